@@ -1,11 +1,12 @@
-"""Measure models that go on elsewhere and come back: transformers and PyTorch.
+"""Measure models that are exported, trained in transformers or PyTorch, and imported again.
 
     python bench/back_again.py [--steps 2000]
 
-Needs torch, transformers and accelerate. Trains a portable chat model, gives it to each program,
-trains it there for ten steps on other conversations, and imports it. Difference: the largest of the
-log-probabilities of 20 held-out conversations, between the program and microgpt, before and after
-the ten steps. Bits: the loss per token of the replies in 200 held-out conversations, in microgpt.
+Needs torch, transformers and accelerate. Trains a portable chat model, exports it to each program,
+trains it there for ten steps on other conversations, and imports it. Difference: the largest
+difference between the log-probabilities of the program and of microgpt for 20 held-out
+conversations, before and after the ten steps. Bits: the loss per token of the replies in 200
+held-out conversations, in microgpt.
 """
 
 import json
@@ -57,7 +58,7 @@ def main() -> None:
 
 
 def in_torch(saved: SavedModel, new: list[Document], held_out: list[Document], _: Path) -> None:
-    """Train the module of PyTorch."""
+    """Train the PyTorch module."""
     gpt = Gpt(saved)
     logits: Logits = lambda tokens: gpt(torch.tensor([tokens]))[0]  # noqa: E731
     report("torch", saved, logits, held_out)
@@ -108,7 +109,7 @@ def in_transformers(
 
 
 def report(name: str, model: TrainedModel, logits: Logits, held_out: list[Document]) -> None:
-    """Print how a model differs from that of another program."""
+    """Print the difference of a model from that of another program, and its loss."""
     gpt, largest = InferenceGpt(model), 0.0
     with torch.no_grad():
         for tokens in encoded(model, held_out[:N_COMPARED]):
@@ -133,7 +134,7 @@ def encoded(model: TrainedModel, docs: Sequence[Document]) -> list[list[int]]:
 
 
 def labelled(model: TrainedModel, docs: Sequence[Document]) -> list[list[int]]:
-    """Return the tokens of the replies, and IGNORED for the others."""
+    """Return the tokens of the replies, with IGNORED for all other tokens."""
     masks = (model.tokenizer.mask(doc, "assistant") or b"" for doc in docs)
     return [
         [token if counts else IGNORED for token, counts in zip(tokens, mask, strict=False)]

@@ -66,7 +66,7 @@ def compete(
     Args:
         kind: "train" or "decode".
         pythons: the interpreters of rivals that uv does not provide.
-        agree: whether the results of microgpt and of a rival are those of the same model.
+        agree: function that decides whether the results of microgpt and a rival agree.
     """
     with contextlib.ExitStack() as stack:
         path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/job.npz"

@@ -3,11 +3,12 @@
     uv run python bench/elsewhere.py [--rounds 9]
     uv run --with llama-cpp-python --with torch --with transformers python bench/elsewhere.py
 
-Exports Karpathy's model, trained without the last names, the demo chat model, and models of both
-shapes that are portable; the second of these is trained briefly. Speed: greedy tokens per second of
-one sequence on one core, with the cache, called from Python; the ratio is to microgpt's engine, in
-turns with it. Difference: the largest of a log-probability in the receipt. Bits: the loss per token
-of held-out names or replies, minus that in microgpt.
+Exports four models: Karpathy's, trained without the last names, the demo chat model, and portable
+models of the same two shapes; the portable chat model is only trained briefly. Speed: greedy tokens
+per second of one sequence on one core, with the cache, called from Python; the ratio is relative to
+microgpt's engine, which is measured in turns. Difference: the largest difference of a
+log-probability from the receipt. Bits: the loss per token of held-out names or replies, minus the
+loss in microgpt.
 """
 
 import random
@@ -96,7 +97,7 @@ def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> No
 
 
 def exports(saved: SavedModel) -> dict[str, Mapping[str, bytes]]:
-    """Return the files of each format that fits the model and whose program is installed."""
+    """Return the files of each format that supports the model and whose program is installed."""
     found: dict[str, Mapping[str, bytes]] = {
         "onnx": {"model.onnx": encode_onnx(saved)},
         "onnx --int8": {"model.onnx": encode_onnx(saved, int8=True)},

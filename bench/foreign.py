@@ -1,7 +1,8 @@
 """Kernels for Windows and macOS, loaded on Linux to test them as far as possible.
 
-Their relocations are applied by LLVM's loader, and what they import is supplied here. A kernel for
-Windows, which passes arguments in other registers, is called through a function of LLVM.
+LLVM's loader applies their relocations, and this module supplies the functions that they import.
+Windows passes arguments in other registers, so its kernels are called through an adapter that is
+compiled with LLVM.
 """
 
 import ctypes
@@ -117,7 +118,7 @@ def _windows() -> Callable[..., int]:
 
 @cache
 def _macos() -> None:
-    """Supply what kernels import; symbols begin with an underscore there."""
+    """Supply the functions that kernels import; symbols begin with an underscore on macOS."""
     fill = _loaded(MACOS, processor.TARGETS["linux-aarch64"].triple, b"", "fill")
     (shim,) = _engines
     llvm.add_symbol("_memset_pattern16", fill)

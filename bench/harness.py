@@ -27,7 +27,7 @@ PICTURED = "amd-epyc-zen-4"  # machine whose results the single-machine charts s
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
     """Parse options, each given by its default, or by its type if that is None.
 
-    A tuple or a mapping has the choices; a list is for an option that may be repeated.
+    A tuple or a mapping lists the choices; a list is the default of an option that may be repeated.
     """
     parser = argparse.ArgumentParser(description=(doc or "").split("\n\n")[0])
     for name, given in options.items():

@@ -2,12 +2,13 @@
 
     uv run python bench/html_file.py [--rounds 9]
 
-Makes the files of Karpathy's run and of the demo model, and opens them from disk in a headless
-Chromium. First paint: the time from the start of the navigation. First token: from a message until
-the page shows a part of the reply. Speed: tokens of a batch of 2,000 names, beside those of the
-engine of this process. Training: Karpathy's run in the page, from the start to the twenty names at
-full speed, and the processor time of the longest task of the main thread meanwhile, also at 100
-steps per second. Prints medians and ranges. Needs a Chromium on the PATH.
+Writes the files of Karpathy's run and of the demo model, and opens them from disk in a headless
+Chromium. First paint: the time since the start of the navigation. First token: the time from a
+message until the page shows a part of the reply. Speed: tokens per second of a batch of 2,000
+names, compared with the engine in this process. Training: the time of Karpathy's run in the page,
+from the start to the twenty names, at full speed; and the processor time of the longest task of the
+main thread during the run, also at 100 steps per second. Prints medians and ranges. Needs a
+Chromium on the PATH.
 """
 
 import json
@@ -168,7 +169,7 @@ def decoded_here(gpt: InferenceGpt, rounds: int) -> list[float]:
 
 
 def trained(browser: Browser, file: Path, *, is_full: bool) -> tuple[float, float]:
-    """Return the time of a training in the page and its longest task, in milliseconds."""
+    """Return the time of a training run in the page, and its longest task, in milliseconds."""
     page = opened(browser, file, "#/train")
     page.wait_for_selector("#texts-about:not(:empty)")
     browser.start_tracing(page=page, categories=["toplevel"])

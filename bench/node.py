@@ -1,6 +1,6 @@
-"""The engine with its kernels in Node; each call copies its arrays there and back.
+"""Run the kernels of the engine in Node; each call copies its arrays there and back.
 
-Arguments have the layout of `compiler.object_code`; an array is an object of CPython with 64 bits.
+Arguments have the layout of `compiler.object_code`; an array is an object of 64-bit CPython.
 """
 
 import ctypes

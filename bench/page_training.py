@@ -1,9 +1,10 @@
-"""Measure training by the engine of a page, in Node, beside the engine here with the same rounding.
+"""Compare the training speed of the engine of a page, in Node, with the engine in Python.
 
     uv run python bench/page_training.py [--rounds 15]
 
-Karpathy's run and the preset names-10s. Both engines take the same steps in turns on one core, and
-reach the same losses. Prints the median time of a step of each, and the median ratio of a round.
+Trains Karpathy's run and the preset names-10s. Both engines take the same steps in turns on one
+core, with the same rounding, and reach the same losses. Prints the median time of a step of each,
+and the median ratio of a round.
 """
 
 import json

@@ -2,9 +2,9 @@
 
     uv run python bench/playground.py [--rounds 5]
 
-Serves the demo model and opens its page in a headless Chromium. First paint: the time from the
-start of the navigation, with an empty cache. Frames: those per second while the pointer moves over
-an attention map of 256 tokens, and those of the same page at rest. Prints medians and ranges.
+Serves the demo model and opens its page in a headless Chromium. First paint: the time since the
+start of the navigation, with an empty cache. Frames: frames per second while the pointer moves over
+an attention map of 256 tokens, and while the page is at rest. Prints medians and ranges.
 Needs a Chromium on the PATH.
 """
 

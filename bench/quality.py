@@ -1,11 +1,11 @@
 """Loss and training time of the presets for names.
 
-Trains each preset for names with several seeds on one core,
-with the same names held out: a tenth for validation (A), another for the test (B). The held-out
-loss is measured 20 times, as in `microgpt train --preset names-60s`. Times are reported with and
-without these evaluations. A single model with Karpathy's architecture and AdamW is trained for a
-minute, too; `study.py pytorch` trains that in PyTorch. Prints the losses and the seconds, and
-writes them and the loss curve of each training run to bench/results.
+Trains each preset for names with several seeds on one core, with the same names held out: a tenth
+for validation (A), another for the test (B). The held-out loss is measured 20 times, as in
+`microgpt train --preset names-60s`. Times are reported with and without these evaluations. A single
+model with Karpathy's architecture and AdamW is also trained for a minute; `study.py pytorch` trains
+the same model in PyTorch. Prints the losses and the seconds, and writes them and the loss curve of
+each training run to bench/results.
 
     uv run python bench/quality.py [--only names-60s] [--seeds 5] [--core 1]
 

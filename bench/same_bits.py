@@ -1,9 +1,10 @@
-"""Compare the bits that different computers compute, and measure the engine in Node.
+"""Compare the results of different computers bit by bit, and measure the engine in Node.
 
-Trains nine architectures for 50 steps and decodes 4,000 names on each kind of processor that this
-computer can be, in Node, and in an emulator of aarch64 if `--aarch64` has the command of its Python
-with a wheel, such as "qemu-aarch64-static -L root root/usr/bin/python3". Prints a table of what
-differs, and the time in Node in relation to that here with vectors of the same size.
+Trains nine architectures for 50 steps and decodes 4,000 names: on each kind of processor that this
+computer can act as, in Node, and, with `--aarch64`, in an emulator of aarch64. That option is the
+command of a Python with a wheel, such as "qemu-aarch64-static -L root root/usr/bin/python3". Prints
+a table of the differences, and the time in Node relative to that of this computer with vectors of
+the same size.
 """
 
 import os

@@ -2,8 +2,8 @@
 
     python bench/same_bits_job.py RESULT.npz [--modules DIRECTORY] [--foreign TARGET DIRECTORY]
 
-With the directory of the WebAssembly modules, the kernels run in Node; with that of kernels for
-Windows or macOS, they are loaded as far as possible.
+With the directory of the WebAssembly modules, the kernels run in Node. With the directory of
+kernels for Windows or macOS, these kernels are run as far as possible.
 """
 
 import argparse

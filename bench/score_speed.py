@@ -1,7 +1,7 @@
 """Measure the speed of scoring and explaining.
 
 Scores identifiers of 20 characters with a model of about 30,000 weights, in the library and with
-`microgpt score` from a file (start-up subtracted), in comparison with `InferenceGpt.evaluate`.
+`microgpt score` from a file (without the start-up), compared with `InferenceGpt.evaluate`.
 Explains 256 tokens with the bundled chat model.
 
     uv run python bench/score_speed.py [--rounds 5]

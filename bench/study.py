@@ -3,10 +3,11 @@
     uv run python bench/study.py            # lists the studies
     uv run python bench/study.py threads --rounds 5
 
-The docstring of a study begins with its question and its result, followed by its command. It has
-`measure(options)`, which returns what is to be stored, or `runs(options)`, the training runs whose
-results are stored one by one. `OPTIONS` are its own options, `TABLES` and `PICTURES` what
-bench/report.py makes of the results that are stored as `STORED`, by default under its own name.
+The docstring of a study begins with its question and its result, followed by its command. A study
+defines `measure(options)`, which returns the results to store, or `runs(options)`, which yields
+training runs whose results are stored one by one. `OPTIONS` defines further options; `TABLES` and
+`PICTURES` define what bench/report.py generates from the results, which are stored as `STORED`, by
+default under the name of the study.
 """
 
 import re
@@ -24,7 +25,7 @@ STUDIES = Path(__file__).parent / "studies"
 
 @dataclass(frozen=True)
 class Description:
-    """What the docstring of a study says."""
+    """The parts of a study's docstring."""
 
     name: str
     question: str

@@ -1,8 +1,9 @@
-"""Measure what some documents are worth: trainings without them, compared with other seeds.
+"""Measure the effect of some documents: training without them, compared with other seeds.
 
-The names that begin with emm are left out of a training that reads each name about ten times.
-`microgpt compare` gives the change of their own bits, `microgpt why` that of one of them without
-each of several groups; both are multiples of the spread of the seeds. The time of `why` is compared
+The names that begin with emm are left out of a training run that reads each name about ten times.
+`microgpt compare` measures the change in the bits of these names, and `microgpt why` the change for
+one of them without each of several groups; both are given as multiples of the spread over the
+seeds. The time of `why` is compared
 with its forecast.
 
     uv run python bench/what_if.py [--seeds 4]

@@ -4,9 +4,9 @@ Dropout most, 0.069 nats; weight decay 0.021, averaging 0.003 (docs/quality.md).
 
     uv run python bench/study.py ablation [--seeds 3] [--core 1]
 
-Trains the recipe without one of its settings, without any, and with only one. All have the same
-model, steps and seeds; differences are paired by seed. The results are among those of quality.py.
-The 21 training runs take 16 minutes on one core of an AMD EPYC (Zen 5).
+Trains the recipe without one of its settings, without any, and with only one. All runs have the
+same model, steps and seeds; differences are paired by seed. The results are among those of
+quality.py. The 21 training runs take 16 minutes on one core of an AMD EPYC (Zen 5).
 """
 
 from argparse import Namespace

@@ -5,8 +5,9 @@ positions allow, has a higher loss (docs/decisions/0031-variants-beside-karpathy
 
     uv run python bench/study.py beyond_context
 
-Compares both with the last half alone. All predict the same characters: the first ones beyond a
-full context, in stretches of the last tenth of Shakespeare. The model is that of `text-60s`.
+Compares both methods with the last half alone. All methods predict the same characters: the first
+ones beyond a full context, in stretches of the last tenth of Shakespeare. The model is that of
+`text-60s`.
 """
 
 from argparse import Namespace

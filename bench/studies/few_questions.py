@@ -6,9 +6,9 @@ questions that it should not answer (docs/questions.md).
     uv run python bench/study.py few_questions [--only museum]
 
 Trains on each set of faq/ with the command of a user, `train --chat --minutes 1`. A set has 40 to
-55 pairs, two wordings of each (vet: of 20 of them) that somebody else would type, and 30 to 40
-questions that the pairs do not answer, of which a quarter or more share words with them. All sets
-but library were written by a language model that knew nothing of the method. The method was tuned
+55 pairs, two other wordings of each question (vet: of 20 questions), and 30 to 40 questions that
+the pairs do not answer; at least a quarter of these share words with the pairs. All sets except
+library were written by a language model that did not know the method. The method was tuned
 on library, museum and note_app; helpdesk, vet and hostel, which is in German, were written or read
 afterwards. A minute on one core.
 """

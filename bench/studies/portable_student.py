@@ -5,10 +5,11 @@ that is portable from the start is worse, on Shakespeare hardly, and cheaper (do
 
     uv run python bench/study.py portable_student [--seeds 3] [--core 1]
 
-For each text and seed: a model with the settings that `train --budget` chooses; the same with
-`--portable`; a student of the first on the same documents, as `export --student` trains it; and a
-student on texts that the first makes up, which a chat model cannot. The loss is that of the test
-documents, and of replies in conversations. Three minutes per seed on one core.
+For each text and seed, trains a model with the settings that `train --budget` chooses; the same
+with `--portable`; a student of the first model on the same documents, as `export --student` trains
+it; and a student on texts that the first model generates, except for chat models, which cannot
+generate any. The loss is measured on the test documents, in conversations on the replies. Three
+minutes per seed on one core.
 """
 
 import tempfile

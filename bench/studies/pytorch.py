@@ -6,7 +6,7 @@ The same loss within the spread of the seeds, in seven times the time (docs/qual
 
 Trains a single model of names, with Karpathy's architecture and AdamW, in idiomatic PyTorch, with
 the same steps and settings. The results are among those of quality.py. Downloads PyTorch, unless
---python is an interpreter that has it.
+--python names an interpreter with PyTorch.
 """
 
 import json

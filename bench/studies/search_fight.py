@@ -5,12 +5,13 @@ Yes: after 30 training runs it beats all eleven others on names, and nine of the
 
     uv run python bench/study.py search_fight [--searches 30] [--only METHOD]
 
-On the table of search_table.py, a search asks for training runs of genomes, up to one of eight
-points; a run that goes on from an earlier point pays the rest. All searches have the same budget.
-Their quality at a cost is the test loss of the model that their user would have by then, the one
-with the lowest validation loss, minus the best mean test loss of the table.
+A search requests training runs of genomes from the table of search_table.py, each up to one of
+eight points; if a run continues from an earlier point, only the rest is paid for. All searches have
+the same budget. The regret of a search at a cost is the test loss of the model that its user would
+have at that cost, which is the one with the lowest validation loss, minus the best mean test loss
+of the table.
 
-Optuna, DEHB and SMAC3 run in environments of their own, which uv makes. Takes minutes; with --only,
+Optuna, DEHB and SMAC3 run in separate environments, which uv creates. Takes minutes; with --only,
 the stored results of the other methods are kept.
 """
 
@@ -143,8 +144,8 @@ class TextTable:
     def _shift(self) -> float:
         """Return the median difference between the test loss and the lowest validation loss.
 
-        The validation loss of a run that is not complete, plus this, stands for its test loss:
-        one text is harder to predict than the other.
+        The test loss of an incomplete run is estimated as its validation loss plus this difference,
+        because one of the two sets is harder to predict.
         """
         return median(
             test - min(losses)

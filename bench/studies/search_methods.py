@@ -1,7 +1,7 @@
 """The searches that search_fight.py compares, without the rivals that run on their own.
 
-Each is called with a Ledger, which trains genomes, with a generator of random numbers and with what
-the rule gives for the text. It searches until the Ledger's budget is spent.
+Each is called with a Ledger, which trains genomes, a random generator and the genome that the rule
+chooses for the text. It searches until the Ledger's budget is spent.
 """
 
 import math
@@ -24,7 +24,7 @@ POPULATION, TOURNAMENT = 8, 5
 
 @dataclass(frozen=True)
 class Start:
-    """What the rule gives for a text: its genome, and the index of the nearest one in the table."""
+    """The genome that the rule chooses for a text, and the index of the nearest in the table."""
 
     genome: BudgetedGenome
     index: int
@@ -33,7 +33,7 @@ class Start:
 def start_of(text: str) -> Start:
     """Return the rule's genome for a text, with the nearest value of the grid for each gene.
 
-    Values are compared by their logarithms, or as they are if one is 0.
+    Values are compared by their logarithms, or directly if one is 0.
     """
     ruled, genes = ruled_genome(objective_of(text)), {}
     for gene, values in GRID.items():
@@ -66,7 +66,7 @@ def ruled_halving(ledger: Ledger, rng: Random, start: Start) -> None:
 
 
 def halve(ledger: Ledger, genomes: Sequence[int]) -> None:
-    """Train genomes up to each rung, and go on with the better half."""
+    """Train genomes up to each rung, and continue with the better half."""
     runs = [ledger.new(genome) for genome in genomes]
     for until in RUNGS:
         losses = {run: ledger.loss(run, until) for run in runs}
@@ -74,7 +74,7 @@ def halve(ledger: Ledger, genomes: Sequence[int]) -> None:
 
 
 def local_search(ledger: Ledger, rng: Random, start: Start) -> None:
-    """Move to the first better neighbour; without one, begin again at a random genome."""
+    """Move to the first better neighbour; if there is none, restart at a random genome."""
     known: dict[int, float] = {}
 
     def loss(genome: int) -> float:
@@ -105,7 +105,7 @@ def regularised_evolution(ledger: Ledger, rng: Random, start: Start) -> None:
 
 
 def rule(ledger: Ledger, rng: Random, start: Start) -> None:
-    """Train the rule's genome, and nothing else, with the seeds in turn."""
+    """Train only the rule's genome, with one seed after the other."""
     ledger.train(Run(start.index, ledger.seed % len(SEEDS)))
 
 

@@ -8,12 +8,12 @@ On names, and on a text that was not used while the search was made (identifiers
 may spend the operations of ten minutes on one core: `microgpt evolve`, with and without a student,
 `microgpt train`, and Optuna and SMAC3 with the same values of the same genes and equally long
 training runs. `evolve` and "the rule, then Optuna" begin with the rule's genome, the latter with
-the closest values. A rival that asks for an impossible genome is told that it diverged, and pays
-one point, an eighth of a run. The preset of a minute stands beside them. The losses are those of
-the test part, which no contender has seen.
+the closest values. A rival that requests an impossible genome is told that it diverged, and pays
+one point, an eighth of a run. The preset of a minute is included for comparison. The losses are
+measured on the test part, which no contender has seen.
 
 The stored training runs took 12 hours on a shared core of an AMD EPYC (Zen 5). Optuna and SMAC3 run
-in environments of their own, which uv makes.
+in separate environments, which uv creates.
 """
 
 import json
@@ -76,7 +76,7 @@ class Loss:
 
 @dataclass
 class Trainer:
-    """Trains what a rival asks for.
+    """Trains the genomes that a rival requests.
 
     Attributes:
         best: lowest validation loss so far, with the genome, seed and state that have it.
@@ -91,7 +91,7 @@ class Trainer:
     )
 
     def train(self, places: list[int], seed: int, until: int) -> list[float]:
-        """Return the losses of a genome up to a point; its genes are given by their places."""
+        """Return the losses of a genome up to a point; its genes are given as indices."""
         values = zip(self.space.values.items(), places, strict=True)
         genes = {gene: of_gene[place] for (gene, of_gene), place in values}
         try:
@@ -195,7 +195,7 @@ def searched(fitting: Fitting, rival: str, seed: int) -> float:
 
 
 def place(space: Space, genome: BudgetedGenome) -> list[float]:
-    """Return the places of the closest values of a space."""
+    """Return the indices of the closest values of a space."""
     sizes = [len(values) - 1 for values in space.values.values()]
     return [size * at for size, at in zip(sizes, space.coordinates(genome), strict=True)]
 

@@ -5,16 +5,16 @@ At 99 % recall it reports 0.4 % of the identifiers or fewer, the others up to 91
     uv run python bench/study.py secret_detection [--seeds 3]
 
 The model is trained on the identifiers of Python's standard library and of two thirds of the
-packages that are installed with microgpt. The identifiers of the other packages that are not among
-these are the innocent strings. The secrets are generated: random tokens, keys in the formats of
-services, hashes, and passwords that can be pronounced.
+packages that are installed with microgpt. The innocent strings are the identifiers of the other
+packages that do not occur in the training data. The secrets are generated: random tokens, keys in
+the formats of services, hashes, and passwords that can be pronounced.
 
 Each detector that gives a score gets the threshold that finds 99 % of other secrets of the same
-class. For a detector that says yes or no, the model gets the threshold that finds as many secrets
-as it does.
+class. For a detector that only answers yes or no, the model gets the threshold that finds as many
+secrets as the detector.
 
-Ten minutes on one core. gibberish-detector and nostril-detector run in environments of their own,
-which uv makes.
+Ten minutes on one core. gibberish-detector and nostril-detector run in separate environments, which
+uv creates.
 """
 
 import json

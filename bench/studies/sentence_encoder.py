@@ -7,10 +7,10 @@ On English sets that word matching was not tuned on, twice as many: 68 and 71 %,
 
 The encoder is all-MiniLM-L6-v2 of sentence-transformers, a BERT of 22.7 million weights (91 MB)
 that was trained on a billion pairs of sentences. --model is the folder with its model.safetensors
-and tokenizer.json. Its similarity is the cosine of the vectors of a text and of a known question,
-in "both" plus half the similarity of word matching. Nothing is trained: a question counts as found
+and tokenizer.json. Its similarity is the cosine of the vectors of a text and a known question;
+"both" adds half the similarity of word matching. Nothing is trained: a question counts as found
 if it is the most similar one, and more similar than the threshold at which a tenth of the unknown
-questions of this set is answered. So each method has its best threshold, which a user would not
+questions of this set is answered. Each method thus has its best threshold, which a user would not
 know. Half a minute on two cores.
 """
 

@@ -93,8 +93,8 @@ def measured(model: ModelConfig, config: TrainConfig, label: str) -> Shakespeare
 def random_windows_loss(gpt: InferenceGpt, text: str) -> float:
     """Return the mean loss over random windows of the context, as nanoGPT measures it.
 
-    The first token of a window is replaced by the start token, as in training. So the model has one
-    character less before each prediction than nanoGPT's.
+    The first token of a window is replaced by the start token, as in training. The model therefore
+    reads one character less before each prediction than nanoGPT's model.
     """
     size, rng = gpt.config.block_size, random.Random(FIRST_SEED)
     tokens, first = gpt.tokenizer.encode(text), gpt.tokenizer.bos_id

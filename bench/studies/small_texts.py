@@ -7,8 +7,8 @@ lowers the loss of the student by up to 6 %.
         --with pyspellchecker==0.9.1 --with tzdata==2026.6 \
         python bench/study.py small_texts [--only towns] [--seeds 3] [--core 1]
 
-Documents of a text are drawn at random, a tenth of them is held out for validation, and up to 1,500
-others, without characters that the training documents do not have, are for the test. The n-gram
+Documents of a text are drawn at random, and a tenth of them is held out for validation. Up to 1,500
+other documents without unknown characters are the test set. The n-gram
 model has modified Kneser-Ney smoothing and the same training documents. One model, an ensemble and
 an ensemble with an n-gram model are trained with the operations of a minute. Half an hour on one
 core of an AMD EPYC (Zen 5).

@@ -13,7 +13,7 @@ How = Literal["random", "near", "varied", "rule"]
 
 @dataclass(frozen=True)
 class Stage:
-    """Trainings of the same budget: for each text, a number of settings and the parts to use."""
+    """Training runs with the same budget: the number of settings and the parts of each text."""
 
     seconds: int  # on the machine where the stages were planned
     n_settings: int

@@ -91,7 +91,7 @@ def test_an_existing_gguf_file_is_replaced_only_with_force(microgpt, portable, t
 def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path) -> None:
     options = ("export", portable, "--format", "transformers", "--output")
     assert refused(microgpt(*options, portable, "--force")) == (
-        f"{portable} has other files than those of an export; use another directory with --output"
+        f"{portable} has files other than those of an export; use another directory with --output"
     )
     ok(microgpt(*options, "new"))
     assert refused(microgpt(*options, "new")).startswith("new has an earlier export; use another")

@@ -69,11 +69,11 @@ def test_a_teacher_without_its_documents_generates_texts(microgpt, model, tmp_pa
     ok(microgpt("export", "names", "--output", "bare"))
     options = ("--format", "transformers", "--student")
     done = ok(microgpt("export", "bare", *options, "--output", "new"))
-    assert "on texts that it makes up, which takes about" in done.stderr
-    bits(done.stdout, "texts that the model has made up")
+    assert "on texts that it generates, which takes about" in done.stderr
+    bits(done.stdout, "generated texts")
     (tmp_path / "names.txt").unlink()
     done = ok(microgpt("export", "names", *options, "--output", "newer"))
-    assert "on texts that it makes up, which takes about" in done.stderr
+    assert "on texts that it generates, which takes about" in done.stderr
 
 
 def test_a_student_can_learn_from_other_documents(microgpt, model, tmp_path) -> None:
@@ -122,10 +122,10 @@ def test_a_student_of_a_chat_model_needs_its_conversations(microgpt, tmp_path) -
     ok(microgpt("export", "names", "--output", "bare"))
     export = ("export", "bare", "--format", "gguf", "--output", "new.gguf", "--student")
     assert refused(microgpt(*export)).endswith(
-        "; a chat model cannot make up conversations for its student; pass some with --data"
+        "; a chat model cannot generate conversations for its student; pass some with --data"
     )
     done = ok(microgpt(*EXPORT, "--student"))
-    assert "note: no conversations were held out, so what the student costs is unknown" in (
+    assert "note: no conversations were held out, so the cost of the student is unknown" in (
         done.stderr
     )
     ok(microgpt(*export, "--data", "chats.jsonl", "--force"))

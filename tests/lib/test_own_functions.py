@@ -99,7 +99,7 @@ def test_an_impossible_schedule_is_refused_before_the_first_step(schedule, probl
     ("text", "problem"),
     [
         ("halved", "must be module:function"),
-        ("mine.py:halved", "for half in my_functions.py, my_functions:half"),
+        ("mine.py:halved", "such as my_functions:half for my_functions.py"),
         ("no_such_module:f", "cannot import no_such_module:f: ModuleNotFoundError"),
         ("math:no_such_function", "cannot import math:no_such_function: AttributeError"),
         ("math:pi", "math:pi is not a function"),

@@ -134,7 +134,7 @@ def test_a_torch_module_requires_a_trained_model() -> None:
 
 
 def test_a_text_longer_than_the_context_is_refused() -> None:
-    with pytest.raises(ConfigError, match="13 tokens are more than the context, 12"):
+    with pytest.raises(ConfigError, match="13 tokens exceed the context of 12"):
         Gpt(saved_model(**SMALL))(torch.zeros((1, 13), dtype=torch.int64))
 
 

@@ -168,5 +168,5 @@ def test_a_service_with_keys_does_not_serve_the_model_file(serve, names_dir) -> 
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     reply = server.get("/microgpt/v1/model.html", authorization="Bearer secret")
     assert reply.status == 404
-    assert "does not give its model away" in reply.json["error"]
+    assert "its model cannot be downloaded" in reply.json["error"]
     assert server.get("/microgpt/v1/model.html").status == 401

@@ -5,8 +5,8 @@
 """DEHB contender for search_fight.py and search_real.py: differential evolution with Hyperband.
 
 Default settings. With them, the fidelities are 8/3 points, rounded to 3, and 8. With an eta of 2
-(1, 2, 4 and 8 points), the final regret is higher on a made-up table. A configuration that is
-promoted goes on from its state.
+(1, 2, 4 and 8 points), the final regret is higher on a made-up table. The training of a promoted
+configuration continues from its state.
 """
 
 import tempfile

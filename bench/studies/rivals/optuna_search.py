@@ -5,9 +5,9 @@
 """Optuna contender for search_fight.py and search_real.py: TPE with a pruner.
 
 Reads a job and the name of the pruner. The sampler and the pruners have their default settings;
-"median" is the default pruner. A gene is an integer, the place of its value: Optuna has no ordered
-categories. A trial reports each of the eight points; the last does not prune, since the trial is
-complete.
+"median" is the default pruner. A gene is an integer, the index of its value, because Optuna has no
+ordered categories. A trial reports each of the eight points; it is not pruned at the last point,
+where it is complete.
 """
 
 import math

@@ -39,7 +39,7 @@ class Run(NamedTuple):
 
 
 class Ledger:
-    """The training runs of a search and their cost: one point of training costs one.
+    """The training runs of a search and their cost: one point of training costs 1.
 
     Attributes:
         budget: of the search, in points.
@@ -66,8 +66,8 @@ class Ledger:
     def train(self, run: Run, until: int = POINTS) -> list[float]:
         """Train up to a point, and return the validation losses so far.
 
-        Only what was not trained before is paid. A run that diverged has a single, infinite loss,
-        and is paid up to its first point.
+        Only points that were not trained before are paid for. A run that diverged has a single,
+        infinite loss, and costs one point.
 
         Raises:
             SpentError: the budget is spent.

@@ -7,7 +7,7 @@
 It is the multi-fidelity facade: a random forest with Hyperband.
 Default settings, except that eta is 2, so that all budgets are whole points: 1, 2, 4 and 8. The
 number of trials, which sets the size of the initial design, is what SMAC3 computes for the budget.
-A configuration that is promoted goes on from its state.
+The training of a promoted configuration continues from its state.
 """
 
 import math

@@ -5,8 +5,9 @@
 """PyTorch contender for minutes.py: nanoGPT's configuration for a CPU, trained for a given time.
 
 The settings are those of the README of https://github.com/karpathy/nanoGPT (commit 3adf61e) for
-training on a CPU; the code is ours. As there, the weights with the best validation loss are kept;
-here, the whole validation text is scored, not 20 batches. AdamW is fused, which is faster.
+training on a CPU; the code is ours. As in nanoGPT, the weights with the best validation loss are
+kept; unlike nanoGPT, this scores the whole validation text, not 20 batches. AdamW is fused, which
+is faster.
 
 Reads a job from a file of JSON: the texts `train`, `validation` (may be empty) and `test` (a list;
 each is scored on its own), `seconds` and `seed`. Prints a line of JSON.

@@ -122,7 +122,7 @@ def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:
     read_transformers(directory)
     for name in ("adapter_config.json", "modeling_evil.py", "model-00001-of-00002.safetensors"):
         (directory / name).write_text("mine")
-        assert f"which microgpt has not written: {name}; remove it" in refused(directory)
+        assert f"that microgpt has not written: {name}; remove it" in refused(directory)
         (directory / name).unlink()
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         content = (directory / name).read_bytes()

@@ -190,7 +190,7 @@ class Allocates:
 @pytest.mark.parametrize(
     ("thing", "protocol", "problem"),
     [
-        (Runs(), 2, r"it has more than weights: it calls (posix|nt).system"),
+        (Runs(), 2, r"contains more than weights: it calls (posix|nt).system"),
         (Runs(), 4, "more than weights: it calls STACK_GLOBAL"),
         (Allocates(), 2, r"it calls (__builtin__|builtins).bytearray"),
     ],
@@ -296,5 +296,5 @@ def test_a_model_directory_needs_no_import(tmp_path) -> None:
     save(import_model(tmp_path / "theirs"), tmp_path / "ours")
     with pytest.raises(ConfigError, match="needs no import: every command reads it"):
         import_model(tmp_path / "ours")
-    with pytest.raises(ConfigError, match="is a directory, which says what its model is"):
+    with pytest.raises(ConfigError, match="is a directory, which describes its model"):
         import_model(tmp_path / "theirs", n_head=2)

@@ -89,7 +89,7 @@ def test_a_tensor_with_repeated_numbers_is_refused(tmp_path) -> None:
         ({"wte": torch.zeros(2)}, "wte is a 1-D array of float32; expected a 2-D"),
         ({"wte": torch.full((2, 2), float("nan"))}, "wte has a value that is not finite"),
         ({"wte": torch.zeros(2, 2, dtype=torch.int64)}, "wte is a 2-D array of int64"),
-        (torch.nn.Linear(2, 2), "has more than weights: it calls .*; save a state_dict"),
+        (torch.nn.Linear(2, 2), "contains more than weights: it calls .*; save a state_dict"),
     ],
 )
 def test_a_torch_file_without_a_state_dict_is_refused(tmp_path, thing, problem) -> None:

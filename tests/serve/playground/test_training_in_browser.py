@@ -407,7 +407,7 @@ def test_a_service_with_keys_does_not_send_its_model(
     end, refusal = run(script)
     assert end.endswith("2.6497.")
     assert refusal == (
-        "This service does not give its model away as a page, so there is none to put the new "
-        "model into. This service has API keys and does not give its model away."
+        "This service its model cannot be downloaded as a page, so there is none to put the new "
+        "model into. This service has API keys and its model cannot be downloaded."
     )
     complaints[:] = [each for each in complaints if "404" not in each]

@@ -53,7 +53,7 @@ def import_function(text: str) -> Function:
     module, _, name = text.partition(":")
     if not name or module.endswith(".py"):
         raise ConfigError(
-            f"{text!r:.80} must be module:function; for half in my_functions.py, my_functions:half"
+            f"{text!r:.80} must be module:function, such as my_functions:half for my_functions.py"
         )
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)

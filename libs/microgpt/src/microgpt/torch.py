@@ -49,7 +49,7 @@ class Gpt(nn.Module):
         """Return the logits after each token: (B, T) -> (B, T, V)."""
         if tokens.shape[1] > self.config.block_size:
             most = self.config.block_size
-            raise ConfigError(f"{tokens.shape[1]} tokens are more than the context, {most}")
+            raise ConfigError(f"{tokens.shape[1]} tokens exceed the context of {most}")
         x = rmsnorm(self.embedding(tokens))  # (B, T, C)
         for layer in range(self.config.n_layer):
             x = x + self.attention(rmsnorm(x), f"layer{layer}")

@@ -110,7 +110,7 @@ async def model_file(request: Request, state: StateDep, name: ModelName = None) 
     """
     model = state.model_of(request, name)
     if state.settings.has_keys:
-        raise ServeError(404, "this service has API keys and does not give its model away")
+        raise ServeError(404, "this service requires API keys, so its model cannot be downloaded")
     if "html" not in vars(model):  # not yet cached
         n_tokens = model.gpt.num_params // WEIGHTS_PER_TOKEN
         try:

@@ -49,7 +49,7 @@ def explain(
     ),
     without_head: list[str] | None = option(
         None,
-        "Switch off a head: its output is zero. Can be repeated, like the following options.",
+        "Switch off a head: its output is zero. Can be repeated, as can the options below.",
         metavar="LAYER.HEAD",
     ),
     without_mlp: list[int] | None = option(None, "Switch off the MLP of this layer.", min=0),

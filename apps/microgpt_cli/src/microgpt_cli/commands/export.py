@@ -45,8 +45,7 @@ def export(
     ),
     data: Path | None = opt.option(
         None,
-        "Documents for the student.  [default: the training data, else texts that the model makes "
-        "up]",
+        "Documents for the student.  [default: the training data, else generated texts]",
         *opt.DATA,
     ),
     force: bool = opt.flag(

@@ -50,7 +50,7 @@ def portable(saved: SavedModel, directory: Path, data: Path | None, *, agreed: b
         student = plan_student(saved, _documents(saved, directory, data))
     except ConfigError as error:
         raise ConfigError(f"{problem}; {error}") from error
-    on = "texts that it makes up" if student.teachers.n_samples else data or "its training data"
+    on = "texts that it generates" if student.teachers.n_samples else data or "its training data"
     takes = f"on {on}, which takes about {duration(student.estimated_seconds())}"
     if agreed:
         note(f"{problem}; training a portable student of it {takes}")
@@ -71,10 +71,10 @@ def portable(saved: SavedModel, directory: Path, data: Path | None, *, agreed: b
 def _print_cost(student: PortableStudent, saved: SavedModel, trained: TrainedModel) -> None:
     """Print the held-out loss of a model and of its student."""
     if not student.held_out:
-        note("no conversations were held out, so what the student costs is unknown")
+        note("no conversations were held out, so the cost of the student is unknown")
         return
     before, after = student.bits(saved), student.bits(trained)
-    on = "texts that the model has made up" if student.is_made_up else "held-out documents"
+    on = "generated texts" if student.is_made_up else "held-out documents"
     print(
         f"bits per character of {on}: {before:.4f} of the model, {after:.4f} of the student "
         f"({after - before:+.4f})"

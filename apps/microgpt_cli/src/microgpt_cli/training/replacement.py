@@ -61,7 +61,7 @@ def confirm_directory(directory: Path, option: str, mark: str, *, is_forced: boo
     if not os.path.isdir(directory) or not os.listdir(directory):
         return
     if not os.path.lexists(directory / mark):
-        raise CheckpointError(f"{directory} has other files than those of an export; {remedy}")
+        raise CheckpointError(f"{directory} has files other than those of an export; {remedy}")
     if not is_forced:
         _confirm(directory, f"{directory} has an earlier export", "it", remedy, "--force")
 

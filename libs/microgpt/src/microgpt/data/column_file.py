@@ -71,7 +71,7 @@ def load_column(
         names.update(dict.fromkeys(row))
         value = row.get(column)
         if not isinstance(value, str | None):
-            raise DataError(f"{where}: {printable(column)!r} is not text; use another one")
+            raise DataError(f"{where}: {printable(column)!r} is not text; use another column")
         if value and (bad := re.search("[\0\ud800-\udfff]", value)):
             problem = f"{printable(column)} has the character {bad[0]!r}"
             raise DataError(f"{where}: {problem}, which is not text; remove it")

@@ -138,7 +138,7 @@ def from_apertus(config: ModelConfig, tensors: "Mapping[str, NDArray[Any]]") -> 
         for name in HEAD_NORMS:
             if not np.allclose(read[f"{prefix}.{name}.weight"], QK_SCALE, rtol=1e-6):
                 raise CheckpointError(
-                    f"{prefix}.{name} has other gains than {QK_SCALE}; "
+                    f"{prefix}.{name} has gains other than {QK_SCALE}; "
                     "do not train the gains of queries and keys"
                 )
         gains: dict[str, NDArray[Any] | float] = {

@@ -41,7 +41,9 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
         ] or [(chars[255], chars[255])]  # a byte that UTF-8 does not have
     special = {tokenizer.label(token): token for token in tokenizer.special_ids}
     if found := special.keys() & set(pieces):
-        raise TokenizerError(f"the vocabulary has {min(found)}, which is a special token elsewhere")
+        raise TokenizerError(
+            f"the vocabulary has {min(found)}, which is a special token in other programs"
+        )
     end_id = tokenizer.end_turn_id if tokenizer.is_chat else tokenizer.bos_id
     return ForeignTokenizer(
         pieces,

@@ -111,8 +111,8 @@ def read_gguf(path: Path) -> Receipt:
         raise CheckpointError(f"{path}: the receipt is damaged: {error}") from error
     if content[: len(head)] != head:
         raise CheckpointError(
-            f"{path} does not have the metadata that this microgpt writes for this model; "
-            f"it was written by {printable(receipt.created_by)}, or changed since"
+            f"{path} has other metadata than this version of microgpt writes for this model; "
+            f"{printable(receipt.created_by)} wrote it, or it has been changed since"
         )
     if hashlib.sha256(content[len(head) :]).hexdigest() != receipt.weights_sha256:
         raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")

@@ -100,8 +100,8 @@ def read_onnx(path: Path) -> Receipt:
     sha256 = _weights_sha256(model)
     if not _has_graph(model, receipt):
         raise CheckpointError(
-            f"{path} does not have the graph that this microgpt writes for a model of this shape; "
-            f"it was written by {printable(receipt.created_by)}"
+            f"{path} has another graph than this version of microgpt writes for a model of this "
+            f"shape; {printable(receipt.created_by)} wrote it"
         )
     if sha256 != receipt.weights_sha256:
         raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
@@ -233,7 +233,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
         if tag & 7 == BYTES:
             at, end = end, end + size
         if end > len(message) or tag & 7 not in (VARINT, BYTES):
-            raise ValueError("a field is damaged, or of a type that is not expected")
+            raise ValueError("a field is damaged or has an unexpected type")
         yield tag >> 3, message[at:end]
         at = end
 

@@ -73,7 +73,7 @@ def plan_student(
     is_chat, size = teacher.tokenizer.is_chat, teacher.model.block_size
     if docs is None and is_chat:
         how = "pass some with --data"
-        raise ConfigError(f"a chat model cannot make up conversations for its student; {how}")
+        raise ConfigError(f"a chat model cannot generate conversations for its student; {how}")
     parts = docs if docs is None or isinstance(docs, Split) else _split(teacher, docs)
     held_out, texts = (parts.test or parts.validation) if parts else (), list[str]()
     if not (held_out or is_chat):

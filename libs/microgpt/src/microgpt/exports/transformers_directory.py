@@ -89,7 +89,7 @@ def read_transformers(directory: Path) -> Receipt:
     for other in sorted(each.name for each in directory.iterdir()):
         if other not in names and not other.startswith(".") and not other.endswith(ALSO):
             raise CheckpointError(
-                f"{directory} has another file, which microgpt has not written: "
+                f"{directory} contains a file that microgpt has not written: "
                 f"{printable(other)}; remove it"
             )
     _check_weights(directory / WEIGHTS, receipt)

@@ -55,7 +55,7 @@ def import_model(
     if not os.path.isdir(path):
         return _from_file(path, n_head, tokenizer)
     if n_head or tokenizer:
-        raise ConfigError(f"{path} is a directory, which says what its model is; omit the options")
+        raise ConfigError(f"{path} is a directory, which describes its model; omit the options")
     if has_model(path) and os.path.exists(path / META):
         copy = f"microgpt export {as_argument(path)} --output NAME"
         raise ConfigError(

@@ -40,7 +40,7 @@ def read_moonbase(directory: Path) -> tuple[TrainedModel, str]:
     if len(order) != model.vocab_size or sorted(order) != [*range(len(order))]:
         raise CheckpointError(
             f"{path}: vocab_size is {model.vocab_size}, but {TOKENIZER} has {len(order)} tokens, "
-            "or other numbers"
+            "or its ids are not consecutive"
         )
     with naming(file):
         tokenizer = found.bpe(is_chat=is_chat)

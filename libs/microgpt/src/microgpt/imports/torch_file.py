@@ -81,7 +81,7 @@ def _strings(content: bytes, path: Path) -> set[str]:
                 if code.name in CALLS and arg not in ALLOWED:
                     what = printable(str(arg).replace(" ", ".")) if arg else code.name
                     raise CheckpointError(
-                        f"{path} has more than weights: it calls {what}; save a state_dict"
+                        f"{path} contains more than weights: it calls {what}; save a state_dict"
                     )
                 if isinstance(arg, str):
                     found.add(arg)

@@ -18,7 +18,7 @@ const STOPPED =
   "The training has stopped; perhaps the browser lacks memory. Train again, with a smaller model " +
   "or fewer texts.";
 const REFUSED =
-  "This service does not give its model away as a page, so there is none to put the new model into.";
+  "This service requires API keys, so its model cannot be downloaded as a page to put the new one into.";
 const [speed, rewind] = [byId("train-speed"), byId("train-moment")];
 
 export class Train {

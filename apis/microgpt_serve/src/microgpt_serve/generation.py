@@ -106,7 +106,8 @@ def _queued(
             yield queued
     finally:
         state.scheduler.cancel(queued)
-        state.metrics.count_tokens(route_path(request.scope), model.name, queued.n_generated)
+        tokens = state.metrics.tokens.labels(route_path(request.scope), model.name)
+        tokens.inc(queued.n_generated)
 
 
 @contextmanager

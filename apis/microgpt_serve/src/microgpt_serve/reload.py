@@ -45,7 +45,9 @@ class Reloader:
                 await self._reload_keys()
             allow_demo = any(model.is_demo for model in models.loaded)
             find = partial(find_sources, settings, allow_demo=allow_demo)
-            sources = await self._attempt(name or "", find, f"{models} is still served")
+            sources = await self._attempt("", find, f"{models} is still served")
+            if sources is None and name in models.by_name:
+                models.failed.add(name)
             for source in sources or ():
                 if name in (None, source.name):
                     await self._reload_model(source)
@@ -64,12 +66,13 @@ class Reloader:
         models, settings = self._state.models, self._state.settings
         old = models.by_name.get(source.name) or models
         load = partial(load_source, settings, source)
-        model = await self._attempt(source.name, load, f"{old} is still served")
-        if model:
+        if model := await self._attempt(source.name, load, f"{old} is still served"):
             models.by_name[source.name] = model
             models.failed.discard(source.name)
             self._state.metrics.set_models(models.loaded)
             self._done(source.name, str(model))
+        else:
+            models.failed.add(source.name)
 
     async def _attempt(self, name: str, function: Callable[[], T], otherwise: str) -> T | None:
         """Call a function in a thread, and log and count a failure of the model with this name."""
@@ -77,15 +80,14 @@ class Reloader:
             async with asyncio.timeout(RELOAD_S) as limit:
                 return await _in_daemon_thread(function)
         except Exception as error:
-            self._state.metrics.count_reload(name, "failed")
-            self._state.models.failed |= {name} - {""}
+            self._state.metrics.reloads.labels("failed", name).inc()
             is_known = isinstance(error, MicrogptError) or limit.expired()
             problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else error
             LOG.error("reload failed: %s; %s", problem, otherwise, exc_info=not is_known)
             return None
 
     def _done(self, name: str, what: str) -> None:
-        self._state.metrics.count_reload(name, "ok")
+        self._state.metrics.reloads.labels("ok", name).inc()
         LOG.info("reloaded: %s", what)
 
 

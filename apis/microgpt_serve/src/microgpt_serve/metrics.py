@@ -1,6 +1,6 @@
 """Prometheus metrics. All series exist from startup, so that rates include the first event."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -65,7 +65,7 @@ class Metrics:
         if n_tokens:
             self._speed.observe(n_tokens / seconds)
 
-    def set_models(self, models: Iterable[ServedModel]) -> None:
+    def set_models(self, models: Collection[ServedModel]) -> None:
         """Set the names and versions of the served models, and create their series."""
         self._model.clear()
         for model in models:

@@ -106,8 +106,7 @@ def _queued(
             yield queued
     finally:
         state.scheduler.cancel(queued)
-        tokens = state.metrics.tokens.labels(route_path(request.scope), model.name)
-        tokens.inc(queued.n_generated)
+        state.metrics.count_tokens(route_path(request.scope), model.name, queued.n_generated)
 
 
 @contextmanager

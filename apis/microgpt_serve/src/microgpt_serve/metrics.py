@@ -1,7 +1,8 @@
 """Prometheus metrics. All series exist from startup, so that rates include the first event."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -37,7 +38,7 @@ class Metrics:
         self._latency_of = {route: latency.labels(route) for route in all_routes}
         model_help = "Requests that have chosen a model."
         self._model_requests = counter("microgpt_model_requests", model_help, ["model", "status"])
-        self.tokens = counter("microgpt_tokens", "Tokens generated.", ["route", "model"])
+        self._tokens = counter("microgpt_tokens", "Tokens generated.", ["route", "model"])
         self._token_routes = [route for route in routes if "/v1/" in route]
         speed_help = "Tokens per second of a generation thread, measured when requests finish."
         self._speed = histogram("microgpt_tokens_per_second", speed_help, buckets=SPEEDS)
@@ -46,7 +47,7 @@ class Metrics:
         model_labels = ["name", "version"]
         self._model = gauge("microgpt_model_info", "The served models.", model_labels)
         reloads_help = "Reloads of a model or, without a model, of the API keys."
-        self.reloads = counter("microgpt_reloads", reloads_help, ["result", "model"])
+        self._reloads = counter("microgpt_reloads", reloads_help, ["result", "model"])
         self.dropped_lines = counter(
             "microgpt_log_lines_dropped", "Log lines dropped because they could not be written."
         )
@@ -60,12 +61,20 @@ class Metrics:
         if model:
             self._model_requests.labels(model, str(status)).inc()
 
+    def count_tokens(self, route: str, model: str, n_tokens: int) -> None:
+        """Count generated tokens."""
+        self._tokens.labels(route, model).inc(n_tokens)
+
+    def count_reload(self, model: str, result: Literal["ok", "failed"]) -> None:
+        """Count a reload of a model or, if it is "", of the API keys."""
+        self._reloads.labels(result, model).inc()
+
     def observe_speed(self, n_tokens: int, seconds: float) -> None:
         """Record the generation speed of a worker thread."""
         if n_tokens:
             self._speed.observe(n_tokens / seconds)
 
-    def set_models(self, models: Collection[ServedModel]) -> None:
+    def set_models(self, models: Iterable[ServedModel]) -> None:
         """Set the names and versions of the served models, and create their series."""
         self._model.clear()
         for model in models:
@@ -73,6 +82,6 @@ class Metrics:
             for status in STATUSES:
                 self._model_requests.labels(model.name, str(status))
             for route in self._token_routes:
-                self.tokens.labels(route, model.name)
+                self._tokens.labels(route, model.name)
         for name in ("", *(model.name for model in models)):
-            self.reloads.labels("ok", name), self.reloads.labels("failed", name)
+            self._reloads.labels("ok", name), self._reloads.labels("failed", name)

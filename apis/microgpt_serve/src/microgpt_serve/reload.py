@@ -80,14 +80,14 @@ class Reloader:
             async with asyncio.timeout(RELOAD_S) as limit:
                 return await _in_daemon_thread(function)
         except Exception as error:
-            self._state.metrics.reloads.labels("failed", name).inc()
+            self._state.metrics.count_reload(name, "failed")
             is_known = isinstance(error, MicrogptError) or limit.expired()
             problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else error
             LOG.error("reload failed: %s; %s", problem, otherwise, exc_info=not is_known)
             return None
 
     def _done(self, name: str, what: str) -> None:
-        self._state.metrics.reloads.labels("ok", name).inc()
+        self._state.metrics.count_reload(name, "ok")
         LOG.info("reloaded: %s", what)
 
 

@@ -71,8 +71,6 @@ class Reloader:
             models.failed.discard(source.name)
             self._state.metrics.set_models(models.loaded)
             self._done(source.name, str(model))
-        else:
-            models.failed.add(source.name)
 
     async def _attempt(self, name: str, function: Callable[[], T], otherwise: str) -> T | None:
         """Call a function in a thread, and log and count a failure of the model with this name."""
@@ -81,6 +79,7 @@ class Reloader:
                 return await _in_daemon_thread(function)
         except Exception as error:
             self._state.metrics.count_reload(name, "failed")
+            self._state.models.failed |= {name} - {""}
             is_known = isinstance(error, MicrogptError) or limit.expired()
             problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else error
             LOG.error("reload failed: %s; %s", problem, otherwise, exc_info=not is_known)

@@ -64,6 +64,9 @@ def test_the_models_of_the_home_are_listed(microgpt, home) -> None:
     model.rename(home / "mine")
     (saved,) = json.loads(ok(microgpt("list", "--home", "--json")).stdout)["saved"]
     assert saved["path"] == str(home / "mine")
+    assert microgpt("list", "--home", "x").stderr.startswith("error: --home cannot be combined")
+    none = ok(microgpt("list", "--home", MICROGPT_HOME="none")).stderr
+    assert none.endswith("there is no model or run in none; train a model with `microgpt train`\n")
 
 
 def test_the_default_home_is_that_of_the_platform(monkeypatch, tmp_path) -> None:

@@ -24,10 +24,10 @@ def list_saved(
     from microgpt.storage.model_home import model_home
     from microgpt_cli.saved_directories import find_saved, lines_of
 
-    if home:
-        directory = model_home()
-        directory.mkdir(parents=True, exist_ok=True)
-    if not os.path.isdir(directory):
+    if home and directory != Path():
+        raise ConfigError("--home cannot be combined with a directory; omit one of them")
+    directory = model_home() if home else directory
+    if not (home or os.path.isdir(directory)):
         raise ConfigError(f"the directory {directory} does not exist; use another one")
 
     def report(error: OSError) -> None:

@@ -117,9 +117,9 @@ def text_or_model(text: str | None, model: T, flag: str) -> tuple[str | None, T 
 
     A note says that `flag` is for a text that names a model.
     """
-    from microgpt.storage.model_home import find_model, is_model_directory
-
     if text and model in (None, DEFAULT_MODEL_DIR):
+        from microgpt.storage.model_home import find_model, is_model_directory
+
         with suppress(CheckpointError):
             path = find_model(text)
             if is_model_directory(path):

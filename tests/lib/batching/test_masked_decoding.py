@@ -1,7 +1,6 @@
 import json
 import random
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -10,6 +9,7 @@ from microgpt.batching.grammar import json_grammar, regex_grammar
 from microgpt.batching.masked_decoding import decode_masked
 from microgpt.errors import ConfigError, PromptError
 from microgpt.sampling import Continuation, Job, sample
+from microgpt.steps import finish
 from microgpt.training.train import train
 
 HOT = Sampling(3.0)
@@ -21,16 +21,13 @@ PERSON = {
 }
 
 
-def decoded(model: InferenceGpt, job: Job) -> list[Continuation]:
-    found = [Continuation([], None) for _ in range(job.n_sequences)]
-    for i, one in decode_masked(model.compiled, model.tokenizer, job):
-        found[i] = one._replace(tokens=[*found[i].tokens, *one.tokens])
-    return found
+def decoded(model: InferenceGpt, grammar: str, job: Job) -> list[Continuation]:
+    return finish(decode_masked(model.compiled, model.tokenizer, grammar, job))
 
 
 def texts_of(model: InferenceGpt, grammar: str, n: int, prompts=("",), **options) -> list[str]:
     job = model.text_job(n, prompts=prompts, sampling=HOT, **options)
-    found = decoded(model, replace(job, grammar=grammar))
+    found = decoded(model, grammar, job)
     assert {one.finish_reason for one in found} == {"stop"}
     return [model.tokenizer.decode(one.tokens) for one in found]
 
@@ -72,7 +69,7 @@ def test_masked_tokens_are_drawn_from_the_allowed_ones(text) -> None:
 def test_replies_fit_a_json_schema_whatever_the_pieces(bytewise) -> None:
     prompt = bytewise.chat_prompt([Message("user", "ann")])
     job = bytewise.reply_job(prompt, 20, sampling=HOT)
-    found = decoded(bytewise, replace(job, grammar=json_grammar(PERSON)))
+    found = decoded(bytewise, json_grammar(PERSON), job)
     people = [json.loads(bytewise.tokenizer.decode(one.tokens)) for one in found]
     assert {person["name"] for person in people} == {"ann", "bö"}
     assert all(isinstance(person["age"], int) and person["age"] <= 99 for person in people)
@@ -80,7 +77,7 @@ def test_replies_fit_a_json_schema_whatever_the_pieces(bytewise) -> None:
 
 def test_a_masked_text_can_reach_the_maximum_number_of_tokens(text) -> None:
     job = text.text_job(prompts=["a"], sampling=HOT, max_tokens=50)
-    (found,) = decoded(text, replace(job, grammar=regex_grammar("[aeim]{60}")))
+    (found,) = decoded(text, regex_grammar("[aeim]{60}"), job)
     assert (len(found.tokens), found.finish_reason) == (50, "length")
 
 

@@ -5,27 +5,25 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any, TypeVar
 
 from fastapi import Request
 
 from microgpt.batching.masked_decoding import decode_masked
-from microgpt.batching.text_conditions import TextConditions
-from microgpt.engine.decoding.decoder import max_sequences, reader_bytes
+from microgpt.engine.decoding.decoder import max_sequences
 from microgpt.inference import FIRST_BATCH, LAST_BATCH
 from microgpt.sampling import Continuation, Job
 from microgpt.steps import Steps
 from microgpt_serve.app_state import AppState
 from microgpt_serve.batch_scheduler import QueuedRequest
 from microgpt_serve.errors import ClientDisconnectedError, ServeError, route_path
+from microgpt_serve.schemas import GenerateRequest
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.work_queue import one_step
 
 WATCH_AFTER_S = 0.05  # delay before watching for a disconnect; most replies finish sooner
 MAX_CHECKED = 8192  # maximum number of characters to compare with conditions on the event loop
 CHARACTERS_PER_TOKEN = 512  # validated or encoded in the time that a small model needs for a token
-TOKENS_PER_PIECE = 16  # tokens of a stream with a grammar that are sent together
 T = TypeVar("T")
 
 
@@ -76,37 +74,38 @@ async def run_job(
     if job.fixed:
         return [job.fixed] * job.n_sequences
     if job.grammar:
-        return await _masked(state, request, model, job, _masked_tokens(model, job))
+        gpt = model.gpt
+        steps = decode_masked(gpt.compiled, gpt.tokenizer, job.grammar, job)
+        n_most = max(map(len, job.prompts)) + (job.rules.max_tokens or gpt.config.block_size)
+        found = await run_steps(state, request, steps, job.n_sequences * n_most)
+        n_tokens = sum(len(one.tokens) for one in found)
+        state.metrics.tokens_of[route_path(request.scope)].inc(n_tokens)
+        return found
     with _queued(state, request, model, job) as queued:
         return await queued.result
 
 
-async def run_until_accepted(
-    state: AppState,
-    request: Request,
-    model: ServedModel,
-    job: Job,
-    conditions: TextConditions,
-    prompt: str,
+async def run_matching(
+    state: AppState, request: Request, model: ServedModel, job: Job, body: GenerateRequest
 ) -> list[str]:
-    """Run a job of one prompt with more and more seeds; return the first texts that are accepted.
+    """Run a job with more and more seeds; return the first texts that meet the conditions.
 
     They are those of `InferenceGpt.samples`. See `run_job` for the exceptions.
     """
-    decode, n_wanted, seed = model.gpt.tokenizer.decode, len(job.seeds), job.seeds.start
-    make = partial(model.gpt.text_filter, conditions, prompt, job)
+    decode, prompt, seed = model.gpt.tokenizer.decode, body.prompt, job.seeds.start
+    make = partial(model.gpt.text_filter, body.conditions, prompt, job)
     wanted = await run_function(state, request, make, 1, 0)  # a pattern may take long
     job = replace(job, rules=replace(job.rules, may_continue=wanted.may_continue))
     n_most = min(LAST_BATCH, max_sequences(model.gpt.config, job.rules))
     texts, n_now = list[str](), min(FIRST_BATCH, n_most)
-    while len(texts) < n_wanted:
+    while len(texts) < body.num_samples:
         job = replace(job, seeds=range(seed, seed + n_now))
         found = await run_job(state, request, model, job)
         drawn = [prompt + decode(one.tokens) for one in found]
         accept = partial(wanted.accepted, drawn)
         texts += await run_function(state, request, accept, sum(map(len, drawn)), MAX_CHECKED)
         seed, n_now = seed + n_now, min(2 * n_now, n_most)
-    return texts[:n_wanted]
+    return texts[: body.num_samples]
 
 
 async def stream_job(
@@ -120,15 +119,7 @@ async def stream_job(
         yield [job.fixed] * job.n_sequences
         return
     if job.grammar:
-        pieces, n_open = _masked_tokens(model, job), job.n_sequences
-        compiled = model.gpt.compiled
-        with state.reader_memory(
-            reader_bytes(compiled.config, compiled.dtype, _longest(model, job))
-        ):
-            while n_open:
-                piece = await _masked(state, request, model, job, islice(pieces, TOKENS_PER_PIECE))
-                n_open -= sum(one.finish_reason is not None for one in piece)
-                yield piece
+        yield await run_job(state, request, model, job)
         return
     changed = asyncio.Event()
     with _queued(state, request, model, job, changed) as queued:
@@ -139,36 +130,6 @@ async def stream_job(
             if not queued.result.done():
                 yield queued.take()
         yield queued.result.result()
-
-
-def _masked_tokens(model: ServedModel, job: Job) -> Iterator[tuple[int, Continuation]]:
-    return decode_masked(model.gpt.compiled, model.gpt.tokenizer, job)
-
-
-def _longest(model: ServedModel, job: Job) -> int:
-    return max(map(len, job.prompts)) + (job.rules.max_tokens or model.gpt.config.block_size)
-
-
-async def _masked(
-    state: AppState,
-    request: Request,
-    model: ServedModel,
-    job: Job,
-    tokens: Iterator[tuple[int, Continuation]],
-) -> list[Continuation]:
-    """Return the next tokens of a job with a grammar, which is not decoded in a batch."""
-
-    def steps() -> Steps[list[Continuation]]:
-        found = [Continuation([], None) for _ in range(job.n_sequences)]
-        for i, one in tokens:
-            found[i] = one._replace(tokens=[*found[i].tokens, *one.tokens])
-            yield
-        return found
-
-    found = await run_steps(state, request, steps(), job.n_sequences * _longest(model, job))
-    n_generated = sum(len(one.tokens) for one in found)
-    state.metrics.tokens_of[route_path(request.scope)].inc(n_generated)
-    return found
 
 
 @contextmanager

@@ -217,11 +217,10 @@ class GenerateRequest(EditableModel):
         return Sampling(self.temperature, self.top_k, 1.0 if self.top_p is None else self.top_p)
 
     @property
-    def conditions(self) -> TextConditions | None:
-        """Conditions on the samples, if there are any."""
+    def conditions(self) -> TextConditions:
+        """Conditions on the samples."""
         fields = self.matches, self.starts, self.ends, self.min_length, self.max_length
-        conditions = TextConditions(*fields)
-        return None if conditions == TextConditions() else conditions
+        return TextConditions(*fields)
 
 
 class GenerateResponse(BaseModel):

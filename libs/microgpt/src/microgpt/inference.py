@@ -73,7 +73,7 @@ class InferenceGpt(Predictor):
             stop: stop strings; a text ends before the first stop string after the prompt.
             prompt: start of each text. If the prompt exceeds the context, the model reads only the
                 start token and the last block_size // 2 tokens.
-            conditions: leave out the texts that do not meet them, and continue with more seeds.
+            conditions: return only texts that meet them, and continue with more seeds.
             max_tokens: maximum number of new tokens; by default, the text ends when the context is
                 full. With a larger limit, a new context starts with the start token and the last
                 half.
@@ -81,10 +81,9 @@ class InferenceGpt(Predictor):
             rng: random generator for all texts, used instead of the seeds.
 
         Raises:
-            PromptError: the context is too small for any prompt, or too few texts meet the
-                conditions.
+            PromptError: the context is too small for any prompt, or too few texts are accepted.
             TokenizerError: the prompt contains an unknown character.
-            ConfigError: a setting is out of range, or no text can meet the conditions.
+            ConfigError: a setting is out of range, or no text can be accepted.
         """
         if num_samples is None:
             raise ConfigError("num_samples must be an integer, got None; `samples` has no limit")
@@ -130,10 +129,7 @@ class InferenceGpt(Predictor):
         stop_ids = self.tokenizer.tokens_of(stop)
         if len(stop_ids) == len(stop):  # every stop string is a single token
             rules = replace(rules, stop=(*rules.stop, *stop_ids))
-        wanted = None
-        if conditions is not None:
-            wanted = self.text_filter(conditions, prompt, job, stop)
-            rules = replace(rules, may_continue=wanted.may_continue)
+        wanted = self.text_filter(conditions, prompt, job, stop) if conditions else None
         if rng is not None:
             check_type("rng", rng, random.Random)
             if threads > 1:
@@ -141,14 +137,16 @@ class InferenceGpt(Predictor):
         if rng is not None or self.engine == "reference":
             rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
             streams = (self._stream(tokens, rules, each) for each in rngs)
-            texts = (prompt + text_until(stream, self.tokenizer, stop) for stream in streams)
+            texts: Iterator[str] = (
+                prompt + text_until(stream, self.tokenizer, stop) for stream in streams
+            )
         else:
             n_decoded = None if wanted else num_samples
+            rules = replace(rules, may_continue=wanted.may_continue if wanted else None)
             sequences = self._decode_batches(tokens, rules, n_decoded, seed, threads)
             texts = (prompt + cut_at_stop(self.tokenizer.decode(each), stop) for each in sequences)
         if wanted:
-            is_lazy = rng is not None or self.engine == "reference"
-            return islice(wanted.select(texts, 1 if is_lazy else FIRST_BATCH), num_samples)
+            texts = wanted.select(texts, FIRST_BATCH if rules.may_continue else 1)
         return islice(texts, num_samples)
 
     def text_filter(
@@ -156,14 +154,7 @@ class InferenceGpt(Predictor):
     ) -> TextFilter:
         """Return a filter for the texts of a job of one prompt."""
         n_new = job.rules.max_tokens or self.config.block_size - len(job.prompts[0]) + 1
-        return TextFilter(
-            conditions,
-            self.tokenizer,
-            prompt=prompt,
-            n_new=n_new,
-            stop=tuple(stop),
-            n_weights=self.num_params,
-        )
+        return TextFilter(conditions, self.tokenizer, prompt, n_new, self.num_params, stop)
 
     def _decode_batches(
         self, tokens: Sequence[int], rules: DecodeRules, n: int | None, seed: int, threads: int

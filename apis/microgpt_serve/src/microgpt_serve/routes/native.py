@@ -11,7 +11,7 @@ from microgpt.steps import Steps
 from microgpt.storage.calibration_file import Calibration
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
-from microgpt_serve.generation import run_function, run_job, run_steps, run_until_accepted
+from microgpt_serve.generation import run_function, run_job, run_matching, run_steps
 from microgpt_serve.routes.body import JSON_TYPE, MAX_INLINE_CHARS, BodyRoute, json_steps
 from microgpt_serve.routes.documents import encode_messages
 from microgpt_serve.routes.edited_model import edited_model
@@ -74,8 +74,8 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
     )
     job = await run_function(state, request, encode, len(body.prompt), MAX_INLINE_CHARS)
     decode, known = model.gpt.tokenizer.decode, model.documents
-    if conditions := body.conditions:
-        samples = await run_until_accepted(state, request, model, job, conditions, body.prompt)
+    if body.conditions:
+        samples = await run_matching(state, request, model, job, body)
     else:
         continuations = await run_job(state, request, model, job)
         samples = [body.prompt + decode(one.tokens) for one in continuations]

@@ -98,7 +98,6 @@ def generate(
     from microgpt.inference import InferenceGpt
     from microgpt_cli.model_loading import engine_for, load_model
 
-    conditions = TextConditions(matches, starts, ends, min_length, max_length)
     saved = load_model(model_dir, unfinished=unfinished)
     if saved.meta.training.get("loss_on") == "assistant":
         note(
@@ -115,7 +114,7 @@ def generate(
         prompt=prompt,
         sampling=sampling,
         stop=stop or (),
-        conditions=None if conditions == TextConditions() else conditions,
+        conditions=TextConditions(matches, starts, ends, min_length, max_length),
         max_tokens=max_tokens,
         seed=seed,
         threads=threads,

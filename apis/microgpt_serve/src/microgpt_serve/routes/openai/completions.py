@@ -1,24 +1,18 @@
 """POST /v1/completions and /v1/chat/completions: OpenAI-compatible generation."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from microgpt.sampling import Job
-from microgpt_serve.app_state import AppState, StateDep
+from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_function
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.routes.documents import encode_messages
 from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
-from microgpt_serve.routes.openai.request_schemas import (
-    ChatCompletionRequest,
-    CompletionRequest,
-    OpenAIRequest,
-)
+from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest, CompletionRequest
 from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder
 from microgpt_serve.routes.openai.response_schemas import (
     ChatChoice,
@@ -63,7 +57,6 @@ async def chat_completions(
         max_tokens=model.max_new_tokens(min(limits, default=None)),
         seed=body.seed_or_random(),
     )
-    job = await _formatted(job, body, model, request, state)
     dropped = {
         "tokens_dropped": prompt.tokens_dropped,
         "unknown_characters": prompt.unknown_characters,
@@ -147,7 +140,6 @@ async def completions(body: CompletionRequest, request: Request, state: StateDep
         seed=body.seed_or_random(),
     )
     job = await run_function(state, request, encode, length, MAX_INLINE_CHARS)
-    job = await _formatted(job, body, model, request, state)
     if body.echo and job.tokens_dropped:
         size = model.gpt.config.block_size
         message = f"with echo, a prompt must fit into the context of {size} tokens; omit echo"
@@ -192,19 +184,6 @@ class _CompletionBuilder(ResponseBuilder):
             ],
             "text_offset": choice.offsets(update),
         }
-
-
-async def _formatted(
-    job: Job, body: OpenAIRequest, model: ServedModel, request: Request, state: AppState
-) -> Job:
-    """Return a job with the grammar of the response format, if there is one."""
-    if body.response_format is None or body.response_format.type == "text":
-        return job
-    if model.gpt.known_questions:
-        message = "the model gives fixed replies; omit response_format"
-        raise ServeError(400, message, field="response_format")
-    grammar = await run_function(state, request, body.response_format.grammar, 1, 0)
-    return replace(job, grammar=grammar)
 
 
 def _echo(model: ServedModel, prompt: str | list[int], opening: Sequence[int]) -> Sequence[int]:

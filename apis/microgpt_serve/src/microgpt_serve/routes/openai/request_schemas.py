@@ -5,7 +5,7 @@ Unsupported fields are accepted only with values that have no effect.
 
 import secrets
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +17,6 @@ from pydantic import (
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
-    model_validator,
 )
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -25,7 +24,6 @@ from pydantic_core.core_schema import no_info_plain_validator_function
 
 from microgpt.batching.grammar import json_grammar, regex_grammar
 from microgpt.config import DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
-from microgpt.errors import ConfigError
 from microgpt_serve.errors import ServeError
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
@@ -162,47 +160,27 @@ class JsonSchema(RequestBody):
     name: _Label
     description: str | None = _IGNORED
     strict: bool | None = _IGNORED
-    content: dict[str, Any] = Field(alias="schema")
+    content: dict[str, Any] = Field({}, alias="schema")
 
 
 class ResponseFormat(RequestBody):
-    """The form of the generated texts."""
+    """The format of the generated text."""
 
     type: Literal["text", "json_object", "json_schema", "regex"]
-    json_schema: JsonSchema | None = Field(None, description="Required for `json_schema`.")
-    content: dict[str, Any] | None = Field(
-        None, alias="schema", description="Optional JSON schema for `json_object`."
-    )
-    pattern: Pattern | None = Field(None, description="Regular expression for `regex`.")
+    json_schema: JsonSchema | None = None
+    content: dict[str, Any] = Field({"type": "object"}, alias="schema")  # of a json_object
+    pattern: Pattern | None = Field(None, description="Regular expression, for `regex`.")
 
-    @model_validator(mode="after")
-    def _check_fields(self) -> Self:
-        given = {
-            "json_schema": ("json_schema", self.json_schema),
-            "regex": ("pattern", self.pattern),
-        }
-        name, value = given.get(self.type, ("", ""))
-        if value is None:
-            message = "of type {type} must have the field {name}"
-            raise PydanticCustomError("format", message, {"type": self.type, "name": name})
-        return self
-
-    def grammar(self) -> str | None:
-        """Return the grammar of the texts, or None if all texts are allowed.
-
-        Raises:
-            ServeError: The pattern is invalid, or the JSON schema is not supported.
-        """
-        try:
-            if self.type == "regex" and self.pattern is not None:
-                return regex_grammar(self.pattern)
-            if self.type == "json_schema" and self.json_schema:
-                return json_grammar(self.json_schema.content)
-            if self.type == "json_object":
-                return json_grammar(self.content or {"type": "object"})
-        except ConfigError as error:
-            raise ServeError(400, str(error), field="response_format") from error
-        return None
+    def grammar(self) -> str:
+        """Return the grammar of the texts, unless the type is `text`."""
+        if self.type == "json_object":
+            return json_grammar(self.content)
+        if self.type == "json_schema" and self.json_schema:
+            return json_grammar(self.json_schema.content)
+        if self.type == "regex" and self.pattern is not None:
+            return regex_grammar(self.pattern)
+        field = "pattern" if self.type == "regex" else "json_schema"
+        raise ServeError(400, f"response_format.{field} is missing", field="response_format")
 
 
 class OpenAIRequest(RequestBody):
@@ -237,9 +215,7 @@ class OpenAIRequest(RequestBody):
         None, description="Send the text as server-sent events while it is generated."
     )
     stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = Field(
-        None, description="The form of the text: JSON, or what a regular expression matches."
-    )
+    response_format: ResponseFormat | None = None
     user: Annotated[str | None, AfterValidator(lambda value: None)] = _IGNORED
     safety_identifier: _Label | None = _IGNORED
     prompt_cache_key: _Label | None = _IGNORED

@@ -53,3 +53,13 @@ def test_generated_texts_equal_the_library_and_copies_are_marked(names, names_gp
     page.click("#samples li:first-child a")
     page.wait_for_selector("#explained:not([hidden])")
     assert page.input_value("#text") == found["samples"][0]
+
+
+def test_texts_that_meet_conditions_are_drawn_from_an_address(names, page) -> None:
+    wanted = {"pattern": ".*i.*", "ends-with": "a", "min-length": 3, "max-length": 6}
+    opened(page, names, "generate", number=20, temperature=1.5, seed=4, **wanted)
+    body = {"matches": ".*i.*", "ends": "a", "min_length": 3, "max_length": 6}
+    body |= {"num_samples": 20, "temperature": 1.5, "seed": 4}
+    page.wait_for_selector("#samples li >> nth=19")
+    found = names.request("POST", "/microgpt/v1/generate", body).json["samples"]
+    assert page.locator("#samples .said").all_inner_texts() == found

@@ -237,3 +237,9 @@ function answer([seeds, n, most]) {
     for (given, n, most), rows in zip(inputs, found, strict=True):
         rngs = [random.Random(int(seed)) for seed in given]
         assert rows == [[rng.random() for _ in range(n)] + [0] * (most - n) for rng in rngs]
+
+
+def test_a_page_without_a_service_refuses_to_select_texts(node, cases) -> None:
+    body = "return (await answered(engine, path, { min_length: 3 })).error;"
+    message = "a page without a service cannot select texts; use microgpt generate"
+    assert tried(node, cases, IS_TEXT, body) == message

@@ -63,3 +63,13 @@ def test_an_invalid_seed_in_the_address_is_not_used(names, page) -> None:
     opened(page, names, "generate", seed=2**53 + 1)
     assert page.evaluate("document.getElementById('seed').validity.rangeOverflow")
     assert page.locator("#samples li").count() == 0
+
+
+def test_texts_that_meet_conditions_are_drawn_from_an_address(names, page) -> None:
+    wanted = {"pattern": ".*i.*", "ends-with": "a", "min-length": 3, "max-length": 6}
+    opened(page, names, "generate", number=20, temperature=1.5, seed=4, **wanted)
+    body = {"matches": ".*i.*", "ends": "a", "min_length": 3, "max_length": 6}
+    body |= {"num_samples": 20, "temperature": 1.5, "seed": 4}
+    page.wait_for_selector("#samples li >> nth=19")
+    found = names.request("POST", "/microgpt/v1/generate", body).json["samples"]
+    assert page.locator("#samples .said").all_inner_texts() == found

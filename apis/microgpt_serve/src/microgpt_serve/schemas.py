@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
+from microgpt.batching.text_conditions import TextConditions
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
 from microgpt.model_config import Activation, Positions
@@ -31,6 +32,7 @@ MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 MAX_EXPLAINED = 2**12  # maximum number of characters to explain
 MAX_EDITS, MAX_LEARNED = 64, 20  # maximum number of changes of a kind, and of training steps
+MAX_PATTERN = 2**12  # maximum number of characters in a regular expression, and of a condition
 MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
 
 Temperature = Annotated[
@@ -67,6 +69,7 @@ TopP = Annotated[
         "probability."
     ),
 ]
+Pattern = Annotated[str, Field(max_length=MAX_PATTERN)]
 Index = Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT]
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
@@ -199,6 +202,13 @@ class GenerateRequest(EditableModel):
     )
     top_k: TopK = None
     top_p: TopP = None
+    matches: Pattern | None = Field(
+        None, description="Only samples that match this regular expression as a whole."
+    )
+    starts: Pattern = Field("", description="Only samples that start with this text.")
+    ends: Pattern = Field("", description="Only samples that end with this text.")
+    min_length: Index = Field(0, description="Minimum number of characters, with the prompt.")
+    max_length: Index | None = Field(None, description="Maximum number of characters.")
     known: bool = Field(
         False,
         description="Also return whether each sample is a training document, if the model has the "
@@ -211,6 +221,12 @@ class GenerateRequest(EditableModel):
     def sampling(self) -> Sampling:
         """Sampling settings of the request."""
         return Sampling(self.temperature, self.top_k, 1.0 if self.top_p is None else self.top_p)
+
+    @property
+    def conditions(self) -> TextConditions:
+        """Conditions on the samples."""
+        fields = self.matches, self.starts, self.ends, self.min_length, self.max_length
+        return TextConditions(*fields)
 
 
 class GenerateResponse(BaseModel):

@@ -1,9 +1,12 @@
 """OpenAI's own Python client, against the real process: it gets what it is made for."""
 
 import importlib
+import json
 import math
+import re
 
 import pytest
+from pydantic import BaseModel
 
 from microgpt import InferenceGpt, Message, Sampling
 from microgpt.data.tokenizer import ROLES
@@ -189,6 +192,54 @@ def test_a_reply_reports_dropped_turns_and_unknown_characters(talker) -> None:
     assert ask(talker, {"role": "user", "content": "hi 日"}).unknown_characters == "日"
     (first, *_) = ask(talker, {"role": "user", "content": "hi 日"}, stream=True)
     assert (first.unknown_characters, first.tokens_dropped) == ("日", 0)
+
+
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"enum": ["ann", "漢字"]}, "age": {"type": "integer", "maximum": 9}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [
+        ({"type": "regex", "pattern": "[a-c]{3}|漢"}, "[a-c]{3}|漢"),
+        ({"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON}}, None),
+        ({"type": "json_object", "schema": PERSON}, None),
+    ],
+)
+def test_replies_have_the_requested_format(reader, form, pattern) -> None:
+    fields = {**HOT, "n": 4, "seed": 3, "response_format": form}
+    reply = ask(reader, **fields)
+    texts = [choice.message.content for choice in reply.choices]
+    for text in texts:
+        if pattern:
+            assert re.fullmatch(pattern, text)
+        else:
+            assert json.loads(text).keys() == {"name", "age"}
+    assert {choice.finish_reason for choice in reply.choices} == {"stop"}
+    assert [choice.message.content for choice in ask(reader, **fields).choices] == texts
+    streamed = [""] * 4
+    for event in ask(reader, stream=True, **fields):
+        streamed[event.choices[0].index] += event.choices[0].delta.content or ""
+    assert streamed == texts
+
+
+def test_a_completion_has_the_requested_format(writer) -> None:
+    form = {"type": "regex", "pattern": "[an]{4}"}
+    reply = write(writer, "an", n=3, extra_body={"response_format": form})
+    assert all(re.fullmatch("[an]{4}", choice.text) for choice in reply.choices)
+
+
+def test_the_client_parses_replies_as_pydantic_objects(reader) -> None:
+    class Answer(BaseModel):
+        ready: bool
+
+    client = reader.chat.completions
+    reply = client.parse(model="any", messages=[HI], response_format=Answer, seed=1)
+    assert isinstance(reply.choices[0].message.parsed, Answer)
 
 
 def test_the_events_of_a_stream_add_up_to_the_reply(talker) -> None:

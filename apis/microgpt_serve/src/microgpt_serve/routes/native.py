@@ -11,7 +11,7 @@ from microgpt.steps import Steps
 from microgpt.storage.calibration_file import Calibration
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
-from microgpt_serve.generation import run_function, run_job, run_steps
+from microgpt_serve.generation import run_function, run_job, run_matching, run_steps
 from microgpt_serve.routes.body import JSON_TYPE, MAX_INLINE_CHARS, BodyRoute, json_steps
 from microgpt_serve.routes.documents import encode_messages
 from microgpt_serve.routes.edited_model import edited_model
@@ -59,7 +59,7 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
     """Return generated texts, each including the prompt.
 
     `microgpt generate` returns the same texts for the same seed. A chat model generates user
-    messages.
+    messages. With conditions such as `matches`, more seeds follow until there are enough samples.
     """
     model = await edited_model(body, request, state)
     if (length := body.num_samples * len(body.prompt)) > MAX_PROMPT_COPIES:
@@ -75,9 +75,12 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
         seed=body.seed,
     )
     job = await run_function(state, request, encode, len(body.prompt), MAX_INLINE_CHARS)
-    continuations = await run_job(state, request, model, job)
     decode, known = model.gpt.tokenizer.decode, model.documents
-    samples = [body.prompt + decode(one.tokens) for one in continuations]
+    if body.conditions:
+        samples = await run_matching(state, request, model, job, body)
+    else:
+        continuations = await run_job(state, request, model, job)
+        samples = [body.prompt + decode(one.tokens) for one in continuations]
     return GenerateResponse.model_construct(
         samples=samples,
         tokens_dropped=job.tokens_dropped or None,

@@ -46,6 +46,13 @@ def generate(
         "Stop generating at this text, which is not printed; can be given more than once.",
         metavar="<str>",
     ),
+    matches: str | None = opt.option(
+        None, "Only samples that match as a whole; needs an extra.", metavar="<regex>"
+    ),
+    starts: str = opt.option("", "Only samples that start with this text."),
+    ends: str = opt.option("", "Only samples that end with this text."),
+    min_length: int = opt.option(0, "Minimum number of characters."),
+    max_length: int | None = opt.option(None, "Maximum number of characters."),
     unique: bool = opt.flag("--unique", "Skip repeated samples."),
     novel: bool = opt.flag("--novel", "Skip samples that occur in the training data."),
     against: Path | None = rare(None, "Training data to compare with; requires --novel."),
@@ -74,8 +81,8 @@ def generate(
 ) -> None:
     """Print samples from a model.
 
-    The same seed gives the same samples. --unique and --novel continue with more seeds until there
-    are enough samples, but stop after 1,000 consecutive samples that are not new.
+    The same seed gives the same samples. Conditions, --unique and --novel continue with more seeds
+    until there are enough samples, but stop after 1,000 consecutive samples that are not new.
     """
     prompt, model_dir = opt.text_or_model(prompt, model_dir, "--prompt")
     prompt = opt.one_of(prompt, prompt_option, "--prompt") or ""
@@ -83,12 +90,10 @@ def generate(
     config.check_seed(seed)
     config.check_threads(threads)
     config.check_count("--num-samples (-n)", num_samples)
-    if column is not None and not against:
-        raise ConfigError("--column requires --against; add --against or omit --column")
-    if against and not novel:
-        raise ConfigError("--against requires --novel; add --novel or omit --against")
+    _check_against(against, column, novel=novel)
 
     from microgpt.batching.sample_filter import GIVE_UP_AFTER, select
+    from microgpt.batching.text_conditions import TextConditions
     from microgpt.evaluation.explanation import explain as explain_text
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
@@ -110,6 +115,7 @@ def generate(
         prompt=prompt,
         sampling=sampling,
         stop=stop or (),
+        conditions=TextConditions(matches, starts, ends, min_length, max_length),
         max_tokens=max_tokens,
         seed=seed,
         threads=threads,
@@ -131,6 +137,13 @@ def generate(
             f"stopped after {n_printed} of {num_samples} samples: the next {GIVE_UP_AFTER:,} "
             "were not new"
         )
+
+
+def _check_against(against: Path | None, column: str | None, *, novel: bool) -> None:
+    if column is not None and not against:
+        raise ConfigError("--column requires --against; add --against or omit --column")
+    if against and not novel:
+        raise ConfigError("--against requires --novel; add --novel or omit --against")
 
 
 def _print_lines(samples: Iterator[str], explained: "Callable[[str], Explanation] | None") -> int:

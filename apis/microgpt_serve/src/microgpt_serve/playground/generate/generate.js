@@ -6,7 +6,8 @@ import { post } from "../service.js";
 import { button, byId, element, printable, said, unknown } from "../text.js";
 import { checkModel, tell } from "../trouble.js";
 
-const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "" };
+const CONDITIONS = { pattern: "", "ends-with": "", "min-length": "", "max-length": "" };
+const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "", ...CONDITIONS };
 const N_SEEDS = 2 ** 32; // from which one is drawn: short enough to be written down
 const N_BEGINNINGS = 4;
 
@@ -45,6 +46,10 @@ export class Generate {
       num_samples: number(byId("number")),
       temperature: number(byId("temperature")),
       top_k: number(byId("top-k")),
+      matches: byId("pattern").value || undefined,
+      ends: byId("ends-with").value || undefined,
+      min_length: number(byId("min-length")),
+      max_length: number(byId("max-length")),
       seed: number(byId("seed")) ?? Math.floor(Math.random() * N_SEEDS),
       known: true,
     };

@@ -120,6 +120,9 @@ export class LocalEngine {
 
   async #generate(body, signal) {
     checkNumbers(body);
+    if (["matches", "starts", "ends", "min_length", "max_length"].some((name) => body[name])) {
+      throw new EngineError("a page without a service cannot select texts; use microgpt generate");
+    }
     const { prompt = "", num_samples: n = 1 } = body;
     checkLength("prompt", prompt, MAX_CHARACTERS);
     const length = n * lengthOf(prompt);

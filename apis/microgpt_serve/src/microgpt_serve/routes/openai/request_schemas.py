@@ -22,7 +22,9 @@ from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
+from microgpt.batching.grammar import json_grammar, regex_grammar
 from microgpt.config import DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
+from microgpt_serve.errors import ServeError
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
     MAX_SAMPLES,
@@ -30,6 +32,7 @@ from microgpt_serve.schemas import (
     ChatMessage,
     Count,
     Messages,
+    Pattern,
     Probability,
     RequestBody,
     Temperature,
@@ -151,6 +154,35 @@ class StreamOptions(RequestBody):
     )
 
 
+class JsonSchema(RequestBody):
+    """A named JSON schema."""
+
+    name: _Label
+    description: str | None = _IGNORED
+    strict: bool | None = _IGNORED
+    content: dict[str, Any] = Field({}, alias="schema")
+
+
+class ResponseFormat(RequestBody):
+    """The format of the generated text."""
+
+    type: Literal["text", "json_object", "json_schema", "regex"]
+    json_schema: JsonSchema | None = None
+    content: dict[str, Any] = Field({"type": "object"}, alias="schema")  # of a json_object
+    pattern: Pattern | None = Field(None, description="Regular expression, for `regex`.")
+
+    def grammar(self) -> str:
+        """Return the grammar of the texts, unless the type is `text`."""
+        if self.type == "json_object":
+            return json_grammar(self.content)
+        if self.type == "json_schema" and self.json_schema:
+            return json_grammar(self.json_schema.content)
+        if self.type == "regex" and self.pattern is not None:
+            return regex_grammar(self.pattern)
+        field = "pattern" if self.type == "regex" else "json_schema"
+        raise ServeError(400, f"response_format.{field} is missing", field="response_format")
+
+
 class OpenAIRequest(RequestBody):
     """Fields common to completions and chat completions."""
 
@@ -184,6 +216,7 @@ class OpenAIRequest(RequestBody):
         None, description="Send the text as server-sent events while it is generated."
     )
     stream_options: StreamOptions | None = None
+    response_format: ResponseFormat | None = None
     user: Annotated[str | None, AfterValidator(lambda value: None)] = _IGNORED
     safety_identifier: _Label | None = _IGNORED
     prompt_cache_key: _Label | None = _IGNORED
@@ -296,7 +329,6 @@ class ChatCompletionRequest(OpenAIRequest):
     moderation: Annotated[Any, unsupported_except()] = None
     parallel_tool_calls: Annotated[Any, unsupported_except(True, False)] = None
     prediction: Annotated[Any, unsupported_except()] = None
-    response_format: Annotated[Any, unsupported_except({"type": "text"})] = None
     web_search_options: Annotated[Any, unsupported_except()] = None
 
     model_config = ConfigDict(

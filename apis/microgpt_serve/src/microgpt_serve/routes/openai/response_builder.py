@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, TypeVar
 from uuid import uuid4
@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 from microgpt.sampling import Continuation, Job
 from microgpt.steps import Steps, finish
 from microgpt_serve.app_state import AppState
-from microgpt_serve.errors import ClientDisconnectedError, as_serve_error
-from microgpt_serve.generation import run_job, run_steps, stream_job
+from microgpt_serve.errors import ClientDisconnectedError, ServeError, as_serve_error
+from microgpt_serve.generation import run_function, run_job, run_steps, stream_job
 from microgpt_serve.routes.body import JSON_TYPE
 from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
 from microgpt_serve.routes.openai.log_probabilities import LogProbabilities
@@ -91,6 +91,12 @@ class ResponseBuilder(ABC):
 
     async def respond(self) -> Response:
         """Return the complete response, or an event stream if the request sets `stream`."""
+        if (form := self.body.response_format) and form.type != "text":
+            if self.model.gpt.known_questions:
+                message = "the model gives fixed replies; omit response_format"
+                raise ServeError(400, message, field="response_format")
+            grammar = await run_function(self.state, self.request, form.grammar, 1, 0)
+            self.job = replace(self.job, grammar=grammar)
         if self.body.stream:
             return EventStream(self._events())
         async for _ in self._generate():

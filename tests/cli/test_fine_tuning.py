@@ -38,7 +38,9 @@ def training(model: Path) -> dict:
 def test_the_budget_determines_the_fine_tuning_settings(microgpt, folder) -> None:
     done = ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
     facts, parent = training(folder / "a"), json.loads((folder / "parent/meta.json").read_text())
-    assert facts.keys() >= {"lr", "steps", "batch_size", "val_loss", "test_loss", "parent_sha256"}
+    assert facts.keys() >= {"lr", "steps", "batch_size", "val_loss", "test_loss"}
+    assert facts["parent_sha256"] == parent["weights_sha256"]
+    assert "note: added tokens with random weights: 'x', 'y', 'z'" in done.stderr
     assert (facts["dropout"], facts["budget"]) == (0.1, 1e10)
     child = json.loads((folder / "a/meta.json").read_text())
     for name in ("n_embd", "n_layer", "block_size"):

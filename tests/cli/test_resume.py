@@ -231,21 +231,6 @@ def test_held_out_losses_and_fractions_are_printed_and_saved(microgpt, names, tm
     assert all(pair["distance"] >= 1 for pair in memorised["novel"])
 
 
-def test_a_model_can_be_fine_tuned(microgpt, names, tmp_path) -> None:
-    microgpt("train", "--input", names, *SMALL, "--steps", "50", "--output", "parent")
-    (tmp_path / "more.txt").write_text("björn\nnora\n")
-    done = microgpt(
-        *("train", "--from", "parent", "--input", "more.txt", "--steps", "20", "--output", "child")
-    )
-    assert "note: added tokens with random weights: 'b', 'j', 'ö'" in done.stderr
-    child = load(tmp_path / "child")
-    assert child.model.n_embd == 8
-    parent_sha256 = load(tmp_path / "parent").meta.weights_sha256
-    assert child.meta.training["parent_sha256"] == parent_sha256
-    done = microgpt("train", "--from", "parent", "--input", "more.txt", "--n-layer", "3")
-    assert "n_layer is 3, but the model to fine-tune has 2" in refused(done)
-
-
 def test_two_training_runs_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
     first = begin(tmp_path, "--input", names, "--output", "model")
     done = microgpt("train", "--input", names, "--output", "model", "--force")
@@ -384,11 +369,6 @@ def test_export_can_change_the_weights_format_in_place(microgpt, text_model) -> 
 def test_half_precision_is_refused_for_json(microgpt, text_model) -> None:
     options = ("--model-dir", text_model, "--output", "x", "--format", "json", "--half")
     assert "half precision requires the safetensors format" in refused(microgpt("export", *options))
-
-
-def test_a_copied_directory_can_be_resumed(microgpt, unfinished, tmp_path) -> None:
-    shutil.copytree(unfinished, tmp_path / "copy")
-    assert microgpt("train", "--resume", "copy").returncode == 0
 
 
 def test_a_custom_schedule_must_be_passed_again_to_repeat_a_run(microgpt, names, tmp_path) -> None:

@@ -79,7 +79,7 @@ async def run_job(
         n_most = max(map(len, job.prompts)) + (job.rules.max_tokens or gpt.config.block_size)
         found = await run_steps(state, request, steps, job.n_sequences * n_most)
         n_tokens = sum(len(one.tokens) for one in found)
-        state.metrics.tokens_of[route_path(request.scope)].inc(n_tokens)
+        state.metrics.count_tokens(route_path(request.scope), model.name, n_tokens)
         return found
     with _queued(state, request, model, job) as queued:
         return await queued.result

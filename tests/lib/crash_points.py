@@ -3,8 +3,8 @@
     python crash_points.py SCENARIO DIRECTORY
 
 Each crash point has a forked process of its own, which ends there without any cleaning up. After
-each, what is on disk must load as what was there before or as what is new, the same thing done
-again must succeed, and nothing else may remain. Prints how many crash points there were.
+each, what is on disk is moved, and must load as what was there before or as what is new, the same
+thing done again must succeed, and nothing else may remain. Prints how many crash points there were.
 """
 
 import builtins
@@ -169,6 +169,11 @@ SCENARIOS: dict[str, tuple[Callable[[Path], object], Callable[..., object], Trai
     "save subwords over characters": (old_model, partial(save, NEW_BPE), NEW_BPE),
     "save characters over subwords": (partial(old_model, old=OLD_BPE), partial(save, NEW), NEW),
     "save subwords over others": (partial(old_model, old=OLD_BPE), partial(save, NEW_BPE), NEW_BPE),
+    "save subwords in another format": (
+        partial(old_model, old=OLD_BPE),
+        partial(save, NEW_BPE, weights_format="safetensors"),
+        NEW_BPE,
+    ),
     "save over a training": (partial(train_in, OLD), partial(save, NEW), NEW),
     "save running text over a model": (old_model, partial(save, NEW_STREAM), NEW_STREAM),
     "export to a new directory": (no_model, export_to, NEW),
@@ -197,6 +202,7 @@ def main(scenario: str, folder: Path) -> int:
         shutil.copytree(folder / "prepared", directory.parent, symlinks=True)
         before, training = found(directory), found_training(directory)
         has_ended = survives(partial(action, directory), n)
+        directory = directory.parent.rename(folder / "moved") / "model"
         where = f"{scenario}, killed before call {n}"
         assert found(directory) in (before, new.tokenizer.names), where
         assert found_training(directory) in (training, trained), where

@@ -10,9 +10,9 @@ SCRIPT = Path(__file__).with_name("crash_points.py")
 SCENARIOS = [
     "save into a new directory", "save over a model", "save another format",
     "save subwords over characters", "save characters over subwords", "save subwords over others",
-    "save over a training", "save running text over a model", "export to a new directory",
-    "export over a model", "train in a new directory", "train over a model",
-    "train over a training", "train subwords over others",
+    "save subwords in another format", "save over a training", "save running text over a model",
+    "export to a new directory", "export over a model", "train in a new directory",
+    "train over a model", "train over a training", "train subwords over others",
     *(f"save after a save killed before call {n}" for n in range(0, 30, 5)),
 ]  # fmt: skip
 

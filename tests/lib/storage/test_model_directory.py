@@ -14,7 +14,7 @@ from microgpt import BpeTokenizer, CharTokenizer, InferenceGpt, ModelConfig, Tra
 from microgpt.data.split import DataFacts
 from microgpt.errors import CheckpointError
 from microgpt.model import weight_shapes
-from microgpt.state import TrainedModel, TrainResult
+from microgpt.state import TrainResult
 from microgpt.storage.meta import trained_on
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory
@@ -276,10 +276,6 @@ def test_a_failed_write_keeps_the_old_model(text_model: Path, monkeypatch) -> No
     assert {file: (text_model / file).read_bytes() for file in os.listdir(text_model)} == before
 
 
-class Killed(BaseException):
-    """Ends a save where a SIGKILL would."""
-
-
 def bpe_result(text: str) -> TrainResult:
     """A model of subword tokens that has learnt next to nothing."""
     tokenizer = BpeTokenizer.from_documents([text] * 3, vocab_size=260)
@@ -326,45 +322,6 @@ def test_a_missing_or_foreign_subword_tokenizer_is_refused(tmp_path: Path) -> No
     file.unlink()
     with pytest.raises(CheckpointError, match=r"cannot read .*tokenizer\.json: No such file"):
         load(tmp_path / "model")
-
-
-def content(model: TrainedModel) -> object:
-    """Return what must belong together."""
-    weights = {name: [[*row] for row in rows] for name, rows in model.weights.items()}
-    return model.tokenizer.names, weights
-
-
-@pytest.mark.parametrize("old", [BPE, RESULT])
-@pytest.mark.parametrize("new", [OTHER_BPE, RESULT])
-@pytest.mark.parametrize("weights_format", ["json", "safetensors"])
-def test_a_crash_during_a_save_leaves_a_matching_tokenizer(
-    tmp_path: Path, monkeypatch, old, new, weights_format
-) -> None:
-    """Died n times: before the first rename, after it, and so on."""
-    rename, n_renames = os.replace, 2 + (new is OTHER_BPE)
-    for n in range(n_renames):
-        directory = tmp_path / str(n)
-        save(old, directory)
-        done: list[Path] = []
-
-        def rename_some(source: Path, target: Path, n: int = n, done: list = done) -> None:
-            if len(done) == n:
-                raise Killed
-            done.append(target)
-            rename(source, target)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", rename_some)
-            with pytest.raises(Killed):
-                save(new, directory, weights_format=weights_format)
-        directory = directory.rename(tmp_path / f"moved {n}")
-        assert content(load(directory)) in (content(old), content(new))
-        save(new, directory, weights_format=weights_format)
-        assert content(load(directory)) == content(new)
-        weights = {"json": "weights.json", "safetensors": "model.safetensors"}[weights_format]
-        tokens = ["tokenizer.json"] if new is OTHER_BPE else []
-        names = ["documents.crc32", "meta.json", *tokens, weights]
-        assert sorted(os.listdir(directory)) == sorted(names)
 
 
 def test_a_loaded_model_knows_which_data_it_was_trained_on(tmp_path) -> None:

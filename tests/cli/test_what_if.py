@@ -163,7 +163,7 @@ def test_compare_and_why_measure_the_reply_of_a_chat_model(microgpt, tmp_path) -
         ),
         (("why", "a", "emma", "--seeds=101"), "invalid value for '--seeds'"),
         (("compare", "a", "b", "--seeds=101"), "invalid value for '--seeds'"),
-        (("why", "none", "emma"), "none has no train_state.json"),
+        (("why", "none", "emma"), "none does not exist, here or in "),
     ],
 )
 def test_models_that_cannot_be_compared_are_refused(run, trained, command, problem) -> None:

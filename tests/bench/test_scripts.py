@@ -51,6 +51,10 @@ SHORTEST = {
         "'--n-embd', 8, '--n-head', 2, '--n-layer', 1] if a[0] == 'train' else []))",
     ),
     "compare": ("--steps 5 --controls 2", ""),
+    "conditions_speed": (
+        "--rounds 1",
+        "bench.N_NAMES, bench.N_LONG, bench.STEPS, bench.LONG_STEPS = 300, 5, 8, 2",
+    ),
     "decode_speed": (
         "--rounds 1",
         "bench.RIVALS = ('numpy',); bench.N_NAMES = 1000; "

@@ -164,3 +164,28 @@ def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_mo
 )
 def test_bad_input_to_generate_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:
     assert refused(microgpt("generate", "--model-dir", text_model, *args)) == problem
+
+
+def test_generate_prints_only_samples_that_meet_the_conditions(samples) -> None:
+    args = ["--temperature", "2", "--num-samples", "30"]
+    texts = samples(*args, "--matches", ".*[mn].*", "--ends", "a", "--max-length", "4")
+    assert len(texts) == 30
+    assert all(text[-1] == "a" and len(text) <= 4 and {*"mn"} & {*text} for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--matches", "(a"], "invalid pattern '(a': unclosed group"),
+        (["--matches", "a+", "--starts", "m"], "no text can match: the conditions contradict"),
+        (
+            ["--min-length", "4", "--max-length", "3"],
+            "no text can match: the conditions contradict",
+        ),
+        (["--min-length", "-1"], "min_length must be >= 0, got -1"),
+        (["--temperature", "0", "--starts", "vv"], "too few texts match: 0 of 64 (acceptance rate"),
+    ],
+)
+def test_conditions_that_cannot_be_met_are_refused(microgpt, text_model, args, message) -> None:
+    error = refused(microgpt("generate", "--model-dir", text_model, *args))
+    assert error.startswith(message)

@@ -55,7 +55,7 @@ def test_wheels_work_outside_the_repository(tmp_path: Path) -> None:
     subwords = [tmp_path / "venv/bin/microgpt", "train", "--steps", "1", "--tokenizer", "bpe"]
     missing = run(*subwords, "--output", "subwords", code=2)
     assert missing.endswith("pip install 'microgpt-lib[bpe]'\n")
-    extras = "microgpt-cli[bpe,plots]"
+    extras = "microgpt-cli[bpe,patterns,plots]"
     run("uv", "pip", "install", "--python", tmp_path / "venv/bin/python", extras)
     run(tmp_path / "venv/bin/microgpt", "plot", "output")
     assert "vocab size: 1024\n" in run(*subwords, "--output", "subwords")

@@ -43,7 +43,7 @@ def assert_error(reply, status: int, text: str | None = None) -> None:
         ({"max_tokens": 16_385}, "max_tokens must be <= 16384, got 16385"),
         ({"stop": ["a"]}, "unknown field 'stop'"),
         ({"matches": "(a"}, "invalid pattern '(a': unclosed group"),
-        ({"matches": "a" * 5000}, "matches must have at most 4096 characters"),
+        ({"matches": "a" * 5000}, "matches must have at most 1024 characters"),
         (
             {"matches": "a{5}", "max_length": 4},
             "no text can match: the conditions contradict each other",

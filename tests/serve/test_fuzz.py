@@ -34,7 +34,8 @@ LEGITIMATE = re.compile(
     r"|the message has|messages has no user message|.* does not exist(; use |$)"
     r"|with echo, a prompt must fit|n times the number of prompts|up to \d+ log-probabilities"
     r"|invalid pattern|the pattern is too complex|no text can match|too few texts"
-    r"|the JSON schema cannot be used|response_format(\.\w+ is missing| requires)"
+    r"|up to \d+ log-probabilities|the JSON schema cannot be used"
+    r"|response_format(\.\w+ is missing| requires)"
 )
 # Changes of the model, almost all of which this one does not allow, and its name.
 CHANGES = ("without_heads", "without_mlps", "without_positions", "weights", "learn", "model")

@@ -53,6 +53,12 @@ def test_each_route_answers_known_questions_and_refuses_others(directory, text, 
     assert events[-1]["choices"][0]["finish_reason"] == "stop"
 
 
+def test_a_model_of_few_questions_refuses_a_response_format(directory) -> None:
+    body = asked("order cakes", response_format={"type": "regex", "pattern": "C.*"})
+    response = post(Settings(model_dir=directory), "/v1/chat/completions", body)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "response_format")
+
+
 @pytest.mark.parametrize("path", ["/v1/completions", "/microgpt/v1/generate"])
 def test_a_model_of_few_questions_refuses_to_continue_texts(directory, path) -> None:
     response = post(Settings(model_dir=directory), path, {"prompt": "When"})

@@ -108,6 +108,11 @@ def test_the_error_for_rare_matches_has_the_acceptance_rate(text, monkeypatch) -
         wanted.accepted(["emm"] * 2000)
 
 
+def test_greedy_texts_that_do_not_match_are_tried_once(text) -> None:
+    with pytest.raises(PromptError, match="0 of 64 "):
+        text.generate(temperature=0, conditions=TextConditions(starts="vv"))
+
+
 def test_a_pattern_whose_automaton_grows_too_large_is_an_error(text, monkeypatch) -> None:
     monkeypatch.setattr(grammar, "MAX_AUTOMATON", 3000)
     with pytest.raises(ConfigError, match="the pattern is too complex"):

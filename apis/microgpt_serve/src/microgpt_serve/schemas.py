@@ -32,7 +32,7 @@ MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 MAX_EXPLAINED = 2**12  # maximum number of characters to explain
 MAX_EDITS, MAX_LEARNED = 64, 20  # maximum number of changes of a kind, and of training steps
-MAX_PATTERN = 2**12  # maximum number of characters in a regular expression, and of a condition
+MAX_PATTERN = 2**10  # maximum number of characters in a regular expression, and of a condition
 MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
 
 Temperature = Annotated[

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import count, islice, repeat
 
 from microgpt.batching.stop_strings import cut_at_stop, text_until
-from microgpt.batching.text_conditions import TextConditions, TextFilter
+from microgpt.batching.text_conditions import MAX_WORK, TextConditions, TextFilter
 from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed, check_type
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
@@ -154,7 +154,8 @@ class InferenceGpt(Predictor):
     ) -> TextFilter:
         """Return a filter for the texts of a job of one prompt."""
         n_new = job.rules.max_tokens or self.config.block_size - len(job.prompts[0]) + 1
-        return TextFilter(conditions, self.tokenizer, prompt, n_new, self.num_params, stop)
+        work = self.num_params if job.rules.sampling.temperature else MAX_WORK  # one try
+        return TextFilter(conditions, self.tokenizer, prompt, n_new, work, stop)
 
     def _decode_batches(
         self, tokens: Sequence[int], rules: DecodeRules, n: int | None, seed: int, threads: int

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from threading import Lock
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ class GrammarMatcher:
         vocabulary = _vocabulary(tokens, stop)
         self._matcher = library.LLMatcher(vocabulary, source, log_level=0, limits=limits)
         self.add = self._matcher.consume_token  # reads a token that may come next
+        self._lock = Lock()  # llguidance refuses calls while another one is running
 
     @property
     def error(self) -> str:
@@ -51,14 +53,16 @@ class GrammarMatcher:
 
         Raise ConfigError if the automaton has become too large; `reads` has been wrong then.
         """
-        mask: bytes = self._matcher.compute_bitmask()
+        with self._lock:
+            mask: bytes = self._matcher.compute_bitmask()
         if self.error and "NoExtension" not in self.error:
             raise ConfigError(f"the pattern is too complex: {self.error}")
         return None if self.error else mask
 
     def reads(self, tokens: Sequence[int]) -> bool:
         """Return whether the tokens may follow; call `mask` later to find out if this is right."""
-        n_read: int = self._matcher.validate_tokens(tokens)
+        with self._lock:
+            n_read: int = self._matcher.validate_tokens(tokens)
         return n_read == len(tokens)
 
 

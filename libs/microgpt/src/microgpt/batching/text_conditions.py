@@ -16,7 +16,7 @@ from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import ConfigError, PromptError
 from microgpt.model_config import check_whole
 
-MAX_WORK = 10**11  # weights times characters from one matching text to the next: a few seconds
+MAX_WORK = 5 * 10**10  # weights times characters from one match to the next: about two seconds
 WORK_PER_CHARACTER = 20_000  # of a character, beside the weights
 NO_TEXT = (
     "no text can match: the conditions contradict each other or the prompt, or require characters "

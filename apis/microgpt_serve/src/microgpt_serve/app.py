@@ -27,7 +27,7 @@ from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError, handle_error, int_if_whole
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
-from microgpt_serve.middleware.keys_and_rate_limit import HEALTH_PATHS, AuthMiddleware
+from microgpt_serve.middleware.keys_and_rate_limit import HEALTH_PATHS, ApiKeys, AuthMiddleware
 from microgpt_serve.routes import explain, native, pages, status
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.openai import completions
@@ -44,7 +44,13 @@ BODY_ERRORS = (400, *ERRORS, 408, 413, 415, 503, 504)
 FASTAPI_ERROR_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
-def create_app(settings: Settings | None = None, model: ServedModel | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    model: ServedModel | None = None,
+    *,
+    keys: ApiKeys | None = None,
+    folder: str | None = None,
+) -> FastAPI:
     """Create an app that serves a model.
 
     Only the `microgpt-serve` command sets up logging, signal handlers and connection limits.
@@ -52,6 +58,8 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     Args:
         settings: Service settings (default: read from the environment).
         model: Model to serve (default: loaded from `settings.model_dir`).
+        keys: API keys (default: those that the settings name).
+        folder: Folder with metrics and rate limits that several processes share.
 
     Raises:
         MicrogptError: A setting is invalid, or the model cannot be loaded.
@@ -92,8 +100,12 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     app.include_router(pages.router)
     app.openapi = partial(_openapi_schema, app, settings)  # type: ignore[method-assign]
     paths = [route.path_format for router in (*ROUTERS, pages.router) for route in router.routes]  # type: ignore[attr-defined]
-    state = app.state.app_state = AppState(settings, model, [*paths, "/openapi.json"])
-    app.add_middleware(AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit)
+    state = app.state.app_state = AppState(
+        settings, model, [*paths, "/openapi.json"], keys=keys, folder=folder
+    )
+    app.add_middleware(
+        AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit, folder=folder
+    )
     if settings.checks_hosts:
         app.add_middleware(
             HostMiddleware, hosts=settings.allowed_hosts, origins=settings.cors_origins

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from microgpt.resource_limits import n_cpus
 from microgpt_serve.batch_scheduler import BatchScheduler
 from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.metrics import Metrics
@@ -22,14 +23,28 @@ MAX_READER_BYTES = 2**27  # memory for the log-probabilities of all streams, or 
 class AppState:
     """State of an app, shared by all requests."""
 
-    def __init__(self, settings: Settings, model: ServedModel, routes: list[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        model: ServedModel,
+        routes: list[str],
+        *,
+        keys: ApiKeys | None = None,
+        folder: str | None = None,
+    ) -> None:
         self.settings = settings
         self.model = model
         key = settings.api_key.get_secret_value() if settings.api_key else None
-        self.keys = ApiKeys(key, settings.api_keys_file)
-        self.metrics = Metrics(routes, lambda: self.scheduler.n_waiting + self.work.n_waiting)
+        self.keys = keys or ApiKeys(key, settings.api_keys_file)
+        self.metrics = Metrics(
+            routes, lambda: self.scheduler.n_waiting + self.work.n_waiting, folder
+        )
         self.metrics.set_model(model.name, model.version)
-        self.scheduler = BatchScheduler(settings.queue_limit, on_speed=self.metrics.observe_speed)
+        self.scheduler = BatchScheduler(
+            settings.queue_limit,
+            n_threads=math.ceil(n_cpus() / settings.processes),
+            on_speed=self.metrics.observe_speed,
+        )
         self.work = WorkQueue(settings.queue_limit, lambda: self.model.max_turns)
         self.is_draining = False
         self.n_running = 0  # number of requests that shutdown waits for

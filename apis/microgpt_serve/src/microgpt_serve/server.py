@@ -3,6 +3,9 @@
 SIGTERM, Ctrl-C    finish running replies, refuse new requests, then exit
 second signal      exit at once
 SIGHUP             reload the model and the API-key file
+
+With several processes, the first one loads the model, receives the signals and starts the others.
+They answer the requests of one socket.
 """
 
 import asyncio
@@ -10,26 +13,38 @@ import contextlib
 import gc
 import ipaddress
 import logging
+import os
+import pickle
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future, InvalidStateError
 from itertools import chain
+from multiprocessing.connection import Connection
 from types import FrameType
 from typing import TypeVar
 
 import uvicorn
+from fastapi import FastAPI
 
-from microgpt.errors import MicrogptError
+from microgpt.errors import ConfigError, MicrogptError
+from microgpt.resource_limits import check_memory, used_bytes
+from microgpt.training.engines import prepare_engine
 from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
 from microgpt_serve.command import block_sighup, unblock_sighup
-from microgpt_serve.log import set_up_logs
+from microgpt_serve.log import LogHandler, set_up_logs
+from microgpt_serve.metrics import share_metrics
+from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
+from microgpt_serve.processes import Parent, Processes
 from microgpt_serve.protocol import LimitedProtocol
-from microgpt_serve.served_model import load_model
+from microgpt_serve.served_model import USES, ServedModel, load_model
 from microgpt_serve.settings import Settings
+from microgpt_serve.systemd import keep_watchdog, notify
 
 LOG = logging.getLogger("microgpt_serve")
 # uvloop accepts one connection per listener and event-loop iteration. With one listener, clients
@@ -42,10 +57,12 @@ KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually clos
 SWITCH_S = 0.001
 RELOAD_S = 120.0  # timeout for reloading the keys or the model; a network drive may hang
 LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
+STOP_S = LAST_WRITES_S + 1  # time for a process to end after the last running reply
+OnStart = Callable[[str], None]  # called with the URL
 T = TypeVar("T")
 
 
-def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None) -> None:
+def serve(settings: Settings, on_start: OnStart = lambda url: None) -> None:
     """Serve requests until a signal stops the server.
 
     Args:
@@ -55,27 +72,19 @@ def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None
         MicrogptError: The model cannot be loaded.
         OSError: The port cannot be opened.
     """
-    sys.setswitchinterval(SWITCH_S)
     log = set_up_logs(as_json=settings.log_json)
     try:
         model = load_model(settings)
-        app = create_app(settings, model)
-        log.on_drop = app.state.app_state.metrics.dropped_lines.inc
+        if settings.processes > 1:
+            _check_processes(settings.processes)
+        else:
+            app = create_app(settings, model)
+            log.on_drop = app.state.app_state.metrics.dropped_lines.inc
         with _listen(settings.host, settings.port) as listener:
-            listeners = [listener, *(listener.dup() for _ in range(N_LISTENERS - 1))]
-            config = uvicorn.Config(
-                app,
-                http=LimitedProtocol,
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=bool(settings.trusted_proxies),
-                forwarded_allow_ips=list(chain(*map(_with_ipv6_form, settings.trusted_proxies))),
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=LAST_WRITES_S,
-            )
-            _Server(config, app.state.app_state, on_start).run(listeners)
+            if settings.processes > 1:
+                _serve_with_processes(settings, model, listener, log, on_start)
+            else:
+                _OnlyServer(app, listener, on_start).run_on(listener)
     finally:
         log.finish()
 
@@ -99,68 +108,44 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that shuts down gracefully on SIGTERM and reloads the model on SIGHUP."""
+    """A uvicorn server that finishes running replies before it stops."""
 
-    def __init__(
-        self, config: uvicorn.Config, state: AppState, on_start: Callable[[str], None]
-    ) -> None:
+    def __init__(self, app: FastAPI) -> None:
+        self._state: AppState = app.state.app_state
+        proxies = self._state.settings.trusted_proxies
+        config = uvicorn.Config(
+            app,
+            http=LimitedProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(chain(*map(_with_ipv6_form, proxies))),
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=LAST_WRITES_S,
+        )
         super().__init__(config)
-        self._state, self._on_start = state, on_start
-        self._reloader = Reloader(state)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = _Tasks()
+
+    def run_on(self, listener: socket.socket) -> None:
+        """Answer the requests of a socket until a signal stops the server."""
+        sys.setswitchinterval(SWITCH_S)
+        self.run([listener, *(listener.dup() for _ in range(N_LISTENERS - 1))])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start accepting requests and log the address. Signal handlers are already installed."""
+        """Start accepting requests. Signal handlers are already installed."""
         await super().startup(sockets)
-        assert sockets
         # Exclude loaded objects from garbage collection: p99 latency at 32 connections fell from
         # 128 ms to 18 ms (bench/serve_load.py).
         gc.freeze()
         gc.enable()
-        host, port = sockets[0].getsockname()[:2]
-        in_url = f"[{host}]" if ":" in host else host
-        url = f"http://{in_url}:{port}"
-        LOG.info("serving %s at %s", self._state.model, url)
-        threading.Thread(target=self._on_start, args=(url,), name="on_start", daemon=True).start()
-        settings = self._state.settings
-        if settings.is_exposed and not settings.has_keys:
-            LOG.warning(
-                "anyone who can connect to %s can use the service; set MICROGPT_API_KEY", host
-            )
-            if not settings.allowed_hosts:
-                LOG.warning(
-                    "web pages can access the service through DNS rebinding; set "
-                    "MICROGPT_ALLOWED_HOSTS to the host names that clients use"
-                )
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle signals on the event loop."""
-        loop = asyncio.get_running_loop()
-        handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop}
-        if hasattr(signal, "SIGHUP"):
-            handlers[signal.SIGHUP] = lambda: self._start(self._reloader.reload())
-
-        def handle(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(handlers[signal.Signals(number)])
-
-        before = {number: signal.signal(number, handle) for number in handlers}
-        unblock_sighup()
-        try:
-            yield
-        finally:
-            block_sighup()
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _stop(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):  # a second signal ends the process at once
-            signal.signal(number, signal.SIG_DFL)
+    def _drain(self) -> None:
         self._state.is_draining = True
-        LOG.info("shutting down; waiting for running requests to finish")
-        self._start(self._drain())
+        self._tasks.start(self._finish())
 
-    async def _drain(self) -> None:
+    async def _finish(self) -> None:
         """Wait until running replies finish or time out, then let uvicorn exit."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._state.settings.timeout_s):
@@ -168,17 +153,240 @@ class _Server(uvicorn.Server):
                     await asyncio.sleep(0.02)
         self.should_exit = True
 
-    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+
+class _OnlyServer(_Server):
+    """The server of a service with one process. It reloads the model on SIGHUP."""
+
+    def __init__(self, app: FastAPI, listener: socket.socket, on_start: OnStart) -> None:
+        super().__init__(app)
+        self._listener, self._on_start = listener, on_start
+        self._reloader = Reloader(self._state)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start accepting requests and log the address."""
+        await super().startup(sockets)
+        _announce(self._state, self._listener, self._on_start)
+        self._tasks.start(keep_watchdog())
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals on the event loop."""
+
+        def stop() -> None:
+            _announce_stop()
+            self._drain()
+
+        reload = lambda: self._tasks.start(self._reloader.reload())  # noqa: E731
+        with _signals(stop, reload):
+            yield
+
+
+class _WorkerServer(_Server):
+    """The server of one of several processes. It stops when the parent says so or ends."""
+
+    def __init__(self, app: FastAPI, parent: Parent, folder: str) -> None:
+        super().__init__(app)
+        self._parent, self._folder = parent, folder
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start accepting requests, and tell the parent."""
+        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        self._parent.answer()
+        self._parent.listen(
+            lambda content: loop.call_soon_threadsafe(self._update, *_unpacked(content)),
+            lambda: loop.call_soon_threadsafe(self._on_orphaned),
+        )
+
+    async def on_tick(self, counter: int) -> bool:
+        """Measure the queue for other processes, ten times per second."""
+        self._state.metrics.measure_queue()
+        return await super().on_tick(counter)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM. systemd may send it to all processes, as well as the parent."""
+        loop = asyncio.get_running_loop()
+        before = signal.signal(
+            signal.SIGTERM, lambda number, frame: loop.call_soon_threadsafe(self._drain)
+        )
+        yield
+        signal.signal(signal.SIGTERM, before)
+
+    def _update(self, model: ServedModel, keys: ApiKeys) -> None:
+        self._state.keys.hashes = keys.hashes
+        self._state.model = model
+        self._state.metrics.set_model(model.name, model.version)
+        self._parent.answer()
+
+    def _on_orphaned(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._state.is_draining:  # the parent has received a second signal
+            os._exit(1)
+        self._drain()
+
+
+def _serve_in_process(
+    number: int, pipe: Connection, settings: Settings, listener: socket.socket, folder: str
+) -> None:
+    """Serve what the parent sends. Runs in each of several processes."""
+    gc.disable()  # until the server has started
+    parent, log = Parent(pipe), set_up_logs(as_json=settings.log_json)
+    try:
+        model, keys = _unpacked(parent.receive())
+        share_metrics(folder, str(number))
+        app = create_app(settings, model, keys=keys, folder=folder)
+        log.on_drop = app.state.app_state.metrics.dropped_lines.inc
+        _WorkerServer(app, parent, folder).run_on(listener)
+    except EOFError:
+        shutil.rmtree(folder, ignore_errors=True)
+    except Exception:
+        LOG.exception("a process cannot serve")
+        sys.exit(1)
+    finally:
+        log.finish()
+
+
+def _unpacked(content: bytes) -> tuple[ServedModel, ApiKeys]:
+    model, keys = pickle.loads(content)
+    prepare_engine("compiled", model.gpt.compiled.dtype, uses=USES)
+    return model, keys
+
+
+class _Parent:
+    """The process that starts the others. It loads models for all of them, and gets the signals."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: ServedModel,
+        listener: socket.socket,
+        folder: str,
+        on_start: OnStart,
+    ) -> None:
+        self.state = AppState(settings, model, [], folder=folder)
+        self._listener, self._on_start = listener, on_start
+        self._processes = Processes(
+            settings.processes,
+            _serve_in_process,
+            (settings, listener, folder),
+            self._content(),
+        )
+        self._tasks = _Tasks()
+
+    async def run(self) -> None:
+        """Run the processes until a signal stops them."""
+        settings, stopped = self.state.settings, asyncio.Event()
+        reloader = Reloader(self.state, lambda: self._processes.update(self._content()))
+        await self._processes.start()
+
+        def stop() -> None:
+            _announce_stop()
+            stopped.set()
+
+        with _signals(stop, lambda: self._tasks.start(reloader.reload())):
+            _announce(self.state, self._listener, self._on_start)
+            self._tasks.start(keep_watchdog())
+            await stopped.wait()
+            await self._processes.stop(settings.timeout_s + STOP_S)
+
+    def _content(self) -> bytes:
+        return pickle.dumps((self.state.model, self.state.keys))
+
+
+def _serve_with_processes(
+    settings: Settings,
+    model: ServedModel,
+    listener: socket.socket,
+    log: LogHandler,
+    on_start: OnStart,
+) -> None:
+    # A folder in memory, if possible: the metrics change with each request.
+    in_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(
+        prefix="microgpt-", dir=in_memory, ignore_cleanup_errors=True
+    ) as folder:
+        share_metrics(folder, "parent")
+        parent = _Parent(settings, model, listener, folder, on_start)
+        log.on_drop = parent.state.metrics.dropped_lines.inc
+        asyncio.run(parent.run())
+
+
+def _check_processes(n: int) -> None:
+    """Raise ConfigError if several processes cannot run here."""
+    if sys.platform == "win32":
+        raise ConfigError(f"MICROGPT_PROCESSES must be 1 on Windows, got {n}")
+    check_memory(n * used_bytes(), f"serving with {n} processes", "use fewer processes")
+
+
+def _announce(state: AppState, listener: socket.socket, on_start: OnStart) -> None:
+    """Log that the service accepts requests, and tell systemd."""
+    host, port = listener.getsockname()[:2]
+    in_url = f"[{host}]" if ":" in host else host
+    url = f"http://{in_url}:{port}"
+    settings = state.settings
+    several = f" with {settings.processes} processes" if settings.processes > 1 else ""
+    LOG.info("serving %s at %s%s", state.model, url, several)
+    notify("READY=1")
+    threading.Thread(target=on_start, args=(url,), name="on_start", daemon=True).start()
+    if settings.is_exposed and not settings.has_keys:
+        LOG.warning("anyone who can connect to %s can use the service; set MICROGPT_API_KEY", host)
+        if not settings.allowed_hosts:
+            LOG.warning(
+                "web pages can access the service through DNS rebinding; set "
+                "MICROGPT_ALLOWED_HOSTS to the host names that clients use"
+            )
+
+
+def _announce_stop() -> None:
+    """Log that the service stops. A second signal ends the process at once."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    notify("STOPPING=1")
+    LOG.info("shutting down; waiting for running requests to finish")
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+    """Call functions on the event loop at SIGTERM, Ctrl-C and SIGHUP."""
+    loop = asyncio.get_running_loop()
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
+    if hasattr(signal, "SIGHUP"):
+        handlers[signal.SIGHUP] = reload
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(handlers[signal.Signals(number)])
+
+    before = {number: signal.signal(number, handle) for number in handlers}
+    unblock_sighup()
+    try:
+        yield
+    finally:
+        block_sighup()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Tasks:
+    """Running tasks. The event loop itself keeps only weak references to them."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)  # the event loop keeps only weak references to tasks
-        task.add_done_callback(self._tasks.discard)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
 
 class Reloader:
     """Reloads the API keys and model of an app. On failure, the old ones stay in use."""
 
-    def __init__(self, state: AppState) -> None:
-        self._state = state
+    def __init__(
+        self, state: AppState, publish: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Reload what `state` has. `publish` is called after changes, for other processes."""
+        self._state, self._publish = state, publish
         self._lock = asyncio.Lock()
         self._is_stale = False
 
@@ -202,6 +410,8 @@ class Reloader:
         try:
             async with asyncio.timeout(RELOAD_S) as limit:
                 reloaded = await reload()
+            if self._publish:
+                await self._publish()
         except Exception as error:
             metrics.reloads_failed.inc()
             is_known = isinstance(error, MicrogptError) or limit.expired()

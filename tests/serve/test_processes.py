@@ -64,7 +64,7 @@ def test_the_metrics_of_all_processes_are_added_up(two) -> None:
     before = count()
     n = sum(1 for _ in by_process(two))
     workers(two)[0].kill()
-    two.wait_for(r"was killed by SIGKILL; starting another in 0 s\n(.*\n)*.*has replaced it")
+    two.wait_for(r"was killed by SIGKILL; starting another in 0 s\n(.*\n)*.*has replaced")
     n += sum(1 for _ in by_process(two))
     assert count() == before + n
     text = two.get("/metrics").body.decode()
@@ -94,7 +94,7 @@ def test_a_reload_replaces_the_model_in_all_processes(serve, names_dir, tmp_path
     service.wait_for("reloaded: names")
     shutil.rmtree(directory)  # a replaced process does not need it
     workers(service)[0].kill()
-    service.wait_for("has replaced it")
+    service.wait_for("has replaced")
     (text,) = InferenceGpt(new).generate()
     assert {text for _, reply in by_process(service) for text in reply["samples"]} == {text}
     for result in ("ok", "failed"):

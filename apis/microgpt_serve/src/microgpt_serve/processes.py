@@ -88,14 +88,15 @@ class Processes:
                 return
             n_short = n_short + 1 if clock() - started_at < SHORT_S else 0
             delay_s = min(LONGEST_DELAY_S, 2.0 ** (n_short - 2)) if n_short > 1 else 0
-            LOG.error("%s; starting another in %g s", self._all[number], delay_s)
+            old = self._all[number]
+            LOG.error("%s; starting another in %g s", old, delay_s)
             await asyncio.sleep(delay_s)
             if self._is_stopping:
                 return
             one = self._all[number] = self._started(number)
             await one.send(self._content)
             if not one.has_ended.is_set():
-                LOG.info("process %s has replaced it", one.process.pid)
+                LOG.info("process %s has replaced %s", one.process.pid, old.process.pid)
 
 
 class _Process:

@@ -116,7 +116,7 @@ def test_the_model_and_health_routes_describe_the_served_model(names, talk, name
     assert model["num_params"] == InferenceGpt(names_result).num_params
     health = names.get("/health").json
     assert health == {"status": "ok", "model": "names", "version": model["version"]}
-    assert names.get("/ready").json == {"status": "ready"}
+    assert names.get("/ready").json == {"status": "ready", "failed": []}
 
 
 def test_a_subword_model_can_be_served(shared, subword_dir, subword_result) -> None:
@@ -148,7 +148,7 @@ def test_the_openapi_schema_contains_examples_and_limits(names) -> None:
 
 def test_the_openapi_schema_lists_exactly_the_possible_errors(names) -> None:
     pages = names.get("/openapi.json").json["paths"]
-    assert set(pages["/health"]["get"]["responses"]) == {"200", "403"}
+    assert set(pages["/health"]["get"]["responses"]) == {"200", "403", "404", "503"}
     assert set(pages["/ready"]["get"]["responses"]) == {"200", "403", "503"}
     assert set(pages["/metrics"]["get"]["responses"]) == {"200", "401", "403", "429"}
     assert pages["/health"]["get"]["security"] == []
@@ -203,7 +203,7 @@ def test_all_metrics_exist_from_the_start_and_count_requests(serve, names_dir) -
     assert server.metric(f'microgpt_requests_total{{{route},status="200"}}') == 1
     assert server.metric(f'microgpt_requests_total{{{route},status="400"}}') == 1
     assert server.metric('microgpt_requests_total{route="unmatched",status="404"}') == 1
-    assert server.metric(f"microgpt_tokens_total{{{route}}}") == n_tokens
+    assert server.metric(f'microgpt_tokens_total{{model="names",{route}}}') == n_tokens
     assert server.metric(f"microgpt_request_seconds_count{{{route}}}") == 2
     assert server.metric("microgpt_queue_length") == 0
     assert server.metric("microgpt_tokens_per_second_count") == 1

@@ -141,6 +141,6 @@ def test_what_a_step_cannot_do_is_a_bad_request(names, body, message) -> None:
 @pytest.mark.parametrize("body", [{"ablations": True}, {"backward": ("wte", 0, 0)}])
 def test_a_model_that_is_too_large_is_not_copied(names_gpt, body) -> None:
     gpt = SimpleNamespace(num_params=MAX_EDITED + 1, config=names_gpt.config)
-    state = SimpleNamespace(model=SimpleNamespace(gpt=gpt))
+    state = SimpleNamespace(model_of=lambda request, name: SimpleNamespace(gpt=gpt))
     with pytest.raises(ServeError, match="the model is too large to change it"):
         asyncio.run(route(ExplainRequest(text="anna", **body), None, state))

@@ -32,10 +32,10 @@ LEGITIMATE = re.compile(
     r"no character of the message|the vocabulary does not contain"
     r"|the prompt has|a prompt must have|the tokens of a prompt must"
     r"|the message has|messages has no user message|.* does not exist(; use |$)"
-    r"|with echo, a prompt must fit|n times the number of prompts"
+    r"|with echo, a prompt must fit|n times the number of prompts|up to \d+ log-probabilities"
 )
-# Changes of the model, almost all of which this one does not allow.
-CHANGES = ("without_heads", "without_mlps", "without_positions", "weights", "learn")
+# Changes of the model, almost all of which this one does not allow, and its name.
+CHANGES = ("without_heads", "without_mlps", "without_positions", "weights", "learn", "model")
 load_all_checks()
 # Of valid requests LEGITIMATE decides which may be refused.
 ALL = [one for one in CHECKS.get_all() if one.__name__ != "positive_data_acceptance"]

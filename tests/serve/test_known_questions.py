@@ -7,7 +7,7 @@ from asgi import ask_app
 from microgpt import Message, save, train
 from microgpt.errors import ConfigError
 from microgpt_serve import Settings, create_app
-from microgpt_serve.served_model import load_model
+from microgpt_serve.served_models import load_model
 
 PAIRS = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
 

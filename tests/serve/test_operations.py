@@ -212,7 +212,7 @@ def test_reloading_a_damaged_model_keeps_the_old_one(serve, names_dir, tmp_path)
     server.signal(signal.SIGHUP)
     server.wait_for("error: reload failed: .*weights.json.*; names .* is still served")
     assert server.generate(num_samples=3).json == before
-    assert server.metric('microgpt_reloads_total{result="failed"}') == 1
+    assert server.metric('microgpt_reloads_total{model="names",result="failed"}') == 1
 
 
 def test_the_demo_model_never_replaces_a_trained_model(serve, names_result, tmp_path) -> None:
@@ -247,12 +247,8 @@ def test_a_reload_works_again_after_irregular_files_are_removed(serve, names_dir
 
 NO_ANSWER = """
 import time
-from microgpt_serve import command, server
-load = server.load_model
-def load_once(*args, **options):
-    server.load_model = lambda *args, **options: time.sleep(1e6)
-    return load(*args, **options)
-server.load_model = load_once
+from microgpt_serve import command, reload
+reload.load_source = lambda *args: time.sleep(1e6)
 command.main()
 """
 

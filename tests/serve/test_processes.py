@@ -17,7 +17,7 @@ from commands import run_process
 from microgpt import InferenceGpt, TrainConfig, save
 from microgpt.errors import ConfigError
 from microgpt.training.train import train
-from microgpt_serve import log, server
+from microgpt_serve import log, processes
 
 GENERATE, MODEL = "/microgpt/v1/generate", "/microgpt/v1/model"
 TWO = {"MICROGPT_PROCESSES": "2"}
@@ -98,7 +98,28 @@ def test_a_reload_replaces_the_model_in_all_processes(serve, names_dir, tmp_path
     (text,) = InferenceGpt(new).generate()
     assert {text for _, reply in by_process(service) for text in reply["samples"]} == {text}
     for result in ("ok", "failed"):
-        assert service.metric(f'microgpt_reloads_total{{result="{result}"}}') == 1
+        assert service.metric(f'microgpt_reloads_total{{model="names",result="{result}"}}') == 1
+
+
+def test_a_reload_by_http_reaches_all_processes(serve, names_dir, talk_dir, tmp_path) -> None:
+    directory = shutil.copytree(names_dir, tmp_path / "names")
+    models = f"{directory},{talk_dir}"
+    service = serve(Path(models), **TWO, MICROGPT_API_KEY="k")
+    new = train(["xyz", "zyx"], config=TrainConfig(steps=30))
+    save(new, directory)
+    key = {"Authorization": "Bearer k"}
+    replies = [
+        service.request("POST", "/microgpt/v1/reload", {"model": "names"}, **key) for _ in "123"
+    ]
+    (version,) = {reply.json["version"] for reply in replies}
+    health = [service.get("/health") for _ in range(60)]
+    assert {reply.json["version"] for reply in health} == {version}
+    assert len({reply.headers["x-request-id"].partition("-")[0] for reply in health}) == 2
+    (directory / "meta.json").write_text("{}")
+    failed = service.request("POST", "/microgpt/v1/reload", {"model": "names"}, **key)
+    assert failed.status == 503
+    ready = [service.get("/ready").json for _ in range(60)]
+    assert all(reply == {"status": "ready", "failed": ["names"]} for reply in ready)
 
 
 def test_sigterm_finishes_the_requests_of_all_processes(serve, slow_dir) -> None:
@@ -117,25 +138,23 @@ def test_sigterm_finishes_the_requests_of_all_processes(serve, slow_dir) -> None
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_process_outlives_the_service(serve, names_dir, number) -> None:
     service = serve(names_dir, **TWO)
-    processes = workers(service)
+    children = workers(service)
     folders = [
-        Path(entry.path).parent
-        for entry in processes[0].memory_maps()
-        if "/microgpt-" in entry.path
+        Path(entry.path).parent for entry in children[0].memory_maps() if "/microgpt-" in entry.path
     ]
     service.signal(number)
     service.process.wait(20)
-    assert not psutil.wait_procs(processes, 20)[1]
+    assert not psutil.wait_procs(children, 20)[1]
     assert folders
     assert not [each for each in folders if each.exists()]
 
 
 BROKEN = """
-from microgpt_serve import command, server
+from microgpt_serve import command, processes
 if __name__ == "__mp_main__":  # in a process that answers requests
     def fail(*args, **options):
         raise RuntimeError("no luck")
-    server.create_app = fail
+    processes.create_app = fail
 if __name__ == "__main__":
     command.main()
 """
@@ -158,7 +177,7 @@ def test_a_process_that_cannot_start_ends_the_service(names_dir, tmp_path) -> No
 def test_more_processes_than_memory_are_refused(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 10**6)
     with pytest.raises(ConfigError, match=r"serving with 9 processes needs .*; use fewer proc"):
-        server._check_processes(9)
+        processes._check_processes(9)
 
 
 @pytest.mark.parametrize("n", ["1", "2"])

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,10 @@ from prometheus_client import generate_latest
 from microgpt import InferenceGpt, save
 from microgpt.engine.decoding.decoder import context_bytes
 from microgpt.storage.training_directory import TrainingDirectory
-from microgpt_serve import server
+from microgpt_serve import reload
 from microgpt_serve.app_state import AppState
-from microgpt_serve.served_model import ServedModel, load_model
-from microgpt_serve.server import Reloader
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.served_models import load_model
 from microgpt_serve.settings import Settings
 
 
@@ -29,8 +30,11 @@ def model(names_result) -> ServedModel:
 def reloads(state: AppState) -> tuple[int, int]:
     """Return how many reloads have worked, and how many have failed."""
     text = generate_latest(state.metrics.registry).decode()
-    ok, failed = (f'microgpt_reloads_total{{result="{result}"}} ' for result in ("ok", "failed"))
-    return tuple(int(float(text.split(name)[1].split()[0])) for name in (ok, failed))
+    ok, failed = (
+        rf'microgpt_reloads_total{{model=".*",result="{result}"}} (.*)'
+        for result in ("ok", "failed")
+    )
+    return tuple(int(sum(map(float, re.findall(name, text)))) for name in (ok, failed))
 
 
 class Hanging:
@@ -50,12 +54,12 @@ def reload_twice(state: AppState, monkeypatch, hanging: Hanging, place, name: st
     """Reload while `place.name` hangs, and again while it does not; then let it return."""
 
     async def run() -> None:
-        reloader = Reloader(state)
-        monkeypatch.setattr(server, "RELOAD_S", 0.05, raising=False)
+        reloader = state.reloader
+        monkeypatch.setattr(reload, "RELOAD_S", 0.05)
         monkeypatch.setattr(place, name, hanging)
         async with asyncio.timeout(10):
             await reloader.reload()
-        monkeypatch.setattr(server, "RELOAD_S", 30)
+        monkeypatch.setattr(reload, "RELOAD_S", 30)
         monkeypatch.setattr(place, name, then)
         await reloader.reload()
         hanging.go_on.set()
@@ -70,8 +74,8 @@ def test_a_hanging_reload_is_abandoned_and_the_next_one_works(monkeypatch, caplo
     new, late = (ServedModel(name, "1", model.gpt, None) for name in ("new", "late"))
     with caplog.at_level(logging.INFO, "microgpt_serve"):
         hanging, then = Hanging(late), lambda *args, **options: new
-        reload_twice(state, monkeypatch, hanging, server, "load_model", then)
-    assert state.model is new
+        reload_twice(state, monkeypatch, hanging, reload, "load_source", then)
+    assert state.models.loaded == [new]
     assert reloads(state) == (1, 1)
     assert caplog.messages[0].startswith("reload failed: timed out after 0.05 s; old (text, ")
     assert caplog.messages[0].endswith(" is still served")
@@ -83,7 +87,7 @@ def test_a_late_reload_does_not_restore_a_removed_key(monkeypatch, model, tmp_pa
     file.write_text("old\n")
     file.chmod(0o600)
     state = AppState(Settings(api_keys_file=str(file)), model, [])
-    monkeypatch.setattr(server, "load_model", lambda *args, **options: model)
+    monkeypatch.setattr(reload, "load_source", lambda *args, **options: model)
     hanging, read = Hanging(state.keys.read()), state.keys.read
     file.write_text("new\n")
     reload_twice(state, monkeypatch, hanging, state.keys, "read", read)
@@ -95,18 +99,18 @@ def test_a_late_reload_does_not_restore_a_removed_key(monkeypatch, model, tmp_pa
     "error", [PanicException("x"), SystemExit(), StopIteration(), OSError("x")]
 )
 def test_any_error_during_a_reload_is_logged(monkeypatch, caplog, model, error) -> None:
-    caplog.set_level(logging.ERROR, server.LOG.name)
+    caplog.set_level(logging.ERROR, reload.LOG.name)
     state = AppState(Settings(), model, [])
-    reloader = Reloader(state)
+    reloader = state.reloader
 
     def fail(*args, **options):
         raise error
 
     async def run() -> None:
-        monkeypatch.setattr(server, "load_model", fail)
+        monkeypatch.setattr(reload, "load_source", fail)
         async with asyncio.timeout(10):
             await reloader.reload()
-        monkeypatch.setattr(server, "load_model", lambda *args, **options: model)
+        monkeypatch.setattr(reload, "load_source", lambda *args, **options: model)
         await reloader.reload()
 
     asyncio.run(run())

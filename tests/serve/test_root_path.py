@@ -27,4 +27,4 @@ def test_a_service_below_a_path_prefix_gives_the_same_responses(talk_dir) -> Non
     for path in (*paths[:-1], "/v1/chat/completions"):
         assert f'microgpt_requests_total{{route="{path}",status="200"}} 1.0' in metrics.text
     tokens = f'route="/v1/chat/completions"}} {reply.json()["usage"]["completion_tokens"]}.0'
-    assert f"microgpt_tokens_total{{{tokens}" in metrics.text
+    assert f'microgpt_tokens_total{{model="talk",{tokens}' in metrics.text

@@ -68,7 +68,7 @@ def test_the_first_piece_arrives_before_the_reply_is_complete(slow) -> None:
         model="slow", prompt="", max_tokens=700, stream=True
     ) as events:
         first = next(events)
-        n_done = slow.metric('microgpt_tokens_total{route="/v1/completions"}')
+        n_done = slow.metric('microgpt_tokens_total{model="slow",route="/v1/completions"}')
         assert n_done == 0
         assert 0 < len(first.choices[0].text) < 700
         assert len(first.choices[0].text + text_of(events)) == 700
@@ -116,7 +116,9 @@ def test_a_stop_string_ends_the_work_of_the_engine(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     reply = server.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
     assert reply.json["choices"][0]["finish_reason"] == "stop"
-    assert server.metric(f'microgpt_tokens_total{{route="{COMPLETIONS}"}}') < 1000  # of 2048
+    assert (
+        server.metric(f'microgpt_tokens_total{{model="slow",route="{COMPLETIONS}"}}') < 1000
+    )  # of 2048
     server.until_idle()
 
 

@@ -99,7 +99,7 @@ def test_a_reload_with_invalid_keys_keeps_the_old_keys(serve, names_dir, keys_fi
     server.wait_for("reloaded: names")
     assert [status(server, key) for key in ("k-alice", "k-carol")] == [200, 401]
     metrics = server.get("/metrics", Authorization="Bearer k-bob").body.decode()
-    assert 'microgpt_reloads_total{result="failed"} 1.0' in metrics
+    assert 'microgpt_reloads_total{model="",result="failed"} 1.0' in metrics
     assert "carol" not in server.log
 
 

@@ -10,7 +10,7 @@ from microgpt.engine import wasm
 from microgpt.errors import ConfigError
 from microgpt_serve import Settings, create_app
 from microgpt_serve.local_file import packed_engine
-from microgpt_serve.served_model import load_model
+from microgpt_serve.served_models import load_model
 
 PATH = "/microgpt/v1/engine.bin"
 

@@ -33,36 +33,37 @@ from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.openai import completions
 from microgpt_serve.routes.openai.response_schemas import OpenAIErrorResponse
 from microgpt_serve.schemas import ErrorResponse
-from microgpt_serve.served_model import ServedModel, load_model
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings, read_settings
 
 LOG = logging.getLogger("microgpt_serve")
 ROUTERS = (completions.router, status.openai_router, native.router, explain.router, status.router)
 ERRORS = (401, 403, 429)
-BODY_ERRORS = (400, *ERRORS, 408, 413, 415, 503, 504)
+BODY_ERRORS = (400, *ERRORS, 404, 408, 413, 415, 503, 504)
 # Schemas that FastAPI adds for status 422. They are removed: the service sends 400 instead.
 FASTAPI_ERROR_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
 def create_app(
     settings: Settings | None = None,
-    model: ServedModel | None = None,
+    models: ServedModels | ServedModel | None = None,
     *,
     keys: ApiKeys | None = None,
     folder: str | None = None,
 ) -> FastAPI:
-    """Create an app that serves a model.
+    """Create an app that serves one or more models.
 
     Only the `microgpt-serve` command sets up logging, signal handlers and connection limits.
 
     Args:
         settings: Service settings (default: read from the environment).
-        model: Model to serve (default: loaded from `settings.model_dir`).
+        models: Models to serve (default: loaded from `settings.model_dir`).
         keys: API keys (default: those that the settings name).
         folder: Folder with metrics and rate limits that several processes share.
 
     Raises:
-        MicrogptError: A setting is invalid, or the model cannot be loaded.
+        MicrogptError: A setting is invalid, or no model can be loaded.
 
     Examples:
         >>> from microgpt_serve import Settings, create_app
@@ -70,7 +71,7 @@ def create_app(
         'microgpt'
     """
     settings = settings or read_settings()
-    model = model or load_model(settings)
+    models = models or ServedModels.load(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -101,7 +102,7 @@ def create_app(
     app.openapi = partial(_openapi_schema, app, settings)  # type: ignore[method-assign]
     paths = [route.path_format for router in (*ROUTERS, pages.router) for route in router.routes]  # type: ignore[attr-defined]
     state = app.state.app_state = AppState(
-        settings, model, [*paths, "/openapi.json"], keys=keys, folder=folder
+        settings, models, [*paths, "/openapi.json"], keys=keys, folder=folder
     )
     app.add_middleware(
         AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit, folder=folder

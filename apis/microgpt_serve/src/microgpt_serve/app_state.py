@@ -1,4 +1,4 @@
-"""State shared by all routes: the model, API keys, request queue and metrics."""
+"""State shared by all routes: the models, API keys, request queue and metrics."""
 
 import asyncio
 import math
@@ -13,7 +13,9 @@ from microgpt_serve.batch_scheduler import BatchScheduler
 from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
+from microgpt_serve.reload import Reloader
 from microgpt_serve.served_model import ServedModel
+from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings
 from microgpt_serve.work_queue import WorkQueue
 
@@ -26,26 +28,29 @@ class AppState:
     def __init__(
         self,
         settings: Settings,
-        model: ServedModel,
+        models: ServedModels | ServedModel,
         routes: list[str],
         *,
         keys: ApiKeys | None = None,
         folder: str | None = None,
     ) -> None:
         self.settings = settings
-        self.model = model
+        self.models = ServedModels.of(models) if isinstance(models, ServedModel) else models
         key = settings.api_key.get_secret_value() if settings.api_key else None
         self.keys = keys or ApiKeys(key, settings.api_keys_file)
         self.metrics = Metrics(
             routes, lambda: self.scheduler.n_waiting + self.work.n_waiting, folder
         )
-        self.metrics.set_model(model.name, model.version)
+        self.metrics.set_models(self.models.loaded)
+        self.reloader = Reloader(self)
         self.scheduler = BatchScheduler(
             settings.queue_limit,
             n_threads=math.ceil(n_cpus() / settings.processes),
             on_speed=self.metrics.observe_speed,
         )
-        self.work = WorkQueue(settings.queue_limit, lambda: self.model.max_turns)
+        self.work = WorkQueue(
+            settings.queue_limit, lambda: min(model.max_turns for model in self.models.loaded)
+        )
         self.is_draining = False
         self.n_running = 0  # number of requests that shutdown waits for
         self.n_body_bytes = 0  # total size of bodies being received or validated
@@ -71,6 +76,15 @@ class AppState:
             yield
         finally:
             self.n_reader_bytes -= n_bytes
+
+    def model_of(self, request: Request, name: str | None) -> ServedModel:
+        """Return the model that a request names; None is the first one. Raise ServeError if none.
+
+        The request counts for this model in the metrics.
+        """
+        model = self.models.find(name)
+        request.scope["model"] = model.name
+        return model
 
     def check_open(self) -> None:
         """Raise ServeError if the service is shutting down."""

@@ -23,8 +23,8 @@ RETRY_AFTER_S = 1  # typical time until the queue is shorter or a new process ha
 STATUS_DESCRIPTIONS: Mapping[int, str] = {
     400: "The body or one of its fields is invalid; the message names the field and the rule.",
     401: "The API key is missing or wrong.",
-    403: "The Host or Origin header is not allowed.",
-    404: "The path does not exist.",
+    403: "The Host or Origin header is not allowed, or the route needs a service with API keys.",
+    404: "The path or the model does not exist.",
     405: "The path does not support this method; `Allow` lists the supported methods.",
     408: "The request did not arrive in time.",
     413: "The body is too large.",

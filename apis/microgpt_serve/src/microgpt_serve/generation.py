@@ -106,7 +106,7 @@ def _queued(
             yield queued
     finally:
         state.scheduler.cancel(queued)
-        state.metrics.tokens_of[route_path(request.scope)].inc(queued.n_generated)
+        state.metrics.count_tokens(route_path(request.scope), model.name, queued.n_generated)
 
 
 @contextmanager

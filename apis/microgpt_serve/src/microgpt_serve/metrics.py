@@ -1,8 +1,9 @@
 """Prometheus metrics. All series exist from startup, so that rates include the first event."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,8 +19,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from microgpt_serve.errors import STATUS_DESCRIPTIONS
+from microgpt_serve.served_model import ServedModel
 
 PROTOCOL_STATUSES = (408, 431)  # status codes that only `protocol` sends; not counted
+STATUSES = [one for one in (200, *STATUS_DESCRIPTIONS) if one not in PROTOCOL_STATUSES]
 UNMATCHED = "unmatched"  # route label of requests that match no route
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SPEEDS = (100, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
@@ -56,43 +59,60 @@ class Metrics:
         self._requests_of = {
             (route, status): self._requests.labels(route, str(status))
             for route in all_routes
-            for status in (200, *STATUS_DESCRIPTIONS)
-            if status not in PROTOCOL_STATUSES
+            for status in STATUSES
         }
         latency_help = "Seconds from the request headers to the end of the response."
         latency = histogram("microgpt_request_seconds", latency_help, ["route"], buckets=LATENCY_S)
         self._latency_of = {route: latency.labels(route) for route in all_routes}
-        tokens = counter("microgpt_tokens", "Tokens generated.", ["route"])
-        self.tokens_of = {route: tokens.labels(route) for route in routes if "/v1/" in route}
+        model_help = "Requests that have chosen a model."
+        self._model_requests = counter("microgpt_model_requests", model_help, ["model", "status"])
+        self._tokens = counter("microgpt_tokens", "Tokens generated.", ["route", "model"])
+        self._token_routes = [route for route in routes if "/v1/" in route]
         speed_help = "Tokens per second of a generation thread, measured when requests finish."
         self._speed = histogram("microgpt_tokens_per_second", speed_help, buckets=SPEEDS)
         queue_help = "Requests waiting for a generation thread."
         self._queue = gauge("microgpt_queue_length", queue_help, multiprocess_mode="livesum")
         self._n_waiting = n_waiting
-        self._model = _ModelInfo()
-        self.registry.register(self._model)
-        reloads_help = "Reloads of the model or the API keys."
-        reloads = counter("microgpt_reloads", reloads_help, ["result"])
-        self.reloads_ok, self.reloads_failed = map(reloads.labels, ("ok", "failed"))
+        self._model_info = _ModelInfo()
+        self.registry.register(self._model_info)
+        reloads_help = "Reloads of a model or, without a model, of the API keys."
+        self._reloads = counter("microgpt_reloads", reloads_help, ["result", "model"])
         self.dropped_lines = counter(
             "microgpt_log_lines_dropped", "Log lines dropped because they could not be written."
         )
 
-    def count_request(self, path: str, status: int, seconds: float) -> None:
-        """Count a finished request and record its latency."""
+    def count_request(self, path: str, status: int, seconds: float, model: str) -> None:
+        """Count a finished request, also for the model that it has chosen, if any."""
         route = path if path in self._latency_of else UNMATCHED
         counter = self._requests_of.get((route, status))
         (counter or self._requests.labels(route, str(status))).inc()
         self._latency_of[route].observe(seconds)
+        if model:
+            self._model_requests.labels(model, str(status)).inc()
+
+    def count_tokens(self, route: str, model: str, n_tokens: int) -> None:
+        """Count generated tokens."""
+        self._tokens.labels(route, model).inc(n_tokens)
+
+    def count_reload(self, model: str, result: Literal["ok", "failed"]) -> None:
+        """Count a reload of a model or, if it is "", of the API keys."""
+        self._reloads.labels(result, model).inc()
 
     def observe_speed(self, n_tokens: int, seconds: float) -> None:
         """Record the generation speed of a worker thread."""
         if n_tokens:
             self._speed.observe(n_tokens / seconds)
 
-    def set_model(self, name: str, version: str) -> None:
-        """Set the name and version of the served model."""
-        self._model.labels = [name, version]
+    def set_models(self, models: Iterable[ServedModel]) -> None:
+        """Set the names and versions of the served models, and create their series."""
+        self._model_info.models = {model.name: model.version for model in models}
+        for model in models:
+            for status in STATUSES:
+                self._model_requests.labels(model.name, str(status))
+            for route in self._token_routes:
+                self._tokens.labels(route, model.name)
+        for name in ("", *(model.name for model in models)):
+            self._reloads.labels("ok", name), self._reloads.labels("failed", name)
 
     def measure_queue(self) -> None:
         """Set the queue length; other processes see it."""
@@ -104,19 +124,19 @@ class Metrics:
         registry = self.registry
         if self._folder:
             registry = CollectorRegistry()
-            registry.register(self._model)
+            registry.register(self._model_info)
             MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
 
 class _ModelInfo(Collector):
-    """The served model, which is the same in all processes; a file could not forget an old one."""
+    """The served models, the same in all processes. A gauge in a file could not forget old ones."""
 
-    labels: list[str]
+    models: dict[str, str]  # versions by name
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily(
-            "microgpt_model_info", "The served model.", labels=["name", "version"]
-        )
-        family.add_metric(self.labels, 1)
+        help_text, labels = "The served models.", ["name", "version"]
+        family = GaugeMetricFamily("microgpt_model_info", help_text, labels=labels)
+        for name, version in self.models.items():
+            family.add_metric([name, version], 1)
         yield family

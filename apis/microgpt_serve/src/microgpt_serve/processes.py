@@ -1,187 +1,227 @@
-"""Keep several processes with the same task running: start, update, replace and stop them.
+"""Serve with several processes, which answer the requests of one socket.
 
-uvicorn's `Multiprocess` reloads by replacing processes, which would close connections, and its
-processes outlive a parent that is killed.
+A first process, the parent, loads the models and sends them to the others, and gets the signals.
 """
 
 import asyncio
+import contextlib
+import gc
+import itertools
 import logging
+import os
+import pickle
+import shutil
 import signal
-import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from multiprocessing import get_context, resource_tracker
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
+from fastapi import FastAPI
+
+from microgpt.errors import ConfigError
+from microgpt.resource_limits import check_memory, used_bytes
+from microgpt.training.engines import prepare_engine
+from microgpt_serve.app import create_app
+from microgpt_serve.app_state import AppState
+from microgpt_serve.background_tasks import BackgroundTasks
+from microgpt_serve.log import LogHandler, set_up_logs
+from microgpt_serve.metrics import share_metrics
+from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
+from microgpt_serve.reload import Reloader
+from microgpt_serve.served_model import USES
+from microgpt_serve.served_models import ServedModels
+from microgpt_serve.server import (
+    LAST_WRITES_S,
+    GracefulServer,
+    OnStart,
+    announce,
+    announce_stop,
+    signals,
+)
+from microgpt_serve.settings import Settings
+from microgpt_serve.supervisor import Parent, Supervisor
+from microgpt_serve.systemd import keep_watchdog
+
 LOG = logging.getLogger("microgpt_serve")
-CONTEXT = get_context("spawn")  # a fork would copy locks that other threads hold
-SHORT_S, LONGEST_DELAY_S = 10.0, 30.0  # after two short lives, replacements wait ever longer
-UPDATE_S = 120.0  # timeout for a process to take an update over
+Content = tuple[ServedModels, ApiKeys]
+STOP_S = LAST_WRITES_S + 1  # time for a process to end after the last running reply
 
 
-class Processes:
-    """Several processes that call a function with a number, a pipe and further arguments.
+class _WorkerServer(GracefulServer):
+    """The server of one of several processes. It stops when the parent says so or ends."""
 
-    The parent sends bytes through the pipe: first what a process needs to start, then updates. The
-    process answers each with an empty message once it has taken effect. It must end when its pipe
-    is closed, as it is when the parent has ended.
-    """
+    def __init__(self, app: FastAPI, parent: Parent, folder: str) -> None:
+        super().__init__(app)
+        self._parent, self._folder = parent, folder
+        self._reloader = self._state.reloader = _ReloaderOfParent(self._state, parent)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start accepting requests, and tell the parent."""
+        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        self._parent.answer()
+        self._parent.listen(
+            lambda message: loop.call_soon_threadsafe(self._take, _unpacked(message)),
+            lambda: loop.call_soon_threadsafe(self._on_orphaned),
+        )
+
+    async def on_tick(self, counter: int) -> bool:
+        """Measure the queue for other processes, ten times per second."""
+        self._state.metrics.measure_queue()
+        return await super().on_tick(counter)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM. systemd may send it to all processes, as well as the parent."""
+        loop = asyncio.get_running_loop()
+        before = signal.signal(
+            signal.SIGTERM, lambda number, frame: loop.call_soon_threadsafe(self._drain)
+        )
+        yield
+        signal.signal(signal.SIGTERM, before)
+
+    def _take(self, message: Content | int) -> None:
+        """Take over models and keys, or end the wait for a reload with this number."""
+        if isinstance(message, int):
+            self._reloader.waiting.pop(message).set()
+        else:
+            self._state.models, keys = message
+            self._state.keys.hashes = keys.hashes
+            self._state.metrics.set_models(self._state.models.loaded)
+        self._parent.answer()
+
+    def _on_orphaned(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._state.is_draining:  # the parent has received a second signal
+            os._exit(1)
+        self._drain()
+
+
+class _ReloaderOfParent(Reloader):
+    """Lets the parent reload, for all processes."""
+
+    def __init__(self, state: AppState, parent: Parent) -> None:
+        super().__init__(state)
+        self._parent = parent
+        self._numbers = itertools.count()
+        self.waiting: dict[int, asyncio.Event] = {}  # by number of the request
+
+    async def reload(self, name: str | None = None) -> None:
+        """Return once all processes have what the parent has reloaded."""
+        number = next(self._numbers)
+        is_done = self.waiting[number] = asyncio.Event()
+        self._parent.ask(pickle.dumps((number, name)))
+        await is_done.wait()
+
+
+def _serve_in_process(
+    number: int, pipe: Connection, settings: Settings, listener: socket.socket, folder: str
+) -> None:
+    """Serve what the parent sends. Runs in each of several processes."""
+    gc.disable()  # until the server has started
+    parent, log = Parent(pipe), set_up_logs(as_json=settings.log_json)
+    try:
+        models, keys = _unpacked(parent.receive())
+        share_metrics(folder, str(number))
+        app = create_app(settings, models, keys=keys, folder=folder)
+        log.on_drop = app.state.app_state.metrics.dropped_lines.inc
+        _WorkerServer(app, parent, folder).run_on(listener)
+    except EOFError:
+        shutil.rmtree(folder, ignore_errors=True)
+    except Exception:
+        LOG.exception("a process cannot serve")
+        sys.exit(1)
+    finally:
+        log.finish()
+
+
+def _unpacked(message: bytes) -> Any:
+    """Return a message of the parent, with the kernels of its models in memory."""
+    content = pickle.loads(message)
+    if not isinstance(content, int):
+        dtypes = {model.gpt.compiled.dtype for model in content[0].loaded}
+        prepare_engine("compiled", *dtypes, uses=USES)
+    return content
+
+
+class _Parent:
+    """The process that starts the others, reloads for all of them and stops them."""
 
     def __init__(
-        self, n: int, function: Callable[..., None], arguments: Sequence[Any], content: bytes
+        self,
+        settings: Settings,
+        models: ServedModels,
+        listener: socket.socket,
+        folder: str,
+        on_start: OnStart,
     ) -> None:
-        """Prepare n processes. `content` is what they need to start."""
-        self._n, self._function, self._arguments = n, function, arguments
-        self._content = content
-        self._all: list[_Process] = []
-        self._is_stopping = False
-
-    async def start(self) -> None:
-        """Start the processes, and replace each that ends from then on.
-
-        Raises:
-            OSError: a process has ended before it was ready.
-        """
-        self._all = [self._started(number) for number in range(self._n)]
-        await asyncio.gather(*(one.send(self._content) for one in self._all))
-        for one in self._all:
-            if one.has_ended.is_set():
-                await self.stop(0)
-                raise OSError(f"{one} before it was ready; see the log")
-        self._keepers = [asyncio.create_task(self._keep(i)) for i in range(self._n)]
-
-    async def update(self, content: bytes) -> None:
-        """Send new content to all processes, and return once it has taken effect in all."""
-        self._content = content
-        await asyncio.gather(*(self._update(one, content) for one in self._all))
-
-    async def stop(self, timeout_s: float) -> None:
-        """Ask all processes to end; kill those that have not ended in time."""
-        self._is_stopping = True
-        for one in self._all:
-            one.process.terminate()
-        ends = [asyncio.ensure_future(one.has_ended.wait()) for one in self._all]
-        await asyncio.wait(ends, timeout=timeout_s)
-        for one in self._all:
-            one.process.kill()
-        await asyncio.gather(*ends)
-
-    def _started(self, number: int) -> "_Process":
-        return _Process(self._function, (number, *self._arguments))
-
-    async def _update(self, one: "_Process", content: bytes) -> None:
-        try:
-            async with asyncio.timeout(UPDATE_S):
-                await one.send(content)
-        except TimeoutError:  # it would go on with the old content
-            LOG.error("process %s did not take an update over; ending it", one.process.pid)
-            one.process.kill()
-
-    async def _keep(self, number: int) -> None:
-        """Replace a process whenever it ends."""
-        clock, n_short = asyncio.get_running_loop().time, 0
-        while True:
-            started_at = clock()
-            await self._all[number].has_ended.wait()
-            if self._is_stopping:
-                return
-            n_short = n_short + 1 if clock() - started_at < SHORT_S else 0
-            delay_s = min(LONGEST_DELAY_S, 2.0 ** (n_short - 2)) if n_short > 1 else 0
-            old = self._all[number]
-            LOG.error("%s; starting another in %g s", old, delay_s)
-            await asyncio.sleep(delay_s)
-            if self._is_stopping:
-                return
-            one = self._all[number] = self._started(number)
-            await one.send(self._content)
-            if not one.has_ended.is_set():
-                LOG.info("process %s has replaced %s", one.process.pid, old.process.pid)
-
-
-class _Process:
-    """A process and the parent's end of its pipe. Create it on the event loop."""
-
-    def __init__(self, function: Callable[..., None], arguments: Sequence[Any]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.has_ended = asyncio.Event()
-        self._lock = asyncio.Lock()  # held while content is on its way
-        self._answer: asyncio.Future[None] | None = None
-        self._pipe, theirs = CONTEXT.Pipe()
-        number, *others = arguments
-        self.process = CONTEXT.Process(
-            target=function, args=(number, theirs, *others), name=f"serve-{number}", daemon=True
+        self.state = AppState(settings, models, [], folder=folder)
+        self._listener, self._on_start = listener, on_start
+        self._reloader = Reloader(self.state, self._publish)
+        arguments = (settings, listener, folder)
+        self._supervisor = Supervisor(
+            settings.processes, _serve_in_process, arguments, self._content(), self._reload
         )
-        # The process inherits the signal mask, so that Ctrl-C and SIGHUP reach only the parent.
-        resource_tracker.ensure_running()  # it would unblock SIGINT
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-        try:
-            self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        threading.Thread(target=self._receive, name="process", daemon=True).start()
+        self._tasks = BackgroundTasks()
 
-    def __str__(self) -> str:
-        code = self.process.exitcode or 0
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        return f"process {self.process.pid} {how}"
+    async def run(self) -> None:
+        """Run the processes until a signal stops them."""
+        settings, stopped = self.state.settings, asyncio.Event()
+        await self._supervisor.start()
 
-    async def send(self, content: bytes) -> None:
-        """Send content, and return once it has taken effect or the process has ended."""
-        async with self._lock:
-            if self.has_ended.is_set():
-                return
-            self._answer = self._loop.create_future()
-            # A process that does not read must not block the event loop.
-            threading.Thread(target=self._send, args=(content,), daemon=True).start()
-            await self._answer
+        def stop() -> None:
+            announce_stop()
+            stopped.set()
 
-    def _send(self, content: bytes) -> None:
-        with suppress(OSError):
-            self._pipe.send_bytes(content)
+        with signals(stop, lambda: self._tasks.start(self._reloader.reload())):
+            announce(self.state, self._listener, self._on_start)
+            self._tasks.start(keep_watchdog())
+            await stopped.wait()
+            await self._supervisor.stop(settings.timeout_s + STOP_S)
 
-    def _receive(self) -> None:
-        """Receive answers until the process ends. Runs in a thread."""
-        with suppress(RuntimeError):  # the event loop is closed
-            with suppress(EOFError, OSError):
-                while True:
-                    self._pipe.recv_bytes()
-                    self._loop.call_soon_threadsafe(self._on_answer)
-            self.process.join()
-            self._loop.call_soon_threadsafe(self.has_ended.set)
-            self._loop.call_soon_threadsafe(self._on_answer)
+    def _content(self) -> bytes:
+        return pickle.dumps((self.state.models, self.state.keys))
 
-    def _on_answer(self) -> None:
-        if self._answer and not self._answer.done():
-            self._answer.set_result(None)
+    async def _publish(self) -> None:
+        await self._supervisor.update(self._content())
+
+    async def _reload(self, request: bytes) -> bytes:
+        """Reload for a process, and return the number of its request."""
+        number, name = pickle.loads(request)
+        await self._reloader.reload(name)
+        return pickle.dumps(number)
 
 
-class Parent:
-    """A process's end of its pipe."""
+def serve_with_processes(
+    settings: Settings,
+    models: ServedModels,
+    listener: socket.socket,
+    log: LogHandler,
+    on_start: OnStart,
+) -> None:
+    """Serve requests with several processes until a signal stops them.
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+    Raises:
+        ConfigError: There is not enough memory, or this is Windows.
+        OSError: A process cannot start.
+    """
+    _check_processes(settings.processes)
+    # A folder in memory, if possible: the metrics change with each request.
+    in_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(
+        prefix="microgpt-", dir=in_memory, ignore_cleanup_errors=True
+    ) as folder:
+        share_metrics(folder, "parent")
+        parent = _Parent(settings, models, listener, folder, on_start)
+        log.on_drop = parent.state.metrics.dropped_lines.inc
+        asyncio.run(parent.run())
 
-    def receive(self) -> bytes:
-        """Wait for content and return it; raise EOFError if the parent has ended."""
-        try:
-            return self._pipe.recv_bytes()
-        except OSError as error:
-            raise EOFError from error
 
-    def answer(self) -> None:
-        """Say that the content has taken effect."""
-        with suppress(OSError):
-            self._pipe.send_bytes(b"")
-
-    def listen(self, update: Callable[[bytes], object], on_end: Callable[[], object]) -> None:
-        """Call functions in a thread: `update(content)` for each update, and `on_end()` last."""
-
-        def run() -> None:
-            with suppress(EOFError):
-                while True:
-                    update(self.receive())
-            on_end()
-
-        threading.Thread(target=run, name="parent", daemon=True).start()
+def _check_processes(n: int) -> None:
+    """Raise ConfigError if several processes cannot run here."""
+    if sys.platform == "win32":
+        raise ConfigError(f"MICROGPT_PROCESSES must be 1 on Windows, got {n}")
+    check_memory(n * used_bytes(), f"serving with {n} processes", "use fewer processes")

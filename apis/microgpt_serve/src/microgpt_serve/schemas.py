@@ -156,7 +156,13 @@ class ChangedWeight(RequestBody):
     factor: FiniteFloat = 0.0
 
 
-class EditableModel(RequestBody):
+class ModelChoice(RequestBody):
+    """The model that a request is for."""
+
+    model: str | None = Field(None, description="Name of the model. Default: the first one.")
+
+
+class EditableModel(ModelChoice):
     """Fields of a request that change the model for this request."""
 
     without_heads: list[tuple[Index, Index]] = Field(
@@ -254,7 +260,7 @@ class ChatResponse(BaseModel):
     )
 
 
-class ScoreRequest(RequestBody):
+class ScoreRequest(ModelChoice):
     """Request body of /microgpt/v1/score."""
 
     texts: list[str] = Field(min_length=1, max_length=MAX_TEXTS)
@@ -325,8 +331,14 @@ class ModelResponse(BaseModel):
     )
 
 
+class ReloadRequest(ModelChoice):
+    """Request body of /microgpt/v1/reload."""
+
+    model: str = Field(description="Name of the model.")
+
+
 class HealthResponse(BaseModel):
-    """Response of /health while the process is running."""
+    """A model that is served, and its version."""
 
     status: Literal["ok"] = "ok"
     model: str
@@ -337,6 +349,7 @@ class ReadyResponse(BaseModel):
     """Response of /ready while the service accepts requests."""
 
     status: Literal["ready"] = "ready"
+    failed: list[str] = Field(description="Names of the models whose last load failed.")
 
 
 class ErrorResponse(BaseModel):

@@ -1,6 +1,5 @@
-"""Load the model to serve, and determine its name and version."""
+"""A loaded model, and what the service tells about it."""
 
-import logging
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from microgpt.config import TextKind, Use
-from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.engine.decoding.decoder import context_bytes
 from microgpt.evaluation.scoring import Scorer
@@ -20,16 +18,11 @@ from microgpt.model_config import count_params
 from microgpt.printable import printable
 from microgpt.storage.calibration_file import Calibration, read_calibration
 from microgpt.storage.document_hashes import DocumentHashes, read_document_hashes
-from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.engines import prepare_engine
 from microgpt_serve.schemas import MAX_NEW_TOKENS, ModelResponse
-from microgpt_serve.settings import Settings
 from microgpt_serve.work_queue import MAX_TURNS
 
-LOG = logging.getLogger("microgpt_serve")
-
-DEFAULT_MODEL_DIR = "output"
 MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
 MAX_READ_BYTES = 2**26  # memory for reading tokens in one step, but twice that for ALWAYS_READ
 ALWAYS_READ = 1024  # tokens; they take about 50 MiB in a model of 4 layers of 96
@@ -42,7 +35,7 @@ USES: tuple[Use, ...] = ("generation", "evaluation")  # log-probabilities requir
 class ServedModel:
     """A loaded model and its metadata. A reload replaces the whole object."""
 
-    name: str  # printable base name of the directory, or "demo" for the bundled model
+    name: str  # given, or the printable base name of the directory; "demo" for the bundled model
     version: str  # first 12 hexadecimal digits of the SHA-256 of the weights
     gpt: InferenceGpt
     created_at: str | None
@@ -93,24 +86,6 @@ class ServedModel:
     def __str__(self) -> str:
         kind = "chat" if self.gpt.tokenizer.is_chat else "text"
         return f"{self.name} ({kind}, {self.gpt.num_params:,} weights, version {self.version})"
-
-
-def load_model(settings: Settings, *, allow_demo: bool = True) -> ServedModel:
-    """Load the model that the settings name (default: `output`), and compile the engine.
-
-    Load the demo model if they do not name a model, `output` does not exist and `allow_demo` is
-    true.
-    """
-    directory, log = settings.model_dir, LOG.info
-    is_demo = allow_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
-    if is_demo:
-        log(f"{DEFAULT_MODEL_DIR} not found; using the bundled demo model")
-    path = bundled(DEMO_MODEL) if is_demo else directory or DEFAULT_MODEL_DIR
-    saved = load(path).replying(settings.unknown, suggest=settings.suggest)
-    if saved.progress:
-        log(f"the training run in {path} is unfinished; using its model {saved.progress}")
-    served = served_model(saved, path, log)
-    return replace(served, name="demo", is_demo=True) if is_demo else served
 
 
 def served_model(

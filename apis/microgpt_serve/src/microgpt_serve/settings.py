@@ -74,7 +74,9 @@ class Settings(BaseSettings):
         env_prefix="MICROGPT_", frozen=True, populate_by_name=True, extra="ignore"
     )
 
-    model_dir: Annotated[str | None, Field(validation_alias="MODEL_DIR", min_length=1)] = None
+    model_dir: Annotated[
+        str | tuple[str, ...] | None, NoDecode, Field(validation_alias="MODEL_DIR", min_length=1)
+    ] = None  # text: a comma-separated list, unless it is a path; see `served_models`
     host: Annotated[str, Field(validation_alias="HOST", min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8080  # 0: any free port
     processes: Annotated[int, Field(ge=1, le=256)] = 1  # that answer requests

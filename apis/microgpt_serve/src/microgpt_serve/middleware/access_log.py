@@ -20,8 +20,8 @@ _IS_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 class AccessLogMiddleware:
     """Middleware that assigns request ids, writes the access log and counts requests."""
 
-    def __init__(self, app: ASGIApp, count: Callable[[str, int, float], None]) -> None:
-        """Wrap an app. `count(route, status, seconds)` is called for each request."""
+    def __init__(self, app: ASGIApp, count: Callable[[str, int, float, str], None]) -> None:
+        """Wrap an app. `count(route, status, seconds, model)` is called for each request."""
         self._app, self._count = app, count
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -54,7 +54,9 @@ class AccessLogMiddleware:
             seconds = perf_counter() - started
             status = scope.get("outcome", status) or 500  # `EventStream` sets the outcome on errors
             # Path template such as `/v1/models/{name}`; unset if a middleware refused the request.
-            self._count(getattr(scope.get("route"), "path_format", path), status, seconds)
+            route = getattr(scope.get("route"), "path_format", path)
+            model = scope.get("model", "")  # set by `AppState.model_of`
+            self._count(route, status, seconds, model)
             if LOG.isEnabledFor(logging.INFO):
                 client = scope.get("client")
                 request = {

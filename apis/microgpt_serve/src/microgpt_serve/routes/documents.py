@@ -21,7 +21,7 @@ from microgpt_serve.served_model import ServedModel
 
 
 async def document_of(
-    body: ExplainedDocument, request: Request, state: AppState
+    body: ExplainedDocument, model: ServedModel, request: Request, state: AppState
 ) -> tuple[Document, ChatPrompt | None]:
     """Return a text, or a conversation as the model reads it and the prompt of its last reply."""
     if body.messages is None:
@@ -31,7 +31,7 @@ async def document_of(
     reply = []
     if messages and messages[-1].role == "assistant":
         reply.append(Message("assistant", messages.pop().content))
-    prompt = await encode_messages(messages, state.model, request, state)
+    prompt = await encode_messages(messages, model, request, state)
     document = [*prompt.messages, *reply]
     n_characters = len(joined(document))
     if n_characters > MAX_EXPLAINED:

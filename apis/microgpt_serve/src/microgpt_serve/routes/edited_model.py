@@ -19,14 +19,14 @@ EDITED_PER_TOKEN = 2**12  # weights that are copied in the time that a token tak
 
 
 async def edited_model(body: EditableModel, request: Request, state: AppState) -> ServedModel:
-    """Return the model with the changes of a request."""
-    model = state.model
+    """Return the model of a request, with the changes that it asks for."""
+    model = state.model_of(request, body.model)
     edits = Edits(
         body.without_heads,
         body.without_mlps,
         body.without_positions,
         [WeightEdit(*vars(one).values()) for one in body.weights],
-        [(await document_of(one, request, state))[0] for one in body.learn],
+        [(await document_of(one, model, request, state))[0] for one in body.learn],
         [i for i, one in enumerate(body.learn) if one.unfinished],
     )
     if not edits:

@@ -113,7 +113,7 @@ async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Re
     request, also return attention weights and all activations of one position.
     """
     model = await edited_model(body, request, state)
-    document, prompt = await document_of(body, request, state)
+    document, prompt = await document_of(body, model, request, state)
     n_characters = len(joined(document))
     steps = _steps(body, model, document, prompt)
     n_tokens = (1 + n_characters) * (1 + body.top // 4)  # four likely tokens take as long as one

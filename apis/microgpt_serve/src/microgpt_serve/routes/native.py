@@ -22,6 +22,8 @@ from microgpt_serve.schemas import (
     ChatResponse,
     GenerateRequest,
     GenerateResponse,
+    HealthResponse,
+    ReloadRequest,
     ScoreRequest,
     ScoreResponse,
     TextScore,
@@ -89,7 +91,7 @@ async def score(body: ScoreRequest, request: Request, state: StateDep) -> Respon
 
     The scores are those of `microgpt score`. If the model is calibrated, also return percentiles.
     """
-    model = state.model
+    model = state.model_of(request, body.model)
     if (scorer := model.scorer) is None:
         raise ServeError(400, "a chat model cannot score texts; serve a model trained on texts")
     n_characters = sum(map(len, body.texts))
@@ -99,6 +101,23 @@ async def score(body: ScoreRequest, request: Request, state: StateDep) -> Respon
     steps = _score(scorer, model.calibration, body)
     content = await run_steps(state, request, steps, n_characters + len(body.texts))
     return Response(content, media_type=JSON_TYPE)
+
+
+@router.post("/microgpt/v1/reload", summary="Reload a model")
+async def reload(body: ReloadRequest, request: Request, state: StateDep) -> HealthResponse:
+    """Load a model again from its directory, and return its version.
+
+    Running requests finish with the old model, which stays in use if the new one cannot be loaded.
+    The service must have API keys.
+    """
+    if not state.settings.has_keys:
+        message = "a service without API keys reloads its models only on SIGHUP; set a key"
+        raise ServeError(403, message)
+    await state.reloader.reload(body.model)
+    if body.model in state.models.failed:
+        raise ServeError(503, f"the model {body.model} could not be reloaded; see the log")
+    model = state.model_of(request, body.model)
+    return HealthResponse(model=model.name, version=model.version)
 
 
 def _score(scorer: Scorer, calibration: Calibration | None, body: ScoreRequest) -> Steps[bytes]:

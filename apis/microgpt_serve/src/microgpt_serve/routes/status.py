@@ -1,11 +1,12 @@
-"""GET /health, /ready, /metrics, /microgpt/v1/model and /v1/models: the service and its model."""
+"""GET /health, /ready, /metrics, /microgpt/v1/model and /v1/models: the service and its models."""
 
 import asyncio
 from datetime import datetime
 from hashlib import sha256
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import Receive, Scope, Send
 
@@ -22,6 +23,13 @@ WEIGHTS_PER_TOKEN = 1000  # packed into a file in the time that a small model ne
 PIECE = 2**16  # bytes of a file in memory for each client that reads slowly
 
 router, openai_router = APIRouter(), APIRouter()
+ModelName = Annotated[
+    str | None, Query(alias="model", description="Name of the model. Default: the first one.")
+]
+NAMED: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorResponse, "description": "No model with this name is served."},
+    503: {"model": ErrorResponse, "description": "The model could not be loaded."},
+}
 
 
 class InPieces(Response):
@@ -40,10 +48,14 @@ class InPieces(Response):
             scope["outcome"] = 499
 
 
-@router.get("/health", summary="Liveness probe")
-async def health(state: StateDep) -> HealthResponse:
-    """Return 200 and the model's name and version while the process is running."""
-    return HealthResponse(model=state.model.name, version=state.model.version)
+@router.get("/health", summary="Liveness probe", responses=NAMED)
+async def health(state: StateDep, name: ModelName = None) -> HealthResponse:
+    """Return 200 while the process is running, and a model's name and version.
+
+    Without a name, it is the first model that is loaded.
+    """
+    model = state.models.find(name) if name is not None else state.models.loaded[0]
+    return HealthResponse(model=model.name, version=model.version)
 
 
 @router.get(
@@ -52,9 +64,12 @@ async def health(state: StateDep) -> HealthResponse:
     responses={503: {"model": ErrorResponse, "description": STATUS_DESCRIPTIONS[503]}},
 )
 async def ready(state: StateDep) -> ReadyResponse:
-    """Return 200, or 503 if the service is shutting down."""
+    """Return 200, or 503 if the service is shutting down.
+
+    `failed` names the models that could not be loaded. The others are ready.
+    """
     state.check_open()
-    return ReadyResponse()
+    return ReadyResponse(failed=sorted(state.models.failed))
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
@@ -63,32 +78,35 @@ async def metrics(state: StateDep) -> Response:
     return Response(state.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-@router.get("/microgpt/v1/model", summary="Describe the model")
-async def model(state: StateDep) -> ModelResponse:
-    """Return the model's name, version, shape and vocabulary."""
-    return state.model.description
+@router.get("/microgpt/v1/model", summary="Describe a model", responses=NAMED)
+async def model(request: Request, state: StateDep, name: ModelName = None) -> ModelResponse:
+    """Return a model's name, version, shape and vocabulary."""
+    return state.model_of(request, name).description
 
 
 @router.get(
     "/microgpt/v1/model.html",
-    summary="The model in one HTML file",
+    summary="A model in one HTML file",
     response_class=Response,
     responses={
         200: {"content": {"text/html": {}}, "description": "The file."},
-        404: {"model": ErrorResponse, "description": "API keys, or a model too large for a file."},
+        404: {
+            "model": ErrorResponse,
+            "description": "No such model, API keys, or a model too large for a file.",
+        },
         **{
             code: {"model": ErrorResponse, "description": STATUS_DESCRIPTIONS[code]}
             for code in (503, 504)
         },
     },
 )
-async def model_file(request: Request, state: StateDep) -> Response:
-    """Return a page with the model and the engine, which works without a network.
+async def model_file(request: Request, state: StateDep, name: ModelName = None) -> Response:
+    """Return a page with a model and the engine, which works without a network.
 
     `microgpt export --format html` writes the same file. A service with API keys refuses this
     request.
     """
-    model = state.model
+    model = state.model_of(request, name)
     if state.settings.has_keys:
         raise ServeError(404, "this service has API keys and does not give its model away")
     if "html" not in vars(model):  # not yet cached
@@ -98,9 +116,9 @@ async def model_file(request: Request, state: StateDep) -> Response:
         except ConfigError as error:  # such as a model that is too large
             raise ServeError(404, str(error)) from error
     page = model.html
-    name = quote(f"{model.name}.html", safe="")
+    file = quote(f"{model.name}.html", safe="")
     headers = {
-        "Content-Disposition": f"attachment; filename*=utf-8''{name}",
+        "Content-Disposition": f"attachment; filename*=utf-8''{file}",
         "X-Content-Type-Options": "nosniff",
     }
     return InPieces(page, media_type="text/html", headers=headers)
@@ -140,24 +158,21 @@ async def engine(request: Request, state: StateDep) -> Response:
 
 @openai_router.get("/v1/models", summary="List the models (OpenAI-compatible)")
 async def models(state: StateDep) -> Models:
-    """Return a list that contains only the served model."""
-    return {"object": "list", "data": [_model(state.model)]}
+    """Return all models that are loaded."""
+    return {"object": "list", "data": list(map(_model, state.models.loaded))}
 
 
 @openai_router.get(
     "/v1/models/{name:path}",
     summary="Describe a model (OpenAI-compatible)",
     responses={
-        404: {"model": OpenAIErrorResponse, "description": "No model with this name is served."}
+        404: {"model": OpenAIErrorResponse, "description": "No model with this name is served."},
+        503: {"model": OpenAIErrorResponse, "description": "The model could not be loaded."},
     },
 )
 async def model_of(name: str, state: StateDep) -> Model:
-    """Return the served model if `name` matches, otherwise 404."""
-    model = state.model
-    if name != model.name:
-        message = f"model {name!r:.80} does not exist; use {model.name}"
-        raise ServeError(404, message, field="model", code="model_not_found")
-    return _model(model)
+    """Return the model with this name."""
+    return _model(state.models.find(name))
 
 
 def _model(model: ServedModel) -> Model:

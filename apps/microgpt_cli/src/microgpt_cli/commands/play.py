@@ -6,11 +6,11 @@ import webbrowser
 from pathlib import Path
 
 from microgpt_cli.terminal.console import say
-from microgpt_cli.terminal.options import SERVED_MODEL, option
+from microgpt_cli.terminal.options import SERVED_MODELS, option
 
 
 def play(
-    model: Path | None = SERVED_MODEL,
+    models: list[str] | None = SERVED_MODELS,
     file: Path | None = option(
         None, "Write the page, the model and the engine to this HTML file, and open it."
     ),
@@ -22,12 +22,11 @@ def play(
     """
     from microgpt_serve.settings import read_settings
 
-    directory = None if model is None else str(model)
-    settings = read_settings(model_dir=directory, host="127.0.0.1", port=0)
+    settings = read_settings(model_dir=models, host="127.0.0.1", port=0)
     if file:
         from microgpt_cli.commands.export import write_page
         from microgpt_cli.training.replacement import confirm_file
-        from microgpt_serve.served_model import load_model
+        from microgpt_serve.served_models import load_model
 
         confirm_file(file, "--file", "microgpt export --format html --force")
         write_page(load_model(settings), file)

@@ -1,10 +1,8 @@
-"""`microgpt serve`: serve a model over HTTP."""
-
-from pathlib import Path
+"""`microgpt serve`: serve models over HTTP."""
 
 from microgpt_cli.terminal.options import (
-    MODEL_OPTION,
-    SERVED_MODEL,
+    SERVED_MODELS,
+    SERVED_OPTION,
     SUGGEST_HELP,
     UNKNOWN_HELP,
     one_of,
@@ -13,8 +11,8 @@ from microgpt_cli.terminal.options import (
 
 
 def serve(
-    model: Path | None = SERVED_MODEL,
-    model_option: Path | None = MODEL_OPTION,
+    models: list[str] | None = SERVED_MODELS,
+    model_option: list[str] | None = SERVED_OPTION,
     host: str | None = option(
         None,
         "Address to listen on; 0.0.0.0 for all interfaces.  [env: HOST; default: 127.0.0.1]",
@@ -28,12 +26,12 @@ def serve(
     unknown: str | None = option(None, f"{UNKNOWN_HELP}  [env: MICROGPT_UNKNOWN]"),
     suggest: bool = option(False, f"{SUGGEST_HELP}  [env: MICROGPT_SUGGEST]"),
 ) -> None:
-    """Serve a model over HTTP.
+    """Serve one or more models over HTTP.
 
     On SIGTERM or Ctrl-C, the server completes active requests and stops. On SIGHUP, it reloads
-    the model. Environment variables such as MICROGPT_API_KEY set more options; see docs/serving.md.
+    the models. Environment variables such as MICROGPT_API_KEY set more options: docs/serving.md.
     """
-    model_dir = one_of(model, model_option, "--model")
+    given = one_of(models, model_option, "--model")
 
     from microgpt_serve.command import block_sighup
 
@@ -41,6 +39,5 @@ def serve(
     from microgpt_serve.server import serve as serve_until_stopped
     from microgpt_serve.settings import read_settings
 
-    directory = None if model_dir is None else str(model_dir)
-    given = {"host": host, "port": port, "processes": processes, "unknown": unknown}
-    serve_until_stopped(read_settings(model_dir=directory, suggest=suggest or None, **given))
+    others = {"host": host, "port": port, "processes": processes, "unknown": unknown}
+    serve_until_stopped(read_settings(model_dir=given, suggest=suggest or None, **others))

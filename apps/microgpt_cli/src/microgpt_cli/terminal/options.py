@@ -48,7 +48,13 @@ LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."
 OR_DEMO = f"default: {DEFAULT_MODEL_DIR}, else the demo model"
 MODEL_ARGUMENT = argument(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", "MODEL")
-SERVED_MODEL = argument(None, f"{MODEL_HELP}  [env: MODEL_DIR; {OR_DEMO}]", "MODEL")
+SERVED_MODELS = argument(
+    None,
+    "Directory or name of a model or NAME=DIR, once or more, or a directory of models.  "
+    f"[env: MODEL_DIR; {OR_DEMO}]",
+    "MODEL",
+)
+SERVED_OPTION = typer.Option(None, *MODEL, hidden=True)
 MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
 UNFINISHED = flag("--unfinished", "Use the unfinished training run instead of the finished model.")
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."

@@ -6,13 +6,17 @@ from functools import partial
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from microgpt_serve.app_state import StateDep
+from microgpt_serve.app_state import AppState, StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_function
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.routes.documents import encode_messages
 from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
-from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest, CompletionRequest
+from microgpt_serve.routes.openai.request_schemas import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    OpenAIRequest,
+)
 from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder
 from microgpt_serve.routes.openai.response_schemas import (
     ChatChoice,
@@ -45,7 +49,7 @@ async def chat_completions(
     The oldest turns are dropped if the conversation does not fit into the context. Characters
     outside the vocabulary are removed.
     """
-    model = state.model
+    model = chosen_model(body, request, state)
     if body.top_logprobs is not None and not body.logprobs:
         raise ServeError(400, "top_logprobs requires logprobs: true", field="top_logprobs")
     limits = [limit for limit in (body.max_tokens, body.max_completion_tokens) if limit]
@@ -124,7 +128,7 @@ async def completions(body: CompletionRequest, request: Request, state: StateDep
     `microgpt generate` returns the same texts for the same seed. Several prompts are processed
     independently; the choices are in the order of the prompts.
     """
-    model, prompts, n = state.model, body.prompts, body.n or 1
+    model, prompts, n = chosen_model(body, request, state), body.prompts, body.n or 1
     if n * len(prompts) > MAX_SAMPLES:
         message = f"n times the number of prompts must be <= {MAX_SAMPLES}, got {n * len(prompts)}"
         raise ServeError(400, message)
@@ -184,6 +188,11 @@ class _CompletionBuilder(ResponseBuilder):
             ],
             "text_offset": choice.offsets(update),
         }
+
+
+def chosen_model(body: OpenAIRequest, request: Request, state: AppState) -> ServedModel:
+    """Return the model of a request. If only one is served, any name is accepted."""
+    return state.model_of(request, None if len(state.models.by_name) == 1 else body.model)
 
 
 def _echo(model: ServedModel, prompt: str | list[int], opening: Sequence[int]) -> Sequence[int]:

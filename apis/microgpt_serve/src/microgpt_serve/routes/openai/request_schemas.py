@@ -155,7 +155,8 @@ class OpenAIRequest(RequestBody):
     """Fields common to completions and chat completions."""
 
     model: str | None = Field(
-        None, description="Ignored; the response contains the name of the served model."
+        None,
+        description="Name of the model. Default: the first one. Ignored if only one is served.",
     )
     max_tokens: Count | None = Field(
         None, description="Maximum number of new tokens. Default: as many as fit in the context."

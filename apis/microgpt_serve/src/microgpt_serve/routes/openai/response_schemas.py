@@ -9,7 +9,7 @@ from microgpt.sampling import FinishReason
 
 
 class Model(TypedDict):
-    """Description of the served model."""
+    """Description of a served model."""
 
     id: str
     object: Literal["model"]
@@ -20,7 +20,7 @@ class Model(TypedDict):
 
 
 class Models(TypedDict):
-    """List that contains only the served model."""
+    """List of the served models."""
 
     object: Literal["list"]
     data: list[Model]

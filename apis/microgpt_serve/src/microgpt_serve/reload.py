@@ -1,0 +1,118 @@
+"""Reload the API keys and the models while the service runs."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, InvalidStateError
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from microgpt.errors import MicrogptError
+from microgpt_serve.served_models import ModelSource, find_sources, load_source
+
+if TYPE_CHECKING:
+    from microgpt_serve.app_state import AppState
+
+LOG = logging.getLogger("microgpt_serve")
+RELOAD_S = 120.0  # timeout for reloading the keys or a model; a network drive may hang
+T = TypeVar("T")
+
+
+class Reloader:
+    """Reloads the API keys and models of an app. On failure, the old ones stay in use."""
+
+    def __init__(
+        self, state: "AppState", publish: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Reload what `state` has. `publish` sends it to other processes."""
+        self._state, self._publish = state, publish
+        self._done: list[tuple[str, str]] = []  # names and descriptions of what has been reloaded
+        self._lock = asyncio.Lock()
+        self._stale: set[str | None] = set()
+
+    async def reload(self, name: str | None = None) -> None:
+        """Reload the model with a name, or the API keys and all models.
+
+        Reloads do not overlap: equal calls during a reload are merged into one subsequent reload.
+        Models that are new in a directory of models are added, those that are gone are removed. A
+        new `output` directory replaces the demo model. The demo model never replaces another one.
+        """
+        self._stale.add(name)
+        async with self._lock:
+            if name not in self._stale:
+                return
+            self._stale.discard(name)
+            settings, models = self._state.settings, self._state.models
+            if name is None and settings.api_keys_file is not None:
+                await self._reload_keys()
+            allow_demo = any(model.is_demo for model in models.loaded)
+            find = partial(find_sources, settings, allow_demo=allow_demo)
+            sources = await self._attempt(name or "", find, f"{models} is still served")
+            for source in sources or ():
+                if name in (None, source.name):
+                    await self._reload_model(source)
+            if sources and name is None:
+                models.keep_only([source.name for source in sources])
+                self._state.metrics.set_models(models.loaded)
+            await self._finish()
+
+    async def _finish(self) -> None:
+        """Publish the new state, then log what has been reloaded."""
+        if self._publish:
+            await self._publish()
+        while self._done:
+            name, what = self._done.pop(0)
+            self._state.metrics.count_reload(name, "ok")
+            LOG.info("reloaded: %s", what)
+
+    async def _reload_keys(self) -> None:
+        # Do not assign in the thread: after a timeout, the thread could restore old keys.
+        keys = self._state.keys
+        if hashes := await self._attempt("", keys.read, "the API keys are unchanged"):
+            keys.hashes = hashes
+            self._done.append(("", f"API keys ({len(hashes)})"))
+
+    async def _reload_model(self, source: ModelSource) -> None:
+        models, settings = self._state.models, self._state.settings
+        old = models.by_name.get(source.name) or models
+        load = partial(load_source, settings, source)
+        model = await self._attempt(source.name, load, f"{old} is still served")
+        if model:
+            models.by_name[source.name] = model
+            models.failed.discard(source.name)
+            self._state.metrics.set_models(models.loaded)
+            self._done.append((source.name, str(model)))
+
+    async def _attempt(self, name: str, function: Callable[[], T], otherwise: str) -> T | None:
+        """Call a function in a thread, and log and count a failure of the model with this name."""
+        try:
+            async with asyncio.timeout(RELOAD_S) as limit:
+                return await _in_daemon_thread(function)
+        except Exception as error:
+            self._state.metrics.count_reload(name, "failed")
+            self._state.models.failed |= {name} - {""}
+            is_known = isinstance(error, MicrogptError) or limit.expired()
+            problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else error
+            LOG.error("reload failed: %s; %s", problem, otherwise, exc_info=not is_known)
+            return None
+
+
+async def _in_daemon_thread(function: Callable[[], T]) -> T:
+    """Call a function in a daemon thread, so that a hanging call does not delay process exit."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        with contextlib.suppress(InvalidStateError):  # the caller has timed out
+            try:
+                future.set_result(function())
+            except MicrogptError as error:
+                future.set_exception(error)
+            except BaseException as error:  # includes panics in the tokenizers library
+                unknown = RuntimeError(f"{type(error).__name__}: {error}")
+                unknown.__cause__ = error
+                future.set_exception(unknown)
+
+    threading.Thread(target=run, name="reload", daemon=True).start()
+    return await asyncio.wrap_future(future)

@@ -1,0 +1,251 @@
+"""Several models behind one service: names, requests, readiness, metrics, reloads."""
+
+import re
+import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from asgi import ask_app
+from json_files import edit
+
+from microgpt import InferenceGpt, TrainConfig, save
+from microgpt.errors import ConfigError, MicrogptError
+from microgpt.training.train import train
+from microgpt_serve import Settings, create_app, served_models
+from microgpt_serve.served_models import ServedModels, find_sources
+
+GENERATE, EXPLAIN = "/microgpt/v1/generate", "/microgpt/v1/explain"
+KEY = {"Authorization": "Bearer secret"}
+
+
+@pytest.fixture
+def folder(names_dir, talk_dir, tmp_path) -> Path:
+    """A directory with the models `names` and `talk`, and with a damaged one."""
+    for directory in (names_dir, talk_dir):
+        shutil.copytree(directory, tmp_path / "models" / directory.name)
+    shutil.copytree(names_dir, tmp_path / "models/bad")
+    (tmp_path / "models/bad/weights.json").write_text("{}")
+    (tmp_path / "models/charts").mkdir()
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def both(names_dir, talk_dir) -> Settings:
+    return Settings(model_dir=(f"n={names_dir}", str(talk_dir)))
+
+
+def test_the_model_of_a_request_answers_it(both, names_gpt, talk_gpt) -> None:
+    asked = {"seed": 3, "prompt": "a", "max_tokens": 4}
+    hi, yo = [{"role": "user", "content": "hi"}], {"role": "assistant", "content": "yo"}
+    replies = ask_app(
+        create_app(both),
+        ("POST", GENERATE, {"json": {"seed": 3}}),
+        ("POST", GENERATE, {"json": {"seed": 3, "model": "talk"}}),
+        ("POST", "/v1/completions", {"json": {**asked, "model": "n"}}),
+        ("POST", "/microgpt/v1/chat", {"json": {"messages": hi, "model": "talk"}}),
+        ("POST", "/v1/chat/completions", {"json": {"messages": hi, "model": "talk", "seed": 42}}),
+        (
+            "POST",
+            EXPLAIN,
+            {"json": {"messages": hi, "model": "talk", "learn": [{"messages": [*hi, yo]}]}},
+        ),
+        ("POST", "/microgpt/v1/score", {"json": {"texts": ["anna"]}}),
+        ("POST", "/microgpt/v1/score", {"json": {"texts": ["anna"], "model": "talk"}}),
+        ("GET", "/microgpt/v1/model", {"params": {"model": "talk"}}),
+        ("GET", "/health", {"params": {"model": "talk"}}),
+        ("GET", "/microgpt/v1/model.html", {"params": {"model": "talk"}}),
+        ("GET", "/v1/models", {}),
+        ("GET", "/v1/models/talk", {}),
+        ("GET", "/metrics", {}),
+    )
+    assert [reply.status_code for reply in replies] == [200] * 7 + [400] + [200] * 6
+    first, second, completion, chat, openai_chat, explained, *_ = map(_json, replies)
+    assert first["samples"] == names_gpt.generate(seed=3)
+    assert second["samples"] == talk_gpt.generate(seed=3)
+    assert completion["choices"][0]["text"] == names_gpt.generate(seed=3, prompt="a")[0][1:5]
+    assert (completion["model"], openai_chat["model"]) == ("n", "talk")
+    assert chat["content"] == openai_chat["choices"][0]["message"]["content"]
+    assert explained["read"][1] == "<|user|>"
+    model, health, html, listed, one, metrics = replies[8:]
+    assert model.json()["name"] == health.json()["model"] == one.json()["id"] == "talk"
+    assert "talk.html" in html.headers["content-disposition"]
+    assert [each["id"] for each in listed.json()["data"]] == ["n", "talk"]
+    for model_name, status, n in (("n", 200, 3), ("talk", 200, 6), ("talk", 400, 1)):
+        line = f'requests_total{{model="{model_name}",status="{status}"}} {n}.0'
+        assert f"microgpt_model_{line}" in metrics.text
+    assert re.search(rf'tokens_total{{model="talk",route="{GENERATE}"}} [1-9]', metrics.text)
+
+
+def _json(reply) -> dict:
+    return reply.json() if reply.headers["content-type"] == "application/json" else {}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more"),
+    [
+        ("POST", "/v1/completions", {"json": {"model": "gpt-5"}}),
+        ("POST", GENERATE, {"json": {"model": "gpt-5"}}),
+        ("GET", "/microgpt/v1/model?model=gpt-5", {}),
+        ("GET", "/v1/models/gpt-5", {}),
+        ("GET", "/health?model=gpt-5", {}),
+    ],
+)
+def test_an_unknown_model_gets_404_and_the_names(both, method, path, more) -> None:
+    (reply,) = ask_app(create_app(both), (method, path, more))
+    message = "model 'gpt-5' does not exist; use n or talk"
+    openai = {"message": message, "type": "invalid_request_error", "param": "model"}
+    body = {**openai, "code": "model_not_found"} if path.startswith("/v1/") else message
+    assert (reply.status_code, reply.json()) == (404, {"error": body})
+
+
+def test_a_single_model_answers_to_any_name_of_openai(names_dir) -> None:
+    app = create_app(Settings(model_dir=str(names_dir)))
+    body = {"model": "gpt-5", "prompt": "a"}
+    openai, own = ask_app(
+        app, *(("POST", p, {"json": body}) for p in ("/v1/completions", GENERATE))
+    )
+    assert (openai.status_code, openai.json()["model"]) == (200, "names")
+    assert (own.status_code, own.json()["error"]) == (
+        404,
+        "model 'gpt-5' does not exist; use names",
+    )
+
+
+def test_the_others_serve_if_a_model_is_damaged(folder, caplog) -> None:
+    models = ServedModels.load(Settings(model_dir=str(folder)))
+    (problem,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert problem.startswith(f"the model bad cannot be loaded: {folder}/bad/weights.json does not")
+    app = create_app(Settings(), models)
+    listed, ready, health, default, bad, names = ask_app(
+        app,
+        ("GET", "/v1/models", {}),
+        ("GET", "/ready", {}),
+        ("GET", "/health", {}),
+        ("POST", GENERATE, {"json": {}}),
+        ("POST", "/v1/completions", {"json": {"model": "bad"}}),
+        ("POST", GENERATE, {"json": {"model": "names"}}),
+    )
+    assert [each["id"] for each in listed.json()["data"]] == ["names", "talk"]
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "failed": ["bad"]})
+    assert (health.status_code, health.json()["model"]) == (200, "names")
+    told = "the model bad could not be loaded; see the log of the service"
+    assert (default.status_code, default.json()) == (503, {"error": told})  # the first one
+    assert (bad.status_code, bad.json()["error"]["message"]) == (503, told)
+    assert names.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (("=names",), "=names must be NAME=DIR, such as names=output"),
+        ("names=", "names= must be NAME=DIR, such as names=output"),
+        ("names, a/names", "names and a/names have the same name, names; choose names with"),
+        (("x=names", "x=talk"), "names and talk have the same name, x; choose names with NAME=DIR"),
+        ("names,nowhere", "nowhere does not exist, here or in /home/of/models; use a directory"),
+        ("names,x=/nowhere", "/nowhere does not exist; use a directory"),
+        (",", ", does not exist"),
+        ("bad,worse", "none of the 2 models can be loaded; see the log"),
+    ],
+)
+def test_wrong_models_are_refused(folder, monkeypatch, given, problem) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MICROGPT_HOME", "/home/of/models")
+    shutil.copytree("names", "a/names")
+    shutil.copytree("bad", "worse")
+    with pytest.raises(MicrogptError, match=f"^{re.escape(problem)}"):
+        ServedModels.load(Settings(model_dir=given))
+
+
+def test_paths_and_names_of_the_home_name_models(folder, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MICROGPT_HOME", str(folder))
+    shutil.copytree(folder / "names", "x=y")
+    sources = find_sources(Settings(model_dir="x=y, names, mine=talk"))
+    assert [(one.name, one.directory) for one in sources] == [
+        ("x=y", Path("x=y")),
+        ("names", folder / "names"),
+        ("mine", folder / "talk"),
+    ]
+    shutil.copytree(folder / "names", "a,b")
+    assert [one.name for one in find_sources(Settings(model_dir="a,b"))] == ["a,b"]
+
+
+def test_models_that_do_not_fit_into_memory_are_refused(both, monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**10)
+    monkeypatch.setattr("microgpt.resource_limits.NEGLIGIBLE", 0)
+    told = r"serving 2 models needs [0-9,]+ bytes of memory, but only 1,024 are free; serve fewer"
+    with pytest.raises(ConfigError, match=told):
+        ServedModels.load(both)
+
+
+def test_a_key_is_needed_to_reload_a_model(names_dir, talk_dir, tmp_path) -> None:
+    directory = shutil.copytree(names_dir, tmp_path / "names")
+    given = (str(directory), str(talk_dir))
+    path, body = "/microgpt/v1/reload", {"json": {"model": "names"}}
+    (refused,) = ask_app(create_app(Settings(model_dir=given)), ("POST", path, body))
+    told = "a service without API keys reloads its models only on SIGHUP; set a key"
+    assert (refused.status_code, refused.json()["error"]) == (403, told)
+    app = create_app(Settings(model_dir=given, api_key="secret"))
+    state = app.state.app_state
+    old = state.models.loaded
+    save(train(["xyz"], config=TrainConfig(steps=1)), directory)
+    wrong, done, unknown = ask_app(
+        app,
+        ("POST", path, body),
+        ("POST", path, {**body, "headers": KEY}),
+        ("POST", path, {"json": {"model": "x"}, "headers": KEY}),
+    )
+    assert [wrong.status_code, done.status_code, unknown.status_code] == [401, 200, 404]
+    names, talk = state.models.loaded
+    assert done.json() == {"status": "ok", "model": "names", "version": names.version}
+    assert (names.version != old[0].version, talk) == (True, old[1])
+    edit(directory / "meta.json", vocab_size=1)
+    failed, ready = ask_app(app, ("POST", path, {**body, "headers": KEY}), ("GET", "/ready", {}))
+    assert (failed.status_code, ready.json()["failed"]) == (503, ["names"])
+    assert failed.json()["error"] == "the model names could not be reloaded; see the log"
+    assert state.models.loaded == [names, talk]
+
+
+@pytest.mark.slow
+def test_a_directory_of_models_is_read_again_on_sighup(serve, folder) -> None:
+    server = serve(folder)
+    server.wait_for("serving names .* and talk .* at")
+    shutil.rmtree(folder / "talk")
+    shutil.copytree(folder / "names", folder / "new")
+    shutil.rmtree(folder / "bad")
+    server.signal(signal.SIGHUP)
+    server.wait_for("reloaded: new")
+    assert server.generate(model="new").status == 200
+    for _ in range(100):
+        if server.get("/ready").json["failed"] == []:
+            break
+    assert [each["id"] for each in server.get("/v1/models").json["data"]] == ["names", "new"]
+    assert 'microgpt_model_info{name="talk"' not in server.get("/metrics").body.decode()
+
+
+@pytest.mark.slow
+def test_reloading_one_of_five_models_drops_no_request(serve, names_dir, tmp_path) -> None:
+    names = [shutil.copytree(names_dir, tmp_path / f"models/m{i}").name for i in range(5)]
+    server = serve(tmp_path / "models", MICROGPT_API_KEY="secret")
+    new = train(["xyz", "zyx"], config=TrainConfig(steps=30))
+    old = InferenceGpt(served_models.load(names_dir)).generate(3)
+    texts = {tuple(old), tuple(InferenceGpt(new).generate(3))}
+
+    def ask(i: int) -> tuple[str, int, tuple[str, ...]]:
+        body = {"model": names[i % 5], "num_samples": 3}
+        reply = server.request("POST", GENERATE, body, Authorization="Bearer secret")
+        return names[i % 5], reply.status, tuple(reply.json["samples"])
+
+    with ThreadPoolExecutor(4) as clients:
+        wanted = [clients.submit(ask, i) for i in range(200)]
+        save(new, tmp_path / "models/m2")
+        reply = server.request(
+            "POST", "/microgpt/v1/reload", {"model": "m2"}, Authorization="Bearer secret"
+        )
+        replies = [one.result() for one in wanted]
+    assert (reply.status, {status for _, status, _ in replies}) == (200, {200})
+    assert {found for name, _, found in replies if name != "m2"} == {tuple(old)}
+    assert {found for name, _, found in replies if name == "m2"} <= texts
+    assert ask(2)[2] == tuple(InferenceGpt(new).generate(3))

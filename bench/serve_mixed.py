@@ -151,8 +151,7 @@ class Load:
                 of_process.append(sum(one.memory_info().rss for one in (first, *first.children())))
             process.send_signal(signal.SIGHUP)
             if self.n_processes > 1 and time.monotonic() > self.killed_at + KILL_S:
-                children = [one for one in first.children() if "spawn_main" in one.cmdline()[-2]]
-                random.choice(children).kill()
+                random.choice(first.children()).kill()
                 self.killed_at = time.monotonic()
                 self.n_killed += 1
 

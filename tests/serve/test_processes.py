@@ -12,12 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from commands import run_process
+from commands import SERVE, run_process
 
 from microgpt import InferenceGpt, TrainConfig, save
 from microgpt.errors import ConfigError
 from microgpt.training.train import train
-from microgpt_serve import log, processes
+from microgpt_serve import Settings, log, server
 
 GENERATE, MODEL = "/microgpt/v1/generate", "/microgpt/v1/model"
 TWO = {"MICROGPT_PROCESSES": "2"}
@@ -27,17 +27,16 @@ pytestmark = [
 ]
 
 
-def workers(server) -> list[psutil.Process]:
+def workers(service) -> list[psutil.Process]:
     """Return the processes that answer requests."""
-    children = psutil.Process(server.process.pid).children()
-    return [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+    return psutil.Process(service.process.pid).children()
 
 
-def by_process(server, body=None) -> Iterator[tuple[str, dict]]:
+def by_process(service, body=None) -> Iterator[tuple[str, dict]]:
     """Yield a process, by the prefix of its request ids, and its reply until two have replied."""
     seen = set()
     for _ in range(200):
-        for reply in server.at_once(GENERATE, [body or {}] * 8):
+        for reply in service.at_once(GENERATE, [body or {}] * 8):
             assert reply.status == 200
             process = reply.headers["x-request-id"].partition("-")[0]
             seen.add(process)
@@ -64,7 +63,7 @@ def test_the_metrics_of_all_processes_are_added_up(two) -> None:
     before = count()
     n = sum(1 for _ in by_process(two))
     workers(two)[0].kill()
-    two.wait_for(r"was killed by SIGKILL; starting another in 0 s\n(.*\n)*.*has replaced")
+    two.wait_for(r"was killed by SIGKILL; starting another in \d s\n(.*\n)*.*has replaced")
     n += sum(1 for _ in by_process(two))
     assert count() == before + n
     text = two.get("/metrics").body.decode()
@@ -150,34 +149,33 @@ def test_no_process_outlives_the_service(serve, names_dir, number) -> None:
 
 
 BROKEN = """
-from microgpt_serve import command, processes
-if __name__ == "__mp_main__":  # in a process that answers requests
-    def fail(*args, **options):
+import sys
+if "microgpt_serve.processes" in sys.orig_argv:  # in a process that answers requests
+    from microgpt_serve import app
+    def create_app(*args, **options):
         raise RuntimeError("no luck")
-    processes.create_app = fail
-if __name__ == "__main__":
-    command.main()
+    app.create_app = create_app
 """
 
 
 def test_a_process_that_cannot_start_ends_the_service(names_dir, tmp_path) -> None:
-    script = tmp_path / "broken.py"
-    script.write_text(BROKEN)
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)
     env = {**os.environ, **TWO, "MODEL_DIR": str(names_dir), "PORT": "0"}
-    done = run_process([sys.executable, script], env=env)
+    done = run_process([SERVE], env={**env, "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert re.fullmatch(
-        r"error: process \d+ ended with 1 before it was ready; see the log", lines[-1]
+        r"error: process \d+ ended with status 1 before it was ready; see the log", lines[-1]
     )
     assert 1 <= sum("a process cannot serve" in line for line in lines) <= 2
     assert "starting another" not in done.stderr
 
 
+@pytest.mark.usefixtures("own_logs")
 def test_more_processes_than_memory_are_refused(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 10**6)
     with pytest.raises(ConfigError, match=r"serving with 9 processes needs .*; use fewer proc"):
-        processes._check_processes(9)
+        server.serve(Settings(processes=9, port=0))
 
 
 @pytest.mark.parametrize("n", ["1", "2"])

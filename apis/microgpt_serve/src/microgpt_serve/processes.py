@@ -1,12 +1,18 @@
 """Serve with several processes, which answer the requests of one socket.
 
-A first process, the parent, loads the models and sends them to the others, and gets the signals.
+The parent loads the models. It runs this module as the other processes, and sends them messages:
+pickles on stdin, first with the settings, then with models and keys whenever these change. A
+process answers each with an empty line on stdout once it has taken effect. Another line is a
+request for a reload. A process ends when its stdin ends, because the parent has ended.
+
+uvicorn's `Multiprocess` reloads by replacing processes, which closes connections, and its processes
+outlive a parent that is killed.
 """
 
 import asyncio
-import contextlib
 import gc
 import itertools
+import json
 import logging
 import os
 import pickle
@@ -15,184 +21,41 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
-from multiprocessing.connection import Connection
-from typing import Any
-
-from fastapi import FastAPI
+import threading
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from time import monotonic
+from typing import Any, BinaryIO
 
 from microgpt.errors import ConfigError
 from microgpt.resource_limits import check_memory, used_bytes
 from microgpt.training.engines import prepare_engine
 from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
-from microgpt_serve.background_tasks import BackgroundTasks
+from microgpt_serve.command import block_sighup
 from microgpt_serve.log import LogHandler, set_up_logs
 from microgpt_serve.metrics import share_metrics
 from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
-from microgpt_serve.reload import Reloader
+from microgpt_serve.reload import RELOAD_S, Reloader
 from microgpt_serve.served_model import USES
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.server import (
     LAST_WRITES_S,
-    GracefulServer,
-    OnStart,
+    Server,
     announce,
-    announce_stop,
-    signals,
+    handling,
+    service_signals,
+    start_task,
 )
 from microgpt_serve.settings import Settings
-from microgpt_serve.supervisor import Parent, Supervisor
-from microgpt_serve.systemd import keep_watchdog
 
 LOG = logging.getLogger("microgpt_serve")
-Content = tuple[ServedModels, ApiKeys]
 STOP_S = LAST_WRITES_S + 1  # time for a process to end after the last running reply
-
-
-class _WorkerServer(GracefulServer):
-    """The server of one of several processes. It stops when the parent says so or ends."""
-
-    def __init__(self, app: FastAPI, parent: Parent, folder: str) -> None:
-        super().__init__(app)
-        self._parent, self._folder = parent, folder
-        self._reloader = self._state.reloader = _ReloaderOfParent(self._state, parent)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start accepting requests, and tell the parent."""
-        await super().startup(sockets)
-        loop = asyncio.get_running_loop()
-        self._parent.answer()
-        self._parent.listen(
-            lambda message: loop.call_soon_threadsafe(self._take, _unpacked(message)),
-            lambda: loop.call_soon_threadsafe(self._on_orphaned),
-        )
-
-    async def on_tick(self, counter: int) -> bool:
-        """Measure the queue for other processes, ten times per second."""
-        self._state.metrics.measure_queue()
-        return await super().on_tick(counter)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Drain on SIGTERM. systemd may send it to all processes, as well as the parent."""
-        loop = asyncio.get_running_loop()
-        before = signal.signal(
-            signal.SIGTERM, lambda number, frame: loop.call_soon_threadsafe(self._drain)
-        )
-        yield
-        signal.signal(signal.SIGTERM, before)
-
-    def _take(self, message: Content | int) -> None:
-        """Take over models and keys, or end the wait for a reload with this number."""
-        if isinstance(message, int):
-            self._reloader.waiting.pop(message).set()
-        else:
-            self._state.models, keys = message
-            self._state.keys.hashes = keys.hashes
-            self._state.metrics.set_models(self._state.models.loaded)
-        self._parent.answer()
-
-    def _on_orphaned(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-        if self._state.is_draining:  # the parent has received a second signal
-            os._exit(1)
-        self._drain()
-
-
-class _ReloaderOfParent(Reloader):
-    """Lets the parent reload, for all processes."""
-
-    def __init__(self, state: AppState, parent: Parent) -> None:
-        super().__init__(state)
-        self._parent = parent
-        self._numbers = itertools.count()
-        self.waiting: dict[int, asyncio.Event] = {}  # by number of the request
-
-    async def reload(self, name: str | None = None) -> None:
-        """Return once all processes have what the parent has reloaded."""
-        number = next(self._numbers)
-        is_done = self.waiting[number] = asyncio.Event()
-        self._parent.ask(pickle.dumps((number, name)))
-        await is_done.wait()
-
-
-def _serve_in_process(
-    number: int, pipe: Connection, settings: Settings, listener: socket.socket, folder: str
-) -> None:
-    """Serve what the parent sends. Runs in each of several processes."""
-    gc.disable()  # until the server has started
-    parent, log = Parent(pipe), set_up_logs(as_json=settings.log_json)
-    try:
-        models, keys = _unpacked(parent.receive())
-        share_metrics(folder, str(number))
-        app = create_app(settings, models, keys=keys, folder=folder)
-        log.on_drop = app.state.app_state.metrics.dropped_lines.inc
-        _WorkerServer(app, parent, folder).run_on(listener)
-    except EOFError:
-        shutil.rmtree(folder, ignore_errors=True)
-    except Exception:
-        LOG.exception("a process cannot serve")
-        sys.exit(1)
-    finally:
-        log.finish()
-
-
-def _unpacked(message: bytes) -> Any:
-    """Return a message of the parent, with the kernels of its models in memory."""
-    content = pickle.loads(message)
-    if not isinstance(content, int):
-        dtypes = {model.gpt.compiled.dtype for model in content[0].loaded}
-        prepare_engine("compiled", *dtypes, uses=USES)
-    return content
-
-
-class _Parent:
-    """The process that starts the others, reloads for all of them and stops them."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        models: ServedModels,
-        listener: socket.socket,
-        folder: str,
-        on_start: OnStart,
-    ) -> None:
-        self.state = AppState(settings, models, [], folder=folder)
-        self._listener, self._on_start = listener, on_start
-        self._reloader = Reloader(self.state, self._publish)
-        arguments = (settings, listener, folder)
-        self._supervisor = Supervisor(
-            settings.processes, _serve_in_process, arguments, self._content(), self._reload
-        )
-        self._tasks = BackgroundTasks()
-
-    async def run(self) -> None:
-        """Run the processes until a signal stops them."""
-        settings, stopped = self.state.settings, asyncio.Event()
-        await self._supervisor.start()
-
-        def stop() -> None:
-            announce_stop()
-            stopped.set()
-
-        with signals(stop, lambda: self._tasks.start(self._reloader.reload())):
-            announce(self.state, self._listener, self._on_start)
-            self._tasks.start(keep_watchdog())
-            await stopped.wait()
-            await self._supervisor.stop(settings.timeout_s + STOP_S)
-
-    def _content(self) -> bytes:
-        return pickle.dumps((self.state.models, self.state.keys))
-
-    async def _publish(self) -> None:
-        await self._supervisor.update(self._content())
-
-    async def _reload(self, request: bytes) -> bytes:
-        """Reload for a process, and return the number of its request."""
-        number, name = pickle.loads(request)
-        await self._reloader.reload(name)
-        return pickle.dumps(number)
+MAX_NAME = 1000
+SHORT_S, LONGEST_DELAY_S = 10.0, 30.0  # after short lives, replacements wait ever longer
+Message = tuple[ServedModels, ApiKeys, int | None]  # the last is a request that is done
 
 
 def serve_with_processes(
@@ -200,28 +63,228 @@ def serve_with_processes(
     models: ServedModels,
     listener: socket.socket,
     log: LogHandler,
-    on_start: OnStart,
+    on_start: Callable[[str], None],
 ) -> None:
-    """Serve requests with several processes until a signal stops them.
+    """Serve with several processes until a signal stops them; see `server.serve`.
 
     Raises:
         ConfigError: There is not enough memory, or this is Windows.
         OSError: A process cannot start.
     """
-    _check_processes(settings.processes)
-    # A folder in memory, if possible: the metrics change with each request.
-    in_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(
-        prefix="microgpt-", dir=in_memory, ignore_cleanup_errors=True
-    ) as folder:
-        share_metrics(folder, "parent")
-        parent = _Parent(settings, models, listener, folder, on_start)
-        log.on_drop = parent.state.metrics.dropped_lines.inc
-        asyncio.run(parent.run())
-
-
-def _check_processes(n: int) -> None:
-    """Raise ConfigError if several processes cannot run here."""
+    n = settings.processes
     if sys.platform == "win32":
         raise ConfigError(f"MICROGPT_PROCESSES must be 1 on Windows, got {n}")
     check_memory(n * used_bytes(), f"serving with {n} processes", "use fewer processes")
+    # A folder in memory, if possible: the metrics change with each request.
+    in_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory("", "microgpt-", in_memory, True) as folder:
+        share_metrics(folder, "parent")
+        state = AppState(settings, models, [], folder=folder)
+        log.on_drop = state.metrics.dropped_lines.inc
+        asyncio.run(_Parent(state, listener, folder).run(on_start))
+
+
+class _Parent:
+    """Starts the processes, replaces those that end, and reloads for all of them."""
+
+    def __init__(self, state: AppState, listener: socket.socket, folder: str) -> None:
+        self._state, self._listener, self._folder = state, listener, folder
+        self._reloader = Reloader(state, self._publish)
+        self._workers: dict[int, _Worker] = {}
+        self._stopped = asyncio.Event()
+
+    async def run(self, on_start: Callable[[str], None]) -> None:
+        """Run the processes until a signal stops them."""
+        numbers = range(self._state.settings.processes)
+        await asyncio.gather(*map(self._start, numbers))
+        if failed := [one for one in self._workers.values() if one.has_ended.is_set()]:
+            await self._stop(0)
+            raise OSError(f"{failed[0]} before it was ready; see the log")
+        for number in numbers:
+            start_task(self._keep(number))
+        with handling(service_signals(self._stopped.set, self._reloader)):
+            announce(self._state, self._listener, on_start)
+            await self._stopped.wait()
+            await self._stop(self._state.settings.timeout_s + STOP_S)
+
+    async def _start(self, number: int) -> None:
+        """Start a process, and return once it is ready or has ended."""
+        fd = self._listener.fileno()
+        command = [sys.executable, "-P", "-m", __name__, str(fd)]
+        options: dict[str, Any] = {"pass_fds": [fd], "start_new_session": True}  # without Ctrl-C
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, **options)
+        worker = self._workers[number] = _Worker(process)
+        start_task(worker.receive(self._reload))
+        start = pickle.dumps((number, self._state.settings, self._folder))
+        await worker.send(start + self._message())
+
+    async def _keep(self, number: int) -> None:
+        """Replace a process whenever it ends."""
+        delay_s, started_at = 0.0, monotonic()
+        while True:
+            worker = self._workers[number]
+            await worker.has_ended.wait()
+            if self._stopped.is_set():
+                return
+            is_short = monotonic() - started_at < SHORT_S
+            delay_s = min(LONGEST_DELAY_S, max(1.0, 2 * delay_s)) if is_short else 0.0
+            LOG.error("%s; starting another in %g s", worker, delay_s)
+            await asyncio.sleep(delay_s)
+            started_at = monotonic()
+            await self._start(number)
+            if not self._workers[number].has_ended.is_set():
+                LOG.info("%s has replaced it", self._workers[number])
+
+    def _message(self, done: int | None = None) -> bytes:
+        return pickle.dumps((self._state.models, self._state.keys, done))
+
+    async def _publish(self) -> None:
+        message = self._message()
+        await asyncio.gather(*(one.send(message) for one in self._workers.values()))
+
+    async def _reload(self, worker: "_Worker", request: bytes) -> None:
+        number, name = json.loads(request)
+        await self._reloader.reload(name)
+        await worker.send(self._message(number))
+
+    async def _stop(self, timeout_s: float) -> None:
+        """Ask all processes to end; kill those that have not ended in time."""
+        workers = self._workers.values()
+        for one in workers:
+            one.signal(signal.SIGTERM)
+        ends = [asyncio.ensure_future(one.has_ended.wait()) for one in workers]
+        await asyncio.wait(ends, timeout=timeout_s)
+        for one in workers:
+            one.signal(signal.SIGKILL)
+        await asyncio.gather(*ends)
+
+
+class _Worker:
+    """A process, as the parent sees it."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.has_ended = asyncio.Event()
+        self._has_answered = asyncio.Event()
+        self._lock = asyncio.Lock()  # held while a message is on its way
+
+    def __str__(self) -> str:
+        code = self._process.returncode
+        how = "" if code is None else f" ended with status {code}"
+        if code and code < 0:
+            how = f" was killed by {signal.Signals(-code).name}"
+        return f"process {self._process.pid}{how}"
+
+    async def send(self, message: bytes) -> None:
+        """Send a message, and return once it has taken effect or the process has ended."""
+        async with self._lock:
+            self._has_answered.clear()
+            if self.has_ended.is_set():
+                return
+            assert self._process.stdin
+            self._process.stdin.write(message)
+            try:
+                await asyncio.wait_for(self._has_answered.wait(), RELOAD_S)
+            except TimeoutError:  # it would go on with the old models
+                LOG.error("%s does not take over what was loaded; killing it", self)
+                self.signal(signal.SIGKILL)
+
+    async def receive(
+        self, on_request: Callable[["_Worker", bytes], Coroutine[None, None, None]]
+    ) -> None:
+        """Receive answers and requests until the process ends."""
+        assert self._process.stdout
+        async for line in self._process.stdout:
+            if line == b"\n":
+                self._has_answered.set()
+            else:
+                start_task(on_request(self, line))
+        await self._process.wait()
+        self.has_ended.set()
+        self._has_answered.set()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+
+def main() -> None:
+    """Serve what the parent sends. Runs in each of the other processes."""
+    gc.disable()  # until the server has started
+    block_sighup()
+    messages = open(0, "rb", closefd=False)  # noqa: SIM115
+    number, settings, folder = pickle.load(messages)
+    log = set_up_logs(as_json=settings.log_json)
+    try:
+        models, keys, _ = _read(messages)
+        share_metrics(folder, str(number))
+        app = create_app(settings, models, keys=keys, folder=folder)
+        state: AppState = app.state.app_state
+        log.on_drop = state.metrics.dropped_lines.inc
+        server = Server(app, lambda: _listen_to_parent(messages, server, state, folder))
+        server.handlers = {signal.SIGTERM: server.drain}
+        server.run_on(socket.socket(fileno=int(sys.argv[1])))
+    except Exception:
+        LOG.exception("a process cannot serve")
+        sys.exit(1)
+    finally:
+        log.finish()
+
+
+def _read(messages: BinaryIO) -> Message:
+    """Return the next message, with the kernels of its models in memory."""
+    message: Message = pickle.load(messages)
+    prepare_engine("compiled", *{one.gpt.compiled.dtype for one in message[0].loaded}, uses=USES)
+    return message
+
+
+def _listen_to_parent(messages: BinaryIO, server: Server, state: AppState, folder: str) -> None:
+    """Tell the parent that this process is ready, and take its messages over in a thread."""
+    loop, reloader = asyncio.get_running_loop(), _ReloaderOfParent(state)
+    state.reloader = reloader
+    os.write(1, b"\n")
+
+    def listen() -> None:
+        with suppress(EOFError):
+            while True:
+                loop.call_soon_threadsafe(partial(reloader.take, _read(messages)))
+        loop.call_soon_threadsafe(end)
+
+    def end() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        if state.is_draining:  # the parent has received a second signal
+            os._exit(1)
+        server.drain()
+
+    threading.Thread(target=listen, name="parent", daemon=True).start()
+
+
+class _ReloaderOfParent(Reloader):
+    """Makes the parent reload, for all processes."""
+
+    def __init__(self, state: AppState) -> None:
+        super().__init__(state)
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Event] = {}
+
+    async def reload(self, name: str | None = None) -> None:
+        """Return once all processes have what the parent has reloaded."""
+        number = next(self._numbers)
+        is_done = self._waiting[number] = asyncio.Event()
+        name = name and name[:MAX_NAME]  # a longer one is of no model
+        os.write(1, json.dumps((number, name)).encode() + b"\n")
+        await is_done.wait()
+
+    def take(self, message: Message) -> None:
+        """Take a message over, and tell the parent."""
+        self._state.models, keys, done = message
+        self._state.keys.hashes = keys.hashes
+        self._state.metrics.set_models(self._state.models.loaded)
+        if done is not None:
+            self._waiting.pop(done).set()
+        os.write(1, b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import chain
 from types import FrameType
 
@@ -23,10 +23,10 @@ from fastapi import FastAPI
 
 from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
-from microgpt_serve.background_tasks import BackgroundTasks
 from microgpt_serve.command import block_sighup, unblock_sighup
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.protocol import LimitedProtocol
+from microgpt_serve.reload import Reloader
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings
 from microgpt_serve.systemd import keep_watchdog, notify
@@ -41,10 +41,11 @@ KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually clos
 # first event of a stream took 1.1 to 1.2 times as long (bench/serve_streams.py, three runs).
 SWITCH_S = 0.001
 LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
-OnStart = Callable[[str], None]  # called with the URL
+Handlers = dict[signal.Signals, Callable[[], None]]
+_TASKS: set[asyncio.Task[None]] = set()  # the event loop keeps only weak references to tasks
 
 
-def serve(settings: Settings, on_start: OnStart = lambda url: None) -> None:
+def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None) -> None:
     """Serve requests until a signal stops the server.
 
     Args:
@@ -64,8 +65,11 @@ def serve(settings: Settings, on_start: OnStart = lambda url: None) -> None:
                 serve_with_processes(settings, models, listener, log, on_start)
             else:
                 app = create_app(settings, models)
-                log.on_drop = app.state.app_state.metrics.dropped_lines.inc
-                _OnlyServer(app, listener, on_start).run_on(listener)
+                state: AppState = app.state.app_state
+                log.on_drop = state.metrics.dropped_lines.inc
+                server = Server(app, lambda: announce(state, listener, on_start))
+                server.handlers = service_signals(server.drain, state.reloader)
+                server.run_on(listener)
     finally:
         log.finish()
 
@@ -88,11 +92,14 @@ def _listen(host: str, port: int) -> socket.socket:
         raise OSError(message) from error
 
 
-class GracefulServer(uvicorn.Server):
+class Server(uvicorn.Server):
     """A uvicorn server that finishes running replies before it stops."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, on_ready: Callable[[], None]) -> None:
+        """Prepare a server. `on_ready` is called once it accepts requests."""
         self._state: AppState = app.state.app_state
+        self._on_ready = on_ready
+        self.handlers: Handlers = {}
         proxies = self._state.settings.trusted_proxies
         config = uvicorn.Config(
             app,
@@ -107,7 +114,6 @@ class GracefulServer(uvicorn.Server):
             timeout_graceful_shutdown=LAST_WRITES_S,
         )
         super().__init__(config)
-        self._tasks = BackgroundTasks()
 
     def run_on(self, listener: socket.socket) -> None:
         """Answer the requests of a socket until a signal stops the server."""
@@ -121,13 +127,25 @@ class GracefulServer(uvicorn.Server):
         # 128 ms to 18 ms (bench/serve_load.py).
         gc.freeze()
         gc.enable()
+        self._on_ready()
 
-    def _drain(self) -> None:
+    async def on_tick(self, counter: int) -> bool:
+        """Measure the queue, ten times per second: another process may answer /metrics."""
+        self._state.metrics.measure_queue()
+        return await super().on_tick(counter)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals on the event loop."""
+        with handling(self.handlers):
+            yield
+
+    def drain(self) -> None:
         """Finish running replies, refuse new requests, then exit."""
         self._state.is_draining = True
-        self._tasks.start(self._finish())
+        start_task(self._drain())
 
-    async def _finish(self) -> None:
+    async def _drain(self) -> None:
         """Wait until running replies finish or time out, then let uvicorn exit."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._state.settings.timeout_s):
@@ -136,32 +154,7 @@ class GracefulServer(uvicorn.Server):
         self.should_exit = True
 
 
-class _OnlyServer(GracefulServer):
-    """The server of a service with one process. It reloads the models on SIGHUP."""
-
-    def __init__(self, app: FastAPI, listener: socket.socket, on_start: OnStart) -> None:
-        super().__init__(app)
-        self._listener, self._on_start = listener, on_start
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start accepting requests and log the address."""
-        await super().startup(sockets)
-        announce(self._state, self._listener, self._on_start)
-        self._tasks.start(keep_watchdog())
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle signals on the event loop."""
-
-        def stop() -> None:
-            announce_stop()
-            self._drain()
-
-        with signals(stop, lambda: self._tasks.start(self._state.reloader.reload())):
-            yield
-
-
-def announce(state: AppState, listener: socket.socket, on_start: OnStart) -> None:
+def announce(state: AppState, listener: socket.socket, on_start: Callable[[str], None]) -> None:
     """Log that the service accepts requests, and tell systemd."""
     host, port = listener.getsockname()[:2]
     in_url = f"[{host}]" if ":" in host else host
@@ -170,6 +163,7 @@ def announce(state: AppState, listener: socket.socket, on_start: OnStart) -> Non
     several = f" with {settings.processes} processes" if settings.processes > 1 else ""
     LOG.info("serving %s at %s%s", state.models, url, several)
     notify("READY=1")
+    start_task(keep_watchdog())
     threading.Thread(target=on_start, args=(url,), name="on_start", daemon=True).start()
     if settings.is_exposed and not settings.has_keys:
         LOG.warning("anyone who can connect to %s can use the service; set MICROGPT_API_KEY", host)
@@ -180,30 +174,43 @@ def announce(state: AppState, listener: socket.socket, on_start: OnStart) -> Non
             )
 
 
-def announce_stop() -> None:
-    """Log that the service stops. A second signal ends the process at once."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    notify("STOPPING=1")
-    LOG.info("shutting down; waiting for running requests to finish")
+def service_signals(stop: Callable[[], None], reloader: Reloader) -> Handlers:
+    """Return handlers that stop and reload the service. A second signal ends it at once."""
+
+    def stop_once() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        notify("STOPPING=1")
+        LOG.info("shutting down; waiting for running requests to finish")
+        stop()
+
+    handlers: Handlers = {signal.SIGTERM: stop_once, signal.SIGINT: stop_once}
+    if hasattr(signal, "SIGHUP"):
+        handlers[signal.SIGHUP] = lambda: start_task(reloader.reload())
+    return handlers
 
 
 @contextlib.contextmanager
-def signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
-    """Call functions on the event loop at SIGTERM, Ctrl-C and SIGHUP."""
+def handling(handlers: Handlers) -> Iterator[None]:
+    """Call the handlers of signals on the event loop. SIGHUP is blocked before and after."""
     loop = asyncio.get_running_loop()
-    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
-    if hasattr(signal, "SIGHUP"):
-        handlers[signal.SIGHUP] = reload
 
     def handle(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(handlers[signal.Signals(number)])
 
     before = {number: signal.signal(number, handle) for number in handlers}
-    unblock_sighup()
+    if hasattr(signal, "SIGHUP") and signal.SIGHUP in handlers:
+        unblock_sighup()
     try:
         yield
     finally:
         block_sighup()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def start_task(coroutine: Coroutine[None, None, None]) -> None:
+    """Run a coroutine in the background."""
+    task = asyncio.get_running_loop().create_task(coroutine)
+    _TASKS.add(task)
+    task.add_done_callback(_TASKS.discard)

@@ -25,7 +25,6 @@ import threading
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import partial
 from time import monotonic
 from typing import Any, BinaryIO
 
@@ -110,13 +109,12 @@ class _Parent:
     async def _start(self, number: int) -> None:
         """Start a process, and return once it is ready or has ended."""
         fd = self._listener.fileno()
-        command = [sys.executable, "-P", "-m", __name__, str(fd)]
+        command = [sys.executable, "-P", "-m", __name__, str(fd), str(number), self._folder]
         options: dict[str, Any] = {"pass_fds": [fd], "start_new_session": True}  # without Ctrl-C
         process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, **options)
         worker = self._workers[number] = _Worker(process)
         start_task(worker.receive(self._reload))
-        start = pickle.dumps((number, self._state.settings, self._folder))
-        await worker.send(start + self._message())
+        await worker.send(pickle.dumps(self._state.settings) + self._message())
 
     async def _keep(self, number: int) -> None:
         """Replace a process whenever it ends."""
@@ -130,6 +128,8 @@ class _Parent:
             delay_s = min(LONGEST_DELAY_S, max(1.0, 2 * delay_s)) if is_short else 0.0
             LOG.error("%s; starting another in %g s", worker, delay_s)
             await asyncio.sleep(delay_s)
+            if self._stopped.is_set():
+                return
             started_at = monotonic()
             await self._start(number)
             if not self._workers[number].has_ended.is_set():
@@ -209,22 +209,32 @@ class _Worker:
             self._process.send_signal(number)
 
 
-def main() -> None:
+def main(listener: str, number: str, folder: str) -> None:
     """Serve what the parent sends. Runs in each of the other processes."""
     gc.disable()  # until the server has started
     block_sighup()
     messages = open(0, "rb", closefd=False)  # noqa: SIM115
-    number, settings, folder = pickle.load(messages)
+    share_metrics(folder, number)
+    try:
+        _serve(messages, socket.socket(fileno=int(listener)), folder)
+    except EOFError:  # the parent has ended
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve(messages: BinaryIO, listener: socket.socket, folder: str) -> None:
+    settings = pickle.load(messages)
     log = set_up_logs(as_json=settings.log_json)
     try:
         models, keys, _ = _read(messages)
-        share_metrics(folder, str(number))
         app = create_app(settings, models, keys=keys, folder=folder)
         state: AppState = app.state.app_state
         log.on_drop = state.metrics.dropped_lines.inc
-        server = Server(app, lambda: _listen_to_parent(messages, server, state, folder))
+        reloader = state.reloader = _ReloaderOfParent(state, folder)
+        server = Server(app, lambda: reloader.listen(messages, server))
         server.handlers = {signal.SIGTERM: server.drain}
-        server.run_on(socket.socket(fileno=int(sys.argv[1])))
+        server.run_on(listener)
+    except EOFError:
+        raise
     except Exception:
         LOG.exception("a process cannot serve")
         sys.exit(1)
@@ -234,39 +244,22 @@ def main() -> None:
 
 def _read(messages: BinaryIO) -> Message:
     """Return the next message, with the kernels of its models in memory."""
-    message: Message = pickle.load(messages)
+    try:
+        message: Message = pickle.load(messages)
+    except pickle.UnpicklingError as error:  # the parent has ended while it was writing
+        raise EOFError from error
     prepare_engine("compiled", *{one.gpt.compiled.dtype for one in message[0].loaded}, uses=USES)
     return message
 
 
-def _listen_to_parent(messages: BinaryIO, server: Server, state: AppState, folder: str) -> None:
-    """Tell the parent that this process is ready, and take its messages over in a thread."""
-    loop, reloader = asyncio.get_running_loop(), _ReloaderOfParent(state)
-    state.reloader = reloader
-    os.write(1, b"\n")
-
-    def listen() -> None:
-        with suppress(EOFError):
-            while True:
-                loop.call_soon_threadsafe(partial(reloader.take, _read(messages)))
-        loop.call_soon_threadsafe(end)
-
-    def end() -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        if state.is_draining:  # the parent has received a second signal
-            os._exit(1)
-        server.drain()
-
-    threading.Thread(target=listen, name="parent", daemon=True).start()
-
-
 class _ReloaderOfParent(Reloader):
-    """Makes the parent reload, for all processes."""
+    """Makes the parent reload, and takes over what it has loaded."""
 
-    def __init__(self, state: AppState) -> None:
+    def __init__(self, state: AppState, folder: str) -> None:
         super().__init__(state)
+        self._folder = folder
         self._numbers = itertools.count()
-        self._waiting: dict[int, asyncio.Event] = {}
+        self._waiting: dict[int, asyncio.Event] = {}  # for a request of this number
 
     async def reload(self, name: str | None = None) -> None:
         """Return once all processes have what the parent has reloaded."""
@@ -276,8 +269,23 @@ class _ReloaderOfParent(Reloader):
         os.write(1, json.dumps((number, name)).encode() + b"\n")
         await is_done.wait()
 
-    def take(self, message: Message) -> None:
-        """Take a message over, and tell the parent."""
+    def listen(self, messages: BinaryIO, server: Server) -> None:
+        """Tell the parent that this process is ready, and read its messages in a thread."""
+        loop = asyncio.get_running_loop()
+        os.write(1, b"\n")
+
+        def read() -> None:
+            with suppress(EOFError):
+                while True:
+                    loop.call_soon_threadsafe(self._take, _read(messages))
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._state.is_draining:  # the parent has received a second signal
+                os._exit(1)
+            loop.call_soon_threadsafe(server.drain)
+
+        threading.Thread(target=read, name="parent", daemon=True).start()
+
+    def _take(self, message: Message) -> None:
         self._state.models, keys, done = message
         self._state.keys.hashes = keys.hashes
         self._state.metrics.set_models(self._state.models.loaded)
@@ -287,4 +295,4 @@ class _ReloaderOfParent(Reloader):
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -141,6 +141,7 @@ SHORTEST = {
     "serve_hostile": ("--seconds 0.5 --attackers 2 --rate 10", ""),
     "serve_load": ("--rounds 1 --seconds 1 --connections 2", ""),
     "serve_mixed": ("--minutes 0.1 --connections 2", "bench.PROCESSES = 2"),
+    "serve_several": ("--models 2 --rounds 1 --seconds 0.5 --connections 2", ""),
     "serve_streams": ("--rounds 1 --seconds 0.5 --streams 2", ""),
     "small_texts": (
         "--only names --seeds 1",

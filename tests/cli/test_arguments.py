@@ -48,15 +48,16 @@ def test_a_value_cannot_be_given_as_both_argument_and_option(microgpt, command, 
     assert (done.returncode, done.stderr) == (2, problem)
 
 
-def test_a_prompt_that_names_a_model_directory_causes_a_note(
-    microgpt, text_model, chat_model, tmp_path
-) -> None:
-    for command, model in (("generate", text_model), ("chat", chat_model)):
-        (tmp_path / "output").unlink(missing_ok=True)
-        (tmp_path / "output").symlink_to(model)
-        assert "is used as text" not in microgpt(command, "output", "--model", model).stderr
-        done = microgpt(command, model.name)
-        assert (
-            f"note: '{model.name}' is used as text; for the model in this directory, use: "
-            f"microgpt {command} --model {model.name}\n"
-        ) in done.stderr
+def test_a_text_that_names_a_model_is_the_model(microgpt, text_model, chat_model) -> None:
+    for command, model, flag in (
+        ("generate", text_model, "--prompt"),
+        ("chat", chat_model, "--message"),
+    ):
+        done = microgpt(command, model.name, stdin="hi\n")
+        told = (
+            f"using the model in {model.name}; to use '{model.name}' as text, pass it with {flag}"
+        )
+        assert done.stderr.startswith(f"note: {told}\n")
+        assert done.stdout == microgpt(command, "--model", model, stdin="hi\n").stdout
+        text = microgpt(command, flag, model.name, "--model", model)
+        assert "using the model" not in text.stderr

@@ -163,7 +163,7 @@ def test_a_chat_model_is_asked_for_its_reply(microgpt, tmp_path) -> None:
         ),
         (("why", "a", "emma", "--seeds=101"), "invalid value for '--seeds'"),
         (("compare", "a", "b", "--seeds=101"), "invalid value for '--seeds'"),
-        (("why", "none", "emma"), "none has no train_state.json"),
+        (("why", "none", "emma"), "none does not exist, here or in "),
     ],
 )
 def test_models_that_cannot_be_compared_are_refused(run, trained, command, problem) -> None:

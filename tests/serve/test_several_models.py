@@ -146,6 +146,7 @@ def test_the_others_serve_if_a_model_is_damaged(folder, caplog) -> None:
         ("names,nowhere", "nowhere does not exist, here or in /home/of/models; use a directory"),
         ("names,x=/nowhere", "/nowhere does not exist; use a directory"),
         (",", ", does not exist"),
+        (("",), "'' does not exist; use a directory"),
         ("bad,worse", "none of the 2 models can be loaded; see the log"),
     ],
 )

@@ -9,7 +9,6 @@ AccessLogMiddleware   request ids, log, metrics
         routes
 """
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -37,7 +36,6 @@ from microgpt_serve.served_model import ServedModel
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings, read_settings
 
-LOG = logging.getLogger("microgpt_serve")
 ROUTERS = (completions.router, status.openai_router, native.router, explain.router, status.router)
 ERRORS = (401, 403, 429)
 BODY_ERRORS = (400, *ERRORS, 404, 408, 413, 415, 503, 504)

@@ -49,7 +49,9 @@ class Reloader:
                 await self._reload_keys()
             allow_demo = any(model.is_demo for model in models.loaded)
             find = partial(find_sources, settings, allow_demo=allow_demo)
-            sources = await self._attempt(name or "", find, f"{models} is still served")
+            sources = await self._attempt("", find, f"{models} is still served")
+            if sources is None and name in models.by_name:
+                models.failed.add(name)
             for source in sources or ():
                 if name in (None, source.name):
                     await self._reload_model(source)
@@ -78,8 +80,7 @@ class Reloader:
         models, settings = self._state.models, self._state.settings
         old = models.by_name.get(source.name) or models
         load = partial(load_source, settings, source)
-        model = await self._attempt(source.name, load, f"{old} is still served")
-        if model:
+        if model := await self._attempt(source.name, load, f"{old} is still served"):
             models.by_name[source.name] = model
             models.failed.discard(source.name)
             self._state.metrics.set_models(models.loaded)

@@ -4,13 +4,14 @@ import { enter, read } from "./address.js";
 import { Chat } from "./chat/chat.js";
 import { Generate } from "./generate/generate.js";
 import { Inside } from "./inside/inside.js";
-import { get } from "./service.js";
+import { chooseModel, get } from "./service.js";
 import { byId, plural } from "./text.js";
 import { Train } from "./train/train.js";
 import { tell } from "./trouble.js";
 
 async function start() {
   byId("damaged")?.remove(); // in a file, until now
+  await chooseModel();
   const model = await get("microgpt/v1/model");
   document.body.className = model.chat ? "is-chat" : "is-text";
   byId("model").textContent = [

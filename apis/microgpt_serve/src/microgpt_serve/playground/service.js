@@ -2,15 +2,40 @@
 // a file, local/client.js takes the place of this module.
 
 import { Connection, ServiceError } from "./connection.js";
-import { sentence } from "./text.js";
+import { byId, element, printable, sentence } from "./text.js";
 
 const WORKER = "playground/local/worker.js";
 const KEY = "microgpt-key"; // in the session storage of this tab
 const policy = globalThis.trustedTypes?.createPolicy("worker", { createScriptURL: () => WORKER });
 const dialog = document.getElementById("key-dialog");
 
+let model = ""; // the name of the model that the requests are for
+
+/** Return the address of a GET request, or of this page, for a model. */
+const forModel = (path, name = model) => `${path}?${new URLSearchParams({ model: name })}`;
+
+/** Choose the model that the address names, else the first, and offer all in a menu. */
+export async function chooseModel() {
+  const { data } = await (await request("v1/models", {})).json();
+  const named = new URLSearchParams(location.search).get("model");
+  model = named ?? data[0].id;
+  const file = document.querySelector("#as-file a");
+  if (file) file.href = forModel("microgpt/v1/model.html");
+  if (data.length === 1) return;
+  if (named === null) history.replaceState(null, "", forModel("") + location.hash); // for links
+  const menu = byId("model-menu");
+  menu.append(...data.map(({ id }) => element("option", { value: id }, printable(id))));
+  menu.value = model; // none if the address is wrong
+  menu.addEventListener("change", () => {
+    const { value } = menu;
+    menu.value = model; // what the page shows if one goes back to it
+    location.assign(forModel("", value) + location.hash);
+  });
+  byId("models").hidden = false;
+}
+
 /** Return the answer to a GET request. */
-export const get = async (path) => (await request(path, {})).json();
+export const get = async (path) => (await request(forModel(path), {})).json();
 
 /** Return the answer to a POST request. */
 export const post = async (path, body, signal) => (await send(path, body, signal)).json();
@@ -41,7 +66,7 @@ export async function laboratory(stopped) {
 }
 
 /** Return the text of a page in one file, whose model can be replaced. */
-export const pageText = async () => (await request("microgpt/v1/model.html", {})).text();
+export const pageText = async () => (await request(forModel("microgpt/v1/model.html"), {})).text();
 
 /** Return the bundled names, one per line. */
 export const bundledNames = () => bytes("playground/names.txt");
@@ -65,7 +90,7 @@ const send = (path, body, signal) =>
   request(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
+    body: JSON.stringify({ model, ...body }),
     signal,
   });
 

@@ -24,10 +24,12 @@ QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped in, they
 
 def chat(
     message: str | None = opt.argument(
-        None, "Message to reply to.  [default: start a conversation]", "MESSAGE"
+        None, "Message to reply to, or a model.  [default: start a conversation]", "MESSAGE"
     ),
     message_option: str | None = typer.Option(None, "--message", hidden=True),
-    model_dir: Path | None = opt.option(None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL),
+    model_dir: Path | None = opt.option(
+        None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL, callback=opt.found_model
+    ),
     temperature: float = opt.option(DEFAULT_TEMPERATURE, opt.TEMPERATURE_HELP),
     seed: int = opt.option(
         DEFAULT_SEED, "Seed of the first reply; incremented by 1 for each further reply."
@@ -41,6 +43,7 @@ def chat(
     /help lists the commands; exit or Ctrl-D quits; Ctrl-C stops a reply. Piped input is answered
     line by line, without labels; an empty line is printed for each line without a reply.
     """
+    message, model_dir = opt.text_or_model(message, model_dir, "--message")
     message = opt.one_of(message, message_option, "--message")
     sampling = Sampling(temperature)
     check_seed(seed)
@@ -64,8 +67,6 @@ def chat(
     load_kernels(engine, saved.dtype, uses=["decoding"])
     session = ChatSession(model, sampling, seed, note)
     if message is not None:
-        if model_dir is None:
-            opt.note_directory(message, "chat")
         _print_reply(session, session.ask(message), can_stop=False)
         return
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()

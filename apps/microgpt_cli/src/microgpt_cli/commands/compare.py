@@ -13,8 +13,8 @@ from microgpt_cli.terminal.progress import load_kernels
 
 
 def compare(
-    a: Path = opt.argument(..., opt.MODEL_HELP, "A"),
-    b: Path = opt.argument(..., "Directory of the model to compare with it.", "B"),
+    a: Path = opt.model_argument(..., opt.MODEL_HELP, metavar="A"),
+    b: Path = opt.model_argument(..., "The model to compare with it.", metavar="B"),
     text: list[str] = opt.argument(
         None, f"{opt.TURNS_HELP}  [default: the documents that B left out]", "TEXT"
     ),

@@ -10,7 +10,7 @@ from microgpt.errors import ConfigError
 from microgpt_cli.charts import CHART_HELP, check_kinds, require_plots, write_chart
 from microgpt_cli.terminal.options import (
     AS_JSON,
-    MODEL_HELP,
+    GIVEN_MODEL,
     TURNS_HELP,
     UNFINISHED,
     argument,
@@ -27,7 +27,7 @@ WEIGHT = re.compile(PLACE + r" *(\*?)= *(\S+)", re.ASCII)
 
 
 def explain(
-    model: Path = argument(..., MODEL_HELP, "MODEL"),
+    model: Path = GIVEN_MODEL,
     text: list[str] = argument(..., TURNS_HELP, "TEXT"),
     top: int = option(N_ALTERNATIVES, "Number of likely tokens to show at a position.", min=0),
     attention: list[str] | None = option(

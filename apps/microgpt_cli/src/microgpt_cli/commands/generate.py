@@ -31,10 +31,12 @@ FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 
 def generate(
     prompt: str | None = opt.argument(
-        None, "Prompt; every sample starts with this text.", "PROMPT"
+        None, "Prompt; every sample starts with this text. Or a model.", "PROMPT"
     ),
     prompt_option: str | None = typer.Option(None, "--prompt", hidden=True),
-    model_dir: Path = opt.option(opt.DEFAULT_MODEL_DIR, opt.MODEL_HELP, *opt.MODEL),
+    model_dir: Path = opt.option(
+        opt.DEFAULT_MODEL_DIR, opt.MODEL_HELP, *opt.MODEL, callback=opt.found_model
+    ),
     num_samples: int = opt.option(20, "Number of samples.", "--num-samples", "-n"),
     max_tokens: int | None = opt.option(
         None, "Maximum number of new tokens.  [default: as many as fit in the context]"
@@ -75,9 +77,8 @@ def generate(
     The same seed gives the same samples. --unique and --novel continue with more seeds until there
     are enough samples, but stop after 1,000 consecutive samples that are not new.
     """
+    prompt, model_dir = opt.text_or_model(prompt, model_dir, "--prompt")
     prompt = opt.one_of(prompt, prompt_option, "--prompt") or ""
-    if model_dir == opt.DEFAULT_MODEL_DIR:
-        opt.note_directory(prompt, "generate")
     sampling = config.Sampling(temperature, top_k, top_p, min_p)
     config.check_seed(seed)
     config.check_threads(threads)

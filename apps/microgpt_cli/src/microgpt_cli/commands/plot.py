@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
-import typer
-
 from microgpt_cli.charts import CHART_HELP, DEFAULT_FILES, write_curves
 from microgpt_cli.terminal.console import terminal_safe
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL, argument, one_of, option
+from microgpt_cli.terminal.options import (
+    DEFAULT_MODEL_DIR,
+    MODEL_ARGUMENT,
+    MODEL_OPTION,
+    one_of,
+    option,
+)
 
 
 def plot(
-    models: list[Path] | None = argument(
-        None, f"Directories of models.  [default: {DEFAULT_MODEL_DIR}]", "MODEL"
-    ),
-    model_option: list[Path] | None = typer.Option(None, *MODEL, hidden=True),
+    models: list[Path] | None = MODEL_ARGUMENT,
+    model_option: list[Path] | None = MODEL_OPTION,
     output: list[Path] | None = option(
         None, f"{CHART_HELP}  [default: {', '.join(map(str, DEFAULT_FILES))}]", metavar="<path>"
     ),

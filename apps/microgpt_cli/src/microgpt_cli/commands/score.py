@@ -7,12 +7,12 @@ from pathlib import Path
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import COLUMN, MODEL_HELP, UNFINISHED, argument, flag, option
+from microgpt_cli.terminal.options import COLUMN, GIVEN_MODEL, UNFINISHED, flag, option
 from microgpt_cli.terminal.progress import load_kernels
 
 
 def score(
-    model: Path = argument(..., MODEL_HELP, "MODEL"),
+    model: Path = GIVEN_MODEL,
     data: Path | None = option(None, "Text file.  [default: standard input]", "--data"),
     top: int | None = option(None, "Print only this many lines, the most surprising first.", min=1),
     above: str | None = option(

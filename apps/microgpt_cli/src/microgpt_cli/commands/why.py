@@ -13,7 +13,7 @@ from microgpt_cli.terminal.progress import load_kernels
 
 
 def why(
-    model: Path = opt.argument(..., opt.MODEL_HELP, "MODEL"),
+    model: Path = opt.GIVEN_MODEL,
     text: list[str] = opt.argument(..., opt.TURNS_HELP, "TEXT"),
     groups: int = opt.option(8, "Maximum number of groups of documents to leave out.", min=1),
     seeds: int = opt.option(4, opt.OTHER_SEEDS_HELP, min=0, max=opt.MAX_OTHER_SEEDS),

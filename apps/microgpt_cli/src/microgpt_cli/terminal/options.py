@@ -1,8 +1,7 @@
 """Options shared by several commands, and their help panels."""
 
-import os
-import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from functools import partial
 from inspect import Parameter, Signature
@@ -11,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from microgpt.errors import ConfigError
+from microgpt.errors import CheckpointError, ConfigError
 from microgpt.options import Options
 from microgpt_cli.terminal.config_file import origins
 from microgpt_cli.terminal.console import note
@@ -42,12 +41,25 @@ def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
     return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
 
 
+def found_model(given: Any) -> Any:
+    """Return the directory of each model that is given by path or by name; see `find_model`."""
+    if isinstance(given, list):
+        return list(map(found_model, given))
+    if given in (None, DEFAULT_MODEL_DIR):
+        return given
+    from microgpt.storage.model_home import find_model
+
+    return find_model(given)
+
+
 MODEL = ("--model", "--model-dir")  # the help omits the second name, which is from earlier versions
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
-MODEL_HELP = "Directory of the model."
+MODEL_HELP = "Directory or name of the model."
 OR_DEMO = f"default: {DEFAULT_MODEL_DIR}, else the demo model"
-MODEL_ARGUMENT = argument(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", "MODEL")
+model_argument = partial(argument, metavar="MODEL", callback=found_model)
+GIVEN_MODEL = model_argument(..., MODEL_HELP)
+MODEL_ARGUMENT = model_argument(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]")
 SERVED_MODELS = argument(
     None,
     "Directory or name of a model or NAME=DIR, once or more, or a directory of models.  "
@@ -55,7 +67,7 @@ SERVED_MODELS = argument(
     "MODEL",
 )
 SERVED_OPTION = typer.Option(None, *MODEL, hidden=True)
-MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
+MODEL_OPTION = typer.Option(None, *MODEL, hidden=True, callback=found_model)
 UNFINISHED = flag("--unfinished", "Use the unfinished training run instead of the finished model.")
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 UNKNOWN_HELP = (
@@ -100,13 +112,20 @@ def run_path(path: Path | None) -> Path | None:
     return path
 
 
-def note_directory(text: str, command: str) -> None:
-    """Print a note if `text` names a directory, which is probably a model directory."""
-    if os.path.isdir(text):
-        note(
-            f"{text!r} is used as text; for the model in this directory, use: "
-            f"microgpt {command} --model {shlex.quote(text)}"
-        )
+def text_or_model(text: str | None, model: T, flag: str) -> tuple[str | None, T | Path]:
+    """Return a text and a model. Unless a model is given, the text may name it.
+
+    A note says that `flag` is for a text that names a model.
+    """
+    if text and model in (None, DEFAULT_MODEL_DIR):
+        from microgpt.storage.model_home import find_model, is_model_directory
+
+        with suppress(CheckpointError):
+            path = find_model(text)
+            if is_model_directory(path):
+                note(f"using the model in {path}; to use {text!r} as text, pass it with {flag}")
+                return None, path
+    return text, model
 
 
 def option_of(kind: type[Options], name: str) -> Any:

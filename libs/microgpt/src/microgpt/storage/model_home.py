@@ -28,14 +28,14 @@ def find_model(name: str | Path) -> Path:
         CheckpointError: there is neither; the message names both places.
     """
     path = Path(name)
-    if os.path.lexists(path):
+    if os.path.lexists(name):
         return path
     places = ""
     if len(path.parts) == 1:  # a name without directories
         places = f", here or in {model_home()}"
         if os.path.isdir(model_home() / path):
             return model_home() / path
-    raise CheckpointError(f"{path} does not exist{places}; {REMEDY}")
+    raise CheckpointError(f"{name if str(name) else repr('')} does not exist{places}; {REMEDY}")
 
 
 def is_model_directory(directory: Path) -> bool:

@@ -10,6 +10,9 @@ const original = document.documentElement.cloneNode(true); // before scripts cha
 let starting = null; // the engine, once it has been asked for
 const engine = () => (starting ??= started(["engine-data", "model-data"], STOPPED));
 
+/** A file has one model. */
+export const chooseModel = () => {};
+
 /** Return the answer to a GET request. */
 export const get = async (path) => (await engine()).get(path);
 

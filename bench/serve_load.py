@@ -2,11 +2,11 @@
 
     uv run python bench/serve_load.py [--seconds 5] [--rounds 3] [--connections 32]
 
-Alternates between four kinds of load: `generate` of one name; the same route, middleware, queue and
-threads with a batch that generates nothing; a bare FastAPI route with the same schemas; and `chat`
-with the demo model. Requires wrk (`apt install wrk`). On a busy machine, CPU time per request is
-the more stable figure. See serve_mixed.py for a half-hour soak test and serve_streams.py for
-streams.
+Alternates between six kinds of load: `generate` of one name; the same route, middleware, queue and
+threads with a batch that generates nothing; a bare FastAPI route with the same schemas; `chat` with
+the demo model; `generate` and `chat` with two processes. Requires wrk (`apt install wrk`), which
+needs a part of a core, too. On a busy machine, CPU time per request is the more stable figure. See
+serve_mixed.py for a half-hour soak test and serve_streams.py for streams.
 """
 
 import re
@@ -30,7 +30,8 @@ from microgpt.training.train import train
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
 ONE_NAME = '{"seed": 42}'
 HELLO = '{"messages": [{"role": "user", "content": "hello"}]}'
-KINDS = ("generate", "no generation", "bare FastAPI", "chat")
+TWO = " twice"  # with two processes
+KINDS = ("generate", "no generation", "bare FastAPI", "chat", "generate" + TWO, "chat" + TWO)
 
 
 def main() -> None:
@@ -54,7 +55,8 @@ def serve(kind: str, model_dir: str) -> None:
         batch_scheduler.Batch = NoBatch  # type: ignore[misc, assignment]
     if kind == "bare FastAPI":
         server.create_app = bare_app  # type: ignore[assignment]
-    server.serve(read_settings(model_dir=model_dir, port=0))
+    processes = 2 if kind.endswith(TWO) else 1
+    server.serve(read_settings(model_dir=model_dir, port=0, processes=processes))
 
 
 class NoBatch:
@@ -95,7 +97,7 @@ def compare(names: Path, chat: Path, folder: Path, args: Namespace) -> None:
     results: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     for _ in range(args.rounds):
         for kind in KINDS:
-            model = str(chat if kind == "chat" else names)
+            model = str(chat if kind.startswith("chat") else names)
             with serving([sys.executable, __file__, "--serve", kind, model]) as service:
                 port, process = service.port, psutil.Process(service.pid)
                 load(wrk, folder, kind, port, process, 1, args.connections)  # warm-up
@@ -112,10 +114,12 @@ def compare(names: Path, chat: Path, folder: Path, args: Namespace) -> None:
             f"{kind:14}  {one['rps']:10,.0f}  {one['p50']:8.2f}  {one['p99']:8.2f}"
             f"  {one['cpu_us']:14.0f}"
         )
-    for kind in KINDS[1:3]:
+    pairs = [("generate", kind) for kind in KINDS[1:3]]
+    pairs += [(kind + TWO, kind) for kind in ("generate", "chat")]
+    for first, second in pairs:
         for name, sign in (("rps", "requests/s"), ("cpu_us", "cpu time")):
-            ratio = median["generate"][name] / median[kind][name]
-            print(f"generate / {kind}: {100 * ratio:.0f} % of its {sign}")
+            ratio = median[first][name] / median[second][name]
+            print(f"{first} / {second}: {100 * ratio:.0f} % of its {sign}")
 
 
 def load(
@@ -127,18 +131,18 @@ def load(
     seconds: int,
     connections: int,
 ) -> dict[str, float]:
-    path, body = (CHAT, HELLO) if kind == "chat" else (GENERATE, ONE_NAME)
+    path, body = (CHAT, HELLO) if kind.startswith("chat") else (GENERATE, ONE_NAME)
     script = folder / "post.lua"
     script.write_text(
         f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\n"
         f"wrk.body = '{body}'\n"
     )
-    before = sum(process.cpu_times()[:2])
+    before = cpu_seconds(process)
     command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(script)]
     done = subprocess.run(
         [*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True
     )
-    cpu_s = sum(process.cpu_times()[:2]) - before
+    cpu_s = cpu_seconds(process) - before
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise SystemExit(done.stdout)
     n_requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
@@ -149,6 +153,10 @@ def load(
         "p99": milliseconds(done.stdout, "99"),
         "cpu_us": 1e6 * cpu_s / n_requests,
     }
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children()))
 
 
 def milliseconds(report: str, percent: str) -> float:

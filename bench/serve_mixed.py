@@ -1,6 +1,6 @@
 """Soak test of the service: half an hour of mixed load, reloads and restarts.
 
-    uv run python bench/serve_mixed.py [--minutes 30] [--connections 16]
+    uv run python bench/serve_mixed.py [--minutes 30] [--connections 16] [--processes 1]
 
 Clients send concurrent requests of every kind: texts, replies, streams, explanations, scores and
 log-probabilities. Some requests must be refused, and some clients disconnect early. Meanwhile, the
@@ -8,8 +8,11 @@ model is reloaded every three seconds, and the process is stopped (SIGTERM) and 
 times in total; processes with the demo model and with a model of names, which can score, take
 turns. A truncated reply counts as lost. Like a proxy, clients retry if no process is listening or
 if a stopping process closes the connection. Prints the responses of each kind with their latencies,
-the lost replies, and the memory of each process. Ends with status 1 if a reply was lost, or a
-status was neither expected nor 503.
+the lost replies, and the memory of each process. Ends with status 1 if a reply was lost, a status
+was neither expected nor 503, or a seed did not always give the same text.
+
+With --processes, a service has several, of which one is killed every ten seconds. Clients retry.
+A reply that is cut off within a second after a kill is counted, but is not lost.
 """
 
 import argparse
@@ -25,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +39,10 @@ from tqdm import tqdm
 from microgpt import ModelConfig, TrainConfig, save, train
 from microgpt.data.documents import bundled
 
-RELOAD_S = 3
-PROCESSES = 12
+RELOAD_S, KILL_S = 3, 10
+KILLED_S = 1.0  # time after a kill in which a reply may end early
+SAME = ("one text", "50 texts", "chat")  # kinds whose reply depends only on the seed
+SERVICES = 12
 HELLO = [{"role": "user", "content": "hello"}]
 TALK = [{"role": "user", "content": "tell me a story about everything that there is"}]
 EXPLAIN, SCORE = "/microgpt/v1/explain", "/microgpt/v1/score"
@@ -70,11 +76,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     facts = machine(all_cores=True)
-    print(f"{facts}; {options.connections} connections, {options.minutes:g} minutes")
+    print(
+        f"{facts}; {options.connections} connections, {options.minutes:g} minutes, "
+        f"{options.processes} processes"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        load = Load(Path(folder), options.minutes * 60)
+        load = Load(Path(folder), options.minutes * 60, options.processes)
         asyncio.run(load.run(options.connections))
     raise SystemExit(load.show())
 
@@ -82,9 +92,14 @@ def main() -> None:
 class Load:
     """Runs the clients and the service processes, and records the results."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
-        self.folder = folder
-        self.seconds = seconds
+    def __init__(self, folder: Path, seconds: float, n_processes: int) -> None:
+        self.folder, self.seconds, self.n_processes = folder, seconds, n_processes
+        self.service = -1  # number of the running one
+        self.n_killed, self.killed_at = 0, -KILLED_S
+        self.cut_off: Counter[str] = Counter()
+        self.texts: dict[tuple[int, str, int], bytes] = {}  # by model, kind and seed
+        self.n_compared, self.n_different = 0, 0
+        self.answered: Counter[bytes] = Counter()  # by process
         self.statuses: Counter[tuple[str, int]] = Counter()
         self.latencies: defaultdict[str, list[float]] = defaultdict(list)
         self.lost: Counter[str] = Counter()
@@ -100,14 +115,16 @@ class Load:
     async def processes(self) -> None:
         """Run the service processes one after another, reloading the model of each periodically."""
         train_names(self.folder / "names")
-        bar = tqdm(total=PROCESSES, unit="process")
-        for number in range(PROCESSES):
-            ends = self.until - self.seconds * (1 - (number + 1) / PROCESSES)
+        bar = tqdm(total=SERVICES, unit="service")
+        for number in range(SERVICES):
+            ends = self.until - self.seconds * (1 - (number + 1) / SERVICES)
             log = self.folder / f"{number}.log"
             command = [Path(sys.executable).parent / "microgpt-serve"]
             env = {**os.environ, "PORT": str(self.port)}
+            env["MICROGPT_PROCESSES"] = str(self.n_processes)
             if number % 2:
                 env["MODEL_DIR"] = str(self.folder / "names")
+            self.service = number
             with log.open("wb") as stderr:
                 process = subprocess.Popen(command, cwd=self.folder, env=env, stderr=stderr)
             while "serving " not in log.read_text():
@@ -127,10 +144,16 @@ class Load:
     async def watch(self, process: subprocess.Popen[bytes], until: float) -> None:  # noqa: D102
         of_process: list[int] = []
         self.memory.append(of_process)
+        first = psutil.Process(process.pid)
         while (left := until - time.monotonic()) > 0:
             await asyncio.sleep(min(RELOAD_S, left))
-            of_process.append(psutil.Process(process.pid).memory_info().rss)
+            with suppress(psutil.NoSuchProcess):
+                of_process.append(sum(one.memory_info().rss for one in (first, *first.children())))
             process.send_signal(signal.SIGHUP)
+            if self.n_processes > 1 and time.monotonic() > self.killed_at + KILL_S:
+                random.choice(first.children()).kill()
+                self.killed_at = time.monotonic()
+                self.n_killed += 1
 
     async def client(self, number: int) -> None:  # noqa: D102
         rng = random.Random(number)
@@ -138,12 +161,13 @@ class Load:
         while time.monotonic() < self.until - 1:
             kind = rng.choices(list(KINDS), [share for share, *_ in KINDS.values()])[0]
             started, answer = time.perf_counter(), b""
+            service, seed = self.service, rng.randrange(10**6 if kind not in SAME else 100)
             try:
                 if writer is None:
                     reader, writer = await asyncio.open_connection(
                         "127.0.0.1", self.port, limit=MAX_REPLY
                     )
-                writer.write(request(kind, rng.randrange(10**6)))
+                writer.write(request(kind, seed))
                 answer = b"?" if kind == "goes away" else await reader.read(1)
                 if not answer:
                     raise ConnectionResetError
@@ -155,7 +179,8 @@ class Load:
                     answer += await rest(reader)
             except (OSError, EOFError):
                 if answer:
-                    self.lost[kind] += 1
+                    is_cut_off = time.monotonic() < self.killed_at + KILLED_S
+                    (self.cut_off if is_cut_off else self.lost)[kind] += 1
                 self.n_again += 1
                 if writer:
                     writer.close()
@@ -165,10 +190,20 @@ class Load:
             status = int(answer[9:12] or 200)
             self.statuses[kind, status] += 1
             self.latencies[kind].append(time.perf_counter() - started)
+            if kind in SAME and status == 200 and service == self.service:
+                self.compare((service % 2, kind, seed), answer)
             if writer and (status == ENDING or b"connection: close" in answer):
                 writer.close()
                 reader = writer = None
                 await asyncio.sleep(0.02)
+
+    def compare(self, key: tuple[int, str, int], answer: bytes) -> None:
+        """Compare a reply with an earlier one to the same request, maybe of another process."""
+        head, _, text = answer.partition(b"\r\n\r\n")
+        if found := re.search(rb"x-request-id: (\w+)-", head):
+            self.answered[found[1]] += 1
+        self.n_compared += key in self.texts
+        self.n_different += self.texts.setdefault(key, text) != text
 
     def show(self) -> bool:
         """Print the results and return whether something is wrong."""
@@ -191,7 +226,13 @@ class Load:
         }
         print(f"unexpected responses: {wrong or 'none'}")
         print(f"interrupted replies: {dict(self.lost) or 'none'}")
-        return bool(wrong or self.lost)
+        if self.n_processes > 1:
+            print(f"processes killed: {self.n_killed}; cut off: {dict(self.cut_off) or 'none'}")
+        print(
+            f"{self.n_compared:,} replies compared with one for the same seed, from "
+            f"{len(self.answered)} processes: {self.n_different} different"
+        )
+        return bool(wrong or self.lost or self.n_different)
 
 
 def train_names(directory: Path) -> None:

@@ -11,13 +11,12 @@ from string import ascii_lowercase
 import openai
 import psutil
 import pytest
-import uvicorn
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult, save
 from microgpt.training.train import train
 from microgpt_serve.app import create_app
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.server import _Server
+from microgpt_serve.server import Server
 from microgpt_serve.settings import Settings
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
@@ -194,7 +193,7 @@ def test_an_unread_reply_does_not_keep_the_process_alive(names_result) -> None:
     model = ServedModel("names", "1", InferenceGpt(names_result), None)
     app = create_app(Settings(timeout_s=0.05), model)
     app.state.app_state.n_running = 1
-    server = _Server(uvicorn.Config(app), app.state.app_state, print)
+    server = Server(app, print)
     asyncio.run(server._drain())
     assert server.should_exit
 

@@ -26,7 +26,7 @@ from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError, handle_error, int_if_whole
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
-from microgpt_serve.middleware.keys_and_rate_limit import HEALTH_PATHS, AuthMiddleware
+from microgpt_serve.middleware.keys_and_rate_limit import HEALTH_PATHS, ApiKeys, AuthMiddleware
 from microgpt_serve.routes import explain, native, pages, status
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.openai import completions
@@ -44,7 +44,11 @@ FASTAPI_ERROR_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
 def create_app(
-    settings: Settings | None = None, models: ServedModels | ServedModel | None = None
+    settings: Settings | None = None,
+    models: ServedModels | ServedModel | None = None,
+    *,
+    keys: ApiKeys | None = None,
+    folder: str | None = None,
 ) -> FastAPI:
     """Create an app that serves one or more models.
 
@@ -53,6 +57,8 @@ def create_app(
     Args:
         settings: Service settings (default: read from the environment).
         models: Models to serve (default: loaded from `settings.model_dir`).
+        keys: API keys (default: those that the settings name).
+        folder: Folder with metrics and rate limits that several processes share.
 
     Raises:
         MicrogptError: A setting is invalid, or no model can be loaded.
@@ -93,8 +99,12 @@ def create_app(
     app.include_router(pages.router)
     app.openapi = partial(_openapi_schema, app, settings)  # type: ignore[method-assign]
     paths = [route.path_format for router in (*ROUTERS, pages.router) for route in router.routes]  # type: ignore[attr-defined]
-    state = app.state.app_state = AppState(settings, models, [*paths, "/openapi.json"])
-    app.add_middleware(AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit)
+    state = app.state.app_state = AppState(
+        settings, models, [*paths, "/openapi.json"], keys=keys, folder=folder
+    )
+    app.add_middleware(
+        AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit, folder=folder
+    )
     if settings.checks_hosts:
         app.add_middleware(
             HostMiddleware, hosts=settings.allowed_hosts, origins=settings.cors_origins

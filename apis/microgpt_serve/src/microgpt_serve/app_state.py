@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from microgpt.resource_limits import n_cpus
 from microgpt_serve.batch_scheduler import BatchScheduler
 from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.metrics import Metrics
@@ -25,16 +26,28 @@ class AppState:
     """State of an app, shared by all requests."""
 
     def __init__(
-        self, settings: Settings, models: ServedModels | ServedModel, routes: list[str]
+        self,
+        settings: Settings,
+        models: ServedModels | ServedModel,
+        routes: list[str],
+        *,
+        keys: ApiKeys | None = None,
+        folder: str | None = None,
     ) -> None:
         self.settings = settings
         self.models = ServedModels.of(models) if isinstance(models, ServedModel) else models
         key = settings.api_key.get_secret_value() if settings.api_key else None
-        self.keys = ApiKeys(key, settings.api_keys_file)
-        self.metrics = Metrics(routes, lambda: self.scheduler.n_waiting + self.work.n_waiting)
+        self.keys = keys or ApiKeys(key, settings.api_keys_file)
+        self.metrics = Metrics(
+            routes, lambda: self.scheduler.n_waiting + self.work.n_waiting, folder
+        )
         self.metrics.set_models(self.models.loaded)
         self.reloader = Reloader(self)
-        self.scheduler = BatchScheduler(settings.queue_limit, on_speed=self.metrics.observe_speed)
+        self.scheduler = BatchScheduler(
+            settings.queue_limit,
+            n_threads=math.ceil(n_cpus() / settings.processes),
+            on_speed=self.metrics.observe_speed,
+        )
         self.work = WorkQueue(
             settings.queue_limit, lambda: min(model.max_turns for model in self.models.loaded)
         )

@@ -16,6 +16,9 @@ from datetime import UTC, datetime
 from microgpt.printable import printable
 
 MAX_BUFFERED = 2**20  # maximum number of buffered characters, enough for about 10,000 requests
+# Maximum number of bytes that are written at once, if they are several lines. A pipe does not mix
+# such writes of several processes (POSIX: at least 512, Linux: 4096).
+MAX_WRITE = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 512
 MAX_CHARS = 2000  # maximum number of characters per message and per line of a traceback
 LAST_LINES_S = 1  # maximum time to write the last lines at exit
 
@@ -76,14 +79,16 @@ class LogHandler(logging.Handler):
 
     def _write(self, data: bytes) -> int:
         """Write lines and return the number of lines that could not be written."""
-        while data:
+        start = 0
+        while start < len(data):
+            end = data.rfind(b"\n", start, start + MAX_WRITE) + 1 or data.index(b"\n", start) + 1
             try:
-                data = data[os.write(self._fd, data) :]
+                start += os.write(self._fd, data[start:end])
             except BlockingIOError:  # the parent process made the descriptor non-blocking
                 select.select([], [self._fd], [])
             except OSError:  # the reader has closed the pipe, or the disk is full
                 break
-        return data.count(b"\n")
+        return data.count(b"\n", start)
 
     def _drop(self, n_lines: int) -> None:
         self._n_dropped += n_lines

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, InvalidStateError
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -23,8 +23,12 @@ T = TypeVar("T")
 class Reloader:
     """Reloads the API keys and models of an app. On failure, the old ones stay in use."""
 
-    def __init__(self, state: "AppState") -> None:
-        self._state = state
+    def __init__(
+        self, state: "AppState", publish: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Reload what `state` has. `publish` sends it to other processes."""
+        self._state, self._publish = state, publish
+        self._done: list[tuple[str, str]] = []  # names and descriptions of what has been reloaded
         self._lock = asyncio.Lock()
         self._stale: set[str | None] = set()
 
@@ -54,13 +58,23 @@ class Reloader:
             if sources and name is None:
                 models.keep_only([source.name for source in sources])
                 self._state.metrics.set_models(models.loaded)
+            await self._finish()
+
+    async def _finish(self) -> None:
+        """Publish the new state, then log what has been reloaded."""
+        if self._publish:
+            await self._publish()
+        while self._done:
+            name, what = self._done.pop(0)
+            self._state.metrics.count_reload(name, "ok")
+            LOG.info("reloaded: %s", what)
 
     async def _reload_keys(self) -> None:
         # Do not assign in the thread: after a timeout, the thread could restore old keys.
         keys = self._state.keys
         if hashes := await self._attempt("", keys.read, "the API keys are unchanged"):
             keys.hashes = hashes
-            self._done("", f"API keys ({len(hashes)})")
+            self._done.append(("", f"API keys ({len(hashes)})"))
 
     async def _reload_model(self, source: ModelSource) -> None:
         models, settings = self._state.models, self._state.settings
@@ -70,7 +84,7 @@ class Reloader:
             models.by_name[source.name] = model
             models.failed.discard(source.name)
             self._state.metrics.set_models(models.loaded)
-            self._done(source.name, str(model))
+            self._done.append((source.name, str(model)))
 
     async def _attempt(self, name: str, function: Callable[[], T], otherwise: str) -> T | None:
         """Call a function in a thread, and log and count a failure of the model with this name."""
@@ -84,10 +98,6 @@ class Reloader:
             problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else error
             LOG.error("reload failed: %s; %s", problem, otherwise, exc_info=not is_known)
             return None
-
-    def _done(self, name: str, what: str) -> None:
-        self._state.metrics.count_reload(name, "ok")
-        LOG.info("reloaded: %s", what)
 
 
 async def _in_daemon_thread(function: Callable[[], T]) -> T:

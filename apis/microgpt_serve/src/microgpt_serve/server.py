@@ -1,4 +1,4 @@
-"""Run the app as a server process: sockets, signals, graceful shutdown and reload.
+"""Run the app as a server process: socket, signals and graceful shutdown.
 
 SIGTERM, Ctrl-C    finish running replies, refuse new requests, then exit
 second signal      exit at once
@@ -19,14 +19,17 @@ from itertools import chain
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
 from microgpt_serve.command import block_sighup, unblock_sighup
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.protocol import LimitedProtocol
+from microgpt_serve.reload import Reloader
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings
+from microgpt_serve.systemd import keep_watchdog, notify
 
 LOG = logging.getLogger("microgpt_serve")
 # uvloop accepts one connection per listener and event-loop iteration. With one listener, clients
@@ -38,6 +41,8 @@ KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually clos
 # first event of a stream took 1.1 to 1.2 times as long (bench/serve_streams.py, three runs).
 SWITCH_S = 0.001
 LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
+Handlers = dict[signal.Signals, Callable[[], None]]
+_TASKS: set[asyncio.Task[None]] = set()  # the event loop keeps only weak references to tasks
 
 
 def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None) -> None:
@@ -50,26 +55,21 @@ def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None
         MicrogptError: No model can be loaded.
         OSError: The port cannot be opened.
     """
-    sys.setswitchinterval(SWITCH_S)
     log = set_up_logs(as_json=settings.log_json)
     try:
-        app = create_app(settings, ServedModels.load(settings))
-        log.on_drop = app.state.app_state.metrics.dropped_lines.inc
+        models = ServedModels.load(settings)
         with _listen(settings.host, settings.port) as listener:
-            listeners = [listener, *(listener.dup() for _ in range(N_LISTENERS - 1))]
-            config = uvicorn.Config(
-                app,
-                http=LimitedProtocol,
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=bool(settings.trusted_proxies),
-                forwarded_allow_ips=list(chain(*map(_with_ipv6_form, settings.trusted_proxies))),
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=LAST_WRITES_S,
-            )
-            _Server(config, app.state.app_state, on_start).run(listeners)
+            if settings.processes > 1:
+                from microgpt_serve.processes import serve_with_processes  # few services need it
+
+                serve_with_processes(settings, models, listener, log, on_start)
+            else:
+                app = create_app(settings, models)
+                state: AppState = app.state.app_state
+                log.on_drop = state.metrics.dropped_lines.inc
+                server = Server(app, lambda: announce(state, listener, on_start))
+                server.handlers = service_signals(server.drain, state.reloader)
+                server.run_on(listener)
     finally:
         log.finish()
 
@@ -92,66 +92,58 @@ def _listen(host: str, port: int) -> socket.socket:
         raise OSError(message) from error
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that shuts down gracefully on SIGTERM and reloads the models on SIGHUP."""
+class Server(uvicorn.Server):
+    """A uvicorn server that finishes running replies before it stops."""
 
-    def __init__(
-        self, config: uvicorn.Config, state: AppState, on_start: Callable[[str], None]
-    ) -> None:
+    def __init__(self, app: FastAPI, on_ready: Callable[[], None]) -> None:
+        """Prepare a server. `on_ready` is called once it accepts requests."""
+        self._state: AppState = app.state.app_state
+        self._on_ready = on_ready
+        self.handlers: Handlers = {}
+        proxies = self._state.settings.trusted_proxies
+        config = uvicorn.Config(
+            app,
+            http=LimitedProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(chain(*map(_with_ipv6_form, proxies))),
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=LAST_WRITES_S,
+        )
         super().__init__(config)
-        self._state, self._on_start = state, on_start
-        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run_on(self, listener: socket.socket) -> None:
+        """Answer the requests of a socket until a signal stops the server."""
+        sys.setswitchinterval(SWITCH_S)
+        self.run([listener, *(listener.dup() for _ in range(N_LISTENERS - 1))])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start accepting requests and log the address. Signal handlers are already installed."""
+        """Start accepting requests. Signal handlers are already installed."""
         await super().startup(sockets)
-        assert sockets
         # Exclude loaded objects from garbage collection: p99 latency at 32 connections fell from
         # 128 ms to 18 ms (bench/serve_load.py).
         gc.freeze()
         gc.enable()
-        host, port = sockets[0].getsockname()[:2]
-        in_url = f"[{host}]" if ":" in host else host
-        url = f"http://{in_url}:{port}"
-        LOG.info("serving %s at %s", self._state.models, url)
-        threading.Thread(target=self._on_start, args=(url,), name="on_start", daemon=True).start()
-        settings = self._state.settings
-        if settings.is_exposed and not settings.has_keys:
-            LOG.warning(
-                "anyone who can connect to %s can use the service; set MICROGPT_API_KEY", host
-            )
-            if not settings.allowed_hosts:
-                LOG.warning(
-                    "web pages can access the service through DNS rebinding; set "
-                    "MICROGPT_ALLOWED_HOSTS to the host names that clients use"
-                )
+        self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Measure the queue, ten times per second: another process may answer /metrics."""
+        self._state.metrics.measure_queue()
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle signals on the event loop."""
-        loop = asyncio.get_running_loop()
-        handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop}
-        if hasattr(signal, "SIGHUP"):
-            handlers[signal.SIGHUP] = lambda: self._start(self._state.reloader.reload())
-
-        def handle(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(handlers[signal.Signals(number)])
-
-        before = {number: signal.signal(number, handle) for number in handlers}
-        unblock_sighup()
-        try:
+        with handling(self.handlers):
             yield
-        finally:
-            block_sighup()
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
-    def _stop(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):  # a second signal ends the process at once
-            signal.signal(number, signal.SIG_DFL)
+    def drain(self) -> None:
+        """Finish running replies, refuse new requests, then exit."""
         self._state.is_draining = True
-        LOG.info("shutting down; waiting for running requests to finish")
-        self._start(self._drain())
+        start_task(self._drain())
 
     async def _drain(self) -> None:
         """Wait until running replies finish or time out, then let uvicorn exit."""
@@ -161,7 +153,64 @@ class _Server(uvicorn.Server):
                     await asyncio.sleep(0.02)
         self.should_exit = True
 
-    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)  # the event loop keeps only weak references to tasks
-        task.add_done_callback(self._tasks.discard)
+
+def announce(state: AppState, listener: socket.socket, on_start: Callable[[str], None]) -> None:
+    """Log that the service accepts requests, and tell systemd."""
+    host, port = listener.getsockname()[:2]
+    in_url = f"[{host}]" if ":" in host else host
+    url = f"http://{in_url}:{port}"
+    settings = state.settings
+    several = f" with {settings.processes} processes" if settings.processes > 1 else ""
+    LOG.info("serving %s at %s%s", state.models, url, several)
+    notify("READY=1")
+    start_task(keep_watchdog())
+    threading.Thread(target=on_start, args=(url,), name="on_start", daemon=True).start()
+    if settings.is_exposed and not settings.has_keys:
+        LOG.warning("anyone who can connect to %s can use the service; set MICROGPT_API_KEY", host)
+        if not settings.allowed_hosts:
+            LOG.warning(
+                "web pages can access the service through DNS rebinding; set "
+                "MICROGPT_ALLOWED_HOSTS to the host names that clients use"
+            )
+
+
+def service_signals(stop: Callable[[], None], reloader: Reloader) -> Handlers:
+    """Return handlers that stop and reload the service. A second signal ends it at once."""
+
+    def stop_once() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        notify("STOPPING=1")
+        LOG.info("shutting down; waiting for running requests to finish")
+        stop()
+
+    handlers: Handlers = {signal.SIGTERM: stop_once, signal.SIGINT: stop_once}
+    if hasattr(signal, "SIGHUP"):
+        handlers[signal.SIGHUP] = lambda: start_task(reloader.reload())
+    return handlers
+
+
+@contextlib.contextmanager
+def handling(handlers: Handlers) -> Iterator[None]:
+    """Call the handlers of signals on the event loop. SIGHUP is blocked before and after."""
+    loop = asyncio.get_running_loop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(handlers[signal.Signals(number)])
+
+    before = {number: signal.signal(number, handle) for number in handlers}
+    if hasattr(signal, "SIGHUP") and signal.SIGHUP in handlers:
+        unblock_sighup()
+    try:
+        yield
+    finally:
+        block_sighup()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def start_task(coroutine: Coroutine[None, None, None]) -> None:
+    """Run a coroutine in the background."""
+    task = asyncio.get_running_loop().create_task(coroutine)
+    _TASKS.add(task)
+    task.add_done_callback(_TASKS.discard)

@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     ] = None  # text: a comma-separated list, unless it is a path; see `served_models`
     host: Annotated[str, Field(validation_alias="HOST", min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8080  # 0: any free port
+    processes: Annotated[int, Field(ge=1, le=256)] = 1  # that answer requests
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
     api_keys_file: Annotated[str, Field(min_length=1)] | None = None
     rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None  # see `limits.parse_many`

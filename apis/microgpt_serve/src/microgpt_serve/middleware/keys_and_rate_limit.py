@@ -36,15 +36,21 @@ KEY_RULE = "must contain only ASCII characters and no spaces"
 class AuthMiddleware:
     """Middleware that refuses requests without a valid API key or over the rate limit."""
 
-    def __init__(self, app: ASGIApp, keys: "ApiKeys", rate_limit: str | None) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: "ApiKeys", rate_limit: str | None, folder: str | None = None
+    ) -> None:
+        """Wrap an app. Processes with the same folder count requests together."""
         self._app, self._keys = app, keys
         self._rates: list[RateLimitItem] = []
         if rate_limit:
             import limits  # lazy import, because it takes 3 % of the start
-            from limits.aio import storage, strategies
+            from limits.aio import strategies
+
+            from microgpt_serve.middleware.rate_limit_storage import SqliteStorage
 
             self._rates = limits.parse_many(rate_limit)
-            self._limiter = strategies.SlidingWindowCounterRateLimiter(storage.MemoryStorage())
+            storage = SqliteStorage(f"{folder}/rate_limit.sqlite" if folder else ":memory:")
+            self._limiter = strategies.SlidingWindowCounterRateLimiter(storage)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to the app, or refuse it."""

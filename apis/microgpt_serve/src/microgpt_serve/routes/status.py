@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
-from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import Receive, Scope, Send
 
@@ -76,8 +75,7 @@ async def ready(state: StateDep) -> ReadyResponse:
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(state: StateDep) -> Response:
     """Return all metrics in the Prometheus text format."""
-    content = generate_latest(state.metrics.registry)
-    return Response(content, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(state.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @router.get("/microgpt/v1/model", summary="Describe a model", responses=NAMED)

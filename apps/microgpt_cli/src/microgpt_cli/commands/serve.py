@@ -20,6 +20,9 @@ def serve(
     port: int | None = option(
         None, "Port to listen on; 0 for any free port.  [env: PORT; default: 8080]"
     ),
+    processes: int | None = option(
+        None, "Number of processes that answer requests.  [env: MICROGPT_PROCESSES; default: 1]"
+    ),
     unknown: str | None = option(None, f"{UNKNOWN_HELP}  [env: MICROGPT_UNKNOWN]"),
     suggest: bool = option(False, f"{SUGGEST_HELP}  [env: MICROGPT_SUGGEST]"),
 ) -> None:
@@ -36,5 +39,5 @@ def serve(
     from microgpt_serve.server import serve as serve_until_stopped
     from microgpt_serve.settings import read_settings
 
-    others = {"host": host, "port": port, "unknown": unknown, "suggest": suggest or None}
-    serve_until_stopped(read_settings(model_dir=given, **others))
+    others = {"host": host, "port": port, "processes": processes, "unknown": unknown}
+    serve_until_stopped(read_settings(model_dir=given, suggest=suggest or None, **others))

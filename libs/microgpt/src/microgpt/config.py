@@ -29,6 +29,7 @@ Holdout = Literal["spread", "tail"]  # see `data.split.split_stream`
 Optimizer = Literal["adamw", "muon"]
 EngineName = Literal["compiled", "jax", "reference"]  # see `training.engines`
 InferenceEngine = Literal["compiled", "reference"]  # a model trained by JAX is read by compiled
+Device = Literal["cpu", "gpu", "tpu"]  # for the JAX engine
 DType = Literal["float32", "float64"]
 Use = Literal["training", "threads", "evaluation", "decoding", "generation"]  # of an engine
 WeightsFormat = Literal["json", "safetensors"]

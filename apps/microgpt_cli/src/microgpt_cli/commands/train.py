@@ -35,6 +35,10 @@ def train(given: TrainOptions) -> None:
         options = options.over(TrainOptions(engine="reference").by(EDITED))
     settings = options.engine, options.dtype, options.threads
     check_engine(*settings, bfloat16=options.bfloat16)
+    if options.device:
+        from microgpt.jax_engine.trainer import use_device
+
+        use_device(options.device)
     job, repetition = begin(options, started)
     with TrainingDirectory(options.resume or options.output) as directory:
         job = job or resumed_job(directory, given, started)

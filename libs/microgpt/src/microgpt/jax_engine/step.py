@@ -167,7 +167,8 @@ def rates_of(config: TrainConfig, steps: NDArray[Any], dtype: DType) -> Rates:
     )
     kept_from = np.full(len(steps), int(config.dropout * 2**32), np.uint32)
     scale = np.full(len(steps), 1 / (1 - config.dropout), dtype)
-    return Rates._make((*(np.asarray(each, dtype) for each in factors), kept_from, scale))
+    with np.errstate(over="ignore"):  # the first step detects infinite weights
+        return Rates._make((*(np.asarray(each, dtype) for each in factors), kept_from, scale))
 
 
 def read_batch(setup: Setup, data: Data, step: Array, seed: Array) -> Batch:
@@ -213,7 +214,7 @@ def batch_loss(setup: Setup, weights: Weights, batch: Batch, rates: Rates) -> Ar
     return (batch.counted * token_losses(setup, weights, batch, rates)).sum() / total
 
 
-def token_losses(setup: Setup, weights: Weights, batch: Batch, rates: Rates) -> Array:
+def token_losses(setup: Setup, weights: Weights, batch: Batch, rates: Rates | None) -> Array:
     """Return the cross-entropy of each prediction in nats: (B, T)."""
     logits = logits_of(setup, weights, batch, rates).astype(setup.dtype)  # (B, T, V)
     below = logits - lax.stop_gradient(logits.max(-1, keepdims=True))
@@ -223,7 +224,7 @@ def token_losses(setup: Setup, weights: Weights, batch: Batch, rates: Rates) -> 
     return log_norm - jnp.take_along_axis(below, batch.targets[..., None], -1)[..., 0]
 
 
-def logits_of(setup: Setup, weights: Weights, batch: Batch, rates: Rates) -> Array:
+def logits_of(setup: Setup, weights: Weights, batch: Batch, rates: Rates | None) -> Array:
     """Return the logits after each token; see `Gpt.forward` and `GptVariant`: (B, T, V)."""
     model, T = setup.model, setup.longest
     if setup.bfloat16:
@@ -240,7 +241,7 @@ def logits_of(setup: Setup, weights: Weights, batch: Batch, rates: Rates) -> Arr
         return x + drop(mlp(model, rmsnorm(x), fc1, fc2), 2 * i + 2), None
 
     def drop(x: Array, site: Array | int) -> Array:
-        return dropped(x, batch.keys, site, rates) if setup.has_dropout else x
+        return dropped(x, batch.keys, site, rates) if setup.has_dropout and rates else x
 
     if count_params(model) >= RECOMPUTED:
         block = jax.checkpoint(block, prevent_cse=False)

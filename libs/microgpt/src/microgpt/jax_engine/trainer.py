@@ -4,8 +4,10 @@ JAX compiles a program for each shape of model, batch and data. The number of st
 of the program, so that a pause at any step needs no other program.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -15,22 +17,25 @@ import numpy as np
 from jax import Array, lax
 from numpy.typing import NDArray
 
-from microgpt.config import DType, ModelConfig, TrainConfig
+from microgpt.config import Device, DType, ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.engine.dataset import Dataset
 from microgpt.errors import ConfigError
 from microgpt.flat_weights import Numbers
 from microgpt.jax_engine.step import (
+    Batch,
     Data,
     Rates,
     Setup,
     State,
+    Weights,
     data_of,
     from_flat,
     precise,
     rates_of,
     read_batch,
     to_flat,
+    token_losses,
     train_step,
 )
 from microgpt.model_config import count_params
@@ -39,6 +44,7 @@ from microgpt.resource_limits import check_memory
 RUN_S = 0.05  # target duration of one `run` call
 MAX_STEPS = 4096  # maximum number of steps per call
 TOO_SMALL = "the device has not enough memory for this training"
+EVALUATED = 16_384  # number of tokens that are evaluated at once
 REMEDY = "use a smaller model, context or batch, or compute in bfloat16"
 
 
@@ -144,15 +150,47 @@ class JaxEngine:
             return state, np.asarray(losses)[:n].tolist()
 
 
-def device_of(kind: str) -> Any:
-    """Return the first device of a kind: cpu, gpu or tpu."""
-    try:
-        return jax.devices(kind)[0]
-    except RuntimeError as error:
-        found = ", ".join(sorted({device.platform for device in jax.devices()}))
-        raise ConfigError(
-            f"JAX finds no {kind} here, only {found}; install JAX for the device, or omit device"
-        ) from error
+class JaxLoss:
+    """The summed negative log-likelihood of documents, computed on a device; see `Nll`."""
+
+    def __init__(self, model: ModelConfig, weights: Numbers, dtype: DType) -> None:
+        batch = TrainConfig(batch_size=max(1, EVALUATED // model.block_size))
+        self._setup = Setup.of(model, batch, model.block_size, dtype)
+        with device_errors(), precise():
+            self._weights = jax.device_put(from_flat(model, weights, dtype))
+
+    def __call__(self, docs: TokenDataset) -> float:
+        """Return the sum over the predictions that count, in nats."""
+        dataset, B, places = (
+            Dataset.of(docs),
+            self._setup.batch_size,
+            np.arange(self._setup.longest),
+        )
+        at = dataset.starts[:-1, None] + places
+        counted = places < np.diff(dataset.starts)[:, None] - 1
+        at = np.minimum(at, len(dataset.tokens) - 2)
+        if dataset.mask.size:
+            counted &= dataset.mask[at + 1] == 1
+        counted = np.pad(counted, ((0, -len(at) % B), (0, 0)))  # whole batches
+        at = np.resize(at, counted.shape)
+        parts, total = (dataset.tokens[at], dataset.tokens[at + 1], counted), 0.0
+        with device_errors(), precise():
+            for first in range(0, len(at), B):
+                batch = [np.asarray(part[first : first + B], np.int32) for part in parts]
+                total += float(_nll(self._setup, self._weights, *batch))
+        return total
+
+
+@partial(jax.jit, static_argnums=0)
+def _nll(setup: Setup, weights: Weights, tokens: Array, targets: Array, counted: Array) -> Array:
+    losses = token_losses(setup, weights, Batch(tokens, targets, counted, counted), None)
+    return (counted * losses).sum()
+
+
+def use_device(kind: Device) -> None:
+    """Compute on the first device of a kind from now on; raise ConfigError if there is none."""
+    with device_errors():
+        jax.config.update("jax_default_device", jax.devices(kind)[0])  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -160,12 +198,17 @@ def device_errors() -> Iterator[None]:
     """Raise ConfigError if there is no device, or if it has not enough memory."""
     try:
         yield
-    except RuntimeError as error:
+    except (AssertionError, RuntimeError) as error:
         message = str(error).partition("\n")[0]
         if "RESOURCE_EXHAUSTED" in message:
             raise ConfigError(f"{TOO_SMALL} ({message}); {REMEDY}") from error
-        if "Unable to initialize backend" in message:  # which JAX_PLATFORMS names
-            raise ConfigError(f"JAX finds no device: {message}") from error
+        # JAX has no exception of its own for this. JAX_PLATFORMS may name what is not there.
+        if isinstance(error, AssertionError) or "backend" in message:
+            platforms = os.environ.get("JAX_PLATFORMS")
+            found = message or f"JAX_PLATFORMS is {platforms}"
+            raise ConfigError(
+                f"JAX finds no such device ({found}); use another device, or install JAX for it"
+            ) from error
         raise
 
 

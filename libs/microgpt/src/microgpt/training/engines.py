@@ -253,4 +253,8 @@ def make_nll(
 
         compiled = CompiledModel(model, weights, dtype)
         return partial(compiled.nll, threads=threads)
+    if engine == "jax":
+        from microgpt.jax_engine.trainer import JaxLoss
+
+        return JaxLoss(model, weights, dtype)
     return partial(scalar_nll, gpt_type(model)(model, by_name(model, weights.tolist())))

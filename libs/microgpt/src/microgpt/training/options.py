@@ -8,6 +8,7 @@ from typing import Self
 
 from microgpt.config import (
     Activation,
+    Device,
     DType,
     EngineName,
     Holdout,
@@ -235,6 +236,12 @@ class TrainOptions(Options):
         "Compute in bfloat16, with float32 weights.",
         requires="engine=jax",
         excludes="dtype=float64",
+    )
+    device: Device | None = training(
+        None,
+        "Where --engine jax computes.  [default: the first GPU or TPU, else cpu]",
+        requires="engine=jax",
+        harmless=True,
     )
     threads: int = training(1, "Number of threads; does not change the result.", harmless=True)
     preset: PresetName | None = model(

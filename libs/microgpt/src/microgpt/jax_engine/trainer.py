@@ -23,12 +23,12 @@ from microgpt.engine.dataset import Dataset
 from microgpt.errors import ConfigError
 from microgpt.flat_weights import Numbers
 from microgpt.jax_engine.step import (
-    PaddedBatch,
     Data,
+    PaddedBatch,
     Rates,
     Setup,
-    State,
     StackedWeights,
+    State,
     data_of,
     from_flat,
     precise,

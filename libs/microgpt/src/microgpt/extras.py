@@ -1,4 +1,4 @@
-"""Check that the packages of an export are installed, and convert their errors."""
+"""Check that the packages of an extra are installed, and convert their errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

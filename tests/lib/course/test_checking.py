@@ -55,7 +55,7 @@ def test_a_program_that_prints_other_losses_is_wrong_in_its_step(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_solution_of_the_program_has_the_first_hundred_losses(tmp_path: Path) -> None:
+def test_the_solution_of_the_program_prints_a_hundred_losses(tmp_path: Path) -> None:
     place = 'Path(__file__).parents[1] / "data" / "names.txt"'
     source = exercises.solution(exercises.WHOLE)
     assert place in source

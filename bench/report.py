@@ -15,7 +15,10 @@ from tables import rows
 from microgpt_report.look import picture
 
 DRAWN = ROOT / "docs" / "pictures"
-NAMES = ("performance", "evolution", "chat", "quality", "choice", "score", "elsewhere")
+NAMES = (
+    "performance", "evolution", "chat", "quality", "choice", "score", "elsewhere",
+    "decisions/0046-no-replicas",
+)  # fmt: skip
 PAGES = [*(ROOT / "docs" / f"{name}.md" for name in NAMES), BENCH / "README.md"]
 
 

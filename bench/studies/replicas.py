@@ -1,7 +1,7 @@
 """Are several computers, which train in rounds on a slow network, better than one in the same time?
 
-No: eight are worth less than three without any cost of the network, and less than two on one of
-1 Gbit/s (docs/decisions/0046-no-replicas.md).
+No: eight are worth two to three without the cost of the exchange, and one to two and a half on a
+network of 1 Gbit/s (docs/decisions/0046-no-replicas.md).
 
     uv run python bench/study.py replicas [--only names] [--seeds 3] [--core 1]
 
@@ -34,6 +34,7 @@ from harness import FIRST_SEED, Run, seeds
 from numpy.typing import NDArray
 from tables import headed, losses, mean_and_sd, runs_of
 
+from microgpt.amounts import count
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.documents import bundled, load_stream, load_text
@@ -99,7 +100,7 @@ class Way:
     def __str__(self) -> str:
         if self.outer:
             longer = f", {self.longer} × the steps" if self.longer > 1 else ""
-            what = f"{self.replicas} replicas, {self.outer}{longer}"
+            what = f"{count(self.replicas, 'replica')}, {self.outer}{longer}"
         elif self.replicas > 1:
             what = f"{self.replicas} models, mean of their predictions"
         elif self.larger > 1:
@@ -125,13 +126,13 @@ class Way:
 
 
 ALONE = Way()
-LONGER = [Way(longer=n) for n in (1, 2, 4, 8)]
+LONGER = [Way(longer=n) for n in (1, 2, 4, 8, 16)]
 EXCHANGES = [
     *(Way(n, outer) for outer in (TUNED, SELDOM) for n in (1, 4, N)), Way(N, PUBLISHED),
 ]  # fmt: skip
 FAST = [Way(larger=4), Way(larger=N)]  # a network on which each step is shared
 APART = Way(N)
-LONG = Way(4, SELDOM, longer=4)
+LONG = [Way(n, outer, longer=4) for n, outer in ((4, SELDOM), (N, SELDOM), (N, TUNED))]
 WAYS = [*LONGER, *EXCHANGES, *FAST]
 TUNING = [
     *(Way(rate=rate) for rate in (1.0, 0.5, 2.0)),
@@ -190,16 +191,17 @@ def runs(options: Namespace) -> Iterator[Run]:
     """Yield the trainings of each text, then those with which the rates were chosen."""
     prepare_engine("compiled", uses=("training", "evaluation"))
     all_seeds = seeds(options)
-    lots = [(seed, "muon", WAYS) for seed in all_seeds]
-    lots += [(seed, "muon", [APART, LONG]) for seed in all_seeds]
-    lots += [(TUNING_SEED, "muon", TUNING)]
-    lots += [(seed, "adamw", [way for way in WAYS if way.is_extreme]) for seed in all_seeds]
-    for seed, optimizer, ways in lots:
+    lots = [("", seed, "muon", WAYS) for seed in all_seeds]
+    lots += [("", seed, "muon", [APART, *LONG]) for seed in all_seeds]
+    lots += [("tuning, ", TUNING_SEED, "muon", TUNING)]
+    lots += [("", seed, "adamw", [way for way in WAYS if way.is_extreme]) for seed in all_seeds]
+    for part, seed, optimizer, ways in lots:
         for way in ways:
             for name, text in TEXTS.items():
                 alone = replace(text.config, seed=seed, optimizer=optimizer)
                 measure = partial(measured, parts=text.load(), way=way)
-                yield Run(f"{optimizer}, {way}, {name}", text.model, way.config(alone), measure)
+                label = f"{part}{optimizer}, {way}, {name}"
+                yield Run(label, text.model, way.config(alone), measure)
 
 
 def measured(
@@ -288,28 +290,42 @@ def take_steps(engine: CompiledEngine, until: int) -> None:
 
 
 def replicas_table(kept: dict, *_: dict) -> str:
-    """Return a table of the losses on the test part, and of the steps that one computer needs."""
+    """Return a table of the losses on the test part, and of how many computers a way is worth."""
     lines = []
-    for way in [*WAYS, APART, LONG]:
+    for way in [*WAYS, APART, *LONG]:
         cells = []
         for text in TEXTS:
-            found = losses(kept, f"muon, {way}, {text}").values()
-            cells += [mean_and_sd(found), f"{worth(kept, way, text):.1f}" if found else ""]
-            cells.append(mean_and_sd(losses(kept, f"adamw, {way}, {text}").values()))
+            found = [losses(kept, f"{each}, {way}, {text}").values() for each in OPTIMIZERS]
+            cells.append(mean_and_sd(found[0]))
+            cells.append(worth_text(kept, way, text) if found[0] and way not in LONGER else "")
+            cells.append(mean_and_sd(found[1]))
         lines.append([str(way), *cells])
     columns = ("Muon", "worth", "AdamW")
     return headed(["", *(f"{text}, {each}" for text in TEXTS for each in columns)], lines, kept)
 
 
-def worth(kept: dict, way: Way, text: str) -> float:
-    """Return how many times as many steps one computer needs for the same mean loss with Muon.
+def worth_text(kept: dict, way: Way, text: str) -> str:
+    """Return `worth` as text, with a mark if no measured number of steps has so low a loss."""
+    lowest = min(mean_loss(kept, text, each) for each in measured_lengths(kept, text))
+    is_beyond = mean_loss(kept, text, way) < lowest
+    return f"{'> ' if is_beyond else ''}{worth(kept, way, text):.1f}"
 
-    Between measured numbers of steps the loss is linear in their logarithm. A loss outside their
-    range is worth as many steps as the nearest.
+
+def worth(kept: dict, way: Way, text: str) -> float:
+    """Return how many computers a way is worth: the steps that one needs, per step of the way.
+
+    The steps are those with the same mean loss with Muon. Between measured numbers of steps, the
+    loss is linear in their logarithm; below the lowest, they are the most that were measured.
     """
     mean = partial(mean_loss, kept, text)
-    rising = sorted(LONGER, key=mean)
-    return float(2 ** np.interp(mean(way), [*map(mean, rising)], [log2(x.longer) for x in rising]))
+    rising = sorted(measured_lengths(kept, text), key=mean)
+    steps = np.interp(mean(way), [*map(mean, rising)], [log2(each.longer) for each in rising])
+    return float(2**steps) / way.longer
+
+
+def measured_lengths(kept: dict, text: str) -> list[Way]:
+    """Return the trainings of one computer that have results."""
+    return [way for way in LONGER if losses(kept, f"muon, {way}, {text}")]
 
 
 def mean_loss(kept: dict, text: str, way: Way) -> float:
@@ -321,11 +337,10 @@ def exchanges_table(kept: dict, *_: dict) -> str:
     """Return a table of the cost of exchanges, and of what N computers are worth with it."""
     lines = []
     for text in TEXTS:
-        for way in (Way(N, TUNED), Way(N, SELDOM)):
-            assert way.outer
-            found = [
-                each for each in runs_of(kept, f"muon, {ALONE}, {text}") if "cpu_step_s" in each
-            ]
+        for way in [Way(N, TUNED), Way(N, SELDOM), *LONG[1:]]:
+            if not way.outer or not losses(kept, f"muon, {way}, {text}"):
+                continue
+            found = runs_of(kept, f"muon, {ALONE}, {text}")
             compute_s = way.outer.interval * fmean(each["cpu_step_s"] for each in found)
             n_bytes = N * 2 * 4 * found[0]["params"]  # to all replicas and back
             free = worth(kept, way, text)
@@ -334,7 +349,7 @@ def exchanges_table(kept: dict, *_: dict) -> str:
                 for n_arrays, speed in CONNECTIONS.values()
             ]
             lines.append([
-                f"{text}, H {way.outer.interval}",
+                f"{text}, {str(way).partition(', ')[2]}",
                 f"{compute_s * 1e3:.0f} ms",
                 f"{n_bytes / 1e6:.1f} MB",
                 *(f"{free * rest:.1f}" for rest in (1, *rests)),

@@ -1,7 +1,7 @@
-"""Are several computers, which train in rounds on a slow network, better than one in the same time?
+"""Does it pay to train one model in rounds on several ordinary computers (DiLoCo)?
 
-No: eight are worth two to three without the cost of the exchange, and one to two and a half on a
-network of 1 Gbit/s (docs/decisions/0046-no-replicas.md).
+No: eight are worth 1.7 to 3.8 without the cost of the exchange, and 0.6 to 2.4 on a network of
+1 Gbit/s (docs/decisions/0046-no-replicas.md).
 
     uv run python bench/study.py replicas [--only names] [--seeds 3] [--core 1]
 
@@ -15,9 +15,9 @@ many as the preset does, or that of `text-60s` for 400 steps of four windows. Re
 with one computer in the same time and with one that takes two, four and eight times as many steps;
 with the large batch that computers on a fast network could share; and with models that are trained
 apart. "1 / 0.5" are the rate and the momentum of the outer optimizer; "worth" is how many times as
-many steps one computer needs for the same loss. Learning rates and outer optimizer were chosen with
-Muon on the validation part, with a seed of their own; the losses are those of the test part.
-Half an hour on one core of an AMD EPYC (Zen 5).
+many steps one computer needs for the same loss. The outer optimizer was chosen with Muon on the
+validation part of names, with a seed of its own; the losses are those of the test part.
+Forty minutes on one core of an AMD EPYC (Zen 5).
 """
 
 import random

@@ -120,6 +120,13 @@ SHORTEST = {
     ),
     "quality": ("--only names-10s --seeds 1", BRIEF_PRESETS),
     "reference_speed": ("--steps 2 --rounds 1", "bench.MEMORY_DOCS = 2"),
+    "replicas": (
+        "--only names --seeds 1",
+        "from dataclasses import replace; "
+        "bench.TEXTS = {'names': replace(text, model=replace(text.model, n_embd=8, n_head=2, "
+        "n_layer=1), config=replace(text.config, steps=40, batch_size=2, warmup_steps=0)) "
+        "for text in [bench.TEXTS['names']]}",
+    ),
     "report": ("", ""),
     "search_fight": (
         "--searches 2",

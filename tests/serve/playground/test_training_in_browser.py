@@ -407,7 +407,7 @@ def test_a_service_with_keys_does_not_send_its_model(
     end, refusal = run(script)
     assert end.endswith("2.6497.")
     assert refusal == (
-        "This service its model cannot be downloaded as a page, so there is none to put the new "
-        "model into. This service has API keys and its model cannot be downloaded."
+        "This service requires API keys, so its model cannot be downloaded as a page to put the "
+        "new one into. This service requires API keys, so its model cannot be downloaded."
     )
     complaints[:] = [each for each in complaints if "404" not in each]

@@ -31,8 +31,8 @@ def verify(
     gradients with the reference engine, and the losses of both engines with Karpathy's run. With
     --steps 1000, the reference engine takes about 15 seconds.
 
-    With a PATH, run what is there in onnxruntime, llama.cpp or transformers instead, and compare
-    the log-probabilities of its receipt with those of this program.
+    With a PATH, run the exported model in onnxruntime, llama.cpp or transformers instead, and
+    compare its log-probabilities with those that microgpt recorded in its receipt.
     """
     if file is not None:
         if steps is not None or engine is not None:

@@ -9,8 +9,9 @@ import random
 from collections.abc import Sequence
 from importlib.metadata import version
 from math import log
+from operator import not_
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -38,8 +39,6 @@ FEW_QUESTIONS = (
 )
 
 Tokens = Annotated[tuple[int, ...], Field(min_length=2, max_length=MAX_TOKENS + 1)]
-_T = TypeVar("_T")
-_Known = Annotated[_T | None, Field(exclude_if=lambda fact: fact is None)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -71,9 +70,9 @@ class ReceiptTokenizer(BaseModel):
     """
 
     tokenizer: str
-    chars: _Known[tuple[str, ...]] = None
-    special_tokens: _Known[tuple[str, ...]] = None
-    fold: _Known[bool] = None
+    chars: tuple[str, ...] | None = Field(None, exclude_if=not_)
+    special_tokens: tuple[str, ...] | None = Field(None, exclude_if=not_)
+    fold: bool | None = Field(None, exclude_if=not_)
     ids: dict[str, int]  # of the special tokens, by name
 
 

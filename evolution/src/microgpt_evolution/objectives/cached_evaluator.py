@@ -1,18 +1,22 @@
 """Evaluate trials on a worker pool; record the evaluations, and reuse recorded ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 from threading import Event
 from time import perf_counter, thread_time
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from microgpt.errors import ConfigError, DataError
 from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 from microgpt_evolution.runs.run_directory import RunDirectory
 from microgpt_evolution.workers.pools import PickledOnce, Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 Config = TypeVar("Config", contravariant=True)
+
+MAX_TOGETHER = 1024  # trials in a group; more would hardly be faster, and are lost together
 
 OnMeasured = Callable[[int, Evaluation], None]  # called with the index and evaluation of a trial
 
@@ -33,6 +37,23 @@ class Objective(Protocol[Config]):
         self, config: Config, seed: int, should_stop: ShouldStop | None = None
     ) -> Evaluation:
         """Train a model and return its evaluation."""
+
+
+@runtime_checkable
+class GroupObjective(Protocol):
+    """Interface of objectives that can train models of one shape together."""
+
+    @property
+    def device(self) -> str | None:
+        """Kind of the device that trains them together; None trains each alone on a core."""
+
+    def shape(self, config: Any) -> Hashable:
+        """Return what the configurations of a group have in common."""
+
+    def measure_together(
+        self, trials: Sequence[Trial[Any]], should_stop: ShouldStop | None = None
+    ) -> list[Evaluation]:
+        """Train models of one shape and return their evaluations."""
 
 
 class CachedEvaluator:
@@ -81,24 +102,59 @@ class CachedEvaluator:
                 note(i, Evaluation("refused", reason=reason))
         # Start the longest trials first, so that workers are not idle while the last trial runs.
         todo = sorted((i for i in todo if found[i] is None), key=lambda i: -flops[i])
+        groups = self._groups(trials, todo)
 
-        def note_outcome(place: int, outcome: Outcome[Evaluation]) -> None:
-            if not stop.is_set():  # after a stop, the evaluation may be incomplete
+        def note_outcome(place: int, outcome: Outcome[list[Evaluation]]) -> None:
+            if not stop.is_set():  # after a stop, the evaluations may be incomplete
                 crashed = Evaluation("crashed", reason=outcome.error or "")
-                note(todo[place], outcome.result or crashed)
+                group = groups[place]
+                for i, evaluation in zip(group, outcome.result or repeat(crashed), strict=False):
+                    note(i, evaluation)
 
-        items = [trials[i] for i in todo]
+        items = [[trials[i] for i in group] for group in groups]
         evaluate_all(self._work, items, self._pool, on_outcome=note_outcome, should_stop=stop)
         return [evaluation for evaluation in found if evaluation]
 
+    def _groups(self, trials: Sequence[Trial[Any]], todo: Sequence[int]) -> list[list[int]]:
+        """Return the trials to evaluate, in groups that are trained together."""
+        if not (isinstance(self.objective, GroupObjective) and self.objective.device):
+            return [[i] for i in todo]
+        by_shape: dict[Hashable, list[int]] = {}
+        for i in todo:
+            by_shape.setdefault(self.objective.shape(trials[i].config), []).append(i)
+        return [
+            group[first : first + MAX_TOGETHER]
+            for group in by_shape.values()
+            for first in range(0, len(group), MAX_TOGETHER)
+        ]
+
 
 def _measure(
-    objective: Objective[Any], should_stop: ShouldStop | None, trial: Trial[Any]
-) -> Evaluation:
-    """Return the evaluation of a trial, including its duration."""
+    objective: Objective[Any], should_stop: ShouldStop | None, trials: Sequence[Trial[Any]]
+) -> list[Evaluation]:
+    """Return the evaluations of a group of trials, including their durations."""
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
-    evaluation = objective.measure(trial.config, trial.seed, should_stop)
-    if evaluation.seconds:
-        return evaluation  # the objective measured the time itself
-    seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
-    return replace(evaluation, seconds=seconds, cpu_seconds=cpu_seconds)
+    if isinstance(objective, GroupObjective) and objective.device:
+        evaluations = _measure_together(objective, should_stop, trials)
+    else:
+        evaluations = [objective.measure(each.config, each.seed, should_stop) for each in trials]
+    seconds = (perf_counter() - started) / len(trials)
+    cpu_seconds = (thread_time() - cpu_started) / len(trials)
+    return [
+        # An objective may have measured the time itself.
+        each if each.seconds else replace(each, seconds=seconds, cpu_seconds=cpu_seconds)
+        for each in evaluations
+    ]
+
+
+def _measure_together(
+    objective: GroupObjective, should_stop: ShouldStop | None, trials: Sequence[Trial[Any]]
+) -> list[Evaluation]:
+    """Return the evaluations of a group, in halves if the device has not enough memory."""
+    try:
+        return objective.measure_together(trials, should_stop)
+    except (ConfigError, DataError) as error:
+        if len(trials) == 1:
+            return [Evaluation("refused", reason=str(error))]
+    halves = trials[: len(trials) // 2], trials[len(trials) // 2 :]
+    return [each for half in halves for each in _measure_together(objective, should_stop, half)]

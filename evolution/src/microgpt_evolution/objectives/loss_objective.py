@@ -5,12 +5,12 @@ Genomes whose training run takes too many FLOPs or too much memory are refused.
 
 import math
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from microgpt.config import DEFAULT_DTYPE, DType, TextKind
+from microgpt.config import DEFAULT_DTYPE, DType, TextKind, TrainConfig
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
@@ -25,7 +25,7 @@ from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, NameScores, score_names
-from microgpt_evolution.organism import Evaluation, ShouldStop
+from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 from microgpt_evolution.sweep.config import SweepConfig
 
 MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one core
@@ -47,6 +47,7 @@ class LossObjective:
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
     text: TextKind = "lines"
     own: OwnFunction | None = None  # what to minimise if the fitness is "own"
+    device: str | None = None  # see `GroupObjective`
     _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -102,7 +103,15 @@ class LossObjective:
         """Train and evaluate an organism; the evaluation is invalid if training was stopped."""
         if self.own and not self.own.needs_training:
             return self.own.evaluate(genome, should_stop)
-        trained = self.train(genome, seed, should_stop)
+        return self.evaluate(self.train(genome, seed, should_stop), should_stop)
+
+    def evaluate(
+        self,
+        trained: TrainResult | Evaluation,
+        should_stop: ShouldStop | None,
+        held_out_loss: Callable[[TrainResult], float] | None = None,
+    ) -> Evaluation:
+        """Evaluate a trained organism; see `measure`."""
         if isinstance(trained, Evaluation):
             return trained
         last_loss = trained.losses[-1]
@@ -110,10 +119,58 @@ class LossObjective:
             return replace(self.own.evaluate(trained, should_stop), last_loss=last_loss)
         if self.fitness == "last-doc":
             return Evaluation("ok", last_loss, last_loss)
-        val_loss = self.held_out_loss(trained)
+        val_loss = (held_out_loss or self.held_out_loss)(trained)
         if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED
         return Evaluation("ok", val_loss, last_loss, val_loss)
+
+    def shape(self, config: Genome | SweepConfig) -> Hashable:
+        """Return the settings that organisms which are trained together have in common."""
+        common = replace(
+            config.train_config(seed=0),
+            **{"lr": 1.0, "steps": 1, "warmup_steps": 0, "dropout": 0.0, "weight_decay": 0.0},
+        )
+        return config.model(), common, getattr(config, "dtype", None)
+
+    def measure_together(
+        self, trials: Sequence[Trial[Any]], should_stop: ShouldStop | None = None
+    ) -> list[Evaluation]:
+        """Train organisms of one shape together and evaluate them; see `measure`."""
+        if self.own and not self.own.needs_training:
+            return [self.measure(each.config, each.seed, should_stop) for each in trials]
+        trained, held_out_loss = self.train_together(trials, should_stop)
+        return [self.evaluate(each, should_stop, held_out_loss) for each in trained]
+
+    def train_together(
+        self,
+        trials: Sequence[Trial[Any]],
+        should_stop: ShouldStop | None,
+        dtype: DType = DEFAULT_DTYPE["compiled"],
+    ) -> tuple[list[TrainResult | Evaluation], Callable[[TrainResult], float]]:
+        """Return the trained models, and a function that returns the held-out loss of each."""
+        from microgpt.training.together import held_out_losses, train_together  # imports JAX
+
+        assert self.device
+        results = train_together(
+            self.training,
+            [self._config(each.config, each.seed) for each in trials],
+            model=trials[0].config.model(),
+            tokenizer=self.tokenizer,
+            dtype=dtype,
+            device=self.device,
+            should_stop=should_stop,
+        )
+        trained = [_outcome(each) for each in results]
+        losses: dict[int, float] = {}
+
+        def held_out_loss(result: TrainResult) -> float:
+            if not losses:
+                all_results = [each for each in trained if isinstance(each, TrainResult)]
+                found = held_out_losses(all_results, self._pieces_for(result), self.device)
+                losses.update(zip(map(id, all_results), found, strict=True))
+            return losses[id(result)]
+
+        return trained, held_out_loss
 
     def train(
         self,
@@ -123,25 +180,36 @@ class LossObjective:
         dtype: DType = DEFAULT_DTYPE["compiled"],
     ) -> TrainResult | Evaluation:
         """Train a model; return the training result, or an evaluation if training failed."""
-        is_shuffled = self.fitness != "last-doc"
-        config = replace(genome.train_config(seed), shuffle=is_shuffled, text=self.text)
         try:
             result = train(
                 self.training,
                 model=genome.model(),
-                config=config,
+                config=self._config(genome, seed),
                 tokenizer=self.tokenizer,
                 dtype=dtype,
                 should_stop=should_stop,
             )
-        except DivergedError:
-            return DIVERGED
-        return Evaluation("crashed") if result.ending == "stopped" else result
+        except DivergedError as error:
+            return _outcome(error)
+        return _outcome(result)
+
+    def _config(self, genome: Genome | SweepConfig, seed: int) -> TrainConfig:
+        is_shuffled = self.fitness != "last-doc"
+        return replace(genome.train_config(seed), shuffle=is_shuffled, text=self.text)
 
     def held_out_loss(self, result: TrainResult) -> float:
         """Return the loss on the validation documents, in nats per token."""
         if result.val_loss is not None:  # of the best weights, which were kept
             return result.val_loss
+        pieces = self._pieces_for(result)
+        weights = result.state.final_weights(result.config.steps)  # those of the model
+        nll = make_nll("compiled", result.dtype, result.model, weights)
+        evaluation = pieces.evaluate(nll)
+        assert evaluation is not None
+        return evaluation.loss
+
+    def _pieces_for(self, result: TrainResult) -> EvaluationSet:
+        """Return the validation documents, cut for a model."""
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
         if pieces is None:  # a race is harmless: both threads build the same set
@@ -149,11 +217,14 @@ class LossObjective:
             pieces = self._pieces[block_size] = EvaluationSet(
                 scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)
             )
-        weights = result.state.final_weights(result.config.steps)  # those of the model
-        nll = make_nll("compiled", result.dtype, result.model, weights)
-        evaluation = pieces.evaluate(nll)
-        assert evaluation is not None
-        return evaluation.loss
+        return pieces
+
+
+def _outcome(result: TrainResult | DivergedError) -> TrainResult | Evaluation:
+    """Return the result of a training, or an evaluation if it failed."""
+    if isinstance(result, DivergedError):
+        return DIVERGED
+    return Evaluation("crashed") if result.ending == "stopped" else result
 
 
 @dataclass(frozen=True)
@@ -169,18 +240,20 @@ class AestheticObjective(LossObjective):
         """Create the objective of a search; see `LossObjective.of` for the arguments."""
         return super().of(parts, fitness, known=known_names(parts.docs), **options)
 
-    def measure(
-        self, genome: Genome, seed: int, should_stop: ShouldStop | None = None
+    def evaluate(
+        self,
+        trained: TrainResult | Evaluation,
+        should_stop: ShouldStop | None,
+        held_out_loss: Callable[[TrainResult], float] | None = None,
     ) -> Evaluation:
-        """Train an organism and score the generated names; see `LossObjective.measure`."""
-        trained = self.train(genome, seed, should_stop)
+        """Score the names that a trained organism generates."""
         if isinstance(trained, Evaluation):
             return trained
-        loss = self.held_out_loss(trained) if self.measures_loss else None
+        loss = (held_out_loss or self.held_out_loss)(trained) if self.measures_loss else None
         if loss is not None and not math.isfinite(loss):
             return DIVERGED
         samples, scores = generate_and_score(
-            InferenceGpt(trained), self.known, self.n_samples, seed, loss
+            InferenceGpt(trained), self.known, self.n_samples, trained.config.seed, loss
         )
         return Evaluation(
             "ok", last_loss=trained.losses[-1], val_loss=loss, samples=samples, scores=scores

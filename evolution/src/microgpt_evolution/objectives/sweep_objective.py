@@ -1,6 +1,7 @@
 """Train a sweep configuration and measure its losses."""
 
 import math
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
@@ -17,11 +18,12 @@ from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
 from microgpt.own_functions import passed_function
+from microgpt.state import TrainResult
 from microgpt.training.engines import bytes_needed, prepare_engine
 from microgpt_evolution.genome import training_flops
 from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
 from microgpt_evolution.objectives.own_objective import OwnFunction
-from microgpt_evolution.organism import Evaluation, ShouldStop
+from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepSettings
 
@@ -103,7 +105,7 @@ class SweepObjective:
         Args:
             should_stop: polled during training; if it returns true, the evaluation is invalid.
         """
-        own, value = self.data.own, None
+        own = self.data.own
         if own and not own.needs_training:
             return own.evaluate(config, should_stop)
         _load_kernels("compiled", config.dtype)
@@ -112,10 +114,43 @@ class SweepObjective:
             trained = self.data.train(config, seed, should_stop, config.dtype)
         except (ConfigError, DataError) as error:  # not enough memory, or no replies
             return Evaluation("refused", reason=str(error))
-        seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
+        times = _times(started, cpu_started)
+        return replace(self._evaluate(trained, should_stop, self.data.held_out_loss), **times)
+
+    @property
+    def device(self) -> str | None:
+        """Kind of the device that trains models together; see `GroupObjective`."""
+        return self.data.device
+
+    def shape(self, config: SweepConfig) -> Hashable:
+        """Return the settings that models which are trained together have in common."""
+        return self.data.shape(config)
+
+    def measure_together(
+        self, trials: Sequence[Trial[SweepConfig]], should_stop: ShouldStop | None = None
+    ) -> list[Evaluation]:
+        """Train models of one shape together and evaluate them; see `measure`."""
+        own, dtype = self.data.own, trials[0].config.dtype
+        if own and not own.needs_training:
+            return [self.measure(each.config, each.seed, should_stop) for each in trials]
+        _load_kernels("compiled", dtype)
+        started, cpu_started = perf_counter(), thread_time()
+        trained, held_out_loss = self.data.train_together(trials, should_stop, dtype)
+        times = _times(started, cpu_started, len(trials))
+        return [
+            replace(self._evaluate(each, should_stop, held_out_loss), **times) for each in trained
+        ]
+
+    def _evaluate(
+        self,
+        trained: TrainResult | Evaluation,
+        should_stop: ShouldStop | None,
+        held_out_loss: Callable[[TrainResult], float],
+    ) -> Evaluation:
         if isinstance(trained, Evaluation):
             return trained
-        val_loss = self.data.held_out_loss(trained)
+        own, value = self.data.own, None
+        val_loss = held_out_loss(trained)
         if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED
         if own:
@@ -125,7 +160,7 @@ class SweepObjective:
         samples: list[str] = []
         if not trained.tokenizer.is_chat:
             model = InferenceGpt(trained)
-            samples = model.generate(N_SAMPLES, temperature=TEMPERATURE, seed=seed)
+            samples = model.generate(N_SAMPLES, temperature=TEMPERATURE, seed=trained.config.seed)
         return Evaluation(
             "ok",
             val_loss,
@@ -134,9 +169,13 @@ class SweepObjective:
             tuple(samples),
             value=value.value if value else None,
             train_loss=fmean(trained.state.recent_losses),
-            seconds=round(seconds, 6),
-            cpu_seconds=round(cpu_seconds, 6),
         )
 
     def _model(self, config: SweepConfig) -> ModelConfig:
         return config.model(self.data.tokenizer.vocab_size)
+
+
+def _times(started: float, cpu_started: float, n: int = 1) -> dict[str, float]:
+    """Return the times since then of each of n trainings, as fields of an evaluation."""
+    times = {"seconds": perf_counter() - started, "cpu_seconds": thread_time() - cpu_started}
+    return {name: round(time / n, 6) for name, time in times.items()}

@@ -1,0 +1,209 @@
+"""Processes on several hosts that train one model: start, and the loss of a host.
+
+JAX connects the processes, exchanges the gradients and, in the end, aborts all of them if one is
+lost. Before JAX starts, each process connects to the first one and says what it will train. These
+connections stay open: the operating system closes them if a process ends and, through keepalive
+packets, if a host is off, so that the others can end with a sentence.
+"""
+
+import os
+import re
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from selectors import EVENT_READ, DefaultSelector
+from threading import Thread
+from typing import Self
+
+from microgpt.errors import ConfigError, MicrogptError
+
+PATIENCE_S = 120.0  # limit for all hosts to answer; a scheduler starts them within seconds
+RETRY_S = 0.2  # between attempts to connect to the first host, which may start last
+KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}  # a host is lost after 30 s
+GRACE_S = 10.0  # JAX may report a lost host before the connection does
+GO, BYE, DIFFERENT = b"+", b".", b"!"
+MAX_HOSTS = 10_000  # guards against typos
+
+
+class HostsError(MicrogptError):
+    """The hosts of a training run do not answer, or train different models."""
+
+
+@dataclass
+class Hosts:
+    """The hosts of a training run, one process each; the first one writes the model."""
+
+    address: str  # of the first host, as host:port
+    n: int
+    index: int  # of this process, counted from 0
+    devices: list[int] | None = None  # of this process, as JAX detects them (default: all)
+    _lines: dict[socket.socket, int] = field(default_factory=dict, init=False)  # to other hosts
+    _watcher: Thread | None = field(default=None, init=False)
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return the hosts of `--hosts`: address,number,index; or auto, as JAX detects them.
+
+        Raises:
+            ConfigError: the text is malformed, or there is nothing to detect.
+        """
+        if text == "auto":
+            return cls._detected()
+        found = re.fullmatch(r"(.+:(\d{1,5})),(\d{1,5}),(\d{1,5})", text)
+        port, n, index = map(int, found.groups()[1:]) if found else (0, 0, 0)
+        if not (found and 0 < port < 2**16 and index < n <= MAX_HOSTS):
+            raise ConfigError(
+                f"{text!r} does not name hosts; pass auto, or HOST:PORT,N,I: the address of the "
+                "first host, the number of hosts, and the index of this one, from 0 to N-1"
+            )
+        return cls(found[1], n, index)
+
+    @classmethod
+    def _detected(cls) -> Self:
+        # JAX has no public function that detects without connecting.
+        from jax._src.clusters import ClusterEnv
+
+        address, n, index, devices = ClusterEnv.auto_detect_unset_distributed_params(
+            None, None, None, None, None, round(PATIENCE_S)
+        )
+        if address is None or n is None or index is None:
+            raise ConfigError(
+                "found no variables of Slurm, Open MPI or Kubernetes; start the command with srun "
+                "or mpirun, or pass --hosts HOST:PORT,N,I"
+            )
+        return cls(address, n, index, None if devices is None else [*devices])
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the model."""
+        return self.index == 0
+
+    def start(self, what: str, on_lost: Callable[[str], None]) -> None:
+        """Wait for all hosts and connect JAX.
+
+        Args:
+            what: hash of what is trained, which must be the same on all hosts.
+            on_lost: called in a thread if a host is lost; it must end the process, whose main
+                thread may wait for the lost host forever.
+
+        Raises:
+            HostsError: a host does not answer, or trains something else.
+        """
+        with ExitStack() as stack:
+            lines = self._meet(what, stack) if self.is_first else self._join(what, stack)
+            stack.pop_all()
+        import jax
+
+        for line in lines:
+            line.settimeout(None)
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in KEEPALIVE.items():
+                if hasattr(socket, name):  # not on every system
+                    line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        self._lines = lines
+        self._watcher = Thread(target=self._watch, args=(on_lost,), daemon=True)
+        self._watcher.start()
+        jax.config.update("jax_enable_preemption_service", False)  # it replaces SIGTERM's handler
+        jax.distributed.initialize(
+            self.address,
+            self.n,
+            self.index,
+            local_device_ids=self.devices,
+            cluster_detection_method="deactivate",
+        )
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Tell the other hosts that this one has ended as planned, and disconnect.
+
+        If an error has ended it, first wait for the report of a lost host, which may be the cause.
+        """
+        if self._watcher and isinstance(error, Exception) and not isinstance(error, MicrogptError):
+            self._watcher.join(GRACE_S)
+        elif self._watcher and error is None:
+            import jax
+
+            for line in self._lines:
+                with suppress(OSError):
+                    line.sendall(BYE)
+            jax.distributed.shutdown()
+
+    def _meet(self, what: str, stack: ExitStack) -> dict[socket.socket, int]:
+        """Wait for the other hosts; return the connections to them."""
+        ends, lines = time.monotonic() + PATIENCE_S, dict[socket.socket, int]()
+        port = int(self.address.rpartition(":")[2])
+        try:
+            server = socket.create_server(("", port), backlog=self.n)
+        except OSError as error:
+            raise HostsError(f"cannot listen on port {port}: {error.strerror}") from error
+        with server:
+            while len(lines) < self.n - 1:
+                server.settimeout(max(ends - time.monotonic(), RETRY_S))
+                try:
+                    line = stack.enter_context(server.accept()[0])
+                    line.settimeout(max(ends - time.monotonic(), RETRY_S))
+                    theirs, _, index = line.makefile("r").readline().partition(" ")
+                except OSError as error:
+                    missing = {*range(1, self.n)} - {*lines.values()}
+                    raise self._silent(", ".join(map(str, sorted(missing)))) from error
+                if not index.strip().isdigit():  # not one of ours
+                    continue
+                if theirs != what:
+                    line.sendall(DIFFERENT)
+                    raise _different(int(index))
+                lines[line] = int(index)
+        for line in lines:
+            line.sendall(GO)
+        return lines
+
+    def _join(self, what: str, stack: ExitStack) -> dict[socket.socket, int]:
+        """Connect to the first host; return the connection."""
+        ends = time.monotonic() + PATIENCE_S
+        host, _, port = self.address.rpartition(":")
+        while True:
+            try:
+                address = host.strip("[]"), int(port)
+                line = stack.enter_context(socket.create_connection(address, PATIENCE_S))
+                line.sendall(f"{what} {self.index}\n".encode())
+                line.settimeout(max(ends - time.monotonic(), RETRY_S))
+                answer = line.recv(1)
+            except OSError as error:
+                if time.monotonic() > ends:
+                    raise self._silent("0") from error
+                time.sleep(RETRY_S)
+                continue
+            if answer == DIFFERENT:
+                raise _different(0)
+            if answer != GO:
+                raise HostsError(f"host 0 at {self.address} has ended, see its message")
+            return {line: 0}
+
+    def _silent(self, indices: str) -> HostsError:
+        return HostsError(
+            f"no answer from host {indices} of {self.n} within {PATIENCE_S:.0f} s; start the same "
+            f"command on each host, and check that it can connect to {self.address}"
+        )
+
+    def _watch(self, on_lost: Callable[[str], None]) -> None:
+        """Wait until a host is lost, or all have ended as planned."""
+        with DefaultSelector() as selector:
+            for line, index in self._lines.items():
+                selector.register(line, EVENT_READ, index)
+            while selector.get_map():
+                for key, _ in selector.select():
+                    try:
+                        answer = key.fileobj.recv(1)  # type: ignore[union-attr]
+                    except OSError:
+                        answer = b""
+                    if not answer:
+                        on_lost(f"host {key.data} of {self.n} was lost")
+                        return
+                    selector.unregister(key.fileobj)
+
+
+def _different(index: int) -> HostsError:
+    return HostsError(
+        f"host {index} has other data, settings or checkpoint; run the same command with the same "
+        "files on each host"
+    )

@@ -33,7 +33,12 @@ def train(given: TrainOptions) -> None:
     if "engine" not in options and edited_sources():
         note_reference_engine()
         options = options.over(TrainOptions(engine="reference").by(EDITED))
-    check_engine(options.engine, options.dtype, options.threads)
+    settings = options.engine, options.dtype, options.threads
+    check_engine(*settings, bfloat16=options.bfloat16)
+    if options.device:
+        from microgpt.jax_engine.trainer import use_device
+
+        use_device(options.device)
     job, repetition = begin(options, started)
     with TrainingDirectory(options.resume or options.output) as directory:
         job = job or resumed_job(directory, given, started)

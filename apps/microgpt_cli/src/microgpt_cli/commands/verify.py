@@ -21,9 +21,9 @@ def verify(
     steps: int | None = option(
         None,
         "Number of steps of Karpathy's run to replay, at most 1000.  "
-        "[default: 1000 compiled, 20 reference]",
+        "[default: 1000; reference: 20]",
     ),
-    engine: EngineName | None = option(None, "Engine to check.  [default: both]"),
+    engine: EngineName | None = option(None, "Engine to check.  [default: compiled and reference]"),
 ) -> None:
     """Check the gradients of the engines, or an exported model.
 

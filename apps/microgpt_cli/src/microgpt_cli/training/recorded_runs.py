@@ -21,6 +21,7 @@ from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.deadline import with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import Ending, ending
+from microgpt.training.engines import check_engine
 from microgpt.training.holding_out import split_documents
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, check_patience, data_of
@@ -32,7 +33,7 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.training.job import Sources
 
 # What may be given, besides what is harmless. Whether a schedule is the same is checked later.
-MAY_CHANGE = {"resume", "input", "teacher", "steps", "patience", "format", "schedule"}
+MAY_CHANGE = {"resume", "engine", "input", "teacher", "steps", "patience", "format", "schedule"}
 
 
 def resumed_job(
@@ -50,6 +51,10 @@ def resumed_job(
             "--learning-rate"
         )
     config = _changed_config(directory.path, plan, state, given)
+    plan = replace(plan, engine=given.engine if "engine" in given else plan.engine)
+    if given.device and plan.engine != "jax":
+        raise ConfigError("--device requires --engine jax; add --engine jax or omit --device")
+    check_engine(plan.engine, plan.dtype, given.threads, bfloat16=config.bfloat16)
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:
         if given.input:
@@ -61,6 +66,11 @@ def resumed_job(
         note(f"the run ends at step {config.steps}, not {plan.config.steps}{rate}")
     _note_sources(plan)
     _note_rounding(state)
+    if plan.engine != state.engine:
+        note(
+            f"the steps so far were computed by the {state.engine} engine; the last digits of the "
+            "result will match neither"
+        )
     path, parts = recorded_documents(plan, given.input)
     teachers, records = _recorded_teachers(plan, given.teacher)
     limit = None

@@ -107,7 +107,7 @@ class TrainRun:
             draw_training(path)
         samples: list[str] = []
         if n_samples:
-            model = InferenceGpt(result, engine=result.plan.engine)
+            model = InferenceGpt(result, engine=result.plan.inference_engine)
             length = STREAM_SAMPLE_TOKENS if is_stream else None
             samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
         parts = self.job.parts

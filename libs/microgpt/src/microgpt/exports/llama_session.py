@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt.exports.comparison import PIECE
-from microgpt.exports.extras import check_extra, running
 from microgpt.exports.receipt import MAX_TOKENS
+from microgpt.extras import check_extra, running
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt.errors import CheckpointError
-from microgpt.exports.extras import check_extra
 from microgpt.exports.onnx_graph import IR_VERSION, OPSET, SCALES, TABLES, OnnxGraph
 from microgpt.exports.receipt import Receipt, make_receipt, read_receipt
+from microgpt.extras import check_extra
 from microgpt.files.atomic_files import read
 from microgpt.model import weight_shapes
 from microgpt.model_config import count_params

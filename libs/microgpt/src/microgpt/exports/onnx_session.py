@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.exports.extras import check_extra, running
+from microgpt.extras import check_extra, running
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt.errors import CheckpointError
-from microgpt.exports.extras import check_extra
+from microgpt.extras import check_extra
 from microgpt.imports.foreign import check_names
 from microgpt.printable import printable
 

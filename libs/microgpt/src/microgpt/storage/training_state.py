@@ -59,8 +59,9 @@ from microgpt.training.weight_averaging import WeightAverage
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 # Version 1 lacks model variants, Muon, warm-up and spread holdout; version 2 lacks deadlines,
 # changes of the number of steps, and any number of evaluations but 20; version 3 lacks teachers,
-# version 4 schedules of the user, version 5 ensembles, version 6 documents that are left out.
-FORMAT_VERSION = 7
+# version 4 schedules of the user, version 5 ensembles, version 6 documents that are left out,
+# version 7 the JAX engine.
+FORMAT_VERSION = 8
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 # Default values for keys that old checkpoints lack.
@@ -170,6 +171,8 @@ def _rounding() -> str:
 def _version_of(plan: TrainingPlan) -> int:
     """Return the lowest format version whose readers can resume the run."""
     config = plan.config
+    if plan.engine == "jax":
+        return 8
     if plan.data.without is not None:
         return 7
     if plan.ensemble:

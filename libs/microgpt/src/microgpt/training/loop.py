@@ -55,7 +55,7 @@ class TrainingLoop:
     def __post_init__(self) -> None:
         job, plan, resume = self.job, self.job.plan, self.job.resume
         self.plan, self.config, self.resume = plan, plan.config, resume
-        check_engine(plan.engine, plan.dtype, self.threads)
+        check_engine(plan.engine, plan.dtype, self.threads, bfloat16=plan.config.bfloat16)
         if resume:
             check_resume(resume, plan)
         plan.config.check_schedule()
@@ -210,7 +210,7 @@ class TrainingLoop:
         chunks = scored(
             docs, plan.tokenizer, plan.model.block_size, loss_on=config.loss_on, text=config.text
         )
-        evaluation_set = EvaluationSet(chunks, at_once=AT_ONCE if plan.engine == "compiled" else 1)
+        evaluation_set = EvaluationSet(chunks, at_once=1 if plan.engine == "reference" else AT_ONCE)
         if not evaluation_set.n_tokens:
             raise DataError(
                 "the held-out conversations have no assistant replies; hold out more conversations"

@@ -8,6 +8,7 @@ from typing import Self
 
 from microgpt.config import (
     Activation,
+    Device,
     DType,
     EngineName,
     Holdout,
@@ -225,9 +226,23 @@ class TrainOptions(Options):
         excludes=f"{LIMIT} from_ genome teacher",
     )
     engine: EngineName = training(
-        "compiled", "compiled: fast. reference: plain Python, slow but readable."
+        "compiled",
+        "compiled: fast on CPUs. jax: GPUs, TPUs and large models; requires the extra jax. "
+        "reference: plain Python, slow but readable.",
     )
-    dtype: DType | None = training(None, "Precision of the compiled engine.  [default: float32]")
+    dtype: DType | None = training(None, "Precision of the weights.  [default: float32]")
+    bfloat16: bool = training(
+        TrainConfig.bfloat16,
+        "Compute in bfloat16, with float32 weights.",
+        requires="engine=jax",
+        excludes="dtype=float64",
+    )
+    device: Device | None = training(
+        None,
+        "Where --engine jax computes.  [default: the first GPU or TPU, else cpu]",
+        requires="engine=jax",
+        harmless=True,
+    )
     threads: int = training(1, "Number of threads; does not change the result.", harmless=True)
     preset: PresetName | None = model(
         None,

@@ -163,7 +163,7 @@ def plan_training(
     if teachers:
         teachers.check(parts.docs, tokenizer, model.block_size)
     check_patience(options.patience, parts.val_fraction)
-    default = parent.dtype if parent and options.engine == "compiled" else None
+    default = parent.dtype if parent and options.engine != "reference" else None
     plan = TrainingPlan(
         model=_with_vocabulary(model, tokenizer),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),

@@ -25,7 +25,7 @@ def reading_order(
         return [i for i in order if i not in skipped][:n_read]
     if not config.shuffle:
         return range(n_read)
-    if engine == "compiled":
+    if engine != "reference":
         from microgpt.engine import mersenne
 
         return mersenne.shuffled(n, rng, n_read)

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from microgpt.config import DEFAULT_SEED, Activation, DType, EngineName, TrainConfig
+from microgpt.config import (
+    DEFAULT_SEED,
+    Activation,
+    DType,
+    EngineName,
+    InferenceEngine,
+    TrainConfig,
+)
 from microgpt.data.documents import bundled, load_text
 from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError, PromptError
@@ -49,12 +56,12 @@ def run_checks(
         steps: number of steps of Karpathy's run, 1 to 1,000. The default is 20 on the reference
             engine and 1,000 on the compiled engine. Generated names are compared only after 1,000
             steps.
-        engine: the engine to check (default: both).
+        engine: the engine to check (default: compiled and reference).
         on_event: called with each training event of the replay.
     """
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
-    engines = [engine] if engine else get_args(EngineName)[::-1]
+    engines = [engine] if engine else get_args(InferenceEngine)[::-1]
     for name in engines:
         check_engine(name, None)
     golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
@@ -62,7 +69,7 @@ def run_checks(
     intact = hashlib.sha256(names.read_bytes()).hexdigest() == golden["names_sha256"]
     yield Check("names.txt", "unchanged" if intact else f"{names} has changed", passed=intact)
     if edited := " and ".join(edited_sources()):
-        outcome = f"found edits in {edited}, which the compiled engine does not have"
+        outcome = f"found edits in {edited}, which only the reference engine has"
         yield Check("sources", outcome, passed=False)
     if "reference" in engines:
         yield from _check_reference_gradients()
@@ -76,6 +83,9 @@ def run_checks(
             if edited:  # the run of other code says nothing about it
                 continue
             yield from _replay_karpathy("compiled", dtype, steps or KARPATHY.steps, on_event)
+    if "jax" in engines and not edited:
+        for dtype in get_args(DType)[::-1]:
+            yield from _replay_karpathy("jax", dtype, steps or KARPATHY.steps, on_event)
 
 
 def _check_reference_gradients() -> Iterator[Check]:
@@ -122,7 +132,7 @@ def _replay_karpathy(
         )
         samples = []
         if steps == KARPATHY.steps:
-            model = InferenceGpt(result, engine=engine)
+            model = InferenceGpt(result, engine=result.plan.inference_engine)
             samples = model.generate(len(golden["samples"]), rng=result.rng())
     except ENGINE_ERRORS as error:
         yield Check(f"{name}: Karpathy's run", f"{type(error).__name__}: {error}", passed=False)

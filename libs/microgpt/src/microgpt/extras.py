@@ -1,4 +1,4 @@
-"""Packages that only some exports need, and their errors."""
+"""Packages that only some commands need, and their errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,0 +1,1 @@
+"""Training on the devices that JAX finds: CPUs, GPUs and TPUs."""

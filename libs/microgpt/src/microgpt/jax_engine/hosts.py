@@ -6,18 +6,24 @@ connections stay open: the operating system closes them if a process ends and, t
 packets, if a host is off, so that the others can end with a sentence.
 """
 
-import os
+import atexit
 import re
 import socket
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from selectors import EVENT_READ, DefaultSelector
 from threading import Thread
 from typing import Self
 
+import jax
+from jax._src.api import clean_up  # there are no public functions for this, and for the detection
+from jax._src.clusters import ClusterEnv
+
+from microgpt.config import Device
 from microgpt.errors import ConfigError, MicrogptError
+from microgpt.jax_engine.trainer import use_device
 
 PATIENCE_S = 120.0  # limit for all hosts to answer; a scheduler starts them within seconds
 RETRY_S = 0.2  # between attempts to connect to the first host, which may start last
@@ -31,7 +37,7 @@ class HostsError(MicrogptError):
     """The hosts of a training run do not answer, or train different models."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Hosts:
     """The hosts of a training run, one process each; the first one writes the model."""
 
@@ -39,8 +45,6 @@ class Hosts:
     n: int
     index: int  # of this process, counted from 0
     devices: list[int] | None = None  # of this process, as JAX detects them (default: all)
-    _lines: dict[socket.socket, int] = field(default_factory=dict, init=False)  # to other hosts
-    _watcher: Thread | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -62,9 +66,6 @@ class Hosts:
 
     @classmethod
     def _detected(cls) -> Self:
-        # JAX has no public function that detects without connecting.
-        from jax._src.clusters import ClusterEnv
-
         address, n, index, devices = ClusterEnv.auto_detect_unset_distributed_params(
             None, None, None, None, None, round(PATIENCE_S)
         )
@@ -80,8 +81,11 @@ class Hosts:
         """Whether this process writes the model."""
         return self.index == 0
 
-    def start(self, what: str, on_lost: Callable[[str], None]) -> None:
-        """Wait for all hosts and connect JAX.
+    @contextmanager
+    def connected(
+        self, what: str, device: Device | None, on_lost: Callable[[str], None]
+    ) -> Iterator[None]:
+        """Wait for all hosts and connect JAX; disconnect when all have ended as planned.
 
         Args:
             what: hash of what is trained, which must be the same on all hosts.
@@ -94,40 +98,30 @@ class Hosts:
         with ExitStack() as stack:
             lines = self._meet(what, stack) if self.is_first else self._join(what, stack)
             stack.pop_all()
-        import jax
-
+        watcher = Thread(target=self._watch, args=(lines, on_lost), daemon=True)
+        watcher.start()
+        try:
+            jax.config.update("jax_enable_preemption_service", False)  # it would handle SIGTERM
+            jax.distributed.initialize(
+                self.address,
+                self.n,
+                self.index,
+                local_device_ids=self.devices,
+                cluster_detection_method="deactivate",
+            )
+            if device:
+                use_device(device)
+            yield
+        except BaseException as error:
+            atexit.unregister(clean_up)  # it would wait for the other hosts
+            is_ours = isinstance(error.__cause__ or error, MicrogptError)
+            if isinstance(error, Exception) and not is_ours:
+                watcher.join(GRACE_S)  # the cause may be a lost host
+            raise
         for line in lines:
-            line.settimeout(None)
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for name, value in KEEPALIVE.items():
-                if hasattr(socket, name):  # not on every system
-                    line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        self._lines = lines
-        self._watcher = Thread(target=self._watch, args=(on_lost,), daemon=True)
-        self._watcher.start()
-        jax.config.update("jax_enable_preemption_service", False)  # it replaces SIGTERM's handler
-        jax.distributed.initialize(
-            self.address,
-            self.n,
-            self.index,
-            local_device_ids=self.devices,
-            cluster_detection_method="deactivate",
-        )
-
-    def close(self, error: BaseException | None = None) -> None:
-        """Tell the other hosts that this one has ended as planned, and disconnect.
-
-        If an error has ended it, first wait for the report of a lost host, which may be the cause.
-        """
-        if self._watcher and isinstance(error, Exception) and not isinstance(error, MicrogptError):
-            self._watcher.join(GRACE_S)
-        elif self._watcher and error is None:
-            import jax
-
-            for line in self._lines:
-                with suppress(OSError):
-                    line.sendall(BYE)
-            jax.distributed.shutdown()
+            with suppress(OSError):
+                line.sendall(BYE)
+        jax.distributed.shutdown()
 
     def _meet(self, what: str, stack: ExitStack) -> dict[socket.socket, int]:
         """Wait for the other hosts; return the connections to them."""
@@ -185,10 +179,15 @@ class Hosts:
             f"command on each host, and check that it can connect to {self.address}"
         )
 
-    def _watch(self, on_lost: Callable[[str], None]) -> None:
+    def _watch(self, lines: dict[socket.socket, int], on_lost: Callable[[str], None]) -> None:
         """Wait until a host is lost, or all have ended as planned."""
         with DefaultSelector() as selector:
-            for line, index in self._lines.items():
+            for line, index in lines.items():
+                line.settimeout(None)
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for name, value in KEEPALIVE.items():
+                    if hasattr(socket, name):  # not on every system
+                        line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
                 selector.register(line, EVENT_READ, index)
             while selector.get_map():
                 for key, _ in selector.select():

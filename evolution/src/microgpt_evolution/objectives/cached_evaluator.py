@@ -8,6 +8,7 @@ from threading import Event
 from time import perf_counter, thread_time
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from microgpt.config import Device
 from microgpt.errors import ConfigError, DataError
 from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 from microgpt_evolution.runs.run_directory import RunDirectory
@@ -43,17 +44,13 @@ class Objective(Protocol[Config]):
 class GroupObjective(Protocol):
     """Interface of objectives that can train models of one shape together."""
 
-    @property
-    def device(self) -> str | None:
-        """Kind of the device that trains them together; None trains each alone on a core."""
-
     def shape(self, config: Any) -> Hashable:
         """Return what the configurations of a group have in common."""
 
     def measure_together(
-        self, trials: Sequence[Trial[Any]], should_stop: ShouldStop | None = None
+        self, trials: Sequence[Trial[Any]], device: Device, should_stop: ShouldStop | None = None
     ) -> list[Evaluation]:
-        """Train models of one shape and return their evaluations."""
+        """Train models of one shape on a device and return their evaluations."""
 
 
 class CachedEvaluator:
@@ -71,7 +68,9 @@ class CachedEvaluator:
         self._pool, self._should_stop = pool, should_stop or Event()
         # Only threads can poll the event; worker processes are killed instead.
         is_here = isinstance(pool, Threads)
-        work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
+        work = partial(
+            _measure, objective, pool.device, self._should_stop.is_set if is_here else None
+        )
         self._work = work if is_here else PickledOnce.of(work)
 
     def count_known(self, trials: Sequence[Trial[Any]]) -> int:
@@ -117,7 +116,7 @@ class CachedEvaluator:
 
     def _groups(self, trials: Sequence[Trial[Any]], todo: Sequence[int]) -> list[list[int]]:
         """Return the trials to evaluate, in groups that are trained together."""
-        if not (isinstance(self.objective, GroupObjective) and self.objective.device):
+        if not (self._pool.device and isinstance(self.objective, GroupObjective)):
             return [[i] for i in todo]
         by_shape: dict[Hashable, list[int]] = {}
         for i in todo:
@@ -130,12 +129,15 @@ class CachedEvaluator:
 
 
 def _measure(
-    objective: Objective[Any], should_stop: ShouldStop | None, trials: Sequence[Trial[Any]]
+    objective: Objective[Any],
+    device: Device | None,
+    should_stop: ShouldStop | None,
+    trials: Sequence[Trial[Any]],
 ) -> list[Evaluation]:
     """Return the evaluations of a group of trials, including their durations."""
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
-    if isinstance(objective, GroupObjective) and objective.device:
-        evaluations = _measure_together(objective, should_stop, trials)
+    if device and isinstance(objective, GroupObjective):
+        evaluations = _measure_together(objective, device, should_stop, trials)
     else:
         evaluations = [objective.measure(each.config, each.seed, should_stop) for each in trials]
     seconds = (perf_counter() - started) / len(trials)
@@ -148,13 +150,17 @@ def _measure(
 
 
 def _measure_together(
-    objective: GroupObjective, should_stop: ShouldStop | None, trials: Sequence[Trial[Any]]
+    objective: GroupObjective,
+    device: Device,
+    should_stop: ShouldStop | None,
+    trials: Sequence[Trial[Any]],
 ) -> list[Evaluation]:
     """Return the evaluations of a group, in halves if the device has not enough memory."""
     try:
-        return objective.measure_together(trials, should_stop)
+        return objective.measure_together(trials, device, should_stop)
     except (ConfigError, DataError) as error:
         if len(trials) == 1:
             return [Evaluation("refused", reason=str(error))]
     halves = trials[: len(trials) // 2], trials[len(trials) // 2 :]
-    return [each for half in halves for each in _measure_together(objective, should_stop, half)]
+    rest = objective, device, should_stop
+    return [each for half in halves for each in _measure_together(*rest, half)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from microgpt.config import DEFAULT_DTYPE, DType, TextKind, TrainConfig
+from microgpt.config import DEFAULT_DTYPE, Device, DType, TextKind, TrainConfig
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
@@ -47,7 +47,6 @@ class LossObjective:
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
     text: TextKind = "lines"
     own: OwnFunction | None = None  # what to minimise if the fitness is "own"
-    device: str | None = None  # see `GroupObjective`
     _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -133,31 +132,31 @@ class LossObjective:
         return config.model(), common, getattr(config, "dtype", None)
 
     def measure_together(
-        self, trials: Sequence[Trial[Any]], should_stop: ShouldStop | None = None
+        self, trials: Sequence[Trial[Any]], device: Device, should_stop: ShouldStop | None = None
     ) -> list[Evaluation]:
         """Train organisms of one shape together and evaluate them; see `measure`."""
         if self.own and not self.own.needs_training:
             return [self.measure(each.config, each.seed, should_stop) for each in trials]
-        trained, held_out_loss = self.train_together(trials, should_stop)
+        trained, held_out_loss = self.train_together(trials, device, should_stop)
         return [self.evaluate(each, should_stop, held_out_loss) for each in trained]
 
     def train_together(
         self,
         trials: Sequence[Trial[Any]],
+        device: Device,
         should_stop: ShouldStop | None,
         dtype: DType = DEFAULT_DTYPE["compiled"],
     ) -> tuple[list[TrainResult | Evaluation], Callable[[TrainResult], float]]:
         """Return the trained models, and a function that returns the held-out loss of each."""
         from microgpt.training.together import held_out_losses, train_together  # imports JAX
 
-        assert self.device
         results = train_together(
             self.training,
             [self._config(each.config, each.seed) for each in trials],
             model=trials[0].config.model(),
             tokenizer=self.tokenizer,
             dtype=dtype,
-            device=self.device,
+            device=device,
             should_stop=should_stop,
         )
         trained = [_outcome(each) for each in results]
@@ -166,7 +165,7 @@ class LossObjective:
         def held_out_loss(result: TrainResult) -> float:
             if not losses:
                 all_results = [each for each in trained if isinstance(each, TrainResult)]
-                found = held_out_losses(all_results, self._pieces_for(result), self.device)
+                found = held_out_losses(all_results, self._pieces_for(result), device)
                 losses.update(zip(map(id, all_results), found, strict=True))
             return losses[id(result)]
 

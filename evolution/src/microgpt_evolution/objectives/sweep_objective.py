@@ -8,7 +8,7 @@ from statistics import fmean
 from time import perf_counter, thread_time
 from typing import Self
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import Device, ModelConfig, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split
@@ -117,17 +117,15 @@ class SweepObjective:
         times = _times(started, cpu_started)
         return replace(self._evaluate(trained, should_stop, self.data.held_out_loss), **times)
 
-    @property
-    def device(self) -> str | None:
-        """Kind of the device that trains models together; see `GroupObjective`."""
-        return self.data.device
-
     def shape(self, config: SweepConfig) -> Hashable:
         """Return the settings that models which are trained together have in common."""
         return self.data.shape(config)
 
     def measure_together(
-        self, trials: Sequence[Trial[SweepConfig]], should_stop: ShouldStop | None = None
+        self,
+        trials: Sequence[Trial[SweepConfig]],
+        device: Device,
+        should_stop: ShouldStop | None = None,
     ) -> list[Evaluation]:
         """Train models of one shape together and evaluate them; see `measure`."""
         own, dtype = self.data.own, trials[0].config.dtype
@@ -135,7 +133,7 @@ class SweepObjective:
             return [self.measure(each.config, each.seed, should_stop) for each in trials]
         _load_kernels("compiled", dtype)
         started, cpu_started = perf_counter(), thread_time()
-        trained, held_out_loss = self.data.train_together(trials, should_stop, dtype)
+        trained, held_out_loss = self.data.train_together(trials, device, should_stop, dtype)
         times = _times(started, cpu_started, len(trials))
         return [
             replace(self._evaluate(each, should_stop, held_out_loss), **times) for each in trained

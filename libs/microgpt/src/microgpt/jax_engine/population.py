@@ -38,12 +38,11 @@ from microgpt.jax_engine.step import (
     to_flat,
     token_losses,
 )
-from microgpt.jax_engine.trainer import default_device, device_errors, take_steps
+from microgpt.jax_engine.trainer import device_errors, take_steps
 
 AT_ONCE = 256  # maximum number of steps per call; each has the rates of all members
 RUN_S = 0.25  # target duration of a call, between checks whether to stop
 SCORED_AT_ONCE = 32  # number of documents whose losses are computed side by side
-NO_RATES = Rates(*(0.0,) * len(Rates._fields))  # there is no dropout in an evaluation
 
 
 class Population:
@@ -84,11 +83,10 @@ class Population:
         )
         states = [member.initial for member in self.members]
         with device_errors(), precise():
-            self._device = default_device()
             data = _stacked([data_of(each) for each in datasets])
             state = jax.tree.map(lambda *each: np.stack(each), *states)
-            self._data = jax.device_put(data, self._device)
-            self.state: State = jax.device_put(state, self._device)
+            self._data = jax.device_put(data)
+            self.state: State = jax.device_put(state)
 
     def advance(self) -> None:
         """Take some steps, at most up to step `until`."""
@@ -199,7 +197,7 @@ def held_out_losses(
     with device_errors(), precise():
         models = [from_flat(model, each, dtype) for each in weights]
         stacked = jax.tree.map(lambda *each: np.stack(each), *models)
-        stacked, total = jax.device_put(stacked, default_device()), np.zeros(len(weights))
+        stacked, total = jax.device_put(stacked), np.zeros(len(weights))
         for portion in docs.portions:
             dataset = Dataset.of(portion)
             setup = Setup.of(model, TrainConfig(batch_size=SCORED_AT_ONCE), dataset.longest, dtype)
@@ -224,7 +222,7 @@ def _score(setup: Setup, weights: Weights, data: Data) -> Array:
     def portion(i: Array) -> Array:
         batch = read_batch(setup, data, i, jnp.uint64(0))
         is_new = i * B + jnp.arange(B) < n_docs  # the last batch repeats the first documents
-        losses = batch.counted * token_losses(setup, weights, batch, NO_RATES)
+        losses = batch.counted * token_losses(setup, weights, batch, None)
         return (is_new[:, None] * losses).sum(dtype=jnp.float64)
 
     return lax.map(portion, jnp.arange(-(-n_docs // B))).sum()

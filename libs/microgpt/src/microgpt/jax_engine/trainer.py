@@ -221,10 +221,15 @@ def of_first_host(number: float) -> float:
         return float(broadcast_one_to_all(np.float64(number)))
 
 
+def device_of(kind: Device) -> Any:
+    """Return the first device of a kind; raise ConfigError if there is none."""
+    with device_errors():
+        return jax.local_devices(backend=kind)[0]
+
+
 def use_device(kind: Device) -> None:
     """Compute on the first device of a kind from now on; raise ConfigError if there is none."""
-    with device_errors():
-        jax.config.update("jax_default_device", jax.local_devices(backend=kind)[0])  # type: ignore[no-untyped-call]
+    jax.config.update("jax_default_device", device_of(kind))  # type: ignore[no-untyped-call]
 
 
 @contextmanager

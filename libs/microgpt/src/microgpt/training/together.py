@@ -5,12 +5,12 @@ from time import perf_counter
 
 import jax
 
-from microgpt.config import DType, ModelConfig, TrainConfig
+from microgpt.config import Device, DType, ModelConfig, TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.evaluation.held_out_loss import EvaluationSet
 from microgpt.jax_engine import population
-from microgpt.jax_engine.trainer import device_named
+from microgpt.jax_engine.trainer import device_of
 from microgpt.state import TrainResult
 from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.options import TrainOptions
@@ -24,7 +24,7 @@ def train_together(
     model: ModelConfig,
     tokenizer: Tokenizer,
     dtype: DType,
-    device: str,
+    device: Device,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[TrainResult | DivergedError]:
     """Train one model for each configuration; return the result or the error of each, in order.
@@ -33,12 +33,12 @@ def train_together(
     weight decay. Each result is that of a single training with the JAX engine, up to rounding.
 
     Args:
-        device: kind of the device, such as "gpu".
+        device: kind of the device.
 
     Raises:
         ConfigError: JAX finds no such device, or it has not enough memory.
     """
-    with jax.default_device(device_named(device)):
+    with jax.default_device(device_of(device)):
         members = population.Population(dtype)
         options = TrainOptions(engine="jax", dtype=dtype, example=[])
         loops = [
@@ -78,7 +78,7 @@ def _results(
 
 
 def held_out_losses(
-    results: Sequence[TrainResult], docs: EvaluationSet, device: str
+    results: Sequence[TrainResult], docs: EvaluationSet, device: Device
 ) -> list[float]:
     """Return the loss of each of several models of one shape, in nats per token."""
     first = results[0]
@@ -86,5 +86,5 @@ def held_out_losses(
     if None not in known:
         return [loss for loss in known if loss is not None]
     weights = [each.state.final_weights(each.config.steps) for each in results]
-    with jax.default_device(device_named(device)):
+    with jax.default_device(device_of(device)):
         return population.held_out_losses(first.model, first.dtype, weights, docs)

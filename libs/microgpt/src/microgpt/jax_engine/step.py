@@ -302,7 +302,7 @@ def dropped(x: Array, keys: Array, site: Array | int, rates: Rates) -> Array:
 
 def linear(x: Array, w: Array) -> Array:
     """Return the product of each vector with a matrix: (..., n), (m, n) -> (..., m)."""
-    return jnp.einsum("...n,mn->...m", x, w)
+    return (x.reshape(-1, x.shape[-1]) @ w.T).reshape(*x.shape[:-1], len(w))
 
 
 def rmsnorm(x: Array) -> Array:

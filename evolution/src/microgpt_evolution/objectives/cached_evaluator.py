@@ -1,6 +1,6 @@
 """Evaluate trials on a worker pool; record the evaluations, and reuse recorded ones."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import repeat
@@ -17,6 +17,8 @@ from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 Config = TypeVar("Config", contravariant=True)
 
+# Operations of a core while JAX compiles a program; a smaller group is trained on the core.
+COMPILATION = 1e11
 MAX_TOGETHER = 1024  # trials in a group; more would hardly be faster, and are lost together
 
 OnMeasured = Callable[[int, Evaluation], None]  # called with the index and evaluation of a trial
@@ -68,9 +70,7 @@ class CachedEvaluator:
         self._pool, self._should_stop = pool, should_stop or Event()
         # Only threads can poll the event; worker processes are killed instead.
         is_here = isinstance(pool, Threads)
-        work = partial(
-            _measure, objective, pool.device, self._should_stop.is_set if is_here else None
-        )
+        work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
         self._work = work if is_here else PickledOnce.of(work)
 
     def count_known(self, trials: Sequence[Trial[Any]]) -> int:
@@ -101,40 +101,47 @@ class CachedEvaluator:
                 note(i, Evaluation("refused", reason=reason))
         # Start the longest trials first, so that workers are not idle while the last trial runs.
         todo = sorted((i for i in todo if found[i] is None), key=lambda i: -flops[i])
-        groups = self._groups(trials, todo)
+        groups = self._groups(trials, todo, flops)
 
         def note_outcome(place: int, outcome: Outcome[list[Evaluation]]) -> None:
             if not stop.is_set():  # after a stop, the evaluations may be incomplete
                 crashed = Evaluation("crashed", reason=outcome.error or "")
-                group = groups[place]
+                _, group = groups[place]
                 for i, evaluation in zip(group, outcome.result or repeat(crashed), strict=False):
                     note(i, evaluation)
 
-        items = [[trials[i] for i in group] for group in groups]
+        items = [(device, [trials[i] for i in group]) for device, group in groups]
         evaluate_all(self._work, items, self._pool, on_outcome=note_outcome, should_stop=stop)
         return [evaluation for evaluation in found if evaluation]
 
-    def _groups(self, trials: Sequence[Trial[Any]], todo: Sequence[int]) -> list[list[int]]:
-        """Return the trials to evaluate, in groups that are trained together."""
-        if not (self._pool.device and isinstance(self.objective, GroupObjective)):
-            return [[i] for i in todo]
+    def _groups(
+        self, trials: Sequence[Trial[Any]], todo: Sequence[int], flops: Mapping[int, float]
+    ) -> list[tuple[Device | None, list[int]]]:
+        """Return the trials that are trained together, and the device that trains them."""
+        device, objective = self._pool.device, self.objective
         by_shape: dict[Hashable, list[int]] = {}
-        for i in todo:
-            by_shape.setdefault(self.objective.shape(trials[i].config), []).append(i)
+        if device and isinstance(objective, GroupObjective):
+            for i in todo:
+                by_shape.setdefault(objective.shape(trials[i].config), []).append(i)
+        large = [each for each in by_shape.values() if sum(flops[i] for i in each) > COMPILATION]
+        grouped = {i for group in large for i in group}
         return [
-            group[first : first + MAX_TOGETHER]
-            for group in by_shape.values()
-            for first in range(0, len(group), MAX_TOGETHER)
+            *(
+                (device, group[at : at + MAX_TOGETHER])
+                for group in large
+                for at in range(0, len(group), MAX_TOGETHER)
+            ),
+            *((None, [i]) for i in todo if i not in grouped),
         ]
 
 
 def _measure(
     objective: Objective[Any],
-    device: Device | None,
     should_stop: ShouldStop | None,
-    trials: Sequence[Trial[Any]],
+    group: tuple[Device | None, Sequence[Trial[Any]]],
 ) -> list[Evaluation]:
     """Return the evaluations of a group of trials, including their durations."""
+    device, trials = group
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
     if device and isinstance(objective, GroupObjective):
         evaluations = _measure_together(objective, device, should_stop, trials)

@@ -125,10 +125,8 @@ class LossObjective:
 
     def shape(self, config: Genome | SweepConfig) -> Hashable:
         """Return the settings that organisms which are trained together have in common."""
-        common = replace(
-            config.train_config(seed=0),
-            **{"lr": 1.0, "steps": 1, "warmup_steps": 0, "dropout": 0.0, "weight_decay": 0.0},
-        )
+        common = config.train_config(seed=0)
+        common = replace(common, lr=1.0, steps=1, warmup_steps=0, dropout=0.0, weight_decay=0.0)
         return config.model(), common, getattr(config, "dtype", None)
 
     def measure_together(

@@ -114,8 +114,9 @@ class SweepObjective:
             trained = self.data.train(config, seed, should_stop, config.dtype)
         except (ConfigError, DataError) as error:  # not enough memory, or no replies
             return Evaluation("refused", reason=str(error))
-        times = _times(started, cpu_started)
-        return replace(self._evaluate(trained, should_stop, self.data.held_out_loss), **times)
+        seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
+        evaluation = self._evaluate(trained, should_stop, self.data.held_out_loss)
+        return _timed(evaluation, seconds, cpu_seconds)
 
     def shape(self, config: SweepConfig) -> Hashable:
         """Return the settings that models which are trained together have in common."""
@@ -134,9 +135,11 @@ class SweepObjective:
         _load_kernels("compiled", dtype)
         started, cpu_started = perf_counter(), thread_time()
         trained, held_out_loss = self.data.train_together(trials, device, should_stop, dtype)
-        times = _times(started, cpu_started, len(trials))
+        seconds = (perf_counter() - started) / len(trials)
+        cpu_seconds = (thread_time() - cpu_started) / len(trials)
         return [
-            replace(self._evaluate(each, should_stop, held_out_loss), **times) for each in trained
+            _timed(self._evaluate(each, should_stop, held_out_loss), seconds, cpu_seconds)
+            for each in trained
         ]
 
     def _evaluate(
@@ -173,7 +176,5 @@ class SweepObjective:
         return config.model(self.data.tokenizer.vocab_size)
 
 
-def _times(started: float, cpu_started: float, n: int = 1) -> dict[str, float]:
-    """Return the times since then of each of n trainings, as fields of an evaluation."""
-    times = {"seconds": perf_counter() - started, "cpu_seconds": thread_time() - cpu_started}
-    return {name: round(time / n, 6) for name, time in times.items()}
+def _timed(evaluation: Evaluation, seconds: float, cpu_seconds: float) -> Evaluation:
+    return replace(evaluation, seconds=round(seconds, 6), cpu_seconds=round(cpu_seconds, 6))

@@ -133,7 +133,7 @@ class TrainRun:
         if plan.engine != "jax":
             raise ConfigError("--hosts requires --engine jax; add it")
         facts = plan.model, plan.config, plan.data, plan.dtype
-        state = resume and (resume.step, bytes(resume.weights))
+        state = resume and (resume.step, resume.weights.tolist())
         what = sha256(repr((facts, state)).encode()).hexdigest()
         return self.hosts.connected(what, self.device, self._end)
 

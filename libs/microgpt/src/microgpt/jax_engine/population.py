@@ -144,7 +144,7 @@ class Member:
         """Set the initial state; all members must begin at the same step."""
         dtype = self._population.dtype
         parts = [from_flat(self.model, each, dtype) for each in (weights, adam_m, adam_v)]
-        self.initial = State(*parts, np.int64(step))  # type: ignore[arg-type]
+        self.initial = State(parts[0], parts[1], parts[2], np.int64(step))
         self.n_steps = self._population.step = step
 
     def run(self, until: int) -> list[float]:
@@ -182,8 +182,9 @@ class Member:
     @property
     def _state(self) -> State:
         """The state of this member, as NumPy arrays."""
-        state = self._undone or self._population.state
-        return jax.tree.map(lambda each: np.asarray(each)[self._i], state)
+        state: State = self._undone or self._population.state
+        member: State = jax.tree.map(lambda each: np.asarray(each)[self._i], state)
+        return member
 
 
 def held_out_losses(
@@ -225,7 +226,7 @@ def _score(setup: Setup, weights: Weights, data: Data) -> Array:
         losses = batch.counted * token_losses(setup, weights, batch, None)
         return (is_new[:, None] * losses).sum(dtype=jnp.float64)
 
-    return lax.map(portion, jnp.arange(-(-n_docs // B))).sum()
+    return jnp.sum(lax.map(portion, jnp.arange(-(-n_docs // B))))
 
 
 def _stacked(datasets: Sequence[Data]) -> Data:

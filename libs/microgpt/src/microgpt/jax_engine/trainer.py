@@ -229,7 +229,7 @@ def device_of(kind: Device) -> Any:
 
 def use_device(kind: Device) -> None:
     """Compute on the first device of a kind from now on; raise ConfigError if there is none."""
-    jax.config.update("jax_default_device", device_of(kind))  # type: ignore[no-untyped-call]
+    jax.config.update("jax_default_device", device_of(kind))
 
 
 @contextmanager

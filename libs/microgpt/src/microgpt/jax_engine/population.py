@@ -202,8 +202,9 @@ def held_out_losses(
         for portion in docs.portions:
             dataset = Dataset.of(portion)
             setup = Setup.of(model, TrainConfig(batch_size=SCORED_AT_ONCE), dataset.longest, dtype)
-            total += _scores(setup)(stacked, data_of(dataset))
-    return [float(each) for each in total / docs.n_tokens]
+            total += np.asarray(_scores(setup)(stacked, data_of(dataset)))
+    means: list[float] = (total / docs.n_tokens).tolist()
+    return means
 
 
 @lru_cache(maxsize=16)

@@ -199,7 +199,7 @@ def batch_sharding(batch_size: int) -> tuple[NamedSharding | None, NamedSharding
         ConfigError: the hosts have more devices than a batch has documents.
     """
     first: Any = jax.config.jax_default_device
-    devices = jax.devices(first.platform if first else None)  # type: ignore[no-untyped-call]
+    devices = jax.devices(first.platform if first else None)
     if jax.process_count() == 1:
         devices = devices[:batch_size]
     elif batch_size < len(devices):

@@ -15,7 +15,6 @@ from dataclasses import replace
 from functools import partial
 from time import perf_counter
 
-import jax
 from harness import in_turns, parsed, store
 from machine import machine
 from tables import headed
@@ -54,27 +53,30 @@ SETTINGS = {
 
 def main() -> None:
     """Time every setting, print a table and write the results."""
+    import jax  # not for the tables
+
     options = parsed(__doc__, rounds=5, only="", threads=n_cpus())
     device = jax.devices()[0]
     on = f"{machine(all_cores=True)}; JAX {jax.__version__} on {device.device_kind}"
     print(on)
-    results = []
+    on_cpu, results = device.platform == "cpu", []
     for name, (model, config) in SETTINGS.items():
-        is_large = count_params(model) > LARGE and device.platform == "cpu"
+        is_large = on_cpu and count_params(model) > LARGE
         if name.startswith(options.only) and not is_large:
-            found = measure(model, config, options.rounds, options.threads)
+            found = measure(model, config, options.rounds, options.threads, on_cpu=on_cpu)
             results.append({"name": name, **found})
             print(*rows({"settings": results[-1:]})[0], sep=" | ", flush=True)
     if not options.only:
-        kept = store("jax_engine", {"device": device.device_kind, "settings": results})
-        print(headed(HEAD, rows(kept)))
+        print(table(store("jax_engine", {"machine": on, "settings": results})))
 
 
-def measure(model: ModelConfig, config: TrainConfig, rounds: int, threads: int) -> dict:
+def measure(
+    model: ModelConfig, config: TrainConfig, rounds: int, threads: int, *, on_cpu: bool
+) -> dict:
     """Return the number of weights, and the tokens per second of each contender."""
     model, docs = documents(model)
     engines, compilation_s = {}, 0.0
-    for name, engine, n, bfloat16 in contenders(threads):
+    for name, engine, n, bfloat16 in contenders(threads, on_cpu=on_cpu):
         started = perf_counter()
         settings = model, replace(config, bfloat16=bfloat16), docs, random.Random(1)
         engines[name] = make_engine(engine, "float32", *settings, threads=n)
@@ -91,13 +93,13 @@ def measure(model: ModelConfig, config: TrainConfig, rounds: int, threads: int) 
     }
 
 
-def contenders(threads: int) -> Iterator[tuple[str, str, int, bool]]:
+def contenders(threads: int, *, on_cpu: bool) -> Iterator[tuple[str, str, int, bool]]:
     """Yield a name, an engine, a number of threads, and whether to compute in bfloat16."""
     yield "compiled", "compiled", 1, False
     if threads > 1:
         yield "all cores", "compiled", threads, False
     yield "JAX", "jax", 1, False
-    if jax.devices()[0].platform != "cpu":
+    if not on_cpu:
         yield "JAX, bfloat16", "jax", 1, True
 
 
@@ -151,6 +153,13 @@ def rows(kept: dict) -> list[list[str]]:
         )
     return lines
 
+
+def table(*machines: dict) -> str:
+    """Return the table of the first machine, and its name."""
+    return headed(HEAD, rows(machines[0]), machines[0])
+
+
+TABLES = {"jax_engine": table}
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,7 @@ from tables import rows
 from microgpt_report.look import picture
 
 DRAWN = ROOT / "docs" / "pictures"
-NAMES = ("performance", "evolution", "chat", "quality", "choice", "score", "elsewhere")
+NAMES = ("performance", "evolution", "chat", "quality", "choice", "score", "elsewhere", "scale")
 PAGES = [*(ROOT / "docs" / f"{name}.md" for name in NAMES), BENCH / "README.md"]
 
 

@@ -173,6 +173,10 @@ SHORTEST = {
         "--rounds 1",
         "bench.ROUND_S = 0.01; bench.SIZES = {name: s[:1] for name, s in bench.SIZES.items()}",
     ),
+    "jax_engine": (
+        "--rounds 1",
+        "bench.ROUND_S = 0.01; bench.SETTINGS = {'names': bench.SETTINGS[\"names, Karpathy's\"]}",
+    ),
     "train_speed": ("--rounds 1", "bench.RIVALS = ('numpy',); bench.SETTINGS = bench.SETTINGS[:1]"),
     "what_if": ("--seeds 2", "bench.TRAIN = ('train', '--steps', '200', '-n', '0')"),
 }
@@ -229,6 +233,8 @@ def test_every_benchmark_script_runs(
         pytest.skip("wrk is not installed")
     if name in ("same_bits", "page_training") and not shutil.which("node"):
         pytest.skip("Node is not installed")
+    if name == "jax_engine":
+        pytest.importorskip("jax", reason="JAX is not installed; run: uv sync --group jax")
     if name == "back_again" and not find_spec("accelerate"):
         pytest.skip("transformers is not installed")
     if name.startswith("evolution"):  # its searches would draw their reports

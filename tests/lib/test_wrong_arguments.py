@@ -58,7 +58,7 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: train({"a": 1}), "docs must be a list of texts or conversations, not dict"),
         (lambda: train([]), "there are no documents to train on"),
         (lambda: train("names.txt"), "docs is a string; pass a list"),
-        (lambda: train(DOCS, engine="jax"), 'unknown engine "jax"'),
+        (lambda: train(DOCS, engine="tpu"), 'unknown engine "tpu"'),
         (lambda: train(DOCS, dtype="float16"), 'unknown dtype "float16"'),
         (
             lambda: train(DOCS, model=ModelConfig(vocab_size=9)),

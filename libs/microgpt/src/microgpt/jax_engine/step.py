@@ -253,10 +253,11 @@ def logits_of(setup: Setup, weights: Weights, batch: Batch, rates: Rates | None)
     def drop(x: Array, site: Array | int) -> Array:
         return dropped(x, batch.keys, site, rates) if setup.has_dropout and rates else x
 
+    unroll = min(UNROLLED, model.n_layer)
     if count_params(model) >= RECOMPUTED:
-        block = jax.checkpoint(block, prevent_cse=False)
+        block, unroll = jax.checkpoint(block, prevent_cse=False), 1
     layers = jnp.arange(model.n_layer), weights.attn, weights.mlp_fc1, weights.mlp_fc2
-    x, _ = lax.scan(block, drop(x, 0), layers, unroll=min(UNROLLED, model.n_layer))
+    x, _ = lax.scan(block, drop(x, 0), layers, unroll=unroll)
     return linear(rmsnorm(x) if model.final_norm else x, weights.lm_head)
 
 

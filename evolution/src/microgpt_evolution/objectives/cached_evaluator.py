@@ -9,7 +9,7 @@ from time import perf_counter, thread_time
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from microgpt.config import Device
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import ConfigError
 from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 from microgpt_evolution.runs.run_directory import RunDirectory
 from microgpt_evolution.workers.pools import PickledOnce, Pool, Threads
@@ -44,7 +44,7 @@ class Objective(Protocol[Config]):
 
 @runtime_checkable
 class GroupObjective(Protocol):
-    """Interface of objectives that can train models of one shape together."""
+    """Interface of objectives that can also train models of one shape together on a device."""
 
     def shape(self, config: Any) -> Hashable:
         """Return what the configurations of a group have in common."""
@@ -52,7 +52,7 @@ class GroupObjective(Protocol):
     def measure_together(
         self, trials: Sequence[Trial[Any]], device: Device, should_stop: ShouldStop | None = None
     ) -> list[Evaluation]:
-        """Train models of one shape on a device and return their evaluations."""
+        """Train the models of a group and return their evaluations."""
 
 
 class CachedEvaluator:
@@ -117,22 +117,20 @@ class CachedEvaluator:
     def _groups(
         self, trials: Sequence[Trial[Any]], todo: Sequence[int], flops: Mapping[int, float]
     ) -> list[tuple[Device | None, list[int]]]:
-        """Return the trials that are trained together, and the device that trains them."""
-        device, objective = self._pool.device, self.objective
-        by_shape: dict[Hashable, list[int]] = {}
-        if device and isinstance(objective, GroupObjective):
+        """Return the trials that are trained together on the device, and the others alone."""
+        objective, groups = self.objective, dict[Hashable, list[int]]()
+        if isinstance(objective, GroupObjective) and self._pool.device:
             for i in todo:
-                by_shape.setdefault(objective.shape(trials[i].config), []).append(i)
-        large = [each for each in by_shape.values() if sum(flops[i] for i in each) > COMPILATION]
+                groups.setdefault(objective.shape(trials[i].config), []).append(i)
+        large = [group for group in groups.values() if sum(flops[i] for i in group) > COMPILATION]
         grouped = {i for group in large for i in group}
-        return [
-            *(
-                (device, group[at : at + MAX_TOGETHER])
-                for group in large
-                for at in range(0, len(group), MAX_TOGETHER)
-            ),
-            *((None, [i]) for i in todo if i not in grouped),
+        parts = [
+            group[at : at + MAX_TOGETHER]
+            for group in large
+            for at in range(0, len(group), MAX_TOGETHER)
         ]
+        alone = [[i] for i in todo if i not in grouped]
+        return [(self._pool.device, part) for part in parts] + [(None, part) for part in alone]
 
 
 def _measure(
@@ -143,31 +141,19 @@ def _measure(
     """Return the evaluations of a group of trials, including their durations."""
     device, trials = group
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
-    if device and isinstance(objective, GroupObjective):
-        evaluations = _measure_together(objective, device, should_stop, trials)
-    else:
-        evaluations = [objective.measure(each.config, each.seed, should_stop) for each in trials]
+    try:
+        if device and isinstance(objective, GroupObjective):
+            found = objective.measure_together(trials, device, should_stop)
+        else:
+            found = [objective.measure(each.config, each.seed, should_stop) for each in trials]
+    except ConfigError:  # the device may have enough memory for half of the group
+        if len(trials) == 1:
+            raise
+        halves = trials[: len(trials) // 2], trials[len(trials) // 2 :]
+        return [e for half in halves for e in _measure(objective, should_stop, (device, half))]
     seconds = (perf_counter() - started) / len(trials)
     cpu_seconds = (thread_time() - cpu_started) / len(trials)
-    return [
-        # An objective may have measured the time itself.
+    return [  # the objective may have measured the time itself
         each if each.seconds else replace(each, seconds=seconds, cpu_seconds=cpu_seconds)
-        for each in evaluations
+        for each in found
     ]
-
-
-def _measure_together(
-    objective: GroupObjective,
-    device: Device,
-    should_stop: ShouldStop | None,
-    trials: Sequence[Trial[Any]],
-) -> list[Evaluation]:
-    """Return the evaluations of a group, in halves if the device has not enough memory."""
-    try:
-        return objective.measure_together(trials, device, should_stop)
-    except (ConfigError, DataError) as error:
-        if len(trials) == 1:
-            return [Evaluation("refused", reason=str(error))]
-    halves = trials[: len(trials) // 2], trials[len(trials) // 2 :]
-    rest = objective, device, should_stop
-    return [each for half in halves for each in _measure_together(*rest, half)]

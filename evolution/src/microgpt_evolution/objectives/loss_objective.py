@@ -5,7 +5,7 @@ Genomes whose training run takes too many FLOPs or too much memory are refused.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence, Set
+from collections.abc import Hashable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -105,10 +105,7 @@ class LossObjective:
         return self.evaluate(self.train(genome, seed, should_stop), should_stop)
 
     def evaluate(
-        self,
-        trained: TrainResult | Evaluation,
-        should_stop: ShouldStop | None,
-        held_out_loss: Callable[[TrainResult], float] | None = None,
+        self, trained: TrainResult | Evaluation, should_stop: ShouldStop | None
     ) -> Evaluation:
         """Evaluate a trained organism; see `measure`."""
         if isinstance(trained, Evaluation):
@@ -118,7 +115,7 @@ class LossObjective:
             return replace(self.own.evaluate(trained, should_stop), last_loss=last_loss)
         if self.fitness == "last-doc":
             return Evaluation("ok", last_loss, last_loss)
-        val_loss = (held_out_loss or self.held_out_loss)(trained)
+        val_loss = self.held_out_loss(trained)
         if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED
         return Evaluation("ok", val_loss, last_loss, val_loss)
@@ -134,40 +131,29 @@ class LossObjective:
     ) -> list[Evaluation]:
         """Train organisms of one shape together and evaluate them; see `measure`."""
         if self.own and not self.own.needs_training:
-            return [self.measure(each.config, each.seed, should_stop) for each in trials]
-        trained, held_out_loss = self.train_together(trials, device, should_stop)
-        return [self.evaluate(each, should_stop, held_out_loss) for each in trained]
+            return [self.own.evaluate(each.config, should_stop) for each in trials]
+        trained = self.train_together(trials, device, should_stop)
+        return [self.evaluate(each, should_stop) for each in trained]
 
     def train_together(
         self,
         trials: Sequence[Trial[Any]],
         device: Device,
         should_stop: ShouldStop | None,
-        dtype: DType = DEFAULT_DTYPE["compiled"],
-    ) -> tuple[list[TrainResult | Evaluation], Callable[[TrainResult], float]]:
-        """Return the trained models, and a function that returns the held-out loss of each."""
-        from microgpt.training.together import held_out_losses, train_together  # imports JAX
+    ) -> list[TrainResult | Evaluation]:
+        """Train models of one shape; see `train`."""
+        from microgpt.training.together import train_together  # imports JAX
 
         results = train_together(
             self.training,
             [self._config(each.config, each.seed) for each in trials],
+            device,
             model=trials[0].config.model(),
             tokenizer=self.tokenizer,
-            dtype=dtype,
-            device=device,
+            dtype=getattr(trials[0].config, "dtype", DEFAULT_DTYPE["jax"]),
             should_stop=should_stop,
         )
-        trained = [_outcome(each) for each in results]
-        losses: dict[int, float] = {}
-
-        def held_out_loss(result: TrainResult) -> float:
-            if not losses:
-                all_results = [each for each in trained if isinstance(each, TrainResult)]
-                found = held_out_losses(all_results, self._pieces_for(result), device)
-                losses.update(zip(map(id, all_results), found, strict=True))
-            return losses[id(result)]
-
-        return trained, held_out_loss
+        return [_outcome(each) for each in results]
 
     def train(
         self,
@@ -186,8 +172,8 @@ class LossObjective:
                 dtype=dtype,
                 should_stop=should_stop,
             )
-        except DivergedError as error:
-            return _outcome(error)
+        except DivergedError:
+            return DIVERGED
         return _outcome(result)
 
     def _config(self, genome: Genome | SweepConfig, seed: int) -> TrainConfig:
@@ -198,15 +184,6 @@ class LossObjective:
         """Return the loss on the validation documents, in nats per token."""
         if result.val_loss is not None:  # of the best weights, which were kept
             return result.val_loss
-        pieces = self._pieces_for(result)
-        weights = result.state.final_weights(result.config.steps)  # those of the model
-        nll = make_nll("compiled", result.dtype, result.model, weights)
-        evaluation = pieces.evaluate(nll)
-        assert evaluation is not None
-        return evaluation.loss
-
-    def _pieces_for(self, result: TrainResult) -> EvaluationSet:
-        """Return the validation documents, cut for a model."""
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
         if pieces is None:  # a race is harmless: both threads build the same set
@@ -214,12 +191,16 @@ class LossObjective:
             pieces = self._pieces[block_size] = EvaluationSet(
                 scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)
             )
-        return pieces
+        weights = result.state.final_weights(result.config.steps)  # those of the model
+        nll = make_nll("compiled", result.dtype, result.model, weights)
+        evaluation = pieces.evaluate(nll)
+        assert evaluation is not None
+        return evaluation.loss
 
 
-def _outcome(result: TrainResult | DivergedError) -> TrainResult | Evaluation:
+def _outcome(result: TrainResult | None) -> TrainResult | Evaluation:
     """Return the result of a training, or an evaluation if it failed."""
-    if isinstance(result, DivergedError):
+    if result is None:
         return DIVERGED
     return Evaluation("crashed") if result.ending == "stopped" else result
 
@@ -238,15 +219,12 @@ class AestheticObjective(LossObjective):
         return super().of(parts, fitness, known=known_names(parts.docs), **options)
 
     def evaluate(
-        self,
-        trained: TrainResult | Evaluation,
-        should_stop: ShouldStop | None,
-        held_out_loss: Callable[[TrainResult], float] | None = None,
+        self, trained: TrainResult | Evaluation, should_stop: ShouldStop | None
     ) -> Evaluation:
-        """Score the names that a trained organism generates."""
+        """Score the names that a trained organism generates; see `LossObjective.measure`."""
         if isinstance(trained, Evaluation):
             return trained
-        loss = (held_out_loss or self.held_out_loss)(trained) if self.measures_loss else None
+        loss = self.held_out_loss(trained) if self.measures_loss else None
         if loss is not None and not math.isfinite(loss):
             return DIVERGED
         samples, scores = generate_and_score(

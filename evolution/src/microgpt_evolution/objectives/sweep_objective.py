@@ -1,7 +1,7 @@
 """Train a sweep configuration and measure its losses."""
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
@@ -115,8 +115,9 @@ class SweepObjective:
         except (ConfigError, DataError) as error:  # not enough memory, or no replies
             return Evaluation("refused", reason=str(error))
         seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
-        evaluation = self._evaluate(trained, should_stop, self.data.held_out_loss)
-        return _timed(evaluation, seconds, cpu_seconds)
+        evaluation = self._evaluate(trained, should_stop)
+        times = round(seconds, 6), round(cpu_seconds, 6)
+        return replace(evaluation, seconds=times[0], cpu_seconds=times[1])
 
     def shape(self, config: SweepConfig) -> Hashable:
         """Return the settings that models which are trained together have in common."""
@@ -129,29 +130,20 @@ class SweepObjective:
         should_stop: ShouldStop | None = None,
     ) -> list[Evaluation]:
         """Train models of one shape together and evaluate them; see `measure`."""
-        own, dtype = self.data.own, trials[0].config.dtype
+        own = self.data.own
         if own and not own.needs_training:
-            return [self.measure(each.config, each.seed, should_stop) for each in trials]
-        _load_kernels("compiled", dtype)
-        started, cpu_started = perf_counter(), thread_time()
-        trained, held_out_loss = self.data.train_together(trials, device, should_stop, dtype)
-        seconds = (perf_counter() - started) / len(trials)
-        cpu_seconds = (thread_time() - cpu_started) / len(trials)
-        return [
-            _timed(self._evaluate(each, should_stop, held_out_loss), seconds, cpu_seconds)
-            for each in trained
-        ]
+            return [own.evaluate(each.config, should_stop) for each in trials]
+        _load_kernels("compiled", trials[0].config.dtype)
+        trained = self.data.train_together(trials, device, should_stop)
+        return [self._evaluate(each, should_stop) for each in trained]
 
     def _evaluate(
-        self,
-        trained: TrainResult | Evaluation,
-        should_stop: ShouldStop | None,
-        held_out_loss: Callable[[TrainResult], float],
+        self, trained: TrainResult | Evaluation, should_stop: ShouldStop | None
     ) -> Evaluation:
         if isinstance(trained, Evaluation):
             return trained
         own, value = self.data.own, None
-        val_loss = held_out_loss(trained)
+        val_loss = self.data.held_out_loss(trained)
         if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED
         if own:
@@ -174,7 +166,3 @@ class SweepObjective:
 
     def _model(self, config: SweepConfig) -> ModelConfig:
         return config.model(self.data.tokenizer.vocab_size)
-
-
-def _timed(evaluation: Evaluation, seconds: float, cpu_seconds: float) -> Evaluation:
-    return replace(evaluation, seconds=round(seconds, 6), cpu_seconds=round(cpu_seconds, 6))

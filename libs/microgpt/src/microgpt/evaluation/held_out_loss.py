@@ -52,14 +52,14 @@ class EvaluationSet:
         n_characters is the number of characters of the scored tokens; the default is one per token.
         """
         self.n_docs = 0
-        self.portions: list[TokenDataset] = []
+        self._portions: list[TokenDataset] = []
         for doc in docs:
             self.n_docs += 1
             for chunk in doc:
-                if not self.portions or len(self.portions[-1].tokens) >= at_once:
-                    self.portions.append(TokenDataset())
-                self.portions[-1].append(*chunk)
-        self.n_tokens = sum(portion.n_predictions for portion in self.portions)
+                if not self._portions or len(self._portions[-1].tokens) >= at_once:
+                    self._portions.append(TokenDataset())
+                self._portions[-1].append(*chunk)
+        self.n_tokens = sum(portion.n_predictions for portion in self._portions)
         self._n_characters = self.n_tokens if n_characters is None else n_characters
 
     def evaluate(
@@ -70,7 +70,7 @@ class EvaluationSet:
         Each `nll` call processes about `at_once` tokens. `should_stop` is called before each call.
         """
         total = 0.0
-        for portion in self.portions:
+        for portion in self._portions:
             if should_stop():
                 return None
             total += nll(portion)

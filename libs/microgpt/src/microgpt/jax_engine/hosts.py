@@ -1,20 +1,19 @@
-"""Processes on several hosts that train one model: start, and the loss of a host.
+"""Processes on several hosts that train one model: how they meet, and the loss of one of them.
 
-JAX connects the processes, exchanges the gradients and, in the end, aborts all of them if one is
-lost. Before JAX starts, each process connects to the first one and says what it will train. These
-connections stay open: the operating system closes them if a process ends and, through keepalive
-packets, if a host is off, so that the others can end with a sentence.
+JAX connects the processes and exchanges the gradients. Before it starts, each process connects to
+the first one and says what it will train. These connections stay open: if a process ends or, after
+missing keepalive packets, its host is off, the others can say so and end.
 """
 
 import atexit
 import re
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from selectors import EVENT_READ, DefaultSelector
 from threading import Thread
+from time import monotonic, sleep
 from typing import Self
 
 import jax
@@ -30,7 +29,8 @@ RETRY_S = 0.2  # between attempts to connect to the first host, which may start 
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}  # a host is lost after 30 s
 GRACE_S = 10.0  # JAX may report a lost host before the connection does
 GO, BYE, DIFFERENT = b"+", b".", b"!"
-MAX_HOSTS = 10_000  # guards against typos
+
+Lines = dict[socket.socket, int]  # connections to other hosts, with their indices
 
 
 class HostsError(MicrogptError):
@@ -48,33 +48,25 @@ class Hosts:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Return the hosts of `--hosts`: address,number,index; or auto, as JAX detects them.
-
-        Raises:
-            ConfigError: the text is malformed, or there is nothing to detect.
-        """
+        """Return the hosts of `--hosts`: address,number,index; or auto, as JAX detects them."""
         if text == "auto":
-            return cls._detected()
+            address, n, index, devices = ClusterEnv.auto_detect_unset_distributed_params(
+                None, None, None, None, None, round(PATIENCE_S)
+            )
+            if address is not None and n is not None and index is not None:
+                return cls(address, n, index, None if devices is None else [*devices])
+            raise ConfigError(
+                "found no variables of Slurm, Open MPI or Kubernetes; start the command with srun "
+                "or mpirun, or pass --hosts HOST:PORT,N,I"
+            )
         found = re.fullmatch(r"(.+:(\d{1,5})),(\d{1,5}),(\d{1,5})", text)
         port, n, index = map(int, found.groups()[1:]) if found else (0, 0, 0)
-        if not (found and 0 < port < 2**16 and index < n <= MAX_HOSTS):
+        if not found or not 0 < port < 2**16 or index >= n:
             raise ConfigError(
                 f"{text!r} does not name hosts; pass auto, or HOST:PORT,N,I: the address of the "
                 "first host, the number of hosts, and the index of this one, from 0 to N-1"
             )
         return cls(found[1], n, index)
-
-    @classmethod
-    def _detected(cls) -> Self:
-        address, n, index, devices = ClusterEnv.auto_detect_unset_distributed_params(
-            None, None, None, None, None, round(PATIENCE_S)
-        )
-        if address is None or n is None or index is None:
-            raise ConfigError(
-                "found no variables of Slurm, Open MPI or Kubernetes; start the command with srun "
-                "or mpirun, or pass --hosts HOST:PORT,N,I"
-            )
-        return cls(address, n, index, None if devices is None else [*devices])
 
     @property
     def is_first(self) -> bool:
@@ -96,19 +88,13 @@ class Hosts:
             HostsError: a host does not answer, or trains something else.
         """
         with ExitStack() as stack:
-            lines = self._meet(what, stack) if self.is_first else self._join(what, stack)
+            lines = (self._meet if self.is_first else self._join)(what, stack)
             stack.pop_all()
         watcher = Thread(target=self._watch, args=(lines, on_lost), daemon=True)
         watcher.start()
         try:
             jax.config.update("jax_enable_preemption_service", False)  # it would handle SIGTERM
-            jax.distributed.initialize(
-                self.address,
-                self.n,
-                self.index,
-                local_device_ids=self.devices,
-                cluster_detection_method="deactivate",
-            )
+            jax.distributed.initialize(self.address, self.n, self.index, self.devices, "deactivate")
             if device:
                 use_device(device)
             yield
@@ -123,55 +109,53 @@ class Hosts:
                 line.sendall(BYE)
         jax.distributed.shutdown()
 
-    def _meet(self, what: str, stack: ExitStack) -> dict[socket.socket, int]:
+    def _meet(self, what: str, stack: ExitStack) -> Lines:
         """Wait for the other hosts; return the connections to them."""
-        ends, lines = time.monotonic() + PATIENCE_S, dict[socket.socket, int]()
+        ends, lines = monotonic() + PATIENCE_S, Lines()
         port = int(self.address.rpartition(":")[2])
         try:
-            server = socket.create_server(("", port), backlog=self.n)
+            server = stack.enter_context(socket.create_server(("", port), backlog=self.n))
         except OSError as error:
             raise HostsError(f"cannot listen on port {port}: {error.strerror}") from error
-        with server:
-            while len(lines) < self.n - 1:
-                server.settimeout(max(ends - time.monotonic(), RETRY_S))
-                try:
-                    line = stack.enter_context(server.accept()[0])
-                    line.settimeout(max(ends - time.monotonic(), RETRY_S))
-                    theirs, _, index = line.makefile("r").readline().partition(" ")
-                except OSError as error:
-                    missing = {*range(1, self.n)} - {*lines.values()}
-                    raise self._silent(", ".join(map(str, sorted(missing)))) from error
-                if not index.strip().isdigit():  # not one of ours
-                    continue
+        while len(lines) < self.n - 1:
+            server.settimeout(max(ends - monotonic(), RETRY_S))
+            try:
+                line = stack.enter_context(server.accept()[0])
+                line.settimeout(max(ends - monotonic(), RETRY_S))
+                theirs, _, index = line.makefile("r").readline().partition(" ")
+            except OSError as error:
+                missing = {*range(1, self.n)} - {*lines.values()}
+                raise self._silent(", ".join(map(str, sorted(missing)))) from error
+            if index.strip().isdigit():  # otherwise, not one of ours
+                lines[line] = int(index)
                 if theirs != what:
                     line.sendall(DIFFERENT)
                     raise _different(int(index))
-                lines[line] = int(index)
+        server.close()  # JAX listens on this port
         for line in lines:
             line.sendall(GO)
         return lines
 
-    def _join(self, what: str, stack: ExitStack) -> dict[socket.socket, int]:
+    def _join(self, what: str, stack: ExitStack) -> Lines:
         """Connect to the first host; return the connection."""
-        ends = time.monotonic() + PATIENCE_S
-        host, _, port = self.address.rpartition(":")
+        ends, (host, _, port) = monotonic() + PATIENCE_S, self.address.rpartition(":")
         while True:
             try:
-                address = host.strip("[]"), int(port)
-                line = stack.enter_context(socket.create_connection(address, PATIENCE_S))
+                line = socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S)
+                stack.enter_context(line)
                 line.sendall(f"{what} {self.index}\n".encode())
-                line.settimeout(max(ends - time.monotonic(), RETRY_S))
+                line.settimeout(max(ends - monotonic(), RETRY_S))
                 answer = line.recv(1)
             except OSError as error:
-                if time.monotonic() > ends:
+                if monotonic() > ends:
                     raise self._silent("0") from error
-                time.sleep(RETRY_S)
+                sleep(RETRY_S)
                 continue
+            if answer == GO:
+                return {line: 0}
             if answer == DIFFERENT:
                 raise _different(0)
-            if answer != GO:
-                raise HostsError(f"host 0 at {self.address} has ended, see its message")
-            return {line: 0}
+            raise HostsError(f"host 0 at {self.address} has ended; see its message")
 
     def _silent(self, indices: str) -> HostsError:
         return HostsError(
@@ -179,22 +163,20 @@ class Hosts:
             f"command on each host, and check that it can connect to {self.address}"
         )
 
-    def _watch(self, lines: dict[socket.socket, int], on_lost: Callable[[str], None]) -> None:
+    def _watch(self, lines: Lines, on_lost: Callable[[str], None]) -> None:
         """Wait until a host is lost, or all have ended as planned."""
         with DefaultSelector() as selector:
             for line, index in lines.items():
                 line.settimeout(None)
                 line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                for name, value in KEEPALIVE.items():
-                    if hasattr(socket, name):  # not on every system
-                        line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+                for name in KEEPALIVE.keys() & dir(socket):  # not on every system
+                    line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), KEEPALIVE[name])
                 selector.register(line, EVENT_READ, index)
             while selector.get_map():
                 for key, _ in selector.select():
-                    try:
+                    answer = b""
+                    with suppress(OSError):
                         answer = key.fileobj.recv(1)  # type: ignore[union-attr]
-                    except OSError:
-                        answer = b""
                     if not answer:
                         on_lost(f"host {key.data} of {self.n} was lost")
                         return

@@ -198,7 +198,7 @@ def batch_sharding(batch_size: int) -> tuple[NamedSharding | None, NamedSharding
     Raises:
         ConfigError: the hosts have more devices than a batch has documents.
     """
-    first: Any = jax.config.jax_default_device
+    first: Any = jax.config.jax_default_device  # type: ignore[attr-defined]
     devices = jax.devices(first.platform if first else None)
     if jax.process_count() == 1:
         devices = devices[:batch_size]

@@ -5,7 +5,8 @@ held-out loss of 2,993 names. Organisms differ in their seed and learning rate. 
 the compiled engine on one core, by JAX one after another, and by JAX together in populations of
 growing size, as `sweep --device` trains them. The ways alternate. JAX's time to compile is not
 counted. Prints organisms per second, and how many times as many as on one core with the compiled
-engine; and the share of the time that the host takes in a population, which limits a faster device.
+engine; and the time that the host takes for each member, such as to encode documents and to measure
+the held-out loss, which limits a faster device.
 
     uv run python bench/populations.py [--device gpu] [--rounds 3] [--most 1024]
 """
@@ -21,7 +22,7 @@ from tables import Rows, of_machines
 
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
-from microgpt.jax_engine import population
+from microgpt.jax_engine.population import Population
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.organism import Evaluation, Trial
@@ -54,34 +55,29 @@ def main() -> None:
     counts = dict(zip(calls, [ALONE, *sizes], strict=True))
     host = host_seconds(lambda: together(sizes[-1]))
     seconds = in_turns(calls, options.rounds)
-    name = f"populations_{options.device}"
     found = {
         "machine": f"{machine()}; JAX {jax.__version__} on {jax.devices(options.device)[0]}",
         "rates": {each: counts[each] / seconds[each] for each in calls},
         "host": host / sizes[-1],
     }
-    print(TABLES["populations"](store(name, found)))
+    print(TABLES["populations"](store("populations", found)))
 
 
 def host_seconds(call: Callable[[], object]) -> float:
-    """Return the seconds of a call that it does not spend on the device."""
-    spent = 0.0
+    """Return the seconds of a call that it does not spend on steps on the device."""
+    spent, take_steps = 0.0, Population._take_steps
 
-    def clocked(compute: Callable) -> Callable:
-        def run(*arguments: object) -> object:
-            nonlocal spent
-            started = perf_counter()
-            result = compute(*arguments)
-            spent += perf_counter() - started
-            return result
-
-        return run
+    def clocked(members: Population, n: int) -> object:
+        nonlocal spent
+        started = perf_counter()
+        taken = take_steps(members, n)
+        spent += perf_counter() - started
+        return taken
 
     call()  # compiles
-    before = population.Population.take_steps, population.held_out_losses
-    population.Population.take_steps, population.held_out_losses = map(clocked, before)
+    Population._take_steps = clocked
     total = timed(call)
-    population.Population.take_steps, population.held_out_losses = before
+    Population._take_steps = take_steps
     return total - spent
 
 

@@ -76,9 +76,10 @@ def cost(n: int) -> dict[str, float]:
         run(trials[: 2 * n], pool)  # sends the data to each process, once
         driver = psutil.Process()
         before = [cpu_s(each) for each in (driver, scheduler)]
-        sent, started = bytes_sent(), perf_counter()
-        run(trials, pool)
-        wall_s, sent = perf_counter() - started, bytes_sent() - sent
+        started = perf_counter()
+        with counted() as sizes:
+            run(trials, pool)
+        wall_s = perf_counter() - started
         after = [cpu_s(each) for each in (driver, scheduler)]
         driver_s, scheduler_s = ((b - a) / n_tasks for a, b in zip(before, after, strict=True))
         return {
@@ -86,7 +87,7 @@ def cost(n: int) -> dict[str, float]:
             "wall_s": wall_s / n_tasks,
             "driver_s": driver_s,
             "scheduler_s": scheduler_s,
-            "bytes": sent / n_tasks,
+            "bytes": sum(sizes) / n_tasks,
             "driver_bytes": driver.memory_info().rss,
             "scheduler_bytes": scheduler.memory_info().rss,
         }
@@ -97,9 +98,20 @@ def cpu_s(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def bytes_sent() -> int:
-    """Return the number of bytes that this machine has sent to itself."""
-    return psutil.net_io_counters(pernic=True)["lo"].bytes_sent
+@contextmanager
+def counted() -> Iterator[list[int]]:
+    """Yield a list that receives the number of bytes of each message of the driver."""
+    from distributed.comm.tcp import TCP
+
+    write, sizes = TCP.write, list[int]()
+
+    async def counting(comm: TCP, *message: object, **options: object) -> int:
+        sizes.append(await write(comm, *message, **options))
+        return sizes[-1]
+
+    TCP.write = counting
+    yield sizes
+    TCP.write = write
 
 
 @contextmanager
@@ -165,6 +177,6 @@ def cluster_rows(found: dict) -> Rows:
     return rows
 
 
-HEAD = ["workers", "driver, CPU per task", "scheduler, CPU per task", "sent per task"]
+HEAD = ["workers", "driver, CPU per task", "scheduler, CPU per task", "driver sends per task"]
 HEAD += ["driver, memory", "scheduler, memory", "tasks per second", "shortest useful task"]
 TABLES = {"cluster_driver": of_machines(HEAD, cluster_rows)}

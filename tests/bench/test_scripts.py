@@ -51,6 +51,7 @@ SHORTEST = {
         "'--n-embd', 8, '--n-head', 2, '--n-layer', 1] if a[0] == 'train' else []))",
     ),
     "compare": ("--steps 5 --controls 2", ""),
+    "cluster_driver": ("--most 1", "bench.N_TASKS = 20"),
     "decode_speed": (
         "--rounds 1",
         "bench.RIVALS = ('numpy',); bench.N_NAMES = 1000; "
@@ -176,6 +177,10 @@ SHORTEST = {
     "jax_engine": (
         "--rounds 1",
         "bench.ROUND_S = 0.01; bench.SETTINGS = {'names': bench.SETTINGS[\"names, Karpathy's\"]}",
+    ),
+    "populations": (
+        "--rounds 1 --most 8",
+        "bench.GENOME = bench.replace(bench.GENOME, n_emb=8, steps=50); bench.SIZES = (8,)",
     ),
     "train_speed": ("--rounds 1", "bench.RIVALS = ('numpy',); bench.SETTINGS = bench.SETTINGS[:1]"),
     "what_if": ("--seeds 2", "bench.TRAIN = ('train', '--steps', '200', '-n', '0')"),

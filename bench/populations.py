@@ -22,7 +22,7 @@ from tables import Rows, of_machines
 
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
-from microgpt.jax_engine.population import Population
+from microgpt.jax_engine.population import JaxPopulation
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.organism import Evaluation, Trial
@@ -65,9 +65,9 @@ def main() -> None:
 
 def host_seconds(call: Callable[[], object]) -> float:
     """Return the seconds of a call that it does not spend on steps on the device."""
-    spent, take_steps = 0.0, Population._take_steps
+    spent, take_steps = 0.0, JaxPopulation._take_steps
 
-    def clocked(members: Population, n: int) -> object:
+    def clocked(members: JaxPopulation, n: int) -> object:
         nonlocal spent
         started = perf_counter()
         taken = take_steps(members, n)
@@ -75,9 +75,9 @@ def host_seconds(call: Callable[[], object]) -> float:
         return taken
 
     call()  # compiles
-    Population._take_steps = clocked
+    JaxPopulation._take_steps = clocked
     total = timed(call)
-    Population._take_steps = take_steps
+    JaxPopulation._take_steps = take_steps
     return total - spent
 
 

@@ -24,11 +24,11 @@ AT_ONCE = 256  # maximum number of steps per call; each has the rates of all mem
 RUN_S = 0.25  # target duration of a call, between checks whether to stop
 
 
-class Population:
+class JaxPopulation:
     """The members and their state on the device."""
 
     def __init__(self) -> None:
-        self.members: list[Member] = []
+        self.members: list[JaxMember] = []
         self.until = 0  # step at which some member pauses
         self.step = 0  # number of completed steps
         self.losses: NDArray[Any] = np.empty((0, 0))  # of the steps of the last call: (P, steps)
@@ -36,12 +36,12 @@ class Population:
         self._n = 1  # number of steps of the next call
         self._ahead = -1, self.losses  # a step, and the losses of one step more: (P, 1)
 
-    def member(self, *settings: Any, **_: object) -> "Member":
+    def member(self, *settings: Any, **_: object) -> "JaxMember":
         """Add a member with random weights; the arguments are those of `make_engine`."""
         _engine, dtype, model, config, docs, rng = settings
         data = Dataset.of(docs)
         setup = Setup.of(model, config, data.longest, dtype)
-        self.members.append(Member(self, config, data, setup))
+        self.members.append(JaxMember(self, config, data, setup))
         self.members[-1].set_weights(initial_weights(model, rng))
         return self.members[-1]
 
@@ -84,11 +84,11 @@ class Population:
             return state, np.asarray(losses)[:, :n]
 
 
-class Member(JaxEngine):
+class JaxMember(JaxEngine):
     """One model of a population, as the engine of a training run."""
 
     def __init__(
-        self, population: Population, config: TrainConfig, data: Dataset, setup: Setup
+        self, population: JaxPopulation, config: TrainConfig, data: Dataset, setup: Setup
     ) -> None:
         self._population, self._i, self._n_steps = population, len(population.members), 0
         self.config, self.data, self.setup = config, data, setup

@@ -31,7 +31,7 @@ RECOMPUTED = 10_000_000  # number of weights from which the backward pass recomp
 UNROLLED = 4  # number of layers in one iteration of the loop over the layers
 
 
-class Weights(NamedTuple):
+class StackedWeights(NamedTuple):
     """All weights of a model, their gradients or their running means."""
 
     wte: Any  # (V, C)
@@ -45,9 +45,9 @@ class Weights(NamedTuple):
 class State(NamedTuple):
     """What a step changes."""
 
-    weights: Weights
-    m: Weights  # running means of the gradients
-    v: Weights  # running means of the squared gradients
+    weights: StackedWeights
+    m: StackedWeights  # running means of the gradients
+    v: StackedWeights  # running means of the squared gradients
     step: Any  # number of completed steps, int64
 
 
@@ -74,7 +74,7 @@ class Rates(NamedTuple):
     dropout_scale: Any  # factor of the units that are kept
 
 
-class Batch(NamedTuple):
+class PaddedBatch(NamedTuple):
     """The documents of a step, padded at the end."""
 
     tokens: Array  # (B, T)
@@ -131,7 +131,7 @@ def precise() -> ExitStack:
     return stack
 
 
-def from_flat(model: ModelConfig, numbers: Any, dtype: DType) -> Weights:
+def from_flat(model: ModelConfig, numbers: Any, dtype: DType) -> StackedWeights:
     """Return flat numbers, in the order of `weight_shapes`, as NumPy arrays."""
     C, L, square = model.n_embd, model.n_layer, model.n_embd**2
     n_rows = np.array([model.vocab_size, model.n_positions, model.vocab_size])
@@ -140,10 +140,10 @@ def from_flat(model: ModelConfig, numbers: Any, dtype: DType) -> Weights:
     attn, fc1, fc2 = np.split(blocks.reshape(L, -1), ends, axis=1)
     tables = [table.reshape(-1, C) for table in tables]
     stacked = attn.reshape(L, 4, C, C), fc1.reshape(L, -1, C), fc2.reshape(L, C, -1)
-    return Weights._make((*tables, *stacked))
+    return StackedWeights._make((*tables, *stacked))
 
 
-def to_flat(weights: Weights) -> NDArray[Any]:
+def to_flat(weights: StackedWeights) -> NDArray[Any]:
     """Return the numbers in the order of `weight_shapes`."""
     *tables, attn, fc1, fc2 = map(np.asarray, weights)
     blocks = np.concatenate([part.reshape(len(attn), -1) for part in (attn, fc1, fc2)], axis=1)
@@ -179,7 +179,7 @@ def rates_of(config: TrainConfig, steps: NDArray[Any], dtype: DType) -> Rates:
         return Rates._make((*(np.asarray(each, dtype) for each in factors), kept_from, scale))
 
 
-def read_batch(setup: Setup, data: Data, step: Array, seed: Array) -> Batch:
+def read_batch(setup: Setup, data: Data, step: Array, seed: Array) -> PaddedBatch:
     """Return the documents of a step; the dataset is repeated as needed."""
     B, T, n_docs = setup.n_rows, setup.longest, len(data.begins)
     rows = jnp.arange(B)
@@ -199,11 +199,11 @@ def read_batch(setup: Setup, data: Data, step: Array, seed: Array) -> Batch:
         of_doc = _mixed(seed + golden * (n_read + 1).astype(jnp.uint64), ROUNDS_64)
         keys = _mixed(of_doc[:, None] + golden * (places + 1).astype(jnp.uint64), ROUNDS_64)
         keys = (keys >> jnp.uint64(32)).astype(jnp.uint32)
-    batch = Batch(data.tokens[at], targets, counted.astype(setup.dtype), keys)
+    batch = PaddedBatch(data.tokens[at], targets, counted.astype(setup.dtype), keys)
     return lax.with_sharding_constraint(batch, setup.rows) if setup.rows else batch
 
 
-def train_step(setup: Setup, state: State, batch: Batch, rates: Rates) -> tuple[State, Array]:
+def train_step(setup: Setup, state: State, batch: PaddedBatch, rates: Rates) -> tuple[State, Array]:
     """Return the state after a step, and the loss before it in nats per token.
 
     If the loss or the square of a gradient is not finite, the state stays as it is, and the loss is
@@ -218,13 +218,15 @@ def train_step(setup: Setup, state: State, batch: Batch, rates: Rates) -> tuple[
     return state, jnp.where(is_fine, loss, jnp.nan)
 
 
-def batch_loss(setup: Setup, weights: Weights, batch: Batch, rates: Rates) -> Array:
+def batch_loss(setup: Setup, weights: StackedWeights, batch: PaddedBatch, rates: Rates) -> Array:
     """Return the mean cross-entropy of the predictions that count, in nats."""
     total = jnp.maximum(batch.counted.sum(), 1)
     return (batch.counted * token_losses(setup, weights, batch, rates)).sum() / total
 
 
-def token_losses(setup: Setup, weights: Weights, batch: Batch, rates: Rates | None) -> Array:
+def token_losses(
+    setup: Setup, weights: StackedWeights, batch: PaddedBatch, rates: Rates | None
+) -> Array:
     """Return the cross-entropy of each prediction in nats: (B, T)."""
     logits = logits_of(setup, weights, batch, rates).astype(setup.dtype)  # (B, T, V)
     below = logits - lax.stop_gradient(logits.max(-1, keepdims=True))
@@ -234,7 +236,9 @@ def token_losses(setup: Setup, weights: Weights, batch: Batch, rates: Rates | No
     return log_norm - jnp.take_along_axis(below, batch.targets[..., None], -1)[..., 0]
 
 
-def logits_of(setup: Setup, weights: Weights, batch: Batch, rates: Rates | None) -> Array:
+def logits_of(
+    setup: Setup, weights: StackedWeights, batch: PaddedBatch, rates: Rates | None
+) -> Array:
     """Return the logits after each token; see `Gpt.forward` and `GptVariant`: (B, T, V)."""
     model, T = setup.model, setup.longest
     if setup.bfloat16:
@@ -313,16 +317,16 @@ def rmsnorm(x: Array) -> Array:
     return (wide * scale).astype(x.dtype)
 
 
-def updated(setup: Setup, state: State, grads: Weights, rates: Rates) -> State:
+def updated(setup: Setup, state: State, grads: StackedWeights, rates: Rates) -> State:
     """Return the state after a step of AdamW, or of Muon for the blocks and AdamW for the rest."""
-    names = Weights._fields
+    names = StackedWeights._fields
     is_muon = {name: setup.optimizer == "muon" and name in names[3:] for name in names}
     parts = zip(names, state.weights, state.m, state.v, grads, strict=True)
     results = [
         (*_muon(w, m, g, rates), v) if is_muon[name] else _adamw(setup, w, m, v, g, rates)
         for name, w, m, v, g in parts
     ]
-    weights, m, v = (Weights._make(each) for each in zip(*results, strict=True))
+    weights, m, v = (StackedWeights._make(each) for each in zip(*results, strict=True))
     return State(weights, m, v, state.step + 1)
 
 

@@ -26,12 +26,12 @@ from microgpt.engine.dataset import Dataset
 from microgpt.errors import ConfigError
 from microgpt.flat_weights import Numbers
 from microgpt.jax_engine.step import (
-    Batch,
     Data,
+    PaddedBatch,
     Rates,
     Setup,
+    StackedWeights,
     State,
-    Weights,
     data_of,
     from_flat,
     precise,
@@ -187,8 +187,10 @@ class JaxLoss:
 
 
 @partial(jax.jit, static_argnums=0)
-def _nll(setup: Setup, weights: Weights, tokens: Array, targets: Array, counted: Array) -> Array:
-    losses = token_losses(setup, weights, Batch(tokens, targets, counted, counted), None)
+def _nll(
+    setup: Setup, weights: StackedWeights, tokens: Array, targets: Array, counted: Array
+) -> Array:
+    losses = token_losses(setup, weights, PaddedBatch(tokens, targets, counted, counted), None)
     return (counted * losses).sum()
 
 

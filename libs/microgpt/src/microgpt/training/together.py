@@ -8,7 +8,7 @@ import jax
 from microgpt.config import Device, DType, ModelConfig, TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Tokenizer
-from microgpt.jax_engine.population import Population
+from microgpt.jax_engine.population import JaxPopulation
 from microgpt.jax_engine.trainer import device_of
 from microgpt.state import TrainResult
 from microgpt.training.loop import DivergedError, TrainingLoop
@@ -31,7 +31,7 @@ def train_together(
     The configurations may differ in the seed, steps, learning rate, warm-up, dropout and weight
     decay. Each result is that of a single training with the JAX engine, up to rounding.
     """
-    population, options = Population(), TrainOptions(engine="jax", dtype=dtype, example=[])
+    population, options = JaxPopulation(), TrainOptions(engine="jax", dtype=dtype, example=[])
     with jax.default_device(device_of(device)):
         loops = [
             TrainingLoop(

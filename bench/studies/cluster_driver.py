@@ -1,6 +1,7 @@
 """How many workers can one driver of searches and sweeps keep busy?
 
-Hundreds: as many as complete a thousand tasks per second together (docs/scale.md).
+As many as complete 500 to 900 trainings per second together: a thousand workers if a training
+takes two seconds (docs/scale.md).
 
     uv run python bench/study.py cluster_driver [--most 1000]
 

@@ -48,7 +48,12 @@ def main() -> None:
         return [objective.measure(trial.config, trial.seed) for trial in trials(ALONE)]
 
     def together(size: int) -> list[Evaluation]:
-        return objective.measure_together(trials(size), options.device)
+        group = trials(size)
+        models = objective.train_together(group, options.device, None)
+        return [
+            objective.measure(each.config, each.seed, None, model)
+            for each, model in zip(group, models, strict=True)
+        ]
 
     calls: dict[str, Callable] = {"compiled, one core": on_a_core}
     calls |= {f"JAX, {size:,} together": lambda size=size: together(size) for size in sizes}

@@ -141,7 +141,7 @@ def test_commands_use_the_saved_model_unless_unfinished_is_given(
     [
         (["--n-embd", "16"], "--n-embd is 16, but the run to resume has 8; omit --n-embd"),
         (["--lr", "0.5"], "--learning-rate is 0.5, but the run to resume has 0.02"),
-        (["--engine", "reference"], "--engine is reference, but the run to resume has compiled"),
+        (["--engine", "reference"], "the reference engine supports only float64; omit dtype or"),
         (["--chat"], "--chat is True, but the run to resume has False"),
         (["--output", "other"], "--model is other, but the run to resume has model"),
         (["--force"], "--force cannot be used with --resume"),

@@ -105,7 +105,7 @@ class Together(SweepObjective):
 
     groups: ClassVar[list[list[int]]] = []
 
-    def measure_together(self, trials, device, should_stop=None):
+    def train_together(self, trials, device, should_stop=None):
         """Return the seed as the loss."""
         if len(trials) > 3:
             raise ConfigError("the device has not enough memory")

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import repeat
 from threading import Event
 from time import perf_counter, thread_time
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar
 
 from microgpt.config import Device
 from microgpt.errors import ConfigError
@@ -42,21 +42,12 @@ class Objective(Protocol[Config]):
         """Train a model and return its evaluation."""
 
 
-@runtime_checkable
-class GroupObjective(Protocol):
-    """Interface of objectives that can also train models of one shape together on a device."""
-
-    def shape(self, config: Any) -> Hashable:
-        """Return what the configurations of a group have in common."""
-
-    def measure_together(
-        self, trials: Sequence[Trial[Any]], device: Device, should_stop: ShouldStop | None = None
-    ) -> list[Evaluation]:
-        """Train the models of a group and return their evaluations."""
-
-
 class CachedEvaluator:
-    """Evaluates trials on a worker pool and reuses recorded evaluations."""
+    """Evaluates trials on a worker pool and reuses recorded evaluations.
+
+    If the pool has a device, an objective with the methods `shape` and `train_together` trains
+    models of one shape together; see `LossObjective`.
+    """
 
     def __init__(
         self,
@@ -118,10 +109,10 @@ class CachedEvaluator:
         self, trials: Sequence[Trial[Any]], todo: Sequence[int], flops: Mapping[int, float]
     ) -> list[tuple[Device | None, list[int]]]:
         """Return the trials that are trained together on the device, and the others alone."""
-        objective, groups = self.objective, dict[Hashable, list[int]]()
-        if isinstance(objective, GroupObjective) and self._pool.device:
+        groups = dict[Hashable, list[int]]()
+        if self._pool.device and (shape := getattr(self.objective, "shape", None)):
             for i in todo:
-                groups.setdefault(objective.shape(trials[i].config), []).append(i)
+                groups.setdefault(shape(trials[i].config), []).append(i)
         large = [group for group in groups.values() if sum(flops[i] for i in group) > COMPILATION]
         grouped = {i for group in large for i in group}
         parts = [
@@ -134,7 +125,7 @@ class CachedEvaluator:
 
 
 def _measure(
-    objective: Objective[Any],
+    objective: Any,
     should_stop: ShouldStop | None,
     group: tuple[Device | None, Sequence[Trial[Any]]],
 ) -> list[Evaluation]:
@@ -142,18 +133,21 @@ def _measure(
     device, trials = group
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
     try:
-        if device and isinstance(objective, GroupObjective):
-            found = objective.measure_together(trials, device, should_stop)
-        else:
-            found = [objective.measure(each.config, each.seed, should_stop) for each in trials]
+        trained = objective.train_together(trials, device, should_stop) if device else None
     except ConfigError:  # the device may have enough memory for half of the group
         if len(trials) == 1:
             raise
         halves = trials[: len(trials) // 2], trials[len(trials) // 2 :]
         return [e for half in halves for e in _measure(objective, should_stop, (device, half))]
+    found = []
+    for i, trial in enumerate(trials):
+        model = (trained[i],) if trained else ()
+        found.append(objective.measure(trial.config, trial.seed, should_stop, *model))
     seconds = (perf_counter() - started) / len(trials)
     cpu_seconds = (thread_time() - cpu_started) / len(trials)
-    return [  # the objective may have measured the time itself
-        each if each.seconds else replace(each, seconds=seconds, cpu_seconds=cpu_seconds)
+    return [  # an objective that trains may have measured the time itself
+        each
+        if each.seconds and not trained
+        else replace(each, seconds=seconds, cpu_seconds=cpu_seconds)
         for each in found
     ]

@@ -32,6 +32,7 @@ MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one c
 MAX_BYTES = 2**30  # memory limit per training run; the same on every machine
 TEMPERATURE = 1.0
 N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
+Trained = TrainResult | Evaluation  # an evaluation if the training failed
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
 
@@ -97,17 +98,20 @@ class LossObjective:
         return None
 
     def measure(
-        self, genome: Genome, seed: int, should_stop: ShouldStop | None = None
+        self,
+        genome: Genome,
+        seed: int,
+        should_stop: ShouldStop | None = None,
+        trained: Trained | None = None,
     ) -> Evaluation:
-        """Train and evaluate an organism; the evaluation is invalid if training was stopped."""
+        """Train and evaluate an organism; the evaluation is invalid if training was stopped.
+
+        Args:
+            trained: the trained model, if `train_together` has trained it.
+        """
         if self.own and not self.own.needs_training:
             return self.own.evaluate(genome, should_stop)
-        return self.evaluate(self.train(genome, seed, should_stop), should_stop)
-
-    def evaluate(
-        self, trained: TrainResult | Evaluation, should_stop: ShouldStop | None
-    ) -> Evaluation:
-        """Evaluate a trained organism; see `measure`."""
+        trained = trained or self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
         last_loss = trained.losses[-1]
@@ -120,48 +124,13 @@ class LossObjective:
             return DIVERGED
         return Evaluation("ok", val_loss, last_loss, val_loss)
 
-    def shape(self, config: Genome | SweepConfig) -> Hashable:
-        """Return the settings that organisms which are trained together have in common."""
-        common = config.train_config(seed=0)
-        common = replace(common, lr=1.0, steps=1, warmup_steps=0, dropout=0.0, weight_decay=0.0)
-        return config.model(), common, getattr(config, "dtype", None)
-
-    def measure_together(
-        self, trials: Sequence[Trial[Any]], device: Device, should_stop: ShouldStop | None = None
-    ) -> list[Evaluation]:
-        """Train organisms of one shape together and evaluate them; see `measure`."""
-        if self.own and not self.own.needs_training:
-            return [self.own.evaluate(each.config, should_stop) for each in trials]
-        trained = self.train_together(trials, device, should_stop)
-        return [self.evaluate(each, should_stop) for each in trained]
-
-    def train_together(
-        self,
-        trials: Sequence[Trial[Any]],
-        device: Device,
-        should_stop: ShouldStop | None,
-    ) -> list[TrainResult | Evaluation]:
-        """Train models of one shape; see `train`."""
-        from microgpt.training.together import train_together  # imports JAX
-
-        results = train_together(
-            self.training,
-            [self._config(each.config, each.seed) for each in trials],
-            device,
-            model=trials[0].config.model(),
-            tokenizer=self.tokenizer,
-            dtype=getattr(trials[0].config, "dtype", DEFAULT_DTYPE["jax"]),
-            should_stop=should_stop,
-        )
-        return [_outcome(each) for each in results]
-
     def train(
         self,
         genome: Genome | SweepConfig,
         seed: int,
         should_stop: ShouldStop | None,
         dtype: DType = DEFAULT_DTYPE["compiled"],
-    ) -> TrainResult | Evaluation:
+    ) -> Trained:
         """Train a model; return the training result, or an evaluation if training failed."""
         try:
             result = train(
@@ -174,7 +143,30 @@ class LossObjective:
             )
         except DivergedError:
             return DIVERGED
-        return _outcome(result)
+        return Evaluation("crashed") if result.ending == "stopped" else result
+
+    def shape(self, config: Genome | SweepConfig) -> Hashable:
+        """Return the settings that organisms which are trained together have in common."""
+        common = config.train_config(seed=0)
+        common = replace(common, lr=1.0, steps=1, warmup_steps=0, dropout=0.0, weight_decay=0.0)
+        return config.model(), common, getattr(config, "dtype", None)
+
+    def train_together(
+        self, trials: Sequence[Trial[Any]], device: Device, should_stop: ShouldStop | None
+    ) -> list[Trained]:
+        """Train organisms of one shape on a device; see `train`."""
+        from microgpt.training.together import train_together  # imports JAX
+
+        results = train_together(
+            self.training,
+            [self._config(each.config, each.seed) for each in trials],
+            device,
+            model=trials[0].config.model(),
+            tokenizer=self.tokenizer,
+            dtype=getattr(trials[0].config, "dtype", DEFAULT_DTYPE["jax"]),
+            should_stop=should_stop,
+        )
+        return [DIVERGED if each is None else each for each in results]
 
     def _config(self, genome: Genome | SweepConfig, seed: int) -> TrainConfig:
         is_shuffled = self.fitness != "last-doc"
@@ -198,13 +190,6 @@ class LossObjective:
         return evaluation.loss
 
 
-def _outcome(result: TrainResult | None) -> TrainResult | Evaluation:
-    """Return the result of a training, or an evaluation if it failed."""
-    if result is None:
-        return DIVERGED
-    return Evaluation("crashed") if result.ending == "stopped" else result
-
-
 @dataclass(frozen=True)
 class AestheticObjective(LossObjective):
     """Trains an organism on documents and scores the names that it generates."""
@@ -218,17 +203,22 @@ class AestheticObjective(LossObjective):
         """Create the objective of a search; see `LossObjective.of` for the arguments."""
         return super().of(parts, fitness, known=known_names(parts.docs), **options)
 
-    def evaluate(
-        self, trained: TrainResult | Evaluation, should_stop: ShouldStop | None
+    def measure(
+        self,
+        genome: Genome,
+        seed: int,
+        should_stop: ShouldStop | None = None,
+        trained: Trained | None = None,
     ) -> Evaluation:
-        """Score the names that a trained organism generates; see `LossObjective.measure`."""
+        """Train an organism and score the generated names; see `LossObjective.measure`."""
+        trained = trained or self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
         loss = self.held_out_loss(trained) if self.measures_loss else None
         if loss is not None and not math.isfinite(loss):
             return DIVERGED
         samples, scores = generate_and_score(
-            InferenceGpt(trained), self.known, self.n_samples, trained.config.seed, loss
+            InferenceGpt(trained), self.known, self.n_samples, seed, loss
         )
         return Evaluation(
             "ok", last_loss=trained.losses[-1], val_loss=loss, samples=samples, scores=scores

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
 from time import perf_counter, thread_time
-from typing import Self
+from typing import Any, Self
 
 from microgpt.config import Device, ModelConfig, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
@@ -18,10 +18,14 @@ from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
 from microgpt.own_functions import passed_function
-from microgpt.state import TrainResult
 from microgpt.training.engines import bytes_needed, prepare_engine
 from microgpt_evolution.genome import training_flops
-from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
+from microgpt_evolution.objectives.loss_objective import (
+    DIVERGED,
+    TEMPERATURE,
+    LossObjective,
+    Trained,
+)
 from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 from microgpt_evolution.sweep.config import SweepConfig
@@ -98,51 +102,30 @@ class SweepObjective:
         )
 
     def measure(
-        self, config: SweepConfig, seed: int, should_stop: ShouldStop | None = None
+        self,
+        config: SweepConfig,
+        seed: int,
+        should_stop: ShouldStop | None = None,
+        trained: Trained | None = None,
     ) -> Evaluation:
         """Train a model and return its evaluation; `seconds` covers training only.
 
         Args:
             should_stop: polled during training; if it returns true, the evaluation is invalid.
+            trained: the trained model, if `train_together` has trained it.
         """
-        own = self.data.own
+        own, value = self.data.own, None
         if own and not own.needs_training:
             return own.evaluate(config, should_stop)
         _load_kernels("compiled", config.dtype)
         started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
-            trained = self.data.train(config, seed, should_stop, config.dtype)
+            trained = trained or self.data.train(config, seed, should_stop, config.dtype)
         except (ConfigError, DataError) as error:  # not enough memory, or no replies
             return Evaluation("refused", reason=str(error))
         seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
-        evaluation = self._evaluate(trained, should_stop)
-        times = round(seconds, 6), round(cpu_seconds, 6)
-        return replace(evaluation, seconds=times[0], cpu_seconds=times[1])
-
-    def shape(self, config: SweepConfig) -> Hashable:
-        """Return the settings that models which are trained together have in common."""
-        return self.data.shape(config)
-
-    def measure_together(
-        self,
-        trials: Sequence[Trial[SweepConfig]],
-        device: Device,
-        should_stop: ShouldStop | None = None,
-    ) -> list[Evaluation]:
-        """Train models of one shape together and evaluate them; see `measure`."""
-        own = self.data.own
-        if own and not own.needs_training:
-            return [own.evaluate(each.config, should_stop) for each in trials]
-        _load_kernels("compiled", trials[0].config.dtype)
-        trained = self.data.train_together(trials, device, should_stop)
-        return [self._evaluate(each, should_stop) for each in trained]
-
-    def _evaluate(
-        self, trained: TrainResult | Evaluation, should_stop: ShouldStop | None
-    ) -> Evaluation:
         if isinstance(trained, Evaluation):
             return trained
-        own, value = self.data.own, None
         val_loss = self.data.held_out_loss(trained)
         if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED
@@ -153,7 +136,7 @@ class SweepObjective:
         samples: list[str] = []
         if not trained.tokenizer.is_chat:
             model = InferenceGpt(trained)
-            samples = model.generate(N_SAMPLES, temperature=TEMPERATURE, seed=trained.config.seed)
+            samples = model.generate(N_SAMPLES, temperature=TEMPERATURE, seed=seed)
         return Evaluation(
             "ok",
             val_loss,
@@ -162,7 +145,19 @@ class SweepObjective:
             tuple(samples),
             value=value.value if value else None,
             train_loss=fmean(trained.state.recent_losses),
+            seconds=round(seconds, 6),
+            cpu_seconds=round(cpu_seconds, 6),
         )
+
+    def shape(self, config: SweepConfig) -> Hashable:
+        """Return the settings that models which are trained together have in common."""
+        return self.data.shape(config)
+
+    def train_together(
+        self, trials: Sequence[Trial[Any]], device: Device, should_stop: ShouldStop | None
+    ) -> list[Trained]:
+        """Train models of one shape; see `LossObjective.train_together`."""
+        return self.data.train_together(trials, device, should_stop)
 
     def _model(self, config: SweepConfig) -> ModelConfig:
         return config.model(self.data.tokenizer.vocab_size)

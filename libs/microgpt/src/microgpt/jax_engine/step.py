@@ -28,6 +28,7 @@ from microgpt.model_variants import QK_SCALE, angles
 from microgpt.newton_schulz import COEFFICIENTS, N_ITERATIONS, NORM_EPS
 
 RECOMPUTED = 10_000_000  # number of weights from which the backward pass recomputes the blocks
+TOKENS = 65_536  # the tokens are padded to a multiple, so that similar data share a program
 UNROLLED = 4  # number of layers in one iteration of the loop over the layers
 
 
@@ -152,10 +153,10 @@ def to_flat(weights: StackedWeights) -> NDArray[Any]:
 
 def data_of(dataset: Dataset) -> Data:
     """Return the documents as NumPy arrays."""
-    begins = dataset.starts[:-1]
+    begins, padding = dataset.starts[:-1], (0, -len(dataset.tokens) % TOKENS)
     return Data(
-        tokens=dataset.tokens.astype(np.int32),
-        mask=dataset.mask,
+        tokens=np.pad(dataset.tokens.astype(np.int32), padding),
+        mask=np.pad(dataset.mask, padding) if dataset.mask.size else dataset.mask,
         soft_targets=dataset.soft_targets,
         begins=begins,
         lengths=np.diff(dataset.starts) - 1,
@@ -186,7 +187,7 @@ def read_batch(setup: Setup, data: Data, step: Array, seed: Array) -> PaddedBatc
     n_read = step * setup.batch_size + rows  # number of documents read before each
     docs = n_read % n_docs
     places = jnp.arange(T)
-    at = data.begins[docs][:, None] + places  # (B, T); beyond the end, JAX reads the last token
+    at = data.begins[docs][:, None] + places  # (B, T); beyond the end, JAX reads the last number
     counted = (places < data.lengths[docs][:, None]) & (rows < setup.batch_size)[:, None]
     if data.mask.size:
         counted &= data.mask[at + 1] == 1

@@ -166,11 +166,8 @@ class JaxLoss:
 
     def __call__(self, docs: TokenDataset) -> float:
         """Return the sum over the predictions that count, in nats."""
-        dataset, B, places = (
-            Dataset.of(docs),
-            self._setup.batch_size,
-            np.arange(self._setup.longest),
-        )
+        dataset, B = Dataset.of(docs), self._setup.batch_size
+        places = np.arange(self._setup.longest)
         at = dataset.starts[:-1, None] + places
         counted = places < np.diff(dataset.starts)[:, None] - 1
         at = np.minimum(at, len(dataset.tokens) - 2)
@@ -243,9 +240,9 @@ def device_errors() -> Iterator[None]:
         message = str(error).partition("\n")[0]
         if "RESOURCE_EXHAUSTED" in message:
             raise ConfigError(f"{TOO_SMALL} ({message}); {REMEDY}") from error
-        # JAX has no exception of its own for this. JAX_PLATFORMS may name what is not there.
-        if isinstance(error, AssertionError) or "backend" in message:
-            platforms = os.environ.get("JAX_PLATFORMS")
+        # JAX has no exception of its own for a missing device, and may fail without a message.
+        platforms = os.environ.get("JAX_PLATFORMS")
+        if "backend" in message or (platforms and not message):
             found = message or f"JAX_PLATFORMS is {platforms}"
             raise ConfigError(
                 f"JAX finds no such device ({found}); use another device, or install JAX for it"
@@ -257,7 +254,8 @@ def _check_fits(program: Any) -> None:
     """Raise ConfigError if a program needs more memory than its device has."""
     (device, *_) = jnp.zeros(()).devices()
     stats = program.memory_analysis()
-    n_bytes = stats.argument_size_in_bytes + stats.output_size_in_bytes + stats.temp_size_in_bytes
+    n_bytes = stats.argument_size_in_bytes + stats.temp_size_in_bytes
+    n_bytes += 2 * stats.output_size_in_bytes  # the state before the last call is kept, for `undo`
     if device.platform == "cpu":
         check_memory(n_bytes, "training this model with JAX", REMEDY)
         return

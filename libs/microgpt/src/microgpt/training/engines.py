@@ -84,7 +84,7 @@ def check_engine(
     if dtype is not None:
         check_choice("dtype", dtype, DType)
     if (engine, dtype) == ("reference", "float32"):
-        raise ConfigError("the reference engine supports only float64; omit dtype")
+        raise ConfigError("the reference engine supports only float64; omit dtype or the engine")
     check_threads(threads)
     if engine == "reference" and threads > 1:
         raise ConfigError("the reference engine supports only one thread; omit threads")

@@ -34,11 +34,8 @@ def are_few(docs: Sequence[Document] | str, options: TrainOptions) -> bool:
     """Return whether the documents are a few questions, and all options allow memorising them."""
     if isinstance(docs, str) or not docs or not all(map(_is_questions, docs)):
         return False
-    if (
-        any(map(options.holds, PREVENTING))
-        or options.loss_on == "all"
-        or options.engine != "compiled"
-    ):
+    is_all = options.loss_on == "all"
+    if any(map(options.holds, PREVENTING)) or is_all or options.engine == "reference":
         return False
     n_questions = sum(len(doc) for doc in docs) / 2
     n_characters = sum(map(len, chain.from_iterable(map(texts_of, docs))))

@@ -1,4 +1,4 @@
-"""`microgpt train --hosts`: two processes train one model, and one of them is killed."""
+"""Several devices and hosts: `microgpt train --hosts`, and a host that is killed."""
 
 import json
 import signal
@@ -48,6 +48,14 @@ def ended(hosts: list[subprocess.Popen[str]]) -> list[str]:
     printed = [host.communicate(timeout=LIMIT_S) for host in hosts]
     assert [host.returncode for host in hosts] == [0, 0], printed
     return [out for out, _ in printed]
+
+
+@pytest.mark.slow
+def test_two_devices_of_a_host_equal_one(microgpt, made_up_names, tmp_path) -> None:
+    ok(microgpt(*TRAIN, "--steps", "60", "--model", "one"))
+    two = "--xla_force_host_platform_device_count=2"
+    ok(microgpt(*TRAIN, "--steps", "60", "--model", "two", cold=True, XLA_FLAGS=two))
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
 
 
 @pytest.mark.slow

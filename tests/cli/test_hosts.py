@@ -65,6 +65,7 @@ def test_two_hosts_equal_one(microgpt, made_up_names, tmp_path) -> None:
     alone, together = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(together) == len(alone) == 100
     assert together == pytest.approx(alone, abs=1e-4)
+    assert "[Gloo]" not in first + second
     assert "lowest held-out loss" in first
     assert "lowest held-out loss" not in second
 

@@ -6,6 +6,7 @@ missing keepalive packets, its host is off, the others can say so and end.
 """
 
 import atexit
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from jax._src.clusters import ClusterEnv
 
 from microgpt.config import Device
 from microgpt.errors import ConfigError, MicrogptError
-from microgpt.jax_engine.trainer import use_device
+from microgpt.jax_engine.trainer import of_first_host, use_device
 
 PATIENCE_S = 120.0  # limit for all hosts to answer; a scheduler starts them within seconds
 RETRY_S = 0.2  # between attempts to connect to the first host, which may start last
@@ -97,6 +98,7 @@ class Hosts:
             jax.distributed.initialize(self.address, self.n, self.index, self.devices, "deactivate")
             if device:
                 use_device(device)
+            _exchange_first()
             yield
         except BaseException as error:
             atexit.unregister(clean_up)  # it would wait for the other hosts
@@ -181,6 +183,17 @@ class Hosts:
                         on_lost(f"host {key.data} of {self.n} was lost")
                         return
                     selector.unregister(key.fileobj)
+
+
+def _exchange_first() -> None:
+    """Exchange a first number; Gloo then prints a line to stdout, which belongs to the results."""
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        of_first_host(0)
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def _different(index: int) -> HostsError:

@@ -35,6 +35,7 @@ EXCUSED = (
     (r"pip install uv", "changes the installation"),
     (r"uv run microgpt play.*", "opens a browser; tests/serve/test_playground.py runs it"),
     (r"(?s).*splat\(x, 0\).*", "a kernel in the engine's own language"),
+    (r".*--hosts .*", "needs several hosts; tests/cli/test_hosts.py runs it"),
     (r"uv run .*bench/.*", "takes up to hours; tests/bench runs each script"),
     (r"tail -f .*", "does not end"),
     (r"(?s).*secrets_check\.sh.*", "needs a repository; tests/examples makes one"),

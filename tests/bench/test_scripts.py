@@ -55,6 +55,7 @@ SHORTEST = {
         "--rounds 1",
         "bench.N_NAMES, bench.N_LONG, bench.STEPS, bench.LONG_STEPS = 300, 5, 8, 2",
     ),
+    "cluster_driver": ("--most 1", "bench.N_TASKS = 20"),
     "decode_speed": (
         "--rounds 1",
         "bench.RIVALS = ('numpy',); bench.N_NAMES = 1000; "
@@ -188,6 +189,10 @@ SHORTEST = {
     "jax_engine": (
         "--rounds 1",
         "bench.ROUND_S = 0.01; bench.SETTINGS = {'names': bench.SETTINGS[\"names, Karpathy's\"]}",
+    ),
+    "populations": (
+        "--rounds 1 --most 8",
+        "bench.GENOME = bench.replace(bench.GENOME, n_emb=8, steps=50); bench.SIZES = (8,)",
     ),
     "train_speed": ("--rounds 1", "bench.RIVALS = ('numpy',); bench.SETTINGS = bench.SETTINGS[:1]"),
     "what_if": ("--seeds 2", "bench.TRAIN = ('train', '--steps', '200', '-n', '0')"),

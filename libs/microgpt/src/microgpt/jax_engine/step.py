@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.sharding import NamedSharding
 from numpy.typing import NDArray
 
 from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, DType, ModelConfig, TrainConfig
@@ -97,6 +98,13 @@ class Setup:
     has_dropout: bool
     dtype: DType
     bfloat16: bool = False  # whether to compute in bfloat16; the weights stay in float32
+    rows: NamedSharding | None = None  # the devices that share the documents of a batch
+
+    @property
+    def n_rows(self) -> int:
+        """The number of documents of a batch, padded to the same number on each device."""
+        n = self.rows.mesh.size if self.rows else 1
+        return -(-self.batch_size // n) * n
 
     @classmethod
     def of(cls, model: ModelConfig, config: TrainConfig, longest: int, dtype: DType) -> "Setup":
@@ -174,12 +182,13 @@ def rates_of(config: TrainConfig, steps: NDArray[Any], dtype: DType) -> Rates:
 
 def read_batch(setup: Setup, data: Data, step: Array, seed: Array) -> PaddedBatch:
     """Return the documents of a step; the dataset is repeated as needed."""
-    B, T, n_docs = setup.batch_size, setup.longest, len(data.begins)
-    n_read = step * B + jnp.arange(B)  # number of documents read before each
+    B, T, n_docs = setup.n_rows, setup.longest, len(data.begins)
+    rows = jnp.arange(B)
+    n_read = step * setup.batch_size + rows  # number of documents read before each
     docs = n_read % n_docs
     places = jnp.arange(T)
     at = data.begins[docs][:, None] + places  # (B, T); beyond the end, JAX reads the last number
-    counted = places < data.lengths[docs][:, None]
+    counted = (places < data.lengths[docs][:, None]) & (rows < setup.batch_size)[:, None]
     if data.mask.size:
         counted &= data.mask[at + 1] == 1
     targets = data.tokens[at + 1]
@@ -191,7 +200,8 @@ def read_batch(setup: Setup, data: Data, step: Array, seed: Array) -> PaddedBatc
         of_doc = _mixed(seed + golden * (n_read + 1).astype(jnp.uint64), ROUNDS_64)
         keys = _mixed(of_doc[:, None] + golden * (places + 1).astype(jnp.uint64), ROUNDS_64)
         keys = (keys >> jnp.uint64(32)).astype(jnp.uint32)
-    return PaddedBatch(data.tokens[at], targets, counted.astype(setup.dtype), keys)
+    batch = PaddedBatch(data.tokens[at], targets, counted.astype(setup.dtype), keys)
+    return lax.with_sharding_constraint(batch, setup.rows) if setup.rows else batch
 
 
 def train_step(setup: Setup, state: State, batch: PaddedBatch, rates: Rates) -> tuple[State, Array]:

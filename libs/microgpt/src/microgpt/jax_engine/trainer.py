@@ -7,6 +7,7 @@ of the program, so that a pause at any step needs no other program.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -15,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.experimental.multihost_utils import broadcast_one_to_all
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
 from microgpt.config import Device, DType, ModelConfig, TrainConfig
@@ -51,7 +54,7 @@ REMEDY = "use a smaller model, context or batch, or compute in bfloat16"
 def take_steps(
     setup: Setup, state: State, data: Data, rates: Rates, seed: Array, n: Array
 ) -> tuple[State, Array]:
-    """Take n steps; return the state and MAX_STEPS losses, NaN from the first failed step on."""
+    """Take n steps; return the state, and as many losses as rates: NaN from a failed step on."""
 
     def one(i: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
         state, losses = carry
@@ -60,7 +63,7 @@ def take_steps(
         state, loss = train_step(setup, state, batch, of_step)
         return state, losses.at[i].set(loss)
 
-    losses = jnp.full(MAX_STEPS, jnp.nan, setup.dtype)
+    losses = jnp.full(len(rates.adam_lr), jnp.nan, setup.dtype)
     taken: tuple[State, Array] = lax.fori_loop(0, n, one, (state, losses))
     return taken
 
@@ -74,18 +77,19 @@ class JaxEngine:
         """Set all weights to 0. Training cycles through `docs` of 2 to block_size + 1 tokens."""
         dataset = Dataset.of(docs)
         self.config = config
-        self._setup = Setup.of(model, config, dataset.longest, dtype)
         self._n = 1  # number of steps of the next `run` call
         self._before: State | None = None  # the state before the last steps
         with device_errors(), precise():
-            self._data = jax.device_put(data_of(dataset))
+            rows, self._everywhere = batch_sharding(config.batch_size)
+            self._setup = replace(Setup.of(model, config, dataset.longest, dtype), rows=rows)
+            self._data = jax.device_put(data_of(dataset), self._everywhere)
             zeros = np.zeros(count_params(model), dtype)
             self.resume(0, zeros, zeros, zeros)
             rates = rates_of(config, np.zeros(MAX_STEPS), dtype)
             arguments = self._state, self._data, rates, np.uint64(0), np.int64(0)
             # JAX remembers the program, for other trainings of the same shape.
-            program = jax.jit(take_steps, static_argnums=0).lower(self._setup, *arguments)
-            self._program = program.compile()
+            program = jax.jit(take_steps, static_argnums=0, out_shardings=self._everywhere)
+            self._program = program.lower(self._setup, *arguments).compile()
             _check_fits(self._program)
 
     @property
@@ -103,7 +107,8 @@ class JaxEngine:
         model, dtype = self._setup.model, self._setup.dtype
         with device_errors(), precise(), np.errstate(over="ignore"):
             parts = [from_flat(model, each, dtype) for each in (weights, adam_m, adam_v)]
-            self._state = jax.device_put(State(parts[0], parts[1], parts[2], np.int64(step)))
+            state = State(parts[0], parts[1], parts[2], np.int64(step))
+            self._state = jax.device_put(state, self._everywhere)
         self._before = None
 
     def run(self, until: int) -> list[float]:
@@ -115,7 +120,7 @@ class JaxEngine:
         if n_taken:
             self._before, self._state = self._state, state
         speed = n / (perf_counter() - started)
-        self._n = max(1, min(int(speed * RUN_S), 10 * self._n, MAX_STEPS))
+        self._n = int(of_first_host(max(1, min(int(speed * RUN_S), 10 * self._n, MAX_STEPS))))
         return losses[: n_taken + (n_taken < n)]
 
     def backward(self, should_stop: Callable[[], bool] = lambda: False) -> float:
@@ -175,7 +180,7 @@ class JaxLoss:
             for first in range(0, len(at), B):
                 batch = [np.asarray(part[first : first + B], np.int32) for part in parts]
                 total += float(_nll(self._setup, self._weights, *batch))
-        return total
+            return of_first_host(total)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -186,10 +191,44 @@ def _nll(
     return (counted * losses).sum()
 
 
+def batch_sharding(batch_size: int) -> tuple[NamedSharding | None, NamedSharding | None]:
+    """Return how the rows of a batch, and all other arrays, are placed; None for one device.
+
+    Raises:
+        ConfigError: the hosts have more devices than a batch has documents.
+    """
+    first: Any = jax.config.jax_default_device  # type: ignore[attr-defined]
+    devices = jax.devices(first.platform if first else None)
+    if jax.process_count() == 1:
+        devices = devices[:batch_size]
+    elif batch_size < len(devices):
+        raise ConfigError(
+            f"batch_size is {batch_size}, but the hosts have {len(devices)} devices; use a larger "
+            "batch or fewer hosts"
+        )
+    if len(devices) == 1:
+        return None, None
+    mesh = Mesh(np.array(devices), ("batch",))
+    return NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec())
+
+
+def of_first_host(number: float) -> float:
+    """Return the number of the first host, so that all hosts decide the same."""
+    if jax.process_count() == 1:
+        return number
+    with precise():
+        return float(broadcast_one_to_all(np.float64(number)))
+
+
+def device_of(kind: Device) -> Any:
+    """Return the first device of a kind; raise ConfigError if there is none."""
+    with device_errors():
+        return jax.local_devices(backend=kind)[0]
+
+
 def use_device(kind: Device) -> None:
     """Compute on the first device of a kind from now on; raise ConfigError if there is none."""
-    with device_errors():
-        jax.config.update("jax_default_device", jax.devices(kind)[0])  # type: ignore[no-untyped-call]
+    jax.config.update("jax_default_device", device_of(kind))
 
 
 @contextmanager

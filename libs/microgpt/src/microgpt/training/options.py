@@ -243,6 +243,16 @@ class TrainOptions(Options):
         requires="engine=jax",
         harmless=True,
     )
+    hosts: str | None = training(
+        None,
+        "Train on several hosts, with the same command on each. auto: as Slurm, Open MPI or "
+        "Kubernetes started them. HOST:PORT,N,I: address of the first host, number of hosts, and "
+        "index of this one, from 0.",
+        metavar="<hosts>",
+        requires="engine=jax",
+        excludes="minutes repeat",
+        harmless=True,
+    )
     threads: int = training(1, "Number of threads; does not change the result.", harmless=True)
     preset: PresetName | None = model(
         None,

@@ -9,7 +9,8 @@ the Value that used it. If a Value was used several times, all contributions add
     result.backward()
     a.grad, b.grad                  # 2ab + 10 = -2.0, a * a = 4.0
 
-The order matters. A Value may pass its gradient on only after every Value that used it has done so.
+The order matters. A Value may pass its gradient on only after every Value that used it has done so;
+otherwise it would pass on only the part that it has received so far.
 `topological_order` is written for you; it lists each Value after all of its inputs.
 """
 

@@ -7,9 +7,14 @@ e to the power of 1000 is too large for a computer. Subtract the largest logit f
 first: this leaves the result the same, because it divides numerator and denominator by one number.
 
 The loss of a prediction, the cross-entropy, is -log(p), where p is the probability of the token
-that really came next (the target). It is 0 if p is 1, and large if p is small.
+that really came next (the target). It is 0 if p is 1, and large if p is small. With the natural
+logarithm, its unit is the nat.
 
     cross_entropy([1.0, 2.0, 3.0], 2)   # -log(0.6652) = 0.4076
+
+Its derivative with respect to a logit is the probability of that token, minus 1 for the target:
+here [0.0900, 0.2447, -0.3348]. A step against the gradient raises the target's logit and lowers the
+others.
 
 `exp` and `log` accept floats and Values, so both functions work with both.
 """

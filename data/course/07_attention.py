@@ -1,17 +1,20 @@
-"""Attention is how a token reads what came before it. One head, for one token, in four steps:
+"""Attention is how a token reads what came before it. A query says what the token looks for, a key
+what a token offers, and a value what it passes on. All three are lists of the same length. These
+are the four steps of one head, for one token:
 
-1. The token has a query, a key and a value, each a list of numbers. Append its key and value to
-   `keys` and `values`. These lists are the cache: they hold those of all earlier tokens.
+1. Append the token's key and value to `keys` and `values`. These lists are the cache: they hold the
+   keys and values of all earlier tokens.
 2. Compare the query with each key so far, its own included: the score is their dot product divided
-   by the square root of their length (here 2 numbers, so 1.4142).
+   by the square root of the query's length. (Longer lists have larger dot products. Without the
+   root, softmax would soon give all weight to one token, and the others could no longer learn.)
 3. Softmax turns the scores into weights, which add up to 1.
-4. Return the mean of the values with these weights: its number i is the sum, over the tokens, of
-   weight * value[i].
+4. Return the mean of the values with these weights: its number i is the sum over the tokens of
+   weights[token] * values[token][i].
 
-    keys, values = [[1.0, 0.0]], [[10.0, 0.0]]          # one earlier token
+    keys, values = [[1.0, 0.0], [0.0, 0.0]], [[10.0, 0.0], [0.0, 0.0]]      # two earlier tokens
     attend([0.0, 2.0], [0.0, 1.0], [0.0, 20.0], keys, values)
-    # scores [0, 2 / 1.4142] -> weights [0.1956, 0.8044] -> [1.9557, 16.0886]
-    # and keys is now [[1.0, 0.0], [0.0, 1.0]]
+    # scores [0, 0, 2 / 1.4142] -> weights [0.1636, 0.1636, 0.6728] -> [1.6357, 13.4571]
+    # and keys is now [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
 """
 
 from microgpt.model import softmax

@@ -1,6 +1,7 @@
 """Attention moves information between tokens. The MLP (multilayer perceptron) then processes each
-token by itself: one matrix makes the vector four times as long, ReLU replaces negative numbers by
-0, and a second matrix makes it as short as before. Each number in between is a hidden unit.
+token by itself: one matrix makes the vector longer (in GPTs four times as long), ReLU replaces
+negative numbers by 0, and a second matrix makes the vector as long as before. The numbers between
+the two matrices are the hidden units.
 
     mlp([1.0, 2.0], fc1=[[1.0, 1.0], [1.0, -1.0]], fc2=[[2.0, 5.0]])
     # hidden [3.0, -1.0] -> after ReLU [3.0, 0.0] -> [6.0]

@@ -35,21 +35,26 @@ def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path)
 
 def test_a_right_exercise_leads_to_the_next(microgpt, place: Path) -> None:
     done = microgpt("course", "check")
-    assert (done.returncode, done.stdout) == (1, f"  wrong  {FIRST}.py, line 19: not written yet\n")
+    problem = (
+        f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; replace it by your code"
+    )
+    assert (done.returncode, done.stdout) == (1, f"  wrong  {problem}\n")
     solve(place, FIRST)
     done = ok(microgpt("course", "check"))
     assert done.stdout.splitlines()[-2:] == [
         f"{FIRST} is right; 1 of 14 are done",
         "Next: course/02_value.py",
     ]
-    assert "02_value.py, line" in microgpt("course", "check").stdout
+    done = microgpt("course", "check", "course/02_value.py")
+    assert "02_value.py, line" in done.stdout
+    assert done.stderr.endswith("microgpt course hint 2\n")
 
 
 def test_an_exercise_that_was_changed_is_checked_again(microgpt, place: Path) -> None:
     solve(place, FIRST)
     ok(microgpt("course", "check"))
     place.joinpath(f"{FIRST}.py").write_text("pass\n")
-    assert f"{FIRST}.py" in microgpt("course", "check").stdout
+    assert "no `Tokenizer` in this file" in microgpt("course", "check").stdout
 
 
 def test_hints_become_clearer_and_are_counted(microgpt, place: Path) -> None:

@@ -74,7 +74,7 @@ def check(
         print_or_discard(f"  {styled('right', GOOD)}  {fact}")
     if outcome.wrong:
         print_or_discard(f"  {styled('wrong', BAD)}  {outcome.wrong}")
-        note(f"edit {path}, or run: microgpt course hint")
+        note(f"edit {path}, or run: microgpt course hint {int(name.split('_')[0])}")
         raise typer.Exit(1)
     progress.done[name] = content
     write_progress(place, progress)

@@ -4,10 +4,10 @@ import random
 from collections.abc import Callable, Iterator
 from functools import partial
 from operator import mul
-from types import SimpleNamespace
+from types import FunctionType
 from typing import Any
 
-from microgpt.course.facts import A_FINITE_DIFFERENCE, Fact, slope
+from microgpt.course.facts import A_FINITE_DIFFERENCE, Fact, LearnerError, slope
 from microgpt.model import Gpt, cross_entropy, init_weights, linear, rmsnorm, softmax
 from microgpt.model_config import ModelConfig
 from microgpt.reference import ReferenceEngine
@@ -42,10 +42,14 @@ def value(own: Learner) -> Iterator[Fact]:
         yield Fact(f"{what}.data", product.data, x * y, mistakes={x + y: "Is that the sum?"})
         yield Fact(f"len({what}.inputs)", len(product.inputs), 2, "The inputs are self and other.")
         yield Fact(f"{what}.inputs", product.inputs, [x, y], "The inputs are self and other.")
+        why = "The inputs are the Values self and other, not their numbers."
+        yield Fact(f"{what}.inputs[0] is the Value", product.inputs[0] is a, True, why)
         slopes = [slope(partial(mul, y), x), slope(partial(mul, x), y)]
         why = "If x grows by a little, how much faster does x * y grow? Are the two exchanged?"
         what = f"{what}.slopes"
-        yield Fact(what, list(product.slopes), slopes, why, source=A_FINITE_DIFFERENCE)
+        yield Fact(what, product.slopes, slopes, why, source=A_FINITE_DIFFERENCE)
+        why = "Slopes are plain numbers: use `.data`."
+        yield Fact(f"type({what}[0])", type(product.slopes[0]).__name__, "float", why)
     yield Fact("(Value(2.0) * 3).data", (own.Value(2.0) * 3).data, 6.0)
     for x, n in ((3.0, 2), (4.0, -0.5)):
         power, what = own.Value(x) ** n, f"(Value({x}) ** {n})"
@@ -55,7 +59,7 @@ def value(own: Learner) -> Iterator[Fact]:
         slopes = [slope(lambda k: k**n, x)]  # noqa: B023  (called at once)
         why = "The derivative of x ** n is n * x ** (n - 1)."
         what = f"{what}.slopes"
-        yield Fact(what, list(power.slopes), slopes, why, source=A_FINITE_DIFFERENCE)
+        yield Fact(what, power.slopes, slopes, why, source=A_FINITE_DIFFERENCE)
 
 
 def backward(own: Learner) -> Iterator[Fact]:
@@ -100,7 +104,7 @@ def loss(own: Learner) -> Iterator[Fact]:
     why = "Divide each power by the sum of all powers."
     yield Fact(what, mine, softmax(logits), why)
     yield Fact(f"sum({what})", sum(mine), 1.0, why)
-    why = "Is the largest logit subtracted first?"
+    large = why = "Is the largest logit subtracted first?"
     yield Fact("softmax([1000.0, 1000.0])", own.softmax([1000.0, 1000.0]), [0.5, 0.5], why)
     yield Fact("softmax([-1000.0, -1000.0])", own.softmax([-1000.0, -1000.0]), [0.5, 0.5], why)
     sign, base = "Is the minus sign there?", "Is that the logarithm of the target's probability?"
@@ -108,6 +112,8 @@ def loss(own: Learner) -> Iterator[Fact]:
         right, what = cross_entropy(logits, target), f"cross_entropy([1.0, 2.0, 3.0], {target})"
         got = own.cross_entropy(logits, target)
         yield Fact(what, got, right, base, {-right: sign})
+    got = own.cross_entropy([1000.0, 1000.0], 0)
+    yield Fact("cross_entropy([1000.0, 1000.0], 0)", got, cross_entropy([0.0, 0.0], 0), large)
     values = [Value(logit) for logit in logits]
     result = own.cross_entropy(values, 0)
     what = "the loss of three Values"
@@ -126,21 +132,24 @@ def embedding(own: Learner) -> Iterator[Fact]:
         right = [a + b for a, b in zip(wte[token], wpe[position], strict=True)]
         why = "Add row `token` of wte and row `position` of wpe, number by number."
         yield Fact(f"embedding({token}, {position}, {wte}, {wpe})", got, right, why)
-    yield Fact("after embedding(...), wte", wte, [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]], "Make a list.")
     matrix = [[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]
     why = "One number for each row: dot(row, x)."
     what = f"linear([3.0, 4.0], {matrix})"
     yield Fact(what, own.linear([3.0, 4.0], matrix), linear([3.0, 4.0], matrix), why)
+    rows = [[Value(1.0)], [Value(2.0)]]
+    for what, result in (
+        ("embedding(Values)", own.embedding(0, 1, rows, rows)),
+        ("linear(Values)", own.linear(rows[0], rows)),
+    ):
+        yield Fact(f"type({what}[0])", type(result[0]).__name__, "Value", "Is `.data` used?")
 
 
 def norm(own: Learner) -> Iterator[Fact]:
     """Check RMSNorm and its gradient."""
     why = "Is that the root of the mean (not of the sum) of the squares?"
-    for x in ([3.0, 4.0], [300.0, -400.0, 0.0]):
+    for x in ([300.0, -400.0, 0.0], [3.0, 4.0], [0.0, 0.0], [0.001, 0.002]):
         yield Fact(f"rmsnorm({x})", own.rmsnorm(x), rmsnorm(x), why)
-    why = "Is 1e-5 added to the mean square, before the root is taken?"
-    yield Fact("rmsnorm([0.0, 0.0])", own.rmsnorm([0.0, 0.0]), [0.0, 0.0], why)
-    yield Fact("rmsnorm([0.001, 0.002])", own.rmsnorm([0.001, 0.002]), rmsnorm([0.001, 0.002]), why)
+        why = "Is 1e-5 added to the mean square, before the root is taken?"
     a, b = Value(3.0), Value(4.0)
     result = own.rmsnorm([a, b])[0]
     yield Fact("type(rmsnorm(Values)[0])", type(result).__name__, "Value", "Is `.data` used?")
@@ -153,13 +162,14 @@ def norm(own: Learner) -> Iterator[Fact]:
 
 def attention(own: Learner) -> Iterator[Fact]:
     """Check one head: its cache, its result, and the gradient of an earlier token's key."""
-    keys, values = [[1.0, 0.0]], [[10.0, 0.0]]
+    keys, values = [[1.0, 0.0], [0.0, 0.0]], [[10.0, 0.0], [0.0, 0.0]]
+    all_keys, all_values = [*keys, [0.0, 1.0]], [*values, [0.0, 20.0]]
     got = own.attend([0.0, 2.0], [0.0, 1.0], [0.0, 20.0], keys, values)
-    yield Fact("after attend(...), keys", keys, [[1.0, 0.0], [0.0, 1.0]], "Append the key.")
-    yield Fact("after attend(...), values", values, [[10.0, 0.0], [0.0, 20.0]], "Append the value.")
-    weights = softmax([0.0, 2 / 2**0.5])
-    right = [10 * weights[0], 20 * weights[1]]
-    undivided = softmax([0.0, 2.0])
+    yield Fact("after attend(...), keys", keys, all_keys, "Append the key.")
+    yield Fact("after attend(...), values", values, all_values, "Append the value.")
+    weights = softmax([0.0, 0.0, 2 / 2**0.5])
+    right = [10 * weights[0], 20 * weights[2]]
+    undivided = softmax([0.0, 0.0, 2.0])
     why = "Score: dot(query, key) / len(query) ** 0.5. Result: the sum of weight * value."
     if [*map(float, got)][:1] and abs(float(got[0]) - 10 * undivided[0]) < 1e-6:
         why = "Are the scores divided by the square root of the length, here 2 ** 0.5?"
@@ -199,6 +209,9 @@ def mlp(own: Learner) -> Iterator[Fact]:
     gpt: Gpt[float] = Gpt(CONFIG, init_weights(CONFIG, rng))
     x, parts = [1.0, -2.0, 3.0, -4.0], [gpt.weights[f"layer0.mlp_fc{i}"] for i in (1, 2)]
     yield Fact("mlp(...) of 4 numbers, 16 hidden,", own.mlp(x, *parts), gpt.mlp(x, 0), mistakes)
+    one = [[Value(1.0)]]
+    kind = type(own.mlp([Value(2.0)], one, one)[0]).__name__
+    yield Fact("type(mlp(Values)[0])", kind, "Value", "Use relu for each hidden unit.")
 
 
 def residual(own: Learner) -> Iterator[Fact]:
@@ -214,26 +227,30 @@ def residual(own: Learner) -> Iterator[Fact]:
     yield Fact("what attention reads", seen, [rmsnorm([3.0, 4.0])], why)
     after = [4.0, 5.0]
     right = [a + b for a, b in zip(after, rmsnorm(after), strict=True)]
-    why = "Is it x + part(rmsnorm(x)) both times, and does the MLP read the x after attention?"
+    why = (
+        "Is it add(x, part(rmsnorm(x))) both times (+ would join two lists), and does the MLP read "
+        "the x after attention?"
+    )
     yield Fact("the example's block(...)", got, right, why)
     gpt: Gpt[float] = Gpt(CONFIG, init_weights(CONFIG, random.Random(3)))
     x, caches = [1.0, -2.0, 3.0, -4.0], (gpt.new_cache(), gpt.new_cache())
     got = own.block(x, lambda x: gpt.attention(x, 0, caches[0]), lambda x: gpt.mlp(x, 0))
     yield Fact("block(...) with attention and an MLP", got, gpt.block(x, 0, caches[1]), why)
-    yield Fact("after block(x, ...), x", x, [1.0, -2.0, 3.0, -4.0], "Leave the list unchanged.")
 
 
 def adam(own: Learner) -> Iterator[Fact]:
     """Check three steps against those of the reference engine."""
     engine = ReferenceEngine(CONFIG, init_weights(CONFIG, random.Random(4)))
     weights, mine = [param.data for param in engine.params[:3]], own.Adam(3)
-    for step, gradients in enumerate(([0.5, -20.0, 0.0], [0.1, -20.0, 1.0], [-0.4, -20.0, 1.0]), 1):
+    for step, gradients in enumerate(([0.5, 1e-7, 0.0], [0.1, 1e-7, 1.0], [-0.4, -20.0, 1.0]), 1):
         weights = mine.step(weights, gradients, lr=0.01)
         for param, gradient in zip(engine.params, gradients, strict=False):
             param.grad = gradient
         engine.update(0.01)
         right = [param.data for param in engine.params[:3]]
-        whys = "Is it weight - lr * m_hat / (sqrt(v_hat) + eps), and is t 1 in the first step?"
+        whys = (
+            "Is it weight - lr * m_hat / (sqrt(v_hat) + eps), with t = 1 and eps outside the root?"
+        )
         later = "Are self.m and self.v kept from step to step, without the correction?"
         what = f"the weights after step {step}"
         yield Fact(what, weights, right, whys if step == 1 else later)
@@ -241,13 +258,16 @@ def adam(own: Learner) -> Iterator[Fact]:
 
 def schedule(own: Learner) -> Iterator[Fact]:
     """Check the straight line and the warm-up."""
-    line, rise = "lr * (1 - step / steps)", "In the warm-up, multiply by (step + 1) / warmup."
+    line = "It falls in a straight line. What is it in step 0, and in step `steps`?"
+    rise = "In the warm-up, the rate of the straight line is multiplied by a factor."
     for warmup in (0, 4):
         for step in (0, 1, 3, 4, 5, 9):
             right = learning_rate(step, lr=0.02, steps=10, warmup_steps=warmup)
             got = own.learning_rate(step, steps=10, lr=0.02, warmup=warmup)
             what = f"learning_rate({step}, steps=10, lr=0.02, warmup={warmup})"
             yield Fact(what, got, right, rise if step < warmup else line)
+    got = own.learning_rate(5, 10, 0.02)
+    yield Fact("learning_rate(5, 10, 0.02)", got, 0.01, line)
 
 
 def sampling(own: Learner) -> Iterator[Fact]:
@@ -259,6 +279,8 @@ def sampling(own: Learner) -> Iterator[Fact]:
         mine, rng = random.Random(5), random.Random(5)
         shares = softmax([logit / temperature for logit in logits])
         got = [own.sample(logits, temperature, mine) for _ in range(50)]
+        why = "rng.choices returns a list of one; return the token in it."
+        yield Fact("type(sample(...))", type(got[0]).__name__, "int", why)
         right = [rng.choices(range(3), weights=shares)[0] for _ in got]
         why = "Divide the logits by the temperature before softmax; draw once with rng.choices."
         yield Fact(f"50 draws at temperature {temperature}: draw", got, right, why)
@@ -266,16 +288,32 @@ def sampling(own: Learner) -> Iterator[Fact]:
 
     def next_logits(tokens: list[int]) -> list[float]:
         read.append(list(tokens))
-        return [9.0 * (i == script[len(tokens) - 1]) for i in range(3)]
+        return [9.0 * (i == script[min(len(tokens), 3) - 1]) for i in range(3)]
 
     got = own.generate(next_logits, 0, 10, 0, random.Random(1))
-    yield Fact("generate(...): the drawn tokens", got, [2, 1], "BOS is not among them.")
     why = "Each time, the model reads BOS and all tokens drawn so far."
-    yield Fact("generate(...): what next_logits reads", read, [[0], [0, 2], [0, 2, 1]], why)
+    yield Fact("generate(...): what next_logits reads", read[:3], [[0], [0, 2], [0, 2, 1]], why)
+    yield Fact("generate(...): the drawn tokens", got, [2, 1], "BOS is not among them.")
     got = own.generate(lambda tokens: [0.0, 9.0], 0, 3, 0, random.Random(1))
     yield Fact("generate(..., longest=3, ...)", got, [1, 1, 1], "Stop after 3 drawn tokens.")
+    for temperature in (0.5, 5.0):
+        shares, rng = softmax([logit / temperature for logit in logits]), random.Random(6)
+        got = own.generate(lambda tokens: logits, 3, 30, temperature, random.Random(6))
+        right = [rng.choices(range(3), weights=shares)[0] for _ in range(30)]
+        why = "Does generate pass the temperature on?"
+        yield Fact(f"generate(...) at temperature {temperature}", got, right, why)
 
 
+# Questions for exceptions, by exercise.
+ERRORS = {
+    ("01_tokenizer", "IndexError"): "BOS has no character.",
+    ("04_softmax", "OverflowError"): "Is the largest logit subtracted first?",
+    ("06_rmsnorm", "ZeroDivisionError"): "Is 1e-5 added before the root is taken?",
+    ("08_mlp", "TypeError"): "relu takes one number, not a list.",
+    ("10_adam", "ZeroDivisionError"): "t is 1 in the first step.",
+    ("11_schedule", "ZeroDivisionError"): "Without warm-up, the factor is 1.",
+    ("12_sampling", "ZeroDivisionError"): "At temperature 0, return the likeliest token.",
+}
 CHECKS: dict[str, Callable[[Learner], Iterator[Fact]]] = {
     "01_tokenizer": tokenizer,
     "02_value": value,
@@ -292,6 +330,32 @@ CHECKS: dict[str, Callable[[Learner], Iterator[Fact]]] = {
 }
 
 
+class Definitions:
+    """The definitions of a learner's file. Calls of its functions are watched for mistakes."""
+
+    def __init__(self, namespace: dict[str, object]) -> None:
+        self._namespace = namespace
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a class or a function of the file; raise LearnerError if there is none."""
+        if name not in self._namespace:
+            raise LearnerError(f"there is no `{name}` in this file; was it renamed or deleted?")
+        found = self._namespace[name]
+        return partial(_watched, found) if isinstance(found, FunctionType) else found
+
+
+def _watched(function: Callable[..., object], *args: Any, **options: Any) -> object:
+    """Call a function that should return something and leave its lists unchanged."""
+    before = list(map(repr, args))
+    result, name = function(*args, **options), function.__name__
+    if result is None:
+        raise LearnerError(f"{name} returned nothing (None); is `return` missing?")
+    for was, now in zip(before, map(repr, args), strict=True):
+        if was != now and name != "attend":  # it adds to the cache
+            raise LearnerError(f"{name} changed a list that it was given, {was}; make a new list")
+    return result
+
+
 def check(name: str, namespace: dict[str, object]) -> Iterator[Fact]:
-    """Check the definitions of a learner's file."""
-    return CHECKS[name](SimpleNamespace(**namespace))
+    """Check the definitions of a learner's file; raise LearnerError if they cannot be used."""
+    return CHECKS[name](Definitions(namespace))

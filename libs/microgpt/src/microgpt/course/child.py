@@ -20,7 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from microgpt.course.checks import ERRORS, check
 from microgpt.course.exercises import EXPERIMENTS, UNCHANGED, WHOLE
+from microgpt.course.facts import LearnerError
 from microgpt.data.documents import bundled, load_text
 
 LIMIT = 5.0  # processor seconds for a check; unless a loop does not end, it takes less than one
@@ -29,6 +31,13 @@ MAX_MEMORY = 2 << 30  # bytes
 N_LOSSES = 100  # losses of the whole program that are compared, unless all are
 MAX_PRINTED = 40  # lines of the learner's output that are shown
 LOSS = re.compile(r"loss\s*[:=]?\s*(-?\d+\.\d+|nan|inf)\s*$", re.IGNORECASE)
+STEP_HINTS = (  # for the first loss that differs
+    "Are the names shuffled first, and the matrices drawn in the order of point 2? Is there BOS at "
+    "both ends, an rmsnorm after the embedding, and a mean over the predictions?",
+    "The first loss is right. Look at the gradients, at Adam, and whether each name gets new keys "
+    "and values.",
+    "Are all gradients set to 0 in each step, and is the learning rate 0.01 * (1 - s / 1000)?",
+)
 NAME = re.compile(r"sample\s+(\d+):\s*(\w*)")
 
 _results = sys.stdout
@@ -97,10 +106,9 @@ class Compared(Printed):
         right = losses[self.n_losses]
         n_digits = len(printed.partition(".")[2])
         if not abs(float(printed) - right) <= 0.6 * 10.0**-n_digits:
-            before = "the initial weights, the order of the names and the model are right"
-            hint = f"; {before}, so look at the gradients and Adam" if self.n_losses == 1 else ""
+            why = STEP_HINTS[min(self.n_losses, len(STEP_HINTS) - 1)]
             raise Wrong(f"the loss of step {self.n_losses + 1} is {printed}; it should be "
-                        f"{right:.{n_digits}f}{hint}")  # fmt: skip
+                        f"{right:.{n_digits}f}. {why}")  # fmt: skip
         self.n_losses += 1
         if self.n_losses == (len(losses) if self.whole else N_LOSSES):
             tell(right=f"the first {self.n_losses} losses, the last is {printed}")
@@ -130,30 +138,42 @@ def run(name: str, path: Path, extra: str) -> None:
         loss = namespace["held_out_loss"](load_text(path.with_name("names.txt")), **settings)
         tell(figure=float(loss))
         return
-    from microgpt.course.checks import check
-
     for fact in check(name, namespace):
         if problem := fact.problem():
             raise Wrong(problem)
         tell(right=fact.what)
 
 
-def problem_of(error: BaseException, path: Path) -> str:
-    """Return a sentence on an exception, with the line of the learner's file."""
-    if isinstance(error, Wrong):
+def problem_of(error: BaseException, path: Path, name: str) -> str:
+    """Return a sentence on an exception, with the line of the learner's file and the call."""
+    if isinstance(error, Wrong | LearnerError):
         return str(error)
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f"{path.name}, line {error.lineno}: {error.msg}"
-    line = f"{path.name}{_line(traceback.walk_tb(error.__traceback__), path)}"
+    frames = [*traceback.walk_tb(error.__traceback__)]
+    line = f"{path.name}{_line(frames, path)}"
     if isinstance(error, NotImplementedError):
-        return f"{line}: not written yet"
+        return f"{line}: `raise NotImplementedError` is still there; replace it by your code"
     if isinstance(error, SystemExit):
         return f"{line}: the file ends Python; remove the call of exit"
     if isinstance(error, RecursionError):
         return f"{line}: a function calls itself without an end, or more than 1,000 times"
     if isinstance(error, MemoryError):
         return f"{line}: more than 2 GB of memory; is there a list that grows without an end?"
-    return f"{line}: {type(error).__name__}: {error}"
+    kind = type(error).__name__
+    why = f". {found}" if (found := ERRORS.get((name, kind))) else ""
+    return f"{line}: {kind}{_call(frames, path)}: {error}{why}"
+
+
+def _call(frames: Iterable[tuple[FrameType, int]], path: Path) -> str:
+    """Return the call of the learner's function, with its arguments as they are now."""
+    calls = [frame for frame, _ in frames if frame.f_code.co_filename == str(path)]
+    if len(calls) == 0 or calls[0].f_code.co_name == "<module>":
+        return ""
+    code, held = calls[0].f_code, calls[0].f_locals
+    names = [name for name in code.co_varnames[: code.co_argcount] if name != "self"]
+    arguments = ", ".join(f"{name}={str(held.get(name))[:60]}" for name in names)
+    return f" in {code.co_qualname}({arguments})"
 
 
 def _line(frames: Iterable[tuple[FrameType, int]], path: Path) -> str:
@@ -186,7 +206,7 @@ def main() -> None:
     try:
         run(name, path, extra)
     except BaseException as error:
-        tell(wrong=problem_of(error, path))
+        tell(wrong=problem_of(error, path, name))
     else:
         tell(done=True)
     os._exit(0)  # whatever threads and exit functions the file has left

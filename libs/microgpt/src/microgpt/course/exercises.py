@@ -3,6 +3,7 @@
 import re
 import tomllib
 from functools import cache
+from pathlib import PurePath
 
 from microgpt.data.documents import bundled
 from microgpt.errors import ConfigError
@@ -42,7 +43,7 @@ def find(given: str) -> str:
     """Return the name of the exercise with a number or name."""
     for name in names():
         number, word = name.split("_", 1)
-        if given.removesuffix(".py") in (name, word, number, str(int(number))):
+        if PurePath(given).stem in (name, word, number, str(int(number))):
             return name
     raise ConfigError(
         f"there is no exercise {given!r}; use a number from 1 to {len(names())}, or a name, "

@@ -8,6 +8,10 @@ A_FINITE_DIFFERENCE = "a finite difference gives"
 STEP = 1e-5  # of a finite difference
 
 
+class LearnerError(Exception):
+    """A mistake in a learner's code that is not a wrong number."""
+
+
 @dataclass(frozen=True)
 class Fact:
     """A result of a learner's code, and what it should be."""
@@ -32,6 +36,8 @@ class Fact:
             if isinstance(number := _number(self.got), float) and _is_near(number, wrong)
         ]
         why = [*whys, self.why][0]
+        if self.got is None:
+            why = "Is `return` missing?"
         return f"{text}. {why}" if why else text
 
 

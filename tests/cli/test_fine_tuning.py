@@ -117,7 +117,7 @@ def test_parent_running_text_that_the_child_has_read_is_marked(microgpt, tmp_pat
     assert "after tuning (contamination 9" in done.stdout or "(contamination 100 %)" in done.stdout
 
 
-def test_running_text_reread_as_lines_counts_as_contaminated(microgpt, tmp_path) -> None:
+def test_a_file_reread_as_another_kind_of_text_is_contaminated(microgpt, tmp_path) -> None:
     rng = random.Random(0)
     text = "\n".join(" ".join(f"{rng.random()}" for _ in range(8)) for _ in range(300))
     (tmp_path / "text.txt").write_text(f"{text}\n\n")  # as lines, these are other data

@@ -83,7 +83,7 @@ def test_a_lead_that_may_be_chance_suggests_more_seeds() -> None:
     assert line.endswith("--seeds 6")
 
 
-def test_models_with_diverged_seeds_rank_last() -> None:
+def test_configurations_with_diverged_runs_rank_last() -> None:
     losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.1): (2.0, None, 2.0)}
     assert lines_of(losses)[6].endswith("2 of 3 seeds")
 

@@ -153,7 +153,7 @@ def test_the_error_for_a_missing_genome_file_names_it(path: Path) -> None:
         ({"val_loss": 2.3, "data_sha256": "cd" * 32}, True),
     ],
 )
-def test_a_genome_is_replaced_by_a_better_or_different_one(change, is_replaced) -> None:
+def test_a_better_genome_or_one_of_another_search_replaces_it(change, is_replaced) -> None:
     assert replaces(replace(RECORD, **change), RECORD) is is_replaced
 
 

@@ -120,7 +120,7 @@ def test_a_killed_process_leaves_a_complete_run_or_nothing(tmp_path, call, last)
         Records.open(path).close()
 
 
-def test_a_changed_number_in_the_records_is_detected(run) -> None:
+def test_any_change_to_a_record_is_detected(run) -> None:
     path = run / "evaluations.jsonl"
     path.write_bytes(with_checksum(b'{"id":"g1-1","loss":2.25}') * 2)
     assert len(whole_lines(run)) == 2

@@ -196,7 +196,7 @@ def test_the_replay_of_an_empty_search_has_no_generations() -> None:
     assert replay(search("hydra"), 3, {}) == []
 
 
-def test_a_replay_gives_the_stage_of_each_generation() -> None:
+def test_a_replay_reaches_the_championship() -> None:
     living, known = search("loss"), {}
     for _ in range(6):
         todo = living.ask()

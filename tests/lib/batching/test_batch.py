@@ -184,7 +184,7 @@ def test_a_job_that_cannot_continue_gives_the_reason() -> None:
         model.log_probabilities(model.opening("a"))
 
 
-def test_a_batch_with_a_long_context_has_fewer_sequences(text) -> None:
+def test_a_higher_max_tokens_allows_fewer_sequences_in_a_batch(text) -> None:
     assert max_sequences(text.config, DecodeRules()) == 2**16
     assert max_sequences(text.config, DecodeRules(max_tokens=1008)) == 2**10
 

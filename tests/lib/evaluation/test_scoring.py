@@ -116,7 +116,7 @@ def test_a_folded_character_gets_the_bits_of_its_token() -> None:
     assert scores.n_unknown.tolist() == [0, 0, 1]
 
 
-def test_half_a_character_is_unknown_to_a_subword_model() -> None:
+def test_a_lone_surrogate_is_unknown_to_a_subword_model() -> None:
     known, some = Scorer(InferenceGpt(MODELS["bpe"])).score(["anna", "an\udcffna"])
     assert (some.n_unknown, some.character_bits[2]) == (1, UNKNOWN_BITS)
     assert some.bits == pytest.approx(known.bits + UNKNOWN_BITS)

@@ -57,7 +57,7 @@ def test_a_card_says_what_is_unknown_about_an_imported_model() -> None:
     assert "microgpt chat --model mine" in card
 
 
-def test_a_card_names_the_data_of_a_parent_and_contamination(trained) -> None:
+def test_a_card_names_the_parents_data_and_the_contamination(trained) -> None:
     saved, _ = trained
     parent = {"n_docs": 7, "sha256": "ab"}
     facts = {"ancestor_data": [parent, None], "contamination": {"validation": [0.25, 0.25]}}

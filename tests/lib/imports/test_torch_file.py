@@ -74,7 +74,7 @@ def test_a_tensor_shape_that_exceeds_the_file_is_refused(tmp_path, old, new, pro
         imported(tmp_path / "model.pt")
 
 
-def test_a_tensor_with_repeated_numbers_is_refused(tmp_path) -> None:
+def test_a_tensor_larger_than_its_storage_is_refused(tmp_path) -> None:
     found = {**tensors(), "wte": torch.zeros(1, 1).expand(2**28, 2**10)}
     torch.save(found, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match="wte has fewer numbers than its shape says"):

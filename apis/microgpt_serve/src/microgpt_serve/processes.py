@@ -84,7 +84,7 @@ def serve_with_processes(
 
 
 class _Parent:
-    """Starts the processes, replaces those that end, and reloads for all of them."""
+    """Starts the processes, replaces those that end, and reloads models and keys for all."""
 
     def __init__(self, state: AppState, listener: socket.socket, folder: str) -> None:
         self._state, self._listener, self._folder = state, listener, folder
@@ -229,7 +229,7 @@ def _serve(messages: BinaryIO, listener: socket.socket, folder: str) -> None:
         app = create_app(settings, models, keys=keys, folder=folder)
         state: AppState = app.state.app_state
         log.on_drop = state.metrics.dropped_lines.inc
-        reloader = state.reloader = _ReloaderOfParent(state, folder)
+        reloader = state.reloader = _ParentReloader(state, folder)
         server = Server(app, lambda: reloader.listen(messages, server))
         server.handlers = {signal.SIGTERM: server.drain}
         server.run_on(listener)
@@ -252,7 +252,7 @@ def _read(messages: BinaryIO) -> Message:
     return message
 
 
-class _ReloaderOfParent(Reloader):
+class _ParentReloader(Reloader):
     """Makes the parent reload, and takes over what it has loaded."""
 
     def __init__(self, state: AppState, folder: str) -> None:
@@ -262,7 +262,7 @@ class _ReloaderOfParent(Reloader):
         self._waiting: dict[int, asyncio.Event] = {}  # for a request of this number
 
     async def reload(self, name: str | None = None) -> None:
-        """Return once all processes have what the parent has reloaded."""
+        """Ask the parent to reload, and return once all processes have the result."""
         number = next(self._numbers)
         is_done = self._waiting[number] = asyncio.Event()
         name = name and name[:MAX_NAME]  # a longer one is of no model

@@ -87,7 +87,7 @@ class Reloader:
             self._done.append((source.name, str(model)))
 
     async def _attempt(self, name: str, function: Callable[[], T], otherwise: str) -> T | None:
-        """Call a function in a thread, and log and count a failure of the model with this name."""
+        """Return the result of a function in a thread; log and count a failed reload: None."""
         try:
             async with asyncio.timeout(RELOAD_S) as limit:
                 return await _in_daemon_thread(function)

@@ -56,7 +56,7 @@ def grid_around(
 def chosen_settings(
     fitting: Fitting, fitted: Fitted, axes: Mapping[str, Sequence[Any]]
 ) -> ChosenSettings:
-    """Return the record of a grid around the chosen settings."""
+    """Return the chosen settings, as recorded with a grid around them."""
     assert fitted.budget  # there is none only for Karpathy's names without a limit
     return ChosenSettings(
         base=chosen_config(fitted),

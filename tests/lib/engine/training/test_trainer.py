@@ -371,7 +371,7 @@ def test_code_for_other_processors_agrees_with_the_reference(host, features, dty
 
 
 @pytest.mark.slow
-def test_training_a_chat_model_takes_less_than_400_mb() -> None:
+def test_training_800_000_weights_takes_less_than_400_mb() -> None:
     """The whole process at its peak, the result included."""
     program = r"""
 import random, re

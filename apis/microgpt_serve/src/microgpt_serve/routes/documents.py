@@ -50,7 +50,7 @@ def joined(document: Document) -> str:
 async def encode_messages(
     messages: Sequence[ExplainedMessage], model: ServedModel, request: Request, state: AppState
 ) -> ChatPrompt:
-    """Encode a conversation without system messages, truncated to fit into the context."""
+    """Encode a conversation without its system messages; truncate it to fit into the context."""
     if not model.gpt.tokenizer.is_chat:
         raise ServeError(
             400, "this is not a chat model; use /microgpt/v1/generate or /v1/completions"

@@ -40,7 +40,9 @@ def score(
     if as_jsonl and as_csv:
         raise ConfigError("--jsonl cannot be used with --csv; omit one of them")
     if calibrate and (data or top or above or as_jsonl or as_csv):
-        raise ConfigError("--calibrate cannot be used with options other than --column; omit them")
+        raise ConfigError(
+            "--calibrate cannot be used with --data, --top, --above, --jsonl or --csv; omit them"
+        )
 
     from microgpt.data.contamination import other_data
     from microgpt.data.folding import FoldingTokenizer, folded

@@ -175,7 +175,7 @@ class SweepOptions(Options):
     separator: str | None = of_training("separator", excludes="chat column")
     seeds: int = setting(
         N_SEEDS,
-        "Number of training runs per model; more runs narrow the confidence intervals.",
+        "Number of training runs per configuration; more runs narrow the confidence intervals.",
         panel="Repeats",
         short=True,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from microgpt.amounts import count
 from microgpt.config import TrainConfig, WeightsFormat
 from microgpt.data.contamination import contamination
 from microgpt.data.split import Split
@@ -307,7 +308,9 @@ def _recorded_teachers(
     remedy = "pass the teachers' directories with --teacher, in the original order"
     if len(directories) != len(recorded):
         remedy = remedy if recorded else "omit --teacher"
-        raise ConfigError(f"the run has {len(recorded)} teachers, not {len(directories)}; {remedy}")
+        raise ConfigError(
+            f"the run has {count(len(recorded), 'teacher')}, not {len(directories)}; {remedy}"
+        )
     for directory in directories:
         if not os.path.isdir(directory):
             raise ConfigError(f"the teacher {directory} does not exist; {remedy}")

@@ -26,7 +26,7 @@ X = Callable[[Cell], float]
 
 
 def draw(scaling: Scaling) -> alt.ConcatChart:
-    """Return a chart with one panel per axis of the sweeps and two panels for cost.
+    """Return a chart with a panel for steps, one for parameters (if varied) and two for cost.
 
     Points are means over the seeds with 95 % confidence intervals. Curves are fitted power laws,
     and dashed lines are Pareto fronts. If all configurations need the same number of operations, a

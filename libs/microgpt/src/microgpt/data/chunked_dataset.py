@@ -142,7 +142,7 @@ class ChunkedDataset:
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """The first chunk index of each document, then the total; empty if no document is split."""
+        """The first chunk index of each document, then the total; empty if each is one chunk."""
         if self.text == "lines" and (self.long_docs == "truncate" or not self.n_long):
             return ()
         return array("q", accumulate(map(self._count, self.docs, self.lengths), initial=0))

@@ -44,8 +44,8 @@ def encode_transformers(saved: SavedModel) -> dict[str, bytes]:
     """Return the content of each file of the directory of a model, by file name.
 
     Raises:
-        ConfigError: the model has another architecture or only answers known questions, or sources
-            of the model have been edited.
+        ConfigError: the architecture is not Apertus, the model only answers known questions, or
+            the source code of the architecture has been edited.
         CheckpointError: a weight is too large for float32.
     """
     from safetensors.numpy import save

@@ -185,8 +185,8 @@ def decode_tensors(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":
                 tensors[name] = np.frombuffer(facts["data"], DTYPES[dtype]).reshape(shape)
     except KeyError as error:
         raise CheckpointError(
-            f"{path} has the dtype {printable(str(error))}; "
-            f"convert it to one of {', '.join(FLOATS)}"
+            f"{path}: the tensor {printable(name)} has the unsupported dtype "
+            f"{printable(str(error))}; convert it to one of {', '.join(FLOATS)}"
         ) from error
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error

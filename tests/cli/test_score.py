@@ -225,7 +225,7 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
         (["--above=x"], "--above must be a number such as 4.5 or 99.9%, got 'x'"),
         (["--above=99%"], "--above with a percentage requires a calibrated model"),
         (["--calibrate=/dev/null"], "there are no lines to calibrate with"),
-        (["--calibrate=x", "--top=2"], "--calibrate cannot be used with options other than"),
+        (["--calibrate=x", "--top=2"], "--calibrate cannot be used with --data"),
         (["--column=a"], "--column requires a file; add --data or omit --column"),
         (["--jsonl", "--csv"], "--jsonl cannot be used with --csv"),
     ],

@@ -118,7 +118,7 @@ def test_a_host_scores_a_guest_without_training_it_again() -> None:
     assert seen.fitness == -scores["weaver"]
 
 
-def test_all_heads_have_equal_pools_after_an_evolve_rust_exchange() -> None:
+def test_an_evolve_rust_exchange_gives_all_heads_equal_pools() -> None:
     hydra = Hydra(THREE, size=8, seed=1, exchange="source")
     cycle(hydra, Random(1))
     pool = {o.genome for organisms in hydra.met.values() for o in organisms}

@@ -10,6 +10,9 @@ fast as x, so both slopes are 1:
 Write the product and the power. For z = x * y with x = 2 and y = 3: if x grows by 0.001, z grows by
 0.003. The derivative of x ** n is n * x ** (n - 1). `inputs` (Values) and `slopes` (plain numbers)
 are tuples; a tuple of one is (x,).
+
+The check compares your slopes with finite differences: it changes x by a small number and divides
+the change of z by it.
 """
 
 

@@ -13,7 +13,7 @@ are the four steps of one head, for one token:
 
     keys, values = [[1.0, 0.0], [0.0, 0.0]], [[10.0, 0.0], [0.0, 0.0]]      # two earlier tokens
     attend([0.0, 2.0], [0.0, 1.0], [0.0, 20.0], keys, values)
-    # scores [0, 0, 2 / 1.4142] -> weights [0.1636, 0.1636, 0.6728] -> [1.6357, 13.4571]
+    # scores [0, 0, 2 / 1.4142] -> weights [0.1636, 0.1636, 0.6728] -> [1.6358, 13.4568]
     # and keys is now [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
 """
 

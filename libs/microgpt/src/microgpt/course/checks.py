@@ -15,6 +15,7 @@ from microgpt.schedule import learning_rate
 from microgpt.value import Value
 
 Learner = Any  # the module of the learner; nothing is known about what is in it
+ADAM_GRADIENTS = ([0.5, 1e-7, 0.0], [0.1, 1e-7, 1.0], [-0.4, -20.0, 1.0])  # of three weights
 CONFIG = ModelConfig(n_embd=4, n_head=1, n_layer=1, block_size=4, vocab_size=5)
 
 
@@ -240,20 +241,26 @@ def residual(own: Learner) -> Iterator[Fact]:
 
 def adam(own: Learner) -> Iterator[Fact]:
     """Check three steps against those of the reference engine."""
-    engine = ReferenceEngine(CONFIG, init_weights(CONFIG, random.Random(4)))
-    weights, mine = [param.data for param in engine.params[:3]], own.Adam(3)
-    for step, gradients in enumerate(([0.5, 1e-7, 0.0], [0.1, 1e-7, 1.0], [-0.4, -20.0, 1.0]), 1):
-        weights = mine.step(weights, gradients, lr=0.01)
-        for param, gradient in zip(engine.params, gradients, strict=False):
-            param.grad = gradient
-        engine.update(0.01)
-        right = [param.data for param in engine.params[:3]]
-        whys = (
-            "Is it weight - lr * m_hat / (sqrt(v_hat) + eps), with t = 1 and eps outside the root?"
+    for lr, beta1, beta2, eps in ((0.01, 0.85, 0.99, 1e-8), (0.1, 0.5, 0.9, 1e-3)):
+        is_given = lr == 0.1
+        what = f" of Adam(3, {beta1}, {beta2}, {eps})" if is_given else ""
+        engine = ReferenceEngine(
+            CONFIG, init_weights(CONFIG, random.Random(4)), beta1=beta1, beta2=beta2, eps=eps
         )
-        later = "Are self.m and self.v kept from step to step, without the correction?"
-        what = f"the weights after step {step}"
-        yield Fact(what, weights, right, whys if step == 1 else later)
+        mine = own.Adam(3, beta1, beta2, eps) if is_given else own.Adam(3)
+        weights = [param.data for param in engine.params[:3]]
+        for step, gradients in enumerate(ADAM_GRADIENTS, 1):
+            weights = mine.step(weights, gradients, lr=lr)
+            for param, gradient in zip(engine.params, gradients, strict=False):
+                param.grad = gradient
+            engine.update(lr)
+            right = [param.data for param in engine.params[:3]]
+            why = "Are self.m and self.v kept from step to step, without the correction?"
+            if step == 1:
+                why = "Is it weight - lr * m_hat / (sqrt(v_hat) + eps), with t = 1 and eps outside?"
+            if is_given:
+                why = "Are lr, beta1, beta2 and eps those that were given?"
+            yield Fact(f"the weights after step {step}{what}", weights, right, why)
 
 
 def schedule(own: Learner) -> Iterator[Fact]:
@@ -268,6 +275,9 @@ def schedule(own: Learner) -> Iterator[Fact]:
             yield Fact(what, got, right, rise if step < warmup else line)
     got = own.learning_rate(5, 10, 0.02)
     yield Fact("learning_rate(5, 10, 0.02)", got, 0.01, line)
+    got = own.learning_rate(1, 20, 0.1, 5)
+    why = "Are steps, lr and warmup those that were given?"
+    yield Fact("learning_rate(1, 20, 0.1, 5)", got, 0.038, why)
 
 
 def sampling(own: Learner) -> Iterator[Fact]:

@@ -3,7 +3,7 @@
 If all numbers are as below, yours prints his losses. Use the parts that you have written. Value
 also needs what you have imported so far: exp (its slope is the result), log (slope 1 / x) and relu
 (slope 1 or 0). a - b is a + b * -1, and a / b is a * b ** -1. sum(values) begins with 0 + a Value,
-which needs `__radd__`.
+which needs `__radd__`; -x needs `__neg__`; the float of a logit is its .data. You also need dot.
 
 1. rng = random.Random(42). Read names.txt, which is beside this file: strip each line, omit empty
    ones. rng.shuffle(names). Tokens are characters, as in exercise 1.

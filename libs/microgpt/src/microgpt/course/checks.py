@@ -171,7 +171,7 @@ def attention(own: Learner) -> Iterator[Fact]:
     weights = softmax([0.0, 0.0, 2 / 2**0.5])
     right = [10 * weights[0], 20 * weights[2]]
     undivided = softmax([0.0, 0.0, 2.0])
-    why = "Score: dot(query, key) / len(query) ** 0.5. Result: the sum of weight * value."
+    why = "Append first. Score: dot(query, key) / len(query) ** 0.5. Result: weights times values."
     if [*map(float, got)][:1] and abs(float(got[0]) - 10 * undivided[0]) < 1e-6:
         why = "Are the scores divided by the square root of the length, here 2 ** 0.5?"
     yield Fact("the example's attend(...)", got, right, why)
@@ -212,7 +212,7 @@ def mlp(own: Learner) -> Iterator[Fact]:
     yield Fact("mlp(...) of 4 numbers, 16 hidden,", own.mlp(x, *parts), gpt.mlp(x, 0), mistakes)
     one = [[Value(1.0)]]
     kind = type(own.mlp([Value(2.0)], one, one)[0]).__name__
-    yield Fact("type(mlp(Values)[0])", kind, "Value", "Use relu for each hidden unit.")
+    yield Fact("type(mlp(Values)[0])", kind, "Value", "Is float(...) or `.data` used?")
 
 
 def residual(own: Learner) -> Iterator[Fact]:

@@ -288,7 +288,7 @@ class _ReloaderOfParent(Reloader):
     def _take(self, message: Message) -> None:
         self._state.models, keys, done = message
         self._state.keys.hashes = keys.hashes
-        self._state.metrics.set_models(self._state.models.loaded)
+        self._state.metrics.set_models(self._state.models.by_name)
         if done is not None:
             self._waiting.pop(done).set()
         os.write(1, b"\n")

@@ -113,6 +113,8 @@ def test_a_reload_by_http_reaches_all_processes(serve, names_dir, talk_dir, tmp_
     health = [service.get("/health") for _ in range(60)]
     assert {reply.json["version"] for reply in health} == {version}
     assert len({reply.headers["x-request-id"].partition("-")[0] for reply in health}) == 2
+    listed = [service.get("/v1/models", **key).json["data"] for _ in range(60)]
+    assert all([one["id"] for one in models] == ["names", talk_dir.name] for models in listed)
     (directory / "meta.json").write_text("{}")
     failed = service.request("POST", "/microgpt/v1/reload", {"model": "names"}, **key)
     assert failed.status == 503

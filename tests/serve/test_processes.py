@@ -182,15 +182,13 @@ def test_more_processes_than_memory_are_refused(monkeypatch) -> None:
 @pytest.mark.parametrize("n", ["1", "2"])
 def test_systemd_hears_when_the_service_is_ready(serve, names_dir, tmp_path, n) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
+        systemd.bind(str(tmp_path / "a@notify"))
         systemd.settimeout(30)
-        env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
-        service = serve(names_dir, MICROGPT_PROCESSES=n, **env)
-        told = [systemd.recv(100) for _ in range(4)]
-        assert told == [b"READY=1\n"] + [b"WATCHDOG=1\n"] * 3
+        path = str(tmp_path / "a@notify")
+        service = serve(names_dir, MICROGPT_PROCESSES=n, NOTIFY_SOCKET=path)
+        assert systemd.recv(100) == b"READY=1\n"
         service.signal(signal.SIGTERM)
-        while told[-1] != b"STOPPING=1\n":
-            told.append(systemd.recv(100))
+        assert systemd.recv(100) == b"STOPPING=1\n"
         assert service.process.wait(20) == 0
 
 

@@ -52,7 +52,6 @@ from microgpt_serve.settings import Settings
 
 LOG = logging.getLogger("microgpt_serve")
 STOP_S = LAST_WRITES_S + 1  # time for a process to end after the last running reply
-MAX_NAME = 1000
 SHORT_S, LONGEST_DELAY_S = 10.0, 30.0  # after short lives, replacements wait ever longer
 # Models, or None for those that have not changed, and keys. The last is a request that is done.
 Message = tuple[ServedModels, ApiKeys, int | None]
@@ -274,7 +273,6 @@ class _ReloaderOfParent(Reloader):
         """Return once all processes have what the parent has reloaded."""
         number = next(self._numbers)
         is_done = self._waiting[number] = asyncio.Event()
-        name = name and name[:MAX_NAME]  # a longer one is of no model
         os.write(1, json.dumps((number, name)).encode() + b"\n")
         await is_done.wait()
 

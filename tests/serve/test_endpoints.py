@@ -9,7 +9,7 @@ from microgpt import InferenceGpt, Message, Sampling
 from microgpt.batching import text_conditions
 from microgpt.batching.text_conditions import TextConditions
 from microgpt_serve import Settings, create_app
-from microgpt_serve.served_model import load_model
+from microgpt_serve.served_models import load_model
 
 CURL = ["curl", "--silent", "--show-error", "-X", "POST"]
 

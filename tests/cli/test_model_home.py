@@ -1,6 +1,5 @@
 """Models of the user, which commands find by their names in MICROGPT_HOME."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -53,20 +52,6 @@ def test_a_missing_model_names_both_places(microgpt, home, command) -> None:
     assert (done.returncode, done.stderr[: len(told)]) == (2, told)
     other = microgpt(*command, "a/nowhere")
     assert other.stderr.startswith("error: a/nowhere does not exist; use a directory")
-
-
-def test_the_models_of_the_home_are_listed(microgpt, home) -> None:
-    (home / "my-names").rename(home / "old")
-    listed = json.loads(ok(microgpt("list", "--home", "--json")).stdout)
-    assert listed == {"saved": []}  # links are not followed
-    model = (home / "old").resolve()
-    (home / "old").unlink()
-    model.rename(home / "mine")
-    (saved,) = json.loads(ok(microgpt("list", "--home", "--json")).stdout)["saved"]
-    assert saved["path"] == str(home / "mine")
-    assert microgpt("list", "--home", "x").stderr.startswith("error: --home cannot be combined")
-    none = ok(microgpt("list", "--home", MICROGPT_HOME="none")).stderr
-    assert none.endswith("there is no model or run in none; train a model with `microgpt train`\n")
 
 
 def test_the_default_home_is_that_of_the_platform(monkeypatch, tmp_path) -> None:

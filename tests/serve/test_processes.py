@@ -15,6 +15,7 @@ import pytest
 from commands import SERVE, run_process
 
 from microgpt import InferenceGpt, TrainConfig, save
+from microgpt.batching.text_conditions import TextConditions
 from microgpt.errors import ConfigError
 from microgpt.training.train import train
 from microgpt_serve import Settings, log, server
@@ -54,6 +55,13 @@ def two(shared, names_dir):
 def test_every_process_gives_the_same_text_for_a_seed(two, names_gpt) -> None:
     texts = {text for _, reply in by_process(two, {"seed": 7}) for text in reply["samples"]}
     assert texts == {*names_gpt.generate(seed=7)}
+    matching = {
+        text for _, reply in by_process(two, {"matches": "[^a]+"}) for text in reply["samples"]
+    }
+    assert matching == {*names_gpt.generate(conditions=TextConditions("[^a]+"))}
+    masked = {"max_tokens": 4, "response_format": {"type": "regex", "pattern": "an{3}"}}
+    replies = two.at_once("/v1/completions", [masked] * 16)
+    assert {reply.json["choices"][0]["text"] for reply in replies} == {"annn"}
 
 
 def test_the_metrics_of_all_processes_are_added_up(two) -> None:
@@ -113,6 +121,8 @@ def test_a_reload_by_http_reaches_all_processes(serve, names_dir, talk_dir, tmp_
     health = [service.get("/health") for _ in range(60)]
     assert {reply.json["version"] for reply in health} == {version}
     assert len({reply.headers["x-request-id"].partition("-")[0] for reply in health}) == 2
+    listed = [service.get("/v1/models", **key).json["data"] for _ in range(60)]
+    assert all([one["id"] for one in models] == ["names", talk_dir.name] for models in listed)
     (directory / "meta.json").write_text("{}")
     failed = service.request("POST", "/microgpt/v1/reload", {"model": "names"}, **key)
     assert failed.status == 503
@@ -180,15 +190,13 @@ def test_more_processes_than_memory_are_refused(monkeypatch) -> None:
 @pytest.mark.parametrize("n", ["1", "2"])
 def test_systemd_hears_when_the_service_is_ready(serve, names_dir, tmp_path, n) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
+        systemd.bind(str(tmp_path / "a@notify"))
         systemd.settimeout(30)
-        env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
-        service = serve(names_dir, MICROGPT_PROCESSES=n, **env)
-        told = [systemd.recv(100) for _ in range(4)]
-        assert told == [b"READY=1\n"] + [b"WATCHDOG=1\n"] * 3
+        path = str(tmp_path / "a@notify")
+        service = serve(names_dir, MICROGPT_PROCESSES=n, NOTIFY_SOCKET=path)
+        assert systemd.recv(100) == b"READY=1\n"
         service.signal(signal.SIGTERM)
-        while told[-1] != b"STOPPING=1\n":
-            told.append(systemd.recv(100))
+        assert systemd.recv(100) == b"STOPPING=1\n"
         assert service.process.wait(20) == 0
 
 

@@ -209,6 +209,27 @@ def test_a_key_is_needed_to_reload_a_model(names_dir, talk_dir, tmp_path) -> Non
     assert state.models.loaded == [names, talk]
 
 
+def test_a_reload_by_name_adds_and_removes_models(folder, caplog) -> None:
+    app = create_app(Settings(model_dir=str(folder), api_key="secret"))
+    shutil.rmtree(folder / "names")
+    shutil.copytree(folder / "talk", folder / "later")  # not asked for
+    shutil.copytree(folder / "talk", folder / "new")
+    shutil.copytree(folder / "bad", folder / "worse")
+    path, asked = "/microgpt/v1/reload", ("names", "new", "worse", "bad")
+    requests = [("POST", path, {"json": {"model": name}, "headers": KEY}) for name in asked]
+    *replies, ready, metrics = ask_app(
+        app, *requests, ("GET", "/ready", {}), ("GET", "/metrics", {"headers": KEY})
+    )
+    assert [reply.status_code for reply in replies] == [404, 200, 503, 503]
+    assert list(app.state.app_state.models.by_name) == ["bad", "new", "talk", "worse"]
+    assert ready.json()["failed"] == ["bad", "worse"]
+    assert caplog.text.count("; bad is not served") == 1
+    assert 'microgpt_reloads_total{model="bad",result="ok"} 0' in metrics.text
+    shutil.rmtree(folder)
+    (gone,) = ask_app(app, requests[1])
+    assert gone.status_code == 503
+
+
 @pytest.mark.slow
 def test_a_directory_of_models_is_read_again_on_sighup(serve, folder) -> None:
     server = serve(folder)

@@ -70,6 +70,7 @@ def test_a_pattern_holds_for_the_text_of_subword_tokens(subword, pattern) -> Non
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [
+        ({"matches": "", "starts": "a"}, "no text can match"),
         ({"matches": "(a"}, r"invalid pattern '\(a': unclosed group"),
         ({"matches": "(?=a)a"}, "look-around, including look-ahead and look-behind, is not"),
         ({"matches": r"(a)\1"}, "backreferences are not supported"),

@@ -41,7 +41,7 @@ class AppState:
         self.metrics = Metrics(
             routes, lambda: self.scheduler.n_waiting + self.work.n_waiting, folder
         )
-        self.metrics.set_models(self.models.loaded)
+        self.metrics.set_models(self.models.by_name)
         self.reloader = Reloader(self)
         self.scheduler = BatchScheduler(
             settings.queue_limit,

@@ -1,7 +1,7 @@
 """Prometheus metrics. All series exist from startup, so that rates include the first event."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Literal
 
@@ -103,15 +103,15 @@ class Metrics:
         if n_tokens:
             self._speed.observe(n_tokens / seconds)
 
-    def set_models(self, models: Iterable[ServedModel]) -> None:
-        """Set the names and versions of the served models, and create their series."""
-        self._model_info.models = {model.name: model.version for model in models}
-        for model in models:
+    def set_models(self, models: Mapping[str, ServedModel | None]) -> None:
+        """Set the versions of the served models by name, and create the series of all names."""
+        self._model_info.models = {name: one.version for name, one in models.items() if one}
+        for name in models:
             for status in STATUSES:
-                self._model_requests.labels(model.name, str(status))
+                self._model_requests.labels(name, str(status))
             for route in self._token_routes:
-                self._tokens.labels(route, model.name)
-        for name in ("", *(model.name for model in models)):
+                self._tokens.labels(route, name)
+        for name in ("", *models):
             self._reloads.labels("ok", name), self._reloads.labels("failed", name)
 
     def measure_queue(self) -> None:

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any, BinaryIO
@@ -38,7 +38,7 @@ from microgpt_serve.log import LogHandler, set_up_logs
 from microgpt_serve.metrics import share_metrics
 from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
 from microgpt_serve.reload import RELOAD_S, Reloader
-from microgpt_serve.served_model import USES
+from microgpt_serve.served_model import USES, ServedModel
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.server import (
     LAST_WRITES_S,
@@ -52,9 +52,9 @@ from microgpt_serve.settings import Settings
 
 LOG = logging.getLogger("microgpt_serve")
 STOP_S = LAST_WRITES_S + 1  # time for a process to end after the last running reply
-MAX_NAME = 1000
 SHORT_S, LONGEST_DELAY_S = 10.0, 30.0  # after short lives, replacements wait ever longer
-Message = tuple[ServedModels, ApiKeys, int | None]  # the last is a request that is done
+# Models, or None for those that have not changed, and keys. The last is a request that is done.
+Message = tuple[ServedModels, ApiKeys, int | None]
 
 
 def serve_with_processes(
@@ -89,6 +89,7 @@ class _Parent:
     def __init__(self, state: AppState, listener: socket.socket, folder: str) -> None:
         self._state, self._listener, self._folder = state, listener, folder
         self._reloader = Reloader(state, self._publish)
+        self._published = dict(state.models.by_name)  # that all processes have
         self._workers: dict[int, _Worker] = {}
         self._stopped = asyncio.Event()
 
@@ -114,7 +115,7 @@ class _Parent:
         process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, **options)
         worker = self._workers[number] = _Worker(process)
         start_task(worker.receive(self._reload))
-        await worker.send(pickle.dumps(self._state.settings) + self._message())
+        await worker.send(pickle.dumps(self._state.settings) + self._message({}))
 
     async def _keep(self, number: int) -> None:
         """Replace a process whenever it ends."""
@@ -135,17 +136,22 @@ class _Parent:
             if not self._workers[number].has_ended.is_set():
                 LOG.info("%s has replaced it", self._workers[number])
 
-    def _message(self, done: int | None = None) -> bytes:
-        return pickle.dumps((self._state.models, self._state.keys, done))
+    def _message(self, known: Mapping[str, ServedModel | None], done: int | None = None) -> bytes:
+        models = self._state.models
+        new = {
+            name: None if known.get(name) is one else one for name, one in models.by_name.items()
+        }
+        return pickle.dumps((ServedModels(new, models.failed), self._state.keys, done))
 
     async def _publish(self) -> None:
-        message = self._message()
+        message = self._message(self._published)
+        self._published = dict(self._state.models.by_name)
         await asyncio.gather(*(one.send(message) for one in self._workers.values()))
 
     async def _reload(self, worker: "_Worker", request: bytes) -> None:
         number, name = json.loads(request)
         await self._reloader.reload(name)
-        await worker.send(self._message(number))
+        await worker.send(self._message(self._published, number))
 
     async def _stop(self, timeout_s: float) -> None:
         """Ask all processes to end; kill those that have not ended in time."""
@@ -235,7 +241,9 @@ def _serve(messages: BinaryIO, listener: socket.socket, folder: str) -> None:
         server.run_on(listener)
     except EOFError:
         raise
-    except Exception:
+    except Exception as error:
+        if not os.path.exists(folder):  # another process has removed it: the parent has ended
+            raise EOFError from error
         LOG.exception("a process cannot serve")
         sys.exit(1)
     finally:
@@ -265,7 +273,6 @@ class _ParentReloader(Reloader):
         """Ask the parent to reload, and return once all processes have the result."""
         number = next(self._numbers)
         is_done = self._waiting[number] = asyncio.Event()
-        name = name and name[:MAX_NAME]  # a longer one is of no model
         os.write(1, json.dumps((number, name)).encode() + b"\n")
         await is_done.wait()
 
@@ -286,9 +293,12 @@ class _ParentReloader(Reloader):
         threading.Thread(target=read, name="parent", daemon=True).start()
 
     def _take(self, message: Message) -> None:
-        self._state.models, keys, done = message
+        models, keys, done = message
+        old = self._state.models.by_name
+        models.by_name = {name: one or old.get(name) for name, one in models.by_name.items()}
+        self._state.models = models
         self._state.keys.hashes = keys.hashes
-        self._state.metrics.set_models(self._state.models.loaded)
+        self._state.metrics.set_models(self._state.models.by_name)
         if done is not None:
             self._waiting.pop(done).set()
         os.write(1, b"\n")

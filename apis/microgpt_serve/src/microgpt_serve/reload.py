@@ -36,8 +36,8 @@ class Reloader:
         """Reload the model with a name, or the API keys and all models.
 
         Reloads do not overlap: equal calls during a reload are merged into one subsequent reload.
-        Models that are new in a directory of models are added, those that are gone are removed. A
-        new `output` directory replaces the demo model. The demo model never replaces another one.
+        A model that is new in a directory of models is added; those that are gone are removed.
+        A new `output` directory replaces the demo model. The demo model never replaces another one.
         """
         self._stale.add(name)
         async with self._lock:
@@ -49,15 +49,15 @@ class Reloader:
                 await self._reload_keys()
             allow_demo = any(model.is_demo for model in models.loaded)
             find = partial(find_sources, settings, allow_demo=allow_demo)
-            sources = await self._attempt("", find, f"{models} is still served")
-            if sources is None and name in models.by_name:
+            sources = await self._attempt("", find, f"{models} is still served") or []
+            chosen = [source for source in sources if name in (None, source.name)]
+            if name in models.by_name and not chosen:
                 models.failed.add(name)
-            for source in sources or ():
-                if name in (None, source.name):
-                    await self._reload_model(source)
-            if sources and name is None:
-                models.keep_only([source.name for source in sources])
-                self._state.metrics.set_models(models.loaded)
+            for source in chosen:
+                await self._reload_model(source)
+            old = [source for source in sources if source.name in models.by_name]
+            models.keep_only([source.name for source in sources if source in chosen + old])
+            self._state.metrics.set_models(models.by_name)
             await self._finish()
 
     async def _finish(self) -> None:
@@ -78,12 +78,12 @@ class Reloader:
 
     async def _reload_model(self, source: ModelSource) -> None:
         models, settings = self._state.models, self._state.settings
-        old = models.by_name.get(source.name) or models
+        old = models.by_name.get(source.name, models)
+        otherwise = f"{old} is still served" if old else f"{source.name} is not served"
         load = partial(load_source, settings, source)
-        if model := await self._attempt(source.name, load, f"{old} is still served"):
+        if model := await self._attempt(source.name, load, otherwise):
             models.by_name[source.name] = model
             models.failed.discard(source.name)
-            self._state.metrics.set_models(models.loaded)
             self._done.append((source.name, str(model)))
 
     async def _attempt(self, name: str, function: Callable[[], T], otherwise: str) -> T | None:

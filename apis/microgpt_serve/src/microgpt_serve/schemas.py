@@ -350,7 +350,7 @@ class ModelResponse(BaseModel):
 class ReloadRequest(ModelChoice):
     """Request body of /microgpt/v1/reload."""
 
-    model: str = Field(description="Name of the model.")
+    model: str = Field(max_length=1000, description="Name of the model.")
 
 
 class HealthResponse(BaseModel):

@@ -88,6 +88,11 @@ class ServedModel:
         return f"{self.name} ({kind}, {self.gpt.num_params:,} weights, version {self.version})"
 
 
+def name_of(path: str | os.PathLike[str]) -> str:
+    """Return the name of the model in a directory, unless another one is given."""
+    return printable(os.path.basename(os.path.abspath(path))) or "model"
+
+
 def served_model(
     saved: SavedModel, path: str | os.PathLike[str], log: Callable[[str], None]
 ) -> ServedModel:
@@ -100,7 +105,7 @@ def served_model(
     longest = min(ALWAYS_READ, gpt.compiled.tokens_within(2 * MAX_READ_BYTES))
     gpt.compiled.max_at_once = max(usual, longest)
     return ServedModel(
-        name=printable(os.path.basename(os.path.abspath(path))) or "model",
+        name=name_of(path),
         version=saved.sha256[:VERSION_DIGITS],
         gpt=gpt,
         created_at=_valid_time(saved.meta.created_at),

@@ -16,7 +16,7 @@ from microgpt.resource_limits import check_memory
 from microgpt.storage.model_directory import load, read_meta
 from microgpt.storage.model_home import find_model, is_model_directory
 from microgpt_serve.errors import ServeError
-from microgpt_serve.served_model import ServedModel, served_model
+from microgpt_serve.served_model import ServedModel, name_of, served_model
 from microgpt_serve.settings import Settings
 
 LOG = logging.getLogger("microgpt_serve")
@@ -134,15 +134,11 @@ def _sources_in(text: str) -> list[ModelSource]:
         if os.path.isdir(path) and not is_model_directory(path):
             children = sorted(each for each in path.iterdir() if is_model_directory(each))
             if children:
-                return [ModelSource(_name_of(each), each) for each in children]
-        return [ModelSource(_name_of(path), path)]
+                return [ModelSource(name_of(each), each) for each in children]
+        return [ModelSource(name_of(path), path)]
     if not name.strip() or not directory:
         raise ConfigError(f"{text} must be NAME=DIR, such as names=output")
     return [ModelSource(printable(name.strip()), find_model(directory))]
-
-
-def _name_of(path: Path) -> str:
-    return printable(os.path.basename(os.path.abspath(path))) or "model"
 
 
 def _check_total_memory(sources: list[ModelSource]) -> None:

@@ -29,7 +29,7 @@ from microgpt_serve.protocol import LimitedProtocol
 from microgpt_serve.reload import Reloader
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings
-from microgpt_serve.systemd import keep_watchdog, notify
+from microgpt_serve.systemd import notify
 
 LOG = logging.getLogger("microgpt_serve")
 # uvloop accepts one connection per listener and event-loop iteration. With one listener, clients
@@ -163,7 +163,6 @@ def announce(state: AppState, listener: socket.socket, on_start: Callable[[str],
     several = f" with {settings.processes} processes" if settings.processes > 1 else ""
     LOG.info("serving %s at %s%s", state.models, url, several)
     notify("READY=1")
-    start_task(keep_watchdog())
     threading.Thread(target=on_start, args=(url,), name="on_start", daemon=True).start()
     if settings.is_exposed and not settings.has_keys:
         LOG.warning("anyone who can connect to %s can use the service; set MICROGPT_API_KEY", host)

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note, terminal_safe
-from microgpt_cli.terminal.options import AS_JSON, argument, flag
+from microgpt_cli.terminal.options import AS_JSON, argument
 
 
 def list_saved(
     directory: Path = argument(Path(), "Directory to search.", "DIR", show_default=True),
-    home: bool = flag("--home", "List the models in MICROGPT_HOME, which commands find by name."),
     as_json: bool = AS_JSON,
 ) -> None:
     """List the models and runs below a directory.
@@ -21,13 +20,9 @@ def list_saved(
     held-out loss if available; otherwise, for a model, it is the mean loss of the last training
     steps. Links, hidden directories and directories named "tests" are not followed.
     """
-    from microgpt.storage.model_home import model_home
     from microgpt_cli.saved_directories import find_saved, lines_of
 
-    if home and directory != Path():
-        raise ConfigError("--home cannot be combined with a directory; omit one of them")
-    directory = model_home() if home else directory
-    if not (home or os.path.isdir(directory)):
+    if not os.path.isdir(directory):
         raise ConfigError(f"the directory {directory} does not exist; use another one")
 
     def report(error: OSError) -> None:

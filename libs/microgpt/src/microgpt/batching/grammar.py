@@ -93,7 +93,7 @@ def json_grammar(schema: Mapping[str, Any]) -> str:
 
 
 def _term(pattern: str) -> str:
-    return f"/{_library().regex_to_lark(pattern, '')}/"
+    return f"/{_library().regex_to_lark(pattern or '(?:)', '')}/"  # // begins a comment
 
 
 @lru_cache(maxsize=8)

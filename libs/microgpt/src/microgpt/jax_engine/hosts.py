@@ -124,15 +124,15 @@ class Hosts:
             try:
                 line = stack.enter_context(server.accept()[0])
                 line.settimeout(max(ends - monotonic(), RETRY_S))
-                theirs, _, index = line.makefile("r").readline().partition(" ")
+                theirs, _, index = line.makefile(errors="replace").readline().partition(" ")
             except OSError as error:
                 missing = {*range(1, self.n)} - {*lines.values()}
                 raise self._silent(", ".join(map(str, sorted(missing)))) from error
-            if index.strip().isdigit():  # otherwise, not one of ours
-                lines[line] = int(index)
-                if theirs != what:
+            if index.strip().isdecimal():  # otherwise, not one of ours
+                if theirs != what or int(index) in lines.values():
                     line.sendall(DIFFERENT)
                     raise _different(int(index))
+                lines[line] = int(index)
         server.close()  # JAX listens on this port
         for line in lines:
             line.sendall(GO)
@@ -198,6 +198,6 @@ def _exchange_first() -> None:
 
 def _different(index: int) -> HostsError:
     return HostsError(
-        f"host {index} has other data, settings or checkpoint; run the same command with the same "
-        "files on each host"
+        f"host {index} has other data, settings or checkpoint, or two hosts have the same index; "
+        "run the same command with the same files on each host"
     )

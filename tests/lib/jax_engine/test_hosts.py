@@ -76,15 +76,17 @@ def test_two_hosts_with_the_same_index_do_not_start() -> None:
     assert errors[0].startswith("host 1 has other data, settings or checkpoint, or two hosts")
 
 
-def test_the_first_host_ignores_connections_of_others() -> None:
+def test_the_first_host_ignores_connections_of_others(monkeypatch) -> None:
+    monkeypatch.setattr(hosts, "PATIENCE_S", 30.0)
+    monkeypatch.setattr(hosts, "HELLO_S", 0.2)
     first = Hosts(f"127.0.0.1:{free_port()}", 2, 0)
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         met = pool.submit(first._meet, "plan", stack)
-        for sent in (b"", b"\x16\x03\x01\xff\n", b"GET / HTTP/1.1\n"):
+        for sent in (b"silent", b"\x16\x03\x01\xff\n", b"GET / HTTP/1.1\n"):
             while not met.done():
                 with suppress(ConnectionRefusedError):  # it does not listen yet
-                    with socket.create_connection(("127.0.0.1", int(first.address[10:]))) as other:
-                        other.sendall(sent)
+                    other = socket.create_connection(("127.0.0.1", int(first.address[10:])))
+                    stack.enter_context(other).sendall(sent)
                     break
         Hosts(first.address, 2, 1)._join("plan", stack)
         assert [*met.result().values()] == [1]

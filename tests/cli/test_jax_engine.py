@@ -62,6 +62,15 @@ def test_settings_without_an_effect_are_refused(options, problem, microgpt, tmp_
     assert not (tmp_path / "output").exists()
 
 
+def test_a_run_on_a_device_needs_the_extra_jax(microgpt, tmp_path) -> None:
+    (tmp_path / "missing").mkdir()
+    (tmp_path / "missing/jax.py").write_text("raise ImportError('No module named jax')")
+    ok(microgpt("train", "--data", "names.txt", *SMALL, "--steps", "3", "--model", "part"))
+    resume = "train", "--resume", "part", "--steps", "9", "--device", "cpu"
+    problem = refused(microgpt(*resume, cold=True, PYTHONPATH="missing"))
+    assert "require the extra jax (No module named jax); run: pip install" in problem
+
+
 def test_a_run_is_not_resumed_with_what_its_engine_lacks(microgpt) -> None:
     ok(microgpt("train", "--data", "names.txt", *SMALL, "--steps", "3", "--model", "part"))
     resume = "train", "--resume", "part", "--steps", "9"

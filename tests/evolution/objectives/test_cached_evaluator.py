@@ -125,6 +125,22 @@ def test_trials_of_one_shape_are_trained_together(tmp_path, monkeypatch) -> None
     assert sorted(Together.groups) == [[20, 20], [20, 20], [30, 30]]  # two halves of a group
 
 
+def test_what_a_device_cannot_train_is_refused(tmp_path, monkeypatch) -> None:
+    def train_together(self, trials, device, should_stop) -> list[Evaluation]:
+        if trials[0].config.n_embd == 16:
+            raise ConfigError("the device has not enough memory")
+        return [FOUND] * len(trials)
+
+    monkeypatch.setattr(cached_evaluator, "COMPILATION", 0)
+    monkeypatch.setattr(Together, "train_together", train_together)
+    points = tuple(SweepConfig(n_embd=n, n_head=2, steps=20) for n in (8, 16))
+    settings = SweepSettings(sweep="grid", points=points, seeds=(1, 2), input="/x", data_sha256="")
+    with SweepRecords.begin(tmp_path, "sweep", settings) as records, Threads(1, "cpu") as pool:
+        found = CachedEvaluator(Together.of(PARTS), pool, records).measure(records.todo())
+    assert [each.status for each in found] == ["ok", "ok", "refused", "refused"]
+    assert found[2].reason == "the device has not enough memory"
+
+
 def test_a_small_group_is_trained_on_the_cores(tmp_path) -> None:
     on_cores = sweep(begin(tmp_path), Threads(1))
     assert sweep(begin(tmp_path), Threads(1, "cpu")) == on_cores

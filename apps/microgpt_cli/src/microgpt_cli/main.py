@@ -69,7 +69,8 @@ def command() -> NoReturn:
         main()
     except SystemExit as end:
         others = {*threading.enumerate()} - {threading.current_thread()}
-        if not all(thread.daemon for thread in others):
+        is_stopped = end.code in (130, 143)  # Python may not wait, and threads of JAX abort then
+        if not (is_stopped or all(thread.daemon for thread in others)):
             raise  # waits for the threads
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):

@@ -9,7 +9,7 @@ from time import perf_counter, thread_time
 from typing import Any, Protocol, TypeVar
 
 from microgpt.config import Device
-from microgpt.errors import ConfigError
+from microgpt.errors import MicrogptError
 from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 from microgpt_evolution.runs.run_directory import RunDirectory
 from microgpt_evolution.workers.pools import PickledOnce, Pool, Threads
@@ -134,9 +134,9 @@ def _measure(
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
     try:
         trained = objective.train_together(trials, device, should_stop) if device else None
-    except ConfigError:  # the device may have enough memory for half of the group
+    except MicrogptError as error:  # the device may have enough memory for half of the group
         if len(trials) == 1:
-            raise
+            return [Evaluation("refused", reason=str(error))]
         halves = trials[: len(trials) // 2], trials[len(trials) // 2 :]
         return [e for half in halves for e in _measure(objective, should_stop, (device, half))]
     found = []

@@ -37,8 +37,9 @@ def train(given: TrainOptions) -> None:
     settings = options.engine, options.dtype, options.threads
     check_engine(*settings, bfloat16=options.bfloat16)
     hosts = None
+    if options.hosts or options.device:  # a resumed run may have the jax engine
+        check_extra("jax", "trainings with the jax engine", "jax")
     if options.hosts:
-        check_extra("jax", "trainings on several hosts", "jax")
         from microgpt.jax_engine.hosts import Hosts
 
         hosts = Hosts.of(options.hosts)

@@ -48,17 +48,16 @@ def open_pool(
         check_extra("jax", "trainings on a device", "jax")
     if options.scheduler:
         pool: Pool = Dask(options.scheduler, options.device)
-    elif options.device:
-        from microgpt.jax_engine.trainer import device_of  # imports JAX
-
-        device_of(options.device)  # fail before creating a run if there is none
-        pool = Threads(workers or 1, options.device)
     else:
+        if options.device:
+            from microgpt.jax_engine.trainer import device_of  # imports JAX
+
+            device_of(options.device)  # fail before creating a run if there is none
         # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
         # makes two threads 91 % as fast as two processes instead of 86 %
         # (bench/evolution_speed.py).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        pool = Threads(workers or default_workers(n_trials, trial_bytes))
+        pool = Threads(workers or default_workers(n_trials, trial_bytes), options.device)
     with pool:
         pool.executor()  # fail before creating a run if the cluster is unreachable
         yield pool

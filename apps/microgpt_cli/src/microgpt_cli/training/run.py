@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -133,9 +133,9 @@ class TrainRun:
             return nullcontext()
         if plan.engine != "jax":
             raise ConfigError("--hosts requires --engine jax; add it")
-        facts = plan.model, plan.config, plan.data, plan.dtype
-        state = resume and (resume.step, resume.weights.tolist())
-        what = sha256(repr((facts, state)).encode()).hexdigest()
+        facts = plan.model, plan.config, plan.data, plan.dtype, self.hosts.n, resume and resume.step
+        weights: Any = resume.weights if resume else b""
+        what = sha256(repr(facts).encode() + memoryview(weights)).hexdigest()
         return self.hosts.connected(what, self.device, self._end)
 
     def _end(self, why: str) -> None:

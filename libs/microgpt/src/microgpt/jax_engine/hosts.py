@@ -28,6 +28,7 @@ from microgpt.jax_engine.trainer import of_first_host, use_device
 PATIENCE_S = 120.0  # limit for all hosts to answer; a scheduler starts them within seconds
 RETRY_S = 0.2  # between attempts to connect to the first host, which may start last
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}  # a host is lost after 30 s
+HELLO_S = 5.0  # limit for a process that has connected to say what it trains
 GRACE_S = 10.0  # JAX may report a lost host before the connection does
 GO, BYE, DIFFERENT = b"+", b".", b"!"
 
@@ -123,16 +124,19 @@ class Hosts:
             server.settimeout(max(ends - monotonic(), RETRY_S))
             try:
                 line = stack.enter_context(server.accept()[0])
-                line.settimeout(max(ends - monotonic(), RETRY_S))
-                theirs, _, index = line.makefile("r").readline().partition(" ")
             except OSError as error:
                 missing = {*range(1, self.n)} - {*lines.values()}
                 raise self._silent(", ".join(map(str, sorted(missing)))) from error
-            if index.strip().isdigit():  # otherwise, not one of ours
-                lines[line] = int(index)
-                if theirs != what:
+            said = ""
+            with suppress(OSError):  # a stranger may say nothing, or hang up
+                line.settimeout(HELLO_S)
+                said = line.makefile(errors="replace").readline()
+            theirs, _, index = said.partition(" ")
+            if index.strip().isdecimal():  # otherwise, not one of ours
+                if theirs != what or int(index) in lines.values():
                     line.sendall(DIFFERENT)
                     raise _different(int(index))
+                lines[line] = int(index)
         server.close()  # JAX listens on this port
         for line in lines:
             line.sendall(GO)
@@ -198,6 +202,6 @@ def _exchange_first() -> None:
 
 def _different(index: int) -> HostsError:
     return HostsError(
-        f"host {index} has other data, settings or checkpoint; run the same command with the same "
-        "files on each host"
+        f"host {index} has other data, settings or checkpoint, or two hosts have the same index; "
+        "run the same command with the same files on each host"
     )

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -291,7 +292,7 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_gpt, pag
 
 def test_the_page_shows_how_the_model_learns_from_a_text(names, names_gpt, page) -> None:
     def facts(*weight: Any) -> dict[str, Any]:
-        return explain(names_gpt, "anna", position=2, backward=weight).backward
+        return asdict(explain(names_gpt, "anna", position=2, backward=weight).backward)
 
     opened(page, names, "inside", text="anna", at=2)
     page.wait_for_selector("#numbers span")

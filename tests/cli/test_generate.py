@@ -178,10 +178,7 @@ def test_generate_prints_only_samples_that_meet_the_conditions(samples) -> None:
     [
         (["--matches", "(a"], "invalid pattern '(a': unclosed group"),
         (["--matches", "a+", "--starts", "m"], "no text can match: the conditions contradict"),
-        (
-            ["--min-length", "4", "--max-length", "3"],
-            "no text can match: the conditions contradict",
-        ),
+        (["--min-length", "4", "--max-length", "3"], "min_length must be <= max_length, 3, got 4"),
         (["--min-length", "-1"], "min_length must be >= 0, got -1"),
         (["--temperature", "0", "--starts", "vv"], "too few texts match: 0 of 64 (acceptance rate"),
     ],

@@ -79,7 +79,7 @@ def test_a_pattern_holds_for_the_text_of_subword_tokens(subword, pattern) -> Non
         ({"matches": "a{4,}", "max_length": 3}, "no text can match"),
         ({"matches": "m.*", "starts": "a"}, "no text can match"),
         ({"matches": "a.{90}"}, "no text can match"),
-        ({"min_length": 3, "max_length": 2}, "no text can match"),
+        ({"min_length": 3, "max_length": 2}, "min_length must be <= max_length, 2, got 3"),
         ({"min_length": 90}, "no text can match"),
         ({"ends": "anna", "max_length": 3}, "no text can match"),
         ({"starts": "É"}, "no text can match"),

@@ -39,6 +39,10 @@ class TextConditions:
             check_type(name, getattr(self, name) or "", str)
         for name in ("min_length", "max_length"):
             check_whole(name, getattr(self, name) or 0, minimum=0)
+        if self.max_length is not None and self.min_length > self.max_length:
+            raise ConfigError(
+                f"min_length must be <= max_length, {self.max_length}, got {self.min_length}"
+            )
 
     def __bool__(self) -> bool:
         return self != TextConditions()

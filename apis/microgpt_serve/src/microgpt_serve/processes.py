@@ -26,7 +26,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from time import monotonic
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from microgpt.errors import ConfigError
 from microgpt.resource_limits import check_memory, used_bytes
@@ -111,8 +111,9 @@ class _Parent:
         """Start a process, and return once it is ready or has ended."""
         fd = self._listener.fileno()
         command = [sys.executable, "-P", "-m", __name__, str(fd), str(number), self._folder]
-        options: dict[str, Any] = {"pass_fds": [fd], "start_new_session": True}  # without Ctrl-C
-        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, **options)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, pass_fds=[fd], start_new_session=True
+        )  # in a session of its own, so that Ctrl-C reaches only the parent
         worker = self._workers[number] = _Worker(process)
         start_task(worker.receive(self._reload))
         await worker.send(pickle.dumps(self._state.settings) + self._message({}))

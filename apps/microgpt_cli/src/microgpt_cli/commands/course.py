@@ -11,7 +11,7 @@ from microgpt_cli.terminal.options import argument, flag, option
 
 if TYPE_CHECKING:
     from microgpt.course.checking import CheckResult
-    from microgpt.course.progress import Progress
+    from microgpt.course.progress import CourseProgress
 
 DIRECTORY = Path("course")  # default directory
 EXERCISE = argument(None, "Number or name.  [default: the first that is not done]", "EXERCISE")
@@ -128,7 +128,7 @@ def _place(given: Path | None) -> Path:
     return given or Path()
 
 
-def _exercise(given: str | None, progress: "Progress") -> str:
+def _exercise(given: str | None, progress: "CourseProgress") -> str:
     from microgpt.course.exercises import find, names
 
     if given is not None:
@@ -136,7 +136,7 @@ def _exercise(given: str | None, progress: "Progress") -> str:
     return next((name for name in names() if name not in progress.done), names()[-1])
 
 
-def _experiments(place: Path, progress: "Progress") -> None:
+def _experiments(place: Path, progress: "CourseProgress") -> None:
     """Run the experiments that have a prediction and no result, and print all results."""
     from microgpt.course.exercises import EXPERIMENTS, UNCHANGED
     from microgpt.course.progress import file_hash, write_progress

@@ -16,7 +16,7 @@ PROGRESS = "progress.json"
 MAX_BYTES = 1 << 20  # of a learner's file or record
 
 
-class Progress(BaseModel):
+class CourseProgress(BaseModel):
     """What a learner has done, stored as progress.json."""
 
     model_config = ConfigDict(extra="forbid")
@@ -33,10 +33,10 @@ def start(directory: Path) -> None:
         raise ConfigError(f"{directory} exists and is not empty; use another directory")
     files = {f"{name}.py": with_holes(name).encode() for name in names()}
     files["names.txt"] = bundled("names.txt").read_bytes()
-    publish(directory, {**files, PROGRESS: Progress().model_dump_json().encode()})
+    publish(directory, {**files, PROGRESS: CourseProgress().model_dump_json().encode()})
 
 
-def read_progress(directory: Path) -> Progress:
+def read_progress(directory: Path) -> CourseProgress:
     """Read the record of a learner's directory.
 
     Raises:
@@ -49,7 +49,7 @@ def read_progress(directory: Path) -> Progress:
             "microgpt course start"
         )
     try:
-        return Progress.model_validate_json(read_regular_file(path, MAX_BYTES))
+        return CourseProgress.model_validate_json(read_regular_file(path, MAX_BYTES))
     except ValidationError as error:
         raise ConfigError(
             f"{path} is damaged ({first_problem(error)}); replace it with {{}} to check all "
@@ -57,7 +57,7 @@ def read_progress(directory: Path) -> Progress:
         ) from error
 
 
-def write_progress(directory: Path, progress: Progress) -> None:
+def write_progress(directory: Path, progress: CourseProgress) -> None:
     """Replace the record of a learner's directory."""
     publish(directory, {PROGRESS: progress.model_dump_json(indent=1).encode()})
 

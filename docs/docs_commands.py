@@ -47,7 +47,7 @@ EXCUSED = (
     (r"MICROGPT_TRUSTED_PROXIES=.* … .*", "only a part of a command"),
 )
 # Pages whose consoles show times, dates or other numbers that differ each time.
-VARYING = {"docs/scaling.md", "docs/elsewhere.md"}
+VARYING = {"docs/scaling.md", "docs/measurements/scaling.md", "docs/elsewhere.md"}
 # How the tests shorten what takes long: a pattern, and what replaces it.
 SHORTER = (
     (r"--minutes [\d.]+|--budget \S+", "--budget 2e10"),

@@ -17,7 +17,7 @@ from microgpt_report.look import picture
 DRAWN = ROOT / "docs" / "pictures"
 NAMES = (
     "performance", "evolution", "chat", "quality", "choice", "score", "elsewhere", "scale",
-    "decisions/0046-no-replicas",
+    "decisions/0046-no-replicas", "measurements/serving",
 )  # fmt: skip
 PAGES = [*(ROOT / "docs" / f"{name}.md" for name in NAMES), BENCH / "README.md"]
 

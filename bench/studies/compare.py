@@ -146,8 +146,8 @@ def page(columns: list[Column], control_losses: list[float], rounds: int) -> str
     ]
     return f"""# Measurements: one run on both engines, with a control
 
-*For readers who want to see that both engines reproduce Karpathy's run. For microgpt against JAX,
-PyTorch, NumPy and C see [speed](speed.md); against n-grams, [quality](quality.md).*
+For readers who want to see that both engines reproduce Karpathy's run. For microgpt against JAX,
+PyTorch, NumPy and C see [speed](speed.md); against n-grams, [quality](quality.md).
 
 An early Rust port of Karpathy's script updated its weights with random numbers instead of
 gradients. Here, this variant is the control for the same run on both engines. A uniform guess has a

@@ -23,8 +23,7 @@ SECTIONS = {
     "loss": "generations retest finalists names pareto genes importance species lineage",
     # no "importance": ten organisms, fewer than FEWEST
     "aesthetic": "generations retest finalists names pareto genes species lineage",
-    "hydra": "generations retest finalists names pareto genes importance species lineage exchanges "
-    "archives",
+    "hydra": "generations retest finalists names pareto genes importance species lineage",
 }
 PICTURES = {"generations.png", "pareto.png", "genes.png", "species.png", "lineage.png"}
 
@@ -134,16 +133,6 @@ def test_charts_label_log_axes_and_describe_settings_in_words(searches, objectiv
     assert re.findall(r'"title": "(?:n_\w+|lr|steps_\w+)"', shown) == []
 
 
-def test_the_report_and_the_log_count_the_same_archive_cells(searches) -> None:
-    run = searches["hydra"]
-    log = run.with_name(f"{run.name}.log").read_text()
-    told = [line for line in log.splitlines() if "Archives:" in line][-1]
-    cells = rows_of(run / "report.html", "archive")
-    for head in ("Weaver", "Mirror", "Spark"):
-        n = sum(cell["population"] == head and cell["id"] is not None for cell in cells)
-        assert f"{head} {n}" in told
-
-
 def test_report_defaults_to_the_newest_run_and_is_reproducible(
     searches, microgpt, tmp_path
 ) -> None:
@@ -215,7 +204,7 @@ def test_the_report_of_an_old_run_omits_sections_without_data(copied, microgpt) 
     done = microgpt("report", run)
     assert (done.returncode, done.stderr) == (0, "")
     sections = page_of(run / "report.html")["sections"]
-    assert sections == SECTIONS["hydra"].replace("retest ", "").replace(" archives", "").split()
+    assert sections == SECTIONS["hydra"].replace("retest ", "").split()
 
 
 def test_a_run_given_twice_counts_once(copied, microgpt) -> None:

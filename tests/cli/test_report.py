@@ -20,12 +20,12 @@ from microgpt_evolution.runs.run_files import with_checksum
 pytestmark = pytest.mark.slow
 
 SECTIONS = {
-    "loss": "generations retest finalists names pareto genes importance species lineage",
+    "loss": "generations retest finalists names pareto genes importance species",
     # no "importance": ten organisms, fewer than FEWEST
-    "aesthetic": "generations retest finalists names pareto genes species lineage",
-    "hydra": "generations retest finalists names pareto genes importance species lineage",
+    "aesthetic": "generations retest finalists names pareto genes species",
+    "hydra": "generations retest finalists names pareto genes importance species",
 }
-PICTURES = {"generations.png", "pareto.png", "genes.png", "species.png", "lineage.png"}
+PICTURES = {"generations.png", "pareto.png", "genes.png", "species.png"}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,6 @@ def test_a_search_writes_a_report_of_all_its_evaluations(searches, objective) ->
     assert page.read_text(encoding="utf-8").count("vegaEmbed=") == 1  # the script is in it once
     winner = json.loads((page.parent / "exam.json").read_text())["id"]
     assert f"<dt>winner</dt><dd>{winner}, " in text_of(page.parent)
-    assert any(tie["is_ancestor"] for tie in rows_of(page, "ties")) or winner.startswith("g1-")
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,12 @@ from microgpt_cli.search.experiment import (
     resumable,
 )
 from microgpt_cli.search.options import EvolveOptions
-from microgpt_cli.search.progress import ProgressLines, SearchLog, SearchTable
+from microgpt_cli.search.progress import SearchLog, SearchProgress
 from microgpt_cli.search.run_report import write_final_report
 from microgpt_cli.search.sweep_ranking import data_options
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import RUNS
-from microgpt_cli.terminal.progress import load_kernels, rich_console
+from microgpt_cli.terminal.progress import load_kernels
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.evolve_rust.log import demo, retest_table, saved
 from microgpt_evolution.evolve_rust.trace import Trace
@@ -117,18 +117,15 @@ def _search(
 ) -> EvolutionResult:
     """Search, show the progress, and save the log and the winner."""
     settings = records.settings
-    console = None if options.trace else rich_console()
-    table = SearchTable(settings.n_generations, console) if console else None
-    lines = ProgressLines(settings.n_generations)
-    with SearchLog(records.log, table) as log:
+    progress = SearchProgress(settings.n_generations)
+    with SearchLog(records.log, progress) as log:
         is_brief = not (options.trace or sys.stdout.isatty())
         listeners: list[Listener] = [LOGS[settings.objective](log.write if is_brief else log)]
-        if not table:
-            listeners.append(Trace(say) if options.trace else lines)
-        on_event = None if options.trace else (table or lines).update
+        listeners.append(Trace(say) if options.trace else progress)
+        on_event = None if options.trace else progress.update
         minutes = options.stop_after_minutes
         result = run_search(parts, pool, records, listeners, on_event, minutes)
-        log.stop_table()
+        progress.stop()
         if result is None:
             say(f"error: no organism finished training; see {records.log}")
             raise typer.Exit(1)

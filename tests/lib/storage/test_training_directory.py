@@ -80,16 +80,14 @@ def test_a_deadline_and_changes_of_the_steps_are_saved(tmp_path, parts, stopped)
     assert training["minutes"] == 0.5
     assert training["budget"] == 1.234e12
     assert training["steps_changed"] == [[5, 60, 50], [10, 50, 40]]
-    assert json.loads((tmp_path / "model/train_state.json").read_text())["format_version"] == 3
 
 
 def settings_of(plan: TrainingPlan) -> dict:
     return {"model": plan.model, "config": plan.config, "tokenizer": plan.tokenizer}
 
 
-def test_a_run_without_a_deadline_is_saved_in_the_old_format(directory) -> None:
+def test_a_run_without_a_deadline_is_saved_without_its_keys(directory) -> None:
     facts = json.loads((directory / "train_state.json").read_text())
-    assert facts["format_version"] == 1
     assert not {"minutes", "budget", "steps_changed"} & facts.keys()
 
 

@@ -9,14 +9,13 @@ import typer
 
 from microgpt.amounts import count
 from microgpt.data.documents import load_text
-from microgpt.data.read_options import ReadOptions
 from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import as_argument
 from microgpt.own_functions import passed_function
 from microgpt_cli.input_files import default_input
 from microgpt_cli.search import winner
-from microgpt_cli.search.evolve_comparison import describe_comparison, describe_left_out
+from microgpt_cli.search.evolve_comparison import describe_comparison
 from microgpt_cli.search.experiment import (
     as_setting,
     documents_again,
@@ -27,7 +26,6 @@ from microgpt_cli.search.experiment import (
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_cli.search.progress import SearchLog, SearchProgress
 from microgpt_cli.search.run_report import write_final_report
-from microgpt_cli.search.sweep_ranking import data_options
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import RUNS
 from microgpt_cli.terminal.progress import load_kernels
@@ -74,9 +72,6 @@ def run(options: EvolveOptions) -> None:
     with suppress(MicrogptError):  # the results are saved; the comparison is only printed
         for line in describe_comparison(result, settings, parts):
             print_or_discard(line)
-    data = data_options(settings.input, ReadOptions(column=settings.column))
-    for line in describe_left_out(result, settings, data):
-        print_or_discard(line)
     write_final_report(records.directory)
 
 

@@ -20,12 +20,12 @@ from microgpt_evolution.runs.run_files import with_checksum
 pytestmark = pytest.mark.slow
 
 SECTIONS = {
-    "loss": "generations retest finalists names pareto genes importance species",
+    "loss": "generations retest finalists names pareto importance",
     # no "importance": ten organisms, fewer than FEWEST
-    "aesthetic": "generations retest finalists names pareto genes species",
-    "hydra": "generations retest finalists names pareto genes importance species",
+    "aesthetic": "generations retest finalists names pareto",
+    "hydra": "generations retest finalists names pareto importance",
 }
-PICTURES = {"generations.png", "pareto.png", "genes.png", "species.png"}
+PICTURES = {"generations.png", "pareto.png", "importance.png"}
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_an_imported_run_is_reported_with_the_data_it_has(searches, microgpt, tm
     done = microgpt("report")
     assert (done.returncode, done.stderr) == (0, "")
     sections = page_of(tmp_path / done.stdout.strip())["sections"]
-    assert sections == ["generations", "pareto", "genes", "importance", "species"]
+    assert sections == ["generations", "pareto", "importance"]
 
 
 def test_a_partial_imported_log_with_unusual_tags_is_reported(microgpt, tmp_path) -> None:
@@ -192,8 +192,7 @@ def test_a_partial_imported_log_with_unusual_tags_is_reported(microgpt, tmp_path
     page = tmp_path / done.stdout.strip()
     assert len(rows_of(page)) == 9
     assert "<b>bold" not in page.read_text(encoding="utf-8")
-    for name in ("generations", "species"):
-        assert '"domain": [0.5, 7.5]' in json.dumps(page_of(page)["specifications"][name])
+    assert '"domain": [0.5, 7.5]' in json.dumps(page_of(page)["specifications"]["generations"])
 
 
 def test_the_report_of_an_old_run_omits_sections_without_data(copied, microgpt) -> None:

@@ -103,9 +103,7 @@ def _sections(summary: RunSummary) -> Iterator[Section | None]:
     yield retest.finalists(summary)
     yield _names(summary)
     yield evaluations.by_size(summary)
-    yield genes.parallel_coordinates(summary, done)
     yield genes.importances(summary, done)
-    yield evaluations.species(summary)
 
 
 def _names(summary: RunSummary) -> Section | None:

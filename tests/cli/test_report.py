@@ -224,13 +224,9 @@ def test_the_report_of_a_sweep_contains_working_commands(copied, microgpt, tmp_p
     done = ok(microgpt("sweep", "grid", *grid))
     run = run_of(tmp_path)
     assert f"the report is in experiments/{run.name}/report.html" in done.stderr
-    assert page_of(run / "report.html")["sections"] == ["trainings", "scaling", "tables"]
-    assert len(rows_of(run / "report.html")) == 8
+    assert page_of(run / "report.html")["sections"] == ["scaling", "tables"]
     headline = r"<h1>Held-out loss \d\.\d+ → \d\.\d+, 4 configurations in [\d.]+ s of training</h1>"
     assert re.search(headline, text_of(run))
-    assert "Color: model (width/heads/layers). Marks of the same color and cost differ" in (
-        text_of(run)
-    )
     train, _ = commands_of(run)
     assert microgpt(*train[1:]).returncode == 0
     assert (tmp_path / f"{run.name}-winner").is_dir()

@@ -161,13 +161,6 @@ def test_a_training_run_with_subwords_resumes_exactly(tmp_path, parts, reading) 
             read_training(tmp_path / "model")
 
 
-def test_a_run_of_an_older_version_still_truncates_documents(directory) -> None:
-    old = dict.fromkeys(("loss_on", "long_docs", "text"))
-    edit(directory / "train_state.json", config=old)
-    config = read_training(directory)[0].config
-    assert config == replace(CONFIG, loss_on="all", long_docs="truncate", text="lines")
-
-
 def test_the_old_model_stays_usable_while_a_bpe_model_is_trained(tmp_path, parts) -> None:
     models = []
     for docs in (["abab"] * 3, ["xyxy"] * 3):

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
-from rich.live import Live
+from rich.progress import Progress
 
 from microgpt import ModelConfig, TrainConfig, TrainEvent, train
 from microgpt_cli.terminal import progress
@@ -127,7 +127,7 @@ def test_progress_reports_a_loss_worse_than_guessing_once(capsys) -> None:
 
 def test_stopping_a_half_started_display_restores_the_cursor(monkeypatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True)
-    display = Live("a table", console=console)
+    display = Progress(console=console)
     with monkeypatch.context() as patch:
         patch.setattr(console, "push_render_hook", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):

@@ -1,6 +1,5 @@
 """Reports as people open them: in a real browser, of real searches."""
 
-import json
 from pathlib import Path
 
 import commands
@@ -33,7 +32,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_names(folder)
     found = {}
     searches = {"loss": SMALL, "aesthetic": AESTHETIC, "hydra": (*HYDRA, "--origin")}
-    for name, options in (searches | {"another": (*SMALL[:-1], "6")}).items():
+    for name, options in searches.items():
         commands.run("evolve", *options, cwd=folder, check=True)
         found[name] = run_of(folder)
     return found
@@ -53,34 +52,7 @@ def test_a_report_draws_a_mark_for_each_evaluation(runs, page, objective) -> Non
     assert page.locator(f"#generations {MARKS}").count() == n_evaluations
     assert page.locator("h1 + p").inner_text().endswith(run.name)
     sections = page.locator("section").count()
-    assert page.locator("section:has(svg.marks), section:has(table)").count() == sections >= 8
-
-
-def test_a_comparison_draws_a_mark_for_each_evaluation(microgpt, tmp_path, runs, page) -> None:
-    compared = [runs["loss"], runs["another"]]
-    done = microgpt("report", *compared)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "report.html\n", "")
-    lines = [line for run in compared for line in (run / EVALUATIONS).read_text().splitlines()]
-    n_ok = sum(json.loads(line)["status"] == "ok" for line in lines)
-    opened(page, tmp_path / "report.html")
-    assert page.locator(f"#progress {MARKS}").count() == n_ok
-    assert page.locator("td:first-child").all_inner_texts() == [run.name for run in compared]
-
-
-def test_selecting_fitness_values_fades_all_other_lines(runs, page) -> None:
-    opened(page, runs["loss"] / "report.html")
-    strip = page.locator("#genes .strip_group path.background").first
-    strip.scroll_into_view_if_needed()
-    faint = page.locator("#genes .mark-line path[opacity='0.03']")
-    assert faint.count() == 0
-    box = strip.bounding_box()
-    assert box
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x, y + box["height"] / 3, steps=5)
-    page.mouse.up()
-    faint.first.wait_for(state="attached")
+    assert page.locator("section:has(svg.marks), section:has(table)").count() == sections >= 5
 
 
 def test_a_report_follows_the_dark_mode_of_the_system(runs, page) -> None:
@@ -114,7 +86,7 @@ def test_legend_symbols_are_fully_opaque(runs, page) -> None:
     opened(page, runs["hydra"] / "report.html")
     symbols = page.locator(".role-legend-symbol path")
     faint = [s for s in symbols.evaluate_all("all => all.map(e => e.getAttribute('opacity'))") if s]
-    assert symbols.count() > 10
+    assert symbols.count() > 5
     assert set(faint) <= {"1"}
 
 

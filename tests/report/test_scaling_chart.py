@@ -89,23 +89,23 @@ def test_no_frontier_is_drawn_if_times_differ_only_by_noise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("configs", "meanings"),
+    ("configs", "title"),
     [
-        ([SweepConfig(steps=100), SweepConfig(steps=200)], {}),
-        ([SweepConfig(lr=0.1), SweepConfig(lr=0.2)], {"color": "learning rate"}),
+        ([SweepConfig(steps=100), SweepConfig(steps=200)], None),
+        ([SweepConfig(lr=0.1), SweepConfig(lr=0.2)], "learning rate"),
         (
             [SweepConfig(n_embd=n, lr=lr) for n in (16, 32) for lr in (0.1, 0.2, 0.3)],
-            {"color": "model (width/heads/layers)", "symbol": "learning rate"},
+            "model (width/heads/layers)",
         ),
         (
             [SweepConfig(qk_norm=on, lr=lr) for on in (False, True) for lr in (0.1, 0.2, 0.3)],
-            {"color": "learning rate", "symbol": "query-key norm"},
+            "learning rate",
         ),
     ],
 )
-def test_points_with_equal_steps_differ_in_color_or_symbol(configs, meanings) -> None:
+def test_points_with_equal_steps_differ_in_color_or_symbol(configs, title) -> None:
     marks = SettingMarks(configs)
-    assert marks.meanings == meanings
+    assert (marks.color.to_dict()["legend"] or {"title": None})["title"] == title
     rows = {(config.steps, *marks.row(config).values()) for config in configs}
     assert len(rows) == len(configs)
 

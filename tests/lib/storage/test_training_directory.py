@@ -80,16 +80,14 @@ def test_a_deadline_and_changes_of_the_steps_are_saved(tmp_path, parts, stopped)
     assert training["minutes"] == 0.5
     assert training["budget"] == 1.234e12
     assert training["steps_changed"] == [[5, 60, 50], [10, 50, 40]]
-    assert json.loads((tmp_path / "model/train_state.json").read_text())["format_version"] == 3
 
 
 def settings_of(plan: TrainingPlan) -> dict:
     return {"model": plan.model, "config": plan.config, "tokenizer": plan.tokenizer}
 
 
-def test_a_run_without_a_deadline_is_saved_in_the_old_format(directory) -> None:
+def test_a_run_without_a_deadline_is_saved_without_its_keys(directory) -> None:
     facts = json.loads((directory / "train_state.json").read_text())
-    assert facts["format_version"] == 1
     assert not {"minutes", "budget", "steps_changed"} & facts.keys()
 
 
@@ -161,13 +159,6 @@ def test_a_training_run_with_subwords_resumes_exactly(tmp_path, parts, reading) 
         change(tmp_path / "model", tokenizer=kind)
         with pytest.raises(CheckpointError, match=problem):
             read_training(tmp_path / "model")
-
-
-def test_a_run_of_an_older_version_still_truncates_documents(directory) -> None:
-    old = dict.fromkeys(("loss_on", "long_docs", "text"))
-    edit(directory / "train_state.json", config=old)
-    config = read_training(directory)[0].config
-    assert config == replace(CONFIG, loss_on="all", long_docs="truncate", text="lines")
 
 
 def test_the_old_model_stays_usable_while_a_bpe_model_is_trained(tmp_path, parts) -> None:

@@ -47,7 +47,6 @@ def vega_config(scheme: str) -> Specification:
         "style": {
             "ink": {"color": color["ink"]},
             "quiet": {"color": color["quiet"]},
-            "halo": {"stroke": color["paper"], "strokeWidth": 4},
         },
     }
 

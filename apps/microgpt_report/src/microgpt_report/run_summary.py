@@ -105,14 +105,14 @@ class RunSummary:
     @cached_property
     def organisms(self) -> dict[str, tuple[str, Organism]]:
         """Map from organism ID to (population name, organism), including elites and migrants."""
-        return {organism.id: (name, organism) for name, _, organism in self.ranked_organisms()}
+        return {organism.id: (name, organism) for name, organism in self.all_organisms()}
 
-    def ranked_organisms(self) -> Iterator[tuple[str, int, Organism]]:
-        """Yield (population name, rank, organism) for each organism; ranks start at 0."""
+    def all_organisms(self) -> Iterator[tuple[str, Organism]]:
+        """Yield the population name and each organism, by generation and rank."""
         for generation in self.generations:
             for name, ranked in generation.populations.items():
-                for place, organism in enumerate(ranked):
-                    yield name, place, organism
+                for organism in ranked:
+                    yield name, organism
 
     def knows(self, entry: EvaluationRecord) -> bool:
         """Return whether an evaluation belongs to the search or to its retest."""
@@ -156,7 +156,7 @@ class RunSummary:
     def champions(self) -> dict[str, Organism]:
         """The best finished organism per population; the winner, if known, takes precedence."""
         best: dict[str, Organism] = {}
-        for name, _, found in self.ranked_organisms():
+        for name, found in self.all_organisms():
             if found.has_finished and (name not in best or found.fitness < best[name].fitness):
                 best[name] = found
         is_hydra = self.run.settings.objective == "hydra"

@@ -7,7 +7,7 @@ from statistics import fmean
 from microgpt.amounts import duration
 from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.search.retest import RetestFile
-from microgpt_report.charts import evaluations, genes, hydra, lineage, retest
+from microgpt_report.charts import evaluations, genes, retest
 from microgpt_report.page import Report, Section, Table, change, cost, describe_data
 from microgpt_report.run_summary import LOSSES, PRIMORDIAL, Measure, RunSummary, title_of
 from microgpt_report.setting_names import describe_settings
@@ -103,14 +103,7 @@ def _sections(summary: RunSummary) -> Iterator[Section | None]:
     yield retest.finalists(summary)
     yield _names(summary)
     yield evaluations.by_size(summary)
-    yield genes.parallel_coordinates(summary, done)
     yield genes.importances(summary, done)
-    yield evaluations.species(summary)
-    if summary.settings:
-        yield lineage.section(summary)
-    if summary.run.settings.objective == "hydra":
-        yield hydra.exchanges(summary)
-        yield hydra.archives(summary)
 
 
 def _names(summary: RunSummary) -> Section | None:

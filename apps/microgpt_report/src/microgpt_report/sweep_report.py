@@ -1,19 +1,16 @@
-"""Report of sweeps, with training runs, scaling and the tables of `microgpt analyze`."""
+"""Report of sweeps, with the charts and the tables of `microgpt analyze`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-
-import altair as alt
 
 from microgpt.amounts import count, duration
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 from microgpt_evolution.sweep.scaling import Scaling
-from microgpt_report import scaling_tables, theme
-from microgpt_report.charts.scaling import SettingMarks, draw
-from microgpt_report.page import Report, Row, Section, change, cost, describe_data
+from microgpt_report import scaling_tables
+from microgpt_report.charts.scaling import draw
+from microgpt_report.page import Report, Section, change, cost, describe_data
 from microgpt_report.setting_names import describe_settings
 from microgpt_report.training_runs import labels
 
@@ -31,7 +28,7 @@ def sweep_report(directories: Sequence[Path]) -> Report:
     if not results:
         raise RunError(f"{directories[0]} has no results yet; try again later")
     scaling = Scaling.of(results)
-    headline, sections = "No training run has finished", [_trainings(results, scaling)]
+    headline, sections = "No training run has finished", list[Section]()
     if scaling.cells:
         losses = [cell.val_loss.value for cell in scaling.cells]
         lowest = change(max(losses), min(losses)) if losses[1:] else f"{losses[0]:.4f}"
@@ -50,7 +47,7 @@ def sweep_report(directories: Sequence[Path]) -> Report:
             "The output of microgpt analyze.",
             text="\n".join(scaling_tables.as_text(scaling)),
         )
-        sections += [chart, tables]
+        sections = [chart, tables]
     facts = _facts([settings for settings, _ in sweeps], results, scaling)
     return Report(headline, f"Sweep: {' and '.join(labels(directories))}", facts, sections)
 
@@ -75,52 +72,3 @@ def _facts(
         "seeds": ", ".join(map(str, seeds)),
         "data": describe_data(sweeps[0].input, sweeps[0].data_sha256),
     }
-
-
-def _trainings(results: Sequence[SweepResult], scaling: Scaling) -> Section:
-    marks = SettingMarks([r.config for r in sorted(results, key=lambda r: r.n_params)])
-    places = {cell.config: scaling.place(cell) for cell in scaling.cells}
-    rows: list[Row] = [
-        {
-            "status": result.status,
-            "reason": result.reason,
-            "seed": result.seed,
-            "loss": result.val_loss,
-            "last_loss": result.last_loss,
-            "params": result.n_params,
-            "flops": result.flops,
-            **asdict(result.config),
-            **marks.row(result.config),
-            "place": places.get(result.config, len(places) + 1),  # the last if none has finished
-        }
-        for result in results
-    ]
-    x = theme.log_axis("flops:Q", "floating-point operations per training run")
-    base = theme.of("evaluations").encode(
-        x=theme.places_axis("place:O") if scaling.has_one_cost else x,
-        color=marks.color,
-        tooltip=theme.tooltip(*SETTINGS, "seed", "params", "loss", "last_loss", "reason"),
-    )
-    y = theme.loss_axis("loss:Q", "held-out loss, nats per token", padding=10)
-    points = base.transform_filter(alt.datum.status == "ok").encode(y=y, shape=marks.symbol)
-    layers = [points.mark_point(filled=True, size=45, opacity=0.75)]
-    if not all(result.is_ok for result in results):
-        layers.append(theme.crosses(base))
-    caption, chart = _caption(results, marks, scaling), alt.layer(*layers)
-    return Section("trainings", "Training runs", caption, chart, datasets={"evaluations": rows})
-
-
-def _caption(results: Sequence[SweepResult], marks: SettingMarks, scaling: Scaling) -> str:
-    """Describe what the marks show, and what differs between marks that look alike."""
-    found = [f"{mark.capitalize()}: {meaning}." for mark, meaning in marks.meanings.items()]
-    if marks.repeats:
-        found.append("Symbols repeat; the tooltip of a mark has its settings.")
-    elif scaling.has_one_cost:
-        found.append("Marks of one configuration differ only in the seed.")
-    else:
-        same = [*marks.meanings, "cost"]
-        alike = " and ".join([", ".join(same[:-1]), same[-1]] if same[1:] else same)
-        found.append(f"Marks of the same {alike} differ only in the seed.")
-    if not all(result.is_ok for result in results):
-        found.append("Crosses at the top: failed runs.")
-    return " ".join(["One mark per training run.", *found])

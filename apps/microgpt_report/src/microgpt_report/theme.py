@@ -37,19 +37,11 @@ TOOLTIPS: dict[str, dict[str, str]] = {
     "lr": {"title": with_name("lr"), "format": ".4~g"},
     "params": {"title": "parameters", "format": ",d"},
     "worth": {"title": "fitness", "format": ".4f"},
-    "score": {"format": ".4f"},
     "loss": {"title": "held-out loss", "format": ".4f"},
-    "last_loss": {"title": "loss of the last document", "format": ".4f"},
     "share": {"title": "explained share", "format": ".1%"},
     "chance": {"title": "95th percentile by chance", "format": ".1%"},
     "correlation": {"title": "rank correlation (positive: larger is better)", "format": "+.2f"},
-    "n": {"title": "organisms", "format": "d"},
-    "home": {"title": "from"},
-    "host": {"title": "to"},
-    "fate": {"title": "outcome"},
     "what": {"title": "measured in"},
-    "place": {"title": "rank in the new head", "format": "d"},
-    "host_score": {"title": "score in the new head", "format": ".4f"},
 }
 
 

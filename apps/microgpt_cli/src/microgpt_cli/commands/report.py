@@ -1,4 +1,4 @@
-"""`microgpt report`: write an HTML report of searches or sweeps."""
+"""`microgpt report`: write an HTML report of a search or of sweeps."""
 
 import os
 from pathlib import Path
@@ -17,10 +17,10 @@ def report(
     ),
     png: Path | None = option(None, "Also save the charts as PNG files in this directory."),
 ) -> None:
-    """Write an HTML report of searches or sweeps.
+    """Write an HTML report of a search or of sweeps.
 
-    The report is a single file that works offline. Runs may be unfinished. Several searches are
-    compared; several sweeps of the same documents are combined.
+    The report is a single file that works offline. Runs may be unfinished. Several sweeps
+    of the same documents are combined.
     """
     named = runs or [newest_run("*", "run", "evolve` or `microgpt sweep")]
     named = [path.with_suffix("") if path.suffix == ".log" else path for path in named]

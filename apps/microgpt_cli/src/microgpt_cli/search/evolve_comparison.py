@@ -1,4 +1,4 @@
-"""Compare the winner of a search with a preset, and list the settings that were not varied."""
+"""Compare the winner of a search with a preset."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,7 +7,6 @@ from statistics import fmean
 from microgpt.data.split import Split
 from microgpt.training.presets import PRESETS
 from microgpt.training.train import DivergedError
-from microgpt_cli.search.sweep_ranking import karpathy_option, settings_as_options
 from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search.evolve import EvolutionResult
@@ -67,31 +66,6 @@ def describe_comparison(
     if equal.steps == most:
         rest += f" (the preset is trained for at most {most:,} steps)"
     yield _verdict(result.retest, presets[-1][1], measure, rest)
-
-
-def describe_left_out(
-    result: EvolutionResult, settings: SearchSettings, data: str
-) -> Iterator[str]:
-    """Yield the settings that the search did not vary, and a sweep that varies some of them."""
-    config, model = result.genome.train_config(settings.seed), result.genome.model()
-    fixed = [
-        f"batch size {config.batch_size}",
-        f"dropout {config.dropout:g}",
-        f"weight decay {config.weight_decay:g}",
-        f"average tail {config.average_tail:g}",
-        "a learning rate that falls linearly to 0",
-    ]
-    if settings.objective != "loss":
-        fixed += [f"context {model.block_size}", f"MLP width {model.n_ff_exp}"]
-        fixed += [f"{config.steps} steps"]
-    yield f"Held fixed: {', '.join(fixed)}"
-    if settings.objective == "loss":  # a sweep measures no score
-        names = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
-        axes = {name: str(getattr(model, name)) for name in names}
-        axes |= {"steps": str(config.steps), "lr": f"{config.lr_at(0):.2g}"}
-        axes |= {"batch_size": "1,8", "dropout": "0,0.1"}
-        others = karpathy_option(settings.data_sha256)
-        yield f"Next:  microgpt sweep grid {data}{others}{settings_as_options(axes)}"
 
 
 def _worth(tested: Retest, measure: str | None) -> Sequence[float]:

@@ -9,14 +9,13 @@ import typer
 
 from microgpt.amounts import count
 from microgpt.data.documents import load_text
-from microgpt.data.read_options import ReadOptions
 from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import as_argument
 from microgpt.own_functions import passed_function
 from microgpt_cli.input_files import default_input
 from microgpt_cli.search import winner
-from microgpt_cli.search.evolve_comparison import describe_comparison, describe_left_out
+from microgpt_cli.search.evolve_comparison import describe_comparison
 from microgpt_cli.search.experiment import (
     as_setting,
     documents_again,
@@ -25,12 +24,11 @@ from microgpt_cli.search.experiment import (
     resumable,
 )
 from microgpt_cli.search.options import EvolveOptions
-from microgpt_cli.search.progress import ProgressLines, SearchLog, SearchTable
+from microgpt_cli.search.progress import SearchLog, SearchProgress
 from microgpt_cli.search.run_report import write_final_report
-from microgpt_cli.search.sweep_ranking import data_options
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import RUNS
-from microgpt_cli.terminal.progress import load_kernels, rich_console
+from microgpt_cli.terminal.progress import load_kernels
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.evolve_rust.log import demo, retest_table, saved
 from microgpt_evolution.evolve_rust.trace import Trace
@@ -74,9 +72,6 @@ def run(options: EvolveOptions) -> None:
     with suppress(MicrogptError):  # the results are saved; the comparison is only printed
         for line in describe_comparison(result, settings, parts):
             print_or_discard(line)
-    data = data_options(settings.input, ReadOptions(column=settings.column))
-    for line in describe_left_out(result, settings, data):
-        print_or_discard(line)
     write_final_report(records.directory)
 
 
@@ -117,18 +112,15 @@ def _search(
 ) -> EvolutionResult:
     """Search, show the progress, and save the log and the winner."""
     settings = records.settings
-    console = None if options.trace else rich_console()
-    table = SearchTable(settings.n_generations, console) if console else None
-    lines = ProgressLines(settings.n_generations)
-    with SearchLog(records.log, table) as log:
+    progress = SearchProgress(settings.n_generations)
+    with SearchLog(records.log, progress) as log:
         is_brief = not (options.trace or sys.stdout.isatty())
         listeners: list[Listener] = [LOGS[settings.objective](log.write if is_brief else log)]
-        if not table:
-            listeners.append(Trace(say) if options.trace else lines)
-        on_event = None if options.trace else (table or lines).update
+        listeners.append(Trace(say) if options.trace else progress)
+        on_event = None if options.trace else progress.update
         minutes = options.stop_after_minutes
         result = run_search(parts, pool, records, listeners, on_event, minutes)
-        log.stop_table()
+        progress.stop()
         if result is None:
             say(f"error: no organism finished training; see {records.log}")
             raise typer.Exit(1)

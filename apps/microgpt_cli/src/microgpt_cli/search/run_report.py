@@ -1,4 +1,4 @@
-"""Read and write the HTML report of searches or sweeps."""
+"""Read and write the HTML report of a search or of sweeps."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,11 +16,11 @@ REPORT = "report.html"
 
 
 def read_report(directories: Sequence[Path]) -> "Report":
-    """Return the report of one or more runs.
+    """Return the report of a search, or of one or more sweeps.
 
     Raises:
         RunError: a run is missing, damaged or empty, or the runs use different documents.
-        ConfigError: sweeps and searches are mixed.
+        ConfigError: sweeps and searches are mixed, or there are several searches.
         PlotError: the extra `plots` is not installed.
     """
     from microgpt_cli.charts import require_plots
@@ -31,29 +31,22 @@ def read_report(directories: Sequence[Path]) -> "Report":
     if sweeps and len(sweeps) < len(directories):
         sweep, search = sweeps[0], next(path for path in directories if path not in sweeps)
         raise ConfigError(f"{sweep} is a sweep, but {search} is a search; report them separately")
-    if BUDGETED in kinds and len(directories) > 1:
-        budgeted = directories[kinds.index(BUDGETED)]
-        raise ConfigError(f"{budgeted} is a search with a budget; report it separately")
+    if not sweeps and len(directories) > 1:
+        raise ConfigError("several searches were given; report them separately")
     with require_plots("a report"):
         from microgpt_report.budgeted_report import budgeted_report
-        from microgpt_report.comparison_report import best_of, comparison_report
         from microgpt_report.run_summary import read_run_summary
         from microgpt_report.search_report import search_report
         from microgpt_report.sweep_report import sweep_report
         from microgpt_report.training_runs import labels
 
-        best: Path | None = directories[0]
         if BUDGETED in kinds:
             found = budgeted_report(directories[0])
         elif sweeps:
             found = sweep_report(directories)
         else:
-            runs = [*map(read_run_summary, directories, labels(directories))]
-            found = search_report(runs[0]) if len(runs) == 1 else comparison_report(runs)
-            if len(runs) > 1:
-                leader = best_of(runs)
-                best = leader.run.directory if leader else None
-        return replace(found, commands=_next_commands(best) if best else ())
+            found = search_report(read_run_summary(directories[0], *labels(directories)))
+        return replace(found, commands=_next_commands(directories[0]))
 
 
 def _next_commands(directory: Path) -> list[str]:

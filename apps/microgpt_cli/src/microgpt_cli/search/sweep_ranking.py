@@ -59,7 +59,7 @@ def ranked(sweep: SweepSettings, results: Sequence[SweepResult]) -> list[Cell]:
     )
 
 
-def settings_as_options(values: Mapping[str, str]) -> str:
+def _as_options(values: Mapping[str, str]) -> str:
     """Format settings as options of `train` or `sweep grid`."""
     return " ".join(f"{TrainOptions.flag(name)} {value}" for name, value in values.items())
 
@@ -102,7 +102,7 @@ def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
         if chosen.vocab_size:
             tokens += f"--tokenizer bpe --vocab-size {chosen.vocab_size} "
     fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"
-    settings = settings_as_options(
+    settings = _as_options(
         {name: str(getattr(config, name)) for name in SETTINGS if name in names}
     ).replace(" True", "")  # boolean flags of `train` take no value
     model = as_argument(Path(f"{run.name}-winner"))
@@ -124,14 +124,15 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
         names = names & {*chosen.swept} if chosen else names
         axes = {name: str(getattr(best, name)).lower() for name in SETTINGS if name in names}
         axes |= {name: ",".join(map(str, values)) for name, values in beyond.items()}
-        others = karpathy_option(sweep.data_sha256)
+        # A grid of other documents than the names is around Karpathy's settings only by request.
+        others = "" if sweep.data_sha256 == NAMES_SHA256 else "--preset karpathy "
         if chosen:
             others = f"--budget {in_short(chosen.budget)} "
         seeds = "" if len(sweep.seeds) == N_SEEDS else f" --seeds {len(sweep.seeds)}"
         yield (
             f"the best {' and '.join(beyond)} {'is' if len(beyond) == 1 else 'are'} at the edge of "
             f"the range; extend it: microgpt sweep grid {_data(sweep)}{others}"
-            f"{settings_as_options(axes)}"
+            f"{_as_options(axes)}"
             f"{_seed(sweep)}{seeds}"
         )
     if len(cells) > 1:
@@ -173,11 +174,6 @@ def data_options(input: str, how: ReadOptions) -> str:
 
 def _data(sweep: SweepSettings) -> str:
     return data_options(sweep.input, ReadOptions.of(vars(sweep)))
-
-
-def karpathy_option(data_sha256: str) -> str:
-    """Return the option for a grid around Karpathy's settings, which is the default for names."""
-    return "" if data_sha256 == NAMES_SHA256 else "--preset karpathy "
 
 
 def _seed(sweep: SweepSettings) -> str:

@@ -13,7 +13,6 @@ from microgpt_cli.terminal.console import note, say
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.live import Live
     from rich.progress import Progress
 
     from microgpt.config import DType, EngineName, Use
@@ -26,7 +25,7 @@ LINE_INTERVAL_S, MAX_SILENCE_S = 1.0, 30.0  # minimum and maximum time between p
 LOSS_WINDOW = 100  # number of steps in the running mean of the loss
 N_WARM_UP = 500  # number of steps before the loss is compared with a uniform guess
 SPEED_WINDOW_S = 5.0
-ACCENT = "cyan"  # like the labels of a search; rich's own bar is red
+ACCENT = "cyan"  # rich's own bar is red
 ACCENTED = ("bar.complete", "bar.finished", "progress.download", "progress.spinner")
 
 
@@ -157,7 +156,7 @@ def short(number: float) -> str:
     return f"{number:.3g}"
 
 
-def stop_display(display: "Live | Progress", console: "Console") -> None:
+def stop_display(display: "Progress", console: "Console") -> None:
     """Hide a display of rich, even if a signal has interrupted its start."""
     try:
         display.stop()

@@ -1,1 +1,1 @@
-"""Charts of training runs (loss curves), sweeps (scaling) and searches (genes, lineage, ...)."""
+"""Charts of training runs (loss curves), sweeps (scaling) and searches (genes, retest, ...)."""

@@ -1,6 +1,5 @@
-"""Charts of the evaluations of a search by generation and size, and of species."""
+"""Charts of the evaluations of a search by generation and by size."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import fmean
@@ -9,16 +8,14 @@ import altair as alt
 from altair.typing import ChartType
 
 from microgpt_evolution.objectives.scores import first_names
-from microgpt_evolution.organism import Organism, count_species
+from microgpt_evolution.organism import Organism
 from microgpt_evolution.search.loss_search import StagnationStage
 from microgpt_evolution.search.records import EvaluationRecord
 from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import PRIMORDIAL, RunSummary, title_of
 
-STANDINGS = {"best 10 %": 0.1, "best 10–50 %": 0.5, "others": 1.0}
 SPREAD = 0.7  # width of a generation, as a fraction of the distance between generations
-N_NAMED = len(look.COLORS)  # number of species with a name
 BAND = 0.2  # opacity of the bands
 BANDS: dict[StagnationStage, str] = {"championship": look.AMBER, "cataclysm": look.ORANGE}
 
@@ -26,14 +23,7 @@ BANDS: dict[StagnationStage, str] = {"championship": look.AMBER, "cataclysm": lo
 def evaluation_rows(summary: RunSummary) -> list[Row]:
     """Return one row per evaluation, worst first, so that the best organisms are drawn on top."""
     entries = sorted(summary.run.lines, key=summary.cost, reverse=True)
-    rows = [_row(summary, entry) for entry in entries]
-    done = [row for row in rows if row["overall"] is not None]
-    done.sort(key=lambda row: float(row["overall"]), reverse=not summary.common.is_loss)
-    for place, row in enumerate(done):
-        share = (place + 0.5) / len(done)
-        row["lead"] = 0.5 - share
-        row["standing"] = next(name for name, most in STANDINGS.items() if share <= most)
-    return rows
+    return [_row(summary, entry) for entry in entries]
 
 
 def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
@@ -162,51 +152,3 @@ def _pareto(summary: RunSummary, name: str) -> ChartType:
     line = front.mark_line(interpolate="step-after", color=look.ORANGE, strokeWidth=2)
     rings = front.mark_point(size=110, color=look.ORANGE, strokeWidth=1.8)
     return alt.layer(points, line.encode(order="params:Q"), rings)
-
-
-def species(summary: RunSummary) -> Section:
-    """Return the section on the share of each species per generation."""
-    rows = _species_rows(summary)
-    names = list(dict.fromkeys(row["name"] for row in rows if row["name"] != "other"))
-    colors = [*look.COLORS[: len(names)], f"{look.GREY}40"]
-    scale = alt.Scale(domain=[*names, "other"], range=colors)
-    base = theme.of("species").transform_calculate(
-        x="datum.generation - 0.42", x2="datum.generation + 0.42"
-    )
-    chart = base.mark_rect(stroke=look.GREY, strokeWidth=0.6).encode(
-        x=theme.generations_axis(1, summary.last_generation),
-        x2="x2:Q",
-        y=alt.Y("low:Q", title="share of organisms", axis=alt.Axis(format="%")),
-        y2="high:Q",
-        color=alt.Color("name:N", title="width-heads-layers-context-MLP ratio", scale=scale),
-        tooltip=theme.tooltip("species", "generation", "n"),
-    )
-    return Section(
-        "species",
-        "Species",
-        "Genomes with the same model shape form a species. One column per generation; a column "
-        "of one color means that the search has converged.",
-        chart.properties(height=220),
-        datasets={"species": rows},
-    )
-
-
-def _species_rows(summary: RunSummary) -> list[Row]:
-    """Return one row per generation and species, with the share of the species.
-
-    Only the largest species are named. Each other species has a row with the name "other".
-    """
-    everyone = Counter(o.genome.species for _, o in summary.organisms.values())
-    named = [name for name, n in everyone.most_common(N_NAMED) if n > 1]
-    rows = []
-    for generation in summary.generations:
-        alive = [o for ranked in generation.populations.values() for o in ranked]
-        counts, low = count_species(alive), 0.0
-        for species in sorted(
-            counts, key=lambda s: (named.index(s) if s in named else N_NAMED, -counts[s])
-        ):
-            name, n = species if species in named else "other", counts[species]
-            row = {"generation": generation.number, "species": species, "name": name, "n": n}
-            rows.append(row | {"low": low, "high": (high := low + n / len(alive))})
-            low = high
-    return rows

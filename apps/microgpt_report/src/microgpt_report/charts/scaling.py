@@ -156,7 +156,7 @@ def _interval(cell: Cell) -> tuple[float, float]:
 
 
 class SettingMarks:
-    """Settings shown by colors and symbols in the charts of a sweep.
+    """Settings shown by colors and symbols in the chart of a sweep.
 
     Colors show the size of the model or, if there is only one, the setting with the most values.
     Symbols show the other settings that differ, except the steps, which are part of the cost.
@@ -181,17 +181,13 @@ class SettingMarks:
             scale=theme.color_scale(colors),
             legend=alt.Legend(title=title) if colors[1:] else None,
         )
-        self.repeats = len(symbols) > N_SHAPES
         columns = max(1, min(4, LEGEND_CHARS // max(1, *map(len, symbols))))
-        note = f"symbols repeat after {N_SHAPES}" if self.repeats else None
+        note = f"symbols repeat after {N_SHAPES}" if len(symbols) > N_SHAPES else None
         self.symbol = alt.Shape(
             "symbol:N",
             sort=symbols,
             legend=alt.Legend(title=note, columns=columns) if self._others else None,
         )
-        words = " and ".join(map(in_words, self._others))
-        found = {"color": title if colors[1:] else "", "symbol": words}
-        self.meanings = {mark: meaning for mark, meaning in found.items() if meaning}
 
     def row(self, config: SweepConfig) -> Row:
         """Return the fields of a configuration that `color` and `symbol` encode."""

@@ -17,20 +17,19 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
-from microgpt.data.contamination import Bounds, unknown_bounds
+from microgpt.data.contamination import Bounds
 from microgpt.data.split import DataFacts
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model_config import count_params
-from microgpt.model_variants import is_karpathys
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import (
     N_RECENT,
@@ -57,15 +56,9 @@ from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
-# Version 1 lacks model variants, Muon, warm-up and spread holdout; version 2 lacks deadlines,
-# changes of the number of steps, and any number of evaluations but 20; version 3 lacks teachers,
-# version 4 schedules of the user, version 5 ensembles, version 6 documents that are left out,
-# version 7 the JAX engine.
-FORMAT_VERSION = 8
+FORMAT_VERSION = 1
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
-# Default values for keys that old checkpoints lack.
-LEGACY_DEFAULTS = {"loss_on": "all", "long_docs": "truncate"}
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 _Positive = Annotated[float, Field(gt=0)] | None
@@ -95,7 +88,7 @@ class _Description(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, defer_build=True)
 
-    format_version: int = 1
+    format_version: int = FORMAT_VERSION
     state_sha256: str
     status: Status
     step: _Count
@@ -137,11 +130,6 @@ class _Description(BaseModel):
     created_by: str
     rounding: str | None = Field(None, exclude_if=not_)
 
-    @field_validator("config", mode="before")
-    @classmethod
-    def _with_legacy_defaults(cls, config: object) -> object:
-        return LEGACY_DEFAULTS | config if isinstance(config, dict) else config
-
 
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
     """Return the contents of train_state.safetensors and train_state.json."""
@@ -149,7 +137,6 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
     # Pydantic ignores keys that are not fields of `_Description`.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
     facts |= {
-        "format_version": _version_of(plan),
         "state_sha256": hashlib.sha256(content).hexdigest(),
         "status": status,
         "train_loss": state.train_loss,
@@ -166,25 +153,6 @@ def _rounding() -> str:
     from microgpt.engine.processor import ROUNDING  # the engine is loaded only if it is used
 
     return ROUNDING
-
-
-def _version_of(plan: TrainingPlan) -> int:
-    """Return the lowest format version whose readers can resume the run."""
-    config = plan.config
-    if plan.engine == "jax":
-        return 8
-    if plan.data.without is not None:
-        return 7
-    if plan.ensemble:
-        return 6
-    if config.schedule:
-        return 5
-    if plan.teachers:
-        return 4
-    if plan.minutes or plan.steps_changed or config.evaluations != TrainConfig.evaluations:
-        return 3
-    is_new = config.optimizer == "muon" or config.warmup_steps or plan.data.holdout == "spread"
-    return 1 if is_karpathys(plan.model) and not is_new else 2
 
 
 def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
@@ -207,8 +175,6 @@ def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     tokenizer = restore_tokenizer(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
     plan |= {"tokenizer": tokenizer, "input": path_from_text(facts.input) if facts.input else None}
-    if (facts.parent_sha256 or facts.teachers) and not facts.ancestor_data:  # of an older version
-        plan |= {"ancestor_data": (None,), "contamination": unknown_bounds(facts.data)}
     state = replace(state, trained_on=(facts.data, *plan["ancestor_data"]))
     return TrainingPlan(**plan), state, facts.status
 

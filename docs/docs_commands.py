@@ -46,7 +46,7 @@ EXCUSED = (
     (r"lm_eval (.*\\\n)*.*", "tests/serve/test_lm_eval.py runs it"),
 )
 # Pages whose consoles show times, dates or other numbers that differ each time.
-VARYING = {"docs/scaling.md", "docs/elsewhere.md"}
+VARYING = {"docs/scaling.md", "docs/measurements/scaling.md", "docs/elsewhere.md"}
 # How the tests shorten what takes long: a pattern, and what replaces it.
 SHORTER = (
     (r"--minutes [\d.]+|--budget \S+", "--budget 2e10"),

@@ -1,6 +1,7 @@
 """Soak test of the service: half an hour of mixed load, reloads and restarts.
 
     uv run python bench/serve_mixed.py [--minutes 30] [--connections 16] [--processes 1]
+        [--disk DIR] [--clock LIBRARY] [--group DIR]
 
 Clients send concurrent requests of every kind: texts, replies, streams, explanations, scores and
 log-probabilities. Some requests must be refused, and some clients disconnect early. Meanwhile, the
@@ -12,7 +13,17 @@ the lost replies, and the memory of each process. Ends with status 1 if a reply 
 was neither expected nor 503, or a seed did not always give the same text.
 
 With --processes, a service has several, of which one is killed every ten seconds. Clients retry.
-A reply that is cut off within a second after a kill is counted, but is not lost.
+A reply that is cut off within a second after a kill is counted, but is not lost. The first process
+of every second service is killed instead of stopped, and must not lose a reply.
+
+The other options add faults:
+
+--disk DIR       a small, empty file system (a tmpfs of 16 MB), which holds the model. Training runs
+                 replace the model meanwhile, and the disk is almost full for some of them. These
+                 must end with one line, and leave the old model.
+--clock LIBRARY  libfaketime.so.1: at each reload, the clock of the service jumps by up to a year.
+--group DIR      a memory cgroup (version 1) with a limit, for the service. If a process is killed
+                 because of the limit, this counts as a kill.
 """
 
 import argparse
@@ -21,6 +32,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,13 +48,20 @@ import psutil
 from machine import machine
 from tqdm import tqdm
 
-from microgpt import ModelConfig, TrainConfig, save, train
-from microgpt.data.documents import bundled
-
 RELOAD_S, KILL_S = 3, 10
 KILLED_S = 1.0  # time after a kill in which a reply may end early
 SAME = ("one text", "50 texts", "chat")  # kinds whose reply depends only on the seed
 SERVICES = 12
+JUMPS = (
+    "+0",
+    "+90",
+    "-90",
+    "+1d",
+    "-1d",
+    "+365d",
+    "-365d",
+)  # of the clock, as libfaketime reads them
+TRAIN = ("--steps", "100", "--n-embd", "64", "--n-layer", "2", "--block-size", "256", "--force")
 HELLO = [{"role": "user", "content": "hello"}]
 TALK = [{"role": "user", "content": "tell me a story about everything that there is"}]
 EXPLAIN, SCORE = "/microgpt/v1/explain", "/microgpt/v1/score"
@@ -77,6 +96,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--disk", type=Path)
+    parser.add_argument("--clock")
+    parser.add_argument("--group", type=Path)
     options = parser.parse_args()
     facts = machine(all_cores=True)
     print(
@@ -84,7 +106,7 @@ def main() -> None:
         f"{options.processes} processes"
     )
     with tempfile.TemporaryDirectory() as folder:
-        load = Load(Path(folder), options.minutes * 60, options.processes)
+        load = Load(Path(folder), options)
         asyncio.run(load.run(options.connections))
     raise SystemExit(load.show())
 
@@ -92,8 +114,13 @@ def main() -> None:
 class Load:
     """Runs the clients and the service processes, and records the results."""
 
-    def __init__(self, folder: Path, seconds: float, n_processes: int) -> None:
-        self.folder, self.seconds, self.n_processes = folder, seconds, n_processes
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self.folder, self.disk, self.group = folder, options.disk, options.group
+        self.seconds, self.n_processes = options.minutes * 60, options.processes
+        self.names = (self.disk or folder) / "names"
+        self.clock = {"LD_PRELOAD": options.clock} if options.clock else {}
+        self.trainings: Counter[str] = Counter()
+        self.n_out_of_memory = 0  # processes killed because of the limit of the cgroup
         self.service = -1  # number of the running one
         self.n_killed, self.killed_at = 0, -KILLED_S
         self.cut_off: Counter[str] = Counter()
@@ -103,6 +130,7 @@ class Load:
         self.statuses: Counter[tuple[str, int]] = Counter()
         self.latencies: defaultdict[str, list[float]] = defaultdict(list)
         self.lost: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()  # why a request got 503
         self.n_again = 0
         self.memory: list[list[int]] = []
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -110,36 +138,85 @@ class Load:
 
     async def run(self, n_connections: int) -> None:  # noqa: D102
         self.until = time.monotonic() + self.seconds
-        await asyncio.gather(self.processes(), *(self.client(i) for i in range(n_connections)))
+        train_names(self.names)
+        clients = (self.client(i) for i in range(n_connections))
+        await asyncio.gather(self.processes(), *clients, *[self.train()] * bool(self.disk))
 
     async def processes(self) -> None:
         """Run the service processes one after another, reloading the model of each periodically."""
-        train_names(self.folder / "names")
         bar = tqdm(total=SERVICES, unit="service")
         for number in range(SERVICES):
             ends = self.until - self.seconds * (1 - (number + 1) / SERVICES)
             log = self.folder / f"{number}.log"
-            command = [Path(sys.executable).parent / "microgpt-serve"]
-            env = {**os.environ, "PORT": str(self.port)}
-            env["MICROGPT_PROCESSES"] = str(self.n_processes)
-            if number % 2:
-                env["MODEL_DIR"] = str(self.folder / "names")
-            self.service = number
-            with log.open("wb") as stderr:
-                process = subprocess.Popen(command, cwd=self.folder, env=env, stderr=stderr)
-            while "serving " not in log.read_text():
-                if process.poll() is not None:
-                    raise SystemExit(log.read_text())
-                await asyncio.sleep(0.05)
+            process = await self.start(number, log)
+            family = psutil.Process(process.pid)
             await self.watch(process, ends)
-            process.send_signal(signal.SIGTERM)
-            while process.poll() is None:
+            children = family.children() if process.poll() is None else []
+            is_killed = self.n_processes > 1 and number % 2 == 1
+            process.send_signal(signal.SIGKILL if is_killed else signal.SIGTERM)
+            while process.poll() is None or any(child.is_running() for child in children):
                 await asyncio.sleep(0.05)
-            if process.returncode or "Traceback" in log.read_text():
-                raise SystemExit(log.read_text()[-3000:])
+            text = log.read_text()
+            if process.returncode != -signal.SIGKILL * is_killed or "Traceback" in text:
+                raise SystemExit(f"status {process.returncode}\n{text[-3000:]}")
             log.unlink()
             bar.update()
         bar.close()
+
+    async def start(self, number: int, log: Path) -> subprocess.Popen[bytes]:
+        """Start a service process and wait until it serves."""
+        env = {**os.environ, **self.clock, "PORT": str(self.port)}
+        env["MICROGPT_PROCESSES"] = str(self.n_processes)
+        if self.clock:
+            self.jump("+0")
+            env |= {"FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"), "NO_FAKE_STAT": "1"}
+            env |= {"FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        if number % 2:
+            env["MODEL_DIR"] = str(self.names)
+        self.service = number
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [Path(sys.executable).parent / "microgpt-serve"],
+                cwd=self.folder,
+                env=env,
+                stderr=stderr,
+                preexec_fn=self.join_group,
+            )
+        while "serving " not in log.read_text():
+            if process.poll() is not None:
+                raise SystemExit(log.read_text())
+            await asyncio.sleep(0.05)
+        return process
+
+    def join_group(self) -> None:
+        """Move this process to the memory cgroup."""
+        if self.group:
+            (self.group / "cgroup.procs").write_text(str(os.getpid()))
+
+    def jump(self, offset: str) -> None:
+        """Set the clock of the service."""
+        (self.folder / "clock.new").write_text(offset)
+        (self.folder / "clock.new").rename(self.folder / "clock")
+
+    async def train(self) -> None:
+        """Replace the model of names again and again, with the disk full at a random moment."""
+        rng, filler = random.Random(0), self.disk / "filler"
+        size = sum(file.stat().st_size for file in self.names.iterdir())
+        while time.monotonic() < self.until - 1:
+            free = shutil.disk_usage(self.disk).free - rng.randrange(3 * size)
+            filler.write_bytes(b"0" * max(0, free))
+            process = await asyncio.create_subprocess_exec(
+                *(Path(sys.executable).parent / "microgpt", "train", *TRAIN),
+                *("--model", self.names),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            lines = (await process.communicate())[1].decode().strip().splitlines()
+            said = [line for line in lines if not line.startswith("note: ")]
+            filler.unlink()
+            if process.returncode and (len(said) != 1 or "No space left" not in said[0]):
+                raise SystemExit("\n".join(said))
+            self.trainings["refused" if process.returncode else "finished"] += 1
 
     async def watch(self, process: subprocess.Popen[bytes], until: float) -> None:  # noqa: D102
         of_process: list[int] = []
@@ -149,6 +226,10 @@ class Load:
             await asyncio.sleep(min(RELOAD_S, left))
             with suppress(psutil.NoSuchProcess):
                 of_process.append(sum(one.memory_info().rss for one in (first, *first.children())))
+            if process.poll() is not None:
+                return
+            if self.clock:
+                self.jump(random.choice(JUMPS))
             process.send_signal(signal.SIGHUP)
             if self.n_processes > 1 and time.monotonic() > self.killed_at + KILL_S:
                 random.choice(first.children()).kill()
@@ -178,24 +259,39 @@ class Load:
                 else:
                     answer += await rest(reader)
             except (OSError, EOFError):
-                if answer:
-                    is_cut_off = time.monotonic() < self.killed_at + KILLED_S
-                    (self.cut_off if is_cut_off else self.lost)[kind] += 1
-                self.n_again += 1
+                self.see_failure(kind, answer)
                 if writer:
                     writer.close()
                 reader = writer = None
                 await asyncio.sleep(0.02)
                 continue
             status = int(answer[9:12] or 200)
-            self.statuses[kind, status] += 1
             self.latencies[kind].append(time.perf_counter() - started)
-            if kind in SAME and status == 200 and service == self.service:
-                self.compare((service % 2, kind, seed), answer)
+            self.see_reply(kind, service, seed, status, answer)
             if writer and (status == ENDING or b"connection: close" in answer):
                 writer.close()
                 reader = writer = None
                 await asyncio.sleep(0.02)
+
+    def see_failure(self, kind: str, answer: bytes) -> None:
+        """Record a reply that is missing or cut off, and whether a process has been killed."""
+        if self.group:
+            text = (self.group / "memory.oom_control").read_text()
+            if (n := int(text.split()[-1])) > self.n_out_of_memory:
+                self.n_out_of_memory, self.killed_at = n, time.monotonic()
+        if answer:
+            is_cut_off = time.monotonic() < self.killed_at + KILLED_S
+            (self.cut_off if is_cut_off else self.lost)[kind] += 1
+        self.n_again += 1
+
+    def see_reply(self, kind: str, service: int, seed: int, status: int, answer: bytes) -> None:
+        """Record a complete reply; compare its text with an earlier one."""
+        self.statuses[kind, status] += 1
+        if status == 200 and kind in SAME and service == self.service:
+            self.compare((service % 2, kind, seed), answer)
+        elif status == ENDING:
+            error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+            self.refusals[error["message"] if isinstance(error, dict) else error] += 1
 
     def compare(self, key: tuple[int, str, int], answer: bytes) -> None:
         """Compare a reply with an earlier one to the same request, maybe of another process."""
@@ -224,10 +320,16 @@ class Load:
             for (kind, status), n in self.statuses.items()
             if status not in (*KINDS[kind][3], ENDING)
         }
+        for reason, n in self.refusals.most_common(5):
+            print(f"503: {n:,} times {reason}")
         print(f"unexpected responses: {wrong or 'none'}")
         print(f"interrupted replies: {dict(self.lost) or 'none'}")
         if self.n_processes > 1:
             print(f"processes killed: {self.n_killed}; cut off: {dict(self.cut_off) or 'none'}")
+        if self.disk:
+            print(f"trainings beside a disk that fills up: {dict(self.trainings)}")
+        if self.group:
+            print(f"processes killed because of the memory limit: {self.n_out_of_memory}")
         print(
             f"{self.n_compared:,} replies compared with one for the same seed, from "
             f"{len(self.answered)} processes: {self.n_different} different"
@@ -236,9 +338,8 @@ class Load:
 
 
 def train_names(directory: Path) -> None:
-    documents = bundled("names.txt").read_text().split()
-    shape = ModelConfig(n_embd=64, n_layer=2, block_size=256)
-    save(train(documents, model=shape, config=TrainConfig(steps=100)), directory)
+    command = [Path(sys.executable).parent / "microgpt", "train", *TRAIN, "--model", directory]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def request(kind: str, seed: int) -> bytes:

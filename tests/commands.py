@@ -14,6 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from microgpt_cli.app import commands
+
 COMMAND = Path(sys.executable).parent / "microgpt"
 SERVE = COMMAND.with_name("microgpt-serve")
 TIMEOUT_S = 300
@@ -57,6 +62,16 @@ def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
     (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
     assert error.startswith("error: ")
     return error.removeprefix("error: ")
+
+
+def every_command() -> Iterator[tuple[str, TyperCommand]]:
+    """Yield the name of each command and of each group of commands, and what it is."""
+    groups = [("microgpt", typer.main.get_command(commands()))]
+    for name, group in groups:
+        for child, command in group.commands.items():
+            yield f"{name} {child}", command
+            if isinstance(command, TyperGroup):
+                groups.append((f"{name} {child}", command))
 
 
 def _main() -> int:

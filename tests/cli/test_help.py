@@ -1,25 +1,13 @@
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 
-import typer
-from typer.core import TyperArgument, TyperGroup
-
-from microgpt_cli.app import commands
+from commands import every_command
+from typer.core import TyperArgument
 
 START = ["train", "generate", "chat", "play", "list", "remove", "course"]
 SAME = {"--json", "--scheduler", "--temperature", "--threads", "--workers", "--n-embd"} | {
     "--learning-rate", "--me"
 }  # fmt: skip
-
-
-def every_command() -> Iterator[tuple[str, typer.core.TyperCommand]]:
-    groups = [("microgpt", typer.main.get_command(commands()))]
-    for name, group in groups:
-        for child, command in group.commands.items():
-            yield f"{name} {child}", command
-            if isinstance(command, TyperGroup):
-                groups.append((f"{name} {child}", command))
 
 
 def test_help_groups_the_commands_and_shows_complete_summaries(microgpt) -> None:

@@ -157,6 +157,15 @@ def test_no_process_outlives_the_service(serve, names_dir, number) -> None:
     assert not [each for each in folders if each.exists()]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the scores are Linux's")
+def test_when_memory_runs_out_the_first_process_is_spared(two) -> None:
+    def score(pid: int) -> int:
+        return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+    expected = min(1000, score(two.process.pid) + 100)
+    assert [score(one.pid) for one in workers(two)] == [expected, expected]
+
+
 BROKEN = """
 import sys
 if "microgpt_serve.processes" in sys.orig_argv:  # in a process that answers requests

@@ -1,5 +1,6 @@
 """Several models behind one service: names, requests, readiness, metrics, reloads."""
 
+import asyncio
 import re
 import shutil
 import signal
@@ -123,15 +124,15 @@ def test_the_others_serve_if_a_model_is_damaged(folder, caplog) -> None:
         ("GET", "/v1/models", {}),
         ("GET", "/ready", {}),
         ("GET", "/health", {}),
-        ("POST", GENERATE, {"json": {}}),
+        ("POST", GENERATE, {"json": {"seed": 1}}),
         ("POST", "/v1/completions", {"json": {"model": "bad"}}),
-        ("POST", GENERATE, {"json": {"model": "names"}}),
+        ("POST", GENERATE, {"json": {"seed": 1, "model": "names"}}),
     )
     assert [each["id"] for each in listed.json()["data"]] == ["names", "talk"]
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "failed": ["bad"]})
     assert (health.status_code, health.json()["model"]) == (200, "names")
     told = "the model bad could not be loaded; see the log of the service"
-    assert (default.status_code, default.json()) == (503, {"error": told})  # the first one
+    assert (default.status_code, default.json()) == (200, names.json())  # the first that is loaded
     assert (bad.status_code, bad.json()["error"]["message"]) == (503, told)
     assert names.status_code == 200
 
@@ -228,6 +229,31 @@ def test_a_reload_by_name_adds_and_removes_models(folder, caplog) -> None:
     shutil.rmtree(folder)
     (gone,) = ask_app(app, requests[1])
     assert gone.status_code == 503
+
+
+@pytest.mark.parametrize("given", ["both", "talk, gone", "talk, x=gone", "talk, both"])
+def test_a_missing_model_does_not_keep_others_from_reloading(
+    folder, monkeypatch, caplog, given
+) -> None:
+    monkeypatch.chdir(folder)
+    for directory in ("gone", "both/names"):
+        shutil.copytree("names", directory)
+    app = create_app(Settings(model_dir=given, api_key="secret"))
+    state = app.state.app_state
+    old = dict(state.models.by_name)
+    shutil.rmtree("gone")
+    shutil.rmtree("both")
+    asyncio.run(state.reloader.reload())
+    assert list(state.models.by_name) == list(old)  # none is removed
+    assert "does not exist" in caplog.text
+    for name, model in state.models.by_name.items():
+        assert (model is not old[name]) == (name == "talk")
+    assert state.models.failed
+    shutil.copytree("names", "gone")
+    shutil.copytree("names", "both/names")
+    asyncio.run(state.reloader.reload())
+    assert not state.models.failed
+    assert list(state.models.by_name) == list(old)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
+import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.errors import ConfigError
+from microgpt_serve.middleware import rate_limit_storage
 from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys, parse_keys
 
 MODEL = "/microgpt/v1/model"
@@ -147,3 +150,15 @@ def test_a_key_file_that_everyone_can_read_causes_a_warning(serve, names_dir, ke
 def test_a_public_service_with_a_key_file_logs_no_warning(serve, names_dir, keys_file) -> None:
     server = serve(names_dir, HOST="0.0.0.0", MICROGPT_API_KEYS_FILE=str(keys_file))
     assert "warning" not in server.log
+
+
+def test_a_jump_of_the_clock_changes_no_rate_limit(monkeypatch) -> None:
+    storage = rate_limit_storage.SqliteStorage(":memory:")
+    now = time.time()
+    assert asyncio.run(storage.incr("client", 60)) == 1
+    for jump_s in (1e8, -1e8):
+        monkeypatch.setattr("time.time", lambda jump_s=jump_s: now + jump_s)
+        assert asyncio.run(storage.get("client")) == 1
+    later = time.monotonic() + 61
+    monkeypatch.setattr(rate_limit_storage, "monotonic", lambda: later)
+    assert asyncio.run(storage.get("client")) == 0

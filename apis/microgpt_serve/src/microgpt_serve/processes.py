@@ -25,6 +25,7 @@ import threading
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
 
@@ -220,6 +221,9 @@ def main(listener: str, number: str, folder: str) -> None:
     """Serve what the parent sends. Runs in each of the other processes."""
     gc.disable()  # until the server has started
     block_sighup()
+    with suppress(FileNotFoundError):  # when memory runs out, Linux shall not kill the parent
+        score = Path("/proc/self/oom_score_adj")
+        score.write_text(str(min(1000, int(score.read_text()) + 100)))
     messages = open(0, "rb", closefd=False)  # noqa: SIM115
     share_metrics(folder, number)
     try:

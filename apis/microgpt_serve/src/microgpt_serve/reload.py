@@ -36,7 +36,8 @@ class Reloader:
         """Reload the model with a name, or the API keys and all models.
 
         Reloads do not overlap: equal calls during a reload are merged into one subsequent reload.
-        A model that is new in a directory of models is added; those that are gone are removed.
+        A model that is new in a directory of models is added; those that are gone are removed,
+        unless a directory that the settings name is missing.
         A new `output` directory replaces the demo model. The demo model never replaces another one.
         """
         self._stale.add(name)
@@ -48,7 +49,7 @@ class Reloader:
             if name is None and settings.api_keys_file is not None:
                 await self._reload_keys()
             allow_demo = any(model.is_demo for model in models.loaded)
-            find = partial(find_sources, settings, allow_demo=allow_demo)
+            find = partial(find_sources, settings, allow_demo=allow_demo, allow_missing=True)
             sources = await self._attempt("", find, f"{models} is still served") or []
             chosen = [source for source in sources if name in (None, source.name)]
             if name in models.by_name and not chosen:
@@ -56,7 +57,8 @@ class Reloader:
             for source in chosen:
                 await self._reload_model(source)
             old = [source for source in sources if source.name in models.by_name]
-            models.keep_only([source.name for source in sources if source in chosen + old])
+            if not any(source.is_missing for source in sources):  # it may have held several models
+                models.keep_only([source.name for source in sources if source in chosen + old])
             self._state.metrics.set_models(models.by_name)
             await self._finish()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from microgpt.data.documents import DEMO_MODEL, bundled
-from microgpt.errors import ConfigError, MicrogptError
+from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.model_config import count_params
 from microgpt.printable import printable
 from microgpt.resource_limits import check_memory
@@ -31,6 +31,7 @@ class ModelSource:
     name: str
     directory: Path
     is_demo: bool = False
+    is_missing: bool = False
 
 
 @dataclass
@@ -74,13 +75,13 @@ class ServedModels:
         return [model for model in self.by_name.values() if model]
 
     def find(self, name: str | None) -> ServedModel:
-        """Return the model with a name; None is the first one.
+        """Return the model with a name; None is the first one that has been loaded.
 
         Raises:
             ServeError: There is no such model, or it could not be loaded.
         """
         names = list(self.by_name)
-        name = names[0] if name is None else name
+        name = self.loaded[0].name if name is None else name
         if name not in self.by_name:
             message = f"model {name!r:.80} does not exist; use {' or '.join(names)}"
             raise ServeError(404, message, field="model", code="model_not_found")
@@ -99,14 +100,17 @@ class ServedModels:
         return " and ".join(map(str, self.loaded))
 
 
-def find_sources(settings: Settings, *, allow_demo: bool = True) -> list[ModelSource]:
+def find_sources(
+    settings: Settings, *, allow_demo: bool = True, allow_missing: bool = False
+) -> list[ModelSource]:
     """Return the models that the settings name (default: `output`).
 
     It is the demo model if the settings name no model, `output` does not exist and `allow_demo` is
     true.
 
     Raises:
-        MicrogptError: A directory does not exist, or a name is missing or given twice.
+        MicrogptError: A directory does not exist, unless `allow_missing` is true, or a name is
+            missing or given twice.
     """
     given = settings.model_dir
     if given is None:
@@ -116,7 +120,7 @@ def find_sources(settings: Settings, *, allow_demo: bool = True) -> list[ModelSo
     if isinstance(given, str):
         texts = [given] if os.path.lexists(given) else list(map(str.strip, given.split(",")))
         given = tuple(filter(None, texts)) or (given,)
-    sources = [source for text in given for source in _sources_in(text)]
+    sources = [source for text in given for source in _sources_in(text, allow_missing)]
     ((name, n),) = Counter(source.name for source in sources).most_common(1)
     if n > 1:
         same = [str(source.directory) for source in sources if source.name == name]
@@ -126,19 +130,26 @@ def find_sources(settings: Settings, *, allow_demo: bool = True) -> list[ModelSo
     return sources
 
 
-def _sources_in(text: str) -> list[ModelSource]:
+def _sources_in(text: str, allow_missing: bool) -> list[ModelSource]:
     """Return the model at a path or with a name, such as `my-bot` or `NAME=DIR`, or those in it."""
     name, separator, directory = text.partition("=")
     if not separator or os.path.lexists(text):
-        path = find_model(text)
-        if os.path.isdir(path) and not is_model_directory(path):
-            children = sorted(each for each in path.iterdir() if is_model_directory(each))
-            if children:
-                return [ModelSource(name_of(each), each) for each in children]
-        return [ModelSource(name_of(path), path)]
-    if not name.strip() or not directory:
+        name, directory = "", text
+    elif not name.strip() or not directory:
         raise ConfigError(f"{text} must be NAME=DIR, such as names=output")
-    return [ModelSource(printable(name.strip()), find_model(directory))]
+    name = printable(name.strip())
+    try:
+        path = find_model(directory)
+    except CheckpointError:
+        if not allow_missing:
+            raise
+        path = Path(directory)
+        return [ModelSource(name or name_of(path), path, is_missing=True)]
+    if not name and os.path.isdir(path) and not is_model_directory(path):
+        children = sorted(each for each in path.iterdir() if is_model_directory(each))
+        if children:
+            return [ModelSource(name_of(each), each) for each in children]
+    return [ModelSource(name or name_of(path), path)]
 
 
 def _check_total_memory(sources: list[ModelSource]) -> None:

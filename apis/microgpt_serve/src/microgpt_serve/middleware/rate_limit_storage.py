@@ -1,10 +1,11 @@
 """Rate-limit counters in an SQLite database, which the processes of a service share.
 
-SQLite releases the lock of a process that is killed, and a change is one atomic statement.
+SQLite releases the lock of a process that is killed, and a change is one atomic statement. Counters
+expire by a clock that never jumps, and which all processes of a computer share.
 """
 
 import sqlite3
-import time
+from time import monotonic
 
 from limits.aio.storage import MemoryStorage
 
@@ -22,11 +23,11 @@ class SqliteStorage(MemoryStorage):
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
             "CREATE TABLE IF NOT EXISTS hits (key TEXT PRIMARY KEY, n INTEGER, expires REAL)"
         )
-        self._swept_at = time.time()
+        self._swept_at = monotonic()
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Add to a counter, which expires after so many seconds, and return its new value."""
-        now = time.time()
+        now = monotonic()
         if now > self._swept_at + SWEEP_S:
             self._swept_at = now
             self._database.execute("DELETE FROM hits WHERE expires <= ?", (now,))
@@ -43,7 +44,7 @@ class SqliteStorage(MemoryStorage):
     async def get(self, key: str) -> int:
         """Return a counter, or 0 if there is none."""
         statement = "SELECT n FROM hits WHERE key = ? AND expires > ?"
-        return self._number(statement, key, time.time())
+        return self._number(statement, key, monotonic())
 
     def _number(self, statement: str, *values: object) -> int:
         row = self._database.execute(statement, values).fetchone()

@@ -29,11 +29,12 @@ def bare_table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[
 
 
 def conditions(machines: list[dict]) -> str:
-    """Return the machines and dates of the measurements as text."""
+    """Return the machines, dates and commits of the measurements as text."""
     processors: dict[str, list[str]] = {}
     for machine in machines:
         others = machine["machine"].split(", ", 1)[1]
-        processors.setdefault(f"{others}; {machine['date']}.", []).append(processor(machine))
+        at = f", commit {machine['commit']}" if "commit" in machine else ""
+        processors.setdefault(f"{others}; {machine['date']}{at}.", []).append(processor(machine))
     return " ".join(f"{' and '.join(each)}, {others}" for others, each in processors.items())
 
 

@@ -77,7 +77,8 @@ def main() -> None:
             results.append(measure(setting, options.rounds, pythons_of(options)))
             print(*speed_rows({"settings": results})[-1], sep=" | ", flush=True)
     if not options.only:
-        store("train_speed", {"machine": f"{machine()}, float32", "settings": results})
+        found = {"machine": f"{machine()}, float32", "settings": results}
+        store("train_speed", found, options)
 
 
 def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:

@@ -22,10 +22,12 @@ def of_machines(head: list[str], rows_of: Callable[[dict], Rows]) -> Callable[..
 def bare_table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[dict]) -> str:
     """Return a table without the conditions of the measurements."""
     lines = [[head[0], "", *head[1:]], ["---"] * (len(head) + 1)]
-    for same in zip(*map(rows_of, machines), strict=True):
-        for i, (machine, (label, *cells)) in enumerate(zip(machines, same, strict=True)):
-            lines.append(["" if i else label, processor(machine), *cells])
-    return rows(lines)
+    by_label: dict[str, list[list[str]]] = {}
+    for machine in machines:
+        for label, *cells in rows_of(machine):
+            same = by_label.setdefault(label, [])
+            same.append(["" if same else label, processor(machine), *cells])
+    return rows([*lines, *(line for same in by_label.values() for line in same)])
 
 
 def conditions(machines: list[dict]) -> str:

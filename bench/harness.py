@@ -22,7 +22,7 @@ from microgpt.config import ModelConfig, TrainConfig
 BENCH = Path(__file__).parent
 ROOT = BENCH.parent
 FIRST_SEED = 42
-PICTURED = "amd-epyc-zen-4"  # machine whose results the single-machine charts show
+PICTURED = "amd-epyc-zen-5-512-bit"  # machine whose results the single-machine charts show
 
 
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:

@@ -34,7 +34,7 @@ def conditions(machines: list[dict]) -> str:
     """Return the machines, dates and commits of the measurements as text."""
     processors: dict[str, list[str]] = {}
     for machine in machines:
-        others = machine["machine"].split(", ", 1)[1]
+        others = machine["machine"].partition("-bit), ")[2]
         at = f", commit {machine['commit']}" if "commit" in machine else ""
         processors.setdefault(f"{others}; {machine['date']}{at}.", []).append(processor(machine))
     return " ".join(f"{' and '.join(each)}, {others}" for others, each in processors.items())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from harness import BENCH, script
@@ -15,17 +16,16 @@ from microgpt.config import ModelConfig
 from microgpt.model import Weights
 
 RIVALS = ("jax", "torch", "numpy")
+RIVAL_SCRIPTS = BENCH / "rivals"
 CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
 
 
 class Contender:
     """A contender process that runs a job on request."""
 
-    def __init__(self, name: str, kind: str, job: str, python: str | None) -> None:
-        path = BENCH / "rivals" / f"{name}_{kind}.py"
-        own = sys.executable if name in ("microgpt", "numpy") else python
+    def __init__(self, name: str, command: list[str]) -> None:
         self._process = subprocess.Popen(
-            script(path, job, python=own), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.name = name
         self.warm_up_s = self._read()["ready"]
@@ -60,6 +60,7 @@ def compete(
     rounds: int,
     pythons: dict[str, str],
     agree: Callable[[np.ndarray, np.ndarray], bool],
+    programs: Iterable[Path] = (),
 ) -> dict[str, Contender]:
     """Let microgpt and its rivals run a job in turns, and return them by name, microgpt first.
 
@@ -67,20 +68,26 @@ def compete(
         kind: "train" or "decode".
         pythons: the interpreters of rivals that uv does not provide.
         agree: function that decides whether the results of microgpt and a rival agree.
+        programs: programs in C, each in a folder with its name; they have weights of their own.
     """
     with contextlib.ExitStack() as stack:
         path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/job.npz"
         job.save(path)
-        contenders = [
-            stack.enter_context(Contender(name, kind, path, pythons.get(name)))
+        pythons = {**pythons, **dict.fromkeys(("microgpt", "numpy"), sys.executable)}
+        commands = {
+            name: script(RIVAL_SCRIPTS / f"{name}_{kind}.py", path, python=pythons.get(name))
             for name in ("microgpt", *rivals)
-        ]
+        }
+        for program in programs:
+            c = script(RIVAL_SCRIPTS / f"c_{kind}.py", path, program, python=sys.executable)
+            commands[program.parent.name] = c
+        contenders = [stack.enter_context(Contender(*each)) for each in commands.items()]
         for _ in range(rounds):
             for contender in contenders:
                 contender.work()
     ours = np.array(contenders[0].result)
     for contender in contenders:
-        if not agree(ours, np.array(contender.result)):
+        if contender.result and not agree(ours, np.array(contender.result)):
             raise SystemExit(f"{contender.name} computes a different model")
     return {contender.name: contender for contender in contenders}
 

@@ -61,7 +61,7 @@ def main() -> None:
         "names": names(rounds),
         "evaluating": [evaluating(n_embd, rounds) for n_embd in (16, 64)],
     }
-    kept = store("decode_speed", found)
+    kept = store("decode_speed", found, options)
     print(*(of(kept) for of in TABLES.values()), sep="\n\n")
 
 

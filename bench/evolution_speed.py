@@ -64,7 +64,8 @@ def main() -> None:
     if sys.argv[1:2] == ["--child"]:  # of Search
         work_in_child(*sys.argv[2:])
         return
-    rounds = parsed(__doc__, rounds=3).rounds
+    options = parsed(__doc__, rounds=3)
+    rounds = options.rounds
     found = {
         "machine": machine(all_cores=True),
         "searches": searches(rounds),
@@ -74,7 +75,7 @@ def main() -> None:
         "memory": memory(),
         "driver": driver(),
     }
-    print(TABLES["evolution_speed"](store("evolution_speed", found)))
+    print(TABLES["evolution_speed"](store("evolution_speed", found, options)))
 
 
 def work_in_child(objective: str, seed: str, n_workers: str, output: str, *more: str) -> None:

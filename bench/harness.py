@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -21,13 +22,14 @@ from microgpt.config import ModelConfig, TrainConfig
 BENCH = Path(__file__).parent
 ROOT = BENCH.parent
 FIRST_SEED = 42
-PICTURED = "amd-epyc-zen-4"  # machine whose results the single-machine charts show
+PICTURED = "amd-epyc-zen-5-512-bit"  # machine whose results the single-machine charts show
 
 
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
     """Parse options, each given by its default, or by its type if that is None.
 
     A tuple or a mapping lists the choices; a list is the default of an option that may be repeated.
+    `is_short` tells whether a number, such as that of the rounds, is below its default.
     """
     parser = argparse.ArgumentParser(description=(doc or "").split("\n\n")[0])
     for name, given in options.items():
@@ -42,7 +44,10 @@ def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
             parser.add_argument(option, type=given)
         else:
             parser.add_argument(option, type=type(given), default=given)
-    return parser.parse_args()
+    found = parser.parse_args()
+    numbers = {name: given for name, given in options.items() if type(given) in (int, float)}
+    found.is_short = any(getattr(found, name) < given for name, given in numbers.items())
+    return found
 
 
 def pin(core: int | None = None) -> None:
@@ -79,11 +84,24 @@ def pythons_of(options: argparse.Namespace) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in options.python)
 
 
-def store(bench: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Write results of this machine with its name and the date, and return them."""
+def store(bench: str, found: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Write results of this machine with its name, the date and the commit, and return them.
+
+    A run that is shorter than the default replaces no results.
+    """
     kept = {"machine": machine(), "date": str(date.today()), **found}
-    results_file(bench).write_text(json.dumps(kept) + "\n")
+    if options.is_short:
+        print("not stored, because the run is shorter than the default", file=sys.stderr)
+    else:
+        kept["commit"] = commit()
+        results_file(bench).write_text(json.dumps(kept) + "\n")
     return kept
+
+
+def commit() -> str:
+    """Return the abbreviated hash of the commit that is measured, or nothing outside a clone."""
+    command = ["git", "rev-parse", "--short=8", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def results(bench: str) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def main() -> None:
             results.append({"name": name, **found})
             print(*rows({"settings": results[-1:]})[0], sep=" | ", flush=True)
     if not options.only:
-        print(table(store("jax_engine", {"machine": on, "settings": results})))
+        print(table(store("jax_engine", {"machine": on, "settings": results}, options)))
 
 
 def measure(

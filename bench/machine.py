@@ -25,8 +25,8 @@ def machine(*, all_cores: bool = False) -> str:
     """Return the processor, the number of usable cores, the system and the Python version.
 
     Clouds use names such as "AMD EPYC" or "Intel Xeon" for many generations, and a core of one
-    generation does twice as many multiply-adds as another, so the microarchitecture and the vectors
-    are included.
+    generation does twice as many multiply-adds as another, so the microarchitecture and the width
+    of the kernels' vectors are included.
     """
     cpu = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
@@ -35,7 +35,7 @@ def machine(*, all_cores: bool = False) -> str:
     has_affinity = hasattr(os, "sched_getaffinity")
     n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
     parts = [
-        f"{cpu} ({microarchitecture(processor.NAME)})",
+        f"{cpu} ({microarchitecture(processor.NAME)}, {8 * processor.VECTOR_BYTES}-bit)",
         *([VECTORS[processor.VECTOR_BYTES]] if processor.VECTOR_BYTES in VECTORS else []),
         f"{n_cores} cores" if all_cores and n_cores != 1 else "one core",
         platform.system(),
@@ -50,8 +50,8 @@ def microarchitecture(llvm_name: str) -> str:
 
 
 def short_name(machine: str) -> str:
-    """Return the processor of a machine without trade marks, such as "AMD EPYC (Zen 5)"."""
-    return re.sub(r"\(R\)|\(TM\)| Processor", "", machine.split(", ")[0])
+    """Return the processor without trade marks, such as "AMD EPYC (Zen 5, 512-bit)"."""
+    return re.sub(r"\(R\)|\(TM\)| Processor", "", machine.partition("-bit)")[0]) + "-bit)"
 
 
 def results_file(bench: str) -> Path:
@@ -62,5 +62,5 @@ def results_file(bench: str) -> Path:
 
 
 def folder_name(processor: str) -> str:
-    """Return the folder of a processor's results, such as "amd-epyc-zen-5"."""
+    """Return the folder of a processor's results, such as "amd-epyc-zen-5-512-bit"."""
     return "-".join(re.findall(r"[a-z0-9]+", processor.lower()))

@@ -45,6 +45,7 @@ def ratios(speed: dict, *_: dict) -> alt.Chart:
         }
         for setting in speed["settings"]
         for name, c in setting["contenders"].items()
+        if name in NAMES
     ]
     x = alt.X(
         "times:Q",
@@ -84,7 +85,7 @@ def curves(speed: dict, *_: dict) -> alt.Chart:
     setting = next(s for s in speed["settings"] if s["name"] == CURVE_OF)
     values = []
     for name, c in setting["contenders"].items():
-        losses, seconds = c["losses"], middle(c)
+        losses, seconds = c["losses"], middle(c)  # a program in C has no losses
         for i in range(SMOOTHED, len(losses) + 1):
             mean = sum(losses[i - SMOOTHED : i]) / SMOOTHED
             at = seconds * i / len(losses)

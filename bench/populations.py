@@ -65,7 +65,7 @@ def main() -> None:
         "rates": {each: counts[each] / seconds[each] for each in calls},
         "host": host / sizes[-1],
     }
-    print(TABLES["populations"](store("populations", found)))
+    print(TABLES["populations"](store("populations", found, options)))
 
 
 def host_seconds(call: Callable[[], object]) -> float:

@@ -55,7 +55,8 @@ def main() -> None:
         for kind, each in rounds.items()
     }
     found = {"machine": machine(all_cores=True), "streams": options.streams}
-    print(TABLES["streams"](store("serve_streams", {**found, "median": median, "rounds": rounds})))
+    found |= {"median": median, "rounds": rounds}
+    print(TABLES["streams"](store("serve_streams", found, options)))
     share = median["demo model"]["characters"] / median["canned"]["characters"]
     print(f"characters per second: {share:.0%} of those of precomputed replies")
 

@@ -40,13 +40,13 @@ FIRST_ROUNDS = 3  # first runs, each with an empty cache
 
 def main() -> None:
     """Time the commands and write the results."""
-    rounds = parsed(__doc__, rounds=9).rounds
+    options = parsed(__doc__, rounds=9)
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "held-out.txt").write_text("anna\n")
         for name in COMMANDS:  # warm-up: fill the compilation and disk caches
             seconds(name, folder, cache=f"{folder}/cache")
-        for _ in range(rounds):
+        for _ in range(options.rounds):
             for name in COMMANDS:
                 times[name].append(seconds(name, folder, cache=f"{folder}/cache"))
         first = [seconds(FIRST, folder, cache=f"{folder}/{i}") for i in range(FIRST_ROUNDS)]
@@ -56,7 +56,8 @@ def main() -> None:
         middle = statistics.median(each)
         rows.append({"name": name, "seconds": middle, "ratio": middle / baseline})
     found = {"machine": machine(all_cores=True), "commands": rows}
-    print(TABLES["startup"](store("startup", {**found, "first_s": statistics.median(first)})))
+    found["first_s"] = statistics.median(first)
+    print(TABLES["startup"](store("startup", found, options)))
 
 
 def seconds(name: str, folder: str, cache: str) -> float:

@@ -73,9 +73,10 @@ def run(study: ModuleType) -> None:
         chosen = harness.parsed(study.__doc__, **harness.TRAINING, **options)
         found = harness.train_missing(name, study.runs(chosen), chosen)
     else:
-        found = study.measure(harness.parsed(study.__doc__, **options))
+        chosen = harness.parsed(study.__doc__, **options)
+        found = study.measure(chosen)
         if found is not None:
-            found = harness.store(name, found)
+            found = harness.store(name, found, chosen)
     if found is not None:
         for table in getattr(study, "TABLES", {}).values():
             print(f"\n{table(found)}")

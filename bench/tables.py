@@ -22,18 +22,21 @@ def of_machines(head: list[str], rows_of: Callable[[dict], Rows]) -> Callable[..
 def bare_table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[dict]) -> str:
     """Return a table without the conditions of the measurements."""
     lines = [[head[0], "", *head[1:]], ["---"] * (len(head) + 1)]
-    for same in zip(*map(rows_of, machines), strict=True):
-        for i, (machine, (label, *cells)) in enumerate(zip(machines, same, strict=True)):
-            lines.append(["" if i else label, processor(machine), *cells])
-    return rows(lines)
+    by_label: dict[str, list[list[str]]] = {}
+    for machine in machines:
+        for label, *cells in rows_of(machine):
+            same = by_label.setdefault(label, [])
+            same.append(["" if same else label, processor(machine), *cells])
+    return rows([*lines, *(line for same in by_label.values() for line in same)])
 
 
 def conditions(machines: list[dict]) -> str:
-    """Return the machines and dates of the measurements as text."""
+    """Return the machines, dates and commits of the measurements as text."""
     processors: dict[str, list[str]] = {}
     for machine in machines:
-        others = machine["machine"].split(", ", 1)[1]
-        processors.setdefault(f"{others}; {machine['date']}.", []).append(processor(machine))
+        others = machine["machine"].partition("-bit), ")[2]
+        at = f", commit {machine['commit']}" if "commit" in machine else ""
+        processors.setdefault(f"{others}; {machine['date']}{at}.", []).append(processor(machine))
     return " ".join(f"{' and '.join(each)}, {others}" for others, each in processors.items())
 
 

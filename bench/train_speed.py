@@ -6,23 +6,26 @@ so that other load affects all of them. All must compute the same losses. Prints
 microseconds per document or tokens per second, with the time relative to microgpt, and writes the
 times of all rounds to bench/results.
 
-    uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python torch=PATH]
+    uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python torch=PATH] [--c FOLDER]
 
 `uv run --script` installs JAX and PyTorch outside the workspace. Use --python to choose an
-interpreter in which one of them is already installed.
+interpreter in which one of them is already installed. With --c, the programs in C of a folder take
+part, too; bench/README.md describes how to build them.
 """
 
 import random
+from argparse import Namespace
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pictures
 from contenders import CHAT, RIVALS, compete, job_of, text_of
 from harness import parsed, pin, pythons_of, store
-from machine import machine
+from machine import folder_name, machine
 from pictures import NAMES, middle
 from rivals.job import Job
-from tables import Rows, of_machines
+from tables import Rows, of_machines, table
 
 from microgpt.config import ModelConfig, Optimizer
 from microgpt.data.documents import bundled, load_text
@@ -32,6 +35,7 @@ from microgpt.model import init_weights
 # Tolerance in nats for each of the first ten losses: the order of float32 sums differs. Later, the
 # differences grow at this high learning rate, but all contenders converge to similar losses.
 AGREEMENT = 0.01
+C_PROGRAMS = ("microgpt-c", "EEmicroGPT")  # folders of --c
 TEXT = ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128)
 VARIANT = replace(
     TEXT, positions="rotary", token_shift=True, activation="relu2", qk_norm=True, final_norm=True
@@ -68,27 +72,29 @@ SETTINGS = [
 
 def main() -> None:
     """Time every setting, print a table and write the results."""
-    options = parsed(__doc__, rounds=5, only="", python=[])
+    options = parsed(__doc__, rounds=5, only="", python=[], c=Path)
     pin()  # child processes inherit it
     print(f"{machine()}, float32")
     results = []
     for setting in SETTINGS:
         if setting.name.startswith(options.only):
-            results.append(measure(setting, options.rounds, pythons_of(options)))
-            print(*speed_rows({"settings": results})[-1], sep=" | ", flush=True)
+            results.append(measure(setting, options))
+            print(*speed_row(results[-1], [*NAMES, *C_PROGRAMS]), sep=" | ", flush=True)
     if not options.only:
-        store("train_speed", {"machine": f"{machine()}, float32", "settings": results})
+        found = {"machine": f"{machine()}, float32", "settings": results}
+        store("train_speed", found, options)
 
 
-def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
+def measure(setting: Setting, options: Namespace) -> dict:
     """Return the seconds of each round and the losses, by contender."""
     job = make_job(setting)
     rivals = [name for name in RIVALS if name != "numpy" or not job.is_variant]
+    programs = sorted(options.c.glob(f"*/{folder_name(setting.name)}")) if options.c else []
 
     def agree(ours: np.ndarray, others: np.ndarray) -> bool:
         return bool(np.abs(ours - others)[:10].max() <= AGREEMENT)
 
-    contenders = compete("train", job, rivals, rounds, pythons, agree)
+    contenders = compete("train", job, rivals, options.rounds, pythons_of(options), agree, programs)
     return {
         "name": setting.name,
         "documents": len(job.docs),
@@ -128,14 +134,31 @@ def make_job(setting: Setting) -> Job:
 
 def speed_rows(speed: dict) -> Rows:
     """Return a row for each setting, with the median times and their ratios to ours."""
-    rows = []
-    for setting in speed["settings"]:
-        seconds = {name: middle(c) for name, c in setting["contenders"].items()}
-        ours = seconds.pop("microgpt")
-        others = [f"{amount(setting, s)} ({s / ours:.1f} ×)" for s in seconds.values()]
-        others += [""] * (len(NAMES) - 1 - len(others))  # NumPy has no variants
-        rows.append([setting["name"], f"**{amount(setting, ours)}**", *others])
-    return rows
+    return [speed_row(each, [*NAMES]) for each in speed["settings"]]
+
+
+def c_rows(speed: dict) -> Rows:
+    """Return a row for each setting that programs in C are built for."""
+    settings = [each for each in speed["settings"] if C_PROGRAMS[0] in each["contenders"]]
+    return [speed_row(each, ["microgpt", *C_PROGRAMS]) for each in settings]
+
+
+def speed_row(setting: dict, names: list[str]) -> list[str]:
+    """Return the median times of contenders and their ratios to ours; some have no time."""
+    seconds = {name: middle(c) for name, c in setting["contenders"].items()}
+    ours = seconds["microgpt"]
+    others = [
+        f"{amount(setting, seconds[name])} ({seconds[name] / ours:.1f} ×)"
+        if name in seconds
+        else ""
+        for name in names[1:]
+    ]
+    return [setting["name"], f"**{amount(setting, ours)}**", *others]
+
+
+def c_table(*machines: dict) -> str:
+    """Return the table of the machines on which programs in C have taken part."""
+    return table(["", "microgpt", *C_PROGRAMS], c_rows, [each for each in machines if c_rows(each)])
 
 
 def amount(setting: dict, seconds: float) -> str:
@@ -146,7 +169,10 @@ def amount(setting: dict, seconds: float) -> str:
     return f"{micros:.1f} µs" if micros < 100 else f"{micros:.0f} µs"
 
 
-TABLES = {"train_speed": of_machines(["", *NAMES.values()], speed_rows)}
+TABLES = {
+    "train_speed": of_machines(["", *NAMES.values()], speed_rows),
+    "c_speed": c_table,
+}
 PICTURES = {"train_speed": pictures.ratios, "loss_against_seconds": pictures.curves}
 
 if __name__ == "__main__":

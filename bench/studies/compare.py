@@ -64,8 +64,10 @@ def measure(options: Namespace) -> None:
         replace(controls[0], seconds=min(control.seconds for control in controls)),
     ]
     losses = [control.result.losses[-1] for control in controls]
-    PAGE.write_text(page(columns, losses, rounds), encoding="utf-8")
-    print(PAGE.read_text(encoding="utf-8"))
+    text = page(columns, losses, rounds)
+    if not options.is_short:
+        PAGE.write_text(text, encoding="utf-8")
+    print(text)
 
 
 def run(title: str, nodes: float, config: TrainConfig, rounds: int = 1, **options: str) -> Column:

@@ -70,7 +70,7 @@ def measure(options: Namespace) -> dict | None:
     genomes = {name: fmean(run["genomes"][-1] for run in each) for name, each in runs.items()}
     ratio = genomes["migrate"] / genomes["source"]
     print(f"{ratio:.2f} × as many genomes after the last cycle as with evolve-rust's exchange")
-    if vars(options) == OPTIONS:
+    if options.first_seed == FIRST_SEED:
         return kept
     print(kept["champions"])
     return None

@@ -168,7 +168,8 @@ def measure(options: Namespace) -> None:
             regrets[name] = [losses.regrets(each) for each in requests]
             print(f"{text}, {name}: {fmean(each[-1] for each in regrets[name]):.4f}", flush=True)
         fight[text] = {"best": losses.best, "regrets": regrets, **summary(regrets)}
-    publish(RESULTS.parent, {RESULTS.name: json.dumps(fight).encode() + b"\n"})
+    if not options.is_short:
+        publish(RESULTS.parent, {RESULTS.name: json.dumps(fight).encode() + b"\n"})
     print(fight_tables(fight))
 
 

@@ -27,14 +27,14 @@ def test_an_llvm_processor_name_is_translated_to_its_usual_name(
 
 
 @pytest.mark.parametrize(("vector_bytes", "expected"), [(64, ", AVX-512, "), (32, ", AVX2, ")])
-def test_the_machine_description_includes_the_instruction_set(
+def test_a_machine_is_described_by_its_vector_width(
     monkeypatch: pytest.MonkeyPatch, vector_bytes: int, expected: str
 ) -> None:
     monkeypatch.setattr(processor, "NAME", "znver4")
     monkeypatch.setattr(processor, "VECTOR_BYTES", vector_bytes)
     found = machine.machine()
     assert expected in found
-    assert machine.short_name(found).endswith(" (Zen 4)")
+    assert machine.short_name(found).endswith(f" (Zen 4, {8 * vector_bytes}-bit)")
 
 
 def test_the_description_of_a_processor_without_avx_omits_it(
@@ -47,5 +47,5 @@ def test_the_description_of_a_processor_without_avx_omits_it(
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_stored_results_are_in_the_folder_of_their_machine(path: Path) -> None:
     name = machine.short_name(json.loads(path.read_text())["machine"])
-    assert re.fullmatch(r".+ \(.+\)", name), "without a microarchitecture"
+    assert re.fullmatch(r".+ \(.+, \d+-bit\)", name), "without microarchitecture and vector width"
     assert path.parent.name == machine.folder_name(name)

@@ -64,7 +64,7 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
             f"{in_short(settings.operations, 2)} for a complete training run, seed "
             f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {records.directory}"
         )
-        progress = stack.enter_context(SearchProgress())
+        progress = stack.enter_context(BudgetedProgress())
         search = BudgetedSearch(parts, pool, records, on_event=progress.update, limit=limit)
         student, has_ended = None, False
         try:
@@ -89,7 +89,7 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
                 write_final_report(records.directory)
 
 
-class SearchProgress(ProgressBar):
+class BudgetedProgress(ProgressBar):
     """Progress of a budgeted search: share of the operations, best loss and time left."""
 
     def __init__(self) -> None:

@@ -1,11 +1,10 @@
 """`microgpt run`: train a model from a genome and print generated names."""
 
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,14 +14,10 @@ from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 
 if TYPE_CHECKING:
-    from microgpt.config import ModelConfig, TrainConfig
-    from microgpt.data.tokenizer import Document, Tokenizer
-    from microgpt_evolution.genome_file import AnyRecord
+    from microgpt_evolution.genome_file import GenomeRecord
 
 N_SAMPLES = 10
 TEMPERATURE = 1.0
-# Names of the genes of budgeted searches that differ from evolve-rust's.
-BUDGETED_NAMES = {"n_emb": "n_embd", "n_ctx": "block_size"}
 gene = partial(opt.option, rich_help_panel="Genes (override the genome)")
 
 
@@ -53,25 +48,24 @@ def run(
 
     from microgpt.data.documents import load_text
     from microgpt.data.split import fingerprint
+    from microgpt.data.tokenizer import CharTokenizer
     from microgpt.inference import InferenceGpt
     from microgpt.model_config import count_params
     from microgpt.training.train import train
     from microgpt_cli.input_files import default_input
     from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
-    from microgpt_evolution.genome import GENES
-    from microgpt_evolution.genome_file import BudgetedRecord, read_genome
+    from microgpt_evolution.genome import GENES, PRIMORDIAL
 
     if not genome and os.path.lexists(opt.DEFAULT_GENOME):
         genome = opt.DEFAULT_GENOME
-    record = read_genome(genome) if genome else None
-    if getattr(record, "text", "lines") == "stream":
-        raise ConfigError(
-            f"{genome} is for running text, not for names; use `microgpt train --genome`"
-        )
+    record = _read(genome) if genome else None
     given = {gene: ctx.params[gene] for gene in GENES if ctx.params[gene] is not None}
     path = input or default_input()
     docs = load_text(path, column=column, tell=note)
-    model, config, tokenizer = _phenotype(record, docs, given, seed)
+    organism = replace(record.genome if record else PRIMORDIAL, **given)
+    tokenizer = CharTokenizer.from_documents(docs)
+    model = replace(organism.model(), vocab_size=tokenizer.vocab_size)
+    config = organism.train_config(seed)
     n_params = count_params(model)
 
     _print_introduction(record)
@@ -99,46 +93,30 @@ def run(
     what = "evolved" if record else "default"
     print(f"\nOrganism: {what} | Loss: {loss:.4f} | Params: {n_params}")
     if record and record.val_loss is not None and not given:
-        unit = " per character" if isinstance(record, BudgetedRecord) else ""
         note(
             "these losses are for the last training document; the held-out loss of the genome "
-            f"is {record.val_loss:.4f}{unit}"
+            f"is {record.val_loss:.4f}"
         )
 
 
-def _phenotype(
-    record: "AnyRecord | None", docs: "Sequence[Document]", given: Mapping[str, Any], seed: int
-) -> "tuple[ModelConfig, TrainConfig, Tokenizer]":
-    """Return the settings of a genome, overridden by the given genes, and the tokenizer."""
-    from microgpt.data.tokenizer import CharTokenizer
-    from microgpt.training.holding_out import hold_out
-    from microgpt.training.options import TrainOptions
-    from microgpt_evolution.budgeted.objective import BudgetedObjective
-    from microgpt_evolution.genome import PRIMORDIAL
-    from microgpt_evolution.genome_file import BudgetedRecord
+def _read(genome: Path) -> "GenomeRecord":
+    """Return the content of a genome file; refuse that of a search with a budget."""
+    from microgpt.files.atomic_files import as_argument
+    from microgpt_evolution.genome_file import BudgetedRecord, read_genome
 
+    record = read_genome(genome)
     if isinstance(record, BudgetedRecord):
-        genes = {BUDGETED_NAMES.get(gene, gene): value for gene, value in given.items()}
-        steps = genes.pop("steps", None)
-        # The number of steps depends on the split of the search.
-        parts = hold_out(docs, TrainOptions(budget=record.operations), note)
-        objective = BudgetedObjective(parts, "lines", record.operations)
-        genome = replace(record.genome, **genes)
-        model, config = objective.settings(genome, seed)
-        if steps:
-            config = replace(config, steps=steps, warmup_steps=0)
-        return model, config, objective.tokens(genome.vocab_size).tokenizer
-    organism = replace(record.genome if record else PRIMORDIAL, **given)
-    tokenizer = CharTokenizer.from_documents(docs)
-    model = replace(organism.model(), vocab_size=tokenizer.vocab_size)
-    return model, organism.train_config(seed), tokenizer
+        raise ConfigError(
+            f"{genome} is from a search with a budget; train it with: "
+            f"microgpt train --genome {as_argument(genome)}"
+        )
+    return record
 
 
-def _print_introduction(record: "AnyRecord | None") -> None:
+def _print_introduction(record: "GenomeRecord | None") -> None:
     if record:
         print('=== MicroGPT [Evolved] ===\n"I have become"')
-        loss = getattr(record, "loss", record.val_loss)
-        print(f"Loaded genome from generation {record.generation} (loss: {loss:.4f})\n")
+        print(f"Loaded genome from generation {record.generation} (loss: {record.loss:.4f})\n")
     else:
         print('=== MicroGPT [Primordial] ===\n"I am unformed"')
         print("No genome found. Running with default parameters.")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build/site"
 LOADS = {"img", "script", "iframe", "source"}  # a browser fetches what these name in `src`
 PAGES = (
-    *("index", "docs/try", "docs/learn", "docs/annotated/model", "docs/formats"),
+    *("index", "docs/try", "docs/learn", "docs/annotated/model", "docs/data"),
     *("docs/reference/http", "docs/reference/command_line", "docs/reference/command_line/train"),
 )
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

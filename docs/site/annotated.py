@@ -38,7 +38,7 @@ def page(explanation: Path, source: Path) -> str:
         f'``` {{.python linenums="{start}"}}\n{block}\n```\n\n</div>\n'
         for section, start, block in sections
     ]
-    return "\n".join(["---\nhide: [navigation, toc]\n---\n", introduction, *rows])
+    return "\n".join([introduction, *rows])
 
 
 def with_code(explanation: Path, source: Path) -> str:

@@ -5,7 +5,8 @@
 A page has the same path in build/pages as in the repository, so links that are right on GitHub are
 right on the site. A link to a source file leads to a page with that file, one to a notebook to a
 page with its cells and outputs, and one to a directory to a list of its files. A file of docs/ that
-the navigation lacks is an error, as is a dead link.
+the navigation lacks is an error, as is a dead link. If the clone has an `origin` on the web, each
+page links to its file there.
 """
 
 import ast
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 from typing import Any
@@ -31,12 +33,17 @@ ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(__file__).parent
 BUILD = ROOT / "build"
 PAGES = BUILD / "pages"
-GENERATED = {
-    "docs/reference/command_line.md": command_line.page,
-    "docs/reference/http.md": http_api.page,
-    "docs/reference/python.md": python_api.page,
-}
 ASSETS = ("site.css", "iframe-worker.js", "tables.js")
+PLAYGROUND = ROOT / "apis/microgpt_serve/src/microgpt_serve/playground"
+WIDE = ("README.md", "docs/try.md")  # pages without others beside them in the navigation
+# Follows the first paragraph of README, and makes it larger.
+START = """
+{ .lead }
+
+[Try it in your browser](docs/try.md){ .md-button .md-button--primary }
+[Learn how a GPT works](docs/learn.md){ .md-button }
+[Make a model of your own text](docs/own_text.md){ .md-button }
+"""
 PICTURES = (".gif", ".jpg", ".png", ".svg")
 MAX_SHOWN = 100_000  # bytes; a longer file is copied instead of shown
 # Code is matched first, so that what looks like a link in it is left alone.
@@ -47,21 +54,60 @@ LINK = re.compile(
 
 def main() -> int:
     """Collect the pages and run Zensical on them; return its exit status."""
-    settings = tomllib.loads((SITE / "zensical.toml").read_text(encoding="utf-8"))
+    address = web_address(origin())
+    settings = settings_of(address)
     shutil.rmtree(PAGES, ignore_errors=True)
     try:
-        write_pages(list(nav_paths(settings["project"]["nav"])))
+        write_pages(list(nav_paths(tomllib.loads(settings)["project"]["nav"])), address)
     except SiteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name in ASSETS:
         copy(SITE / name, PAGES / "assets" / name)
-    copy(SITE / "zensical.toml", BUILD / "zensical.toml")
+    copy(PLAYGROUND / "icon.svg", PAGES / "assets/mark.svg")
+    (PAGES / "assets/colors.css").write_text(colors(), encoding="utf-8")
+    (BUILD / "zensical.toml").write_text(settings, encoding="utf-8")
     command = ["zensical", "build", "--clean", "--strict", "--config-file", BUILD / "zensical.toml"]
     status = subprocess.run(command, check=False, env={**os.environ, "NO_COLOR": "1"}).returncode
     if not status:
         print(f"open {BUILD / 'site' / 'index.html'} in a browser")
     return status
+
+
+def settings_of(address: str) -> str:
+    """Return the settings of Zensical, with the pages of all commands and the repository."""
+    titles = {path: f"microgpt {Path(path).stem}" for path in command_line.pages()}
+    titles[command_line.INDEX] = "All commands"
+    nav = ", ".join(f'{{ "{title}" = "{path}" }}' for path, title in titles.items())
+    text = (SITE / "zensical.toml").read_text(encoding="utf-8")
+    text = text.replace(f'"{command_line.INDEX}"', f"[{nav}]")
+    name = f'repo_url = "{address}"\nrepo_name = "{address.rpartition("/")[2]}"\n'
+    return text.replace("[project]\n", f"[project]\n{name}", 1) if address else text
+
+
+def origin() -> str:
+    """Return where the repository was cloned from, or "" if git does not know."""
+    command = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
+    try:
+        return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git
+        return ""
+
+
+def web_address(remote: str) -> str:
+    """Return the address of a remote's page, without credentials, or "" if it has none."""
+    known = re.fullmatch(
+        r"(?:(?:https|ssh)://(?:[^@/]+@)?|\w+@)([\w.-]+)[/:](.+?)(?:\.git)?/?", remote
+    )
+    return f"https://{known[1]}/{known[2]}" if known else ""
+
+
+def colors() -> str:
+    """Return the colors of the playground as variables of the site's light and dark scheme."""
+    style = (PLAYGROUND / "style.css").read_text(encoding="utf-8")
+    light, dark = re.findall(r":root (\{.*?\})", style, re.DOTALL)
+    schemes = {"default": light, "slate": dark}
+    return "\n".join(f'[data-md-color-scheme="{key}"] {block}' for key, block in schemes.items())
 
 
 def nav_paths(nav: list[Any]) -> Iterator[str]:
@@ -74,7 +120,7 @@ def nav_paths(nav: list[Any]) -> Iterator[str]:
                 yield from nav_paths(value)
 
 
-def write_pages(paths: list[str]) -> None:
+def write_pages(paths: list[str], address: str = "") -> None:
     """Write the pages, and then those that they link to, to build/pages."""
     for path in (ROOT / "docs").glob("*.md"):
         if f"docs/{path.name}" not in paths:
@@ -84,13 +130,34 @@ def write_pages(paths: list[str]) -> None:
         text = LINK.sub(lambda link, path=path: target_of(link, path, queue), text_of(path))
         target = PAGES / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        target.write_text(f"{front_matter(path, address)}{text}", encoding="utf-8")
+
+
+def front_matter(path: str, address: str) -> str:
+    """Return the metadata of a page: where its file is in the repository, if it has both."""
+    source = next((one for one in (path, path.removesuffix(".md")) if (ROOT / one).is_file()), "")
+    lines = [f"source: {address}/blob/HEAD/{source}"] if source and address else []
+    lines += ["hide: [navigation]"] if path in WIDE else []
+    return "\n".join(["---", *lines, "---", "", ""]) if lines else ""
+
+
+@cache
+def generated() -> dict[str, str]:
+    """Return the Markdown of the references, by path."""
+    return {
+        **command_line.pages(),
+        "docs/reference/http.md": http_api.page(),
+        "docs/reference/python.md": python_api.page(),
+    }
 
 
 def text_of(path: str) -> str:
     """Return the Markdown of a page: a file of the repository, or made from one."""
-    if path in GENERATED:
-        return GENERATED[path]()
+    if path in generated():
+        return generated()[path]
+    if path == "README.md":
+        title, lead, rest = (ROOT / path).read_text(encoding="utf-8").split("\n\n", 2)
+        return f"{title}\n\n{lead}{START}\n{rest}"
     if path in annotated.SOURCES:
         return annotated.page(ROOT / path, ROOT / annotated.SOURCES[path])
     if (ROOT / path).is_file():

@@ -1,36 +1,57 @@
-"""The reference of the command line, from the app itself."""
+"""The reference of the command line, from the app itself: an index, and a page per command."""
 
 import re
 from collections.abc import Iterator
 
 import typer
-from typer.core import TyperArgument, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from microgpt_cli.app import commands
 
+INDEX = "docs/reference/command_line.md"
 HEAD = """# Command line
 
-Every command with all its options. At a terminal, `microgpt COMMAND --help` prints the same; for
-commands with many options, `--help-all` prints all of them.
+Every command has a page with all its options. At a terminal, `microgpt COMMAND --help` prints the
+same; for commands with many options, `--help-all` prints all of them.
 """
 
 
-def page() -> str:
-    """Return the reference as Markdown."""
+def pages() -> dict[str, str]:
+    """Return the Markdown of the index and of the page of each command, by path."""
     root = typer.main.get_command(commands())
     assert isinstance(root, TyperGroup)
-    return "\n".join([HEAD, *command_lines("microgpt", root)])
+    found, index = {}, dict[str, list[str]]()
+    for name, command in root.commands.items():
+        lines = [f"# microgpt {name}\n", *command_lines(f"microgpt {name}", command, "##")]
+        found[f"{INDEX.removesuffix('.md')}/{name}.md"] = "\n".join(lines)
+        rows = index.setdefault(getattr(command, "rich_help_panel", None) or "Commands", [])
+        rows += index_lines(f"microgpt {name}", command, f"command_line/{name}.md")
+    sections = [f"## {panel}\n\n" + "\n".join(rows) + "\n" for panel, rows in index.items()]
+    return {INDEX: "\n".join([HEAD, *sections]), **found}
 
 
-def command_lines(name: str, command: typer.core.TyperCommand) -> Iterator[str]:
-    """Yield the lines about a command, and about the subcommands of a group."""
+def index_lines(name: str, command: TyperCommand, link: str) -> Iterator[str]:
+    """Yield a line for a command, or for each subcommand of a group, with its old anchor."""
+    anchor = name.replace(" ", "-")
     if isinstance(command, TyperGroup):
         for child, subcommand in command.commands.items():
-            yield from command_lines(f"{name} {child}", subcommand)
+            yield from index_lines(f"{name} {child}", subcommand, f"{link}#{anchor}-{child}")
+        return
+    first = paragraphs(command.help).partition("\n")[0]
+    yield f"- [`{name}`]({link}){{ #{anchor} }}: {first}"
+
+
+def command_lines(name: str, command: TyperCommand, heading: str) -> Iterator[str]:
+    """Yield the lines about a command below its heading, and about the subcommands of a group."""
+    if isinstance(command, TyperGroup):
+        yield f"{paragraphs(command.help)}\n"
+        for child, subcommand in command.commands.items():
+            yield f"{heading} {name} {child}\n"
+            yield from command_lines(f"{name} {child}", subcommand, f"{heading}#")
         return
     context = command.make_context(name, [], resilient_parsing=True)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
-    yield f"## {name}\n\n```text\n{usage}\n```\n\n{paragraphs(command.help)}\n"
+    yield f"```text\n{usage}\n```\n\n{paragraphs(command.help)}\n"
     tables: dict[str, list[str]] = {}
     for param in command.get_params(context):
         record = param.get_help_record(context)
@@ -41,9 +62,10 @@ def command_lines(name: str, command: typer.core.TyperCommand) -> Iterator[str]:
             shown = param.display_name_raw if is_argument else record[0]
             rows.append(f"| `{shown}` | {escape(record[1])} |")
     for title, rows in tables.items():
-        yield "\n".join([f"| {title} | Meaning |", "| --- | --- |", *rows, ""])
+        table = "\n".join(["| Name | Meaning |", "| --- | --- |", *rows])
+        yield f'{heading} {title}\n\n<div class="options" markdown>\n\n{table}\n\n</div>\n'
     if command.epilog:
-        yield f"```bash\n{command.epilog.strip()}\n```\n"
+        yield f"{heading} Examples\n\n```bash\n{command.epilog.strip()}\n```\n"
 
 
 def paragraphs(text: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The built site: no dead links, nothing from other hosts, and a search on opened files."""
+"""The built site: its links, looks, models and search, on pages opened as files."""
 
 import os
 import re
@@ -7,12 +7,35 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from annotated import SOURCES
 from axe_playwright_python.sync_playwright import Axe
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build/site"
 LOADS = {"img", "script", "iframe", "source"}  # a browser fetches what these name in `src`
-PAGES = ("index", "docs/learn", "docs/annotated/model", "docs/data", "docs/reference/http")
+PAGES = (
+    *("index", "docs/try", "docs/learn", "docs/annotated/model", "docs/data"),
+    *("docs/reference/http", "docs/reference/command_line", "docs/reference/command_line/train"),
+)
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# The most characters in a line of each paragraph of three or more lines.
+TEXTS = ".md-content :is(p, li):not(:has(img, p, li), .options *)"
+LONGEST_LINES = """(texts) => [...document.querySelectorAll(texts)].flatMap((paragraph) => {
+  const { top, height } = paragraph.getBoundingClientRect();
+  const lineHeight = parseFloat(getComputedStyle(paragraph).lineHeight);
+  const lines = Array(Math.round(height / lineHeight)).fill(0);
+  const walker = document.createTreeWalker(paragraph, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    for (let i = 0; i < node.length; i++) {
+      range.setStart(node, i);
+      range.setEnd(node, i + 1);
+      const box = range.getBoundingClientRect();
+      if (box.height) lines[Math.floor((box.top + box.height / 2 - top) / lineHeight)]++;
+    }
+  }
+  return lines.length < 3 ? [] : [Math.max(...lines)];
+})"""
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +113,7 @@ def test_pages_are_accessible_and_work_offline(pages, browser, width, scheme) ->
     window.on("request", lambda request: complaints.append(request.url))
     for name in PAGES:
         window.goto((SITE / f"{name}.html").as_uri())
-        assert window.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert window.evaluate(OVERFLOW) <= 0, name
         found = Axe().run(window).response["violations"]
         serious = [one for one in found if one["impact"] in ("serious", "critical")]
         assert serious == [], name
@@ -98,13 +121,78 @@ def test_pages_are_accessible_and_work_offline(pages, browser, width, scheme) ->
     window.close()
 
 
-def test_explanations_stand_beside_the_code_on_wide_screens(pages, browser) -> None:
-    for width, are_beside in ((1600, True), (360, False)):
+@pytest.mark.long
+def test_no_page_scrolls_sideways_on_a_phone(pages, browser) -> None:
+    window = browser.new_page(viewport={"width": 360, "height": 800})
+    too_wide = []
+    for path in pages:
+        window.goto(path.as_uri(), wait_until="domcontentloaded")
+        if window.evaluate(OVERFLOW) > 0:
+            too_wide.append(path.relative_to(SITE))
+    assert not too_wide
+    window.close()
+
+
+@pytest.mark.parametrize("width", [1100, 1440, 1920])
+def test_lines_of_text_have_45_to_85_characters(pages, browser, width) -> None:
+    window = browser.new_page(viewport={"width": width, "height": 900})
+    for name in ("index", "docs/learn", "docs/serving", "docs/annotated/value"):
+        window.goto((SITE / f"{name}.html").as_uri())
+        longest = window.evaluate(LONGEST_LINES, TEXTS)
+        assert len(longest) >= 3, name
+        assert min(longest) >= 45, (name, longest)
+        assert max(longest) <= 85, (name, longest)
+    window.close()
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_explanations_stand_beside_the_code_from_1100_pixels(pages, browser, name) -> None:
+    for width, are_beside in ((1100, True), (1440, True), (1000, False), (360, False)):
         window = browser.new_page(viewport={"width": width, "height": 900})
-        window.goto((SITE / "docs/annotated/value.html").as_uri())
-        text, code = (window.locator(f".annotated > :{n}-child").first for n in ("first", "last"))
-        assert (text.bounding_box()["x"] < code.bounding_box()["x"]) == are_beside
+        window.goto((SITE / name).with_suffix(".html").as_uri())
+        for row in window.locator(".annotated").all():
+            text, code = (row.locator(f"> :{place}-child") for place in ("first", "last"))
+            text_box, code_box = text.bounding_box(), code.bounding_box()
+            assert (text_box["x"] + text_box["width"] <= code_box["x"]) == are_beside
+            assert (text_box["y"] + text_box["height"] <= code_box["y"]) != are_beside
+        if are_beside:
+            assert window.locator(".md-sidebar:visible").count() >= 1
         window.close()
+
+
+def test_the_menu_and_all_options_are_reachable_on_a_phone(pages, browser) -> None:
+    window = browser.new_page(viewport={"width": 360, "height": 800})
+    window.goto((SITE / "index.html").as_uri())
+    window.click(".md-header__button[for=__drawer]")
+    window.get_by_text("Reference", exact=True).locator("visible=true").click()
+    window.get_by_text("Command line", exact=True).locator("visible=true").click()
+    window.get_by_role("link", name="microgpt train").locator("visible=true").click()
+    window.wait_for_url("**/docs/reference/command_line/train.html")
+    for cell in window.locator(".options td").all():
+        box = cell.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 360
+    window.close()
+
+
+@pytest.mark.long
+def test_the_models_in_the_site_generate_and_learn_names(pages, page) -> None:
+    page.goto((SITE / "index.html").as_uri())
+    page.get_by_role("link", name="Try it in your browser").click()
+    page.wait_for_url("**/docs/try.html")
+    frame = page.frame_locator("iframe[title='Generate names']")
+    frame.get_by_label("Begins with").fill("mar")
+    frame.get_by_role("button", name="Generate").click()
+    sample = frame.locator("#samples li").first
+    sample.wait_for()
+    assert re.match(r"mar[a-z]*", sample.inner_text())
+    page.locator("iframe[title='Train a model']").scroll_into_view_if_needed()
+    laboratory = page.frame_locator("iframe[title='Train a model']")
+    laboratory.get_by_role("button", name="Train", exact=True).click()
+    laboratory.locator("#train-speed").press("End")
+    laboratory.get_by_text("The training is finished.").wait_for()
+    learned = laboratory.locator("#train-samples li[aria-current] .said").first
+    assert re.fullmatch(r"[a-z]+", learned.inner_text())
 
 
 def test_the_site_search_works_on_pages_opened_as_files(pages, browser) -> None:

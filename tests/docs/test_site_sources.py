@@ -1,12 +1,24 @@
 """What the site is built from: pages, links, and explanations of source files."""
 
+import tomllib
+
 import build
+import command_line
 import http_api
 import notebook
 import pytest
 from annotated import SOURCES, page, parts, with_code
 from build import LINK as LINKS
-from build import ROOT, nav_paths, target_of, write_pages
+from build import (
+    ROOT,
+    colors,
+    front_matter,
+    nav_paths,
+    settings_of,
+    target_of,
+    web_address,
+    write_pages,
+)
 from errors import SiteError
 from nbformat import v4
 
@@ -146,3 +158,51 @@ def test_the_http_reference_lists_types_limits_and_defaults() -> None:
         "| `kind` | `a`, `b` or null |  |",
         "| `items` | array of [Item](#item) | Required. |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("https://github.com/somebody/microgpt.git", "https://github.com/somebody/microgpt"),
+        ("https://name:secret@example.org/group/microgpt/", "https://example.org/group/microgpt"),
+        ("git@github.com:somebody/microgpt.git", "https://github.com/somebody/microgpt"),
+        ("ssh://git@example.org/microgpt", "https://example.org/microgpt"),
+        ("/home/somebody/microgpt", ""),
+        ("../microgpt.git", ""),
+        ("", ""),
+    ],
+)
+def test_the_web_address_of_a_remote_has_no_credentials(remote, address) -> None:
+    assert web_address(remote) == address
+
+
+def test_pages_link_to_their_files_in_the_repository() -> None:
+    address = "https://example.org/somebody/microgpt"
+    assert tomllib.loads(settings_of(address))["project"]["repo_url"] == address
+    assert "repo_url" not in tomllib.loads(settings_of(""))["project"]
+    assert f"source: {address}/blob/HEAD/docs/learn.md\n" in front_matter("docs/learn.md", address)
+    source = "libs/microgpt/src/microgpt/config.py"
+    assert f"source: {address}/blob/HEAD/{source}\n" in front_matter(f"{source}.md", address)
+    assert front_matter(command_line.INDEX, address) == front_matter("docs/learn.md", "") == ""
+
+
+def test_each_command_has_a_page_and_a_line_in_the_index() -> None:
+    pages = command_line.pages()
+    nav = list(nav_paths(tomllib.loads(settings_of(""))["project"]["nav"]))
+    assert set(pages) <= set(nav)
+    for name in ("train", "course"):
+        assert pages[f"docs/reference/command_line/{name}.md"].startswith(f"# microgpt {name}\n")
+    index = pages[command_line.INDEX]
+    assert "(command_line/train.md){ #microgpt-train }: Train a model and" in index
+    start = "(command_line/course.md#microgpt-course-start){ #microgpt-course-start }: "
+    assert start in index
+    assert "\n## microgpt course start\n" in pages["docs/reference/command_line/course.md"]
+    assert "| `--steps <int>` |" in pages["docs/reference/command_line/train.md"]
+
+
+def test_the_site_has_the_colors_of_the_playground() -> None:
+    light, dark = colors().split("\n[")
+    assert light.startswith('[data-md-color-scheme="default"] {')
+    assert "--blue: #0072b2;" in light
+    assert dark.startswith('data-md-color-scheme="slate"] {')
+    assert "--paper: #14181d;" in dark

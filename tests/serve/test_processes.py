@@ -1,6 +1,7 @@
 """Tests of a service with several processes."""
 
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -12,13 +13,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from commands import SERVE, run_process
+from commands import SERVE, run_process, running
 
 from microgpt import InferenceGpt, TrainConfig, save
 from microgpt.batching.text_conditions import TextConditions
 from microgpt.errors import ConfigError
 from microgpt.training.train import train
-from microgpt_serve import Settings, log, server
+from microgpt_serve import Settings, create_app, log, server
+from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
+from microgpt_serve.served_models import ServedModels
 
 GENERATE, MODEL = "/microgpt/v1/generate", "/microgpt/v1/model"
 TWO = {"MICROGPT_PROCESSES": "2"}
@@ -164,6 +167,37 @@ def test_when_memory_runs_out_the_first_process_is_spared(two) -> None:
 
     expected = min(1000, score(two.process.pid) + 100)
     assert [score(one.pid) for one in workers(two)] == [expected, expected]
+
+
+def test_a_starting_process_leaves_the_shared_socket_unblocked(monkeypatch, names_dir) -> None:
+    flags = []
+
+    def run(self: server.Server, sockets: list[socket.socket]) -> None:
+        for one in sockets:
+            flags.append(os.get_blocking(one.fileno()))
+            one.close()
+
+    monkeypatch.setattr(server.Server, "run", run)
+    app = create_app(Settings(model_dir=str(names_dir)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)  # as by a process that accepts connections
+        server.Server(app, lambda: None).run_on(socket.socket(fileno=os.dup(listener.fileno())))
+        assert not os.get_blocking(listener.fileno())
+    assert flags == [False] * server.N_LISTENERS
+
+
+def test_a_process_whose_parent_ends_during_its_start_is_silent(names_dir, tmp_path) -> None:
+    settings = Settings(model_dir=str(names_dir))
+    message = (ServedModels.load(settings), ApiKeys(None, None), None)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd = listener.fileno()
+        command = [sys.executable, "-P", "-m", "microgpt_serve.processes", str(fd), "0", tmp_path]
+        with running(command, pass_fds=[fd], encoding=None, text=False) as process:
+            process.stdout.close()
+            process.stdin.write(pickle.dumps(settings) + pickle.dumps(message))
+            process.stdin.close()
+            assert process.wait(60) == 0
+            assert process.stderr.read() == b""
 
 
 BROKEN = """

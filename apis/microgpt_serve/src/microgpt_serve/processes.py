@@ -278,13 +278,13 @@ class _ParentReloader(Reloader):
         """Ask the parent to reload, and return once all processes have the result."""
         number = next(self._numbers)
         is_done = self._waiting[number] = asyncio.Event()
-        os.write(1, json.dumps((number, name)).encode() + b"\n")
+        _tell_parent(json.dumps((number, name)).encode() + b"\n")
         await is_done.wait()
 
     def listen(self, messages: BinaryIO, server: Server) -> None:
         """Tell the parent that this process is ready, and read its messages in a thread."""
         loop = asyncio.get_running_loop()
-        os.write(1, b"\n")
+        _tell_parent(b"\n")
 
         def read() -> None:
             with suppress(EOFError):
@@ -306,7 +306,12 @@ class _ParentReloader(Reloader):
         self._state.metrics.set_models(self._state.models.by_name)
         if done is not None:
             self._waiting.pop(done).set()
-        os.write(1, b"\n")
+        _tell_parent(b"\n")
+
+
+def _tell_parent(line: bytes) -> None:
+    with suppress(BrokenPipeError):  # it has ended, as the thread that reads its messages finds out
+        os.write(1, line)
 
 
 if __name__ == "__main__":

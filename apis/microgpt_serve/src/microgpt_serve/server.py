@@ -118,6 +118,7 @@ class Server(uvicorn.Server):
     def run_on(self, listener: socket.socket) -> None:
         """Answer the requests of a socket until a signal stops the server."""
         sys.setswitchinterval(SWITCH_S)
+        listener.setblocking(False)  # else dup() makes it block in all processes that share it
         self.run([listener, *(listener.dup() for _ in range(N_LISTENERS - 1))])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

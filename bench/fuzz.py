@@ -21,7 +21,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from harness import RESULTS, ROOT, parsed
 from tables import rows
@@ -33,7 +33,7 @@ STORED, COUNTS, MEMORY = "fuzzing", "counts.json", Path("/dev/shm")
 LIMIT_S, ROOM, MAX_LINE = 10, 64 * 2**20, 4096
 OWN = ("microgpt", "microgpt_evolution", "microgpt_serve", "microgpt_cli")  # packages to observe
 COMPILED = ["microgpt.engine", "microgpt.jax_engine"]  # Numba and JAX read their bytecode
-DEEP = "\x01"  # becomes 100,000 brackets
+DEEP = "\x01"  # becomes 2,000 brackets
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 2, 0.5, -0.0, 1e308, 1e-308, float("nan"), float("inf"), 2**31,
     2**53 + 1, 2**63, 2**64, 10**400, "", " ", "\0", "\n", "a\nb", "\ud800", "é", "\u202e", "😀",
@@ -67,9 +67,7 @@ def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
     while (left := until - time.time()) > 1:
         with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
             if not (pid := os.fork()):
-                os.chdir(folder)
-                os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT), 2)
-                Child(name, left).fuzz(maker)
+                run_child(name, maker, left, folder)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             log, counts = Path(folder, "log").read_text(errors="replace"), Path(folder, COUNTS)
             found = json.loads(counts.read_text()) if counts.exists() else {}
@@ -84,6 +82,34 @@ def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
     return total
 
 
+def run_child(name: str, maker: Any, seconds: float, folder: str) -> NoReturn:
+    """Fuzz a parser in a process of its own, which writes to a log, until the time is over."""
+    import atheris
+
+    try:
+        os.chdir(folder)
+        os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT), 2)
+        with atheris.instrument_imports(include=list(OWN), exclude=COMPILED):
+            seeds, parse = maker(Path(folder, "files"))
+            for seed in seeds:
+                parse(seed)  # imports what it needs, and must accept what we have written
+        Path("corpus").mkdir()
+        for i, seed in enumerate(seeds):
+            Path("corpus", str(i)).write_bytes(seed)
+        attack = Attack(name, parse)
+        sys.addaudithook(attack.audit)
+        most = max(4096, *(2 * len(seed) for seed in seeds))
+        limits = {"max_total_time": max(1, int(seconds)), "timeout": LIMIT_S, "max_len": most}
+        flags = {**limits, "rss_limit_mb": 4096, "artifact_prefix": "artifact-"}
+        arguments = [f"-{flag}={value}" for flag, value in flags.items()]
+        atheris.Setup([sys.argv[0], *arguments, "corpus"], attack.attempt, custom_mutator=mutated)
+        atheris.Fuzz()  # ends the process
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
 def added(kept: dict[str, float], found: dict[str, float]) -> dict[str, float]:
     """Return the counts of several runs: their sums, except for those that are maxima."""
     sums = {name: kept.get(name, 0) + found.get(name, 0) for name in kept | found}
@@ -91,35 +117,13 @@ def added(kept: dict[str, float], found: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in (sums | most).items()}
 
 
-class Child:
-    """The process that fuzzes one parser in its working directory."""
+class Attack:
+    """Inputs to one parser, which may write only in the working directory, and their failures."""
 
-    def __init__(self, name: str, seconds: float) -> None:
-        self.name, self.seconds, self.started = name, seconds, time.time()
-        self.folder, self.is_armed = os.getcwd(), False
+    def __init__(self, name: str, parse: Callable[[bytes], object]) -> None:
+        self.name, self.parse = name, parse
+        self.folder, self.is_armed, self.used = os.getcwd(), False, time.process_time()
         self.n, self.slowest, self.noted, self.kinds = 0, 0.0, 0.0, set[str]()
-
-    def fuzz(self, maker: Any) -> None:
-        """Fuzz until the time is over; libFuzzer then ends the process."""
-        import atheris
-
-        with atheris.instrument_imports(include=list(OWN), exclude=COMPILED):
-            seeds, self.parse = maker(Path(self.folder, "files"))
-            for seed in seeds:
-                self.parse(seed)  # imports what it needs, and must accept what we have written
-        corpus = Path(self.folder, "corpus")
-        corpus.mkdir()
-        for i, seed in enumerate(seeds):
-            (corpus / str(i)).write_bytes(seed)
-        sys.addaudithook(self.audit)
-        self.started = time.time()
-        self.used = time.process_time()
-        most = max(4096, *(2 * len(seed) for seed in seeds))
-        limits = {"max_total_time": max(1, int(self.seconds)), "timeout": LIMIT_S, "max_len": most}
-        flags = {**limits, "rss_limit_mb": 4096, "artifact_prefix": "artifact-"}
-        arguments = [f"-{flag}={value}" for flag, value in flags.items()]
-        atheris.Setup([sys.argv[0], *arguments, "corpus"], self.attempt, custom_mutator=mutated)
-        atheris.Fuzz()
 
     def attempt(self, content: bytes) -> None:
         """Parse an input, and keep it if it is the first with a kind of failure."""
@@ -183,26 +187,28 @@ def place_of(error: BaseException) -> str:
 
 
 def mutated(data: bytes, max_size: int, seed: int) -> bytes:
-    """Return a changed input: bytes as libFuzzer changes them, or values of its JSON."""
+    """Return a changed input: values of its JSON, or bytes as libFuzzer changes them."""
     import atheris
 
     rng = random.Random(seed)
-    if rng.random() < 0.7:
-        start, end = json_in(data, rng)
-        try:
-            value = json.loads(data[start:end])
-        except (ValueError, RecursionError):
-            return atheris.Mutate(data, max_size)
-        box = [value]
-        for _ in range(rng.choice((1, 1, 1, 2, 4))):
-            change(box, rng)
-        text = json.dumps(box[0], ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
-        text = text.replace(b'"\\u0001"', b"[" * 100_000 if max_size > 200_000 else b"[" * 2000)
-        head = data[:start]
-        if start == 8 and end < len(data):  # safetensors
-            head = len(text).to_bytes(8, "little")
-        return (head + text + data[end:])[:max_size]
-    return atheris.Mutate(data, max_size)
+    changed = changed_json(data, rng) if rng.random() < 0.7 else None
+    return atheris.Mutate(data, max_size) if changed is None else changed[:max_size]
+
+
+def changed_json(data: bytes, rng: random.Random) -> bytes | None:
+    """Return an input with other values in its JSON, or None if it has no JSON."""
+    start, end = json_in(data, rng)
+    try:
+        box = [json.loads(data[start:end])]
+    except (ValueError, RecursionError):
+        return None
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        change(box, rng)
+    text = json.dumps(box[0], ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
+    text = text.replace(json.dumps(DEEP).encode(), b"[" * 2000)
+    is_safetensors = start == 8 and end < len(data)
+    head = len(text).to_bytes(8, "little") if is_safetensors else data[:start]
+    return head + text + data[end:]
 
 
 def json_in(data: bytes, rng: random.Random) -> tuple[int, int]:

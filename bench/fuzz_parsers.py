@@ -41,7 +41,7 @@ from microgpt.storage.document_hashes import DocumentHashes
 from microgpt.storage.model_directory import read_meta
 from microgpt.storage.training_directory import read_training
 from microgpt.training.history_file import read_history
-from microgpt_cli.app import app
+from microgpt_cli.app import commands
 from microgpt_cli.saved_directories import lines_of, saved_in
 from microgpt_cli.terminal.config_file import read_config
 from microgpt_evolution.evolve_rust.log_import import parse_log
@@ -291,7 +291,7 @@ def course(folder: Path) -> Made:
 
 def config(folder: Path) -> Made:
     """Read the options of `train` from a TOML file."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(commands("train"))
     command = group.get_command(typer.Context(group), "train")
     seed = b'steps = 20\ndata = "a.txt"\nlearning-rate = 0.01\nchat = false\nteacher = ["a", "b"]\n'
     return one_file("a.toml", [seed], lambda path: read_config(typer.Context(command), [path]))(

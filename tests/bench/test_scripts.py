@@ -213,6 +213,7 @@ subprocess.run = run
 PARTS = {"contenders", "harness", "machine", "pictures", "service", "study", "tables"}
 PARTS |= {"search_methods", "stages"}  # of studies
 PARTS |= {"foreign", "node", "same_bits_job"}  # of tests, too
+PARTS |= {"fuzz", "fuzz_parsers"}  # see test_fuzz.py
 SCRIPTS = {path.stem: path for path in (ROOT / "bench").rglob("*.py") if "rivals" not in str(path)}
 DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rglob("*.py")]
 PAGES = sorted(page.relative_to(ROOT) for page in DOCS if "bench/" in page.read_text("utf-8"))

@@ -107,3 +107,5 @@ def test_bad_input_is_refused_in_one_line(microgpt, place: Path) -> None:
     assert (done.returncode, "use a number" in done.stderr) == (2, True)
     place.joinpath("progress.json").write_text('{"done": 3}')
     assert "progress.json is damaged (done: " in refused(microgpt("course", "hint"))
+    place.joinpath("progress.json").write_bytes(b" " * 2**21)
+    assert "progress.json: larger than 1,048,576 bytes" in refused(microgpt("course", "hint"))

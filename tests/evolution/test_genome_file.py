@@ -50,7 +50,7 @@ def test_a_genome_file_of_evolve_rust_can_be_read(path: Path) -> None:
 
 
 def test_unknown_keys_in_a_genome_file_are_ignored(path: Path) -> None:
-    path.write_text(EVOLVE_RUST_FILE.replace("{", '{"author": "me", "origin": ["mutant"],'))
+    path.write_text(EVOLVE_RUST_FILE.replace("{", '{"author": "me", "__dataclass_self__": [],'))
     assert read_genome(path).genome == GENOME
 
 

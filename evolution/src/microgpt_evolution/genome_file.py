@@ -113,10 +113,9 @@ def decode_genome(content: bytes, path: Path) -> AnyRecord:
             raise GenomeError(f"{path} is not a complete genome: it lacks {', '.join(missing)}")
         if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
             facts["fitness"] = "last-doc"  # files from evolve-rust do not name the fitness
+    kind: type[AnyRecord] = BudgetedRecord if is_budgeted else GenomeRecord
     try:
-        if is_budgeted:
-            return TypeAdapter(BudgetedRecord).validate_json(json.dumps(facts))
-        record = GenomeRecord(**facts)
+        record = TypeAdapter(kind).validate_json(json.dumps(facts))
         _ = record.genome  # raises GenomeError if a gene is out of range
     except (ValidationError, GenomeError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)

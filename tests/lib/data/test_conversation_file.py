@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,13 @@ def test_control_characters_in_messages_are_read_unchanged(tmp_path_factory, tex
     path.write_text(json.dumps([user(f"a{text}"), assistant(f"{text}b")]))
     said = (Message("user", f"a{text}"), Message("assistant", f"{text}b"))
     assert load_conversations(path) == [said]
+
+
+def test_empty_lines_of_a_json_file_take_little_memory(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("[" + "\n" * 100_000 + '{"prompt": "hi", "completion": "yo"}]')
+    tracemalloc.start()
+    load_chat_tests(file)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30 * file.stat().st_size  # a number for each line alone would take 100

@@ -40,11 +40,19 @@ def test_blank_lines_can_separate_documents(file) -> None:
         ("/(a/", ConfigError, r"is not a regular expression \(regex parse error: .*unclosed"),
         (r"/(a)\1/", ConfigError, "backreferences are not supported"),
         ("/(a{1000}){1000}{9}/", ConfigError, "exceeds size limit"),
+        (f"/({'é' * 5000}/", ConfigError, "is not a regular expression"),
     ],
 )
 def test_an_invalid_or_unused_separator_is_refused(file, separator, error, problem) -> None:
-    with pytest.raises(error, match=problem):
+    with pytest.raises(error, match=problem) as refusal:
         load_blocks(file(RECIPES), separator)
+    assert len(str(refusal.value)) < 500
+
+
+def test_the_advice_on_a_separator_is_quoted_and_printable(file) -> None:
+    with pytest.raises(DataError, match=r"--separator '.x0e[*]' would find some") as refusal:
+        load_blocks(file("a\nb\n\x0e*\n" * 4), "***")
+    assert str(refusal.value).isprintable()
 
 
 def test_matching_a_separator_pattern_takes_linear_time(file) -> None:

@@ -36,6 +36,9 @@ def test_an_exported_model_can_be_imported_again(tmp_path, tokenizer) -> None:
     assert back.meta.training == {"imported_from": "transformers"}
 
 
+TOO_LARGE = f'"hidden_size": 0.5, "intermediate_size": 1{"0" * 400}'
+
+
 def change(directory: Path, name: str, old: str, new: str) -> None:
     text = (directory / name).read_text()
     assert old in text
@@ -59,6 +62,7 @@ def change(directory: Path, name: str, old: str, new: str) -> None:
         ),
         ("config.json", '"vocab_size": 27', '"vocab_size": 28', "tokenizer.json has 27 tokens"),
         ("config.json", '"hidden_size": 16', '"hidden_size": "a"', "config.json"),
+        ("config.json", '"intermediate_size": ', TOO_LARGE, "too large to convert to float"),
         ("tokenizer.json", "<|bos|>", "<s>", "the special tokens are not those of microgpt"),
         ("tokenizer.json", '"added_tokens"', '"added"', "added_tokens: field required"),
         ("tokenizer.json", '"a": 0', '"ab": 0', "'ab' is not a single character"),

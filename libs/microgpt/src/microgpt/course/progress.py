@@ -9,8 +9,7 @@ from microgpt.course.exercises import names, with_holes
 from microgpt.data.documents import bundled
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
-from microgpt.files.atomic_files import as_argument, publish
-from microgpt.files.regular_file import read_regular_file
+from microgpt.files.atomic_files import as_argument, publish, read
 
 PROGRESS = "progress.json"
 MAX_BYTES = 1 << 20  # of a learner's file or record
@@ -40,7 +39,7 @@ def read_progress(directory: Path) -> CourseProgress:
     """Read the record of a learner's directory.
 
     Raises:
-        ConfigError: the directory is not one of the course, or the record is damaged.
+        ConfigError: the directory is not one of the course, or the record cannot be read.
     """
     path = directory / PROGRESS
     if not path.is_file():
@@ -49,7 +48,7 @@ def read_progress(directory: Path) -> CourseProgress:
             "microgpt course start"
         )
     try:
-        return CourseProgress.model_validate_json(read_regular_file(path, MAX_BYTES))
+        return CourseProgress.model_validate_json(read(path, MAX_BYTES, ConfigError))
     except ValidationError as error:
         raise ConfigError(
             f"{path} is damaged ({first_problem(error)}); replace it with {{}} to check all "
@@ -63,10 +62,10 @@ def write_progress(directory: Path, progress: CourseProgress) -> None:
 
 
 def file_hash(path: Path) -> str:
-    """Return the hash of a learner's file; raise ConfigError if it does not exist."""
+    """Return the hash of a learner's file; raise ConfigError if it cannot be read."""
     if not path.is_file():
         raise ConfigError(
             f"{path} does not exist; put the file back, or write all exercises to another "
             f"directory: microgpt course start {as_argument(path.parent / 'again')}"
         )
-    return hashlib.sha256(read_regular_file(path, MAX_BYTES)).hexdigest()
+    return hashlib.sha256(read(path, MAX_BYTES, ConfigError)).hexdigest()

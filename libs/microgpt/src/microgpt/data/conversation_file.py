@@ -150,7 +150,7 @@ def _values(file: TextFile, read: Callable[..., _Values]) -> _Values:
     elif not _starts_array(first):
         yield from (("line", number, line) for number, line in numbered if line.strip())
     else:
-        yield from _json_values(file.path, [*numbered], read)
+        yield from _json_values(file.path, n, [line for _, line in numbered], read)
 
 
 def _table(path: Path, lines: Sequence[str]) -> _Values:
@@ -170,12 +170,9 @@ def _table(path: Path, lines: Sequence[str]) -> _Values:
         yield "pair", number, pair if complete else alone
 
 
-def _json_values(
-    path: Path, lines: Sequence[tuple[int, str]], read: Callable[..., _Values]
-) -> _Values:
-    """Yield the items of a file with one JSON value in the same form as `_values`."""
-    n, first = lines[0]
-    text = "\n" * (n - 1) + "\n".join(line for _, line in lines)
+def _json_values(path: Path, n: int, lines: Sequence[str], read: Callable[..., _Values]) -> _Values:
+    """Yield the items of a file with one JSON value, from line n on, as `_values` does."""
+    first, text = lines[0], "\n" * (n - 1) + "\n".join(lines)
     try:
         values = from_json(text)
     except ValueError as error:  # invalid JSON or lone surrogates

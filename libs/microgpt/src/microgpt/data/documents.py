@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 
 from microgpt.data.chat_exports import WHATSAPP_MESSAGE
 from microgpt.data.column_file import check_is_text, load_column
@@ -85,8 +86,8 @@ def load_lines_or_stream(
     separator = proposal(lines) if tell else None
     if tell and separator and not (is_stream and separator == BLANK):  # a book has paragraphs
         tell(
-            f"{file.path} may have documents of several lines; --separator {separator} reads them "
-            "(a column of a CSV file or a field of JSON lines may have several lines, too)"
+            f"{file.path} may have documents of several lines; --separator {quote(separator)} "
+            "reads them (so may a column of a CSV file or a field of JSON lines)"
         )
     return "\n".join(lines) if is_stream else docs
 

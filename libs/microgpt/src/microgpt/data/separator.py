@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from shlex import quote
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
@@ -32,7 +33,11 @@ def load_blocks(path: str | Path | TextFile, separator: str) -> list[str]:
     lines = [*file]
     if not any(map(is_separator, lines)):
         found = proposal(lines)
-        remedy = f"--separator {found} would find some" if found else "omit --separator"
+        remedy = (
+            f"--separator {printable(quote(found))} would find some"
+            if found
+            else "omit --separator"
+        )
         what = "blank line" if separator == BLANK else f"line {printable(separator)!r}"
         raise DataError(f"{file.path} has no {what} to separate documents; {remedy}")
     docs = [*filter(None, _blocks(lines, is_separator))]
@@ -88,7 +93,7 @@ def _test_of(separator: str) -> Callable[[str], bool]:
     try:
         return SchemaValidator(core_schema.str_schema(pattern=separator[1:-1])).isinstance_python
     except SchemaError as error:
-        problem = " ".join(str(error).partition("SchemaError: ")[2].split())
+        problem = printable(" ".join(str(error).partition("SchemaError: ")[2].split()))
         raise ConfigError(
             f"--separator {printable(separator)} is not a regular expression ({problem})"
         ) from error

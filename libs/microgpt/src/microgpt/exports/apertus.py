@@ -231,7 +231,7 @@ def shape_of(settings: Mapping[str, Any]) -> ModelConfig:
         fitting: dict[str, Any] = {field: value for field, (value, _) in FITTING.items()}
         n_ff_exp = settings["intermediate_size"] // settings["hidden_size"]
         config = ModelConfig(**sizes, n_ff_exp=n_ff_exp, **fitting)
-    except (KeyError, TypeError, ZeroDivisionError, ConfigError) as error:
+    except (KeyError, TypeError, ArithmeticError, ConfigError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
             f"config.json does not describe an Apertus model: {problem}"

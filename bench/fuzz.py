@@ -1,0 +1,271 @@
+"""Fuzz the parsers of files and requests, guided by coverage, with atheris.
+
+    uv run --with atheris python bench/fuzz.py --only meta.json --seconds 60
+
+The parsers and their first inputs are in bench/fuzz_parsers.py. An input fails if it raises
+anything but a MicrogptError of one printable line, takes more than 10 seconds, raises the peak of
+the memory by more than twice its size and 64 MiB, writes outside its folder, or starts a process.
+Each kind of failure is printed once, and its input is kept in build/fuzz. The counts of all runs
+are added up, until `--again`. The seconds of a parser begin when its first inputs have been parsed.
+"""
+
+import copy
+import json
+import os
+import random
+import re
+import resource
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from harness import RESULTS, ROOT, parsed
+from tables import rows
+
+from microgpt.errors import MicrogptError
+
+KEPT = ROOT / "build" / "fuzz"
+STORED, COUNTS, MEMORY = "fuzzing", "counts.json", Path("/dev/shm")
+LIMIT_S, ROOM, MAX_LINE = 10, 64 * 2**20, 4096
+OWN = ("microgpt", "microgpt_evolution", "microgpt_serve", "microgpt_cli")  # packages to observe
+COMPILED = ["microgpt.engine", "microgpt.jax_engine"]  # Numba and JAX read their bytecode
+DEEP = "\x01"  # becomes 2,000 brackets
+ODD: list[Any] = [
+    None, True, False, 0, -1, 1, 2, 0.5, -0.0, 1e308, 1e-308, float("nan"), float("inf"), 2**31,
+    2**53 + 1, 2**63, 2**64, 10**400, "", " ", "\0", "\n", "a\nb", "\ud800", "é", "\u202e", "😀",
+    "\x1b[2J", "a" * 2000, "<|user|>", "../../x", "__dataclass_self__", DEEP, [], {}, [[]], [None],
+    {"": None}, [{}],
+]  # fmt: skip
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
+STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn"}
+
+
+def main() -> None:
+    """Fuzz one parser or all, each in a process of its own, and store the counts."""
+    import atheris
+
+    options = parsed(__doc__, only=[], seconds=60.0, again=False)
+    with atheris.instrument_imports(include=list(OWN), exclude=COMPILED):
+        from fuzz_parsers import PARSERS
+    KEPT.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{STORED}.json"
+    for name in options.only or PARSERS:
+        found = fuzzed(name, PARSERS[name], options.seconds)
+        kept = json.loads(path.read_text()) if path.exists() and not options.again else {}
+        kept[name] = added(kept.get(name, {}), found)
+        path.write_text(json.dumps(kept, indent=1) + "\n")
+        print(f"{name}: {found}", flush=True)
+
+
+def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
+    """Fuzz a parser; start a new process after one that has crashed or hung."""
+    until, total = time.time() + seconds, dict.fromkeys(("inputs", "minutes", "branches"), 0.0)
+    while (left := until - time.time()) > 1:
+        with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+            if not (pid := os.fork()):
+                run_child(name, maker, left, folder)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            log, counts = Path(folder, "log").read_text(errors="replace"), Path(folder, COUNTS)
+            found = json.loads(counts.read_text()) if counts.exists() else {}
+            for crash in Path(folder).glob("artifact-*"):
+                (KEPT / f"{name} {crash.name}").write_bytes(crash.read_bytes())
+        branches = [int(n) for n in re.findall(r"\bcov: (\d+)", log)]
+        total = added(total, {**found, "branches": max(branches, default=0)})
+        if status:
+            print(f"{name} CRASHED ({status}):\n{log[-3000:]}", flush=True)
+        if not found.get("inputs"):
+            break
+    return total
+
+
+def run_child(name: str, maker: Any, seconds: float, folder: str) -> NoReturn:
+    """Fuzz a parser in a process of its own, which writes to a log, until the time is over."""
+    import atheris
+
+    try:
+        os.chdir(folder)
+        os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT), 2)
+        with atheris.instrument_imports(include=list(OWN), exclude=COMPILED):
+            seeds, parse = maker(Path(folder, "files"))
+            for seed in seeds:
+                parse(seed)  # imports what it needs, and must accept what we have written
+        Path("corpus").mkdir()
+        for i, seed in enumerate(seeds):
+            Path("corpus", str(i)).write_bytes(seed)
+        attack = Attack(name, parse)
+        sys.addaudithook(attack.audit)
+        most = max(4096, *(2 * len(seed) for seed in seeds))
+        limits = {"max_total_time": max(1, int(seconds)), "timeout": LIMIT_S, "max_len": most}
+        flags = {**limits, "rss_limit_mb": 4096, "artifact_prefix": "artifact-"}
+        arguments = [f"-{flag}={value}" for flag, value in flags.items()]
+        atheris.Setup([sys.argv[0], *arguments, "corpus"], attack.attempt, custom_mutator=mutated)
+        atheris.Fuzz()  # ends the process
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def added(kept: dict[str, float], found: dict[str, float]) -> dict[str, float]:
+    """Return the counts of several runs: their sums, except for those that are maxima."""
+    sums = {name: kept.get(name, 0) + found.get(name, 0) for name in kept | found}
+    most = {name: max(kept.get(name, 0), found.get(name, 0)) for name in ("branches", "slowest")}
+    return {name: round(value, 3) for name, value in (sums | most).items()}
+
+
+class Attack:
+    """Inputs to one parser, which may write only in the working directory, and their failures."""
+
+    def __init__(self, name: str, parse: Callable[[bytes], object]) -> None:
+        self.name, self.parse = name, parse
+        self.folder, self.is_armed, self.used = os.getcwd(), False, time.process_time()
+        self.n, self.slowest, self.noted, self.kinds = 0, 0.0, 0.0, set[str]()
+
+    def attempt(self, content: bytes) -> None:
+        """Parse an input, and keep it if it is the first with a kind of failure."""
+        peak, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+        problem, self.is_armed = "", True
+        try:
+            self.parse(content)
+        except MicrogptError as error:
+            text = str(error)
+            if not text.isprintable() or not 0 < len(text) < MAX_LINE:
+                problem = f"not one printable line: {place_of(error)} {text[:300]!r}"
+        except BaseException as error:  # panics of Rust are no Exception
+            problem = f"{type(error).__name__}: {place_of(error)} {error!s:.300}"
+        self.is_armed = False
+        grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
+        if grown > 2 * len(content) + ROOM:
+            problem = problem or f"memory: {grown:,} bytes more for an input of {len(content):,}"
+        self.slowest = max(self.slowest, time.process_time() - began)
+        self.n += 1
+        kind = re.sub(r"\d+|'.*", "", problem)[:80]
+        if problem and kind not in self.kinds:
+            self.kinds.add(kind)
+            file = KEPT / f"{self.name} {abs(hash(kind)) % 10**8:08}"
+            file.write_bytes(content)
+            print(f"{self.name} FAILS {file.name}: {problem}", flush=True)
+        if (minutes := (time.process_time() - self.used) / 60) > self.noted + 0.003:
+            self.noted = minutes
+            facts = {"inputs": self.n, "minutes": minutes, "slowest": self.slowest}
+            with open(Path(self.folder, COUNTS), "w") as file:
+                json.dump(facts, file)
+
+    def audit(self, event: str, args: tuple[Any, ...]) -> None:
+        """Refuse to start processes, and to write outside the folder."""
+        if not self.is_armed:
+            return
+        writes = event in CHANGES
+        if event == "open":
+            writes = bool(args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+        is_far = event == "socket.connect" and args[1][0] != "127.0.0.1"
+        if is_far or event in STARTS or (writes and not self.is_inside(args[0])):
+            raise EscapeError(f"{event} {args!s:.200}")
+
+    def is_inside(self, path: object) -> bool:
+        """Return whether a path is in the folder."""
+        if not isinstance(path, str | bytes | os.PathLike):
+            return True  # a descriptor
+        return os.path.realpath(os.fsdecode(path)).startswith(self.folder)
+
+
+class EscapeError(BaseException):
+    """A parser writes outside its folder, or starts a process or a connection."""
+
+
+def place_of(error: BaseException) -> str:
+    """Return the innermost line of our own packages in a traceback."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        each for each in frames if "/microgpt" in each.filename and "/bench/" not in each.filename
+    ]
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "?"
+
+
+def mutated(data: bytes, max_size: int, seed: int) -> bytes:
+    """Return a changed input: values of its JSON, or bytes as libFuzzer changes them."""
+    import atheris
+
+    rng = random.Random(seed)
+    changed = changed_json(data, rng) if rng.random() < 0.7 else None
+    return atheris.Mutate(data, max_size) if changed is None else changed[:max_size]
+
+
+def changed_json(data: bytes, rng: random.Random) -> bytes | None:
+    """Return an input with other values in its JSON, or None if it has no JSON."""
+    start, end = json_in(data, rng)
+    try:
+        box = [json.loads(data[start:end])]
+    except (ValueError, RecursionError):
+        return None
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        change(box, rng)
+    text = json.dumps(box[0], ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
+    text = text.replace(json.dumps(DEEP).encode(), b"[" * 2000)
+    is_safetensors = start == 8 and end < len(data)
+    head = len(text).to_bytes(8, "little") if is_safetensors else data[:start]
+    return head + text + data[end:]
+
+
+def json_in(data: bytes, rng: random.Random) -> tuple[int, int]:
+    """Return the bounds of the JSON in an input: the header of safetensors, a line, or all."""
+    size = int.from_bytes(data[:8], "little")
+    if size + 8 <= len(data) and data[8:9] == b"{":
+        return 8, 8 + size
+    lines = data.split(b"\n")
+    places = [
+        i for i, line in enumerate(lines) if line[:1] in b"{[" and line[-1:] in b"}]" and line[1:]
+    ]
+    if not places:
+        return 0, len(data)
+    i = rng.choice(places)
+    start = sum(len(line) + 1 for line in lines[:i])
+    return start, start + len(lines[i])
+
+
+def change(box: list[Any], rng: random.Random) -> None:
+    """Change one value anywhere in a JSON value."""
+    holders: list[Any] = [box]
+    for holder in holders:
+        inside = holder.values() if isinstance(holder, dict) else holder
+        holders += [each for each in inside if isinstance(each, dict | list) and each]
+    holder = rng.choice(holders)
+    key = rng.choice([*holder] if isinstance(holder, dict) else range(len(holder)))
+    old = holder[key]
+    other = rng.choice(holders)
+    taken = rng.choice([*other.values()] if isinstance(other, dict) else other)
+    kinds: list[Callable[[], Any]] = [
+        lambda: copy.deepcopy(rng.choice(ODD)),
+        lambda: json.loads(json.dumps(taken)),
+        lambda: [old],
+        lambda: old + rng.choice((1, -1)) if isinstance(old, int | float) else "",
+        lambda: old[: rng.randrange(len(old) + 1)] if isinstance(old, str | list) else {"a": old},
+        lambda: old * 2 if isinstance(old, str | list) else old,
+    ]
+    if rng.random() < 0.15 and holder is not box:
+        del holder[key]
+    elif rng.random() < 0.1 and isinstance(holder, dict):
+        holder[rng.choice([each for each in ODD if isinstance(each, str)])] = old
+    else:
+        holder[key] = rng.choice(kinds)()
+
+
+def table(kept: dict[str, dict[str, float]]) -> str:
+    """Return the table of all parsers."""
+    head = ["parser", "inputs", "processor minutes", "branches", "slowest input"]
+    lines = [
+        [name, f"{each['inputs']:,.0f}", f"{each['minutes']:.1f}", f"{each['branches']:,.0f}",
+         f"{1000 * each['slowest']:.0f} ms"]
+        for name, each in kept.items()
+    ]  # fmt: skip
+    return rows([head, ["---", *["---:"] * 4], *lines])
+
+
+TABLES = {"fuzzing": table}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,558 @@
+"""The parsers that bench/fuzz.py attacks, each with valid inputs that this project has written.
+
+A maker gets an empty folder and returns the inputs and a function that parses one. Files are those
+of tests/compatibility, of tests/exports and of a model that a maker trains. Checksums that an
+attacker can compute are renewed, so that mutations reach what is behind them.
+"""
+
+import asyncio
+import ctypes
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import typer
+from harness import ROOT
+
+import microgpt
+from microgpt.batching.grammar import GrammarMatcher, json_grammar, regex_grammar
+from microgpt.course.progress import read_progress, start
+from microgpt.data.documents import load_documents
+from microgpt.data.read_options import ReadOptions
+from microgpt.data.text_file import TextFile
+from microgpt.exports.apertus import FITTING
+from microgpt.exports.transformers_directory import encode_transformers, read_transformers
+from microgpt.imports import checkpoint
+from microgpt.storage.calibration_file import Calibration, read_calibration
+from microgpt.storage.document_hashes import DocumentHashes
+from microgpt.storage.model_directory import read_meta
+from microgpt.storage.training_directory import read_training
+from microgpt.training.history_file import read_history
+from microgpt_cli.app import commands
+from microgpt_cli.saved_directories import lines_of, saved_in
+from microgpt_cli.terminal.config_file import read_config
+from microgpt_evolution.evolve_rust.log_import import parse_log
+from microgpt_evolution.genome import WHOLE_LIMITS
+from microgpt_evolution.genome_file import read_genome
+from microgpt_evolution.runs.run_directory import SWEEP, kind_at
+from microgpt_evolution.search.records import read_search
+from microgpt_evolution.search.retest import read_retest
+from microgpt_evolution.space import read_space
+from microgpt_evolution.sweep.records import read_sweep
+from microgpt_serve.app import create_app
+from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
+from microgpt_serve.settings import Settings
+
+Made = tuple[list[bytes], Callable[[bytes], object]]
+Maker = Callable[[Path], Made]
+Renew = Callable[[Path, bytes], object]
+TESTS = ROOT / "tests"
+OLD = TESTS / "compatibility" / "v0.1"
+LOCAL = ROOT / "apis/microgpt_serve/src/microgpt_serve/playground/local"
+NAMES = ["anna", "emma", "ava", "mia"]
+HASHES = ("weights_sha256", "tokenizer_sha256", "documents_sha256")
+
+
+def model(folder: Path, **options: Any) -> Path:
+    """Train and save a model of a few names or questions, and return its directory."""
+    shape = microgpt.ModelConfig(n_embd=4, n_head=2, n_layer=1, block_size=8, n_ff_exp=1)
+    docs: Any = NAMES
+    if options.pop("chat", False):
+        docs = [(microgpt.Message("user", "hi"), microgpt.Message("assistant", "yo"))]
+    kind = options.pop("weights_format", None)
+    result = microgpt.train(docs, model=shape, config=microgpt.TrainConfig(steps=20), **options)
+    microgpt.save(result, folder, weights_format=kind)
+    return folder
+
+
+def edited(path: Path, **facts: object) -> dict[str, Any]:
+    """Change or remove (None) keys of a JSON file, and return its content."""
+    found = {**json.loads(path.read_text()), **facts}
+    path.write_text(json.dumps({name: fact for name, fact in found.items() if fact is not None}))
+    return found
+
+
+def in_file(
+    source: Path, name: str, read: Callable[[Path], object], renew: Renew = lambda *_: None
+) -> Maker:
+    """Replace a file in a copy of a directory by the input, and read the directory."""
+
+    def make(folder: Path) -> Made:
+        shutil.copytree(source, folder)
+        file = folder / name
+        for meta in folder.glob("meta.json"):
+            edited(meta, **dict.fromkeys(HASHES))
+        if name == "evaluations.jsonl":
+            edited(folder / "run.json", version=1)  # lines without checksums
+            lines = file.read_bytes().splitlines(keepends=True)[:3]
+            file.write_bytes(b"".join(lines))
+        seeds = [file.read_bytes()]
+
+        def parse(content: bytes) -> None:
+            file.write_bytes(content)
+            renew(folder, content)
+            read(folder)
+
+        return seeds, parse
+
+    return make
+
+
+def trained(name: str, read: Callable[[Path], object], **options: Any) -> Maker:
+    """Replace a file of a model that is trained first."""
+
+    def make(folder: Path) -> Made:
+        return in_file(model(folder.with_name("model"), **options), name, read)(folder)
+
+    return make
+
+
+def one_file(name: str, seeds: Iterable[bytes], read: Callable[[Path], object]) -> Maker:
+    """Write the input to a file with a name, and read it."""
+
+    def make(folder: Path) -> Made:
+        folder.mkdir()
+
+        def parse(content: bytes) -> None:
+            (folder / name).write_bytes(content)
+            read(folder / name)
+
+        return [*seeds], parse
+
+    return make
+
+
+def text(name: str, *seeds: bytes, **how: Any) -> Maker:
+    """Read a file of documents."""
+    notes: list[str] = []
+    return one_file(
+        name, seeds, lambda path: load_documents(path, ReadOptions(**how), tell=notes.append)
+    )
+
+
+def chats(name: str, me: str | None = None) -> Maker:
+    """Read an exported chat of the tests."""
+    file = TESTS / "lib/data/exports" / name
+    return text(file.name, file.read_bytes(), chat=True, me=me)
+
+
+def state(folder: Path, content: bytes) -> None:
+    """Renew the checksum of a checkpoint."""
+    edited(folder / "train_state.json", state_sha256=hashlib.sha256(content).hexdigest())
+
+
+def exported(name: str, encode: str, read: str) -> Maker:
+    """Read a file for another program, of a portable model."""
+
+    def make(folder: Path) -> Made:
+        from importlib import import_module
+
+        module = import_module(f"microgpt.exports.{encode}")
+        saved = microgpt.load(portable(folder.with_name("portable")))
+        more = (name,) if encode == "gguf_file" else ()
+        content = getattr(module, f"encode_{read}")(saved, *more)
+        return one_file(name, [content], getattr(module, f"read_{read}"))(folder)
+
+    return make
+
+
+def portable(folder: Path) -> Path:
+    """Save a model that other programs can run."""
+    fitting: dict[str, Any] = {field: value for field, (value, _) in FITTING.items()}
+    shape = microgpt.ModelConfig(n_embd=4, n_head=1, n_layer=1, block_size=8, n_ff_exp=2, **fitting)
+    config = microgpt.TrainConfig(steps=5)
+    microgpt.save(microgpt.train(NAMES, model=shape, config=config), folder)
+    return folder
+
+
+def for_transformers(name: str, read: Callable[[Path], object], drop: str = "") -> Maker:
+    """Replace a file of a directory for transformers."""
+
+    def make(folder: Path) -> Made:
+        source = folder.with_name("transformers")
+        source.mkdir()
+        for file, content in encode_transformers(
+            microgpt.load(portable(folder.with_name("portable")))
+        ).items():
+            if file != drop:
+                (source / file).write_bytes(content)
+        return in_file(source, name, read)(folder)
+
+    return make
+
+
+def moonbase(name: str) -> Maker:
+    """Replace a file of a checkpoint of MoonBase, written as its tests write one."""
+
+    def make(folder: Path) -> Made:
+        sys.path.append(str(TESTS))
+        from foreign_models import moonbase as write
+
+        write(folder.with_name("moonbase"), n_embd=4, n_head=1, n_layer=1, block_size=8)
+        return in_file(folder.with_name("moonbase"), name, import_model)(folder)
+
+    return make
+
+
+def import_model(path: Path) -> object:
+    """Import a model, with what weights in a file require."""
+    if path.is_dir():
+        return checkpoint.import_model(path)
+    known = microgpt.CharTokenizer("aeimnv")
+    return checkpoint.import_model(path, n_head=2, tokenizer=known)
+
+
+def weights_file(name: str) -> Maker:
+    """Import a file of weights with the names of Karpathy's script."""
+
+    def make(folder: Path) -> Made:
+        kind: Any = "json" if name.endswith("json") else "safetensors"
+        source = model(folder.with_name("model"), weights_format=kind)
+        content = (
+            source / ("weights.json" if kind == "json" else "model.safetensors")
+        ).read_bytes()
+        return one_file(name, [content], import_model)(folder)
+
+    return make
+
+
+def torch_file(folder: Path) -> Made:
+    """Import a file of torch.save: the input is its pickle, in an archive with the numbers."""
+    import torch
+
+    saved = microgpt.load(model(folder.with_name("model")))
+    tensors = {name: torch.tensor(rows) for name, rows in saved.weights.items()}
+    file = io.BytesIO()
+    torch.save({"model": tensors, "iter_num": 3}, file)
+    whole = {each: zipfile.ZipFile(file).read(each) for each in zipfile.ZipFile(file).namelist()}
+    (pickle,) = [name for name in whole if name.endswith("/data.pkl")]
+    folder.mkdir()
+
+    def parse(content: bytes) -> None:
+        if content.startswith(b"PK\3\4"):
+            (folder / "model.pt").write_bytes(content)
+        else:
+            with zipfile.ZipFile(folder / "model.pt", "w") as archive:
+                for name, part in {**whole, pickle: content}.items():
+                    archive.writestr(name, part)
+        import_model(folder / "model.pt")
+
+    return [whole[pickle], file.getvalue()], parse
+
+
+def run(folder: Path) -> None:
+    read_sweep(folder) if kind_at(folder) == SWEEP else read_search(folder)
+
+
+def listed(folder: Path) -> None:
+    [*lines_of([*saved_in(folder)])]
+
+
+def space(path: Path) -> None:
+    read_space(path, [*WHOLE_LIMITS, "lr"])
+
+
+def log(path: Path) -> None:
+    parse_log(TextFile(path), path)
+
+
+def calibration(folder: Path) -> Made:
+    """Read the calibration of a model."""
+    source = model(folder.with_name("model"))
+    meta = read_meta(source)
+    Calibration.of([1.0, 2.0], meta).write(source)
+    return in_file(source, "calibration.json", lambda at: read_calibration(at, meta))(folder)
+
+
+def hashes(folder: Path) -> Made:
+    """Decode the hashes of the training documents, and look for one."""
+    known = DocumentHashes.of(NAMES)
+    return [known.encode()], lambda content: "emma" in DocumentHashes.decode(content)
+
+
+def course(folder: Path) -> Made:
+    """Read the record of a learner."""
+    start(folder.with_name("course"))
+    return in_file(folder.with_name("course"), "progress.json", read_progress)(folder)
+
+
+def config(folder: Path) -> Made:
+    """Read the options of `train` from a TOML file."""
+    group: Any = typer.main.get_command(commands("train"))
+    command = group.get_command(typer.Context(group), "train")
+    seed = b'steps = 20\ndata = "a.txt"\nlearning-rate = 0.01\nchat = false\nteacher = ["a", "b"]\n'
+    return one_file("a.toml", [seed], lambda path: read_config(typer.Context(command), [path]))(
+        folder
+    )
+
+
+def pattern(folder: Path) -> Made:
+    """Compile a pattern of conditions, and look for the first tokens."""
+
+    def parse(content: bytes) -> None:
+        grammar = regex_grammar(content.decode("utf-8", "surrogateescape"))
+        GrammarMatcher(grammar).mask()
+
+    return [b"[a-z]{2,5}(na|ma)?", b"(?i)a+|\\d{3}\\x41[^b]*", b"\\p{L}(?s:.)*"], parse
+
+
+def schema(folder: Path) -> Made:
+    """Compile a JSON schema, and look for the first tokens."""
+
+    def parse(content: bytes) -> None:
+        try:
+            facts = json.loads(content)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(facts, dict):
+            GrammarMatcher(json_grammar(facts)).mask()
+
+    fields = {"a": {"type": "string", "maxLength": 5, "pattern": "^a"}, "b": {"enum": [1, None]}}
+    more = {"type": "array", "items": {"anyOf": [{"type": "integer", "minimum": 0}]}, "minItems": 1}
+    seed = {"type": "object", "properties": {**fields, "c": more}, "required": ["a"]}
+    return [json.dumps(seed).encode()], parse
+
+
+def separator(folder: Path) -> Made:
+    """Split a text at a pattern."""
+    folder.mkdir()
+    (folder / "a.txt").write_text("a\n---\nb\n\nc\n")
+
+    def parse(content: bytes) -> None:
+        how = ReadOptions(separator=content.decode("utf-8", "surrogateescape"))
+        load_documents(folder / "a.txt", how)
+
+    return [b"/^-+$/", b"---", b"blank"], parse
+
+
+def keys(path: Path) -> None:
+    ApiKeys(None, str(path))
+
+
+REQUESTS = {
+    "/microgpt/v1/generate": {"prompt": "a", "num_samples": 2, "temperature": 0.5, "seed": 1,
+        "matches": "a.*", "starts": "a", "top_k": 3, "top_p": 0.9, "novel": True},
+    "/microgpt/v1/chat": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 3},
+    "/v1/completions": {"prompt": ["a"], "max_tokens": 3, "logprobs": 2, "stop": ["b"], "n": 2},
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}], "stream": True,
+        "response_format": {"type": "json_object"}},
+    "/microgpt/v1/explain": {"text": "emma", "top": 3, "attention": [[0, 0]], "position": 1},
+    "/microgpt/v1/score": {"texts": ["emma", "x"], "characters": True},
+}  # fmt: skip
+
+
+def asgi(folder: Path) -> Made:
+    """Send requests to the app in this process: a path on a line, then the body."""
+    names = model(folder.with_name("names"))
+    app = create_app(Settings(model_dir=str(names)))
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(app.router.lifespan_context(app).__aenter__())
+
+    async def send(path: bytes, body: bytes) -> None:
+        target, _, query = path.partition(b"?")
+        head = {"type": "http", "http_version": "1.1", "method": "POST" if body else "GET"}
+        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        scope = {**head, "scheme": "http", "path": target.decode("latin-1"), "raw_path": target,
+            "query_string": query, "root_path": "", "headers": headers,
+            "server": ("localhost", 80), "client": ("127.0.0.1", 1)}  # fmt: skip
+        parts: list[Any] = []
+        gone = asyncio.Event()
+        messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+        async def receive() -> Any:
+            if (message := next(messages, None)) is None:
+                await gone.wait()
+            return message
+
+        async def answer(message: Any) -> None:
+            parts.append(message)
+
+        await app(scope, receive, answer)
+        status = parts[0]["status"]
+        content = b"".join(part.get("body", b"") for part in parts[1:])
+        assert status < 500 or status == 503, (status, content)
+        if status >= 400:
+            error = json.loads(content)["error"]
+            line = error if isinstance(error, str) else error["message"]
+            assert "\n" not in line, line
+
+    def parse(content: bytes) -> None:
+        path, _, body = content.partition(b"\n")
+        loop.run_until_complete(asyncio.wait_for(send(path, body), 20))
+
+    seeds = [f"{path}\n{json.dumps(body)}".encode() for path, body in REQUESTS.items()]
+    return [*seeds, b"/v1/models\n", b"/health\n", b"/microgpt/v1/model?model=names\n"], parse
+
+
+def end_with_us() -> None:
+    """Have the kernel kill this process when the one that fuzzes ends (Linux)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def raw_http(folder: Path) -> Made:
+    """Send bytes to a service in another process."""
+    names, log = model(folder.with_name("names")), folder.with_name("log")
+    environment = {**os.environ, "PORT": "0", "MODEL_DIR": str(names)}
+    command = [Path(sys.executable).with_name("microgpt-serve")]
+    with log.open("wb") as stderr:
+        service = subprocess.Popen(command, env=environment, stderr=stderr, preexec_fn=end_with_us)
+    while not (found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text())):
+        if service.poll() is not None:
+            raise SystemExit(log.read_text())
+        time.sleep(0.1)
+    port = int(found[1])
+
+    def parse(content: bytes) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=9) as client:
+            try:
+                client.sendall(content)
+                client.shutdown(socket.SHUT_WR)
+                reply = b"".join(iter(lambda: client.recv(2**16), b""))
+            except (ConnectionError, BrokenPipeError):
+                return  # refused before it was sent
+        assert not reply or reply.startswith(b"HTTP/1.1 "), reply[:100]
+        assert not reply.startswith(b"HTTP/1.1 500"), reply
+        assert b"Traceback" not in log.read_bytes()[-20_000:]
+
+    head = "Host: localhost\r\nContent-Type: application/json\r\n"
+    seeds = [
+        f"POST {path} HTTP/1.1\r\n{head}Content-Length: {len(json.dumps(body))}\r\n\r\n"
+        f"{json.dumps(body)}".encode()
+        for path, body in REQUESTS.items()
+    ]
+    chunked = f"POST /v1/completions HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n"
+    seeds += [f"{chunked}10\r\n".encode() + b'{"prompt": "a"} \r\n0\r\n\r\n']
+    return [*seeds, f"GET /health HTTP/1.1\r\n{head}Connection: close\r\n\r\n".encode()], parse
+
+
+def page(code: str, *seeds: bytes) -> Maker:
+    """Call `answer`, a function of bytes, in Node; it may throw only an EngineError."""
+
+    def make(folder: Path) -> Made:
+        shutil.copytree(LOCAL, folder)
+        shutil.copy(LOCAL.parent / "chat" / "versions.js", folder)
+        (folder / "package.json").write_text('{"type": "module"}')
+        (folder / "fuzz.js").write_text(
+            'import { createInterface } from "node:readline";\n' + code + "\n"
+            "for await (const line of createInterface({ input: process.stdin })) {\n"
+            "  let told = 'ok';\n"
+            "  try { await answer(new Uint8Array(Buffer.from(line, 'base64'))); }\n"
+            "  catch (error) {\n"
+            "    const isOurs = error.constructor.name === 'EngineError';\n"
+            "    if (!isOurs || error.message.includes('\\n'))\n"
+            "      told = String(error.stack).split('\\n', 2).join(' ');\n  }\n"
+            "  console.log(told);\n}\n"
+        )
+        node = subprocess.Popen(["node", folder / "fuzz.js"], stdin=-1, stdout=-1, text=True)
+
+        def parse(content: bytes) -> None:
+            assert node.stdin
+            assert node.stdout
+            node.stdin.write(b64encode(content).decode() + "\n")
+            node.stdin.flush()
+            told = node.stdout.readline().strip()
+            assert told == "ok", told
+
+        return [*seeds], parse
+
+    return make
+
+
+SPACE = b"rates.lr = 0.5\n[values]\nn_emb = [8, 16]\nlr = [0.01]\n[[first]]\nlr = 0.01\n"
+CSV = b'id,text\n1,"say ""hi"""\n2,b\n'
+JSONL = b'{"id": 1, "text": "a"}\n{"id": 2, "text": "b"}\n'
+TALK = [
+    b'[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo", "task": "t"}]\n',
+    b'{"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "hi"}, '
+    b'{"role": "assistant", "content": "yo"}]}\n',
+    b'{"prompt": "hi", "completion": "yo"}\n',
+    b'[{"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yo"}]}]',
+    b"question,answer\nhi,yo\n",
+]
+LOG = (OLD / "runs/loss.log").read_bytes()
+STATE, NUMBERS = "train_state.json", "train_state.safetensors"
+
+PARSERS: dict[str, Maker] = {
+    "weights.json": trained("weights.json", microgpt.load),
+    "model.safetensors": trained("model.safetensors", microgpt.load, weights_format="safetensors"),
+    "meta.json": trained("meta.json", microgpt.load),
+    "meta.json of a chat": trained("meta.json", microgpt.load, chat=True),
+    "tokenizer.json": in_file(OLD / "bpe", "tokenizer.json", microgpt.load),
+    "import: weights in JSON": weights_file("a.json"),
+    "import: safetensors": weights_file("a.safetensors"),
+    "import: torch.save": torch_file,
+    "import: config.json": for_transformers("config.json", import_model, "receipt.json"),
+    "import: tokenizer.json": for_transformers("tokenizer.json", import_model, "receipt.json"),
+    "import: MoonBase's meta.json": moonbase("meta.json"),
+    "import: MoonBase's tokenizer": moonbase("tokenizer.json"),
+    "export: ONNX": exported("a.onnx", "onnx_file", "onnx"),
+    "export: GGUF": exported("a.gguf", "gguf_file", "gguf"),
+    "export: receipt.json": for_transformers("receipt.json", read_transformers),
+    "text": text("a.txt", b"anna\nemma\n", "é a.\r\nb\r\n".encode()),
+    "text: blocks": text("a.txt", b"a\nb\n---\nc\n", b"a\n\nb\nc\n", separator="/^-*$/"),
+    "text: CSV": text("a.csv", CSV, CSV.replace(b",", b"\t"), column="text"),
+    "text: JSON lines": text("a.jsonl", JSONL, column="text"),
+    "text: separator": separator,
+    "chat: conversations": text("a.jsonl", *TALK, chat=True),
+    "chat: WhatsApp": chats("whatsapp_ios.txt", "Anna"),
+    "chat: ChatGPT": chats("conversations.json"),
+    "chat: Discord": chats("discord.json", "ben_7"),
+    "chat: Slack": chats("slack/general/2023-12-31.json", "U2"),
+    "genome.json": one_file(
+        "genome.json", [file.read_bytes() for file in (OLD / "genomes").glob("*")], read_genome
+    ),
+    "space.toml": one_file("a.toml", [SPACE], space),
+    "log of evolve-rust": one_file("a.log", [LOG], log),
+    "run.json": in_file(OLD / "runs/loss", "run.json", run),
+    "run.json of a sweep": in_file(OLD / "runs/sweep", "run.json", run),
+    "evaluations.jsonl": in_file(OLD / "runs/loss", "evaluations.jsonl", run),
+    "evaluations.jsonl, Hydra": in_file(OLD / "runs/hydra", "evaluations.jsonl", run),
+    "evaluations.jsonl of a sweep": in_file(OLD / "runs/sweep", "evaluations.jsonl", run),
+    "exam.json": in_file(OLD / "runs/loss", "exam.json", read_retest),
+    "train_state.json": in_file(OLD / "stopped-reference", STATE, read_training),
+    "train_state.safetensors": in_file(OLD / "stopped-reference", NUMBERS, read_training, state),
+    "history.jsonl": in_file(OLD / "char", "history.jsonl", read_history),
+    "calibration.json": calibration,
+    "documents.crc32": hashes,
+    "list: meta.json": in_file(OLD / "char", "meta.json", listed),
+    "list: run.json": in_file(OLD / "runs/loss", "run.json", listed),
+    "progress.json": course,
+    "options in TOML": config,
+    "pattern": pattern,
+    "JSON schema": schema,
+    "API keys": one_file("keys", [b"# mine\nsk-0123456789abcdef0123\n"], keys),
+    "HTTP: bodies": asgi,
+    "HTTP: bytes": raw_http,
+    "page: text": page(
+        'import { dataOf, textOf } from "./documents.js";\n'
+        'import { kindOf } from "./text_kind.js";\n'
+        "const answer = (bytes) => { const text = textOf(bytes);\n"
+        "dataOf(text, { text: kindOf(text), validation: 0.1, size: 8 }); };",
+        "é a.\r\nb\r\n".encode() * 30,
+    ),
+    "page: table": page(
+        'import { columnText, rowsOf } from "./table.js";\n'
+        'import { textOf } from "./documents.js";\n'
+        "const answer = (bytes) => { const rows = rowsOf(textOf(bytes)); columnText(rows, 0); };",
+        CSV,
+    ),
+    "page: kept conversation": page(
+        'import { Versions } from "./versions.js";\nconst answer = (bytes) => {\n'
+        "let text = new TextDecoder().decode(bytes); try { JSON.parse(text); } catch { return; }\n"
+        "Versions.parse(text)?.messages; };",
+        b'{"at": 0, "next": [{"role": "user", "content": "hi", "at": 0, "next": []}]}',
+    ),
+}  # fmt: skip

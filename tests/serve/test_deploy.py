@@ -4,15 +4,19 @@ import os
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
+import time
 import tomllib
 from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx2
 import pytest
-from commands import SERVE, run_process
+from commands import SERVE, run_process, running
 
 from microgpt import InferenceGpt
 from microgpt.engine.machine_code import cache_directory
@@ -155,3 +159,80 @@ def test_systemd_accepts_the_unit_and_rates_it_safe(tmp_path) -> None:
         done = run_process(["systemd-analyze", "--no-pager", *question, file])
         assert done.returncode == 0, done.stderr
         assert file.name not in done.stderr  # as of a name that it does not know
+
+
+@contextlib.contextmanager
+def nginx(folder: Path, upstream: int) -> Iterator[tuple[httpx2.Client, subprocess.Popen[str]]]:
+    """Run nginx with nginx.conf in front of a service, with a certificate of its own."""
+    certificate = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -keyout privkey.pem -out fullchain.pem "
+        "-subj /CN=chat.example -addext subjectAltName=DNS:chat.example,IP:127.0.0.1"
+    )
+    run_process(certificate.split(), cwd=folder, check=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    text = (DEPLOY / "nginx.conf").read_text()
+    text = text.replace("/etc/letsencrypt/live/chat.example", str(folder))
+    text = text.replace("127.0.0.1:8080", f"127.0.0.1:{upstream}")
+    text = text.replace("    listen [::]:443 ssl;\n", "").replace("443", f"127.0.0.1:{port}")
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/pid; error_log stderr;\n"
+        f"events {{}}\nhttp {{ access_log off;\n{temporary}{text}}}\n"
+    )
+    command = ["nginx", "-p", folder, "-c", folder / "nginx.conf"]
+    trusted = ssl.create_default_context(cafile=folder / "fullchain.pem")
+    with (
+        running(command) as process,
+        httpx2.Client(
+            base_url=f"https://127.0.0.1:{port}/model/",
+            headers={"Host": "chat.example"},
+            verify=trusted,
+            timeout=120,
+            trust_env=False,
+        ) as client,
+    ):
+        for _ in range(500):
+            with contextlib.suppress(httpx2.ConnectError):
+                client.get("health")
+                break
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        yield client, process
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (shutil.which("nginx") and shutil.which("openssl")), reason="nginx is not installed"
+)
+def test_nginx_publishes_the_service_below_a_prefix_with_tls(serve, slow_dir, tmp_path) -> None:
+    hosts = {"MICROGPT_ALLOWED_HOSTS": "chat.example", "MICROGPT_TRUSTED_PROXIES": "127.0.0.1"}
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="60", MICROGPT_RATE_LIMIT="99/second", **hosts)
+    with nginx(tmp_path, server.port) as (client, process):
+        moved = client.get(str(client.base_url).rstrip("/"))
+        assert (moved.status_code, moved.headers["location"][-7:]) == (308, "/model/")
+        page = client.get("")
+        files = re.findall(r"(?:src|href)=\"(?!data:|#)([^\"]+)\"", page.text)
+        assert files
+        for file in ("docs", "openapi.json", "v1/models", *files):
+            assert client.get(file).status_code == 200, file
+        body = {"messages": [{"role": "user", "content": "hi"}], "stream": True, "n": 8}
+        with client.stream("POST", "v1/chat/completions", json=body) as reply:
+            events = reply.iter_lines()
+            assert next(events).startswith("data: ")
+            # The first event has come while the service is still at work.
+            assert 'route="/v1/chat/completions",status=' not in client.get("metrics").text
+            server.signal(signal.SIGHUP)
+            server.wait_for("reloaded: ")
+            process.send_signal(signal.SIGHUP)  # nginx finishes what it has begun
+            assert list(events)[-2:] == ["data: [DONE]", ""]
+        forged = client.get("v1/models", headers={"X-Forwarded-For": "203.0.113.7"})
+        assert forged.status_code == 200
+        assert "203.0.113.7" not in server.log  # but the address that nginx has seen
+        large = client.post("microgpt/v1/explain", json={"text": "a" * 2_000_000})
+        assert "the text has" in large.text or large.status_code in (400, 422), large.text

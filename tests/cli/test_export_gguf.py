@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import commands
@@ -8,7 +9,9 @@ from commands import ok, refused
 from exported_models import ARCHITECTURES, saved_model
 from gguf import GGUFReader
 
+from microgpt.data.tokenizer import Message
 from microgpt.exports.onnx_session import OnnxSession
+from microgpt.questions.known_questions import KnownQuestions
 from microgpt.storage.model_directory import export
 
 LIB = str(Path(__file__).parents[1] / "lib")
@@ -108,13 +111,6 @@ def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path)
         ("gguf", ["--half"], "gguf uses float32; omit --half"),
         ("transformers", ["--half"], "transformers uses float32; omit --half"),
         ("gguf", ["--int8"], "--int8 requires --format onnx"),
-        ("onnx", ["--student"], "--student and --data require --format gguf or transformers"),
-        ("json", ["--data", "a"], "--student and --data require --format gguf or transformers"),
-        (
-            "gguf",
-            ["--data", "a"],
-            "the model is portable, so there is no student to train; omit --data",
-        ),
         ("gguf", ["--output", "."], ". is a directory; name a file, such as model.gguf"),
     ],
 )
@@ -124,6 +120,15 @@ def test_unsuitable_export_options_are_refused(
     output = [] if "--output" in options else ["--output", "new"]
     command = ("export", portable, "--format", format, *output, *options)
     assert refused(microgpt(*command)) == problem
+
+
+def test_a_model_of_few_questions_is_refused_whatever_its_shape(microgpt, tmp_path) -> None:
+    chat = saved_model("chat", **ARCHITECTURES["newer"])
+    asked = (Message("user", "where is it"), Message("assistant", "here."))
+    meta = chat.meta.model_copy(update={"known_questions": KnownQuestions((asked,), "no idea")})
+    export(replace(chat, meta=meta), tmp_path / "few")
+    command = ("export", "few", "--format", "gguf", "--output", "new.gguf")
+    assert refused(microgpt(*command)).startswith("the model only answers known questions,")
 
 
 @pytest.mark.parametrize(

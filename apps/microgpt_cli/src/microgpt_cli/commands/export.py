@@ -21,7 +21,6 @@ OTHERS = {
     "gguf": "gguf uses float32",
     "transformers": "transformers uses float32",
 }
-PORTABLE = ("gguf", "transformers")  # formats that have one architecture
 
 
 def export(
@@ -39,15 +38,6 @@ def export(
     ),
     half: bool = opt.flag("--half", "Round the weights to half precision (2 bytes per weight)."),
     int8: bool = opt.flag("--int8", "Round the weights of an ONNX file to 8 bits."),
-    student: bool = opt.flag(
-        "--student",
-        "Train a portable student for gguf and transformers without asking.",
-    ),
-    data: Path | None = opt.option(
-        None,
-        "Documents for the student.  [default: the training data, else generated texts]",
-        *opt.DATA,
-    ),
     force: bool = opt.flag(
         "--force", "Replace an existing file, or another model in the output directory."
     ),
@@ -58,8 +48,8 @@ def export(
     HTML file contains the model, the engine and the playground; it works in a browser, without a
     network connection. An ONNX file runs in onnxruntime, a GGUF file in llama.cpp, ollama and LM
     Studio, and a directory of transformers in Python; `microgpt verify PATH` compares the results
-    there with those of the model. GGUF and transformers require a model of `train --portable`, or a
-    portable student, which learns the predictions of the model.
+    there with those of the model. GGUF and transformers require a model of `train --portable`; it
+    can be a student of another model (`--teacher`).
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
@@ -67,14 +57,13 @@ def export(
     from microgpt.storage.model_directory import export as export_model
     from microgpt.storage.model_directory import has_copy
     from microgpt_cli.model_loading import load_model
-    from microgpt_cli.training.portable_student import portable
     from microgpt_cli.training.replacement import (
         confirm_directory,
         confirm_file,
         confirm_replacement,
     )
 
-    check_options(format, half=half, int8=int8, teaches=student or data is not None)
+    check_options(format, half=half, int8=int8)
     if format == "transformers":
         confirm_directory(output, "--output", RECEIPT, is_forced=force)
     elif format in OTHERS and not force:
@@ -87,8 +76,6 @@ def export(
 
         write_page(served_model(saved, model_dir, note), output)
     elif format in OTHERS:
-        if format in PORTABLE:
-            saved = portable(saved, model_dir, data, agreed=student)
         write_export(saved, output, format, int8=int8)
     else:
         is_in_place = not unfinished and os.path.realpath(output) == os.path.realpath(model_dir)
@@ -98,7 +85,7 @@ def export(
         print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))
 
 
-def check_options(format: str, *, half: bool, int8: bool, teaches: bool) -> None:
+def check_options(format: str, *, half: bool, int8: bool) -> None:
     """Raise ConfigError for an option that a format does not have."""
     from microgpt.errors import ConfigError
 
@@ -106,8 +93,6 @@ def check_options(format: str, *, half: bool, int8: bool, teaches: bool) -> None
         raise ConfigError("--int8 requires --format onnx")
     if format in OTHERS and half:
         raise ConfigError(f"{OTHERS[format]}; omit --half")
-    if teaches and format not in PORTABLE:
-        raise ConfigError("--student and --data require --format gguf or transformers")
 
 
 def write_page(served: "ServedModel", file: Path) -> None:
@@ -122,10 +107,14 @@ def write_page(served: "ServedModel", file: Path) -> None:
 def write_export(saved: "SavedModel", output: Path, format: str, *, int8: bool) -> None:
     """Write a model with its receipt for another program, and print the paths of its files."""
     from microgpt.engine.machine_code import on_compiling
+    from microgpt.errors import ConfigError
     from microgpt.exports.gguf_file import encode_gguf, encode_modelfile
     from microgpt.exports.onnx_file import encode_onnx
+    from microgpt.exports.receipt import FEW_QUESTIONS
     from microgpt.exports.transformers_directory import encode_transformers
 
+    if saved.known_questions:  # the other errors would suggest a format or a training
+        raise ConfigError(FEW_QUESTIONS)
     with on_compiling(note):
         if format == "onnx":
             files = {output: encode_onnx(saved, int8=int8)}

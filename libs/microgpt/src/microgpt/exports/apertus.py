@@ -63,20 +63,17 @@ MUST_BE_EQUAL = (  # keys of config.json
 )  # fmt: skip
 
 
-def misfit(config: ModelConfig) -> str:
-    """Return the differences of a model from Apertus as text, or "" if it can be converted."""
-    found = [name for field, (fit, name) in FITTING.items() if getattr(config, field) != fit]
-    if not found:
-        return ""
-    *others, last = found
-    names = f"{', '.join(others)} and {last}" if others else last
-    return f"the model has {names}, which no architecture of llama.cpp and transformers has"
-
-
 def check_fits(config: ModelConfig) -> None:
     """Raise ConfigError if a model has another architecture; the message says what differs."""
-    if problem := misfit(config):
-        raise ConfigError(f"{problem}; train a portable student of it, or use --format onnx")
+    found = [name for field, (fit, name) in FITTING.items() if getattr(config, field) != fit]
+    if found:
+        *others, last = found
+        names = f"{', '.join(others)} and {last}" if others else last
+        raise ConfigError(
+            f"the model has {names}, which no architecture of llama.cpp and transformers has; "
+            "train a student of it with `microgpt train --portable --teacher MODEL --data FILE`, "
+            "or use --format onnx"
+        )
 
 
 def to_apertus(config: ModelConfig, weights: Weights[float]) -> "Arrays":

@@ -19,8 +19,7 @@ def import_checkpoint(
 ) -> None:
     """Import a model that another program has trained.
 
-    A model whose architecture does not fit is refused with the reason. Files of torch.save require
-    PyTorch. No code in a file is run.
+    A model whose architecture does not fit is refused with the reason. No code in a file is run.
     """
     from microgpt.data.documents import load_text
     from microgpt.data.tokenizer import CharTokenizer

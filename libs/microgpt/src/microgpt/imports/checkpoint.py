@@ -1,13 +1,14 @@
 """Import a checkpoint of another program; refuse one that does not fit the architecture.
 
-    weights in a file        with the names of Karpathy's script: JSON, safetensors or `torch.save`
+    weights in a file        with the names of Karpathy's script: JSON or safetensors
     a directory of MoonBase  see `moonbase`
     of transformers          that `microgpt export` has written; see `apertus_directory`
 
-Files may be untrusted: no code in them is run, and names and shapes are checked first.
+Files may be untrusted: pickles are refused, and names and shapes are checked first.
 """
 
 import os
+import re
 from pathlib import Path
 
 from microgpt.config import DType, ModelConfig
@@ -17,7 +18,6 @@ from microgpt.files.atomic_files import as_argument, read
 from microgpt.imports.apertus_directory import CONFIG, read_apertus
 from microgpt.imports.foreign import check_names
 from microgpt.imports.moonbase import read_moonbase
-from microgpt.imports.torch_file import ZIP, decode_torch
 from microgpt.resource_limits import check_memory
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import META, description_of
@@ -35,7 +35,8 @@ MAX_BYTES = 2**33  # of a file with weights
 MAX_JSON = 2**26  # of one with JSON, whose numbers take up to 41 times as much memory
 JSON_NUMBER = 82  # bytes of memory while JSON is read
 SCRIPT = "Karpathy's script"
-PICKLE = b"\x80"  # first byte of a pickle, such as a file of PyTorch before 1.6
+PICKLES = (b"PK\x03\x04", b"\x80")  # first bytes of a file of torch.save, and of any pickle
+WRAPPERS = re.compile(r"^(_orig_mod\.|module\.)+|\.weight$")  # of modules of PyTorch
 
 
 def import_model(
@@ -96,23 +97,21 @@ def _from_file(path: Path, n_head: int | None, tokenizer: Tokenizer | None) -> S
 def _read(path: Path) -> tuple[Matrices, str]:
     """Return the matrices in a file, and its format, which the first bytes determine."""
     content = read(path, MAX_BYTES)
-    if content.startswith(ZIP):
-        tensors, source = decode_torch(content, path), "PyTorch"
-    elif int.from_bytes(content[:8], "little") <= len(content):  # the size of the header
-        tensors, source = decode_tensors(content, path), "safetensors"
-    else:
+    if int.from_bytes(content[:8], "little") > len(content):  # not the size of a header
         return _read_json(content, path), "JSON"
-    check_names(tensors, path)
+    found = decode_tensors(content, path)
+    check_names(found, path)
+    tensors = {WRAPPERS.sub("", name): tensor for name, tensor in found.items()}
     for name, tensor in tensors.items():
         check_matrix(tensor, name, path)
-    return tensors, source
+    return tensors, "safetensors"
 
 
 def _read_json(content: bytes, path: Path) -> Matrices:
-    if content.startswith(PICKLE):
+    if content.startswith(PICKLES):
         raise CheckpointError(
-            f"{path} is a pickle, which can run code; save it with torch.save of PyTorch 1.6 or "
-            "later, as safetensors or as JSON"
+            f"{path} is a pickle, as torch.save writes it, which can run code; save the state dict "
+            "with save_file of safetensors.torch, or as JSON"
         )
     if len(content) > MAX_JSON:
         raise CheckpointError(f"{path} is larger than {MAX_JSON:,} bytes; save it as safetensors")

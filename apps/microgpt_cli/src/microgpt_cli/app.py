@@ -59,7 +59,6 @@ _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
     ),
     "serve": ("Ship", "serve", "microgpt serve my-model --port 8080"),
     "dataset": ("Data", "dataset"),
-    "cache": ("Data", "cache", "microgpt cache --clear"),
 }
 
 

@@ -63,12 +63,6 @@ def contamination(
     return found
 
 
-def unknown_bounds(facts: DataFacts) -> dict[str, Bounds]:
-    """Return the contamination of each held-out set of a model with unknown ancestors."""
-    shares = {"validation": facts.val_fraction, "test": facts.test_fraction}
-    return {name: Bounds(0.0, 1.0) for name, share in shares.items() if share}
-
-
 def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> DataFacts | None:
     """Return the recorded facts about these documents in an earlier training run, or None."""
     return next(iter(_on_same(docs, read)), None)

@@ -182,11 +182,6 @@ def cache_directory() -> Path:
     return path
 
 
-def cached_files() -> list[Path]:
-    """Return the files of all kernels in the cache directory, whatever they were compiled for."""
-    return sorted(cache_directory().glob("microgpt-*"))
-
-
 def can_be_kept() -> bool:
     """Return whether machine code can be written to the cache."""
     try:

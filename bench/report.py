@@ -17,6 +17,7 @@ from microgpt_report.look import picture
 DRAWN = ROOT / "docs" / "pictures"
 PAGES = [
     *sorted((ROOT / "docs" / "measurements").glob("*.md")),
+    ROOT / "docs" / "performance.md",
     ROOT / "docs" / "decisions" / "0046-no-replicas.md",
     BENCH / "README.md",
 ]

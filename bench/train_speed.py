@@ -157,8 +157,26 @@ def speed_row(setting: dict, names: list[str]) -> list[str]:
 
 
 def c_table(*machines: dict) -> str:
-    """Return the table of the machines on which programs in C have taken part."""
-    return table(["", "microgpt", *C_PROGRAMS], c_rows, [each for each in machines if c_rows(each)])
+    """Return the table of the machines on which programs in C have taken part, if any."""
+    measured = [each for each in machines if c_rows(each)]
+    return table(["", "microgpt", *C_PROGRAMS], c_rows, measured) if measured else ""
+
+
+def claim(*machines: dict) -> str:
+    """Return the range of each rival's training times relative to ours, as a sentence."""
+    times: dict[str, list[float]] = {}
+    for setting in (setting for speed in machines for setting in speed["settings"]):
+        ours = middle(setting["contenders"]["microgpt"])
+        for name, contender in setting["contenders"].items():
+            times.setdefault(name, []).append(middle(contender) / ours)
+    ranges = {name: f"{min(each):.1f} to {max(each):.1f}" for name, each in times.items()}
+    titles = {**NAMES, "torch": "PyTorch (eager mode, without `torch.compile`)"}
+    rivals = [name for name in (*NAMES, *C_PROGRAMS) if name in ranges and name != "microgpt"]
+    found = ", ".join(f"{titles.get(name, name)} {ranges[name]} times" for name in rivals)
+    return (
+        "Time to train the same model on one core of an x86-64 processor with AVX-512, relative to "
+        f"the compiled engine: {found} ([every size](measurements/speed.md#training))."
+    )
 
 
 def amount(setting: dict, seconds: float) -> str:
@@ -172,6 +190,7 @@ def amount(setting: dict, seconds: float) -> str:
 TABLES = {
     "train_speed": of_machines(["", *NAMES.values()], speed_rows),
     "c_speed": c_table,
+    "speed_claim": claim,
 }
 PICTURES = {"train_speed": pictures.ratios, "loss_against_seconds": pictures.curves}
 

@@ -1,0 +1,118 @@
+"""Every section of the documentation with a measured figure names the source of its figures.
+
+A section reaches from a heading to the next. A figure is a number with a unit of measurement, or a
+table whose head has one. CONTRIBUTING says what a source is.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("", "bench", "docs", "docs/measurements", "docs/reference")
+PAGES = sorted(
+    str(path.relative_to(ROOT)) for each in FOLDERS for path in (ROOT / each).glob("*.md")
+)
+UNIT = (
+    r"(?:[µm]?s|seconds?|minutes?|hours?|[kKMGT]i?B|(?:kilo|mega|giga)bytes?|times (?:as|the)|%"
+    r"|×(?! ?\d)|(?:\w+ )?\w+(?:/s| per second)|nats|bits|[GT]FLOP/s)(?![\w-])"
+)
+FIGURE = re.compile(
+    rf"(?<![\w./-])(?P<n>\d[\d,.]*)(?:(?: to | and | or |–)\d[\d,.]*)? ?{UNIT}"
+    r"|\bloss(?:es)? of (?P<loss>\d\.\d+)"
+)
+HEAD = re.compile(rf"^\|.*\b{UNIT}")
+SOURCE = re.compile(
+    r"<!-- \w+ -->"  # a table of bench/report.py
+    r"|(?:bench|docs)/[\w/]*\w+\.\w+"  # a script
+    r"|\]\((?:[./\w]*/)?(?:measurements|decisions)/\w"
+    r"|^ *```console$"  # a command with its output
+)
+FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
+NOT_PROSE = re.compile(r"`[^`]*`|<[^>]*>|!\[[^\]]*\]\([^)]*\)|\]\([^)]*\)")
+# Numbers that are not measured: a pattern of the page, a pattern of the figure, and what it is.
+EXCUSED = (
+    (r".", r"^95 %$", "the level of confidence intervals"),
+    (r"docs/reference/", r"\d ?(s|seconds|[kKM]i?B|%)$", "settings, limits and formats"),
+    (r"docs/teach\.md", r"minutes|bits", "the plan of a lesson, and sums to do by hand"),
+    (r"docs/glossary\.md", r"nats|bits", "definitions"),
+    (r"docs/explain\.md", r"bits$", "a definition"),
+    (r"docs/own_text\.md", r"(1\.65|19 %|1\.6 %)$", "calculated from the output shown"),
+    (r"docs/engine\.md", r"^20 ms$", "how long a call is made to last"),
+    (r"docs/score\.md", r"^99.9 %$", "a threshold"),
+    (r"docs/what_if\.md", r"^(2\.8 times the|5 %|10 %)$", "statistics, and a limit"),
+)
+
+
+def unsourced(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the heading of each section without a source, with each figure or head of a table."""
+    blocks: list[str] = []
+
+    def kept(block: re.Match[str]) -> str:
+        blocks.append(block[0])
+        return f"\0{len(blocks) - 1}\0"
+
+    for section in re.split(r"^(?=#+ )", FENCE.sub(kept, text), flags=re.MULTILINE):
+        shown = "\n".join(blocks[int(i)] for i in re.findall(r"\0(\d+)\0", section))
+        if re.search(SOURCE, section) or re.search(SOURCE.pattern, shown, re.MULTILINE):
+            continue
+        numbers = set(re.findall(r"\d[\d,.]*\d|\d", shown))
+        prose = NOT_PROSE.sub("", re.sub(r"\0\d+\0", "", section))
+        lines = prose.splitlines()
+        for figure in FIGURE.finditer(prose):
+            if (figure["n"] or figure["loss"]) not in numbers:
+                yield lines[0], figure[0]
+        for line, following in pairwise(lines):
+            if re.match(r"\|[ :|-]+$", following) and HEAD.match(line):
+                yield lines[0], line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_measured_figure_in_the_docs_has_a_source(page: str) -> None:
+    excuses = [figure for where, figure, _ in EXCUSED if re.match(where, page)]
+    found = [
+        f"{page}, {heading}: {figure}"
+        for heading, figure in unsourced((ROOT / page).read_text(encoding="utf-8"))
+        if not any(re.search(each, figure) for each in excuses)
+    ]
+    assert not found, f"without a source (CONTRIBUTING, Documentation): {found}"
+
+
+@pytest.mark.parametrize(
+    ("text", "figure"),
+    [
+        ("# Fast\n\nA step takes 3.2 µs.\n", "3.2 µs"),
+        ("# Fast\n\nIt is 1.5 to 7.7 times as fast.\n", "1.5 to 7.7 times as"),
+        ("# Fast\n\n[Table](bench/speed.py).\n\n## Others\n\n370 tokens/s\n", "370 tokens/s"),
+        ("# Good\n\nIt has a loss of 1.93.\n", "loss of 1.93"),
+        ("# Small\n\n| | size in MiB |\n|---|---|\n| names | 3 |\n", "| | size in MiB |"),
+        ("# Sure\n\n```bash\nmicrogpt eval\n```\n\nIt knows 98 % of them.\n", "98 %"),
+    ],
+)  # fmt: skip
+def test_a_figure_without_a_source_is_found(text: str, figure: str) -> None:
+    assert [each for _, each in unsourced(text)] == [figure]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Fast\n\nA step takes 3.2 µs (`uv run python bench/speed.py`).\n",
+        "# Fast\n\n3.2 µs ([all](measurements/speed.md)).\n",
+        "# Fast\n\n<!-- speed -->\n| ms |\n|---|\n| 3 ms |\n<!-- end -->\n",
+        "# Good\n\n```text\nloss 1.6457\n0.193\n```\n\nIt has a loss of 1.6457, or 0.193 nats.\n",
+        "# Good\n\n```console\n$ microgpt sweep\n12 runs\n```\n\nTwo runs are 17 % of them.\n",
+        "# Products\n\nProducts up to 12 × 12, `--minutes 5 s`, in 12 layers.\n",
+    ],
+)
+def test_a_figure_with_a_source_passes(text: str) -> None:
+    assert not [*unsourced(text)]
+
+
+@pytest.mark.parametrize(("page", "pattern", "reason"), EXCUSED)
+def test_every_excused_figure_is_in_the_docs(page: str, pattern: str, reason: str) -> None:
+    texts = [(ROOT / each).read_text(encoding="utf-8") for each in PAGES if re.match(page, each)]
+    assert any(re.search(pattern, figure) for text in texts for _, figure in unsourced(text))
+    assert reason

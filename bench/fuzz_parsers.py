@@ -63,6 +63,7 @@ TESTS = ROOT / "tests"
 OLD = TESTS / "compatibility" / "v0.1"
 LOCAL = ROOT / "apis/microgpt_serve/src/microgpt_serve/playground/local"
 NAMES = ["anna", "emma", "ava", "mia"]
+PROCESSES: list[subprocess.Popen[Any]] = []  # that makers have started
 HASHES = ("weights_sha256", "tokenizer_sha256", "documents_sha256")
 
 
@@ -397,18 +398,22 @@ def asgi(folder: Path) -> Made:
     return [*seeds, b"/v1/models\n", b"/health\n", b"/microgpt/v1/model?model=names\n"], parse
 
 
-def end_with_us() -> None:
-    """Have the kernel kill this process when the one that fuzzes ends (Linux)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+def started(command: list[Path | str], **options: Any) -> subprocess.Popen[Any]:
+    """Start a process, which the kernel kills when the one that fuzzes ends (on Linux)."""
+    process = subprocess.Popen(
+        command, preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL), **options
+    )
+    PROCESSES.append(process)
+    return process
 
 
 def raw_http(folder: Path) -> Made:
     """Send bytes to a service in another process."""
     names, log = model(folder.with_name("names")), folder.with_name("log")
     environment = {**os.environ, "PORT": "0", "MODEL_DIR": str(names)}
-    command = [Path(sys.executable).with_name("microgpt-serve")]
+    command: list[Path | str] = [Path(sys.executable).with_name("microgpt-serve")]
     with log.open("wb") as stderr:
-        service = subprocess.Popen(command, env=environment, stderr=stderr, preexec_fn=end_with_us)
+        service = started(command, env=environment, stderr=stderr)
     while not (found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text())):
         if service.poll() is not None:
             raise SystemExit(log.read_text())
@@ -456,7 +461,7 @@ def page(code: str, *seeds: bytes) -> Maker:
             "      told = String(error.stack).split('\\n', 2).join(' ');\n  }\n"
             "  console.log(told);\n}\n"
         )
-        node = subprocess.Popen(["node", folder / "fuzz.js"], stdin=-1, stdout=-1, text=True)
+        node = started(["node", folder / "fuzz.js"], stdin=-1, stdout=-1, text=True)
 
         def parse(content: bytes) -> None:
             assert node.stdin

@@ -63,6 +63,7 @@ TESTS = ROOT / "tests"
 OLD = TESTS / "compatibility" / "v0.1"
 LOCAL = ROOT / "apis/microgpt_serve/src/microgpt_serve/playground/local"
 NAMES = ["anna", "emma", "ava", "mia"]
+PROCESSES: list[subprocess.Popen[Any]] = []  # that makers have started
 HASHES = ("weights_sha256", "tokenizer_sha256", "documents_sha256")
 
 
@@ -229,30 +230,6 @@ def weights_file(name: str) -> Maker:
     return make
 
 
-def torch_file(folder: Path) -> Made:
-    """Import a file of torch.save: the input is its pickle, in an archive with the numbers."""
-    import torch
-
-    saved = microgpt.load(model(folder.with_name("model")))
-    tensors = {name: torch.tensor(rows) for name, rows in saved.weights.items()}
-    file = io.BytesIO()
-    torch.save({"model": tensors, "iter_num": 3}, file)
-    whole = {each: zipfile.ZipFile(file).read(each) for each in zipfile.ZipFile(file).namelist()}
-    (pickle,) = [name for name in whole if name.endswith("/data.pkl")]
-    folder.mkdir()
-
-    def parse(content: bytes) -> None:
-        if content.startswith(b"PK\3\4"):
-            (folder / "model.pt").write_bytes(content)
-        else:
-            with zipfile.ZipFile(folder / "model.pt", "w") as archive:
-                for name, part in {**whole, pickle: content}.items():
-                    archive.writestr(name, part)
-        import_model(folder / "model.pt")
-
-    return [whole[pickle], file.getvalue()], parse
-
-
 def run(folder: Path) -> None:
     read_sweep(folder) if kind_at(folder) == SWEEP else read_search(folder)
 
@@ -397,18 +374,22 @@ def asgi(folder: Path) -> Made:
     return [*seeds, b"/v1/models\n", b"/health\n", b"/microgpt/v1/model?model=names\n"], parse
 
 
-def end_with_us() -> None:
-    """Have the kernel kill this process when the one that fuzzes ends (Linux)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+def started(command: list[Path | str], **options: Any) -> subprocess.Popen[Any]:
+    """Start a process, which the kernel kills when the one that fuzzes ends (on Linux)."""
+    process = subprocess.Popen(
+        command, preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL), **options
+    )
+    PROCESSES.append(process)
+    return process
 
 
 def raw_http(folder: Path) -> Made:
     """Send bytes to a service in another process."""
     names, log = model(folder.with_name("names")), folder.with_name("log")
     environment = {**os.environ, "PORT": "0", "MODEL_DIR": str(names)}
-    command = [Path(sys.executable).with_name("microgpt-serve")]
+    command: list[Path | str] = [Path(sys.executable).with_name("microgpt-serve")]
     with log.open("wb") as stderr:
-        service = subprocess.Popen(command, env=environment, stderr=stderr, preexec_fn=end_with_us)
+        service = started(command, env=environment, stderr=stderr)
     while not (found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text())):
         if service.poll() is not None:
             raise SystemExit(log.read_text())
@@ -456,7 +437,7 @@ def page(code: str, *seeds: bytes) -> Maker:
             "      told = String(error.stack).split('\\n', 2).join(' ');\n  }\n"
             "  console.log(told);\n}\n"
         )
-        node = subprocess.Popen(["node", folder / "fuzz.js"], stdin=-1, stdout=-1, text=True)
+        node = started(["node", folder / "fuzz.js"], stdin=-1, stdout=-1, text=True)
 
         def parse(content: bytes) -> None:
             assert node.stdin
@@ -493,7 +474,6 @@ PARSERS: dict[str, Maker] = {
     "tokenizer.json": in_file(OLD / "bpe", "tokenizer.json", microgpt.load),
     "import: weights in JSON": weights_file("a.json"),
     "import: safetensors": weights_file("a.safetensors"),
-    "import: torch.save": torch_file,
     "import: config.json": for_transformers("config.json", import_model, "receipt.json"),
     "import: tokenizer.json": for_transformers("tokenizer.json", import_model, "receipt.json"),
     "import: MoonBase's meta.json": moonbase("meta.json"),

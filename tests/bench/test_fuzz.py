@@ -2,11 +2,12 @@
 
 import random
 import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import fuzz
 import pytest
-from fuzz_parsers import PARSERS
+from fuzz_parsers import PARSERS, PROCESSES
 
 N_INPUTS = 100
 
@@ -28,3 +29,11 @@ def test_a_changed_file_or_request_breaks_no_parser(name, tmp_path, monkeypatch)
         seed = rng.choice(seeds)
         attack.attempt(fuzz.changed_json(seed, rng) or seed[: rng.randrange(len(seed))])
     assert not attack.kinds
+
+
+@pytest.fixture(autouse=True)
+def _end_processes() -> Iterator[None]:
+    yield
+    while PROCESSES:
+        with PROCESSES.pop() as process:
+            process.kill()

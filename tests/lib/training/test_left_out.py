@@ -158,6 +158,8 @@ def test_a_varied_plan_differs_only_in_seed_and_read_documents() -> None:
         ("(", "'\\(' is not a regular expression: missing \\)"),
         ("a{99999999999999999999}", "is not a regular expression: the repetition number"),
         ("(" * 5000, "is not a regular expression: maximum recursion"),
+        ("(?u)(?a)", "is not a regular expression: ASCII and UNICODE flags"),
+        ("(?\n", r"is not a regular expression: unknown extension \?\\n"),
         ("^emm|\udcff", "is not UTF-8 text"),
         ("[[z]zz", "is found in no training document"),  # of which Python warns
         ("zzz", "is found in no training document"),

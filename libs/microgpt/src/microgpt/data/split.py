@@ -14,6 +14,7 @@ from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.tokenizer import Document, Tokenizer, as_documents, hashable, joined, texts_of
 from microgpt.errors import ConfigError, DataError
 from microgpt.model_config import check_whole
+from microgpt.printable import printable
 
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
@@ -231,8 +232,8 @@ def left_out(docs: Sequence[Document], pattern: str | None) -> Iterator[int]:
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             found = re.compile(pattern).search
-    except (re.error, OverflowError, RecursionError) as error:  # or too large, or deep
-        raise ConfigError(f"{what} a regular expression: {error}") from error
+    except (re.error, ValueError, OverflowError, RecursionError) as error:  # or too large, or deep
+        raise ConfigError(f"{what} a regular expression: {printable(str(error))}") from error
     return (i for i, doc in enumerate(docs) if any(map(found, texts_of(doc))))
 
 

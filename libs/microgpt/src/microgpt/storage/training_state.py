@@ -30,6 +30,7 @@ from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model_config import count_params
+from microgpt.printable import printable
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import (
     N_RECENT,
@@ -171,7 +172,9 @@ def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
         state = _state(facts, tensors, path)
         file = (path, tensors[TOKENIZER].tobytes()) if facts.tokenizer == "bpe" else None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a valid checkpoint: {error}") from error
+        raise CheckpointError(
+            f"{path} is not a valid checkpoint: {printable(str(error))}"
+        ) from error
     tokenizer = restore_tokenizer(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
     plan |= {"tokenizer": tokenizer, "input": path_from_text(facts.input) if facts.input else None}

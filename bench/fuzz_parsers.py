@@ -8,7 +8,6 @@ attacker can compute are renewed, so that mutations reach what is behind them.
 import asyncio
 import ctypes
 import hashlib
-import io
 import json
 import os
 import re
@@ -18,7 +17,6 @@ import socket
 import subprocess
 import sys
 import time
-import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from pathlib import Path

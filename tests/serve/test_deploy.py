@@ -180,7 +180,7 @@ def nginx(folder: Path, upstream: int) -> Iterator[tuple[httpx2.Client, subproce
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (folder / "nginx.conf").write_text(
-        f"daemon off; pid {folder}/pid; error_log stderr;\n"
+        f"{'' if os.geteuid() else 'user root; '}daemon off; pid {folder}/pid; error_log stderr;\n"
         f"events {{}}\nhttp {{ access_log off;\n{temporary}{text}}}\n"
     )
     command = ["nginx", "-p", folder, "-c", folder / "nginx.conf"]
@@ -212,27 +212,27 @@ def nginx(folder: Path, upstream: int) -> Iterator[tuple[httpx2.Client, subproce
 )
 def test_nginx_publishes_the_service_below_a_prefix_with_tls(serve, slow_dir, tmp_path) -> None:
     hosts = {"MICROGPT_ALLOWED_HOSTS": "chat.example", "MICROGPT_TRUSTED_PROXIES": "127.0.0.1"}
-    server = serve(slow_dir, MICROGPT_TIMEOUT_S="60", MICROGPT_RATE_LIMIT="99/second", **hosts)
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="300", MICROGPT_RATE_LIMIT="99/second", **hosts)
     with nginx(tmp_path, server.port) as (client, process):
         moved = client.get(str(client.base_url).rstrip("/"))
         assert (moved.status_code, moved.headers["location"][-7:]) == (308, "/model/")
         page = client.get("")
         files = re.findall(r"(?:src|href)=\"(?!data:|#)([^\"]+)\"", page.text)
         assert files
-        for file in ("docs", "openapi.json", "v1/models", *files):
+        for file in ("docs", "openapi.json", "v1/models", *set(files) - {"microgpt/v1/model.html"}):
             assert client.get(file).status_code == 200, file
-        body = {"messages": [{"role": "user", "content": "hi"}], "stream": True, "n": 8}
-        with client.stream("POST", "v1/chat/completions", json=body) as reply:
+        body = {"stream": True, "max_tokens": 300}
+        with client.stream("POST", "v1/completions", json=body) as reply:
             events = reply.iter_lines()
             assert next(events).startswith("data: ")
             # The first event has come while the service is still at work.
-            assert 'route="/v1/chat/completions",status=' not in client.get("metrics").text
+            done = 'microgpt_requests_total{route="/v1/completions",status="200"}'
+            assert f"{done} 0.0" in client.get("metrics").text
             server.signal(signal.SIGHUP)
             server.wait_for("reloaded: ")
             process.send_signal(signal.SIGHUP)  # nginx finishes what it has begun
             assert list(events)[-2:] == ["data: [DONE]", ""]
-        forged = client.get("v1/models", headers={"X-Forwarded-For": "203.0.113.7"})
-        assert forged.status_code == 200
-        assert "203.0.113.7" not in server.log  # but the address that nginx has seen
+        client.get("v1/models", headers={"X-Forwarded-For": "203.0.113.7"})
+        server.wait_for("203.0.113.7 GET /v1/models 200")  # nginx itself is trusted
         large = client.post("microgpt/v1/explain", json={"text": "a" * 2_000_000})
-        assert "the text has" in large.text or large.status_code in (400, 422), large.text
+        assert large.status_code == 400, large.text  # by the service, not 413 by nginx

@@ -165,7 +165,7 @@ def test_when_memory_runs_out_the_first_process_is_spared(two) -> None:
     def score(pid: int) -> int:
         return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
-    expected = min(1000, score(two.process.pid) + 100)
+    expected = min(1000, score(two.process.pid) + 400)
     assert [score(one.pid) for one in workers(two)] == [expected, expected]
 
 

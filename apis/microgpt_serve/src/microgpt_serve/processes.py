@@ -221,9 +221,11 @@ def main(listener: str, number: str, folder: str) -> None:
     """Serve what the parent sends. Runs in each of the other processes."""
     gc.disable()  # until the server has started
     block_sighup()
-    with suppress(FileNotFoundError):  # when memory runs out, Linux shall not kill the parent
+    with suppress(FileNotFoundError):
+        # When memory runs out, Linux kills the process with the highest score, in thousandths of
+        # the limit. The parent has at most a third, as each process has a copy of the models.
         score = Path("/proc/self/oom_score_adj")
-        score.write_text(str(min(1000, int(score.read_text()) + 100)))
+        score.write_text(str(min(1000, int(score.read_text()) + 400)))
     messages = open(0, "rb", closefd=False)  # noqa: SIM115
     share_metrics(folder, number)
     try:

@@ -15,11 +15,11 @@ from tables import rows
 from microgpt_report.look import picture
 
 DRAWN = ROOT / "docs" / "pictures"
-NAMES = (
-    "performance", "evolution", "chat", "quality", "choice", "score", "elsewhere", "scale",
-    "decisions/0046-no-replicas",
-)  # fmt: skip
-PAGES = [*(ROOT / "docs" / f"{name}.md" for name in NAMES), BENCH / "README.md"]
+PAGES = [
+    *sorted((ROOT / "docs" / "measurements").glob("*.md")),
+    ROOT / "docs" / "decisions" / "0046-no-replicas.md",
+    BENCH / "README.md",
+]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Run the commands in docs/scaling.md, and replace their output and pictures on the page.
+"""Run the commands of the pages on sweeps, and replace their output and pictures.
 
     uv run python docs/make_scaling.py
 
@@ -13,20 +13,22 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE, PICTURES = ROOT / "docs" / "scaling.md", ROOT / "docs" / "pictures"
+DOCS = ROOT / "docs"
+PAGES = [DOCS / "scaling.md", DOCS / "measurements" / "scaling.md"]
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 PROMPT = "$ "
 
 
 def main() -> None:
-    """Update the page and its pictures."""
+    """Update the pages and their pictures."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "data", Path(folder, "data"))
-        page = PAGE.read_text(encoding="utf-8")
-        page = BLOCK.sub(lambda block: run(block[0], Path(folder)), page)
+        for page in PAGES:
+            text = page.read_text(encoding="utf-8")
+            text = BLOCK.sub(lambda block: run(block[0], Path(folder)), text)
+            page.write_text(text, encoding="utf-8")
         for picture in Path(folder).glob("*.svg"):
-            shutil.copy(picture, PICTURES)
-    PAGE.write_text(page, encoding="utf-8")
+            shutil.copy(picture, DOCS / "pictures")
 
 
 def run(block: str, folder: Path) -> str:

@@ -1,6 +1,6 @@
 """What is each regularisation setting of a model of names worth?
 
-Dropout most, 0.069 nats; weight decay 0.021, averaging 0.003 (docs/quality.md).
+Dropout most, 0.069 nats; weight decay 0.021, averaging 0.003 (docs/measurements/quality.md).
 
     uv run python bench/study.py ablation [--seeds 3] [--core 1]
 

@@ -1,7 +1,7 @@
 """What is each setting of the newer architecture, and Muon, worth?
 
 Muon helps on all three texts; token shift, rotary positions and squared ReLU help on words and
-Shakespeare (docs/quality.md).
+Shakespeare (docs/measurements/quality.md).
 
     uv run --with pyspellchecker==0.9.1 python bench/study.py architecture [--seeds 3] [--core 1]
 

@@ -1,6 +1,6 @@
 """How many questions does a model of `--preset chat` answer exactly?
 
-Nearly all with unseen words and numbers; fewer with unseen wordings (docs/chat.md).
+Nearly all with unseen words and numbers; fewer with unseen wordings (docs/measurements/chat.md).
 
     uv run python bench/study.py chat_quality [--seeds 3] [--at-once 2]
 

@@ -1,7 +1,7 @@
 """How many workers can one driver of searches and sweeps keep busy?
 
 As many as complete 500 to 900 trainings per second together: a thousand workers if a training
-takes two seconds (docs/scale.md).
+takes two seconds (docs/measurements/scale.md).
 
     uv run python bench/study.py cluster_driver [--most 1000]
 

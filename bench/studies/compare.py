@@ -1,12 +1,12 @@
 """Does the engine train as the reference does, and not as with random gradients?
 
-Yes: losses and names are the same; the control learns nothing (docs/comparison.md).
+Yes: losses and names are the same; the control learns nothing (docs/measurements/comparison.md).
 
     uv run python bench/study.py compare [--steps 1000] [--rounds 3] [--controls 10]
 
 Repeats Karpathy's run on the reference engine, on the compiled engine in float64 and float32, and
 on the reference engine with random numbers instead of gradients, with several seeds for the spread
-of the last loss. Writes docs/comparison.md in about two minutes.
+of the last loss. Writes docs/measurements/comparison.md in about two minutes.
 """
 
 import math
@@ -31,7 +31,7 @@ from microgpt.training.engines import prepare_engine
 from microgpt.training.train import train
 from microgpt.value import Value
 
-PAGE = ROOT / "docs" / "comparison.md"
+PAGE = ROOT / "docs" / "measurements" / "comparison.md"
 OPTIONS = {"steps": TrainConfig.steps, "rounds": 3, "controls": 10}
 NAMES = load_text(bundled("names.txt"))
 N_SAMPLES, N_LAST = 20, 100
@@ -144,11 +144,10 @@ def page(columns: list[Column], control_losses: list[float], rounds: int) -> str
         "|---|" + "---|" * len(columns),
         *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()),
     ]
-    return f"""# One run on both engines, with a control
+    return f"""# Measurements: one run on both engines, with a control
 
-Both engines reproduce Karpathy's run; with random gradients the model learns nothing. For
-microgpt against JAX, PyTorch, NumPy and C see [performance.md](performance.md); against n-grams,
-[quality.md](quality.md).
+For readers who want to see that both engines reproduce Karpathy's run. For microgpt against JAX,
+PyTorch, NumPy and C see [speed](speed.md); against n-grams, [quality](quality.md).
 
 An early Rust port of Karpathy's script updated its weights with random numbers instead of
 gradients. Here, this variant is the control for the same run on both engines. A uniform guess has a
@@ -165,8 +164,8 @@ num params: {count_params(first.model)}
 
 Times are for a whole call to `train` on one thread (fastest of {rounds}), including preparation but
 not loading the engine. A step alone is about 2,000 times as fast: on a Zen 4 it
-takes [7 µs](performance.md#how-fast-it-is) instead of [16
-ms](decisions/0002-a-dot-product-is-one-node.md). The control has no backward pass and builds no
+takes [7 µs](speed.md#training) instead of [16
+ms](../decisions/0002-a-dot-product-is-one-node.md). The control has no backward pass and builds no
 graph. Measured on: {machine()}.
 
 ## The control's loss

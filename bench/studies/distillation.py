@@ -1,6 +1,6 @@
 """Can a student predict better than its teachers, and than a single model for the same cost?
 
-Yes: 1.913 on B, six teachers 1.940 each, a single model 1.942 (docs/quality.md).
+Yes: 1.913 on B, six teachers 1.940 each, a single model 1.942 (docs/measurements/quality.md).
 
     uv run python bench/study.py distillation [--seeds 3] [--core 1]
 

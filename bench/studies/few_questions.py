@@ -1,7 +1,7 @@
 """How many questions does a model of few pairs answer, and in other wordings?
 
 All in their own wording; of others 35 to 59 % in English and 16 % in German, and 10 to 17 % of the
-questions that it should not answer (docs/questions.md).
+questions that it should not answer (docs/measurements/questions.md).
 
     uv run python bench/study.py few_questions [--only museum]
 

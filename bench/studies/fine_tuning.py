@@ -1,7 +1,7 @@
 """Which learning rate and how many steps does fine-tuning need?
 
 No rate suits all data; the one that trials choose is within 3 % of the best of three
-(docs/choice.md).
+(docs/measurements/choice.md).
 
     uv run python bench/study.py fine_tuning [--seeds 2] [--core 1] [--pair NAME] [--budget 4e11]
 

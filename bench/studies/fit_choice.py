@@ -1,6 +1,6 @@
 """Which rule for the settings, and which law of the loss, follow from the training runs?
 
-The optima and the law of docs/choice.md.
+The optima and the law of docs/measurements/choice.md.
 
     uv run python bench/study.py fit_choice
 

@@ -1,6 +1,6 @@
 """Does an exchange that keeps the heads of the Hydra apart leave more genomes, or better ones?
 
-3.5 times as many genomes; the champions are as good (docs/evolution.md).
+3.5 times as many genomes; the champions are as good (docs/measurements/evolution.md).
 
     uv run python bench/study.py hydra_exchange [--searches 10] [--first-seed 42]
 

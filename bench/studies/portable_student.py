@@ -1,7 +1,8 @@
 """What does a portable student cost, and is it better than a model that is portable from the start?
 
 At most 0.07 bits per character on three texts, and it is better than its teacher on names. A model
-that is portable from the start is worse, on Shakespeare hardly, and cheaper (docs/elsewhere.md).
+that is portable from the start is worse, on Shakespeare hardly, and cheaper
+(docs/measurements/elsewhere.md).
 
     uv run python bench/study.py portable_student [--seeds 3] [--core 1]
 

@@ -1,6 +1,7 @@
 """Does PyTorch reach the same loss with the same recipe, and how long does it take?
 
-The same loss within the spread of the seeds, in seven times the time (docs/quality.md).
+The same loss within the spread of the seeds, in seven times the time
+(docs/measurements/quality.md).
 
     uv run python bench/study.py pytorch [--seeds 3] [--core 1] [--python PATH]
 

@@ -1,7 +1,7 @@
 """Does `evolve --minutes` find better settings than other searches, for the same cost?
 
 Yes: after 30 training runs it beats all eleven others on names, and nine of them on Shakespeare
-(docs/evolution.md).
+(docs/measurements/evolution.md).
 
     uv run python bench/study.py search_fight [--searches 30] [--only METHOD]
 
@@ -234,7 +234,7 @@ COSTS = (1, 5, 10, 30)  # columns, in complete training runs
 def fight_section(fight: dict, *_: dict) -> str:
     """Return the picture and the tables."""
     about = "regret of each search against operations, with 95 % intervals"
-    return f"![{about}](pictures/search_fight.svg)\n\n{fight_tables(fight)}"
+    return f"![{about}](../pictures/search_fight.svg)\n\n{fight_tables(fight)}"
 
 
 def fight_tables(fight: dict) -> str:

@@ -1,6 +1,7 @@
 """Does `evolve --minutes` find better models than other searches and `train --minutes`?
 
-Yes: 0.045 bits ahead of the next best on names, 0.059 on identifiers (docs/evolution.md).
+Yes: 0.045 bits ahead of the next best on names, 0.059 on identifiers
+(docs/measurements/evolution.md).
 
     uv run python bench/study.py search_real [--only CONTENDER] [--seeds 3] [--core 1]
 

@@ -1,6 +1,6 @@
 """Which losses has every genome of a grid?
 
-The table on which search_fight.py compares searches (docs/evolution.md).
+The table on which search_fight.py compares searches (docs/measurements/evolution.md).
 
     uv run python bench/study.py search_table [--workers 2]
 

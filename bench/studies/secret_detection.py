@@ -1,6 +1,7 @@
 """Does a model of identifiers find secrets among them, compared with packaged detectors?
 
-At 99 % recall it reports 0.4 % of the identifiers or fewer, the others up to 91 % (docs/score.md).
+At 99 % recall it reports 0.4 % of the identifiers or fewer, the others up to 91 %
+(docs/measurements/secrets.md).
 
     uv run python bench/study.py secret_detection [--seeds 3]
 

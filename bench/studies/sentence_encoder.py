@@ -1,7 +1,8 @@
 """Does a pretrained sentence encoder find more of the other wordings than word matching?
 
 On English sets that word matching was not tuned on, twice as many: 68 and 71 %, against 32 and
-41 %. On two of the three others, fewer: 38 and 44 %, against 53 and 56 % (docs/questions.md).
+41 %. On two of the three others, fewer: 38 and 44 %, against 53 and 56 %
+(docs/measurements/questions.md).
 
     uv run python bench/study.py sentence_encoder --model all-MiniLM-L6-v2
 

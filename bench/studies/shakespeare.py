@@ -1,6 +1,7 @@
 """How well do the presets for text predict Shakespeare after 1, 3 and 5 minutes on one core?
 
-1.540, 1.504 and 1.452 nats per character in nanoGPT's way of scoring (docs/quality.md).
+1.540, 1.504 and 1.452 nats per character in nanoGPT's way of scoring
+(docs/measurements/quality.md).
 
     uv run python bench/study.py shakespeare [--only shakespeare] [--seeds 3] [--core 1]
 

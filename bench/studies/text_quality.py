@@ -1,6 +1,7 @@
 """Are characters or subwords better tokens for English, at the same computational cost?
 
-Subwords: 1.97 bits per character with 4,096 of them, 2.19 with characters (docs/quality.md).
+Subwords: 1.97 bits per character with 4,096 of them, 2.19 with characters
+(docs/measurements/quality.md).
 
     uv run python bench/study.py text_quality [--only characters] [--seeds 1] [--core 1]
 

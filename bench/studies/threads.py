@@ -1,6 +1,7 @@
 """What do two cores gain?
 
-Trainings side by side 1.5 to 1.9 times the speed, a large step 1.2 to 1.7 (docs/performance.md).
+Trainings side by side 1.5 to 1.9 times the speed, a large step 1.2 to 1.7
+(docs/measurements/speed.md).
 
     uv run python bench/study.py threads [--rounds 5]
 

@@ -9,8 +9,8 @@ from microgpt_serve.settings import Settings
 HEAD = """# HTTP
 
 The routes of the service, from its OpenAPI schema. A running service shows the same at `/docs`,
-with forms to try them, and as JSON at `/openapi.json`. [Serving a model](../serving.md) explains
-limits, settings and clients.
+with forms to try them, and as JSON at `/openapi.json`. [The service](service.md) has settings and
+limits, [OpenAI's API](openai.md) what its clients may send.
 """
 
 

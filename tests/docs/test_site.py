@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build/site"
 LOADS = {"img", "script", "iframe", "source"}  # a browser fetches what these name in `src`
-PAGES = ("index", "docs/learn", "docs/annotated/model", "docs/formats", "docs/reference/http")
+PAGES = ("index", "docs/learn", "docs/annotated/model", "docs/data", "docs/reference/http")
 
 pytestmark = pytest.mark.slow
 

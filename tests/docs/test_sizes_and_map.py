@@ -1,4 +1,4 @@
-"""What README says about the sizes of the parts, and the map of files in CONTRIBUTING."""
+"""The sizes of the parts in docs/architecture.md, and the map of files in CONTRIBUTING."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (.*\]\(.*) \| ([\d,]+) \|$", re.MULTILINE)
-SIZES = ROW.findall((ROOT / "README.md").read_text().partition("## How large")[2])
+PAGE = ROOT / "docs/architecture.md"
+SIZES = ROW.findall(PAGE.read_text().partition("## How large")[2])
 MAP = (ROOT / "CONTRIBUTING.md").read_text().partition("## Map")[2].split("```")[1]
 SOURCES = ("libs", "evolution", "apps", "apis")
 
@@ -28,14 +29,14 @@ def mapped() -> set[Path]:
 
 
 @pytest.mark.parametrize(("part", "said"), SIZES)
-def test_the_sizes_in_the_readme_are_correct_within_10_percent(part, said) -> None:
-    n = sum(n_lines(ROOT / path) for path in re.findall(r"\]\(([^)]+)\)", part))
+def test_the_sizes_of_the_parts_are_correct_within_10_percent(part, said) -> None:
+    n = sum(n_lines(PAGE.parent / path) for path in re.findall(r"\]\(([^)]+)\)", part))
     rounded = round(n, -1 if n < 1000 else -2)
     name = re.sub(r"\[|\]\([^)]*\)", "", part)
-    assert abs(int(said.replace(",", "")) / n - 1) < 0.1, f'README: "{name}" has {rounded:,} lines'
+    assert abs(int(said.replace(",", "")) / n - 1) < 0.1, f"{name} has {rounded:,} lines"
 
 
-def test_the_readme_states_the_size_of_every_part() -> None:
+def test_the_architecture_states_the_size_of_every_part() -> None:
     assert len(SIZES) == 8
 
 

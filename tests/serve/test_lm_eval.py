@@ -27,7 +27,7 @@ del sys.argv[0]
 (command,) = entry_points(group="console_scripts", name=sys.argv[0])
 command.load()()
 """
-DOCS = Path(__file__).parents[2] / "docs" / "serving.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "openai.md"
 CHOICES = [
     {"question": "what is 2", "choices": ["2", "plus 2?"], "answer": 1},
     {"question": "hello", "choices": ["there", "xq", "hello"], "answer": 0},

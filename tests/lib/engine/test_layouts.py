@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 ENGINE = ROOT / "libs/microgpt/src/microgpt/engine"
-HEADINGS = re.findall(r"^#+ (.*)", (ROOT / "docs/performance.md").read_text(), re.MULTILINE)
+HEADINGS = re.findall(r"^#+ (.*)", (ROOT / "docs/engine.md").read_text(), re.MULTILINE)
 SECTIONS = {heading.lower().replace(" ", "-") for heading in HEADINGS}
 
 
@@ -16,5 +16,5 @@ SECTIONS = {heading.lower().replace(" ", "-") for heading in HEADINGS}
 def test_every_engine_file_names_its_array_layout_and_docs_page(name) -> None:
     doc = ast.get_docstring(ast.parse((ENGINE / name).read_text())) or ""
     assert "Layout: " in doc, f"{name}: name the layout of its arrays; see engine/__init__.py"
-    (section, *_) = re.findall(r"docs/performance\.md#([\w-]+)", doc)
+    (section, *_) = re.findall(r"docs/engine\.md#([\w-]+)", doc)
     assert section in SECTIONS

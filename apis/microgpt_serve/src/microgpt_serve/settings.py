@@ -1,4 +1,4 @@
-"""Service settings, read from environment variables; see docs/serving.md."""
+"""Service settings, read from environment variables; see docs/reference/service.md."""
 
 import contextlib
 import ipaddress

@@ -129,7 +129,7 @@ VALUES: dict[str, tuple[Gene, ...]] = {
     "out_scale": (0.1, 0.3, 1.0),
 }
 # Relative probability that a gene mutates; 1 for the others. The values that the rule gives these
-# were better in most cases (docs/quality.md), so few mutations should try others.
+# were better in most cases (docs/measurements/quality.md), so few mutations should try others.
 RATES: dict[str, float] = {
     "optimizer": 0.1, "positions": 0.1, "token_shift": 0.1, "activation": 0.1, "qk_norm": 0.1,
     "final_norm": 0.1, "out_scale": 0.2,

@@ -25,7 +25,8 @@ from microgpt.model_variants import GptVariant
 from microgpt.reference import ReferenceEngine
 from microgpt.training.reference_training import accumulate
 
-# Relative to the largest gradient of the matrix. Measured: 1e-14 and 5e-6; see docs/performance.md.
+# Relative to the largest gradient of the matrix. Measured: 1e-14 and 5e-6
+# (docs/measurements/same_numbers.md).
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 DTYPES = list(TOLERANCE)
 

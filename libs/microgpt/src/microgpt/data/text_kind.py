@@ -17,7 +17,7 @@ def is_running_text(lines: Sequence[str]) -> bool:
     """Return whether lines are running text rather than separate documents.
 
     Running text has blank lines between paragraphs of prose, verse or source code, or is prose
-    wrapped at a fixed width. See docs/formats.md for the rule.
+    wrapped at a fixed width. See docs/reference/data.md for the rule.
     """
     lines = [line.rstrip() for line in lines[:MAX_LINES]]
     texts = [line for line in lines if line]

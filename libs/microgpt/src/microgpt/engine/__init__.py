@@ -13,7 +13,7 @@
     mersenne         fast `random.Random`        threads    thread pool
 
 Each file names the layout of its arrays (one of the following) and the section of
-docs/performance.md that explains it. C = n_embd, N = tokens.
+docs/engine.md that explains it. C = n_embd, N = tokens.
 
     columns   (features, N), for training and evaluation: a row per feature and a column per token;
               documents are side by side, each in adjacent columns, without padding between them
@@ -25,7 +25,7 @@ The numbers of a row are adjacent in memory. Rows are padded to whole vectors. N
 or float64; tokens, positions and starts of documents are int64. A gradient has the layout of its
 value. Losses are in nats.
 
-Layout: see above. The whole design: docs/performance.md#how-it-works. The tests compare this engine
+Layout: see above. The whole design: docs/engine.md#the-work. The tests compare this engine
 with the reference engine.
 """
 

@@ -1,7 +1,7 @@
 """All activations of a forward pass, read from the buffers of the compiled engine.
 
 Layout: columns in the buffers; the results of `Activations.at` have one number per feature of one
-token. See docs/performance.md#vectors. Shapes: C = n_embd, H = n_head, T = tokens, V = vocab_size.
+token. See docs/engine.md#vectors. Shapes: C = n_embd, H = n_head, T = tokens, V = vocab_size.
 """
 
 from typing import Any

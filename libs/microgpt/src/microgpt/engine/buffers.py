@@ -1,7 +1,7 @@
 """Preallocated arrays: activations and gradients of a micro-batch, and the optimizer's state.
 
 Layout: columns; a row is a feature, or a token of the vocabulary, and a column is a token. The
-optimizer uses the layout "weights". See docs/performance.md#vectors. Shapes: C = n_embd, D =
+optimizer uses the layout "weights". See docs/engine.md#vectors. Shapes: C = n_embd, D =
 head_dim, V = vocab_size, T = block_size, L = n_layer, H = n_head, n = tokens, N = columns, at least
 one per token.
 """

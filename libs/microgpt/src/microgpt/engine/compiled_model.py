@@ -2,7 +2,7 @@
 
 Threads can share a model: its weights are read-only, and each call allocates its own buffers.
 Layout: columns for evaluation; rows and weights in panels for decoding. Losses and probabilities
-have a row per prediction. See docs/performance.md#decoding.
+have a row per prediction. See docs/engine.md#decoding.
 """
 
 import random

@@ -3,7 +3,7 @@
 Only modules that define kernels import this module, and only to compile them: loading Numba takes
 longer than loading the machine code of all kernels (see `machine_code`).
 Layout: any strides; vectors are loaded from adjacent numbers of a row. See
-docs/performance.md#compilation.
+docs/engine.md#compilation.
 """
 
 from collections.abc import Callable

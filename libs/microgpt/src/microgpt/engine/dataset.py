@@ -1,7 +1,7 @@
 """Training documents as NumPy arrays.
 
 Layout: flat int64 arrays that contain the documents one after another; a row of soft targets is the
-distribution for one prediction. See docs/performance.md#vectors.
+distribution for one prediction. See docs/engine.md#vectors.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Gradients of all activations and weights for one text, from the activations of a forward pass.
 
 A training step on this text computes the same gradients, but keeps only those of the weights.
-Layout: rows; a row per token, unlike the buffers. See docs/performance.md#vectors.
+Layout: rows; a row per token, unlike the buffers. See docs/engine.md#vectors.
 Shapes: C = n_embd, D = head_dim, H = n_head, T = tokens, V = vocab_size.
 """
 

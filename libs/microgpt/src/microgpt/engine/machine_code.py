@@ -6,7 +6,7 @@ is not loaded if another user could have written it, if it is damaged, or if its
 
 Release wheels contain machine code for one system and architecture, in microgpt/_machine_code. This
 module also compiles that code, for a target of `processor.TARGETS`.
-Layout: any; a kernel receives the addresses of its arrays. See docs/performance.md#compilation.
+Layout: any; a kernel receives the addresses of its arrays. See docs/engine.md#compilation.
 """
 
 import contextlib

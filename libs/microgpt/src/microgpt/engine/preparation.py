@@ -3,7 +3,7 @@
     python -m microgpt.engine.preparation float32 training
 
 compiles the kernels for one use; `prepare` and `cross_compile` run this in separate processes.
-Layout: as in each kernel, for the smallest model. See docs/performance.md#compilation.
+Layout: as in each kernel, for the smallest model. See docs/engine.md#compilation.
 """
 
 import gc

@@ -3,7 +3,7 @@
 NUMBA_CPU_NAME and NUMBA_CPU_FEATURES select a different processor, as in Numba. MICROGPT_TARGET
 selects a different kind of computer, for which kernels are compiled but not run.
 Layout: all rows are padded to a multiple of the vector size defined here. See
-docs/performance.md#vectors.
+docs/engine.md#vectors.
 """
 
 import os

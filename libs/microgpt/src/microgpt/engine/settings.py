@@ -1,7 +1,7 @@
 """Settings of the architecture and of training steps, in the types that the kernels require.
 
 Layout: the tables of rotary positions have a column per position for training and a row per
-position for decoding. See docs/performance.md#a-step. Shapes: C = n_embd, D = head_dim, T =
+position for decoding. See docs/engine.md#a-step. Shapes: C = n_embd, D = head_dim, T =
 block_size.
 """
 

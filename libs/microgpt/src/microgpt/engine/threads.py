@@ -1,6 +1,6 @@
 """Map a function over items on several threads, in parallel if the function releases the GIL.
 
-Layout: no arrays. See docs/performance.md#sharing-work-between-threads.
+Layout: no arrays. See docs/engine.md#sharing-work-between-threads.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -6,7 +6,7 @@ An object file from LLVM contains one function that is called from outside and n
 export of that function has to be added. A module imports its memory and the stack pointer. Kernels
 use `while` for a variable step: `range` could fail, and its error message would be data.
 Layout: arguments are 64-bit words, with addresses in the low half; an array has the layout of a
-NumPy array in a 64-bit CPython. See docs/performance.md#compilation and docs/packaging.md.
+NumPy array in a 64-bit CPython. See docs/engine.md#compilation and docs/packaging.md.
 """
 
 import subprocess

@@ -3,7 +3,7 @@
 Layout: weights. All matrices are views of one array, so that the optimizer is a single loop. Its
 rows have n_embd numbers and are zero-padded to whole vectors. The query, key and value weights
 share a matrix. mlp_fc2 is transposed to rows of n_embd. For decoding, a second copy is transposed
-and divided into panels. See docs/performance.md#a-step and #decoding. Shapes: C = n_embd, V =
+and divided into panels. See docs/engine.md#a-step and #decoding. Shapes: C = n_embd, V =
 vocab_size, L = n_layer.
 """
 

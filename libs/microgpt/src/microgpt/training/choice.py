@@ -1,7 +1,7 @@
 """Choose the model and the training settings that fit the documents and a budget of operations.
 
 The rule was fitted to several hundred training runs with random settings on twelve texts.
-docs/choice.md describes the runs, the fit and the quality of the rule; the fit is in
+docs/measurements/choice.md describes the runs and the quality of the rule; the fit is in
 `bench/studies/fit_choice.py`.
 """
 

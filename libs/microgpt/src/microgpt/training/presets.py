@@ -50,7 +50,7 @@ class Preset:
         """Generate the training conversations for a seed, in the order in which to read them.
 
         The first ninth of the conversations are short questions, which teach arithmetic and
-        spelling at a lower cost (docs/chat.md). The other conversations are read twice.
+        spelling at a lower cost (docs/measurements/chat.md). The others are read twice.
         """
         from microgpt.synthetic_chat import conversations, messages
 
@@ -81,8 +81,8 @@ def _text(n_embd: int, *, block_size: int = 128, steps: int, **settings: Any) ->
 
 _TEXT_180S = _text(96, steps=3_900, dropout=0.05)
 
-# docs/quality.md lists the losses of the presets. Longer training runs repeat the data more often,
-# so they need more dropout.
+# Losses of the presets: docs/measurements/quality.md. Longer training runs repeat the data more
+# often, so they need more dropout.
 PRESETS: dict[PresetName, Preset] = {
     "names-10s": _names(
         48, 2, steps=2_600, batch_size=128, lr=0.004, warmup_steps=52, dropout=0.03,
@@ -99,7 +99,7 @@ PRESETS: dict[PresetName, Preset] = {
     ),
     "text-60s": _text(64, steps=2_800, dropout=0.0),
     "text": _TEXT_180S,
-    # Its context and dropout were measured (docs/quality.md); those of the shorter runs were not.
+    # Its context and dropout were measured (docs/measurements/quality.md), unlike the others'.
     "text-300s": _text(
         96, block_size=256, steps=5_680, dropout=0.02, average_tail=0.1,
     ),

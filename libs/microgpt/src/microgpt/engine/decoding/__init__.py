@@ -1,1 +1,1 @@
-"""Batched decoding with a KV cache. Layout: rows. See docs/performance.md#decoding."""
+"""Batched decoding with a KV cache. Layout: rows. See docs/engine.md#decoding."""

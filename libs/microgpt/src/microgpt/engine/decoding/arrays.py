@@ -1,7 +1,7 @@
 """Arrays of a decoder.
 
 Layout: rows. In the KV cache, keys are stored in blocks of one vector of tokens, with one row per
-feature, and values with one row per token. See docs/performance.md#decoding.
+feature, and values with one row per token. See docs/engine.md#decoding.
 Shapes: C = n_embd, V = vocab_size, L = n_layer, H = n_head, T = block_size, N = rows,
 n = sequences.
 """

@@ -1,7 +1,7 @@
 """Decode many sequences in a batch, about 20 ms per call, or read a known text token by token.
 
 Layout: one row per sequence, as in `Sequences`; one row per token in the kernel. See
-docs/performance.md#decoding.
+docs/engine.md#decoding.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Next-token sampling; compiled version of `sampling.sample`.
 
 Layout: rows; a row of logits has one number per token of the vocabulary. See
-docs/performance.md#decoding. Shapes: V = vocab_size.
+docs/engine.md#decoding. Shapes: V = vocab_size.
 """
 
 import numpy as np

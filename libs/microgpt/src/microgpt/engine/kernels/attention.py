@@ -5,7 +5,7 @@ Lanes after the last query of a document belong to the next document. Their resu
 are overwritten when the next document is processed.
 
 Layout: columns, where a head has D adjacent rows; the attention weights of a vector of queries
-have a row per key and a lane per query. See docs/performance.md#attention.
+have a row per key and a lane per query. See docs/engine.md#attention.
 Shapes: C = n_embd, D = head_dim, N = columns.
 """
 

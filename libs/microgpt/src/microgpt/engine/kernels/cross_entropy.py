@@ -1,7 +1,7 @@
 """Cross-entropy loss and its gradient.
 
 Layout: columns; the logits have a row per token of the vocabulary and a column per prediction.
-Losses are in nats. See docs/performance.md#vectors. Shapes: V = vocab_size, N = columns.
+Losses are in nats. See docs/engine.md#vectors. Shapes: V = vocab_size, N = columns.
 """
 
 from microgpt.engine.compiler import inlined, kernel

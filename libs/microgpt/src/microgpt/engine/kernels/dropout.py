@@ -1,7 +1,7 @@
 """Dropout on all columns at once, with the same masks as `microgpt.dropout_mask`.
 
 Layout: columns, each with an int32 key, from which the mask of all its features is computed. See
-docs/performance.md#vectors. Shapes: C = n_embd, N = columns.
+docs/engine.md#vectors. Shapes: C = n_embd, N = columns.
 """
 
 from typing import Any

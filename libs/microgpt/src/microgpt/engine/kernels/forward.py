@@ -3,7 +3,7 @@
 `evaluate` computes losses and probabilities without gradients.
 Layout: columns; several documents are read side by side, with one column per token. Losses, in
 nats, and probabilities have a row per prediction, in document order. See
-docs/performance.md#vectors. Shapes: C = n_embd, N = columns, V = vocab_size.
+docs/engine.md#vectors. Shapes: C = n_embd, N = columns, V = vocab_size.
 """
 
 from microgpt.engine.buffers import Buffers

@@ -1,7 +1,7 @@
 """Embedding, rmsnorm and relu, and their gradients, on all columns at once.
 
 Layout: columns; rows in `rmsnorm_rows`, `shift_row` and `embed`, whose result is transposed later.
-See docs/performance.md#vectors. Shapes: C = n_embd, N = tokens.
+See docs/engine.md#vectors. Shapes: C = n_embd, N = tokens.
 """
 
 from microgpt.engine.compiler import inlined, kernel

@@ -1,6 +1,6 @@
 """Natural logarithm with the same bits on every computer, unlike that of C libraries.
 
-Layout: no arrays, only a number. See docs/performance.md#the-same-numbers.
+Layout: no arrays, only a number. See docs/engine.md#the-same-numbers.
 """
 
 import numpy as np

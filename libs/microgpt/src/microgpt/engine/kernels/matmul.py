@@ -3,7 +3,7 @@
 Layout: activations in columns (n features by N tokens), weights as m outputs by n inputs; in
 `linear_rows`, activations in rows and weights in panels. Kernels may write to the padding of rows,
 which never affects a result. The padding of weights is always zero. See
-docs/performance.md#products-of-matrices.
+docs/engine.md#products-of-matrices.
 Shapes: C = n_embd, N = tokens.
 """
 

@@ -2,7 +2,7 @@
 
 Layout: a state is N words of 32 bits and the index of the next word; a group of states has one row
 per word, with one column for each of the GROUP generators. See
-docs/performance.md#the-same-numbers.
+docs/engine.md#the-same-numbers.
 """
 
 import math

@@ -4,7 +4,7 @@ Compiled version of `ReferenceEngine.update` and `MuonEngine.update`. Gradients 
 Adam divides by their typical size, and Muon uses only their direction, so steps are limited.
 Layout: weights, padded to whole vectors. The rows that AdamW updates come first, then the matrices
 that Muon updates, which have C columns and at least C rows. A Gram matrix has C rows and C columns.
-See docs/performance.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
+See docs/engine.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
 """
 
 import math

@@ -1,4 +1,4 @@
 """SIMD vectors as a Numba type.
 
-Layout: a vector consists of adjacent numbers. See docs/performance.md#vectors.
+Layout: a vector consists of adjacent numbers. See docs/engine.md#vectors.
 """

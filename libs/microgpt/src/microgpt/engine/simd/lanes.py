@@ -1,7 +1,7 @@
 """Operations across the lanes of a vector, such as sums, maxima and counts.
 
 Layout: no arrays. In columns, a lane is a token; in rows, it is a feature. See
-docs/performance.md#vectors.
+docs/engine.md#vectors.
 """
 
 from collections.abc import Callable

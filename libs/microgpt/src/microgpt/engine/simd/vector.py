@@ -2,7 +2,7 @@
 
 The intrinsics emit LLVM instructions, which support vectors of any width. They do not check bounds.
 Layout: arrays of two dimensions; a vector consists of adjacent numbers of a row, array[i, j : j +
-lanes]. See docs/performance.md#vectors.
+lanes]. See docs/engine.md#vectors.
 """
 
 import math

@@ -1,4 +1,4 @@
 """Training steps.
 
-Layout: columns, and the layout "weights" for the optimizer. See docs/performance.md#a-step.
+Layout: columns, and the layout "weights" for the optimizer. See docs/engine.md#a-step.
 """

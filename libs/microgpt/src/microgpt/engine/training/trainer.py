@@ -1,7 +1,7 @@
 """Compiled training engine, which trains for a fraction of a second per call.
 
 Layout: columns in the buffers; the layout "weights" for weights, gradients and running means.
-Callers get flat copies of these, in the order of `weight_shapes`. See docs/performance.md#a-step.
+Callers get flat copies of these, in the order of `weight_shapes`. See docs/engine.md#a-step.
 """
 
 import math

@@ -112,7 +112,9 @@ def test_an_organism_generates_200_names_unless_told_otherwise(
 ) -> None:
     search = ("--objective", "aesthetic", "--population", "2", "--generations", "1")
     microgpt("evolve", *search, *options)
-    assert f"Names per organism: {n}, " in log_of(run_of(tmp_path))
+    log = log_of(run_of(tmp_path))
+    assert f"Names per organism: {n}, " in log
+    assert re.findall(r"^Org (\d): \[.+\] -> Score: ", log, re.MULTILINE) == ["1", "2"]
     assert {len(line["samples"]) for line in evaluations_of(run_of(tmp_path))} == {n}
 
 

@@ -45,6 +45,7 @@ def test_the_worker_thread_survives_any_error_of_the_engine(
         (good,) = await asyncio.wait_for(work.submit(model, model.text_job()).result, 30)
         assert good.tokens
         work.close()
+        assert not any(each.name.startswith("generation") for each in threading.enumerate())
 
     asyncio.run(ask())
 

@@ -226,6 +226,8 @@ def test_a_reload_by_name_adds_and_removes_models(folder, caplog) -> None:
     assert ready.json()["failed"] == ["bad", "worse"]
     assert caplog.text.count("; bad is not served") == 1
     assert 'microgpt_reloads_total{model="bad",result="ok"} 0' in metrics.text
+    for result in ("ok", "failed"):
+        assert f'microgpt_reloads_total{{model="talk",result="{result}"}} 0' in metrics.text
     shutil.rmtree(folder)
     (gone,) = ask_app(app, requests[1])
     assert gone.status_code == 503

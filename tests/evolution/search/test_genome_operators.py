@@ -1,6 +1,6 @@
 import random
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -77,6 +77,13 @@ def test_a_child_takes_each_gene_from_one_of_its_parents(a, b, rng) -> None:
         assert getattr(child, gene) in (getattr(a, gene), getattr(b, gene))
     if child.n_head not in (a.n_head, b.n_head):  # neither divides the width
         assert child.n_head == max(n for n in (1, 2, 4, 8) if child.n_emb % n == 0)
+
+
+def test_a_child_gets_the_most_heads_that_divide_its_width() -> None:
+    wide, narrow = replace(PRIMORDIAL, n_emb=24, n_head=3), replace(PRIMORDIAL, n_emb=16, n_head=1)
+    rng = random.Random(1)
+    children = [crossover(wide, narrow, rng) for _ in range(100)]
+    assert {child.n_head for child in children if child.n_emb == 16} == {1, 8}
 
 
 @given(genomes(), rngs)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -235,6 +236,12 @@ def test_only_an_item_that_always_kills_its_worker_fails(pool: Pool) -> None:
         assert [outcome.status for outcome in outcomes] == BUT_ONE
         assert outcomes[KILLER].error == "its worker died 3 times"
         assert evaluate_all(square, range(N), pool) == SQUARES
+
+
+@pytest.mark.slow
+def test_the_free_memory_of_a_cluster_is_that_of_a_worker(scheduler: str) -> None:
+    with Dask(scheduler) as pool:
+        assert 0 < pool.free_bytes() < psutil.virtual_memory().total
 
 
 @pytest.mark.slow

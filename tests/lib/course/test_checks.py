@@ -41,6 +41,7 @@ WRONG = [  # exercise, part of the solution, what a learner might write, what th
     ("05", "dot(row, x)", "sum(row)", r"linear\(.*\)\[0\] is 3.0; it should be 11.0"),
     ("06", " / len(x)", "", r"rmsnorm\(\[300.0, .*\[0\] is 0.6; .*the mean"),
     ("06", "** -0.5", "** 0.5", r"\[0\] is 86602"),
+    ("06", "number * scale for", "number * float('inf') for", r"\[0\] is inf; it should be"),
     ("06", "(mean_square + 1e-5)", "mean_square", "ZeroDivisionError|complex"),
     ("06", "scale = (mean_square + 1e-5) ** -0.5", "scale = float(mean_square + 1e-5) ** -0.5",
      "gradient of x.* ~ hide"),

@@ -152,7 +152,7 @@ def test_ten_thousand_different_system_messages_can_be_omitted(file) -> None:
         ('[{"role": "user"', "line 1: invalid JSON: EOF"),
         ('[{"messages": []}, {"messages": 3}]', "item 1: the conversation is empty"),
         ('[{"messages": []},\n{"messages": 3}', "is neither JSONL nor a JSON array: EOF"),
-        ('{"conversations": [3]}', r"messages\[0\]: input should be an object"),
+        ('{"conversations": [3]}', r"messages\[0\]: input should be an object, got 3"),
         ('{"conversations": [{"from": "tool", "value": "a"}]}', r"messages\[0\].role: .* 'tool'"),
         ('{"input": "a", "output": "b"}', r"line 1: not .* \(fields: input, output\); use p"),
         ('[{"input": "a", "output": "b"}]', r"line 1: not .* \(fields: input, output\)"),

@@ -360,6 +360,10 @@ def test_numba_cache_dir_overrides_the_default_cache_directory(monkeypatch, tmp_
         assert compiling.cache_directory() == tmp_path / "microgpt"
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/elsewhere")
     assert compiling.cache_directory() == Path("/elsewhere")
+    (tmp_path / "file").touch()
+    for path, can in ((tmp_path / "new", True), (tmp_path / "file", False)):
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(path))
+        assert compiling.can_be_kept() is can
 
 
 def test_two_first_runs_can_compile_at_the_same_time(tmp_path) -> None:

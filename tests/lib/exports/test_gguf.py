@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from apertus_model import forward
 from exported_models import ARCHITECTURES, TOKENIZERS, drawn_shape, saved_model
+from tokenizers.pre_tokenizers import ByteLevel
 
 from microgpt import BpeTokenizer, InferenceGpt, Message
 from microgpt.config import Sampling
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.errors import CheckpointError, ConfigError, TokenizerError
 from microgpt.exports.comparison import compare
+from microgpt.exports.foreign_tokenizer import _byte_characters as bytes_to_characters
 from microgpt.exports.foreign_tokenizer import foreign_tokenizer
 from microgpt.exports.gguf_file import TENSORS, encode_gguf, encode_modelfile, read_gguf
 from microgpt.exports.llama_session import LlamaSession
@@ -86,6 +88,10 @@ def test_the_tokenizer_of_a_gguf_file_gives_the_same_tokens(tokenizer: Tokenizer
     for word in TEXT.split():
         known = word.translate(tokenizer.reading(word))
         assert byte_level_tokens(fields, word) == tokenizer.encode(known)
+
+
+def test_bytes_are_written_as_in_gpt_2() -> None:
+    assert {*bytes_to_characters()} == {*ByteLevel.alphabet()}
 
 
 def test_a_gguf_file_has_special_tokens_and_a_chat_template(tmp_path) -> None:

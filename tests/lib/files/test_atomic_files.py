@@ -47,6 +47,13 @@ def test_a_link_in_place_of_a_staging_directory_is_removed(tmp_path, name, kind)
     assert (elsewhere / "b").read_bytes() == b"2"
 
 
+def test_files_are_synced_after_their_contents_are_written(tmp_path, monkeypatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
+    publish(tmp_path, {"a": b"123456789"})
+    assert 9 in synced
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
 def test_a_pipe_or_a_device_is_not_replaced(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")

@@ -33,6 +33,14 @@ def an_event_per_step(monkeypatch) -> None:
     monkeypatch.setattr(trainer, "MAX_STEPS", 1)
 
 
+def test_a_pause_extends_the_time_limit_of_a_job() -> None:
+    limit = TimeLimit(1.0, 0, 0, lambda: 0.0)
+    end = limit.end
+    for job in (TrainingJob(plan_of(), PARTS, limit=limit), TrainingJob(plan_of(), PARTS)):
+        job.extend(3.0)
+    assert limit.end == end + 3
+
+
 class Machine:
     """A machine whose speed depends only on the step."""
 

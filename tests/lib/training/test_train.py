@@ -28,7 +28,9 @@ SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
 
 def test_training_events_cover_each_step_once_in_order(train) -> None:
     events = []
-    result = train(DOCS, model=SMALL, config=TrainConfig(steps=60), on_event=events.append)
+    config = TrainConfig(steps=60, batch_size=2)
+    result = train(DOCS, model=SMALL, config=config, on_event=events.append)
+    assert sum(event.n_docs for event in events) == 120
     assert [loss for event in events for loss in event.losses] == list(result.losses)
     assert len(result.losses) == 60
     assert [event.step for event in events] == sorted({event.step for event in events})

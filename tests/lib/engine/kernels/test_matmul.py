@@ -8,7 +8,7 @@ import pytest
 
 from microgpt.engine.kernels import matmul
 from microgpt.engine.processor import lanes_of
-from microgpt.engine.weights import aligned_zeros, padded
+from microgpt.engine.weights import aligned_zeros, in_panels, padded
 
 DTYPES = ["float32", "float64"]
 
@@ -24,6 +24,11 @@ def linear_and_add_linear(dtype: str):
         matmul.add_linear(w, x, y, n_columns)
 
     return both
+
+
+@numba.njit
+def _linear_rows(x, n_rows, panels, y):
+    matmul.linear_rows(x, n_rows, panels, y)
 
 
 @numba.njit
@@ -44,6 +49,18 @@ def test_a_matrix_product_is_correct_for_any_shape(dtype: str, m: int) -> None:
         expected = 2 * w.astype(np.float64) @ x
         np.testing.assert_allclose(y[:m], expected, rtol=1e-5, atol=1e-5)
         assert not y[m:].any()  # nothing is written below
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m", [1, 8, 40, 130])
+def test_a_product_with_panels_is_correct_for_any_shape(dtype: str, m: int) -> None:
+    rng, n = np.random.default_rng(m), 7  # not divisible by the number of partial sums
+    w, x = rng.normal(size=(m, n)).astype(dtype), rng.normal(size=(6, n)).astype(dtype)
+    for n_rows in (1, 2, 6):
+        y = aligned_zeros((6, padded(m, dtype)), dtype)
+        _linear_rows(x, n_rows, in_panels(w[None], dtype)[0], y)
+        np.testing.assert_allclose(y[:n_rows, :m], x[:n_rows] @ w.T, rtol=1e-5, atol=1e-5)
+        assert not y[n_rows:].any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -275,14 +275,15 @@ def test_the_memory_check_agrees_with_the_memory_used(dtype, model, n_tokens, lo
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factor", [10, 1000])
-def test_attention_scores_of_any_size_have_correct_gradients(dtype, factor) -> None:
-    """Attention that looks at one key alone: all but one weight are 0."""
+def test_scores_and_logits_of_any_size_have_correct_gradients(dtype, factor) -> None:
+    """Attention looks at one key alone, and one token has all the probability, or none."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     rng = random.Random(8)
     docs = random_docs(model, [16, 1, 5], rng)
     weights = init_weights(model, rng)
     for name in ("layer0.attn_wq", "layer0.attn_wk"):
         weights[name] = [[factor * w for w in row] for row in weights[name]]
+    weights["lm_head"][0] = [factor * w for w in weights["lm_head"][0]]
     config = TrainConfig(batch_size=3)
     compiled = make(model, config, docs, weights, dtype)
     reference = ReferenceEngine(model, weights, gpt_type=GptVariant)

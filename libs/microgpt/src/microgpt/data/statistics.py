@@ -7,7 +7,6 @@ from itertools import chain, count
 from math import ceil
 
 from microgpt.config import TextKind
-from microgpt.data.sliding_windows import default_stride, n_windows
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, count_characters, texts_of
 from microgpt.errors import DataError
 
@@ -76,11 +75,6 @@ class DataReport:
         beyond = [(length - block_size, n) for length, n in self.lengths.items()]
         beyond = [(excess, n) for excess, n in beyond if excess > 0]
         return Cut(block_size, sum(n for _, n in beyond), sum(excess * n for excess, n in beyond))
-
-    def n_chunks(self, block_size: int) -> int:
-        """Return the number of training chunks if `SlidingWindows` splits long documents."""
-        stride = default_stride(block_size)
-        return sum(n_windows(length, block_size, stride) * n for length, n in self.lengths.items())
 
     def histogram(self) -> list[Bin]:
         """Return a histogram of the lengths with about 16 bins of equal, round width.

@@ -64,6 +64,23 @@ NAMES = ["anna", "emma", "ava", "mia"]
 PROCESSES: list[subprocess.Popen[Any]] = []  # that makers have started
 HASHES = ("weights_sha256", "tokenizer_sha256", "documents_sha256")
 
+TALKS = [[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]]
+DATA = {"n_docs": 4, "sha256": "a", "val_fraction": 0.1, "without": "^a"}
+QUESTIONS = {"conversations": TALKS, "reply": "no", "confidence": 0.5, "suggests": True}
+MORE: dict[str, dict[str, Any]] = {
+    "meta.json": {
+        "known_questions": QUESTIONS, "examples": ["hi"], "init_std": 0.1,
+        "training": {"ancestor_data": [DATA, None], "data_sha256": "a", "n_docs": 4,
+                     "contamination": {"validation": [0.1, 1]}, "val_loss": 1.5, "steps": 9},
+    },
+    "train_state.json": {
+        "known_questions": QUESTIONS, "examples": ["hi"], "teachers": [["a", "b"]],
+        "teacher_samples": 3, "ancestor_data": [DATA, None], "minutes": 0.5, "budget": 1e9,
+        "contamination": {"validation": [0.1, 1]}, "edited_sources": {"model.py": "a"},
+        "weights_format": "json", "preset": "chat", "me": "a", "separator": "%", "column": "a",
+    },
+}  # fmt: skip
+
 
 def model(folder: Path, **options: Any) -> Path:
     """Train and save a model of a few names or questions, and return its directory."""
@@ -99,6 +116,9 @@ def in_file(
             lines = file.read_bytes().splitlines(keepends=True)[:3]
             file.write_bytes(b"".join(lines))
         seeds = [file.read_bytes()]
+        if name in MORE:  # keys that few files have
+            edited(file, **MORE[name])
+            seeds.append(file.read_bytes())
 
         def parse(content: bytes) -> None:
             file.write_bytes(content)
@@ -136,10 +156,7 @@ def one_file(name: str, seeds: Iterable[bytes], read: Callable[[Path], object]) 
 
 def text(name: str, *seeds: bytes, **how: Any) -> Maker:
     """Read a file of documents."""
-    notes: list[str] = []
-    return one_file(
-        name, seeds, lambda path: load_documents(path, ReadOptions(**how), tell=notes.append)
-    )
+    return one_file(name, seeds, lambda path: load_documents(path, ReadOptions(**how), tell=str))
 
 
 def chats(name: str, me: str | None = None) -> Maker:

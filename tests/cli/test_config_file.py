@@ -38,6 +38,8 @@ def test_options_in_a_config_file_are_checked_like_arguments(microgpt, tmp_path)
         ("engine = 'fast'", "my.toml: engine is 'fast': 'fast' is not one of"),
         ("steps = 2020-01-01", "my.toml: steps is 2020-01-01: "),
         ("steps = ", "my.toml is not valid TOML: "),
+        ("steps = " + "[" * 9999, "my.toml is not valid TOML: "),
+        ("x." * 2**15 + "x = 1", "cannot read my.toml: larger than 32,768 bytes"),
         ("learning-rate = inf", "--learning-rate must be a number greater than 0, got inf"),
         ("# \udcff", "my.toml is not UTF-8 text: "),
         (None, "cannot read my.toml: No such file or directory"),

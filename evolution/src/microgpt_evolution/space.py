@@ -38,7 +38,7 @@ Rates = dict[str, Annotated[float, Field(ge=0)]]
 MORE_GENES = 0.35  # probability to mutate another gene, after each gene
 JUMP = 0.25  # probability that a gene moves by two places instead of one
 MAX_TRIES = 100  # number of draws before a space without valid genomes is reported
-MAX_BYTES = 2**20  # of a file
+MAX_BYTES = 2**15  # for a key of as many parts as fit, tomllib takes seconds
 
 
 class Space(BaseModel):
@@ -146,7 +146,7 @@ def read_space(path: Path, genes: Sequence[str]) -> Space:
 
     try:
         space = Space.model_validate(tomllib.loads(read(path, MAX_BYTES, GenomeError).decode()))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise GenomeError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
         raise GenomeError(f"{path}: {first_problem(error)}") from error

@@ -9,7 +9,7 @@ from typer.core import TyperOption
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import read
 
-MAX_BYTES = 2**20
+MAX_BYTES = 2**15  # for a key of as many parts as fit, tomllib takes seconds
 FILES = "microgpt.files"  # in the metadata of a typer.Context: the file of each parameter
 
 
@@ -41,7 +41,7 @@ def _read(ctx: typer.Context, path: Path) -> dict[str, object]:
         found = tomllib.loads(read(path, MAX_BYTES, ConfigError).decode())
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text: {error.reason}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     options = _options(ctx.command)
     values: dict[str, object] = {}

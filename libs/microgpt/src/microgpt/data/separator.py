@@ -32,12 +32,8 @@ def load_blocks(path: str | Path | TextFile, separator: str) -> list[str]:
     file = path if isinstance(path, TextFile) else TextFile(path)
     lines = [*file]
     if not any(map(is_separator, lines)):
-        found = proposal(lines)
-        remedy = (
-            f"--separator {printable(quote(found))} would find some"
-            if found
-            else "omit --separator"
-        )
+        found = printable(proposal(lines) or "")
+        remedy = f"--separator {quote(found)} would find some" if found else "omit --separator"
         what = "blank line" if separator == BLANK else f"line {printable(separator)!r}"
         raise DataError(f"{file.path} has no {what} to separate documents; {remedy}")
     docs = [*filter(None, _blocks(lines, is_separator))]

@@ -106,7 +106,7 @@ def test_every_command_works_in_an_environment_of_pip(dist, tmp_path) -> None:
     run(f"venv/bin/pip install --quiet --find-links {dist} microgpt-cli")
     assert "No module named 'numba'" in run("venv/bin/python -c 'import numba'", code=1)
     (tmp_path / "names.txt").write_text("\n".join(bundled("names.txt").read_text().split()[:500]))
-    run("venv/bin/microgpt train --data names.txt --steps 2 --model plain")
+    run("venv/bin/microgpt train --data names.txt --steps 2 --positions learned --model plain")
     for command, extra in (("plot plain", "cli[plots]"), ("train --tokenizer bpe", "lib[bpe]")):
         missing = run(f"venv/bin/microgpt {command}", code=2)
         assert missing.endswith(f"pip install 'microgpt-{extra}'\n")

@@ -108,6 +108,7 @@ SHORTEST = {
     ),
     "kneser_ney": ("", "bench.ORDERS = range(2, 4)"),
     "minutes": ("--only rule --seeds 1", "bench.BUDGETS = (('names', 60),); bench.SECOND = 2e7"),
+    "mutation": ("--n 0", ""),
     "model_changes": ("--seeds 1 --steps 2", ""),
     "operations": ("", "bench.N_MODELS = 3"),
     "page_training": ("--rounds 1", ""),
@@ -210,7 +211,7 @@ def run(command, *, check=False, cwd=".", **options):
     return commands.run(*command[3:], cwd=cwd, check=check)
 subprocess.run = run
 """
-PARTS = {"contenders", "harness", "machine", "pictures", "service", "study", "tables"}
+PARTS = {"contenders", "harness", "machine", "mutants", "pictures", "service", "study", "tables"}
 PARTS |= {"search_methods", "stages"}  # of studies
 PARTS |= {"foreign", "node", "same_bits_job"}  # of tests, too
 PARTS |= {"fuzz", "fuzz_parsers"}  # see test_fuzz.py

@@ -1,0 +1,301 @@
+"""Measure how many small faults in the code the tests notice.
+
+    uv run --with pytest-cov python bench/mutation.py --map   # which tests run which line
+    uv run --with coverage python bench/mutation.py           # draws and judges the mutants
+
+Mutants are drawn from the lines of the library, the searches and the service. Each is judged in a
+clone of this repository: first by the test files that are named after its module or import it, then
+by the other tests that run its line, the shortest first, until they have used a minute of processor
+time. The record is bench/results/mutation.jsonl, and an interrupted run continues. A mutant in a
+kernel is judged by the tests of the compiled engine, after it has been compiled. A table of the
+results is printed at the end (docs/measurements/mutation.md).
+"""
+
+import contextlib
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from xml.etree import ElementTree
+
+from harness import ROOT, parsed
+from machine import RESULTS
+from mutants import Mutant, changed, draw
+
+from microgpt import edited_sources
+
+FOLDERS = {  # and their tests
+    "libs/microgpt/src/microgpt": "lib",
+    "evolution/src/microgpt_evolution": "evolution",
+    "apis/microgpt_serve/src/microgpt_serve": "serve",
+}
+CODE = "libs/microgpt/src/microgpt/engine/machine_code.py"
+HASH = "libs/microgpt/src/microgpt/edited_sources.py"
+# Tests that compare the text of sources, and would notice any change.
+TEXT = re.compile(r"tests/(docs|bench|e2e)/|test_edited_sources|test_layouts|test_amounts")
+WORK = ROOT / "build/mutation"
+RECORD = RESULTS / "mutation.jsonl"
+SECONDS = 60  # of processor time for the tests of a mutant
+COMPILE_SECONDS = 600  # for a changed kernel, more
+MOST_TESTS = 150
+LOADED = 5  # the map is written on all cores, under coverage, so tests took longer than they need
+
+
+class Tree:
+    """A clone of the repository whose sources are mutated one at a time."""
+
+    def __init__(self, number: int) -> None:
+        self.root = WORK / f"tree-{number}"
+        if not self.root.exists():
+            subprocess.run(["git", "clone", "--quiet", ROOT, self.root], check=True)
+        subprocess.run(["git", "checkout", "--quiet", "."], cwd=self.root, check=True)
+        self.home, self.clock = WORK / "home", 0
+
+    def judge(self, mutant: Mutant, tests: Iterable[list[str]]) -> dict[str, str]:
+        """Return the verdict on a mutant, and the test that noticed it."""
+        path = self.root / mutant.path
+        kept = {each: each.read_bytes() for each in (path, self.root / HASH, self.root / CODE)}
+        try:
+            self._write(path, changed(kept[path], mutant))
+            if not mutant.is_kernel:
+                self._keep_kernels(mutant.path)
+            self._accept_sources(mutant)
+            n_tests = 0
+            for some in tests:
+                n_tests += len(some)
+                if failed := self.failure(some, COMPILE_SECONDS if mutant.is_kernel else SECONDS):
+                    verdict = "timeout" if failed == "timeout" else "killed"
+                    return {"verdict": verdict, "by": failed}
+            return {"verdict": "survived" if n_tests else "not run", "by": f"{n_tests} passed"}
+        finally:
+            for each, content in kept.items():
+                self._write(each, content)
+
+    @property
+    def packages(self) -> str:
+        """Where the packages of the clone are, before the installed ones."""
+        return ":".join(map(str, [*self.root.glob("*/*/src"), self.root / "evolution/src"]))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write a source with a time of its own, because bytecode is found by time and size."""
+        path.write_bytes(content)
+        self.clock += 1
+        os.utime(path, (self.clock + 10**9, self.clock + 10**9))
+
+    def _keep_kernels(self, path: str) -> None:
+        """Use the kernels of the sources without the mutant, which is not in a kernel."""
+        files = {str(self.root / each): str(ROOT / each) for each in (path, CODE)}
+        old, new = (
+            "file.read_bytes().replace",
+            f"Path({files}.get(str(file), file)).read_bytes().replace",
+        )
+        self._write(self.root / CODE, (self.root / CODE).read_text().replace(old, new).encode())
+
+    def _accept_sources(self, mutant: Mutant) -> None:
+        """Have the compiled engine accept a change of the sources that it implements."""
+        edited_sources.FOLDER, known = (self.root / HASH).parent, edited_sources.UNCHANGED
+        code = (self.root / HASH).read_text()
+        if Path(mutant.path).name in edited_sources.IMPLEMENTED:
+            self._write(self.root / HASH, code.replace(known, edited_sources.files_hash()).encode())
+
+    def failure(self, tests: list[str], seconds: int) -> str:
+        """Return the test that fails, the reason why none can run, or nothing if all pass."""
+        if not tests:
+            return ""
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.packages),
+            "XDG_CACHE_HOME": str(self.home),
+        }
+        options = [
+            "-x",
+            "-q",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            "--tb=line",
+            "--no-header",
+            "-rfE",
+        ]
+        command = [sys.executable, "-m", "pytest", *options, f"--rootdir={self.root}", *tests]
+        process = subprocess.Popen(
+            ["nice", "-n", "5", *command], cwd=self.root, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)),
+        )  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=5 * seconds)
+        except subprocess.TimeoutExpired:
+            return "timeout"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode in (0, 5):  # all pass, or all are marked slow
+            return ""
+        if process.returncode == -signal.SIGXCPU:
+            return "timeout"
+        if process.returncode == 4 and "conftest" not in output:
+            raise ValueError(f"pytest cannot run {tests}: {output}")
+        if process.returncode < 0 or "Fatal Python error" in output:
+            return f"signal {-process.returncode}"
+        found = re.findall(r"^(?:FAILED|ERROR) (\S+)(?: - (.*))?", output, re.MULTILINE)
+        return " ".join(filter(None, found[0]))[:200] if found else output[-200:]
+
+
+class Tests:
+    """The tests that can notice a mutant, from the map of `--map` and the imports of test files."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.broken: set[str] = set()
+        self.data = None
+        if (WORK / "coverage").exists():
+            from coverage import CoverageData
+
+            self.data = CoverageData(str(WORK / "coverage"))
+            self.data.read()
+            path = WORK / "junit.xml"
+            for case in ElementTree.parse(path).iter("testcase") if path.exists() else []:
+                test = f"{case.get('file')}::{case.get('name')}"
+                self.seconds[test] = float(case.get("time", 1))
+                if len(case):
+                    self.broken.add(test)
+        files = (ROOT / "tests").rglob("test_*.py")
+        self.files = {str(each.relative_to(ROOT)): each.read_text() for each in sorted(files)}
+
+    def of(self, mutant: Mutant) -> Iterable[list[str]]:
+        """Yield lists of tests, those most likely to notice the mutant first."""
+        if mutant.is_kernel:
+            yield ["tests/lib/engine/kernels", "tests/lib/engine/simd"]
+            yield ["tests/lib/engine/decoding", "tests/lib/engine/training"]
+            yield ["tests/lib/engine/test_compiled_model.py", "tests/lib/engine/test_mersenne.py"]
+            return
+        named = self.named(mutant)[:4]
+        yield named
+        if not self.data:
+            yield [file for file in self.beside(mutant) if file not in named][:20]
+            return
+        found = [test for test in self.running(mutant) if test.partition("::")[0] not in named]
+        yield found[:20]
+        yield found[20:]
+
+    def beside(self, mutant: Mutant) -> list[str]:
+        """Return the test files in the folder that mirrors the module's, the smallest first."""
+        folder = next(each for each in FOLDERS if mutant.path.startswith(each))
+        place = Path(mutant.path).parent.relative_to(folder)
+        start = f"tests/{FOLDERS[folder]}/{place}/".replace("/./", "/")
+        if FOLDERS[folder] == "serve":
+            start = "tests/serve/"
+        found = [file for file in self.files if file.startswith(start) and not TEXT.search(file)]
+        found = [file for file in found if "browser" not in file and "playground" not in file]
+        return sorted(found, key=lambda file: ("/routes/" not in file, len(self.files[file])))
+
+    def named(self, mutant: Mutant) -> list[str]:
+        """Return the test files that are named after a module or import it, that first."""
+        folder = next(each for each in FOLDERS if mutant.path.startswith(each))
+        module = mutant.path.removeprefix(f"{folder}/").removesuffix(".py")
+        own = f"tests/{FOLDERS[folder]}/{Path(module).parent / f'test_{Path(module).name}.py'}"
+        name = f"{Path(folder).name}.{module.replace('/', '.')}".removesuffix(".__init__")
+        parent, _, last = name.rpartition(".")
+        used = re.compile(rf"\b{name}\b|from {parent} import .*\b{last}\b")
+        found = [file for file, code in self.files.items() if used.search(code) and file != own]
+        found.sort(key=lambda file: (Path(file).parent != Path(own).parent, len(self.files[file])))
+        named = [str(Path(own))] * (str(Path(own)) in self.files) + found
+        return [file for file in named if not TEXT.search(file)]
+
+    def running(self, mutant: Mutant) -> list[str]:
+        """Return the tests that run the line, the shortest first, for a minute at most."""
+        contexts = self.data.contexts_by_lineno(str(mutant.path))
+        whole = not mutant.function  # what runs on import can matter to every test of the module
+        lines = contexts if whole else range(mutant.first, mutant.last + 1)
+        tests = {each.partition("|")[0] for line in lines for each in contexts.get(line, ())} - {""}
+        tests = {test for test in tests if not TEXT.search(test)} - self.broken
+        found, total = [], 0.0
+        for test in sorted(tests, key=lambda test: self.seconds.get(test, 1.0)):
+            total += self.seconds.get(test, 1.0)
+            if total < LOADED * SECONDS and len(found) < MOST_TESTS:
+                found.append(test)
+        return found
+
+
+def write_map() -> None:
+    """Run the quick tests, and store which of them run which line and how long they take."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    settings = ["[run]", "relative_files = true", f"data_file = {WORK / 'coverage'}", "source ="]
+    (WORK / "settings").write_text("\n".join([*settings, *(f"  {each}" for each in FOLDERS)]))
+    options = ["--cov", f"--cov-config={WORK / 'settings'}", "--cov-context=test", "--cov-report="]
+    options += [f"--junitxml={WORK / 'junit.xml'}", "-ojunit_family=xunit1", "-q", "-n", "2"]
+    environment = {**os.environ, "COVERAGE_CORE": "ctrace"}
+    subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT, env=environment)
+
+
+def verdicts() -> dict[tuple[str, str, str], dict[str, str]]:
+    """Return the verdicts so far: the last on each mutant, unless a test has noticed it."""
+    found: dict[tuple[str, str, str], dict[str, str]] = {}
+    for line in RECORD.read_text().splitlines() if RECORD.exists() else []:
+        row = json.loads(line)
+        key = row["path"], row["line"], row["kind"]
+        if found.get(key, {}).get("verdict") != "killed":
+            found[key] = row
+    return found
+
+
+def main() -> None:
+    options = parsed(__doc__, map=False, n=300, seed=61, workers=2, again="")
+    if options.map:
+        write_map()
+        return
+    known = verdicts()
+    drawn = draw(ROOT, tuple(FOLDERS), options.n, options.seed)
+    todo = [
+        each for each in drawn
+        if known.get((each.path, each.line, each.kind), {}).get("verdict", "")
+        in ("", *options.again.split(","))
+    ]  # fmt: skip
+    todo.sort(key=lambda one: (one.is_kernel, (one.path, one.line, one.kind) in known))
+    trees: SimpleQueue[Tree] = SimpleQueue()
+    for number in range(min(options.workers, len(todo))):
+        trees.put(Tree(number))
+    tests = Tests()
+    with ThreadPoolExecutor(options.workers) as pool:
+        list(pool.map(lambda mutant: judge(mutant, trees, tests.of), todo))
+    table()
+
+
+def judge(
+    mutant: Mutant, trees: "SimpleQueue[Tree]", tests: Callable[[Mutant], Iterable[list[str]]]
+) -> None:
+    """Judge a mutant in a free tree, and record the verdict."""
+    tree = trees.get()
+    try:
+        verdict = tree.judge(mutant, tests(mutant))
+    finally:
+        trees.put(tree)
+    facts = ("path", "line", "kind", "before", "after", "function", "is_kernel")
+    row = {**{name: getattr(mutant, name) for name in facts}, **verdict}
+    print(f"{row['verdict']}: {mutant.path}:{mutant.line} {mutant.kind}, {row['by']}", flush=True)
+    with RECORD.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def table() -> None:
+    """Print the verdicts by kind of mutant."""
+    last = verdicts().values()
+    names = sorted({each["verdict"] for each in last})
+    print(f"| mutant | {' | '.join(names)} |\n| --- |{' ---: |' * len(names)}")
+    for kind, n in Counter(each["kind"] for each in last).most_common():
+        counts = Counter(each["verdict"] for each in last if each["kind"] == kind)
+        print(f"| {kind} ({n}) | {' | '.join(str(counts[each]) for each in names)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -183,6 +183,8 @@ def test_pages_link_to_their_files_in_the_repository() -> None:
     assert f"source: {address}/blob/HEAD/docs/learn.md\n" in front_matter("docs/learn.md", address)
     source = "libs/microgpt/src/microgpt/config.py"
     assert f"source: {address}/blob/HEAD/{source}\n" in front_matter(f"{source}.md", address)
+    # Zensical's script would ask api.github.com about what this marks.
+    assert "data-md-component" not in (build.SITE / "theme/partials/source.html").read_text()
     assert front_matter(command_line.INDEX, address) == front_matter("docs/learn.md", "") == ""
 
 

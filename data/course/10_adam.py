@@ -9,8 +9,8 @@ Because they start at 0, both are too small at first. In step t (1, 2, 3 ...), c
     m_hat = m / (1 - beta1 ** t)        v_hat = v / (1 - beta2 ** t)
 
 Then the weight changes by -lr * m_hat / (sqrt(v_hat) + eps). The small eps is outside the root; it
-only prevents a division by 0. If all gradients of a weight
-have been alike, m_hat / sqrt(v_hat) is 1 or -1, whatever their size: the weight moves by lr.
+only prevents a division by 0. If all gradients of a weight have been alike, m_hat / sqrt(v_hat) is
+1 or -1, whatever their size: the weight moves by lr.
 
     adam = Adam(2)
     adam.step([1.0, 1.0], [0.5, -20.0], lr=0.01)   # the weights are now [0.99, 1.01]

@@ -31,7 +31,9 @@ def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
     A tuple or a mapping lists the choices; a list is the default of an option that may be repeated.
     `is_short` tells whether a number, such as that of the rounds, is below its default.
     """
-    parser = argparse.ArgumentParser(description=(doc or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, given in options.items():
         option = "--" + name.replace("_", "-")
         if isinstance(given, bool):

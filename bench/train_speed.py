@@ -8,9 +8,10 @@ times of all rounds to bench/results.
 
     uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python torch=PATH] [--c FOLDER]
 
-`uv run --script` installs JAX and PyTorch outside the workspace. Use --python to choose an
+--only takes the beginning of a name (d16, d32, d64, d128, chat or text), and stores nothing. `uv
+run --script` installs JAX and PyTorch outside the workspace. Use --python to choose an
 interpreter in which one of them is already installed. With --c, the programs in C of a folder take
-part, too; bench/README.md describes how to build them.
+part, too; docs/measurements/speed.md describes how to build them.
 """
 
 import random
@@ -75,11 +76,12 @@ def main() -> None:
     options = parsed(__doc__, rounds=5, only="", python=[], c=Path)
     pin()  # child processes inherit it
     print(f"{machine()}, float32")
-    results = []
+    results, names = [], [*NAMES, *(C_PROGRAMS if options.c else ())]
+    print("", *(NAMES.get(each, each) for each in names), sep=" | ")
     for setting in SETTINGS:
         if setting.name.startswith(options.only):
             results.append(measure(setting, options))
-            print(*speed_row(results[-1], [*NAMES, *C_PROGRAMS]), sep=" | ", flush=True)
+            print(*speed_row(results[-1], names), sep=" | ", flush=True)
     if not options.only:
         found = {"machine": f"{machine()}, float32", "settings": results}
         store("train_speed", found, options)

@@ -145,7 +145,9 @@ class TrainOptions(Options):
     )
     batch_size: int = training(TrainConfig.batch_size, "Number of documents per training step.")
     optimizer: Optimizer = training(
-        TrainConfig.optimizer, "muon: Muon for the matrices of the blocks, AdamW for the rest."
+        TrainConfig.optimizer,
+        "muon: Muon for the matrices of the blocks, AdamW for the rest; begin with a learning rate "
+        "of 0.003.",
     )
     warmup_steps: int = training(
         TrainConfig.warmup_steps, "Increase the learning rate linearly over the first N steps."

@@ -75,10 +75,15 @@ def test_export_writes_through_a_symbolic_link(microgpt, text_model, tmp_path) -
             "html chooses the precision itself",
         ),
         (["--output", "page.html", "--model", "none"], "none does not exist"),
+        (
+            ["--output", "page.html", "--format", "json"],
+            "--format json writes a directory; for a file, use --format html",
+        ),
     ],
 )
 def test_an_html_export_refuses_unsuitable_options(microgpt, tmp_path, options, problem) -> None:
-    refused = microgpt("export", "--format", "html", *options)
+    given = () if "--format" in options else ("--format", "html")
+    refused = microgpt("export", *given, *options)
     assert refused.returncode == 2
     assert problem in refused.stderr
     assert not (tmp_path / "page.html").exists()

@@ -82,7 +82,7 @@ def test_a_pattern_holds_for_the_text_of_subword_tokens(subword, pattern) -> Non
         ({"min_length": 3, "max_length": 2}, "min_length must be <= max_length, 2, got 3"),
         ({"min_length": 90}, "no text can match"),
         ({"ends": "anna", "max_length": 3}, "no text can match"),
-        ({"starts": "É"}, "no text can match"),
+        ({"starts": "É"}, "no text can match: the vocabulary does not contain 'É'"),
         ({"starts": "\udcff"}, "no text can match"),
         ({"matches": "\udcff"}, "it is not valid Unicode"),
         ({"max_length": -1}, "max_length must be >= 0, got -1"),

@@ -158,5 +158,5 @@ def test_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:
     with pytest.raises(ConversationsError, match="has questions and answers; read them with --ch"):
         load_text(path)
     path.write_text("name;id\nanna;1\n")
-    with pytest.raises(DataError, match="a table with the columns question and answer"):
+    with pytest.raises(DataError, match="the columns name, id; name two of them question"):
         load_conversations(path)

@@ -20,7 +20,8 @@ def check_extra(extra: str, what: str, *names: str) -> None:
         except (ImportError, OSError) as error:  # OSError: a library of the system is missing
             raise ConfigError(
                 f"{what} require the extra {extra} ({_one_line(error)}); run: "
-                f"pip install 'microgpt-lib[{extra}]'"
+                f"pip install 'microgpt-lib[{extra}]', or with uv: "
+                f"uv pip install 'microgpt-lib[{extra}]'"
             ) from error
 
 

@@ -63,7 +63,7 @@ def export(
         confirm_replacement,
     )
 
-    check_options(format, half=half, int8=int8)
+    check_options(format, output, half=half, int8=int8)
     if format == "transformers":
         confirm_directory(output, "--output", RECEIPT, is_forced=force)
     elif format in OTHERS and not force:
@@ -85,10 +85,13 @@ def export(
         print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))
 
 
-def check_options(format: str, *, half: bool, int8: bool) -> None:
+def check_options(format: str, output: Path, *, half: bool, int8: bool) -> None:
     """Raise ConfigError for an option that a format does not have."""
     from microgpt.errors import ConfigError
 
+    other = output.suffix[1:]
+    if other in ("html", "onnx", "gguf") and format not in OTHERS and not output.is_dir():
+        raise ConfigError(f"--format {format} writes a directory; for a file, use --format {other}")
     if int8 and format != "onnx":
         raise ConfigError("--int8 requires --format onnx")
     if format in OTHERS and half:

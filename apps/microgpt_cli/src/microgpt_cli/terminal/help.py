@@ -78,6 +78,8 @@ class GroupedCommand(TyperCommand):
         has_data = any("--data" in option.opts for option in self.params)
         if not param and extra and has_data and "data" not in values and "input" not in values:
             return f"; to read a file, use --data {shlex.quote(extra[0])}"
+        if not param and extra and any("--message" in option.opts for option in self.params):
+            return "; put a message into quotes, and choose a model with --model"
         return ""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

@@ -132,6 +132,8 @@ def _answer_few(result: TrainResult, known: KnownQuestions) -> ChatAnswers:
     advice = None
     if ExactMatches.of(answers).share < POOR:
         advice = "for more exact answers: omit the options for the model and the training"
+        if len({one.conversation[: one.place] for one in items}) < len(items):
+            advice = "for more exact answers: give each question one answer; some have several"
     return ChatAnswers(answers, False, Bounds(0.0, 0.0), advice, *scores)
 
 

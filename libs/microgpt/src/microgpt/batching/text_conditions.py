@@ -70,8 +70,9 @@ class TextFilter:
         longest = inf if c.max_length is None else c.max_length
         self._longest = longest if chars is None else min(longest, len(prompt) + n_new)
         is_possible = max(c.min_length, len(c.starts), len(c.ends)) <= self._longest
-        if chars is not None:
-            is_possible &= {*chars, *prompt}.issuperset(c.starts + c.ends)
+        if chars is not None and (missing := {*(c.starts + c.ends)} - {*chars, *prompt}):
+            char = min(missing)
+            raise ConfigError(f"no text can match: the vocabulary does not contain {char!r}")
         if c.matches is not None:
             length = f"(?s:.{{{c.min_length},{'' if c.max_length is None else c.max_length}}})"
             others = f"{literal(c.starts)}(?s:.*)", f"(?s:.*){literal(c.ends)}", length

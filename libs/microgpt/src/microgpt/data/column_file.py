@@ -95,9 +95,16 @@ def questions_and_answers(path: Path, lines: Sequence[str]) -> list[dict[str, st
     """Return the questions and answers in a table with these columns; None for other texts.
 
     Empty rows are omitted; in other rows, the question or the answer may be empty.
+
+    Raises:
+        DataError: the file is a table with other columns.
     """
-    columns = _columns_of_questions(_dialect(lines)[2])
+    names = _dialect(lines)[2]
+    columns = _columns_of_questions(names)
     if columns is None:
+        if path.suffix.lower() in TABLE_SUFFIXES and len(names) > 1:
+            found = _listed(names)
+            raise DataError(f"{path} has the columns {found}; name two of them question and answer")
         return None
     rows = [row for _, row in _table_rows(path, lines)]
     pairs = [tuple(str(row[name]).strip() for name in columns) for row in rows]

@@ -59,7 +59,8 @@ class SavedModel(TrainedModel):
         if known is None:
             raise ConfigError(
                 "--unknown and --suggest require a model that has learned few questions as a whole "
-                "(`microgpt train --chat`); this one answers every question"
+                "(`microgpt train --chat`); this one answers every question; to serve both "
+                "kinds, pass --unknown to `microgpt train` instead"
             )
         if reply is not None:
             check_reply(reply)

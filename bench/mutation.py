@@ -29,6 +29,7 @@ from xml.etree import ElementTree
 from harness import ROOT, parsed
 from machine import RESULTS
 from mutants import Mutant, changed, draw
+from tables import rows
 
 from microgpt import edited_sources
 
@@ -268,7 +269,7 @@ def main() -> None:
     tests = Tests()
     with ThreadPoolExecutor(options.workers) as pool:
         list(pool.map(lambda mutant: judge(mutant, trees, tests.of), todo))
-    table()
+    print(table())
 
 
 def judge(
@@ -287,15 +288,18 @@ def judge(
         file.write(json.dumps(row) + "\n")
 
 
-def table() -> None:
-    """Print the verdicts by kind of mutant."""
+def table() -> str:
+    """Return the verdicts by kind of mutant."""
     last = verdicts().values()
     names = sorted({each["verdict"] for each in last})
-    print(f"| mutant | {' | '.join(names)} |\n| --- |{' ---: |' * len(names)}")
+    lines = [["mutant", *names], ["---", *["---:"] * len(names)]]
     for kind, n in Counter(each["kind"] for each in last).most_common():
         counts = Counter(each["verdict"] for each in last if each["kind"] == kind)
-        print(f"| {kind} ({n}) | {' | '.join(str(counts[each]) for each in names)} |")
+        lines.append([f"{kind} ({n})", *(str(counts[each]) for each in names)])
+    return rows(lines)
 
+
+TABLES = {"mutation": table}
 
 if __name__ == "__main__":
     main()

@@ -117,7 +117,7 @@ class Load:
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self.folder, self.disk, self.group = folder, options.disk, options.group
         self.seconds, self.n_processes = options.minutes * 60, options.processes
-        self.names = (self.disk or folder) / "names"
+        self.names = (self.disk or folder).resolve() / "names"
         self.clock = {"LD_PRELOAD": options.clock} if options.clock else {}
         self.trainings: Counter[str] = Counter()
         self.n_out_of_memory = 0  # processes killed because of the limit of the cgroup

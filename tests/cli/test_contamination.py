@@ -157,13 +157,6 @@ def test_a_resumed_run_keeps_its_contamination_record(train, microgpt, folder) -
     assert after["ancestor_data"] == before["ancestor_data"]
 
 
-def test_contamination_is_unknown_in_runs_of_an_older_version(train, microgpt, folder) -> None:
-    train("--from", "all", "--val-fraction", "0.1")
-    edit(folder / "child/train_state.json", ancestor_data=None, contamination=None)
-    done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")
-    assert "(contamination unknown)" in done.stdout
-
-
 def test_samples_found_in_the_data_of_the_parent_are_not_novel(microgpt, folder) -> None:
     """The held-out names, which the parent was trained on, are training data, too."""
     options = ("--data", "names.txt", "--model", "child", "--from", "all", "--steps", "20")

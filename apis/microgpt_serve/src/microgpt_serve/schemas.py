@@ -207,7 +207,7 @@ class GenerateRequest(EditableModel):
     )
     starts: Pattern = Field("", description="Only samples that start with this text.")
     ends: Pattern = Field("", description="Only samples that end with this text.")
-    min_length: Index = Field(0, description="Minimum number of characters, with the prompt.")
+    min_length: Index = Field(0, description="Minimum number of characters, including the prompt.")
     max_length: Index | None = Field(None, description="Maximum number of characters.")
     known: bool = Field(
         False,
@@ -315,7 +315,7 @@ class ModelResponse(BaseModel):
         description="Whether the model, in a chat, answers only the questions that it has learned."
     )
     generates: bool = Field(
-        description="Whether it has learned to write texts, and not only the replies of a chat."
+        description="Whether the model has learned to continue texts, not only to reply in a chat."
     )
     examples: list[str] = Field(description="Messages to begin a chat with.")
     num_params: int

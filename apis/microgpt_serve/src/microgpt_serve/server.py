@@ -52,8 +52,8 @@ def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None
         on_start: called with the URL, in a thread, once the service accepts requests.
 
     Raises:
-        MicrogptError: No model can be loaded.
-        OSError: The port cannot be opened.
+        MicrogptError: no model can be loaded.
+        OSError: the port cannot be opened.
     """
     log = set_up_logs(as_json=settings.log_json)
     try:

@@ -67,7 +67,7 @@ def train(
             It must be at the top level of a Python file. Its name and a hash of the code of the
             file are recorded; pass it again to resume or repeat the training.
         without: regular expression; skip the training documents in which it is found. Everything
-        else stays the same: see `Split.leave_out`.
+            else stays the same: see `Split.leave_out`.
         parent: model to fine-tune. New tokens get random weights.
         teachers: models whose predictions are the targets, instead of the tokens of the documents;
             the mean of their probabilities is used. By default, the student has their tokenizer,

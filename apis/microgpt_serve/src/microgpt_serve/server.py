@@ -23,12 +23,12 @@ from fastapi import FastAPI
 
 from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
-from microgpt_serve.command import block_sighup, unblock_sighup
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.protocol import LimitedProtocol
 from microgpt_serve.reload import Reloader
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings
+from microgpt_serve.sighup import block_sighup, unblock_sighup
 from microgpt_serve.systemd import notify
 
 LOG = logging.getLogger("microgpt_serve")

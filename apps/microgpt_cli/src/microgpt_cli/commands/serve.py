@@ -33,7 +33,7 @@ def serve(
     """
     given = one_of(models, model_option, "--model")
 
-    from microgpt_serve.command import block_sighup
+    from microgpt_serve.sighup import block_sighup
 
     block_sighup()
     from microgpt_serve.server import serve as serve_until_stopped

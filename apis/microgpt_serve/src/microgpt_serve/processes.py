@@ -68,8 +68,8 @@ def serve_with_processes(
     """Serve with several processes until a signal stops them; see `server.serve`.
 
     Raises:
-        ConfigError: There is not enough memory, or this is Windows.
-        OSError: A process cannot start.
+        ConfigError: there is not enough memory, or this is Windows.
+        OSError: a process cannot start.
     """
     n = settings.processes
     if sys.platform == "win32":

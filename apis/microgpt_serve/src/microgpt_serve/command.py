@@ -32,7 +32,7 @@ def main() -> NoReturn:
 def _serve() -> int:
     from microgpt.errors import MicrogptError
     from microgpt.printable import printable
-    from microgpt_serve.server import serve
+    from microgpt_serve.service import serve
     from microgpt_serve.settings import read_settings
 
     try:

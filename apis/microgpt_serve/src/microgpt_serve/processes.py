@@ -65,7 +65,7 @@ def serve_with_processes(
     log: LogHandler,
     on_start: Callable[[str], None],
 ) -> None:
-    """Serve with several processes until a signal stops them; see `server.serve`.
+    """Serve with several processes until a signal stops them; see `service.serve`.
 
     Raises:
         ConfigError: there is not enough memory, or this is Windows.

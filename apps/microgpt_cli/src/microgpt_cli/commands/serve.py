@@ -36,7 +36,7 @@ def serve(
     from microgpt_serve.sighup import block_sighup
 
     block_sighup()
-    from microgpt_serve.server import serve as serve_until_stopped
+    from microgpt_serve.service import serve as serve_until_stopped
     from microgpt_serve.settings import read_settings
 
     others = {"host": host, "port": port, "processes": processes, "unknown": unknown}

@@ -48,15 +48,15 @@ def main() -> None:
 
 def serve(kind: str, model_dir: str) -> None:
     """Run the service, modified according to the kind of load."""
-    from microgpt_serve import batch_scheduler, server
+    from microgpt_serve import batch_scheduler, service
     from microgpt_serve.settings import read_settings
 
     if kind == "no generation":
         batch_scheduler.Batch = NoBatch  # type: ignore[misc, assignment]
     if kind == "bare FastAPI":
-        server.create_app = bare_app  # type: ignore[assignment]
+        service.create_app = bare_app  # type: ignore[assignment]
     processes = 2 if kind.endswith(TWO) else 1
-    server.serve(read_settings(model_dir=model_dir, port=0, processes=processes))
+    service.serve(read_settings(model_dir=model_dir, port=0, processes=processes))
 
 
 class NoBatch:

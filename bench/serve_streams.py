@@ -63,13 +63,13 @@ def main() -> None:
 
 def serve(kind: str) -> None:
     """Run the service, with precomputed replies if `kind` is "canned"."""
-    from microgpt_serve import batch_scheduler, server
+    from microgpt_serve import batch_scheduler, service
     from microgpt_serve.settings import read_settings
 
     if kind == "canned":
         Canned.real = batch_scheduler.Batch
         batch_scheduler.Batch = Canned  # type: ignore[misc, assignment]
-    server.serve(read_settings(port=0, queue_limit=10_000))
+    service.serve(read_settings(port=0, queue_limit=10_000))
 
 
 class Canned:

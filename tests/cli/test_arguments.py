@@ -15,7 +15,7 @@ def test_chat_accepts_a_message_as_an_argument(microgpt, chat_model) -> None:
     assert microgpt("chat", "--message", "hi", "--model-dir", chat_model).stdout == "yo\n"
 
 
-def test_several_commands_accept_a_model_as_an_argument(
+def test_a_model_may_be_an_argument_instead_of_an_option(
     microgpt, text_model, tmp_path, undrawn
 ) -> None:
     (tmp_path / "more.txt").write_text("anna\nmia\n")

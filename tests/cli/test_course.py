@@ -92,7 +92,7 @@ def test_experiments_compare_a_prediction_with_a_training(microgpt, place: Path)
     assert (again.stdout, "training" in again.stderr) == (done.stdout, False)
 
 
-def test_bad_input_is_refused_in_one_line(microgpt, place: Path) -> None:
+def test_course_refuses_bad_input_in_one_line(microgpt, place: Path) -> None:
     assert "no exercise '15'; use a number" in refused(microgpt("course", "check", "15"))
     assert "--whole is for exercise 13" in refused(microgpt("course", "check", "--whole"))
     assert "is not a directory of the course" in refused(

@@ -84,7 +84,9 @@ def test_explain_shows_parts_and_a_training_step(microgpt, text_model) -> None:
         ("--weight=wte[0,0]=nan", "wte[0,0] must be from -1e+30 to 1e+30, got nan"),
     ],
 )
-def test_impossible_edits_are_refused(microgpt, text_model, option, problem) -> None:
+def test_explain_refuses_malformed_and_impossible_edits(
+    microgpt, text_model, option, problem
+) -> None:
     assert problem in refused(microgpt("explain", text_model, "anna", option))
 
 

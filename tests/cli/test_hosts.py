@@ -51,7 +51,7 @@ def ended(hosts: list[subprocess.Popen[str]]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_two_devices_of_a_host_equal_one(microgpt, made_up_names, tmp_path) -> None:
+def test_training_on_two_devices_gives_the_losses_of_one(microgpt, made_up_names, tmp_path) -> None:
     ok(microgpt(*TRAIN, "--steps", "60", "--model", "one"))
     two = "--xla_force_host_platform_device_count=2"
     ok(microgpt(*TRAIN, "--steps", "60", "--model", "two", cold=True, XLA_FLAGS=two))
@@ -59,7 +59,7 @@ def test_two_devices_of_a_host_equal_one(microgpt, made_up_names, tmp_path) -> N
 
 
 @pytest.mark.slow
-def test_two_hosts_equal_one(microgpt, made_up_names, tmp_path) -> None:
+def test_training_on_two_hosts_gives_the_losses_of_one(microgpt, made_up_names, tmp_path) -> None:
     ok(microgpt(*TRAIN, "--steps", "100", "--model", "one"))
     first, second = ended(start(tmp_path, *TRAIN, "--steps", "100", "--model", "two"))
     alone, together = losses(tmp_path / "one"), losses(tmp_path / "two")

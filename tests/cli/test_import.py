@@ -41,7 +41,7 @@ def test_info_suggests_import_for_a_moonbase_directory(microgpt, tmp_path) -> No
     assert problem.endswith("convert it with: microgpt import theirs --model NAME")
 
 
-def test_weights_in_a_file_can_be_imported(microgpt, weights) -> None:
+def test_an_imported_weights_file_can_generate_texts(microgpt, weights) -> None:
     options = ("--n-head", "2", "--data", "names.txt", "--model", "ours")
     done = ok(microgpt("import", weights, *options))
     assert done.stdout == "ours: 944 weights, from JSON\n"

@@ -123,7 +123,9 @@ def test_a_training_file_can_be_piped_into_info(microgpt) -> None:
         (["--block-size", "8"], "--block-size requires --data; add --data or omit --block-size"),
     ],
 )
-def test_info_refuses_bad_input(microgpt, names, tmp_path, args, problem) -> None:
+def test_info_refuses_damaged_data_and_misplaced_options(
+    microgpt, names, tmp_path, args, problem
+) -> None:
     (tmp_path / "bad.jsonl").write_text("[{\n")
     (tmp_path / "latin.txt").write_bytes("é\n".encode("latin-1"))
     assert problem in refused(microgpt("info", *args))

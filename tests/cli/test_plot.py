@@ -133,7 +133,9 @@ def test_plot_says_which_package_is_missing(microgpt, tmp_path, missing) -> None
         ([], "output "),
     ],
 )
-def test_plot_refuses_bad_input(microgpt, tmp_path, args, problem) -> None:
+def test_plot_refuses_damaged_histories_and_other_formats(
+    microgpt, tmp_path, args, problem
+) -> None:
     (trained(tmp_path / "damaged") / "meta.json").write_text('{"vocab_size": 27}')
     trained(tmp_path / "begun", b"")
     trained(tmp_path / "broken", BEGUN + b'{"step": 20, "lo')

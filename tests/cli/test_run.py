@@ -119,7 +119,7 @@ def test_run_uses_the_bundled_names_by_default(microgpt, tmp_path) -> None:
         (["--lr", "nan"], "--learning-rate must be between 1e-06 and 1, got nan"),
     ],
 )
-def test_run_refuses_bad_input_before_printing_anything(microgpt, args, problem) -> None:
+def test_run_refuses_invalid_genes_before_printing_anything(microgpt, args, problem) -> None:
     assert refused(microgpt("run", *args)) == problem
 
 

@@ -231,7 +231,7 @@ def test_a_slow_request_gets_a_timeout_error_in_its_api_format(names) -> None:
 @pytest.mark.parametrize(
     "headers", [{"Accept": "text/csv;q=0.1"}, {"Connection": "upgrade", "Upgrade": "websocket"}]
 )
-def test_unusual_headers_are_ignored(names, headers) -> None:
+def test_unknown_accept_and_upgrade_headers_are_ignored(names, headers) -> None:
     assert names.get("/health", **headers).status == 200
 
 

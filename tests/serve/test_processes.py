@@ -22,6 +22,7 @@ from microgpt.training.train import train
 from microgpt_serve import Settings, create_app, log, server
 from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
 from microgpt_serve.served_models import ServedModels
+from microgpt_serve.service import serve as serve_until_stopped
 
 GENERATE, MODEL = "/microgpt/v1/generate", "/microgpt/v1/model"
 TWO = {"MICROGPT_PROCESSES": "2"}
@@ -227,7 +228,7 @@ def test_a_process_that_cannot_start_ends_the_service(names_dir, tmp_path) -> No
 def test_more_processes_than_memory_are_refused(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 10**6)
     with pytest.raises(ConfigError, match=r"serving with 9 processes needs .*; use fewer proc"):
-        server.serve(Settings(processes=9, port=0))
+        serve_until_stopped(Settings(processes=9, port=0))
 
 
 @pytest.mark.parametrize("n", ["1", "2"])

@@ -151,7 +151,7 @@ def test_the_others_serve_if_a_model_is_damaged(folder, caplog) -> None:
         ("bad,worse", "none of the 2 models can be loaded; see the log"),
     ],
 )
-def test_wrong_models_are_refused(folder, monkeypatch, given, problem) -> None:
+def test_models_that_cannot_be_served_are_refused(folder, monkeypatch, given, problem) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MICROGPT_HOME", "/home/of/models")
     shutil.copytree("names", "a/names")

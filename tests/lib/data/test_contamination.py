@@ -24,7 +24,7 @@ TEXT = "".join(map(chr, range(0x10000, 0x30000)))  # each character once
 CLEAN, UNKNOWN, READ = Bounds(0.0, 0.0), Bounds(0.0, 1.0), Bounds(1.0, 1.0)
 
 
-def test_a_model_without_ancestors_is_not_contaminated() -> None:
+def test_held_out_data_without_ancestors_is_not_contaminated() -> None:
     assert contamination(split(DOCS, validation=0.1), ()) == {}
 
 
@@ -94,7 +94,7 @@ def test_validation_text_of_a_parent_contaminates_a_test_set() -> None:
     assert contamination(child, [parent.facts]) == {"test": Bounds(1.0, 1.0)}
 
 
-def test_the_same_split_of_running_text_is_not_contaminated() -> None:
+def test_a_child_with_its_parents_split_is_not_contaminated() -> None:
     parts = split_stream(TEXT, validation=0.1, test=0.1, gap=16)
     assert contamination(parts, [parts.facts]) == {"validation": CLEAN, "test": CLEAN}
 

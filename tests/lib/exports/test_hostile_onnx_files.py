@@ -70,10 +70,10 @@ def test_a_changed_graph_is_refused(change: Callable[..., None], content, tmp_pa
     model = onnx.load_model_from_string(content)
     change(model)
     problem = refused(model.SerializeToString(), tmp_path)
-    assert "has another graph than this version of microgpt writes" in problem
+    assert "the graph differs from what this version of microgpt writes" in problem
 
 
-def test_changed_weights_are_refused(content, tmp_path) -> None:
+def test_a_file_with_changed_weights_is_refused(content, tmp_path) -> None:
     model = onnx.load_model_from_string(content)
     tensor = model.graph.initializer[0]
     tensor.raw_data = tensor.raw_data[:-1] + b"\x01"

@@ -110,7 +110,7 @@ def directory(tmp_path: Path) -> Path:
         ("tokenizer.json", {"post_processor": None}),
     ],
 )
-def test_changed_settings_are_refused(file, change, directory) -> None:
+def test_an_export_with_changed_settings_is_refused(file, change, directory) -> None:
     path = directory / file
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     assert refused(directory).startswith(f"{path} differs from what this version of microgpt")
@@ -133,7 +133,7 @@ def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:
     assert "has no receipt.json; write it with" in refused(directory)
 
 
-def test_damaged_files_are_refused(directory) -> None:
+def test_an_export_with_a_damaged_file_is_refused(directory) -> None:
     for path in sorted(directory.iterdir()):
         content = path.read_bytes()
         for end in (0, 1, len(content) // 2, len(content) - 2):

@@ -31,7 +31,7 @@ SETTINGS = {"model": MODEL, "tokenizer": TOKENIZER, "dtype": "float32"}
 @pytest.mark.parametrize(
     "common", [{}, {"optimizer": "muon", "average_tail": 0.5}], ids=["adamw", "muon"]
 )
-def test_members_equal_single_trainings(common) -> None:
+def test_models_trained_together_equal_those_trained_alone(common) -> None:
     configs = [replace(config, **common) for config in CONFIGS]
     results = train_together(PARTS, configs, "cpu", **SETTINGS)
     for config, result in zip(configs, results, strict=True):

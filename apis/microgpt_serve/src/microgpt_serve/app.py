@@ -61,7 +61,7 @@ def create_app(
         folder: Folder with metrics and rate limits that several processes share.
 
     Raises:
-        MicrogptError: A setting is invalid, or no model can be loaded.
+        MicrogptError: a setting is invalid, or no model can be loaded.
 
     Examples:
         >>> from microgpt_serve import Settings, create_app

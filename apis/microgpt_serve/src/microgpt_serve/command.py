@@ -9,6 +9,8 @@ import signal
 import sys
 from typing import NoReturn
 
+from microgpt_serve.sighup import block_sighup
+
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads slow the start; unused
 MAX_LINE = 4096  # maximum number of characters in an error message; enough for a long path
 USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see docs/serving.md)"
@@ -27,22 +29,10 @@ def main() -> NoReturn:
     sys.exit(_serve())
 
 
-def block_sighup() -> None:
-    """Block SIGHUP, whose default action ends the process, during startup and shutdown."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-
-
-def unblock_sighup() -> None:
-    """Unblock SIGHUP. A pending signal is delivered."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-
-
 def _serve() -> int:
     from microgpt.errors import MicrogptError
     from microgpt.printable import printable
-    from microgpt_serve.server import serve
+    from microgpt_serve.service import serve
     from microgpt_serve.settings import read_settings
 
     try:

@@ -38,7 +38,7 @@ async def run_steps(
     """Run work in a thread and return its result; see `WorkQueue.submit` for the last arguments.
 
     Raises:
-        ServeError: The queue is full, the deadline has passed, or the client has disconnected.
+        ServeError: the queue is full, the deadline has passed, or the client has disconnected.
     """
     result = state.work.submit(steps, n_tokens, is_begun=is_begun)
     with _watched(state, request, result):
@@ -69,7 +69,7 @@ async def run_job(
     """Run a job and return its continuations.
 
     Raises:
-        ServeError: The queue is full, the deadline has passed, or the client has disconnected.
+        ServeError: the queue is full, the deadline has passed, or the client has disconnected.
     """
     if job.fixed:
         return [job.fixed] * job.n_sequences

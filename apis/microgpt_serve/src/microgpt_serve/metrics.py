@@ -82,7 +82,7 @@ class Metrics:
         )
 
     def count_request(self, path: str, status: int, seconds: float, model: str) -> None:
-        """Count a finished request, also for the model that it has chosen, if any."""
+        """Count a finished request and, unless `model` is "", also count it for that model."""
         route = path if path in self._latency_of else UNMATCHED
         counter = self._requests_of.get((route, status))
         (counter or self._requests.labels(route, str(status))).inc()
@@ -95,7 +95,7 @@ class Metrics:
         self._tokens.labels(route, model).inc(n_tokens)
 
     def count_reload(self, model: str, result: Literal["ok", "failed"]) -> None:
-        """Count a reload of a model or, if it is "", of the API keys."""
+        """Count a reload of a model, or of the API keys if `model` is ""."""
         self._reloads.labels(result, model).inc()
 
     def observe_speed(self, n_tokens: int, seconds: float) -> None:

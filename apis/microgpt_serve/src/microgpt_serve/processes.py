@@ -34,7 +34,6 @@ from microgpt.resource_limits import check_memory, used_bytes
 from microgpt.training.engines import prepare_engine
 from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
-from microgpt_serve.command import block_sighup
 from microgpt_serve.log import LogHandler, set_up_logs
 from microgpt_serve.metrics import share_metrics
 from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
@@ -50,6 +49,7 @@ from microgpt_serve.server import (
     start_task,
 )
 from microgpt_serve.settings import Settings
+from microgpt_serve.sighup import block_sighup
 
 LOG = logging.getLogger("microgpt_serve")
 STOP_S = LAST_WRITES_S + 1  # time for a process to end after the last running reply
@@ -65,11 +65,11 @@ def serve_with_processes(
     log: LogHandler,
     on_start: Callable[[str], None],
 ) -> None:
-    """Serve with several processes until a signal stops them; see `server.serve`.
+    """Serve with several processes until a signal stops them; see `service.serve`.
 
     Raises:
-        ConfigError: There is not enough memory, or this is Windows.
-        OSError: A process cannot start.
+        ConfigError: there is not enough memory, or this is Windows.
+        OSError: a process cannot start.
     """
     n = settings.processes
     if sys.platform == "win32":

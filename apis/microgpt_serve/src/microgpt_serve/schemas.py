@@ -16,7 +16,7 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
 from microgpt.batching.text_conditions import TextConditions
-from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
+from microgpt.config import DEFAULT_SEED, MAX_SEED, MAX_SIZE, Sampling
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
 from microgpt.model_config import Activation, Positions
 from microgpt.printable import printable
@@ -189,7 +189,7 @@ class GenerateRequest(EditableModel):
     """Request body of /microgpt/v1/generate."""
 
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE_FLOAT] = 1
-    temperature: Temperature = DEFAULT_TEMPERATURE
+    temperature: Temperature = Sampling.temperature
     seed: Seed = Field(
         DEFAULT_SEED,
         description="Seed of the first sample; incremented by 1 for each further sample.",
@@ -207,7 +207,7 @@ class GenerateRequest(EditableModel):
     )
     starts: Pattern = Field("", description="Only samples that start with this text.")
     ends: Pattern = Field("", description="Only samples that end with this text.")
-    min_length: Index = Field(0, description="Minimum number of characters, with the prompt.")
+    min_length: Index = Field(0, description="Minimum number of characters, including the prompt.")
     max_length: Index | None = Field(None, description="Maximum number of characters.")
     known: bool = Field(
         False,
@@ -248,7 +248,7 @@ class ChatRequest(EditableModel):
     """Request body of /microgpt/v1/chat."""
 
     messages: Messages[ChatMessage]
-    temperature: Temperature = DEFAULT_TEMPERATURE
+    temperature: Temperature = Sampling.temperature
     seed: Seed = Field(DEFAULT_SEED, description="Random seed; the same seed gives the same reply.")
     max_tokens: MaxTokens | None = Field(
         None,
@@ -315,7 +315,7 @@ class ModelResponse(BaseModel):
         description="Whether the model, in a chat, answers only the questions that it has learned."
     )
     generates: bool = Field(
-        description="Whether it has learned to write texts, and not only the replies of a chat."
+        description="Whether the model has learned to continue texts, not only to reply in a chat."
     )
     examples: list[str] = Field(description="Messages to begin a chat with.")
     num_params: int

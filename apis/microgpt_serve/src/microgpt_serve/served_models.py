@@ -46,7 +46,7 @@ class ServedModels:
         """Load all models. If only some can be loaded, log the problems of the others.
 
         Raises:
-            MicrogptError: The settings are wrong, or no model can be loaded.
+            MicrogptError: the settings are wrong, or no model can be loaded.
         """
         sources = find_sources(settings)
         if len(sources) == 1:
@@ -78,7 +78,7 @@ class ServedModels:
         """Return the model with a name; None is the first one that has been loaded.
 
         Raises:
-            ServeError: There is no such model, or it could not be loaded.
+            ServeError: there is no such model, or it could not be loaded.
         """
         names = list(self.by_name)
         name = self.loaded[0].name if name is None else name
@@ -109,7 +109,7 @@ def find_sources(
     true.
 
     Raises:
-        MicrogptError: A directory does not exist, unless `allow_missing` is true, or a name is
+        MicrogptError: a directory does not exist, unless `allow_missing` is true, or a name is
             missing or given twice.
     """
     given = settings.model_dir

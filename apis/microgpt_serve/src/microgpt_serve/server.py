@@ -1,4 +1,4 @@
-"""Run the app as a server process: socket, signals and graceful shutdown.
+"""Run the app in a process: signals and graceful shutdown.
 
 SIGTERM, Ctrl-C    finish running replies, refuse new requests, then exit
 second signal      exit at once
@@ -21,21 +21,16 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
-from microgpt_serve.command import block_sighup, unblock_sighup
-from microgpt_serve.log import set_up_logs
 from microgpt_serve.protocol import LimitedProtocol
 from microgpt_serve.reload import Reloader
-from microgpt_serve.served_models import ServedModels
-from microgpt_serve.settings import Settings
+from microgpt_serve.sighup import block_sighup, unblock_sighup
 from microgpt_serve.systemd import notify
 
 LOG = logging.getLogger("microgpt_serve")
 # uvloop accepts one connection per listener and event-loop iteration. With one listener, clients
 # waited 0.5 s to connect while 16 other clients sent large bodies, each on a new connection.
 N_LISTENERS = 8
-BACKLOG = 2048  # maximum number of connections waiting to be accepted
 KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually close first
 # Switch interval of the GIL in seconds during generation. With the default of 5 ms, the
 # first event of a stream took 1.1 to 1.2 times as long (bench/serve_streams.py, three runs).
@@ -45,51 +40,12 @@ Handlers = dict[signal.Signals, Callable[[], None]]
 _TASKS: set[asyncio.Task[None]] = set()  # the event loop keeps only weak references to tasks
 
 
-def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None) -> None:
-    """Serve requests until a signal stops the server.
-
-    Args:
-        on_start: called with the URL, in a thread, once the service accepts requests.
-
-    Raises:
-        MicrogptError: No model can be loaded.
-        OSError: The port cannot be opened.
-    """
-    log = set_up_logs(as_json=settings.log_json)
-    try:
-        models = ServedModels.load(settings)
-        with _listen(settings.host, settings.port) as listener:
-            if settings.processes > 1:
-                from microgpt_serve.processes import serve_with_processes  # few services need it
-
-                serve_with_processes(settings, models, listener, log, on_start)
-            else:
-                app = create_app(settings, models)
-                state: AppState = app.state.app_state
-                log.on_drop = state.metrics.dropped_lines.inc
-                server = Server(app, lambda: announce(state, listener, on_start))
-                server.handlers = service_signals(server.drain, state.reloader)
-                server.run_on(listener)
-    finally:
-        log.finish()
-
-
 def _with_ipv6_form(network: str) -> list[str]:
     """Return a network and, if it is IPv4, its IPv4-mapped IPv6 form for dual-stack sockets."""
     parsed = ipaddress.ip_network(network)
     if parsed.version == 6:
         return [network]
     return [network, f"::ffff:{parsed.network_address}/{96 + parsed.prefixlen}"]
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        message = f"cannot listen on {host}:{port}: {reason}; choose another PORT or HOST"
-        raise OSError(message) from error
 
 
 class Server(uvicorn.Server):

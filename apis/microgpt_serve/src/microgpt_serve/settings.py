@@ -116,7 +116,7 @@ def read_settings(**options: Any) -> Settings:
     """Read the settings from the environment; options that are not None take precedence.
 
     Raises:
-        ConfigError: A setting is invalid; the message names the variable.
+        ConfigError: a setting is invalid; the message names the variable.
     """
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})

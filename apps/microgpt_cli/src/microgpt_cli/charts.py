@@ -25,9 +25,9 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
     """Draw the loss curves of model directories and write them to files.
 
     Raises:
-        CheckpointError: A training history is missing, damaged or empty.
-        ConfigError: A file is neither .png nor .svg.
-        PlotError: The extra `plots` is not installed, or a file cannot be written.
+        CheckpointError: a training history is missing, damaged or empty.
+        ConfigError: a file is neither .png nor .svg.
+        PlotError: the extra `plots` is not installed, or a file cannot be written.
     """
     check_kinds(files)
 

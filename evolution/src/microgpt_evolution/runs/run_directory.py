@@ -47,8 +47,8 @@ class Kind(NamedTuple):
     """A kind of run, such as a search or a sweep."""
 
     title: str
-    command: str  # that creates such runs
-    resume: str  # command that resumes them, followed by the directory
+    command: str  # creates such runs
+    resume: str  # resumes them; followed by the directory
 
 
 SEARCH = Kind("search", "microgpt evolve", "microgpt evolve --resume")

@@ -44,7 +44,6 @@ MAX_THREADS = 1024  # guards against typos; more threads than cores have no bene
 MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memory use
 # Muon's learning rate as a multiple of AdamW's, and its momentum.
 MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
-DEFAULT_TEMPERATURE = 0.5  # values below 1 favor likely tokens
 N_ALTERNATIVES = 5  # number of likely tokens that explain returns for each position
 CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
 CALIBRATION = "calibration.json"  # percentiles of scores, in a model directory
@@ -100,9 +99,14 @@ class TrainConfig:
         """The number of steps between evaluations: `steps // evaluations`, at least 1."""
         return max(1, self.steps // self.evaluations)
 
+    @property
+    def initial_lr(self) -> float:
+        """The initial learning rate; `default_lr()` if none is set."""
+        return default_lr() if self.lr is None else self.lr
+
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
-        lr = default_lr() if self.lr is None else self.lr
+        lr = self.initial_lr
         steps, warmup_steps = self.steps, self.warmup_steps
         if self.schedule is None:
             return learning_rate(step, lr=lr, steps=steps, warmup_steps=warmup_steps)
@@ -124,7 +128,7 @@ class Sampling:
     The temperature is applied first, then the filters top_k, top_p and min_p, in that order.
     """
 
-    temperature: float = DEFAULT_TEMPERATURE  # 0 is greedy; 1 uses the model's probabilities
+    temperature: float = 0.5  # 0 is greedy; 1 uses the model's probabilities
     top_k: int | None = None  # keep the k most likely tokens
     top_p: float = 1.0  # keep the smallest set of top tokens with at least this probability
     min_p: float = 0.0  # keep tokens with at least this fraction of the highest probability

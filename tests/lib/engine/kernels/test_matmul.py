@@ -64,7 +64,7 @@ def test_a_product_with_panels_is_correct_for_any_shape(dtype: str, m: int) -> N
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_matrix_is_transposed_correctly(dtype: str) -> None:
+def test_the_transposed_matrix_equals_that_of_numpy(dtype: str) -> None:
     side = lanes_of(dtype)
     x = np.arange(6 * side * side, dtype=dtype).reshape(2 * side, 3 * side)
     x_t = np.zeros((3 * side, 2 * side), dtype)

@@ -70,7 +70,7 @@ def _compare(a, b, y):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_relu_and_max_treat_nan_correctly(dtype: str) -> None:
+def test_relu_passes_nan_on_and_max_ignores_it(dtype: str) -> None:
     """A nan among logits must not become their largest; in relu it must go on, to be found."""
     lanes = lanes_of(dtype)
     a, b = np.full((1, lanes), np.nan, dtype), np.ones((1, lanes), dtype)
@@ -83,7 +83,7 @@ NUMBERS = st.floats(-100, 100, width=32)
 
 
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
-def test_vector_operations_compute_each_lane_correctly(data, dtype: str) -> None:
+def test_vector_operations_equal_numpy_in_every_lane(data, dtype: str) -> None:
     lanes = lanes_of(dtype)
     a, b = (data.draw(arrays(dtype, (1, lanes), elements=NUMBERS)) for _ in "ab")
     y = aligned_zeros((9, lanes), dtype)

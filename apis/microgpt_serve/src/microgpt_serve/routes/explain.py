@@ -73,9 +73,9 @@ class ExplainResponse(BaseModel):
     )
     n_scored: int = Field(description="Number of predictions that are included in `bits`.")
     predictions: list[Prediction] = Field(
-        description="For each token that came, in order: its probability and surprise, the entropy "
-        "of all probabilities in bits, and the most likely tokens. The last one is for the end of "
-        "the text; for running text, it is for the next token and not included in `bits`."
+        description="For each token of the text, in order: its probability and surprise, the "
+        "entropy of all probabilities in bits, and the most likely tokens. The last one is for the "
+        "end of the text; for running text, it is for the next token and not included in `bits`."
     )
     read: list[str] = Field(
         description="The tokens that the model reads: the start token, then all but the last token."

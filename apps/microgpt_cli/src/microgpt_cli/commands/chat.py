@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed
+from microgpt.config import DEFAULT_SEED, Sampling, check_seed
 from microgpt.errors import CheckpointError, MicrogptError, PromptError, TokenizerError
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, say, terminal_safe
@@ -30,7 +30,7 @@ def chat(
     model_dir: Path | None = opt.option(
         None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL, callback=opt.found_model
     ),
-    temperature: float = opt.option(DEFAULT_TEMPERATURE, opt.TEMPERATURE_HELP),
+    temperature: float = opt.option(Sampling.temperature, opt.TEMPERATURE_HELP),
     seed: int = opt.option(
         DEFAULT_SEED, "Seed of the first reply; incremented by 1 for each further reply."
     ),

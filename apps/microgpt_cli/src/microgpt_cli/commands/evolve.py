@@ -6,7 +6,7 @@ from microgpt.errors import ConfigError
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_cli.terminal.options import run_path, with_options
 
-# Options of a search with a budget that is resumed or repeated with its other options.
+# The options that may be changed when a search with a budget is resumed or repeated.
 RESUMED = ("input", "workers", "scheduler", "resume", "repeat", "train_winner", "force")
 
 

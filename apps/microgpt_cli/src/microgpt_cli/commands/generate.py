@@ -61,7 +61,7 @@ def generate(
         config.DEFAULT_SEED, "Seed of the first sample; incremented by 1 for each further sample."
     ),
     temperature: float = opt.option(
-        config.DEFAULT_TEMPERATURE, opt.TEMPERATURE_HELP, rich_help_panel="Sampling"
+        config.Sampling.temperature, opt.TEMPERATURE_HELP, rich_help_panel="Sampling"
     ),
     top_k: int | None = choice(None, "Sample only from the k most likely tokens."),
     top_p: float = choice(

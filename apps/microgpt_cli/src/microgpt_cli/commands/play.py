@@ -32,7 +32,7 @@ def play(
         write_page(load_model(settings), file)
         _open(file.resolve().as_uri())
         return
-    from microgpt_serve.server import serve
+    from microgpt_serve.service import serve
 
     logging.getLogger("microgpt_serve.access").setLevel(logging.WARNING)
     serve(settings, _open_service)

@@ -33,10 +33,10 @@ def serve(
     """
     given = one_of(models, model_option, "--model")
 
-    from microgpt_serve.command import block_sighup
+    from microgpt_serve.sighup import block_sighup
 
     block_sighup()
-    from microgpt_serve.server import serve as serve_until_stopped
+    from microgpt_serve.service import serve as serve_until_stopped
     from microgpt_serve.settings import read_settings
 
     others = {"host": host, "port": port, "processes": processes, "unknown": unknown}

@@ -79,7 +79,7 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
                     if student is None:
                         note("there is no student, because there are fewer than two teachers")
                 has_ended = True
-        finally:  # Ctrl-C leaves the best so far
+        finally:  # also after Ctrl-C: save the best model so far
             progress.stop()
             if search.best:
                 _save_winner(

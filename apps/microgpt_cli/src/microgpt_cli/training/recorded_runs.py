@@ -164,7 +164,7 @@ class Repetition:
     now: Sources  # where its documents, parent and teachers are now, if it is elsewhere
     weights_format: WeightsFormat | None
     without: str | None = None  # documents to leave out this time
-    model: SavedModel | None = None  # known from `job` on, if the run has ended
+    model: SavedModel | None = None  # set by `job`, if the run has ended
 
     def job(self) -> TrainingJob:
         """Return the job that repeats the run.

@@ -57,7 +57,7 @@ class Finished(BaseException):
 
 
 class Printed(io.TextIOBase):
-    """Takes what the learner's file prints, line by line."""
+    """Receives the output of the learner's file, line by line."""
 
     def __init__(self) -> None:
         self.rest, self.n_lines = "", 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from microgpt.data.conversation_file import PAIRS, is_conversation
+from microgpt.data.conversation_fields import PAIRS, is_conversation
 from microgpt.data.text_file import TextFile
 from microgpt.errors import ConversationsError, DataError
 from microgpt.printable import printable

@@ -32,6 +32,8 @@ from pydantic_core import PydanticCustomError, from_json
 
 from microgpt.amounts import count
 from microgpt.data.chat_exports import WHATSAPP_MESSAGE, app_of, read_export
+from microgpt.data.column_file import questions_and_answers
+from microgpt.data.conversation_fields import PAIRS, is_conversation
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
@@ -40,7 +42,6 @@ from microgpt.printable import printable
 from microgpt.resource_limits import check_memory
 
 N_HEAD = 20  # number of lines among which that of a WhatsApp message is sought
-PAIRS = (("prompt", "completion"), ("question", "answer"))  # names of fields, or of columns
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
 
 _Values = Iterator[tuple[str, int, object]]
@@ -155,8 +156,6 @@ def _values(file: TextFile, read: Callable[..., _Values]) -> _Values:
 
 def _table(path: Path, lines: Sequence[str]) -> _Values:
     """Yield the questions and answers of a table in the same form as `_values`."""
-    from microgpt.data.column_file import questions_and_answers
-
     pairs = questions_and_answers(path, lines)
     if pairs is None:
         raise DataError(
@@ -202,20 +201,6 @@ def _starts_array(line: str) -> bool:
     keys = {"messages", "conversations", "completion", "answer"}
     is_format = (isinstance(v, list) or (isinstance(v, dict) and keys & v.keys()) for v in values)
     return bool(app_of(values)) or (isinstance(values, list) and bool(values) and all(is_format))
-
-
-def is_conversation(value: object) -> bool:
-    """Return whether a JSON value has the fields of a conversation, or of a part of an export."""
-    if isinstance(value, dict):
-        if any(value.keys() >= {*pair} for pair in PAIRS) or app_of(value):
-            return True
-        value = value.get("messages", value.get("conversations"))
-    pairs = ({"role", "content"}, {"from", "value"})
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(one, dict) and any(p <= one.keys() for p in pairs) for one in value)
-    )
 
 
 def _messages(value: object, info: ValidationInfo) -> object:

@@ -34,9 +34,9 @@ class Ablation:
 
     layer: int
     head: int | None  # None: the MLP
-    bits: float  # the surprise with it, of the predictions that count in training
-    bits_without: float
-    # At a position, if one is given: the token that came, and those whose probability the part
+    bits: float  # surprise of the predictions that count in training, with the part switched on
+    bits_without: float  # and switched off
+    # At a position, if one is given: the actual token, and those whose probability the part
     # raises or lowers most, the largest change first.
     came: ChangedToken | None = None
     raised: tuple[ChangedToken, ...] = ()

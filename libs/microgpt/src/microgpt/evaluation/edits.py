@@ -19,7 +19,7 @@ WeightName = tuple[str, int, int]  # matrix, as in `weight_shapes`, row and colu
 
 
 class WeightEdit(NamedTuple):
-    """A change of one weight to `factor * weight + value`, which is 0 if neither is given."""
+    """Replaces one weight by `factor * weight + value`; by default, by 0."""
 
     matrix: str  # name, as in `weight_shapes`
     row: int

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, TrainConfig, default_lr
+from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, TrainConfig
 from microgpt.engine.gradients import Gradients, gradients
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.predictor import Predictor, counted_predictions
@@ -73,7 +73,7 @@ def training_step(
 def _move(name: str, weights: Array, grads: Array, config: TrainConfig) -> Array:
     """Return the change of a matrix by one step of AdamW or Muon."""
     is_muon = config.optimizer == "muon" and name.startswith("layer")
-    lr = (config.lr or default_lr()) * (MUON_LR_RATIO if is_muon else 1)
+    lr = config.initial_lr * (MUON_LR_RATIO if is_muon else 1)
     if is_muon:
         mean = (1 - MUON_MOMENTUM) * grads
         n_rows, n_columns = grads.shape

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterator
 from math import log
 
 from microgpt.amounts import count, percentage
-from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE
+from microgpt.config import DEFAULT_SEED, Sampling
 from microgpt.data.contamination import bounds_of
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import Document
@@ -100,7 +100,7 @@ def _memorisation(saved: SavedModel, known: Container[Document] | None) -> Itera
     n_known = sum(sample in known for sample in InferenceGpt(saved).generate(N_SAMPLES))
     yield (
         f"{n_known} of {N_SAMPLES} samples ({percentage(n_known / N_SAMPLES)}) are training "
-        f"documents (temperature {DEFAULT_TEMPERATURE}, seed {DEFAULT_SEED})."
+        f"documents (temperature {Sampling.temperature}, seed {DEFAULT_SEED})."
     )
 
 

@@ -100,8 +100,8 @@ def read_onnx(path: Path) -> Receipt:
     sha256 = _weights_sha256(model)
     if not _has_graph(model, receipt):
         raise CheckpointError(
-            f"{path} has another graph than this version of microgpt writes for a model of this "
-            f"shape; {printable(receipt.created_by)} wrote it"
+            f"{path}: the graph differs from what this version of microgpt writes for a model of "
+            f"this shape; {printable(receipt.created_by)} wrote it"
         )
     if sha256 != receipt.weights_sha256:
         raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")

@@ -61,7 +61,7 @@ def train_job(
 
 
 def steps_before(plan: TrainingPlan, state: TrainState | None) -> int:
-    """Return the number of completed steps of all models."""
+    """Return the number of completed steps of all models together."""
     if not state:
         return 0
     if not plan.ensemble:

@@ -8,9 +8,9 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.training.options import TrainOptions
 
-N_EXAMPLES, MAX_CHARACTERS = 4, 60  # of those from the data
-MAX_SET = 1000  # characters of one that is set
-N_SEARCHED = 100  # conversations
+N_EXAMPLES, MAX_CHARACTERS = 4, 60  # number and maximum length of examples from the data
+MAX_SET = 1000  # maximum length of an example that the user sets
+N_SEARCHED = 100  # number of conversations in which to look for examples
 
 
 def examples(parts: Split, options: TrainOptions) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
 from microgpt.batching.grammar import json_grammar, regex_grammar
-from microgpt.config import DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
+from microgpt.config import MAX_SEED, MAX_SIZE, Sampling
 from microgpt_serve.errors import ServeError
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
@@ -236,7 +236,7 @@ class OpenAIRequest(RequestBody):
     def sampling(self) -> Sampling:
         """Sampling settings of the request."""
         return Sampling(
-            DEFAULT_TEMPERATURE if self.temperature is None else self.temperature,
+            Sampling.temperature if self.temperature is None else self.temperature,
             self.top_k,
             1.0 if self.top_p is None else self.top_p,
             0.0 if self.min_p is None else self.min_p,

@@ -140,7 +140,7 @@ class ResponseBuilder(ABC):
             self._extend([Continuation([], "length")] * len(self.choices))
             yield
             return
-        if not (self.body.stream or self.body.stop):  # no need for the output so far
+        if not (self.body.stream or self.body.stop):  # nothing reads the text before its end
             self._extend(await run_job(self.state, self.request, self.model, self.job))
             yield
             return

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import ModelConfig, TrainConfig, default_lr
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import Tokens
 from microgpt.engine.buffers import (
     Buffers,
@@ -220,9 +220,8 @@ def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
         blocks = range(first // MAX_STEPS, last // MAX_STEPS + 1)
         rates = np.concatenate([_own_rates(config, block) for block in blocks])
         return rates[first - blocks[0] * MAX_STEPS :][: len(steps)]
-    lr = default_lr() if config.lr is None else config.lr
     warmup = np.minimum(1.0, (steps + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-    linear: NDArray[Any] = lr * warmup * (1 - steps / config.steps)
+    linear: NDArray[Any] = config.initial_lr * warmup * (1 - steps / config.steps)
     return linear
 
 

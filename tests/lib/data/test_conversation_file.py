@@ -75,7 +75,7 @@ def test_a_task_label_that_is_not_a_name_is_refused(file, task) -> None:
         load_chat_tests(path)
 
 
-def test_the_error_for_a_table_without_questions_lists_its_columns(tmp_path) -> None:
+def test_a_table_without_questions_is_refused_with_its_columns(tmp_path) -> None:
     (tmp_path / "faq.csv").write_text("q,a\nhi,hello\n")
     with pytest.raises(DataError, match="has the columns q, a; name two of them question"):
         load_conversations(tmp_path / "faq.csv")

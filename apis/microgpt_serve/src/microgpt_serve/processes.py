@@ -115,6 +115,11 @@ class _Parent:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, stdout=PIPE, pass_fds=[fd], start_new_session=True
         )  # in a session of its own, so that Ctrl-C reaches only the parent
+        with suppress(FileNotFoundError, ProcessLookupError):
+            # When memory runs out, Linux kills the process with the highest score, in thousandths
+            # of the limit. The parent has at most a third: each process has a copy of the models.
+            score = int(Path("/proc/self/oom_score_adj").read_text())
+            Path(f"/proc/{process.pid}/oom_score_adj").write_text(str(min(1000, score + 400)))
         worker = self._workers[number] = _Worker(process)
         start_task(worker.receive(self._reload))
         await worker.send(pickle.dumps(self._state.settings) + self._message({}))
@@ -221,11 +226,6 @@ def main(listener: str, number: str, folder: str) -> None:
     """Serve what the parent sends. Runs in each of the other processes."""
     gc.disable()  # until the server has started
     block_sighup()
-    with suppress(FileNotFoundError):
-        # When memory runs out, Linux kills the process with the highest score, in thousandths of
-        # the limit. The parent has at most a third, as each process has a copy of the models.
-        score = Path("/proc/self/oom_score_adj")
-        score.write_text(str(min(1000, int(score.read_text()) + 400)))
     messages = open(0, "rb", closefd=False)  # noqa: SIM115
     share_metrics(folder, number)
     try:

@@ -89,13 +89,13 @@ def check_options(format: str, output: Path, *, half: bool, int8: bool) -> None:
     """Raise ConfigError for an option that a format does not have."""
     from microgpt.errors import ConfigError
 
-    other = output.suffix[1:]
-    if other in ("html", "onnx", "gguf") and format not in OTHERS and not output.is_dir():
-        raise ConfigError(f"--format {format} writes a directory; for a file, use --format {other}")
     if int8 and format != "onnx":
         raise ConfigError("--int8 requires --format onnx")
     if format in OTHERS and half:
         raise ConfigError(f"{OTHERS[format]}; omit --half")
+    other = output.suffix[1:]
+    if other in ("html", "onnx", "gguf") and format not in OTHERS and not output.is_dir():
+        raise ConfigError(f"--format {format} writes a directory; for a file, use --format {other}")
 
 
 def write_page(served: "ServedModel", file: Path) -> None:

@@ -121,8 +121,8 @@ def test_the_progress_of_a_hydra_names_its_heads(evolve, results) -> None:
     options = ("--objective", "hydra", "--population", "3", "--generations", "2")
     child = evolve(*options, "--samples", "2000", stdout=results, NO_COLOR="1", size=(24, 140))
     child.expect(r"generation +[0-5]/6 ")
-    bests = ", ".join(rf"{head} -?\d\.\d{{4}}" for head in ("weaver", "mirror", "spark"))
-    child.expect(rf"{bests} \| \d+ of 9 organisms")
+    bests = ", ".join(rf"{head} -?\d\.\d{{4}}" for head in ("mirror", "spark", "weaver"))
+    child.expect(rf"{bests} \| \d+ of \d+ (organisms|retests)")
     assert child.exit_code() == 0
 
 

@@ -40,7 +40,8 @@ class SearchProgress(ProgressBar, Listener):
             self._n_evaluated += 1
         rate = self._n_evaluated / (perf_counter() - self._started)
         left = time_left(event.n_all - event.n_done + event.n_later, rate)
-        best = ", ".join(f"{name} {o.worth:.4f}" for name, o in event.champions.items())
+        bests = sorted(event.champions.items())  # they come as their evaluations end
+        best = ", ".join(f"{name} {o.worth:.4f}" for name, o in bests)
         best = best.lower() or "no champion yet"
         what = "retests" if event.stage == "again" else "organisms"
         measured = f"{event.n_done} of {event.n_all} {what}, {event.n_species} species"

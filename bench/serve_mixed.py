@@ -212,7 +212,7 @@ class Load:
                 stderr=subprocess.PIPE,
             )
             lines = (await process.communicate())[1].decode().strip().splitlines()
-            said = [line for line in lines if not line.startswith("note: ")]
+            said = [line for line in lines if not line.startswith(("note: ", "step "))]
             filler.unlink()
             if process.returncode and (len(said) != 1 or "No space left" not in said[0]):
                 raise SystemExit("\n".join(said))

@@ -59,7 +59,6 @@ course hint
 course show 1 >course/01_tokenizer.py
 course check 1
 dataset chat --conversations 5
-cache
 remove one two --yes
 serve --port 0
 """
@@ -109,7 +108,7 @@ def test_every_command_works_in_an_environment_of_pip(dist, tmp_path) -> None:
     run("venv/bin/microgpt train --data names.txt --steps 2 --positions learned --model plain")
     for command, extra in (("plot plain", "cli[plots]"), ("train --tokenizer bpe", "lib[bpe]")):
         missing = run(f"venv/bin/microgpt {command}", code=2)
-        assert missing.endswith(f"pip install 'microgpt-{extra}'\n")
+        assert f"pip install 'microgpt-{extra}'" in missing
     run(f"venv/bin/pip install --quiet --find-links {dist} 'microgpt-cli[bpe,patterns,plots]'")
     *commands, serve = EVERY_COMMAND.strip().splitlines()
     for command in commands:
@@ -152,7 +151,7 @@ def test_two_builds_from_different_places_have_the_same_bytes(dist, tmp_path) ->
         if (ROOT / file).is_file():
             (clone / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / file, clone / file)  # with other times and other permissions
-            (clone / file).chmod(0o700)
+            (clone / file).chmod((ROOT / file).stat().st_mode & 0o700)
     again = build(clone, tmp_path / "dist", TZ="Asia/Tokyo", PYTHONHASHSEED="7")
     built = [file for file in again.iterdir() if file.suffix in (".whl", ".gz")]
     assert len(built) == 11

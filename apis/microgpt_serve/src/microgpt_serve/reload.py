@@ -1,16 +1,14 @@
 """Reload the API keys and the models while the service runs."""
 
 import asyncio
-import contextlib
 import logging
-import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, InvalidStateError
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from microgpt.errors import MicrogptError
 from microgpt_serve.served_models import ModelSource, find_sources, load_source
+from microgpt_serve.work_queue import WorkQueue, one_step
 
 if TYPE_CHECKING:
     from microgpt_serve.app_state import AppState
@@ -90,32 +88,19 @@ class Reloader:
 
     async def _attempt(self, name: str, function: Callable[[], T], otherwise: str) -> T | None:
         """Return the result of a function in a thread; log and count a failed reload: None."""
+        thread = WorkQueue(1)  # of its own, because a function that hangs never ends it
         try:
             async with asyncio.timeout(RELOAD_S) as limit:
-                return await _in_daemon_thread(function)
+                return await thread.submit(one_step(function), 0)
         except Exception as error:
             self._state.metrics.count_reload(name, "failed")
             self._state.models.failed |= {name} - {""}
             is_known = isinstance(error, MicrogptError) or limit.expired()
-            problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else error
+            problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else str(error)
+            if not is_known:
+                fault = (isinstance(error, RuntimeError) and error.__cause__) or error
+                problem = f"{type(fault).__name__}: {fault}"
             LOG.error("reload failed: %s; %s", problem, otherwise, exc_info=not is_known)
             return None
-
-
-async def _in_daemon_thread(function: Callable[[], T]) -> T:
-    """Call a function in a daemon thread, so that a hanging call does not delay process exit."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        with contextlib.suppress(InvalidStateError):  # the caller has timed out
-            try:
-                future.set_result(function())
-            except MicrogptError as error:
-                future.set_exception(error)
-            except BaseException as error:  # includes panics in the tokenizers library
-                unknown = RuntimeError(f"{type(error).__name__}: {error}")
-                unknown.__cause__ = error
-                future.set_exception(unknown)
-
-    threading.Thread(target=run, name="reload", daemon=True).start()
-    return await asyncio.wrap_future(future)
+        finally:
+            thread.close()

@@ -126,29 +126,22 @@ class WorkQueue:
         The event loop begins every turn, so that other requests are served in between. If a turn
         took long, because it held the GIL or waited for it, the thread pauses for the same time.
         """
-        if end:
-            _deliver(work.result, end)
-        elif work.result.done():  # the work was cancelled
+        result = work.result
+        if result.done():  # the work was cancelled
             work.steps.close()
-        else:
+        elif end is None:
             self._running.append(work)
+        elif isinstance(end, StopIteration):
+            result.set_result(end.value)
+        elif isinstance(end, Exception):
+            result.set_exception(end)
+        else:
+            fault = RuntimeError(f"{type(end).__name__}: {end}")
+            fault.__cause__ = end
+            result.set_exception(fault)
         rest = seconds if seconds > LONG_TURN_S else 0
-        work.result.get_loop().call_later(rest, self._begin_turn)
+        result.get_loop().call_later(rest, self._begin_turn)
 
     def close(self) -> None:
         """Discard unfinished tasks. Do not wait for the running step."""
         self._turns.put(None)
-
-
-def _deliver(result: asyncio.Future[Any], end: BaseException) -> None:
-    """Set the result of a task; `end` is the exception that ended it."""
-    if result.done():  # the work was cancelled
-        return
-    if isinstance(end, StopIteration):
-        result.set_result(end.value)
-    elif isinstance(end, Exception):
-        result.set_exception(end)
-    else:
-        fault = RuntimeError(f"{type(end).__name__}: {end}")
-        fault.__cause__ = end
-        result.set_exception(fault)

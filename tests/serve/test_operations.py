@@ -22,7 +22,7 @@ from microgpt_serve import command
 GENERATE = "/microgpt/v1/generate"
 BAD_NETWORK = (
     "MICROGPT_TRUSTED_PROXIES must be IP addresses or networks such as 127.0.0.1 and "
-    "10.0.0.0/8; got '10.0.0.1/8'"
+    "10.0.0.0/8, got '10.0.0.1/8'"
 )
 
 

@@ -141,6 +141,9 @@ _RULES = {  # messages, keyed by pydantic error type
     "list_type": "must be a list",
     **dict.fromkeys(("model_type", "model_attributes_type"), "must be an object"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    # Only settings have these.
+    "ip_any_network": "must be IP addresses or networks such as 127.0.0.1 and 10.0.0.0/8",
+    "string_pattern_mismatch": "must be * or origins such as https://a.example",
 }
 
 

@@ -8,13 +8,13 @@ SIGHUP             reload the models and the API-key file
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import logging
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from ipaddress import IPv4Network, IPv6Network
 from itertools import chain
 from types import FrameType
 
@@ -40,12 +40,11 @@ Handlers = dict[signal.Signals, Callable[[], None]]
 _TASKS: set[asyncio.Task[None]] = set()  # the event loop keeps only weak references to tasks
 
 
-def _with_ipv6_form(network: str) -> list[str]:
+def _with_ipv6_form(network: IPv4Network | IPv6Network) -> list[str]:
     """Return a network and, if it is IPv4, its IPv4-mapped IPv6 form for dual-stack sockets."""
-    parsed = ipaddress.ip_network(network)
-    if parsed.version == 6:
-        return [network]
-    return [network, f"::ffff:{parsed.network_address}/{96 + parsed.prefixlen}"]
+    if network.version == 6:
+        return [str(network)]
+    return [str(network), f"::ffff:{network.network_address}/{96 + network.prefixlen}"]
 
 
 class Server(uvicorn.Server):

@@ -17,7 +17,7 @@ from microgpt import ModelConfig, TrainConfig, load, save
 from microgpt.errors import ConfigError
 from microgpt.training.train import train
 from microgpt_serve import Settings, create_app, html_file
-from microgpt_serve.routes.status import PIECE, InPieces
+from microgpt_serve.routes.status import PIECE, in_pieces
 from microgpt_serve.served_model import served_model
 
 
@@ -147,12 +147,15 @@ def test_the_html_file_is_sent_in_chunks() -> None:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    asyncio.run(InPieces(body)({"type": "http"}, None, send))
+    async def receive() -> dict[str, Any]:
+        return await asyncio.Future()  # the client neither sends nor disconnects
+
+    asyncio.run(in_pieces(body, "text/html", {})({"type": "http"}, receive, send))
     assert (b"content-length", str(len(body)).encode()) in sent[0]["headers"]
     pieces = [each["body"] for each in sent[1:]]
     assert b"".join(pieces) == body
-    assert [len(each) for each in pieces] == [PIECE, PIECE, len(body) - 2 * PIECE]
-    assert [each["more_body"] for each in sent[1:]] == [True, True, False]
+    assert [len(each) for each in pieces] == [PIECE, PIECE, len(body) - 2 * PIECE, 0]
+    assert [each["more_body"] for each in sent[1:]] == [True, True, True, False]
 
 
 def test_a_cached_html_file_takes_no_place_in_the_queue(names_dir, names_page) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import product
 from typing import Literal
 
 from prometheus_client import (
@@ -56,11 +57,8 @@ class Metrics:
         histogram = partial(Histogram, registry=self.registry)
         all_routes = (*routes, UNMATCHED)
         self._requests = counter("microgpt_requests", "Requests handled.", ["route", "status"])
-        self._requests_of = {
-            (route, status): self._requests.labels(route, str(status))
-            for route in all_routes
-            for status in STATUSES
-        }
+        for route, status in product(all_routes, STATUSES):
+            self._requests.labels(route, str(status))
         latency_help = "Seconds from the request headers to the end of the response."
         latency = histogram("microgpt_request_seconds", latency_help, ["route"], buckets=LATENCY_S)
         self._latency_of = {route: latency.labels(route) for route in all_routes}
@@ -84,8 +82,7 @@ class Metrics:
     def count_request(self, path: str, status: int, seconds: float, model: str) -> None:
         """Count a finished request and, unless `model` is "", also count it for that model."""
         route = path if path in self._latency_of else UNMATCHED
-        counter = self._requests_of.get((route, status))
-        (counter or self._requests.labels(route, str(status))).inc()
+        self._requests.labels(route, str(status)).inc()
         self._latency_of[route].observe(seconds)
         if model:
             self._model_requests.labels(model, str(status)).inc()

@@ -1,5 +1,6 @@
 """ASGI middleware for request ids, the access log and request metrics."""
 
+import asyncio
 import itertools
 import logging
 import re
@@ -44,6 +45,8 @@ class AccessLogMiddleware:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the service shuts down while a slow client is reading
+            scope["outcome"] = 499
         except Exception:
             LOG.exception("internal error in request %s", request_id)
             if status:  # an error response cannot be sent after the response has started
@@ -52,7 +55,7 @@ class AccessLogMiddleware:
             await error.response(path)(scope, receive, send_with_id)
         finally:
             seconds = perf_counter() - started
-            status = scope.get("outcome", status) or 500  # `EventStream` sets the outcome on errors
+            status = scope.get("outcome", status) or 500  # `EventStream` sets it on errors
             # Path template such as `/v1/models/{name}`; unset if a middleware refused the request.
             route = getattr(scope.get("route"), "path_format", path)
             model = scope.get("model", "")  # set by `AppState.model_of`

@@ -111,8 +111,11 @@ class _ChatCompletionBuilder(ResponseBuilder):
         return {"content": content, "refusal": None}
 
     def _logprob(self, token: int, row: dict[int, float]) -> TokenLogprob:
-        text, in_bytes = self.model.gpt.tokenizer.label(token), self.token_bytes(token)
-        return {"token": text, "logprob": row[token], "bytes": in_bytes}
+        tokenizer, in_bytes = self.model.gpt.tokenizer, None
+        if token not in tokenizer.special_ids:
+            name = tokenizer.names[token]
+            in_bytes = list(name.encode() if isinstance(name, str) else name)
+        return {"token": tokenizer.label(token), "logprob": row[token], "bytes": in_bytes}
 
 
 @router.post(

@@ -1,6 +1,5 @@
 """Complete responses to OpenAI-compatible requests, and streams of server-sent events."""
 
-import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -187,14 +186,6 @@ class ResponseBuilder(ABC):
             "total_tokens": n_prompt + n_new,
         }
 
-    def token_bytes(self, token: int) -> list[int] | None:
-        """Return the UTF-8 bytes of a token, or None for a special token."""
-        tokenizer = self.model.gpt.tokenizer
-        if token in tokenizer.special_ids:
-            return None
-        name = tokenizer.names[token]
-        return list(name.encode() if isinstance(name, str) else name)
-
 
 def event(message: JsonObject) -> bytes:
     """Encode a message as a server-sent event."""
@@ -232,19 +223,16 @@ class EventStream(Response):
             await send(body)
 
         try:
-            try:
-                async with aclosing(self._chunks) as chunks:
-                    async for chunk in chunks:
-                        await send_chunk(chunk, is_last=chunk.endswith(DONE))
-            except Exception as error:
-                if not has_begun:
-                    raise
-                sent_error = as_serve_error(error)
-                scope["outcome"] = sent_error.status  # used by the access log and the metrics
-                if sent_error.status == 500:
-                    LOG.error("internal error while streaming a response", exc_info=error)
-                is_gone = isinstance(error, ClientDisconnectedError)
-                last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
-                await send_chunk(last, is_last=True)
-        except asyncio.CancelledError:  # the service shuts down while a slow client is reading
-            scope["outcome"] = 499
+            async with aclosing(self._chunks) as chunks:
+                async for chunk in chunks:
+                    await send_chunk(chunk, is_last=chunk.endswith(DONE))
+        except Exception as error:
+            if not has_begun:
+                raise
+            sent_error = as_serve_error(error)
+            scope["outcome"] = sent_error.status  # used by the access log and the metrics
+            if sent_error.status == 500:
+                LOG.error("internal error while streaming a response", exc_info=error)
+            is_gone = isinstance(error, ClientDisconnectedError)
+            last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
+            await send_chunk(last, is_last=True)

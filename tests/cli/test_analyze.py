@@ -207,8 +207,8 @@ def test_analyze_works_without_the_plotting_package(microgpt, tmp_path) -> None:
     stubs = {"PYTHONPATH": str(tmp_path / "stubs")}
     assert microgpt("analyze", **stubs).returncode == 0
     assert refused(microgpt("analyze", "--output", "s.svg", **stubs)) == (
-        "plotting requires the plots extra (No module altair); "
-        "run: pip install 'microgpt-cli[plots]'"
+        "charts require the extra plots (No module altair); run: pip install "
+        "'microgpt-cli[plots]', or with uv: uv pip install 'microgpt-cli[plots]'"
     )
 
 

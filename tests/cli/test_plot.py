@@ -117,8 +117,8 @@ def test_plot_says_which_package_is_missing(microgpt, tmp_path, missing) -> None
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / f"{missing}.py").write_text(stub)
     assert refused(microgpt("plot", "model", PYTHONPATH=str(tmp_path / "stubs"))) == (
-        f"plotting requires the plots extra (No module named '{missing}'); "
-        "run: pip install 'microgpt-cli[plots]'"
+        f"charts require the extra plots (No module named '{missing}'); run: pip install "
+        "'microgpt-cli[plots]', or with uv: uv pip install 'microgpt-cli[plots]'"
     )
 
 

@@ -240,8 +240,8 @@ def test_the_report_of_a_sweep_contains_working_commands(copied, microgpt, tmp_p
     [
         (
             'raise ModuleNotFoundError("No module named \'altair\'", name="altair")',
-            "a report requires the plots extra (No module named 'altair'); run: pip install "
-            "'microgpt-cli[plots]'",
+            "charts require the extra plots (No module named 'altair'); run: pip install "
+            "'microgpt-cli[plots]', or with uv: uv pip install 'microgpt-cli[plots]'",
         ),
         ('raise ValueError("broken")', "broken"),
     ],

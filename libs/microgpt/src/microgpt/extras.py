@@ -8,11 +8,12 @@ from microgpt.errors import CheckpointError, ConfigError
 from microgpt.printable import printable
 
 
-def check_extra(extra: str, what: str, *names: str) -> None:
+def check_extra(extra: str, what: str, *names: str, package: str = "microgpt-lib") -> None:
     """Raise ConfigError if a package of an extra cannot be imported.
 
     Args:
         what: feature that requires the extra, such as "ONNX files".
+        package: ours that has the extra.
     """
     for name in names:
         try:
@@ -20,8 +21,8 @@ def check_extra(extra: str, what: str, *names: str) -> None:
         except (ImportError, OSError) as error:  # OSError: a library of the system is missing
             raise ConfigError(
                 f"{what} require the extra {extra} ({_one_line(error)}); run: "
-                f"pip install 'microgpt-lib[{extra}]', or with uv: "
-                f"uv pip install 'microgpt-lib[{extra}]'"
+                f"pip install '{package}[{extra}]', or with uv: "
+                f"uv pip install '{package}[{extra}]'"
             ) from error
 
 

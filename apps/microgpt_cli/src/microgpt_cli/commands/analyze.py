@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microgpt.errors import ConfigError
-from microgpt_cli.charts import CHART_HELP, check_kinds, require_plots, write_chart
+from microgpt_cli.charts import CHART_HELP, check_kinds, check_plots, write_chart
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import AS_JSON, RUNS, argument, flag, option
 
@@ -37,11 +37,10 @@ def analyze(
     directories = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
     scaling = _read(directories)
     if output:
-        with require_plots("plotting"):
-            from microgpt_report.charts.scaling import draw
+        check_plots()
+        from microgpt_report.charts.scaling import draw
 
-            chart = draw(scaling)
-        write_chart(chart, output)
+        write_chart(draw(scaling), output)
         note(f"the charts are in {', '.join(map(str, output))}")
     if as_json:
         print(json.dumps({"runs": list(map(str, directories)), **scaling_tables.as_json(scaling)}))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from microgpt.config import N_ALTERNATIVES
 from microgpt.errors import ConfigError
-from microgpt_cli.charts import CHART_HELP, check_kinds, require_plots, write_chart
+from microgpt_cli.charts import CHART_HELP, check_kinds, check_plots, write_chart
 from microgpt_cli.terminal.options import (
     AS_JSON,
     GIVEN_MODEL,
@@ -98,11 +98,10 @@ def explain(
         edits=Edits(off, without_mlp or (), without_position or (), changes),
     )
     if plot:
-        with require_plots("plotting"):
-            from microgpt_report.charts import explanation as chart
+        check_plots()
+        from microgpt_report.charts import explanation as chart
 
-            drawn = chart.draw(result)
-        write_chart(drawn, plot)
+        write_chart(chart.draw(result), plot)
     if as_json:
         print(json.dumps(result.facts()))
         return

@@ -20,10 +20,10 @@ def read_report(directories: Sequence[Path]) -> "Report":
 
     Raises:
         RunError: a run is missing, damaged or empty, or the runs use different documents.
-        ConfigError: sweeps and searches are mixed, or there are several searches.
-        PlotError: the extra `plots` is not installed.
+        ConfigError: sweeps and searches are mixed, there are several searches, or the extra
+            `plots` is not installed.
     """
-    from microgpt_cli.charts import require_plots
+    from microgpt_cli.charts import check_plots
     from microgpt_evolution.runs.run_directory import BUDGETED, SWEEP, kind_at
 
     kinds = [kind_at(directory) for directory in directories]
@@ -33,20 +33,20 @@ def read_report(directories: Sequence[Path]) -> "Report":
         raise ConfigError(f"{sweep} is a sweep, but {search} is a search; report them separately")
     if not sweeps and len(directories) > 1:
         raise ConfigError("several searches were given; report them separately")
-    with require_plots("a report"):
-        from microgpt_report.budgeted_report import budgeted_report
-        from microgpt_report.run_summary import read_run_summary
-        from microgpt_report.search_report import search_report
-        from microgpt_report.sweep_report import sweep_report
-        from microgpt_report.training_runs import labels
+    check_plots()
+    from microgpt_report.budgeted_report import budgeted_report
+    from microgpt_report.run_summary import read_run_summary
+    from microgpt_report.search_report import search_report
+    from microgpt_report.sweep_report import sweep_report
+    from microgpt_report.training_runs import labels
 
-        if BUDGETED in kinds:
-            found = budgeted_report(directories[0])
-        elif sweeps:
-            found = sweep_report(directories)
-        else:
-            found = search_report(read_run_summary(directories[0], *labels(directories)))
-        return replace(found, commands=_next_commands(directories[0]))
+    if BUDGETED in kinds:
+        found = budgeted_report(directories[0])
+    elif sweeps:
+        found = sweep_report(directories)
+    else:
+        found = search_report(read_run_summary(directories[0], *labels(directories)))
+    return replace(found, commands=_next_commands(directories[0]))
 
 
 def _next_commands(directory: Path) -> list[str]:

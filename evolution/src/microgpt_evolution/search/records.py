@@ -20,7 +20,6 @@ from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.organism import Evaluation, Organism, Status, Trial
 from microgpt_evolution.runs.run_directory import IMPORT, Line, RunDirectory, RunSettings, kind_at
-from microgpt_evolution.search.loss_search import LossSearch, StagnationStage
 from microgpt_evolution.search.settings import Search, SearchSettings
 
 LARGEST = 1e300  # maximum loss; sums of larger losses may overflow
@@ -144,7 +143,6 @@ class Generation:
 
     number: int  # generation number, counted from 1
     populations: Mapping[str, Sequence[Organism]]  # ranked organisms, by population name
-    stage: StagnationStage = "normal"  # how the generation was bred; used in loss searches
 
 
 def replay(search: Search, n_generations: int, known: Known) -> list[Generation]:
@@ -160,8 +158,7 @@ def replay(search: Search, n_generations: int, known: Known) -> list[Generation]
             name: [o for o in population.generations[-1] if o.evaluation is not _PENDING]
             for name, population in search.populations.items()
         }
-        stage = search.stage if isinstance(search, LossSearch) else "normal"
-        generations.append(Generation(number, populations, stage))
+        generations.append(Generation(number, populations))
         if not all(found):
             break
     return generations

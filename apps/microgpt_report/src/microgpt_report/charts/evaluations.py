@@ -1,6 +1,5 @@
 """Charts of the evaluations of a search by generation and by size."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import fmean
 
@@ -9,15 +8,12 @@ from altair.typing import ChartType
 
 from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.organism import Organism
-from microgpt_evolution.search.loss_search import StagnationStage
 from microgpt_evolution.search.records import EvaluationRecord
 from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import PRIMORDIAL, RunSummary, title_of
 
 SPREAD = 0.7  # width of a generation, as a fraction of the distance between generations
-BAND = 0.2  # opacity of the bands
-BANDS: dict[StagnationStage, str] = {"championship": look.AMBER, "cataclysm": look.ORANGE}
 
 
 def evaluation_rows(summary: RunSummary) -> list[Row]:
@@ -56,19 +52,15 @@ def _x(summary: RunSummary, population: str, organism: Organism) -> float:
 
 def by_generation(summary: RunSummary, evaluations: list[Row]) -> Section:
     """Return the section with all evaluations, and the best and mean of each generation."""
-    bands = list(dict.fromkeys(g.stage for g in summary.generations if g.stage != "normal"))
     kinds = {row["kind"] for row in evaluations}
     caption = (
         f"One mark per evaluation; {summary.common.better} is better. Solid line: best of each "
         "generation. Dashed: mean. Crosses at the top: failed evaluations."
     )
-    if bands:
-        caption += " Shaded: generations bred after stagnation."
     generations: list[Row] = [
         {
             "population": title_of(name),
             "generation": generation.number,
-            "rung": generation.stage,
             "best": min(worths) if summary.measures[name].is_loss else max(worths),
             "mean": fmean(worths),
         }
@@ -80,25 +72,19 @@ def by_generation(summary: RunSummary, evaluations: list[Row]) -> Section:
         "generations",
         "Evaluations by generation",
         caption,
-        theme.panels(
-            list(summary.measures), lambda name: _generations(summary, name, kinds, bands)
-        ),
+        theme.panels(list(summary.measures), lambda name: _generations(summary, name, kinds)),
         datasets={"evaluations": evaluations, "generations": generations},
     )
 
 
-def _generations(
-    summary: RunSummary, name: str, kinds: set[str], bands: Sequence[StagnationStage]
-) -> ChartType:
+def _generations(summary: RunSummary, name: str, kinds: set[str]) -> ChartType:
     """Return the chart of one population. The charts of all populations share a color scale."""
     first = 0 if PRIMORDIAL in kinds else 1
     x = theme.generations_axis(first, max(summary.last_generation, first + 1))
     marks = _of(name).encode(x=x, color=theme.kind_color(kinds))
     layers = [theme.crosses(marks).encode(tooltip=theme.tooltip("id", "status"))]
-    history = _of(name, "generations")
-    if bands:
-        layers.insert(0, _shade(history, x, bands))
     if name in summary.champions:
+        history = _of(name, "generations")
         y = theme.loss_axis("worth:Q", summary.measures[name].title)
         points = theme.points(marks.transform_filter(alt.datum.status == "ok"))
         mean = history.mark_line(strokeDash=[4, 3], strokeWidth=1.5, color=look.GREY)
@@ -114,17 +100,6 @@ def _generations(
 def _of(name: str, dataset: str = "evaluations") -> alt.Chart:
     """Return a chart of the rows of one population."""
     return theme.of(dataset).transform_filter(alt.datum.population == title_of(name))
-
-
-def _shade(history: alt.Chart, x: alt.X, bands: Sequence[StagnationStage]) -> alt.Chart:
-    """Return shaded bands behind the generations bred by a championship or a cataclysm."""
-    scale = alt.Scale(domain=list(bands), range=[BANDS[band] for band in bands])
-    fill = alt.Fill("rung:N", title=None, scale=scale, legend=alt.Legend(symbolOpacity=BAND))
-    stuck = history.transform_filter(alt.datum.rung != "normal").transform_calculate(
-        x="datum.generation - 0.5", x2="datum.generation + 0.5"
-    )
-    shades: alt.Chart = stuck.mark_rect(opacity=BAND)
-    return shades.encode(x=x, x2="x2:Q", fill=fill)
 
 
 def by_size(summary: RunSummary) -> Section | None:

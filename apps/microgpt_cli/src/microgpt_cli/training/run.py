@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
 MUCH = 0.05  # share of repeated text that is told
-MANY_CHARS = 50_000  # number of characters that the reference engine reads in about a minute
 
 
 def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Repetition | None]:
@@ -317,12 +316,6 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
             extra = f"; {n_left_out} duplicates are left out"
         note(", ".join([f"{count(parts.train)} {what} for training", *sizes]) + extra)
         _note_repetition(parts)
-        n_times = plan.config.steps // plan.config.steps_between_evaluations
-        if plan.engine == "reference" and n_times * _n_chars(parts.validation) > MANY_CHARS:
-            note(
-                f"the validation set is read {n_times} times, which takes minutes with the "
-                "reference engine; a smaller --val-fraction takes less"
-            )
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(parts.train), chunks.n_long
         are, they = ("is", "it is") if n_long == 1 else ("are", "they are")

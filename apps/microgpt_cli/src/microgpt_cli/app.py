@@ -42,7 +42,7 @@ _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
     "evolve": ("Experiment", "evolve", "microgpt evolve --train-winner winner"),
     "sweep": ("Experiment", "sweep"),
     "analyze": ("Experiment", "analyze", "microgpt analyze --output scaling.svg"),
-    "report": ("Experiment", "report", "microgpt report --png pictures"),
+    "report": ("Experiment", "report", "microgpt report experiments/evolve_20261120_120000"),
     "genome": ("Experiment", "genome"),
     "run": ("Experiment", "run", "microgpt run --genome genome.json --steps 1000"),
     "export": (

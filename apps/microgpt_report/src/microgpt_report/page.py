@@ -22,7 +22,7 @@ from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import publish
 from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
-from microgpt_report.look import SCHEMES, css_variables, picture, vega_config
+from microgpt_report.look import SCHEMES, css_variables, vega_config
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
@@ -52,7 +52,7 @@ class Table:
 class Section:
     """A section of a page: heading, caption, and a chart, table or text."""
 
-    name: str  # HTML id of the section, and file name of its chart as PNG
+    name: str  # HTML id of the section
     title: str
     caption: str
     chart: "ChartType | None" = None
@@ -69,11 +69,6 @@ class Report:
     title: str  # kind and name of the run
     facts: Mapping[str, str]
     sections: Sequence[Section]
-
-    @property
-    def datasets(self) -> dict[str, Sequence[Row]]:
-        """The datasets of all sections by name."""
-        return {name: rows for section in self.sections for name, rows in section.datasets.items()}
 
 
 def change(start: float, end: float) -> str:
@@ -93,19 +88,9 @@ def describe_data(path: str, sha256: str) -> str:
     return f"{path}, sha256 {sha256[:N_HEX]}…"
 
 
-def pictures(report: Report) -> dict[str, bytes]:
-    """Render the charts as PNG files in the light color scheme; return them by file name."""
-    charts = {
-        section.name: section.chart.properties(datasets=report.datasets).to_dict(validate=False)
-        for section in report.sections
-        if section.chart
-    }
-    return {f"{name}.png": picture(chart, "png") for name, chart in charts.items()}
-
-
 def render(report: Report) -> str:
     """Render the page as HTML."""
-    datasets = report.datasets
+    datasets = {name: rows for s in report.sections for name, rows in s.datasets.items()}
     charts = {s.name: s.chart.to_dict(validate=False) for s in report.sections if s.chart}
     for chart in charts.values():
         chart.pop("config", None)  # the page has a configuration for each color scheme

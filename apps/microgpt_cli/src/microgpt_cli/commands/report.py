@@ -15,7 +15,6 @@ def report(
     output: Path | None = option(
         None, f"HTML file.  [default: {REPORT} in RUN; for several RUNs, ./{REPORT}]"
     ),
-    png: Path | None = option(None, "Also save the charts as PNG files in this directory."),
 ) -> None:
     """Write an HTML report of a search or of sweeps.
 
@@ -28,11 +27,3 @@ def report(
     found = read_report(directories)
     file = output or (directories[0] / REPORT if len(directories) == 1 else Path(REPORT))
     print(terminal_safe(str(write_report(found, file))))
-    if png:
-        from microgpt.files.atomic_files import publish
-        from microgpt_report.page import pictures
-
-        files = pictures(found)
-        publish(png, files)
-        for name in files:
-            print(terminal_safe(str(png / name)))

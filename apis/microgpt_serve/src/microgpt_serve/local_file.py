@@ -47,7 +47,10 @@ def engine_file(kernels: Mapping[str, bytes]) -> LocalFile:
     """
     facts = {
         "defaults": {"model": asdict(ModelConfig()), "config": asdict(TrainConfig())},
-        "layout": {name: _shapes(arrays) for name, arrays in LAYOUT.items()},
+        "layout": {
+            name: {each: list(kind.__metadata__) for each, kind in arrays.__annotations__.items()}
+            for name, arrays in LAYOUT.items()
+        },  # the names of the dimensions of each array
     }
     return LocalFile(facts, kernels)
 
@@ -60,11 +63,6 @@ def packed_engine() -> bytes:
         ConfigError: there are no modules, and the compiler is missing or fails.
     """
     return engine_file(wasm.modules(wasm.TRAINING)).packed()
-
-
-def _shapes(arrays: type[NamedTuple]) -> dict[str, list[str]]:
-    """Return the dimension names of each array of a named tuple."""
-    return {name: list(kind.__metadata__) for name, kind in arrays.__annotations__.items()}
 
 
 def model_file(

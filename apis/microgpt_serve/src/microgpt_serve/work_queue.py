@@ -104,21 +104,17 @@ class WorkQueue:
                 self._thread.start()
 
     def _work(self) -> None:
-        """Run turns until the queue is closed. Runs in the thread."""
+        """Run each task for about TURN_S seconds until the queue is closed. Runs in the thread."""
         while work := self._turns.get():
-            self._run(work)
-
-    def _run(self, work: _Work) -> None:
-        """Run a task for about TURN_S seconds. Runs in the thread."""
-        started, end = perf_counter(), None
-        try:
-            while not work.result.done() and perf_counter() < started + TURN_S:
-                next(work.steps)
-        except BaseException as error:  # includes panics in the tokenizers library
-            end = error
-        seconds = perf_counter() - started
-        with suppress(RuntimeError):  # the event loop is closed
-            work.result.get_loop().call_soon_threadsafe(self._end_turn, work, end, seconds)
+            started, end = perf_counter(), None
+            try:
+                while not work.result.done() and perf_counter() < started + TURN_S:
+                    next(work.steps)
+            except BaseException as error:  # includes panics in the tokenizers library
+                end = error
+            seconds = perf_counter() - started
+            with suppress(RuntimeError):  # the event loop is closed
+                work.result.get_loop().call_soon_threadsafe(self._end_turn, work, end, seconds)
 
     def _end_turn(self, work: _Work, end: BaseException | None, seconds: float) -> None:
         """Deliver the result of a task if it has ended, and begin the next turn.

@@ -149,7 +149,10 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
         "is_chat": report.tokenizer.is_chat,
         "n_docs": report.n_docs,
         "n_repeats": report.n_repeats,
-        "most_frequent": [{"document": _plain(doc), "n": n} for doc, n in report.most_frequent],
+        "most_frequent": [
+            {"document": doc if isinstance(doc, str) else list(map(asdict, doc)), "n": n}
+            for doc, n in report.most_frequent
+        ],
         "n_tokens": report.n_tokens,
         "vocab_size": report.tokenizer.vocab_size,
         "char_counts": report.char_counts,
@@ -177,10 +180,6 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
     if found.suitability:
         facts["suitability"] = asdict(found.suitability)
     return facts
-
-
-def _plain(doc: Document) -> object:
-    return doc if isinstance(doc, str) else [asdict(message) for message in doc]
 
 
 def _cuts(report: DataReport, default: int, block_size: int) -> list[Cut]:

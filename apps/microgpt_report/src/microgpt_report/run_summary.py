@@ -78,11 +78,6 @@ class RunSummary:
         """The settings of the search; None for imported runs."""
         return self.run.settings if isinstance(self.run.settings, SearchSettings) else None
 
-    @property
-    def last_generation(self) -> int:
-        """The number of the last generation. Numbers in imported logs need not start at 1."""
-        return max(generation.number for generation in self.generations)
-
     @cached_property
     def measures(self) -> dict[str, Measure]:
         """The measure of each population, by population name."""

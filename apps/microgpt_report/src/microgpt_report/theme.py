@@ -61,13 +61,6 @@ def points(chart: alt.Chart) -> alt.Chart:
     return marked
 
 
-def crosses(chart: alt.Chart) -> alt.Chart:
-    """Return a chart with the marks of failed evaluations, which are at its top."""
-    failed = chart.transform_filter(alt.datum.status != "ok").encode(y=alt.value(6))
-    marked: alt.Chart = failed.mark_point(shape="cross", filled=True, size=50, angle=45)
-    return marked
-
-
 def tooltip(*names: str) -> list[alt.Tooltip]:
     """Return a tooltip for the named fields, with their titles and formats."""
     options = {name: {"title": with_name(name)} | TOOLTIPS.get(name, {}) for name in names}
@@ -96,12 +89,6 @@ def log_axis(field: str, title: str, form: str = ".4~s", padding: int = 12) -> a
     scale = alt.Scale(type="log", nice=False, padding=padding)
     axis = alt.Axis(grid=False, format=form, tickCount=6, labelOverlap="greedy", labelSeparation=10)
     return alt.X(field, title=title + LOG, scale=scale, axis=axis)
-
-
-def places_axis(field: str) -> alt.X:
-    """Return an x axis for the places of configurations in the ranking."""
-    axis = alt.Axis(grid=False, labelAngle=0, labelOverlap="greedy", labelSeparation=10)
-    return alt.X(field, title="configuration, in order of mean loss", axis=axis)
 
 
 def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:

@@ -119,7 +119,12 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
         raise CheckpointError(
             f"{directory / HISTORY} is empty: training has just started; try again later"
         )
-    meta = read_consistently(directory, lambda: _read_meta(committed_path(directory, META)))
+
+    def read_meta() -> Meta | None:
+        path = committed_path(directory, META)  # it does not exist yet if training has begun
+        return parse_meta(read(path, MAX_META_BYTES), path) if os.path.lexists(path) else None
+
+    meta = read_consistently(directory, read_meta)
     if meta is None or meta.training.get("steps") != points[-1].step:  # meta.json is old or missing
         return TrainingRun(label, points, settings={}, test_loss=None, val_mark=_mark(directory))
     return _with_settings(label, points, meta)
@@ -148,11 +153,6 @@ def _with_settings(label: str, points: Sequence[HistoryPoint], meta: Meta) -> Tr
     test_loss = test_loss if isinstance(test_loss, float) else None
     marks = [str(bounds_of(meta.training, name) or "") for name in HELD_OUT]
     return TrainingRun(label, points, settings, test_loss, *marks)
-
-
-def _read_meta(path: Path) -> Meta | None:
-    """Return meta.json, or None if it does not exist yet."""
-    return parse_meta(read(path, MAX_META_BYTES), path) if os.path.lexists(path) else None
 
 
 def labels(directories: Sequence[Path]) -> list[str]:

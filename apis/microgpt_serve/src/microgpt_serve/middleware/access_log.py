@@ -32,8 +32,10 @@ class AccessLogMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status, request_id = perf_counter(), 0, self._id_of(scope)
-        path = route_path(scope)
+        started, status, path = perf_counter(), 0, route_path(scope)
+        # The client's request id if it can be logged safely.
+        given = (value for name, value in scope["headers"] if name == ID_HEADER and _IS_ID(value))
+        request_id = next(given, b"").decode() or f"{self._prefix}-{next(self._numbers):x}"
         scope["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
@@ -71,10 +73,3 @@ class AccessLogMiddleware:
                     "id": request_id,
                 }
                 LOG.info("", extra={"request": request})
-
-    def _id_of(self, scope: Scope) -> str:
-        """Return the client's request id if it can be logged safely, otherwise a new id."""
-        for name, value in scope["headers"]:
-            if name == ID_HEADER and _IS_ID(value):
-                return str(value, "ascii")
-        return f"{self._prefix}-{next(self._numbers):x}"

@@ -80,9 +80,13 @@ def by_generation(summary: RunSummary, evaluations: list[Row]) -> Section:
 def _generations(summary: RunSummary, name: str, kinds: set[str]) -> ChartType:
     """Return the chart of one population. The charts of all populations share a color scale."""
     first = 0 if PRIMORDIAL in kinds else 1
-    x = theme.generations_axis(first, max(summary.last_generation, first + 1))
+    last = max(generation.number for generation in summary.generations)
+    x = theme.generations_axis(first, max(last, first + 1))
     marks = _of(name).encode(x=x, color=theme.kind_color(kinds))
-    layers = [theme.crosses(marks).encode(tooltip=theme.tooltip("id", "status"))]
+    failed = marks.transform_filter(alt.datum.status != "ok").encode(
+        y=alt.value(6), tooltip=theme.tooltip("id", "status")
+    )
+    layers = [failed.mark_point(shape="cross", filled=True, size=50, angle=45)]
     if name in summary.champions:
         history = _of(name, "generations")
         y = theme.loss_axis("worth:Q", summary.measures[name].title)

@@ -79,16 +79,17 @@ class _Panels:
         """Return the panel of the operations or, if these are all equal, of the configurations."""
         scaling = self._scaling
         if scaling.has_one_cost:
+            axis = alt.Axis(grid=False, labelAngle=0, labelOverlap="greedy", labelSeparation=10)
             return self._panel(
                 "Loss of each configuration",
                 "all have the same number of operations",
-                theme.places_axis("x:O"),
+                alt.X("x:O", title="configuration, in order of mean loss", axis=axis),
                 scaling.cells,
                 scaling.place,
                 self._front([], scaling.place),
             )
-        axis = theme.log_axis("x:Q", "GFLOP per training run", COSTS)
-        return self._cost("operations", axis, scaling.front, lambda cell: cell.flops / 1e9)
+        x = theme.log_axis("x:Q", "GFLOP per training run", COSTS)
+        return self._cost("operations", x, scaling.front, lambda cell: cell.flops / 1e9)
 
     def time(self) -> alt.LayerChart:
         """Return the panel of the CPU time."""

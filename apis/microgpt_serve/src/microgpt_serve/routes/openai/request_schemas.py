@@ -66,10 +66,6 @@ def unsupported_except(*values: Any) -> GetPydanticSchema:
     )
 
 
-def _as_list(stop: Any) -> Any:
-    return [stop] if isinstance(stop, str) else stop
-
-
 def _validate_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
     """Validate a prompt, reporting one error instead of one per allowed type."""
     try:
@@ -112,7 +108,7 @@ _STOP = {**_TEXT, "minLength": 1, "maxLength": MAX_STOP}
 Stops = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=MAX_STOP)]],
     Field(max_length=MAX_STOPS),
-    BeforeValidator(_as_list),
+    BeforeValidator(lambda stop: [stop] if isinstance(stop, str) else stop),
     WithJsonSchema(
         {
             "anyOf": [

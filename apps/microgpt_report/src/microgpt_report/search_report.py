@@ -1,6 +1,6 @@
 """Report of one search: its headline, facts and sections."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import fmean
 
@@ -18,9 +18,17 @@ KINDS = {"loss": "Loss search", "aesthetic": "Aesthetic search", "hydra": "Hydra
 
 def search_report(summary: RunSummary) -> Report:
     """Return the report of one search."""
-    sections = [section for section in _sections(summary) if section]
+    rows = evaluations.evaluation_rows(summary)
+    sections = [
+        evaluations.by_generation(summary, rows),
+        retest.winner(summary),
+        retest.finalists(summary),
+        _names(summary),
+        evaluations.by_size(summary),
+        genes.importances(summary, [row for row in rows if row["overall"] is not None]),
+    ]
     title = f"{KINDS[summary.run.settings.objective]}: {summary.name}"
-    return Report(_headline(summary), title, _facts(summary), sections)
+    return Report(_headline(summary), title, _facts(summary), list(filter(None, sections)))
 
 
 def _headline(summary: RunSummary) -> str:
@@ -93,17 +101,6 @@ def _retested(retest: RetestFile | None, measure: Measure) -> Sequence[float]:
         return retest.scores[measure.score].again if measure.score in retest.scores else ()
     of_last = measure.name == LOSSES["last-doc"]
     return (retest.last_loss if of_last else retest.val_loss).again
-
-
-def _sections(summary: RunSummary) -> Iterator[Section | None]:
-    rows = evaluations.evaluation_rows(summary)
-    done = [row for row in rows if row["overall"] is not None]
-    yield evaluations.by_generation(summary, rows)
-    yield retest.winner(summary)
-    yield retest.finalists(summary)
-    yield _names(summary)
-    yield evaluations.by_size(summary)
-    yield genes.importances(summary, done)
 
 
 def _names(summary: RunSummary) -> Section | None:

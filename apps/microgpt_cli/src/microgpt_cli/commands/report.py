@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from microgpt_cli.search.run_report import REPORT, newest_run, read_report, write_report
+from microgpt_cli.search.run_report import REPORT, newest_run, write_report
 from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.options import RUNS, argument, option
 
@@ -24,6 +24,6 @@ def report(
     named = runs or [newest_run("*", "run", "evolve` or `microgpt sweep")]
     named = [path.with_suffix("") if path.suffix == ".log" else path for path in named]
     directories = [*{os.path.realpath(path): path for path in named}.values()]
-    found = read_report(directories)
     file = output or (directories[0] / REPORT if len(directories) == 1 else Path(REPORT))
-    print(terminal_safe(str(write_report(found, file))))
+    write_report(directories, file)
+    print(terminal_safe(str(file)))

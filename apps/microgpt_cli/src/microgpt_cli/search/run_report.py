@@ -1,27 +1,24 @@
-"""Read and write the HTML report of a search or of sweeps."""
+"""Write the HTML report of a search or of sweeps."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import RUNS
 
-if TYPE_CHECKING:
-    from microgpt_report.page import Report
-
 REPORT = "report.html"
 
 
-def read_report(directories: Sequence[Path]) -> "Report":
-    """Return the report of a search, or of one or more sweeps.
+def write_report(directories: Sequence[Path], file: Path) -> None:
+    """Write the report of a search, or of one or more sweeps, to a file atomically.
 
     Raises:
         RunError: a run is missing, damaged or empty, or the runs use different documents.
         ConfigError: sweeps and searches are mixed, there are several searches, or the extra
             `plots` is not installed.
     """
+    from microgpt.files.atomic_files import publish
     from microgpt_cli.charts import check_plots
     from microgpt_evolution.runs.run_directory import BUDGETED, SWEEP, kind_at
 
@@ -34,31 +31,26 @@ def read_report(directories: Sequence[Path]) -> "Report":
         raise ConfigError("several searches were given; report them separately")
     check_plots()
     from microgpt_report.budgeted_report import budgeted_report
+    from microgpt_report.page import render
     from microgpt_report.run_summary import read_run_summary
     from microgpt_report.search_report import search_report
     from microgpt_report.sweep_report import sweep_report
     from microgpt_report.training_runs import labels
 
     if BUDGETED in kinds:
-        return budgeted_report(directories[0])
-    if sweeps:
-        return sweep_report(directories)
-    return search_report(read_run_summary(directories[0], *labels(directories)))
-
-
-def write_report(found: "Report", file: Path) -> Path:
-    """Write the report to a file atomically and return the path."""
-    from microgpt.files.atomic_files import publish
-    from microgpt_report.page import render
-
+        found = budgeted_report(directories[0])
+    elif sweeps:
+        found = sweep_report(directories)
+    else:
+        found = search_report(read_run_summary(directories[0], *labels(directories)))
     publish(file.parent, {file.name: render(found).encode()})
-    return file
 
 
 def write_final_report(directory: Path) -> None:
     """Write the report of a finished run; on failure, print a note with the reason."""
+    file = directory / REPORT
     try:
-        file = write_report(read_report([directory]), directory / REPORT)
+        write_report([directory], file)
     except Exception as error:  # the results are already saved
         note(f"{REPORT} was not written: {error}")
     else:

@@ -40,7 +40,7 @@ def test_report_paths_are_escaped_on_a_terminal(tmp_path, monkeypatch, capsys) -
     (run / "run.json").touch()
     monkeypatch.setattr(command, "write_report", lambda directories, file: None)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    command.report(None, None, None)
+    command.report(None, None)
     assert capsys.readouterr().out.endswith(f"{ESCAPED}/report.html\n")
 
 

@@ -39,8 +39,6 @@ from microgpt_serve.settings import Settings, read_settings
 ROUTERS = (completions.router, status.openai_router, native.router, explain.router, status.router)
 ERRORS = (401, 403, 429)
 BODY_ERRORS = (400, *ERRORS, 404, 408, 413, 415, 503, 504)
-# Schemas that FastAPI adds for status 422. They are removed: the service sends 400 instead.
-FASTAPI_ERROR_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
 def create_app(
@@ -160,7 +158,7 @@ def _openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
             if is_health_check:
                 operation["security"] = []
     components = schema["components"]
-    for name in FASTAPI_ERROR_SCHEMAS:
+    for name in ("HTTPValidationError", "ValidationError"):  # of 422; the service sends 400
         components["schemas"].pop(name, None)
     if settings.has_keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

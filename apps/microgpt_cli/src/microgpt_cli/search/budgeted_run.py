@@ -96,7 +96,6 @@ class BudgetedProgress(ProgressBar):
         super().__init__("search", PER_MILLE)
         self._started, self._first = perf_counter(), 0.0
         self._budget: float | None = None
-        self._steps: int | None = None  # of the student
 
     def update(self, event: BudgetedEvent) -> None:
         """Show the progress after an event."""
@@ -116,13 +115,6 @@ class BudgetedProgress(ProgressBar):
 
     def update_student(self, event: TrainEvent) -> None:
         """Show the progress of the student's training."""
-        if self._steps and event.steps < self._steps:
-            self.stop()
-            note(
-                f"the student now ends at step {event.steps:,}, not {self._steps:,}, "
-                "to finish in time"
-            )
-        self._steps = event.steps
         line = f"student: step {event.step:,} of {event.steps:,}"
         self.show(round(PER_MILLE * event.step / event.steps), "", line, line)
 

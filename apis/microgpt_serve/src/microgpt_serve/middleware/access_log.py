@@ -47,8 +47,10 @@ class AccessLogMiddleware:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except asyncio.CancelledError:  # the service shuts down while a slow client is reading
-            scope["outcome"] = 499
+        except asyncio.CancelledError:
+            if not status:
+                raise
+            scope["outcome"] = 499  # the service shuts down while a slow client is reading
         except Exception:
             LOG.exception("internal error in request %s", request_id)
             if status:  # an error response cannot be sent after the response has started

@@ -66,7 +66,9 @@ class AuthMiddleware:
         path = route_path(scope)
         if path in NO_KEY_NEEDED or path.startswith((f"{PLAYGROUND}/", f"{ASSETS}/")):
             return
-        key = self._keys.find(_bearer_token(scope))
+        given = (value for name, value in scope["headers"] if name == b"authorization")
+        scheme, _, token = next(given, b"").partition(b" ")
+        key = self._keys.find(token.strip() if scheme.lower() == b"bearer" else b"")
         for rate in self._rates:
             client = f"key {key}" if key else _address(scope)
             if not await self._limiter.hit(rate, client):
@@ -137,13 +139,6 @@ def parse_keys(text: str, name: str) -> list[str]:
 def is_key(text: str) -> bool:
     """Return whether a key is non-empty and can be sent in a header."""
     return bool(text) and all("!" <= char <= "~" for char in text)
-
-
-def _bearer_token(scope: Scope) -> bytes:
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    value = next((value for name, value in headers if name == b"authorization"), b"")
-    scheme, _, token = value.partition(b" ")
-    return token.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _address(scope: Scope) -> str:

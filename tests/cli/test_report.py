@@ -119,7 +119,7 @@ def test_report_defaults_to_the_newest_run_and_is_reproducible(
     assert (tmp_path / "again.html").read_bytes() == (newest / "report.html").read_bytes()
 
 
-def test_the_report_of_an_interrupted_search_has_what_is_recorded(microgpt, tmp_path) -> None:
+def test_the_report_of_an_interrupted_search_has_what_was_told(microgpt, tmp_path) -> None:
     write_names(tmp_path)
     process = begin(tmp_path, *changed(SMALL, "--generations", "400"))
     process.send_signal(signal.SIGINT)

@@ -59,11 +59,9 @@ def test_an_unsuitable_separator_is_refused(microgpt, recipes, options, problem)
 def test_searches_and_sweeps_read_multi_line_documents(microgpt, tmp_path, search) -> None:
     cakes = "%\n".join(f"Cake {i}\n{i} eggs\n{i % 7} spoons of sugar\n" for i in range(200))
     (tmp_path / "cakes.txt").write_text(cakes)
-    ok(microgpt(*search, "--data", "cakes.txt", "--separator", "%", "--workers", "1"))
+    done = ok(microgpt(*search, "--data", "cakes.txt", "--separator", "%", "--workers", "1"))
     (run,) = (tmp_path / "experiments").iterdir()
     assert json.loads((run / "run.json").read_text())["settings"]["separator"] == "%"
-    report = (run / "report.html").read_text()
-    assert "microgpt train --data cakes.txt --separator % --" in report.replace(
-        "train --preset karpathy", "train"
-    )
+    command = "microgpt train --preset karpathy --data cakes.txt --separator % --"
+    assert (command in done.stdout) is (search[0] == "sweep")
     ok(microgpt(search[0], *(["resume"] if search[0] == "sweep" else ["--resume"]), run))

@@ -35,7 +35,7 @@ LEGITIMATE = re.compile(
     r"|with echo, a prompt must fit|n times the number of prompts|up to \d+ log-probabilities"
     r"|invalid pattern|the pattern is too complex|no text can match|too few texts"
     r"|up to \d+ log-probabilities|the JSON schema cannot be used"
-    r"|response_format(\.\w+ is missing| requires)"
+    r"|response_format(\.\w+ is missing| requires)|min_length must be <= max_length"
 )
 # Changes of the model, almost all of which this one does not allow, and its name.
 CHANGES = ("without_heads", "without_mlps", "without_positions", "weights", "learn", "model")

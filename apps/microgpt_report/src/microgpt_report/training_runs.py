@@ -121,7 +121,7 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
         )
 
     def read_meta() -> Meta | None:
-        path = committed_path(directory, META)  # it does not exist yet if training has begun
+        path = committed_path(directory, META)  # it does not exist before the end of a run
         return parse_meta(read(path, MAX_META_BYTES), path) if os.path.lexists(path) else None
 
     meta = read_consistently(directory, read_meta)

@@ -14,7 +14,8 @@ was neither expected nor 503, or a seed did not always give the same text.
 
 With --processes, a service has several, of which one is killed every ten seconds. Clients retry.
 A reply that is cut off within a second after a kill is counted, but is not lost. The first process
-of every second service is killed instead of stopped, and must not lose a reply.
+of every second service is killed instead of stopped, and must not lose a reply. A service that is
+stopped waits for replies up to its time limit; those that take longer are counted apart.
 
 The other options add faults:
 
@@ -50,6 +51,7 @@ from tqdm import tqdm
 
 RELOAD_S, KILL_S = 3, 10
 KILLED_S = 1.0  # time after a kill in which a reply may end early
+TIMEOUT_S = 10  # MICROGPT_TIMEOUT_S, for which a service that is stopped waits for replies
 SAME = ("one text", "50 texts", "chat")  # kinds whose reply depends only on the seed
 SERVICES = 12
 JUMPS = (
@@ -122,8 +124,11 @@ class Load:
         self.trainings: Counter[str] = Counter()
         self.n_out_of_memory = 0  # processes killed because of the limit of the cgroup
         self.service = -1  # number of the running one
+        self.process: subprocess.Popen[bytes] | None = None
         self.n_killed, self.killed_at = 0, -KILLED_S
         self.cut_off: Counter[str] = Counter()
+        self.is_stopping, self.stopped_at = False, 0.0
+        self.timed_out: Counter[str] = Counter()  # cut off at the end of the time limit
         self.texts: dict[tuple[int, str, int], bytes] = {}  # by model, kind and seed
         self.n_compared, self.n_different = 0, 0
         self.answered: Counter[bytes] = Counter()  # by process
@@ -140,7 +145,11 @@ class Load:
         self.until = time.monotonic() + self.seconds
         train_names(self.names)
         clients = (self.client(i) for i in range(n_connections))
-        await asyncio.gather(self.processes(), *clients, *[self.train()] * bool(self.disk))
+        try:
+            await asyncio.gather(self.processes(), *clients, *[self.train()] * bool(self.disk))
+        finally:
+            if self.process:  # something has failed: the service must not go on
+                self.process.kill()
 
     async def processes(self) -> None:
         """Run the service processes one after another, reloading the model of each periodically."""
@@ -154,8 +163,10 @@ class Load:
             children = family.children() if process.poll() is None else []
             is_killed = self.n_processes > 1 and number % 2 == 1
             process.send_signal(signal.SIGKILL if is_killed else signal.SIGTERM)
+            self.is_stopping, self.stopped_at = True, time.monotonic()
             while process.poll() is None or any(child.is_running() for child in children):
                 await asyncio.sleep(0.05)
+            self.is_stopping = False
             text = log.read_text()
             if process.returncode != -signal.SIGKILL * is_killed or "Traceback" in text:
                 raise SystemExit(f"status {process.returncode}\n{text[-3000:]}")
@@ -175,7 +186,7 @@ class Load:
             env["MODEL_DIR"] = str(self.names)
         self.service = number
         with log.open("wb") as stderr:
-            process = subprocess.Popen(
+            process = self.process = subprocess.Popen(
                 [Path(sys.executable).parent / "microgpt-serve"],
                 cwd=self.folder,
                 env=env,
@@ -280,8 +291,13 @@ class Load:
             if (n := int(text.split()[-1])) > self.n_out_of_memory:
                 self.n_out_of_memory, self.killed_at = n, time.monotonic()
         if answer:
-            is_cut_off = time.monotonic() < self.killed_at + KILLED_S
-            (self.cut_off if is_cut_off else self.lost)[kind] += 1
+            now = time.monotonic()
+            if now < self.killed_at + KILLED_S:
+                self.cut_off[kind] += 1
+            elif self.is_stopping and now > self.stopped_at + TIMEOUT_S:
+                self.timed_out[kind] += 1
+            else:
+                self.lost[kind] += 1
         self.n_again += 1
 
     def see_reply(self, kind: str, service: int, seed: int, status: int, answer: bytes) -> None:
@@ -324,6 +340,7 @@ class Load:
             print(f"503: {n:,} times {reason}")
         print(f"unexpected responses: {wrong or 'none'}")
         print(f"interrupted replies: {dict(self.lost) or 'none'}")
+        print(f"cut off at the time limit of a stop: {dict(self.timed_out) or 'none'}")
         if self.n_processes > 1:
             print(f"processes killed: {self.n_killed}; cut off: {dict(self.cut_off) or 'none'}")
         if self.disk:

@@ -198,6 +198,8 @@ def _cut(doc: Document, tokenizer: Tokenizer, block_size: int, loss_on: LossOn) 
     """Return the chunks of a document."""
     tokens = tokenizer.encode_document(doc)
     mask = tokenizer.mask(doc, loss_on)
-    if isinstance(doc, str) or len(tokens) <= block_size + 1:
+    if len(tokens) <= block_size + 1:
+        return [(tokens, mask)]
+    if isinstance(doc, str):
         return SlidingWindows(tokens, block_size, mask)
     return turn_windows(tokens, block_size, mask, [tokenizer.role_id(role) for role in ROLES])

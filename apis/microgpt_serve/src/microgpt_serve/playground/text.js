@@ -16,6 +16,19 @@ export function button(text, act, name) {
   return name ? Object.assign(made, { ariaLabel: name, title: name }) : made;
 }
 
+/** Return a row of a table. Args: its head, which may be null, and its cells. */
+export function tableRow(head, ...cells) {
+  const made = element("tr", {}, ...cells.map((each) => element("td", {}, each)));
+  if (head !== null) made.prepend(element("th", { scope: "row" }, head));
+  return made;
+}
+
+/** Show a text in an element of the page, which is hidden if the text is empty. */
+export function showText(id, text) {
+  byId(id).textContent = text;
+  byId(id).hidden = !text;
+}
+
 /** Return text in an element of its own, whose direction does not change the text around it. */
 export const said = (text, className = "said") => element("bdi", { className }, printable(text));
 

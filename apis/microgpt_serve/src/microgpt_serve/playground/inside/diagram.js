@@ -3,6 +3,7 @@
 // Each node is a button with a strip of its numbers: blue is positive, orange negative. Its value is
 // the name of its step; that of a head ends with the number of the head, as in "layer0.attention 2".
 
+import { bySign, paintPixels } from "../colours.js";
 import { byId, element, quoted } from "../text.js";
 
 const diagram = byId("diagram");
@@ -87,7 +88,7 @@ export class Diagram {
 
   #node(name, title) {
     const button = element("button", { type: "button", className: "node", value: name, tabIndex: -1 });
-    button.append(element("span", {}, title), element("canvas", { height: 1 }));
+    button.append(element("span", {}, title), element("canvas"));
     button.addEventListener("click", () => this.#chosen(name));
     this.#nodes.set(name, button);
     return button;
@@ -105,11 +106,9 @@ export class Diagram {
   }
 
   #paintAll() {
-    const style = getComputedStyle(diagram);
-    const colours = ["--paper", "--blue", "--orange"].map((name) => style.getPropertyValue(name));
     for (const [key, button] of this.#nodes) {
       const numbers = this.#strips.get(key);
-      if (numbers) paint(button.querySelector("canvas"), numbers, colours);
+      if (numbers) paint(button.querySelector("canvas"), numbers);
     }
   }
 }
@@ -133,17 +132,8 @@ const branch = (title, ...children) => {
 const group = (...children) => element("div", { className: "parallel" }, ...children);
 
 /** Paint numbers as a strip: a pixel each, which the style stretches. */
-function paint(canvas, numbers, [paper, blue, orange]) {
+function paint(canvas, numbers) {
   const n = Math.min(numbers.length, MOST_NUMBERS);
   const shown = Array.from({ length: n }, (_, i) => numbers[Math.floor((i * numbers.length) / n)]);
-  const largest = Math.max(...shown.map(Math.abs)) || 1;
-  canvas.width = n;
-  const context = canvas.getContext("2d");
-  context.fillStyle = paper;
-  context.fillRect(0, 0, n, 1);
-  shown.forEach((number, i) => {
-    context.globalAlpha = Math.abs(number) / largest;
-    context.fillStyle = number < 0 ? orange : blue;
-    context.fillRect(i, 0, 1, 1);
-  });
+  paintPixels(canvas, [shown], bySign(shown));
 }

@@ -14,6 +14,7 @@ import {
   missing,
   percent,
   quoted,
+  showText,
   shown,
   unknown,
   unread,
@@ -257,8 +258,7 @@ export class Inside {
 
   /** Show a problem, if any, instead of explanations. */
   #refuse(problem) {
-    byId("unreadable").textContent = problem;
-    byId("unreadable").hidden = !problem;
+    showText("unreadable", problem);
     if (problem) byId("effect").textContent = "";
     byId("explained").hidden = true;
   }

@@ -4,7 +4,7 @@ import { Backward, brief } from "./backward.js";
 import { probabilities } from "./bars.js";
 import { Diagram } from "./diagram.js";
 import { Parts, active, attended } from "./parts.js";
-import { matrixOf } from "./switches.js";
+import { IN_MLP, matrixOf, partsOf } from "./switches.js";
 import { byId, element, percent, quoted, shown } from "../text.js";
 
 const numbers = byId("numbers");
@@ -226,12 +226,12 @@ export class Steps {
     this.#diagram.choose(name);
     if (this.#backward.isOn && matrixOf(name)) this.#on.changed();
     this.#show();
-    this.#on.chosen(layerOf(name));
+    this.#on.chosen(partsOf(name).layer);
   }
 
   #show() {
-    const [title, explain, code] = TEXTS[kind(this.#wanted)];
-    const [layer, head] = [layerOf(this.#wanted), headOf(this.#wanted)];
+    const { layer, kind, head } = partsOf(this.#wanted);
+    const [title, explain, code] = TEXTS[layer !== null && kind === "x" ? "layer.x" : kind];
     byId("step-title").textContent =
       title + (head === null ? "" : ` ${head}`) + (layer === null ? "" : `, layer ${layer}`);
     const model = this.#model;
@@ -303,9 +303,8 @@ export class Steps {
 
   /** The numbers of the chosen step; of attention, those of the head. */
   get #chosenNumbers() {
-    const head = headOf(this.#wanted);
-    const found = this.#numbers[this.#wanted.replace(/ \d+$/, "")];
-    return head === null ? found : found?.[head];
+    const { layer, head } = partsOf(this.#wanted);
+    return head === null ? this.#numbers[this.#wanted] : this.#numbers[`layer${layer}.attention`]?.[head];
   }
 
   get #isBackward() {
@@ -314,10 +313,10 @@ export class Steps {
 
   /** Return what the chosen step does at this position, in plain words, if there is more to say. */
   #plain() {
-    const [name, layer, head] = [kind(this.#wanted), layerOf(this.#wanted), headOf(this.#wanted)];
-    if (this.#isBackward) return this.#backward.sentence(name, this.#found.backward, this.#at, this.#now);
+    const { layer, kind, head } = partsOf(this.#wanted);
+    if (this.#isBackward) return this.#backward.sentence(kind, this.#found.backward, this.#at, this.#now);
     const { activations } = this.#found;
-    const isMlp = ["mlp_input", "hidden", "mlp_output"].includes(name);
+    const isMlp = IN_MLP.includes(kind);
     if (!isMlp && head === null) return "";
     if (this.#isOff(this.#wanted)) return "It is switched off: its output is zero, so nothing is added.";
     const hasCome = this.#at < this.#read.length - 1;
@@ -328,17 +327,17 @@ export class Steps {
   }
 
   #cells(found) {
-    const name = kind(this.#wanted);
+    const { kind } = partsOf(this.#wanted);
     const write = this.#isBackward ? brief : undefined;
-    if (name === "attention") return cells(found, (i) => shown(this.#read[i]), write ?? percent);
-    if (name === "logits" || name === "probabilities") {
+    if (kind === "attention") return cells(found, (i) => shown(this.#read[i]), write ?? percent);
+    if (kind === "logits" || kind === "probabilities") {
       const others = this.#now.alternatives.filter(({ token }) => token !== this.#now.token);
       const likeliest = this.#isBackward ? [this.#now, ...others] : this.#now.alternatives;
       const largest = likeliest.map(({ token }) => found[token]);
-      const asShare = name === "probabilities" ? percentOf : write;
+      const asShare = kind === "probabilities" ? percentOf : write;
       return cells(largest, (i) => shown(likeliest[i].text, true), asShare);
     }
-    if (["query", "key", "value", "heads"].includes(name)) {
+    if (["query", "key", "value", "heads"].includes(kind)) {
       const size = found.length / this.#model.n_head;
       return Array.from({ length: this.#model.n_head }, (_, head) => [
         element("h4", {}, `head ${head}`),
@@ -370,24 +369,6 @@ function worked(activations, read, layer, head) {
     `${twoDecimals(own)}, divided by √${size}: a score of ${twoDecimals(own / Math.sqrt(size))}. The highest ` +
     `scores: ${told.join("; ")}.`
   );
-}
-
-/** Return the key of TEXTS for the name of an activation, such as "layer0.query". */
-function kind(name) {
-  const [, inLayer] = /^layer\d+\.(\w*)/.exec(name) ?? [];
-  return inLayer === "x" ? "layer.x" : (inLayer ?? name);
-}
-
-/** Return the layer of an activation, counted from 0, or null. */
-function layerOf(name) {
-  const [, layer] = /^layer(\d+)\./.exec(name) ?? [];
-  return layer === undefined ? null : Number(layer);
-}
-
-/** Return the head of a step such as "layer0.attention 2", or null. */
-function headOf(name) {
-  const [, head] = /attention (\d+)$/.exec(name) ?? [];
-  return head === undefined ? null : Number(head);
 }
 
 /** Return a share, which may be missing or too much, as a percentage. */

@@ -7,12 +7,12 @@ import { EngineError } from "./errors.js";
 import { LANES, padded } from "./memory.js";
 import { QK_SCALE } from "./model.js";
 
-/** Call a function with the activations of up to block_size tokens, whose memory is then freed. */
+/**
+ * Call a function with the activations of up to block_size tokens and one that is only predicted. Their
+ * memory is then freed.
+ */
 export const withActivations = (model, tokens, use) =>
-  // Of the last prediction, nothing is known.
-  model.evaluate([{ tokens: [...tokens, 0] }], (_, buffers) =>
-    use(new Activations(model, buffers, tokens.length)),
-  );
+  model.evaluate([{ tokens }], (_, buffers) => use(new Activations(model, buffers, tokens.length - 1)));
 
 class Activations {
   #model;

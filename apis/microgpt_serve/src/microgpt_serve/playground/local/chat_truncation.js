@@ -18,7 +18,6 @@ import { EngineError } from "./errors.js";
 /**
  * Fit a conversation into the context, leaving a quarter of the context for the reply.
  * @param {Message[]} messages
- * @param {any} tokenizer
  * @param {number} blockSize
  * @returns {ChatPrompt}
  */

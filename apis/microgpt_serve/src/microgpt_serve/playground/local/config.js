@@ -14,7 +14,6 @@ const MAX_WEIGHTS = 2 ** 24; // as in html_file.py
 /**
  * Return the settings of a training: the defaults, and others that are given.
  * @param {import("./file.js").EngineFile} file
- * @param {any} given
  */
 export function configOf({ defaults }, given) {
   const config = { ...defaults.config, ...given };

@@ -9,15 +9,11 @@ const MOST = 1e30; // largest size of a changed weight
 const IN_LAYER = ["attn_wq", "attn_wk", "attn_wv", "attn_wo", "mlp_fc1", "mlp_fc2"];
 const KINDS = ["without_heads", "without_mlps", "without_positions", "weights", "learn"];
 
-/**
- * Return whether a request changes the model.
- * @param {any} body
- */
+/** Return whether a request changes the model. */
 export const hasEdits = (body) => KINDS.some((name) => body[name]?.length);
 
 /**
  * Return changed weights, in the order of `weight_shapes`.
- * @param {any} config
  * @param {Float32Array} weights
  * @param {any} body a request with changes
  */

@@ -64,15 +64,12 @@ export class Laboratory {
     this.#file = file;
   }
 
-  /** @returns {never} */
-  get(path) {
-    throw new EngineError(`/${path} does not exist`);
-  }
+  /** Answer whether it still does. */
+  get() {}
 
   /**
    * Return the answer to a request.
    * @param {string} path
-   * @param {any} body
    * @param {AbortSignal} [signal]
    */
   async post(path, body, signal) {
@@ -133,14 +130,12 @@ export class Laboratory {
   /**
    * Yield the events of a streamed answer.
    * @param {string} path
-   * @param {any} body
    * @param {AbortSignal} [signal]
    */
   stream(path, body, signal) {
     if (path === "train") return this.#train(body, signal);
     if (path === "compare") return this.#whatIf(body.settings).compare(body.question, signal);
-    if (path === "search") return this.#whatIf(body.settings).search(body.question, signal);
-    throw new EngineError(`/${path} does not exist`);
+    return this.#whatIf(body.settings).search(body.question, signal);
   }
 
   /** Return what answers questions on the text and settings, with the trainings that it has kept. */

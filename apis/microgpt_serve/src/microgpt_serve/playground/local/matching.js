@@ -34,10 +34,7 @@ export class Matcher {
   #synonyms = new Map(); // sets of stems
   #unknown;
 
-  /**
-   * @param {[string, string][]} pairs questions and answers
-   * @param {any} rules
-   */
+  /** @param {[string, string][]} pairs questions and answers */
   constructor(pairs, rules) {
     this.#rules = {
       ...rules,

@@ -83,7 +83,6 @@ export class LocalModel {
 /**
  * Return the arguments of `Architecture`.
  * @param {Memory} memory
- * @param {any} model
  * @param {number[]} rates the angle of each pair of dimensions at position 1; see `angles`
  */
 function architectureOf(memory, model, rates) {

@@ -16,7 +16,6 @@ export class Prompts {
   #config;
 
   /**
-   * @param {any} tokenizer
    * @param {any} questions those that the model knows, if it has learned few
    * @param {any} config the shape of the model
    */
@@ -84,30 +83,26 @@ export class Prompts {
   }
 
   /**
-   * Return the tokens of a text to explain; for a chat model, of a message of the user.
-   * @param {string} text
+   * Return the tokens of a text to explain, for a chat model of a message of the user; or those of a
+   * conversation, and the prompt before its last reply.
+   * @param {{text?: string, messages?: Message[]}} document
+   * @returns {{tokens: number[], prompt?: import("./chat_truncation.js").ChatPrompt}}
    */
-  ofExplainedText(text) {
-    checkLength("text", text, MAX_EXPLAINED);
+  ofExplained({ text = "", messages }) {
     const { bos, isChat } = this.#tokenizer;
-    if (isChat) return [bos, ...this.#tokenizer.encodeTurn({ role: "user", content: text })];
-    return [bos, ...this.#tokenizer.encode(text), bos];
-  }
-
-  /**
-   * Return the tokens of a conversation to explain, and the prompt before its last reply.
-   * @param {Message[]} messages
-   */
-  ofExplainedChat(messages) {
+    if (!messages) {
+      checkLength("text", text, MAX_EXPLAINED);
+      if (isChat) return { tokens: [bos, ...this.#tokenizer.encodeTurn({ role: "user", content: text })] };
+      return { tokens: [bos, ...this.#tokenizer.encode(text), bos] };
+    }
     const before = messages.filter(({ role }) => !IGNORED_ROLES.includes(role));
     const reply = before.at(-1)?.role === "assistant" ? before.splice(-1) : [];
     const prompt = this.ofChat(before);
-    const document = [...prompt.messages, ...reply];
-    const n = document.reduce((total, { content }) => total + lengthOf(content), 0);
+    const read = [...prompt.messages, ...reply];
+    const n = read.reduce((total, { content }) => total + lengthOf(content), 0);
     if (n > MAX_EXPLAINED) {
       throw new EngineError(`messages have ${n} characters; at most ${MAX_EXPLAINED} are allowed`);
     }
-    const turns = document.flatMap((message) => this.#tokenizer.encodeTurn(message));
-    return { tokens: [this.#tokenizer.bos, ...turns], prompt };
+    return { tokens: [bos, ...read.flatMap((message) => this.#tokenizer.encodeTurn(message))], prompt };
   }
 }

@@ -18,10 +18,7 @@ const LIMITS = {
   top: [0, 20, true],
 };
 
-/**
- * Throw an error unless all numbers of a body are valid.
- * @param {any} body
- */
+/** Throw an error unless all numbers of a body are valid. */
 export function checkNumbers(body) {
   for (const [name, [least, most, isWhole]] of Object.entries(LIMITS)) {
     const value = body[name];
@@ -68,10 +65,7 @@ export function checkMessages(messages, tokenizer) {
   }
 }
 
-/**
- * Return the settings of sampling of a body.
- * @param {any} body
- */
+/** Return the settings of sampling of a body. */
 export const samplingOf = (body) => ({
   temperature: body.temperature ?? 0.5,
   topK: body.top_k ?? 0,

@@ -29,7 +29,6 @@ export const defaultLr = (nEmbd) => 0.01 * Math.min(1, 16 / nEmbd);
 /**
  * Return the learning rate of a step, counted from 0; see `schedule.learning_rate`.
  * @param {number} step
- * @param {any} config
  */
 export function learningRate(step, { lr, steps, warmup_steps: warmupSteps }) {
   const warmup = warmupSteps ? Math.min(1, (step + 1) / warmupSteps) : 1;
@@ -160,7 +159,7 @@ export class Trainer {
 }
 
 /** Return the chunks that a training reads, in their order. */
-function inOrder(chunks, { steps, batch_size: batchSize, shuffle }, random, changed) {
+export function inOrder(chunks, { steps, batch_size: batchSize, shuffle }, random, changed) {
   if (!chunks.length) throw new EngineError("there are no documents to train on");
   const order = [...chunks.keys()];
   if (shuffle) random.shuffle(order);

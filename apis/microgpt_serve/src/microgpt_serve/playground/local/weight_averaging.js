@@ -23,7 +23,6 @@ export function averageWith(mean, weights) {
 /**
  * Return the next step whose weights are averaged, or null if there is none.
  * @param {number} step
- * @param {any} config
  */
 export function nextAveragedStep(step, { steps, average_tail: fraction }) {
   if (!fraction) return null;

@@ -7,10 +7,7 @@ import { LANES, padded } from "./memory.js";
 /** @typedef {Float32Array | Float64Array} Numbers */
 /** @typedef {{rows: number, columns: number, layers: Numbers[]}} Matrix */
 
-/**
- * Return the number of weights of a model; see `count_params`.
- * @param {any} model
- */
+/** Return the number of weights of a model; see `count_params`. */
 export const countWeights = (model) =>
   (2 * model.vocab_size + nPositions(model)) * model.n_embd +
   model.n_layer * (4 + 2 * model.n_ff_exp) * model.n_embd ** 2;
@@ -40,7 +37,6 @@ function half(bits) {
 
 /**
  * Return the matrices of a model by name, as views of its weights in the order of `weight_shapes`.
- * @param {any} model
  * @param {Numbers} numbers
  * @returns {Record<string, Matrix>}
  */
@@ -69,10 +65,7 @@ export function matricesOf(model, numbers) {
 export class PackedWeights {
   #model;
 
-  /**
-   * @param {import("./memory.js").Memory} memory
-   * @param {any} model
-   */
+  /** @param {import("./memory.js").Memory} memory */
   constructor(memory, model) {
     const { vocab_size: V, n_embd: C, n_layer: L } = model;
     const hidden = model.n_ff_exp * C;

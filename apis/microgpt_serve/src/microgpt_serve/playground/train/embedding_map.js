@@ -1,5 +1,6 @@
 // The embeddings of the tokens in two dimensions, each at its place on the principal axes.
 
+import { colours } from "../colours.js";
 import { Plot } from "./plot.js";
 import { isSpecial, shown } from "../text.js";
 
@@ -26,7 +27,7 @@ export class EmbeddingMap extends Plot {
     if (!this.#places) return;
     const [along, across] = largest(this.#places);
     const scale = Math.min((width / 2 - MARGIN) / along, (height / 2 - MARGIN) / across);
-    context.strokeStyle = this.colour("line");
+    [context.strokeStyle] = colours("line");
     context.beginPath();
     context.moveTo(0, height / 2);
     context.lineTo(width, height / 2);
@@ -37,7 +38,7 @@ export class EmbeddingMap extends Plot {
     context.textBaseline = "middle";
     context.font = `${this.#labels.length > 100 ? 12 : 16}px ui-monospace, monospace`;
     this.#labels.slice(0, MAX_SHOWN).forEach((label, token) => {
-      context.fillStyle = this.colour(colourOf(label));
+      [context.fillStyle] = colours(colourOf(label));
       const [x, y] = this.#places.slice(2 * token, 2 * token + 2).map((each) => scale * each);
       const text = isSpecial(label) ? "▸" : shown(label);
       context.fillText(text, width / 2 + x, height / 2 - y);

@@ -1,5 +1,6 @@
 // The loss of each step, its mean over some steps, and the held-out loss.
 
+import { colours } from "../colours.js";
 import { Plot, ticks } from "./plot.js";
 import { grouped } from "../text.js";
 
@@ -66,8 +67,8 @@ export class LossChart extends Plot {
     const smooth = [];
     const stride = Math.max(1, Math.floor(this.#end / width));
     for (let step = 1; step <= this.#end; step += stride) smooth.push([step, this.mean(step)]);
-    this.#paintLine(context, x, y, smooth, this.colour("blue"));
-    this.#paintLine(context, x, y, this.#heldOut, this.colour("orange"));
+    this.#paintLine(context, x, y, smooth, "blue");
+    this.#paintLine(context, x, y, this.#heldOut, "orange");
     context.restore();
   }
 
@@ -85,8 +86,7 @@ export class LossChart extends Plot {
   }
 
   #paintAxes(context, x, y, [low, high], width, height) {
-    context.strokeStyle = this.colour("line");
-    context.fillStyle = this.colour("soft");
+    [context.strokeStyle, context.fillStyle] = colours("line", "soft");
     context.textAlign = "right";
     context.textBaseline = "middle";
     const line = (...points) => {
@@ -106,7 +106,7 @@ export class LossChart extends Plot {
       const half = context.measureText(text).width / 2;
       context.fillText(text, Math.min(x(step), width - half - 1), height - BOTTOM + 6);
     }
-    context.strokeStyle = this.colour("soft");
+    [context.strokeStyle] = colours("soft");
     context.setLineDash([5, 4]);
     line([LEFT, y(this.#guessing)], [width - RIGHT, y(this.#guessing)]);
     context.setLineDash([]);
@@ -118,7 +118,7 @@ export class LossChart extends Plot {
 
   /** Paint the lowest and the highest loss of each column of pixels. */
   #paintRaw(context, x, y, width) {
-    context.strokeStyle = this.colour("blue");
+    [context.strokeStyle] = colours("blue");
     context.globalAlpha = 0.3;
     context.beginPath();
     const stride = Math.max(1, this.#losses.length / width);
@@ -137,7 +137,7 @@ export class LossChart extends Plot {
 
   /** Paint a line; it is pale after the step that is shown. */
   #paintLine(context, x, y, points, colour) {
-    context.strokeStyle = context.fillStyle = colour;
+    [context.strokeStyle, context.fillStyle] = colours(colour, colour);
     context.lineWidth = 2;
     for (const isPast of [true, false]) {
       const part = points.filter(([step]) => step <= this.at === isPast);

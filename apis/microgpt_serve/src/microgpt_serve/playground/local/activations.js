@@ -84,12 +84,8 @@ class Activations {
     return found;
   }
 
-  /**
-   * Return the numbers of token i in a buffer.
-   * @param {string} name
-   * @param {number} i
-   */
-  column(name, i, layer = 0) {
+  /** Return the numbers of token i in a buffer. */
+  column(/** @type {string} */ name, /** @type {number} */ i, layer = 0) {
     const { numbers, shape, row } = this.#buffers[name];
     const rows = shape[shape.length - 2];
     const start = layer * padded(rows) * row + i;
@@ -97,11 +93,8 @@ class Activations {
   }
 }
 
-/**
- * Return the logarithms of softmax.
- * @param {number[]} logits
- */
-export function logSoftmax(logits) {
+/** Return the logarithms of softmax. */
+export function logSoftmax(/** @type {number[]} */ logits) {
   if (!logits.every(Number.isFinite)) throw new EngineError(NOT_FINITE);
   const peak = logits.reduce((most, x) => Math.max(most, x));
   const total = Math.log(logits.reduce((mass, x) => mass + Math.exp(x - peak), 0));

@@ -42,21 +42,14 @@ export class BpeTokenizer extends Tokenizer {
     }
   }
 
-  /**
-   * Return the lone surrogates in a text, and characters with a byte that has no token.
-   * @param {string} text
-   */
-  unknown(text) {
+  /** Return the lone surrogates in a text, and characters with a byte that has no token. */
+  unknown(/** @type {string} */ text) {
     if (!this.#missing.size) return [...new Set(text.match(SURROGATES))];
     return [...new Set(text)].filter((char) => !this.#has(char));
   }
 
-  /**
-   * Return the tokens of a text.
-   * @param {string} text
-   * @returns {number[]}
-   */
-  encode(text) {
+  /** @returns {number[]} */
+  encode(/** @type {string} */ text) {
     const unknown = this.unknown(text);
     const named = unknown.map(repr).join(", ");
     if (unknown.some(isSurrogate)) {
@@ -106,11 +99,8 @@ export class BpeTokenizer extends Tokenizer {
     return bytesOf(tokens.map((token) => this.pieces[token] ?? "").join(""));
   }
 
-  /**
-   * Return the text of tokens; invalid UTF-8 becomes U+FFFD.
-   * @param {number[]} tokens
-   */
-  decode(tokens) {
+  /** Return the text of tokens; invalid UTF-8 becomes U+FFFD. */
+  decode(/** @type {number[]} */ tokens) {
     return utf8().decode(this.#bytes(tokens));
   }
 

@@ -50,9 +50,6 @@ export function fitConversation(messages, tokenizer, blockSize) {
   };
 }
 
-/**
- * Return a text in which a table replaces characters, as by `str.translate`.
- * @param {string} text
- */
-export const translated = (text, table) =>
+/** Return a text in which a table replaces characters, as by `str.translate`. */
+export const translated = (/** @type {string} */ text, table) =>
   Array.from(text, (char) => (table.has(char) ? (table.get(char) ?? "") : char)).join("");

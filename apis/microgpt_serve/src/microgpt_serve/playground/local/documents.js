@@ -14,11 +14,8 @@ const MIN_STRETCH = 2000; // in characters
 /** @typedef {{train: string[], validation: string[]}} Split */
 /** @typedef {import("./dataset.js").Chunk & {document?: number}} DocumentChunk of a training document */
 
-/**
- * Return the text of a file without its last line ending; the others become \n.
- * @param {Uint8Array} bytes
- */
-export function textOf(bytes) {
+/** Return the text of a file without its last line ending; the others become \n. */
+export function textOf(/** @type {Uint8Array} */ bytes) {
   const text = decode(bytes).replaceAll("\r\n", "\n").replaceAll("\r", "\n");
   if (!strip(text)) throw new EngineError("the file has no text; use another file");
   return text.endsWith("\n") ? text.slice(0, -1) : text;
@@ -68,11 +65,8 @@ export function chunksOfDocument(text, tokenizer, size) {
   return windows([bos, ...tokenizer.encode(text), bos], size);
 }
 
-/**
- * Return a tokenizer with all characters of a text.
- * @param {string} text
- */
-function characterTokenizer(text) {
+/** Return a tokenizer with all characters of a text. */
+function characterTokenizer(/** @type {string} */ text) {
   const code = (char) => char.codePointAt(0);
   return new CharTokenizer([...new Set(text)].sort((a, b) => code(a) - code(b)).join(""), false);
 }
@@ -125,11 +119,8 @@ function splitStream(text, validation, gap) {
   return found;
 }
 
-/**
- * Throw an error if a part is empty.
- * @param {Split} parts
- */
-function checkParts(parts, validation, what, n) {
+/** Throw an error if a part is empty. */
+function checkParts(/** @type {Split} */ parts, validation, what, n) {
   const [name] = Object.entries(parts).find(([, texts]) => !texts.length) ?? [];
   if (!validation || !name) return;
   const more = what === "characters" ? "text" : "documents";

@@ -44,11 +44,8 @@ export class LocalEngine {
     this.#prompts = new Prompts(this.#tokenizer, questions && new KnownQuestions(questions), model);
   }
 
-  /**
-   * Return the answer to a GET request.
-   * @param {string} path
-   */
-  get(path) {
+  /** Return the answer to a GET request. */
+  get(/** @type {string} */ path) {
     const { model } = this.#file;
     return path === "health" ? { status: "ok", model: model.name, version: model.version } : model;
   }

@@ -36,11 +36,8 @@ export class KeptTrainings {
     this.model = new LocalModel(untrained(file, shape, this.data.tokenizer, kind));
   }
 
-  /**
-   * Return whether a training is kept.
-   * @param {Run} run
-   */
-  has(run) {
+  /** Return whether a training is kept. */
+  has(/** @type {Run} */ run) {
     return this.#kept.has(JSON.stringify(run));
   }
 

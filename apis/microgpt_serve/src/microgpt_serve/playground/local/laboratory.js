@@ -91,11 +91,8 @@ export class Laboratory {
     return this.#run;
   }
 
-  /**
-   * Read a file; return what it is. Of a table, a column is to be chosen.
-   * @param {{bytes: Uint8Array, isTable?: boolean}} body
-   */
-  #read({ bytes, isTable }) {
+  /** Read a file; return what it is. Of a table, a column is to be chosen. */
+  #read(/** @type {{bytes: Uint8Array, isTable?: boolean}} */ { bytes, isTable }) {
     this.#text = textOf(bytes);
     this.#table = isTable ? rowsOf(this.#text) : null;
     if (this.#table) return { columns: this.#table[0] };
@@ -281,11 +278,8 @@ class Run {
     return numbers;
   }
 
-  /**
-   * Return to a moment.
-   * @param {number} step
-   */
-  rewind(step) {
+  /** Return to a moment. */
+  rewind(/** @type {number} */ step) {
     const snapshot = this.#kept.get(step);
     if (!snapshot) throw new EngineError(`step ${step} is not kept`);
     this.#trainer.restore(snapshot);

@@ -6,11 +6,8 @@ const WORD = /[\p{L}\p{N}_]+(?:['’][\p{L}\p{N}_]+)*/gu;
 
 /** @typedef {{number: number, score: number, similarity: number}} Match */
 
-/**
- * Return the words of a text without case and accents; "e-mail" is one word.
- * @param {string} text
- */
-export const wordsOf = (text) => fold(text).replaceAll("-", "").match(WORD) ?? [];
+/** Return the words of a text without case and accents; "e-mail" is one word. */
+export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(WORD) ?? [];
 
 /** Return the similarity of two words in percent, as `rapidfuzz.fuzz.ratio` does. */
 export function ratio(a, b) {

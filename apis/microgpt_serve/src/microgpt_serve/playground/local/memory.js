@@ -23,20 +23,14 @@ const NO_SIMD =
 
 export const LANES = 4; // numbers in a vector of float32
 
-/**
- * Round n up to a multiple of the vector length.
- * @param {number} n
- */
-export const padded = (n) => Math.ceil(n / LANES) * LANES;
+/** Round n up to a multiple of the vector length. */
+export const padded = (/** @type {number} */ n) => Math.ceil(n / LANES) * LANES;
 
 const double = new Float64Array(1);
 const bits = new BigInt64Array(double.buffer);
 
-/**
- * Return the word of a floating-point argument.
- * @param {number} number
- */
-export function float(number) {
+/** Return the word of a floating-point argument. */
+export function float(/** @type {number} */ number) {
   double[0] = number;
   return bits[0];
 }
@@ -73,21 +67,14 @@ export class KernelArray {
     return new TYPES[this.type](this.memory.buffer, this.address, this.length);
   }
 
-  /**
-   * Return an array of the first n columns, whose numbers are those of this one.
-   * @param {number} n
-   */
-  columns(n) {
+  /** Return an array of the first n columns, whose numbers are those of this one. */
+  columns(/** @type {number} */ n) {
     const [rows] = this.shape;
     return new KernelArray(this.memory, this.type, this.address, [rows, n], [rows, this.row]);
   }
 
-  /**
-   * Return an array of the rows from one on, whose numbers are those of this one.
-   * @param {number} first
-   * @param {number[]} shape
-   */
-  rows(first, shape) {
+  /** Return an array of the rows from one on, whose numbers are those of this one. */
+  rows(/** @type {number} */ first, /** @type {number[]} */ shape) {
     const address = this.address + first * this.row * TYPES[this.type].BYTES_PER_ELEMENT;
     return new KernelArray(this.memory, this.type, address, shape, [...shape.slice(0, -1), this.row]);
   }
@@ -120,19 +107,13 @@ export class Memory {
     return this.#end;
   }
 
-  /**
-   * Free all arrays that were made after an end.
-   * @param {number} end
-   */
-  release(end) {
+  /** Free all arrays that were made after an end. */
+  release(/** @type {number} */ end) {
     this.#end = end;
   }
 
-  /**
-   * Return the address of some bytes, which are 0.
-   * @param {number} n
-   */
-  reserve(n) {
+  /** Return the address of some bytes, which are 0. */
+  reserve(/** @type {number} */ n) {
     const address = Math.ceil(this.#end / ALIGNMENT) * ALIGNMENT;
     const missing = address + n - this.buffer.byteLength;
     try {
@@ -159,12 +140,8 @@ export class Memory {
     return new KernelArray(this, type, address, shape, room);
   }
 
-  /**
-   * Return a new array of numbers.
-   * @param {keyof typeof TYPES} type
-   * @param {ArrayLike<number>} numbers
-   */
-  arrayOf(type, numbers) {
+  /** Return a new array of numbers. */
+  arrayOf(/** @type {keyof typeof TYPES} */ type, /** @type {ArrayLike<number>} */ numbers) {
     const array = this.array(type, [numbers.length]);
     array.numbers.set(type === "int64" ? Array.from(numbers, BigInt) : numbers);
     return array;

@@ -93,11 +93,8 @@ export class Random {
     return Math.cos(angle) * radius;
   }
 
-  /**
-   * Shuffle an array in place (Fisher-Yates).
-   * @param {number[]} order
-   */
-  shuffle(order) {
+  /** Shuffle an array in place (Fisher-Yates). */
+  shuffle(/** @type {number[]} */ order) {
     for (let i = order.length - 1; i > 0; i--) {
       let j = i + 1;
       while (j > i) j = this.#word() >>> Math.clz32(i + 1); // rejection sampling

@@ -39,11 +39,8 @@ export class LocalModel {
     this.setWeights(numbers);
   }
 
-  /**
-   * Set the weights, given in the order of `weight_shapes`.
-   * @param {Float32Array} numbers
-   */
-  setWeights(numbers) {
+  /** Set the weights, given in the order of `weight_shapes`. */
+  setWeights(/** @type {Float32Array} */ numbers) {
     this.matrices = matricesOf(this.config, numbers);
     this.packed.set(numbers);
     for (const [name, panels] of Object.entries(this.#panels)) fillPanels(panels, this.matrices[name]);

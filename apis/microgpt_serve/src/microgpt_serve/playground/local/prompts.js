@@ -62,11 +62,8 @@ export class Prompts {
     return { tokens, read, dropped };
   }
 
-  /**
-   * Return the prompt of a conversation; see `InferenceGpt.chat_prompt`.
-   * @param {Message[]} given
-   */
-  ofChat(given) {
+  /** Return the prompt of a conversation; see `InferenceGpt.chat_prompt`. */
+  ofChat(/** @type {Message[]} */ given) {
     const tokenizer = this.#tokenizer;
     const messages = given.filter(({ role }) => !IGNORED_ROLES.includes(role));
     checkMessages(messages, tokenizer);

@@ -70,21 +70,14 @@ export class CharTokenizer extends Tokenizer {
     this.unit = "characters";
   }
 
-  /**
-   * Return the tokens of a character, or undefined if it is unknown.
-   * @param {string} char
-   * @returns {number[] | undefined}
-   */
-  tokensOf(char) {
+  /** Return the tokens of a character, or undefined if it is unknown. */
+  tokensOf(/** @type {string} */ char) {
     const token = this.tokenOf.get(char);
     return token === undefined ? undefined : [token];
   }
 
-  /**
-   * Return the distinct unknown characters of a text.
-   * @param {string} text
-   */
-  unknown(text) {
+  /** Return the distinct unknown characters of a text. */
+  unknown(/** @type {string} */ text) {
     return [...new Set(text)].filter((char) => !this.tokensOf(char));
   }
 
@@ -104,19 +97,13 @@ export class CharTokenizer extends Tokenizer {
     throw new EngineError(`the vocabulary does not contain ${unknown}; it contains ${known}`);
   }
 
-  /**
-   * Return the number of tokens of a text.
-   * @param {string} text
-   */
-  count(text) {
+  /** Return the number of tokens of a text. */
+  count(/** @type {string} */ text) {
     return lengthOf(text);
   }
 
-  /**
-   * Return the text of tokens, without special tokens.
-   * @param {number[]} tokens
-   */
-  decode(tokens) {
+  /** Return the text of tokens, without special tokens. */
+  decode(/** @type {number[]} */ tokens) {
     return tokens.map((token) => this.pieces[token] ?? "").join("");
   }
 

@@ -20,17 +20,11 @@ const LEAST_EPS = 2 ** -126; // a smaller one could round to 0
  * @typedef {{step: number, arrays: Float32Array[], average: Average | null}} Snapshot
  */
 
-/**
- * Return the default learning rate of a model; see `default_lr`.
- * @param {number} nEmbd
- */
-export const defaultLr = (nEmbd) => 0.01 * Math.min(1, 16 / nEmbd);
+/** Return the default learning rate of a model; see `default_lr`. */
+export const defaultLr = (/** @type {number} */ nEmbd) => 0.01 * Math.min(1, 16 / nEmbd);
 
-/**
- * Return the learning rate of a step, counted from 0; see `schedule.learning_rate`.
- * @param {number} step
- */
-export function learningRate(step, { lr, steps, warmup_steps: warmupSteps }) {
+/** Return the learning rate of a step, counted from 0; see `schedule.learning_rate`. */
+export function learningRate(/** @type {number} */ step, { lr, steps, warmup_steps: warmupSteps }) {
   const warmup = warmupSteps ? Math.min(1, (step + 1) / warmupSteps) : 1;
   return lr * warmup * (1 - step / steps);
 }
@@ -135,11 +129,8 @@ export class Trainer {
     return { step: this.nSteps, arrays, average: this.#average };
   }
 
-  /**
-   * Return to the state of a snapshot; from there, the same steps follow.
-   * @param {Snapshot} snapshot
-   */
-  restore({ step, arrays, average }) {
+  /** Return to the state of a snapshot; from there, the same steps follow. */
+  restore(/** @type {Snapshot} */ { step, arrays, average }) {
     const [params, , m, v] = this.#state;
     [params, m, v].forEach(({ array }, i) => array.numbers.set(arrays[i]));
     this.#progress.numbers[0] = step;

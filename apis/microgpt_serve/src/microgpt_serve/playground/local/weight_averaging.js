@@ -20,11 +20,8 @@ export function averageWith(mean, weights) {
   return { weights: weights.map(next), n };
 }
 
-/**
- * Return the next step whose weights are averaged, or null if there is none.
- * @param {number} step
- */
-export function nextAveragedStep(step, { steps, average_tail: fraction }) {
+/** Return the next step whose weights are averaged, or null if there is none. */
+export function nextAveragedStep(/** @type {number} */ step, { steps, average_tail: fraction }) {
   if (!fraction) return null;
   const interval = Math.ceil(steps / MAX_AVERAGED);
   const nLeft = steps - Math.max(step, steps - round(fraction * steps));

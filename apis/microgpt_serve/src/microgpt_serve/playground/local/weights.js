@@ -14,21 +14,15 @@ export const countWeights = (model) =>
 
 const nPositions = (model) => (model.positions === "learned" ? model.block_size : 0);
 
-/**
- * Return numbers that are stored as "float16" or "float32".
- * @param {Uint8Array} bytes
- */
-export function decodeNumbers(bytes, dtype) {
+/** Return numbers that are stored as "float16" or "float32". */
+export function decodeNumbers(/** @type {Uint8Array} */ bytes, dtype) {
   const buffer = bytes.slice().buffer; // aligned
   if (dtype === "float32") return new Float32Array(buffer);
   return Float32Array.from(new Uint16Array(buffer), half);
 }
 
-/**
- * Return the number of 16 bits in IEEE 754, which is finite.
- * @param {number} bits
- */
-function half(bits) {
+/** Return the number of 16 bits in IEEE 754, which is finite. */
+function half(/** @type {number} */ bits) {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
   const size = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;
@@ -82,11 +76,8 @@ export class PackedWeights {
     this.matrices = [...tables, next(L, 3 * C), next(L, C), next(L, hidden), next(L, hidden)];
   }
 
-  /**
-   * Set the numbers, given in the order of `weight_shapes`.
-   * @param {ArrayLike<number>} given
-   */
-  set(given) {
+  /** Set the numbers, given in the order of `weight_shapes`. */
+  set(/** @type {ArrayLike<number>} */ given) {
     const { numbers } = this.array;
     this.#places().forEach((place, i) => (numbers[place] = given[i]));
   }

@@ -14,11 +14,8 @@ self.onmessage = ({ data, ports }) => {
   else start(data);
 };
 
-/**
- * Start the engine with the packed bytes of its file and of a model, or the laboratory without one.
- * @param {Uint8Array[]} files
- */
-function start(files) {
+/** Start the engine with the packed bytes of its file and of a model, or the laboratory without one. */
+function start(/** @type {Uint8Array[]} */ files) {
   try {
     const [kernels, model] = files.map(unpacked);
     engine = model

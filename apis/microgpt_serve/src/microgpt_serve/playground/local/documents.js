@@ -75,7 +75,6 @@ function characterTokenizer(/** @type {string} */ text) {
  * Split documents by hash and remove duplicates; without a fraction, all are for training.
  * @param {string[]} documents
  * @param {number} validation fraction
- * @returns {Split}
  */
 function split(documents, validation) {
   /** @type {Split} */
@@ -94,7 +93,6 @@ function split(documents, validation) {
  * @param {string} text
  * @param {number} validation fraction
  * @param {number} gap number of unused characters on either side of a stretch
- * @returns {Split}
  */
 function splitStream(text, validation, gap) {
   if (!validation) return { train: [text], validation: [] };

@@ -50,12 +50,8 @@ export class LocalEngine {
     return path === "health" ? { status: "ok", model: model.name, version: model.version } : model;
   }
 
-  /**
-   * Return the answer to a POST request.
-   * @param {string} path
-   * @param {AbortSignal} [signal]
-   */
-  async post(path, body, signal) {
+  /** Return the answer to a POST request. */
+  async post(/** @type {string} */ path, body, /** @type {AbortSignal | undefined} */ signal) {
     const routes = {
       "microgpt/v1/generate": () => this.#changed(body, () => this.#generate(body, signal)),
       "microgpt/v1/explain": () => this.#changed(body, () => this.#explain(body)),
@@ -73,12 +69,8 @@ export class LocalEngine {
     }
   }
 
-  /**
-   * Yield the events of a reply, or of a text. Whoever leaves the loop early ends the work.
-   * @param {string} path
-   * @param {AbortSignal} [signal]
-   */
-  async *stream(path, body, signal) {
+  /** Yield the events of a reply, or of a text. Whoever leaves the loop early ends the work. */
+  async *stream(/** @type {string} */ path, body, /** @type {AbortSignal | undefined} */ signal) {
     const routes = {
       "v1/chat/completions": () => this.#chat(body, signal),
       "v1/completions": () => this.#complete(body, signal),

@@ -5,7 +5,7 @@ import { countedOf } from "./backward.js";
 import { edited } from "./edits.js";
 import { windows } from "./dataset.js";
 import { EngineError } from "./errors.js";
-import { checkWhole } from "./requests.js";
+import { checkHeads, checkWhole } from "./requests.js";
 
 const N_CHANGES = 3; // number of tokens whose probability a part raises or lowers most
 const inBits = (nats) => nats / Math.LN2;
@@ -86,17 +86,15 @@ function ablate(model, tokenizer, tokens, wanted, hasEnd) {
   return all;
 }
 
-function checkDetails({ block_size: size, n_layer, n_head }, n, attention, position) {
+function checkDetails(config, n, attention, position) {
+  const { block_size: size } = config;
   if (n > size) {
     throw new EngineError(
       `the text has ${n} tokens with the start token; attention and activations are available ` +
         `for up to ${size}, the context of the model`,
     );
   }
-  for (const [layer, head] of attention) {
-    checkWhole("layer", layer, 0, n_layer - 1);
-    checkWhole("head", head, 0, n_head - 1);
-  }
+  checkHeads(config, attention);
   if (position !== undefined) checkWhole("position", position, -n, n - 1);
 }
 

@@ -67,12 +67,8 @@ export class Laboratory {
   /** Answer whether it still does. */
   get() {}
 
-  /**
-   * Return the answer to a request.
-   * @param {string} path
-   * @param {AbortSignal} [signal]
-   */
-  async post(path, body, signal) {
+  /** Return the answer to a request. */
+  async post(/** @type {string} */ path, body, /** @type {AbortSignal | undefined} */ signal) {
     const routes = {
       read: () => this.#read(body),
       column: () => this.#chooseColumn(body.column),
@@ -124,12 +120,8 @@ export class Laboratory {
     return this.#run.about;
   }
 
-  /**
-   * Yield the events of a streamed answer.
-   * @param {string} path
-   * @param {AbortSignal} [signal]
-   */
-  stream(path, body, signal) {
+  /** Yield the events of a streamed answer. */
+  stream(/** @type {string} */ path, body, /** @type {AbortSignal | undefined} */ signal) {
     if (path === "train") return this.#train(body, signal);
     if (path === "compare") return this.#whatIf(body.settings).compare(body.question, signal);
     return this.#whatIf(body.settings).search(body.question, signal);
@@ -310,11 +302,8 @@ class Run {
   }
 }
 
-/**
- * Return chunks at equal distances with at most a number of tokens, or one.
- * @param {import("./dataset.js").Chunk[]} chunks
- */
-function within(chunks, nTokens) {
+/** Return chunks at equal distances with at most a number of tokens, or one. */
+function within(/** @type {import("./dataset.js").Chunk[]} */ chunks, nTokens) {
   const n = chunks.reduce((sum, chunk) => sum + countTargets(chunk), 0);
   const distance = Math.ceil(n / nTokens);
   return distance > 1 ? chunks.filter((_, i) => i % distance === 0) : chunks;

@@ -4,8 +4,6 @@ import { fold } from "./folding.js";
 
 const WORD = /[\p{L}\p{N}_]+(?:['’][\p{L}\p{N}_]+)*/gu;
 
-/** @typedef {{number: number, score: number, similarity: number}} Match */
-
 /** Return the words of a text without case and accents; "e-mail" is one word. */
 export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(WORD) ?? [];
 
@@ -62,11 +60,8 @@ export class Matcher {
     }
   }
 
-  /**
-   * Return the known questions that have words of a text, the most similar first.
-   * @returns {Match[]}
-   */
-  rank(text) {
+  /** Return the known questions that have words of a text, the most similar first. */
+  rank(/** @type {string} */ text) {
     const [scores, covered] = [new Map(), new Map()];
     let total = 0;
     const cut = Array.from(text).slice(0, this.#rules.maxCharacters).join("");

@@ -128,13 +128,8 @@ export class Memory {
     return address;
   }
 
-  /**
-   * Return a new array of zeros.
-   * @param {keyof typeof TYPES} type
-   * @param {number[]} shape
-   * @param {number[]} [room]
-   */
-  array(type, shape, room = shape) {
+  /** Return a new array of zeros. */
+  array(/** @type {keyof typeof TYPES} */ type, /** @type {number[]} */ shape, room = shape) {
     const length = room.reduce((product, n) => product * n, 1);
     const address = this.reserve(length * TYPES[type].BYTES_PER_ELEMENT);
     return new KernelArray(this, type, address, shape, room);
@@ -147,12 +142,8 @@ export class Memory {
     return array;
   }
 
-  /**
-   * Call a kernel; return its result.
-   * @param {string} name
-   * @param {any[]} args nested as in Python
-   */
-  call(name, args) {
+  /** Call a kernel with arguments that are nested as in Python; return its result. */
+  call(/** @type {string} */ name, /** @type {any[]} */ args) {
     const end = this.#end;
     const words = args.flat(Infinity).map((arg) => BigInt(arg instanceof KernelArray ? arg.head : arg));
     const place = this.reserve(8 * (2 + words.length)); // the result, an exception, the arguments

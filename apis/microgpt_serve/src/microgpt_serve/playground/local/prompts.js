@@ -15,10 +15,7 @@ export class Prompts {
   #questions;
   #config;
 
-  /**
-   * @param {any} questions those that the model knows, if it has learned few
-   * @param {any} config the shape of the model
-   */
+  /** Args: a tokenizer, the questions that the model knows, if it has learned few, and its shape. */
   constructor(tokenizer, questions, config) {
     this.#tokenizer = tokenizer;
     this.#questions = questions;

@@ -41,6 +41,14 @@ export function checkWhole(name, value, least, most) {
   if (value > most) throw new EngineError(`${name} must be at most ${most}`);
 }
 
+/** Throw an error unless a model has heads, given as pairs of layer and head. */
+export function checkHeads({ n_layer: L, n_head: H }, heads) {
+  for (const [layer, head] of heads) {
+    checkWhole("layer", layer, 0, L - 1);
+    checkWhole("head", head, 0, H - 1);
+  }
+}
+
 /**
  * Throw an error if a text is too long.
  * @param {string} name

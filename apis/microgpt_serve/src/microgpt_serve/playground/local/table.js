@@ -8,7 +8,6 @@ const DELIMITERS = ["\t", ";", "|", ","]; // the one that yields the most column
 /**
  * Return the cells of each row, the header first. Rows without text are left out.
  * @param {string} text whose lines end with \n
- * @returns {string[][]}
  */
 export function rowsOf(text) {
   const width = (delimiter) => firstRow(text, delimiter).length;

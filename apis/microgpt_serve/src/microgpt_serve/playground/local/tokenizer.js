@@ -12,11 +12,7 @@ export const CHAT_TOKENS = ["user", "assistant", "end_turn"];
  * @abstract
  */
 export class Tokenizer {
-  /**
-   * @param {number} nPieces
-   * @param {boolean} isChat
-   */
-  constructor(nPieces, isChat) {
+  constructor(/** @type {number} */ nPieces, /** @type {boolean} */ isChat) {
     const names = [...(isChat ? CHAT_TOKENS : []), "bos"];
     this.isChat = isChat;
     this.nPieces = nPieces;
@@ -58,11 +54,8 @@ export class Tokenizer {
 }
 
 export class CharTokenizer extends Tokenizer {
-  /**
-   * @param {string} chars the vocabulary in token order
-   * @param {boolean} isChat
-   */
-  constructor(chars, isChat) {
+  /** Args: the vocabulary in token order; whether there are tokens for a chat. */
+  constructor(/** @type {string} */ chars, /** @type {boolean} */ isChat) {
     const pieces = [...chars];
     super(pieces.length, isChat);
     this.pieces = pieces;
@@ -81,12 +74,8 @@ export class CharTokenizer extends Tokenizer {
     return [...new Set(text)].filter((char) => !this.tokensOf(char));
   }
 
-  /**
-   * Return the tokens of a text.
-   * @param {string} text
-   * @returns {number[]}
-   */
-  encode(text) {
+  /** Return the tokens of a text. */
+  encode(/** @type {string} */ text) {
     return [...text].flatMap((char) => this.tokensOf(char) ?? this.#refuse(text));
   }
 

@@ -10,7 +10,6 @@ const MAX_AVERAGED = 100; // maximum number of steps whose weights are averaged
  * Return the mean with the weights of another step; each operation is one of float32.
  * @param {Average | null} mean
  * @param {Float32Array} weights
- * @returns {Average}
  */
 export function averageWith(mean, weights) {
   if (!mean) return { weights, n: 1 };

@@ -15,12 +15,6 @@ const MAX_EACH = 16; // maximum number of documents that are left out one by one
 
 /** @typedef {import("./changed_data.js").Change} Change */
 /** @typedef {import("./changed_data.js").Wish} Wish */
-/** @typedef {import("./kept_trainings.js").Run} Run */
-/**
- * Bits without and with the change, and with other seeds. Their spread is the standard deviation over
- * all seeds, or null if there are no others.
- * @typedef {{before: number, after: number, change: number, spread: number | null}} Figure
- */
 /**
  * Documents that are changed alone, and how that changes the bits of a text.
  * @typedef {{nDocuments: number, first: string, last: string, change: number}} Part
@@ -127,12 +121,8 @@ export class WhatIf {
     return bits;
   }
 
-  /**
-   * Return the document that is changed, as it was, or is added.
-   * @param {Change} change
-   * @returns {string}
-   */
-  #textOf({ document, text }) {
+  /** Return the document that is changed, as it was, or is added. */
+  #textOf(/** @type {Change} */ { document, text }) {
     return document === undefined ? /** @type {string} */ (text) : this.#trainings.data.documents[document];
   }
 }
@@ -192,8 +182,9 @@ function comparison(runs) {
 }
 
 /**
+ * Return bits without and with the change. Their spread is the standard deviation over all seeds, or
+ * null if there are no others.
  * @param {number[]} bits without the change, with it, and with other seeds
- * @returns {Figure}
  */
 function figure([before, after, ...others]) {
   const spread = others.length ? standardDeviation([before, ...others]) : null;

@@ -94,6 +94,14 @@ export const grouped = (n) => n.toLocaleString("en", { maximumFractionDigits: 4 
 /** Return a number with a noun. */
 export const plural = (n, noun) => `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;
 
+/** Return a duration in words. */
+export function duration(seconds) {
+  if (seconds < 1) return "less than a second";
+  if (seconds < 90) return `about ${plural(Math.round(seconds), "second")}`;
+  if (seconds < 5400) return `about ${plural(Math.round(seconds / 60), "minute")}`;
+  return `about ${plural(Math.round(seconds / 3600), "hour")}`;
+}
+
 /** Return a probability as a percentage. */
 export function percent(share) {
   if (share > 0 && share < 0.0005) return "< 0.1 %";

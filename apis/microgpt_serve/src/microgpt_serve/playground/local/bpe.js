@@ -29,8 +29,7 @@ export class BpeTokenizer extends Tokenizer {
    * @param {boolean} isChat
    */
   constructor(pieces, merges, isChat) {
-    super(pieces.length, isChat);
-    this.pieces = pieces;
+    super(pieces, isChat);
     this.unit = "tokens";
     this.#tokenOf = new Map(pieces.map((piece, token) => [piece, token]));
     const bytes = Array.from({ length: 256 }, (_, byte) => byte);
@@ -92,7 +91,7 @@ export class BpeTokenizer extends Tokenizer {
 
   /** Return the rank of the merge of token i and the one before. */
   #rank(tokens, i) {
-    return this.#ranks.get(tokens[i - 1] * this.nPieces + tokens[i]) ?? Infinity;
+    return this.#ranks.get(tokens[i - 1] * this.pieces.length + tokens[i]) ?? Infinity;
   }
 
   #bytes(tokens) {

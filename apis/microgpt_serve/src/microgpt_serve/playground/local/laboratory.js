@@ -14,6 +14,7 @@ import { LocalModel } from "./model.js";
 import { modelFiles } from "./model_directory.js";
 import { momentsOf } from "./moments.js";
 import { places, turned } from "./principal_axes.js";
+import { samplingOf } from "./requests.js";
 import { samples } from "./samples.js";
 import { columnText, rowsOf } from "./table.js";
 import { kindOf } from "./text_kind.js";
@@ -24,7 +25,6 @@ import { zipped } from "./zip.js";
 const MESSAGE_MS = 50; // between messages to the page
 const MOMENT_BYTES = 2 ** 27; // maximum size of all moments
 const WORK = 3e8; // maximum number of weights times tokens of a held-out loss, or of samples
-const SAMPLING = { temperature: 0.5, topK: 0, topP: 1, minP: 0 }; // as at the end of `microgpt train`
 const [N_SAMPLES, N_LAST] = [5, 20];
 
 /**
@@ -254,7 +254,7 @@ class Run {
     const n = step === this.#trainer.config.steps ? N_LAST : N_SAMPLES;
     const nSamples = Math.max(1, Math.min(n, Math.floor(WORK / (T * this.#model.nWeights))));
     const random = this.#trainer.random.copy();
-    const texts = samples(this.#model, this.#tokenizer, random, nSamples, SAMPLING);
+    const texts = samples(this.#model, this.#tokenizer, random, nSamples, samplingOf({}));
     const heldOut = this.#validation.length ? heldOutLoss(this.#model, this.#validation) : null;
     this.#kept.set(step, this.#trainer.snapshot());
     const found = places(numbers.subarray(0, V * C), C);

@@ -12,12 +12,12 @@ export const CHAT_TOKENS = ["user", "assistant", "end_turn"];
  * @abstract
  */
 export class Tokenizer {
-  constructor(/** @type {number} */ nPieces, /** @type {boolean} */ isChat) {
+  constructor(/** @type {string[]} */ pieces, /** @type {boolean} */ isChat) {
     const names = [...(isChat ? CHAT_TOKENS : []), "bos"];
     this.isChat = isChat;
-    this.nPieces = nPieces;
-    this.special = new Map(names.map((name, i) => [name, nPieces + i]));
-    this.bos = nPieces + names.length - 1;
+    this.pieces = pieces;
+    this.special = new Map(names.map((name, i) => [name, pieces.length + i]));
+    this.bos = pieces.length + names.length - 1;
   }
 
   /**
@@ -48,18 +48,16 @@ export class Tokenizer {
    * @returns {string}
    */
   label(token) {
-    if (token < this.nPieces) return this.pieceLabel(token);
-    return `<|${[...this.special.keys()][token - this.nPieces]}|>`;
+    if (token < this.pieces.length) return this.pieceLabel(token);
+    return `<|${[...this.special.keys()][token - this.pieces.length]}|>`;
   }
 }
 
 export class CharTokenizer extends Tokenizer {
   /** Args: the vocabulary in token order; whether there are tokens for a chat. */
   constructor(/** @type {string} */ chars, /** @type {boolean} */ isChat) {
-    const pieces = [...chars];
-    super(pieces.length, isChat);
-    this.pieces = pieces;
-    this.tokenOf = new Map(pieces.map((char, token) => [char, token]));
+    super([...chars], isChat);
+    this.tokenOf = new Map(this.pieces.map((char, token) => [char, token]));
     this.unit = "characters";
   }
 

@@ -1,7 +1,7 @@
 // The loss of each step, its mean over some steps, and the held-out loss.
 
 import { colours } from "../colours.js";
-import { Plot, ticks } from "./plot.js";
+import { Plot, drawLine, ticks } from "./plot.js";
 import { grouped } from "../text.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 8, 24]; // margins in pixels
@@ -89,11 +89,7 @@ export class LossChart extends Plot {
     [context.strokeStyle, context.fillStyle] = colours("line", "soft");
     context.textAlign = "right";
     context.textBaseline = "middle";
-    const line = (...points) => {
-      context.beginPath();
-      for (const point of points) context.lineTo(...point);
-      context.stroke();
-    };
+    const line = (...points) => drawLine(context, points);
     for (const loss of ticks(low, high, 6)) {
       line([LEFT, y(loss)], [width - RIGHT, y(loss)]);
       context.fillText(loss.toFixed(1), LEFT - 6, y(loss));
@@ -120,7 +116,7 @@ export class LossChart extends Plot {
   #paintRaw(context, x, y, width) {
     [context.strokeStyle] = colours("blue");
     context.globalAlpha = 0.3;
-    context.beginPath();
+    const points = [];
     const stride = Math.max(1, this.#losses.length / width);
     for (let start = 0; start < this.#end; start += stride) {
       let [low, high] = [Infinity, -Infinity];
@@ -128,10 +124,9 @@ export class LossChart extends Plot {
         low = Math.min(low, this.#losses[step]);
         high = Math.max(high, this.#losses[step]);
       }
-      context.lineTo(x(start + 1), y(high));
-      context.lineTo(x(start + 1), y(low));
+      points.push([x(start + 1), y(high)], [x(start + 1), y(low)]);
     }
-    context.stroke();
+    drawLine(context, points);
     context.globalAlpha = 1;
   }
 
@@ -142,9 +137,7 @@ export class LossChart extends Plot {
     for (const isPast of [true, false]) {
       const part = points.filter(([step]) => step <= this.at === isPast);
       context.globalAlpha = isPast ? 1 : 0.35;
-      context.beginPath();
-      for (const [step, loss] of part) context.lineTo(x(step), y(loss));
-      context.stroke();
+      drawLine(context, part.map(([step, loss]) => [x(step), y(loss)])); // prettier-ignore
       if (part.length === 1) context.fillRect(x(part[0][0]) - 2, y(part[0][1]) - 2, 4, 4);
     }
     context.globalAlpha = context.lineWidth = 1;

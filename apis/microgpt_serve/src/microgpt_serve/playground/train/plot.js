@@ -36,6 +36,13 @@ export class Plot {
   }
 }
 
+/** Draw a line through points. */
+export function drawLine(context, points) {
+  context.beginPath();
+  for (const point of points) context.lineTo(...point);
+  context.stroke();
+}
+
 /** Return round numbers in a range, about n of them. */
 export function ticks(low, high, n) {
   const step = (high - low) / n;

@@ -2,7 +2,7 @@
 
 import { pageWith } from "./saved_page.js";
 import { laboratory, pageText } from "../service.js";
-import { byId, element, grouped, plural, showText } from "../text.js";
+import { byId, duration, element, grouped, plural, showText } from "../text.js";
 import { TrainedModel } from "./trained_model.js";
 import { TrainingSettings } from "./training_settings.js";
 import { TrainingTexts } from "./training_texts.js";
@@ -300,12 +300,4 @@ function save(content, type, name) {
   const link = element("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
-/** Return a duration in words. */
-function duration(seconds) {
-  if (seconds < 1) return "less than a second";
-  if (seconds < 90) return `about ${plural(Math.round(seconds), "second")}`;
-  if (seconds < 5400) return `about ${plural(Math.round(seconds / 60), "minute")}`;
-  return `about ${plural(Math.round(seconds / 3600), "hour")}`;
 }

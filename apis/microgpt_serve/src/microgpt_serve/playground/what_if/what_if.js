@@ -1,7 +1,7 @@
 // "What if" in the view "Train": the model is trained again on other documents, in a worker of its own.
 
 import { laboratory } from "../service.js";
-import { byId, showText } from "../text.js";
+import { byId, duration, showText } from "../text.js";
 import { showComparison, showSearch } from "./what_if_results.js";
 
 const STOPPED =
@@ -117,9 +117,6 @@ function setRunning(isRunning) {
 
 function showProgress({ share, secondsLeft }) {
   byId("wish-bar").value = share;
-  const left = secondsLeft === null ? "" : `, about ${inWords(secondsLeft)} left`;
+  const left = secondsLeft === null ? "" : `, ${duration(secondsLeft)} left`;
   byId("wish-left").textContent = `${Math.floor(100 * share)} %${left}`;
 }
-
-const inWords = (seconds) =>
-  seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} minutes`;

@@ -5,7 +5,6 @@ import { fitConversation, translated } from "./chat_truncation.js";
 import { EngineError } from "./errors.js";
 import { checkLength, checkMessages } from "./requests.js";
 
-const IGNORED_ROLES = ["system", "developer"];
 const MAX_EXPLAINED = 2 ** 12; // maximum number of characters to explain
 
 /** @typedef {import("./tokenizer.js").Message} Message */
@@ -37,7 +36,7 @@ export class Prompts {
    * @param {boolean} isContinued whether a text is generated
    */
   ofText(prompt, isContinued = true) {
-    const { block_size: size, vocab_size: nTokens } = this.#config;
+    const { block_size: size } = this.#config;
     if (this.#questions && isContinued) {
       throw new EngineError("the model only answers questions and cannot continue a text; use chat");
     }
@@ -47,9 +46,6 @@ export class Prompts {
     }
     const isText = typeof prompt === "string";
     const tokens = isText ? this.#tokenizer.encode(prompt) : prompt;
-    if (tokens.some((token) => token < 0 || token >= nTokens)) {
-      throw new EngineError(`the tokens of a prompt must be from 0 to ${nTokens - 1}`);
-    }
     const isOpen = !isText && prompt[0] === this.#tokenizer.bos;
     const context = [...(isOpen ? [] : this.#opening), ...tokens];
     const kept = context.length > size ? Math.min(size, 1 + Math.floor(size / 2)) : context.length;
@@ -60,9 +56,8 @@ export class Prompts {
   }
 
   /** Return the prompt of a conversation; see `InferenceGpt.chat_prompt`. */
-  ofChat(/** @type {Message[]} */ given) {
+  ofChat(/** @type {Message[]} */ messages) {
     const tokenizer = this.#tokenizer;
-    const messages = given.filter(({ role }) => !IGNORED_ROLES.includes(role));
     checkMessages(messages, tokenizer);
     const { block_size: size } = this.#config;
     if (!this.#questions || messages.at(-1)?.role !== "user") {
@@ -89,7 +84,7 @@ export class Prompts {
       if (isChat) return { tokens: [bos, ...this.#tokenizer.encodeTurn({ role: "user", content: text })] };
       return { tokens: [bos, ...this.#tokenizer.encode(text), bos] };
     }
-    const before = messages.filter(({ role }) => !IGNORED_ROLES.includes(role));
+    const before = messages.slice();
     const reply = before.at(-1)?.role === "assistant" ? before.splice(-1) : [];
     const prompt = this.ofChat(before);
     const read = [...prompt.messages, ...reply];

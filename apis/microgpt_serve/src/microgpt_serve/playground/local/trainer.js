@@ -2,7 +2,6 @@
 
 import { newBuffers } from "./buffers.js";
 import { longestOf, newDataset } from "./dataset.js";
-import { EngineError } from "./errors.js";
 import { float, padded } from "./memory.js";
 import { Random } from "./mersenne_twister.js";
 import { averageWith, nextAveragedStep } from "./weight_averaging.js";
@@ -151,7 +150,6 @@ export class Trainer {
 
 /** Return the chunks that a training reads, in their order. */
 export function inOrder(chunks, { steps, batch_size: batchSize, shuffle }, random, changed) {
-  if (!chunks.length) throw new EngineError("there are no documents to train on");
   const order = [...chunks.keys()];
   if (shuffle) random.shuffle(order);
   const read = changed?.(order) ?? order.map((i) => chunks[i]);

@@ -36,7 +36,7 @@ export class Prompts {
    * @param {boolean} isContinued whether a text is generated
    */
   ofText(prompt, isContinued = true) {
-    const { block_size: size } = this.#config;
+    const { block_size: size, vocab_size: nTokens } = this.#config;
     if (this.#questions && isContinued) {
       throw new EngineError("the model only answers questions and cannot continue a text; use chat");
     }
@@ -46,6 +46,9 @@ export class Prompts {
     }
     const isText = typeof prompt === "string";
     const tokens = isText ? this.#tokenizer.encode(prompt) : prompt;
+    if (tokens.some((token) => token < 0 || token >= nTokens)) {
+      throw new EngineError(`the tokens of a prompt must be from 0 to ${nTokens - 1}`);
+    }
     const isOpen = !isText && prompt[0] === this.#tokenizer.bos;
     const context = [...(isOpen ? [] : this.#opening), ...tokens];
     const kept = context.length > size ? Math.min(size, 1 + Math.floor(size / 2)) : context.length;

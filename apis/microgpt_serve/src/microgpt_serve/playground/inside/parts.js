@@ -27,7 +27,8 @@ export class Parts {
       const choose = button(title, () => this.#chosen(step));
       return tableRow(null, choose, part.bits_without.toFixed(1), signed(changeOf(part)));
     });
-    byId("parts").tBodies[0].replaceChildren(tableRow(null, "nothing", found[0].bits.toFixed(1), ""), ...rows);
+    const whole = tableRow(null, "nothing", found[0].bits.toFixed(1), "");
+    byId("parts").tBodies[0].replaceChildren(whole, ...rows);
     byId("most").textContent =
       changeOf(found[0]) > 0 ? `Needed most: ${titleOf(found[0])}.` : "None of them is needed.";
   }

@@ -64,7 +64,7 @@ export class Laboratory {
     this.#file = file;
   }
 
-  /** Answer whether it still does. */
+  /** Answer any GET request: a sign that the worker still runs. */
   get() {}
 
   /** Return the answer to a request. */

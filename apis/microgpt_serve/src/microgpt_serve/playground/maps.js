@@ -22,10 +22,8 @@ export class Maps {
     const layers = (this.#layers = place.layer);
     this.#model = model;
     this.#on = on;
-    layers.replaceChildren();
-    for (let layer = 0; layer < model.n_layer; layer++) {
-      layers.append(element("option", { value: layer }, layer));
-    }
+    const numbers = [...Array(model.n_layer).keys()];
+    layers.replaceChildren(...numbers.map((layer) => element("option", { value: layer }, layer)));
     layers.onchange = () => on.changed();
     this.#scheme.addEventListener("change", this.#repaint);
   }

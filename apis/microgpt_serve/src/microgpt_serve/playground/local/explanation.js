@@ -109,16 +109,11 @@ function logProbabilities(model, tokens, hasEnd) {
 /** Return the prediction of a token from the log-probabilities of all tokens. */
 function prediction(tokenizer, token, row, top) {
   const tokens = [...row.keys()].sort((a, b) => row[b] - row[a]).slice(0, top);
+  const about = (token) => ({ token, text: tokenizer.label(token), probability: Math.exp(row[token]) });
   return {
-    token,
-    text: tokenizer.label(token),
-    probability: Math.exp(row[token]),
+    ...about(token),
     bits: inBits(-row[token]),
     entropy: inBits(-row.reduce((total, x) => total + Math.exp(x) * x, 0)),
-    alternatives: tokens.map((each) => ({
-      token: each,
-      text: tokenizer.label(each),
-      probability: Math.exp(row[each]),
-    })),
+    alternatives: tokens.map(about),
   };
 }

@@ -4,7 +4,7 @@
 
 import { LANES, padded } from "./memory.js";
 
-/** @typedef {Float32Array | Float64Array} Numbers */
+/** @typedef {Float32Array | Float64Array | Uint32Array} Numbers */
 /** @typedef {{rows: number, columns: number, layers: Numbers[]}} Matrix */
 
 /** Return the number of weights of a model; see `count_params`. */
@@ -90,23 +90,19 @@ export class PackedWeights {
 
   /** Return the index of each number, in the order of `weight_shapes`. */
   #places() {
-    const { n_embd: C, n_layer: L, n_ff_exp: factor } = this.#model;
     const places = new Uint32Array(countWeights(this.#model));
-    let n = 0;
-    const add = (first, rows) => {
-      for (let row = first; row < first + rows; row++) {
-        for (let i = 0; i < C; i++) places[n++] = row * this.array.row + i;
-      }
-    };
-    const start = 2 * this.#model.vocab_size + nPositions(this.#model);
-    add(0, start);
-    for (let layer = 0; layer < L; layer++) {
-      add(start + layer * 3 * C, 3 * C);
-      add(start + (3 * L + layer) * C, C);
-      add(start + (4 * L + layer * factor) * C, factor * C);
-      const first = start + (4 * L + (L + layer) * factor) * C; // of mlp_fc2, which is transposed
-      for (let row = 0; row < C; row++) {
-        for (let i = 0; i < factor * C; i++) places[n++] = (first + i) * this.array.row + row;
+    const width = this.array.row;
+    let first = 0; // row of the array
+    for (const [name, { rows, columns, layers }] of Object.entries(matricesOf(this.#model, places))) {
+      const isTransposed = name === "mlp_fc2";
+      for (const layer of layers) {
+        let n = 0;
+        for (let i = 0; i < rows; i++) {
+          for (let j = 0; j < columns; j++) {
+            layer[n++] = isTransposed ? (first + j) * width + i : (first + i) * width + j;
+          }
+        }
+        first += isTransposed ? columns : rows;
       }
     }
     return places;

@@ -129,8 +129,8 @@ export class TrainedModel {
   }
 
   #row({ step, samples, known }) {
-    const button = element("button", { type: "button", value: step }, `step ${grouped(step)}`);
-    button.title = "Rewind to this step";
+    const look = { type: "button", value: step, title: "Rewind to this step" };
+    const button = element("button", look, `step ${grouped(step)}`);
     const texts = samples.map((each, i) => said(each, known[i] ? "said known" : "said"));
     return element("li", {}, button, element("div", {}, ...texts));
   }

@@ -62,13 +62,8 @@ function showTokens(tokens, total, names) {
     const token = element("span", { className: "token" }, shown(text, true));
     return row(token, element("div", { className: "pair" }, ...bars), before, after);
   });
-  const head = ["Token", "", names[0], names[1], "Change"].map((name) =>
-    element(name ? "th" : "td", name ? { scope: "col" } : {}, name),
-  );
-  head[2].className = "before";
-  head[3].className = "after";
   const table = byId("compared-tokens");
-  table.tHead.replaceChildren(element("tr", {}, ...head));
+  names.forEach((name, i) => (table.tHead.rows[0].cells[2 + i].textContent = name));
   table.tBodies[0].replaceChildren(...rows, row("Total", "", total.before, total.after));
 }
 

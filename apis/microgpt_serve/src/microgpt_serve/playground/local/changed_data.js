@@ -41,7 +41,6 @@ export function changesOf(wish, { documents, tokenizer }) {
 
 const indices = (items, test) => [...items.keys()].filter((i) => test(items[i]));
 
-/** @returns {Change[]} */
 function leftOut(documents, pattern) {
   const expression = compiled(pattern);
   const found = indices(documents, (each) => expression.test(each));

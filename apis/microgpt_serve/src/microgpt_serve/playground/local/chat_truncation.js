@@ -3,12 +3,10 @@
 import { strip } from "./characters.js";
 import { EngineError } from "./errors.js";
 
-/** @typedef {import("./tokenizer.js").Message} Message */
-
 /**
  * @typedef {object} ChatPrompt
  * @property {number[]} tokens
- * @property {Message[]} messages of these turns, as the model reads them
+ * @property {import("./tokenizer.js").Message[]} messages of these turns, as the model reads them
  * @property {number} tokensDropped
  * @property {string} unknownCharacters
  * @property {number} nReplies
@@ -17,7 +15,7 @@ import { EngineError } from "./errors.js";
 
 /**
  * Fit a conversation into the context, leaving a quarter of the context for the reply.
- * @param {Message[]} messages
+ * @param {import("./tokenizer.js").Message[]} messages
  * @param {number} blockSize
  * @returns {ChatPrompt}
  */

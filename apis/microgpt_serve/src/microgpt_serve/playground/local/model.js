@@ -12,8 +12,6 @@ import {
   newPanels,
 } from "./weights.js";
 
-/** @typedef {import("./memory.js").KernelArray} KernelArray */
-
 export const QK_SCALE = 1.2; // root mean square of normalized queries and keys
 const EVAL_TOKENS = 256; // tokens per micro-batch if the documents are short
 const CALL_WORK = 10 ** 9; // number of weights times tokens per kernel call
@@ -51,7 +49,7 @@ export class LocalModel {
    * micro-batch. Their memory is then freed.
    * @template T
    * @param {import("./dataset.js").Chunk[]} chunks
-   * @param {(losses: Float32Array, buffers: Record<string, KernelArray>) => T} use
+   * @param {(losses: Float32Array, buffers: Record<string, import("./memory.js").KernelArray>) => T} use
    * @returns {T}
    */
   evaluate(chunks, use) {

@@ -7,8 +7,6 @@ import { checkLength, checkMessages } from "./requests.js";
 
 const MAX_EXPLAINED = 2 ** 12; // maximum number of characters to explain
 
-/** @typedef {import("./tokenizer.js").Message} Message */
-
 export class Prompts {
   #tokenizer;
   #questions;
@@ -59,7 +57,7 @@ export class Prompts {
   }
 
   /** Return the prompt of a conversation; see `InferenceGpt.chat_prompt`. */
-  ofChat(/** @type {Message[]} */ messages) {
+  ofChat(/** @type {import("./tokenizer.js").Message[]} */ messages) {
     const tokenizer = this.#tokenizer;
     checkMessages(messages, tokenizer);
     const { block_size: size } = this.#config;
@@ -77,7 +75,7 @@ export class Prompts {
   /**
    * Return the tokens of a text to explain, for a chat model of a message of the user; or those of a
    * conversation, and the prompt before its last reply.
-   * @param {{text?: string, messages?: Message[]}} document
+   * @param {{text?: string, messages?: import("./tokenizer.js").Message[]}} document
    * @returns {{tokens: number[], prompt?: import("./chat_truncation.js").ChatPrompt}}
    */
   ofExplained({ text = "", messages }) {

@@ -7,10 +7,7 @@ export const CHAT_TOKENS = ["user", "assistant", "end_turn"];
 
 /** @typedef {{role: string, content: string}} Message */
 
-/**
- * The special tokens; the tokens of text come before. Other methods are those of CharTokenizer.
- * @abstract
- */
+/** The special tokens; the tokens of text come before. Other methods are those of CharTokenizer. */
 export class Tokenizer {
   constructor(/** @type {string[]} */ pieces, /** @type {boolean} */ isChat) {
     const names = [...(isChat ? CHAT_TOKENS : []), "bos"];

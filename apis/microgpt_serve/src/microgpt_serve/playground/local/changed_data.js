@@ -1,6 +1,6 @@
 // Changes of the documents that a training reads: some left out, some added, one instead of another.
 
-import { lengthOf, repr, strip } from "./characters.js";
+import { repr, strip } from "./characters.js";
 import { chunksOfDocument } from "./documents.js";
 import { EngineError } from "./errors.js";
 

@@ -44,7 +44,7 @@ const TEXTS = {
 
 export class Backward {
   #on;
-  #isOn = false;
+  isOn = false; // whether it is shown how the model learns
   #places = new Map(); // row, column and, if not the reader chose them, for what, by matrix
 
   /** Args: functions that are called after another direction or weight, and for a step. */
@@ -55,23 +55,19 @@ export class Backward {
     byId("make-step").addEventListener("click", stepped);
     for (const input of [row, column]) {
       input.addEventListener("input", () => {
-        if (this.#isOn) this.#choose(byId("edit-weight").dataset.matrix, index(row), index(column));
+        if (this.isOn) this.#choose(byId("edit-weight").dataset.matrix, index(row), index(column));
       });
     }
     this.#show();
   }
 
-  get isOn() {
-    return this.#isOn;
-  }
-
   read(parameters) {
-    this.#isOn = parameters.has("backward");
+    this.isOn = parameters.has("backward");
     this.#show();
   }
 
   turn(isOn) {
-    this.#isOn = isOn;
+    this.isOn = isOn;
     this.#show();
     this.#on.turned(isOn);
   }
@@ -82,16 +78,16 @@ export class Backward {
   }
 
   #show() {
-    byId("forward").ariaPressed = String(!this.#isOn);
-    byId("backward").ariaPressed = String(this.#isOn);
-    byId("learning").hidden = !this.#isOn;
-    byId("why").hidden = !this.#isOn;
-    if (this.#isOn) byId("edit-weight").firstElementChild.open = true;
+    byId("forward").ariaPressed = String(!this.isOn);
+    byId("backward").ariaPressed = String(this.isOn);
+    byId("learning").hidden = !this.isOn;
+    byId("why").hidden = !this.isOn;
+    if (this.isOn) byId("edit-weight").firstElementChild.open = true;
   }
 
   /** Return the fields of a request. Args: the name of a matrix, if the step that is shown has one. */
   request(matrix) {
-    if (!this.#isOn) return {};
+    if (!this.isOn) return {};
     return { backward: [matrix ?? "lm_head", ...(this.#places.get(matrix) ?? [0, 0]).slice(0, 2)] };
   }
 

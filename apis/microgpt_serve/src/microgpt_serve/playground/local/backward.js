@@ -34,7 +34,7 @@ export function weightsAfter(model, config, tokenizer, tokens, unfinished) {
     trainer.run();
     return trainer.weights();
   } finally {
-    memory.release(end);
+    memory.end = end;
   }
 }
 

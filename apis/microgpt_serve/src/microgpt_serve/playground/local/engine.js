@@ -92,7 +92,7 @@ export class LocalEngine {
     const { memory } = this.#model;
     const start = memory.end;
     const end = () => {
-      memory.release(start);
+      memory.end = start;
       resolve();
     };
     if (signal?.aborted) end();

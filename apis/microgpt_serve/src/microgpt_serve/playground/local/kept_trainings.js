@@ -56,7 +56,7 @@ export class KeptTrainings {
       if ((this.#kept.size + 1) * weights.length <= MAX_KEPT) this.#kept.set(name, weights);
       this.model.setWeights(weights);
     } finally {
-      memory.release(end);
+      memory.end = end;
     }
   }
 

@@ -83,7 +83,7 @@ export class KernelArray {
 export class Memory {
   #memory = new WebAssembly.Memory({ initial: START / PAGE });
   #kernels;
-  #end = START;
+  end = START; // of the arrays so far; setting it back frees those that were made since
 
   /** @param {Record<string, Uint8Array>} modules by the name of their kernel */
   constructor(modules) {
@@ -102,19 +102,9 @@ export class Memory {
     return this.#memory.buffer;
   }
 
-  /** The end of the arrays so far, for `release`. */
-  get end() {
-    return this.#end;
-  }
-
-  /** Free all arrays that were made after an end. */
-  release(/** @type {number} */ end) {
-    this.#end = end;
-  }
-
   /** Return the address of some bytes, which are 0. */
   reserve(/** @type {number} */ n) {
-    const address = Math.ceil(this.#end / ALIGNMENT) * ALIGNMENT;
+    const address = Math.ceil(this.end / ALIGNMENT) * ALIGNMENT;
     const missing = address + n - this.buffer.byteLength;
     try {
       if (missing > 0) this.#memory.grow(Math.ceil(missing / PAGE));
@@ -123,7 +113,7 @@ export class Memory {
         "there is not enough memory for this; use a shorter text, fewer samples or a smaller model",
       );
     }
-    this.#end = address + n;
+    this.end = address + n;
     new Uint8Array(this.buffer, address, n).fill(0);
     return address;
   }
@@ -144,13 +134,13 @@ export class Memory {
 
   /** Call a kernel with arguments that are nested as in Python; return its result. */
   call(/** @type {string} */ name, /** @type {any[]} */ args) {
-    const end = this.#end;
+    const end = this.end;
     const words = args.flat(Infinity).map((arg) => BigInt(arg instanceof KernelArray ? arg.head : arg));
     const place = this.reserve(8 * (2 + words.length)); // the result, an exception, the arguments
     new BigInt64Array(this.buffer, place + 16, words.length).set(words);
     const status = this.#kernels[name](place, place + 8, place + 16);
     const [result] = new BigInt64Array(this.buffer, place, 1);
-    this.#end = end;
+    this.end = end;
     if (status !== 0) throw new EngineError(`the kernel ${name} failed with status ${status}`);
     return Number(result);
   }

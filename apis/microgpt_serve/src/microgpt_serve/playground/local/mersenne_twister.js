@@ -25,7 +25,7 @@ export function drawUniforms(memory, seeds, numbers, n) {
     added[i] = high > 0 ? high + 1 : low[i]; // in odd steps of CPython's init_by_array
   });
   memory.call("uniforms", [drawn, even, odd, words]);
-  memory.release(end);
+  memory.end = end;
   return words.numbers;
 }
 
@@ -47,7 +47,7 @@ export class Random {
     const numbers = memory.array("float64", [1, 0]);
     const states = drawUniforms(memory, [seed], numbers, 0); // seeds the generators, and draws nothing
     random.#words.forEach((_, i) => (random.#words[i] = states[i * GROUP]));
-    memory.release(end);
+    memory.end = end;
     return random;
   }
 

@@ -70,7 +70,7 @@ export class LocalModel {
       }
       return use(losses.numbers, buffers);
     } finally {
-      memory.release(end);
+      memory.end = end;
     }
   }
 }

@@ -30,7 +30,6 @@ export function learningRate(/** @type {number} */ step, { lr, steps, warmup_ste
 
 export class Trainer {
   #model;
-  #config;
   #state; // weights, gradients, and their running means m and v
   #workspace;
   #dataset;
@@ -53,7 +52,7 @@ export class Trainer {
   constructor(model, config, chunks, changed) {
     const { memory } = model;
     this.#model = model;
-    this.#config = { ...config, lr: config.lr ?? defaultLr(model.config.n_embd) };
+    this.config = { ...config, lr: config.lr ?? defaultLr(model.config.n_embd) }; // with a learning rate
     this.random = Random.seeded(memory, BigInt(config.seed)); // ready to draw samples
     const read = inOrder(chunks, config, this.random, changed);
     const longest = longestOf(read);
@@ -72,11 +71,6 @@ export class Trainer {
     this.#workspace = [arrays, params.matrices, grads.matrices, buffers, scratch, this.#progress];
   }
 
-  /** The settings, with the learning rate. */
-  get config() {
-    return this.#config;
-  }
-
   /** The number of steps so far. */
   get nSteps() {
     return this.#progress.numbers[0];
@@ -90,14 +84,14 @@ export class Trainer {
    * @param {number} [until]
    * @returns {number[]}
    */
-  run(until = this.#config.steps) {
+  run(until = this.config.steps) {
     const { memory } = this.#model;
     const { end } = memory;
     const first = this.nSteps;
-    const averaged = nextAveragedStep(first, this.#config);
-    const n = Math.min(Math.min(until, averaged ?? until, this.#config.steps) - first, MAX_STEPS);
+    const averaged = nextAveragedStep(first, this.config);
+    const n = Math.min(Math.min(until, averaged ?? until, this.config.steps) - first, MAX_STEPS);
     if (n <= 0) return [];
-    const rates = Array.from({ length: n }, (_, i) => learningRate(first + i, this.#config));
+    const rates = Array.from({ length: n }, (_, i) => learningRate(first + i, this.config));
     const [lrs, losses] = [memory.arrayOf("float64", rates), memory.array("float64", [n])];
     const started = performance.now();
     const nRead = memory.call("take_steps", [
@@ -106,9 +100,9 @@ export class Trainer {
     const speed = nRead / Math.max(performance.now() - started, 0.1);
     this.#nTokens = Math.max(1, Math.min(Math.floor(speed * RUN_MS), 10 * this.#nTokens));
     const nTaken = this.nSteps - first;
-    const hasFailed = nTaken < n && this.#progress.numbers[1] === this.#config.batch_size;
+    const hasFailed = nTaken < n && this.#progress.numbers[1] === this.config.batch_size;
     const found = Array.from(losses.numbers.subarray(0, nTaken + Number(hasFailed)));
-    memory.release(end);
+    memory.end = end;
     if (hasFailed) this.#discardBatch();
     if (this.nSteps === averaged && nTaken) {
       this.#average = averageWith(this.#average, this.#state[0].flat());

@@ -41,6 +41,8 @@ export function weightsAfter(model, config, tokenizer, tokens, unfinished) {
 /**
  * Return the gradients of a step, and what it changes; see `backward`.
  * @param {import("./model.js").LocalModel} model
+ * @param {any} config
+ * @param {any} tokenizer
  * @param {number[]} tokens
  * @param {[string, number, number]} weight
  * @param {number} [position]

@@ -33,12 +33,8 @@ export const longestOf = (/** @type {Chunk[]} */ chunks) =>
 export const countTargets = (/** @type {Chunk} */ { tokens, mask }) =>
   mask ? mask.subarray(1).reduce((n, each) => n + each, 0) : tokens.length - 1;
 
-/**
- * Return the arrays of `Dataset`.
- * @param {import("./memory.js").Memory} memory
- * @param {Chunk[]} chunks
- */
-export function newDataset(memory, chunks) {
+/** Return the arrays of `Dataset`. */
+export function newDataset(/** @type {import("./memory.js").Memory} */ memory, /** @type {Chunk[]} */ chunks) {
   const [starts, targetsBefore] = [[0], [0]];
   chunks.forEach((chunk, i) => {
     starts.push(starts[i] + chunk.tokens.length);

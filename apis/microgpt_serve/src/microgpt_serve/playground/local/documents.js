@@ -71,12 +71,8 @@ function characterTokenizer(/** @type {string} */ text) {
   return new CharTokenizer([...new Set(text)].sort((a, b) => code(a) - code(b)).join(""), false);
 }
 
-/**
- * Split documents by hash and remove duplicates; without a fraction, all are for training.
- * @param {string[]} documents
- * @param {number} validation fraction
- */
-function split(documents, validation) {
+/** Split documents by hash and remove duplicates; without a fraction, all are for training. */
+function split(/** @type {string[]} */ documents, /** @type {number} */ validation) {
   /** @type {Split} */
   const parts = { train: validation ? [] : documents, validation: [] };
   for (const each of validation ? new Set(documents) : []) {

@@ -36,12 +36,8 @@ export class Random {
   /** @type {number | null} */
   #spare = null; // of two normal draws
 
-  /**
-   * Return a generator with a seed, which the kernel sets.
-   * @param {import("./memory.js").Memory} memory
-   * @param {bigint} seed less than 2^64
-   */
-  static seeded(memory, seed) {
+  /** Return a generator with a seed less than 2^64, which the kernel sets. */
+  static seeded(/** @type {import("./memory.js").Memory} */ memory, /** @type {bigint} */ seed) {
     const random = new Random();
     const { end } = memory;
     const numbers = memory.array("float64", [1, 0]);

@@ -61,12 +61,8 @@ function* numberedRows(text, delimiter) {
   }
 }
 
-/**
- * Return the texts of a column, one per line. A line end in a text becomes a space.
- * @param {string[][]} rows the header first
- * @param {number} column
- */
-export function columnText([, ...rows], column) {
+/** Return the texts of a column of rows with a header, one per line. A line end in a text becomes a space. */
+export function columnText(/** @type {string[][]} */ [, ...rows], /** @type {number} */ column) {
   const texts = rows.map((row) => strip(row[column].replaceAll("\n", " "))).filter(Boolean);
   if (!texts.length) throw new EngineError("the column has no text; use another one");
   return texts.join("\n");

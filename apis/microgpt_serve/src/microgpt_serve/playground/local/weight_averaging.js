@@ -6,12 +6,8 @@ const MAX_AVERAGED = 100; // maximum number of steps whose weights are averaged
 
 /** @typedef {{weights: Float32Array, n: number}} Average the mean of the weights of n steps */
 
-/**
- * Return the mean with the weights of another step; each operation is one of float32.
- * @param {Average | null} mean
- * @param {Float32Array} weights
- */
-export function averageWith(mean, weights) {
+/** Return the mean with the weights of another step; each operation is one of float32. */
+export function averageWith(/** @type {Average | null} */ mean, /** @type {Float32Array} */ weights) {
   if (!mean) return { weights, n: 1 };
   const n = mean.n + 1;
   const share = Math.fround(1 / n);

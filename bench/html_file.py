@@ -72,7 +72,7 @@ DECODE = """async (args) => {
         while (decoder.run());
         const nTokens = decoder.take().reduce((sum, { tokens }) => sum + tokens.length + 1, 0);
         speeds.push((1000 * nTokens) / (performance.now() - started));
-        model.memory.release(start);
+        model.memory.end = start;
     }
     return speeds.slice(1);
 }""".replace("SCRIPT", joined("local/worker.js"))

@@ -1,7 +1,7 @@
 """Soak test of the service: half an hour of mixed load, reloads and restarts.
 
     uv run python bench/serve_mixed.py [--minutes 30] [--connections 16] [--processes 1]
-        [--disk DIR] [--clock LIBRARY] [--group DIR]
+        [--disk DIR] [--clock] [--group DIR]
 
 Clients send concurrent requests of every kind: texts, replies, streams, explanations, scores and
 log-probabilities. Some requests must be refused, and some clients disconnect early. Meanwhile, the
@@ -14,16 +14,18 @@ was neither expected nor 503, or a seed did not always give the same text.
 
 With --processes, a service has several, of which one is killed every ten seconds. Clients retry.
 A reply that is cut off within a second after a kill is counted, but is not lost. The first process
-of every second service is killed instead of stopped, and must not lose a reply.
+of every second service is killed instead of stopped, and must not lose a reply. A service that is
+stopped waits for replies up to its time limit; those that take longer are counted apart.
 
 The other options add faults:
 
 --disk DIR       a small, empty file system (a tmpfs of 16 MB), which holds the model. Training runs
                  replace the model meanwhile, and the disk is almost full for some of them. These
                  must end with one line, and leave the old model.
---clock LIBRARY  libfaketime.so.1: at each reload, the clock of the service jumps by up to a year.
---group DIR      a memory cgroup (version 1) with a limit, for the service. If a process is killed
-                 because of the limit, this counts as a kill.
+--clock          at each reload, the clock of the service jumps by up to a year (needs cc).
+--group DIR      a memory cgroup (version 1) with a limit, for the service. Every half minute,
+                 another process in it takes memory until Linux kills one of the service. The
+                 limit should be twice the memory that the service needs.
 """
 
 import argparse
@@ -48,20 +50,24 @@ import psutil
 from machine import machine
 from tqdm import tqdm
 
-RELOAD_S, KILL_S = 3, 10
+RELOAD_S, KILL_S, EXHAUST_S = 3, 10, 30
 KILLED_S = 1.0  # time after a kill in which a reply may end early
+TIMEOUT_S = 10  # MICROGPT_TIMEOUT_S, for which a service that is stopped waits for replies
 SAME = ("one text", "50 texts", "chat")  # kinds whose reply depends only on the seed
 SERVICES = 12
-JUMPS = (
-    "+0",
-    "+90",
-    "-90",
-    "+1d",
-    "-1d",
-    "+365d",
-    "-365d",
-)  # of the clock, as libfaketime reads them
+CLOCK_SOURCE = Path(__file__).with_name("clock_offset.c")
+DAY_S = 86400
+JUMPS = (0, 90, -90, DAY_S, -DAY_S, 365 * DAY_S, -365 * DAY_S)  # of the clock, in seconds
 TRAIN = ("--steps", "100", "--n-embd", "64", "--n-layer", "2", "--block-size", "256", "--force")
+# Takes memory until a process of the cgroup is killed.
+TAKE_MEMORY = """
+import sys
+from pathlib import Path
+control = Path(sys.argv[1], "memory.oom_control")
+before, taken = control.read_text(), []
+while control.read_text().split()[-1] == before.split()[-1]:
+    taken.append(bytearray(2**22))
+"""
 HELLO = [{"role": "user", "content": "hello"}]
 TALK = [{"role": "user", "content": "tell me a story about everything that there is"}]
 EXPLAIN, SCORE = "/microgpt/v1/explain", "/microgpt/v1/score"
@@ -97,7 +103,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--disk", type=Path)
-    parser.add_argument("--clock")
+    parser.add_argument("--clock", action="store_true")
     parser.add_argument("--group", type=Path)
     options = parser.parse_args()
     facts = machine(all_cores=True)
@@ -118,12 +124,17 @@ class Load:
         self.folder, self.disk, self.group = folder, options.disk, options.group
         self.seconds, self.n_processes = options.minutes * 60, options.processes
         self.names = (self.disk or folder).resolve() / "names"
-        self.clock = {"LD_PRELOAD": options.clock} if options.clock else {}
+        self.has_clock, self.clock = options.clock, folder / "clock"
+        self.library = folder / "clock_offset.so"
         self.trainings: Counter[str] = Counter()
         self.n_out_of_memory = 0  # processes killed because of the limit of the cgroup
+        self.n_takers_killed = 0  # of these, not processes of the service
         self.service = -1  # number of the running one
+        self.process: subprocess.Popen[bytes] | None = None
         self.n_killed, self.killed_at = 0, -KILLED_S
         self.cut_off: Counter[str] = Counter()
+        self.is_stopping, self.stopped_at = False, 0.0
+        self.timed_out: Counter[str] = Counter()  # cut off at the end of the time limit
         self.texts: dict[tuple[int, str, int], bytes] = {}  # by model, kind and seed
         self.n_compared, self.n_different = 0, 0
         self.answered: Counter[bytes] = Counter()  # by process
@@ -139,8 +150,17 @@ class Load:
     async def run(self, n_connections: int) -> None:  # noqa: D102
         self.until = time.monotonic() + self.seconds
         train_names(self.names)
+        self.jump(0)
+        if self.has_clock:
+            command = ["cc", "-shared", "-fPIC", "-o", self.library, CLOCK_SOURCE, "-ldl"]
+            subprocess.run(command, check=True)
         clients = (self.client(i) for i in range(n_connections))
-        await asyncio.gather(self.processes(), *clients, *[self.train()] * bool(self.disk))
+        others = [self.train()] * bool(self.disk) + [self.exhaust_memory()] * bool(self.group)
+        try:
+            await asyncio.gather(self.processes(), *clients, *others)
+        finally:
+            if self.process:  # something has failed: the service must not go on
+                self.process.kill()
 
     async def processes(self) -> None:
         """Run the service processes one after another, reloading the model of each periodically."""
@@ -154,8 +174,10 @@ class Load:
             children = family.children() if process.poll() is None else []
             is_killed = self.n_processes > 1 and number % 2 == 1
             process.send_signal(signal.SIGKILL if is_killed else signal.SIGTERM)
+            self.is_stopping, self.stopped_at = True, time.monotonic()
             while process.poll() is None or any(child.is_running() for child in children):
                 await asyncio.sleep(0.05)
+            self.is_stopping = False
             text = log.read_text()
             if process.returncode != -signal.SIGKILL * is_killed or "Traceback" in text:
                 raise SystemExit(f"status {process.returncode}\n{text[-3000:]}")
@@ -165,17 +187,15 @@ class Load:
 
     async def start(self, number: int, log: Path) -> subprocess.Popen[bytes]:
         """Start a service process and wait until it serves."""
-        env = {**os.environ, **self.clock, "PORT": str(self.port)}
+        env = {**os.environ, "PORT": str(self.port)}
         env["MICROGPT_PROCESSES"] = str(self.n_processes)
-        if self.clock:
-            self.jump("+0")
-            env |= {"FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"), "NO_FAKE_STAT": "1"}
-            env |= {"FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        if self.has_clock:
+            env |= {"LD_PRELOAD": str(self.library), "CLOCK_OFFSET": str(self.clock)}
         if number % 2:
             env["MODEL_DIR"] = str(self.names)
         self.service = number
         with log.open("wb") as stderr:
-            process = subprocess.Popen(
+            process = self.process = subprocess.Popen(
                 [Path(sys.executable).parent / "microgpt-serve"],
                 cwd=self.folder,
                 env=env,
@@ -193,10 +213,10 @@ class Load:
         if self.group:
             (self.group / "cgroup.procs").write_text(str(os.getpid()))
 
-    def jump(self, offset: str) -> None:
-        """Set the clock of the service."""
-        (self.folder / "clock.new").write_text(offset)
-        (self.folder / "clock.new").rename(self.folder / "clock")
+    def jump(self, seconds: int) -> None:
+        """Set the clock of the service to that of this computer plus some seconds."""
+        with self.clock.open("r+b" if self.clock.exists() else "wb") as file:
+            file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
 
     async def train(self) -> None:
         """Replace the model of names again and again, with the disk full at a random moment."""
@@ -218,6 +238,16 @@ class Load:
                 raise SystemExit("\n".join(said))
             self.trainings["refused" if process.returncode else "finished"] += 1
 
+    async def exhaust_memory(self) -> None:
+        """Let memory run out in the cgroup again and again, until a process is killed."""
+        while time.monotonic() < self.until - EXHAUST_S:
+            await asyncio.sleep(EXHAUST_S)
+            taker = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", TAKE_MEMORY, self.group), preexec_fn=self.join_group
+            )
+            if await taker.wait() == -signal.SIGKILL:  # while a service was starting
+                self.n_takers_killed += 1
+
     async def watch(self, process: subprocess.Popen[bytes], until: float) -> None:  # noqa: D102
         of_process: list[int] = []
         self.memory.append(of_process)
@@ -228,7 +258,7 @@ class Load:
                 of_process.append(sum(one.memory_info().rss for one in (first, *first.children())))
             if process.poll() is not None:
                 return
-            if self.clock:
+            if self.has_clock:
                 self.jump(random.choice(JUMPS))
             process.send_signal(signal.SIGHUP)
             if self.n_processes > 1 and time.monotonic() > self.killed_at + KILL_S:
@@ -280,8 +310,13 @@ class Load:
             if (n := int(text.split()[-1])) > self.n_out_of_memory:
                 self.n_out_of_memory, self.killed_at = n, time.monotonic()
         if answer:
-            is_cut_off = time.monotonic() < self.killed_at + KILLED_S
-            (self.cut_off if is_cut_off else self.lost)[kind] += 1
+            now = time.monotonic()
+            if now < self.killed_at + KILLED_S:
+                self.cut_off[kind] += 1
+            elif self.is_stopping and now > self.stopped_at + TIMEOUT_S:
+                self.timed_out[kind] += 1
+            else:
+                self.lost[kind] += 1
         self.n_again += 1
 
     def see_reply(self, kind: str, service: int, seed: int, status: int, answer: bytes) -> None:
@@ -324,12 +359,14 @@ class Load:
             print(f"503: {n:,} times {reason}")
         print(f"unexpected responses: {wrong or 'none'}")
         print(f"interrupted replies: {dict(self.lost) or 'none'}")
+        print(f"cut off at the time limit of a stop: {dict(self.timed_out) or 'none'}")
         if self.n_processes > 1:
             print(f"processes killed: {self.n_killed}; cut off: {dict(self.cut_off) or 'none'}")
         if self.disk:
             print(f"trainings beside a disk that fills up: {dict(self.trainings)}")
         if self.group:
-            print(f"processes killed because of the memory limit: {self.n_out_of_memory}")
+            n_killed = self.n_out_of_memory - self.n_takers_killed
+            print(f"processes killed because of the memory limit: {n_killed}")
         print(
             f"{self.n_compared:,} replies compared with one for the same seed, from "
             f"{len(self.answered)} processes: {self.n_different} different"

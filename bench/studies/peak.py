@@ -1,6 +1,6 @@
 """Which share of a core's peak does the engine's matrix product reach?
 
-98 % on a Zen 4, 78 % on an Intel Xeon (Sapphire Rapids or newer) with twice the peak
+99 % on a Zen 5
 (docs/measurements/speed.md).
 
     uv run python bench/study.py peak

@@ -1,6 +1,6 @@
 """What do two cores gain?
 
-Trainings side by side 1.5 to 1.9 times the speed, a large step 1.2 to 1.7
+Trainings side by side 1.2 to 1.7 times the speed, a large step 1.3 to 1.6
 (docs/measurements/speed.md).
 
     uv run python bench/study.py threads [--rounds 5]
@@ -180,7 +180,7 @@ def using(rounds: int) -> list[dict]:
     }
     work = {
         "d16: 20,000 names": lambda n: models["d16"].generate(20_000, threads=n),
-        "chat: 64 texts": lambda n: models["chat"].generate(64, temperature=1, threads=n),
+        "chat: 512 texts": lambda n: models["chat"].generate(512, temperature=1, threads=n),
         "d16: evaluating 32,033 names": lambda n: models["d16"].evaluate(NAMES, threads=n),
         "chat: evaluating 256 texts": lambda n: models["chat"].evaluate(texts, threads=n),
     }

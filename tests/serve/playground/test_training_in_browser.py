@@ -296,7 +296,7 @@ def test_a_diverging_training_run_is_reported_and_rewound(train_view) -> None:
         }};
         const end = await trained();
         Worker.prototype.postMessage = post;
-        const isStopped = byId("train-pause").disabled;
+        const isStopped = await until(() => byId("train-pause").disabled);
         byId("train-end").textContent = "";
         set("train-moment", 0);
         return [end, isStopped, await ended(), byId("train-pause").disabled];

@@ -33,9 +33,9 @@ MAX_BYTES = 2**25  # of the weights: 16 million in half precision
 N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens that are compared, and of their prompts
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)";.*\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (\w+))", re.MULTILINE)
-COMMENT = re.compile(
-    r"^ *(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/)\n", re.MULTILINE
-)  # on lines of its own
+COMMENT = re.compile(  # on lines of its own, or the type of what follows
+    r"^ *(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/)\n|/\*\* @type [^*]*\*/ ", re.MULTILINE
+)
 MARKED = re.compile(r"<!-- (\w+) -->.*?<!-- end -->", re.DOTALL)  # other in a file
 NO_NAME = re.compile(r"\W")
 # Modules of the playground, and those that are in the file instead.

@@ -1,6 +1,7 @@
 """Request and response models of microgpt's own API, shown at /docs."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -169,21 +170,26 @@ class ModelChoice(RequestBody):
 class EditableModel(ModelChoice):
     """Fields of a request that change the model for this request."""
 
-    without_heads: list[tuple[Index, Index]] = Field(
-        [], max_length=MAX_EDITS, description="Layers and heads whose output is set to zero."
+    without_heads: tuple[tuple[Index, Index], ...] = Field(
+        (), max_length=MAX_EDITS, description="Layers and heads whose output is set to zero."
     )
-    without_mlps: list[Index] = Field(
-        [], max_length=MAX_EDITS, description="Layers whose MLP's output is set to zero."
+    without_mlps: tuple[Index, ...] = Field(
+        (), max_length=MAX_EDITS, description="Layers whose MLP's output is set to zero."
     )
-    without_positions: list[Index] = Field(
-        [], max_length=MAX_EDITS, description="Positions whose embedding is set to zero."
+    without_positions: tuple[Index, ...] = Field(
+        (), max_length=MAX_EDITS, description="Positions whose embedding is set to zero."
     )
-    weights: list[ChangedWeight] = Field([], max_length=MAX_EDITS, description="Weights to change.")
-    learn: list[ExplainedDocument] = Field(
-        [],
+    weights: tuple[ChangedWeight, ...] = Field(
+        (), max_length=MAX_EDITS, description="Weights to change."
+    )
+    learn: tuple[ExplainedDocument, ...] = Field(
+        (),
         max_length=MAX_LEARNED,
         description="Before the other changes, make a training step on each of these.",
     )
+
+
+sampling_of = lru_cache(Sampling)  # to check the settings takes as long as to parse a request
 
 
 class GenerateRequest(EditableModel):
@@ -221,7 +227,7 @@ class GenerateRequest(EditableModel):
     @property
     def sampling(self) -> Sampling:
         """Sampling settings of the request."""
-        return Sampling(self.temperature, self.top_k, 1.0 if self.top_p is None else self.top_p)
+        return sampling_of(self.temperature, self.top_k, 1.0 if self.top_p is None else self.top_p)
 
     @property
     def conditions(self) -> TextConditions:

@@ -6,6 +6,9 @@ export const number = (input) => (input.value === "" ? undefined : Number(input.
 // A browser cannot show which field is wrong while it is in a closed element.
 document.addEventListener("invalid", ({ target }) => target.closest("details")?.toggleAttribute("open", true), true);
 
+// Scripts answer all forms of the page.
+document.addEventListener("submit", (event) => event.preventDefault());
+
 /** Have Enter send the form of a text area, if its fields are valid. Shift+Enter adds a line. */
 export function sendOnEnter(area) {
   area.addEventListener("keydown", (event) => {

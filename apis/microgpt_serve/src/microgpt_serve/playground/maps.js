@@ -1,5 +1,6 @@
 // The attention weights of each head of a layer, as maps that follow pointer and keyboard.
 
+import { colours, paintPixels, rgb } from "./colours.js";
 import { element, isSpecial, percent, quoted, shown } from "./text.js";
 
 const LABELLED = 12; // pixels of a cell that leave room for the label of its row or column
@@ -21,10 +22,8 @@ export class Maps {
     const layers = (this.#layers = place.layer);
     this.#model = model;
     this.#on = on;
-    layers.replaceChildren();
-    for (let layer = 0; layer < model.n_layer; layer++) {
-      layers.append(element("option", { value: layer }, layer));
-    }
+    const numbers = [...Array(model.n_layer).keys()];
+    layers.replaceChildren(...numbers.map((layer) => element("option", { value: layer }, layer)));
     layers.onchange = () => on.changed();
     this.#scheme.addEventListener("change", this.#repaint);
   }
@@ -136,23 +135,14 @@ export class Maps {
   }
 
   #paintAll() {
-    const style = getComputedStyle(document.documentElement);
-    const [paper, ink, soft] = ["--paper", "--blue", "--soft"].map((name) => style.getPropertyValue(name));
-    for (const map of this.#maps) this.#paint(map, rgb(paper), rgb(ink), soft);
+    const [ink, soft] = colours("blue", "soft");
+    for (const map of this.#maps) this.#paint(map, rgb(ink), soft);
   }
 
-  #paint({ rows, canvas, cell, margin, side }, paper, ink, soft) {
+  #paint({ rows, canvas, cell, margin, side }, ink, soft) {
     const n = rows.length;
-    const image = new ImageData(n, n);
-    rows.forEach((row, i) => {
-      row.forEach((weight, j) => {
-        const share = Math.sqrt(weight); // small weights can be seen
-        const mixed = paper.map((from, k) => from + (ink[k] - from) * share);
-        image.data.set([...mixed, 255], 4 * (i * n + j));
-      });
-    });
-    const small = element("canvas", { width: n, height: n });
-    small.getContext("2d").putImageData(image, 0, 0);
+    const small = element("canvas");
+    paintPixels(small, rows, (weight) => [ink, Math.sqrt(weight)]); // small weights can be seen
     const scale = devicePixelRatio;
     canvas.width = canvas.height = Math.round(side * scale);
     canvas.style.width = canvas.style.height = `${side}px`;
@@ -173,11 +163,4 @@ export class Maps {
       context.fillText(text, margin / 2, place, margin);
     });
   }
-}
-
-/** Return red, green and blue of a colour such as #0072b2 or #fff. */
-export function rgb(colour) {
-  const digits = colour.trim().slice(1);
-  const each = digits.length === 3 ? [...digits].map((digit) => digit + digit) : digits.match(/../g);
-  return each.map((pair) => parseInt(pair, 16));
 }

@@ -130,8 +130,7 @@ function askForKey(refused) {
     dialog.addEventListener("cancel", (event) => event.preventDefault());
     dialog.querySelector("form").addEventListener(
       "submit",
-      (event) => {
-        event.preventDefault();
+      () => {
         sessionStorage.setItem(KEY, input.value.trim());
         input.value = "";
         dialog.close();

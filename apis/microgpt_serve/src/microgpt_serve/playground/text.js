@@ -16,6 +16,19 @@ export function button(text, act, name) {
   return name ? Object.assign(made, { ariaLabel: name, title: name }) : made;
 }
 
+/** Return a row of a table. Args: its head, which may be null, and its cells. */
+export function tableRow(head, ...cells) {
+  const made = element("tr", {}, ...cells.map((each) => element("td", {}, each)));
+  if (head !== null) made.prepend(element("th", { scope: "row" }, head));
+  return made;
+}
+
+/** Show a text in an element of the page, which is hidden if the text is empty. */
+export function showText(id, text) {
+  byId(id).textContent = text;
+  byId(id).hidden = !text;
+}
+
 /** Return text in an element of its own, whose direction does not change the text around it. */
 export const said = (text, className = "said") => element("bdi", { className }, printable(text));
 
@@ -80,6 +93,14 @@ export const grouped = (n) => n.toLocaleString("en", { maximumFractionDigits: 4 
 
 /** Return a number with a noun. */
 export const plural = (n, noun) => `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;
+
+/** Return a duration in words. */
+export function duration(seconds) {
+  if (seconds < 1) return "less than a second";
+  if (seconds < 90) return `about ${plural(Math.round(seconds), "second")}`;
+  if (seconds < 5400) return `about ${plural(Math.round(seconds / 60), "minute")}`;
+  return `about ${plural(Math.round(seconds / 3600), "hour")}`;
+}
 
 /** Return a probability as a percentage. */
 export function percent(share) {

@@ -1,13 +1,12 @@
 // The problem that is shown above the views.
 
 import { get } from "./service.js";
-import { byId } from "./text.js";
+import { showText } from "./text.js";
 
 /** Show a problem above the views, or hide it if there is none. */
 export function tell(error) {
   if (error?.name === "AbortError") return;
-  byId("trouble").textContent = error ? error.message : "";
-  byId("trouble").hidden = !error;
+  showText("trouble", error?.message ?? "");
 }
 
 let isChecking = false; // once at a time, however fast someone types

@@ -14,6 +14,7 @@ from microgpt_serve.routes.documents import document_of
 from microgpt_serve.schemas import EditableModel
 from microgpt_serve.served_model import ServedModel
 
+CHANGES = EditableModel.__annotations__.keys()
 MAX_EDITED = 2**22  # maximum number of weights to copy
 EDITED_PER_TOKEN = 2**12  # weights that are copied in the time that a token takes
 
@@ -21,6 +22,8 @@ EDITED_PER_TOKEN = 2**12  # weights that are copied in the time that a token tak
 async def edited_model(body: EditableModel, request: Request, state: AppState) -> ServedModel:
     """Return the model of a request, with the changes that it asks for."""
     model = state.model_of(request, body.model)
+    if not body.model_fields_set & CHANGES:
+        return model
     edits = Edits(
         body.without_heads,
         body.without_mlps,

@@ -81,7 +81,7 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
     else:
         continuations = await run_job(state, request, model, job)
         samples = [body.prompt + decode(one.tokens) for one in continuations]
-    return GenerateResponse.model_construct(
+    return GenerateResponse(
         samples=samples,
         tokens_dropped=job.tokens_dropped or None,
         known=[text in known for text in samples] if known and body.known else None,

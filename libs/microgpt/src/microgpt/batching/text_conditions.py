@@ -45,7 +45,10 @@ class TextConditions:
             )
 
     def __bool__(self) -> bool:
-        return self != TextConditions()
+        return self != NO_CONDITIONS
+
+
+NO_CONDITIONS = TextConditions()
 
 
 class TextFilter:

@@ -145,14 +145,17 @@ class ChunkedDataset:
         """The first chunk index of each document, then the total; empty if each is one chunk."""
         if self.text == "lines" and (self.long_docs == "truncate" or not self.n_long):
             return ()
-        return array("q", accumulate(map(self._count, self.docs, self.lengths), initial=0))
+        size, lengths = self.block_size, self.lengths
+        counts = (
+            1 if 0 < length <= size else self._count(doc, length)
+            for doc, length in zip(self.docs, lengths, strict=True)
+        )
+        return array("q", accumulate(counts, initial=0))
 
     def _count(self, doc: Document, length: int) -> int:
-        """Return the number of chunks of a document."""
+        """Return the number of chunks of a document that does not fit into one, or is empty."""
         if self.text == "stream":
             return n_windows(length, self.block_size, self.block_size)
-        if length <= self.block_size:
-            return 1
         if self.long_docs == "skip":
             return 0
         if isinstance(doc, str):
@@ -198,6 +201,8 @@ def _cut(doc: Document, tokenizer: Tokenizer, block_size: int, loss_on: LossOn) 
     """Return the chunks of a document."""
     tokens = tokenizer.encode_document(doc)
     mask = tokenizer.mask(doc, loss_on)
-    if isinstance(doc, str) or len(tokens) <= block_size + 1:
+    if len(tokens) <= block_size + 1:
+        return [(tokens, mask)]
+    if isinstance(doc, str):
         return SlidingWindows(tokens, block_size, mask)
     return turn_windows(tokens, block_size, mask, [tokenizer.role_id(role) for role in ROLES])

@@ -1,7 +1,7 @@
 // What else could have come at each token of a reply, and replies that go on with it.
 
 import { post } from "../service.js";
-import { element, isSpecial, percent, printable, quoted, shown } from "../text.js";
+import { button, element, isSpecial, percent, printable, quoted, shown } from "../text.js";
 import { tell } from "../trouble.js";
 
 const N_ALTERNATIVES = 6;
@@ -83,11 +83,11 @@ export class Alternatives {
     const came = likeliest.some(({ token }) => token === now.token) ? [] : [now]; // the same fields
     const buttons = [...likeliest, ...came].map((each) => {
       const label = element("span", { className: "token" }, shown(each.text));
-      const button = element("button", { type: "button" }, label, ` ${percent(each.probability)}`);
-      if (each.token === now.token) button.ariaCurrent = "true";
-      button.disabled = BYTES.test(each.text);
-      button.onclick = () => this.#take(said, each);
-      return button;
+      const made = button(label, () => this.#take(said, each));
+      made.append(` ${percent(each.probability)}`);
+      made.disabled = BYTES.test(each.text);
+      if (each.token === now.token) made.ariaCurrent = "true";
+      return made;
     });
     this.#box.replaceChildren(element("span", {}, `Instead of ${quoted(now.text)}:`), ...buttons);
     said.after(this.#box);

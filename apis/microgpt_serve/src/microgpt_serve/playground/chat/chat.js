@@ -51,10 +51,7 @@ export class Chat {
     this.#alternatives = new Alternatives(model, turns, (...all) => this.#branch(...all));
     const texts = model.examples.length ? model.examples : [GREETING].filter((text) => !unknown(text, model));
     byId("examples").append(...texts.map((text) => button(printable(text), () => this.#send(text))));
-    byId("say").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#send(message.value.trim()); // as on the command line
-    });
+    byId("say").addEventListener("submit", () => this.#send(message.value.trim())); // as on the command line
     sendOnEnter(message);
     addEventListener("keydown", ({ key }) => {
       if (key === "Escape" && !byId("chat").hidden) this.#stop();

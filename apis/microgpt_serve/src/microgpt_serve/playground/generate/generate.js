@@ -18,10 +18,7 @@ export class Generate {
   constructor(model) {
     this.#model = model;
     byId("order-settings").open = matchMedia("(min-width: 30rem)").matches; // not on a telephone
-    byId("order").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#make();
-    });
+    byId("order").addEventListener("submit", () => this.#make());
     byId("order").addEventListener("input", () => tell());
     sendOnEnter(byId("prompt"));
   }

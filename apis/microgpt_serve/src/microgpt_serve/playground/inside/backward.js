@@ -2,8 +2,8 @@
 //
 // A push is minus a gradient: the way in which the loss falls. Blue is up, orange is down.
 
-import { rgb } from "../maps.js";
-import { byId, element, isSpecial, percent, plural, quoted, shown } from "../text.js";
+import { bySign, colours, paintPixels, rgb } from "../colours.js";
+import { byId, element, isSpecial, percent, plural, quoted, shown, tableRow } from "../text.js";
 
 const [row, column] = [byId("weight-row"), byId("weight-column")];
 const MOST_TOKENS = 12; // of the factors of a weight
@@ -44,7 +44,7 @@ const TEXTS = {
 
 export class Backward {
   #on;
-  #isOn = false;
+  isOn = false; // whether it is shown how the model learns
   #places = new Map(); // row, column and, if not the reader chose them, for what, by matrix
 
   /** Args: functions that are called after another direction or weight, and for a step. */
@@ -55,23 +55,19 @@ export class Backward {
     byId("make-step").addEventListener("click", stepped);
     for (const input of [row, column]) {
       input.addEventListener("input", () => {
-        if (this.#isOn) this.#choose(byId("edit-weight").dataset.matrix, index(row), index(column));
+        if (this.isOn) this.#choose(byId("edit-weight").dataset.matrix, index(row), index(column));
       });
     }
     this.#show();
   }
 
-  get isOn() {
-    return this.#isOn;
-  }
-
   read(parameters) {
-    this.#isOn = parameters.has("backward");
+    this.isOn = parameters.has("backward");
     this.#show();
   }
 
   turn(isOn) {
-    this.#isOn = isOn;
+    this.isOn = isOn;
     this.#show();
     this.#on.turned(isOn);
   }
@@ -82,16 +78,16 @@ export class Backward {
   }
 
   #show() {
-    byId("forward").ariaPressed = String(!this.#isOn);
-    byId("backward").ariaPressed = String(this.#isOn);
-    byId("learning").hidden = !this.#isOn;
-    byId("why").hidden = !this.#isOn;
-    if (this.#isOn) byId("edit-weight").firstElementChild.open = true;
+    byId("forward").ariaPressed = String(!this.isOn);
+    byId("backward").ariaPressed = String(this.isOn);
+    byId("learning").hidden = !this.isOn;
+    byId("why").hidden = !this.isOn;
+    if (this.isOn) byId("edit-weight").firstElementChild.open = true;
   }
 
   /** Return the fields of a request. Args: the name of a matrix, if the step that is shown has one. */
   request(matrix) {
-    if (!this.#isOn) return {};
+    if (!this.isOn) return {};
     return { backward: [matrix ?? "lm_head", ...(this.#places.get(matrix) ?? [0, 0]).slice(0, 2)] };
   }
 
@@ -170,7 +166,7 @@ export class Backward {
     const order = terms.filter(([, , , term]) => term).sort((a, b) => Math.abs(b[3]) - Math.abs(a[3]));
     const rows = order.slice(0, MOST_TOKENS).map(([i, ...numbers]) => {
       const label = isSpecial(read[i]) ? shown(read[i]) : `${shown(read[i])} at ${i}`;
-      return element("tr", {}, ...[label, ...numbers.map(brief)].map((text) => element("td", {}, text)));
+      return tableRow(null, label, ...numbers.map(brief));
     });
     byId("factors").hidden = !rows.length;
     byId("factors").tBodies[0].replaceChildren(...rows);
@@ -197,23 +193,12 @@ export class Backward {
   }
 
   #map(title, { matrix, row: chosenRow, column: chosenColumn, first }, all) {
-    const canvas = element("canvas", { className: "moves", width: all[0].length, height: all.length });
+    const canvas = element("canvas", { className: "moves", role: "img", ariaLabel: `${title} of ${matrix}` });
     canvas.style.width = `${Math.min(17, all[0].length)}rem`;
     canvas.style.height = `${Math.min(17, all.length)}rem`;
-    canvas.role = "img";
-    canvas.ariaLabel = `${title} of ${matrix}`;
-    const style = getComputedStyle(document.documentElement);
-    const [blue, orange, ink] = ["--blue", "--orange", "--ink"].map((name) =>
-      rgb(style.getPropertyValue(name)),
-    );
-    const largest = Math.max(...all.flat().map(Math.abs)) || 1;
-    const image = new ImageData(canvas.width, canvas.height);
-    all.flat().forEach((number, i) => {
-      const isChosen = i === (chosenRow - first[0]) * canvas.width + chosenColumn - first[1];
-      const colour = isChosen ? ink : number < 0 ? orange : blue;
-      image.data.set([...colour, isChosen ? 255 : (255 * Math.abs(number)) / largest], 4 * i);
-    });
-    canvas.getContext("2d").putImageData(image, 0, 0);
+    const [[ink], look] = [colours("ink").map(rgb), bySign(all.flat())];
+    const isChosen = (i, j) => first[0] + i === chosenRow && first[1] + j === chosenColumn;
+    paintPixels(canvas, all, (number, i, j) => (isChosen(i, j) ? [ink, 1] : look(number)));
     canvas.addEventListener("click", ({ offsetX, offsetY }) => {
       const place = (offset, size, n) => Math.max(0, Math.min(n - 1, Math.floor((offset * n) / size)));
       const [i, j] = [

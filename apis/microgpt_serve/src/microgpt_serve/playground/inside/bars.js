@@ -1,6 +1,6 @@
 // The probabilities of what comes next, as bars that follow temperature and top-k.
 
-import { byId, element, percent, shown } from "../text.js";
+import { byId, element, percent, shown, tableRow } from "../text.js";
 
 const temperature = byId("bar-temperature");
 const topK = byId("bar-top-k");
@@ -58,13 +58,11 @@ export class Bars {
     this.#isLast = isLast;
     this.#logits = null;
     const rows = this.#bars().map(({ token, text }) => {
-      const bar = element("div", { className: "bar" });
-      bar.append(element("i"), element("b"));
+      const bar = element("div", { className: "bar" }, element("i"), element("b"));
       const name = text === null ? "others" : element("span", { className: "token" }, shown(text, true));
-      const came = !isLast && token === now.token;
-      const head = element("th", { scope: "row" }, name);
-      const cells = [head, element("td", {}, bar), element("td")];
-      return element("tr", { className: came ? "came" : "" }, ...cells);
+      const row = tableRow(name, bar, "");
+      row.classList.toggle("came", !isLast && token === now.token);
+      return row;
     });
     byId("bars").tBodies[0].replaceChildren(...rows);
     byId("draw").disabled = true;

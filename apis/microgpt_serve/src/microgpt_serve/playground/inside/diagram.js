@@ -3,7 +3,8 @@
 // Each node is a button with a strip of its numbers: blue is positive, orange negative. Its value is
 // the name of its step; that of a head ends with the number of the head, as in "layer0.attention 2".
 
-import { byId, element, quoted } from "../text.js";
+import { bySign, paintPixels } from "../colours.js";
+import { button, byId, element, quoted } from "../text.js";
 
 const diagram = byId("diagram");
 const MOST_NUMBERS = 64; // in a strip; of more, evenly spread ones are drawn
@@ -17,16 +18,11 @@ export class Diagram {
   /** Args: a model, and a function that is called with the name of a step that is chosen. */
   constructor(model, chosen) {
     this.#chosen = chosen;
-    const whole = { final_norm: model.final_norm };
     const first = [this.#node("embedding", "Embedding"), this.#node("x", "Residual stream")];
     const layers = Array.from({ length: model.n_layer }, (_, layer) => this.#layer(model, layer));
-    const last = ["final_norm", "logits", "probabilities"].filter((name) => whole[name] ?? true);
-    const titles = { final_norm: "Final norm", logits: "Logits", probabilities: "Probabilities" };
-    diagram.replaceChildren(
-      stage("", ...first),
-      ...layers,
-      stage("", ...last.map((name) => this.#node(name, titles[name]))),
-    );
+    const norm = model.final_norm ? [this.#node("final_norm", "Final norm")] : [];
+    const last = [this.#node("logits", "Logits"), this.#node("probabilities", "Probabilities")];
+    diagram.replaceChildren(stage("", ...first), ...layers, stage("", ...norm, ...last));
     diagram.addEventListener("keydown", (event) => this.#move(event));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paintAll());
   }
@@ -86,11 +82,10 @@ export class Diagram {
   }
 
   #node(name, title) {
-    const button = element("button", { type: "button", className: "node", value: name, tabIndex: -1 });
-    button.append(element("span", {}, title), element("canvas", { height: 1 }));
-    button.addEventListener("click", () => this.#chosen(name));
-    this.#nodes.set(name, button);
-    return button;
+    const made = button(element("span", {}, title), () => this.#chosen(name));
+    made.append(element("canvas"));
+    this.#nodes.set(name, made);
+    return Object.assign(made, { className: "node", value: name, tabIndex: -1 });
   }
 
   #move(event) {
@@ -105,45 +100,32 @@ export class Diagram {
   }
 
   #paintAll() {
-    const style = getComputedStyle(diagram);
-    const colours = ["--paper", "--blue", "--orange"].map((name) => style.getPropertyValue(name));
     for (const [key, button] of this.#nodes) {
       const numbers = this.#strips.get(key);
-      if (numbers) paint(button.querySelector("canvas"), numbers, colours);
+      if (numbers) paint(button.querySelector("canvas"), numbers);
     }
   }
 }
 
 /** Return a part of the diagram along the residual stream. */
 const stage = (title, ...children) => {
-  const made = element("div", { className: "stage", role: "group" });
-  if (title) made.append(element("h4", {}, title));
-  if (title) made.ariaLabel = title;
-  made.append(...children);
-  return made;
+  const heading = title ? [element("h4", {}, title)] : [];
+  const look = { className: "stage", role: "group", ariaLabel: title || null };
+  return element("div", look, ...heading, ...children);
 };
 
 /** Return what reads the residual stream, and adds its result to it. */
 const branch = (title, ...children) => {
-  const made = element("div", { className: "branch", role: "group", ariaLabel: title });
-  made.append(element("h5", {}, title), ...children, element("span", { className: "plus-sign" }, "+"));
-  return made;
+  const look = { className: "branch", role: "group", ariaLabel: title };
+  const plus = element("span", { className: "plus-sign" }, "+");
+  return element("div", look, element("h5", {}, title), ...children, plus);
 };
 
 const group = (...children) => element("div", { className: "parallel" }, ...children);
 
 /** Paint numbers as a strip: a pixel each, which the style stretches. */
-function paint(canvas, numbers, [paper, blue, orange]) {
+function paint(canvas, numbers) {
   const n = Math.min(numbers.length, MOST_NUMBERS);
   const shown = Array.from({ length: n }, (_, i) => numbers[Math.floor((i * numbers.length) / n)]);
-  const largest = Math.max(...shown.map(Math.abs)) || 1;
-  canvas.width = n;
-  const context = canvas.getContext("2d");
-  context.fillStyle = paper;
-  context.fillRect(0, 0, n, 1);
-  shown.forEach((number, i) => {
-    context.globalAlpha = Math.abs(number) / largest;
-    context.fillStyle = number < 0 ? orange : blue;
-    context.fillRect(i, 0, 1, 1);
-  });
+  paintPixels(canvas, [shown], bySign(shown));
 }

@@ -14,6 +14,7 @@ import {
   missing,
   percent,
   quoted,
+  showText,
   shown,
   unknown,
   unread,
@@ -257,8 +258,7 @@ export class Inside {
 
   /** Show a problem, if any, instead of explanations. */
   #refuse(problem) {
-    byId("unreadable").textContent = problem;
-    byId("unreadable").hidden = !problem;
+    showText("unreadable", problem);
     if (problem) byId("effect").textContent = "";
     byId("explained").hidden = true;
   }
@@ -295,9 +295,8 @@ export class Inside {
   }
 
   #token(label, i, isLearned) {
-    const token = element("span", { className: "token", id: `position-${i}`, role: "option" });
-    token.textContent = shown(label);
-    token.ariaSelected = "false";
+    const look = { className: "token", id: `position-${i}`, role: "option", ariaSelected: "false" };
+    const token = element("span", look, shown(label));
     if (isSpecial(label)) token.classList.add("special");
     const came = isLearned && this.#found.predictions[i - 1];
     if (came) token.style.setProperty("--surprise", Math.min(1, came.bits / DARK_BITS));

@@ -1,6 +1,6 @@
 // What each head and each MLP is for: sentences on what it does, and the text without it.
 
-import { byId, element, percent, plural, quoted } from "../text.js";
+import { button, byId, percent, plural, quoted, tableRow } from "../text.js";
 
 const LEAST = 0.01; // change of a probability that is told
 
@@ -21,15 +21,14 @@ export class Parts {
   /** Show the bits of the text without each part, and with all. */
   draw(found, isOff) {
     this.#found = found.sort((a, b) => b.bits_without - a.bits_without);
-    const row = (...cells) => element("tr", {}, ...cells.map((each) => element("td", {}, each)));
     const rows = found.map((part) => {
       const step = stepOf(part.layer, part.head);
       const title = isOff(step) ? `${titleOf(part)} (off)` : titleOf(part);
-      const button = element("button", { type: "button" }, title);
-      button.addEventListener("click", () => this.#chosen(step));
-      return row(button, part.bits_without.toFixed(1), signed(changeOf(part)));
+      const choose = button(title, () => this.#chosen(step));
+      return tableRow(null, choose, part.bits_without.toFixed(1), signed(changeOf(part)));
     });
-    byId("parts").tBodies[0].replaceChildren(row("nothing", found[0].bits.toFixed(1), ""), ...rows);
+    const whole = tableRow(null, "nothing", found[0].bits.toFixed(1), "");
+    byId("parts").tBodies[0].replaceChildren(whole, ...rows);
     byId("most").textContent =
       changeOf(found[0]) > 0 ? `Needed most: ${titleOf(found[0])}.` : "None of them is needed.";
   }

@@ -4,7 +4,7 @@ import { Backward, brief } from "./backward.js";
 import { probabilities } from "./bars.js";
 import { Diagram } from "./diagram.js";
 import { Parts, active, attended } from "./parts.js";
-import { matrixOf } from "./switches.js";
+import { IN_MLP, matrixOf, partsOf } from "./switches.js";
 import { byId, element, percent, quoted, shown } from "../text.js";
 
 const numbers = byId("numbers");
@@ -140,7 +140,7 @@ export class Steps {
   #diagram;
   #backward;
   #parts;
-  #wanted = "embedding";
+  chosen = "embedding"; // the name of a step
   #names = new Map(); // of tokens
   #numbers = null; // of each step: activations, or pushes
   #found = null; // the explanation with the activations
@@ -155,7 +155,7 @@ export class Steps {
     this.#on = { chosen, changed };
     this.#diagram = new Diagram(model, (name) => this.#choose(name));
     const turned = (isOn) => {
-      if (isOn) this.#wanted = "probabilities"; // where learning begins
+      if (isOn) this.chosen = "probabilities"; // where learning begins
       changed();
     };
     this.#backward = new Backward({ turned, changed, stepped });
@@ -168,18 +168,18 @@ export class Steps {
 
   read(parameters) {
     const step = parameters.get("step") ?? "embedding";
-    this.#wanted = step.replace(/attention$/, "attention 0"); // as it was in older addresses
+    this.chosen = step.replace(/attention$/, "attention 0"); // as it was in older addresses
     this.#backward.read(parameters);
   }
 
   get parameters() {
-    const step = this.#wanted === "embedding" ? undefined : this.#wanted;
+    const step = this.chosen === "embedding" ? undefined : this.chosen;
     return { step, backward: this.#backward.isOn ? 1 : undefined };
   }
 
   /** The fields of a request for the numbers. */
   get request() {
-    return this.#backward.request(matrixOf(this.#wanted));
+    return this.#backward.request(matrixOf(this.chosen));
   }
 
   /** Show what the model predicts, if how it learns cannot be shown. */
@@ -189,11 +189,6 @@ export class Steps {
 
   get isBackward() {
     return this.#backward.isOn;
-  }
-
-  /** The step that is chosen. */
-  get chosen() {
-    return this.#wanted;
   }
 
   /**
@@ -210,8 +205,8 @@ export class Steps {
       ? this.#backward.pushes(found, shares, at, now.token)
       : { ...activations, probabilities: shares };
     if (isBackward) this.#backward.drawStep(backward, isEdited);
-    if (!this.#chosenNumbers) this.#wanted = "embedding"; // the model has no such step
-    this.#diagram.draw(this.#numbers, read[at], this.#wanted, isOff);
+    if (!this.#chosenNumbers) this.chosen = "embedding"; // the model has no such step
+    this.#diagram.draw(this.#numbers, read[at], this.chosen, isOff);
     this.#show();
   }
 
@@ -222,16 +217,16 @@ export class Steps {
   }
 
   #choose(name) {
-    this.#wanted = name;
+    this.chosen = name;
     this.#diagram.choose(name);
     if (this.#backward.isOn && matrixOf(name)) this.#on.changed();
     this.#show();
-    this.#on.chosen(layerOf(name));
+    this.#on.chosen(partsOf(name).layer);
   }
 
   #show() {
-    const [title, explain, code] = TEXTS[kind(this.#wanted)];
-    const [layer, head] = [layerOf(this.#wanted), headOf(this.#wanted)];
+    const { layer, kind, head } = partsOf(this.chosen);
+    const [title, explain, code] = TEXTS[layer !== null && kind === "x" ? "layer.x" : kind];
     byId("step-title").textContent =
       title + (head === null ? "" : ` ${head}`) + (layer === null ? "" : `, layer ${layer}`);
     const model = this.#model;
@@ -270,7 +265,7 @@ export class Steps {
     byId("code").textContent = isVaried ? code.replace("Gpt", "GptVariant") : code;
     numbers.replaceChildren(...this.#cells(this.#chosenNumbers));
     const { weight } = this.#found.backward;
-    byId("why").hidden = !this.#isBackward || weight?.matrix !== matrixOf(this.#wanted);
+    byId("why").hidden = !this.#isBackward || weight?.matrix !== matrixOf(this.chosen);
     if (byId("why").hidden) return;
     const nameOf = (matrix, i) => this.#nameOf(matrix, i);
     this.#backward.drawWeight(this.#found, this.#read, this.#at, this.#now, nameOf);
@@ -303,9 +298,8 @@ export class Steps {
 
   /** The numbers of the chosen step; of attention, those of the head. */
   get #chosenNumbers() {
-    const head = headOf(this.#wanted);
-    const found = this.#numbers[this.#wanted.replace(/ \d+$/, "")];
-    return head === null ? found : found?.[head];
+    const { layer, head } = partsOf(this.chosen);
+    return head === null ? this.#numbers[this.chosen] : this.#numbers[`layer${layer}.attention`]?.[head];
   }
 
   get #isBackward() {
@@ -314,12 +308,12 @@ export class Steps {
 
   /** Return what the chosen step does at this position, in plain words, if there is more to say. */
   #plain() {
-    const [name, layer, head] = [kind(this.#wanted), layerOf(this.#wanted), headOf(this.#wanted)];
-    if (this.#isBackward) return this.#backward.sentence(name, this.#found.backward, this.#at, this.#now);
+    const { layer, kind, head } = partsOf(this.chosen);
+    if (this.#isBackward) return this.#backward.sentence(kind, this.#found.backward, this.#at, this.#now);
     const { activations } = this.#found;
-    const isMlp = ["mlp_input", "hidden", "mlp_output"].includes(name);
+    const isMlp = IN_MLP.includes(kind);
     if (!isMlp && head === null) return "";
-    if (this.#isOff(this.#wanted)) return "It is switched off: its output is zero, so nothing is added.";
+    if (this.#isOff(this.chosen)) return "It is switched off: its output is zero, so nothing is added.";
     const hasCome = this.#at < this.#read.length - 1;
     const first = isMlp
       ? active(activations[`layer${layer}.hidden`])
@@ -328,17 +322,17 @@ export class Steps {
   }
 
   #cells(found) {
-    const name = kind(this.#wanted);
+    const { kind } = partsOf(this.chosen);
     const write = this.#isBackward ? brief : undefined;
-    if (name === "attention") return cells(found, (i) => shown(this.#read[i]), write ?? percent);
-    if (name === "logits" || name === "probabilities") {
+    if (kind === "attention") return cells(found, (i) => shown(this.#read[i]), write ?? percent);
+    if (kind === "logits" || kind === "probabilities") {
       const others = this.#now.alternatives.filter(({ token }) => token !== this.#now.token);
       const likeliest = this.#isBackward ? [this.#now, ...others] : this.#now.alternatives;
       const largest = likeliest.map(({ token }) => found[token]);
-      const asShare = name === "probabilities" ? percentOf : write;
+      const asShare = kind === "probabilities" ? percentOf : write;
       return cells(largest, (i) => shown(likeliest[i].text, true), asShare);
     }
-    if (["query", "key", "value", "heads"].includes(name)) {
+    if (["query", "key", "value", "heads"].includes(kind)) {
       const size = found.length / this.#model.n_head;
       return Array.from({ length: this.#model.n_head }, (_, head) => [
         element("h4", {}, `head ${head}`),
@@ -370,24 +364,6 @@ function worked(activations, read, layer, head) {
     `${twoDecimals(own)}, divided by √${size}: a score of ${twoDecimals(own / Math.sqrt(size))}. The highest ` +
     `scores: ${told.join("; ")}.`
   );
-}
-
-/** Return the key of TEXTS for the name of an activation, such as "layer0.query". */
-function kind(name) {
-  const [, inLayer] = /^layer\d+\.(\w*)/.exec(name) ?? [];
-  return inLayer === "x" ? "layer.x" : (inLayer ?? name);
-}
-
-/** Return the layer of an activation, counted from 0, or null. */
-function layerOf(name) {
-  const [, layer] = /^layer(\d+)\./.exec(name) ?? [];
-  return layer === undefined ? null : Number(layer);
-}
-
-/** Return the head of a step such as "layer0.attention 2", or null. */
-function headOf(name) {
-  const [, head] = /attention (\d+)$/.exec(name) ?? [];
-  return head === undefined ? null : Number(head);
 }
 
 /** Return a share, which may be missing or too much, as a percentage. */

@@ -10,11 +10,19 @@ const MATRICES = {
   hidden: "mlp_fc1", mlp_output: "mlp_fc2", logits: "lm_head",
 }; // prettier-ignore
 const IN_ATTENTION = ["attention_input", "query", "key", "value", "heads", "attention_output"];
+export const IN_MLP = ["mlp_input", "hidden", "mlp_output"];
+
+/** Return the layer, kind and head of a step such as "layer0.attention 2"; null for what it lacks. */
+export function partsOf(step) {
+  const [, layer, kind, head] = /^(?:layer(\d+)\.)?(attention(?= \d)|\w+$)(?: (\d+))?$/.exec(step) ?? [];
+  const number = (digits) => (digits === undefined ? null : Number(digits));
+  return { layer: number(layer), kind, head: number(head) };
+}
 
 /** Return the name of the matrix of a step such as "layer0.query", if it has one. */
 export function matrixOf(step) {
-  const [, layer = "", kind] = /^(layer\d+\.)?(.*)$/.exec(step);
-  return MATRICES[kind] && layer + MATRICES[kind];
+  const { layer, kind } = partsOf(step);
+  return MATRICES[kind] && (layer === null ? "" : `layer${layer}.`) + MATRICES[kind];
 }
 
 export class Switches {
@@ -33,8 +41,7 @@ export class Switches {
       for (const name of FIELDS) this.#edits.set(name, []);
       this.#changed();
     });
-    byId("edit-weight").addEventListener("submit", (event) => {
-      event.preventDefault();
+    byId("edit-weight").addEventListener("submit", () => {
       const [row, column, value] = ["row", "column", "value"].map((name) => byId(`weight-${name}`).value);
       const how = byId("weight-how").value;
       this.#edits.get("weight").push(`${byId("edit-weight").dataset.matrix}[${row},${column}]${how}${value}`);
@@ -104,24 +111,20 @@ export class Switches {
 
   /** Return whether a node of the diagram is off. */
   isOff(key) {
-    const [, layer, name, head] = /^layer(\d+)\.(\w+) ?(\d*)$/.exec(key) ?? [];
-    if (name === "attention") return this.#edits.get("without-head").includes(`${layer}.${head}`);
-    const isMlp = ["mlp_input", "hidden", "mlp_output"].includes(name);
-    return isMlp && this.#edits.get("without-mlp").includes(layer);
+    const { layer, kind, head } = partsOf(key);
+    if (kind === "attention") return this.#edits.get("without-head").includes(`${layer}.${head}`);
+    return IN_MLP.includes(kind) && this.#edits.get("without-mlp").includes(String(layer));
   }
 
   /** Show the switches of a step, such as "layer0.query", at a position. */
   draw(step, position) {
-    const [, layer, kind, own] = /^layer(\d+)\.(\w+) ?(\d*)$/.exec(step) ?? [, null, step];
+    const { layer, kind, head: own } = partsOf(step);
     const made = [];
-    if (own) {
-      made.push(this.#switch(`head ${own}`, "without-head", `${layer}.${own}`));
-    } else if (IN_ATTENTION.includes(kind)) {
-      for (let head = 0; head < this.#model.n_head; head++) {
-        made.push(this.#switch(`head ${head}`, "without-head", `${layer}.${head}`));
-      }
-    } else if (["mlp_input", "hidden", "mlp_output"].includes(kind)) {
-      made.push(this.#switch("the MLP", "without-mlp", layer));
+    if (own !== null || IN_ATTENTION.includes(kind)) {
+      const heads = own === null ? Array(this.#model.n_head).keys() : [own];
+      for (const head of heads) made.push(this.#switch(`head ${head}`, "without-head", `${layer}.${head}`));
+    } else if (IN_MLP.includes(kind)) {
+      made.push(this.#switch("the MLP", "without-mlp", String(layer)));
     } else if (kind === "embedding" && this.#model.positions === "learned") {
       made.push(this.#switch(`position ${position}`, "without-position", String(position)));
     }

@@ -1,7 +1,7 @@
 // What the model writes with and without the changes that are made while one looks inside.
 
 import { post } from "../service.js";
-import { byId, element, said } from "../text.js";
+import { byId, said, tableRow } from "../text.js";
 
 const N_TEXTS = 5;
 const SEED = 42;
@@ -19,9 +19,7 @@ async function texts(messages, changes, signal) {
 /** Show what the model writes before and after changes. Args: for a chat model, the messages. */
 export async function compareTexts(messages, changes, signal) {
   const [before, after] = [await texts(messages, {}, signal), await texts(messages, changes, signal)];
-  const rows = before.map((text, i) =>
-    element("tr", {}, ...[text, after[i]].map((each) => element("td", {}, said(each)))),
-  );
+  const rows = before.map((text, i) => tableRow(null, said(text), said(after[i])));
   byId("texts-written").tBodies[0].replaceChildren(...rows);
   byId("written").hidden = false;
 }

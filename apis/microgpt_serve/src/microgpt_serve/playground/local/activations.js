@@ -7,12 +7,12 @@ import { EngineError } from "./errors.js";
 import { LANES, padded } from "./memory.js";
 import { QK_SCALE } from "./model.js";
 
-/** Call a function with the activations of up to block_size tokens, whose memory is then freed. */
+/**
+ * Call a function with the activations of up to block_size tokens and one that is only predicted. Their
+ * memory is then freed.
+ */
 export const withActivations = (model, tokens, use) =>
-  // Of the last prediction, nothing is known.
-  model.evaluate([{ tokens: [...tokens, 0] }], (_, buffers) =>
-    use(new Activations(model, buffers, tokens.length)),
-  );
+  model.evaluate([{ tokens }], (_, buffers) => use(new Activations(model, buffers, tokens.length - 1)));
 
 class Activations {
   #model;
@@ -84,12 +84,8 @@ class Activations {
     return found;
   }
 
-  /**
-   * Return the numbers of token i in a buffer.
-   * @param {string} name
-   * @param {number} i
-   */
-  column(name, i, layer = 0) {
+  /** Return the numbers of token i in a buffer. */
+  column(/** @type {string} */ name, /** @type {number} */ i, layer = 0) {
     const { numbers, shape, row } = this.#buffers[name];
     const rows = shape[shape.length - 2];
     const start = layer * padded(rows) * row + i;
@@ -97,11 +93,8 @@ class Activations {
   }
 }
 
-/**
- * Return the logarithms of softmax.
- * @param {number[]} logits
- */
-export function logSoftmax(logits) {
+/** Return the logarithms of softmax. */
+export function logSoftmax(/** @type {number[]} */ logits) {
   if (!logits.every(Number.isFinite)) throw new EngineError(NOT_FINITE);
   const peak = logits.reduce((most, x) => Math.max(most, x));
   const total = Math.log(logits.reduce((mass, x) => mass + Math.exp(x - peak), 0));

@@ -16,7 +16,6 @@ const NOTHING = "there is nothing to learn; add a reply, or a text";
  * Return the weights after a step on tokens, in the order of `weight_shapes`.
  * @param {import("./model.js").LocalModel} model
  * @param {any} config the settings of a step
- * @param {any} tokenizer
  * @param {number[]} tokens
  * @param {boolean} [unfinished] whether the end of the text does not count
  */
@@ -35,7 +34,7 @@ export function weightsAfter(model, config, tokenizer, tokens, unfinished) {
     trainer.run();
     return trainer.weights();
   } finally {
-    memory.release(end);
+    memory.end = end;
   }
 }
 
@@ -57,7 +56,7 @@ export function backward(model, config, tokenizer, tokens, [matrix, row, column]
   const after = weightsAfter(model, config, tokenizer, tokens, unfinished);
   const counted = countedOf(config, tokenizer, tokens, unfinished);
   const n = tokens.length - 1;
-  const { grads, factors } = withActivations(model, tokens.slice(0, -1), (found) =>
+  const { grads, factors } = withActivations(model, tokens, (found) =>
     gradients(model, found, tokens, counted),
   );
   const moves = after.map((each, i) => each - weights[i]);

@@ -29,8 +29,7 @@ export class BpeTokenizer extends Tokenizer {
    * @param {boolean} isChat
    */
   constructor(pieces, merges, isChat) {
-    super(pieces.length, isChat);
-    this.pieces = pieces;
+    super(pieces, isChat);
     this.unit = "tokens";
     this.#tokenOf = new Map(pieces.map((piece, token) => [piece, token]));
     const bytes = Array.from({ length: 256 }, (_, byte) => byte);
@@ -42,21 +41,14 @@ export class BpeTokenizer extends Tokenizer {
     }
   }
 
-  /**
-   * Return the lone surrogates in a text, and characters with a byte that has no token.
-   * @param {string} text
-   */
-  unknown(text) {
+  /** Return the lone surrogates in a text, and characters with a byte that has no token. */
+  unknown(/** @type {string} */ text) {
     if (!this.#missing.size) return [...new Set(text.match(SURROGATES))];
     return [...new Set(text)].filter((char) => !this.#has(char));
   }
 
-  /**
-   * Return the tokens of a text.
-   * @param {string} text
-   * @returns {number[]}
-   */
-  encode(text) {
+  /** @returns {number[]} */
+  encode(/** @type {string} */ text) {
     const unknown = this.unknown(text);
     const named = unknown.map(repr).join(", ");
     if (unknown.some(isSurrogate)) {
@@ -99,18 +91,15 @@ export class BpeTokenizer extends Tokenizer {
 
   /** Return the rank of the merge of token i and the one before. */
   #rank(tokens, i) {
-    return this.#ranks.get(tokens[i - 1] * this.nPieces + tokens[i]) ?? Infinity;
+    return this.#ranks.get(tokens[i - 1] * this.pieces.length + tokens[i]) ?? Infinity;
   }
 
   #bytes(tokens) {
     return bytesOf(tokens.map((token) => this.pieces[token] ?? "").join(""));
   }
 
-  /**
-   * Return the text of tokens; invalid UTF-8 becomes U+FFFD.
-   * @param {number[]} tokens
-   */
-  decode(tokens) {
+  /** Return the text of tokens; invalid UTF-8 becomes U+FFFD. */
+  decode(/** @type {number[]} */ tokens) {
     return utf8().decode(this.#bytes(tokens));
   }
 

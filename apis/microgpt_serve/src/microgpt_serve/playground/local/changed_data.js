@@ -1,6 +1,6 @@
 // Changes of the documents that a training reads: some left out, some added, one instead of another.
 
-import { lengthOf, repr, strip } from "./characters.js";
+import { repr, strip } from "./characters.js";
 import { chunksOfDocument } from "./documents.js";
 import { EngineError } from "./errors.js";
 
@@ -41,7 +41,6 @@ export function changesOf(wish, { documents, tokenizer }) {
 
 const indices = (items, test) => [...items.keys()].filter((i) => test(items[i]));
 
-/** @returns {Change[]} */
 function leftOut(documents, pattern) {
   const expression = compiled(pattern);
   const found = indices(documents, (each) => expression.test(each));

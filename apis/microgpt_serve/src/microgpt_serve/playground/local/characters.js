@@ -7,43 +7,28 @@ const IS_SPACE = new RegExp(`^${SPACE}$`);
 const UNPRINTABLE = /[\p{C}\p{Z}]/u;
 const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
 
-/**
- * Return the number of characters.
- * @param {string} text
- */
-export const lengthOf = (text) => [...text].length;
+/** Return the number of characters. */
+export const lengthOf = (/** @type {string} */ text) => [...text].length;
 
-/**
- * Return whether a character is white space.
- * @param {string} char
- */
-export const isSpace = (char) => IS_SPACE.test(char);
+/** Return whether a character is white space. */
+export const isSpace = (/** @type {string} */ char) => IS_SPACE.test(char);
 
-/**
- * Return a text without white space at its ends.
- * @param {string} text
- */
-export function strip(text) {
+/** Return a text without white space at its ends. */
+export function strip(/** @type {string} */ text) {
   let start = 0;
   while (start < text.length && isSpace(text[start])) start++;
   return stripEnd(text.slice(start));
 }
 
-/**
- * Return a text without white space at its end. A regular expression takes quadratic time.
- * @param {string} text
- */
-export function stripEnd(text) {
+/** Return a text without white space at its end. A regular expression takes quadratic time. */
+export function stripEnd(/** @type {string} */ text) {
   let end = text.length;
   while (end && isSpace(text[end - 1])) end--;
   return text.slice(0, end);
 }
 
-/**
- * Return a text as `repr` shows it.
- * @param {string} text
- */
-export function repr(text) {
+/** Return a text as `repr` shows it. */
+export function repr(/** @type {string} */ text) {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const shown = Array.from(text, (char) => {
     if (char === quote) return `\\${char}`;

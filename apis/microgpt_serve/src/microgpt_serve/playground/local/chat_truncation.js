@@ -3,12 +3,10 @@
 import { strip } from "./characters.js";
 import { EngineError } from "./errors.js";
 
-/** @typedef {import("./tokenizer.js").Message} Message */
-
 /**
  * @typedef {object} ChatPrompt
  * @property {number[]} tokens
- * @property {Message[]} messages of these turns, as the model reads them
+ * @property {import("./tokenizer.js").Message[]} messages of these turns, as the model reads them
  * @property {number} tokensDropped
  * @property {string} unknownCharacters
  * @property {number} nReplies
@@ -17,8 +15,7 @@ import { EngineError } from "./errors.js";
 
 /**
  * Fit a conversation into the context, leaving a quarter of the context for the reply.
- * @param {Message[]} messages
- * @param {any} tokenizer
+ * @param {import("./tokenizer.js").Message[]} messages
  * @param {number} blockSize
  * @returns {ChatPrompt}
  */
@@ -51,9 +48,6 @@ export function fitConversation(messages, tokenizer, blockSize) {
   };
 }
 
-/**
- * Return a text in which a table replaces characters, as by `str.translate`.
- * @param {string} text
- */
-export const translated = (text, table) =>
+/** Return a text in which a table replaces characters, as by `str.translate`. */
+export const translated = (/** @type {string} */ text, table) =>
   Array.from(text, (char) => (table.has(char) ? (table.get(char) ?? "") : char)).join("");

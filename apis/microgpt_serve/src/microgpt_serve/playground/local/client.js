@@ -1,4 +1,5 @@
-// Requests to the engine in this file, which runs in a worker. It takes the place of service.js.
+// Requests to the engine in this file, which runs in a worker. It takes the place of service.js, and its
+// functions do the same.
 
 import { Connection, ServiceError } from "../connection.js";
 
@@ -13,24 +14,18 @@ const engine = () => (starting ??= started(["engine-data", "model-data"], STOPPE
 /** A file has one model. */
 export const chooseModel = () => {};
 
-/** Return the answer to a GET request. */
 export const get = async (path) => (await engine()).get(path);
 
-/** Return the answer to a POST request. */
 export const post = async (path, body, signal) => (await engine()).post(path, body, signal);
 
-/** Yield the events of a streamed answer. Aborting the signal also ends the engine's work. */
 export async function* stream(path, body, signal) {
   yield* (await engine()).stream(path, body, signal);
 }
 
-/** Return a connection to a new worker with a laboratory, which trains models. */
 export const laboratory = (stopped) => started(["engine-data"], stopped);
 
-/** Return the bundled names, one per line. */
 export const bundledNames = () => unpacked("names-data");
 
-/** Return the text of a page in one file, whose model can be replaced. */
 export const pageText = async () => `<!doctype html>\n${original.outerHTML}`;
 
 /** Start a worker with data of this page. */

@@ -11,12 +11,8 @@ const ROTARY_BASE = 10_000;
 const MAX_SIZE = 2 ** 31 - 1;
 const MAX_WEIGHTS = 2 ** 24; // as in html_file.py
 
-/**
- * Return the settings of a training: the defaults, and others that are given.
- * @param {import("./file.js").EngineFile} file
- * @param {any} given
- */
-export function configOf({ defaults }, given) {
+/** Return the settings of a training: the defaults, and others that are given. */
+export function configOf(/** @type {import("./file.js").EngineFile} */ { defaults }, given) {
   const config = { ...defaults.config, ...given };
   checkSizes(config, ["steps", "batch_size"]);
   checkSizes(config, ["seed"], 0, Number.MAX_SAFE_INTEGER);

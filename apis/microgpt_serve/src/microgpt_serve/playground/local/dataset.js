@@ -25,26 +25,16 @@ export function windows(tokens, size, stride = Math.max(1, Math.floor(size / 2))
   return chunks;
 }
 
-/**
- * Return the largest number of predicted tokens in a chunk.
- * @param {Chunk[]} chunks
- */
-export const longestOf = (chunks) =>
+/** Return the largest number of predicted tokens in a chunk. */
+export const longestOf = (/** @type {Chunk[]} */ chunks) =>
   chunks.reduce((longest, { tokens }) => Math.max(longest, tokens.length - 1), 0);
 
-/**
- * Return the number of predictions that count.
- * @param {Chunk} chunk
- */
-export const countTargets = ({ tokens, mask }) =>
+/** Return the number of predictions that count. */
+export const countTargets = (/** @type {Chunk} */ { tokens, mask }) =>
   mask ? mask.subarray(1).reduce((n, each) => n + each, 0) : tokens.length - 1;
 
-/**
- * Return the arrays of `Dataset`.
- * @param {import("./memory.js").Memory} memory
- * @param {Chunk[]} chunks
- */
-export function newDataset(memory, chunks) {
+/** Return the arrays of `Dataset`. */
+export function newDataset(/** @type {import("./memory.js").Memory} */ memory, /** @type {Chunk[]} */ chunks) {
   const [starts, targetsBefore] = [[0], [0]];
   chunks.forEach((chunk, i) => {
     starts.push(starts[i] + chunk.tokens.length);

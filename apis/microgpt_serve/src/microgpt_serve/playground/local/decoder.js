@@ -123,10 +123,7 @@ export class Decoder {
     this.#fill(uniforms, this.#nDrawn);
   }
 
-  /**
-   * Return the tokens of each sequence since the last call, and why it ended, if it did.
-   * @returns {{tokens: number[], end: "stop" | "length" | null}[]}
-   */
+  /** Return the tokens of each sequence since the last call, and why it ended, if it did. */
   take() {
     const { tokens, n_tokens: nTokens, status } = this.#sequences;
     const [all, lengths, width] = [tokens.numbers, nTokens.numbers, tokens.row];

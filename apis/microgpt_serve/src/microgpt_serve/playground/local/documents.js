@@ -14,11 +14,8 @@ const MIN_STRETCH = 2000; // in characters
 /** @typedef {{train: string[], validation: string[]}} Split */
 /** @typedef {import("./dataset.js").Chunk & {document?: number}} DocumentChunk of a training document */
 
-/**
- * Return the text of a file without its last line ending; the others become \n.
- * @param {Uint8Array} bytes
- */
-export function textOf(bytes) {
+/** Return the text of a file without its last line ending; the others become \n. */
+export function textOf(/** @type {Uint8Array} */ bytes) {
   const text = decode(bytes).replaceAll("\r\n", "\n").replaceAll("\r", "\n");
   if (!strip(text)) throw new EngineError("the file has no text; use another file");
   return text.endsWith("\n") ? text.slice(0, -1) : text;
@@ -68,22 +65,14 @@ export function chunksOfDocument(text, tokenizer, size) {
   return windows([bos, ...tokenizer.encode(text), bos], size);
 }
 
-/**
- * Return a tokenizer with all characters of a text.
- * @param {string} text
- */
-function characterTokenizer(text) {
+/** Return a tokenizer with all characters of a text. */
+function characterTokenizer(/** @type {string} */ text) {
   const code = (char) => char.codePointAt(0);
   return new CharTokenizer([...new Set(text)].sort((a, b) => code(a) - code(b)).join(""), false);
 }
 
-/**
- * Split documents by hash and remove duplicates; without a fraction, all are for training.
- * @param {string[]} documents
- * @param {number} validation fraction
- * @returns {Split}
- */
-function split(documents, validation) {
+/** Split documents by hash and remove duplicates; without a fraction, all are for training. */
+function split(/** @type {string[]} */ documents, /** @type {number} */ validation) {
   /** @type {Split} */
   const parts = { train: validation ? [] : documents, validation: [] };
   for (const each of validation ? new Set(documents) : []) {
@@ -100,7 +89,6 @@ function split(documents, validation) {
  * @param {string} text
  * @param {number} validation fraction
  * @param {number} gap number of unused characters on either side of a stretch
- * @returns {Split}
  */
 function splitStream(text, validation, gap) {
   if (!validation) return { train: [text], validation: [] };
@@ -125,11 +113,8 @@ function splitStream(text, validation, gap) {
   return found;
 }
 
-/**
- * Throw an error if a part is empty.
- * @param {Split} parts
- */
-function checkParts(parts, validation, what, n) {
+/** Throw an error if a part is empty. */
+function checkParts(/** @type {Split} */ parts, validation, what, n) {
   const [name] = Object.entries(parts).find(([, texts]) => !texts.length) ?? [];
   if (!validation || !name) return;
   const more = what === "characters" ? "text" : "documents";

@@ -2,32 +2,21 @@
 
 import { repr } from "./characters.js";
 import { EngineError } from "./errors.js";
-import { checkWhole } from "./requests.js";
+import { checkHeads, checkWhole } from "./requests.js";
 import { matricesOf } from "./weights.js";
 
 const MOST = 1e30; // largest size of a changed weight
 const IN_LAYER = ["attn_wq", "attn_wk", "attn_wv", "attn_wo", "mlp_fc1", "mlp_fc2"];
 const KINDS = ["without_heads", "without_mlps", "without_positions", "weights", "learn"];
 
-/**
- * Return whether a request changes the model.
- * @param {any} body
- */
+/** Return whether a request changes the model. */
 export const hasEdits = (body) => KINDS.some((name) => body[name]?.length);
 
-/**
- * Return changed weights, in the order of `weight_shapes`.
- * @param {any} config
- * @param {Float32Array} weights
- * @param {any} body a request with changes
- */
-export function edited(config, weights, body) {
+/** Return weights with the changes of a request, in the order of `weight_shapes`. */
+export function edited(config, /** @type {Float32Array} */ weights, body) {
   const [heads, mlps, positions, single] = KINDS.map((name) => body[name] ?? []);
   const { n_embd: C, n_head: H, n_layer: L, block_size: size } = config;
-  for (const [layer, head] of heads) {
-    checkWhole("layer", layer, 0, L - 1);
-    checkWhole("head", head, 0, H - 1);
-  }
+  checkHeads(config, heads);
   for (const layer of mlps) checkWhole("layer", layer, 0, L - 1);
   for (const position of positions) {
     if (config.positions !== "learned") {

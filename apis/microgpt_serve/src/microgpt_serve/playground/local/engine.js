@@ -28,7 +28,6 @@ export class LocalEngine {
   #tokenizer;
   #prompts;
   #idle = Promise.resolve(); // the end of the request before: one is answered at a time
-  #nReplies = 0;
 
   /**
    * @param {import("./file.js").LocalFile} file
@@ -45,24 +44,14 @@ export class LocalEngine {
     this.#prompts = new Prompts(this.#tokenizer, questions && new KnownQuestions(questions), model);
   }
 
-  /**
-   * Return the answer to a GET request.
-   * @param {string} path
-   */
-  get(path) {
+  /** Return the answer to a GET request. */
+  get(/** @type {string} */ path) {
     const { model } = this.#file;
-    if (path === "microgpt/v1/model") return model;
-    if (path === "health") return { status: "ok", model: model.name, version: model.version };
-    throw new EngineError(`/${path} does not exist`);
+    return path === "health" ? { status: "ok", model: model.name, version: model.version } : model;
   }
 
-  /**
-   * Return the answer to a POST request.
-   * @param {string} path
-   * @param {any} body
-   * @param {AbortSignal} [signal]
-   */
-  async post(path, body, signal) {
+  /** Return the answer to a POST request. */
+  async post(/** @type {string} */ path, body, /** @type {AbortSignal | undefined} */ signal) {
     const routes = {
       "microgpt/v1/generate": () => this.#changed(body, () => this.#generate(body, signal)),
       "microgpt/v1/explain": () => this.#changed(body, () => this.#explain(body)),
@@ -72,7 +61,6 @@ export class LocalEngine {
       },
       "v1/completions": () => this.#echo(body),
     };
-    if (!routes[path]) throw new EngineError(`/${path} does not exist`);
     const end = await this.#begin(signal);
     try {
       return await routes[path]();
@@ -81,18 +69,12 @@ export class LocalEngine {
     }
   }
 
-  /**
-   * Yield the events of a reply, or of a text. Whoever leaves the loop early ends the work.
-   * @param {string} path
-   * @param {any} body
-   * @param {AbortSignal} [signal]
-   */
-  async *stream(path, body, signal) {
+  /** Yield the events of a reply, or of a text. Whoever leaves the loop early ends the work. */
+  async *stream(/** @type {string} */ path, body, /** @type {AbortSignal | undefined} */ signal) {
     const routes = {
       "v1/chat/completions": () => this.#chat(body, signal),
       "v1/completions": () => this.#complete(body, signal),
     };
-    if (!routes[path]) throw new EngineError(`/${path} does not exist`);
     const end = await this.#begin(signal);
     try {
       yield* routes[path]();
@@ -110,7 +92,7 @@ export class LocalEngine {
     const { memory } = this.#model;
     const start = memory.end;
     const end = () => {
-      memory.release(start);
+      memory.end = start;
       resolve();
     };
     if (signal?.aborted) end();
@@ -159,7 +141,7 @@ export class LocalEngine {
     const forbidden = [...tokenizer.special.values()].filter((token) => token !== endTurn);
     const rules = this.#rules(body, [endTurn], forbidden, 1);
     const decode = tokenizer.decoder();
-    const event = this.#events({
+    const event = events({
       tokens_dropped: prompt.tokensDropped,
       unknown_characters: prompt.unknownCharacters,
     });
@@ -183,38 +165,11 @@ export class LocalEngine {
     }
   }
 
-  /**
-   * Return a function that yields the events of a part of a reply.
-   * @param {object} extra facts
-   */
-  #events(extra) {
-    const { name, version } = this.#file.model;
-    const head = {
-      id: `chatcmpl-${++this.#nReplies}`,
-      object: "chat.completion.chunk",
-      created: Math.floor(Date.now() / 1000),
-      model: name,
-      system_fingerprint: version,
-    };
-    let isFirst = true;
-    const chunk = (delta, reason = null) => ({
-      ...head,
-      choices: [{ index: 0, delta, logprobs: null, finish_reason: reason }],
-    });
-    return function* event(content, end) {
-      if (content || (end && isFirst)) {
-        yield isFirst ? { ...chunk({ role: "assistant", content }), ...extra } : chunk({ content });
-        isFirst = false;
-      }
-      if (end) yield chunk({}, end);
-    };
-  }
-
   #explain(body) {
     checkNumbers(body);
-    const { text, messages, top = 5, attention = [], position } = body;
+    const { top = 5, attention = [], position } = body;
     const { block_size: size } = this.#file.model;
-    const { tokens, prompt } = this.#explained({ text, messages });
+    const { tokens, prompt } = this.#prompts.ofExplained(body);
     const n = tokens.length - 1;
     if (n * top > MAX_ALTERNATIVES) {
       const most = Math.floor(MAX_ALTERNATIVES / n);
@@ -236,16 +191,9 @@ export class LocalEngine {
     };
   }
 
-  /** Return the tokens of a text or of messages, and the prompt before the last reply. */
-  #explained({ text, messages }) {
-    if (messages) return this.#prompts.ofExplainedChat(messages);
-    return { tokens: this.#prompts.ofExplainedText(text), prompt: undefined };
-  }
-
   /**
    * Return the result of a function with the changed model of a request.
    * @template T
-   * @param {any} body
    * @param {() => T | Promise<T>} use
    */
   async #changed(body, use) {
@@ -254,7 +202,7 @@ export class LocalEngine {
     const weights = model.packed.flat();
     try {
       for (const each of body.learn ?? []) {
-        const { tokens } = this.#explained(each);
+        const { tokens } = this.#prompts.ofExplained(each);
         model.setWeights(weightsAfter(model, this.#file.step, this.#tokenizer, tokens, each.unfinished));
       }
       model.setWeights(edited(model.config, model.packed.flat(), body));
@@ -265,10 +213,7 @@ export class LocalEngine {
   }
 
   /** Return the text of tokens, and the label of each. */
-  #echo({ prompt, echo, max_tokens: maxTokens }) {
-    if (!echo || maxTokens !== 0) {
-      throw new EngineError("without a service, /v1/completions supports echo with max_tokens 0 only");
-    }
+  #echo({ prompt }) {
     const { tokens, dropped } = this.#prompts.ofText(prompt, false);
     if (dropped) {
       const { block_size: size } = this.#file.model;
@@ -300,6 +245,22 @@ export class LocalEngine {
   }
 }
 
+/** Return a function that yields the events of a part of a reply. Args: facts for the first event. */
+function events(extra) {
+  let isFirst = true;
+  const chunk = (delta, reason = null) => ({
+    object: "chat.completion.chunk",
+    choices: [{ index: 0, delta, logprobs: null, finish_reason: reason }],
+  });
+  return function* event(content, end) {
+    if (content || (end && isFirst)) {
+      yield isFirst ? { ...chunk({ role: "assistant", content }), ...extra } : chunk({ content });
+      isFirst = false;
+    }
+    if (end) yield chunk({}, end);
+  };
+}
+
 /** Return the seed of a body, or a random one. */
 const seedOf = ({ seed }) => BigInt(seed ?? Math.floor(Math.random() * 2 ** SEED_BITS));
 
@@ -324,4 +285,3 @@ export async function pause() {
   await new Promise((resolve) => (port1.onmessage = resolve));
   port1.close();
 }
-

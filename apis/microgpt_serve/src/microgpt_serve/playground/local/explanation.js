@@ -3,8 +3,9 @@
 import { withActivations } from "./activations.js";
 import { countedOf } from "./backward.js";
 import { edited } from "./edits.js";
+import { windows } from "./dataset.js";
 import { EngineError } from "./errors.js";
-import { checkWhole } from "./requests.js";
+import { checkHeads, checkWhole } from "./requests.js";
 
 const N_CHANGES = 3; // number of tokens whose probability a part raises or lowers most
 const inBits = (nats) => nats / Math.LN2;
@@ -12,7 +13,6 @@ const inBits = (nats) => nats / Math.LN2;
 /**
  * Return the explanation of all tokens but the first.
  * @param {import("./model.js").LocalModel} model
- * @param {any} tokenizer
  * @param {number[]} tokens
  * @param {{top: number, attention: [number, number][], position?: number, ablations?: boolean, backward?: any, step?: any, unfinished?: boolean}} wanted
  * @param {boolean} hasEnd whether the end of the text counts, which running text has not
@@ -38,7 +38,7 @@ export function explain(model, tokenizer, tokens, wanted, hasEnd) {
     backward: {},
   };
   if (attention.length || position !== undefined) {
-    withActivations(model, tokens.slice(0, -1), (activations) => {
+    withActivations(model, tokens, (activations) => {
       for (const [layer, head] of attention) {
         const rows = predictions.map((_, i) => activations.attention(layer, head, i));
         found.attention[`${layer}.${head}`] = rows;
@@ -86,46 +86,34 @@ function ablate(model, tokenizer, tokens, wanted, hasEnd) {
   return all;
 }
 
-function checkDetails({ block_size: size, n_layer, n_head }, n, attention, position) {
+function checkDetails(config, n, attention, position) {
+  const { block_size: size } = config;
   if (n > size) {
     throw new EngineError(
       `the text has ${n} tokens with the start token; attention and activations are available ` +
         `for up to ${size}, the context of the model`,
     );
   }
-  for (const [layer, head] of attention) {
-    checkWhole("layer", layer, 0, n_layer - 1);
-    checkWhole("head", head, 0, n_head - 1);
-  }
+  checkHeads(config, attention);
   if (position !== undefined) checkWhole("position", position, -n, n - 1);
 }
 
-/** Return the log-probabilities of each token but the first, read in `SlidingWindows`. */
+/** Return the log-probabilities of each token but the first. */
 function logProbabilities(model, tokens, hasEnd) {
-  const { block_size: size } = model.config;
-  const stride = Math.max(1, Math.floor(size / 2));
-  const rows = [];
-  for (let start = 0; rows.length < tokens.length - 1; start += stride) {
-    const chunk = tokens.slice(start, Math.min(start + size, tokens.length - 1));
-    if (!hasEnd) chunk[0] = tokens[0];
-    rows.push(...withActivations(model, chunk, (found) => found.logProbabilities(rows.length - start)));
-  }
-  return rows;
+  const chunks = windows(tokens, model.config.block_size, undefined, hasEnd ? undefined : tokens[0]);
+  return chunks.flatMap(({ tokens: part, mask }) =>
+    withActivations(model, part, (found) => found.logProbabilities(mask ? mask.indexOf(1) - 1 : 0)),
+  );
 }
 
 /** Return the prediction of a token from the log-probabilities of all tokens. */
 function prediction(tokenizer, token, row, top) {
   const tokens = [...row.keys()].sort((a, b) => row[b] - row[a]).slice(0, top);
+  const about = (token) => ({ token, text: tokenizer.label(token), probability: Math.exp(row[token]) });
   return {
-    token,
-    text: tokenizer.label(token),
-    probability: Math.exp(row[token]),
+    ...about(token),
     bits: inBits(-row[token]),
     entropy: inBits(-row.reduce((total, x) => total + Math.exp(x) * x, 0)),
-    alternatives: tokens.map((each) => ({
-      token: each,
-      text: tokenizer.label(each),
-      probability: Math.exp(row[each]),
-    })),
+    alternatives: tokens.map(about),
   };
 }

@@ -39,11 +39,8 @@ export function unpacked(bytes) {
   return { ...facts, parts };
 }
 
-/**
- * Return the packed bytes of a model.
- * @param {LocalFile} file
- */
-export function packed({ model, text, dtype, rates, step, parts: { weights } }) {
+/** Return the packed bytes of a model. */
+export function packed(/** @type {LocalFile} */ { model, text, dtype, rates, step, parts: { weights } }) {
   const facts = { model, text, dtype, rates, step, bpe: null, questions: null };
   const line = JSON.stringify({ ...facts, sizes: { weights: weights.length } });
   return joined([new TextEncoder().encode(`${line}\n`), weights]);

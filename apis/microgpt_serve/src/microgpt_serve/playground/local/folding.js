@@ -11,11 +11,8 @@ const PLAIN = {
   "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-",
 }; // prettier-ignore
 
-/**
- * Fold case and remove accents: "Straße" becomes "strasse".
- * @param {string} text
- */
-export function fold(text) {
+/** Fold case and remove accents: "Straße" becomes "strasse". */
+export function fold(/** @type {string} */ text) {
   const folded = Array.from(text.normalize("NFKD"), caseFolded).join("").normalize("NFKD");
   return Array.from(folded.replace(MARKS, "").normalize("NFC"), (char) => PLAIN[char] ?? char).join("");
 }
@@ -27,12 +24,8 @@ function caseFolded(char) {
 }
 
 export class FoldingTokenizer extends CharTokenizer {
-  /**
-   * Return the tokens of a character (none for a combining mark), or undefined if it is unknown.
-   * @param {string} char
-   * @returns {number[] | undefined}
-   */
-  tokensOf(char) {
+  /** Return the tokens of a character (none for a combining mark), or undefined if it is unknown. */
+  tokensOf(/** @type {string} */ char) {
     const known = super.tokensOf(char);
     if (known) return known;
     const folded = isSpace(char) ? " " : fold(char);
@@ -40,11 +33,8 @@ export class FoldingTokenizer extends CharTokenizer {
     return tokens.length === lengthOf(folded) ? tokens : undefined;
   }
 
-  /**
-   * Return the number of tokens, counting each unknown character as one.
-   * @param {string} text
-   */
-  count(text) {
+  /** Return the number of tokens, counting each unknown character as one. */
+  count(/** @type {string} */ text) {
     return [...text].reduce((n, char) => n + (this.tokensOf(char)?.length ?? 1), 0);
   }
 }

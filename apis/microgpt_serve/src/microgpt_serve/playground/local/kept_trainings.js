@@ -9,7 +9,7 @@ import { pause } from "./engine.js";
 import { EngineError } from "./errors.js";
 import { Random } from "./mersenne_twister.js";
 import { LocalModel } from "./model.js";
-import { Trainer } from "./trainer.js";
+import { Trainer, inOrder } from "./trainer.js";
 
 export const DIVERGED = "a training diverged: its loss is not a number; use a smaller learning rate";
 const MAX_KEPT = 2 ** 25; // maximum number of weights that are kept
@@ -36,11 +36,8 @@ export class KeptTrainings {
     this.model = new LocalModel(untrained(file, shape, this.data.tokenizer, kind));
   }
 
-  /**
-   * Return whether a training is kept.
-   * @param {Run} run
-   */
-  has(run) {
+  /** Return whether a training is kept. */
+  has(/** @type {Run} */ run) {
     return this.#kept.has(JSON.stringify(run));
   }
 
@@ -59,7 +56,7 @@ export class KeptTrainings {
       if ((this.#kept.size + 1) * weights.length <= MAX_KEPT) this.#kept.set(name, weights);
       this.model.setWeights(weights);
     } finally {
-      memory.release(end);
+      memory.end = end;
     }
   }
 
@@ -69,10 +66,8 @@ export class KeptTrainings {
    * @param {import("./changed_data.js").Change[]} changes
    */
   read(changes) {
-    const { steps, batch_size: batchSize, seed, shuffle } = this.config;
-    const order = [...this.data.train.keys()];
-    if (shuffle) Random.seeded(this.model.memory, BigInt(seed)).shuffle(order);
-    const chunks = order.slice(0, steps * batchSize).map((i) => this.data.train[i]);
+    const random = Random.seeded(this.model.memory, BigInt(this.config.seed));
+    const chunks = inOrder(this.data.train, this.config, random);
     const read = new Set(chunks.map(({ document }) => document));
     return changes.filter(({ document }) => document === undefined || read.has(document));
   }

@@ -2,8 +2,6 @@
 
 import { Matcher } from "./matching.js";
 
-/** @typedef {import("./tokenizer.js").Message} Message */
-
 export class KnownQuestions {
   #facts;
   #talks;
@@ -21,8 +19,8 @@ export class KnownQuestions {
 
   /**
    * Return the known conversation up to the question that is meant, or else the reply.
-   * @param {Message[]} messages
-   * @returns {Message[] | string}
+   * @param {import("./tokenizer.js").Message[]} messages
+   * @returns {import("./tokenizer.js").Message[] | string}
    */
   find(messages) {
     const [said, text] = [messages.at(-2)?.content, messages[messages.length - 1].content];

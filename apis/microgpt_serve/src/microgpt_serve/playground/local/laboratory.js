@@ -14,6 +14,7 @@ import { LocalModel } from "./model.js";
 import { modelFiles } from "./model_directory.js";
 import { momentsOf } from "./moments.js";
 import { places, turned } from "./principal_axes.js";
+import { samplingOf } from "./requests.js";
 import { samples } from "./samples.js";
 import { columnText, rowsOf } from "./table.js";
 import { kindOf } from "./text_kind.js";
@@ -24,7 +25,6 @@ import { zipped } from "./zip.js";
 const MESSAGE_MS = 50; // between messages to the page
 const MOMENT_BYTES = 2 ** 27; // maximum size of all moments
 const WORK = 3e8; // maximum number of weights times tokens of a held-out loss, or of samples
-const SAMPLING = { temperature: 0.5, topK: 0, topP: 1, minP: 0 }; // as at the end of `microgpt train`
 const [N_SAMPLES, N_LAST] = [5, 20];
 
 /**
@@ -64,18 +64,11 @@ export class Laboratory {
     this.#file = file;
   }
 
-  /** @returns {never} */
-  get(path) {
-    throw new EngineError(`/${path} does not exist`);
-  }
+  /** Answer any GET request: a sign that the worker still runs. */
+  get() {}
 
-  /**
-   * Return the answer to a request.
-   * @param {string} path
-   * @param {any} body
-   * @param {AbortSignal} [signal]
-   */
-  async post(path, body, signal) {
+  /** Return the answer to a request. */
+  async post(/** @type {string} */ path, body, /** @type {AbortSignal | undefined} */ signal) {
     const routes = {
       read: () => this.#read(body),
       column: () => this.#chooseColumn(body.column),
@@ -94,11 +87,8 @@ export class Laboratory {
     return this.#run;
   }
 
-  /**
-   * Read a file; return what it is. Of a table, a column is to be chosen.
-   * @param {{bytes: Uint8Array, isTable?: boolean}} body
-   */
-  #read({ bytes, isTable }) {
+  /** Read a file; return what it is. Of a table, a column is to be chosen. */
+  #read(/** @type {{bytes: Uint8Array, isTable?: boolean}} */ { bytes, isTable }) {
     this.#text = textOf(bytes);
     this.#table = isTable ? rowsOf(this.#text) : null;
     if (this.#table) return { columns: this.#table[0] };
@@ -130,17 +120,11 @@ export class Laboratory {
     return this.#run.about;
   }
 
-  /**
-   * Yield the events of a streamed answer.
-   * @param {string} path
-   * @param {any} body
-   * @param {AbortSignal} [signal]
-   */
-  stream(path, body, signal) {
+  /** Yield the events of a streamed answer. */
+  stream(/** @type {string} */ path, body, /** @type {AbortSignal | undefined} */ signal) {
     if (path === "train") return this.#train(body, signal);
     if (path === "compare") return this.#whatIf(body.settings).compare(body.question, signal);
-    if (path === "search") return this.#whatIf(body.settings).search(body.question, signal);
-    throw new EngineError(`/${path} does not exist`);
+    return this.#whatIf(body.settings).search(body.question, signal);
   }
 
   /** Return what answers questions on the text and settings, with the trainings that it has kept. */
@@ -270,7 +254,7 @@ class Run {
     const n = step === this.#trainer.config.steps ? N_LAST : N_SAMPLES;
     const nSamples = Math.max(1, Math.min(n, Math.floor(WORK / (T * this.#model.nWeights))));
     const random = this.#trainer.random.copy();
-    const texts = samples(this.#model, this.#tokenizer, random, nSamples, SAMPLING);
+    const texts = samples(this.#model, this.#tokenizer, random, nSamples, samplingOf({}));
     const heldOut = this.#validation.length ? heldOutLoss(this.#model, this.#validation) : null;
     this.#kept.set(step, this.#trainer.snapshot());
     const found = places(numbers.subarray(0, V * C), C);
@@ -286,11 +270,8 @@ class Run {
     return numbers;
   }
 
-  /**
-   * Return to a moment.
-   * @param {number} step
-   */
-  rewind(step) {
+  /** Return to a moment. */
+  rewind(/** @type {number} */ step) {
     const snapshot = this.#kept.get(step);
     if (!snapshot) throw new EngineError(`step ${step} is not kept`);
     this.#trainer.restore(snapshot);
@@ -321,11 +302,8 @@ class Run {
   }
 }
 
-/**
- * Return chunks at equal distances with at most a number of tokens, or one.
- * @param {import("./dataset.js").Chunk[]} chunks
- */
-function within(chunks, nTokens) {
+/** Return chunks at equal distances with at most a number of tokens, or one. */
+function within(/** @type {import("./dataset.js").Chunk[]} */ chunks, nTokens) {
   const n = chunks.reduce((sum, chunk) => sum + countTargets(chunk), 0);
   const distance = Math.ceil(n / nTokens);
   return distance > 1 ? chunks.filter((_, i) => i % distance === 0) : chunks;

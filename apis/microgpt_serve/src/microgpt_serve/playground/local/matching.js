@@ -4,13 +4,8 @@ import { fold } from "./folding.js";
 
 const WORD = /[\p{L}\p{N}_]+(?:['’][\p{L}\p{N}_]+)*/gu;
 
-/** @typedef {{number: number, score: number, similarity: number}} Match */
-
-/**
- * Return the words of a text without case and accents; "e-mail" is one word.
- * @param {string} text
- */
-export const wordsOf = (text) => fold(text).replaceAll("-", "").match(WORD) ?? [];
+/** Return the words of a text without case and accents; "e-mail" is one word. */
+export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(WORD) ?? [];
 
 /** Return the similarity of two words in percent, as `rapidfuzz.fuzz.ratio` does. */
 export function ratio(a, b) {
@@ -34,10 +29,7 @@ export class Matcher {
   #synonyms = new Map(); // sets of stems
   #unknown;
 
-  /**
-   * @param {[string, string][]} pairs questions and answers
-   * @param {any} rules
-   */
+  /** @param {[string, string][]} pairs questions and answers */
   constructor(pairs, rules) {
     this.#rules = {
       ...rules,
@@ -68,11 +60,8 @@ export class Matcher {
     }
   }
 
-  /**
-   * Return the known questions that have words of a text, the most similar first.
-   * @returns {Match[]}
-   */
-  rank(text) {
+  /** Return the known questions that have words of a text, the most similar first. */
+  rank(/** @type {string} */ text) {
     const [scores, covered] = [new Map(), new Map()];
     let total = 0;
     const cut = Array.from(text).slice(0, this.#rules.maxCharacters).join("");

@@ -23,20 +23,14 @@ const NO_SIMD =
 
 export const LANES = 4; // numbers in a vector of float32
 
-/**
- * Round n up to a multiple of the vector length.
- * @param {number} n
- */
-export const padded = (n) => Math.ceil(n / LANES) * LANES;
+/** Round n up to a multiple of the vector length. */
+export const padded = (/** @type {number} */ n) => Math.ceil(n / LANES) * LANES;
 
 const double = new Float64Array(1);
 const bits = new BigInt64Array(double.buffer);
 
-/**
- * Return the word of a floating-point argument.
- * @param {number} number
- */
-export function float(number) {
+/** Return the word of a floating-point argument. */
+export function float(/** @type {number} */ number) {
   double[0] = number;
   return bits[0];
 }
@@ -73,21 +67,14 @@ export class KernelArray {
     return new TYPES[this.type](this.memory.buffer, this.address, this.length);
   }
 
-  /**
-   * Return an array of the first n columns, whose numbers are those of this one.
-   * @param {number} n
-   */
-  columns(n) {
+  /** Return an array of the first n columns, whose numbers are those of this one. */
+  columns(/** @type {number} */ n) {
     const [rows] = this.shape;
     return new KernelArray(this.memory, this.type, this.address, [rows, n], [rows, this.row]);
   }
 
-  /**
-   * Return an array of the rows from one on, whose numbers are those of this one.
-   * @param {number} first
-   * @param {number[]} shape
-   */
-  rows(first, shape) {
+  /** Return an array of the rows from one on, whose numbers are those of this one. */
+  rows(/** @type {number} */ first, /** @type {number[]} */ shape) {
     const address = this.address + first * this.row * TYPES[this.type].BYTES_PER_ELEMENT;
     return new KernelArray(this.memory, this.type, address, shape, [...shape.slice(0, -1), this.row]);
   }
@@ -96,7 +83,7 @@ export class KernelArray {
 export class Memory {
   #memory = new WebAssembly.Memory({ initial: START / PAGE });
   #kernels;
-  #end = START;
+  end = START; // of the arrays so far; setting it back frees those that were made since
 
   /** @param {Record<string, Uint8Array>} modules by the name of their kernel */
   constructor(modules) {
@@ -115,25 +102,9 @@ export class Memory {
     return this.#memory.buffer;
   }
 
-  /** The end of the arrays so far, for `release`. */
-  get end() {
-    return this.#end;
-  }
-
-  /**
-   * Free all arrays that were made after an end.
-   * @param {number} end
-   */
-  release(end) {
-    this.#end = end;
-  }
-
-  /**
-   * Return the address of some bytes, which are 0.
-   * @param {number} n
-   */
-  reserve(n) {
-    const address = Math.ceil(this.#end / ALIGNMENT) * ALIGNMENT;
+  /** Return the address of some bytes, which are 0. */
+  reserve(/** @type {number} */ n) {
+    const address = Math.ceil(this.end / ALIGNMENT) * ALIGNMENT;
     const missing = address + n - this.buffer.byteLength;
     try {
       if (missing > 0) this.#memory.grow(Math.ceil(missing / PAGE));
@@ -142,47 +113,34 @@ export class Memory {
         "there is not enough memory for this; use a shorter text, fewer samples or a smaller model",
       );
     }
-    this.#end = address + n;
+    this.end = address + n;
     new Uint8Array(this.buffer, address, n).fill(0);
     return address;
   }
 
-  /**
-   * Return a new array of zeros.
-   * @param {keyof typeof TYPES} type
-   * @param {number[]} shape
-   * @param {number[]} [room]
-   */
-  array(type, shape, room = shape) {
+  /** Return a new array of zeros. */
+  array(/** @type {keyof typeof TYPES} */ type, /** @type {number[]} */ shape, room = shape) {
     const length = room.reduce((product, n) => product * n, 1);
     const address = this.reserve(length * TYPES[type].BYTES_PER_ELEMENT);
     return new KernelArray(this, type, address, shape, room);
   }
 
-  /**
-   * Return a new array of numbers.
-   * @param {keyof typeof TYPES} type
-   * @param {ArrayLike<number>} numbers
-   */
-  arrayOf(type, numbers) {
+  /** Return a new array of numbers. */
+  arrayOf(/** @type {keyof typeof TYPES} */ type, /** @type {ArrayLike<number>} */ numbers) {
     const array = this.array(type, [numbers.length]);
     array.numbers.set(type === "int64" ? Array.from(numbers, BigInt) : numbers);
     return array;
   }
 
-  /**
-   * Call a kernel; return its result.
-   * @param {string} name
-   * @param {any[]} args nested as in Python
-   */
-  call(name, args) {
-    const end = this.#end;
+  /** Call a kernel with arguments that are nested as in Python; return its result. */
+  call(/** @type {string} */ name, /** @type {any[]} */ args) {
+    const end = this.end;
     const words = args.flat(Infinity).map((arg) => BigInt(arg instanceof KernelArray ? arg.head : arg));
     const place = this.reserve(8 * (2 + words.length)); // the result, an exception, the arguments
     new BigInt64Array(this.buffer, place + 16, words.length).set(words);
     const status = this.#kernels[name](place, place + 8, place + 16);
     const [result] = new BigInt64Array(this.buffer, place, 1);
-    this.#end = end;
+    this.end = end;
     if (status !== 0) throw new EngineError(`the kernel ${name} failed with status ${status}`);
     return Number(result);
   }

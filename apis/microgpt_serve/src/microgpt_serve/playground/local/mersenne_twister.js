@@ -25,7 +25,7 @@ export function drawUniforms(memory, seeds, numbers, n) {
     added[i] = high > 0 ? high + 1 : low[i]; // in odd steps of CPython's init_by_array
   });
   memory.call("uniforms", [drawn, even, odd, words]);
-  memory.release(end);
+  memory.end = end;
   return words.numbers;
 }
 
@@ -36,18 +36,14 @@ export class Random {
   /** @type {number | null} */
   #spare = null; // of two normal draws
 
-  /**
-   * Return a generator with a seed, which the kernel sets.
-   * @param {import("./memory.js").Memory} memory
-   * @param {bigint} seed less than 2^64
-   */
-  static seeded(memory, seed) {
+  /** Return a generator with a seed less than 2^64, which the kernel sets. */
+  static seeded(/** @type {import("./memory.js").Memory} */ memory, /** @type {bigint} */ seed) {
     const random = new Random();
     const { end } = memory;
     const numbers = memory.array("float64", [1, 0]);
     const states = drawUniforms(memory, [seed], numbers, 0); // seeds the generators, and draws nothing
     random.#words.forEach((_, i) => (random.#words[i] = states[i * GROUP]));
-    memory.release(end);
+    memory.end = end;
     return random;
   }
 
@@ -93,11 +89,8 @@ export class Random {
     return Math.cos(angle) * radius;
   }
 
-  /**
-   * Shuffle an array in place (Fisher-Yates).
-   * @param {number[]} order
-   */
-  shuffle(order) {
+  /** Shuffle an array in place (Fisher-Yates). */
+  shuffle(/** @type {number[]} */ order) {
     for (let i = order.length - 1; i > 0; i--) {
       let j = i + 1;
       while (j > i) j = this.#word() >>> Math.clz32(i + 1); // rejection sampling

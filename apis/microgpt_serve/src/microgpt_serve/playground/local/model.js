@@ -12,8 +12,6 @@ import {
   newPanels,
 } from "./weights.js";
 
-/** @typedef {import("./memory.js").KernelArray} KernelArray */
-
 export const QK_SCALE = 1.2; // root mean square of normalized queries and keys
 const EVAL_TOKENS = 256; // tokens per micro-batch if the documents are short
 const CALL_WORK = 10 ** 9; // number of weights times tokens per kernel call
@@ -39,11 +37,8 @@ export class LocalModel {
     this.setWeights(numbers);
   }
 
-  /**
-   * Set the weights, given in the order of `weight_shapes`.
-   * @param {Float32Array} numbers
-   */
-  setWeights(numbers) {
+  /** Set the weights, given in the order of `weight_shapes`. */
+  setWeights(/** @type {Float32Array} */ numbers) {
     this.matrices = matricesOf(this.config, numbers);
     this.packed.set(numbers);
     for (const [name, panels] of Object.entries(this.#panels)) fillPanels(panels, this.matrices[name]);
@@ -54,7 +49,7 @@ export class LocalModel {
    * micro-batch. Their memory is then freed.
    * @template T
    * @param {import("./dataset.js").Chunk[]} chunks
-   * @param {(losses: Float32Array, buffers: Record<string, KernelArray>) => T} use
+   * @param {(losses: Float32Array, buffers: Record<string, import("./memory.js").KernelArray>) => T} use
    * @returns {T}
    */
   evaluate(chunks, use) {
@@ -75,7 +70,7 @@ export class LocalModel {
       }
       return use(losses.numbers, buffers);
     } finally {
-      memory.release(end);
+      memory.end = end;
     }
   }
 }
@@ -83,7 +78,6 @@ export class LocalModel {
 /**
  * Return the arguments of `Architecture`.
  * @param {Memory} memory
- * @param {any} model
  * @param {number[]} rates the angle of each pair of dimensions at position 1; see `angles`
  */
 function architectureOf(memory, model, rates) {

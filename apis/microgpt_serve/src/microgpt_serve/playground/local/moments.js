@@ -7,7 +7,6 @@ const FIRST = [1, 2, 5]; // and these times a power of ten: the loss falls faste
  * Return the steps in order, with 0 and the last.
  * @param {number} steps of the training
  * @param {number} room the number of moments that fit into the memory; there are at least two
- * @returns {number[]}
  */
 export function momentsOf(steps, room = MOST) {
   const n = Math.max(1, Math.min(MOST, room));

@@ -21,12 +21,8 @@ export function places(numbers, width) {
   return found;
 }
 
-/**
- * Return places turned or mirrored so that they are as near as possible to others (Procrustes).
- * @param {Float32Array} places
- * @param {Float32Array} others
- */
-export function turned(places, others) {
+/** Return places turned or mirrored so that they are as near as possible to others (Procrustes). */
+export function turned(/** @type {Float32Array} */ places, /** @type {Float32Array} */ others) {
   let [along, across, mirrored, mirroredAcross] = [0, 0, 0, 0];
   for (let i = 0; i < places.length; i += 2) {
     const [x, y, u, v] = [places[i], places[i + 1], others[i], others[i + 1]];

@@ -5,21 +5,14 @@ import { fitConversation, translated } from "./chat_truncation.js";
 import { EngineError } from "./errors.js";
 import { checkLength, checkMessages } from "./requests.js";
 
-const IGNORED_ROLES = ["system", "developer"];
 const MAX_EXPLAINED = 2 ** 12; // maximum number of characters to explain
-
-/** @typedef {import("./tokenizer.js").Message} Message */
 
 export class Prompts {
   #tokenizer;
   #questions;
   #config;
 
-  /**
-   * @param {any} tokenizer
-   * @param {any} questions those that the model knows, if it has learned few
-   * @param {any} config the shape of the model
-   */
+  /** Args: a tokenizer, the questions that the model knows, if it has learned few, and its shape. */
   constructor(tokenizer, questions, config) {
     this.#tokenizer = tokenizer;
     this.#questions = questions;
@@ -63,13 +56,9 @@ export class Prompts {
     return { tokens, read, dropped };
   }
 
-  /**
-   * Return the prompt of a conversation; see `InferenceGpt.chat_prompt`.
-   * @param {Message[]} given
-   */
-  ofChat(given) {
+  /** Return the prompt of a conversation; see `InferenceGpt.chat_prompt`. */
+  ofChat(/** @type {import("./tokenizer.js").Message[]} */ messages) {
     const tokenizer = this.#tokenizer;
-    const messages = given.filter(({ role }) => !IGNORED_ROLES.includes(role));
     checkMessages(messages, tokenizer);
     const { block_size: size } = this.#config;
     if (!this.#questions || messages.at(-1)?.role !== "user") {
@@ -84,30 +73,26 @@ export class Prompts {
   }
 
   /**
-   * Return the tokens of a text to explain; for a chat model, of a message of the user.
-   * @param {string} text
+   * Return the tokens of a text to explain, for a chat model of a message of the user; or those of a
+   * conversation, and the prompt before its last reply.
+   * @param {{text?: string, messages?: import("./tokenizer.js").Message[]}} document
+   * @returns {{tokens: number[], prompt?: import("./chat_truncation.js").ChatPrompt}}
    */
-  ofExplainedText(text) {
-    checkLength("text", text, MAX_EXPLAINED);
+  ofExplained({ text = "", messages }) {
     const { bos, isChat } = this.#tokenizer;
-    if (isChat) return [bos, ...this.#tokenizer.encodeTurn({ role: "user", content: text })];
-    return [bos, ...this.#tokenizer.encode(text), bos];
-  }
-
-  /**
-   * Return the tokens of a conversation to explain, and the prompt before its last reply.
-   * @param {Message[]} messages
-   */
-  ofExplainedChat(messages) {
-    const before = messages.filter(({ role }) => !IGNORED_ROLES.includes(role));
+    if (!messages) {
+      checkLength("text", text, MAX_EXPLAINED);
+      if (isChat) return { tokens: [bos, ...this.#tokenizer.encodeTurn({ role: "user", content: text })] };
+      return { tokens: [bos, ...this.#tokenizer.encode(text), bos] };
+    }
+    const before = messages.slice();
     const reply = before.at(-1)?.role === "assistant" ? before.splice(-1) : [];
     const prompt = this.ofChat(before);
-    const document = [...prompt.messages, ...reply];
-    const n = document.reduce((total, { content }) => total + lengthOf(content), 0);
+    const read = [...prompt.messages, ...reply];
+    const n = read.reduce((total, { content }) => total + lengthOf(content), 0);
     if (n > MAX_EXPLAINED) {
       throw new EngineError(`messages have ${n} characters; at most ${MAX_EXPLAINED} are allowed`);
     }
-    const turns = document.flatMap((message) => this.#tokenizer.encodeTurn(message));
-    return { tokens: [this.#tokenizer.bos, ...turns], prompt };
+    return { tokens: [bos, ...read.flatMap((message) => this.#tokenizer.encodeTurn(message))], prompt };
   }
 }

@@ -18,10 +18,7 @@ const LIMITS = {
   top: [0, 20, true],
 };
 
-/**
- * Throw an error unless all numbers of a body are valid.
- * @param {any} body
- */
+/** Throw an error unless all numbers of a body are valid. */
 export function checkNumbers(body) {
   for (const [name, [least, most, isWhole]] of Object.entries(LIMITS)) {
     const value = body[name];
@@ -42,6 +39,14 @@ export function checkWhole(name, value, least, most) {
   if (!Number.isInteger(value)) throw new EngineError(`${name} must be an integer, got ${value}`);
   if (value < least) throw new EngineError(`${name} must be >= ${least}, got ${value}`);
   if (value > most) throw new EngineError(`${name} must be at most ${most}`);
+}
+
+/** Throw an error unless a model has heads, given as pairs of layer and head. */
+export function checkHeads({ n_layer: L, n_head: H }, heads) {
+  for (const [layer, head] of heads) {
+    checkWhole("layer", layer, 0, L - 1);
+    checkWhole("head", head, 0, H - 1);
+  }
 }
 
 /**
@@ -68,10 +73,7 @@ export function checkMessages(messages, tokenizer) {
   }
 }
 
-/**
- * Return the settings of sampling of a body.
- * @param {any} body
- */
+/** Return the settings of sampling of a body. */
 export const samplingOf = (body) => ({
   temperature: body.temperature ?? 0.5,
   topK: body.top_k ?? 0,

@@ -28,7 +28,7 @@ export function samples(model, tokenizer, random, n, sampling) {
       drawn.splice(0, tokens.length + Number(end === "stop"));
       return tokenizer.decode(tokens);
     } finally {
-      memory.release(start);
+      memory.end = start;
     }
   });
 }

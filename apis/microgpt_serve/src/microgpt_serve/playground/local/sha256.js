@@ -10,11 +10,8 @@ const START = PRIMES.slice(0, 8).map((prime) => fraction(Math.sqrt(prime)));
 const K = PRIMES.map((prime) => fraction(Math.cbrt(prime)));
 const turned = (x, n) => (x >>> n) | (x << (32 - n));
 
-/**
- * Return the hash in hexadecimal digits.
- * @param {Uint8Array} bytes
- */
-export function sha256(bytes) {
+/** Return the hash in hexadecimal digits. */
+export function sha256(/** @type {Uint8Array} */ bytes) {
   const padded = new Uint8Array(64 * Math.ceil((bytes.length + 9) / 64));
   padded.set(bytes);
   padded[bytes.length] = 128;

@@ -8,7 +8,6 @@ const DELIMITERS = ["\t", ";", "|", ","]; // the one that yields the most column
 /**
  * Return the cells of each row, the header first. Rows without text are left out.
  * @param {string} text whose lines end with \n
- * @returns {string[][]}
  */
 export function rowsOf(text) {
   const width = (delimiter) => firstRow(text, delimiter).length;
@@ -62,12 +61,8 @@ function* numberedRows(text, delimiter) {
   }
 }
 
-/**
- * Return the texts of a column, one per line. A line end in a text becomes a space.
- * @param {string[][]} rows the header first
- * @param {number} column
- */
-export function columnText([, ...rows], column) {
+/** Return the texts of a column of rows with a header, one per line. A line end in a text becomes a space. */
+export function columnText(/** @type {string[][]} */ [, ...rows], /** @type {number} */ column) {
   const texts = rows.map((row) => strip(row[column].replaceAll("\n", " "))).filter(Boolean);
   if (!texts.length) throw new EngineError("the column has no text; use another one");
   return texts.join("\n");

@@ -7,12 +7,8 @@ const SPACES = new RegExp(`${SPACE}+`);
 const SENTENCE_END = new RegExp(`[\\p{L}\\p{Nl}\\p{No}_][.!?][^${SPACE.slice(1)}? `, "u");
 const count = (items, test) => items.filter(test).length;
 
-/**
- * Return how a text is read by default.
- * @param {string} text
- * @returns {"lines" | "stream"}
- */
-export function kindOf(text) {
+/** Return how a text is read by default. */
+export function kindOf(/** @type {string} */ text) {
   const lines = text.split("\n").slice(0, MAX_LINES).map(stripEnd);
   const texts = lines.filter(Boolean);
   const n = texts.length;

@@ -7,21 +7,14 @@ export const CHAT_TOKENS = ["user", "assistant", "end_turn"];
 
 /** @typedef {{role: string, content: string}} Message */
 
-/**
- * The special tokens; the tokens of text come before. Other methods are those of CharTokenizer.
- * @abstract
- */
+/** The special tokens; the tokens of text come before. Other methods are those of CharTokenizer. */
 export class Tokenizer {
-  /**
-   * @param {number} nPieces
-   * @param {boolean} isChat
-   */
-  constructor(nPieces, isChat) {
+  constructor(/** @type {string[]} */ pieces, /** @type {boolean} */ isChat) {
     const names = [...(isChat ? CHAT_TOKENS : []), "bos"];
     this.isChat = isChat;
-    this.nPieces = nPieces;
-    this.special = new Map(names.map((name, i) => [name, nPieces + i]));
-    this.bos = nPieces + names.length - 1;
+    this.pieces = pieces;
+    this.special = new Map(names.map((name, i) => [name, pieces.length + i]));
+    this.bos = pieces.length + names.length - 1;
   }
 
   /**
@@ -52,48 +45,32 @@ export class Tokenizer {
    * @returns {string}
    */
   label(token) {
-    if (token < this.nPieces) return this.pieceLabel(token);
-    return `<|${[...this.special.keys()][token - this.nPieces]}|>`;
+    if (token < this.pieces.length) return this.pieceLabel(token);
+    return `<|${[...this.special.keys()][token - this.pieces.length]}|>`;
   }
 }
 
 export class CharTokenizer extends Tokenizer {
-  /**
-   * @param {string} chars the vocabulary in token order
-   * @param {boolean} isChat
-   */
-  constructor(chars, isChat) {
-    const pieces = [...chars];
-    super(pieces.length, isChat);
-    this.pieces = pieces;
-    this.tokenOf = new Map(pieces.map((char, token) => [char, token]));
+  /** Args: the vocabulary in token order; whether there are tokens for a chat. */
+  constructor(/** @type {string} */ chars, /** @type {boolean} */ isChat) {
+    super([...chars], isChat);
+    this.tokenOf = new Map(this.pieces.map((char, token) => [char, token]));
     this.unit = "characters";
   }
 
-  /**
-   * Return the tokens of a character, or undefined if it is unknown.
-   * @param {string} char
-   * @returns {number[] | undefined}
-   */
-  tokensOf(char) {
+  /** Return the tokens of a character, or undefined if it is unknown. */
+  tokensOf(/** @type {string} */ char) {
     const token = this.tokenOf.get(char);
     return token === undefined ? undefined : [token];
   }
 
-  /**
-   * Return the distinct unknown characters of a text.
-   * @param {string} text
-   */
-  unknown(text) {
+  /** Return the distinct unknown characters of a text. */
+  unknown(/** @type {string} */ text) {
     return [...new Set(text)].filter((char) => !this.tokensOf(char));
   }
 
-  /**
-   * Return the tokens of a text.
-   * @param {string} text
-   * @returns {number[]}
-   */
-  encode(text) {
+  /** Return the tokens of a text. */
+  encode(/** @type {string} */ text) {
     return [...text].flatMap((char) => this.tokensOf(char) ?? this.#refuse(text));
   }
 
@@ -104,19 +81,13 @@ export class CharTokenizer extends Tokenizer {
     throw new EngineError(`the vocabulary does not contain ${unknown}; it contains ${known}`);
   }
 
-  /**
-   * Return the number of tokens of a text.
-   * @param {string} text
-   */
-  count(text) {
+  /** Return the number of tokens of a text. */
+  count(/** @type {string} */ text) {
     return lengthOf(text);
   }
 
-  /**
-   * Return the text of tokens, without special tokens.
-   * @param {number[]} tokens
-   */
-  decode(tokens) {
+  /** Return the text of tokens, without special tokens. */
+  decode(/** @type {number[]} */ tokens) {
     return tokens.map((token) => this.pieces[token] ?? "").join("");
   }
 

@@ -2,7 +2,6 @@
 
 import { newBuffers } from "./buffers.js";
 import { longestOf, newDataset } from "./dataset.js";
-import { EngineError } from "./errors.js";
 import { float, padded } from "./memory.js";
 import { Random } from "./mersenne_twister.js";
 import { averageWith, nextAveragedStep } from "./weight_averaging.js";
@@ -20,25 +19,17 @@ const LEAST_EPS = 2 ** -126; // a smaller one could round to 0
  * @typedef {{step: number, arrays: Float32Array[], average: Average | null}} Snapshot
  */
 
-/**
- * Return the default learning rate of a model; see `default_lr`.
- * @param {number} nEmbd
- */
-export const defaultLr = (nEmbd) => 0.01 * Math.min(1, 16 / nEmbd);
+/** Return the default learning rate of a model; see `default_lr`. */
+export const defaultLr = (/** @type {number} */ nEmbd) => 0.01 * Math.min(1, 16 / nEmbd);
 
-/**
- * Return the learning rate of a step, counted from 0; see `schedule.learning_rate`.
- * @param {number} step
- * @param {any} config
- */
-export function learningRate(step, { lr, steps, warmup_steps: warmupSteps }) {
+/** Return the learning rate of a step, counted from 0; see `schedule.learning_rate`. */
+export function learningRate(/** @type {number} */ step, { lr, steps, warmup_steps: warmupSteps }) {
   const warmup = warmupSteps ? Math.min(1, (step + 1) / warmupSteps) : 1;
   return lr * warmup * (1 - step / steps);
 }
 
 export class Trainer {
   #model;
-  #config;
   #state; // weights, gradients, and their running means m and v
   #workspace;
   #dataset;
@@ -61,7 +52,7 @@ export class Trainer {
   constructor(model, config, chunks, changed) {
     const { memory } = model;
     this.#model = model;
-    this.#config = { ...config, lr: config.lr ?? defaultLr(model.config.n_embd) };
+    this.config = { ...config, lr: config.lr ?? defaultLr(model.config.n_embd) }; // with a learning rate
     this.random = Random.seeded(memory, BigInt(config.seed)); // ready to draw samples
     const read = inOrder(chunks, config, this.random, changed);
     const longest = longestOf(read);
@@ -80,11 +71,6 @@ export class Trainer {
     this.#workspace = [arrays, params.matrices, grads.matrices, buffers, scratch, this.#progress];
   }
 
-  /** The settings, with the learning rate. */
-  get config() {
-    return this.#config;
-  }
-
   /** The number of steps so far. */
   get nSteps() {
     return this.#progress.numbers[0];
@@ -98,14 +84,14 @@ export class Trainer {
    * @param {number} [until]
    * @returns {number[]}
    */
-  run(until = this.#config.steps) {
+  run(until = this.config.steps) {
     const { memory } = this.#model;
     const { end } = memory;
     const first = this.nSteps;
-    const averaged = nextAveragedStep(first, this.#config);
-    const n = Math.min(Math.min(until, averaged ?? until, this.#config.steps) - first, MAX_STEPS);
+    const averaged = nextAveragedStep(first, this.config);
+    const n = Math.min(Math.min(until, averaged ?? until, this.config.steps) - first, MAX_STEPS);
     if (n <= 0) return [];
-    const rates = Array.from({ length: n }, (_, i) => learningRate(first + i, this.#config));
+    const rates = Array.from({ length: n }, (_, i) => learningRate(first + i, this.config));
     const [lrs, losses] = [memory.arrayOf("float64", rates), memory.array("float64", [n])];
     const started = performance.now();
     const nRead = memory.call("take_steps", [
@@ -114,9 +100,9 @@ export class Trainer {
     const speed = nRead / Math.max(performance.now() - started, 0.1);
     this.#nTokens = Math.max(1, Math.min(Math.floor(speed * RUN_MS), 10 * this.#nTokens));
     const nTaken = this.nSteps - first;
-    const hasFailed = nTaken < n && this.#progress.numbers[1] === this.#config.batch_size;
+    const hasFailed = nTaken < n && this.#progress.numbers[1] === this.config.batch_size;
     const found = Array.from(losses.numbers.subarray(0, nTaken + Number(hasFailed)));
-    memory.release(end);
+    memory.end = end;
     if (hasFailed) this.#discardBatch();
     if (this.nSteps === averaged && nTaken) {
       this.#average = averageWith(this.#average, this.#state[0].flat());
@@ -136,11 +122,8 @@ export class Trainer {
     return { step: this.nSteps, arrays, average: this.#average };
   }
 
-  /**
-   * Return to the state of a snapshot; from there, the same steps follow.
-   * @param {Snapshot} snapshot
-   */
-  restore({ step, arrays, average }) {
+  /** Return to the state of a snapshot; from there, the same steps follow. */
+  restore(/** @type {Snapshot} */ { step, arrays, average }) {
     const [params, , m, v] = this.#state;
     [params, m, v].forEach(({ array }, i) => array.numbers.set(arrays[i]));
     this.#progress.numbers[0] = step;
@@ -160,8 +143,7 @@ export class Trainer {
 }
 
 /** Return the chunks that a training reads, in their order. */
-function inOrder(chunks, { steps, batch_size: batchSize, shuffle }, random, changed) {
-  if (!chunks.length) throw new EngineError("there are no documents to train on");
+export function inOrder(chunks, { steps, batch_size: batchSize, shuffle }, random, changed) {
   const order = [...chunks.keys()];
   if (shuffle) random.shuffle(order);
   const read = changed?.(order) ?? order.map((i) => chunks[i]);

@@ -4,34 +4,25 @@
 
 import { LANES, padded } from "./memory.js";
 
-/** @typedef {Float32Array | Float64Array} Numbers */
+/** @typedef {Float32Array | Float64Array | Uint32Array} Numbers */
 /** @typedef {{rows: number, columns: number, layers: Numbers[]}} Matrix */
 
-/**
- * Return the number of weights of a model; see `count_params`.
- * @param {any} model
- */
+/** Return the number of weights of a model; see `count_params`. */
 export const countWeights = (model) =>
   (2 * model.vocab_size + nPositions(model)) * model.n_embd +
   model.n_layer * (4 + 2 * model.n_ff_exp) * model.n_embd ** 2;
 
 const nPositions = (model) => (model.positions === "learned" ? model.block_size : 0);
 
-/**
- * Return numbers that are stored as "float16" or "float32".
- * @param {Uint8Array} bytes
- */
-export function decodeNumbers(bytes, dtype) {
+/** Return numbers that are stored as "float16" or "float32". */
+export function decodeNumbers(/** @type {Uint8Array} */ bytes, dtype) {
   const buffer = bytes.slice().buffer; // aligned
   if (dtype === "float32") return new Float32Array(buffer);
   return Float32Array.from(new Uint16Array(buffer), half);
 }
 
-/**
- * Return the number of 16 bits in IEEE 754, which is finite.
- * @param {number} bits
- */
-function half(bits) {
+/** Return the number of 16 bits in IEEE 754, which is finite. */
+function half(/** @type {number} */ bits) {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
   const size = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;
@@ -40,7 +31,6 @@ function half(bits) {
 
 /**
  * Return the matrices of a model by name, as views of its weights in the order of `weight_shapes`.
- * @param {any} model
  * @param {Numbers} numbers
  * @returns {Record<string, Matrix>}
  */
@@ -69,10 +59,7 @@ export function matricesOf(model, numbers) {
 export class PackedWeights {
   #model;
 
-  /**
-   * @param {import("./memory.js").Memory} memory
-   * @param {any} model
-   */
+  /** @param {import("./memory.js").Memory} memory */
   constructor(memory, model) {
     const { vocab_size: V, n_embd: C, n_layer: L } = model;
     const hidden = model.n_ff_exp * C;
@@ -89,11 +76,8 @@ export class PackedWeights {
     this.matrices = [...tables, next(L, 3 * C), next(L, C), next(L, hidden), next(L, hidden)];
   }
 
-  /**
-   * Set the numbers, given in the order of `weight_shapes`.
-   * @param {ArrayLike<number>} given
-   */
-  set(given) {
+  /** Set the numbers, given in the order of `weight_shapes`. */
+  set(/** @type {ArrayLike<number>} */ given) {
     const { numbers } = this.array;
     this.#places().forEach((place, i) => (numbers[place] = given[i]));
   }
@@ -106,23 +90,19 @@ export class PackedWeights {
 
   /** Return the index of each number, in the order of `weight_shapes`. */
   #places() {
-    const { n_embd: C, n_layer: L, n_ff_exp: factor } = this.#model;
     const places = new Uint32Array(countWeights(this.#model));
-    let n = 0;
-    const add = (first, rows) => {
-      for (let row = first; row < first + rows; row++) {
-        for (let i = 0; i < C; i++) places[n++] = row * this.array.row + i;
-      }
-    };
-    const start = 2 * this.#model.vocab_size + nPositions(this.#model);
-    add(0, start);
-    for (let layer = 0; layer < L; layer++) {
-      add(start + layer * 3 * C, 3 * C);
-      add(start + (3 * L + layer) * C, C);
-      add(start + (4 * L + layer * factor) * C, factor * C);
-      const first = start + (4 * L + (L + layer) * factor) * C; // of mlp_fc2, which is transposed
-      for (let row = 0; row < C; row++) {
-        for (let i = 0; i < factor * C; i++) places[n++] = (first + i) * this.array.row + row;
+    const width = this.array.row;
+    let first = 0; // row of the array
+    for (const [name, { rows, columns, layers }] of Object.entries(matricesOf(this.#model, places))) {
+      const isTransposed = name === "mlp_fc2";
+      for (const layer of layers) {
+        let n = 0;
+        for (let i = 0; i < rows; i++) {
+          for (let j = 0; j < columns; j++) {
+            layer[n++] = isTransposed ? (first + j) * width + i : (first + i) * width + j;
+          }
+        }
+        first += isTransposed ? columns : rows;
       }
     }
     return places;

@@ -7,20 +7,13 @@ import { EngineError } from "./errors.js";
 import { explain } from "./explanation.js";
 import { heldOutLoss } from "./held_out_loss.js";
 import { DIVERGED, KeptTrainings } from "./kept_trainings.js";
-import { checkLength, checkWhole } from "./requests.js";
+import { checkLength } from "./requests.js";
 
 const MAX_TEXT = 512; // in characters; each has a row on the page
-const MAX_SEEDS = 100;
 const MAX_EACH = 16; // maximum number of documents that are left out one by one
 
 /** @typedef {import("./changed_data.js").Change} Change */
 /** @typedef {import("./changed_data.js").Wish} Wish */
-/** @typedef {import("./kept_trainings.js").Run} Run */
-/**
- * Bits without and with the change, and with other seeds. Their spread is the standard deviation over
- * all seeds, or null if there are no others.
- * @typedef {{before: number, after: number, change: number, spread: number | null}} Figure
- */
 /**
  * Documents that are changed alone, and how that changes the bits of a text.
  * @typedef {{nDocuments: number, first: string, last: string, change: number}} Part
@@ -44,7 +37,6 @@ export class WhatIf {
   async *compare({ wish, text, nSeeds }, signal) {
     const changes = changesOf(wish, this.#trainings.data);
     this.#check(text);
-    checkWhole("the number of other seeds", nSeeds, 0, MAX_SEEDS);
     const { seed, steps } = this.#trainings.config;
     const others = Array.from({ length: nSeeds }, (_, i) => ({ seed: seed + i + 1, changes: [] }));
     const runs = [{ seed, changes: [] }, { seed, changes }, ...others];
@@ -72,7 +64,7 @@ export class WhatIf {
     const all = changesOf(wish, this.#trainings.data);
     let changes = this.#trainings.read(all);
     this.#check(text);
-    checkSearch(all.length, changes.length, text, nTrainings);
+    checkSearch(all.length, changes.length, text);
     const counts = { nDocuments: all.length, nRead: changes.length };
     const { seed, steps } = this.#trainings.config;
     const isEach = changes.length <= Math.min(MAX_EACH, nTrainings);
@@ -127,12 +119,8 @@ export class WhatIf {
     return bits;
   }
 
-  /**
-   * Return the document that is changed, as it was, or is added.
-   * @param {Change} change
-   * @returns {string}
-   */
-  #textOf({ document, text }) {
+  /** Return the document that is changed, as it was, or is added. */
+  #textOf(/** @type {Change} */ { document, text }) {
     return document === undefined ? /** @type {string} */ (text) : this.#trainings.data.documents[document];
   }
 }
@@ -170,9 +158,8 @@ function halvesOf(changes) {
   return [changes.slice(0, middle), changes.slice(middle)];
 }
 
-function checkSearch(n, nRead, text, nTrainings) {
+function checkSearch(n, nRead, text) {
   if (!text) throw new EngineError("there is no text; write one to find what changes it most");
-  checkWhole("the number of trainings", nTrainings, 2, Number.MAX_SAFE_INTEGER);
   if (nRead) return;
   const what = n === 1 ? "the document" : `any of the ${n.toLocaleString("en")} documents`;
   throw new EngineError(`the training does not read ${what}; use more steps`);
@@ -192,8 +179,9 @@ function comparison(runs) {
 }
 
 /**
+ * Return bits without and with the change. Their spread is the standard deviation over all seeds, or
+ * null if there are no others.
  * @param {number[]} bits without the change, with it, and with other seeds
- * @returns {Figure}
  */
 function figure([before, after, ...others]) {
   const spread = others.length ? standardDeviation([before, ...others]) : null;

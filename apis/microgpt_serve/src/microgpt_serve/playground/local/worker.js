@@ -5,28 +5,19 @@ import { LocalEngine } from "./engine.js";
 import { unpacked } from "./file.js";
 import { Laboratory } from "./laboratory.js";
 
-/** @type {LocalEngine | Laboratory} */
+/** @type {Promise<LocalEngine | Laboratory>} */
 let engine;
-let problem = "";
 
 self.onmessage = ({ data, ports }) => {
   if (ports.length) answer(data, ports[0]);
-  else start(data);
+  else (engine = started(data)).catch(() => {}); // each request tells what went wrong
 };
 
-/**
- * Start the engine with the packed bytes of its file and of a model, or the laboratory without one.
- * @param {Uint8Array[]} files
- */
-function start(files) {
-  try {
-    const [kernels, model] = files.map(unpacked);
-    engine = model
-      ? new LocalEngine({ ...kernels, ...model, parts: { ...kernels.parts, ...model.parts } })
-      : new Laboratory(kernels);
-  } catch (/** @type {any} */ error) {
-    problem = error.message;
-  }
+/** Return an engine with the packed bytes of its file and of a model, or a laboratory without one. */
+async function started(/** @type {Uint8Array[]} */ files) {
+  const [kernels, model] = files.map(unpacked);
+  if (!model) return new Laboratory(kernels);
+  return new LocalEngine({ ...kernels, ...model, parts: { ...kernels.parts, ...model.parts } });
 }
 
 /**
@@ -38,11 +29,11 @@ async function answer({ kind, path, body }, port) {
   const stopping = new AbortController();
   port.onmessage = () => stopping.abort();
   try {
-    if (problem) throw new Error(problem);
+    const found = await engine;
     if (kind === "stream") {
-      for await (const value of engine.stream(path, body, stopping.signal)) port.postMessage({ value });
+      for await (const value of found.stream(path, body, stopping.signal)) port.postMessage({ value });
     } else {
-      port.postMessage({ value: await engine[kind](path, body, stopping.signal) });
+      port.postMessage({ value: await found[kind](path, body, stopping.signal) });
     }
     port.postMessage({ isDone: true });
   } catch (/** @type {any} */ error) {

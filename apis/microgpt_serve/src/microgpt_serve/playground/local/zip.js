@@ -10,11 +10,8 @@ const UTF_8 = 0x800; // flag of a name
 const DATE = 0x21; // 1980-01-01, the first
 const encoder = new TextEncoder();
 
-/**
- * Return an archive of files.
- * @param {Record<string, Uint8Array>} files by name
- */
-export function zipped(files) {
+/** Return an archive of files, which are given by name. */
+export function zipped(/** @type {Record<string, Uint8Array>} */ files) {
   const [parts, directory] = [/** @type {Uint8Array[]} */ ([]), /** @type {Uint8Array[]} */ ([])];
   let size = 0;
   for (const [name, content] of Object.entries(files)) {

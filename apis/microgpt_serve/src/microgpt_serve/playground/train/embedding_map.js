@@ -1,6 +1,7 @@
 // The embeddings of the tokens in two dimensions, each at its place on the principal axes.
 
-import { Plot } from "./plot.js";
+import { colours } from "../colours.js";
+import { Plot, drawLine } from "./plot.js";
 import { isSpecial, shown } from "../text.js";
 
 export const MAX_SHOWN = 300; // maximum number of tokens on the map
@@ -26,18 +27,14 @@ export class EmbeddingMap extends Plot {
     if (!this.#places) return;
     const [along, across] = largest(this.#places);
     const scale = Math.min((width / 2 - MARGIN) / along, (height / 2 - MARGIN) / across);
-    context.strokeStyle = this.colour("line");
-    context.beginPath();
-    context.moveTo(0, height / 2);
-    context.lineTo(width, height / 2);
-    context.moveTo(width / 2, 0);
-    context.lineTo(width / 2, height);
-    context.stroke();
+    [context.strokeStyle] = colours("line");
+    drawLine(context, [[0, height / 2], [width, height / 2]]); // prettier-ignore
+    drawLine(context, [[width / 2, 0], [width / 2, height]]); // prettier-ignore
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.font = `${this.#labels.length > 100 ? 12 : 16}px ui-monospace, monospace`;
     this.#labels.slice(0, MAX_SHOWN).forEach((label, token) => {
-      context.fillStyle = this.colour(colourOf(label));
+      [context.fillStyle] = colours(colourOf(label));
       const [x, y] = this.#places.slice(2 * token, 2 * token + 2).map((each) => scale * each);
       const text = isSpecial(label) ? "▸" : shown(label);
       context.fillText(text, width / 2 + x, height / 2 - y);

@@ -1,6 +1,7 @@
 // The loss of each step, its mean over some steps, and the held-out loss.
 
-import { Plot, ticks } from "./plot.js";
+import { colours } from "../colours.js";
+import { Plot, drawLine, ticks } from "./plot.js";
 import { grouped } from "../text.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 8, 24]; // margins in pixels
@@ -66,8 +67,8 @@ export class LossChart extends Plot {
     const smooth = [];
     const stride = Math.max(1, Math.floor(this.#end / width));
     for (let step = 1; step <= this.#end; step += stride) smooth.push([step, this.mean(step)]);
-    this.#paintLine(context, x, y, smooth, this.colour("blue"));
-    this.#paintLine(context, x, y, this.#heldOut, this.colour("orange"));
+    this.#paintLine(context, x, y, smooth, "blue");
+    this.#paintLine(context, x, y, this.#heldOut, "orange");
     context.restore();
   }
 
@@ -85,15 +86,10 @@ export class LossChart extends Plot {
   }
 
   #paintAxes(context, x, y, [low, high], width, height) {
-    context.strokeStyle = this.colour("line");
-    context.fillStyle = this.colour("soft");
+    [context.strokeStyle, context.fillStyle] = colours("line", "soft");
     context.textAlign = "right";
     context.textBaseline = "middle";
-    const line = (...points) => {
-      context.beginPath();
-      for (const point of points) context.lineTo(...point);
-      context.stroke();
-    };
+    const line = (...points) => drawLine(context, points);
     for (const loss of ticks(low, high, 6)) {
       line([LEFT, y(loss)], [width - RIGHT, y(loss)]);
       context.fillText(loss.toFixed(1), LEFT - 6, y(loss));
@@ -106,7 +102,7 @@ export class LossChart extends Plot {
       const half = context.measureText(text).width / 2;
       context.fillText(text, Math.min(x(step), width - half - 1), height - BOTTOM + 6);
     }
-    context.strokeStyle = this.colour("soft");
+    [context.strokeStyle] = colours("soft");
     context.setLineDash([5, 4]);
     line([LEFT, y(this.#guessing)], [width - RIGHT, y(this.#guessing)]);
     context.setLineDash([]);
@@ -118,9 +114,9 @@ export class LossChart extends Plot {
 
   /** Paint the lowest and the highest loss of each column of pixels. */
   #paintRaw(context, x, y, width) {
-    context.strokeStyle = this.colour("blue");
+    [context.strokeStyle] = colours("blue");
     context.globalAlpha = 0.3;
-    context.beginPath();
+    const points = [];
     const stride = Math.max(1, this.#losses.length / width);
     for (let start = 0; start < this.#end; start += stride) {
       let [low, high] = [Infinity, -Infinity];
@@ -128,23 +124,20 @@ export class LossChart extends Plot {
         low = Math.min(low, this.#losses[step]);
         high = Math.max(high, this.#losses[step]);
       }
-      context.lineTo(x(start + 1), y(high));
-      context.lineTo(x(start + 1), y(low));
+      points.push([x(start + 1), y(high)], [x(start + 1), y(low)]);
     }
-    context.stroke();
+    drawLine(context, points);
     context.globalAlpha = 1;
   }
 
   /** Paint a line; it is pale after the step that is shown. */
   #paintLine(context, x, y, points, colour) {
-    context.strokeStyle = context.fillStyle = colour;
+    [context.strokeStyle, context.fillStyle] = colours(colour, colour);
     context.lineWidth = 2;
     for (const isPast of [true, false]) {
       const part = points.filter(([step]) => step <= this.at === isPast);
       context.globalAlpha = isPast ? 1 : 0.35;
-      context.beginPath();
-      for (const [step, loss] of part) context.lineTo(x(step), y(loss));
-      context.stroke();
+      drawLine(context, part.map(([step, loss]) => [x(step), y(loss)])); // prettier-ignore
       if (part.length === 1) context.fillRect(x(part[0][0]) - 2, y(part[0][1]) - 2, 4, 4);
     }
     context.globalAlpha = context.lineWidth = 1;

@@ -9,8 +9,7 @@ export class Plot {
   /** Args: the place, whose width the plot takes, and its height in widths. */
   constructor(place, ratio) {
     this.#ratio = ratio;
-    this.canvas = element("canvas");
-    this.canvas.role = "img";
+    this.canvas = element("canvas", { role: "img" });
     place.append(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(place);
@@ -35,11 +34,13 @@ export class Plot {
     context.font = "13px system-ui, sans-serif";
     this.paint(context, width, height);
   }
+}
 
-  /** Return a colour of the page. */
-  colour(name) {
-    return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
-  }
+/** Draw a line through points. */
+export function drawLine(context, points) {
+  context.beginPath();
+  for (const point of points) context.lineTo(...point);
+  context.stroke();
 }
 
 /** Return round numbers in a range, about n of them. */

@@ -2,7 +2,7 @@
 
 import { pageWith } from "./saved_page.js";
 import { laboratory, pageText } from "../service.js";
-import { byId, grouped, plural } from "../text.js";
+import { byId, duration, element, grouped, plural, showText } from "../text.js";
 import { TrainedModel } from "./trained_model.js";
 import { TrainingSettings } from "./training_settings.js";
 import { TrainingTexts } from "./training_texts.js";
@@ -43,10 +43,7 @@ export class Train {
 
   constructor() {
     new WhatIf(this.#chosenTexts, this.#settings);
-    byId("plan").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#try(() => this.#start());
-    });
+    byId("plan").addEventListener("submit", () => this.#try(() => this.#start()));
     const on = (id, action) => byId(id).addEventListener("click", () => this.#try(action));
     on("train-pause", () => (this.#running ? this.#pause() : this.#run()));
     on("train-step", async () => {
@@ -102,12 +99,12 @@ export class Train {
 
   /** Do something; show a problem if it fails. */
   async #try(action) {
-    this.#tell("");
+    showText("train-problem", "");
     try {
       return await action();
     } catch (error) {
       if (error.message === STOPPED) this.#forget();
-      this.#tell(error.message);
+      showText("train-problem", error.message);
     }
   }
 
@@ -116,11 +113,6 @@ export class Train {
     this.#connecting = this.#reading = this.#about = null;
     this.#seconds = 0;
     byId("training").hidden = true;
-  }
-
-  #tell(problem) {
-    byId("train-problem").textContent = problem;
-    byId("train-problem").hidden = !problem;
   }
 
   /** Have the laboratory read the texts that are chosen, after those that it still reads. */
@@ -175,7 +167,8 @@ export class Train {
       start.textContent = "Train";
     }
     if (!texts) {
-      if (byId("train-problem").hidden) this.#tell("There are no texts to train on. Choose some above.");
+      const problem = "There are no texts to train on. Choose some above.";
+      if (byId("train-problem").hidden) showText("train-problem", problem);
       return;
     }
     this.#name = this.#chosenTexts.name;
@@ -304,17 +297,7 @@ export class Train {
 
 /** Have the browser save a file. */
 function save(content, type, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([content], { type }));
-  link.download = name;
+  const link = element("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
-/** Return a duration in words. */
-function duration(seconds) {
-  if (seconds < 1) return "less than a second";
-  if (seconds < 90) return `about ${plural(Math.round(seconds), "second")}`;
-  if (seconds < 5400) return `about ${plural(Math.round(seconds / 60), "minute")}`;
-  return `about ${plural(Math.round(seconds / 3600), "hour")}`;
 }

@@ -99,11 +99,6 @@ export class TrainedModel {
     this.#look();
   }
 
-  /** Return the loss of the step before one. */
-  loss(step) {
-    return step ? this.#chart.loss(step) : undefined;
-  }
-
   /** Return whether the mean loss before a step is above that of guessing. */
   isWorse(step) {
     return this.#chart.mean(step) > Math.log(this.#about.model.vocab_size);
@@ -112,7 +107,7 @@ export class TrainedModel {
   /** Return a sentence on the end of a training: what it has learned, and where it was best. */
   ending(step) {
     const mean = `The mean loss of the last ${plural(this.#chart.nSmoothed, "step")} is ${this.#chart.mean(step).toFixed(3)}`;
-    const last = `that of the last step alone ${this.loss(step).toFixed(4)}`;
+    const last = `that of the last step alone ${this.#chart.loss(step).toFixed(4)}`;
     const heldOut = this.#moments.filter((each) => each.heldOut !== null);
     const best = heldOut.reduce((a, b) => (b.heldOut < a.heldOut ? b : a), heldOut[0]);
     const isPast = best && best.step < heldOut.at(-1).step && best.heldOut < heldOut.at(-1).heldOut;
@@ -128,14 +123,14 @@ export class TrainedModel {
     const heldOut = this.#moments.findLast((each) => each.step <= step)?.heldOut ?? null;
     const parts = [`Step ${grouped(step)} of ${grouped(steps)}`];
     const mean = this.#chart.mean(step).toFixed(3);
-    if (step) parts.push(`loss ${this.loss(step).toFixed(4)}`, `mean ${mean}`);
+    if (step) parts.push(`loss ${this.#chart.loss(step).toFixed(4)}`, `mean ${mean}`);
     if (heldOut !== null) parts.push(`held out ${heldOut.toFixed(3)}`);
     return `${parts.join(", ")}.`;
   }
 
   #row({ step, samples, known }) {
-    const button = element("button", { type: "button", value: step }, `step ${grouped(step)}`);
-    button.title = "Rewind to this step";
+    const look = { type: "button", value: step, title: "Rewind to this step" };
+    const button = element("button", look, `step ${grouped(step)}`);
     const texts = samples.map((each, i) => said(each, known[i] ? "said known" : "said"));
     return element("li", {}, button, element("div", {}, ...texts));
   }

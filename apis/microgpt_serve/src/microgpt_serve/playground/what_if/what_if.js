@@ -1,7 +1,7 @@
 // "What if" in the view "Train": the model is trained again on other documents, in a worker of its own.
 
 import { laboratory } from "../service.js";
-import { byId } from "../text.js";
+import { byId, duration, showText } from "../text.js";
 import { showComparison, showSearch } from "./what_if_results.js";
 
 const STOPPED =
@@ -22,10 +22,7 @@ export class WhatIf {
   constructor(texts, settings) {
     this.#texts = texts;
     this.#settings = settings;
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#ask(event.submitter?.value ?? "compare");
-    });
+    form.addEventListener("submit", ({ submitter }) => this.#ask(submitter?.value ?? "compare"));
     byId("wish-stop").addEventListener("click", () => {
       this.#stopping.abort();
       this.#stopped = this.#giveUp();
@@ -51,7 +48,7 @@ export class WhatIf {
       connection.fail();
       this.#connecting = null;
     }, PATIENCE_MS);
-    await connection.get("").catch(() => {}); // any answer will do
+    await connection.get("").catch(() => {}); // it has died, or answers
     clearTimeout(timer);
   }
 
@@ -71,7 +68,7 @@ export class WhatIf {
       }
     } catch (error) {
       if (error.message === STOPPED) this.#connecting = null;
-      if (!signal.aborted) tell(error.message);
+      if (!signal.aborted) showText("wish-problem", error.message);
     } finally {
       setRunning(false);
     }
@@ -115,19 +112,11 @@ function setRunning(isRunning) {
   byId("wish-stop").hidden = byId("wish-progress").hidden = !isRunning;
   if (!isRunning) return;
   showProgress({ share: 0, secondsLeft: null });
-  tell("");
+  showText("wish-problem", "");
 }
 
 function showProgress({ share, secondsLeft }) {
   byId("wish-bar").value = share;
-  const left = secondsLeft === null ? "" : `, about ${inWords(secondsLeft)} left`;
+  const left = secondsLeft === null ? "" : `, ${duration(secondsLeft)} left`;
   byId("wish-left").textContent = `${Math.floor(100 * share)} %${left}`;
-}
-
-const inWords = (seconds) =>
-  seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} minutes`;
-
-function tell(problem) {
-  byId("wish-problem").textContent = problem;
-  byId("wish-problem").hidden = !problem;
 }

@@ -1,6 +1,6 @@
 // What a change of the documents has changed, in words and tables.
 
-import { byId, element, plural, printable, sentence, shown } from "../text.js";
+import { byId, element, plural, printable, sentence, shown, tableRow } from "../text.js";
 
 const MAX_SHOWN = 60; // maximum number of characters of a document
 const LEAST_SEEDS = 4; // other seeds; of fewer, the spread is too uncertain
@@ -62,20 +62,13 @@ function showTokens(tokens, total, names) {
     const token = element("span", { className: "token" }, shown(text, true));
     return row(token, element("div", { className: "pair" }, ...bars), before, after);
   });
-  const head = ["Token", "", names[0], names[1], "Change"].map((name) =>
-    element(name ? "th" : "td", name ? { scope: "col" } : {}, name),
-  );
-  head[2].className = "before";
-  head[3].className = "after";
   const table = byId("compared-tokens");
-  table.tHead.replaceChildren(element("tr", {}, ...head));
+  names.forEach((name, i) => (table.tHead.rows[0].cells[2 + i].textContent = name));
   table.tBodies[0].replaceChildren(...rows, row("Total", "", total.before, total.after));
 }
 
 function row(name, bars, before, after) {
-  const numbers = [rounded(before), rounded(after), signed(after - before)];
-  const cells = [bars, ...numbers].map((each) => element("td", {}, each));
-  return element("tr", {}, element("th", { scope: "row" }, name), ...cells);
+  return tableRow(name, bars, rounded(before), rounded(after), signed(after - before));
 }
 
 /** Show the way to the document that changes the bits of a text most. */
@@ -105,9 +98,7 @@ export function showSearch({ steps, nDocuments, nRead, isEnd }, { wish, text }) 
 }
 
 function partRow(step, part, isChosen) {
-  const cells = [part.nDocuments.toLocaleString("en"), extent(part), signed(part.change)];
-  const head = element("th", { scope: "row" }, String(step));
-  const row = element("tr", {}, head, ...cells.map((each) => element("td", {}, each)));
+  const row = tableRow(step, part.nDocuments.toLocaleString("en"), extent(part), signed(part.change));
   row.classList.toggle("chosen", isChosen);
   return row;
 }

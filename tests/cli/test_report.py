@@ -1,3 +1,4 @@
+import html
 import json
 import os
 import re
@@ -60,6 +61,13 @@ def text_of(run: Path) -> str:
     return (run / "report.html").read_text(encoding="utf-8")
 
 
+def commands_of(run: Path) -> list[list[str]]:
+    """Return the commands at the end of a report, as a shell splits them."""
+    lines = re.search('<pre id="next">(.*?)</pre>', text_of(run), re.DOTALL)
+    assert lines
+    return [shlex.split(html.unescape(line)) for line in lines[1].splitlines()]
+
+
 def rows_of(path: Path, name: str = "evaluations") -> list[dict[str, object]]:
     return page_of(path)["datasets"][name]
 
@@ -98,6 +106,24 @@ def test_a_report_begins_with_the_result_of_the_search(searches, objective, meas
         assert float(found[2]) == pytest.approx(fmean(again), abs=0.01)
 
 
+def test_the_commands_at_the_end_of_a_report_work(searches, microgpt, tmp_path) -> None:
+    run = shutil.copytree(searches["loss"], tmp_path / "a run")
+    write_names(tmp_path)
+    ok(microgpt("report", run))
+    commands = commands_of(run)
+    assert [command[:2] for command in commands] == [
+        ["microgpt", "train"],
+        ["microgpt", "generate"],
+    ]
+    for command in commands:
+        ok(microgpt(*command[1:]))
+    steps = json.loads((run / "genome.json").read_text())["steps"]
+    assert (
+        json.loads((tmp_path / "a run-winner" / "meta.json").read_text())["training"]["steps"]
+        == steps
+    )
+
+
 @pytest.mark.parametrize("objective", list(SECTIONS))
 def test_charts_label_log_axes_and_describe_settings_in_words(searches, objective) -> None:
     shown = json.dumps(page_of(searches[objective] / "report.html")["specifications"])
@@ -119,7 +145,7 @@ def test_report_defaults_to_the_newest_run_and_is_reproducible(
     assert (tmp_path / "again.html").read_bytes() == (newest / "report.html").read_bytes()
 
 
-def test_the_report_of_an_interrupted_search_has_what_was_told(microgpt, tmp_path) -> None:
+def test_the_report_of_an_interrupted_search_says_how_to_resume(microgpt, tmp_path) -> None:
     write_names(tmp_path)
     process = begin(tmp_path, *changed(SMALL, "--generations", "400"))
     process.send_signal(signal.SIGINT)
@@ -133,6 +159,7 @@ def test_the_report_of_an_interrupted_search_has_what_was_told(microgpt, tmp_pat
     assert len(rows_of(run / "report.html")) == n
     assert "the search has not ended" in text_of(run)
     assert "s of training so far</h1>" in text_of(run)
+    assert commands_of(run) == [["microgpt", "evolve", "--resume", f"experiments/{run.name}"]]
     assert "retest" not in page_of(run / "report.html")["sections"]
 
 
@@ -185,7 +212,7 @@ def test_several_searches_are_reported_separately(copied, microgpt) -> None:
     assert error == "several searches were given; report them separately"
 
 
-def test_a_sweep_writes_a_report_and_a_working_command(copied, microgpt, tmp_path) -> None:
+def test_the_report_of_a_sweep_contains_working_commands(copied, microgpt, tmp_path) -> None:
     write_names(tmp_path)
     grid = ("--n-embd", "8,16", "--steps", "50,100", "--seeds", "2", "--input", "names.txt")
     grid += ("--preset", "karpathy")
@@ -195,8 +222,8 @@ def test_a_sweep_writes_a_report_and_a_working_command(copied, microgpt, tmp_pat
     assert page_of(run / "report.html")["sections"] == ["scaling", "tables"]
     headline = r"<h1>Held-out loss \d\.\d+ → \d\.\d+, 4 configurations in [\d.]+ s of training</h1>"
     assert re.search(headline, text_of(run))
-    (train,) = re.findall("Train the winner:  microgpt (.*)", done.stdout)
-    ok(microgpt(*shlex.split(train)))
+    train, _ = commands_of(run)
+    assert microgpt(*train[1:]).returncode == 0
     assert (tmp_path / f"{run.name}-winner").is_dir()
     error = refused(microgpt("report", run, copied("loss")))
     assert "is a sweep, but" in error

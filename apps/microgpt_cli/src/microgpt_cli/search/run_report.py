@@ -1,6 +1,7 @@
 """Write the HTML report of a search or of sweeps."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from microgpt.errors import ConfigError
@@ -43,7 +44,41 @@ def write_report(directories: Sequence[Path], file: Path) -> None:
         found = sweep_report(directories)
     else:
         found = search_report(read_run_summary(directories[0], *labels(directories)))
+    found = replace(found, commands=_next_commands(directories[0]))
     publish(file.parent, {file.name: render(found).encode()})
+
+
+def _next_commands(directory: Path) -> list[str]:
+    """Return the commands that resume a run, or that train its winner and use it."""
+    from microgpt.data.read_options import ReadOptions
+    from microgpt.files.atomic_files import as_argument
+    from microgpt_cli.input_files import from_here
+    from microgpt_cli.search.sweep_ranking import data_options, ranked, train_command
+    from microgpt_evolution.genome_file import GENOME
+    from microgpt_evolution.runs.run_directory import SWEEP, kind_of
+    from microgpt_evolution.runs.run_files import read_settings
+    from microgpt_evolution.sweep.records import read_sweep
+
+    settings, run = read_settings(directory), from_here(directory)
+    is_chat, model = bool(settings.get("chat")), as_argument(Path(f"{directory.name}-winner"))
+    use = f"microgpt {'chat' if is_chat else 'generate'} --model {model}"
+    kind = kind_of(settings)
+    resume = [f"{kind.resume} {as_argument(run)}"]
+    if kind == SWEEP:
+        sweep, results = read_sweep(directory)
+        if len(results) < len(sweep.tasks):
+            return resume
+        cells = ranked(sweep, results)
+        return [train_command(sweep, cells[0].config, directory), use] if cells else []
+    if not (directory / GENOME).exists():
+        return resume
+    data = ""
+    if settings.get("input") == "documents":  # passed from Python
+        data = "--data FILE "
+    elif "input" in settings:  # an imported log does not name its documents
+        data = data_options(str(settings["input"]), ReadOptions.of(settings))
+    genome = as_argument(run / GENOME)
+    return [f"microgpt train {data}--genome {genome} --model {model}", use]
 
 
 def write_final_report(directory: Path) -> None:

@@ -30,11 +30,7 @@ def describe_sweep(
     sweep: SweepSettings, results: Sequence[SweepResult], run: Path
 ) -> Iterator[str]:
     """Yield the summary line by line; at least one training run must have finished."""
-    n_seeds = len(sweep.seeds)
-    cells = sorted(  # those with missing runs come last
-        Scaling.of(results).cells,
-        key=lambda cell: (len(cell.losses) < n_seeds, cell.val_loss.value),
-    )
+    n_seeds, cells = len(sweep.seeds), ranked(sweep, results)
     repeats = f"mean over {n_seeds} seeds ± 95 % interval" if n_seeds > 1 else "1 seed"
     if n_seeds > 1 < len(cells):
         repeats += "; Behind 1: paired by seed"
@@ -52,6 +48,15 @@ def describe_sweep(
     for line in _next_steps(sweep, cells):
         yield f"Next:  {line}"
     yield f"Tables and chart:  microgpt analyze {as_argument(run)} --output scaling.svg"
+
+
+def ranked(sweep: SweepSettings, results: Sequence[SweepResult]) -> list[Cell]:
+    """Return the configurations, best first; those with missing runs come last."""
+    n_seeds = len(sweep.seeds)
+    return sorted(
+        Scaling.of(results).cells,
+        key=lambda cell: (len(cell.losses) < n_seeds, cell.val_loss.value),
+    )
 
 
 def _as_options(values: Mapping[str, str]) -> str:

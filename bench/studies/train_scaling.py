@@ -1,6 +1,7 @@
 """How does the cost per token grow with width, depth, context and batch size?
 
-With the weights, at 182 to 239 GFLOP/s on a Zen 5; 120 at a width of 16 (docs/measurements/speed.md).
+With the weights, at 182 to 239 GFLOP/s on a Zen 5; 120 at a width of 16
+(docs/measurements/speed.md).
 
     uv run python bench/study.py train_scaling [--rounds 5]
 

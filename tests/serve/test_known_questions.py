@@ -40,13 +40,13 @@ def asked(text: str, **others) -> dict:
 )
 def test_each_route_answers_known_questions_and_refuses_others(directory, text, said) -> None:
     settings = Settings(model_dir=directory)
-    reply = post(settings, "/microgpt/v1/chat", asked(text)).json()
+    reply = post(settings, "/microgpt/v1/chat", asked(text, temperature=9)).json()
     assert (reply["content"], reply["finish_reason"]) == (said, "stop")
-    body = asked(text, n=2, logprobs=True, top_logprobs=1)
+    body = asked(text, n=2, logprobs=True, top_logprobs=1, temperature=9, seed=1)
     whole = post(settings, "/v1/chat/completions", body).json()
     assert [choice["message"]["content"] for choice in whole["choices"]] == [said, said]
     assert len(whole["choices"][0]["logprobs"]["content"]) == len(said) + 1
-    streamed = post(settings, "/v1/chat/completions", asked(text, stream=True)).text
+    streamed = post(settings, "/v1/chat/completions", asked(text, stream=True, temperature=9)).text
     events = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
     deltas = [event["choices"][0]["delta"].get("content", "") for event in events]
     assert "".join(deltas) == said

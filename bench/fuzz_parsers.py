@@ -19,6 +19,7 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,14 @@ from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
 from microgpt.exports.apertus import FITTING
+from microgpt.exports.gguf_file import encode_gguf, read_gguf
+from microgpt.exports.onnx_file import encode_onnx, read_onnx
 from microgpt.exports.transformers_directory import encode_transformers, read_transformers
-from microgpt.imports import checkpoint
+from microgpt.imports.checkpoint import import_model
 from microgpt.storage.calibration_file import Calibration, read_calibration
 from microgpt.storage.document_hashes import DocumentHashes
 from microgpt.storage.model_directory import read_meta
+from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import read_training
 from microgpt.training.history_file import read_history
 from microgpt_cli.app import commands
@@ -57,11 +61,13 @@ from microgpt_serve.settings import Settings
 Made = tuple[list[bytes], Callable[[bytes], object]]
 Maker = Callable[[Path], Made]
 Renew = Callable[[Path, bytes], object]
+Source = Path | Callable[[Path], object]  # a directory, or what writes one
 TESTS = ROOT / "tests"
 OLD = TESTS / "compatibility" / "v0.1"
 LOCAL = ROOT / "apis/microgpt_serve/src/microgpt_serve/playground/local"
 NAMES = ["anna", "emma", "ava", "mia"]
 PROCESSES: list[subprocess.Popen[Any]] = []  # that makers have started
+JSON, TENSORS = "weights.json", "model.safetensors"
 HASHES = ("weights_sha256", "tokenizer_sha256", "documents_sha256")
 
 TALKS = [[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]]
@@ -102,12 +108,12 @@ def edited(path: Path, **facts: object) -> dict[str, Any]:
 
 
 def in_file(
-    source: Path, name: str, read: Callable[[Path], object], renew: Renew = lambda *_: None
+    source: Source, name: str, read: Callable[[Path], object], renew: Renew = lambda *_: None
 ) -> Maker:
-    """Replace a file in a copy of a directory by the input, and read the directory."""
+    """Replace a file in a directory by the input, and read the directory."""
 
     def make(folder: Path) -> Made:
-        shutil.copytree(source, folder)
+        source(folder) if callable(source) else shutil.copytree(source, folder)
         file = folder / name
         for meta in folder.glob("meta.json"):
             edited(meta, **dict.fromkeys(HASHES))
@@ -126,15 +132,6 @@ def in_file(
             read(folder)
 
         return seeds, parse
-
-    return make
-
-
-def trained(name: str, read: Callable[[Path], object], **options: Any) -> Maker:
-    """Replace a file of a model that is trained first."""
-
-    def make(folder: Path) -> Made:
-        return in_file(model(folder.with_name("model"), **options), name, read)(folder)
 
     return make
 
@@ -170,17 +167,14 @@ def state(folder: Path, content: bytes) -> None:
     edited(folder / "train_state.json", state_sha256=hashlib.sha256(content).hexdigest())
 
 
-def exported(name: str, encode: str, read: str) -> Maker:
+def exported(
+    name: str, encode: Callable[[SavedModel], bytes], read: Callable[[Path], object]
+) -> Maker:
     """Read a file for another program, of a portable model."""
 
     def make(folder: Path) -> Made:
-        from importlib import import_module
-
-        module = import_module(f"microgpt.exports.{encode}")
         saved = microgpt.load(portable(folder.with_name("portable")))
-        more = (name,) if encode == "gguf_file" else ()
-        content = getattr(module, f"encode_{read}")(saved, *more)
-        return one_file(name, [content], getattr(module, f"read_{read}"))(folder)
+        return one_file(name, [encode(saved)], read)(folder)
 
     return make
 
@@ -194,55 +188,27 @@ def portable(folder: Path) -> Path:
     return folder
 
 
-def for_transformers(name: str, read: Callable[[Path], object], drop: str = "") -> Maker:
-    """Replace a file of a directory for transformers."""
-
-    def make(folder: Path) -> Made:
-        source = folder.with_name("transformers")
-        source.mkdir()
-        for file, content in encode_transformers(
-            microgpt.load(portable(folder.with_name("portable")))
-        ).items():
-            if file != drop:
-                (source / file).write_bytes(content)
-        return in_file(source, name, read)(folder)
-
-    return make
+def transformers(folder: Path, drop: str = "") -> None:
+    """Write a directory for transformers, without one of its files."""
+    folder.mkdir()
+    saved = microgpt.load(portable(folder.with_name("portable")))
+    for name, content in encode_transformers(saved).items():
+        if name != drop:
+            (folder / name).write_bytes(content)
 
 
-def moonbase(name: str) -> Maker:
-    """Replace a file of a checkpoint of MoonBase, written as its tests write one."""
+def moonbase(folder: Path) -> None:
+    """Write a checkpoint of MoonBase as its tests write one."""
+    sys.path.append(str(TESTS))
+    from foreign_models import moonbase as write
 
-    def make(folder: Path) -> Made:
-        sys.path.append(str(TESTS))
-        from foreign_models import moonbase as write
-
-        write(folder.with_name("moonbase"), n_embd=4, n_head=1, n_layer=1, block_size=8)
-        return in_file(folder.with_name("moonbase"), name, import_model)(folder)
-
-    return make
+    write(folder, n_embd=4, n_head=1, n_layer=1, block_size=8)
 
 
-def import_model(path: Path) -> object:
-    """Import a model, with what weights in a file require."""
-    if path.is_dir():
-        return checkpoint.import_model(path)
-    known = microgpt.CharTokenizer("aeimnv")
-    return checkpoint.import_model(path, n_head=2, tokenizer=known)
-
-
-def weights_file(name: str) -> Maker:
-    """Import a file of weights with the names of Karpathy's script."""
-
-    def make(folder: Path) -> Made:
-        kind: Any = "json" if name.endswith("json") else "safetensors"
-        source = model(folder.with_name("model"), weights_format=kind)
-        content = (
-            source / ("weights.json" if kind == "json" else "model.safetensors")
-        ).read_bytes()
-        return one_file(name, [content], import_model)(folder)
-
-    return make
+def import_weights(folder: Path) -> None:
+    """Import the weights of a model, which have the names of Karpathy's script."""
+    (file,) = [path for path in folder.iterdir() if path.name in (JSON, TENSORS)]
+    import_model(file, n_head=2, tokenizer=microgpt.CharTokenizer("aeimnv"))
 
 
 def run(folder: Path) -> None:
@@ -273,12 +239,6 @@ def hashes(folder: Path) -> Made:
     """Decode the hashes of the training documents, and look for one."""
     known = DocumentHashes.of(NAMES)
     return [known.encode()], lambda content: "emma" in DocumentHashes.decode(content)
-
-
-def course(folder: Path) -> Made:
-    """Read the record of a learner."""
-    start(folder.with_name("course"))
-    return in_file(folder.with_name("course"), "progress.json", read_progress)(folder)
 
 
 def config(folder: Path) -> Made:
@@ -480,22 +440,24 @@ TALK = [
 ]
 LOG = (OLD / "runs/loss.log").read_bytes()
 STATE, NUMBERS = "train_state.json", "train_state.safetensors"
+in_tensors = partial(model, weights_format="safetensors")
+foreign = partial(transformers, drop="receipt.json")
 
 PARSERS: dict[str, Maker] = {
-    "weights.json": trained("weights.json", microgpt.load),
-    "model.safetensors": trained("model.safetensors", microgpt.load, weights_format="safetensors"),
-    "meta.json": trained("meta.json", microgpt.load),
-    "meta.json of a chat": trained("meta.json", microgpt.load, chat=True),
+    "weights.json": in_file(model, JSON, microgpt.load),
+    "model.safetensors": in_file(in_tensors, TENSORS, microgpt.load),
+    "meta.json": in_file(model, "meta.json", microgpt.load),
+    "meta.json of a chat": in_file(partial(model, chat=True), "meta.json", microgpt.load),
     "tokenizer.json": in_file(OLD / "bpe", "tokenizer.json", microgpt.load),
-    "import: weights in JSON": weights_file("a.json"),
-    "import: safetensors": weights_file("a.safetensors"),
-    "import: config.json": for_transformers("config.json", import_model, "receipt.json"),
-    "import: tokenizer.json": for_transformers("tokenizer.json", import_model, "receipt.json"),
-    "import: MoonBase's meta.json": moonbase("meta.json"),
-    "import: MoonBase's tokenizer": moonbase("tokenizer.json"),
-    "export: ONNX": exported("a.onnx", "onnx_file", "onnx"),
-    "export: GGUF": exported("a.gguf", "gguf_file", "gguf"),
-    "export: receipt.json": for_transformers("receipt.json", read_transformers),
+    "import: weights in JSON": in_file(model, JSON, import_weights),
+    "import: safetensors": in_file(in_tensors, TENSORS, import_weights),
+    "import: config.json": in_file(foreign, "config.json", import_model),
+    "import: tokenizer.json": in_file(foreign, "tokenizer.json", import_model),
+    "import: MoonBase's meta.json": in_file(moonbase, "meta.json", import_model),
+    "import: MoonBase's tokenizer": in_file(moonbase, "tokenizer.json", import_model),
+    "export: ONNX": exported("a.onnx", encode_onnx, read_onnx),
+    "export: GGUF": exported("a.gguf", partial(encode_gguf, name="a"), read_gguf),
+    "export: receipt.json": in_file(transformers, "receipt.json", read_transformers),
     "text": text("a.txt", b"anna\nemma\n", "é a.\r\nb\r\n".encode()),
     "text: blocks": text("a.txt", b"a\nb\n---\nc\n", b"a\n\nb\nc\n", separator="/^-*$/"),
     "text: CSV": text("a.csv", CSV, CSV.replace(b",", b"\t"), column="text"),
@@ -524,7 +486,7 @@ PARSERS: dict[str, Maker] = {
     "documents.crc32": hashes,
     "list: meta.json": in_file(OLD / "char", "meta.json", listed),
     "list: run.json": in_file(OLD / "runs/loss", "run.json", listed),
-    "progress.json": course,
+    "progress.json": in_file(start, "progress.json", read_progress),
     "options in TOML": config,
     "pattern": pattern,
     "JSON schema": schema,

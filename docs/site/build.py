@@ -44,6 +44,8 @@ START = """
 [Learn how a GPT works](docs/learn.md){ .md-button }
 [Make a model of your own text](docs/own_text.md){ .md-button }
 """
+# In a file of docs/reference, begins what a reference replaces.
+REPLACED = "<!-- The site has the rest of the reference instead. -->"
 PICTURES = (".gif", ".jpg", ".png", ".svg")
 MAX_SHOWN = 100_000  # bytes; a longer file is copied instead of shown
 # Code is matched first, so that what looks like a link in it is left alone.
@@ -143,7 +145,7 @@ def front_matter(path: str, address: str) -> str:
 
 @cache
 def generated() -> dict[str, str]:
-    """Return the Markdown of the references, by path."""
+    """Return the Markdown of the references, by path; without the beginning that is in a file."""
     return {
         **command_line.pages(),
         "docs/reference/http.md": http_api.page(),
@@ -154,7 +156,8 @@ def generated() -> dict[str, str]:
 def text_of(path: str) -> str:
     """Return the Markdown of a page: a file of the repository, or made from one."""
     if path in generated():
-        return generated()[path]
+        text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
+        return text.partition(REPLACED)[0] + generated()[path]
     if path == "README.md":
         title, lead, rest = (ROOT / path).read_text(encoding="utf-8").split("\n\n", 2)
         return f"{title}\n\n{lead}{START}\n{rest}"

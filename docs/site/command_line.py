@@ -9,15 +9,10 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 from microgpt_cli.app import commands
 
 INDEX = "docs/reference/command_line.md"
-HEAD = """# Command line
-
-Every command has a page with all its options. At a terminal, `microgpt COMMAND --help` prints the
-same; for commands with many options, `--help-all` prints all of them.
-"""
 
 
 def pages() -> dict[str, str]:
-    """Return the Markdown of the index and of the page of each command, by path."""
+    """Return the Markdown of the index, without its beginning, and of each command, by path."""
     root = typer.main.get_command(commands())
     assert isinstance(root, TyperGroup)
     found, index = {}, dict[str, list[str]]()
@@ -27,7 +22,7 @@ def pages() -> dict[str, str]:
         rows = index.setdefault(getattr(command, "rich_help_panel", None) or "Commands", [])
         rows += index_lines(f"microgpt {name}", command, f"command_line/{name}.md")
     sections = [f"## {panel}\n\n" + "\n".join(rows) + "\n" for panel, rows in index.items()]
-    return {INDEX: "\n".join([HEAD, *sections]), **found}
+    return {INDEX: "\n".join(sections), **found}
 
 
 def index_lines(name: str, command: TyperCommand, link: str) -> Iterator[str]:

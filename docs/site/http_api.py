@@ -6,18 +6,11 @@ from typing import Any
 from microgpt_serve.app import create_app
 from microgpt_serve.settings import Settings
 
-HEAD = """# HTTP
-
-The routes of the service, from its OpenAPI schema. A running service shows the same at `/docs`,
-with forms to try them, and as JSON at `/openapi.json`. [The service](service.md) has settings and
-limits, [OpenAI's API](openai.md) what its clients may send.
-"""
-
 
 def page() -> str:
-    """Return the reference as Markdown."""
+    """Return the reference as Markdown, without its beginning."""
     schema = create_app(Settings()).openapi()
-    lines = [HEAD]
+    lines = list[str]()
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             lines += operation_lines(f"{method.upper()} {path}", operation)

@@ -6,22 +6,17 @@ from types import ModuleType
 import microgpt
 import microgpt_evolution
 
-HEAD = """# Python
-
-The public names of the library and of the search, from their docstrings.
-[From Python](../python.md) has examples.
-"""
 MODULES = ("model", "reference", "value", "data.split", "evaluation.explanation")
 
 
 def page() -> str:
-    """Return the reference as Markdown with directives of mkdocstrings."""
+    """Return the reference without its beginning, with directives of mkdocstrings."""
     sections = {
         "microgpt": public(microgpt),
         "Modules of microgpt": [f"microgpt.{name}" for name in MODULES],
         "microgpt_evolution": public(microgpt_evolution),
     }
-    return "\n".join([HEAD, *(section(title, names) for title, names in sections.items())])
+    return "\n".join(section(title, names) for title, names in sections.items())
 
 
 def public(package: ModuleType) -> Iterable[str]:

@@ -54,6 +54,14 @@ def test_a_message_that_does_not_fit_is_not_added_to_the_chat(session, told) -> 
     assert (session.messages, told) == ([], [])
 
 
+def test_a_model_of_few_questions_refuses_sampling_commands(session) -> None:
+    assert run_command(session, "/temperature 2") == "(temperature 2.0)"
+    session.answers_few = True
+    for text in ("/temperature 2", "/temperature", "/seed 7"):
+        with pytest.raises(ConfigError, match="has no effect: the model repeats answers"):
+            run_command(session, text)
+
+
 def test_a_multi_line_message_is_never_a_command() -> None:
     assert is_command("/clear")
     assert not is_command("hi /clear")

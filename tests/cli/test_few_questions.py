@@ -27,7 +27,8 @@ def test_a_model_of_few_questions_answers_all_of_them(faq, microgpt) -> None:
     assert "so few conversations (4) are learned as a whole" in faq.stderr
     assert "exact answers        4 of 4 questions of the training data (100.0%)\n" in faq.stdout
     assert " unknown questions refused (" in faq.stdout
-    said = microgpt("chat", stdin="\n".join([*PAIRS, "cakes for a bithday?", "how old are you"]))
+    lines = "\n".join([*PAIRS, "cakes for a bithday?", "how old are you"])
+    said = microgpt("chat", "--temperature", "9", stdin=lines)
     assert said.stdout.splitlines() == [
         *PAIRS.values(), "Call us two days before.", "I don't know."
     ]  # fmt: skip

@@ -263,6 +263,12 @@ def test_the_command_printed_by_a_chat_sweep_trains_its_winner(microgpt, tmp_pat
         ("grid --steps=", f"--steps {LIST} integers, such as 1,2,4, got ''"),
         ("grid --steps 0", "no combination of the grid is valid: steps must be >= 1"),
         ("grid --qk-norm 1", f"--qk-norm {LIST} true or false, got '1'"),
+        (
+            "grid --learning-rate 0.003 0.01",
+            "(0.01); separate values with commas, without spaces: ",
+        ),
+        ("grid --lr=0.003, 0.01 --n-embd 8", "commas, without spaces: 0.003,0.01; see 'microgpt"),
+        ("grid --n-embd 8,16 names.txt", "(names.txt); to read a file, use --data names.txt; see"),
         ("grid --zoo 1", "no such option: --zoo; see 'microgpt sweep grid --help-all'"),
         ("grid --optimizer adam,muon", 'unknown optimizer "adam"'),
         ("steps --set odd", "invalid value for '--set'"),

@@ -1,5 +1,6 @@
 """What the site is built from: pages, links, and explanations of source files."""
 
+import re
 import tomllib
 
 import build
@@ -16,6 +17,7 @@ from build import (
     nav_paths,
     settings_of,
     target_of,
+    text_of,
     web_address,
     write_pages,
 )
@@ -118,6 +120,32 @@ def test_a_link_to_a_file_is_rewritten_to_its_page(
     assert copied.resolve().exists() == target.endswith((".svg", ".txt"))
 
 
+def test_no_relative_link_is_dead_in_a_clone() -> None:
+    """The site checks its own links, which also lead to pages that only the site has."""
+    folders = ("apis", "apps", "bench", "data", "docs", "evolution", "examples", "libs", "tests")
+    pages = [
+        *ROOT.glob("*.md"),
+        *(page for each in folders for page in (ROOT / each).rglob("*.md")),
+    ]
+    dead = [
+        f"{page.relative_to(ROOT)}: {link[2]}"
+        for page in pages
+        for link in LINKS.finditer(page.read_text(encoding="utf-8"))
+        if link[2] and not re.match("[a-z]+:", link[2]) and not (page.parent / link[2]).exists()
+    ]
+    assert len(pages) > 50
+    assert not dead
+
+
+@pytest.mark.parametrize("name", ["command_line", "http", "python"])
+def test_a_reference_begins_with_its_file_in_the_clone(name) -> None:
+    path = f"docs/reference/{name}.md"
+    beginning, rest = (ROOT / path).read_text(encoding="utf-8").split(build.REPLACED)
+    text = text_of(path)
+    assert text.startswith(f"{beginning}## ")
+    assert rest not in text
+
+
 def test_a_notebook_becomes_a_page_with_pictures_and_text() -> None:
     outputs = [
         v4.new_output("stream", text="[a](b.md)\n"),
@@ -185,7 +213,8 @@ def test_pages_link_to_their_files_in_the_repository() -> None:
     assert f"source: {address}/blob/HEAD/{source}\n" in front_matter(f"{source}.md", address)
     # Zensical's script would ask api.github.com about what this marks.
     assert "data-md-component" not in (build.SITE / "theme/partials/source.html").read_text()
-    assert front_matter(command_line.INDEX, address) == front_matter("docs/learn.md", "") == ""
+    train = f"{command_line.INDEX.removesuffix('.md')}/train.md"
+    assert front_matter(train, address) == front_matter("docs/learn.md", "") == ""
 
 
 def test_each_command_has_a_page_and_a_line_in_the_index() -> None:

@@ -10,7 +10,7 @@ from microgpt import InferenceGpt, ModelConfig, TrainConfig, train
 from microgpt.config import Sampling
 from microgpt.errors import ConfigError
 from microgpt_serve import batch_scheduler
-from microgpt_serve.batch_scheduler import MAX_LARGE, BatchScheduler
+from microgpt_serve.batch_scheduler import MAX_LARGE, BatchScheduler, QueuedRequest
 from microgpt_serve.errors import QueueFullError
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
@@ -71,6 +71,16 @@ def test_two_threads_run_two_batches_at_the_same_time(monkeypatch, names_result)
         work.close()
 
     asyncio.run(ask())
+
+
+def test_the_longest_prompt_decides_the_memory_of_a_request(names_result) -> None:
+    model = InferenceGpt(names_result)
+
+    def n_bytes(*prompts: str) -> int:
+        job = model.text_job(prompts=prompts, max_tokens=1)
+        return QueuedRequest(model, job, None, None)._context_bytes
+
+    assert n_bytes("", "emma", "a") == n_bytes("emma") > n_bytes("a") > n_bytes("")
 
 
 def test_small_requests_take_up_less_of_the_queue(names_result) -> None:

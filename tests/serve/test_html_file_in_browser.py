@@ -162,11 +162,13 @@ def test_a_model_of_few_questions_answers_them_in_the_file(tmp_path, opened) -> 
     command = [commands.COMMAND, "export", tmp_path / "faq", "--format", "html", "--output", page]
     commands.run_process(command, check=True)
     run = opened(page)
-    found = [run(CHAT, text) for text in ("order cakes", "who are the beatles")]
-    assert found == ["Call us.", "I don't know."]
+    assert run(CHAT, "who are the beatles") == "I don't know."
+    run("document.getElementById('chat-temperature').value = 9")
+    assert run(CHAT, "order cakes") == "Call us."
     assert "Generate" not in run("return document.querySelector('nav').innerText")
     shown = run("return [...document.querySelectorAll('#examples button')].map((b) => b.innerText)")
     assert shown == [*pairs]
+    assert run("return document.querySelector('#say details').hidden")
 
 
 def test_hostile_text_is_displayed_but_never_executed(tmp_path, opened) -> None:

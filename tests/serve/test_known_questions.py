@@ -7,7 +7,7 @@ from asgi import ask_app
 from microgpt import Message, save, train
 from microgpt.errors import ConfigError
 from microgpt_serve import Settings, create_app
-from microgpt_serve.served_models import load_model
+from microgpt_serve.served_models import ServedModels, load_model
 
 PAIRS = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
 
@@ -40,13 +40,13 @@ def asked(text: str, **others) -> dict:
 )
 def test_each_route_answers_known_questions_and_refuses_others(directory, text, said) -> None:
     settings = Settings(model_dir=directory)
-    reply = post(settings, "/microgpt/v1/chat", asked(text)).json()
+    reply = post(settings, "/microgpt/v1/chat", asked(text, temperature=9)).json()
     assert (reply["content"], reply["finish_reason"]) == (said, "stop")
-    body = asked(text, n=2, logprobs=True, top_logprobs=1)
+    body = asked(text, n=2, logprobs=True, top_logprobs=1, temperature=9, seed=1)
     whole = post(settings, "/v1/chat/completions", body).json()
     assert [choice["message"]["content"] for choice in whole["choices"]] == [said, said]
     assert len(whole["choices"][0]["logprobs"]["content"]) == len(said) + 1
-    streamed = post(settings, "/v1/chat/completions", asked(text, stream=True)).text
+    streamed = post(settings, "/v1/chat/completions", asked(text, stream=True, temperature=9)).text
     events = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
     deltas = [event["choices"][0]["delta"].get("content", "") for event in events]
     assert "".join(deltas) == said
@@ -93,6 +93,17 @@ def test_max_tokens_truncates_the_reply_to_unknown_questions(directory) -> None:
 def test_the_suggest_setting_requires_a_model_of_few_questions(talk_dir) -> None:
     with pytest.raises(ConfigError, match="require a model that has learned few questions"):
         load_model(Settings(model_dir=str(talk_dir), suggest=True))
+
+
+def test_settings_for_few_questions_apply_to_such_models_only(directory, talk_dir) -> None:
+    settings = Settings(model_dir=(f"faq={directory}", str(talk_dir)), unknown="Ask us!")
+    models = ServedModels.load(settings)
+    assert (list(models.by_name), models.failed) == (["faq", "talk"], set())
+    assert models.find("faq").gpt.chat("who are the beatles").content == "Ask us!"
+    assert models.find("talk").gpt.known_questions is None
+    others = Settings(model_dir=(f"a={talk_dir}", f"b={talk_dir}"), unknown="Ask us!")
+    with pytest.raises(ConfigError, match="require a model that has learned few questions"):
+        ServedModels.load(others)
 
 
 def test_an_answer_does_not_depend_on_earlier_messages(directory) -> None:

@@ -4,10 +4,12 @@ import http.client
 import json
 import logging
 import os
+import select
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -38,10 +40,12 @@ def test_a_log_reader_gets_every_line_including_the_last(is_blocking) -> None:
     os.set_blocking(into, is_blocking)
     read: list[str] = []
     reader = threading.Thread(target=lambda: read.extend(read_all(out)))
-    reader.start()
     handler = LogHandler(into)
     for i in range(9000):  # several times what fits into the pipe
         handler.handle(record("line %d of a log", i))
+    while select.select([], [into], [], 0)[1]:
+        time.sleep(0.001)
+    reader.start()
     handler.finish()
     os.close(into)
     reader.join(30)

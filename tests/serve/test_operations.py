@@ -18,6 +18,7 @@ from commands import COMMAND, SERVE, refused, run_process
 from microgpt import InferenceGpt, TrainConfig, save
 from microgpt.training.train import train
 from microgpt_serve import command
+from microgpt_serve.settings import unknown_variables
 
 GENERATE = "/microgpt/v1/generate"
 BAD_NETWORK = (
@@ -88,7 +89,23 @@ def test_the_start_line_names_the_model_and_the_address(names) -> None:
 
 
 def test_a_public_service_without_a_key_logs_a_warning(serve, names_dir) -> None:
-    assert serve(names_dir, HOST="0.0.0.0").wait_for("warning: .* set MICROGPT_API_KEY")
+    service = serve(names_dir, HOST="0.0.0.0", MICROGPT_APIKEY="secret")
+    assert service.wait_for("warning: MICROGPT_APIKEY is not a setting; did you mean MICROGPT_API_")
+    assert service.wait_for("warning: .* set MICROGPT_API_KEY")
+
+
+def test_misspelt_settings_are_named_with_the_nearest_one(monkeypatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("MICROGPT_"):
+            monkeypatch.delenv(name)
+    right = ("MICROGPT_API_KEY", "microgpt_timeout_s", "MICROGPT_HOME", "MICROGPT_TARGET")
+    for name in (*right, "MICROGPT_APIKEY", "microgpt_CORS_ORIGIN", "MICROGPT_SERVICE_HOST"):
+        monkeypatch.setenv(name, "secret")
+    assert [*unknown_variables()] == [
+        "MICROGPT_APIKEY is not a setting; did you mean MICROGPT_API_KEY?",
+        "MICROGPT_SERVICE_HOST is not a setting; it has no effect",
+        "microgpt_CORS_ORIGIN is not a setting; did you mean MICROGPT_CORS_ORIGINS?",
+    ]
 
 
 ECHO = {"prompt": "a" * 200, "max_tokens": 0, "echo": True, "logprobs": 5, "n": 50}

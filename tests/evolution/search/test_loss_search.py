@@ -56,6 +56,13 @@ def test_a_search_begins_with_random_genomes_or_an_ancestor(size, seed, is_warm)
         assert organism.genome.n_emb % organism.genome.n_head == 0
 
 
+def test_every_organism_of_a_generation_needs_an_evaluation() -> None:
+    search = LossSearch(population=3, fitness="held-out", seed=1)
+    with pytest.raises(ValueError, match="shorter"):
+        search.tell([Evaluation("ok", 2.0)] * 2)
+    assert len(search.tell([Evaluation("ok", 2.0)] * 3)) == 3
+
+
 @given(STAGES, FITNESSES, SEEDS)
 def test_every_generation_has_the_same_size_and_its_own_seeds(
     make_ranked, stage, fitnesses, seed

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult
+from microgpt.data.token_dataset import TokenDataset
 from microgpt.engine import settings
 from microgpt.engine.buffers import buffer_bytes
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.settings import MIN_POSITIONS, architecture_of
 from microgpt.errors import ConfigError, PromptError
+from microgpt.evaluation.held_out_loss import scalar_nll
 from microgpt.model import init_weights, softmax
 from microgpt.model_variants import GptVariant
 from microgpt.training.presets import VARIANT
@@ -54,6 +56,17 @@ def test_a_probability_does_not_depend_on_other_documents(dtype, settings) -> No
     compiled, _ = models(dtype, **settings)
     alone = [probabilities(compiled, [doc]) for doc in DOCS]
     assert probabilities(compiled, DOCS).tobytes() == np.concatenate(alone).tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_loss_of_very_large_logits_is_finite(dtype) -> None:
+    """Their exponentials are not; token 0 has the largest after some of the tokens."""
+    _, gpt = models(dtype)
+    head = [[1000 * weight for weight in row] for row in gpt.weights["lm_head"]]
+    large = GptVariant(gpt.config, {**gpt.weights, "lm_head": head})
+    compiled = CompiledModel(large.config, large.weights, dtype)
+    expected = scalar_nll(large, TokenDataset(DOCS))
+    assert compiled.nll(DOCS) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.fixture(scope="module")

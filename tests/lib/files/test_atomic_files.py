@@ -47,6 +47,13 @@ def test_a_link_in_place_of_a_staging_directory_is_removed(tmp_path, name, kind)
     assert (elsewhere / "b").read_bytes() == b"2"
 
 
+def test_a_file_in_place_of_a_directory_is_named_and_kept(tmp_path) -> None:
+    (tmp_path / "names").write_bytes(b"anna")
+    with pytest.raises(CheckpointError, match="names is a file, not a directory; use another path"):
+        publish(tmp_path / "names" / "model", {"a": b"1"})
+    assert (tmp_path / "names").read_bytes() == b"anna"
+
+
 def test_files_are_synced_after_their_contents_are_written(tmp_path, monkeypatch) -> None:
     synced = []
     monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))

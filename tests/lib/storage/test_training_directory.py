@@ -231,6 +231,14 @@ def test_a_run_ends_with_its_best_or_averaged_weights() -> None:
     assert replace(state, best=BestWeights(3, 2.5, best, 5, 0)).final_weights(10) is best
 
 
+def test_checkpoints_are_compared_by_what_they_have_learned() -> None:
+    weights = np.zeros(2, np.float32)
+    state = TrainState(5, weights, weights, weights, "float32", "compiled")
+    assert replace(state, rounding="avx2", trained_on=(None,)) == state
+    for name in ("weights", "rounding", "trained_on"):
+        assert f"{name}=" not in repr(state)
+
+
 def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         pass

@@ -82,6 +82,16 @@ def test_few_questions_are_all_answered_exactly(result) -> None:
     assert gpt.chat("???", max_tokens=3).finish_reason == "length"
 
 
+def test_the_temperature_has_no_effect_on_few_questions(result) -> None:
+    gpt, hot = InferenceGpt(result), Sampling(temperature=100.0)
+    assert [gpt.chat(asked, sampling=hot).content for asked, _ in PAIRS] == [
+        said for _, said in PAIRS
+    ]
+    prompts = [gpt.chat_prompt([Message("user", asked)]) for asked, _ in PAIRS]
+    texts = map(gpt.tokenizer.decode, gpt.replies(prompts, sampling=hot, seed=7))
+    assert [*texts] == [said for _, said in PAIRS]
+
+
 def test_a_batch_can_mix_known_and_unknown_questions(result) -> None:
     gpt = InferenceGpt(result)
     asked = ["cake", "who are the beatles", "where is it, where are you"]

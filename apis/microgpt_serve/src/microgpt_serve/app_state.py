@@ -35,7 +35,9 @@ class AppState:
         folder: str | None = None,
     ) -> None:
         self.settings = settings
-        self.models = ServedModels.of(models) if isinstance(models, ServedModel) else models
+        if isinstance(models, ServedModel):
+            models = ServedModels({models.name: models})
+        self.models = models
         key = settings.api_key.get_secret_value() if settings.api_key else None
         self.keys = keys or ApiKeys(key, settings.api_keys_file)
         self.metrics = Metrics(

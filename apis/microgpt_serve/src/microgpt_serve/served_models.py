@@ -12,6 +12,7 @@ from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.model_config import count_params
 from microgpt.printable import printable
+from microgpt.questions.known_questions import NEEDS_FEW
 from microgpt.resource_limits import check_memory
 from microgpt.storage.model_directory import load, read_meta
 from microgpt.storage.model_home import find_model, is_model_directory
@@ -43,31 +44,29 @@ class ServedModels:
 
     @classmethod
     def load(cls, settings: Settings) -> "ServedModels":
-        """Load all models. If only some can be loaded, log the problems of the others.
+        """Load all models. If only some of several can be loaded, log the problems of the others.
 
         Raises:
-            MicrogptError: the settings are wrong, or no model can be loaded.
+            MicrogptError: the settings are wrong or for other models, or no model can be loaded.
         """
-        sources = find_sources(settings)
-        if len(sources) == 1:
-            return cls.of(load_source(settings, sources[0]))
-        _check_total_memory(sources)
-        models = cls({})
+        sources, models = find_sources(settings), cls({})
+        if len(sources) > 1:
+            _check_total_memory(sources)
         for source in sources:
             models.by_name[source.name] = None
             try:
                 models.by_name[source.name] = load_source(settings, source)
             except MicrogptError as error:
+                if len(sources) == 1:
+                    raise
                 models.failed.add(source.name)
                 LOG.error("the model %s cannot be loaded: %s", source.name, error)
         if not models.loaded:
             raise ConfigError(f"none of the {len(sources)} models can be loaded; see the log")
+        is_for_few = settings.unknown is not None or settings.suggest
+        if is_for_few and not (models.failed or any(m.gpt.known_questions for m in models.loaded)):
+            raise ConfigError(NEEDS_FEW)
         return models
-
-    @classmethod
-    def of(cls, model: ServedModel) -> "ServedModels":
-        """Return a single model."""
-        return cls({model.name: model})
 
     @property
     def loaded(self) -> list[ServedModel]:
@@ -80,10 +79,9 @@ class ServedModels:
         Raises:
             ServeError: there is no such model, or it could not be loaded.
         """
-        names = list(self.by_name)
         name = self.loaded[0].name if name is None else name
         if name not in self.by_name:
-            message = f"model {name!r:.80} does not exist; use {' or '.join(names)}"
+            message = f"model {name!r:.80} does not exist; use {' or '.join(self.by_name)}"
             raise ServeError(404, message, field="model", code="model_not_found")
         if model := self.by_name[name]:
             return model
@@ -165,7 +163,9 @@ def load_source(settings: Settings, source: ModelSource) -> ServedModel:
     """Load a model, and compile the engine."""
     if source.is_demo:
         LOG.info(f"{DEFAULT_MODEL_DIR} not found; using the bundled demo model")
-    saved = load(source.directory).replying(settings.unknown, suggest=settings.suggest)
+    saved = load(source.directory)
+    if saved.known_questions:
+        saved = saved.replying(settings.unknown, suggest=settings.suggest)
     if saved.progress:
         LOG.info(
             f"the training run in {source.directory} is unfinished; "
@@ -177,7 +177,6 @@ def load_source(settings: Settings, source: ModelSource) -> ServedModel:
 
 def load_model(settings: Settings) -> ServedModel:
     """Load the only model that the settings name."""
-    source, *others = find_sources(settings)
-    if others:
+    if len(find_sources(settings)) > 1:
         raise ConfigError("a page in a file has only one model; name one")
-    return load_source(settings, source)
+    return ServedModels.load(settings).loaded[0]

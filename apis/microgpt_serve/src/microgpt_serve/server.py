@@ -24,6 +24,7 @@ from fastapi import FastAPI
 from microgpt_serve.app_state import AppState
 from microgpt_serve.protocol import LimitedProtocol
 from microgpt_serve.reload import Reloader
+from microgpt_serve.settings import unknown_variables
 from microgpt_serve.sighup import block_sighup, unblock_sighup
 from microgpt_serve.systemd import notify
 
@@ -120,6 +121,8 @@ def announce(state: AppState, listener: socket.socket, on_start: Callable[[str],
     LOG.info("serving %s at %s%s", state.models, url, several)
     notify("READY=1")
     threading.Thread(target=on_start, args=(url,), name="on_start", daemon=True).start()
+    for problem in unknown_variables():
+        LOG.warning("%s", problem)
     if settings.is_exposed and not settings.has_keys:
         LOG.warning("anyone who can connect to %s can use the service; set MICROGPT_API_KEY", host)
         if not settings.allowed_hosts:

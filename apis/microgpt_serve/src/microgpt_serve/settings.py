@@ -1,6 +1,9 @@
 """Service settings, read from environment variables; see docs/reference/service.md."""
 
 import contextlib
+import os
+from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -18,6 +21,7 @@ from microgpt_serve.errors import validation_message
 from microgpt_serve.middleware.hosts import host_of, is_loopback
 from microgpt_serve.middleware.keys_and_rate_limit import KEY_RULE, is_key
 
+OTHERS = ("MICROGPT_HOME", "MICROGPT_TARGET", "MICROGPT_MACHINE_CODE")  # read by the library
 _ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?)$"
 
 
@@ -115,3 +119,13 @@ def read_settings(**options: Any) -> Settings:
         name = name if name in ("MODEL_DIR", "HOST", "PORT") else f"MICROGPT_{name}"
         is_secret = name == "MICROGPT_API_KEY"
         raise ConfigError(validation_message(problem, name=name, is_secret=is_secret)) from None
+
+
+def unknown_variables() -> Iterator[str]:
+    """Yield a sentence about each variable of the environment that looks like a setting."""
+    known = [f"MICROGPT_{name.upper()}" for name in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.upper().startswith("MICROGPT_") and name.upper() not in (*known, *OTHERS):
+            near = get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+            hint = f"did you mean {near[0]}?" if near else "it has no effect"
+            yield f"{name} is not a setting; {hint}"

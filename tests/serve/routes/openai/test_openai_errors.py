@@ -1,7 +1,10 @@
 """What OpenAI's clients are told when something is wrong, in the shape that they read."""
 
+import jsonschema_rs
 import openai
 import pytest
+
+from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 HI = {"role": "user", "content": "hi"}
@@ -99,6 +102,14 @@ def test_the_error_for_an_invalid_conversation_names_the_field(
 ) -> None:
     reply = talk.request("POST", CHAT, {"messages": [HI]} | fields)
     assert_error(reply, 400, message, field)
+
+
+def test_the_schema_requires_logprobs_for_top_logprobs() -> None:
+    schema = jsonschema_rs.validator_for(ChatCompletionRequest.model_json_schema())
+    for fields in ({}, {"logprobs": False}, {"logprobs": True, "top_logprobs": 3}):
+        assert schema.is_valid({"messages": [HI], **fields})
+    for fields in ({"top_logprobs": 3}, {"logprobs": False, "top_logprobs": 3}):
+        assert not schema.is_valid({"messages": [HI], **fields})
 
 
 @pytest.mark.parametrize(

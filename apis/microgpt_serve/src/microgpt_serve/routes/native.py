@@ -37,7 +37,7 @@ async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResp
     """Return the assistant's reply.
 
     The oldest turns are dropped if the conversation does not fit into the context. Characters
-    outside the vocabulary are removed.
+    outside the vocabulary are removed. A model of few questions ignores temperature and seed.
     """
     model = await edited_model(body, request, state)
     prompt = await encode_messages(body.messages, model, request, state)

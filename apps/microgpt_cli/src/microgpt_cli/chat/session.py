@@ -56,6 +56,7 @@ class ChatSession:
         self.sampling = sampling
         self.seed = seed  # seed of the first reply; reply i uses seed + i
         self.tell = tell
+        self.answers_few = model.known_questions is not None
         self.own_files: set[str] = set()  # real paths that /save may overwrite
         self._model = model
         self._has_dropped = False
@@ -137,6 +138,8 @@ def run_command(session: ChatSession, text: str) -> str:
     value = value.strip()
     if value and not command.value:
         raise ConfigError(f"{name} takes no argument, got {value!r:.20}")
+    if session.answers_few and name in ("/temperature", "/seed"):
+        raise ConfigError(f"{name} has no effect: the model repeats answers that it has learned")
     return command.run(session, value)
 
 

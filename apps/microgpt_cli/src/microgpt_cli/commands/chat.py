@@ -41,7 +41,8 @@ def chat(
     """Chat with a model that was trained with --chat.
 
     /help lists the commands; exit or Ctrl-D quits; Ctrl-C stops a reply. Piped input is answered
-    line by line, without labels; an empty line is printed for each line without a reply.
+    line by line, without labels; an empty line is printed for each line without a reply. A model
+    of few questions ignores --temperature and --seed.
     """
     message, model_dir = opt.text_or_model(message, model_dir, "--message")
     message = opt.one_of(message, message_option, "--message")

@@ -1,8 +1,10 @@
 """Plain-text help with grouped options. Typer's help would import rich, which takes 0.2 s."""
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,10 +35,9 @@ class GroupedCommand(TyperCommand):
             shared = typer.Typer(add_completion=False)
             shared.command()(_shared)
             self.params += typer.main.get_command(shared).params
-        for param in self.params:
-            param.expose_value = param.name not in SHARED
         self.old_names: dict[str, str] = {}
         for param in self.params:
+            param.expose_value = param.name not in SHARED
             new, *old = [name for name in param.opts if name.startswith("--")] or [""]
             self.old_names |= dict.fromkeys(old, new)
             param.opts = [name for name in param.opts if name not in old]
@@ -53,10 +54,10 @@ class GroupedCommand(TyperCommand):
         values, extra, order = {}, [], []
         try:
             values, extra, order = self.make_parser(ctx).parse_args(list(args))
-            rest = super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, list(args))
         except typer.TyperException as error:
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
-            error.message += self._hint(error, values, extra)
+            error.message += self._hint(error, args, values, extra)
             raise
         _refuse_repeated(order)
         sources = {param: str(ctx.get_parameter_source(param.name)) for param in self.params}
@@ -67,7 +68,7 @@ class GroupedCommand(TyperCommand):
                     ctx.params[param.name] = None
         return rest
 
-    def _hint(self, error: Any, values: dict[str, object], extra: list[str]) -> str:
+    def _hint(self, error: Any, args: list[str], values: dict[str, Any], extra: list[str]) -> str:
         """Return a hint to add to a usage error, such as the wrong value or the missing --data."""
         param = getattr(error, "param", None)
         value = values.get(param.name) if param else None
@@ -75,6 +76,11 @@ class GroupedCommand(TyperCommand):
             return f", got {value!r:.80}"
         if getattr(error, "option_name", None) == "--force":  # as of other commands
             return "; use --yes" if any("--yes" in option.opts for option in self.params) else ""
+        lists = {values.get(param.name) for param in self.params if param.metavar == "<list>"}
+        for given, after in pairwise(args):
+            value = given.rpartition("=")[2]
+            if value in lists and after in extra and not os.path.exists(after):
+                return f"; separate values with commas, without spaces: {value.rstrip(',')},{after}"
         has_data = any("--data" in option.opts for option in self.params)
         if not param and extra and has_data and "data" not in values and "input" not in values:
             return f"; to read a file, use --data {shlex.quote(extra[0])}"

@@ -12,6 +12,10 @@ if TYPE_CHECKING:  # the options of `train` need none of it
     from microgpt.questions.matching import Match, Matcher
 
 DEFAULT_REPLY = "I don't know."
+NEEDS_FEW = (
+    "--unknown and --suggest require a model that has learned few questions as a whole "
+    "(`microgpt train --chat`); other models answer every question"
+)
 CONFIDENCE = 0.56  # minimum similarity of a question that is answered (docs/questions.md)
 MAX_CHARACTERS = 100_000  # of questions and answers, so that one is found in milliseconds
 # Maximum number of known questions to suggest, and their minimum similarity.

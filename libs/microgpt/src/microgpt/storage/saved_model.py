@@ -10,7 +10,7 @@ from microgpt.config import LossOn, TextKind, TrainConfig
 from microgpt.data.split import DataFacts
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
-from microgpt.questions.known_questions import KnownQuestions, check_reply
+from microgpt.questions.known_questions import NEEDS_FEW, KnownQuestions, check_reply
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import Meta, trained_on
 
@@ -57,14 +57,9 @@ class SavedModel(TrainedModel):
         if reply is None and not suggest:
             return self
         if known is None:
-            raise ConfigError(
-                "--unknown and --suggest require a model that has learned few questions as a whole "
-                "(`microgpt train --chat`); this one answers every question; to serve both "
-                "kinds, pass --unknown to `microgpt train` instead"
-            )
-        if reply is not None:
-            check_reply(reply)
+            raise ConfigError(NEEDS_FEW)
         known = replace(known, reply=known.reply if reply is None else reply, suggests=suggest)
+        check_reply(known.reply)
         self.tokenizer.encode(known.reply)  # raises an error if it has unknown characters
         return replace(self, meta=self.meta.model_copy(update={"known_questions": known}))
 

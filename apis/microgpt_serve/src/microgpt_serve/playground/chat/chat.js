@@ -13,9 +13,9 @@ const message = byId("message");
 const GREETING = "hello"; // the example of a model that has none
 
 const page = document.documentElement;
-const SLACK = 40; // pixels that the reader may be above the end of the page, and still follow it
+const SLACK = 40; // pixels above the end of the page, where it is still followed
 
-/** Focus the message field, unless that would open the keyboard of a telephone. */
+/** Focus the message field, unless that opens the keyboard of a phone. */
 const focus = () => matchMedia("(pointer: fine)").matches && message.focus();
 
 /** Return whether the end of the page is in view. */
@@ -53,6 +53,7 @@ export class Chat {
     byId("examples").append(...texts.map((text) => button(printable(text), () => this.#send(text))));
     byId("say").addEventListener("submit", () => this.#send(message.value.trim())); // as on the command line
     sendOnEnter(message);
+    byId("say").querySelector("details").hidden = model.answers_few;
     addEventListener("keydown", ({ key }) => {
       if (key === "Escape" && !byId("chat").hidden) this.#stop();
     });

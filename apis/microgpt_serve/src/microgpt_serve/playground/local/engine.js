@@ -228,7 +228,8 @@ export class LocalEngine {
   /** @returns {import("./decoder.js").Rules} */
   #rules(body, stop, forbidden, minTokens) {
     const maxTokens = maxNewTokens(body.max_tokens, this.#file.model.block_size);
-    return { stop, forbidden, minTokens, maxTokens, sampling: samplingOf(body) };
+    const sampling = samplingOf(this.#file.questions ? { temperature: 0 } : body); // see `reply_job`
+    return { stop, forbidden, minTokens, maxTokens, sampling };
   }
 
   /** Yield what a batch has generated since the last time; between slices, messages are received. */

@@ -219,6 +219,7 @@ CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
         (_chatgpt(current_node="x"), "item 1 has a format .*there is no 'x'"),
         (_chatgpt(mapping=[]), "item 1 has a format that microgpt does not support"),
         (_chatgpt(mapping={"a": 3}, current_node="a"), "item 1 has a format"),
+        (_chatgpt(mapping=[], current_node=-1), "item 1 .*a value has the wrong type"),
         ([{"title": "x", "mapping": {}}], "item 1 .*there is no 'current_node'"),
         ([{"title": "x", "mapping": {}, "current_node": None}], "has no reply from 'assistant'"),
         (_discord(timestamp="yesterday"), "item 2 .*Invalid isoformat string: 'yesterday'"),

@@ -247,11 +247,11 @@ def _each(read: Callable[[Any], T], values: Any, path: Path) -> list[T]:
     found: list[T] = []
     try:
         found.extend(map(read, values))
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         problem = str(error)
         if isinstance(error, KeyError):
             problem = f"there is no {error}"
-        elif isinstance(error, AttributeError | TypeError):
+        elif isinstance(error, AttributeError | IndexError | TypeError):
             problem = "a value has the wrong type"
         raise DataError(
             f"{path}, item {len(found) + 1} has a format that microgpt does not support "

@@ -25,7 +25,7 @@ The other options add faults:
 --clock          at each reload, the clock of the service jumps by up to a year (needs cc).
 --group DIR      a memory cgroup (version 1) with a limit, for the service. Every half minute,
                  another process in it takes memory until Linux kills one of the service. The
-                 limit should be twice the memory that the service needs.
+                 limit should be more than the service needs.
 """
 
 import argparse
@@ -59,14 +59,20 @@ CLOCK_SOURCE = Path(__file__).with_name("clock_offset.c")
 DAY_S = 86400
 JUMPS = (0, 90, -90, DAY_S, -DAY_S, 365 * DAY_S, -365 * DAY_S)  # of the clock, in seconds
 TRAIN = ("--steps", "100", "--n-embd", "64", "--n-layer", "2", "--block-size", "256", "--force")
-# Takes memory until a process of the cgroup is killed.
+# Takes memory until a process of the cgroup is killed. Each child has too little to be chosen.
 TAKE_MEMORY = """
-import sys
+import os, signal, sys, time
 from pathlib import Path
 control = Path(sys.argv[1], "memory.oom_control")
-before, taken = control.read_text(), []
+before, children = control.read_text(), []
 while control.read_text().split()[-1] == before.split()[-1]:
-    taken.append(bytearray(2**22))
+    if not (child := os.fork()):
+        held = bytearray(2**25)
+        signal.pause()
+    children.append(child)
+    time.sleep(0.05)
+for child in children:
+    os.kill(child, signal.SIGKILL)
 """
 HELLO = [{"role": "user", "content": "hello"}]
 TALK = [{"role": "user", "content": "tell me a story about everything that there is"}]
@@ -128,7 +134,6 @@ class Load:
         self.library = folder / "clock_offset.so"
         self.trainings: Counter[str] = Counter()
         self.n_out_of_memory = 0  # processes killed because of the limit of the cgroup
-        self.n_takers_killed = 0  # of these, not processes of the service
         self.service = -1  # number of the running one
         self.process: subprocess.Popen[bytes] | None = None
         self.n_killed, self.killed_at = 0, -KILLED_S
@@ -242,11 +247,18 @@ class Load:
         """Let memory run out in the cgroup again and again, until a process is killed."""
         while time.monotonic() < self.until - EXHAUST_S:
             await asyncio.sleep(EXHAUST_S)
+            while not self.is_complete():  # or Linux would kill the first process
+                await asyncio.sleep(1)
             taker = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", TAKE_MEMORY, self.group), preexec_fn=self.join_group
             )
-            if await taker.wait() == -signal.SIGKILL:  # while a service was starting
-                self.n_takers_killed += 1
+            await taker.wait()
+
+    def is_complete(self) -> bool:
+        """Return whether the service has all its processes."""
+        with suppress(psutil.NoSuchProcess):
+            return len(psutil.Process(self.process.pid).children()) == self.n_processes
+        return False
 
     async def watch(self, process: subprocess.Popen[bytes], until: float) -> None:  # noqa: D102
         of_process: list[int] = []
@@ -261,8 +273,10 @@ class Load:
             if self.has_clock:
                 self.jump(random.choice(JUMPS))
             process.send_signal(signal.SIGHUP)
-            if self.n_processes > 1 and time.monotonic() > self.killed_at + KILL_S:
-                random.choice(first.children()).kill()
+            is_due = self.n_processes > 1 and time.monotonic() > self.killed_at + KILL_S
+            if is_due and (children := first.children()):
+                with suppress(psutil.NoSuchProcess):
+                    random.choice(children).kill()
                 self.killed_at = time.monotonic()
                 self.n_killed += 1
 
@@ -365,8 +379,7 @@ class Load:
         if self.disk:
             print(f"trainings beside a disk that fills up: {dict(self.trainings)}")
         if self.group:
-            n_killed = self.n_out_of_memory - self.n_takers_killed
-            print(f"processes killed because of the memory limit: {n_killed}")
+            print(f"processes killed because of the memory limit: {self.n_out_of_memory}")
         print(
             f"{self.n_compared:,} replies compared with one for the same seed, from "
             f"{len(self.answered)} processes: {self.n_different} different"

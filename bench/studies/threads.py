@@ -1,6 +1,6 @@
 """What do two cores gain?
 
-Trainings side by side 1.2 to 1.7 times the speed, a large step 1.3 to 1.6
+Trainings side by side 1.3 to 1.7 times the speed, a large step 1.4 to 1.6
 (docs/measurements/speed.md).
 
     uv run python bench/study.py threads [--rounds 5]

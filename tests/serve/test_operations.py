@@ -18,7 +18,7 @@ from commands import COMMAND, SERVE, refused, run_process
 from microgpt import InferenceGpt, TrainConfig, save
 from microgpt.training.train import train
 from microgpt_serve import command
-from microgpt_serve.settings import unknown_variables
+from microgpt_serve.settings import read_settings, unknown_variables
 
 GENERATE = "/microgpt/v1/generate"
 BAD_NETWORK = (
@@ -99,13 +99,21 @@ def test_misspelt_settings_are_named_with_the_nearest_one(monkeypatch) -> None:
         if name.upper().startswith("MICROGPT_"):
             monkeypatch.delenv(name)
     right = ("MICROGPT_API_KEY", "microgpt_timeout_s", "MICROGPT_HOME", "MICROGPT_TARGET")
-    for name in (*right, "MICROGPT_APIKEY", "microgpt_CORS_ORIGIN", "MICROGPT_SERVICE_HOST"):
+    for name in (*right, "MICROGPT_APIKEY", "microgpt_CORS_ORIGIN", "MICROGPT_PORT"):
         monkeypatch.setenv(name, "secret")
     assert [*unknown_variables()] == [
         "MICROGPT_APIKEY is not a setting; did you mean MICROGPT_API_KEY?",
-        "MICROGPT_SERVICE_HOST is not a setting; it has no effect",
+        "MICROGPT_PORT is not a setting; it has no effect",
         "microgpt_CORS_ORIGIN is not a setting; did you mean MICROGPT_CORS_ORIGINS?",
     ]
+
+
+def test_the_address_that_kubernetes_sets_is_not_the_port(monkeypatch) -> None:
+    monkeypatch.delenv("PORT", raising=False)
+    monkeypatch.setenv("MICROGPT_PORT", "tcp://10.0.0.1:80")
+    assert read_settings().port == 8080
+    monkeypatch.setenv("PORT", "9000")
+    assert (read_settings().port, read_settings(port=9001).port) == (9000, 9001)
 
 
 ECHO = {"prompt": "a" * 200, "max_tokens": 0, "echo": True, "logprobs": 5, "n": 50}

@@ -4,6 +4,7 @@ import gc
 import signal
 import threading
 import time
+import weakref
 from itertools import pairwise
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -38,6 +39,26 @@ def steps_of(seconds: float, done=None):
         if done:
             done.set()
     return "done"
+
+
+def test_a_result_is_freed_without_the_garbage_collector() -> None:
+    """Each reload loads a model in a queue of its own, and must not leave the last one."""
+
+    async def ask() -> weakref.ref:
+        queue = WorkQueue(1)
+        result = await queue.submit(one_step(Mock), 0)
+        queue.close()
+        return weakref.ref(result)
+
+    gc.disable()
+    try:
+        result = asyncio.run(ask())
+        for thread in threading.enumerate():
+            if thread.name == "work":
+                thread.join(0.5)
+        assert result() is None
+    finally:
+        gc.enable()
 
 
 def test_a_small_job_does_not_wait_for_a_large_one() -> None:

@@ -103,6 +103,7 @@ class _Parent:
             raise OSError(f"{failed[0]} before it was ready; see the log")
         for number in numbers:
             start_task(self._keep(number))
+        gc.enable()
         with handling(service_signals(self._stopped.set, self._reloader)):
             announce(self._state, self._listener, on_start)
             await self._stopped.wait()

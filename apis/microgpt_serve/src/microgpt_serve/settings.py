@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BeforeValidator,
     Field,
     IPvAnyNetwork,
@@ -21,6 +22,7 @@ from microgpt_serve.errors import validation_message
 from microgpt_serve.middleware.hosts import host_of, is_loopback
 from microgpt_serve.middleware.keys_and_rate_limit import KEY_RULE, is_key
 
+UNPREFIXED = ("MODEL_DIR", "HOST", "PORT")  # settings whose variables do not begin with MICROGPT_
 OTHERS = ("MICROGPT_HOME", "MICROGPT_TARGET", "MICROGPT_MACHINE_CODE")  # read by the library
 _ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?)$"
 
@@ -55,6 +57,11 @@ def _check_host(text: str) -> str:
     raise ValueError(f"{rule}; got {text!r:.80}")
 
 
+def _named(name: str) -> Any:
+    """Name a setting whose variable has no prefix: Kubernetes gives MICROGPT_PORT an address."""
+    return Field(validation_alias=AliasChoices(name.upper(), name))
+
+
 Entry = TypeVar("Entry")
 _List = Annotated[tuple[Entry, ...], NoDecode, BeforeValidator(_split)]
 
@@ -62,15 +69,13 @@ _List = Annotated[tuple[Entry, ...], NoDecode, BeforeValidator(_split)]
 class Settings(BaseSettings):
     """Service settings. Each field can be set by an environment variable."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="MICROGPT_", frozen=True, populate_by_name=True, extra="ignore"
-    )
+    model_config = SettingsConfigDict(env_prefix="MICROGPT_", frozen=True, extra="ignore")
 
     model_dir: Annotated[
-        str | tuple[str, ...] | None, NoDecode, Field(validation_alias="MODEL_DIR", min_length=1)
+        str | tuple[str, ...] | None, NoDecode, _named("model_dir"), Field(min_length=1)
     ] = None  # text: a comma-separated list, unless it is a path; see `served_models`
-    host: Annotated[str, Field(validation_alias="HOST", min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8080  # 0: any free port
+    host: Annotated[str, _named("host"), Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, _named("port"), Field(ge=0, le=65535)] = 8080  # 0: any free port
     processes: Annotated[int, Field(ge=1, le=256)] = 1  # that answer requests
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
     api_keys_file: Annotated[str, Field(min_length=1)] | None = None
@@ -116,14 +121,15 @@ def read_settings(**options: Any) -> Settings:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         name = str(problem["loc"][0]).upper().removeprefix("MICROGPT_")
-        name = name if name in ("MODEL_DIR", "HOST", "PORT") else f"MICROGPT_{name}"
+        name = name if name in UNPREFIXED else f"MICROGPT_{name}"
         is_secret = name == "MICROGPT_API_KEY"
         raise ConfigError(validation_message(problem, name=name, is_secret=is_secret)) from None
 
 
 def unknown_variables() -> Iterator[str]:
     """Yield a sentence about each variable of the environment that looks like a setting."""
-    known = [f"MICROGPT_{name.upper()}" for name in Settings.model_fields]
+    known = {f"MICROGPT_{name.upper()}" for name in Settings.model_fields}
+    known -= {f"MICROGPT_{name}" for name in UNPREFIXED}
     for name in sorted(os.environ):
         if name.upper().startswith("MICROGPT_") and name.upper() not in (*known, *OTHERS):
             near = get_close_matches(name.upper(), known, n=1, cutoff=0.8)

@@ -115,6 +115,7 @@ class WorkQueue:
             seconds = perf_counter() - started
             with suppress(RuntimeError):  # the event loop is closed
                 work.result.get_loop().call_soon_threadsafe(self._end_turn, work, end, seconds)
+            del end  # its traceback refers to this frame
 
     def _end_turn(self, work: _Work, end: BaseException | None, seconds: float) -> None:
         """Deliver the result of a task if it has ended, and begin the next turn.

@@ -50,9 +50,11 @@ import psutil
 from machine import machine
 from tqdm import tqdm
 
+from microgpt_serve.settings import Settings
+
 RELOAD_S, KILL_S, EXHAUST_S = 3, 10, 30
 KILLED_S = 1.0  # time after a kill in which a reply may end early
-TIMEOUT_S = 10  # MICROGPT_TIMEOUT_S, for which a service that is stopped waits for replies
+TIMEOUT_S = Settings.model_fields["timeout_s"].default  # for which a stopped service goes on
 SAME = ("one text", "50 texts", "chat")  # kinds whose reply depends only on the seed
 SERVICES = 12
 CLOCK_SOURCE = Path(__file__).with_name("clock_offset.c")
@@ -112,6 +114,8 @@ def main() -> None:
     parser.add_argument("--clock", action="store_true")
     parser.add_argument("--group", type=Path)
     options = parser.parse_args()
+    if options.group and options.processes < 2:
+        parser.error("--group needs --processes 2 or more")
     facts = machine(all_cores=True)
     print(
         f"{facts}; {options.connections} connections, {options.minutes:g} minutes, "
@@ -248,6 +252,8 @@ class Load:
         while time.monotonic() < self.until - EXHAUST_S:
             await asyncio.sleep(EXHAUST_S)
             while not self.is_complete():  # or Linux would kill the first process
+                if time.monotonic() > self.until:
+                    return
                 await asyncio.sleep(1)
             taker = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", TAKE_MEMORY, self.group), preexec_fn=self.join_group

@@ -85,6 +85,7 @@ def test_explaining_an_unreadable_last_reply_is_refused(talk) -> None:
         ({"messages": [{"role": "user", "content": "hi"}]}, "chat"),
         ({"text": "anna", "without_heads": [[0, 99]]}, "head must be at most"),
         ({"text": "anna", "without_mlps": [-1]}, "without_mlps"),
+        ({"text": "anna", "without_mlps": 3}, "without_mlps must be a list, got 3"),
         ({"text": "anna", "weights": [{"matrix": "wxe", "row": 0, "column": 0}]}, "no matrix 'wxe"),
         ({"text": "anna", "weights": [{"matrix": "wte", "row": 0}]}, "column"),
     ],

@@ -99,11 +99,12 @@ def test_misspelt_settings_are_named_with_the_nearest_one(monkeypatch) -> None:
         if name.upper().startswith("MICROGPT_"):
             monkeypatch.delenv(name)
     right = ("MICROGPT_API_KEY", "microgpt_timeout_s", "MICROGPT_HOME", "MICROGPT_TARGET")
-    for name in (*right, "MICROGPT_APIKEY", "microgpt_CORS_ORIGIN", "MICROGPT_PORT"):
+    kubernetes = ("MICROGPT_SERVICE_HOST", "MICROGPT_PORT", "MICROGPT_PORT_8080_TCP_ADDR")
+    for name in (*right, *kubernetes, "MICROGPT_APIKEY", "microgpt_CORS_ORIGIN", "MICROGPT_HOST"):
         monkeypatch.setenv(name, "secret")
     assert [*unknown_variables()] == [
         "MICROGPT_APIKEY is not a setting; did you mean MICROGPT_API_KEY?",
-        "MICROGPT_PORT is not a setting; it has no effect",
+        "MICROGPT_HOST is not a setting; did you mean HOST?",
         "microgpt_CORS_ORIGIN is not a setting; did you mean MICROGPT_CORS_ORIGINS?",
     ]
 

@@ -138,7 +138,7 @@ _RULES = {  # messages, keyed by pydantic error type
     **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
     "finite_number": "must be a finite number",
     "string_type": "must be a string",
-    "list_type": "must be a list",
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
     **dict.fromkeys(("model_type", "model_attributes_type"), "must be an object"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     # Only settings have these.

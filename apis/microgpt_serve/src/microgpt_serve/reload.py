@@ -98,6 +98,7 @@ class Reloader:
             is_known = isinstance(error, MicrogptError) or limit.expired()
             problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else str(error)
             if not is_known:
+                # `WorkQueue` gives a RuntimeError for what is no Exception.
                 fault = (isinstance(error, RuntimeError) and error.__cause__) or error
                 problem = f"{type(fault).__name__}: {fault}"
             LOG.error("reload failed: %s; %s", problem, otherwise, exc_info=not is_known)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
@@ -23,6 +24,8 @@ from microgpt_serve.middleware.hosts import host_of, is_loopback
 from microgpt_serve.middleware.keys_and_rate_limit import KEY_RULE, is_key
 
 UNPREFIXED = ("MODEL_DIR", "HOST", "PORT")  # settings whose variables do not begin with MICROGPT_
+# Variables of a Kubernetes service that has this name.
+KUBERNETES = re.compile(r"MICROGPT_(SERVICE_(HOST|PORT)(_\w+)?|PORT|PORT_\d+_\w+)")
 OTHERS = ("MICROGPT_HOME", "MICROGPT_TARGET", "MICROGPT_MACHINE_CODE")  # read by the library
 _ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?)$"
 
@@ -131,7 +134,9 @@ def unknown_variables() -> Iterator[str]:
     known = {f"MICROGPT_{name.upper()}" for name in Settings.model_fields}
     known -= {f"MICROGPT_{name}" for name in UNPREFIXED}
     for name in sorted(os.environ):
-        if name.upper().startswith("MICROGPT_") and name.upper() not in (*known, *OTHERS):
+        is_like = name.upper().startswith("MICROGPT_") and not KUBERNETES.fullmatch(name)
+        if is_like and name.upper() not in (*known, *OTHERS):
             near = get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+            near = [each for each in UNPREFIXED if name.upper() == f"MICROGPT_{each}"] or near
             hint = f"did you mean {near[0]}?" if near else "it has no effect"
             yield f"{name} is not a setting; {hint}"

@@ -48,9 +48,9 @@ class AccessLogMiddleware:
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
+            scope["outcome"] = 499  # the service shuts down while a slow client is reading
             if not status:
                 raise
-            scope["outcome"] = 499  # the service shuts down while a slow client is reading
         except Exception:
             LOG.exception("internal error in request %s", request_id)
             if status:  # an error response cannot be sent after the response has started

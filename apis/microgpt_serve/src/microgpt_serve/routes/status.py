@@ -123,6 +123,7 @@ async def engine(request: Request, state: StateDep) -> Response:
 async def _packed(
     pack: Callable[[], bytes], n_tokens: int, request: Request, state: AppState
 ) -> bytes:
+    """Return a file that is made in a thread; if it cannot be made, the status is 404."""
     try:
         return await run_steps(state, request, one_step(pack), n_tokens)
     except ConfigError as error:  # such as a model that is too large, or a missing compiler

@@ -79,7 +79,8 @@ class GroupedCommand(TyperCommand):
         lists = {values.get(param.name) for param in self.params if param.metavar == "<list>"}
         for given, after in pairwise(args):
             value = given.rpartition("=")[2]
-            if value in lists and after in extra and not os.path.exists(after):
+            is_value = after in extra and ("." not in after or after[0].isdigit())
+            if value in lists and is_value and not os.path.exists(after):
                 return f"; separate values with commas, without spaces: {value.rstrip(',')},{after}"
         has_data = any("--data" in option.opts for option in self.params)
         if not param and extra and has_data and "data" not in values and "input" not in values:

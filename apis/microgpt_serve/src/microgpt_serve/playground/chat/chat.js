@@ -53,7 +53,7 @@ export class Chat {
     byId("examples").append(...texts.map((text) => button(printable(text), () => this.#send(text))));
     byId("say").addEventListener("submit", () => this.#send(message.value.trim())); // as on the command line
     sendOnEnter(message);
-    byId("say").querySelector("details").hidden = model.answers_few;
+    byId("chat-sampling").hidden = model.answers_few;
     addEventListener("keydown", ({ key }) => {
       if (key === "Escape" && !byId("chat").hidden) this.#stop();
     });

@@ -17,7 +17,7 @@ export class Generate {
 
   constructor(model) {
     this.#model = model;
-    byId("order-settings").open = matchMedia("(min-width: 30rem)").matches; // not on a telephone
+    byId("order-settings").open = matchMedia("(min-width: 30rem)").matches; // not on a phone
     byId("order").addEventListener("submit", () => this.#make());
     byId("order").addEventListener("input", () => tell());
     sendOnEnter(byId("prompt"));

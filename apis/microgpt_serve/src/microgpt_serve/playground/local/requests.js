@@ -69,7 +69,7 @@ export function checkMessages(messages, tokenizer) {
     throw new EngineError(`messages have ${n} characters; at most ${MAX_CHARACTERS} are allowed`);
   }
   if (!messages.length) {
-    throw new EngineError("messages has no user message; add one (the model ignores system messages)");
+    throw new EngineError("messages has no user message; add one");
   }
 }
 

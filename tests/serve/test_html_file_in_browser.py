@@ -168,7 +168,7 @@ def test_a_model_of_few_questions_answers_them_in_the_file(tmp_path, opened) -> 
     assert "Generate" not in run("return document.querySelector('nav').innerText")
     shown = run("return [...document.querySelectorAll('#examples button')].map((b) => b.innerText)")
     assert shown == [*pairs]
-    assert run("return document.querySelector('#say details').hidden")
+    assert run("return document.getElementById('chat-sampling').hidden")
 
 
 def test_hostile_text_is_displayed_but_never_executed(tmp_path, opened) -> None:

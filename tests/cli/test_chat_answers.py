@@ -56,7 +56,7 @@ def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
     facts = json.loads(done.stdout)
     assert facts["exact_answers"]["held_out"] is True
     assert 0 < facts["exact_answers"]["n"] < 40
-    assert facts["advice"] == "for more exact answers: more conversations, or a longer training run"
+    assert facts["advice"].startswith("for more exact answers: more conversations, or --minut")
     assert [set(reply) for reply in facts["replies"]] == 2 * [{"user", "assistant"}]
     asked = {pair["prompt"] for pair in map(json.loads, talks.read_text().splitlines())}
     assert {reply["user"] for reply in facts["replies"]} < asked
@@ -109,7 +109,30 @@ def test_training_questions_are_used_if_none_are_held_out(microgpt, talks, monke
     shown = done.stdout.split("--- replies (temperature 0) ---\n")[1].splitlines()
     assert [line.split(":")[0] for line in shown] == 2 * ["user", "assistant"]
     assert shown[0] == "user:      say av"
-    assert advice(done)[0].endswith("more conversations, or a longer training run")
+    assert advice(done)[0].endswith("more conversations, or --minutes 5, which chooses settings")
+    more = ("--steps", "2500", "--lr", "1e-9")
+    done = microgpt("train", "--data", talks, "--chat", *SHAPE, *more, "--model", "b")
+    assert advice(done)[0].endswith("learn all of them with --steps 5000 --val-fraction 0")
+
+
+@pytest.fixture
+def sums(tmp_path: Path) -> Path:
+    """A file with 400 conversations, which are too few for a minute and cannot be guessed."""
+    pairs = ({"prompt": f"{n}", "completion": f"{n * 7919 % 1009}"} for n in range(400))
+    path = tmp_path / "sums.jsonl"
+    path.write_text("\n".join(map(json.dumps, pairs)))
+    return path
+
+
+def test_more_minutes_are_advised_only_if_there_is_enough_data(microgpt, sums) -> None:
+    train = ("train", "--data", sums, "--chat", "--json", "--model", "b")
+    short = json.loads(microgpt(*train, *SHAPE, "--steps", "2").stdout)
+    assert short["advice"].endswith("conversations, or --minutes 5, which chooses settings")
+    full = json.loads(microgpt(*train, "--budget", "1e12", "--force").stdout)
+    assert full["advice"].endswith(
+        f"or learn all of them with --steps {2 * full['steps']} --val-fraction 0 "
+        "--test-fraction 0 without --minutes or --budget"
+    )
 
 
 def test_sample_questions_are_evenly_spaced_over_the_data() -> None:

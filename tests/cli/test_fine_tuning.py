@@ -133,6 +133,26 @@ def test_a_file_reread_as_another_kind_of_text_is_contaminated(microgpt, tmp_pat
         assert float(share.split()[0]) > 90
 
 
+def test_longer_fine_tuning_is_not_advised_when_it_cannot_help(microgpt, folder) -> None:
+    def talks(sign: str) -> str:
+        return "\n".join(
+            json.dumps({"prompt": f"{a}{sign}{b}", "completion": f"{a + b}"})
+            for a in range(9) for b in range(9)
+        )  # fmt: skip
+
+    (folder / "sums.jsonl").write_text(talks("+"))
+    (folder / "more.jsonl").write_text(talks("*"))
+    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "16", "--steps", "9")
+    ok(microgpt("train", "--chat", "--data", "sums.jsonl", *shape, "--model", "sums"))
+    tuning = ("--from", "sums", "--data", "more.jsonl", "--budget", "1e12", "--model", "a")
+    (advice,) = [
+        line
+        for line in ok(microgpt("train", "--chat", *tuning)).stderr.splitlines()
+        if "for more exact answers" in line
+    ]
+    assert "learn all of them with --steps" in advice
+
+
 def test_the_loss_on_training_data_of_the_parent_is_labelled(microgpt, folder) -> None:
     ok(microgpt("train", "--data", "names.txt", "--steps", "9", "-n", "0", "--model", "all"))
     tuning = ("train", "--from", "all", "--data", "others.txt", "--steps", "9", "-n", "0")

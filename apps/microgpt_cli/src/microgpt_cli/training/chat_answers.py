@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import NamedTuple, TypeVar
 
-from microgpt.amounts import percentage
+from microgpt.amounts import in_short, percentage
 from microgpt.data.contamination import Bounds, trained_documents
 from microgpt.data.conversation_file import Item, load_chat_tests
 from microgpt.data.documents import bundled
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.split import Split
+from microgpt.data.statistics import measure
 from microgpt.data.tokenizer import Document, Message
 from microgpt.evaluation.exact_match import Answer, ExactMatches, answer_all
 from microgpt.inference import InferenceGpt
@@ -17,6 +18,8 @@ from microgpt.printable import printable
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.questions.wordings import other_wordings, unknown_questions
 from microgpt.state import TrainResult
+from microgpt.training.choice import TUNING_PASSES, TUNING_STEPS, useful_operations
+from microgpt.training.operations import step_operations
 from microgpt.training.presets import PRESETS
 
 T = TypeVar("T")
@@ -26,6 +29,7 @@ CHAT_SHA256 = "a786e2a1bf6b993f56090299d08c2dec3255acaf61166dc7c17ab7a9c25cbe34"
 N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
 N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed text
 N_WORDINGS, SEED = 4, 1  # other wordings of each of few questions
+MOST = 0.9  # share of the useful operations from which the data limit a training run
 POOR = 0.9  # share of exact answers below which options that help are named
 # Options for the bundled conversations, with their exact answers (docs/measurements/choice.md).
 BETTER = (
@@ -105,7 +109,7 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
         held_out, known = _new_items(result, parts)
     items = held_out or _items(_spread(parts.train))
     answers = list(answer_all(InferenceGpt(result), _spread(items)))
-    share, better = ExactMatches.of(answers).share, ["more conversations", "a longer training run"]
+    share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
     if are_bundled and not (result.plan.parent_sha256 or result.plan.preset):
         better = [option for at, option in BETTER[bool(result.plan.minutes) :] if at > share]
     elif result.plan.input is None and (preset := result.plan.preset):
@@ -135,6 +139,28 @@ def _answer_few(result: TrainResult, known: KnownQuestions) -> ChatAnswers:
 
 def _item(question: str, expected: str) -> Item:
     return Item("", (Message("user", question), Message("assistant", expected)), 1, 1)
+
+
+def _longer(result: TrainResult, parts: Split) -> str:
+    """Return options for a longer run: a larger budget or, if that has no effect, more steps."""
+    plan, minutes, steps = result.plan, result.plan.minutes, result.plan.config.steps
+    sizes = measure(parts.train, plan.tokenizer, "lines")
+    step = step_operations(plan.model, plan.config, sizes.chunk_length(plan.model.block_size))
+    useful = useful_operations(sizes)
+    if plan.parent_sha256 and plan.budget:  # see `choose`
+        n_read = plan.config.batch_size * sizes.chunk_length(plan.model.block_size)
+        useful = step * max(TUNING_STEPS, TUNING_PASSES * sizes.n_tokens / n_read)
+    if steps * step < MOST * useful:
+        if minutes:
+            return f"--minutes {2 * minutes:g}"
+        if plan.budget:
+            return f"--budget {in_short(2 * plan.budget)}"
+        is_recipe = plan.preset or plan.parent_sha256
+        return f"--steps {2 * steps}" if is_recipe else "--minutes 5, which chooses settings"
+    steps *= 2
+    limit = " without --minutes or --budget" if plan.budget else ""
+    test = " --test-fraction 0" if parts.test else ""
+    return f"learn all of them with --steps {steps} --val-fraction 0{test}{limit}"
 
 
 def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:

@@ -83,7 +83,7 @@ def _is_complete(summary: RunSummary) -> bool:
 
 
 def _start(summary: RunSummary, population: str) -> tuple[float, str]:
-    """Return the initial value of the measure of a population, and its origin as text."""
+    """Return the value that a population started with, and which genomes have it, as text."""
     measure = summary.measures[population]
     for entry in summary.run.lines:
         if entry.origin == PRIMORDIAL and (worth := measure.of(entry.evaluation)) is not None:

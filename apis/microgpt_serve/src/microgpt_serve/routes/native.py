@@ -5,7 +5,6 @@ from functools import partial
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from microgpt.config import Sampling
 from microgpt.evaluation.scoring import Scorer
 from microgpt.steps import Steps
 from microgpt.storage.calibration_file import Calibration
@@ -27,6 +26,7 @@ from microgpt_serve.schemas import (
     ScoreRequest,
     ScoreResponse,
     TextScore,
+    sampling_of,
 )
 
 router = APIRouter(route_class=BodyRoute)
@@ -41,7 +41,7 @@ async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResp
     """
     model = await edited_model(body, request, state)
     prompt = await encode_messages(body.messages, model, request, state)
-    sampling = Sampling(body.temperature)
+    sampling = sampling_of(body.temperature)
     limit = model.max_new_tokens(body.max_tokens)
     job = model.gpt.reply_job(prompt, sampling=sampling, max_tokens=limit, seed=body.seed)
     (reply,) = await run_job(state, request, model, job)

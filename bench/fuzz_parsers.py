@@ -54,6 +54,7 @@ from microgpt_evolution.search.records import read_search
 from microgpt_evolution.search.retest import read_retest
 from microgpt_evolution.space import read_space
 from microgpt_evolution.sweep.records import read_sweep
+from microgpt_page.document import WEB
 from microgpt_serve.app import create_app
 from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
 from microgpt_serve.settings import Settings
@@ -64,7 +65,6 @@ Renew = Callable[[Path, bytes], object]
 Source = Path | Callable[[Path], object]  # a directory, or what writes one
 TESTS = ROOT / "tests"
 OLD = TESTS / "compatibility" / "v0.1"
-LOCAL = ROOT / "apis/microgpt_serve/src/microgpt_serve/playground/local"
 NAMES = ["anna", "emma", "ava", "mia"]
 PROCESSES: list[subprocess.Popen[Any]] = []  # that makers have started
 JSON, TENSORS = "weights.json", "model.safetensors"
@@ -301,7 +301,6 @@ REQUESTS = {
     "/v1/completions": {"prompt": ["a"], "max_tokens": 3, "logprobs": 2, "stop": ["b"], "n": 2},
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}], "stream": True,
         "response_format": {"type": "json_object"}},
-    "/microgpt/v1/explain": {"text": "emma", "top": 3, "attention": [[0, 0]], "position": 1},
     "/microgpt/v1/score": {"texts": ["emma", "x"], "characters": True},
 }  # fmt: skip
 
@@ -398,8 +397,8 @@ def page(code: str, *seeds: bytes) -> Maker:
     """Call `answer`, a function of bytes, in Node; it may throw only an EngineError."""
 
     def make(folder: Path) -> Made:
-        shutil.copytree(LOCAL, folder)
-        shutil.copy(LOCAL.parent / "chat" / "versions.js", folder)
+        shutil.copytree(WEB / "engine", folder)
+        shutil.copy(WEB / "chat" / "versions.js", folder)
         (folder / "package.json").write_text('{"type": "module"}')
         (folder / "fuzz.js").write_text(
             'import { createInterface } from "node:readline";\n' + code + "\n"

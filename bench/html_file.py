@@ -13,6 +13,7 @@ Chromium on the PATH.
 
 import json
 import re
+import shutil
 import statistics
 import tempfile
 from pathlib import Path
@@ -20,7 +21,6 @@ from time import perf_counter
 
 from harness import parsed
 from machine import machine
-from playground import PAINT, launched
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from microgpt import InferenceGpt, save, train
@@ -28,10 +28,11 @@ from microgpt.config import Sampling
 from microgpt.data.documents import DEMO_MODEL, bundled, load_text
 from microgpt.sampling import DecodeRules
 from microgpt.storage.model_directory import load
-from microgpt_serve.html_file import joined
-from microgpt_serve.served_model import served_model
+from microgpt_page.document import joined
+from microgpt_page.file_to_give import file_to_give
 
 N_SAMPLES = 2000
+PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 FIRST_TOKEN = """async (text) => {
     const turns = document.getElementById("turns");
     const n = turns.children.length;
@@ -53,29 +54,29 @@ DECODE = """async (args) => {
         const packed = new Blob([Uint8Array.from(text, (char) => char.charCodeAt(0))]).stream();
         const stream = packed.pipeThrough(new DecompressionStream("deflate"));
         const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-        return module_local_file_js.unpacked(bytes);
+        return module_engine_file_js.unpacked(bytes);
     };
     const [kernels, found] = [await unpacked("engine-data"), await unpacked("model-data")];
     const file = { ...kernels, ...found, parts: { ...kernels.parts, ...found.parts } };
-    const model = new module_local_model_js.LocalModel(file);
+    const model = new module_engine_model_js.Model(file);
     const bos = file.model.vocab_size - 1;
-    const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0 };
+    const sampling = { temperature: 1, topK: 0 };
     const rules = { stop: [bos], forbidden: [], minTokens: 0, maxTokens: null, sampling };
     const [prompts, speeds] = [Array.from({ length: n }, () => [bos]), []];
     for (let i = 0; i <= rounds; i++) {
         const start = model.memory.end;
         const started = performance.now();
         const seeds = prompts.map((_, j) => BigInt(i * n + j));
-        const { drawUniforms } = module_local_mersenne_twister_js;
+        const { drawUniforms } = module_engine_mersenne_twister_js;
         const fill = (uniforms, count) => drawUniforms(model.memory, seeds, uniforms, count);
-        const decoder = new module_local_decoder_js.Decoder(model, prompts, rules, fill);
+        const decoder = new module_engine_decoder_js.Decoder(model, prompts, rules, fill);
         while (decoder.run());
         const nTokens = decoder.take().reduce((sum, { tokens }) => sum + tokens.length + 1, 0);
         speeds.push((1000 * nTokens) / (performance.now() - started));
         model.memory.end = start;
     }
     return speeds.slice(1);
-}""".replace("SCRIPT", joined("local/worker.js"))
+}""".replace("SCRIPT", joined("engine/worker.js"))
 
 
 TRAIN = """async (isFull) => {
@@ -100,10 +101,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         names = train(load_text(bundled("names.txt")))
         save(names, f"{folder}/names")
-        browser = launched(playwright)
+        program = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=program)
         print(f"{machine()}; Chromium {browser.version}; median (range) of {rounds}")
         for name, path in (("names", Path(folder, "names")), ("demo", bundled(DEMO_MODEL))):
-            page = served_model(load(path), path, print).html
+            page = file_to_give(load(path), name)
             file = Path(folder, f"{name}.html")
             file.write_bytes(page)
             without = len(NAMES.sub(b"", page))

@@ -197,7 +197,7 @@ class Tests:
         if FOLDERS[folder] == "serve":
             start = "tests/serve/"
         found = [file for file in self.files if file.startswith(start) and not TEXT.search(file)]
-        found = [file for file in found if "browser" not in file and "playground" not in file]
+        found = [file for file in found if "browser" not in file]
         return sorted(found, key=lambda file: ("/routes/" not in file, len(self.files[file])))
 
     def named(self, mutant: Mutant) -> list[str]:

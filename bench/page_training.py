@@ -27,27 +27,27 @@ from microgpt.engine import wasm
 from microgpt.training.engines import Engine, make_engine
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
-from microgpt.training.presets import PresetName
-from microgpt_serve.html_file import PLAYGROUND
-from microgpt_serve.local_file import engine_file
+from microgpt_page.document import WEB
+from microgpt_page.packed_files import engine_file
 
 WARM_UP = 4  # rounds; Node first compiles quickly, then well
-N_STEPS: dict[PresetName, int] = {"karpathy": 40, "names-10s": 10}  # of a round
+# Options beside Karpathy's, and the number of steps of a round.
+RUNS = {"Karpathy's": ({}, 40), "width 64, batch size 16": ({"n_embd": 64, "batch_size": 16}, 10)}
 PROGRAM = """
 import { createInterface } from "node:readline";
 import { readFileSync } from "node:fs";
-import { configOf, untrained } from "./config.js";
 import { dataOf } from "./documents.js";
-import { LocalModel } from "./model.js";
+import { Model } from "./model.js";
 import { Trainer } from "./trainer.js";
+import { untrained } from "./untrained_model.js";
 const job = JSON.parse(readFileSync("job.json", "utf8"));
 const bytes = (text) => new Uint8Array(Buffer.from(text, "base64"));
 const kernels = Object.entries(job.parts).map(([name, part]) => [name, bytes(part)]);
 const file = { ...job.facts, parts: Object.fromEntries(kernels) };
 const { model: shape, config, validation } = job;
 const data = dataOf(job.text, { text: "lines", validation, size: shape.block_size });
-const model = new LocalModel(untrained(file, shape, data.tokenizer, "lines"));
-const trainer = new Trainer(model, configOf(file, config), data.train);
+const model = new Model(untrained(file, shape, data.tokenizer, "lines"));
+const trainer = new Trainer(model, { ...file.defaults.config, ...config }, data.train);
 for await (const line of createInterface({ input: process.stdin })) {
   const [until, losses, started] = [Number(line), [], performance.now()];
   while (trainer.nSteps < until) losses.push(...trainer.run(until));
@@ -66,9 +66,9 @@ def main() -> None:
     pin()
     print("| | here, a step | Node, a step | ratio, median |\n|---|---|---|---|")
     texts = load_text(bundled("names.txt"))
-    for name, n in N_STEPS.items():
-        others = TrainOptions(test_fraction=0.0)
-        job = plan_training(texts, others.over(TrainOptions.of_preset(name)))
+    for name, (given, n) in RUNS.items():
+        options = TrainOptions(test_fraction=0.0, **given)
+        job = plan_training(texts, options.over(TrainOptions.of_preset("karpathy")))
         rng = random.Random(job.plan.config.seed)
         plan = job.plan
         data = job.dataset(rng, 1)
@@ -84,7 +84,7 @@ def in_turns(
     job: TrainingJob, engine: Engine, folder: Path, n: int, rounds: int
 ) -> list[tuple[float, float]]:
     """Return the seconds of n steps here and in Node, of each round."""
-    shutil.copytree(PLAYGROUND / "local", folder, dirs_exist_ok=True)
+    shutil.copytree(WEB / "engine", folder, dirs_exist_ok=True)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "job.json").write_text(json.dumps(facts_of(job)))
     program = shutil.which("node") or shutil.which("nodejs")

@@ -34,11 +34,10 @@ from microgpt import BpeTokenizer, ModelConfig, TrainConfig, save, train
 from microgpt.data.documents import bundled
 
 CHAT, OPENAI_CHAT, GENERATE = "/microgpt/v1/chat", "/v1/chat/completions", "/microgpt/v1/generate"
-EXPLAIN, SCORE, COMPLETIONS = "/microgpt/v1/explain", "/microgpt/v1/score", "/v1/completions"
+SCORE, COMPLETIONS = "/microgpt/v1/score", "/v1/completions"
 SIZE = 4_190_000  # body size in bytes, just below the default limit
 DEPARTS_S = 0.05  # time after which a departing client closes its connection
 SHAPE = ModelConfig(n_embd=96, n_head=3, n_layer=4, block_size=256, positions="rotary")
-HEADS = [[layer, head] for layer in range(4) for head in range(3)]  # of the demo model
 HONEST = {  # the request of the honest client to each model
     "demo": (CHAT, {"messages": HELLO}),
     "names": (GENERATE, {"max_tokens": 10}),
@@ -137,16 +136,12 @@ def attacks() -> dict[str, Attack]:
         "escaped text": (GENERATE, b'{"prompt":"' + b"\\u00e9" * (SIZE // 7) + b'"}'),
         "unknown characters": (CHAT, head + wide + tail),
     }
-    story = "tell me a story about everything that there is " * 88  # 4,136 characters
-    explained = {"text": story[:4096], "top": 20}
     likely = {"prompt": "h", "temperature": 9, "n": 8, "logprobs": 20, "max_tokens": 620}
     echoed = {"prompt": "emma" * 1500, "n": 1, "max_tokens": 0, "echo": True}
     streamed = {"n": 50, "max_tokens": 131, "stream": True}
     stops = [letter * 1023 + "!" for letter in "abcd"]
     long = {"prompt": "h", "temperature": 3, "n": 50, "max_tokens": 16_384}
     requests: dict[str, tuple[str, str, dict[str, Any]]] = {
-        "explanations": ("demo", EXPLAIN, explained),
-        "attention": ("demo", EXPLAIN, {"text": story[:250], "attention": HEADS, "position": 9}),
         "log-probabilities": ("demo", COMPLETIONS, likely),
         "too many of them": ("demo", COMPLETIONS, {**likely, "max_tokens": 16_384}),
         "streamed ones": ("demo", COMPLETIONS, {**likely, "stream": True}),
@@ -160,13 +155,12 @@ def attacks() -> dict[str, Attack]:
         "endless texts": ("a million", GENERATE, {"num_samples": 50, "temperature": 9}),
         "long prompts": ("a million", GENERATE, {"prompt": "emma" * 32_000}),
         "longest scores": ("a million", SCORE, {"texts": ["emma" * 32_000]}),
-        "long explanations": ("a million", EXPLAIN, {"text": "emma" * 1024, "position": -1}),
         "long log-probabilities": ("a million", COMPLETIONS, {**likely, **echoed}),
     }
     found = {kind: Attack("demo", *one) for kind, one in bodies.items()}
     for kind, (model, page, body) in requests.items():
         found[kind] = Attack(model, page, json.dumps(body).encode())
-    for kind in ("explanations", "log-probabilities", "scores", "long texts"):
+    for kind in ("log-probabilities", "scores", "long texts"):
         found[f"{kind}, departing"] = replace(found[kind], departs=True)
     return found
 

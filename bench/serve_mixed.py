@@ -78,7 +78,7 @@ for child in children:
 """
 HELLO = [{"role": "user", "content": "hello"}]
 TALK = [{"role": "user", "content": "tell me a story about everything that there is"}]
-EXPLAIN, SCORE = "/microgpt/v1/explain", "/microgpt/v1/score"
+SCORE = "/microgpt/v1/score"
 NAMES = ["emma", "olivia", "xqrt"] * 40
 CHAT_ONLY, TEXT_ONLY = (200, 400), (200, 400)  # the other model refuses such a request
 # Kinds of requests: weight, path, body and expected statuses.
@@ -90,11 +90,10 @@ KINDS: dict[str, tuple[int, str, dict[str, Any] | None, tuple[int, ...]]] = {
     "completion": (10, "/v1/completions", {"prompt": "what", "logprobs": 3, "stop": "?"}, (200,)),
     "likely": (3, "/v1/completions", {"prompt": "a", "logprobs": 20, "n": 8}, (200,)),
     "streamed": (5, "/v1/completions", {"logprobs": 5, "n": 2, "stream": True}, (200,)),
-    "explain": (5, EXPLAIN, {"text": "anna" * 20, "top": 20, "position": -1}, (200,)),
-    "long text": (1, EXPLAIN, {"text": "anna" * 400, "top": 9}, (200,)),
+    "long text": (1, SCORE, {"texts": ["anna" * 400]}, TEXT_ONLY),
     "score": (5, SCORE, {"texts": NAMES, "characters": True}, TEXT_ONLY),
     "hangs up": (10, "/v1/completions", {"stream": True, "n": 50, "temperature": 3}, (200,)),
-    "goes away": (3, EXPLAIN, {"text": "anna" * 800, "top": 9}, (200,)),
+    "goes away": (3, SCORE, {"texts": ["anna" * 800]}, TEXT_ONLY),
     "bad": (5, "/v1/completions", {"temperature": -1}, (400,)),
     "unknown": (2, "/v1/nowhere", None, (404,)),
     "models": (5, "/v1/models", None, (200,)),
@@ -402,7 +401,7 @@ def request(kind: str, seed: int) -> bytes:
     _, page, body, _ = KINDS[kind]
     if body is None:
         return f"GET {page} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-    text = json.dumps(body if page in (EXPLAIN, SCORE) else {**body, "seed": seed})
+    text = json.dumps(body if page == SCORE else {**body, "seed": seed})
     head = f"POST {page} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()
 

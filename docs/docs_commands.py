@@ -36,7 +36,7 @@ EXCUSED = (
     (r"UV_PYTHON=3.11 .*", "builds for minutes; tests/e2e/test_install.py builds, too"),
     (r"uv export .*", "needs a clone; the release workflow runs it"),
     (r"mkdir .*(mount |/cgroup/).*", "needs root"),
-    (r"uv run microgpt play.*", "opens a browser; tests/serve/test_playground.py runs it"),
+    (r"uv run microgpt play.*", "opens a browser; tests/page/test_play.py runs it"),
     (r"(?s).*splat\(x, 0\).*", "a kernel in the engine's own language"),
     (r".*--hosts .*", "needs several hosts; tests/cli/test_hosts.py runs it"),
     (r"uv run .* --budget 3e12.*", "takes minutes; tests/cli trains with --holdout"),

@@ -3,13 +3,12 @@
     uv run --with pillow python docs/make_playground_pictures.py
 
 The pictures are an animation of "Look inside", and screenshots of the other views. The script
-trains the preset names-60s, serves it and the demo model, and drives a headless Chromium, which
-must be on the PATH. The file has a model of Karpathy's size. A run takes two minutes.
+trains the preset names-60s, opens the pages of it and of the demo model in a headless Chromium,
+which must be on the PATH. The file has a model of Karpathy's size. A run takes two minutes.
 """
 
 import shutil
 import subprocess
-import sys
 import tempfile
 from io import BytesIO
 from pathlib import Path
@@ -17,10 +16,9 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-
-from playground import SERVE
-from service import serving
+from microgpt import load
+from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt_page.document import document
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = {"width": 960, "height": 860}
@@ -47,26 +45,33 @@ def main() -> None:
         subprocess.run(TRAIN.split(), cwd=folder, check=True, capture_output=True)
         path = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=path)
-        with serving([*SERVE, f"{folder}/names"]) as service:
-            film(browser, service.url)
-            generate(browser, service.url)
-            train(browser, service.url)
-        with serving(SERVE) as service:
-            chat(browser, service.url)
+        names = page_of(Path(folder) / "names", folder)
+        film(browser, names)
+        generate(browser, names)
+        train(browser, names)
+        chat(browser, page_of(bundled(DEMO_MODEL), folder))
         browser.close()
+
+
+def page_of(model: Path, folder: str) -> str:
+    """Write the page of a model to a folder; return its address."""
+    file = Path(folder) / f"{model.name}.html"
+    file.write_bytes(document(load(model), model.name))
+    return file.as_uri()
 
 
 def film(browser: Browser, url: str) -> None:
     """Draw a name letter by letter, move over the attention maps, and step through the numbers."""
     page = browser.new_page(viewport=SIZE)
     page.add_init_script(DRAWS)
-    page.goto(f"{url}/#/inside?text=")
+    page.goto(f"{url}#/inside?text=")
     frames: list[tuple[Image.Image, int]] = []
 
     def shoot(ms: int) -> None:
         page.wait_for_timeout(400)  # until everything has been drawn
         frames.append((picture(page), ms))
 
+    page.wait_for_selector("#maps canvas")
     shoot(LONG_MS)
     for _ in range(5):
         page.click("#draw")
@@ -97,7 +102,7 @@ def film(browser: Browser, url: str) -> None:
 def generate(browser: Browser, url: str) -> None:
     """Take a screenshot of generated names."""
     page = browser.new_page(viewport={"width": 960, "height": 620})
-    page.goto(f"{url}/#/generate?prompt=mar&number=8&temperature=0.8&seed=42")
+    page.goto(f"{url}#/generate?prompt=mar&number=8&temperature=0.8&seed=42")
     page.wait_for_selector("#samples li")
     picture(page).save(PICTURES / "playground_generate.png", optimize=True)
     page.close()
@@ -106,7 +111,7 @@ def generate(browser: Browser, url: str) -> None:
 def train(browser: Browser, url: str) -> None:
     """Take a screenshot of Karpathy's training at its end."""
     page = browser.new_page(viewport={"width": 1100, "height": 1180})
-    page.goto(f"{url}/#/train")
+    page.goto(f"{url}#/train")
     page.click("#plan-start")
     page.wait_for_timeout(12_000)  # at 100 steps per second
     page.locator("#train-pause").evaluate("one => one.scrollIntoView()")
@@ -117,7 +122,7 @@ def train(browser: Browser, url: str) -> None:
 def chat(browser: Browser, url: str) -> None:
     """Take a screenshot of a conversation and of other tokens, in the dark scheme."""
     page = browser.new_page(viewport={"width": 960, "height": 720}, color_scheme="dark")
-    page.goto(f"{url}/#/chat")
+    page.goto(f"{url}#/chat")
     for n, message in enumerate(("Hi! My name is Ada.", "whats 17 + 25", "who am i?"), start=1):
         page.fill("#message", message)
         page.keyboard.press("Enter")

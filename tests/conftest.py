@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import commands
 import pytest
 from filelock import FileLock
+from firefox import Firefox, firefox_path
 from hypothesis import settings
+from pages import Open
 
 import microgpt as library  # which imports each name when it is used
 
@@ -94,6 +97,69 @@ def chat_result() -> "TrainResult":
     return library.train([conversation], model=model, config=config)
 
 
+@pytest.fixture(scope="session")
+def names_result() -> "TrainResult":
+    """A model whose texts differ from seed to seed."""
+    docs = ["anna", "emma", "ava", "mia", "olivia", "sofia", "liam", "noah"]
+    return library.train(docs, config=library.TrainConfig(steps=60))
+
+
+@pytest.fixture(scope="session")
+def slow_result() -> "TrainResult":
+    """A model that needs seconds for a long text, and never ends one by itself."""
+    shape = library.ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
+    return library.train(["ab" * 40], model=shape, config=library.TrainConfig(steps=1, lr=0.01))
+
+
+@pytest.fixture(scope="session")
+def talk_result() -> "TrainResult":
+    """A chat model that has not learnt much."""
+    talk = (library.Message("user", "hi there"), library.Message("assistant", "yo man"))
+    result = library.train(
+        [talk], model=library.ModelConfig(block_size=48), config=library.TrainConfig(steps=20)
+    )
+    return replace(result, plan=replace(result.plan, examples=("hi there",)))
+
+
+@pytest.fixture(scope="session")
+def subword_result() -> "TrainResult":
+    """A chat model with subword tokens that has not learnt much."""
+    talk = (library.Message("user", "hi there"), library.Message("assistant", "漢字, there"))
+    tokenizer = library.BpeTokenizer.from_documents([talk], vocab_size=270)
+    config, model = library.TrainConfig(steps=60, lr=0.02), library.ModelConfig(block_size=48)
+    return library.train([talk], model=model, tokenizer=tokenizer, config=config)
+
+
+def _directory_of(name: str) -> Any:
+    """Return a fixture: the directory with the model of another fixture."""
+
+    @pytest.fixture(scope="session", name=f"{name}_dir")
+    def directory(request, tmp_path_factory) -> Path:
+        path = tmp_path_factory.mktemp("models") / name
+        library.save(request.getfixturevalue(f"{name}_result"), path)
+        return path
+
+    return directory
+
+
+names_dir, slow_dir, subword_dir, talk_dir = map(
+    _directory_of, ["names", "slow", "subword", "talk"]
+)
+
+
+def _loaded(name: str) -> Any:
+    """Return a fixture: the same model, as the library has it."""
+
+    @pytest.fixture(scope="session", name=f"{name}_gpt")
+    def gpt(request) -> "library.InferenceGpt":
+        return library.InferenceGpt(request.getfixturevalue(f"{name}_result"))
+
+    return gpt
+
+
+names_gpt, talk_gpt, subword_gpt = map(_loaded, ["names", "talk", "subword"])
+
+
 @pytest.fixture
 def text_model(text_result: "TrainResult", tmp_path: Path) -> Path:
     """The directory of a text model."""
@@ -156,13 +222,51 @@ def page(browser: "Browser", complaints: list[str]) -> "Iterator[Page]":
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.set_default_timeout(60_000)
-    here = ("file:", "blob:null/", "http://127.0.0.1:")
+    here = ("file:", "blob:null/", "http://127.0.0.1:", "blob:http://127.0.0.1:")
     page.on("console", lambda message: complaints.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
     page.on("request", lambda one: one.url.startswith(here) or complaints.append(one.url))
     yield page
     context.close()
     assert complaints == []
+
+
+def uri(address: Path | str) -> str:
+    return address if isinstance(address, str) else address.as_uri()
+
+
+@pytest.fixture
+def chromium(page: "Page") -> Open:
+    def opened(address: Path | str, view: str = "") -> Callable[..., Any]:
+        page.goto(f"{uri(address)}{view}")
+        return lambda script, *args: page.evaluate(f"async (args) => {{{script}}}", args)
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def started_firefox(tmp_path_factory) -> Iterator[Firefox]:
+    path = firefox_path()
+    if path is None:
+        pytest.skip("needs Firefox")
+    with Firefox(path, tmp_path_factory.mktemp("firefox") / "profile") as browser:
+        yield browser
+
+
+@pytest.fixture
+def firefox(started_firefox: Firefox) -> Open:
+    def opened(address: Path | str, view: str = "") -> Callable[..., Any]:
+        started_firefox.open("about:blank")
+        started_firefox.open(f"{uri(address)}{view}")
+        return started_firefox.run
+
+    return opened
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def opened(request: pytest.FixtureRequest) -> Open:
+    """Opens a file or an address in a browser."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Functions of the playground's local engine, called in Node; the fixture `node` gives `Node`."""
+"""Functions of the engine of the page, called in Node; the fixture `node` gives `Node`."""
 
 import json
 import sys
@@ -11,10 +11,10 @@ from commands import run_process
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
-import microgpt_serve
+import microgpt_page
 from microgpt.errors import MicrogptError
 
-LOCAL = Path(microgpt_serve.__file__).parent / "playground/local"
+ENGINE = Path(microgpt_page.__file__).parent / "web/engine"
 # Node may have a newer Unicode, with more characters.
 ASSIGNED = [
     chr(code)
@@ -41,7 +41,7 @@ process.stdout.write(JSON.stringify(results));
 
 
 class Node:
-    """Runs code that imports modules of the local engine."""
+    """Runs code that imports modules of the engine of the page."""
 
     def __init__(self, program: str, folder: Path) -> None:
         self._program, self._folder = program, folder

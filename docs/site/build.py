@@ -34,7 +34,7 @@ SITE = Path(__file__).parent
 BUILD = ROOT / "build"
 PAGES = BUILD / "pages"
 ASSETS = ("site.css", "iframe-worker.js", "tables.js")
-PLAYGROUND = ROOT / "apis/microgpt_serve/src/microgpt_serve/playground"
+PLAYGROUND = ROOT / "apps/microgpt_page/src/microgpt_page/web"
 WIDE = ("README.md", "docs/try.md")  # pages without others beside them in the navigation
 # Follows the first paragraph of README, and makes it larger.
 START = """

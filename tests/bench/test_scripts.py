@@ -113,7 +113,6 @@ SHORTEST = {
     "operations": ("", "bench.N_MODELS = 3"),
     "page_training": ("--rounds 1", ""),
     "peak": ("", "bench.ROUNDS = 1"),
-    "playground": ("--rounds 1", "bench.SECONDS = 0.1"),
     "portable_student": ("--only names --seeds 1", "bench.BUDGET = 3e9"),
     "pytorch": (
         "--seeds 1",

@@ -53,7 +53,7 @@ analyze
 report
 export plain --format json --output weights
 import weights/weights.json --n-head 4 --data names.txt --model imported
-play one --file page.html
+export one --format html --output page.html
 course start
 course hint
 course show 1 >course/01_tokenizer.py

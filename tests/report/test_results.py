@@ -5,7 +5,7 @@ from importlib import metadata
 
 import pytest
 
-from microgpt import InferenceGpt, TrainConfig, plotting, train
+from microgpt import InferenceGpt, TrainConfig, train
 from microgpt.errors import MicrogptError
 from microgpt_evolution import evolve
 
@@ -59,7 +59,7 @@ def test_plot_shows_a_search_by_generation(found) -> None:
     assert re.fullmatch("<EvolutionResult: [^\n]{,200}>", repr(found))
 
 
-BROKEN = metadata.EntryPoint("chart", "altair_that_is_not_there:chart", plotting.GROUP)
+BROKEN = metadata.EntryPoint("chart", "altair_that_is_not_there:chart", "microgpt.plotting")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ BROKEN = metadata.EntryPoint("chart", "altair_that_is_not_there:chart", plotting
     ids=["no package", "no Altair"],
 )
 def test_plot_says_which_package_is_missing(result, monkeypatch, found, hint) -> None:
-    monkeypatch.setattr(plotting, "entry_points", lambda **_: found)
+    monkeypatch.setattr(metadata, "entry_points", lambda **_: found)
     with pytest.raises(MicrogptError, match=hint):
         result.plot()
     assert result._repr_html_() is None

@@ -10,30 +10,15 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx2
 import pytest
 from commands import SERVE
-from firefox import Firefox, firefox_path
-from pages import Open
-
-from microgpt import (
-    BpeTokenizer,
-    InferenceGpt,
-    Message,
-    ModelConfig,
-    TrainConfig,
-    TrainResult,
-    save,
-)
-from microgpt.training.train import train
 
 if TYPE_CHECKING:
     from openai import OpenAI
-    from playwright.sync_api import Page
 
 START_S = 300  # a busy machine may have to compile first
 
@@ -217,67 +202,6 @@ class Server:
 Serve = Callable[..., Server]
 
 
-@pytest.fixture(scope="session")
-def names_result() -> TrainResult:
-    """A model whose texts differ from seed to seed."""
-    docs = ["anna", "emma", "ava", "mia", "olivia", "sofia", "liam", "noah"]
-    return train(docs, config=TrainConfig(steps=60))
-
-
-@pytest.fixture(scope="session")
-def slow_result() -> TrainResult:
-    """A model that needs seconds for a long text, and never ends one by itself."""
-    shape = ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
-    return train(["ab" * 40], model=shape, config=TrainConfig(steps=1, lr=0.01))
-
-
-@pytest.fixture(scope="session")
-def talk_result() -> TrainResult:
-    """A chat model that has not learnt much."""
-    talk = (Message("user", "hi there"), Message("assistant", "yo man"))
-    result = train([talk], model=ModelConfig(block_size=48), config=TrainConfig(steps=20))
-    return replace(result, plan=replace(result.plan, examples=("hi there",)))
-
-
-@pytest.fixture(scope="session")
-def subword_result() -> TrainResult:
-    """A chat model with subword tokens that has not learnt much."""
-    talk = (Message("user", "hi there"), Message("assistant", "漢字, there"))
-    tokenizer = BpeTokenizer.from_documents([talk], vocab_size=270)
-    config, model = TrainConfig(steps=60, lr=0.02), ModelConfig(block_size=48)
-    return train([talk], model=model, tokenizer=tokenizer, config=config)
-
-
-def _directory_of(name: str) -> Any:
-    """Return a fixture: the directory with the model of another fixture."""
-
-    @pytest.fixture(scope="session", name=f"{name}_dir")
-    def directory(request, tmp_path_factory) -> Path:
-        path = tmp_path_factory.mktemp("models") / name
-        save(request.getfixturevalue(f"{name}_result"), path)
-        return path
-
-    return directory
-
-
-names_dir, slow_dir, subword_dir, talk_dir = map(
-    _directory_of, ["names", "slow", "subword", "talk"]
-)
-
-
-def _loaded(name: str) -> Any:
-    """Return a fixture: the same model, as the library has it."""
-
-    @pytest.fixture(scope="session", name=f"{name}_gpt")
-    def gpt(request) -> InferenceGpt:
-        return InferenceGpt(request.getfixturevalue(f"{name}_result"))
-
-    return gpt
-
-
-names_gpt, talk_gpt, subword_gpt = map(_loaded, ["names", "talk", "subword"])
-
-
 def _serving(folder: Path) -> Iterator[Serve]:
     servers: list[Server] = []
 
@@ -326,41 +250,3 @@ def _server_of(name: str) -> Any:
 
 
 names, talk, subword = map(_server_of, ["names", "talk", "subword"])
-
-
-def uri(address: Path | str) -> str:
-    return address if isinstance(address, str) else address.as_uri()
-
-
-@pytest.fixture
-def chromium(page: "Page") -> Open:
-    def opened(address: Path | str, view: str = "") -> Callable[..., Any]:
-        page.goto(f"{uri(address)}{view}")
-        return lambda script, *args: page.evaluate(f"async (args) => {{{script}}}", args)
-
-    return opened
-
-
-@pytest.fixture(scope="module")
-def started_firefox(tmp_path_factory) -> Iterator[Firefox]:
-    path = firefox_path()
-    if path is None:
-        pytest.skip("needs Firefox")
-    with Firefox(path, tmp_path_factory.mktemp("firefox") / "profile") as browser:
-        yield browser
-
-
-@pytest.fixture
-def firefox(started_firefox: Firefox) -> Open:
-    def opened(address: Path | str, view: str = "") -> Callable[..., Any]:
-        started_firefox.open("about:blank")
-        started_firefox.open(f"{uri(address)}{view}")
-        return started_firefox.run
-
-    return opened
-
-
-@pytest.fixture(params=["chromium", "firefox"])
-def opened(request: pytest.FixtureRequest) -> Open:
-    """Opens a file or an address in a browser."""
-    return request.getfixturevalue(request.param)

@@ -216,10 +216,8 @@ def test_nginx_publishes_the_service_below_a_prefix_with_tls(serve, slow_dir, tm
     with nginx(tmp_path, server.port) as (client, process):
         moved = client.get(str(client.base_url).rstrip("/"))
         assert (moved.status_code, moved.headers["location"][-7:]) == (308, "/model/")
-        page = client.get("")
-        files = re.findall(r"(?:src|href)=\"(?!data:|#)([^\"]+)\"", page.text)
-        assert files
-        for file in ("docs", "openapi.json", "v1/models", *set(files) - {"microgpt/v1/model.html"}):
+        assert client.get("").headers["content-type"].startswith("text/html")
+        for file in ("docs", "openapi.json", "v1/models"):
             assert client.get(file).status_code == 200, file
         body = {"stream": True, "max_tokens": 300}
         with client.stream("POST", "v1/completions", json=body) as reply:
@@ -234,5 +232,5 @@ def test_nginx_publishes_the_service_below_a_prefix_with_tls(serve, slow_dir, tm
             assert list(events)[-2:] == ["data: [DONE]", ""]
         client.get("v1/models", headers={"X-Forwarded-For": "203.0.113.7"})
         server.wait_for("203.0.113.7 GET /v1/models 200")  # nginx itself is trusted
-        large = client.post("microgpt/v1/explain", json={"text": "a" * 2_000_000})
+        large = client.post("microgpt/v1/score", json={"texts": ["a" * 2_000_000]})
         assert large.status_code == 400, large.text  # by the service, not 413 by nginx

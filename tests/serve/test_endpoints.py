@@ -5,11 +5,11 @@ import pytest
 from asgi import ask_app
 from commands import run_process
 
-from microgpt import InferenceGpt, Message, Sampling
+from microgpt import InferenceGpt, Message, Sampling, load
 from microgpt.batching import text_conditions
 from microgpt.batching.text_conditions import TextConditions
 from microgpt_serve import Settings, create_app
-from microgpt_serve.served_models import load_model
+from microgpt_serve.served_models import ServedModels
 
 CURL = ["curl", "--silent", "--show-error", "-X", "POST"]
 
@@ -83,7 +83,7 @@ def test_a_request_for_rare_matches_gets_an_acceptance_rate(names_dir, monkeypat
     monkeypatch.setattr(text_conditions, "MAX_WORK", 10**8)
     settings = Settings(model_dir=str(names_dir))
     body = {"json": {"matches": "(liv){5}"}}
-    app = create_app(settings, load_model(settings))
+    app = create_app(settings, ServedModels.load(settings))
     (reply,) = ask_app(app, ("POST", "/microgpt/v1/generate", body))
     assert reply.status_code == 400
     assert "(acceptance rate below 0.00" in reply.json()["error"]
@@ -93,7 +93,7 @@ def test_the_demo_model_is_served_if_there_is_no_other_model(serve, microgpt) ->
     server = serve()
     assert "output not found; using the bundled demo model" in server.log
     assert "serving demo (chat, " in server.log
-    assert server.get("/health").json["model"] == server.get("/microgpt/v1/model").json["name"]
+    assert server.get("/health").json["model"] == "demo"
     for seed in range(3):
         said = microgpt("chat", "--message", "hello", "--temperature", "2", "--seed", str(seed))
         reply = server.chat("hello", temperature=2, seed=seed).json
@@ -140,25 +140,15 @@ def test_chat_reports_dropped_turns_and_the_finish_reason(talk) -> None:
     assert (len(reply["content"]), reply["finish_reason"]) == (1, "length")
 
 
-def test_the_model_and_health_routes_describe_the_served_model(names, talk, names_result) -> None:
-    model = names.get("/microgpt/v1/model").json
-    assert (model["fold"], talk.get("/microgpt/v1/model").json["fold"]) == (False, True)
-    assert (model["name"], model["chat"], model["block_size"]) == ("names", False, 16)
-    others = [
-        (one["generates"], one["examples"]) for one in (model, talk.get("/microgpt/v1/model").json)
-    ]
-    assert others == [(True, []), (False, ["hi there"])]
-    assert model["num_params"] == InferenceGpt(names_result).num_params
+def test_the_health_route_names_the_served_model(names, names_dir) -> None:
     health = names.get("/health").json
-    assert health == {"status": "ok", "model": "names", "version": model["version"]}
+    version = load(names_dir).sha256[:12]
+    assert health == {"status": "ok", "model": "names", "version": version}
     assert names.get("/ready").json == {"status": "ready", "failed": []}
 
 
 def test_a_subword_model_can_be_served(shared, subword_dir, subword_result) -> None:
     server, gpt = shared(subword_dir), InferenceGpt(subword_result)
-    described = server.get("/microgpt/v1/model").json
-    assert (described["tokenizer"], described["characters"]) == ("bpe", "")
-    assert described["vocab_size"] == subword_result.tokenizer.vocab_size
     text = "<|end_turn|> é 👩‍🚀"
     for temperature in (0, 1.5):
         reply = server.chat(text, temperature=temperature, seed=3).json
@@ -191,9 +181,8 @@ def test_the_openapi_schema_lists_exactly_the_possible_errors(names) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/v1/models",
-     "/v1/models/names", "/microgpt/v1/model", "/playground/main.js",
-     "/docs/assets/swagger-ui.css"],
+    ["/health", "/ready", "/metrics", "/docs", "/openapi.json", "/v1/models",
+     "/v1/models/names", "/docs/assets/swagger-ui.css"],
 )  # fmt: skip
 def test_a_head_request_returns_the_headers_of_a_get_request(names, path) -> None:
     head, get = (names.request(method, path) for method in ("HEAD", "GET"))
@@ -242,10 +231,9 @@ def test_all_metrics_exist_from_the_start_and_count_requests(serve, names_dir) -
     assert server.metric(f"microgpt_request_seconds_count{{{route}}}") == 2
     assert server.metric("microgpt_queue_length") == 0
     assert server.metric("microgpt_tokens_per_second_count") == 1
-    server.get("/playground/main.js")
     server.get("/docs/assets/none.js")
-    files = 'route="/playground/{file}",status="200"', 'route="/docs/assets/{file}",status="404"'
-    assert [server.metric(f"microgpt_requests_total{{{one}}}") for one in files] == [1, 1]
+    file = 'route="/docs/assets/{file}",status="404"'
+    assert server.metric(f"microgpt_requests_total{{{file}}}") == 1
     assert server.metric('microgpt_requests_total{route="unmatched",status="404"}') == 1
     names_before = {line.split(" ")[0] for line in before.splitlines()}
     after = server.get("/metrics").body.decode()

@@ -7,7 +7,7 @@ from asgi import ask_app
 from microgpt import Message, save, train
 from microgpt.errors import ConfigError
 from microgpt_serve import Settings, create_app
-from microgpt_serve.served_models import ServedModels, load_model
+from microgpt_serve.served_models import ServedModels
 
 PAIRS = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
 
@@ -66,16 +66,10 @@ def test_a_model_of_few_questions_refuses_to_continue_texts(directory, path) -> 
     assert "only answers questions and cannot continue a text; use chat" in response.text
 
 
-def test_the_model_route_says_that_a_model_answers_few_questions(directory) -> None:
-    facts = ask_service(Settings(model_dir=directory), "GET", "/microgpt/v1/model").json()
-    assert (facts["chat"], facts["answers_few"], facts["generates"]) == (True, True, False)
-    assert facts["examples"] == []  # those of the command line; `train` in Python records none
-
-
 @pytest.mark.parametrize("reply", ["", " "])
 def test_a_blank_reply_to_unknown_questions_is_refused(directory, reply) -> None:
     with pytest.raises(ConfigError, match="--unknown must not be blank"):
-        load_model(Settings(model_dir=directory, unknown=reply))
+        ServedModels.load(Settings(model_dir=directory, unknown=reply))
 
 
 def test_settings_can_change_the_reply_to_unknown_questions(directory) -> None:
@@ -92,7 +86,7 @@ def test_max_tokens_truncates_the_reply_to_unknown_questions(directory) -> None:
 
 def test_the_suggest_setting_requires_a_model_of_few_questions(talk_dir) -> None:
     with pytest.raises(ConfigError, match="require a model that has learned few questions"):
-        load_model(Settings(model_dir=str(talk_dir), suggest=True))
+        ServedModels.load(Settings(model_dir=str(talk_dir), suggest=True))
 
 
 def test_settings_for_few_questions_apply_to_such_models_only(directory, talk_dir) -> None:

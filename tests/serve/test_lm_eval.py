@@ -78,15 +78,15 @@ def test_lm_eval_gets_the_log_probabilities_of_the_library(
 ) -> None:
     model_dir = subword_dir if name == "subword" else None
     server = serve(model_dir)
-    gpt = InferenceGpt(load(model_dir or bundled(DEMO_MODEL)))
+    directory = model_dir or bundled(DEMO_MODEL)
+    gpt = InferenceGpt(load(directory))
     data = tmp_path / "data.jsonl"
     data.write_text("".join(json.dumps(one) + "\n" for one in CHOICES))
     for task, settings in TASKS.items():
         source = f"dataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}}}\n"
         text = f"task: {task}\ntest_split: test\n{source}{settings}"
         (tmp_path / f"{task}.yaml").write_text(text)
-    if model_dir:
-        (tmp_path / "output").symlink_to(model_dir)
+    (tmp_path / "output").symlink_to(directory)
     env = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
     (script,), (command,) = (blocks(server.port, kind) for kind in ("python", "bash"))
     words = shlex.split(command.replace("\\\n", "").replace("my_task", ",".join(TASKS)))

@@ -24,7 +24,7 @@ from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.service import serve as serve_until_stopped
 
-GENERATE, MODEL = "/microgpt/v1/generate", "/microgpt/v1/model"
+GENERATE, MODEL = "/microgpt/v1/generate", "/health"
 TWO = {"MICROGPT_PROCESSES": "2"}
 pytestmark = [
     pytest.mark.slow,

@@ -14,7 +14,7 @@ from microgpt.storage.training_directory import TrainingDirectory
 from microgpt_serve import reload
 from microgpt_serve.app_state import AppState
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.served_models import load_model
+from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings
 
 
@@ -126,14 +126,14 @@ def test_a_finished_model_replaces_the_served_checkpoint(tmp_path, names_result,
     result = replace(names_result, plan=replace(names_result.plan, input=Path("names.txt")))
     with TrainingDirectory(directory) as training:
         training.keep(result.plan, result.state)
-        served = load_model(settings)
+        served = ServedModels.load(settings).loaded[0]
         training.finish(result)
-    assert served.progress == "at step 60 of 60"
+    assert served.saved.progress == "at step 60 of 60"
     assert caplog.messages == [
         f"the training run in {directory} is unfinished; using its model at step 60 of 60"
     ]
-    ended = load_model(settings)
-    assert (ended.progress, len(caplog.messages)) == (None, 1)
+    ended = ServedModels.load(settings).loaded[0]
+    assert (ended.saved.progress, len(caplog.messages)) == (None, 1)
     assert ended.version != served.version
 
 
@@ -142,7 +142,7 @@ def test_a_context_that_takes_too_much_memory_is_shortened(tmp_path, names_resul
     config = replace(names_result.model, positions="rotary", block_size=10**8)
     weights = {name: rows for name, rows in names_result.weights.items() if name != "wpe"}
     save(replace(names_result, model=config, weights=weights), tmp_path / "long")
-    served = load_model(Settings(model_dir=str(tmp_path / "long")))
+    served = ServedModels.load(Settings(model_dir=str(tmp_path / "long"))).loaded[0]
     length = served.gpt.config.block_size
     assert 2**24 < context_bytes(served.gpt.config, served.gpt.compiled.dtype) <= 2**25
     told = "the context of 100,000,000 tokens would take 103,760 MiB"

@@ -15,9 +15,9 @@ from microgpt import InferenceGpt, TrainConfig, save
 from microgpt.errors import ConfigError, MicrogptError
 from microgpt.training.train import train
 from microgpt_serve import Settings, create_app, served_models
-from microgpt_serve.served_models import ServedModels, find_sources
+from microgpt_serve.served_models import ServedModels
 
-GENERATE, EXPLAIN = "/microgpt/v1/generate", "/microgpt/v1/explain"
+GENERATE = "/microgpt/v1/generate"
 KEY = {"Authorization": "Bearer secret"}
 
 
@@ -39,7 +39,7 @@ def both(names_dir, talk_dir) -> Settings:
 
 def test_the_model_of_a_request_answers_it(both, names_gpt, talk_gpt) -> None:
     asked = {"seed": 3, "prompt": "a", "max_tokens": 4}
-    hi, yo = [{"role": "user", "content": "hi"}], {"role": "assistant", "content": "yo"}
+    hi = [{"role": "user", "content": "hi"}]
     replies = ask_app(
         create_app(both),
         ("POST", GENERATE, {"json": {"seed": 3}}),
@@ -47,33 +47,24 @@ def test_the_model_of_a_request_answers_it(both, names_gpt, talk_gpt) -> None:
         ("POST", "/v1/completions", {"json": {**asked, "model": "n"}}),
         ("POST", "/microgpt/v1/chat", {"json": {"messages": hi, "model": "talk"}}),
         ("POST", "/v1/chat/completions", {"json": {"messages": hi, "model": "talk", "seed": 42}}),
-        (
-            "POST",
-            EXPLAIN,
-            {"json": {"messages": hi, "model": "talk", "learn": [{"messages": [*hi, yo]}]}},
-        ),
         ("POST", "/microgpt/v1/score", {"json": {"texts": ["anna"]}}),
         ("POST", "/microgpt/v1/score", {"json": {"texts": ["anna"], "model": "talk"}}),
-        ("GET", "/microgpt/v1/model", {"params": {"model": "talk"}}),
         ("GET", "/health", {"params": {"model": "talk"}}),
-        ("GET", "/microgpt/v1/model.html", {"params": {"model": "talk"}}),
         ("GET", "/v1/models", {}),
         ("GET", "/v1/models/talk", {}),
         ("GET", "/metrics", {}),
     )
-    assert [reply.status_code for reply in replies] == [200] * 7 + [400] + [200] * 6
-    first, second, completion, chat, openai_chat, explained, *_ = map(_json, replies)
+    assert [reply.status_code for reply in replies] == [200] * 6 + [400] + [200] * 4
+    first, second, completion, chat, openai_chat, *_ = map(_json, replies)
     assert first["samples"] == names_gpt.generate(seed=3)
     assert second["samples"] == talk_gpt.generate(seed=3)
     assert completion["choices"][0]["text"] == names_gpt.generate(seed=3, prompt="a")[0][1:5]
     assert (completion["model"], openai_chat["model"]) == ("n", "talk")
     assert chat["content"] == openai_chat["choices"][0]["message"]["content"]
-    assert explained["read"][1] == "<|user|>"
-    model, health, html, listed, one, metrics = replies[8:]
-    assert model.json()["name"] == health.json()["model"] == one.json()["id"] == "talk"
-    assert "talk.html" in html.headers["content-disposition"]
+    health, listed, one, metrics = replies[7:]
+    assert health.json()["model"] == one.json()["id"] == "talk"
     assert [each["id"] for each in listed.json()["data"]] == ["n", "talk"]
-    for model_name, status, n in (("n", 200, 3), ("talk", 200, 6), ("talk", 400, 1)):
+    for model_name, status, n in (("n", 200, 3), ("talk", 200, 3), ("talk", 400, 1)):
         line = f'requests_total{{model="{model_name}",status="{status}"}} {n}.0'
         assert f"microgpt_model_{line}" in metrics.text
     assert re.search(rf'tokens_total{{model="talk",route="{GENERATE}"}} [1-9]', metrics.text)
@@ -88,7 +79,7 @@ def _json(reply) -> dict:
     [
         ("POST", "/v1/completions", {"json": {"model": "gpt-5"}}),
         ("POST", GENERATE, {"json": {"model": "gpt-5"}}),
-        ("GET", "/microgpt/v1/model?model=gpt-5", {}),
+        ("GET", "/?model=gpt-5", {}),
         ("GET", "/v1/models/gpt-5", {}),
         ("GET", "/health?model=gpt-5", {}),
     ],
@@ -160,20 +151,6 @@ def test_models_that_cannot_be_served_are_refused(folder, monkeypatch, given, pr
         ServedModels.load(Settings(model_dir=given))
 
 
-def test_paths_and_names_of_the_home_name_models(folder, monkeypatch, tmp_path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MICROGPT_HOME", str(folder))
-    shutil.copytree(folder / "names", "x=y")
-    sources = find_sources(Settings(model_dir="x=y, names, mine=talk"))
-    assert [(one.name, one.directory) for one in sources] == [
-        ("x=y", Path("x=y")),
-        ("names", folder / "names"),
-        ("mine", folder / "talk"),
-    ]
-    shutil.copytree(folder / "names", "a,b")
-    assert [one.name for one in find_sources(Settings(model_dir="a,b"))] == ["a,b"]
-
-
 def test_models_that_do_not_fit_into_memory_are_refused(both, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**10)
     monkeypatch.setattr("microgpt.resource_limits.NEGLIGIBLE", 0)
@@ -204,7 +181,9 @@ def test_a_key_is_needed_to_reload_a_model(names_dir, talk_dir, tmp_path) -> Non
     assert done.json() == {"status": "ok", "model": "names", "version": names.version}
     assert (names.version != old[0].version, talk) == (True, old[1])
     edit(directory / "meta.json", vocab_size=1)
-    failed, ready = ask_app(app, ("POST", path, {**body, "headers": KEY}), ("GET", "/ready", {}))
+    failed, ready = ask_app(
+        app, ("POST", path, {**body, "headers": KEY}), ("GET", "/ready", {"headers": KEY})
+    )
     assert (failed.status_code, ready.json()["failed"]) == (503, ["names"])
     assert failed.json()["error"] == "the model names could not be reloaded; see the log"
     assert state.models.loaded == [names, talk]
@@ -219,7 +198,7 @@ def test_a_reload_by_name_adds_and_removes_models(folder, caplog) -> None:
     path, asked = "/microgpt/v1/reload", ("names", "new", "worse", "bad")
     requests = [("POST", path, {"json": {"model": name}, "headers": KEY}) for name in asked]
     *replies, ready, metrics = ask_app(
-        app, *requests, ("GET", "/ready", {}), ("GET", "/metrics", {"headers": KEY})
+        app, *requests, ("GET", "/ready", {"headers": KEY}), ("GET", "/metrics", {"headers": KEY})
     )
     assert [reply.status_code for reply in replies] == [404, 200, 503, 503]
     assert list(app.state.app_state.models.by_name) == ["bad", "new", "talk", "worse"]

@@ -16,16 +16,14 @@ from microgpt.evaluation.scoring import Scorer
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.generation import run_steps
-from microgpt_serve.routes.documents import encode_messages
-from microgpt_serve.routes.explain import ExplainRequest
-from microgpt_serve.routes.explain import _steps as explain_steps
 from microgpt_serve.routes.native import _score as score_steps
-from microgpt_serve.schemas import MAX_ALTERNATIVES, ChatMessage, ScoreRequest
+from microgpt_serve.routes.prompts import encode_messages
+from microgpt_serve.schemas import ChatMessage, ScoreRequest
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
 from microgpt_serve.work_queue import TOKENS_PER_PLACE, TURN_S, WorkQueue, one_step
 
-EXPLAIN, SCORE = "/microgpt/v1/explain", "/microgpt/v1/score"
+SCORE = "/microgpt/v1/score"
 
 
 def steps_of(seconds: float, done=None):
@@ -181,23 +179,18 @@ def test_the_thread_of_the_queue_survives_any_error(error) -> None:
     asyncio.run(ask())
 
 
-def test_explanations_and_scores_are_computed_in_short_steps(talk_gpt, names_gpt) -> None:
+def test_scores_are_computed_in_short_steps(names_gpt) -> None:
     """Each step, JSON included, lets the event loop and other work run."""
-    explained = ExplainRequest(text="hi there yo man " * 256, top=9)
     scored = ScoreRequest(texts=["anna" * 30] * 1024, characters=True)
-    works = [
-        explain_steps(explained, ServedModel("talk", "1", talk_gpt, None), explained.text, None),
-        score_steps(Scorer(names_gpt), None, scored),
-    ]
+    work = score_steps(Scorer(names_gpt), None, scored)
     gc.collect()  # what other tests left would take as long as a step
-    for work in works:
-        times = [time.thread_time()]
-        with contextlib.suppress(StopIteration):
-            while True:
-                next(work)
-                times.append(time.thread_time())
-        longest = max(end - start for start, end in pairwise(times))
-        assert longest < (times[-1] - times[0]) / 2
+    times = [time.thread_time()]
+    with contextlib.suppress(StopIteration):
+        while True:
+            next(work)
+            times.append(time.thread_time())
+    longest = max(end - start for start, end in pairwise(times))
+    assert longest < (times[-1] - times[0]) / 2
 
 
 def test_closing_the_queue_does_not_wait_for_a_step() -> None:
@@ -222,10 +215,9 @@ def test_closing_the_queue_does_not_wait_for_a_step() -> None:
         go_on.set()
 
 
-def test_running_explanations_and_scores_finish_after_sigterm(serve, slow_dir) -> None:
+def test_running_scores_finish_after_sigterm(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
-    bodies = {EXPLAIN: {"text": "ab" * 400}, SCORE: {"texts": ["ab" * 400]}}
-    clients = [server.send(page, body) for page, body in bodies.items() for _ in range(2)]
+    clients = [server.send(SCORE, {"texts": ["ab" * 400]}) for _ in range(4)]
     server.get("/health")  # answered in turn: the others have been taken
     server.signal(signal.SIGTERM)
     server.wait_for("shutting down")
@@ -235,16 +227,9 @@ def test_running_explanations_and_scores_finish_after_sigterm(serve, slow_dir) -
     assert server.process.wait(20) == 0
 
 
-def test_a_slow_explanation_gets_a_504_and_stops(serve, slow_dir) -> None:
+def test_a_slow_score_gets_a_504_and_stops(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.1")
-    replies = server.at_once(EXPLAIN, [{"text": "ab" * 500}] * 12)
+    replies = server.at_once(SCORE, [{"texts": ["ab" * 500]}] * 12)
     assert {reply.status for reply in replies} <= {503, 504}
     assert replies[0].json == {"error": "the reply was not ready within 0.1 seconds"}
     server.until_idle()
-
-
-def test_an_explanation_lists_a_limited_number_of_likely_tokens(subword) -> None:
-    reply = subword.request("POST", EXPLAIN, {"text": "漢" * 4096, "top": 20})
-    assert reply.status == 400
-    n = 3 * 4096 + 2  # bytes, and special tokens
-    assert reply.json["error"] == f"top must be <= {MAX_ALTERNATIVES // n} for {n} tokens, got 20"

@@ -39,7 +39,7 @@ def test_a_request_for_a_foreign_host_gets_a_403_response(names) -> None:
     refused = names.request("POST", "/v1/completions", {"prompt": "a"}, **EVIL)
     assert refused.status == 403
     assert refused.json["error"]["type"] == "invalid_request_error"
-    paths = "/", "/playground/main.js", "/microgpt/v1/model", "/health", "/docs", "/metrics"
+    paths = "/", "/v1/models", "/health", "/docs", "/metrics"
     assert {names.get(path, **EVIL).status for path in paths} == {403}
 
 
@@ -56,10 +56,10 @@ def test_a_request_for_a_foreign_host_gets_a_403_response(names) -> None:
     ],
 )
 def test_only_loopback_hosts_are_allowed_by_default(names, host, is_allowed) -> None:
-    reply = names.get("/microgpt/v1/model", Host=host)
+    reply = names.get("/v1/models", Host=host)
     assert reply.status in ((200,) if is_allowed else (400, 403))  # 400: not a host at all
     assert len(reply.body) < 1000
-    assert names.get("/microgpt/v1/model", X_Forwarded_Host=host).status == 200
+    assert names.get("/v1/models", X_Forwarded_Host=host).status == 200
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_only_local_origins_are_allowed_by_default(names, origin, status) -> Non
 
 
 def test_a_null_origin_error_says_to_serve_the_page_over_http(names) -> None:
-    refused = names.get("/microgpt/v1/model", Origin="null")
+    refused = names.get("/metrics", Origin="null")
     assert refused.json["error"].endswith(
         "null is not allowed; serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
     )
@@ -96,7 +96,7 @@ def test_configured_hosts_and_health_checks_are_allowed(serve, names_dir) -> Non
         MICROGPT_CORS_ORIGINS="https://front.example",
     )
     assert "DNS rebinding" not in server.log
-    page = "/microgpt/v1/model"
+    page = "/v1/models"
     for host in ("chat.example", "CHAT.example.:8443", "[2001:db8:0::7]:80", "localhost"):
         assert server.get(page, Host=host, Origin="https://chat.example").status == 200
         assert server.get(page, Host=host, Origin="https://front.example").status == 200

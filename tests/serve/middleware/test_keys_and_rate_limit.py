@@ -13,7 +13,7 @@ from microgpt.errors import ConfigError
 from microgpt_serve.middleware import rate_limit_storage
 from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys, parse_keys
 
-MODEL = "/microgpt/v1/model"
+MODEL = "/v1/models"
 
 PRINTED = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 KEYS = st.text(PRINTED, min_size=1).filter(lambda key: not key.startswith("#"))

@@ -27,7 +27,7 @@ from microgpt_serve.errors import ServeError, handle_error, int_if_whole
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
 from microgpt_serve.middleware.keys_and_rate_limit import HEALTH_PATHS, ApiKeys, AuthMiddleware
-from microgpt_serve.routes import explain, native, pages, status
+from microgpt_serve.routes import native, pages, status
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.openai import completions
 from microgpt_serve.routes.openai.response_schemas import OpenAIErrorResponse
@@ -36,7 +36,7 @@ from microgpt_serve.served_model import ServedModel
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings, read_settings
 
-ROUTERS = (completions.router, status.openai_router, native.router, explain.router, status.router)
+ROUTERS = (completions.router, status.openai_router, native.router, status.router)
 ERRORS = (401, 403, 429)
 BODY_ERRORS = (400, *ERRORS, 404, 408, 413, 415, 503, 504)
 
@@ -75,6 +75,7 @@ def create_app(
         yield
         state.scheduler.close()
         state.work.close()
+        state.pages.close()
 
     app = FastAPI(
         title="microgpt",
@@ -91,7 +92,11 @@ def create_app(
         for route in cast("list[APIRoute]", router.routes):
             if "GET" in (route.methods or ()):  # in the schema, HEAD would be another operation
                 app.add_api_route(
-                    route.path, route.endpoint, methods=pages.READ_METHODS, include_in_schema=False
+                    route.path,
+                    route.endpoint,
+                    methods=pages.READ_METHODS,
+                    include_in_schema=False,
+                    response_model_exclude_none=route.response_model_exclude_none,
                 )
         app.include_router(router, responses=_error_responses(router))
     app.include_router(pages.router)

@@ -13,6 +13,7 @@ from microgpt_serve.batch_scheduler import BatchScheduler
 from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
+from microgpt_serve.model_pages import ModelPages
 from microgpt_serve.reload import Reloader
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.served_models import ServedModels
@@ -53,6 +54,7 @@ class AppState:
         self.work = WorkQueue(
             settings.queue_limit, lambda: min(model.max_turns for model in self.models.loaded)
         )
+        self.pages = ModelPages()
         self.is_draining = False
         self.n_running = 0  # number of requests that shutdown waits for
         self.n_body_bytes = 0  # total size of bodies being received or validated

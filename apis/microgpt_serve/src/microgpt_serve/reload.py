@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from microgpt.errors import MicrogptError
-from microgpt_serve.served_models import ModelSource, find_sources, load_source
+from microgpt.storage.model_sources import ModelSource, model_sources
+from microgpt_serve.served_models import load_source
 from microgpt_serve.work_queue import WorkQueue, one_step
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ class Reloader:
             if name is None and settings.api_keys_file is not None:
                 await self._reload_keys()
             allow_demo = any(model.is_demo for model in models.loaded)
-            find = partial(find_sources, settings, allow_demo=allow_demo, allow_missing=True)
+            find = partial(
+                model_sources, settings.model_dir, allow_demo=allow_demo, allow_missing=True
+            )
             sources = await self._attempt("", find, f"{models} is still served") or []
             chosen = [source for source in sources if name in (None, source.name)]
             if name in models.by_name and not chosen:

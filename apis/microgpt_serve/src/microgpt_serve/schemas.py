@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    FiniteFloat,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
@@ -20,7 +18,6 @@ from pydantic.json_schema import WithJsonSchema
 from microgpt.batching.text_conditions import TextConditions
 from microgpt.config import DEFAULT_SEED, MAX_SEED, MAX_SIZE, Sampling
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
-from microgpt.model_config import Activation, Positions
 from microgpt.printable import printable
 from microgpt.sampling import FinishReason
 from microgpt_serve.errors import MAX_SHOWN, STATUS_DESCRIPTIONS, int_if_whole
@@ -32,8 +29,6 @@ MAX_MESSAGES = 2048  # as in OpenAI's API
 MAX_ALTERNATIVES = 2**17  # maximum number of likely tokens in a response, at all its positions
 MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
-MAX_EXPLAINED = 2**12  # maximum number of characters to explain
-MAX_EDITS, MAX_LEARNED = 64, 20  # maximum number of changes of a kind, and of training steps
 MAX_PATTERN = 2**10  # maximum number of characters in a regular expression, and of a condition
 MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
 
@@ -105,11 +100,13 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class ExplainedMessage(RequestBody):
-    """A message to explain. Its content may be empty, for example in a reply that is to come."""
+class ChatMessage(RequestBody):
+    """A message of a conversation."""
 
     role: str = Field(json_schema_extra={"enum": [*ALL_ROLES]})
     content: str
+
+    model_config = ConfigDict(json_schema_extra=NOT_BLANK_OF_USER)
 
     @field_validator("role")
     @classmethod
@@ -119,12 +116,6 @@ class ExplainedMessage(RequestBody):
             raise ValueError(f'unknown role "{shown}"; use {" or ".join(ROLES)}')
         return role
 
-
-class ChatMessage(ExplainedMessage):
-    """A message of a conversation."""
-
-    model_config = ConfigDict(json_schema_extra=NOT_BLANK_OF_USER)
-
     @field_validator("content")
     @classmethod
     def _check_content(cls, content: str, info: ValidationInfo) -> str:
@@ -133,66 +124,16 @@ class ChatMessage(ExplainedMessage):
         return content
 
 
-class ExplainedDocument(RequestBody):
-    """Either a text or messages."""
-
-    text: str | None = Field(
-        None, max_length=MAX_EXPLAINED, description="Text; for a chat model, a user message."
-    )
-    messages: Messages[ExplainedMessage] | None = None
-    unfinished: bool = Field(
-        False, description="Whether the text or the last reply goes on: its end does not count."
-    )
-
-    @model_validator(mode="after")
-    def _check_text(self) -> Self:
-        if (self.text is None) == (self.messages is None):
-            raise ValueError("pass either text or messages")
-        return self
-
-
-class ChangedWeight(RequestBody):
-    """A weight that becomes `factor * weight + value`, which is 0 if neither is given."""
-
-    matrix: str = Field(description="Name of the matrix in weights.json, such as `wte`.")
-    row: Index
-    column: Index
-    value: FiniteFloat = 0.0
-    factor: FiniteFloat = 0.0
-
-
 class ModelChoice(RequestBody):
     """The model that a request is for."""
 
     model: str | None = Field(None, description="Name of the model. Default: the first one.")
 
 
-class EditableModel(ModelChoice):
-    """Fields of a request that change the model for this request."""
-
-    without_heads: tuple[tuple[Index, Index], ...] = Field(
-        (), max_length=MAX_EDITS, description="Layers and heads whose output is set to zero."
-    )
-    without_mlps: tuple[Index, ...] = Field(
-        (), max_length=MAX_EDITS, description="Layers whose MLP's output is set to zero."
-    )
-    without_positions: tuple[Index, ...] = Field(
-        (), max_length=MAX_EDITS, description="Positions whose embedding is set to zero."
-    )
-    weights: tuple[ChangedWeight, ...] = Field(
-        (), max_length=MAX_EDITS, description="Weights to change."
-    )
-    learn: tuple[ExplainedDocument, ...] = Field(
-        (),
-        max_length=MAX_LEARNED,
-        description="Before the other changes, make a training step on each of these.",
-    )
-
-
 sampling_of = lru_cache(Sampling)  # to check the settings takes as long as to parse a request
 
 
-class GenerateRequest(EditableModel):
+class GenerateRequest(ModelChoice):
     """Request body of /microgpt/v1/generate."""
 
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE_FLOAT] = 1
@@ -216,11 +157,6 @@ class GenerateRequest(EditableModel):
     ends: Pattern = Field("", description="Only samples that end with this text.")
     min_length: Index = Field(0, description="Minimum number of characters, including the prompt.")
     max_length: Index | None = Field(None, description="Maximum number of characters.")
-    known: bool = Field(
-        False,
-        description="Also return whether each sample is a training document, if the model has the "
-        "hashes of its documents.",
-    )
 
     model_config = example({"num_samples": 5, "temperature": 0.5, "seed": 42})
 
@@ -244,14 +180,11 @@ class GenerateResponse(BaseModel):
         None,
         description="Number of tokens dropped from the start of a prompt longer than the context.",
     )
-    known: list[bool] | None = Field(
-        None, description="Whether each sample is a training document, if requested."
-    )
 
     model_config = example({"samples": ["kamon", "ann"]})
 
 
-class ChatRequest(EditableModel):
+class ChatRequest(ModelChoice):
     """Request body of /microgpt/v1/chat."""
 
     messages: Messages[ChatMessage]
@@ -312,48 +245,6 @@ class ScoreResponse(BaseModel):
     scores: list[TextScore]
 
 
-class ModelResponse(BaseModel):
-    """Description of the served model."""
-
-    name: str
-    version: str = Field(description="First 12 hexadecimal digits of the SHA-256 of the weights.")
-    chat: bool
-    answers_few: bool = Field(
-        description="Whether the model, in a chat, answers only the questions that it has learned."
-    )
-    generates: bool = Field(
-        description="Whether the model has learned to continue texts, not only to reply in a chat."
-    )
-    examples: list[str] = Field(description="Messages to begin a chat with.")
-    num_params: int
-    vocab_size: int
-    block_size: int
-    n_embd: int
-    n_head: int
-    n_layer: int
-    n_ff_exp: int
-    positions: Positions
-    token_shift: bool
-    activation: Activation
-    qk_norm: bool
-    final_norm: bool
-    dtype: str
-    tokenizer: Literal["char", "bpe"] = Field(
-        description="`char`: each token is a character; `bpe`: each token is a subword."
-    )
-    characters: str = Field(
-        description="Characters in the vocabulary; empty for `bpe`, which encodes any character."
-    )
-    fold: bool = Field(
-        description="Whether the tokenizer reads capitals and accented letters as plain letters."
-    )
-    created_at: str | None
-    progress: str | None = Field(
-        None,
-        description="Current and planned steps, if the model is from an unfinished training run.",
-    )
-
-
 class ReloadRequest(ModelChoice):
     """Request body of /microgpt/v1/reload."""
 
@@ -361,11 +252,13 @@ class ReloadRequest(ModelChoice):
 
 
 class HealthResponse(BaseModel):
-    """A model that is served, and its version."""
+    """A model that is served, and its version; without a key that the service requires, neither."""
 
     status: Literal["ok"] = "ok"
-    model: str
-    version: str
+    model: str | None = None
+    version: str | None = Field(
+        None, description="First 12 hexadecimal digits of the SHA-256 of the weights."
+    )
 
 
 class ReadyResponse(BaseModel):

@@ -1,38 +1,22 @@
 """The models of a service: find them by the settings, load them, and choose one for a request."""
 
 import logging
-import os
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from microgpt.data.documents import DEMO_MODEL, bundled
-from microgpt.errors import CheckpointError, ConfigError, MicrogptError
+from microgpt.errors import ConfigError, MicrogptError
 from microgpt.model_config import count_params
-from microgpt.printable import printable
 from microgpt.questions.known_questions import NEEDS_FEW
 from microgpt.resource_limits import check_memory
 from microgpt.storage.model_directory import load, read_meta
-from microgpt.storage.model_home import find_model, is_model_directory
+from microgpt.storage.model_sources import DEFAULT_MODEL_DIR, ModelSource, model_sources
 from microgpt_serve.errors import ServeError
-from microgpt_serve.served_model import ServedModel, name_of, served_model
+from microgpt_serve.served_model import ServedModel, served_model
 from microgpt_serve.settings import Settings
 
 LOG = logging.getLogger("microgpt_serve")
-DEFAULT_MODEL_DIR = "output"
 BYTES_PER_WEIGHT = 50  # of a loaded model; measured with 0.3 and 5.3 million weights
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """The name of a model, and its directory."""
-
-    name: str
-    directory: Path
-    is_demo: bool = False
-    is_missing: bool = False
 
 
 @dataclass
@@ -49,7 +33,7 @@ class ServedModels:
         Raises:
             MicrogptError: the settings are wrong or for other models, or no model can be loaded.
         """
-        sources, models = find_sources(settings), cls({})
+        sources, models = model_sources(settings.model_dir), cls({})
         if len(sources) > 1:
             _check_total_memory(sources)
         for source in sources:
@@ -98,58 +82,6 @@ class ServedModels:
         return " and ".join(map(str, self.loaded))
 
 
-def find_sources(
-    settings: Settings, *, allow_demo: bool = True, allow_missing: bool = False
-) -> list[ModelSource]:
-    """Return the models that the settings name (default: `output`).
-
-    It is the demo model if the settings name no model, `output` does not exist and `allow_demo` is
-    true.
-
-    Raises:
-        MicrogptError: a directory does not exist, unless `allow_missing` is true, or a name is
-            missing or given twice.
-    """
-    given = settings.model_dir
-    if given is None:
-        if allow_demo and not os.path.lexists(DEFAULT_MODEL_DIR):
-            return [ModelSource("demo", bundled(DEMO_MODEL), is_demo=True)]
-        return [ModelSource(DEFAULT_MODEL_DIR, Path(DEFAULT_MODEL_DIR))]
-    if isinstance(given, str):
-        texts = [given] if os.path.lexists(given) else list(map(str.strip, given.split(",")))
-        given = tuple(filter(None, texts)) or (given,)
-    sources = [source for text in given for source in _sources_in(text, allow_missing)]
-    ((name, n),) = Counter(source.name for source in sources).most_common(1)
-    if n > 1:
-        same = [str(source.directory) for source in sources if source.name == name]
-        raise ConfigError(
-            f"{' and '.join(same)} have the same name, {name}; choose names with NAME=DIR"
-        )
-    return sources
-
-
-def _sources_in(text: str, allow_missing: bool) -> list[ModelSource]:
-    """Return the model at a path or with a name, such as `my-bot` or `NAME=DIR`, or those in it."""
-    name, separator, directory = text.partition("=")
-    if not separator or os.path.lexists(text):
-        name, directory = "", text
-    elif not name.strip() or not directory:
-        raise ConfigError(f"{text} must be NAME=DIR, such as names=output")
-    name = printable(name.strip())
-    try:
-        path = find_model(directory)
-    except CheckpointError:
-        if not allow_missing:
-            raise
-        path = Path(directory)
-        return [ModelSource(name or name_of(path), path, is_missing=True)]
-    if not name and os.path.isdir(path) and not is_model_directory(path):
-        children = sorted(each for each in path.iterdir() if is_model_directory(each))
-        if children:
-            return [ModelSource(name_of(each), each) for each in children]
-    return [ModelSource(name or name_of(path), path)]
-
-
 def _check_total_memory(sources: list[ModelSource]) -> None:
     """Raise ConfigError if there is not enough memory for all models together."""
     n_bytes = 0
@@ -173,10 +105,3 @@ def load_source(settings: Settings, source: ModelSource) -> ServedModel:
         )
     served = served_model(saved, source.directory, LOG.info)
     return replace(served, name=source.name, is_demo=source.is_demo)
-
-
-def load_model(settings: Settings) -> ServedModel:
-    """Load the only model that the settings name."""
-    if len(find_sources(settings)) > 1:
-        raise ConfigError("a page in a file has only one model; name one")
-    return ServedModels.load(settings).loaded[0]

@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     allowed_hosts: _List[Annotated[str, AfterValidator(_check_host)]] = ()
     # Host names, which would never match, are refused, and *, which would trust every client.
     trusted_proxies: _List[IPvAnyNetwork] = ()
+    page: bool = True  # whether / shows the page of a model
     log_json: bool = False
     unknown: str | None = None  # reply to unknown questions, instead of the model's
     suggest: bool = False  # whether this reply has the known questions that are most similar

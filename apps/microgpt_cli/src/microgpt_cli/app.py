@@ -7,6 +7,8 @@ from importlib import import_module
 
 import typer
 
+from microgpt.errors import ConfigError
+from microgpt.plugins import plugin
 from microgpt_cli.terminal.help import GroupedCommand, SectionedGroup
 from microgpt_cli.terminal.options import eager
 
@@ -62,6 +64,9 @@ _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
 }
 
 
+_PACKAGES = {"play": "microgpt-page"}  # packages of commands that are not in commands/
+
+
 class _Stopped(BaseException):
     """Wraps a BrokenPipeError or KeyboardInterrupt, so that typer does not handle the exception."""
 
@@ -115,7 +120,15 @@ def commands(first: str = "") -> typer.Typer:
     app.callback(epilog="Start with: microgpt train && microgpt generate")(_root)
     for name in [first] if first in _COMMANDS else _COMMANDS:
         section, attribute, *examples = _COMMANDS[name]
-        command = getattr(import_module(f"microgpt_cli.commands.{name}"), attribute)
+        if name in _PACKAGES:
+            command = plugin("commands", name)
+        else:
+            command = getattr(import_module(f"microgpt_cli.commands.{name}"), attribute)
+        if command is None and name == first:
+            message = f"the command {name} is in {_PACKAGES[name]}, which is not installed"
+            raise ConfigError(f"{message}; install this package")
+        if command is None:
+            continue
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, rich_help_panel=section)
         else:

@@ -5,12 +5,10 @@ The library does not depend on Altair. A plotting package has two entry points i
 """
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any
 
 from microgpt.errors import MicrogptError
-
-GROUP = "microgpt.plotting"
+from microgpt.plugins import plugin
 
 
 class Plottable:
@@ -35,16 +33,15 @@ class Plottable:
 
 def _function(name: str) -> Callable[[object], Any]:
     try:
-        found, *_ = entry_points(group=GROUP, name=name)
-        function: Callable[[object], Any] = found.load()
-    except ValueError as error:  # no such package, and it is not on the public index
-        raise MicrogptError(
-            "plotting requires the package microgpt-report; "
-            "in a clone, run: pip install ./evolution './apps/microgpt_report[plots]'"
-        ) from error
+        function: Callable[[object], Any] | None = plugin("plotting", name)
     except ImportError as error:
         raise MicrogptError(
             f"plotting requires the plots extra ({error}); "
             "run: pip install 'microgpt-report[plots]'"
         ) from error
+    if function is None:  # the package is not on the public index
+        raise MicrogptError(
+            "plotting requires the package microgpt-report; "
+            "in a clone, run: pip install ./evolution './apps/microgpt_report[plots]'"
+        )
     return function

@@ -2,7 +2,8 @@
 
 The rate limit is checked first, so that it also limits attempts to guess a key. Requests are
 counted per key, or per client address if there is no valid key. Health checks and pages are exempt
-from the rate limit and need no key: a page loads many files, and the playground asks for a key.
+from the rate limit and need no key, but without one they tell nothing about the models: / is then a
+form that asks for it.
 """
 
 import hashlib
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("microgpt_serve")
 HEALTH_PATHS = frozenset({"/health", "/ready"})
-NO_KEY_NEEDED = frozenset({"/", "/docs", "/openapi.json"})
-# Paths of the scripts and styles of / and /docs, which need no key.
-PLAYGROUND, ASSETS = "/playground", "/docs/assets"
+PAGE = "/"
+NO_KEY_NEEDED = frozenset({"/docs", "/openapi.json"})
+ASSETS = "/docs/assets"  # path of the scripts and styles of /docs, which need no key
 MAX_FILE_BYTES = 2**20  # maximum size of the key file, enough for about 20,000 keys
 KEY_RULE = "must contain only ASCII characters and no spaces"
 
@@ -54,7 +55,7 @@ class AuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to the app, or refuse it."""
-        if scope["type"] == "http" and route_path(scope) not in HEALTH_PATHS:
+        if scope["type"] == "http":
             try:
                 await self._check(scope)
             except ServeError as error:
@@ -64,11 +65,14 @@ class AuthMiddleware:
 
     async def _check(self, scope: Scope) -> None:
         path = route_path(scope)
-        if path in NO_KEY_NEEDED or path.startswith((f"{PLAYGROUND}/", f"{ASSETS}/")):
-            return
-        given = (value for name, value in scope["headers"] if name == b"authorization")
-        scheme, _, token = next(given, b"").partition(b" ")
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, token = given.partition(b" ")
         key = self._keys.find(token.strip() if scheme.lower() == b"bearer" else b"")
+        scope["is_authorised"] = bool(key or not self._keys.hashes)
+        if path in HEALTH_PATHS | NO_KEY_NEEDED or path.startswith(f"{ASSETS}/"):
+            return
+        if path == PAGE and not given:
+            return
         for rate in self._rates:
             client = f"key {key}" if key else _address(scope)
             if not await self._limiter.hit(rate, client):
@@ -76,7 +80,7 @@ class AuthMiddleware:
                 wait_s = max(1, math.ceil(reset_time - time.time()))
                 message = f"too many requests; the limit is {rate}"
                 raise ServeError(429, message, retry_after_s=wait_s)
-        if self._keys.hashes and not key:
+        if not scope["is_authorised"]:
             message = "the API key is missing or wrong; send Authorization: Bearer KEY"
             raise ServeError(401, message, headers={"www-authenticate": "Bearer"})
 

@@ -12,8 +12,7 @@ from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_function, run_job, run_matching, run_steps
 from microgpt_serve.routes.body import JSON_TYPE, MAX_INLINE_CHARS, BodyRoute, json_steps
-from microgpt_serve.routes.documents import encode_messages
-from microgpt_serve.routes.edited_model import edited_model
+from microgpt_serve.routes.prompts import encode_messages
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
     MAX_PROMPT_COPIES,
@@ -39,7 +38,7 @@ async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResp
     The oldest turns are dropped if the conversation does not fit into the context. Characters
     outside the vocabulary are removed. A model of few questions ignores temperature and seed.
     """
-    model = await edited_model(body, request, state)
+    model = state.model_of(request, body.model)
     prompt = await encode_messages(body.messages, model, request, state)
     sampling = sampling_of(body.temperature)
     limit = model.max_new_tokens(body.max_tokens)
@@ -61,7 +60,7 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
     `microgpt generate` returns the same texts for the same seed. A chat model generates user
     messages. With conditions such as `matches`, more seeds follow until there are enough samples.
     """
-    model = await edited_model(body, request, state)
+    model = state.model_of(request, body.model)
     if (length := body.num_samples * len(body.prompt)) > MAX_PROMPT_COPIES:
         limit = f"must be <= {MAX_PROMPT_COPIES}, got {length}"
         message = f"num_samples times the length of the prompt {limit}"
@@ -75,17 +74,13 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
         seed=body.seed,
     )
     job = await run_function(state, request, encode, len(body.prompt), MAX_INLINE_CHARS)
-    decode, known = model.gpt.tokenizer.decode, model.documents
+    decode = model.gpt.tokenizer.decode
     if body.conditions:
         samples = await run_matching(state, request, model, job, body)
     else:
         continuations = await run_job(state, request, model, job)
         samples = [body.prompt + decode(one.tokens) for one in continuations]
-    return GenerateResponse(
-        samples=samples,
-        tokens_dropped=job.tokens_dropped or None,
-        known=[text in known for text in samples] if known and body.known else None,
-    )
+    return GenerateResponse(samples=samples, tokens_dropped=job.tokens_dropped or None)
 
 
 @router.post("/microgpt/v1/score", summary="Score texts", response_model=ScoreResponse)

@@ -1,60 +1,109 @@
-"""GET /, the playground, and GET /docs: web pages that load nothing from other hosts."""
+"""GET /, the page of a model, and GET /docs: web pages that load nothing from other hosts."""
 
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from functools import cache
 from hashlib import sha256
+from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
-import microgpt_serve
-from microgpt.data.documents import bundled
-from microgpt_serve.middleware.keys_and_rate_limit import ASSETS, PLAYGROUND
+from microgpt.errors import ConfigError
+from microgpt.plugins import plugin
+from microgpt_serve.app_state import StateDep
+from microgpt_serve.errors import ServeError
+from microgpt_serve.middleware.keys_and_rate_limit import ASSETS, PAGE
+from microgpt_serve.routes.status import ModelName
 
 READ_METHODS = ["GET", "HEAD"]
-PLAYGROUND_FILES = Path(microgpt_serve.__file__).parent / "playground"
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        *(f"{kind}-src 'self'" for kind in ("connect", "img", "script", "style")),
-        *(f"{rule} 'none'" for rule in ("base-uri", "form-action", "frame-ancestors")),
-    )
-)
-# The playground trains models in a worker, with kernels in WebAssembly.
-WASM_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
-TYPES_POLICY = "; require-trusted-types-for 'script'; trusted-types worker"
+PIECE = 2**16  # bytes of a page in memory for each client that reads slowly
+KEY_FORM = Path(__file__).with_name("key_form.html")
+NO_SOURCES = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+POLICY = "; ".join((NO_SOURCES, *(f"{kind}-src 'self'" for kind in ("connect", "style", "img"))))
 HEADERS = {
-    "Content-Security-Policy": WASM_POLICY + TYPES_POLICY,
-    "Cache-Control": "no-cache",  # after an update, pages and scripts must fit together
+    "Cache-Control": "no-cache",  # the page of a model that is replaced is another one
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+RELOAD = "setTimeout(() => location.reload(), 1000);"
 
 router = APIRouter(include_in_schema=False)
-_playground_files = StaticFiles(directory=PLAYGROUND_FILES)
 _assets = StaticFiles(packages=[("fastapi_offline", "static")])
 
 
-@router.api_route("/", methods=READ_METHODS)
-async def playground() -> FileResponse:
-    """Return the playground, which calls the other routes."""
-    return FileResponse(PLAYGROUND_FILES / "index.html", headers=HEADERS)
+@router.api_route(PAGE, methods=READ_METHODS)
+async def page(request: Request, state: StateDep, name: ModelName = None) -> Response:
+    """Return the page of a model.
+
+    If the service has API keys, a request without one gets a form that fetches the page with a key.
+    """
+    if not (state.settings.page and plugin("pages", "document")):
+        raise ServeError(404, "this service has no page; see /docs")
+    if not request.scope["is_authorised"]:
+        form, policy = key_form()
+        return HTMLResponse(form, headers={**HEADERS, "Content-Security-Policy": policy})
+    model = state.model_of(request, name)
+    others = [other.name for other in state.models.loaded if other is not model]
+    try:
+        content = await state.pages.find(model, others)
+    except ConfigError as error:  # such as a model that is too large, or a missing compiler
+        links = " ".join(f'<a href="?model={quote(one, "")}">{escape(one)}</a>' for one in others)
+        return _notice(escape(str(error)) + (f"</p><p>Other models: {links}" if links else ""))
+    if content is None:
+        return _notice(
+            "The page is being made: its engine is compiled once on this computer, for about 20 "
+            "seconds. This page reloads itself.",
+            RELOAD,
+            status=503,
+        )
+    return _in_pieces(content)
 
 
-@router.api_route(PLAYGROUND + "/names.txt", methods=READ_METHODS)
-async def names() -> FileResponse:
-    """Return the bundled names, on which the page can train a model."""
-    return FileResponse(bundled("names.txt"), headers=HEADERS, media_type="text/plain")
+def _notice(sentence: str, script: str = "", status: int = 200) -> HTMLResponse:
+    """Return a page with a sentence of HTML, and perhaps a script."""
+    policy = f"{NO_SOURCES}; script-src '{_hash(script)}'"
+    content = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>microgpt</title>'
+        f'<p>{sentence}</p><p><a href="docs">API</a></p><script>{script}</script>'
+    )
+    headers = {**HEADERS, "Content-Security-Policy": policy}
+    return HTMLResponse(content, status, {**headers, "Retry-After": "1"} if script else headers)
 
 
-@router.api_route(PLAYGROUND + "/{file:path}", methods=READ_METHODS)
-async def playground_file(file: str, request: Request) -> Response:
-    """Return a script, a style or a picture of the playground."""
-    response = await _playground_files.get_response(file, request.scope)
-    response.headers.update(HEADERS)
-    return response
+@cache
+def key_form() -> tuple[str, str]:
+    """Return the form that asks for a key, and its policy, which also allows the page."""
+    form = KEY_FORM.read_text("utf-8")
+    script, style = (_hash(form.split(f"<{tag}>")[1].split("</")[0]) for tag in ("script", "style"))
+    policy = plugin("pages", "policy")()  # type: ignore[misc]
+    policy = policy.replace("script-src", f"script-src '{script}'")
+    policy = policy.replace("style-src", f"style-src '{style}'")
+    return form, f"{policy}; connect-src 'self'; frame-ancestors 'none'"
+
+
+def _in_pieces(content: bytes) -> StreamingResponse:
+    """Return a response that sends each piece once the client has read most of the previous one."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), PIECE):
+            yield content[start : start + PIECE]
+
+    headers = {
+        **HEADERS,
+        "Content-Security-Policy": "frame-ancestors 'none'",  # the rest is in the page
+        "Content-Length": str(len(content)),
+    }
+    return StreamingResponse(pieces(), media_type="text/html", headers=headers)
+
+
+def _hash(text: str) -> str:
+    """Return the hash of a script or a style for a content security policy."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
 @router.api_route("/docs", methods=READ_METHODS)
@@ -68,10 +117,8 @@ async def docs() -> HTMLResponse:
         swagger_css_url=f"{assets}/swagger-ui.css",
         swagger_favicon_url=f"{assets}/favicon.png",
     )
-    script = bytes(page.body).rpartition(b"<script>")[2].partition(b"</script>")[0]
-    digest = b64encode(sha256(script).digest()).decode()
-    policy = POLICY.replace("script-src", f"script-src 'sha256-{digest}'")
-    policy = policy.replace("img-src", "img-src data:")  # Swagger UI's style contains icons
+    script = bytes(page.body).decode().rpartition("<script>")[2].partition("</script>")[0]
+    policy = f"{POLICY} data:; script-src 'self' '{_hash(script)}'"
     page.headers.update({**HEADERS, "Content-Security-Policy": policy})
     return page
 

@@ -92,14 +92,13 @@ class ChatSession:
     def explain(self) -> "Explanation":
         """Explain the predictions of the last reply, given the text read before it."""
         from microgpt.evaluation.explanation import explain_tokens
-        from microgpt.steps import finish
 
         if not self.messages:
             raise ConfigError("there is no reply to explain yet; send a message first")
         *before, reply = self.messages
         prompt, tokenizer = self._model.chat_prompt(before).tokens, self._model.tokenizer
         tokens = [*prompt, *tokenizer.encode(reply.content), tokenizer.end_turn_id]
-        explanation, first = finish(explain_tokens(self._model, tokens)), len(prompt) - 1
+        explanation, first = explain_tokens(self._model, tokens), len(prompt) - 1
         return replace(
             explanation, predictions=explanation.predictions[first:], read=explanation.read[first:]
         )

@@ -12,7 +12,6 @@ from microgpt_cli.terminal.console import note, terminal_safe
 if TYPE_CHECKING:
     from microgpt.config import WeightsFormat
     from microgpt.storage.saved_model import SavedModel
-    from microgpt_serve.served_model import ServedModel
 
 # Formats of other programs, and why they are not written in half precision.
 OTHERS = {
@@ -56,6 +55,7 @@ def export(
     from microgpt.exports.transformers_directory import RECEIPT
     from microgpt.storage.model_directory import export as export_model
     from microgpt.storage.model_directory import has_copy
+    from microgpt.storage.model_sources import name_of
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.training.replacement import (
         confirm_directory,
@@ -72,9 +72,7 @@ def export(
             confirm_file(modelfile_of(output), "--output")
     saved = load_model(model_dir, unfinished=unfinished)
     if format == "html":
-        from microgpt_serve.served_model import served_model
-
-        write_page(served_model(saved, model_dir, note), output)
+        write_page(saved, name_of(model_dir), output)
     elif format in OTHERS:
         write_export(saved, output, format, int8=int8)
     else:
@@ -98,12 +96,17 @@ def check_options(format: str, output: Path, *, half: bool, int8: bool) -> None:
         raise ConfigError(f"--format {format} writes a directory; for a file, use --format {other}")
 
 
-def write_page(served: "ServedModel", file: Path) -> None:
+def write_page(saved: "SavedModel", name: str, file: Path) -> None:
     """Write the HTML file of a model, and print its path."""
     from microgpt.engine.machine_code import on_compiling
+    from microgpt.errors import ConfigError
+    from microgpt.plugins import plugin
+    from microgpt_cli.terminal.progress import showing_compilation
 
-    with on_compiling(note):
-        page = served.html
+    if (encode := plugin("exports", "html")) is None:
+        raise ConfigError("--format html requires the package microgpt-page; install it")
+    with showing_compilation() as tell, on_compiling(tell):
+        page = encode(saved, name)
     write_files({file: page})
 
 

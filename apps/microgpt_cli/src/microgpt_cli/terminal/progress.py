@@ -2,8 +2,8 @@
 
 import sys
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from math import isfinite, log
 from time import perf_counter
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -176,6 +176,13 @@ def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]"
     """
     from microgpt.training.engines import prepare_engine
 
+    with showing_compilation() as tell:
+        return prepare_engine(engine, *dtypes, uses=uses, tell=tell)
+
+
+@contextmanager
+def showing_compilation() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows messages; on a terminal, how long a compilation takes."""
     with ExitStack() as stack:
 
         def tell(line: str) -> None:
@@ -189,7 +196,7 @@ def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]"
             bar = stack.enter_context(Progress(*columns, console=console, transient=True))
             bar.add_task(line, total=None)
 
-        return prepare_engine(engine, *dtypes, uses=uses, tell=tell)
+        yield tell
 
 
 def rich_console() -> "Console | None":

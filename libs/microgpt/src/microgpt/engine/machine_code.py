@@ -161,9 +161,9 @@ def on_compiling(tell: Tell) -> Iterator[None]:
         _tell.reset(token)
 
 
-def report_compiling() -> None:
+def report_compiling(line: str = COMPILING) -> None:
     """Report that kernels are being compiled."""
-    _report(COMPILING)
+    _report(line)
 
 
 def cache_directory() -> Path:

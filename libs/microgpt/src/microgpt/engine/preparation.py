@@ -83,14 +83,25 @@ def cross_compile(
 ) -> None:
     """Compile kernels for a target of `processor.TARGETS` into an empty private directory.
 
+    There is a process for each dtype and share of the uses.
+
     Raises:
         subprocess.CalledProcessError: there is no compiler, for example.
     """
     env = {key: text for key, text in os.environ.items() if not key.startswith("NUMBA_")}
     env |= {"MICROGPT_TARGET": target, "NUMBA_CACHE_DIR": str(directory)}
     env["PYTHONPATH"] = str(Path(__file__).parents[2])
-    for dtype in dtypes:
-        subprocess.run([sys.executable, "-m", __name__, dtype, *uses], env=env, check=True)
+    wanted = tuple(uses)
+    shares = [[use for use in wanted if use in share] for share in (*_SHARES, ("threads",))]
+    processes = [
+        subprocess.Popen([sys.executable, "-m", __name__, dtype, *share], env=env)
+        for dtype, share in product(dtypes, filter(None, shares))
+    ]
+    for process in processes:
+        process.wait()
+    for process in processes:
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, process.args)
 
 
 def _load(kinds: Iterable[tuple[DType, Use]]) -> None:

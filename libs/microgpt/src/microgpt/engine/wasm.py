@@ -25,6 +25,7 @@ from microgpt.errors import ConfigError
 IN_WHEEL = Path(__file__).parents[1] / "_wasm"
 INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels of a trained model
 TRAINING = (*INFERENCE, ("take_steps", "f4"))  # those of one that is trained
+COMPILING = "compiling the engine of the page (once on this computer, takes about 20 seconds)"
 EXPORT = "run"  # name of the exported function
 CUSTOM, IMPORT, EXPORTS, START, DATA = 0, 2, 7, 8, 11  # numbers of sections
 IS_UNDEFINED, HAS_NAME = 0x10, 0x40  # flags of a symbol
@@ -55,7 +56,7 @@ def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
             "the installed package has no WebAssembly modules, and Numba is not "
             "installed; run: pip install 'microgpt-lib[compiler]'"
         )
-    machine_code.report_compiling()
+    machine_code.report_compiling(COMPILING)
     with tempfile.TemporaryDirectory() as folder:
         uses: tuple[Use, ...] = ("evaluation", "decoding", "generation")
         uses = (*uses, "training") if kernels == TRAINING else uses

@@ -1,7 +1,7 @@
 """Explain the predictions of a model at each position of a text, with its activations."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from heapq import nlargest
@@ -18,7 +18,6 @@ from microgpt.evaluation.edits import Edits, Head, WeightName
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.predictor import Predictor, explained_tokens
 from microgpt.model_config import check_whole
-from microgpt.steps import Steps, finish
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def explain(
     check_type("gpt", gpt, Predictor)
     check_document("text", text)
     check_type("edits", edits, Edits, type(None))
-    steps = explain_tokens(
+    return explain_tokens(
         gpt.edited(edits) if edits else gpt,
         explained_tokens(gpt.tokenizer, text),
         n_alternatives=n_alternatives,
@@ -140,7 +139,6 @@ def explain(
         unfinished=unfinished,
         has_end=text_kind == "lines",
     )
-    return finish(steps)
 
 
 def explain_tokens(
@@ -154,12 +152,8 @@ def explain_tokens(
     backward: WeightName | None = None,
     unfinished: bool = False,
     has_end: bool = True,
-    change: Callable[[Prediction], Prediction] = lambda prediction: prediction,
-) -> Steps[Explanation]:
-    """Explain the predictions of all tokens but the first, in steps; see `explain`.
-
-    `change` is applied to each prediction of the explanation.
-    """
+) -> Explanation:
+    """Explain the predictions of all tokens but the first; see `explain`."""
     label, n = gpt.tokenizer.label, len(tokens) - 1
     check_whole("n_alternatives", n_alternatives, minimum=0)
     if attention or position is not None or ablations or backward:
@@ -170,8 +164,7 @@ def explain_tokens(
         first = mask.find(1, 1) if mask else 1
         for row in gpt.log_probability_rows(chunk[:-1], first - 1):
             token = tokens[len(predictions) + 1]
-            predictions.append(change(_prediction(gpt.tokenizer, token, row, n_alternatives)))
-            yield
+            predictions.append(_prediction(gpt.tokenizer, token, row, n_alternatives))
     weights: dict[Head, list[list[float]]] = {}
     numbers: dict[str, list[float] | list[list[float]]] = {}
     if attention or position is not None:
@@ -179,17 +172,14 @@ def explain_tokens(
         for layer, head in attention:  # the weights of all layers together may be large
             rows = found.attention(layer)[head]
             weights[layer, head] = [row[: i + 1].tolist() for i, row in enumerate(rows)]
-            yield
         if position is not None:
             numbers = {name: array.tolist() for name, array in found.at(position % n).items()}
-    parts, has_end = [], has_end and not unfinished
-    for part in parts_of(gpt, tokens, position, has_end=has_end) if ablations else ():
-        parts.append(part)
-        yield
+    has_end = has_end and not unfinished
+    parts = tuple(parts_of(gpt, tokens, position, has_end=has_end)) if ablations else ()
     step = partial(backward_step, gpt, tokens, position=position, unfinished=unfinished)
     pushed = step(backward) if backward else None
     read = tuple(map(label, tokens[:-1]))
-    return Explanation(tuple(predictions), read, weights, numbers, tuple(parts), pushed, has_end)
+    return Explanation(tuple(predictions), read, weights, numbers, parts, pushed, has_end)
 
 
 def _check_details(

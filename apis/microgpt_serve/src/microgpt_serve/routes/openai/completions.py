@@ -10,7 +10,6 @@ from microgpt_serve.app_state import AppState, StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_function
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
-from microgpt_serve.routes.documents import encode_messages
 from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import (
     ChatCompletionRequest,
@@ -28,6 +27,7 @@ from microgpt_serve.routes.openai.response_schemas import (
     Logprobs,
     TokenLogprob,
 )
+from microgpt_serve.routes.prompts import encode_messages
 from microgpt_serve.schemas import MAX_CHARACTERS, MAX_SAMPLES
 from microgpt_serve.served_model import ServedModel
 

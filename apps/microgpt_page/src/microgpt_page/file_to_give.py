@@ -1,0 +1,54 @@
+"""`microgpt export --format html`: a model as an HTML file to give away, as small as possible."""
+
+from typing import Literal
+
+import numpy as np
+
+from microgpt.config import DType, Sampling
+from microgpt.engine.compiled_model import CompiledModel
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.model_config import count_params
+from microgpt.sampling import DecodeRules
+from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.weights_file import tensors_of
+from microgpt_page.document import built
+
+MAX_WEIGHTS = 2**24
+N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens that are compared, and of their prompts
+
+
+def file_to_give(saved: SavedModel, name: str) -> bytes:
+    """Return the document of a model, in half precision if that changes no greedy token.
+
+    Raises:
+        ConfigError: the model is too large for a page, or the engine cannot be compiled.
+    """
+    if (n := count_params(saved.model)) > MAX_WEIGHTS:
+        raise ConfigError(
+            f"the model is too large for a page: it has {n:,} weights; at most {MAX_WEIGHTS:,} are "
+            "allowed; use --format safetensors"
+        )
+    return built(saved, name, _dtype(saved))
+
+
+def _dtype(saved: SavedModel) -> Literal["float16", "float32"]:
+    """Return half precision if rounding the weights changes no greedy token, else single."""
+    try:
+        rounded = _greedy(saved, "float16", "float32")
+    except CheckpointError:  # a weight is too large
+        return "float32"
+    return "float16" if rounded == _greedy(saved, saved.dtype, saved.dtype) else "float32"
+
+
+def _greedy(saved: SavedModel, rounding: str, dtype: DType) -> list[list[int]]:
+    """Return greedy continuations of some prompts by the model with rounded weights."""
+    tensors = tensors_of(saved.model, saved.weights, rounding).values()
+    model = CompiledModel(saved.model, np.concatenate([each.ravel() for each in tensors]), dtype)
+    tokenizer = saved.tokenizer
+    prompts = [[tokenizer.bos_id, token] for token in range(tokenizer.special_ids[0])]
+    if tokenizer.is_chat:
+        user, assistant = tokenizer.role_id("user"), tokenizer.role_id("assistant")
+        prompts = [[bos, user, token, tokenizer.end_turn_id, assistant] for bos, token in prompts]
+    prompts = [prompt[-saved.model.block_size :] for prompt in prompts[:N_PROMPTS]]
+    rules = DecodeRules(max_tokens=-(-N_GREEDY // len(prompts)), sampling=Sampling(0))
+    return list(model.decode_many(prompts, [0] * len(prompts), rules))

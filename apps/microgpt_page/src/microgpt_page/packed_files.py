@@ -1,0 +1,132 @@
+"""The binary files with which the page runs and trains models: engine and model.
+
+Each consists of a line of JSON and binary parts; `web/engine/file.js` reads it. The weights are in
+the order of `weight_shapes`; the engine packs them for its kernels.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Literal, NamedTuple
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.data.bpe import BpeTokenizer
+from microgpt.data.folding import FoldingTokenizer
+from microgpt.engine.buffers import Buffers
+from microgpt.engine.decoding.arrays import Rows
+from microgpt.model_config import count_params
+from microgpt.model_variants import angles
+from microgpt.questions import matching
+from microgpt.questions.known_questions import LEAST_SIMILAR, N_SUGGESTED, KnownQuestions
+from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.weights_file import tensors_of
+
+VERSION_DIGITS = 12  # of the SHA-256 of the weights
+MAX_EXAMPLES = 8  # maximum number of messages that the page of a chat model offers
+LAYOUT: Mapping[str, type[NamedTuple]] = {"rows": Rows, "buffers": Buffers}
+
+
+class PackedFile(NamedTuple):
+    """The content of a file: metadata, and binary parts by name."""
+
+    facts: Mapping[str, object]
+    parts: Mapping[str, bytes]
+
+    def packed(self) -> bytes:
+        """Return a line of JSON with the metadata, followed by the bytes of each part."""
+        sizes = {name: len(part) for name, part in self.parts.items()}
+        facts = json.dumps({**self.facts, "sizes": sizes})
+        return facts.encode() + b"\n" + b"".join(self.parts.values())
+
+
+def engine_file(kernels: Mapping[str, bytes]) -> PackedFile:
+    """Return the file of the engine, which can run and train any model.
+
+    Training settings that the user does not change are Karpathy's.
+
+    Args:
+        kernels: modules of `wasm.TRAINING` by the names of their kernels; see `wasm.modules`.
+    """
+    facts = {
+        "defaults": {"model": asdict(ModelConfig()), "config": asdict(TrainConfig())},
+        "layout": {
+            name: {each: list(kind.__metadata__) for each, kind in arrays.__annotations__.items()}
+            for name, arrays in LAYOUT.items()
+        },  # the names of the dimensions of each array
+    }
+    return PackedFile(facts, kernels)
+
+
+def model_file(
+    saved: SavedModel, name: str, dtype: Literal["float16", "float32"] = "float32"
+) -> PackedFile:
+    """Return the file of a model.
+
+    Args:
+        name: the name that the page shows.
+        dtype: type of the stored weights; the engine computes in float32.
+
+    Raises:
+        CheckpointError: a weight is too large for the dtype.
+    """
+    weights = tensors_of(saved.model, saved.weights, dtype).values()
+    known, tokenizer = saved.known_questions, saved.tokenizer
+    facts: dict[str, object] = {
+        "model": model_facts(saved, name),
+        "text": saved.text,
+        "dtype": dtype,
+        "rates": angles(saved.model, 1),
+        "step": asdict(saved.config),
+        "bpe": bpe_facts(tokenizer) if isinstance(tokenizer, BpeTokenizer) else None,
+        "questions": question_facts(known) if known else None,
+    }
+    return PackedFile(facts, {"weights": b"".join(each.tobytes() for each in weights)})
+
+
+def model_facts(saved: SavedModel, name: str) -> dict[str, object]:
+    """Return what the page tells about a model, and its shape."""
+    tokenizer, known = saved.tokenizer, saved.known_questions
+    return {
+        "name": name,
+        "version": saved.sha256[:VERSION_DIGITS],
+        "chat": tokenizer.is_chat,
+        "answers_few": known is not None,
+        "generates": not tokenizer.is_chat or (saved.loss_on == "all" and not known),
+        "examples": list(saved.meta.examples or ())[:MAX_EXAMPLES],
+        "num_params": count_params(saved.model),
+        **asdict(saved.model),
+        "characters": "".join(tokenizer.chars or ()),
+        "fold": isinstance(tokenizer, FoldingTokenizer),
+    }
+
+
+def bpe_facts(tokenizer: BpeTokenizer) -> dict[str, object]:
+    """Return the bytes of each piece as characters up to U+00FF, and the merges."""
+    assert tokenizer.file
+    model = json.loads(tokenizer.file)["model"]
+    merges = [model["vocab"][piece] for merge in model["merges"] for piece in merge]
+    names = tokenizer.piece_names
+    pieces = [name.decode("latin-1") for name in names if isinstance(name, bytes)]
+    return {"pieces": pieces, "merges": merges}
+
+
+def question_facts(known: KnownQuestions) -> dict[str, object]:
+    """Return the questions that a model knows, and the data for matching them."""
+    m = matching
+    return {
+        "conversations": [[message.content for message in talk] for talk in known.conversations],
+        "reply": known.reply,
+        "confidence": known.confidence,
+        "suggests": known.suggests,
+        "nSuggested": N_SUGGESTED,
+        "leastSimilar": LEAST_SIMILAR,
+        "matching": {
+            "maxCharacters": m.MAX_CHARACTERS, "maxWords": m.MAX_WORDS, "endings": m.ENDINGS,
+            "leastStem": m.LEAST_STEM, "leastEqual": m.LEAST_EQUAL, "form": m.FORM,
+            "synonym": m.SYNONYM, "beginning": m.BEGINNING, "misspelled": m.MISSPELLED,
+            "leastBeginning": m.LEAST_BEGINNING, "answer": m.ANSWER, "function": m.FUNCTION,
+            "unknown": m.UNKNOWN, "common": m.COMMON, "coverage": m.COVERAGE,
+            "evidence": m.EVIDENCE, "functionWords": sorted(m.FUNCTION_WORDS),
+            "commonWords": sorted(m.COMMON_WORDS), "synonyms": m.SYNONYMS,
+        },
+    }  # fmt: skip

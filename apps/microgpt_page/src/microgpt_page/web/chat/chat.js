@@ -1,0 +1,281 @@
+// The view "Chat": a conversation whose replies are streamed, and whose messages have versions.
+
+import { address, write } from "../address.js";
+import { Alternatives } from "./alternatives.js";
+import { number, sendOnEnter } from "../forms.js";
+import { stream } from "../client.js";
+import { button, byId, conversation, element, printable, said, tell, unknown, unread } from "../text.js";
+import { Versions } from "./versions.js";
+
+const turns = byId("turns");
+const message = byId("message");
+const GREETING = "hello"; // the example of a model that has none
+
+const page = document.documentElement;
+const SLACK = 40; // pixels above the end of the page, where it is still followed
+
+/** Focus the message field, unless that opens the keyboard of a phone. */
+const focus = () => matchMedia("(pointer: fine)").matches && message.focus();
+
+/** Return whether the end of the page is in view. */
+const isAtEnd = () => scrollY + innerHeight > page.scrollHeight - SLACK;
+
+/** Scroll to the last message, unless another view is shown. */
+const scroll = () => byId("chat").hidden || scrollTo(0, page.scrollHeight);
+
+/** Show a notice at the end of the page, and keep the last message in view. */
+function tellBelow(notice) {
+  const isFollowed = isAtEnd();
+  byId("dropped").textContent = notice;
+  if (isFollowed) scroll();
+}
+
+export class Chat {
+  #model;
+  #place; // of the conversation in the session storage of this tab
+  #talk;
+  #alternatives;
+  #isReloaded; // the address may be older than what is stored
+  #note = ""; // on what the model has not read for the reply that is being streamed
+  #last = null; // the conversation before "New conversation"
+  #edited = null; // the number of the message of which the user writes another version
+  #running = null; // AbortController of the reply that is being streamed
+
+  constructor(model) {
+    this.#model = model;
+    this.#place = `microgpt-chat ${location.pathname} ${model.version}`;
+    const stored = this.#stored();
+    this.#talk = stored ?? new Versions();
+    this.#isReloaded = stored && performance.getEntriesByType("navigation")[0]?.type === "reload";
+    this.#alternatives = new Alternatives(model, turns, (...all) => this.#branch(...all));
+    const texts = model.examples.length ? model.examples : [GREETING].filter((text) => !unknown(text, model));
+    byId("examples").append(...texts.map((text) => button(printable(text), () => this.#send(text))));
+    byId("say").addEventListener("submit", () => this.#send(message.value.trim())); // as on the command line
+    sendOnEnter(message);
+    byId("chat-sampling").hidden = model.answers_few;
+    addEventListener("keydown", ({ key }) => {
+      if (key === "Escape" && !byId("chat").hidden) this.#stop();
+    });
+    byId("stop").addEventListener("click", () => this.#stop());
+    byId("forget").addEventListener("click", () => this.#begin(new Versions(), this.#talk));
+    byId("undo-forget").addEventListener("click", () => this.#begin(this.#last, null));
+    byId("edit-end").addEventListener("click", () => this.#edit(null, ""));
+  }
+
+  /**
+   * Show the conversation of an address: its messages m, of the user and the model in turns. If the
+   * conversation of this tab has begun with them, in any version, it stays.
+   */
+  show(parameters) {
+    byId("chat-temperature").value = parameters.get("temperature") ?? 0.5;
+    byId("chat-seed").value = parameters.get("seed") ?? ""; // a new one for each reply
+    const given = this.#isReloaded ? [] : parameters.getAll("m");
+    this.#isReloaded = false;
+    this.#reset(this.#talk.show(given) ? this.#talk : Versions.of(conversation(given)));
+    this.resume();
+  }
+
+  /** Show a conversation. Args: the one that was left for it, if any, to which one can go back. */
+  #begin(talk, last) {
+    tell();
+    this.#last = last;
+    byId("undo-forget").hidden = !last;
+    this.#reset(talk);
+    this.resume();
+  }
+
+  /** Show the end of the conversation, where a reply may have come meanwhile. */
+  resume() {
+    scroll();
+    focus();
+  }
+
+  /** The parameters of "Look inside" for the last reply, or undefined. */
+  get lastReply() {
+    const i = this.#talk.messages.findLastIndex(({ role }) => role === "assistant");
+    return i > 0 ? this.#inside(i) : undefined;
+  }
+
+  #stored() {
+    try {
+      return Versions.parse(sessionStorage.getItem(this.#place));
+    } catch {
+      // a page in a frame may have no storage, or what is stored is not JSON
+    }
+  }
+
+  #store() {
+    try {
+      sessionStorage.setItem(this.#place, JSON.stringify(this.#talk.start));
+    } catch {
+      // no storage, or it is full: the address has the messages that are shown
+    }
+  }
+
+  #send(text) {
+    if (!text || this.#running) return;
+    byId("undo-forget").hidden = true;
+    const i = this.#edited ?? this.#talk.messages.length;
+    this.#edit(null, "");
+    this.#talk.add(i, { role: "user", content: text });
+    this.#reply(i + 1, (signal) => this.#asked(i + 1, number(byId("chat-seed")), signal), () => {
+      this.#talk.remove(i); // to send it again, before what was typed since
+      message.value = [text, message.value].filter(Boolean).join("\n");
+    });
+  }
+
+  /** Add a version of a reply that begins with a text, and goes on after its tokens, if any. */
+  #branch(item, tokens, text) {
+    const i = [...turns.children].indexOf(item);
+    this.#note = this.#talk.note; // both read the same
+    this.#reply(i, async function* (signal) {
+      yield text;
+      if (!tokens) return;
+      const body = { prompt: tokens, temperature: number(byId("chat-temperature")) };
+      for await (const part of stream("continue", body, signal)) yield part.text;
+    });
+  }
+
+  /** Yield the parts of a reply to the messages before number i. */
+  async *#asked(i, seed, signal) {
+    const messages = this.#talk.messages.slice(0, i);
+    const body = { messages, temperature: number(byId("chat-temperature")), seed };
+    this.#note = "";
+    for await (const part of stream("reply", body, signal)) {
+      if (part.tokens_dropped !== undefined) tellBelow((this.#note = unread(part)));
+      yield part.text;
+    }
+  }
+
+  /** Add a version of reply i. Args: `begin` returns its parts, `undo` is called if it has none. */
+  async #reply(i, begin, undo = () => {}) {
+    const running = this.#setRunning(new AbortController());
+    this.#draw(i);
+    const reply = { role: "assistant", content: "" };
+    const item = this.#append(reply);
+    item.ariaBusy = "true";
+    scroll();
+    let isComplete = false;
+    tell();
+    try {
+      const said = item.querySelector(".said");
+      for await (const text of begin(running.signal)) {
+        reply.content += text;
+        const isFollowed = isAtEnd();
+        said.textContent = printable(reply.content);
+        if (isFollowed) scroll();
+      }
+      isComplete = true;
+    } catch (error) {
+      tell(error);
+    }
+    if (this.#running !== running) return; // the view shows another conversation by now
+    this.#setRunning(null);
+    const isSame = isComplete && this.#talk.find(i, reply.content);
+    if (!isSame && reply.content.trim()) this.#talk.add(i, { ...reply, note: this.#note });
+    else if (!isSame) {
+      undo();
+      if (isComplete) tell(new Error("The reply is empty. Try another seed or temperature."));
+    }
+    this.#draw();
+    if (isSame) tellBelow(`${this.#note} The same reply was drawn again.`);
+    focus();
+  }
+
+  #stop() {
+    this.#running?.abort();
+  }
+
+  #setRunning(running) {
+    byId("send").hidden = Boolean(running);
+    byId("stop").hidden = !running;
+    return (this.#running = running);
+  }
+
+  /** Show a conversation. A reply that is being streamed is not in it. */
+  #reset(talk) {
+    this.#stop();
+    this.#setRunning(null);
+    this.#talk = talk;
+    const last = talk.messages.length - 1;
+    if (last % 2 === 0) {
+      this.#edit(null, talk.messages[last].content); // it has no reply: to send it again
+      talk.remove(last);
+    } else if (this.#edited !== null) this.#edit(null, "");
+    this.#draw();
+  }
+
+  /** Let the user write another version of message i, or a new message if there is none. */
+  #edit(i, text) {
+    this.#edited = i;
+    message.value = text;
+    byId("editing").hidden = i === null;
+    if (i !== null) message.focus();
+  }
+
+  /** Show another version of message i. */
+  #choose(i, at, label) {
+    this.#talk.choose(i, at);
+    this.#draw();
+    turns.children[i].querySelector(`[aria-label="${label}"]`).focus();
+  }
+
+  /** Draw the first n messages. */
+  #draw(n = Infinity) {
+    const isFollowed = isAtEnd();
+    const { messages } = this.#talk;
+    turns.replaceChildren();
+    messages.slice(0, n).forEach((each, i) => this.#append(each, i));
+    byId("first").hidden = messages.length > 0;
+    byId("forget").hidden = !messages.length;
+    byId("dropped").textContent = n < messages.length ? "" : this.#talk.note;
+    if (isFollowed) scroll();
+    const m = messages.map((each) => each.content);
+    write("chat", { m, temperature: byId("chat-temperature").value, seed: byId("chat-seed").value });
+    this.#store();
+  }
+
+  /** Append a message; with its index, it is complete and has tools. */
+  #append({ role, content }, i) {
+    const item = element("li", { className: role });
+    item.append(element("span", { className: "role" }, role), said(content));
+    turns.append(item);
+    if (i === undefined) return item;
+    item.append(element("div", { className: "tools" }, ...this.#tools(role, content, i)));
+    if (role === "assistant" && !this.#model.answers_few) {
+      this.#alternatives.offer(item, this.#talk.messages.slice(0, i + 1));
+    }
+    return item;
+  }
+
+  /** Return the parameters of "Look inside" for the reply with an index. */
+  #inside(i) {
+    const contents = this.#talk.messages.slice(0, i + 1).map((each) => each.content);
+    const [question, text] = contents.splice(i - 1);
+    return { m: contents, question, text, temperature: byId("chat-temperature").value };
+  }
+
+  #tools(role, content, i) {
+    const { at, n } = this.#talk.of(i);
+    const [before, after] = ["Version before", "Version after"];
+    const versions = [
+      button("‹", () => this.#choose(i, at - 1, before), before),
+      element("span", {}, `${at + 1} of ${n}`),
+      button("›", () => this.#choose(i, at + 1, after), after),
+    ];
+    const copy = button("Copy", async () => {
+      try {
+        await navigator.clipboard.writeText(content);
+        copy.textContent = "Copied";
+      } catch {
+        tell(new Error("The browser does not let this page copy. Select the text and copy it yourself."));
+      }
+    });
+    copy.hidden = !navigator.clipboard; // which a browser has only over https or on this machine
+    const tools = n > 1 ? [...versions, copy] : [copy];
+    if (role === "user") return [...tools, button("Edit", () => this.#edit(i, content))];
+    const again = button("Regenerate", () => this.#reply(i, (signal) => this.#asked(i, undefined, signal)));
+    again.hidden = this.#model.answers_few; // it has one reply to a question
+    return [...tools, again, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];
+  }
+}

@@ -1,0 +1,51 @@
+// Requests to the engine of this page, and the data that the page holds.
+
+import { Connection } from "./connection.js";
+import { EngineError } from "./engine/errors.js";
+
+const DAMAGED = "This page is damaged. Ask for another copy of it.";
+const OLD = "This browser is too old. Use a current version of Firefox, Chrome, Edge or Safari.";
+const STOPPED = "The engine of this page has stopped. Reload the page.";
+
+const original = document.documentElement.cloneNode(true); // before scripts change it
+original.querySelector("#others")?.remove(); // links that a saved copy cannot follow
+let starting = null; // the engine, once it has been asked for
+const engine = () => (starting ??= started(["engine-data", "model-data"], STOPPED));
+
+/** Return the engine's answer to a request. */
+export const ask = async (name, body, signal) => (await engine()).ask(name, body, signal);
+
+/** Yield the parts of the engine's answer. Aborting the signal also ends the engine's work. */
+export async function* stream(name, body, signal) {
+  yield* (await engine()).stream(name, body, signal);
+}
+
+/** Return a connection to a new worker with a laboratory, which trains models. */
+export const laboratory = (stopped) => started(["engine-data"], stopped);
+
+/** Return the bundled names, one per line. */
+export const bundledNames = () => unpacked("names-data");
+
+/** Return the text of this page. */
+export const pageText = () => `<!doctype html>\n${original.outerHTML}`;
+
+/** Start a worker with data of this page. */
+async function started(names, stopped) {
+  if (!globalThis.DecompressionStream) throw new EngineError(OLD);
+  const [code, ...files] = await Promise.all(["engine-code", ...names].map(unpacked));
+  const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  const worker = new Worker(address);
+  URL.revokeObjectURL(address);
+  return new Connection(worker, files, stopped);
+}
+
+/** Return the bytes in an element, which are deflated, with a checksum, and written in Base64. */
+async function unpacked(id) {
+  try {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (char) => char.charCodeAt(0));
+    const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Uint8Array(await new Response(inflated).arrayBuffer());
+  } catch {
+    throw new EngineError(DAMAGED);
+  }
+}

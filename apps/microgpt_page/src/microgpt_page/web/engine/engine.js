@@ -1,0 +1,228 @@
+// The engine of the page: a model that answers the requests of the views, in a worker.
+
+import { backward, weightsAfter } from "./backward.js";
+import { BpeTokenizer } from "./bpe.js";
+import { Decoder } from "./decoder.js";
+import { edited, hasEdits } from "./edits.js";
+import { EngineError } from "./errors.js";
+import { explain } from "./explanation.js";
+import { FoldingTokenizer } from "./folding.js";
+import { KnownQuestions } from "./known_questions.js";
+import { drawUniforms } from "./mersenne_twister.js";
+import { Model } from "./model.js";
+import { Prompts } from "./prompts.js";
+import { MAX_CHARACTERS, checkLength, checkNumbers, samplingOf } from "./requests.js";
+import { CharTokenizer } from "./tokenizer.js";
+
+const MAX_NEW_TOKENS = 2 ** 14;
+const MAX_NUMBERS = 2 ** 20; // maximum number of attention weights in an explanation
+const SEED_BITS = 53;
+
+export class Engine {
+  #file;
+  #model;
+  #tokenizer;
+  #prompts;
+  #idle = Promise.resolve(); // the end of the request before: one is answered at a time
+
+  /**
+   * @param {import("./file.js").ModelFile} file
+   * @param {Model} [loaded] its model, if it is in use
+   */
+  constructor(file, loaded) {
+    const { model, bpe, questions } = file;
+    this.#file = file;
+    const Characters = model.fold ? FoldingTokenizer : CharTokenizer;
+    this.#tokenizer = bpe
+      ? new BpeTokenizer(bpe.pieces, bpe.merges, model.chat)
+      : new Characters(model.characters, model.chat);
+    this.#model = loaded ?? new Model(file);
+    this.#prompts = new Prompts(this.#tokenizer, questions && new KnownQuestions(questions), model);
+  }
+
+  /** Return the answer to a request: a value, a promise of one, or a generator of parts. */
+  answer(/** @type {string} */ name, body, /** @type {AbortSignal | undefined} */ signal) {
+    const answers = {
+      model: () => this.#file.model,
+      generate: () => this.#alone(signal, () => this.#changed(body, () => this.#generate(body, signal))),
+      explain: () => this.#alone(signal, () => this.#changed(body, () => this.#explain(body))),
+      chat: () => this.#alone(signal, () => this.#changed(body, () => this.#chat(body, signal))),
+      decode: () => this.#decoded(body.tokens),
+      reply: () => this.#inTurn(signal, this.#reply(body, signal)),
+      continue: () => this.#inTurn(signal, this.#continue(body, signal)),
+    };
+    return answers[name]();
+  }
+
+  /** Return what a function returns, after the request before. */
+  async #alone(signal, work) {
+    const end = await this.#begin(signal);
+    try {
+      return await work();
+    } finally {
+      end();
+    }
+  }
+
+  /** Yield the parts of an answer, after the request before. Who leaves the loop early ends the work. */
+  async *#inTurn(signal, parts) {
+    const end = await this.#begin(signal);
+    try {
+      yield* parts;
+    } finally {
+      end();
+    }
+  }
+
+  /** Wait for the request before; return a function that ends this one and frees its memory. */
+  async #begin(signal) {
+    const before = this.#idle;
+    let resolve;
+    this.#idle = new Promise((done) => (resolve = done));
+    await before;
+    const { memory } = this.#model;
+    const start = memory.end;
+    const end = () => {
+      memory.end = start;
+      resolve();
+    };
+    if (signal?.aborted) end();
+    signal?.throwIfAborted();
+    return end;
+  }
+
+  async #generate(body, signal) {
+    checkNumbers(body);
+    const { prompt = "", num_samples: n = 1 } = body;
+    checkLength("prompt", prompt, MAX_CHARACTERS);
+    const { read, dropped } = this.#prompts.ofText(prompt);
+    const texts = new Array(n).fill(prompt);
+    const decode = texts.map(() => this.#tokenizer.decoder());
+    const prompts = texts.map(() => read);
+    const rules = this.#rules(body, [...this.#tokenizer.special.values()], [], 0);
+    for await (const taken of this.#decode(prompts, rules, body.seed ?? 42, signal)) {
+      taken.forEach(({ tokens }, i) => (texts[i] += decode[i](tokens)));
+    }
+    const samples = texts.map((text, i) => text + decode[i]([], true));
+    return { samples, ...(dropped && { tokens_dropped: dropped }) };
+  }
+
+  /** Return a whole reply. */
+  async #chat(body, signal) {
+    let content = "";
+    for await (const { text } of this.#reply({ seed: 42, ...body }, signal)) content += text;
+    return content;
+  }
+
+  /** Yield the parts of a reply. The first says what the model has not read. */
+  async *#reply(body, signal) {
+    checkNumbers(body);
+    const tokenizer = this.#tokenizer;
+    const prompt = this.#prompts.ofChat(body.messages);
+    const endTurn = tokenizer.special.get("end_turn");
+    const forbidden = [...tokenizer.special.values()].filter((token) => token !== endTurn);
+    const rules = this.#rules(body, [endTurn], forbidden, 1);
+    const decode = tokenizer.decoder();
+    yield { text: "", tokens_dropped: prompt.tokensDropped, unknown_characters: prompt.unknownCharacters };
+    const parts = prompt.fixedReply
+      ? [[fixed(prompt.fixedReply, rules.maxTokens)]]
+      : this.#decode([prompt.tokens], rules, seedOf(body) + BigInt(prompt.nReplies), signal);
+    for await (const [{ tokens, end }] of parts) yield { text: decode(tokens, end !== null) };
+  }
+
+  /** Yield the parts of a text that continues tokens. */
+  async *#continue(body, signal) {
+    checkNumbers(body);
+    const { read } = this.#prompts.ofText(body.prompt);
+    const decode = this.#tokenizer.decoder();
+    const rules = this.#rules(body, [...this.#tokenizer.special.values()], [], 0);
+    for await (const [{ tokens, end }] of this.#decode([read], rules, seedOf(body), signal)) {
+      yield { text: decode(tokens, end !== null) };
+    }
+  }
+
+  #explain(body) {
+    checkNumbers(body);
+    const { top = 5, attention = [], position } = body;
+    const { block_size: size } = this.#file.model;
+    const { tokens, prompt } = this.#prompts.ofExplained(body);
+    const nNumbers = Math.floor((attention.length * Math.min(tokens.length, size) ** 2) / 2);
+    if (nNumbers > MAX_NUMBERS) {
+      const shown = nNumbers.toLocaleString("en");
+      throw new EngineError(`${shown} attention weights are too many; ask for fewer heads`);
+    }
+    const { ablations, backward: weight, unfinished } = body;
+    const [model, tokenizer, step] = [this.#model, this.#tokenizer, this.#file.step];
+    const wanted = { top, attention, position, ablations, backward: weight, step, unfinished };
+    return {
+      ...explain(model, tokenizer, tokens, wanted, this.#file.text === "lines"),
+      ...(weight && { backward: backward(model, step, tokenizer, tokens, weight, position, unfinished) }),
+      ...(prompt?.tokensDropped && { tokens_dropped: prompt.tokensDropped }),
+      ...(prompt?.unknownCharacters && { unknown_characters: prompt.unknownCharacters }),
+    };
+  }
+
+  /**
+   * Return the result of a function with the changed model of a request.
+   * @template T
+   * @param {() => T | Promise<T>} use
+   */
+  async #changed(body, use) {
+    if (!hasEdits(body)) return use();
+    const model = this.#model;
+    const weights = model.packed.flat();
+    try {
+      for (const each of body.learn ?? []) {
+        const { tokens } = this.#prompts.ofExplained(each);
+        model.setWeights(weightsAfter(model, this.#file.step, this.#tokenizer, tokens, each.unfinished));
+      }
+      model.setWeights(edited(model.config, model.packed.flat(), body));
+      return await use();
+    } finally {
+      model.setWeights(weights);
+    }
+  }
+
+  /** Return the text of tokens, and the label of the last one. */
+  #decoded(tokens) {
+    return { text: this.#tokenizer.decode(tokens), label: this.#tokenizer.label(tokens.at(-1)) };
+  }
+
+  /** @returns {import("./decoder.js").Rules} */
+  #rules(body, stop, forbidden, minTokens) {
+    const most = this.#file.model.block_size > MAX_NEW_TOKENS ? MAX_NEW_TOKENS : null; // null: all that fit
+    const maxTokens = body.max_tokens ?? most;
+    const sampling = samplingOf(this.#file.questions ? { temperature: 0 } : body); // see `reply_job`
+    return { stop, forbidden, minTokens, maxTokens, sampling };
+  }
+
+  /** Yield what a batch has generated since the last time; between slices, messages are received. */
+  async *#decode(prompts, rules, seed, signal) {
+    const seeds = prompts.map((_, i) => BigInt(seed) + BigInt(i));
+    const fill = (uniforms, n) => drawUniforms(this.#model.memory, seeds, uniforms, n);
+    const decoder = new Decoder(this.#model, prompts, rules, fill);
+    while (decoder.run()) {
+      yield decoder.take();
+      await pause();
+      signal?.throwIfAborted();
+    }
+    yield decoder.take();
+  }
+}
+
+/** Return the seed of a body, or a random one. */
+const seedOf = ({ seed }) => BigInt(seed ?? Math.floor(Math.random() * 2 ** SEED_BITS));
+
+/** Return a fixed reply, cut to the most tokens. */
+function fixed(reply, maxTokens) {
+  const tokens = reply.slice(0, maxTokens ?? reply.length);
+  return { tokens, end: tokens.length === reply.length ? "stop" : "length" };
+}
+
+/** Let other tasks run. Unlike that of a timer, their turn comes at once. */
+export async function pause() {
+  const { port1, port2 } = new MessageChannel();
+  port2.postMessage(null);
+  await new Promise((resolve) => (port1.onmessage = resolve));
+  port1.close();
+}

@@ -1,0 +1,47 @@
+// The files of an engine and of a model, which packed_files.py writes.
+
+import { joined } from "./zip.js";
+
+/**
+ * What engine_file writes.
+ * @typedef {object} EngineFile
+ * @property {{model: any, config: any}} defaults those of `ModelConfig` and `TrainConfig`
+ * @property {{rows: Record<string, string[]>, buffers: Record<string, string[]>}} layout
+ * @property {Record<string, Uint8Array>} parts decode, evaluate, uniforms, take_steps
+ */
+
+/**
+ * What model_file writes, with the layout of the engine. `parts` are the weights and the kernels.
+ * @typedef {object} ModelFile
+ * @property {any} model what model_facts returns
+ * @property {"lines" | "stream"} text the kind of text that the model was trained on
+ * @property {"float16" | "float32"} dtype of the weights
+ * @property {number[]} rates
+ * @property {any} step the settings of a training step; see `SavedModel.config`
+ * @property {EngineFile["layout"]} layout
+ * @property {{pieces: string[], merges: number[]}} [bpe]
+ * @property {any} [questions]
+ * @property {Record<string, Uint8Array>} parts
+ */
+
+/**
+ * Return facts and parts, which are packed: a line of JSON with facts and sizes, then the bytes of
+ * each part. Their checksum is checked by client.js.
+ * @param {Uint8Array} bytes
+ * @returns {any}
+ */
+export function unpacked(bytes) {
+  const end = bytes.indexOf(10);
+  const { sizes, ...facts } = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
+  const parts = {};
+  let at = end + 1;
+  for (const [name, size] of Object.entries(sizes)) parts[name] = bytes.slice(at, (at += size));
+  return { ...facts, parts };
+}
+
+/** Return the packed bytes of a model. */
+export function packed(/** @type {ModelFile} */ { model, text, dtype, rates, step, parts: { weights } }) {
+  const facts = { model, text, dtype, rates, step, bpe: null, questions: null };
+  const line = JSON.stringify({ ...facts, sizes: { weights: weights.length } });
+  return joined([new TextEncoder().encode(`${line}\n`), weights]);
+}

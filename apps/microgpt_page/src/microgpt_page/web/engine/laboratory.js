@@ -1,0 +1,303 @@
+// The laboratory of a page, in a worker: it reads texts, and trains a model that can be shown,
+// rewound and saved at any moment. One model at a time; a second one needs a second worker.
+
+import { lengthOf, strip } from "./characters.js";
+import { countTargets } from "./dataset.js";
+import { NOT_FINITE } from "./decoder.js";
+import { dataOf, textOf } from "./documents.js";
+import { Engine, pause } from "./engine.js";
+import { EngineError } from "./errors.js";
+import { packed } from "./file.js";
+import { heldOutLoss } from "./held_out_loss.js";
+import { Model } from "./model.js";
+import { modelFiles } from "./model_directory.js";
+import { momentsOf } from "./moments.js";
+import { places, turned } from "./principal_axes.js";
+import { samplingOf } from "./requests.js";
+import { samples } from "./samples.js";
+import { columnText, rowsOf } from "./table.js";
+import { kindOf } from "./text_kind.js";
+import { Trainer } from "./trainer.js";
+import { untrained } from "./untrained_model.js";
+import { WhatIf } from "./what_if.js";
+import { zipped } from "./zip.js";
+
+const MESSAGE_MS = 50; // between messages to the page
+const MOMENT_BYTES = 2 ** 27; // maximum size of all moments
+const WORK = 3e8; // maximum number of weights times tokens of a held-out loss, or of samples
+const [N_SAMPLES, N_LAST] = [5, 20];
+
+/**
+ * What the model can do after a step. The loss is that of documents that are held out; the places
+ * are those of the embeddings on their principal axes. A sample is known if it is a document that the
+ * model is trained on.
+ * @typedef {object} Moment
+ * @property {number} step
+ * @property {string[]} samples
+ * @property {boolean[]} known
+ * @property {Float32Array} places
+ * @property {number | null} heldOut
+ */
+/**
+ * What a training sends: the losses of the steps before `step`, and the moments since the last time.
+ * @typedef {object} Progress
+ * @property {number} step the number of steps so far
+ * @property {number[]} losses
+ * @property {Moment[]} moments
+ * @property {"paused" | "finished" | "diverged" | null} end why the training ends, if it does
+ */
+
+export class Laboratory {
+  #file;
+  #text = "";
+  /** @type {string[][] | null} */
+  #table = null;
+  #speed = Infinity; // steps per second
+  #isPaused = false;
+  /** @type {Run | null} */
+  #run = null;
+  /** @type {{about: string[], whatIf: WhatIf} | null} */
+  #asked = null; // what questions are asked about
+
+  /** @param {import("./file.js").EngineFile} file */
+  constructor(file) {
+    this.#file = file;
+  }
+
+  /** Return the answer to a request: a value, a promise of one, or a generator of parts. */
+  answer(/** @type {string} */ name, body, /** @type {AbortSignal | undefined} */ signal) {
+    const answers = {
+      ping: () => {}, // a sign that the worker still runs
+      read: () => this.#read(body),
+      column: () => this.#chooseColumn(body.column),
+      start: () => this.#start(body),
+      pause: () => void (this.#isPaused = true),
+      speed: () => void (this.#speed = body.speed),
+      rewind: () => this.#started.rewind(body.step),
+      zip: () => zipped(this.#started.files()),
+      model: () => packed(this.#started.modelFile(body.name)),
+      explain: () => this.#started.explain(body),
+      train: () => this.#train(body, signal),
+      compare: () => this.#whatIf(body.settings).compare(body.question, signal),
+      search: () => this.#whatIf(body.settings).search(body.question, signal),
+    };
+    return answers[name]();
+  }
+
+  get #started() {
+    if (!this.#run) throw new EngineError("no model has been trained");
+    return this.#run;
+  }
+
+  /** Read a file; return what it is. Of a table, a column is to be chosen. */
+  #read(/** @type {{bytes: Uint8Array, isTable?: boolean}} */ { bytes, isTable }) {
+    this.#text = textOf(bytes);
+    this.#table = isTable ? rowsOf(this.#text) : null;
+    if (this.#table) return { columns: this.#table[0] };
+    return this.#about();
+  }
+
+  #chooseColumn(column) {
+    this.#text = columnText(/** @type {string[][]} */ (this.#table), column);
+    return this.#about();
+  }
+
+  #about() {
+    const kind = kindOf(this.#text);
+    const lines = this.#text.split("\n").map(strip).filter(Boolean);
+    const nDocuments = kind === "lines" ? lines.length : 1;
+    const characters = new Set(this.#text);
+    if (kind === "lines") characters.delete("\n");
+    const nCharacters = lengthOf(kind === "lines" ? this.#text.replaceAll("\n", "") : this.#text);
+    return { text: kind, nDocuments, nCharacters, nTokens: characters.size + 1, first: lines[0] };
+  }
+
+  /**
+   * Make a model with initial weights; return facts on it.
+   * @param {{model: any, config: any, validation: number, text: "lines" | "stream"}} settings fields
+   * of `ModelConfig` and `TrainConfig` that differ from Karpathy's; the fraction to hold out
+   */
+  #start(settings) {
+    this.#run = new Run(this.#file, this.#text, settings); // if it fails, the one before stays
+    return this.#run.about;
+  }
+
+  /** Return what answers questions on the text and settings, with the trainings that it has kept. */
+  #whatIf(settings) {
+    const about = [this.#text, JSON.stringify(settings)];
+    const known = this.#asked;
+    if (known && about.every((each, i) => each === known.about[i])) return known.whatIf;
+    this.#asked = null; // frees its memory
+    const whatIf = new WhatIf(this.#file, this.#text, settings);
+    this.#asked = { about, whatIf };
+    return whatIf;
+  }
+
+  /**
+   * Train up to a step; yield `Progress`.
+   * @param {{until?: number, speed?: number}} body
+   * @param {AbortSignal} [signal]
+   * @returns {AsyncGenerator<Progress>}
+   */
+  async *#train({ until, speed }, signal) {
+    const run = this.#started;
+    this.#speed = speed ?? this.#speed;
+    this.#isPaused = false;
+    let [before, sent, credit] = [performance.now(), 0, 1]; // of steps that may be taken now
+    for (;;) {
+      const now = performance.now();
+      const more = this.#speed === Infinity ? Infinity : ((now - before) / 1000) * this.#speed;
+      credit = Math.min(credit + more, Math.max(1, this.#speed / 10));
+      before = now;
+      const end = this.#isPaused || signal?.aborted ? "paused" : run.end(until);
+      if (end || now - sent >= MESSAGE_MS) {
+        yield { ...run.progress(), end };
+        sent = now;
+      }
+      if (end) return;
+      if (credit >= 1) credit -= run.advance(Math.min(until ?? Infinity, run.step + Math.floor(credit)));
+      if (credit >= 1) await pause();
+      else await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+/** A model and its training. */
+class Run {
+  #file;
+  #model;
+  #engine;
+  #trainer;
+  #tokenizer;
+  #validation;
+  #documents;
+  #text;
+  #steps; // of moments
+  #kept = /** @type {Map<number, import("./trainer.js").Snapshot>} */ (new Map());
+  #losses = /** @type {number[]} */ ([]); // since the last message
+  #moments = /** @type {Moment[]} */ ([]);
+  #hasDiverged = false;
+  /** @type {Float32Array | null} */
+  #places = null; // of the moment before
+
+  constructor(file, text, { model: shape, config, validation, text: kind }) {
+    const size = shape.block_size ?? file.defaults.model.block_size;
+    const data = dataOf(text, { text: kind, validation, size });
+    this.#text = kind;
+    this.#file = untrained(file, shape, data.tokenizer, kind);
+    this.#model = new Model(this.#file);
+    this.#trainer = new Trainer(this.#model, { ...file.defaults.config, ...config, text: kind }, data.train);
+    this.#engine = new Engine(this.#file, this.#model);
+    this.#tokenizer = data.tokenizer;
+    this.#documents = new Set(data.documents);
+    this.#validation = within(data.validation, WORK / this.#model.nWeights);
+    const bytes = 3 * 4 * this.#model.nWeights;
+    this.#steps = new Set(momentsOf(this.#trainer.config.steps, Math.floor(MOMENT_BYTES / bytes)));
+    this.#keep();
+  }
+
+  get step() {
+    return this.#trainer.nSteps;
+  }
+
+  get about() {
+    const { model } = this.#file;
+    const n = this.#validation.length;
+    const labels = Array.from({ length: model.vocab_size }, (_, token) => this.#tokenizer.label(token));
+    return { model, labels, nHeldOut: n, config: this.#trainer.config, moments: [...this.#steps] };
+  }
+
+  /** Return why a training up to a step is at its end, or null. */
+  end(until = Infinity) {
+    if (this.#hasDiverged) return "diverged";
+    if (this.step === this.#trainer.config.steps) return "finished";
+    return this.step >= until ? "paused" : null;
+  }
+
+  /** Train for about 20 ms, up to a step or to the next moment; return the number of steps taken. */
+  advance(until) {
+    const first = this.step;
+    let next = first + 1;
+    while (next < until && !this.#steps.has(next)) next++;
+    const losses = this.#trainer.run(next);
+    this.#hasDiverged = Number.isNaN(losses.at(-1)); // that step was not applied
+    this.#losses.push(...losses.filter((loss) => !Number.isNaN(loss)));
+    try {
+      if (this.step > first && this.#steps.has(this.step)) this.#keep();
+    } catch (/** @type {any} */ error) {
+      if (error.message !== NOT_FINITE) throw error;
+      this.#hasDiverged = true;
+    }
+    return this.step - first;
+  }
+
+  /** Return what has not been sent yet. */
+  progress() {
+    const found = { step: this.step, losses: this.#losses, moments: this.#moments };
+    [this.#losses, this.#moments] = [[], []];
+    return found;
+  }
+
+  /** Keep the state, and show what the model can do. */
+  #keep() {
+    const { step } = this;
+    if (this.#kept.has(step)) return; // it was rewound
+    const numbers = this.#update();
+    const { vocab_size: V, n_embd: C, block_size: T } = this.#file.model;
+    const n = step === this.#trainer.config.steps ? N_LAST : N_SAMPLES;
+    const nSamples = Math.max(1, Math.min(n, Math.floor(WORK / (T * this.#model.nWeights))));
+    const random = this.#trainer.random.copy();
+    const texts = samples(this.#model, this.#tokenizer, random, nSamples, samplingOf({}));
+    const heldOut = this.#validation.length ? heldOutLoss(this.#model, this.#validation) : null;
+    this.#kept.set(step, this.#trainer.snapshot());
+    const found = places(numbers.subarray(0, V * C), C);
+    this.#places = this.#places ? turned(found, this.#places) : found;
+    const known = texts.map((each) => this.#documents.has(each));
+    this.#moments.push({ step, samples: texts, known, places: this.#places, heldOut });
+  }
+
+  /** Let the model have the weights of the training; return them. */
+  #update() {
+    const numbers = this.#trainer.weights();
+    this.#model.setWeights(numbers);
+    return numbers;
+  }
+
+  /** Return to a moment. */
+  rewind(/** @type {number} */ step) {
+    const snapshot = this.#kept.get(step);
+    if (!snapshot) throw new EngineError(`step ${step} is not kept`);
+    this.#trainer.restore(snapshot);
+    this.#hasDiverged = false;
+    this.progress(); // what came after it
+    return { step };
+  }
+
+  /** Explain a text by the model as it is now. */
+  explain(body) {
+    this.#update();
+    return this.#engine.answer("explain", body);
+  }
+
+  /** Return the files of a directory that `microgpt` reads. */
+  files() {
+    const { config } = this.#trainer;
+    const facts = { ...config, steps: this.step, text: this.#text };
+    const numbers = this.#trainer.weights();
+    return modelFiles(this.#file.model, this.#tokenizer, numbers, facts);
+  }
+
+  /** Return the file of the model under a name. */
+  modelFile(name) {
+    const numbers = this.#trainer.weights();
+    const weights = new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+    return { ...this.#file, model: { ...this.#file.model, name }, parts: { weights } };
+  }
+}
+
+/** Return chunks at equal distances with at most a number of tokens, or one. */
+function within(/** @type {import("./dataset.js").Chunk[]} */ chunks, nTokens) {
+  const n = chunks.reduce((sum, chunk) => sum + countTargets(chunk), 0);
+  const distance = Math.ceil(n / nTokens);
+  return distance > 1 ? chunks.filter((_, i) => i % distance === 0) : chunks;
+}

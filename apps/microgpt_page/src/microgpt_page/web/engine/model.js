@@ -1,0 +1,109 @@
+// A model in the memory of its kernels. Equals engine/compiled_model.py and engine/settings.py.
+
+import { newBuffers } from "./buffers.js";
+import { longestOf, newDataset } from "./dataset.js";
+import { LANES, Memory, float, padded } from "./memory.js";
+import {
+  PackedWeights,
+  countWeights,
+  decodeNumbers,
+  fillPanels,
+  matricesOf,
+  newPanels,
+} from "./weights.js";
+
+export const QK_SCALE = 1.2; // root mean square of normalized queries and keys
+const EVAL_TOKENS = 256; // tokens per micro-batch if the documents are short
+const CALL_WORK = 10 ** 9; // number of weights times tokens per kernel call
+
+export class Model {
+  #panels;
+
+  /** @param {import("./file.js").ModelFile} file */
+  constructor({ model, dtype, rates, layout, parts }) {
+    const { weights, ...kernels } = parts;
+    const numbers = decodeNumbers(weights, dtype);
+    this.config = model;
+    this.layout = layout; // the shape of each array of `Rows` and of `Buffers`
+    this.nWeights = countWeights(model);
+    this.rates = rates;
+    this.memory = new Memory(kernels);
+    this.matrices = matricesOf(model, numbers);
+    this.packed = new PackedWeights(this.memory, model);
+    this.#panels = newPanels(this.memory, this.matrices);
+    const [wte, wpe] = this.packed.matrices;
+    this.decodeWeights = [wte, wpe, ...Object.values(this.#panels)];
+    this.architecture = architectureOf(this.memory, model, rates);
+    this.setWeights(numbers);
+  }
+
+  /** Set the weights, given in the order of `weight_shapes`. */
+  setWeights(/** @type {Float32Array} */ numbers) {
+    this.matrices = matricesOf(this.config, numbers);
+    this.packed.set(numbers);
+    for (const [name, panels] of Object.entries(this.#panels)) fillPanels(panels, this.matrices[name]);
+  }
+
+  /**
+   * Return what a function makes of the loss of each prediction, and of the buffers after the last
+   * micro-batch. Their memory is then freed.
+   * @template T
+   * @param {import("./dataset.js").Chunk[]} chunks
+   * @param {(losses: Float32Array, buffers: Record<string, import("./memory.js").KernelArray>) => T} use
+   * @returns {T}
+   */
+  evaluate(chunks, use) {
+    const { memory } = this;
+    const { end } = memory;
+    try {
+      const nLosses = chunks.reduce((n, { tokens }) => n + tokens.length - 1, 0);
+      const longest = longestOf(chunks);
+      const buffers = newBuffers(this, Math.min(Math.max(longest, EVAL_TOKENS), nLosses), longest);
+      const dataset = newDataset(memory, chunks);
+      const [losses, noRows] = [memory.array("float32", [nLosses]), memory.array("float32", [0, 0])];
+      const nTokens = Math.max(1, Math.floor(CALL_WORK / this.nWeights));
+      for (let done = 0; done < chunks.length; ) {
+        done = memory.call("evaluate", [
+          this.packed.matrices, Object.values(buffers), dataset, losses, noRows, float(1),
+          this.architecture, done, nTokens,
+        ]); // prettier-ignore
+      }
+      return use(losses.numbers, buffers);
+    } finally {
+      memory.end = end;
+    }
+  }
+}
+
+/**
+ * Return the arguments of `Architecture`.
+ * @param {Memory} memory
+ * @param {number[]} rates the angle of each pair of dimensions at position 1; see `angles`
+ */
+function architectureOf(memory, model, rates) {
+  const { n_embd: C, n_head: H } = model;
+  const D = C / H;
+  const T = model.positions === "rotary" ? model.block_size : 0;
+  const columns = memory.array("float32", [T ? D : 0, padded(T) + LANES]);
+  const rows = memory.array("float32", [2, T, padded(2 * C)]);
+  const [byColumn, byRow, width] = [columns.numbers, rows.numbers, rows.row];
+  byRow.fill(1, 0, T * width); // the padding overlaps the values in qkv, which are not rotated
+  for (let position = 0; position < T; position++) {
+    for (let i = 0; i < 2 * C; i += 2) {
+      const turn = position * rates[(i % D) / 2];
+      const [cosine, sine] = [Math.cos(turn), Math.sin(turn)];
+      const place = position * width + i;
+      byRow[place] = byRow[place + 1] = cosine;
+      byRow[T * width + place] = -sine;
+      byRow[T * width + place + 1] = sine;
+      if (i >= D) continue;
+      byColumn[i * columns.row + position] = cosine;
+      byColumn[(i + 1) * columns.row + position] = sine;
+    }
+  }
+  const scale = model.qk_norm ? QK_SCALE ** 2 : 1;
+  const shift = model.token_shift ? Math.floor(C / 2) : -1;
+  const isSquared = model.activation === "relu2";
+  const { qk_norm: qkNorm, final_norm: finalNorm } = model;
+  return [H, float(scale / Math.sqrt(D)), shift, isSquared, qkNorm, finalNorm, columns, rows];
+}

@@ -1,0 +1,167 @@
+// Training in the memory of the kernels. Equals engine/training/trainer.py and engine/settings.py.
+
+import { newBuffers } from "./buffers.js";
+import { longestOf, newDataset } from "./dataset.js";
+import { float, padded } from "./memory.js";
+import { Random } from "./mersenne_twister.js";
+import { PackedWeights, countWeights, matricesOf } from "./weights.js";
+
+const MICRO_BATCH = 128; // tokens per micro-batch if the documents are short
+const RUN_MS = 20; // target duration of a call of `run`
+const MAX_STEPS = 1024; // maximum number of steps per call
+const [MUON_LR_RATIO, MUON_MOMENTUM] = [6, 0.95];
+const LEAST_EPS = 2 ** -126; // a smaller one could round to 0
+
+/**
+ * The state after a step.
+ * @typedef {{step: number, arrays: Float32Array[]}} Snapshot
+ */
+
+/** Return the default learning rate of a model; see `default_lr`. */
+export const defaultLr = (/** @type {number} */ nEmbd) => 0.01 * Math.min(1, 16 / nEmbd);
+
+/** Return the learning rate of a step, counted from 0; see `schedule.learning_rate`. */
+export const learningRate = (/** @type {number} */ step, { lr, steps }) => lr * (1 - step / steps);
+
+export class Trainer {
+  #model;
+  #state; // weights, gradients, and their running means m and v
+  #workspace;
+  #dataset;
+  #settings;
+  #buffers;
+  #progress; // completed steps; number and loss of documents read in the next step
+  #nTokens = 1; // token budget of the next call
+
+  /**
+   * Draw initial weights. Training cycles through chunks of 2 to block_size + 1 tokens. No request
+   * to the model may be running, as the arrays follow those of the model in its memory.
+   * @param {import("./model.js").Model} model whose kernels include take_steps
+   * @param {any} config the fields of `TrainConfig`
+   * @param {import("./dataset.js").Chunk[]} chunks
+   * @param {(order: number[]) => import("./dataset.js").Chunk[]} [changed] returns what is read
+   *   instead of the chunks in an order
+   */
+  constructor(model, config, chunks, changed) {
+    const { memory } = model;
+    this.#model = model;
+    this.config = { ...config, lr: config.lr ?? defaultLr(model.config.n_embd) }; // with a learning rate
+    this.random = Random.seeded(memory, BigInt(config.seed)); // ready to draw samples
+    const read = inOrder(chunks, config, this.random, changed);
+    const longest = longestOf(read);
+    const nColumns = Math.min(Math.max(longest, MICRO_BATCH), longest * config.batch_size);
+    this.#state = Array.from({ length: 4 }, () => new PackedWeights(memory, model.config));
+    const [params, grads] = this.#state;
+    params.set(initialWeights(model.config, this.random));
+    this.#dataset = newDataset(memory, read);
+    this.#buffers = newBuffers(model, nColumns, longest);
+    this.#progress = memory.array("float64", [3]);
+    this.#settings = settingsOf(model, config);
+    const shapes = muonShapes(model.config, config);
+    const [directions, scratch] = shapes.map((shape) => memory.array("float32", shape));
+    const arrays = [...this.#state.map(({ array }) => array), directions];
+    const buffers = Object.values(this.#buffers);
+    this.#workspace = [arrays, params.matrices, grads.matrices, buffers, scratch, this.#progress];
+  }
+
+  /** The number of steps so far. */
+  get nSteps() {
+    return this.#progress.numbers[0];
+  }
+
+  /**
+   * Train for about 20 ms, up to a step; return the losses of the steps taken.
+   *
+   * A longer step is spread over several calls, the last of which returns the loss. A last loss of
+   * NaN is that of a step whose loss or gradient is not finite; it was not applied.
+   * @param {number} [until]
+   * @returns {number[]}
+   */
+  run(until = this.config.steps) {
+    const { memory } = this.#model;
+    const { end } = memory;
+    const first = this.nSteps;
+    const n = Math.min(Math.min(until, this.config.steps) - first, MAX_STEPS);
+    if (n <= 0) return [];
+    const rates = Array.from({ length: n }, (_, i) => learningRate(first + i, this.config));
+    const [lrs, losses] = [memory.arrayOf("float64", rates), memory.array("float64", [n])];
+    const started = performance.now();
+    const nRead = memory.call("take_steps", [
+      this.#workspace, this.#dataset, this.#settings, lrs, losses, true, this.#nTokens,
+    ]); // prettier-ignore
+    const speed = nRead / Math.max(performance.now() - started, 0.1);
+    this.#nTokens = Math.max(1, Math.min(Math.floor(speed * RUN_MS), 10 * this.#nTokens));
+    const nTaken = this.nSteps - first;
+    const hasFailed = nTaken < n && this.#progress.numbers[1] === this.config.batch_size;
+    const found = Array.from(losses.numbers.subarray(0, nTaken + Number(hasFailed)));
+    memory.end = end;
+    if (hasFailed) this.#discardBatch();
+    return found;
+  }
+
+  /** Return the weights in the order of `weight_shapes`. */
+  weights = () => this.#state[0].flat();
+
+  /** @returns {Snapshot} */
+  snapshot() {
+    const [params, , m, v] = this.#state;
+    const arrays = [params, m, v].map(({ array }) => array.numbers.slice());
+    return { step: this.nSteps, arrays };
+  }
+
+  /** Return to the state of a snapshot; from there, the same steps follow. */
+  restore(/** @type {Snapshot} */ { step, arrays }) {
+    const [params, , m, v] = this.#state;
+    [params, m, v].forEach(({ array }, i) => array.numbers.set(arrays[i]));
+    this.#progress.numbers[0] = step;
+    this.#discardBatch();
+  }
+
+  /** Restart the current step from its first document. */
+  #discardBatch() {
+    this.#progress.numbers.fill(0, 1);
+    this.#state[1].array.numbers.fill(0);
+    // Buffers may contain infinity or NaN, and 0 times either is NaN.
+    for (const { type, numbers } of Object.values(this.#buffers)) {
+      numbers.fill(type === "int64" ? 0n : 0);
+    }
+  }
+}
+
+/** Return the chunks that a training reads, in their order. */
+export function inOrder(chunks, { steps, batch_size: batchSize, shuffle }, random, changed) {
+  const order = [...chunks.keys()];
+  if (shuffle) random.shuffle(order);
+  const read = changed?.(order) ?? order.map((i) => chunks[i]);
+  return read.slice(0, steps * batchSize);
+}
+
+/** Return weights in the order of `weight_shapes`; see `initial_weights`. */
+function initialWeights(model, random) {
+  const { init_std: std, out_scale: scale } = model;
+  const numbers = Float64Array.from({ length: countWeights(model) }, () => random.gauss() * std);
+  const { attn_wo: wo, mlp_fc2: fc2 } = matricesOf(model, numbers);
+  for (const layer of [...wo.layers, ...fc2.layers]) layer.forEach((x, i) => (layer[i] = x * scale));
+  return numbers;
+}
+
+/** Return the number of rows of the weights that Muon updates. */
+const muonRows = ({ n_layer: L, n_embd: C, n_ff_exp: factor }, { optimizer }) =>
+  optimizer === "muon" ? L * (4 + 2 * factor) * C : 0;
+
+/** Return the shapes of directions and scratch memory; see `muon_shapes`. */
+function muonShapes(model, config) {
+  const side = padded(model.n_embd);
+  const nRows = muonRows(model, config);
+  return [[nRows, side], [nRows && 2 * side + model.n_ff_exp * model.n_embd, side]];
+}
+
+/** Return the arguments of `StepSettings`. */
+function settingsOf({ config: model, architecture, nWeights }, config) {
+  const { n_embd: C, n_layer, n_ff_exp } = model;
+  const { beta1, beta2, weight_decay: decay } = config;
+  const adam = [beta1, beta2, Math.max(config.adam_eps, LEAST_EPS), decay].map(float);
+  const sizes = [nWeights / C - muonRows(model, config), C, n_layer, n_ff_exp];
+  const muon = [MUON_LR_RATIO, MUON_MOMENTUM].map(float);
+  return [architecture, config.batch_size, float(config.dropout), config.seed, adam, sizes, muon];
+}

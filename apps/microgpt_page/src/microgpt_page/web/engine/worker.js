@@ -1,0 +1,42 @@
+// The worker of a page: an engine with a model, or a laboratory. It answers the requests of
+// connection.js.
+
+import { Engine } from "./engine.js";
+import { unpacked } from "./file.js";
+import { Laboratory } from "./laboratory.js";
+
+/** @type {Promise<Engine | Laboratory>} */
+let engine;
+
+self.onmessage = ({ data, ports }) => {
+  if (ports.length) answer(data, ports[0]);
+  else (engine = started(data)).catch(() => {}); // each request tells what went wrong
+};
+
+/** Return an engine with the packed bytes of its file and of a model, or a laboratory without one. */
+async function started(/** @type {Uint8Array[]} */ files) {
+  const [kernels, model] = files.map(unpacked);
+  if (!model) return new Laboratory(kernels);
+  return new Engine({ ...kernels, ...model, parts: { ...kernels.parts, ...model.parts } });
+}
+
+/**
+ * Answer a request with a value or the parts of an answer, and then with the end or an error.
+ * @param {{name: string, body: any}} request
+ * @param {MessagePort} port any message from it ends the work
+ */
+async function answer({ name, body }, port) {
+  const stopping = new AbortController();
+  port.onmessage = () => stopping.abort();
+  try {
+    const found = await (await engine).answer(name, body, stopping.signal);
+    if (found?.[Symbol.asyncIterator]) {
+      for await (const value of found) port.postMessage({ value });
+    } else {
+      port.postMessage({ value: found });
+    }
+    port.postMessage({ isDone: true });
+  } catch (/** @type {any} */ error) {
+    port.postMessage({ error: error.message });
+  }
+}

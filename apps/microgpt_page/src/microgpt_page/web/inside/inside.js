@@ -1,0 +1,432 @@
+// The view "Look inside": what the model predicts at each position of a text, and how.
+
+import { address, write } from "../address.js";
+import { Bars } from "./bars.js";
+import { ask } from "../client.js";
+import { Maps } from "../maps.js";
+import { Steps } from "./steps.js";
+import { Switches } from "./switches.js";
+import {
+  byId,
+  conversation,
+  element,
+  isSpecial,
+  missing,
+  percent,
+  quoted,
+  showText,
+  shown,
+  tell,
+  unknown,
+  unread,
+} from "../text.js";
+import { compareTexts } from "./writing.js";
+
+const positions = byId("positions");
+const TOP = 20; // the most alternatives that are shown
+const GREETING = "hello"; // a question for any chat model that knows its letters
+const TELLING = "quinn"; // where an MLP of a model of names knows that u comes after q
+const TELLING_SHARE = 0.3; // by which the MLP must raise the probability of the u
+const N_EXAMPLE = 12; // the most tokens of the first text
+const DARK_BITS = 8; // surprise with the strongest colour
+
+export class Inside {
+  #model;
+  #lastReply;
+  #before = []; // what was said before the question, by the user and the model in turns
+  #found = null; // the explanation without details
+  #unchanged = null; // that of the model without changes, if there are any
+  #cut = null; // the part of a long text that fits into the context
+  #at = 0; // position whose prediction is shown: after token `#at` of what the model reads
+  #requests = {}; // AbortControllers by purpose
+  #bars;
+  #maps;
+  #steps;
+  #switches;
+
+  /** Args: a model, and a function that returns parameters for the last reply in the chat, if any. */
+  constructor(model, lastReply) {
+    this.#model = model;
+    this.#lastReply = lastReply;
+    this.#bars = new Bars(model, {
+      changed: () => this.#write(),
+      drawn: (token) => this.#append(token),
+    });
+    const place = { layer: byId("layer"), maps: byId("maps"), sentence: byId("attended") };
+    this.#maps = new Maps(place, model, {
+      changed: () => this.#explainAttention(),
+      pointed: (row) => this.#shade(row),
+      chosen: (row) => this.#choose(row),
+    });
+    this.#switches = new Switches(model, () => this.#explain(this.#at));
+    this.#steps = new Steps(model, {
+      chosen: (layer) => {
+        this.#switches.draw(this.#steps.chosen, this.#at);
+        this.#tellWeight();
+        if (layer !== null && this.#maps.choose(layer)) this.#explainAttention();
+        this.#write();
+      },
+      changed: () => this.#explainNumbers(),
+      stepped: () => this.#switches.learn(this.#text, this.#contents, this.#ending),
+    });
+    this.#offer();
+    byId("edit-weight").firstElementChild.addEventListener("toggle", () => this.#tellWeight());
+    for (const name of ["weight-row", "weight-column"]) {
+      byId(name).addEventListener("input", () => this.#tellWeight());
+    }
+    byId("again").addEventListener("click", () => {
+      const [m, question, text] = [this.#before, byId("question").value, byId("text").value];
+      const unfinished = !byId("ends").checked;
+      this.#fill({ m, question });
+      byId("undo-again").hidden = !text;
+      byId("undo-again").onclick = () => {
+        this.#fill({ m, question, text, unfinished });
+        this.#explain(Infinity);
+      };
+      this.#explain(0);
+    });
+    byId("leave-out").addEventListener("click", () => {
+      this.#before = [];
+      this.#explain(Infinity);
+    });
+    byId("read").addEventListener("input", ({ target }) => {
+      if (target === byId("text")) byId("ends").checked = false;
+      byId("undo-again").hidden = true;
+      this.#explain(target === byId("ends") ? this.#at : Infinity);
+    });
+    positions.addEventListener("keydown", (event) => this.#move(event));
+    positions.addEventListener("click", ({ target }) => {
+      const token = target.closest(".token");
+      if (token) this.#choose([...positions.children].indexOf(token));
+    });
+  }
+
+  show(parameters) {
+    this.#bars.read(parameters);
+    this.#maps.read(parameters);
+    this.#steps.read(parameters);
+    this.#switches.read(parameters);
+    if (!parameters.size) {
+      this.#showExample();
+      return;
+    }
+    this.#fill({ ...Object.fromEntries(parameters), m: parameters.getAll("m") });
+    this.#explain(Math.trunc(parameters.get("at") ?? Infinity) || 0);
+  }
+
+  /** Offer a text in which an MLP shows what it is for, if the model has such an MLP. */
+  async #offer() {
+    if (this.#model.chat || unknown(TELLING, this.#model) || !this.#model.characters) return;
+    const body = { text: TELLING, position: 1, top: 0, ablations: true };
+    const { ablations = [] } = await ask("explain", body).catch(() => ({}));
+    const found = ablations.find(
+      ({ head, came }) => head === null && came.probability - came.without > TELLING_SHARE,
+    );
+    if (!found) return;
+    const step = `layer${found.layer}.mlp_output`;
+    const link = byId("try").querySelector("a");
+    link.href = address("inside", { text: TELLING, at: 1, step });
+    link.textContent = TELLING;
+    byId("try").hidden = false;
+  }
+
+  #fill({ m = [], question = "", text = "", unfinished = !text }) {
+    byId("ends").checked = !unfinished;
+    byId("undo-again").hidden = true;
+    this.#before = m;
+    byId("question").value = question;
+    byId("text").value = text;
+  }
+
+  /** Show what suits the model: the last reply in the chat, or a text that it generates. */
+  async #showExample() {
+    if (this.#model.chat) {
+      const question = missing(GREETING, this.#model) ? "" : GREETING;
+      const last = this.#lastReply() ?? { question };
+      this.#fill(last);
+      this.#bars.read(new URLSearchParams(last));
+    } else {
+      const signal = this.#begin("example");
+      const body = { max_tokens: N_EXAMPLE };
+      const found = await ask("generate", body, signal).catch(() => ({}));
+      if (signal.aborted) return; // a text was typed meanwhile
+      const text = found.samples?.[0] ?? "";
+      this.#fill({ text, unfinished: text.length >= N_EXAMPLE });
+    }
+    this.#explain(Infinity);
+  }
+
+  get #text() {
+    return this.#cut ?? byId("text").value;
+  }
+
+  /** The contents of the messages, of which the last is the reply so far. */
+  get #contents() {
+    return [...this.#before, byId("question").value, this.#text];
+  }
+
+  /** The field of a request that leaves the end of an unfinished text out. */
+  get #ending() {
+    return byId("ends").checked && this.#cut === null ? {} : { unfinished: true };
+  }
+
+  get #isEmpty() {
+    return !this.#text && !this.#before.length && Boolean(this.#ending.unfinished);
+  }
+
+  #document() {
+    const read = this.#model.chat ? { messages: conversation(this.#contents) } : { text: this.#text };
+    return { ...read, ...this.#ending };
+  }
+
+  #write() {
+    write("inside", {
+      m: this.#before,
+      question: this.#model.chat ? byId("question").value : undefined,
+      text: byId("text").value,
+      unfinished: byId("ends").checked || !byId("text").value ? undefined : 1,
+      at: this.#at === this.#last ? undefined : this.#at,
+      ...this.#bars.parameters,
+      ...this.#maps.parameters,
+      ...this.#steps.parameters,
+      ...this.#switches.parameters,
+    });
+  }
+
+  get #last() {
+    return this.#found ? this.#found.read.length - 1 : 0;
+  }
+
+  /** Return the signal of a request, which replaces another one for the same purpose. */
+  #begin(purpose) {
+    this.#requests[purpose]?.abort();
+    this.#requests[purpose] = new AbortController();
+    return this.#requests[purpose].signal;
+  }
+
+  /** Explain the text of the form, and choose a position, at most the last. */
+  async #explain(at) {
+    for (const other of Object.values(this.#requests)) other.abort();
+    tell();
+    this.#cut = null;
+    byId("before").hidden = !this.#before.length;
+    byId("before-count").textContent = this.#before.length;
+    this.#write();
+    let found = await this.#ask("text", { top: TOP });
+    if (!found) return;
+    const { block_size: size } = this.#model;
+    const n = found.read.length;
+    if (n > size) {
+      const cut = await this.#try("text", (signal) => ask("decode", { tokens: tokensOf(found, size) }, signal));
+      if (!cut) return;
+      this.#cut = cut.text.replace(/\ufffd+$/, ""); // a part of a character
+      found = await this.#ask("text", { top: TOP });
+      if (!found) return;
+    }
+    const problem = `The text has ${n} tokens with the start token; at most ${size} fit into the
+      context of the model.`;
+    if (found.read.length > size) {
+      this.#refuse(problem);
+      return;
+    }
+    this.#unchanged = this.#switches.isOn ? await this.#ask("unchanged", { top: TOP }, {}) : null;
+    if (this.#switches.isOn && !this.#unchanged) return;
+    this.#found = found;
+    const isRunning = !this.#ending.unfinished && found.n_scored < found.predictions.length;
+    if (isRunning) byId("ending").hidden = true; // running text has no end
+    this.#steps.learnNames(found);
+    this.#refuse("");
+    byId("explained").hidden = false;
+    const cut = n > size ? `${problem} The first ${found.read.length} are shown.` : "";
+    byId("cut").textContent = `${unread(found)} ${cut}`.trim();
+    let special = null; // the last one so far
+    const tokens = found.read.map((label, i) => {
+      const isLearned = special === (this.#model.chat ? "<|assistant|>" : "<|bos|>");
+      if (isSpecial(label)) special = label;
+      return this.#token(label, i, isLearned);
+    });
+    positions.replaceChildren(...tokens);
+    this.#choose(Math.max(0, Math.min(at, this.#last)));
+    this.#explainAttention();
+    byId("written").hidden = true;
+    const messages = this.#model.chat ? conversation(this.#contents.slice(0, -1)) : null;
+    if (!this.#switches.isOn) return;
+    this.#try("written", (signal) => compareTexts(messages, this.#switches.body, signal));
+  }
+
+  /** Show a problem, if any, instead of explanations. */
+  #refuse(problem) {
+    showText("unreadable", problem);
+    if (problem) byId("effect").textContent = "";
+    byId("explained").hidden = true;
+  }
+
+  /** Return an explanation; show a problem, and return nothing. */
+  async #ask(purpose, options, changes = this.#switches.body) {
+    const problem = unknown(byId("text").value, this.#model);
+    if (problem || (this.#model.chat && !byId("question").value.trim())) {
+      this.#refuse(problem);
+      return;
+    }
+    const body = { ...this.#document(), ...changes, ...options };
+    return this.#try(purpose, (signal) => ask("explain", body, signal));
+  }
+
+  /** Return the answer to a request; show a problem, and return nothing. */
+  async #try(purpose, request) {
+    const signal = this.#begin(purpose);
+    try {
+      return await request(signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (["numbers", "parts", "written"].includes(purpose)) tell(error);
+      else this.#refuse(error.message);
+      if (purpose === "numbers") this.#steps.forward();
+    }
+  }
+
+  async #explainAttention() {
+    this.#write();
+    const options = { top: 0, attention: this.#maps.heads };
+    const found = await this.#ask("attention", options);
+    if (found) this.#maps.draw(found.attention, found.read);
+  }
+
+  #token(label, i, isLearned) {
+    const look = { className: "token", id: `position-${i}`, role: "option", ariaSelected: "false" };
+    const token = element("span", look, shown(label));
+    if (isSpecial(label)) token.classList.add("special");
+    const came = isLearned && this.#found.predictions[i - 1];
+    if (came) token.style.setProperty("--surprise", Math.min(1, came.bits / DARK_BITS));
+    if (came) token.title = `${came.bits.toFixed(1)} bits of surprise`;
+    return token;
+  }
+
+  /** Choose the position after token i of what the model reads. */
+  async #choose(i) {
+    this.#at = i;
+    const { read, predictions } = this.#found;
+    [...positions.children].forEach((token, j) => (token.ariaSelected = String(j === i)));
+    positions.setAttribute("aria-activedescendant", `position-${i}`);
+    const chosen = positions.children[i];
+    positions.scrollTop += chosen.getBoundingClientRect().top - positions.getBoundingClientRect().top - 60;
+    const [now, isLast] = [predictions[i], i === this.#last];
+    const likeliest = now.alternatives[0];
+    const name = (label) => quoted(label, true);
+    const before = read.slice(0, i + 1);
+    const after = before.slice(before.findLastIndex(isSpecial) + 1).map((label) => shown(label));
+    const end = `${after.length > 24 ? "…" : ""}${after.slice(-24).join("")}`;
+    const where = `after ${after.length ? `“${end}”` : quoted(read[i])}`;
+    const start = where.replace("a", "A");
+    byId("where").textContent = where;
+    byId("sentence").textContent = isLast
+      ? `${start}, the most likely is ${name(likeliest.text)}.`
+      : `${start}, the most likely is ${name(likeliest.text)}. What came is ${name(now.text)}: ` +
+        `${now.bits.toFixed(1)} bits of surprise.`;
+    this.#bars.draw(now, isLast);
+    this.#tellEffect(now, isLast);
+    this.#explainNumbers();
+  }
+
+  /** Show the numbers of the position, and what the parts of the model are for. */
+  async #explainNumbers() {
+    this.#write();
+    if (this.#isEmpty && this.#steps.isBackward) {
+      this.#steps.forward();
+      tell(new Error("There is nothing to learn yet: write a text first, or a reply."));
+      return;
+    }
+    const [i, { read, predictions }] = [this.#at, this.#found];
+    const isLast = i === this.#last;
+    const place = { top: 0, position: i };
+    const found = await this.#ask("numbers", { ...place, ...this.#steps.request });
+    if (!found) return;
+    const isFull = isLast && read.length === this.#model.block_size;
+    this.#bars.setLogits(found.activations.logits, i >= firstOf(read) - 1 && !isFull);
+    if (isFull) byId("sentence").textContent += " The context is full: nothing can be added.";
+    const isOff = (key) => this.#switches.isOff(key);
+    this.#steps.draw(found, read, i, predictions[i], isOff, this.#switches.isEdited);
+    this.#switches.draw(this.#steps.chosen, i);
+    this.#tellWeight();
+    const parts = await this.#ask("parts", { ...place, ablations: true });
+    if (parts) this.#steps.drawParts(parts.ablations);
+  }
+
+  /** Show the value of the weight that the reader may change. */
+  async #tellWeight() {
+    byId("weight-now").textContent = "";
+    const backward = this.#steps.weight;
+    if (!backward || this.#isEmpty) return;
+    const body = { ...this.#document(), ...this.#switches.body, top: 0, backward };
+    const found = await ask("explain", body, this.#begin("weight")).catch(() => null); // a wrong one has none
+    if (found) this.#steps.drawValue(backward, found.backward.weight.value);
+  }
+
+  /** Say what the changes of the model do to the text, and to the prediction that is shown. */
+  #tellEffect(now, isLast) {
+    if (!this.#unchanged) return;
+    const before = this.#unchanged.predictions[this.#at];
+    const { token, text } = isLast ? before.alternatives[0] : now;
+    const share = ({ alternatives, ...came }) =>
+      [came, ...alternatives].find((each) => each.token === token)?.probability ?? 0;
+    byId("effect").textContent =
+      `Surprise at the whole ${this.#model.chat ? "reply" : "text"}: ` +
+      `${this.#bitsOf(this.#unchanged)} bits before, ${this.#bitsOf(this.#found)} now. ` +
+      `Here, the probability of ${quoted(text, true)} was ${percent(share(before))} and is ` +
+      `${percent(share(now))}. A single text can also become likelier by chance; try several.`;
+  }
+
+  /** Return the bits of what the model has learned to predict: in a conversation, of replies. */
+  #bitsOf({ bits, read, predictions }) {
+    if (!this.#model.chat) return bits.toFixed(1);
+    const isReply = (i) => read.slice(0, i + 1).findLast(isSpecial) === "<|assistant|>";
+    const counts = (i) => isReply(i) && (i < this.#last || !this.#ending.unfinished);
+    return predictions.reduce((sum, each, i) => sum + (counts(i) ? each.bits : 0), 0).toFixed(1);
+  }
+
+  #move(event) {
+    const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+    const step = steps[event.key];
+    if (!step || !this.#found) return;
+    event.preventDefault();
+    this.#choose(Math.max(0, Math.min(this.#last, this.#at + step)));
+  }
+
+  /** Shade the tokens by how much a row of an attention map takes from each, or by surprise. */
+  #shade(row) {
+    positions.classList.toggle("attended", row !== null);
+    [...positions.children].forEach((token, j) => token.style.setProperty("--weight", row?.[j] ?? 0));
+  }
+
+  /** Continue the text at the position with a token, and go to its end. */
+  async #append(token) {
+    const tokens = [...tokensOf(this.#found, this.#at + 1), token];
+    try {
+      const { text, label } = await ask("decode", { tokens }, this.#begin("draw"));
+      if (isSpecial(label)) {
+        byId("draw").disabled = true;
+        byId("ends").checked ||= this.#at === this.#last;
+        await this.#explain(this.#at);
+        byId("sentence").textContent = `Drawn: ${quoted(label, true)}. The text ends here.`;
+      } else if (nBroken(text) > nBroken(byId("text").value)) {
+        byId("sentence").textContent = "Drawn: a part of a character. It cannot be shown; draw again.";
+      } else {
+        byId("text").value = text;
+        byId("ends").checked = false;
+        this.#explain(Infinity);
+      }
+    } catch (error) {
+      tell(error);
+    }
+  }
+}
+
+/** Return the index of the first token of the text, or of the reply, in what the model reads. */
+const firstOf = (read) => read.findLastIndex(isSpecial) + 1;
+
+/** Return the tokens of the text, or of the reply, among the first n that the model reads. */
+const tokensOf = ({ read, predictions }, n) =>
+  predictions.slice(firstOf(read) - 1, n - 1).map(({ token }) => token); // each is read next
+
+/** Return how often a text has the sign for a part of a character. */
+const nBroken = (text) => text.split("\ufffd").length - 1;

@@ -1,0 +1,56 @@
+// Load the model's description, then show the view that the address names.
+
+import { enter, read } from "./address.js";
+import { Chat } from "./chat/chat.js";
+import { Generate } from "./generate/generate.js";
+import { Inside } from "./inside/inside.js";
+import { ask, pageText } from "./client.js";
+import { byId, plural, tell } from "./text.js";
+import { save } from "./train/saved_page.js";
+import { Train } from "./train/train.js";
+
+async function start() {
+  byId("damaged").remove();
+  const model = await ask("model");
+  byId("save-this").addEventListener("click", () => save(pageText(), "text/html", `${model.name}.html`));
+  document.body.className = model.chat ? "is-chat" : "is-text";
+  byId("model").textContent = [
+    `${model.name}: a ${model.chat ? "chat" : "text"} model with ${plural(model.num_params, "weight")}`,
+    plural(model.n_layer, "layer"),
+    plural(model.n_head, "head"),
+    `width ${model.n_embd}`,
+    `context of ${plural(model.block_size, "token")}`,
+  ].join(", ");
+  const chat = model.chat && new Chat(model);
+  const views = new Map(chat ? [["chat", chat]] : []); // the first one is the default
+  if (!model.generates) document.querySelector('nav a[href="#/generate"]').remove();
+  else views.set("generate", new Generate(model));
+  views.set("inside", new Inside(model, () => chat?.lastReply));
+  views.set("train", new Train());
+  const show = () => {
+    const { view, parameters } = read();
+    const name = views.has(view) ? view : views.keys().next().value;
+    for (const other of views.keys()) byId(other).hidden = other !== name;
+    byId("words").hidden = !["inside", "train"].includes(name);
+    for (const link of document.querySelectorAll("nav a")) {
+      if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    document.title = `${document.querySelector("nav a[aria-current]").textContent} – microgpt`;
+    tell();
+    const shown = views.get(name);
+    if (enter(name)) shown.resume?.();
+    else shown.show(name === view ? parameters : new URLSearchParams());
+  };
+  document.querySelector("nav").addEventListener("click", (event) => {
+    const isCurrent = event.target.closest("[aria-current]");
+    if (isCurrent && !event.ctrlKey && !event.metaKey) event.preventDefault(); // no new history entry
+  });
+  addEventListener("hashchange", show);
+  show();
+}
+
+start().catch((error) => {
+  byId("model").textContent = "";
+  tell(error);
+});

@@ -1,0 +1,122 @@
+// Make elements of text. Text of a model is only ever text: it is never parsed as HTML.
+
+/** Return the element of the page with an id. */
+export const byId = (id) => document.getElementById(id);
+
+/** Return an element with properties and children. */
+export function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+/** Return a button that calls a function. Args: its text, the function, and a name instead of the text. */
+export function button(text, act, name) {
+  const made = element("button", { type: "button", onclick: act }, text);
+  return name ? Object.assign(made, { ariaLabel: name, title: name }) : made;
+}
+
+/** Return a row of a table. Args: its head, which may be null, and its cells. */
+export function tableRow(head, ...cells) {
+  const made = element("tr", {}, ...cells.map((each) => element("td", {}, each)));
+  if (head !== null) made.prepend(element("th", { scope: "row" }, head));
+  return made;
+}
+
+/** Show a text in an element of the page, which is hidden if the text is empty. */
+export function showText(id, text) {
+  byId(id).textContent = text;
+  byId(id).hidden = !text;
+}
+
+/** Show a problem above the views, or hide it if there is none. */
+export function tell(error) {
+  if (error?.name !== "AbortError") showText("trouble", error?.message ?? "");
+}
+
+/** Return text in an element of its own, whose direction does not change the text around it. */
+export const said = (text, className = "said") => element("bdi", { className }, printable(text));
+
+// Control and format characters, unpaired surrogates, and other characters that cannot be seen.
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\u2028\u2029]/gu;
+
+/** Return text whose hidden characters are escaped, except for line ends, tabs and emoji joiners. */
+export const printable = (text) =>
+  text.replace(HIDDEN, (char) => ("\n\t\u200d".includes(char) ? char : escaped(char)));
+
+const escaped = (char) => `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`;
+
+const SPECIAL = /^<\|(\w+)\|>$/;
+const ROLES = new Map([
+  ["bos", "start"],
+  ["user", "user:"],
+  ["assistant", "assistant:"],
+  ["end_turn", "end of turn"],
+]);
+
+/** Return whether a token is special: text cannot contain it. */
+export const isSpecial = (label) => SPECIAL.test(label);
+
+/** Return a token as it is shown; the token "bos" both starts and ends a text. */
+export function shown(label, isEnd = false) {
+  const [, name] = SPECIAL.exec(label) ?? [];
+  if (name) return name === "bos" && isEnd ? "end" : (ROLES.get(name) ?? name);
+  return printable(label).replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "∅";
+}
+
+/** Return a token as it is shown in a sentence. */
+export const quoted = (label, isEnd = false) =>
+  isSpecial(label) ? `the ${shown(label, isEnd).replace(":", "")} token` : `“${shown(label)}”`;
+
+/** Return the characters of a text that are not in the vocabulary. Subwords can spell all. */
+export const missing = (text, { characters }) =>
+  characters && [...new Set(text)].filter((char) => !characters.includes(char)).join("");
+
+/** Return a sentence on the characters of a text that a model does not know, or "". */
+export function unknown(text, model) {
+  if (model.fold || !missing(text, model)) return ""; // only the engine knows what it folds
+  const lower = text.toLowerCase();
+  const what = missing(lower, model)
+    ? `It knows these characters: ${shown(model.characters)}`
+    : `Try “${printable(lower)}”.`;
+  return `The model does not know “${shown(missing(text, model))}”. ${what}`;
+}
+
+/** Return sentences on what the model has not read of a conversation, or "". */
+export function unread({ tokens_dropped: dropped, unknown_characters: chars }) {
+  const notes = [];
+  if (dropped) {
+    notes.push(`The conversation is longer than the context: the model has not read its first
+      ${dropped} tokens.`);
+  }
+  if (chars) notes.push(`The model does not know these characters: ${shown(chars)}`);
+  return notes.join(" ");
+}
+
+/** Return a number with commas. */
+export const grouped = (n) => n.toLocaleString("en", { maximumFractionDigits: 4 });
+
+/** Return a number with a noun. */
+export const plural = (n, noun) => `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;
+
+/** Return a duration in words. */
+export function duration(seconds) {
+  if (seconds < 1) return "less than a second";
+  if (seconds < 90) return `about ${plural(Math.round(seconds), "second")}`;
+  if (seconds < 5400) return `about ${plural(Math.round(seconds / 60), "minute")}`;
+  return `about ${plural(Math.round(seconds / 3600), "hour")}`;
+}
+
+/** Return a probability as a percentage. */
+export function percent(share) {
+  if (share > 0 && share < 0.0005) return "< 0.1 %";
+  return `${(100 * share).toFixed(share >= 0.0995 || share === 0 ? 0 : 1)} %`;
+}
+
+/** Return a message as a sentence. */
+export const sentence = (text) =>
+  text.charAt(0).toUpperCase() + text.slice(1).replace(/[^.?!]$/, "$&.");
+
+/** Return the messages of a conversation, in which the user has the first word. */
+export const conversation = (contents) =>
+  contents.map((content, i) => ({ role: i % 2 ? "assistant" : "user", content }));

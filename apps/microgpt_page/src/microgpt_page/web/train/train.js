@@ -1,0 +1,291 @@
+// The view "Train": a model learns before the reader's eyes, in a worker of its own.
+
+import { pageWith, save } from "./saved_page.js";
+import { laboratory, pageText } from "../client.js";
+import { byId, duration, element, grouped, plural, showText } from "../text.js";
+import { TrainedModel } from "./trained_model.js";
+import { TrainingSettings } from "./training_settings.js";
+import { TrainingTexts } from "./training_texts.js";
+import { WhatIf } from "../what_if/what_if.js";
+
+const SPEEDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, Infinity]; // steps per second
+const SPEED = 100;
+const SILENT_S = 20; // without a message, after which a laboratory is given up
+const LOST_S = 60; // seconds of training whose loss is worth a question
+const NUMBERS_PER_MS = 1e6; // weights times tokens in a millisecond of training, about
+const STEP_MS = 0.1; // of a step besides
+const STOPPED =
+  "The training has stopped; perhaps the browser lacks memory. Train again, with a smaller model " +
+  "or fewer texts.";
+const [speed, rewind] = [byId("train-speed"), byId("train-moment")];
+
+export class Train {
+  #connecting = null; // a promise of the connection to a laboratory, once it has been asked for
+  #reading = null; // a promise of facts on the texts that it has read
+  #nReads = 0;
+  #texts = null; // those facts
+  #name = ""; // of the model
+  #about = null; // facts on the training, once there is one
+  #step = 0;
+  #running = null; // a promise of the end of `#run`
+  #isDiverged = false;
+  #wanted = null; // the moment to rewind to
+  #seconds = 0; // of training that would be lost
+  #started = 0; // when the running one began
+  #settings = new TrainingSettings(() => this.#forecast());
+  #chosenTexts = new TrainingTexts(() => this.#read());
+  #shown = new TrainedModel({
+    ask: (body) => this.#ask("explain", body),
+    rewind: (step) => this.#rewind(step),
+  });
+
+  constructor() {
+    new WhatIf(this.#chosenTexts, this.#settings);
+    byId("plan").addEventListener("submit", () => this.#try(() => this.#start()));
+    const on = (id, action) => byId(id).addEventListener("click", () => this.#try(action));
+    on("train-pause", () => (this.#running ? this.#pause() : this.#run()));
+    on("train-step", async () => {
+      await this.#pause();
+      await this.#run(this.#step + 1);
+    });
+    on("save-zip", () => this.#saveWeights());
+    on("save-page", () => this.#savePage());
+    speed.max = SPEEDS.length - 1;
+    speed.value = SPEEDS.indexOf(SPEED);
+    speed.addEventListener("input", () => this.#setSpeed());
+    rewind.addEventListener("input", () => this.#rewind(this.#shown.steps[rewind.value]));
+    addEventListener("beforeunload", (event) => {
+      const running = this.#running ? (performance.now() - this.#started) / 1000 : 0;
+      if (this.#seconds + running > LOST_S) event.preventDefault(); // the browser asks
+    });
+    this.#setSpeed();
+  }
+
+  show() {
+    if (!this.#reading) this.#read();
+    this.resume();
+  }
+
+  resume() {
+    if (this.#about) this.#shown.draw();
+  }
+
+  get #speed() {
+    return SPEEDS[speed.value];
+  }
+
+  #setSpeed() {
+    const shown = this.#speed === Infinity ? "full" : `${plural(this.#speed, "step")}/s`;
+    byId("train-speed-value").textContent = speed.ariaValueText = shown;
+    if (this.#running) this.#try(() => this.#ask("speed", { speed: this.#speed }));
+    this.#forecast();
+  }
+
+  /** Return the connection to the laboratory, which is started if it does not run. */
+  #laboratory() {
+    this.#connecting ??= laboratory(STOPPED).catch((error) => {
+      this.#connecting = null;
+      throw error;
+    });
+    return this.#connecting;
+  }
+
+  /** Return the answer of the laboratory. */
+  async #ask(name, body) {
+    return (await this.#laboratory()).ask(name, body);
+  }
+
+  /** Do something; show a problem if it fails. */
+  async #try(action) {
+    showText("train-problem", "");
+    try {
+      return await action();
+    } catch (error) {
+      if (error.message === STOPPED) this.#forget();
+      showText("train-problem", error.message);
+    }
+  }
+
+  /** Forget the training of a laboratory that has died. The next one reads the texts again. */
+  #forget() {
+    this.#connecting = this.#reading = this.#about = null;
+    this.#seconds = 0;
+    byId("training").hidden = true;
+  }
+
+  /** Have the laboratory read the texts that are chosen, after those that it still reads. */
+  #read() {
+    this.#texts = null;
+    this.#forecast();
+    const [number, before] = [++this.#nReads, this.#reading];
+    this.#reading = this.#try(async () => {
+      await before;
+      if (number < this.#nReads) return null; // others have been chosen meanwhile
+      this.#texts = await this.#chosenTexts.readBy(await this.#laboratory());
+      this.#forecast();
+      return this.#texts;
+    });
+  }
+
+  /** Show how many weights the model has, and how long its training takes. */
+  #forecast() {
+    byId("plan-about").textContent = "";
+    if (!this.#texts) return;
+    const { model, config, validation } = this.#settings.chosen;
+    const { nTokens: V, nDocuments, nCharacters, text } = this.#texts;
+    const { n_embd: C, n_layer: L, block_size: T } = model;
+    const n = (2 * V + T) * C + 12 * L * C ** 2;
+    const length = text === "stream" ? T : Math.min(T, nCharacters / nDocuments + 1);
+    const full = config.steps * (STEP_MS + (n * length * config.batch_size) / NUMBERS_PER_MS);
+    const seconds = Math.max(full / 1000, config.steps / this.#speed);
+    const pace = this.#speed === Infinity ? "full speed" : `${plural(this.#speed, "step")} per second`;
+    const most = this.#speed === Infinity ? "" : `, and ${duration(full / 1000)} at full speed`;
+    const [nRead, nThere] = [config.steps * config.batch_size, nDocuments * (1 - validation)];
+    const what =
+      nRead < nThere
+        ? `${grouped(nRead)} of the ${grouped(nDocuments)}`
+        : `each about ${plural(Math.round(nRead / nThere), "time")}`;
+    const batch = `Each step reads ${plural(config.batch_size, "document")}, so the training reads ${what}. `;
+    const reads = text === "stream" ? "" : batch;
+    byId("plan-about").textContent =
+      `The model has ${plural(n, "weight")}. ${reads}It takes ${duration(seconds)} at ${pace}${most}.`;
+  }
+
+  async #start() {
+    const start = byId("plan-start");
+    start.disabled = true; // also while the texts are read: a second click would start again
+    start.textContent = "Preparing …";
+    let texts;
+    try {
+      await this.#pause();
+      texts = await this.#textsRead();
+      if (texts) this.#about = await this.#ask("start", { ...this.#settings.chosen, text: texts.text });
+    } finally {
+      start.disabled = false;
+      start.textContent = "Train";
+    }
+    if (!texts) {
+      const problem = "There are no texts to train on. Choose some above.";
+      if (byId("train-problem").hidden) showText("train-problem", problem);
+      return;
+    }
+    this.#name = this.#chosenTexts.name;
+    [this.#step, this.#seconds, this.#isDiverged] = [0, 0, false];
+    byId("saved").textContent = "";
+    byId("training").hidden = false;
+    this.#shown.begin(this.#about, texts.first);
+    byId("train-pause").focus();
+    byId("training").scrollIntoView({ block: "start" });
+    await this.#run();
+  }
+
+  /** Return facts on the texts that were chosen last, once they have been read. */
+  async #textsRead() {
+    if (!this.#reading) this.#read();
+    for (;;) {
+      const reading = this.#reading;
+      const texts = await reading;
+      if (reading === this.#reading) return texts;
+    }
+  }
+
+  async #pause() {
+    if (!this.#running) return;
+    await this.#ask("pause");
+    await this.#running;
+  }
+
+  /** Train up to a step, or to the end, and show what happens. */
+  #run(until) {
+    this.#running ??= this.#follow(until).finally(() => {
+      this.#running = null;
+      this.#update();
+    });
+    return this.#running;
+  }
+
+  async #follow(until) {
+    const connection = await this.#laboratory();
+    let nSilent = 0; // ticks, of which a sleeping computer has none
+    const timer = setInterval(() => {
+      if (++nSilent > SILENT_S) connection.fail();
+    }, 1000);
+    this.#started = performance.now();
+    try {
+      byId("train-end").textContent = "";
+      for await (const progress of connection.stream("train", { until, speed: this.#speed })) {
+        nSilent = 0;
+        this.#take(progress);
+      }
+    } finally {
+      clearInterval(timer);
+      this.#seconds += (performance.now() - this.#started) / 1000;
+    }
+  }
+
+  #take({ step, losses, moments, end }) {
+    this.#isDiverged = end === "diverged";
+    this.#step = step;
+    this.#shown.add(step, losses, moments);
+    this.#update();
+    const remedy = "use a lower learning rate.";
+    const worse = this.#shown.isWorse(step) ? ` It is worse than guessing; ${remedy}` : "";
+    const ends = {
+      finished: `The training is finished. ${end === "finished" ? this.#shown.ending(step) : ""}${worse}`,
+      diverged: `The loss became infinite at step ${grouped(step + 1)}; ${remedy}`,
+      paused: `Paused at step ${grouped(step)}.`,
+    };
+    if (end) byId("train-end").textContent = ends[end];
+  }
+
+  /** Return to a moment. While it is on the way, only the last wish counts. */
+  async #rewind(step) {
+    const isBusy = this.#wanted !== null;
+    this.#wanted = step;
+    if (isBusy) return;
+    await this.#try(async () => {
+      await this.#pause();
+      while (this.#wanted !== this.#step || this.#isDiverged) {
+        ({ step: this.#step } = await this.#ask("rewind", { step: this.#wanted }));
+        this.#isDiverged = false;
+        this.#shown.at(this.#step);
+        this.#update();
+        byId("train-end").textContent = `The model is that of step ${grouped(this.#step)}.`;
+      }
+    });
+    this.#wanted = null;
+  }
+
+  /** Show where the training is, and what can be done. */
+  #update() {
+    if (!this.#about) return;
+    const { steps } = this.#about.config;
+    const isOver = this.#step === steps || this.#isDiverged;
+    const [pause, step] = [byId("train-pause"), byId("train-step")];
+    pause.textContent = this.#running ? "Pause" : "Continue";
+    pause.disabled = step.disabled = isOver && !this.#running;
+    const moments = this.#shown.steps;
+    rewind.max = moments.length - 1;
+    rewind.value = moments.findLastIndex((each) => each <= this.#step);
+    const shown = `step ${grouped(moments[rewind.value] ?? 0)}`;
+    byId("train-moment-value").textContent = rewind.ariaValueText = shown;
+    byId("train-about").textContent = this.#shown.sentence(this.#step, steps);
+  }
+
+  async #saveWeights() {
+    save(await this.#ask("zip"), "application/zip", `${this.#name}.zip`);
+    this.#isSaved(`Saved as ${this.#name}.zip.`);
+  }
+
+  async #savePage() {
+    const model = await this.#ask("model", { name: this.#name });
+    const page = await pageWith(pageText(), model, this.#about.model.num_params);
+    save(page, "text/html", `${this.#name}.html`);
+    this.#isSaved(`Saved as ${this.#name}.html.`);
+  }
+
+  #isSaved(sentence) {
+    this.#seconds = 0;
+    byId("saved").textContent = sentence;
+  }
+}

@@ -1,0 +1,116 @@
+// The texts to train on: the bundled names, a file, a column of a table, or pasted text.
+
+import { bundledNames } from "../client.js";
+import { byId, element, plural } from "../text.js";
+
+const MAX_BYTES = 8e6; // as the page says
+const TABLE = /\.(csv|tsv|tab)$/i;
+
+export class TrainingTexts {
+  #changed;
+  nChanges = 0; // how often others have been chosen
+  #file = null; // the one that was chosen or dropped
+
+  /** Args: a function that is called when other texts are chosen. */
+  constructor(changed) {
+    this.#changed = () => {
+      this.nChanges++;
+      changed();
+    };
+    const source = byId("texts-source");
+    source.addEventListener("change", () => this.#show());
+    byId("texts-file").addEventListener("change", ({ target }) => this.#take(target.files[0]));
+    byId("texts-column").addEventListener("change", () => this.#changed());
+    byId("texts-pasted").addEventListener("change", () => this.#changed());
+    const zone = byId("texts");
+    zone.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      zone.classList.add("over");
+    });
+    zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+    zone.addEventListener("drop", (event) => {
+      event.preventDefault();
+      zone.classList.remove("over");
+      const [file] = event.dataTransfer.files;
+      if (!file) return;
+      source.value = "file";
+      this.#take(file);
+    });
+    this.#show(false);
+  }
+
+  /** A name for a model of these texts. */
+  get name() {
+    const source = byId("texts-source").value;
+    if (source === "names") return "names";
+    const file = source === "file" ? (this.#file?.name ?? "") : "";
+    return file.replace(/\.\w+$/, "") || "my-model";
+  }
+
+  /**
+   * Have a laboratory read the texts. Return facts on them, or null if none are chosen yet. Throws an
+   * error with a message for a person.
+   */
+  async readBy(laboratory) {
+    const content = await this.#content();
+    if (!content) return null;
+    let found = await laboratory.ask("read", content);
+    const columns = byId("texts-column");
+    this.#offer(found.columns ?? []);
+    if (found.columns) found = await laboratory.ask("column", { column: columns.selectedIndex });
+    byId("texts-about").textContent = about(found);
+    return found;
+  }
+
+  async #content() {
+    const source = byId("texts-source").value;
+    byId("texts-about").textContent = "";
+    if (source === "names") return { bytes: await bundledNames() };
+    if (source === "paste") {
+      const text = byId("texts-pasted").value;
+      return text.trim() ? { bytes: new TextEncoder().encode(text) } : null;
+    }
+    const file = this.#file;
+    if (!file) return null;
+    if (file.size > MAX_BYTES) {
+      const size = (file.size / 1e6).toLocaleString("en", { maximumFractionDigits: 1 });
+      throw new Error(`The file has ${size} MB; at most 8 MB are allowed. Use a part of it.`);
+    }
+    const bytes = await file.arrayBuffer().catch(() => {
+      throw new Error("The file cannot be read. Choose it again.");
+    });
+    return { bytes: new Uint8Array(bytes), isTable: TABLE.test(file.name) };
+  }
+
+  #take(file) {
+    this.#file = file ?? null;
+    byId("texts-column").replaceChildren();
+    this.#show();
+  }
+
+  /** Offer the columns of a table; keep the one that is chosen. */
+  #offer(columns) {
+    const menu = byId("texts-column");
+    const names = columns.map((name, i) => name || `column ${i + 1}`);
+    const old = [...menu.options].map(({ text }) => text);
+    if (names.join("\n") !== old.join("\n")) {
+      menu.replaceChildren(...names.map((name) => element("option", {}, name)));
+    }
+    menu.parentElement.hidden = !columns.length;
+  }
+
+  #show(isChange = true) {
+    const source = byId("texts-source").value;
+    for (const label of document.querySelectorAll("[data-source]")) {
+      label.hidden = label.dataset.source !== source;
+    }
+    if (isChange) this.#changed();
+  }
+}
+
+/** Return a sentence on texts. */
+function about({ text, nDocuments, nCharacters, nTokens }) {
+  const what = text === "stream" ? "Running text" : plural(nDocuments, "document");
+  const tokens = `${plural(nTokens, "token")}: the characters, and one that starts and ends a text`;
+  return `${what} with ${plural(nCharacters, "character")}; ${tokens}.`;
+}

@@ -1,0 +1,122 @@
+// "What if" in the view "Train": the model is trained again on other documents, in a worker of its own.
+
+import { laboratory } from "../client.js";
+import { byId, duration, showText } from "../text.js";
+import { showComparison, showSearch } from "./what_if_results.js";
+
+const STOPPED =
+  "The training has stopped: the browser may lack memory for it. Choose a smaller model, and ask again.";
+const PATIENCE_MS = 5000; // after which a laboratory that does not answer is given up
+const form = byId("wish");
+const fields = { pattern: "wish-pattern", texts: "wish-texts", text: "wish-old", other: "wish-new" };
+
+export class WhatIf {
+  #texts;
+  #settings;
+  #connecting = null; // a promise of the connection to a laboratory, once it has been asked for
+  #stopping = new AbortController();
+  #stopped = Promise.resolve(); // that what was stopped last has come to its end
+  #about = ""; // what the figures on the page are about
+
+  /** Args: the texts and the settings that are chosen in the view. */
+  constructor(texts, settings) {
+    this.#texts = texts;
+    this.#settings = settings;
+    form.addEventListener("submit", ({ submitter }) => this.#ask(submitter?.value ?? "compare"));
+    byId("wish-stop").addEventListener("click", () => {
+      this.#stopping.abort();
+      this.#stopped = this.#giveUp();
+    });
+    byId("wish-kind").addEventListener("change", () => this.#showFields());
+    byId("train").addEventListener("input", ({ target }) => {
+      if (!target.closest("#training")) this.#hide("", asked()); // figures of another question
+    });
+    this.#showFields();
+  }
+
+  #showFields() {
+    for (const label of form.querySelectorAll("[data-kind]")) {
+      label.hidden = label.dataset.kind !== byId("wish-kind").value;
+    }
+  }
+
+  /** Give the laboratory up unless it answers: the search for a pattern can take forever. */
+  async #giveUp() {
+    const connection = await this.#connecting?.catch(() => null);
+    if (!connection) return;
+    const timer = setTimeout(() => {
+      connection.fail();
+      this.#connecting = null;
+    }, PATIENCE_MS);
+    await connection.ask("ping").catch(() => {}); // it has died, or answers
+    clearTimeout(timer);
+  }
+
+  /** Show what a laboratory finds until it is stopped. */
+  async #ask(what) {
+    const { signal } = (this.#stopping = new AbortController());
+    const question = asked();
+    setRunning(true);
+    this.#hide(what, question);
+    const about = this.#about;
+    try {
+      for await (const { progress, comparison, search } of this.#answers(what, question, signal)) {
+        if (progress) showProgress(progress);
+        if (about !== this.#about) continue; // another question is in the form
+        if (comparison) showComparison(comparison, question);
+        if (search) showSearch(search, question);
+      }
+    } catch (error) {
+      if (error.message === STOPPED) this.#connecting = null;
+      if (!signal.aborted) showText("wish-problem", error.message);
+    } finally {
+      setRunning(false);
+    }
+  }
+
+  /** Hide the figures that are asked for, and those of another change, text, training or texts. */
+  #hide(what, { wish, text }) {
+    const about = JSON.stringify([wish, text, this.#settings.chosen, this.#texts.nChanges]);
+    const isOther = about !== this.#about;
+    this.#about = about;
+    if (isOther || what === "compare") byId("compared").hidden = true;
+    if (isOther || what === "search") byId("searched").hidden = true;
+  }
+
+  async *#answers(what, question, signal) {
+    await this.#stopped;
+    this.#connecting ??= laboratory(STOPPED).catch((error) => {
+      this.#connecting = null;
+      throw error;
+    });
+    const connection = await this.#connecting;
+    const texts = await this.#texts.readBy(connection);
+    if (!texts) throw new Error("There are no texts. Choose some above.");
+    const { config, ...others } = this.#settings.chosen;
+    const settings = { ...others, config: { ...config, text: texts.text } };
+    yield* connection.stream(what, { settings, question }, signal);
+  }
+}
+
+/** Return the question in the form. */
+function asked() {
+  const wish = { kind: byId("wish-kind").value };
+  for (const [name, id] of Object.entries(fields)) wish[name] = byId(id).value;
+  const [nSeeds, nTrainings] = ["wish-seeds", "wish-trainings"].map((id) => Number(byId(id).value));
+  return { wish, text: byId("wish-asked").value, nSeeds, nTrainings };
+}
+
+function setRunning(isRunning) {
+  for (const button of form.querySelectorAll("button[value]")) button.disabled = isRunning;
+  byId("what-if").ariaBusy = String(isRunning); // screen readers wait for the last figures
+  byId("wish-stop").hidden = byId("wish-progress").hidden = !isRunning;
+  if (!isRunning) return;
+  showProgress({ share: 0, secondsLeft: null });
+  showText("wish-problem", "");
+}
+
+function showProgress({ share, secondsLeft }) {
+  byId("wish-bar").value = share;
+  const left = secondsLeft === null ? "" : `, ${duration(secondsLeft)} left`;
+  byId("wish-left").textContent = `${Math.floor(100 * share)} %${left}`;
+}

@@ -1,0 +1,35 @@
+"""What these tests share: Node, and the kernels in WebAssembly."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from javascript import ENGINE, Node
+
+from microgpt.engine.wasm import write_modules
+
+USES = ("training", "evaluation", "decoding", "generation")
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory) -> Node:
+    """Node with the modules of the engine. Without it, a test is skipped, or fails in CI."""
+    program = shutil.which("node") or shutil.which("nodejs")
+    if not program:
+        if os.environ.get("CI"):
+            pytest.fail("needs Node")
+        pytest.skip("needs Node")
+    folder = tmp_path_factory.mktemp("engine")
+    shutil.copytree(ENGINE, folder, dirs_exist_ok=True)
+    shutil.copy(ENGINE.parent / "chat" / "versions.js", folder)  # of a page, but it needs none
+    (folder / "package.json").write_text('{"type": "module"}')  # a browser needs none
+    return Node(program, folder)
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory) -> Path:
+    """A directory with the kernels of one thread in float32."""
+    folder = tmp_path_factory.mktemp("kernels")
+    write_modules(folder, ("float32",), USES)
+    return folder

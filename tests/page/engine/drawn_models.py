@@ -1,0 +1,273 @@
+"""Draw models at random, and write their files, requests and the answers of the library.
+
+    python drawn_models.py N KERNELS RESULT.json
+
+The answers are those of the rounding that the environment selects.
+"""
+
+import base64
+import json
+import random
+import string
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig
+from microgpt.config import Sampling, TextKind
+from microgpt.data.chat_truncation import ChatPrompt
+from microgpt.data.folding import FoldingTokenizer
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.engine.wasm import TRAINING
+from microgpt.errors import MicrogptError
+from microgpt.evaluation.edits import Edits, WeightEdit
+from microgpt.evaluation.explanation import explain
+from microgpt.model import weight_shapes
+from microgpt.model_variants import init_variant
+from microgpt.questions.known_questions import KnownQuestions
+from microgpt.state import TrainedModel
+from microgpt.storage.meta import description_of
+from microgpt.storage.saved_model import SavedModel
+from microgpt_page.packed_files import engine_file, model_file
+
+CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
+TEXT = "it's a small world, isn't it? naïve ☃☃☃ 日本語 日本語 😀😀 we've we've"
+DETAILS = {"attention", "position", "ablations", "backward", "unfinished"}
+KNOWN = KnownQuestions(
+    ((Message("user", "where is it"), Message("assistant", "here.")),), "no idea", suggests=True
+)
+REPLY = {"role": "assistant", "content": ""}
+Request = tuple[str, dict[str, Any]]  # name and body
+
+
+def tokenizer_of(rng: random.Random, *, is_chat: bool) -> Tokenizer:
+    kind = rng.choice(("char", "fold", "bpe"))
+    if kind == "bpe":
+        learned = BpeTokenizer.from_documents([TEXT] * 3, rng.randint(260, 300))
+        return BpeTokenizer(learned.file or b"", is_chat=is_chat)
+    if kind == "fold":
+        chars = rng.sample(string.ascii_lowercase + " .'", rng.randint(4, 29))
+        return FoldingTokenizer(chars, is_chat=is_chat)
+    return CharTokenizer(rng.sample(CHARS, rng.randint(1, len(CHARS))), is_chat=is_chat)
+
+
+def config_of(rng: random.Random, tokenizer: Tokenizer) -> ModelConfig:
+    n_head, head_dim = rng.randint(1, 5), rng.randint(1, 9)
+    return ModelConfig(
+        n_embd=n_head * head_dim,
+        n_head=n_head,
+        n_layer=rng.randint(1, 3),
+        block_size=rng.randint(*rng.choice(((1, 3), (4, 40), (40, 120), (40, 120)))),
+        n_ff_exp=rng.randint(1, 5),
+        vocab_size=tokenizer.vocab_size,
+        init_std=rng.choice((0.1, 0.4, 0.8)),
+        positions=rng.choice(("learned", "rotary") if head_dim % 2 == 0 else ("learned",)),
+        token_shift=rng.random() < 0.4,
+        activation=rng.choice(("relu", "relu2")),
+        qk_norm=rng.random() < 0.4,
+        final_norm=rng.random() < 0.5,
+        out_scale=rng.choice((1.0, 0.5)),
+    )
+
+
+def saved_model(rng: random.Random, dtype: str) -> SavedModel:
+    """Return an untrained model; its weights are exact in a dtype."""
+    is_chat = rng.random() < 0.5
+    tokenizer = tokenizer_of(rng, is_chat=is_chat)
+    config = config_of(rng, tokenizer)
+    weights = init_variant(config, rng)
+    exact = {name: np.array(rows, dtype).tolist() for name, rows in weights.items()}
+    knows = is_chat and isinstance(tokenizer, BpeTokenizer) and rng.random() < 0.5
+    trained = TrainedModel(config, exact, tokenizer, "float32")
+    meta = description_of(
+        trained,
+        lr=0.004,
+        optimizer="muon" if config.n_layer == 2 else "adamw",
+        weight_decay=0.1 * (config.n_head % 2),
+        loss_on="all" if config.n_ff_exp == 3 else "assistant",
+        text=rng.choice(("lines", "stream")),
+    )
+    meta = meta.model_copy(update={"known_questions": KNOWN if knows else None})
+    return SavedModel(config, exact, tokenizer, "float32", meta)
+
+
+def requests_of(rng: random.Random, saved: SavedModel) -> Iterator[Request]:
+    tokenizer, config = saved.tokenizer, saved.model
+    chars = tokenizer.chars or "we've isn't naïve☃日本語😀"
+
+    def text(most: int) -> str:
+        return "".join(rng.choices(chars, k=rng.randint(0, most)))
+
+    def sampling(**others: Any) -> dict[str, Any]:
+        found = {
+            "temperature": rng.choice((0, 0.3, 0.5, 1, 1.0, 3.5)),
+            "seed": rng.choice((0, 1, 42, 2**32, 2**53 - 1, rng.randrange(2**53))),
+            "max_tokens": rng.choice((None, None, 1, 7, 2 * config.block_size + 3)),
+            "top_k": rng.choice((None, None, 1, 3, 10_000)),
+            **others,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    for n in (1, 3, 50):
+        prompt = text(rng.choice((0, 3, config.block_size + 5)))
+        yield "generate", sampling(num_samples=n, prompt=prompt)
+    tokens = rng.choices(range(tokenizer.vocab_size), k=rng.randint(1, config.block_size))
+    yield "decode", {"tokens": tokens}
+    yield "continue", sampling(prompt=tokens[:-1] or tokens)
+    heads = [[rng.randrange(config.n_layer), rng.randrange(config.n_head)] for _ in range(2)]
+    for most in (3, 20, 100):
+        details = rng.choice(({}, {"attention": heads}, {"position": rng.choice((-1, 0))}))
+        yield "explain", {"text": text(most), "top": rng.randint(0, 20), **details}
+        yield "explain", {"text": text(most), **edits_of(rng, config)}
+    for most in (3, 20):
+        details = {"ablations": True, "position": rng.choice((-1, 0))} if most == 3 else {}
+        matrix, shape = rng.choice([*weight_shapes(config).items()])
+        weight = matrix, *map(rng.randrange, shape)
+        end = {"unfinished": most == 20}
+        yield "explain", {"text": text(most), "backward": weight, **details, **end}
+        yield "explain", {"text": text(most), "ablations": True, **end}
+        changes = {**edits_of(rng, config), "learn": [{"text": text(5), **end}]}
+        yield "generate", sampling(num_samples=3, **changes, max_tokens=4)
+    for n in (1, 2, 3, 5) if tokenizer.is_chat else ():
+        contents = [text(12) + rng.choice("éÄx😀☃") for _ in range(n)]
+        if n == 5 and saved.known_questions:  # whose seed counts the replies before it
+            contents[-1] = "where is it"
+        messages = [
+            {"role": ("user", "assistant")[i % 2], "content": content}
+            for i, content in enumerate(contents)
+        ]
+        yield "explain", {"messages": messages, "position": 0, "attention": heads}
+        weight = "lm_head", tokenizer.vocab_size - 1, 0
+        yield "explain", {"messages": messages, "position": -1, "backward": weight}
+        if n % 2:
+            changes = {**edits_of(rng, config), "learn": [{"messages": [*messages, REPLY]}]}
+            yield "chat", sampling(messages=messages, **changes, max_tokens=4)
+            yield "reply", sampling(messages=messages)
+
+
+def edits_of(rng: random.Random, config: ModelConfig) -> dict[str, Any]:
+    """Return changes to a model, a few of which it does not allow."""
+    shapes = weight_shapes(config)
+    shapes = shapes | {"wpe": (config.block_size, config.n_embd)}
+
+    def weight() -> dict[str, Any]:
+        name = rng.choice([*shapes, "layer9.attn_wq"] if rng.random() < 0.1 else [*shapes])
+        n_rows, n_columns = shapes.get(name, (1, 1))
+        kind, number = rng.choice((("value", rng.uniform(-2, 2)), ("factor", rng.randint(-4, 4))))
+        row = rng.randrange(n_rows + (rng.random() < 0.1))
+        return {"matrix": name, "row": row, "column": rng.randrange(n_columns), kind: number}
+
+    def below(n: int) -> int:
+        return rng.randrange(n + (rng.random() < 0.1))
+
+    kinds = {
+        "without_heads": [[below(config.n_layer), below(config.n_head)] for _ in range(2)],
+        "without_mlps": [below(config.n_layer)],
+        "without_positions": [below(config.block_size)] if config.n_positions else [],
+        "weights": [weight() for _ in range(3)],
+    }
+    return {name: found for name, found in kinds.items() if rng.random() < 0.5}
+
+
+def answer(gpt: InferenceGpt, name: str, body: dict[str, Any], text_kind: TextKind) -> Any:
+    """Return the answer of the library to a request, or its error."""
+    try:
+        return answered(gpt, name, body, text_kind)
+    except MicrogptError as error:
+        return {"error": str(error)}
+
+
+def answered(gpt: InferenceGpt, name: str, body: dict[str, Any], text_kind: TextKind) -> Any:
+    gpt = gpt.edited(edits) if (edits := read_edits(gpt, body)) else gpt
+    chosen = {key: body[key] for key in ("temperature", "top_k") if key in body}
+    sampling = Sampling(**chosen)
+    limits = {"max_tokens": body.get("max_tokens"), "seed": body.get("seed", 42)}
+    if name == "generate":
+        n, prompt = body["num_samples"], body.get("prompt", "")
+        job = gpt.text_job(n, prompts=[prompt], sampling=sampling, **limits)
+        texts = gpt.samples(n, prompt=prompt, sampling=sampling, **limits)
+        return {"samples": [*texts], "tokens_dropped": job.tokens_dropped or None}
+    if name == "decode":
+        tokens = body["tokens"]
+        return {"text": gpt.tokenizer.decode(tokens), "label": gpt.tokenizer.label(tokens[-1])}
+    if name == "continue":
+        job = gpt.text_job(prompts=[body["prompt"]], sampling=sampling, **limits)
+        stream = gpt.generate_from_prompt(
+            job.prompts[0],
+            stop=job.rules.stop,
+            max_tokens=limits["max_tokens"],
+            sampling=sampling,
+            rng=random.Random(limits["seed"]),
+        )
+        return {"text": gpt.tokenizer.decode(stream)}
+    if name == "explain":
+        document, prompt = read_document(gpt, body)
+        details = {key: body[key] for key in DETAILS & body.keys()}
+        details |= {"n_alternatives": body.get("top", 5), "text_kind": text_kind}
+        return {**explain(gpt, document, **details).facts(), **dropped(prompt)}
+    reply = gpt.chat(messages_of(body), sampling=sampling, **limits)
+    if name == "chat":
+        return reply.content
+    return {
+        "text": reply.content,
+        "tokens_dropped": reply.tokens_dropped,
+        "unknown_characters": reply.unknown_characters,
+    }
+
+
+def read_document(gpt: InferenceGpt, body: dict[str, Any]) -> tuple[Document, ChatPrompt | None]:
+    """Return a text, or a conversation as the model reads it and the prompt of its last reply."""
+    if "text" in body:
+        return body["text"], None
+    messages = messages_of(body)
+    reply = [messages.pop()] if messages[-1].role == "assistant" else []
+    prompt = gpt.chat_prompt(messages)
+    return [*prompt.messages, *reply], prompt
+
+
+def messages_of(body: dict[str, Any]) -> list[Message]:
+    return [Message(**message) for message in body["messages"]]
+
+
+def dropped(prompt: ChatPrompt | None) -> dict[str, Any]:
+    """Return what the model does not read of a conversation, if there is anything."""
+    names = "tokens_dropped", "unknown_characters"
+    return {name: getattr(prompt, name) or None for name in names} if prompt else {}
+
+
+def read_edits(gpt: InferenceGpt, body: dict[str, Any]) -> Edits:
+    learn = body.get("learn", [])
+    return Edits(
+        body.get("without_heads", ()),
+        body.get("without_mlps", ()),
+        body.get("without_positions", ()),
+        [WeightEdit(**weight) for weight in body.get("weights", ())],
+        [read_document(gpt, document)[0] for document in learn],
+        [i for i, document in enumerate(learn) if document.get("unfinished")],
+    )
+
+
+def case(number: int, kernels: dict[str, bytes]) -> dict[str, Any]:
+    """Return a model's file, and requests with their answers."""
+    rng = random.Random(number)
+    dtype = rng.choice(("float16", "float32"))
+    saved = saved_model(rng, dtype)
+    requests, gpt = list(requests_of(rng, saved)), InferenceGpt(saved)
+    facts, parts = model_file(saved, "drawn", dtype)
+    engine, modules = engine_file(kernels)
+    facts, parts = {**engine, **facts}, {**modules, **parts}
+    return {
+        "facts": facts,
+        "parts": {name: base64.b64encode(part).decode() for name, part in parts.items()},
+        "requests": requests,
+        "answers": [answer(gpt, name, body, saved.text) for name, body in requests],
+    }
+
+
+if __name__ == "__main__":
+    n, folder, result = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    kernels = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
+    result.write_text(json.dumps([case(number, kernels) for number in range(n)]))

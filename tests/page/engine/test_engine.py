@@ -1,0 +1,243 @@
+"""The engine in Node: it answers as the library does, at the rounding of WebAssembly."""
+
+import json
+import math
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import run_process
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+N_MODELS = 100
+CLOSE = 1e-5  # of numbers; texts are equal
+# Of the bits after a step. The first step of Adam has the same size for every gradient, so rounding
+# decides the direction of a weight whose gradient is nearly 0. Muon scales up small singular values
+# of a gradient, and so their rounding: 1e-8 in the gradients changes these bits by up to 3e-4.
+CLOSE_AFTER = {"adamw": 1e-4, "muon": 1e-2}
+CODE = """
+import { Engine } from "./engine.js";
+const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+function made({ facts, parts }) {
+  const found = Object.entries(parts).map(([name, part]) => [name, bytes(part)]);
+  return new Engine({ ...facts, parts: Object.fromEntries(found) });
+}
+const cases = (file) => JSON.parse(readFileSync(file, "utf8"));
+/** Return a value, or the text of an answer in parts with the facts of the first part. */
+async function whole(answer) {
+  if (!answer?.[Symbol.asyncIterator]) return answer;
+  let [found, text] = [null, ""];
+  for await (const part of answer) {
+    found ??= part;
+    text += part.text;
+  }
+  return { ...found, text };
+}
+async function answered(engine, name, body) {
+  try {
+    return await whole(engine.answer(name, body));
+  } catch (error) {
+    if (error.constructor.name !== "EngineError") throw error;
+    return { error: error.message };
+  }
+}
+"""
+ANSWERS = """
+async function answer(file) {
+  const all = [];
+  for (const each of cases(file)) {
+    const engine = made(each);
+    const answers = [];
+    for (const [name, body] of each.requests) answers.push(await answered(engine, name, body));
+    all.push(answers);
+  }
+  return all;
+}
+"""
+
+
+LONG = """
+let nGrown = 0;
+const { grow } = WebAssembly.Memory.prototype;
+WebAssembly.Memory.prototype.grow = function (n) {
+  nGrown++;
+  return grow.call(this, n);
+};
+const LONG = { num_samples: 50, max_tokens: 16384, temperature: 3 };
+async function answer(file) {
+  const engine = cases(file).map(made).find((each) => TEST(each.answer("model")));
+  const generate = (body, signal) => engine.answer("generate", body, signal);
+  BODY
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def cases(kernels, tmp_path_factory) -> Path:
+    """Models drawn at random, with requests and answers at the rounding of WebAssembly."""
+    file = tmp_path_factory.mktemp("cases") / "cases.json"
+    job = Path(__file__).with_name("drawn_models.py")
+    env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    done = run_process([sys.executable, job, str(N_MODELS), kernels, file], env=env)
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+def comparable(answer: Any) -> Any:
+    """Return an answer without what is rounding."""
+    if isinstance(answer, dict) and answer.get("backward"):
+        # Adam divides by the gradient: the sign of 0 is rounding.
+        weight = answer["backward"]["weight"]
+        pairs = zip(weight["gradients"], weight.pop("moves"), strict=True)
+        weight["moves"] = [[_clear(*one) for one in zip(*rows, strict=True)] for rows in pairs]
+        weight["move"] = _clear(weight["gradient"], weight["move"])
+        matrices = answer["backward"]["matrices"].values()
+        step = answer["backward"]
+        step["bits_after"] = {step["optimizer"]: step["bits_after"]}
+        for each in matrices:
+            each.pop("move")  # of all, also those that are rounding
+    return answer
+
+
+def _clear(gradient: float, move: float) -> float | None:
+    """Return a move, rounded to the precision of a weight, unless the gradient is nearly 0."""
+    return None if abs(gradient) < 1e-5 else round(move, 6)
+
+
+def differences(expected: Any, found: Any, scale: float, place: str = "") -> list[str]:
+    """Return the places at which two answers differ; numbers may differ a little."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        names = expected.keys() | found.keys()
+        pairs = [(name, expected.get(name), found.get(name)) for name in names]
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = list(zip(range(len(expected)), expected, found, strict=True))
+        numbers = [abs(each) for each in expected if isinstance(each, float)]
+        scale = max([scale, *numbers])
+    elif isinstance(expected, float) and isinstance(found, float | int):
+        _, is_after, optimizer = place.partition(".bits_after.")
+        close = CLOSE_AFTER[optimizer] if is_after else CLOSE
+        is_close = math.isclose(expected, found, rel_tol=close, abs_tol=close * scale)
+        return [] if is_close else [f"{place}: {expected} != {found}"]
+    else:
+        return [] if expected == found else [f"{place}: {expected} != {found}"]
+    return [each for name, a, b in pairs for each in differences(a, b, scale, f"{place}.{name}")]
+
+
+def test_models_of_all_kinds_answer_as_in_python(node, cases) -> None:
+    (found,) = node(CODE + ANSWERS, [str(cases)])
+    problems: list[str] = []
+    n_texts = 0
+    for number, (case, answers) in enumerate(
+        zip(json.loads(cases.read_text()), found, strict=True)
+    ):
+        for (name, body), wanted, answer in zip(
+            case["requests"], case["answers"], answers, strict=True
+        ):
+            expected = comparable(wanted)
+            n_texts += "samples" in expected
+            problems += [
+                f"model {number}, {name}: {each}\n  {str(body)[:300]}"
+                for each in differences(expected, comparable(answer), 1.0)
+            ]
+    assert problems == [], "\n".join(problems[:20])
+    assert n_texts > N_MODELS
+
+
+def tried(node, cases: Path, test: str, body: str) -> Any:
+    """Return what a body of JavaScript returns for an engine whose model passes a test."""
+    code = CODE + LONG.replace("TEST", test).replace("BODY", body)
+    (found,) = node(code, [str(cases)])
+    return found
+
+
+# Texts of subwords rarely end in the first 20 ms.
+IS_TEXT = "(({ chat, characters, num_params: n }) => !chat && !characters && n > 30000)"
+IS_CHAT = "(({ chat, answers_few: few, block_size: size }) => chat && !few && size > 40)"
+
+
+def test_aborted_work_does_not_affect_the_next_request(node, cases) -> None:
+    body = """
+      const before = await generate({ num_samples: 3 });
+      const running = new AbortController();
+      const waiting = new AbortController();
+      const first = generate(LONG, running.signal).catch((error) => error.name);
+      const second = generate(LONG, waiting.signal).catch((error) => error.name);
+      const third = generate({ num_samples: 3 });
+      setTimeout(() => { waiting.abort(); running.abort(); });
+      return [await first, await second, before, await third];
+    """
+    first, second, before, third = tried(node, cases, IS_TEXT, body)
+    assert (first, second) == ("AbortError", "AbortError")
+    assert third == before
+
+
+def test_an_abandoned_stream_frees_its_memory(node, cases) -> None:
+    body = """
+      const messages = [{ role: "user", content: "hi, we've seen it. abcdefghijkl" }];
+      const counts = [];
+      for (let i = 0; i < 20; i++) {
+        const sent = { messages, max_tokens: 16384, temperature: 3, seed: i };
+        for await (const part of engine.answer("reply", sent)) if (part.text) break;
+        counts.push(nGrown);
+      }
+      return counts;
+    """
+    counts = tried(node, cases, IS_CHAT, body)
+    assert counts == [counts[0]] * 20
+
+
+def test_concurrent_requests_get_the_same_answers_as_single_ones(node, cases) -> None:
+    body = """
+      const bodies = [1, 2, 3, 4, 5].map((seed) => ({ seed, num_samples: 5, max_tokens: 200 }));
+      const together = await Promise.all(bodies.map((each) => generate(each)));
+      const apart = [];
+      for (const each of bodies) apart.push(await generate(each));
+      return [together, apart];
+    """
+    together, apart = tried(node, cases, IS_TEXT, body)
+    assert together == apart
+    assert len({str(each) for each in apart}) == 5
+
+
+def test_uniform_random_numbers_equal_those_of_python(node, cases) -> None:
+    code = (
+        CODE
+        + """
+import { Memory } from "./memory.js";
+import { drawUniforms } from "./mersenne_twister.js";
+const [{ parts }] = cases(FILE);
+const memory = new Memory({ uniforms: bytes(parts.uniforms) });
+function answer([seeds, n, most]) {
+  const numbers = memory.array("float64", [seeds.length, most]);
+  drawUniforms(memory, seeds.map(BigInt), numbers, n);
+  return seeds.map((_, i) => [...numbers.numbers.subarray(i * most, (i + 1) * most)]);
+}
+"""
+    )
+    seeds = [0, 1, 42, 2**32 - 1, 2**32, 2**53, 2**53 + 1, 2**63, 2**64 - 1, *range(100, 160)]
+    inputs = [[[str(seed) for seed in seeds[:n]], 700, 710] for n in (1, 9, len(seeds))]
+    found = node(code.replace("FILE", json.dumps(str(cases))), inputs)
+    for (given, n, most), rows in zip(inputs, found, strict=True):
+        rngs = [random.Random(int(seed)) for seed in given]
+        assert rows == [[rng.random() for _ in range(n)] + [0] * (most - n) for rng in rngs]
+
+
+def test_fields_out_of_their_range_are_refused_by_name(node, cases) -> None:
+    invalid = [
+        {"num_samples": 0}, {"num_samples": 51}, {"num_samples": 1.5}, {"temperature": -0.5},
+        {"seed": -1}, {"seed": 0.5}, {"top_k": 0}, {"top_k": 2**31},
+    ]  # fmt: skip
+    body = f"""
+      const invalid = {json.dumps(invalid)};
+      invalid.push({{ prompt: "a".repeat(2 ** 17 + 1) }});
+      const errors = invalid.map((each) => answered(engine, "generate", each));
+      errors.push(answered(engine, "explain", {{ text: "a".repeat(4097) }}));
+      return Promise.all(errors);
+    """
+    found = tried(node, cases, IS_TEXT, body)
+    names = [*(next(iter(each)) for each in invalid), "prompt", "text"]
+    assert [each["error"].split(" must ")[0].split()[0] for each in found] == names

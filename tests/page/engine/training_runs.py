@@ -1,0 +1,128 @@
+"""Train models drawn at random, and Karpathy's; write what they read and what came out.
+
+    python training_runs.py N KERNELS RESULT.json
+
+The numbers are those of the rounding that the environment selects.
+"""
+
+import base64
+import json
+import random
+import string
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microgpt import InferenceGpt, ModelConfig, TrainConfig
+from microgpt.config import TextKind
+from microgpt.data.documents import bundled, load_text
+from microgpt.data.split import split, split_stream
+from microgpt.data.tokenizer import CharTokenizer
+from microgpt.engine.wasm import TRAINING
+from microgpt.training.train import DivergedError, train
+from microgpt_page.packed_files import engine_file
+
+STEPS, VALIDATION = 50, 0.3
+
+
+def settings_of(rng: random.Random) -> TrainConfig:
+    return TrainConfig(
+        steps=STEPS,
+        batch_size=rng.choice((1, 2, 7, 40)),
+        lr=rng.choice((None, 0.001, 0.003)),
+        optimizer=rng.choice(("adamw", "muon")),
+        seed=rng.choice((0, 42, 2**32 + 1, rng.randrange(2**53))),
+        shuffle=rng.random() < 0.8,
+        evaluations=rng.choice((1, 5)),
+        weight_decay=rng.choice((0.0, 0.1)),
+        dropout=rng.choice((0.0, 0.0, 0.1)),
+        beta1=rng.choice((0.85, 0.9)),
+    )
+
+
+def shape_of(rng: random.Random) -> ModelConfig:
+    """Return the shape of a model with Karpathy's architecture, which the page trains."""
+    n_head = rng.choice((1, 2, 3))
+    return ModelConfig(
+        n_embd=n_head * rng.randint(2, 8),
+        n_head=n_head,
+        n_layer=rng.choice((1, 2)),
+        block_size=rng.randint(20, 40),
+    )
+
+
+def text_of(rng: random.Random, n_lines: int) -> str:
+    """Return lines of different lengths, some twice."""
+    chars = rng.sample(string.ascii_lowercase + "é☃😀", rng.randint(2, 20))
+    longest = rng.choice((5, 20, 200))
+    texts = ["".join(rng.choices(chars, k=rng.randint(1, longest))) for _ in range(n_lines)]
+    return "\n".join(texts + texts[:5])
+
+
+def encoded(numbers: Any) -> str:
+    return base64.b64encode(np.asarray(numbers, np.float32).tobytes()).decode()
+
+
+def run(text: str, model: ModelConfig, config: TrainConfig, validation: float) -> dict:
+    """Return the settings of a run, its losses, held-out losses by step and last weights."""
+    held_out: dict[int, float] = {}
+    if config.text == "stream":
+        parts = split_stream(text, validation=validation, gap=model.block_size)
+    else:
+        parts = split(text.split("\n"), validation=validation)
+    tokenizer = CharTokenizer.from_documents(parts.docs)
+
+    def follow(event: Any) -> None:
+        if event.val_loss is not None:
+            held_out[event.step] = event.val_loss
+
+    try:
+        result = train(parts, model=model, config=config, tokenizer=tokenizer, on_event=follow)
+        has_diverged = False
+    except DivergedError as error:
+        result, has_diverged = error.result, True
+    state, names, others = result.state, [], []
+    if not validation and not has_diverged:
+        gpt = InferenceGpt(result)
+        names, others = gpt.generate(20, rng=result.rng()), gpt.generate(5, prompt="a", seed=7)
+    return {
+        "text": text,
+        "model": asdict(model),
+        "config": asdict(config),
+        "validation": validation,
+        "losses": result.losses,
+        "has_diverged": has_diverged,
+        "held_out": held_out,
+        "weights": encoded(state.weights),
+        "names": names,
+        "others": others,
+    }
+
+
+def drawn(number: int) -> dict:
+    rng = random.Random(number)
+    kind: TextKind = rng.choice(("lines", "lines", "stream"))
+    text = text_of(rng, 600 if kind == "stream" else 60)
+    return run(text, shape_of(rng), replace(settings_of(rng), text=kind), VALIDATION)
+
+
+def cases(n: int) -> list[dict]:
+    """Return Karpathy's run, one that diverges, and n runs that are drawn."""
+    names = "\n".join(load_text(bundled("names.txt")))
+    diverging = TrainConfig(steps=100, lr=1e30)
+    return [
+        run(names, ModelConfig(), TrainConfig(), 0.0),
+        run(names[:1000], ModelConfig(), diverging, 0.0),
+        *map(drawn, range(n)),
+    ]
+
+
+if __name__ == "__main__":
+    n, folder, result = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    modules = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
+    facts, parts = engine_file(modules)
+    kernels = {name: base64.b64encode(part).decode() for name, part in parts.items()}
+    result.write_text(json.dumps({"facts": facts, "parts": kernels, "cases": cases(n)}))

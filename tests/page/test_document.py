@@ -1,0 +1,162 @@
+"""The document of a model, and the file to give away."""
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from microgpt import ModelConfig, TrainConfig, load, save
+from microgpt.errors import ConfigError
+from microgpt.training.train import train
+from microgpt_page.document import WEB, document, joined, policy
+from microgpt_page.file_to_give import file_to_give
+
+MAX_BYTES = 215_000  # of the page without its engine
+IMPORTED = re.compile(r"^(?:import|export) [^;]*from \"([^\"]+)\";", re.MULTILINE)
+
+
+class Page(HTMLParser):
+    """The elements of a page, with their attributes, and the content of those that are data."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.content: dict[str, str] = {}
+        self.name = ""
+        self.feed(page.decode())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.name = dict(attrs).get("id") or tag
+
+    def handle_endtag(self, tag):
+        self.name = ""
+
+    def handle_data(self, data):
+        self.content[self.name] = self.content.get(self.name, "") + data
+
+    @property
+    def model(self) -> dict:
+        """The facts on the model."""
+        data = zlib.decompress(base64.b64decode(self.content["model-data"]))
+        return json.loads(data.partition(b"\n")[0])
+
+
+@pytest.fixture(scope="module")
+def names_page(names_dir) -> bytes:
+    return document(load(names_dir), "names")
+
+
+def test_the_document_loads_nothing_from_elsewhere(names_page) -> None:
+    page = Page(names_page)
+    (written,) = [
+        each["content"] for tag, each in page.elements if tag == "meta" and "http-equiv" in each
+    ]
+    assert written == policy()
+    for kind in ("script", "style"):
+        digest = hashlib.sha256(page.content[kind].encode()).digest()
+        assert f"{kind}-src 'sha256-{base64.b64encode(digest).decode()}'" in written
+    assert written.startswith("default-src 'none'; ")
+    assert "connect-src" not in written
+    for tag, attributes in page.elements:
+        for name in ("src", "href"):
+            link = attributes.get(name) or "#"
+            assert link.startswith(("#", "data:")), (tag, link)
+    assert not re.search(
+        rb"(?<!xmlns=.)https?://|service|docs", names_page.partition(b"<script")[0]
+    )
+    assert "25,344 weights in single precision (float32)" in page.content["footer"]
+    assert page.model["model"]["name"] == "names"
+
+
+def test_the_document_links_to_other_models(names_dir) -> None:
+    content = document(load(names_dir), "names", ["a&b", "<c>/d"])
+    page = Page(content)
+    links = [each.get("href") or "#" for tag, each in page.elements if tag == "a"]
+    links = [link for link in links if not link.startswith("#")]
+    assert links == ["?model=a%26b", "?model=%3Cc%3E%2Fd"]
+    assert b">a&amp;b</a>" in content
+
+
+def test_the_html_file_in_the_docs_has_the_current_scripts() -> None:
+    """`docs/make_playground_pictures.py` makes it again."""
+    page = Page((Path(__file__).parents[2] / "docs/models/names.html").read_bytes())
+    assert page.content["script"] == joined("main.js")
+    engine = zlib.decompress(base64.b64decode(page.content["engine-code"])).decode()
+    assert engine == joined("engine/worker.js")
+
+
+def test_the_same_model_gives_the_same_document(names_page, names_dir) -> None:
+    assert document(load(names_dir), "names") == names_page
+
+
+def test_the_document_escapes_the_data_of_a_hostile_model(tmp_path) -> None:
+    hostile = "</script><script>alert(1)</script><!--\u2028\"'&<\ud800".encode(
+        "utf-8", "replace"
+    ).decode()
+    save(train([hostile], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1)), tmp_path / "a")
+    page = Page(document(load(tmp_path / "a"), "<img src=x onerror=alert(1)>"))
+    assert [tag for tag, _ in page.elements].count("script") == 5
+    assert "img" not in [tag for tag, _ in page.elements]
+    assert set(page.model["model"]["characters"]) == set(hostile)
+
+
+@pytest.mark.parametrize(
+    ("make", "limit"), [(document, "at most 20 MB"), (file_to_give, "at most 16,777,216")]
+)
+def test_a_model_that_is_too_large_is_refused(names_dir, make, limit) -> None:
+    large = replace(load(names_dir), model=ModelConfig(n_embd=1280, vocab_size=27))
+    with pytest.raises(ConfigError, match=rf"too large for a page: .*19,750,400 weights.*{limit}"):
+        make(large, "large")
+
+
+@pytest.mark.parametrize(
+    ("change", "precision"),
+    [
+        (None, "half precision (float16)"),
+        ("tie", "single precision (float32)"),
+        ("overflow", "single precision (float32)"),
+    ],
+)
+def test_a_file_to_give_is_rounded_unless_a_token_changes(names_dir, change, precision) -> None:
+    saved = load(names_dir)
+    weights = {name: np.array(rows) for name, rows in saved.weights.items()}
+    if change == "tie":  # the second token is always slightly likelier than the first
+        for matrix in weights.values():
+            matrix[:] = 0
+        weights["wte"][:], weights["lm_head"][0], weights["lm_head"][1] = 1, 1, 1.0001
+    elif change:
+        weights["lm_head"][0, 0] = 1e5
+    rows = {name: matrix.tolist() for name, matrix in weights.items()}
+    page = Page(file_to_give(replace(saved, weights=rows), "names"))
+    assert f"({page.model['dtype']})" in precision
+    assert f"weights in {precision}" in page.content["footer"]
+
+
+def test_the_page_is_small_and_never_parses_text_as_html() -> None:
+    files = [file for file in WEB.rglob("*") if file.is_file()]
+    page = [file for file in files if WEB / "engine" not in file.parents]
+    assert sum(file.stat().st_size for file in page) <= MAX_BYTES
+    for file in files:
+        text = file.read_text("utf-8")
+        assert not re.findall(r"(?<!xmlns=.)https?://", text)
+        for unsafe in ("innerHTML", "outerHTML =", "insertAdjacentHTML", "document.write", "eval("):
+            assert unsafe not in text, file
+
+
+def test_the_scripts_of_the_page_have_no_circular_imports() -> None:
+    found = {
+        file: {(file.parent / name).resolve() for name in IMPORTED.findall(file.read_text("utf-8"))}
+        for file in WEB.rglob("*.js")
+    }
+    assert sum(map(len, found.values())) > len(found)  # the pattern finds imports
+    while free := {file for file, others in found.items() if not others & found.keys()}:
+        found = {file: others for file, others in found.items() if file not in free}
+    assert [file.name for file in found] == []

@@ -1,0 +1,234 @@
+"""The document in Chromium and in Firefox: from a file, from `play` and from a service."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import commands
+import pytest
+from json_files import edit
+from page_in_browser import SAME
+from pages import UNTIL
+
+from microgpt import InferenceGpt, Message, load, save
+from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt.evaluation.explanation import explain
+from microgpt.reference import ReferenceEngine
+from microgpt.training.train import train
+
+pytestmark = pytest.mark.slow
+
+N_SAMPLES = 200
+MESSAGES = (
+    "hi", "my name is ada", "what is 3 plus 4?", "who am i?", "spell cat", "how are you?",
+    " 17 + 25 ", "tell me a joke", "what is my name?", "bye",
+)  # fmt: skip
+GENERATE = f"""{UNTIL}
+    byId("samples").replaceChildren();
+    location.hash = args[0];
+    return until(() => problem() || (texts("#samples li")[49] && texts("#samples .said")));
+"""
+CHAT = f"""{UNTIL}
+    await until(() => !byId("chat").hidden);
+    const n = texts("#turns .tools").length;
+    byId("message").value = args[0];
+    byId("say").requestSubmit();
+    return until(
+        () => problem() || (texts("#turns .tools").length > n + 1 && texts("#turns .said").at(-1))
+    );
+"""
+BRANCH = f"""{UNTIL}
+    const said = [...document.querySelectorAll(".assistant .said")].at(-1);
+    said.focus();
+    const shown = (label) => texts("#alternatives:not([hidden]) > span").includes(label);
+    await until(() => shown("Instead of “5”:"));
+    const key = new KeyboardEvent("keydown", {{key: "ArrowRight", bubbles: true}});
+    for (let i = 0; i < 11; i++) said.dispatchEvent(key);
+    await until(() => shown("Instead of “9”:"));
+    const other = byId("alternatives").querySelector("button:not([aria-current])");
+    const token = other.querySelector(".token").textContent;
+    other.click();
+    await until(() => problem() || texts("#turns .tools").at(-1).includes("2 of 2"));
+    return [problem(), token, texts("#turns .said").at(-1)];
+"""
+PROBLEM = UNTIL + "return until(problem)"
+
+
+ENGINE = """
+    const data = async (id) => {
+        const text = atob(document.getElementById(id).textContent);
+        const packed = new Blob([Uint8Array.from(text, (char) => char.charCodeAt(0))]).stream();
+        const found = new Response(packed.pipeThrough(new DecompressionStream("deflate")));
+        return new Uint8Array(await found.arrayBuffer());
+    };
+    const started = async (...files) => {
+        const code = new Blob([await data("engine-code")], { type: "text/javascript" });
+        const worker = new Worker(URL.createObjectURL(code));
+        worker.postMessage(await Promise.all(files.map(data)));
+        return worker;
+    };
+    const asked = (worker, name, body) => new Promise((resolve) => {
+        const { port1, port2 } = new MessageChannel();
+        const parts = [];
+        port1.onmessage = ({ data: { value, error, isDone } }) => {
+            if (value) parts.push(value);
+            if (error || isDone) resolve(error ?? parts);
+        };
+        worker.postMessage({ name, body }, [port2]);
+    });
+"""
+EXPLAIN = f"""{ENGINE}
+    const worker = await started("engine-data", "model-data");
+    const [{{ attention, backward }}] = await asked(worker, "explain", args[0]);
+    return [attention["0.1"], backward.weight.gradients];
+"""
+KARPATHY = f"""{ENGINE}
+    const worker = await started("engine-data");
+    await asked(worker, "read", {{ bytes: await data("names-data") }});
+    await asked(worker, "start", {{ model: {{}}, config: {{}}, validation: 0, text: "lines" }});
+    const parts = await asked(worker, "train", {{}});
+    const losses = parts.flatMap((part) => [...part.losses]);
+    return [losses, parts.flatMap(({{ moments }}) => moments).at(-1).samples];
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
+    """Exports a model as a page, and in half precision for the command line."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    def export(model: Path) -> tuple[Path, Path]:
+        page, half = folder / f"{model.name}.html", folder / model.name
+        if not page.exists():
+            for options in (["--format", "html", "--output", page], ["--half", "--output", half]):
+                commands.run_process([commands.COMMAND, "export", model, *options], check=True)
+        assert b"weights in half precision" in page.read_bytes()
+        return page, half
+
+    return export
+
+
+@pytest.fixture(params=["file", "play", "service"])
+def shown(request) -> Callable[[Path], tuple[Path | str, Path]]:
+    """Returns the address of a model's page, and the same model for the command line."""
+    if request.param == "file":
+        return request.getfixturevalue("exported")
+    start = request.getfixturevalue(request.param)
+    return lambda model: (start(model).url, model)
+
+
+def test_samples_equal_those_of_the_command_line(shown, names_dir, opened) -> None:
+    page, model = shown(names_dir)
+    command = [commands.COMMAND, "generate", "--model", model, "-n", str(N_SAMPLES), "--json"]
+    out = commands.run_process([*command, "--temperature", "1"], env=SAME, check=True).stdout
+    run, found = opened(page), []
+    for seed in range(42, 42 + N_SAMPLES, 50):
+        found += run(GENERATE, f"#/generate?number=50&temperature=1&seed={seed}")
+    assert found == json.loads(out)["samples"]
+
+
+def test_replies_equal_those_of_the_command_line(shown, opened) -> None:
+    page, model = shown(bundled(DEMO_MODEL))
+    command = [commands.COMMAND, "chat", "--model", model, "--seed", "7"]
+    stdin = "".join(f"{message}\n" for message in MESSAGES)
+    out = commands.run_process(command, env=SAME, stdin=stdin, check=True).stdout
+    run = opened(page, "#/chat?seed=7")
+    assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
+
+
+def test_attention_and_gradients_equal_those_of_python(shown, text_model, opened) -> None:
+    """The gradients are those of the scalar reference."""
+    page, directory = shown(text_model)
+    saved, body = load(directory), {"text": "anna", "attention": [[0, 1]]}
+    body["backward"] = ["layer0.attn_wq", 0, 0]
+    attention, gradients = opened(page)(EXPLAIN, body)
+    found = explain(InferenceGpt(saved), "anna", attention=[(0, 1)]).attention[0, 1]
+    reference, bos = ReferenceEngine(saved.model, saved.weights), saved.tokenizer.bos_id
+    reference.backward([[bos, *saved.tokenizer.encode("anna"), bos]])
+    expected = [[w.grad for w in row] for row in reference.gpt.weights["layer0.attn_wq"]]
+    for ours, theirs in zip([*attention, *gradients], [*found, *expected], strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    assert max(map(max, expected)) > 1e-3
+
+
+def test_karpathys_run_equals_his_own(shown, text_model, opened, golden) -> None:
+    losses, names = opened(shown(text_model)[0])(KARPATHY)
+    assert losses == pytest.approx(golden["losses"], abs=1e-5)
+    assert names == golden["names"]
+
+
+def test_a_continued_reply_in_the_file_survives_a_reload(exported, opened) -> None:
+    run = opened(exported(bundled(DEMO_MODEL))[0], "#/chat?temperature=0")
+    assert run(CHAT, "what is 57 plus 22?") == "57 + 22 = 79"
+    problem, token, branch = run(BRANCH)
+    assert not problem
+    assert branch.startswith(f"57 + 22 = 7{token}")
+    run("window.isOld = true; setTimeout(() => location.reload(), 50)")
+    n_said = "return window.isOld ? 0 : document.querySelectorAll('#turns .said').length"
+    for _ in range(600):
+        if run(n_said) == 2:
+            break
+        time.sleep(0.1)
+    assert run(UNTIL + "return texts('#turns .said').at(-1)") == branch
+    run("document.querySelector('[aria-label=\"Version before\"]').click()")
+    assert run(UNTIL + "return texts('#turns .said').at(-1)") == "57 + 22 = 79"
+
+
+def test_a_model_of_few_questions_answers_them_in_the_file(tmp_path, opened) -> None:
+    pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
+    talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]
+    save(train(talks), tmp_path / "faq")
+    edit(tmp_path / "faq/meta.json", examples=[*pairs])
+    page = tmp_path / "faq.html"
+    command = [commands.COMMAND, "export", tmp_path / "faq", "--format", "html", "--output", page]
+    commands.run_process(command, check=True)
+    run = opened(page)
+    assert run(CHAT, "who are the beatles") == "I don't know."
+    run("document.getElementById('chat-temperature').value = 9")
+    assert run(CHAT, "order cakes") == "Call us."
+    assert "Generate" not in run("return document.querySelector('nav').innerText")
+    shown = run("return [...document.querySelectorAll('#examples button')].map((b) => b.innerText)")
+    assert shown == [*pairs]
+    assert run("return document.getElementById('chat-sampling').hidden")
+
+
+def test_the_page_works_in_a_frame(exported, names_dir, page, tmp_path) -> None:
+    file, _ = exported(names_dir)
+    source = f"{file.as_uri()}#/generate?number=3"
+    frame = f'<iframe src="{source}" sandbox="allow-scripts allow-forms"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<!doctype html>{frame}")
+    page.goto((tmp_path / "frame.html").as_uri())
+    inside = page.frames[1]
+    inside.wait_for_selector("#samples li >> nth=2")
+
+
+def test_the_page_cannot_reach_the_network(exported, names_dir, opened, complaints) -> None:
+    run = opened(exported(names_dir)[0])
+    refused = run("try { await fetch('http://127.0.0.1/'); } catch (error) { return error.name; }")
+    assert refused == "TypeError"
+    complaints[:] = [each for each in complaints if "Content Security Policy" not in each]
+
+
+def damaged(page: Path, change: Callable[[str], str]) -> Path:
+    file = page.with_name("damaged.html")
+    file.write_text(change(page.read_text("utf-8")), "utf-8")
+    return file
+
+
+@pytest.mark.parametrize("name", ["model-data", "engine-code"])
+def test_a_changed_character_is_detected(exported, names_dir, opened, name) -> None:
+    def change(text: str) -> str:
+        at = text.index(f'id="{name}">') + 5000
+        return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+
+    run = opened(damaged(exported(names_dir)[0], change))
+    assert run(PROBLEM) == "This page is damaged. Ask for another copy of it."
+
+
+def test_a_truncated_file_says_that_it_is_damaged(exported, names_dir, opened) -> None:
+    run = opened(damaged(exported(names_dir)[0], lambda text: text[: len(text) // 2]))
+    assert run(
+        UNTIL + "return until(() => getComputedStyle(byId('damaged')).visibility === 'visible')"
+    )
+    assert "the page is damaged" in run("return document.body.innerText")

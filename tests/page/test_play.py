@@ -1,0 +1,63 @@
+"""`microgpt play` in a process of its own."""
+
+import shutil
+import signal
+
+import httpx2
+import pytest
+from commands import refused
+
+from microgpt import load, save
+from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt_page.document import document
+
+
+def got(url: str, host: str = "localhost") -> tuple[int, bytes]:
+    """Return the status and the body of a response."""
+    response = httpx2.get(url, headers={"Host": host}, trust_env=False)
+    return response.status_code, response.content
+
+
+@pytest.mark.slow
+def test_play_serves_the_pages_of_its_models(play, names_dir, talk_dir) -> None:
+    process, url = play(names_dir, talk_dir)
+    assert process.stdout.readline() == f"opened {url}\n"
+    pages = {
+        name: document(load(path), name, others)
+        for name, path, others in (("names", names_dir, ["talk"]), ("talk", talk_dir, ["names"]))
+    }
+    assert got(url) == (200, pages["names"])
+    assert got(f"{url}/?model=talk") == (200, pages["talk"])
+    assert got(f"{url}/?model=none")[0] == got(f"{url}/docs")[0] == 404
+    assert got(url, host="evil.example:80")[0] == 403
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert process.stderr.read() == ""  # there is no line for each request
+
+
+@pytest.mark.slow
+def test_a_reload_shows_a_model_that_was_trained_again(
+    play, names_dir, text_result, tmp_path
+) -> None:
+    directory = tmp_path / "output"
+    shutil.copytree(names_dir, directory)
+    url = play().url  # finds `output`
+    before = got(url)
+    save(text_result, directory)
+    after = got(url)
+    assert before[0] == after[0] == 200
+    assert before != after == (200, document(load(directory), "output"))
+    (directory / "meta.json").unlink()
+    status, error = got(url)
+    assert (status, error.startswith(b"error: ")) == (500, True)
+
+
+@pytest.mark.slow
+def test_play_without_a_model_serves_the_demo(play) -> None:
+    assert got(play().url) == (200, document(load(bundled(DEMO_MODEL)), "demo"))
+
+
+def test_play_refuses_a_missing_or_too_large_model(microgpt, text_model, monkeypatch) -> None:
+    assert "none" in refused(microgpt("play", "none"))
+    monkeypatch.setattr("microgpt_page.document.MAX_BYTES", 1000)
+    assert "at most 0 MB are allowed" in refused(microgpt("play", text_model))

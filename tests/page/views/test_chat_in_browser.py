@@ -1,0 +1,291 @@
+"""The view "Chat", in Chromium."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from page_in_browser import document_of, hold, opened, replies, until, until_held
+
+from microgpt import Message, ModelConfig, TrainConfig
+from microgpt.evaluation.explanation import explain
+from microgpt.training.train import train
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.slow
+
+GROWN = "document.querySelector('#turns li:last-child .said').innerText.length > {}"
+
+
+@pytest.fixture(scope="module")
+def slow_talk(tmp_path_factory) -> Path:
+    """A chat model whose replies take many seconds and never end by themselves."""
+    talk = (Message("user", "ab" * 9), Message("assistant", "ab" * 40))
+    shape = ModelConfig(n_embd=128, n_layer=6, block_size=8192, init_std=0.02)
+    result = train([talk], model=shape, config=TrainConfig(steps=1, lr=0.01))
+    return document_of(result, tmp_path_factory.mktemp("documents") / "slow")
+
+
+def check_idle(page: "Page") -> None:
+    """Check that the engine, which answers one request at a time, answers another one."""
+    page.click("nav >> text=Look inside")
+    page.fill("#text", "")
+    page.fill("#question", "ab")
+    page.wait_for_selector("#positions .token >> nth=4", timeout=2000)
+
+
+def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) -> None:
+    opened(page, talk, "chat", seed=42)
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    expected = talk_gpt.chat([Message("user", "hi there")]).content
+    assert replies(page, 2) == ["hi there", expected]
+    page.click("#say summary")
+    page.fill("#chat-seed", "7")
+    page.click("text=Edit")
+    assert page.input_value("#message") == "hi there"
+    page.fill("#message", "there hi")
+    page.click("#send")
+    expected = talk_gpt.chat([Message("user", "there hi")], seed=7).content
+    assert replies(page, 2) == ["there hi", expected]
+    page.click(".assistant >> text=Copy")
+    page.wait_for_selector("text=Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == expected
+    until(page, "/m=there\\+hi&m=.*seed=7$/.test(location.hash)")
+    link = page.url
+    page.fill("#message", "hi? " + "hi " * 9)
+    page.click("#send")
+    assert len(replies(page, 4)) == 4
+    assert "has not read its first" in page.inner_text("#dropped")
+    page.reload()
+    assert len(replies(page, 4)) == 4
+    assert "has not read its first" in page.inner_text("#dropped")
+    assert "do" not in page.inner_text("#trouble")
+    page.evaluate("sessionStorage.clear()")  # as in another tab
+    page.goto("about:blank")
+    page.goto(link)
+    assert replies(page, 2) == ["there hi", expected]
+    assert page.input_value("#chat-seed") == "7"
+    page.click("text=New conversation")
+    assert replies(page, 0) == []
+
+
+def test_the_first_screen_of_a_chat_offers_examples(talk, page) -> None:
+    opened(page, talk, "chat")
+    assert page.locator("#examples button").all_inner_texts() == ["hi there"]
+    assert page.locator("nav a").all_inner_texts() == ["Chat", "Look inside", "Train"]
+    page.click("#examples button")
+    assert replies(page, 2)[0] == "hi there"
+    assert page.is_hidden("#first")
+    page.click("text=New conversation")
+    assert page.is_visible("#first")
+    page.click("text=Back to the conversation before")
+    assert replies(page, 2)[0] == "hi there"
+    page.click("text=New conversation")
+    page.click("#examples button")
+    assert len(replies(page, 2)) == 2
+    assert page.is_hidden("#undo-forget")
+
+
+def test_a_reply_can_be_continued_with_another_token(talk, talk_gpt, page) -> None:
+    opened(page, talk, "chat", m=["hi there", "yo man"])
+    talked = [Message("user", "hi there"), Message("assistant", "yo man")]
+    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # of the o
+    labels = {"<|end_turn|>": "end of turn", " ": "␣"}
+    likeliest = [each for each in now.alternatives if each.text not in ("<|bos|>", "<|user|>")]
+    page.locator(".assistant .said").focus()
+    page.wait_for_selector("#alternatives >> text=Instead of “y”:")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#alternatives >> text=Instead of “o”:")
+    shown = page.locator("#alternatives .token").all_inner_texts()
+    assert shown == [
+        labels.get(each.text, each.text) for each in likeliest if "<|assi" not in each.text
+    ]
+    share = page.inner_text("#alternatives button >> nth=0").removeprefix(shown[0]).strip()
+    assert float(share.rstrip(" %")) == pytest.approx(100 * likeliest[0].probability, abs=0.5)
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#alternatives")
+    page.hover(".assistant .said > span >> nth=1")
+    chosen = next(i for i, text in enumerate(shown) if text in "yman")
+    page.click(f"#alternatives button >> nth={chosen}")
+    page.wait_for_selector("text=2 of 2")
+    assert replies(page, 2)[1].startswith("y" + shown[chosen])
+    page.click("[aria-label='Version before']")
+    assert replies(page, 2) == ["hi there", "yo man"]
+    assert page.evaluate("document.activeElement.ariaLabel") == "Version before"
+
+
+def test_a_reply_that_is_drawn_again_adds_no_version(talk, page) -> None:
+    opened(page, talk, "chat", temperature=0)
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    once = replies(page, 2)
+    page.click("text=Regenerate")
+    page.wait_for_selector("#dropped:has-text('The same reply was drawn again.')")
+    assert replies(page, 2) == once
+    assert page.locator(".assistant .tools span").count() == 0
+
+
+def test_versions_of_a_chat_survive_a_reload(talk, page) -> None:
+    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # no reply comes twice
+    page.fill("#message", "hi")
+    page.keyboard.press("Enter")
+    first = replies(page, 4)
+    page.click(".user >> nth=0 >> text=Edit")
+    page.click("#edit-end")
+    assert page.input_value("#message") == ""
+    page.click(".user >> nth=0 >> text=Edit")
+    page.fill("#message", "man")
+    page.keyboard.press("Enter")
+    second = replies(page, 2)
+    assert second[0] == "man"
+    page.click(".assistant >> text=Regenerate")
+    page.wait_for_selector(".assistant >> text=2 of 2")
+    third = replies(page, 2)
+    page.reload()
+    assert replies(page, 2) == third
+    page.click(".assistant >> [aria-label='Version after']")  # after the last comes the first
+    assert replies(page, 2) == second
+    page.click("nav >> text=Train")
+    page.click("nav >> text=Chat")
+    page.click(".user >> [aria-label='Version before']")
+    assert replies(page, 4) == first
+    page.click("text=New conversation")
+    page.reload()
+    assert replies(page, 0) == []
+
+
+def test_on_a_telephone_the_message_field_is_at_the_bottom(talk, page) -> None:
+    page.set_viewport_size({"width": 360, "height": 640})
+    opened(page, talk, "chat", m=["hi there", "yo man"] * 20)
+    bottom, height = page.evaluate("""() => {
+        const { bottom, height } = document.getElementById("say").getBoundingClientRect();
+        return [bottom, height];
+    }""")
+    assert 600 < bottom <= 640
+    assert height < 640 / 6
+    assert page.locator("footer").is_hidden()
+
+
+def test_stop_ends_the_work_of_the_engine(slow_talk, page) -> None:
+    opened(page, slow_talk, "chat")
+    page.fill("#message", "abba")
+    page.keyboard.press("Enter")
+    until(page, GROWN.format(3))
+    page.click("nav >> text=Train")  # the reply goes on meanwhile
+    page.click("nav >> text=Chat")
+    page.wait_for_selector("#turns [aria-busy=true]")
+    page.keyboard.press("Escape")
+    _, partial = replies(page, 2)
+    assert 3 < len(partial) < 8000
+    check_idle(page)
+
+
+def test_the_page_follows_a_reply_unless_the_reader_looks_back(slow_talk, page) -> None:
+    page.set_viewport_size({"width": 360, "height": 500})
+    opened(page, slow_talk, "chat", m=["ab", "ab " * 150])
+    page.fill("#message", "abba")
+    page.click("#send")  # hides the button, so that nothing has the focus
+    until(page, GROWN.format(200))
+    bottom = "document.documentElement.scrollHeight - innerHeight - scrollY"
+    assert page.evaluate(bottom) < 40
+    page.evaluate("scrollTo(0, 0)")
+    until(page, GROWN.format(300))
+    assert page.evaluate("scrollY") == 0
+    page.keyboard.press("Escape")
+    assert len(replies(page, 4)[3]) > 300
+    assert page.evaluate("scrollY") == 0
+
+
+def test_opening_another_conversation_stops_the_reply(slow_talk, page) -> None:
+    opened(page, slow_talk, "chat")
+    page.fill("#message", "abba")
+    page.keyboard.press("Enter")
+    until(page, GROWN.format(3))
+    opened(page, slow_talk, "chat", m=["ab", "ba"])
+    assert page.is_visible("#send")
+    assert replies(page, 2) == ["ab", "ba"]
+    until(page, "location.hash.startsWith('#/chat?m=ab&m=ba&t')")
+    check_idle(page)
+
+
+def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
+    hold(page, "reply")
+    opened(page, talk, "chat", m=["hi there", "yo", "hi"])
+    assert replies(page, 2) == ["hi there", "yo"]
+    assert page.input_value("#message") == "hi"
+    page.keyboard.press("Enter")
+    page.keyboard.type("typed since")
+    until_held(page)
+    page.evaluate("held.shift().refuse('no memory')")
+    page.wait_for_selector("#trouble >> text=No memory.")
+    assert replies(page, 2) == ["hi there", "yo"]
+    assert page.input_value("#message") == "hi\ntyped since"
+    page.keyboard.press("Enter")
+    until_held(page)
+    page.evaluate("held.shift().send()")
+    assert replies(page, 4)[2] == "hi\ntyped since"
+    until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")  # and #/chat?m
+
+
+def test_going_back_keeps_the_newest_exchange_of_a_chat(talk, page) -> None:
+    opened(page, talk, "chat", m=["hi", "yo"], seed=7)
+    before = page.evaluate("history.length")
+    page.click("nav >> text=Chat")
+    page.click("nav >> text=Train")
+    page.click("nav >> text=Chat")
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    talked = replies(page, 4)
+    assert page.evaluate("history.length") == before + 2
+    until(page, "location.hash.includes('hi+there&m=')")
+    page.go_back()
+    page.wait_for_selector("#train:not([hidden])")
+    page.go_back()
+    page.wait_for_selector("#chat:not([hidden])")
+    assert replies(page, 4) == talked
+    page.click("nav >> text=Train")
+    page.click("nav >> text=Chat")
+    assert replies(page, 4) == talked
+
+
+def test_a_chat_without_a_seed_is_random(talk, page) -> None:
+    hold(page, "reply")
+    opened(page, talk, "chat")
+    assert page.get_attribute("#chat-seed", "placeholder") == "random"
+    page.fill("#message", "hi")
+    page.keyboard.press("Enter")
+    assert until_held(page).get("seed") is None
+    page.evaluate("held[0].send()")
+    said = replies(page, 2)
+    until(page, "/m=hi&m=[^&]*&temperature=0.5$/.test(location.hash)")
+    page.reload()
+    assert replies(page, 2) == said
+    assert page.input_value("#chat-seed") == ""
+
+
+def test_a_page_that_cannot_copy_does_not_offer_it(talk, page) -> None:
+    """A browser has no clipboard for a page of another machine that came over http."""
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    opened(page, talk, "chat", m=["hi", "yo"])
+    assert replies(page, 2) == ["hi", "yo"]
+    assert page.locator(".tools button >> visible=true").all_inner_texts() == ["Edit", "Regenerate"]
+
+
+def test_a_copy_that_the_browser_refuses_is_reported(talk, page) -> None:
+    page.add_init_script("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    opened(page, talk, "chat", m=["hi", "yo"])
+    page.click(".assistant >> text=Copy")
+    page.wait_for_selector("#trouble >> text=does not let this page copy")
+    assert page.locator("text=Copied").count() == 0
+
+
+def test_a_notice_below_the_chat_does_not_hide_the_reply(talk, page) -> None:
+    page.set_viewport_size({"width": 360, "height": 640})
+    opened(page, talk, "chat", m=["hi there", "yo man"] * 4)
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#dropped:has-text('longer than the context')")
+    bottom = "document.querySelector('#turns > :last-child').getBoundingClientRect().bottom"
+    until(page, f"{bottom} <= document.getElementById('say').getBoundingClientRect().top")

@@ -1,0 +1,511 @@
+"""The view "Look inside", in Chromium."""
+
+import math
+import re
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from page_in_browser import READ, bars, document_of, hold, opened, replies, until, until_held
+
+from microgpt import Message, TrainConfig
+from microgpt.evaluation.edits import Edits, WeightEdit
+from microgpt.evaluation.explanation import explain
+from microgpt.training.train import train
+
+pytestmark = pytest.mark.slow
+
+
+def percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * share:.{0 if share >= 0.0995 else 1}f} %"
+
+
+def shown_as(label: str) -> str:
+    return {"<|bos|>": " token"}.get(label, f"“{label}”")
+
+
+def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page) -> None:
+    opened(page, names, "inside", text="anna", at=2)
+    now = explain(names_gpt, "anna", n_alternatives=names_gpt.config.vocab_size).predictions
+    label = {"<|bos|>": "end"}
+
+    def expected(at: int, temperature: float = 1.0, k: int = 99) -> dict[str, float]:
+        best = now[at].alternatives[:k]
+        powers = [math.pow(one.probability, 1 / temperature) for one in best]
+        shares = [power / sum(powers) for power in powers]
+        return {label.get(b.text, b.text): p for b, p in zip(best, shares, strict=True)}
+
+    def check(wanted: dict[str, float]) -> None:
+        found = bars(page)
+        found.pop("others", None)
+        for name, share in found.items():
+            assert share == pytest.approx(wanted.get(name, 0), abs=1e-5)
+
+    check(expected(2))
+    assert page.inner_text("#bars tr.came th") == now[2].text
+    page.locator("#bar-temperature").fill("0.5")
+    check(expected(2, 0.5))
+    page.locator("#bar-top-k").fill("3")
+    check(expected(2, 0.5, 3))
+    assert page.inner_text("#draw") == "Draw and continue from here"
+    page.focus("#positions")
+    page.keyboard.press("ArrowLeft")
+    until(page, "location.hash.includes('at=1')")
+    check(expected(1, 0.5, 3))
+    assert f"What came is “{now[1].text}”" in page.inner_text("#sentence")
+    page.keyboard.press("End")
+    page.locator("#bar-top-k").fill("1")
+    likeliest = now[4].alternatives[0].text
+    bars(page)
+    page.click("#draw")
+    if likeliest == "<|bos|>":
+        page.wait_for_selector("text=The text ends here")
+    else:
+        until(page, f"document.getElementById('text').value === 'anna{likeliest}'")
+
+
+def test_look_inside_reports_unknown_characters_and_long_texts(names, names_gpt, page) -> None:
+    opened(page, names, "inside", text="xyz!")
+    page.wait_for_selector("#unreadable:not([hidden])")
+    assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")
+    assert page.is_hidden("#explained")
+    page.fill("#text", "Anna")
+    until(page, "document.getElementById('unreadable').innerText.endsWith('Try “anna”.')")
+    page.fill("#text", "anna" * 5)
+    until(page, "document.getElementById('cut').innerText.includes('21 tokens')")
+    assert page.locator("#positions .token").count() == names_gpt.config.block_size
+    until(page, "document.getElementById('sentence').innerText.includes('context is full')")
+    assert page.is_disabled("#draw")
+
+
+def test_look_inside_shows_and_draws_line_ends_as_tokens(tmp_path, page) -> None:
+    result = train(["one\ntwo\n"], config=TrainConfig(steps=1))
+    lines = document_of(result, tmp_path / "lines")
+    page.add_init_script("Math.random = () => 0")  # draws the first token, which is the line end
+    opened(page, lines, "generate", prompt="one\ntwo", number=1)
+    page.click("#samples a")
+    page.wait_for_selector("#explained:not([hidden])")
+    text = page.input_value("#text")
+    assert text.startswith("one\ntwo")
+    tokens = ["start", *text.replace("\n", "↵")][: result.model.block_size]
+    assert page.locator("#positions .token").all_inner_texts() == tokens
+    page.fill("#text", "one\nt")
+    until(page, f"{READ} === 'startone↵t'")
+    bars(page)
+    page.click("#draw")
+    until(page, f"{READ} === 'startone↵t↵'")
+    page.fill("#text", "é\n")
+    until(page, "document.getElementById('unreadable').innerText.includes('characters: ↵')")
+
+
+def test_look_inside_keeps_the_line_end_of_a_chat_message(subword, page) -> None:
+    opened(page, subword, "chat")
+    page.fill("#message", "one")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("two")
+    page.keyboard.press("Enter")
+    assert replies(page, 2)[0] == "one\ntwo"
+    page.click("text=Look inside >> nth=1")
+    until(page, f"{READ}.startsWith('startuser:one↵twoend of turnassistant:')")
+    assert page.input_value("#question") == "one\ntwo"
+
+
+def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) -> None:
+    tokenizer = subword_gpt.tokenizer
+    talked = [Message("user", "hi"), Message("assistant", "naïve 😀 x")]
+
+    def draw(token: int, at: int = -1) -> None:
+        found = explain(subword_gpt, talked, n_alternatives=999).predictions[at]
+        share = {one.token: one.probability for one in found.alternatives}
+        below = sum(share[other] for other in range(token))
+        page.evaluate(f"Math.random = () => {below + share[token] / 2}")
+        bars(page)
+        page.click("#draw")
+
+    opened(page, subword, "inside", question="hi", text="naïve 😀 x")
+    draw(tokenizer.encode("é")[0])
+    page.wait_for_selector("text=a part of a character")
+    assert page.input_value("#text") == "naïve 😀 x"
+    draw(tokenizer.encode("y")[0])
+    until(page, "document.getElementById('text').value === 'naïve 😀 xy'")
+    page.fill("#text", "naïve 😀 x")
+    until(page, "document.getElementById('positions').lastChild.textContent === 'x'")
+    bars(page)  # those of the last token, after which no other answer is awaited
+    page.locator("#positions .token", has_text="bytes:\\xc3").click()
+    page.wait_for_selector("#positions [aria-selected=true]:has-text('xc3')")
+    at = len(subword_gpt.chat_prompt(talked[:1]).tokens) + 2
+    draw(tokenizer.encode("é")[1], at)
+    until(page, "document.getElementById('text').value === 'naé'")
+
+
+def test_a_long_text_is_cut_between_characters(subword, subword_gpt, page) -> None:
+    opened(page, subword, "inside", question="hi", text="a" + "😀" * 30)
+    page.wait_for_selector("#explained:not([hidden])")
+    n = page.locator("#positions .token").count()
+    assert n in range(45, 49)
+    assert page.inner_text("#cut").endswith(f"The first {n} are shown.")
+    read = [Message("user", "hi"), Message("assistant", "a" + "😀" * 10)]
+    assert n == len(explain(subword_gpt, read).read)
+    assert page.input_value("#text") == "a" + "😀" * 30
+
+
+def test_the_first_example_does_not_replace_the_text_of_the_user(names, page) -> None:
+    hold(page, "generate")
+    page.goto(f"{names.as_uri()}#/inside")
+    until_held(page)
+    page.fill("#text", "eva")
+    until(page, f"{READ} === 'starteva'")
+    page.evaluate("held[0].send()")
+    page.wait_for_timeout(300)
+    assert page.input_value("#text") == "eva"
+    page.goto("about:blank")
+    page.goto(f"{names.as_uri()}#/inside")
+    until(page, "document.getElementById('model').innerText.includes('weights')")
+    opened(page, names, "inside", text="anna")
+    page.wait_for_timeout(300)
+    assert page.input_value("#text") == "anna"
+
+
+def test_the_attention_maps_and_numbers_equal_the_model(talk, talk_gpt, page) -> None:
+    opened(page, talk, "inside", question="hi there", text="yo", layer=0)
+    talked = [Message("user", "hi there"), Message("assistant", "yo")]
+    found = explain(talk_gpt, talked, attention=[(0, 1)], position=-1)
+    page.wait_for_selector("#maps .map >> nth=1")
+    page.locator("#maps .map >> nth=1").focus()
+    page.keyboard.press("ArrowLeft")
+    row = found.attention[0, 1][-1]
+    until(
+        page,
+        "/^Head 1.* position "
+        f"{len(row) - 2}\\.$/.test(document.getElementById('attended').innerText)",
+    )
+    sentence = page.inner_text("#attended")
+    assert re.search(r"([\d.]+) %", sentence)[1] in (  # type: ignore[index]
+        f"{100 * row[-2]:.0f}",
+        f"{100 * row[-2]:.1f}",
+    )
+    weights = page.locator("#positions .token").evaluate_all(
+        "all => all.map(one => Number(getComputedStyle(one).getPropertyValue('--share')))"
+    )
+    assert weights == pytest.approx(row, abs=1e-6)
+    page.wait_for_selector("#numbers span")
+    names = page.locator("#diagram button").evaluate_all("all => all.map(one => one.value)")
+    steps = {re.sub(r" \d+$", "", name) for name in names}  # a head has a node of its own
+    assert sorted(steps) == sorted([*found.activations, "probabilities"])
+    page.focus("#diagram [aria-pressed=true]")
+    for name in names:
+        assert page.locator("#diagram button:focus").get_attribute("value") == name
+        assert page.inner_text("#plain")
+        assert page.inner_text("#code")
+        assert page.inner_text("#file") == "model.py"
+        cells = page.locator("#numbers span").all_inner_texts()
+        assert cells, name
+        if name in ("embedding", "layer0.mlp_output"):
+            shown = [float(cell.replace("−", "-")) for cell in cells]
+            assert shown == pytest.approx(found.activations[name], abs=0.0051)
+        page.keyboard.press("ArrowDown")
+    until(page, "location.hash.includes('step=probabilities')")
+
+
+def test_parts_of_the_model_are_switched_off_in_the_page(names, names_gpt, page) -> None:
+    def shown(*, without_mlp: bool) -> None:
+        edits = Edits([(0, 1)], [0] if without_mlp else [], weights=[WeightEdit("wte", 3, 2, 0.5)])
+        now = explain(names_gpt, "anna", position=-1, edits=edits)
+        last = now.predictions[-1].alternatives
+        until(page, f"document.getElementById('effect').innerText.includes('{now.bits:.1f} now.')")
+        text = page.inner_text("#effect")
+        before = explain(names_gpt, "anna", n_alternatives=1)
+        assert f"{before.bits:.1f} bits before" in text
+        token = before.predictions[-1].alternatives[0].token
+        share = next(each.probability for each in last if each.token == token)
+        assert f"is {100 * share:.0f} %." in text or f"is {100 * share:.1f} %." in text
+
+    opened(page, names, "inside", text="anna", step="embedding")
+    page.wait_for_selector("#numbers span")
+    assert page.is_hidden("#changed")
+    page.click("#edit-weight summary")
+    page.fill("#weight-row", "3")
+    page.fill("#weight-column", "2")
+    page.fill("#weight-value", "0.5")
+    page.keyboard.press("Enter")
+    page.click("#diagram button[value='layer0.query']")
+    page.click("#switches label:has-text('head 1') input")
+    shown(without_mlp=False)
+    page.click("#diagram button[value='layer0.hidden']")
+    page.click("#switches input")
+    shown(without_mlp=True)
+    until(page, "document.getElementById('plain').innerText.startsWith('It is switched off')")
+    off = "document.querySelectorAll('#diagram .off').length"
+    until(page, f"{off} === 1 + 3")  # the head, and all of the MLP
+    assert page.locator("#diagram .off").first.inner_text() == "Head 1"
+    until(page, "/without-head=0.1.*without-mlp=0.*weight=wte/.test(location.hash)")
+    page.reload()  # the address keeps the changes
+    shown(without_mlp=True)
+    page.click("text=without the MLP of layer 0 ✕")
+    shown(without_mlp=False)
+    page.click("#switch-all-on")
+    page.wait_for_selector("#changed", state="hidden")
+
+
+def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_gpt, page) -> None:
+    found = explain(names_gpt, "anna", position=2, ablations=True)
+    opened(page, names, "inside", text="anna", at=2, step="layer0.attention 1")
+    until(page, "document.getElementById('plain').innerText.includes('the whole text takes')")
+    assert page.inner_text("#step-title") == "Head 1, layer 0"
+    assert page.locator("#diagram [aria-pressed=true]").all_inner_texts() == ["Head 1"]
+    row = found.activations["layer0.attention"][1]
+    place = row.index(max(row))
+    told = page.inner_text("#plain")
+    assert f"{100 * max(row):.0f} %" in told
+    assert ("this token itself" if place == 2 else shown_as(found.read[place])) in told
+    assert page.locator("#numbers span").count() == len(row)
+    order = sorted(found.ablations, key=lambda one: -one.bits_without)
+    rows = page.locator("#parts tbody tr").all_inner_texts()
+    assert rows[0].split() == ["nothing", f"{order[0].bits:.1f}"]
+    for i, part in enumerate(order):
+        page.click(f"#parts tbody tr:nth-child({i + 2}) button")
+        step = "hidden" if part.head is None else f"attention {part.head}"
+        value = f"layer{part.layer}.{step}"
+        page.wait_for_selector(f"#diagram [value='{value}'][aria-pressed=true]")
+        told = page.inner_text("#plain")
+        change = round(part.bits_without, 1) - round(part.bits, 1)
+        assert page.evaluate("document.activeElement.value") == value
+        assert ("as many bits" if abs(change) < 0.05 else f"{abs(change):.1f} bits ") in told
+        without, own = (percent(one) for one in (part.came.without, part.came.probability))
+        assert f"What came, “n”, has {without} without it, {own} with it." in told
+        for each in (*part.raised, *part.lowered):
+            if abs(each.probability - each.without) >= 0.0101:
+                assert shown_as(each.text) in told
+    opened(page, names, "inside", text="anna", at=2, step="layer0.attention 9")
+    until(page, "document.getElementById('step-title').innerText === 'Embedding'")
+    page.click("#parts button:has-text('MLP of layer 0')")
+    hidden = found.activations["layer0.hidden"]
+    told = page.inner_text("#plain")
+    assert told.startswith(f"{sum(each > 0 for each in hidden)} of its {len(hidden)} hidden units")
+
+
+def test_the_page_shows_how_the_model_learns_from_a_text(names, names_gpt, page) -> None:
+    def facts(*weight: Any) -> dict[str, Any]:
+        return asdict(explain(names_gpt, "anna", position=2, backward=weight).backward)
+
+    opened(page, names, "inside", text="anna", at=2)
+    page.wait_for_selector("#numbers span")
+    page.focus("#backward")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#learned:has-text('bits before')")
+    whole = facts("lm_head", 0, 0)
+    bits = f"takes {whole['bits_before']:.2f} bits before, {whole['bits_after']:.2f} after"
+    assert bits in page.inner_text("#learned")
+    assert page.inner_text("#step-title") == "Probabilities"
+    assert "to “n”, which came. It should have been 100 %" in page.inner_text("#plain")
+    page.keyboard.press("Tab")
+    page.click("#diagram button[value='layer0.query']")
+    until(page, "document.querySelectorAll('#why canvas').length === 2")
+    name, row, column = re.match(
+        r"([\w.]+)\[(\d+),(\d+)\]", page.inner_text("#why-weight")
+    ).groups()  # type: ignore[union-attr]
+    weight = facts(name, int(row), int(column))["weight"]
+    largest = max(abs(each) for numbers in weight["gradients"] for each in numbers)
+    assert abs(weight["gradient"]) == largest
+    assert f"{abs(weight['move']):.4f}" in page.inner_text("#why")
+    products = sorted((x * y for x, y in weight["factors"]), key=abs, reverse=True)
+    cell = page.inner_text("#why tbody td:nth-child(4) >> nth=0")
+    assert float(cell.replace("−", "-")) == pytest.approx(-products[0], rel=0.06, abs=6e-5)
+    push = page.locator("#numbers span").all_inner_texts()[0].replace("−", "-")
+    assert float(push) == pytest.approx(-whole["gradients"]["layer0.query"][0], rel=0.06, abs=6e-5)
+    page.fill("#weight-row", "1")
+    until(page, f"document.getElementById('why').innerText.startsWith('{name}[1,{column}]')")
+    page.locator("#why canvas").first.click(position={"x": 3, "y": 3})
+    until(page, f"document.getElementById('why').innerText.startsWith('{name}[0,0]')")
+
+
+def test_look_inside_explains_a_weight_of_the_actual_token(names, names_gpt, page) -> None:
+    def chosen(token: str, at: int) -> None:
+        found = explain(names_gpt, "anna", position=at, backward=("lm_head", 0, 0))
+        last = found.activations[f"layer{names_gpt.config.n_layer - 1}.x"]
+        row, column = found.predictions[at].token, max(range(len(last)), key=lambda i: abs(last[i]))
+        until(
+            page, f"document.getElementById('why').innerText.startsWith('lm_head[{row},{column}]')"
+        )
+        assert f"is added to the logit of {token}." in page.inner_text("#why-weight")
+
+    opened(page, names, "inside", text="anna", at=1, step="logits", backward=1)
+    chosen("“n”", 1)
+    page.focus("#positions")
+    page.keyboard.press("End")
+    chosen("the end token", 4)
+    page.click("#diagram button[value='embedding']")
+    until(page, "document.getElementById('why').innerText.includes('of the list of ')")
+
+
+def test_the_value_of_a_weight_is_shown_before_it_is_changed(names, names_gpt, page) -> None:
+    opened(page, names, "inside", text="anna", step="logits")
+    page.wait_for_selector("#numbers span")
+    page.click("#edit-weight summary")
+    page.fill("#weight-row", "3")
+    page.fill("#weight-column", "2")
+    now = names_gpt.weights["lm_head"][3][2]
+    told = f"The weight, of the logit of “{names_gpt.tokenizer.label(3)}”, is {now:.4f} now."
+    until(page, f"document.getElementById('weight-now').innerText === '{told}'.replace('-', '−')")
+
+
+def test_the_scores_of_a_head_are_those_of_queries_and_keys(names, names_gpt, page) -> None:
+    def numbers(at: int, name: str, head: int) -> list[float]:
+        size = names_gpt.config.head_dim
+        found = explain(names_gpt, "anna", position=at).activations[f"layer0.{name}"]
+        return found[head * size : (head + 1) * size]  # type: ignore[return-value]
+
+    opened(page, names, "inside", text="anna", at=3, step="layer0.attention 1")
+    until(page, "document.getElementById('what').innerText.includes('The highest scores')")
+    told = re.findall(r" at (\d): score (\S+) → ", page.inner_text("#what").replace("−", "-"))
+    assert len(told) == 3
+    query = numbers(3, "query", 1)
+    for at, score in told:
+        products = map(math.prod, zip(query, numbers(int(at), "key", 1), strict=True))
+        assert float(score) == pytest.approx(sum(products) / math.sqrt(len(query)), abs=0.0051)
+
+
+def test_a_training_step_is_made_in_the_page(names, names_gpt, page) -> None:
+    opened(page, names, "inside", text="anna", backward=1)
+    page.wait_for_selector("#learned:has-text('bits before')")
+    page.click("#make-step")
+    learned = names_gpt.edited(Edits(learn=["anna"]))
+    bits = explain(learned, "anna").bits
+    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
+    page.wait_for_selector("#written:not([hidden])")
+    cells = page.locator("#texts-written td").all_inner_texts()
+    assert [cell.strip() for cell in cells[::2]] == names_gpt.generate(5)
+    assert [cell.strip() for cell in cells[1::2]] == learned.generate(5)
+    page.wait_for_selector("#make-step:not([disabled])")
+    page.click("#make-step")
+    page.wait_for_selector("#changes button:has-text('after 2 steps on “anna”')")
+    assert page.locator("#changes button").count() == 1
+    page.click("#diagram button[value='layer0.hidden']")
+    gradients = explain(
+        names_gpt.edited(Edits(learn=["anna"] * 2)), "anna", position=-1, backward=("wte", 0, 0)
+    )
+    units = gradients.activations["layer0.hidden"]
+    wanted = str([unit == 0 for unit in units]).lower().replace(" ", "")
+    cells = "[...document.querySelectorAll('#numbers span')]"
+    until(page, f"JSON.stringify({cells}.map((each) => each.innerText === '0')) === '{wanted}'")
+    page.click("#switches input")
+    page.wait_for_selector("#make-step[disabled]")
+    assert page.is_visible("#no-step")
+    until(page, "/without-mlp=0.*learn=anna&learn=anna/.test(location.hash)")
+    page.click("text=after 2 steps on “anna” ✕")
+    until(page, "/without-mlp=0/.test(location.hash) && !/learn/.test(location.hash)")
+
+
+def test_the_end_token_counts_only_if_the_text_is_finished(names, names_gpt, page) -> None:
+    def check(*, unfinished: bool) -> None:
+        found = explain(
+            names_gpt, "ann", unfinished=unfinished, backward=("wte", 0, 0), ablations=True
+        )
+        told = f"takes {found.backward.bits_before:.2f} bits before"
+        until(page, f"document.getElementById('learned').innerText.includes('{told}')")
+        nothing = "document.getElementById('plain').innerText.includes('Nothing has come here')"
+        until(page, f"{nothing} === {str(unfinished).lower()}")
+        bits = f"{found.ablations[0].bits:.1f}"
+        cell = "document.querySelectorAll('#parts td')[1]"
+        until(page, f"{cell}.innerText === '{bits}'")
+
+    opened(page, names, "inside", text="anna", step="probabilities", backward=1)
+    page.wait_for_selector("#learned:has-text('bits before')")
+    assert page.is_checked("#ends")
+    page.fill("#text", "ann")
+    until(page, f"{READ} === 'startann'")
+    check(unfinished=True)
+    assert not page.is_checked("#ends")
+    page.check("#ends")
+    check(unfinished=False)
+    page.uncheck("#ends")
+    check(unfinished=True)
+    page.click("text=Start again")
+    until(page, f"{READ} === 'start'")
+    page.wait_for_selector("text=There is nothing to learn yet")
+    page.click("#undo-again")
+    until(page, f"{READ} === 'startann'")
+    assert not page.is_checked("#ends")
+    assert page.is_hidden("#undo-again")
+    page.click("#backward")
+    check(unfinished=True)
+    page.click("#make-step")
+    learned = names_gpt.edited(Edits(learn=["ann"], unfinished=[0]))
+    bits = explain(learned, "ann", unfinished=True).bits
+    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
+    until(page, "/unfinished=1.*learn=/.test(location.hash)")
+    page.reload()
+    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
+
+
+def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_gpt, page) -> None:
+    opened(page, talk, "inside", question="hi there", text="yo", **{"without-head": "0.1"})
+    page.wait_for_selector("#written:not([hidden])")
+    changed = talk_gpt.edited(Edits([(0, 1)]))
+    wanted = [each.chat("hi there", seed=42).content for each in (talk_gpt, changed)]
+    found = page.locator("#texts-written td").all_inner_texts()
+    assert [cell.strip() for cell in found] == [each.strip() for each in wanted]
+    page.click("#switch-all-on")
+    page.wait_for_selector("#written", state="hidden")
+    page.click("#backward")
+    page.wait_for_selector("#learned:has-text('bits before')")
+    page.click("#make-step")
+    document = [Message("user", "hi there"), Message("assistant", "yo")]
+    bits = explain(talk_gpt, document, backward=("wte", 0, 0)).backward.bits_after
+    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
+
+
+def test_a_later_reply_is_explained_with_its_context(talk, talk_gpt, page) -> None:
+    def check(*messages: str) -> None:
+        roles = ("user", "assistant")
+        prompt = talk_gpt.chat_prompt([Message(roles[i % 2], m) for i, m in enumerate(messages)])
+        wanted = "".join(talk_gpt.tokenizer.label(one) for one in (*prompt.tokens, *yo))
+        names = ("bos", "start"), ("user", "user:"), ("assistant", "assistant:")
+        for name, text in (*names, ("end_turn", "end of turn")):
+            wanted = wanted.replace(f"<|{name}|>", text)
+        until(page, f"{READ} === '{wanted}'")
+
+    yo = talk_gpt.tokenizer.encode("yo")
+    opened(page, talk, "chat", m=["hi there", "yo man", "hi", "yo"])
+    page.click("#turns li:last-child >> text=Look inside")
+    check("hi there", "yo man", "hi")
+    assert page.inner_text("#before span >> nth=0") == "The model also reads the 2 messages before."
+    learned = page.locator("#positions .token[title]").all_inner_texts()
+    assert learned == [*"yo␣man", "end of turn", *"yo"]
+    page.fill("#question", "hi there")
+    check("hi there", "yo man", "hi there")
+    until(page, "location.hash.includes('question=hi+there')")
+    link = page.url
+    page.click("text=Leave them out")
+    check("hi there")
+    assert page.is_hidden("#before")
+    page.goto("about:blank")
+    page.goto(link)
+    check("hi there", "yo man", "hi there")
+    page.fill("#question", "hi there, man, yo")
+    check("hi there", "yo man", "hi there, man, yo")
+    assert "has not read its first 18 tokens" in page.inner_text("#cut")
+    assert page.inner_text("#cut").endswith("The model does not know these characters: ,")
+
+
+def test_look_inside_begins_with_a_text_the_model_can_read(talk, subword, page) -> None:
+    opened(page, talk, "inside")  # this model lacks a letter of "hello"
+    assert page.input_value("#question") == ""
+    assert page.is_hidden("#explained")
+    assert page.is_hidden("#unreadable")
+    page.fill("#question", "hi")
+    page.wait_for_selector("#explained:not([hidden])")
+    page.fill("#question", " ")
+    page.wait_for_selector("#explained", state="hidden")
+    page.goto("about:blank")
+    opened(page, talk, "chat", m=["hi there", "yo man", "hi", "yo"])
+    page.click("nav >> text=Look inside")
+    ending = "?m=hi+there&m=yo+man&question=hi&text=yo&temperature=0.5"
+    until(page, f"location.hash.endsWith('{ending}')")
+    assert page.input_value("#bar-temperature") == "0.5"
+    page.wait_for_selector("#explained:not([hidden])")
+    opened(page, subword, "inside")
+    page.wait_for_selector("#explained:not([hidden])")
+    assert page.input_value("#question") == "hello"

@@ -1,0 +1,187 @@
+"""The page as a whole, in Chromium: its address, its errors, hostile models."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from page_in_browser import (
+    READ,
+    bars,
+    check_accessible,
+    document_of,
+    hold,
+    opened,
+    replies,
+    until,
+    until_held,
+)
+
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.training.train import train
+
+pytestmark = pytest.mark.slow
+
+TAKEN = "document.title = 'taken'"
+SCRIPT = f'</script><script>{TAKEN}</script><img src=x onerror="{TAKEN}">'
+HOSTILE = SCRIPT + "'&lt;\u2028\u202e\x07"
+LIMIT = """
+    const replace = history.replaceState.bind(history);
+    window.allowed = 0;
+    window.calls = [];
+    history.replaceState = (...all) => {
+        calls.push(performance.now());
+        if (allowed-- <= 0) throw new DOMException("called too often", "SecurityError");
+        replace(...all);
+    };
+"""
+LEAST_MS = 30_000 / 100  # between two changes of the address
+TYPE = """text => [...text].forEach((_, i) => {
+    document.getElementById("text").value = text.slice(0, i + 1);
+    document.getElementById("text").dispatchEvent(new InputEvent("input", {bubbles: true}));
+})"""
+
+
+def test_enter_sends_a_form_only_if_its_fields_are_valid(talk, names, page) -> None:
+    hold(page, "reply")
+    opened(page, talk, "chat", temperature=50)
+    page.fill("#message", "hi")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(200)
+    assert page.evaluate("held") == []
+    hold(page, "generate")
+    opened(page, names, "generate", temperature=50)
+    page.fill("#prompt", "an")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(200)
+    assert page.evaluate("held") == []
+    page.fill("#temperature", "1")
+    page.click("#order summary >> text=Seed")
+    page.fill("#seed", str(2**53 - 1))
+    page.focus("#prompt")
+    page.keyboard.press("Enter")
+    sent = until_held(page)
+    assert (sent["prompt"], sent["seed"]) == ("an", 2**53 - 1)
+
+
+def test_the_page_works_if_the_browser_limits_history_changes(names, page) -> None:
+    """WebKit allows 100 in 30 seconds; here, 0 at first."""
+    page.add_init_script(LIMIT)
+    opened(page, names, "inside", text="a")
+    page.wait_for_selector("#explained:not([hidden])")
+    page.evaluate(TYPE, "anna")
+    until(page, "document.querySelectorAll('#positions .token').length === 5")
+    assert page.url.endswith("?text=a")
+    page.evaluate("window.allowed = 100")
+    until(page, "location.hash.endsWith('?text=anna&unfinished=1')")
+    page.evaluate(TYPE, "an" * 100)
+    until(page, f"location.hash.endsWith('?text={'an' * 100}&unfinished=1')")
+    until(page, "document.getElementById('cut').innerText.includes('201 tokens')")
+    assert min(b - a for a, b in pairwise(page.evaluate("window.calls"))) >= LEAST_MS
+
+
+def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -> None:
+    opened(page, talk, "chat")
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    said = replies(page, 2)
+    page.click("nav >> text=Look inside")
+    page.fill("#question", "hi")
+    until(page, f"{READ}.startsWith('startuser:hiend')")
+    for _ in range(2):  # the second time it is the view that is shown
+        page.click("nav >> text=Chat")
+        page.wait_for_selector("#chat:not([hidden])")
+        assert replies(page, 2) == said
+    until(page, "location.hash.includes('m=hi+there&m=')")
+    page.fill("#message", "hi")
+    page.keyboard.press("Enter")
+    talked = replies(page, 4)
+    page.go_back()
+    page.wait_for_selector("#inside:not([hidden])")
+    assert page.input_value("#question") == "hi"
+    page.go_forward()
+    page.wait_for_selector("#chat:not([hidden])")
+    assert replies(page, 4) == talked
+    opened(page, talk, "chat", m=["hi", "yo"])  # another conversation, in the address
+    assert replies(page, 2) == ["hi", "yo"]
+
+
+@pytest.mark.parametrize("view", ["constructor", "__proto__", "nonsense?text=anna"])
+def test_an_unknown_view_in_the_address_shows_the_first_view(names, page, view) -> None:
+    page.goto(f"{names.as_uri()}#/{view}")
+    page.wait_for_selector("#generate:not([hidden])")
+    until(page, "location.hash.startsWith('#/generate?number=10&')")
+    assert page.is_hidden("#inside")
+    assert page.title() == "Generate – microgpt"
+
+
+def test_the_page_folds_capitals_if_the_model_does(talk, names, page) -> None:
+    opened(page, talk, "inside", question="Hi THERE", text="Yo")
+    page.wait_for_selector("#positions .token >> nth=13")
+    assert "hi␣there" in "".join(page.locator("#positions .token").all_inner_texts())
+    opened(page, names, "generate", prompt="Anna")  # a model that does not fold
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert page.inner_text("#trouble").endswith("Try “anna”.")
+
+
+def test_the_page_escapes_the_text_of_a_hostile_model(tmp_path, page) -> None:
+    result = train([HOSTILE], model=ModelConfig(block_size=128), config=TrainConfig(steps=200))
+    folder = tmp_path / "<img src=x onerror=alert(1)>"
+    gpt = InferenceGpt(result)
+    opened(page, document_of(result, folder), "generate", temperature=0, number=1)
+    page.wait_for_selector("#samples li")
+    (text,) = gpt.generate(1, temperature=0)
+    assert "</script>" in text
+    shown = page.inner_text("#samples .said")
+    assert shown[:50] == text[:50]
+    assert "\u202e" not in shown
+    page.click("#samples a")
+    page.wait_for_selector("#positions .token >> nth=20")
+    bars(page)
+    page.wait_for_selector("#maps canvas")
+    assert "taken" not in page.title()
+    assert page.locator("main img, main script").count() == 0
+    assert folder.name in page.inner_text("#model")
+
+
+def test_a_hostile_chat_model_cannot_inject_html(tmp_path, page) -> None:
+    image = f'<img src=x onerror="{TAKEN}">'
+    talk = (Message("user", image), Message("assistant", HOSTILE))
+    shape = ModelConfig(block_size=256)
+    result = train([talk], model=shape, config=TrainConfig(steps=1))
+    result = replace(result, plan=replace(result.plan, examples=(image,)))
+    file = document_of(result, tmp_path / "model")
+    opened(page, file, "chat")
+    assert page.inner_text("#examples button") == image
+    opened(page, file, "chat", m=[image, HOSTILE])
+    page.locator(".assistant .said").focus()
+    page.wait_for_selector("#alternatives >> text=Instead of “<”:")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector("#alternatives >> text=Instead of “\\u0007”:")
+    assert HOSTILE[:50] in page.inner_text(".assistant .said")
+    assert "taken" not in page.title()
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_every_view_is_accessible(names, talk, subword, page) -> None:
+    views = [
+        (talk, "chat", {"m": ["hi there", "yo" * 100]}),
+        (names, "generate", {"prompt": "a"}),
+        (names, "generate", {"prompt": "w" * 200}),
+        (subword, "chat", {}),
+        (names, "inside", {"text": "anna", "step": "layer0.attention", "without-mlp": 0}),
+        (names, "inside", {"text": "anna", "step": "layer0.query", "backward": 1}),
+        (talk, "inside", {"m": ["hi there", "yo"], "question": "hi there", "text": "yo"}),
+        (subword, "inside", {"question": "hi", "text": " there" * 30}),
+    ]
+    for file, view, parameters in views:
+        page.set_viewport_size({"width": 360, "height": 800})
+        opened(page, file, view, **parameters)
+        if view == "chat" and parameters:
+            page.locator(".assistant .said").focus()
+            page.wait_for_selector("#alternatives:not([hidden])")
+        if view == "inside":
+            bars(page)
+            page.wait_for_selector("#maps canvas")
+            page.wait_for_selector("#numbers span")
+        check_accessible(page)

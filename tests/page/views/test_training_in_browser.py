@@ -1,0 +1,358 @@
+"""The view "Train", in Chromium and in Firefox."""
+
+import base64
+import io
+import json
+import re
+import statistics
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import commands
+import pytest
+from page_in_browser import SAME, check_accessible
+from pages import UNTIL, Open
+
+from microgpt import load_text
+from microgpt.data.documents import bundled
+
+pytestmark = pytest.mark.slow
+
+LOSSES = """
+import json
+import re
+import statistics
+from microgpt.data.documents import bundled, load_text
+from microgpt.training.train import train
+print(json.dumps(train(load_text(bundled("names.txt"))).losses))
+"""
+# Keeps what workers send, and the files that are saved.
+BEFORE = """
+    const Channel = MessageChannel;
+    window.sent = [];
+    window.MessageChannel = function () {
+        const made = new Channel();
+        const keep = ({ data }) => data.value?.losses && sent.push(data.value);
+        made.port1.addEventListener("message", keep);
+        return made;
+    };
+    const make = URL.createObjectURL;
+    window.saved = [];
+    URL.createObjectURL = (blob) => {
+        saved.push(blob);
+        return make.call(URL, blob);
+    };
+"""
+TOOLS = (
+    UNTIL
+    + """
+    const text = (id) => byId(id).textContent;
+    const set = (id, value) => {
+        byId(id).value = value;
+        for (const kind of ["input", "change"]) byId(id).dispatchEvent(new Event(kind));
+    };
+    const full = () => set("train-speed", byId("train-speed").max);
+    const shown = (id) => text(id) || (!byId("train-problem").hidden && text("train-problem"));
+    const read = () => until(() => shown("texts-about"));
+    const ended = () => until(() => shown("train-end"));
+    const trained = async () => {
+        byId("train-end").textContent = "";
+        byId("plan-start").click();
+        return ended();
+    };
+    const paste = async (pasted) => {
+        byId("texts-about").textContent = "";
+        set("texts-source", "paste");
+        set("texts-pasted", pasted);
+        return read();
+    };
+    const choose = async (content, name) => {
+        byId("texts-about").textContent = "";
+        const files = new DataTransfer();
+        files.items.add(new File([content], name));
+        byId("texts-source").value = "file";
+        byId("texts-file").files = files.files;
+        byId("texts-file").dispatchEvent(new Event("change"));
+        return read();
+    };
+    const losses = () => {
+        const found = [];
+        for (const { step, losses: some } of sent) {
+            some.forEach((loss, i) => (found[step - some.length + i] = loss));
+        }
+        return found;
+    };
+    const names = () => until(() => {
+        const found = texts("#train-samples li[aria-current] .said");
+        return found.length === 20 && found;
+    });
+    const base64 = async (blob) => {
+        const bytes = new Uint8Array(await blob.arrayBuffer());
+        return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    };
+    await until(() => !byId("train").hidden);
+    full();
+"""
+)
+KARPATHY = f"{TOOLS} await read(); return [await trained(), losses(), await names()];"
+
+
+@pytest.fixture
+def train_view(names, opened: Open) -> Callable[..., Any]:
+    """The view, in each browser; what it sends and saves is kept."""
+    run = opened(names, "#/train")
+    run(BEFORE)
+    return run
+
+
+@pytest.fixture(scope="module")
+def expected_losses() -> list[float]:
+    done = commands.run_process([sys.executable, "-c", LOSSES], env=SAME, check=True)
+    return json.loads(done.stdout)
+
+
+def karpathys_names() -> list[str]:
+    file = Path(__file__).parents[3] / "data/karpathy_seed42.json"
+    return json.loads(file.read_text())["samples"]
+
+
+def test_karpathys_run_has_the_same_losses_and_names(train_view, expected_losses) -> None:
+    end, losses, names = train_view(KARPATHY)
+    mean = f"{statistics.fmean(expected_losses[-20:]):.3f}"
+    assert end == (
+        f"The training is finished. The mean loss of the last 20 steps is {mean}, that of the last "
+        "step alone 2.6497."
+    )
+    assert losses == expected_losses
+    assert names == karpathys_names()
+
+
+def test_a_rewound_training_run_continues_as_before(train_view, expected_losses) -> None:
+    script = f"""{TOOLS}
+        await read();
+        await trained();
+        sent.length = 0;
+        byId("train-end").textContent = "";
+        document.querySelector("#train-samples button[value='500']").click();
+        const rewound = await ended();
+        byId("train-end").textContent = "";
+        byId("train-step").click();
+        const paused = await ended();
+        await until(() => byId("train-pause").textContent === "Continue");
+        byId("train-end").textContent = "";
+        byId("train-pause").click();
+        return [rewound, paused, await ended(), losses().slice(500), await names()];
+    """
+    rewound, paused, end, losses, names = train_view(script)
+    assert rewound == "The model is that of step 500."
+    assert paused == "Paused at step 501."
+    assert end.endswith("2.6497.")
+    assert losses == expected_losses[500:]
+    assert names == karpathys_names()
+
+
+SAVE = f"""{TOOLS}
+    await read();
+    await trained();
+    saved.length = 0;
+    byId("save-zip").click();
+    await until(() => text("saved").endsWith(".zip."));
+    byId("save-page").click();
+    await until(() => text("saved").endsWith(".html."));
+    return Promise.all(saved.map(base64));
+"""
+GENERATE = f"""{UNTIL}
+    await until(() => texts("#samples li")[9]);
+    return [texts("#samples .said"), byId("model").textContent];
+"""
+
+
+def test_saved_weights_and_pages_give_the_same_texts(train_view, opened, tmp_path) -> None:
+    archive, page = map(base64.b64decode, train_view(SAVE))
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened_archive:
+        opened_archive.extractall(tmp_path / "names")
+    command = [commands.COMMAND, "generate", "--model", tmp_path / "names", "-n", "10", "--json"]
+    out = commands.run_process(command, env=SAME, check=True).stdout
+    (tmp_path / "names.html").write_bytes(page)
+    texts, model = opened(tmp_path / "names.html", "#/generate?number=10&seed=42")(GENERATE)
+    assert texts == json.loads(out)["samples"]
+    assert model.startswith("names: a text model with 4,192 weights, 1 layer, 4 heads")
+    assert b"with 4,192 weights in single precision (float32)" in page
+
+
+def test_overfitting_is_detected_and_reported(train_view) -> None:
+    script = f"""{TOOLS}
+        await paste(args[0]);
+        set("plan-validation", byId("plan-validation").max);
+        const end = await trained();
+        return [end, texts("#train-samples li:first-child .known").length];
+    """
+    names = " ".join(list(load_text(bundled("names.txt")))[:30]).split()
+    end, n_copies = train_view(script, "\n".join(names))
+    assert re.search(r"The held-out loss was lowest at step [1-9]\d{0,2}, with \d", end)
+    assert "since then, the model overfits." in end
+    assert n_copies > 10
+
+
+TABLE = 'id,"a ""name"""\n1,"ab,\ncd"\n\n2,cab\n'
+
+
+def test_a_model_of_pasted_text_is_not_named_after_a_file(train_view) -> None:
+    names = """
+        await choose("anna\\nbob", "people.txt");
+        await trained();
+        byId("save-zip").click();
+        const first = await until(() => text("saved"));
+        await paste("eve\\nann");
+        await trained();
+        byId("save-zip").click();
+        return [first, await until(() => text("saved"))];
+    """
+    assert train_view(TOOLS + names) == ["Saved as people.zip.", "Saved as my-model.zip."]
+
+
+def test_a_chosen_column_of_a_table_is_read(train_view) -> None:
+    script = f"""{TOOLS}
+        const first = await choose(args[0], "some.csv");
+        byId("texts-about").textContent = "";
+        byId("texts-column").selectedIndex = 1;
+        byId("texts-column").dispatchEvent(new Event("change"));
+        const columns = texts("#texts-column option");
+        return [first, columns, await read(), await trained(), (await names()).length];
+    """
+    first, columns, second, end, n = train_view(script, TABLE)
+    tokens = "tokens: the characters, and one that starts and ends a text."
+    assert first == f"2 documents with 2 characters; 3 {tokens}"
+    assert columns == ["id", 'a "name"']
+    assert second == f"2 documents with 9 characters; 7 {tokens}"
+    assert end.startswith("The training is finished.")
+    assert n == 20
+
+
+PROBLEMS = {
+    "choose(new Uint8Array(8000001), 'big.txt')": (
+        "The file has 8 MB; at most 8 MB are allowed. Use a part of it."
+    ),
+    "choose(new Uint8Array(9.5e6), 'big.txt')": (
+        "The file has 9.5 MB; at most 8 MB are allowed. Use a part of it."
+    ),
+    "choose('a,b\\nc,\"d\\n', 'x.csv')": (
+        "Line 2: the quotes are invalid; double those inside a field."
+    ),
+    "choose('a,b\\nc\\n', 'x.csv')": (
+        "Line 2: 1 fields, but the header has 2; quote fields that contain a delimiter."
+    ),
+    "choose(new Uint8Array([255, 254, 0]), 'x.txt')": (
+        "The file is not UTF-8 text; save it as UTF-8."
+    ),
+    "choose(' \\n', 'x.txt')": "The file has no text; use another file.",
+    "(set('texts-source', 'paste'), trained())": (
+        "There are no texts to train on. Choose some above."
+    ),
+    "paste('ab').then(() => { set('plan-validation', 3); return trained(); })": (
+        "Too few documents (1): the train split is empty; add documents."
+    ),
+}
+
+
+def test_each_problem_is_reported_and_the_page_keeps_working(names, opened) -> None:
+    for script, sentence in PROBLEMS.items():
+        run = opened(names, "#/train")
+        found, training = run(
+            f"""{TOOLS}
+            await read();
+            const found = await {script};
+            set("texts-source", "names");
+            byId("plan-default").click();
+            return [found, await trained()];
+            """
+        )
+        assert (found, training[-7:]) == (sentence, "2.6497."), script
+
+
+def test_a_diverging_training_run_is_reported_and_rewound(train_view) -> None:
+    script = f"""{TOOLS}
+        await read();
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (message, ...others) {{
+            if (message.name === "start") message.body.config.lr = 1e30;
+            post.call(this, message, ...others);
+        }};
+        const end = await trained();
+        Worker.prototype.postMessage = post;
+        const isStopped = await until(() => byId("train-pause").disabled);
+        byId("train-end").textContent = "";
+        set("train-moment", 0);
+        return [end, isStopped, await ended(), byId("train-pause").disabled];
+    """
+    end, is_stopped, rewound, is_disabled = train_view(script)
+    assert end == "The loss became infinite at step 2; use a lower learning rate."
+    assert rewound == "The model is that of step 0."
+    assert (is_stopped, is_disabled) == (True, False)
+
+
+@pytest.mark.parametrize("death", ["onerror(new Event('error'))", "terminate()"])
+def test_a_worker_that_dies_is_replaced(train_view, death) -> None:
+    script = f"""{TOOLS}
+        await read();
+        const post = Worker.prototype.postMessage;
+        let worker;
+        Worker.prototype.postMessage = function (...all) {{
+            worker = this;
+            post.call(this, ...all);
+        }};
+        const tick = setInterval;
+        window.setInterval = (action, ms) => tick(action, ms / 20);
+        set("train-speed", 3);
+        byId("plan-start").click();
+        await until(() => text("train-about").startsWith("Step 2 "));
+        worker.{death};
+        const stopped = await ended();
+        window.setInterval = tick;
+        full();
+        return [stopped, await trained(), await names()];
+    """
+    problem, end, names = train_view(script)
+    assert problem.startswith("The training has stopped; perhaps the browser lacks memory.")
+    assert end.endswith("2.6497.")
+    assert names == karpathys_names()
+
+
+def test_the_model_of_the_page_answers_while_another_trains(train_view) -> None:
+    script = f"""{TOOLS}
+        await read();
+        set("train-speed", 5);
+        byId("plan-start").click();
+        await until(() => texts("#train-samples li").length > 2);
+        location.hash = "#/generate?number=3";
+        await until(() => texts("#samples li").length === 3);
+        const before = text("train-about");
+        await until(() => text("train-about") !== before);
+        byId("train-pause").click();
+        return ended();
+    """
+    assert train_view(script).startswith("Paused at step ")
+
+
+def test_the_train_view_is_accessible_and_fits_the_screen(names, chromium, page) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
+    run = chromium(names, "#/train")
+    run(f"{TOOLS} await read(); await trained(); await names(); set('texts-source', 'file');")
+    check_accessible(page)
+
+
+def test_the_train_view_can_be_used_with_the_keyboard(names, chromium, page) -> None:
+    run = chromium(names, "#/train")
+    run(f"{TOOLS} await read();")
+    page.focus("#plan-start")
+    page.keyboard.press("Enter")
+    run(f"{TOOLS} await ended(); await names();")
+    page.focus("#train-moment")
+    page.keyboard.press("Home")
+    page.wait_for_selector("#train-end:has-text('The model is that of step 0.')")
+    page.focus("#train-step")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#train-end:has-text('Paused at step 1.')")

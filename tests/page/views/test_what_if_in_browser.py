@@ -1,0 +1,210 @@
+""" "What if" in the view "Train" of a page: the figures of trainings in Python, and its errors."""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import commands
+import pytest
+from page_in_browser import SAME, check_accessible
+
+from microgpt.data.documents import bundled, load_text
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.slow
+
+JOB = Path(__file__).parents[1] / "engine/what_if_runs.py"
+N_NAMES, STEPS = 2000, 5000  # each name is read two or three times
+WORKERS = """
+    window.workers = [];
+    window.Worker = class extends Worker {
+        constructor(...all) { super(...all); workers.push(this); }
+    };
+"""
+RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
+
+
+def opened(page: "Page", file: Path, names: str) -> None:
+    """Open the view with names of one's own, and set the steps."""
+    page.goto(f"{file.as_uri()}#/train")
+    page.select_option("#texts-source", "paste")
+    pasted(page, names, "documents with")
+    page.evaluate(
+        """wanted => {
+            const slider = document.getElementById("plan-steps");
+            for (let i = 0; i <= slider.max; i++) {
+                slider.value = i;
+                slider.dispatchEvent(new Event("input", { bubbles: true }));
+                if (slider.ariaValueText.replace(",", "") === String(wanted)) return;
+            }
+            throw new Error("no such number of steps");
+        }""",
+        STEPS,
+    )
+    for name, value in {"pattern": "^emm", "asked": "emma", "seeds": "4"}.items():
+        page.fill(f"#wish-{name}", value)
+
+
+def pasted(page: "Page", text: str, about: str) -> None:
+    """Paste a text, and wait until the page has read it, which can move what is below."""
+    page.fill("#texts-pasted", text)
+    page.locator("#texts-pasted").blur()
+    page.wait_for_selector(f"#texts-about >> text={about}")
+
+
+def asked(page: "Page", what: str = "compare", **fields: str) -> None:
+    """Ask, and wait for the answer."""
+    for name, value in fields.items():
+        page.fill(f"#wish-{name}", value)
+    page.click(f"#wish button[value={what}]")
+    page.wait_for_selector("#wish-stop", state="hidden")
+
+
+def cells(page: "Page", table: str) -> list[list[str]]:
+    rows = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    return page.locator(f"#{table} tbody tr").evaluate_all(rows)
+
+
+def first_names() -> str:
+    return "\n".join(list(load_text(bundled("names.txt")))[:N_NAMES])
+
+
+def python_figures(text: str, result: Path) -> dict[str, Any]:
+    command = [sys.executable, JOB, "names", str(STEPS), result]
+    commands.run_process(command, stdin=text, env=SAME, check=True)
+    return json.loads(result.read_text())
+
+
+def sentence(before: float, after: float, spread: float) -> str:
+    change = after - before
+    more = f"{abs(change):.2f} {'fewer' if change < 0 else 'more'}"
+    times = f"{abs(change) / spread:.1f} times the spread of this seed and 4 others"
+    both = f"{before:.2f} bits with all documents, {after:.2f} without these"
+    return f"{both}: {more}. This is {times}, {spread:.2f} bits"
+
+
+def signed(change: float) -> str:
+    return f"{change:+.2f}".replace("-", "−")
+
+
+def test_the_numbers_on_the_page_equal_those_of_python(names, page, tmp_path) -> None:
+    """Without names that it has read several times, they surprise more, by far more than chance."""
+    opened(page, names, first_names())
+    asked(page)
+    found = python_figures(first_names(), tmp_path / "figures.json")
+    (before, after), totals = found["bits"][:2], [sum(each) for each in found["bits"]]
+    expected = [
+        [label, "", f"{a:.2f}", f"{b:.2f}", signed(b - a)]
+        for label, a, b in zip([*"emma", "end"], before, after, strict=True)
+    ]
+    total = ["Total", "", f"{totals[0]:.2f}", f"{totals[1]:.2f}", signed(totals[1] - totals[0])]
+    assert cells(page, "compared-tokens") == [*expected, total]
+    for id_, (a, b, *others) in (("text", totals), ("documents", found["documents"])):
+        spread = statistics.stdev([a, *others])
+        assert sentence(a, b, spread) in page.inner_text(f"#compared-{id_}")
+    a, b, *others = found["documents"]
+    assert b - a > 2.78 * statistics.stdev([a, *others])
+    what = page.inner_text("#compared-what")
+    assert what.startswith(f"{found['n']} documents were left out. The training reads ")
+    shown = page.inner_text("#compared-documents")
+    assert shown.startswith("These documents themselves take on average")
+    assert shown.endswith("the documents caused it.")
+
+
+def test_the_search_narrows_down_to_one_document(names, page) -> None:
+    opened(page, names, first_names())
+    asked(page, "search", pattern="^e")
+    rows = cells(page, "searched-parts")
+    n = sum(name.startswith("e") for name in first_names().split("\n"))
+    assert sum(int(number) for step, number, *_ in rows if step == "1") == n > 16
+    assert rows[-1][1] == "1"
+    chosen = page.locator("#searched-parts .chosen td:nth-child(3)").last.inner_text()
+    assert page.inner_text("#searched-end").startswith(f"Without {chosen}, “emma” takes")
+    asked(page, "search", trainings="4")
+    assert cells(page, "searched-parts") == rows[:4]
+
+
+def test_a_comparison_can_be_stopped(names, page) -> None:
+    opened(page, names, first_names())
+    page.fill("#wish-seeds", "100")
+    page.click("text=Compare")
+    page.wait_for_selector("#compared-text:not(:empty)")
+    assert "left" in page.inner_text("#wish-left")
+    page.click("#wish-stop")
+    assert page.is_hidden("#wish-progress")
+    assert page.is_hidden("#wish-problem")
+    asked(page, seeds="0")
+    assert "it is not known whether this is chance" in page.inner_text("#compared-text")
+
+
+def test_a_pattern_that_takes_forever_can_be_stopped(names, page) -> None:
+    opened(page, names, "a" * 60 + "!\n" + first_names())
+    page.fill("#wish-pattern", "^(a+)+$")
+    page.click("text=Compare")
+    page.wait_for_timeout(500)
+    page.click("#wish-stop")
+    asked(page, pattern="^emm", seeds="0")  # it waits until the laboratory is given up
+    assert page.is_hidden("#wish-problem")
+    assert "emma" in page.inner_text("#compared-text")
+
+
+def test_documents_can_be_added_and_changed(names, page) -> None:
+    opened(page, names, first_names())
+    page.select_option("#wish-kind", "with")
+    asked(page, texts="emmma\nemmma\n" * 20, asked="emmma", seeds="1")
+    assert page.inner_text("#compared-what").startswith("40 documents were added.")
+    assert float(cells(page, "compared-tokens")[-1][-1].replace("−", "-")) < -3
+    asked(page, "search", trainings="2")
+    assert page.is_visible("#compared")
+    page.select_option("#wish-kind", "instead")
+    asked(page, old="emma", new="emmma")
+    assert page.inner_text("#compared-what").startswith("1 document was changed.")
+    assert page.is_hidden("#searched")  # it was about another change
+    page.fill("#wish-new", "emmmma")
+    assert page.is_hidden("#compared")
+
+
+def test_results_of_an_earlier_question_are_hidden(names, page) -> None:
+    opened(page, names, first_names())
+    asked(page, seeds="0")
+    asked(page, "search", trainings="2")
+    assert page.is_visible("#compared")
+    pasted(page, first_names() + "\nemmm", "documents with")
+    asked(page, "search")
+    assert page.is_hidden("#compared")
+
+
+def test_what_if_reports_problems_and_keeps_working(names, page) -> None:
+    page.add_init_script(WORKERS)
+    opened(page, names, first_names())
+    problems = {"(": "is not a regular expression", "X": "matches 'X'", "": "leave out fewer"}
+    for pattern, message in problems.items():
+        asked(page, pattern=pattern)
+        assert message in page.inner_text("#wish-problem")
+    asked(page, pattern="^emm", asked="Ä")
+    assert "The vocabulary does not contain 'Ä'" in page.inner_text("#wish-problem")
+    page.fill("#wish-asked", "emma")
+    page.fill("#wish-seeds", "100")
+    page.click("text=Compare")
+    page.wait_for_selector("#compared-text:not(:empty)")
+    page.evaluate("workers.at(-1).dispatchEvent(new ErrorEvent('error'))")
+    page.wait_for_selector("#wish-problem >> text=The training has stopped")
+    asked(page, seeds="0")  # with a new worker
+    assert page.is_hidden("#wish-problem")
+    pasted(page, RUNNING, "Running text")
+    asked(page)
+    assert "This is running text" in page.inner_text("#wish-problem")
+
+
+def test_what_if_is_accessible(names, page) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"{names.as_uri()}#/train")
+    asked(page, seeds="1")
+    asked(page, "search")
+    rows = page.locator("#searched-parts tr")
+    assert page.locator("#searched-parts tr:visible").count() == rows.count() > 2
+    check_accessible(page, "#what-if")

@@ -1,0 +1,88 @@
+"""What tests of the page in Chromium share."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from microgpt import TrainResult, load, save
+from microgpt_page.document import document
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+# The command line with 16-byte vectors and without fused multiply-add, as in WebAssembly.
+SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+READ = "document.getElementById('positions').textContent.replaceAll('␣', ' ')"
+# Keeps requests to the engine with a name, rather than sending them.
+HOLD = """
+    const post = Worker.prototype.postMessage;
+    window.held = [];
+    Worker.prototype.postMessage = function (message, ports) {
+        const send = () => post.call(this, message, ports);
+        const refuse = (error) => ports[0].postMessage({ error });
+        if (message.name === "NAME") held.push({ body: message.body, send, refuse });
+        else send();
+    };
+"""
+
+
+def document_of(result: TrainResult, folder: Path) -> Path:
+    """Save a model in a folder; return its document, which has the name of the folder."""
+    save(result, folder)
+    file = folder.with_name(f"{folder.name}.html")
+    file.write_bytes(document(load(folder), folder.name))
+    return file
+
+
+def opened(page: "Page", file: Path, view: str, **parameters: Any) -> None:
+    """Open a view of a document."""
+    page.goto(f"{file.as_uri()}#/{view}?{urlencode(parameters, doseq=True)}")
+    page.wait_for_selector(f"#{view}:not([hidden])")
+
+
+def until(page: "Page", script: str) -> None:
+    """Wait until a script gives true. The page's policy forbids Playwright's own way."""
+    for _ in range(3000):
+        if page.evaluate(script):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"never: {script}")
+
+
+def hold(page: "Page", name: str) -> None:
+    """Have pages that are opened from now on hold back their requests with a name."""
+    page.add_init_script(HOLD.replace("NAME", name))
+
+
+def until_held(page: "Page") -> Any:
+    """Return the body of the first request that is held back."""
+    until(page, "held.length > 0")
+    return page.evaluate("held[0].body")
+
+
+def bars(page: "Page") -> dict[str, float]:
+    """Return the probabilities that are shown."""
+    page.wait_for_selector("#draw:not([disabled])")
+    script = """rows => rows.map(row => [row.querySelector("th").innerText,
+        Number(row.querySelector(".bar").style.getPropertyValue("--p"))])"""
+    return dict(page.locator("#bars tbody tr").evaluate_all(script))
+
+
+def replies(page: "Page", n: int) -> list[str]:
+    """Return what has been said, once there are n messages and none is being written."""
+    until(page, f"document.querySelectorAll('#turns .tools').length === {n}")
+    return page.locator("#turns .said").all_inner_texts()
+
+
+def check_accessible(page: "Page", context: str | None = None) -> None:
+    """Check what is shown, or a part of it, on screens of several widths, in light and dark."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    for width, scheme in ((360, "light"), (768, "dark"), (1280, "light"), (1600, "dark")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page, context=context).response["violations"]
+        serious = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], (page.url, width, scheme, found)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url

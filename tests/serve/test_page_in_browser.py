@@ -1,0 +1,87 @@
+"""The page that a service shows: several models, the form that asks for a key, the first minute."""
+
+import pytest
+from page_in_browser import check_accessible, replies
+
+pytestmark = pytest.mark.slow
+
+MODEL_DATA = '<script type="text/plain" id="model-data">'
+
+
+def test_the_page_of_the_first_model_links_to_the_others(
+    shared, names_dir, talk_dir, talk_gpt, page
+) -> None:
+    server = shared(MODEL_DIR=f"n={names_dir},talk & co={talk_dir}")
+    page.goto(f"http://127.0.0.1:{server.port}/")
+    page.wait_for_selector("#samples li >> nth=9")
+    assert page.inner_text("#model").startswith("n: a text model")
+    page.click("#others >> text=talk & co")
+    page.wait_for_selector("#chat:not([hidden])")
+    assert page.inner_text("#model").startswith("talk & co: a chat model")
+    assert page.locator("#others a").all_inner_texts() == ["n"]
+    page.click("#say summary")
+    page.fill("#chat-seed", "3")
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    assert replies(page, 2)[1] == talk_gpt.chat("hi there", seed=3).content
+    with page.expect_download() as saved:
+        page.click("#save-this")
+    assert saved.value.suggested_filename == "talk & co.html"
+    copy = saved.value.path().read_text("utf-8")
+    assert MODEL_DATA in copy
+    assert "?model=" not in copy  # links that a file cannot follow
+    page.go_back()
+    page.wait_for_selector("#samples li")
+    assert server.get("/?model=x").status == 404
+
+
+def test_the_page_is_shown_once_the_key_is_right(serve, names_dir, page, complaints) -> None:
+    server = serve(names_dir, MICROGPT_API_KEY="secret")
+    url = f"http://127.0.0.1:{server.port}/"
+    other = page.context.new_page()  # another tab, which does not know the key
+    other.goto(url)
+    page.goto(f"{url}?model=x#/train")
+    page.fill("#key", "schlüssel")  # no header can contain it
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.getElementById('key').validity.patternMismatch")
+    page.fill("#key", "wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#said >> text=refused the key")
+    check_accessible(page)
+    page.fill("#key", "secret")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#said >> text=Model 'x' does not exist; use names")
+    page.goto(f"{url}#/train")  # the key is right, so it is kept
+    page.wait_for_selector("#train:not([hidden])")
+    assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 1]
+    page.click("#plan-start")
+    page.wait_for_selector("#train-samples li")
+    page.reload()
+    page.wait_for_selector("#train:not([hidden])")
+    server.stop()
+    page.click("nav >> text=Generate")  # the page needs the service no longer
+    page.wait_for_selector("#samples li >> nth=9")
+    other.fill("#key", "secret")
+    other.keyboard.press("Enter")
+    other.wait_for_selector("#said >> text=does not answer")
+    assert all("Failed to load resource" in each for each in complaints)  # 401 and 404
+    complaints.clear()
+
+
+@pytest.mark.long
+def test_a_page_that_is_being_made_says_so_until_train_works_at_the_first_click(
+    serve, names_dir, page, complaints, tmp_path
+) -> None:
+    server = serve(names_dir, NUMBA_CACHE_DIR=str(tmp_path / "kernels"))
+    page.goto(f"http://127.0.0.1:{server.port}/#/train")
+    page.wait_for_selector("text=being made")
+    waiting = server.get("/")
+    assert (waiting.status, waiting.headers["retry-after"]) == (503, "1")
+    assert MODEL_DATA not in waiting.body.decode()
+    assert server.generate().status == 200  # meanwhile
+    page.wait_for_selector("#train:not([hidden])", timeout=300_000)
+    page.click("#plan-start")
+    page.wait_for_selector("#train-samples li")
+    assert page.is_hidden("#train-problem")
+    assert all("503" in each for each in complaints)
+    complaints.clear()

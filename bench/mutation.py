@@ -1,7 +1,7 @@
 """Measure how many small faults in the code the tests notice.
 
-    uv run --with pytest-cov python bench/mutation.py --map   # which tests run which line
-    uv run --with coverage python bench/mutation.py           # draws and judges the mutants
+    uv run --group dev --with pytest-cov python bench/mutation.py --map   # which tests run a line
+    uv run --group dev --with coverage python bench/mutation.py           # judges mutants
 
 Mutants are drawn from the lines of the library, the searches and the service. Each is judged in a
 clone of this repository: first by the test files that are named after its module or import it, then

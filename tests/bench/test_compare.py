@@ -1,9 +1,9 @@
-"""Counts of bench/studies/compare.py on the pages that state them."""
+"""Counts of bench/compare.py on the pages that state them."""
 
 from pathlib import Path
 
+import compare
 import pytest
-from studies import compare
 
 DOCS = Path(__file__).parents[2] / "docs"
 

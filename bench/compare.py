@@ -1,22 +1,20 @@
-"""Does the engine train as the reference does, and not as with random gradients?
+"""Repeat Karpathy's run on both engines, with random gradients as the control.
 
-Yes: losses and names are the same; the control learns nothing (docs/measurements/comparison.md).
+Trains on the reference engine, on the compiled engine in float64 and float32, and on the reference
+engine with random numbers instead of gradients, with several seeds for the spread of the last loss.
+Prints the page docs/measurements/comparison.md and writes it, in about two minutes. A run that is shorter
+than the default only prints it.
 
-    uv run python bench/study.py compare [--steps 1000] [--rounds 3] [--controls 10]
-
-Repeats Karpathy's run on the reference engine, on the compiled engine in float64 and float32, and
-on the reference engine with random numbers instead of gradients, with several seeds for the spread
-of the last loss. Writes docs/measurements/comparison.md in about two minutes.
+    uv run python bench/compare.py [--steps 1000] [--rounds 3] [--controls 10]
 """
 
 import math
 import random
-from argparse import Namespace
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from time import process_time
 
-from harness import ROOT
+from harness import ROOT, parsed
 from machine import machine
 
 from microgpt.config import ModelConfig, TrainConfig
@@ -32,7 +30,6 @@ from microgpt.training.train import train
 from microgpt.value import Value
 
 PAGE = ROOT / "docs" / "measurements" / "comparison.md"
-OPTIONS = {"steps": TrainConfig.steps, "rounds": 3, "controls": 10}
 NAMES = load_text(bundled("names.txt"))
 N_SAMPLES, N_LAST = 20, 100
 
@@ -52,8 +49,9 @@ class Column:
         return InferenceGpt(self.result).generate(N_SAMPLES, rng=self.result.rng())
 
 
-def measure(options: Namespace) -> None:
+def main() -> None:
     """Run all four training runs and write the page."""
+    options = parsed(__doc__, steps=TrainConfig.steps, rounds=3, controls=10)
     config, rounds = TrainConfig(steps=options.steps), options.rounds
     nodes = nodes_per_step()
     controls = [control(config, seed) for seed in range(options.controls)]
@@ -179,10 +177,14 @@ weights and order of names, and {len(control_losses)} seeds for the gradients, t
 {mean(control_losses):.2f} ± {stdev(control_losses):.2f} (mean and standard deviation), from
 {min(control_losses):.2f} to {max(control_losses):.2f}.
 
-This page is written by `uv run python bench/study.py compare`.
+This page is written by `uv run python bench/compare.py`.
 """
 
 
 def worst_difference(one: TrainResult, other: TrainResult) -> float:
     """Return the largest absolute difference between losses at the same step."""
     return max(abs(a - b) for a, b in zip(one.losses, other.losses, strict=True))
+
+
+if __name__ == "__main__":
+    main()

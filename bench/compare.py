@@ -2,8 +2,8 @@
 
 Trains on the reference engine, on the compiled engine in float64 and float32, and on the reference
 engine with random numbers instead of gradients, with several seeds for the spread of the last loss.
-Prints the page docs/measurements/comparison.md and writes it, in about two minutes. A run that is shorter
-than the default only prints it.
+Prints the page and writes it to docs/measurements/comparison.md, in about two minutes. A run that
+is shorter than the default only prints it.
 
     uv run python bench/compare.py [--steps 1000] [--rounds 3] [--controls 10]
 """

@@ -104,6 +104,7 @@ def test_a_model_trained_in_torch_is_saved_and_loaded(dtype: DType, tmp_path) ->
     found = load(tmp_path / "model")
     assert (found.dtype, found.meta.training["imported_from"]) == (dtype, "PyTorch")
     assert found.trained_on == (None, None)
+    assert "loss_on" not in found.meta.training  # it is no model of conversations
     tokens = tokens_of(saved, 12)
     with torch.no_grad():
         theirs = gpt(torch.tensor([tokens]))[0].double().log_softmax(-1).tolist()
@@ -111,7 +112,7 @@ def test_a_model_trained_in_torch_is_saved_and_loaded(dtype: DType, tmp_path) ->
 
 
 def test_a_torch_module_keeps_the_text_kind_and_examples() -> None:
-    saved = saved_model(**SMALL)
+    saved = saved_model("chat", **SMALL)
     training = {"text": "stream", "loss_on": "all"}
     meta = saved.meta.model_copy(update={"training": training, "examples": ("hi",)})
     found = Gpt(replace(saved, meta=meta)).to_model()

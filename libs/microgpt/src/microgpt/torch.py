@@ -104,8 +104,13 @@ class Gpt(nn.Module):
         old = self.model
         trained = TrainedModel(self.config, weights, old.tokenizer, old.dtype)
         ancestors = [data and asdict(data) for data in old.trained_on]
-        settings = {name: getattr(old.config, name) for name in ("loss_on", "text")}
-        meta = description_of(trained, imported_from="PyTorch", **settings, ancestor_data=ancestors)
+        meta = description_of(
+            trained,
+            imported_from="PyTorch",
+            loss_on=old.config.loss_on if old.tokenizer.is_chat else None,
+            text=old.config.text,
+            ancestor_data=ancestors,
+        )
         examples = old.meta.examples if isinstance(old, SavedModel) else None
         facts = {"known_questions": old.known_questions, "examples": examples}
         meta = meta.model_copy(update=facts)

@@ -38,7 +38,7 @@ EXCUSED = (
     (r"mkdir .*(mount |/cgroup/).*", "needs root"),
     (r"uv run microgpt play.*", "opens a browser; tests/page/test_play.py runs it"),
     (r"(?s).*splat\(x, 0\).*", "a kernel in the engine's own language"),
-    (r".*--hosts .*", "needs several hosts; tests/cli/test_hosts.py runs it"),
+    (r"uv run --with torch python examples/.*", "needs PyTorch; tests/examples runs it"),
     (r"uv run .* --budget 3e12.*", "takes minutes; tests/cli trains with --holdout"),
     (r"uv run .*bench/.*", "takes up to hours; tests/bench runs each script"),
     (r"sh bench/rivals/build_c\.sh .*", "downloads and compiles other programs"),

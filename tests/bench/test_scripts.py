@@ -186,14 +186,6 @@ SHORTEST = {
         "--rounds 1",
         "bench.ROUND_S = 0.01; bench.SIZES = {name: s[:1] for name, s in bench.SIZES.items()}",
     ),
-    "jax_engine": (
-        "--rounds 1",
-        "bench.ROUND_S = 0.01; bench.SETTINGS = {'names': bench.SETTINGS[\"names, Karpathy's\"]}",
-    ),
-    "populations": (
-        "--rounds 1 --most 8",
-        "bench.GENOME = bench.replace(bench.GENOME, n_emb=8, steps=50); bench.SIZES = (8,)",
-    ),
     "train_speed": ("--rounds 1", "bench.RIVALS = ('numpy',); bench.SETTINGS = bench.SETTINGS[:1]"),
     "what_if": ("--seeds 2", "bench.TRAIN = ('train', '--steps', '200', '-n', '0')"),
 }
@@ -216,7 +208,10 @@ PARTS |= {"foreign", "node", "same_bits_job"}  # of tests, too
 PARTS |= {"fuzz", "fuzz_parsers"}  # see test_fuzz.py
 SCRIPTS = {path.stem: path for path in (ROOT / "bench").rglob("*.py") if "rivals" not in str(path)}
 DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rglob("*.py")]
-PAGES = sorted(page.relative_to(ROOT) for page in DOCS if "bench/" in page.read_text("utf-8"))
+REMOVED = ROOT / "docs/removed.md"  # it names scripts that are gone
+PAGES = sorted(
+    page.relative_to(ROOT) for page in {*DOCS} - {REMOVED} if "bench/" in page.read_text("utf-8")
+)
 CITED = re.compile(r"bench/(study\.py \w+|[\w/]+\.\w+)")
 
 
@@ -251,8 +246,6 @@ def test_every_benchmark_script_runs(
         pytest.skip("wrk is not installed")
     if name in ("same_bits", "page_training") and not shutil.which("node"):
         pytest.skip("Node is not installed")
-    if name == "jax_engine":
-        pytest.importorskip("jax", reason="JAX is not installed; run: uv sync --group jax")
     if name == "back_again" and not find_spec("accelerate"):
         pytest.skip("transformers is not installed")
     if name.startswith("evolution"):  # its searches would draw their reports

@@ -38,8 +38,7 @@ NOT_SWEPT = {
     "teacher", "teacher_samples",  # the loss of a step is that of their predictions
     "patience",  # the steps of a training run must be known
     "minutes", "budget", "max_weights", "max_memory", "portable",  # choose the settings
-    "engine", "device", "hosts", "threads",  # change nothing but the time
-    "bfloat16",  # of the JAX engine
+    "engine", "threads",  # change nothing but the time
     "output", "genome", "preset", "resume", "repeat", "from_", "force", "checkpoint_every",
     "format", "num_samples", "novel", "plot", "as_json", "ctx",  # of a model that is kept
 }  # fmt: skip

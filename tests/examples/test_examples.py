@@ -12,7 +12,7 @@ import commands
 import pytest
 from commands import run_process
 
-from microgpt import MicrogptError
+from microgpt import InferenceGpt, MicrogptError, load
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -128,6 +128,18 @@ def test_the_faq_bot_refuses_an_unreadable_file(tmp_path, monkeypatch, content, 
     monkeypatch.setattr("sys.argv", ["faq.py", str(file)])
     with pytest.raises(SystemExit, match=re.escape(f"error: {problem.format(file=file)}")):
         runpy.run_path(str(EXAMPLES / "faq.py"), run_name="__main__")
+
+
+@pytest.mark.slow
+def test_a_model_trained_in_pytorch_comes_back(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "names.txt").write_text("anna\nemma\nhannah\n" * 10)
+    printed = start("train_in_pytorch.py", "names.txt", "model", "--steps", "60", folder=tmp_path)
+    losses = [float(loss) for loss in re.findall(r"^step \d+: loss ([\d.]+)$", printed, re.M)]
+    assert len(losses) == 10
+    assert losses[-1] < losses[0]
+    names = InferenceGpt(load(tmp_path / "model")).generate(20, temperature=0.5, seed=1)
+    assert len({*names} & {"anna", "emma", "hannah"}) > 1
 
 
 @pytest.mark.slow

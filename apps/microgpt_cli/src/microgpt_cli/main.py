@@ -69,7 +69,7 @@ def command() -> NoReturn:
         main()
     except SystemExit as end:
         others = {*threading.enumerate()} - {threading.current_thread()}
-        is_stopped = end.code in (130, 143)  # Python may not wait, and threads of JAX abort then
+        is_stopped = end.code in (130, 143)  # nothing that threads compute is needed
         if not (is_stopped or all(thread.daemon for thread in others)):
             raise  # waits for the threads
         for stream in (sys.stdout, sys.stderr):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from microgpt.amounts import duration, percentage
-from microgpt.config import InferenceEngine
+from microgpt.config import EngineName
 from microgpt.data.contamination import Bounds, trained_share
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Document
@@ -26,7 +26,7 @@ def load_model(directory: Path, *, unfinished: bool = False) -> SavedModel:
     return noted(load(directory, unfinished=unfinished), directory)
 
 
-def engine_for(saved: SavedModel, lengths: Iterable[int]) -> InferenceEngine:
+def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
     """Return the compiled engine, or the reference engine if its sources have been edited.
 
     Print a note if it is the reference engine.

@@ -59,6 +59,6 @@ def _samples(result: object) -> Iterable[str]:
         return result.names
     if not isinstance(result, TrainResult) or result.tokenizer.is_chat:
         return ()
-    model = InferenceGpt(result, engine=result.plan.inference_engine)
+    model = InferenceGpt(result, engine=result.plan.engine)
     limit = MAX_TOKENS if result.model.block_size > MAX_TOKENS else None
     return model.generate(N_SAMPLES, max_tokens=limit, rng=result.rng())  # same seed as in `train`

@@ -5,12 +5,12 @@ Genomes whose training run takes too many FLOPs or too much memory are refused.
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from microgpt.config import DEFAULT_DTYPE, Device, DType, TextKind, TrainConfig
+from microgpt.config import DEFAULT_DTYPE, DType, TextKind, TrainConfig
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
@@ -25,14 +25,13 @@ from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, NameScores, score_names
-from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
+from microgpt_evolution.organism import Evaluation, ShouldStop
 from microgpt_evolution.sweep.config import SweepConfig
 
 MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one core
 MAX_BYTES = 2**30  # memory limit per training run; the same on every machine
 TEMPERATURE = 1.0
 N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
-Trained = TrainResult | Evaluation  # an evaluation if the training failed
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
 
@@ -98,20 +97,12 @@ class LossObjective:
         return None
 
     def measure(
-        self,
-        genome: Genome,
-        seed: int,
-        should_stop: ShouldStop | None = None,
-        trained: Trained | None = None,
+        self, genome: Genome, seed: int, should_stop: ShouldStop | None = None
     ) -> Evaluation:
-        """Train and evaluate an organism; the evaluation is invalid if training was stopped.
-
-        Args:
-            trained: the trained model, if `train_together` has trained it.
-        """
+        """Train and evaluate an organism; the evaluation is invalid if training was stopped."""
         if self.own and not self.own.needs_training:
             return self.own.evaluate(genome, should_stop)
-        trained = trained or self.train(genome, seed, should_stop)
+        trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
         last_loss = trained.losses[-1]
@@ -130,7 +121,7 @@ class LossObjective:
         seed: int,
         should_stop: ShouldStop | None,
         dtype: DType = DEFAULT_DTYPE["compiled"],
-    ) -> Trained:
+    ) -> TrainResult | Evaluation:
         """Train a model; return the training result, or an evaluation if training failed."""
         try:
             result = train(
@@ -144,29 +135,6 @@ class LossObjective:
         except DivergedError:
             return DIVERGED
         return Evaluation("crashed") if result.ending == "stopped" else result
-
-    def shape(self, config: Genome | SweepConfig) -> Hashable:
-        """Return the settings that organisms which are trained together have in common."""
-        common = config.train_config(seed=0)
-        common = replace(common, lr=1.0, steps=1, warmup_steps=0, dropout=0.0, weight_decay=0.0)
-        return config.model(), common, getattr(config, "dtype", None)
-
-    def train_together(
-        self, trials: Sequence[Trial[Any]], device: Device, should_stop: ShouldStop | None
-    ) -> list[Trained]:
-        """Train organisms of one shape on a device; see `train`."""
-        from microgpt.training.together import train_together  # imports JAX
-
-        results = train_together(
-            self.training,
-            [self._config(each.config, each.seed) for each in trials],
-            device,
-            model=trials[0].config.model(),
-            tokenizer=self.tokenizer,
-            dtype=getattr(trials[0].config, "dtype", DEFAULT_DTYPE["jax"]),
-            should_stop=should_stop,
-        )
-        return [DIVERGED if each is None else each for each in results]
 
     def _config(self, genome: Genome | SweepConfig, seed: int) -> TrainConfig:
         is_shuffled = self.fitness != "last-doc"
@@ -204,14 +172,10 @@ class AestheticObjective(LossObjective):
         return super().of(parts, fitness, known=known_names(parts.docs), **options)
 
     def measure(
-        self,
-        genome: Genome,
-        seed: int,
-        should_stop: ShouldStop | None = None,
-        trained: Trained | None = None,
+        self, genome: Genome, seed: int, should_stop: ShouldStop | None = None
     ) -> Evaluation:
         """Train an organism and score the generated names; see `LossObjective.measure`."""
-        trained = trained or self.train(genome, seed, should_stop)
+        trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
         loss = self.held_out_loss(trained) if self.measures_loss else None

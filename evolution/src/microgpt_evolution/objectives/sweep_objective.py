@@ -1,14 +1,13 @@
 """Train a sweep configuration and measure its losses."""
 
 import math
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
 from time import perf_counter, thread_time
-from typing import Any, Self
+from typing import Self
 
-from microgpt.config import Device, ModelConfig, TrainConfig
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split
@@ -20,14 +19,9 @@ from microgpt.model_config import count_params
 from microgpt.own_functions import passed_function
 from microgpt.training.engines import bytes_needed, prepare_engine
 from microgpt_evolution.genome import training_flops
-from microgpt_evolution.objectives.loss_objective import (
-    DIVERGED,
-    TEMPERATURE,
-    LossObjective,
-    Trained,
-)
+from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
 from microgpt_evolution.objectives.own_objective import OwnFunction
-from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
+from microgpt_evolution.organism import Evaluation, ShouldStop
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepSettings
 
@@ -102,17 +96,12 @@ class SweepObjective:
         )
 
     def measure(
-        self,
-        config: SweepConfig,
-        seed: int,
-        should_stop: ShouldStop | None = None,
-        trained: Trained | None = None,
+        self, config: SweepConfig, seed: int, should_stop: ShouldStop | None = None
     ) -> Evaluation:
         """Train a model and return its evaluation; `seconds` covers training only.
 
         Args:
             should_stop: polled during training; if it returns true, the evaluation is invalid.
-            trained: the trained model, if `train_together` has trained it.
         """
         own, value = self.data.own, None
         if own and not own.needs_training:
@@ -120,7 +109,7 @@ class SweepObjective:
         _load_kernels("compiled", config.dtype)
         started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
-            trained = trained or self.data.train(config, seed, should_stop, config.dtype)
+            trained = self.data.train(config, seed, should_stop, config.dtype)
         except (ConfigError, DataError) as error:  # not enough memory, or no replies
             return Evaluation("refused", reason=str(error))
         seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
@@ -148,16 +137,6 @@ class SweepObjective:
             seconds=round(seconds, 6),
             cpu_seconds=round(cpu_seconds, 6),
         )
-
-    def shape(self, config: SweepConfig) -> Hashable:
-        """Return the settings that models which are trained together have in common."""
-        return self.data.shape(config)
-
-    def train_together(
-        self, trials: Sequence[Trial[Any]], device: Device, should_stop: ShouldStop | None
-    ) -> list[Trained]:
-        """Train models of one shape; see `LossObjective.train_together`."""
-        return self.data.train_together(trials, device, should_stop)
 
     def _model(self, config: SweepConfig) -> ModelConfig:
         return config.model(self.data.tokenizer.vocab_size)

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 
-from microgpt.config import Device
 from microgpt_evolution.errors import ClusterError
 from microgpt_evolution.workers.pools import NotUnpickledError, PickledOnce, Pool
 
@@ -31,8 +30,8 @@ PATIENCE_S = 30.0  # maximum time without workers; Dask's nanny takes time to re
 class Dask(Pool):
     """A pool of the workers of a Dask scheduler; workers may join and leave at any time."""
 
-    def __init__(self, address: str, device: Device | None = None) -> None:
-        super().__init__(device=device)
+    def __init__(self, address: str) -> None:
+        super().__init__()
         self.address = address
         self._client: Client | None = None
         self._n_workers, self._counted_at = 0, 0.0

@@ -10,7 +10,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any, Generic, Self, TypeVar, cast
 
-from microgpt.config import Device, check_count, check_type
+from microgpt.config import check_count, check_type
 from microgpt.resource_limits import free_bytes, n_cpus
 
 Item = TypeVar("Item")
@@ -25,9 +25,8 @@ _unpickling = Lock()
 class Pool(ABC):
     """Base class of worker pools; the executor is built on first use and rebuilt after `close`."""
 
-    def __init__(self, n: int = 1, device: Device | None = None) -> None:
-        """Create a pool; with a device, each worker trains models of one shape on it together."""
-        self._n, self.device = n, device
+    def __init__(self, n: int = 1) -> None:
+        self._n = n
         self._executor: Executor | None = None
 
     def executor(self) -> Executor:

@@ -27,18 +27,12 @@ LongDocs = Literal["window", "truncate", "skip"]
 TextKind = Literal["lines", "stream"]
 Holdout = Literal["spread", "tail"]  # see `data.split.split_stream`
 Optimizer = Literal["adamw", "muon"]
-EngineName = Literal["compiled", "jax", "reference"]  # see `training.engines`
-InferenceEngine = Literal["compiled", "reference"]  # a model trained by JAX is read by compiled
-Device = Literal["cpu", "gpu", "tpu"]  # for the JAX engine
+EngineName = Literal["compiled", "reference"]  # see `training.engines`
 DType = Literal["float32", "float64"]
 Use = Literal["training", "threads", "evaluation", "decoding", "generation"]  # of an engine
 WeightsFormat = Literal["json", "safetensors"]
 
-DEFAULT_DTYPE: dict[EngineName, DType] = {
-    "compiled": "float32",
-    "jax": "float32",
-    "reference": "float64",
-}
+DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
 MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memory use
@@ -77,7 +71,6 @@ class TrainConfig:
     beta1: float = 0.85  # Adam: decay rate of the first moment
     beta2: float = 0.99  # Adam: decay rate of the second moment
     adam_eps: float = 1e-8  # Adam: added to the denominator to avoid division by zero
-    bfloat16: bool = False  # JAX engine: compute in bfloat16, with weights in float32
 
     def __post_init__(self) -> None:
         check_fields(self, warmup_steps={"minimum": 0}, seed={"minimum": 0, "maximum": MAX_SEED})

@@ -40,12 +40,12 @@ def edited_sources() -> dict[str, str]:
     return {name: each for name, each in found.items() if each != IMPLEMENTED[name]}
 
 
-def check_unedited(engine: str = "compiled") -> None:
-    """Raise ConfigError if an engine on arrays does not implement the current sources."""
+def check_unedited() -> None:
+    """Raise ConfigError if the compiled engine does not implement the current sources."""
     if edited := edited_sources():
         raise ConfigError(
             f"{' and '.join(edited)} {'has' if len(edited) == 1 else 'have'} been edited, and the "
-            f"{engine} engine does not implement the change; use the reference engine (--engine "
+            "compiled engine does not implement the change; use the reference engine (--engine "
             'reference; engine="reference" in Python), or undo the edit'
         )
 

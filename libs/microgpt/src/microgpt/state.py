@@ -12,7 +12,6 @@ from microgpt.config import (
     MAX_SIZE,
     DType,
     EngineName,
-    InferenceEngine,
     ModelConfig,
     TrainConfig,
     WeightsFormat,
@@ -180,11 +179,6 @@ class TrainingPlan:
     steps_changed: tuple[StepsChange, ...] = ()
     # If there is one, `config` and `steps_changed` are those of the model that is being trained.
     ensemble: Ensemble | None = None
-
-    @property
-    def inference_engine(self) -> InferenceEngine:
-        """The engine that generates with the model after the training."""
-        return "reference" if self.engine == "reference" else "compiled"
 
     def model_of(self, state: "TrainState") -> str:
         """Return a phrase that names the model of a state, such as " of teacher 2 of 6"."""

@@ -18,7 +18,6 @@ def train(given: TrainOptions) -> None:
     started = perf_counter()
     given.check_ranges()  # before NumPy is loaded
 
-    from microgpt.extras import check_extra
     from microgpt.own_functions import import_function, recorded_name
     from microgpt.storage.training_directory import TrainingDirectory
     from microgpt.training.engines import check_engine
@@ -34,22 +33,9 @@ def train(given: TrainOptions) -> None:
     if "engine" not in options and edited_sources():
         note_reference_engine()
         options = options.over(TrainOptions(engine="reference").by(EDITED))
-    settings = options.engine, options.dtype, options.threads
-    check_engine(*settings, bfloat16=options.bfloat16)
-    hosts = None
-    if options.hosts or options.device:  # a resumed run may have the jax engine
-        check_extra("jax", "trainings with the jax engine", "jax")
-    if options.hosts:
-        from microgpt.jax_engine.hosts import Hosts
-
-        hosts = Hosts.of(options.hosts)
-    elif options.device:
-        from microgpt.jax_engine.trainer import use_device
-
-        use_device(options.device)
-    is_first = not hosts or hosts.is_first
+    check_engine(options.engine, options.dtype, options.threads)
     job, repetition = begin(options, started)
-    with TrainingDirectory(options.resume or options.output, is_written=is_first) as directory:
+    with TrainingDirectory(options.resume or options.output) as directory:
         job = job or resumed_job(directory, given, started)
         if not job:
             return
@@ -65,10 +51,8 @@ def train(given: TrainOptions) -> None:
             novel=options.novel,
             plot=options.plot,
             as_json=options.as_json,
-            device=options.device,
-            hosts=hosts,
         )
-        if is_first and not (options.resume or options.force):
+        if not (options.resume or options.force):
             is_default = all(name == "output" or given.setting(name).harmless for name in given)
             run.check_output(is_default=is_default)
         run.run()

@@ -13,7 +13,6 @@ from microgpt.amounts import count
 from microgpt.config import check_count
 from microgpt.data.split import Split
 from microgpt.errors import ConfigError, MicrogptError
-from microgpt.extras import check_extra
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt_cli.input_files import check_regular
@@ -44,20 +43,14 @@ def open_pool(
                 "--workers cannot be used with --scheduler, which uses all workers of the "
                 "cluster; omit one of them"
             )
-    if options.device:
-        check_extra("jax", "trainings on a device", "jax")
     if options.scheduler:
-        pool: Pool = Dask(options.scheduler, options.device)
+        pool: Pool = Dask(options.scheduler)
     else:
-        if options.device:
-            from microgpt.jax_engine.trainer import device_of  # imports JAX
-
-            device_of(options.device)  # fail before creating a run if there is none
         # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
         # makes two threads 91 % as fast as two processes instead of 86 %
         # (bench/evolution_speed.py).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        pool = Threads(workers or default_workers(n_trials, trial_bytes), options.device)
+        pool = Threads(workers or default_workers(n_trials, trial_bytes))
     with pool:
         pool.executor()  # fail before creating a run if the cluster is unreachable
         yield pool

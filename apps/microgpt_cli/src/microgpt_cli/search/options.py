@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from microgpt.config import Device, TextKind, check_count, check_number, check_seed
+from microgpt.config import TextKind, check_count, check_number, check_seed
 from microgpt.errors import ConfigError
 from microgpt.model_config import check_whole
 from microgpt.options import Options, borrowed, setting
@@ -123,12 +123,6 @@ class EvolveOptions(Options):
     scheduler: str | None = parallel(
         None, "Address of a Dask scheduler, such as tcp://host:8786.", excludes="workers"
     )
-    device: Device | None = parallel(
-        None,
-        "Train models of one shape together on this device, in JAX; they may differ in seed, "
-        "steps, learning rate, dropout and weight decay. Requires the extra jax.  [default: one "
-        "model per core]",
-    )
     resume: Path | None = output(None, f"Directory of the search to resume, in {RUNS}.", short=True)
     repeat: Path | None = output(
         None,
@@ -187,7 +181,6 @@ class SweepOptions(Options):
     )
     workers: int | None = borrowed(EvolveOptions, "workers")
     scheduler: str | None = borrowed(EvolveOptions, "scheduler", excludes="workers")
-    device: Device | None = borrowed(EvolveOptions, "device")
 
     def check_ranges(self) -> None:
         """Raise ConfigError if an option is out of range, before any data are read."""

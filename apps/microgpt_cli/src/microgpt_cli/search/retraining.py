@@ -54,7 +54,7 @@ def retrained(
 
     def work(varied: TrainingJob) -> float:
         result = train_job(varied, should_stop=stop.is_set)
-        return measure(InferenceGpt(result, engine=result.plan.inference_engine))
+        return measure(InferenceGpt(result, engine=result.plan.engine))
 
     load_kernels(plan.engine, plan.dtype, uses=["training", "evaluation", "generation"])
     chunks = job.chunks

@@ -53,9 +53,7 @@ def resumed_job(
         )
     config = _changed_config(directory.path, plan, state, given)
     plan = replace(plan, engine=given.engine if "engine" in given else plan.engine)
-    if given.device and plan.engine != "jax":
-        raise ConfigError("--device requires --engine jax; add --engine jax or omit --device")
-    check_engine(plan.engine, plan.dtype, given.threads, bfloat16=config.bfloat16)
+    check_engine(plan.engine, plan.dtype, given.threads)
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:
         if given.input:

@@ -3,24 +3,21 @@
 import os
 import random
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import typer
 
 from microgpt.amounts import count as count_of
 from microgpt.amounts import percentage
-from microgpt.config import Device, Use
+from microgpt.config import Use
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.contamination import PIECE, repeated_share
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
-from microgpt.errors import CheckpointError, ConfigError
+from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import as_argument
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
@@ -48,9 +45,6 @@ from microgpt_cli.training.job import Sources, count_samples, new_job
 from microgpt_cli.training.recorded_runs import Repetition
 from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
 from microgpt_cli.training.results import print_results, use_command
-
-if TYPE_CHECKING:
-    from microgpt.jax_engine.hosts import Hosts
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
 MUCH = 0.05  # share of repeated text that is told
@@ -95,8 +89,6 @@ class TrainRun:
     novel: bool
     plot: bool
     as_json: bool
-    device: Device | None = None  # of the hosts
-    hosts: "Hosts | None" = None  # that train together
     _has_write_error: bool = field(default=False, init=False)
 
     def run(self) -> None:
@@ -107,10 +99,7 @@ class TrainRun:
         n_samples = count_samples(self.num_samples, chat=self.job.plan.tokenizer.is_chat)
         if is_stream and self.num_samples is None:
             n_samples = N_STREAM_SAMPLES
-        with self._connected():
-            result = self._train(n_samples)
-        if self.hosts and not self.hosts.is_first:
-            return
+        result = self._train(n_samples)
         if self.repetition:
             self.repetition.note_difference(result)
         path = self.directory.path
@@ -118,30 +107,12 @@ class TrainRun:
             draw_training(path)
         samples: list[str] = []
         if n_samples:
-            model = InferenceGpt(result, engine=result.plan.inference_engine)
+            model = InferenceGpt(result, engine=result.plan.engine)
             length = STREAM_SAMPLE_TOKENS if is_stream else None
             samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
         parts = self.job.parts
         lost = forgetting(self.job.parent, self.parent, result, parts)
         print_results(result, samples, parts, path, lost, novel=self.novel, as_json=self.as_json)
-
-    def _connected(self) -> AbstractContextManager[None]:
-        """Return a context in which the hosts are connected, if there are several."""
-        plan, resume = self.job.plan, self.job.resume
-        if not self.hosts:
-            return nullcontext()
-        if plan.engine != "jax":
-            raise ConfigError("--hosts requires --engine jax; add it")
-        facts = plan.model, plan.config, plan.data, plan.dtype, self.hosts.n, resume and resume.step
-        weights: Any = resume.weights if resume else b""
-        what = sha256(repr(facts).encode() + memoryview(weights)).hexdigest()
-        return self.hosts.connected(what, self.device, self._end)
-
-    def _end(self, why: str) -> None:
-        """End the process, because a host was lost."""
-        resume = "; resume with --resume on all hosts"
-        say(f"error: {why}{self._resume_hint() or resume}")
-        os._exit(1)
 
     def check_output(self, *, is_default: bool) -> None:
         """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from microgpt.config import (
     MAX_NEW_TOKENS,
-    InferenceEngine,
+    EngineName,
     LossOn,
     TextKind,
     TrainConfig,
@@ -50,13 +50,13 @@ if TYPE_CHECKING:
 class Predictor:
     """A read-only next-token predictor that threads can share."""
 
-    def __init__(self, trained: TrainedModel, *, engine: InferenceEngine = "compiled") -> None:
+    def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
         """Copy a model returned by `train` or `load`.
 
         The engine is "compiled", or "reference" for slow plain Python. In float64, both give the
         same results; in float32, rounding may change a sampled token.
         """
-        check_choice("engine", engine, InferenceEngine)
+        check_choice("engine", engine, EngineName)
         if not isinstance(trained, TrainedModel):
             raise ConfigError(f'pass the result of train() or load("output"), not {trained!r:.60}')
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}

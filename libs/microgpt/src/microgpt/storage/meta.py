@@ -137,7 +137,6 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
         "dropout": config.dropout or None,
         "weight_decay": config.weight_decay or None,
         "average_tail": config.average_tail or None,
-        "bfloat16": config.bfloat16 or None,
         "loss_on": config.loss_on if is_chat else None,
         "text": config.text if config.text == "stream" else None,
         "long_docs": config.long_docs if config.text == "lines" else None,

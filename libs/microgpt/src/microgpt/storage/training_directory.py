@@ -25,25 +25,21 @@ from microgpt.training.history_file import HISTORY, encode_history
 class TrainingDirectory:
     """The output directory of a training run, created with the first checkpoint."""
 
-    def __init__(self, path: str | Path, *, is_written: bool = True) -> None:
-        """Lock a directory, which need not exist; raise CheckpointError if it cannot be locked.
-
-        Without is_written, another host writes it, and nothing is locked or written here.
-        """
+    def __init__(self, path: str | Path) -> None:
+        """Lock a directory, which need not exist; raise CheckpointError if it cannot be locked."""
         self.path = Path(path)
         self.has_own_state = False  # whether this process has written a checkpoint
         own = (STATE, STATE_DESCRIPTION, HISTORY, TOKENIZER, META, *WEIGHTS_FILES.values())
         for name in own:
             if os.path.isdir(self.path / name):  # Path.is_dir may raise OSError
                 raise CheckpointError(f"{self.path / name} is a directory; use another directory")
-        self._lock = DirectoryLock(self.path, "being trained") if is_written else None
+        self._lock = DirectoryLock(self.path, "being trained")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._lock:
-            self._lock.release()
+        self._lock.release()
 
     @property
     def has_model(self) -> bool:
@@ -57,8 +53,6 @@ class TrainingDirectory:
 
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> None:
         """Write a checkpoint. If the write fails, the previous checkpoint is kept."""
-        if not self._lock:
-            return
         content, description = encode_state(plan, state, status)
         files = {
             STATE: content,
@@ -76,8 +70,6 @@ class TrainingDirectory:
         teachers of an ensemble are removed last, since an earlier state needs them.
         """
         self.keep(result.plan, result.state)
-        if not self._lock:
-            return
         publish_model(self.path, encode_model(result, result.plan.weights_format))
         content, description = encode_state(
             result.plan, replace(result.state, teachers=()), "ended"

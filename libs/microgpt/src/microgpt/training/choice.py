@@ -25,7 +25,7 @@ from microgpt.training.presets import VARIANT
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 # Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
-DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "jax": 1e13, "reference": 1e9}
+DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 HELD_OUT = 40_000  # maximum number of characters in each held-out set

@@ -1,6 +1,6 @@
-"""Common interface of the engines: compiled, JAX and reference.
+"""Common interface of the engines: compiled and reference.
 
-All engines give the same losses, weights and random numbers, up to rounding; the tests and
+Both engines give the same losses, weights and random numbers, up to rounding; the tests and
 `microgpt verify` check this. The reference engine imports neither numpy nor numba.
 """
 
@@ -24,7 +24,6 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Nll, scalar_nll
-from microgpt.extras import check_extra
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name
 from microgpt.model_config import count_params
 from microgpt.model_variants import gpt_type, init_variant
@@ -76,10 +75,8 @@ class Engine(Protocol):
         """Return copies of the weights and of the Adam moments m and v."""
 
 
-def check_engine(
-    engine: str, dtype: str | None, threads: int = 1, *, bfloat16: bool = False
-) -> None:
-    """Raise ConfigError unless the engine exists, is installed and supports these settings."""
+def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
+    """Raise ConfigError unless the engine exists and supports these settings."""
     check_choice("engine", engine, EngineName)
     if dtype is not None:
         check_choice("dtype", dtype, DType)
@@ -88,17 +85,11 @@ def check_engine(
     check_threads(threads)
     if engine == "reference" and threads > 1:
         raise ConfigError("the reference engine supports only one thread; omit threads")
-    if engine == "jax" and threads > 1:
-        raise ConfigError("the jax engine uses the threads that JAX starts; omit threads")
-    if bfloat16 and (engine != "jax" or dtype == "float64"):
-        raise ConfigError("bfloat16 requires the jax engine and float32 weights; omit bfloat16")
-    if engine == "jax":
-        check_extra("jax", "trainings with the jax engine", "jax")
 
 
 def check_resume(resume: TrainState, plan: TrainingPlan) -> None:
     """Raise ConfigError unless a checkpoint can belong to a plan."""
-    check_engine(plan.engine, resume.dtype, bfloat16=plan.config.bfloat16)
+    check_engine(plan.engine, resume.dtype)
     if resume.dtype != plan.dtype:
         raise ConfigError(
             f"the checkpoint to resume has dtype {resume.dtype}, not {plan.dtype}; omit dtype"
@@ -146,8 +137,6 @@ def bytes_needed(
     """Return the number of bytes that training needs, excluding the documents."""
     if engine == "reference":
         return count_params(model) * (BYTES_PER_WEIGHT + longest * BYTES_PER_MULTIPLICATION)
-    if engine == "jax":  # the engine itself checks the memory of the device
-        return count_params(model) * RESULT_BYTES_PER_WEIGHT
     from microgpt.engine.training import threaded_step as threaded
 
     threads = threaded.useful_threads(model, config, longest * config.batch_size, threads)
@@ -171,9 +160,7 @@ def prepare_engine(
     """
     if engine == "reference":
         return 0.0
-    check_unedited(engine)
-    if engine == "jax":  # it compiles its own steps
-        uses = [use for use in uses if use not in ("training", "threads")]
+    check_unedited()
     from microgpt.engine.preparation import prepare
 
     started, lines = perf_counter(), list[str]()
@@ -215,14 +202,7 @@ def make_engine(
     n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
     check_memory(n_bytes, TRAINING_THIS_MODEL)
     made: Engine
-    if engine == "jax":
-        check_unedited(engine)
-        from microgpt.engine.weights import initial_weights
-        from microgpt.jax_engine.trainer import JaxEngine
-
-        made = JaxEngine(model, config, docs, dtype=dtype)
-        made.set_weights(initial_weights(model, rng))
-    elif engine == "compiled":
+    if engine == "compiled":
         check_unedited()
         from microgpt.engine.training.threaded_step import ThreadedEngine, useful_threads
         from microgpt.engine.training.trainer import CompiledEngine
@@ -253,8 +233,4 @@ def make_nll(
 
         compiled = CompiledModel(model, weights, dtype)
         return partial(compiled.nll, threads=threads)
-    if engine == "jax":
-        from microgpt.jax_engine.trainer import JaxLoss
-
-        return JaxLoss(model, weights, dtype)
     return partial(scalar_nll, gpt_type(model)(model, by_name(model, weights.tolist())))

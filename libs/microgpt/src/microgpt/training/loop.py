@@ -13,9 +13,8 @@ from microgpt.errors import DataError, MicrogptError
 from microgpt.evaluation.held_out_loss import AT_ONCE, EvaluationSet
 from microgpt.flat_weights import Numbers, by_name
 from microgpt.state import TrainEvent, TrainResult, TrainState
-from microgpt.steps import Steps, finish
 from microgpt.training.early_stopping import Ending, ending, keep_best
-from microgpt.training.engines import Engine, check_engine, check_resume, make_engine, make_nll
+from microgpt.training.engines import check_engine, check_resume, make_engine, make_nll
 from microgpt.training.finetune import inherited
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.planning import TrainingJob
@@ -48,21 +47,20 @@ class TrainingLoop:
     on_state: Callable[[TrainState], None]
     state_every: int | None
     should_stop: Callable[[], bool]
-    engine_of: Callable[..., Engine] = make_engine  # of a population, if it is one of several
     losses: list[float] = field(default_factory=list)  # losses of this `train` call
     unreported: list[float] = field(default_factory=list)  # losses since the last event
 
     def __post_init__(self) -> None:
         job, plan, resume = self.job, self.job.plan, self.job.resume
         self.plan, self.config, self.resume = plan, plan.config, resume
-        check_engine(plan.engine, plan.dtype, self.threads, bfloat16=plan.config.bfloat16)
+        check_engine(plan.engine, plan.dtype, self.threads)
         if resume:
             check_resume(resume, plan)
         plan.config.check_schedule()
         self.rng = random.Random(plan.config.seed)
         self.dataset = job.dataset(self.rng, self.threads)
         settings = plan.engine, plan.dtype, plan.model, plan.config
-        self.engine = self.engine_of(
+        self.engine = make_engine(
             *settings, self.dataset, self.rng, resume=resume, threads=self.threads
         )
         if job.parent and not resume:
@@ -82,15 +80,7 @@ class TrainingLoop:
 
     def run(self) -> TrainResult:
         """Train until the last step, an early stop or an interruption, and return the result."""
-        return finish(self.steps())
-
-    def steps(self) -> Steps[TrainResult]:
-        """Train like `run`, and pause before each call of the engine.
-
-        So several trainings can reach the same step before one engine takes the next for all.
-        """
         while not (reason := self._pause()):
-            yield
             self._take_steps()
         if not math.isfinite(self.engine.backward(self.should_stop)):
             raise self._diverged(f"after step {self.engine.n_steps}")
@@ -121,7 +111,7 @@ class TrainingLoop:
     def _take_steps(self) -> None:
         """Train for a short time, and report the losses if it is time."""
         step = self.engine.n_steps
-        run = self.engine.run(self.next_pause())
+        run = self.engine.run(self._next_pause())
         if run and math.isnan(run[-1]):
             self._add_losses(run[:-1])
             raise self._diverged(f"at step {step + len(run)}")
@@ -147,7 +137,7 @@ class TrainingLoop:
         masks = (dataset.mask_of(i % len(dataset)) for i in range(step * n, (step + 1) * n))
         return any(mask is None or 1 in mask[1:] for mask in masks)
 
-    def next_pause(self) -> int:
+    def _next_pause(self) -> int:
         """Return the next step at which to average, evaluate, save a checkpoint or stop."""
         step, pauses = self.engine.n_steps, [self.config.steps]
         if self.until is not None:

@@ -27,7 +27,7 @@ STEP = 5e6  # per step
 N_PARTS, PART_S = 3, 0.1  # the median of some parts ignores a short disturbance
 TINY = 4  # number of tokens of a document for the reference engine
 # Operations per second of a machine that has not been measured: one core of an AMD EPYC (Zen 5).
-TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "jax": 5e10, "reference": 2e7}
+TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
 
 
 def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> float:

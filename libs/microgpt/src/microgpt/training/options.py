@@ -8,7 +8,6 @@ from typing import Self
 
 from microgpt.config import (
     Activation,
-    Device,
     DType,
     EngineName,
     Holdout,
@@ -229,32 +228,9 @@ class TrainOptions(Options):
     )
     engine: EngineName = training(
         "compiled",
-        "compiled: fast on CPUs. jax: GPUs, TPUs and large models; requires the extra jax. "
-        "reference: plain Python, slow but readable.",
+        "compiled: fast. reference: plain Python, slow but readable.",
     )
     dtype: DType | None = training(None, "Precision of the weights.  [default: float32]")
-    bfloat16: bool = training(
-        TrainConfig.bfloat16,
-        "Compute in bfloat16, with float32 weights.",
-        requires="engine=jax",
-        excludes="dtype=float64",
-    )
-    device: Device | None = training(
-        None,
-        "Where --engine jax computes.  [default: the first GPU or TPU, else cpu]",
-        requires="engine=jax",
-        harmless=True,
-    )
-    hosts: str | None = training(
-        None,
-        "Train on several hosts, with the same command on each. auto: as Slurm, Open MPI or "
-        "Kubernetes started them. HOST:PORT,N,I: address of the first host, number of hosts, and "
-        "index of this one, from 0.",
-        metavar="<hosts>",
-        requires="engine=jax",
-        excludes="minutes repeat",
-        harmless=True,
-    )
     threads: int = training(1, "Number of threads; does not change the result.", harmless=True)
     preset: PresetName | None = model(
         None,

@@ -58,8 +58,8 @@ def train(
             Without a parent, it is a `CharTokenizer` for the documents; for conversations without
             capitals and accents, a `FoldingTokenizer`. If no model is given either and subwords
             suit the documents better, it is a `BpeTokenizer`.
-        engine: "compiled", "jax" (for GPUs and TPUs; requires the extra jax) or "reference". The
-            reference engine computes the same results on scalars, thousands of times slower.
+        engine: "compiled" or "reference". The reference engine computes the same results on
+            scalars, thousands of times slower.
         dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
             The reference engine always uses float64.
         threads: number of threads of the compiled engine; it does not affect the result.

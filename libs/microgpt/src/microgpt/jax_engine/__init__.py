@@ -1,1 +1,0 @@
-"""Training on the devices that JAX finds: CPUs, GPUs and TPUs."""

@@ -92,10 +92,6 @@ SHORTEST = {
     ),
     "fit_choice": ("", ""),
     "score_speed": ("--rounds 1", "bench.N = 100"),
-    "same_bits": (
-        "--rounds 2",
-        "bench.HERE = {'x86-64, SSE2': ''}; bench.WARM_UP = 0; bench.REPEATS = 1",
-    ),
     "secret_detection": (
         "--seeds 1",
         "bench.BUDGET, bench.N = 1e8, 20; bench.rival = lambda script, train, texts: "
@@ -204,7 +200,6 @@ subprocess.run = run
 """
 PARTS = {"contenders", "harness", "machine", "mutants", "pictures", "service", "study", "tables"}
 PARTS |= {"search_methods", "stages"}  # of studies
-PARTS |= {"foreign", "node", "same_bits_job"}  # of tests, too
 PARTS |= {"fuzz", "fuzz_parsers"}  # see test_fuzz.py
 SCRIPTS = {path.stem: path for path in (ROOT / "bench").rglob("*.py") if "rivals" not in str(path)}
 DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rglob("*.py")]
@@ -244,7 +239,7 @@ def test_every_benchmark_script_runs(
 ) -> None:
     if name == "serve_load" and not shutil.which("wrk"):
         pytest.skip("wrk is not installed")
-    if name in ("same_bits", "page_training") and not shutil.which("node"):
+    if name == "page_training" and not shutil.which("node"):
         pytest.skip("Node is not installed")
     if name == "back_again" and not find_spec("accelerate"):
         pytest.skip("transformers is not installed")

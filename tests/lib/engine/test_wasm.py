@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from microgpt.engine import processor, wasm
 from microgpt.engine.compiler import object_code
 from microgpt.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[3]
-JOB = ROOT / "bench/same_bits_job.py"
+JOB = Path(__file__).resolve().parents[2] / "same_bits_job.py"
 WITH_DTYPES = (
     "take_steps", "evaluate", "decode", "update", "add", "add_and_clear", "publish_and_clear",
     "find_directions",
@@ -46,7 +44,8 @@ def node() -> None:
 
 
 def compiled(monkeypatch, function, *args) -> tuple[bytes, str]:
-    monkeypatch.setattr(processor, "CROSS", "wasm32")
+    monkeypatch.setattr(processor, "IS_WASM", True)
+    monkeypatch.setattr(processor, "FEATURES", processor._WASM_FEATURES)
     symbol, code = object_code(function, args)
     return code, symbol.decode()
 
@@ -76,31 +75,12 @@ def test_wasm_refuses_an_object_file_without_the_function(monkeypatch) -> None:
         wasm.module(code, "triple")
 
 
-def test_the_webassembly_modules_in_a_wheel_are_used(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(wasm, "IN_WHEEL", tmp_path)
-    for name in ("evaluate-f4", "decode-f4", "uniforms-f8"):
-        (tmp_path / f"{name}.wasm").write_bytes(name.encode())
-    found = {"evaluate": b"evaluate-f4", "decode": b"decode-f4", "uniforms": b"uniforms-f8"}
-    assert wasm.modules() == found
-
-
-def test_the_error_for_missing_wasm_modules_says_what_to_install(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(wasm, "find_spec", lambda name: None)
-    with pytest.raises(
-        ConfigError, match=r"no WebAssembly modules, and Numba is not installed; run: pip install '"
-    ):
-        wasm.modules()
-
-
-@pytest.mark.parametrize(
-    ("kernels", "other"), [(wasm.INFERENCE, ()), (wasm.TRAINING, ("training",))]
-)
+@pytest.mark.parametrize(("kernels", "n_shares"), [(wasm.INFERENCE, 1), (wasm.TRAINING, 2)])
 def test_webassembly_modules_are_compiled_once_and_then_cached(
-    tmp_path, monkeypatch, kernels, other
+    tmp_path, monkeypatch, kernels, n_shares
 ) -> None:
-    def compile_to(directory, dtypes, uses):
-        assert (*dtypes, *uses) == ("float32", "evaluation", "decoding", "generation", *other)
+    def compile_to(directory, dtypes, shares):
+        assert (dtypes, shares) == (("float32",), wasm.SHARES[:n_shares])
         for name, dtype in kernels:
             (directory / f"{name}-{dtype}.wasm").write_bytes(name.encode())
 
@@ -165,15 +145,7 @@ def test_every_architecture_computes_the_same_bits_in_node(modules, tmp_path) ->
 
 
 def test_a_failure_of_the_compiler_raises_a_config_error(monkeypatch) -> None:
-    def fails(*args: object) -> None:
-        raise subprocess.CalledProcessError(1, "python")
-
     monkeypatch.setattr(wasm.machine_code, "read_kept", lambda *args: None)
-    monkeypatch.setattr(wasm, "cross_compile", fails)
+    monkeypatch.setattr(wasm.preparation, "compile_together", lambda *args, **options: False)
     with pytest.raises(ConfigError, match="cannot be compiled to WebAssembly"):
-        wasm.modules()
-    monkeypatch.setattr(wasm, "find_spec", lambda name: None)
-    with pytest.raises(
-        ConfigError, match="no WebAssembly modules, and Numba is not installed; run: pip install"
-    ):
         wasm.modules()

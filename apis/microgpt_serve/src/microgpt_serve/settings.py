@@ -26,7 +26,7 @@ from microgpt_serve.middleware.keys_and_rate_limit import KEY_RULE, is_key
 UNPREFIXED = ("MODEL_DIR", "HOST", "PORT")  # settings whose variables do not begin with MICROGPT_
 # Variables of a Kubernetes service that has this name.
 KUBERNETES = re.compile(r"MICROGPT_(SERVICE_(HOST|PORT)(_\w+)?|PORT|PORT_\d+_\w+)")
-OTHERS = ("MICROGPT_HOME", "MICROGPT_TARGET", "MICROGPT_MACHINE_CODE")  # read by the library
+OTHERS = ("MICROGPT_HOME",)  # read by the library
 _ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?)$"
 
 

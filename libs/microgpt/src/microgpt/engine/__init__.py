@@ -1,7 +1,7 @@
 """Compiled engine: the model on NumPy arrays, compiled with Numba.
 
     machine_code     load kernels, and compile them on first use
-    compiler         compile kernels with Numba          processor    vector sizes and targets
+    compiler         compile kernels with Numba          processor    vector sizes
     preparation      load or compile all kernels         wasm         kernels as WebAssembly
     simd/            SIMD vectors, reductions within a vector, matrix tiles
     kernels/         matrix products, attention, layers, loss, dropout, optimizers, forward pass

@@ -61,7 +61,7 @@ def inlined(function: Function) -> Function:
 def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bytes, bytes]:
     """Compile a function for arguments of these types; return its symbol and an object file.
 
-    The object is for this computer, or for the target `processor.CROSS`.
+    The object is for this computer, or for WebAssembly if `processor.IS_WASM`.
 
     The function at the symbol has Numba's calling convention: it takes the addresses of the result,
     of an exception and of the arguments, and returns a status. The arguments are 64-bit words: an
@@ -110,24 +110,13 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
 
 
 def _target_machine(codegen: Any) -> Any:
-    """Return LLVM's target machine for `processor.CROSS`, or for this computer.
-
-    On aarch64, optimization level 3 would fuse different multiplications and additions than on
-    x86-64, so results would differ in the last digits.
-    """
-    if processor.CROSS:
-        target = processor.TARGETS[processor.CROSS]
-        llvm.initialize_all_targets()
-        llvm.initialize_all_asmprinters()
-    elif processor.PLATFORM.endswith("aarch64"):
-        here = llvm.get_process_triple(), processor.NAME, processor.FEATURES
-        target = processor.Target(*here, relocation="default")
-    else:
+    """Return LLVM's target machine for this computer, or for WebAssembly."""
+    if not processor.IS_WASM:
         return codegen._tm
-    is_arm = target.triple.startswith(("aarch64", "arm64"))
-    level = min(2, numba.config.OPT) if is_arm else numba.config.OPT
-    return llvm.Target.from_triple(target.triple).create_target_machine(
-        target.cpu, target.features, level, target.relocation, target.code_model
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    return llvm.Target.from_triple("wasm32-unknown-unknown").create_target_machine(
+        "generic", processor.FEATURES, numba.config.OPT, "static", "default"
     )
 
 

@@ -2,10 +2,7 @@
 
 The machine code is kept in the user's cache directory. The name of a file contains a hash of the
 processor, the compiler settings and the sources of this package. A file is run as code, so a file
-is not loaded if another user could have written it, if it is damaged, or if its label is wrong.
-
-Release wheels contain machine code for one system and architecture, in microgpt/_machine_code. This
-module also compiles that code, for a target of `processor.TARGETS`.
+is not loaded if another user could have written it, or if it is damaged.
 Layout: any; a kernel receives the addresses of its arrays. See docs/engine.md#compilation.
 """
 
@@ -31,7 +28,6 @@ from platformdirs import user_cache_path
 
 from microgpt import dropout_mask, newton_schulz
 from microgpt.engine import processor
-from microgpt.errors import ConfigError
 from microgpt.files.regular_file import open_at_once
 
 Tell = Callable[[str], None]
@@ -41,7 +37,6 @@ _NATIVE = ctypes.CFUNCTYPE(
 )  # see `compiler.object_code`; other threads can run during a call
 _DOUBLE, _WORD = struct.Struct("d"), struct.Struct("q")
 _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
-_IN_WHEEL = Path(__file__).parents[1] / "_machine_code"
 # Settings of Numba that do not change the machine code, or are in `processor`.
 _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
@@ -50,8 +45,8 @@ COMPILING = "compiling the engine (once on this computer, takes about ten second
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 
 
-class CrossCompiledError(Exception):
-    """The machine code of a kernel was compiled, but for a different computer."""
+class CompiledForWasmError(Exception):
+    """A kernel was compiled for WebAssembly, so this process cannot run it."""
 
 
 class EntryPoint:
@@ -111,18 +106,13 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     content = read_kept(place, layout)
     if content is None:
         report_compiling()
-        try:
-            from microgpt.engine.compiler import object_code
-        except ImportError as error:
-            raise ConfigError(
-                "the installed package has no machine code for this processor, and "
-                "Numba is not installed; run: pip install 'microgpt-lib[compiler]'"
-            ) from error
+        from microgpt.engine.compiler import object_code
+
         module, _, name = place.partition(":")
         content = b"\n".join(object_code(getattr(importlib.import_module(module), name), args))
         keep(place, layout, content)
-    if processor.CROSS:
-        raise CrossCompiledError(place)
+    if processor.IS_WASM:
+        raise CompiledForWasmError(place)
     symbol, _, code = content.partition(b"\n")
     return _link(symbol.decode(), code)
 
@@ -202,40 +192,29 @@ def _make_directory(path: Path) -> None:
 
 
 def read_kept(place: str, layout: str) -> bytes | None:
-    """Return the machine code of the wheel or the cache, or None if there is no valid file."""
-    if target := processor.IN_WHEEL:
-        with contextlib.suppress(OSError):
-            path = _IN_WHEEL / _name(place, layout, target)
-            if content := _content(path, path.read_bytes(), target):
-                return content
+    """Return the machine code in the cache, or None if there is no valid file."""
     content = None
     with contextlib.suppress(OSError):
         path = _path(place, layout)
         _check_is_private(path.parent)
         with open(path, "rb", opener=open_at_once) as file:
             _check_is_private(file.fileno())
-            content = _content(path, file.read(), _target())
+            content = _content(path, file.read())
         os.utime(path)  # mark the file as used
     return content
 
 
-def _content(path: Path, file: bytes, target: str) -> bytes | None:
-    """Return the symbol and object in a cache file, or None if it is damaged or mislabelled."""
-    digest, _, labelled = file.partition(b"\n")
-    label, _, content = labelled.partition(b"\n")
-    if hashlib.sha256(labelled).hexdigest().encode() != digest:
-        _report(f"{path} is damaged and not used")
-    elif label != _label(path, target):
-        expected = _label(path, target).decode()
-        _report(f"{path} is not used; it contains {label.decode(errors='replace')}, not {expected}")
-    else:
+def _content(path: Path, file: bytes) -> bytes | None:
+    """Return the symbol and object in a cache file, or None if it is damaged or renamed."""
+    digest, _, content = file.partition(b"\n")
+    if digest == _digest(path, content):
         return content
+    _report(f"{path} is damaged and not used")
     return None
 
 
-def _label(path: Path, target: str) -> bytes:
-    """Return the line that identifies a file: its name, the target and the llvmlite version."""
-    return f"{path.name} for {target} with llvmlite {llvmlite.__version__}".encode()
+def _digest(path: Path, content: bytes) -> bytes:
+    return hashlib.sha256(path.name.encode() + content).hexdigest().encode()
 
 
 def keep(place: str, layout: str, content: bytes) -> None:
@@ -244,13 +223,11 @@ def keep(place: str, layout: str, content: bytes) -> None:
         if _sources() != _IMPORTED:
             return
         path = _path(place, layout)
-        labelled = _label(path, _target()) + b"\n" + content
-        digest = hashlib.sha256(labelled).hexdigest().encode()
         _make_directory(path.parent)
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
             beside.touch(0o600, exist_ok=False)
-            beside.write_bytes(digest + b"\n" + labelled)
+            beside.write_bytes(_digest(path, content) + b"\n" + content)
             os.replace(beside, path)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -264,36 +241,25 @@ def keep(place: str, layout: str, content: bytes) -> None:
         )
 
 
-def _target() -> str:
-    """Return the kind of computer for which kernels are compiled."""
-    return processor.CROSS or f"{llvm.get_default_triple()} {processor.NAME}"
-
-
 def _path(place: str, layout: str) -> Path:
-    """Return the path of an entry point's file in the cache."""
+    """Return the path of an entry point's file: its function, first dtype, and a hash."""
     settings = sorted(
         setting
         for setting in os.environ.items()
         if setting[0].startswith("NUMBA_") and setting[0] not in _HARMLESS
     )
-    details = () if processor.CROSS and not settings else (processor.FEATURES, settings)
-    return cache_directory() / _name(place, layout, _target(), *details)
-
-
-def _name(place: str, layout: str, target: str, *details: object) -> str:
-    """Return the name of an entry point's file: its function, first dtype, and a hash."""
     facts = (
         llvmlite.__version__,  # each version of Numba requires one of llvmlite
         object.__basicsize__,  # kernels read arrays behind it; larger in free-threaded Python
-        target,
-        details,
+        (llvm.get_default_triple(), processor.NAME, processor.FEATURES),
+        settings,
         _IMPORTED,
         place,
         layout,
     )
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
     dtype = layout[layout.index("<") + 1 :][:2]
-    return f"microgpt-{place.rpartition(':')[2]}-{dtype}-{key}"
+    return cache_directory() / f"microgpt-{place.rpartition(':')[2]}-{dtype}-{key}"
 
 
 def _remove_unused(directory: Path) -> None:
@@ -321,7 +287,7 @@ def _sources() -> str:
     """Return the hash of the sources of the kernels, including the modules of their constants."""
     digest, constants = hashlib.sha256(), (dropout_mask.__file__, newton_schulz.__file__)
     for file in (*sorted(Path(__file__).parent.rglob("*.py")), *map(Path, constants)):
-        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))  # as git may check them out
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -2,20 +2,18 @@
 
     python -m microgpt.engine.preparation float32 training
 
-compiles the kernels for one use; `prepare` and `cross_compile` run this in separate processes.
+compiles the kernels for one use; `prepare` and `wasm` run this in separate processes.
 Layout: as in each kernel, for the smallest model. See docs/engine.md#compilation.
 """
 
 import gc
-import os
 import random
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from itertools import product
-from pathlib import Path
-from typing import Any, NoReturn, cast, get_args
+from typing import Any, NoReturn, cast
 
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.engine import machine_code, mersenne
@@ -24,7 +22,9 @@ from microgpt.model import init_weights
 from microgpt.sampling import DecodeRules
 
 # Uses that a process compiles on first use; the two take about as long.
-_SHARES: tuple[tuple[Use, ...], ...] = (("training",), ("evaluation", "decoding", "generation"))
+INFERENCE: tuple[Use, ...] = ("evaluation", "decoding", "generation")
+TRAINING: tuple[Use, ...] = ("training",)
+THREADS: tuple[Use, ...] = ("threads",)
 _SMALLEST = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
 
 
@@ -44,8 +44,8 @@ def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: machine_code.T
                 tell(str(error))
             machine_code.report_compiling()
             if machine_code.can_be_kept():
-                shares = (*_SHARES, ("threads",)) if "threads" in uses else _SHARES
-                _compile_together({dtype for dtype, _ in kinds}, shares)
+                shares = [TRAINING, INFERENCE, *([THREADS] if "threads" in uses else [])]
+                compile_together({dtype for dtype, _ in kinds}, shares, stderr=subprocess.DEVNULL)
             _load(kinds)
 
 
@@ -53,55 +53,28 @@ def _stop(line: str) -> NoReturn:
     raise _NotCompiledError(line)
 
 
-def _compile_together(dtypes: Collection[DType], shares: Iterable[Collection[Use]]) -> None:
-    """Compile kernels in processes, one for each dtype and share.
+def compile_together(
+    dtypes: Iterable[DType], shares: Iterable[Collection[Use]], **options: Any
+) -> bool:
+    """Compile kernels in processes, one for each dtype and share; return whether all succeeded.
 
-    Kernels that fail to compile are compiled again when they are loaded.
+    Args:
+        options: more arguments of `subprocess.Popen`.
     """
     module = [sys.executable, "-m", __name__]
     processes: list[subprocess.Popen[Any]] = []
     try:
         for dtype, uses in product(dtypes, shares):
-            command = [*module, dtype, *uses]
-            quiet = subprocess.DEVNULL
-            processes.append(subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet))
-        for process in processes:
-            process.wait()
+            command, none = [*module, dtype, *uses], subprocess.DEVNULL
+            processes.append(subprocess.Popen(command, stdin=none, stdout=none, **options))
+        codes = [process.wait() for process in processes]
+        return not any(codes)
     except OSError:  # for example, too many processes
-        pass
+        return False
     finally:
         for process in processes:
             process.kill()
             process.wait()
-
-
-def cross_compile(
-    target: str,
-    directory: Path,
-    dtypes: Iterable[DType] = get_args(DType),
-    uses: Iterable[Use] = get_args(Use),
-) -> None:
-    """Compile kernels for a target of `processor.TARGETS` into an empty private directory.
-
-    There is a process for each dtype and share of the uses.
-
-    Raises:
-        subprocess.CalledProcessError: there is no compiler, for example.
-    """
-    env = {key: text for key, text in os.environ.items() if not key.startswith("NUMBA_")}
-    env |= {"MICROGPT_TARGET": target, "NUMBA_CACHE_DIR": str(directory)}
-    env["PYTHONPATH"] = str(Path(__file__).parents[2])
-    wanted = tuple(uses)
-    shares = [[use for use in wanted if use in share] for share in (*_SHARES, ("threads",))]
-    processes = [
-        subprocess.Popen([sys.executable, "-m", __name__, dtype, *share], env=env)
-        for dtype, share in product(dtypes, filter(None, shares))
-    ]
-    for process in processes:
-        process.wait()
-    for process in processes:
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, process.args)
 
 
 def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
@@ -109,7 +82,7 @@ def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
     for dtype, use in kinds:
         calls = _training_calls if use in ("training", "threads") else _inference_calls
         for call in calls(dtype, use):
-            with suppress(machine_code.CrossCompiledError):
+            with suppress(machine_code.CompiledForWasmError):
                 call()
 
 

@@ -6,25 +6,23 @@ An object file from LLVM contains one function that is called from outside and n
 export of that function has to be added. A module imports its memory and the stack pointer. Kernels
 use `while` for a variable step: `range` could fail, and its error message would be data.
 Layout: arguments are 64-bit words, with addresses in the low half; an array has the layout of a
-NumPy array in a 64-bit CPython. See docs/engine.md#compilation and docs/packaging.md.
+NumPy array in a 64-bit CPython. See docs/engine.md#webassembly.
 """
 
-import subprocess
+import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from importlib.util import find_spec
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
 from microgpt.config import DType, Use
-from microgpt.engine import machine_code
-from microgpt.engine.preparation import cross_compile
+from microgpt.engine import machine_code, preparation
 from microgpt.errors import ConfigError
 
-IN_WHEEL = Path(__file__).parents[1] / "_wasm"
 INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels of a trained model
 TRAINING = (*INFERENCE, ("take_steps", "f4"))  # those of one that is trained
+SHARES = (preparation.INFERENCE, preparation.TRAINING, preparation.THREADS)
 COMPILING = "compiling the engine of the page (once on this computer, takes about 20 seconds)"
 EXPORT = "run"  # name of the exported function
 CUSTOM, IMPORT, EXPORTS, START, DATA = 0, 2, 7, 8, 11  # numbers of sections
@@ -37,35 +35,21 @@ FUNCTION, SYMBOLS = 0, 8  # a kind of symbol; the subsection with the symbols
 def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
     """Return the modules of INFERENCE or TRAINING, by the name of the kernel.
 
-    The modules come from the wheel; otherwise, they are compiled on first use and cached like
-    machine code.
+    The modules are compiled on first use and cached like machine code.
 
     Raises:
-        ConfigError: there are no modules, and the compiler is missing or fails.
+        ConfigError: the compiler fails.
     """
-    if IN_WHEEL.is_dir():
-        return {name: (IN_WHEEL / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in kernels}
     found: dict[str, bytes] = {}
     for name, dtype in kernels:
         if content := machine_code.read_kept(f"{__name__}:{name}", f"<{dtype}"):
             found[name] = content
     if len(found) == len(kernels):
         return found
-    if not find_spec("numba"):
-        raise ConfigError(
-            "the installed package has no WebAssembly modules, and Numba is not "
-            "installed; run: pip install 'microgpt-lib[compiler]'"
-        )
     machine_code.report_compiling(COMPILING)
+    shares = SHARES[:2] if kernels == TRAINING else SHARES[:1]
     with tempfile.TemporaryDirectory() as folder:
-        uses: tuple[Use, ...] = ("evaluation", "decoding", "generation")
-        uses = (*uses, "training") if kernels == TRAINING else uses
-        try:
-            write_modules(Path(folder), ("float32",), uses)
-        except subprocess.CalledProcessError as error:
-            raise ConfigError(
-                "the engine cannot be compiled to WebAssembly; see the error of the compiler above"
-            ) from error
+        write_modules(Path(folder), ("float32",), shares)
         for name, dtype in kernels:
             found[name] = Path(folder, f"{name}-{dtype}.wasm").read_bytes()
             machine_code.keep(f"{__name__}:{name}", f"<{dtype}", found[name])
@@ -75,15 +59,24 @@ def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
 def write_modules(
     directory: Path,
     dtypes: Iterable[DType] = get_args(DType),
-    uses: Iterable[Use] = get_args(Use),
+    shares: Iterable[Collection[Use]] = SHARES,
 ) -> None:
-    """Compile kernels, and write FUNCTION-DTYPE.wasm for each to a directory."""
+    """Compile kernels, and write FUNCTION-DTYPE.wasm for each to a directory.
+
+    Raises:
+        ConfigError: the compiler fails.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        cross_compile("wasm32", Path(folder), dtypes, uses)
+        env = {key: text for key, text in os.environ.items() if not key.startswith("NUMBA_")}
+        env |= {"MICROGPT_TARGET": "wasm32", "NUMBA_CACHE_DIR": folder}
+        if not preparation.compile_together(dtypes, shares, env=env):
+            raise ConfigError(
+                "the engine cannot be compiled to WebAssembly; see the error of the compiler above"
+            )
         for file in Path(folder).iterdir():
             _, function, dtype, _ = file.name.split("-")
-            _, _, symbol, code = file.read_bytes().split(b"\n", 3)
+            _, symbol, code = file.read_bytes().split(b"\n", 2)
             (directory / f"{function}-{dtype}.wasm").write_bytes(module(code, symbol.decode()))
 
 

@@ -1,29 +1,21 @@
-"""Train 50 steps of each architecture, and decode 1,000 names, for same_bits.py; store all numbers.
+"""Train 50 steps of each architecture, and decode 1,000 names; store all numbers.
 
-    python bench/same_bits_job.py RESULT.npz [--modules DIRECTORY] [--foreign TARGET DIRECTORY]
+    python tests/same_bits_job.py RESULT.npz [--modules DIRECTORY]
 
-With the directory of the WebAssembly modules, the kernels run in Node. With the directory of
-kernels for Windows or macOS, these kernels are run as far as possible.
+With the directory of the WebAssembly modules, the kernels run in Node.
 """
 
 import argparse
 import random
-import sys
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from microgpt.config import ModelConfig, Sampling, TrainConfig
 from microgpt.data.documents import bundled
-from microgpt.engine import processor
 from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.decoding.decoder import Decoder, decode
-from microgpt.engine.machine_code import EntryPoint
-from microgpt.engine.settings import architecture_of
-from microgpt.engine.training.trainer import CompiledEngine, learning_rates, take_steps
+from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model import init_weights
 from microgpt.sampling import DecodeRules
 
@@ -60,32 +52,6 @@ def model_of(name: str) -> ModelConfig:
     return ModelConfig(vocab_size=27, block_size=16, **MODELS[name])
 
 
-def training_call() -> tuple[EntryPoint, tuple[Any, ...]]:
-    """Return the kernel that trains, and arguments for 100 of Karpathy's steps in float32."""
-    config = TrainConfig(steps=1000)
-    engine = CompiledEngine(model_of("karpathy"), config, documents(), dtype="float32")
-    engine.set_weights(init_weights(model_of("karpathy"), random.Random(42)))
-    losses, lrs = np.zeros(100), learning_rates(config, np.arange(100))
-    where = engine.workspace, engine._dataset, engine.settings
-    return take_steps, (*where, lrs, losses, True, 10**9)
-
-
-def decoder_call() -> tuple[EntryPoint, tuple[Any, ...]]:
-    """Return the kernel that generates, and arguments for names of a model after 50 steps."""
-    model = _taught()
-    rules = DecodeRules(max_tokens=16, stop=(26,), sampling=Sampling(0.7))
-    decoder = Decoder(model, [[26]] * N_NAMES, rules)
-    decoder.sequences.uniforms[:] = np.random.default_rng(1).random((N_NAMES, 16))
-    architecture = architecture_of(model.config, model.dtype)
-    return decode, (decoder._weights, decoder.arrays, decoder.sequences, architecture, 10**9)
-
-
-@cache
-def _taught() -> CompiledModel:
-    engine, _ = trained("karpathy", "float32", documents())
-    return CompiledModel(model_of("karpathy"), engine.flat_weights(), "float32")
-
-
 def trained(name: str, dtype: str, docs: list[list[int]]) -> tuple[CompiledEngine, np.ndarray]:
     """Return an engine after the steps, and the losses."""
     model, config = model_of(name), TrainConfig(steps=STEPS, **CONFIGS.get(name, {}))
@@ -113,7 +79,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("result", type=Path)
     parser.add_argument("--modules", type=Path)
-    parser.add_argument("--foreign", nargs=2)
     options = parser.parse_args()
     docs, results = documents(), {}
     with ExitStack() as stack:
@@ -121,10 +86,6 @@ def main() -> None:
             from node import Node
 
             stack.enter_context(stack.enter_context(Node(options.modules)).kernels())
-        if options.foreign:
-            import foreign
-
-            foreign.install(options.foreign[0], Path(options.foreign[1]))
         for dtype in ("float32", "float64"):
             for name in MODELS:
                 engine, losses = trained(name, dtype, docs)
@@ -133,7 +94,6 @@ def main() -> None:
                 if name in ("karpathy", "newer"):
                     results[f"{dtype} {name} names"] = decoded(name, dtype, engine)
     np.savez(options.result, **results)
-    print(processor.ROUNDING, file=sys.stderr)
 
 
 if __name__ == "__main__":

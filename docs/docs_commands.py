@@ -33,8 +33,6 @@ SHOWN = {"diff", "", "html", "json", "jsonl", "py", "toml", "text"}
 EXCUSED = (
     (r"git clone URL .*", "needs the address of the repository"),
     (r"pip install uv", "changes the installation"),
-    (r"UV_PYTHON=3.11 .*", "builds for minutes; tests/e2e/test_install.py builds, too"),
-    (r"uv export .*", "needs a clone; the release workflow runs it"),
     (r"mkdir .*(mount |/cgroup/).*", "needs root"),
     (r"uv run microgpt play.*", "opens a browser; tests/page/test_play.py runs it"),
     (r"(?s).*splat\(x, 0\).*", "a kernel in the engine's own language"),

@@ -28,6 +28,7 @@ HEAD = re.compile(rf"^\|.*\b{UNIT}")
 SOURCE = re.compile(
     r"<!-- \w+ -->"  # a table of bench/report.py
     r"|(?:bench|docs)/[\w/]*\w+\.\w+"  # a script
+    r"|`\w+`, last (?:[\w ]+ )?at [0-9a-f]{8}\b"  # one that has gone, and the last commit with it
     r"|\]\((?:[./\w]*/)?(?:measurements|decisions)/\w"
     r"|^ *```console$"  # a command with its output
 )
@@ -101,6 +102,7 @@ def test_a_figure_without_a_source_is_found(text: str, figure: str) -> None:
     [
         "# Fast\n\nA step takes 3.2 µs (`uv run python bench/speed.py`).\n",
         "# Fast\n\n3.2 µs ([all](measurements/speed.md)).\n",
+        "# Fast\n\n3.2 µs (study `speed`, last at a922fbb8).\n",
         "# Fast\n\n<!-- speed -->\n| ms |\n|---|\n| 3 ms |\n<!-- end -->\n",
         "# Good\n\n```text\nloss 1.6457\n0.193\n```\n\nIt has a loss of 1.6457, or 0.193 nats.\n",
         "# Good\n\n```console\n$ microgpt sweep\n12 runs\n```\n\nTwo runs are 17 % of them.\n",

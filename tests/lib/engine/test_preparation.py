@@ -8,7 +8,7 @@ def test_a_refused_code_file_is_reported_before_compilation(monkeypatch) -> None
 
     def load(kinds) -> None:
         for line in refusals:
-            machine_code._report(line)
+            machine_code.report(line)
 
     monkeypatch.setattr(preparation, "_load", load)
     monkeypatch.setattr(machine_code, "can_be_kept", lambda: False)

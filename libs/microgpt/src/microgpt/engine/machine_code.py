@@ -105,7 +105,7 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     layout = _layout(args)
     content = read_kept(place, layout)
     if content is None:
-        report_compiling()
+        report(COMPILING)
         from microgpt.engine.compiler import object_code
 
         module, _, name = place.partition(":")
@@ -151,9 +151,10 @@ def on_compiling(tell: Tell) -> Iterator[None]:
         _tell.reset(token)
 
 
-def report_compiling(line: str = COMPILING) -> None:
-    """Report that kernels are being compiled."""
-    _report(line)
+def report(line: str) -> None:
+    """Pass a message to the function of `on_compiling`, if there is one."""
+    if tell := _tell.get():
+        tell(line)
 
 
 def cache_directory() -> Path:
@@ -199,18 +200,13 @@ def read_kept(place: str, layout: str) -> bytes | None:
         _check_is_private(path.parent)
         with open(path, "rb", opener=open_at_once) as file:
             _check_is_private(file.fileno())
-            content = _content(path, file.read())
+            digest, _, kept = file.read().partition(b"\n")
+        if digest == _digest(path, kept):
+            content = kept
+        else:
+            report(f"{path} is damaged and not used")
         os.utime(path)  # mark the file as used
     return content
-
-
-def _content(path: Path, file: bytes) -> bytes | None:
-    """Return the symbol and object in a cache file, or None if it is damaged or renamed."""
-    digest, _, content = file.partition(b"\n")
-    if digest == _digest(path, content):
-        return content
-    _report(f"{path} is damaged and not used")
-    return None
 
 
 def _digest(path: Path, content: bytes) -> bytes:
@@ -235,7 +231,7 @@ def keep(place: str, layout: str, content: bytes) -> None:
         _remove_unused(path.parent)
     except OSError as error:
         where = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        _report(
+        report(
             f"cannot cache the compiled engine ({where}); every run will compile it again; "
             "set NUMBA_CACHE_DIR to another directory"
         )
@@ -269,11 +265,6 @@ def _remove_unused(directory: Path) -> None:
             with contextlib.suppress(OSError):
                 if time.time() - file.stat().st_mtime > _UNUSED_DAYS * 86400:
                     file.unlink()
-
-
-def _report(line: str) -> None:
-    if tell := _tell.get():
-        tell(line)
 
 
 def _check_is_private(place: Path | int) -> None:

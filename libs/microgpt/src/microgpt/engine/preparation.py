@@ -42,7 +42,7 @@ def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: machine_code.T
         with machine_code.on_compiling(tell):
             if str(error) != machine_code.COMPILING:
                 tell(str(error))
-            machine_code.report_compiling()
+            machine_code.report(machine_code.COMPILING)
             if machine_code.can_be_kept():
                 shares = [TRAINING, INFERENCE, *([THREADS] if "threads" in uses else [])]
                 compile_together({dtype for dtype, _ in kinds}, shares, stderr=subprocess.DEVNULL)

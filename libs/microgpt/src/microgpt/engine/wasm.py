@@ -46,7 +46,7 @@ def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
             found[name] = content
     if len(found) == len(kernels):
         return found
-    machine_code.report_compiling(COMPILING)
+    machine_code.report(COMPILING)
     shares = SHARES[:2] if kernels == TRAINING else SHARES[:1]
     with tempfile.TemporaryDirectory() as folder:
         write_modules(Path(folder), ("float32",), shares)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from harness import BENCH, script
@@ -15,8 +15,8 @@ from rivals.job import Job
 from microgpt.config import ModelConfig
 from microgpt.model import Weights
 
-RIVALS = ("jax", "torch", "numpy")
-RIVAL_SCRIPTS = BENCH / "rivals"
+RIVALS = ("torch",)
+TITLES = {"microgpt": "microgpt", "torch": "PyTorch"}
 CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
 
 
@@ -58,61 +58,45 @@ def compete(
     job: Job,
     rivals: Iterable[str],
     rounds: int,
-    pythons: dict[str, str],
+    python: str | None,
     agree: Callable[[np.ndarray, np.ndarray], bool],
-    programs: Iterable[Path] = (),
 ) -> dict[str, Contender]:
     """Let microgpt and its rivals run a job in turns, and return them by name, microgpt first.
 
     Args:
         kind: "train" or "decode".
-        pythons: the interpreters of rivals that uv does not provide.
+        python: interpreter of the rivals; by default, uv provides one.
         agree: function that decides whether the results of microgpt and a rival agree.
-        programs: programs in C, each in a folder with its name; they have weights of their own.
     """
     with contextlib.ExitStack() as stack:
         path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/job.npz"
         job.save(path)
-        pythons = {**pythons, **dict.fromkeys(("microgpt", "numpy"), sys.executable)}
+        pythons = {**dict.fromkeys(rivals, python), "microgpt": sys.executable}
         commands = {
-            name: script(RIVAL_SCRIPTS / f"{name}_{kind}.py", path, python=pythons.get(name))
+            name: script(BENCH / "rivals" / f"{name}_{kind}.py", path, python=pythons[name])
             for name in ("microgpt", *rivals)
         }
-        for program in programs:
-            c = script(RIVAL_SCRIPTS / f"c_{kind}.py", path, program, python=sys.executable)
-            commands[program.parent.name] = c
         contenders = [stack.enter_context(Contender(*each)) for each in commands.items()]
         for _ in range(rounds):
             for contender in contenders:
                 contender.work()
     ours = np.array(contenders[0].result)
     for contender in contenders:
-        if contender.result and not agree(ours, np.array(contender.result)):
+        if not agree(ours, np.array(contender.result)):
             raise SystemExit(f"{contender.name} computes a different model")
     return {contender.name: contender for contender in contenders}
 
 
-def job_of(
-    model: ModelConfig,
-    weights: Weights[float],
-    *,
-    batch_size: int,
-    steps: int,
-    docs: list[list[int]],
-    optimizer: str = "adamw",
-) -> Job:
+def job_of(model: ModelConfig, weights: Weights[float], **facts: Any) -> Job:
     """Return the job of training or sampling with a model."""
     return Job(
         n_head=model.n_head,
         n_layer=model.n_layer,
         block_size=model.block_size,
         vocab_size=model.vocab_size,
-        batch_size=batch_size,
-        steps=steps,
-        docs=docs,
         weights={name: np.array(rows, np.float32) for name, rows in weights.items()},
         is_variant=model.positions == "rotary",
-        optimizer=optimizer,
+        **facts,
     )
 
 

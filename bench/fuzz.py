@@ -23,13 +23,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness import RESULTS, ROOT, parsed
+from harness import ROOT, parsed, results_file
 from tables import rows
 
 from microgpt.errors import MicrogptError
 
 KEPT = ROOT / "build" / "fuzz"
-STORED, COUNTS, MEMORY = "fuzzing", "counts.json", Path("/dev/shm")
+COUNTS, MEMORY = "counts.json", Path("/dev/shm")
 LIMIT_S, ROOM, MAX_LINE = 10, 64 * 2**20, 4096
 OWN = ("microgpt", "microgpt_evolution", "microgpt_serve", "microgpt_cli")  # packages to observe
 COMPILED = ["microgpt.engine"]  # Numba reads its bytecode
@@ -54,7 +54,7 @@ def main() -> None:
     if unknown := set(options.only) - PARSERS.keys():
         sys.exit(f"error: no parser {min(unknown)!r}; choose from: {', '.join(PARSERS)}")
     KEPT.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{STORED}.json"
+    path = results_file("fuzz")
     for name in options.only or PARSERS:
         found = fuzzed(name, PARSERS[name], options.seconds)
         kept = json.loads(path.read_text()) if path.exists() else {}

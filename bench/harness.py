@@ -1,28 +1,23 @@
-"""Shared code of benchmarks and studies: options, alternating rounds, rivals, stored results."""
+"""Shared code of benchmarks: options, alternating rounds, rivals, stored results."""
 
 import argparse
 import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 
-from filelock import FileLock
-from machine import RESULTS, machine, results_file
-
-from microgpt.config import ModelConfig, TrainConfig
+from machine import machine
 
 BENCH = Path(__file__).parent
 ROOT = BENCH.parent
+RESULTS = BENCH / "results"
 FIRST_SEED = 42
-PICTURED = "amd-epyc-zen-5-512-bit"  # machine whose results the single-machine charts show
 
 
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
@@ -64,15 +59,10 @@ def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds + 1):
         for name, call in calls.items():
-            times[name].append(timed(call))
+            started = perf_counter()
+            call()
+            times[name].append(perf_counter() - started)
     return {name: median(each[1:]) for name, each in times.items()}
-
-
-def timed(call: Callable[[], object]) -> float:
-    """Return the seconds that a call takes."""
-    started = perf_counter()
-    call()
-    return perf_counter() - started
 
 
 def script(path: Path, *arguments: object, python: str | None = None) -> list[str]:
@@ -81,13 +71,8 @@ def script(path: Path, *arguments: object, python: str | None = None) -> list[st
     return [*program, str(path), *map(str, arguments)]
 
 
-def pythons_of(options: argparse.Namespace) -> dict[str, str]:
-    """Return the interpreters of `--python torch=PATH`."""
-    return dict(pair.split("=", 1) for pair in options.python)
-
-
 def store(bench: str, found: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    """Write results of this machine with its name, the date and the commit, and return them.
+    """Write results with the machine, the date and the commit, and return them.
 
     A run that is shorter than the default replaces no results.
     """
@@ -95,93 +80,67 @@ def store(bench: str, found: Mapping[str, Any], options: argparse.Namespace) -> 
     if options.is_short:
         print("not stored, because the run is shorter than the default", file=sys.stderr)
     else:
-        kept["commit"] = commit()
+        command = ["git", "rev-parse", "--short=8", "HEAD"]
+        git = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        kept["commit"] = git.stdout.strip()  # nothing outside a clone
         results_file(bench).write_text(json.dumps(kept) + "\n")
     return kept
 
 
-def commit() -> str:
-    """Return the abbreviated hash of the commit that is measured, or nothing outside a clone."""
-    command = ["git", "rev-parse", "--short=8", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+def results_file(bench: str) -> Path:
+    """Return the path of a benchmark's results."""
+    return RESULTS / f"{bench}.json"
 
 
-def results(bench: str) -> list[dict[str, Any]]:
-    """Return the results of each machine, starting with PICTURED, or those that name none."""
-    paths = sorted(RESULTS.glob(f"*/{bench}.json")) or sorted(RESULTS.glob(f"{bench}.json"))
-    paths.sort(key=lambda path: path.parent.name != PICTURED)
-    return [json.loads(path.read_text()) for path in paths]
+TRAINING: dict[str, Any] = {"seeds": 3, "core": int, "again": False}  # options of train_missing
 
 
-@dataclass(frozen=True)
-class Run:
-    """A training run, identified by its name and the seed of the config.
-
-    Attributes:
-        measure: trains with the settings, and returns a dataclass of results; the label identifies
-        the run in the progress display.
-    """
-
-    name: str
-    model: ModelConfig
-    config: TrainConfig
-    measure: Callable[[ModelConfig, TrainConfig, str], Any]
-
-
-TRAINING: dict[str, Any] = {"seeds": int, "core": int, "again": False}  # options of train_missing
-
-
-def seeds(options: argparse.Namespace, n: int = 3) -> range:
-    """Return the seeds: as many as `--seeds` specifies, by default n."""
-    return range(FIRST_SEED, FIRST_SEED + (options.seeds or n))
-
-
-def train_missing(bench: str, runs: Iterable[Run], options: argparse.Namespace) -> dict[str, Any]:
-    """Carry out, on one core, the runs without a result for these settings; return all results.
+def train_missing(
+    bench: str, measures: Mapping[str, Callable[[int, str], Any]], options: argparse.Namespace
+) -> dict[str, Any]:
+    """Carry out, on one core, the training runs without a result; return all results.
 
     An interrupted benchmark can therefore be continued. With `--again`, existing results are
     replaced; with `--only NAME`, the other runs are left out.
+
+    Args:
+        measures: functions that train with a seed, and return a dataclass of results, by the name
+            of the run; they show their progress with the given label.
     """
     pin(options.core)
-    only = getattr(options, "only", None)
-    for run in runs:
-        if only and not (run.name == only or run.name.endswith(f", {only}")):
+    for name, measure in measures.items():
+        if options.only and not (name == options.only or name.endswith(f", {options.only}")):
             continue
-        settings = {**changed(run.model), **changed(run.config)}
-        key = {"name": run.name, "seed": run.config.seed, "settings": settings}
-        has_result = any(key.items() <= each.items() for each in stored_runs(bench)["trainings"])
-        if options.again or not has_result:
-            label = f"{run.name}, seed {run.config.seed}"
-            found = run.measure(run.model, run.config, label)
-            print(f"{label}: {found}", flush=True)
-            add(bench, {**key, **vars(found)})
+        for seed in seeds(options):
+            known = {(each["name"], each["seed"]) for each in stored_runs(bench)["trainings"]}
+            if options.again or (name, seed) not in known:
+                label = f"{name}, seed {seed}"
+                found = measure(seed, label)
+                print(f"{label}: {found}", flush=True)
+                add(bench, {"name": name, "seed": seed, **vars(found)})
     return stored_runs(bench)
 
 
+def seeds(options: argparse.Namespace) -> range:
+    """Return as many seeds as `--seeds` specifies."""
+    return range(FIRST_SEED, FIRST_SEED + options.seeds)
+
+
 def stored_runs(bench: str) -> dict[str, Any]:
-    """Return the training results of this machine."""
-    path = results_file(bench)
-    kept = json.loads(path.read_text()) if path.exists() else {"trainings": []}
-    return {**kept, "machine": f"{machine()}, float32", "date": str(date.today())}
+    """Return the stored training results of this machine."""
+    path, here = results_file(bench), f"{machine()}, float32"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    found = kept["trainings"] if kept.get("machine") == here else []
+    return {"trainings": found, "machine": here, "date": str(date.today())}
 
 
 def add(bench: str, result: dict[str, Any]) -> None:
-    """Add a training result; one with the same name and seed is replaced."""
-    with FileLock(Path(tempfile.gettempdir(), f"microgpt-bench-{bench}.lock")):
-        kept = stored_runs(bench)  # other benchmarks may run concurrently
-        found = {(each["name"], each["seed"]): each for each in kept["trainings"]}
-        found[result["name"], result["seed"]] = result
-        kept["trainings"] = [found[key] for key in sorted(found)]
-        results_file(bench).write_text(json.dumps(kept) + "\n")
-
-
-def changed(settings: ModelConfig | TrainConfig) -> dict[str, Any]:
-    """Return the settings that differ from the defaults, except the seed."""
-    return {
-        each.name: getattr(settings, each.name)
-        for each in fields(settings)
-        if each.name != "seed" and getattr(settings, each.name) != each.default
-    }
+    """Add a training result; one of another machine, or with its name and seed, is replaced."""
+    kept = stored_runs(bench)
+    found = {(each["name"], each["seed"]): each for each in kept["trainings"]}
+    found[result["name"], result["seed"]] = result
+    kept["trainings"] = [found[key] for key in sorted(found)]
+    results_file(bench).write_text(json.dumps(kept) + "\n")
 
 
 def show_progress(label: str, step: int, steps: int, loss: float) -> None:

@@ -1,14 +1,13 @@
 """Measure how many small faults in the code the tests notice.
 
-    uv run --group dev --with pytest-cov python bench/mutation.py --map   # which tests run a line
-    uv run --group dev --with coverage python bench/mutation.py           # judges mutants
+    uv run --group dev python bench/mutation.py
 
 Mutants are drawn from the lines of the library, the searches and the service. Each is judged in a
 clone of this repository: first by the test files that are named after its module or import it, then
-by the other tests that run its line, the shortest first, until they have used a minute of processor
-time. The record is bench/results/mutation.jsonl, and an interrupted run continues. A mutant in a
-kernel is judged by the tests of the compiled engine, after it has been compiled. A table of the
-results is printed at the end (docs/measurements/mutation.md).
+by those in the same folder, each time until they have used a minute of processor time. The record
+is bench/results/mutation.jsonl, and an interrupted run continues. A mutant in a kernel is judged by
+the tests of the compiled engine, after it has been compiled. A table of the results is printed at
+the end (docs/measurements/mutation.md).
 """
 
 import contextlib
@@ -24,10 +23,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from xml.etree import ElementTree
 
-from harness import ROOT, parsed
-from machine import RESULTS
+from harness import RESULTS, ROOT, parsed
 from mutants import Mutant, changed, draw
 from tables import rows
 
@@ -46,8 +43,6 @@ WORK = ROOT / "build/mutation"
 RECORD = RESULTS / "mutation.jsonl"
 SECONDS = 60  # of processor time for the tests of a mutant
 COMPILE_SECONDS = 600  # for a changed kernel, more
-MOST_TESTS = 150
-LOADED = 5  # the map is written on all cores, under coverage, so tests took longer than they need
 
 
 class Tree:
@@ -111,11 +106,7 @@ class Tree:
         """Return the test that fails, the reason why none can run, or nothing if all pass."""
         if not tests:
             return ""
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(self.packages),
-            "XDG_CACHE_HOME": str(self.home),
-        }
+        more = {"PYTHONPATH": self.packages, "XDG_CACHE_HOME": str(self.home)}
         options = [
             "-x",
             "-q",
@@ -129,7 +120,7 @@ class Tree:
         ]
         command = [sys.executable, "-m", "pytest", *options, f"--rootdir={self.root}", *tests]
         process = subprocess.Popen(
-            ["nice", "-n", "5", *command], cwd=self.root, env=environment, text=True,
+            ["nice", "-n", "5", *command], cwd=self.root, env=os.environ | more, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)),
         )  # fmt: skip
@@ -153,23 +144,9 @@ class Tree:
 
 
 class Tests:
-    """The tests that can notice a mutant, from the map of `--map` and the imports of test files."""
+    """The test files that can notice a mutant, by their names, folders and imports."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.broken: set[str] = set()
-        self.data = None
-        if (WORK / "coverage").exists():
-            from coverage import CoverageData
-
-            self.data = CoverageData(str(WORK / "coverage"))
-            self.data.read()
-            path = WORK / "junit.xml"
-            for case in ElementTree.parse(path).iter("testcase") if path.exists() else []:
-                test = f"{case.get('file')}::{case.get('name')}"
-                self.seconds[test] = float(case.get("time", 1))
-                if len(case):
-                    self.broken.add(test)
         files = (ROOT / "tests").rglob("test_*.py")
         self.files = {str(each.relative_to(ROOT)): each.read_text() for each in sorted(files)}
 
@@ -182,12 +159,7 @@ class Tests:
             return
         named = self.named(mutant)[:4]
         yield named
-        if not self.data:
-            yield [file for file in self.beside(mutant) if file not in named][:20]
-            return
-        found = [test for test in self.running(mutant) if test.partition("::")[0] not in named]
-        yield found[:20]
-        yield found[20:]
+        yield [file for file in self.beside(mutant) if file not in named][:20]
 
     def beside(self, mutant: Mutant) -> list[str]:
         """Return the test files in the folder that mirrors the module's, the smallest first."""
@@ -213,31 +185,6 @@ class Tests:
         named = [str(Path(own))] * (str(Path(own)) in self.files) + found
         return [file for file in named if not TEXT.search(file)]
 
-    def running(self, mutant: Mutant) -> list[str]:
-        """Return the tests that run the line, the shortest first, for a minute at most."""
-        contexts = self.data.contexts_by_lineno(str(mutant.path))
-        whole = not mutant.function  # what runs on import can matter to every test of the module
-        lines = contexts if whole else range(mutant.first, mutant.last + 1)
-        tests = {each.partition("|")[0] for line in lines for each in contexts.get(line, ())} - {""}
-        tests = {test for test in tests if not TEXT.search(test)} - self.broken
-        found, total = [], 0.0
-        for test in sorted(tests, key=lambda test: self.seconds.get(test, 1.0)):
-            total += self.seconds.get(test, 1.0)
-            if total < LOADED * SECONDS and len(found) < MOST_TESTS:
-                found.append(test)
-        return found
-
-
-def write_map() -> None:
-    """Run the quick tests, and store which of them run which line and how long they take."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    settings = ["[run]", "relative_files = true", f"data_file = {WORK / 'coverage'}", "source ="]
-    (WORK / "settings").write_text("\n".join([*settings, *(f"  {each}" for each in FOLDERS)]))
-    options = ["--cov", f"--cov-config={WORK / 'settings'}", "--cov-context=test", "--cov-report="]
-    options += [f"--junitxml={WORK / 'junit.xml'}", "-ojunit_family=xunit1", "-q", "-n", "2"]
-    environment = {**os.environ, "COVERAGE_CORE": "ctrace"}
-    subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT, env=environment)
-
 
 def verdicts() -> dict[tuple[str, str, str], dict[str, str]]:
     """Return the verdicts so far: the last on each mutant, unless a test has noticed it."""
@@ -251,10 +198,7 @@ def verdicts() -> dict[tuple[str, str, str], dict[str, str]]:
 
 
 def main() -> None:
-    options = parsed(__doc__, map=False, n=300, seed=61, workers=2, again="")
-    if options.map:
-        write_map()
-        return
+    options = parsed(__doc__, n=300, seed=61, workers=2, again="")
     known = verdicts()
     drawn = draw(ROOT, tuple(FOLDERS), options.n, options.seed)
     todo = [

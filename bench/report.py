@@ -1,56 +1,30 @@
-"""Write the benchmark tables and pictures of docs/, and the list of studies, from bench/results.
+"""Write the benchmark tables of docs/measurements from bench/results.
 
 uv run python bench/report.py
 """
 
+import json
 import re
-from collections.abc import Iterator
 from importlib import import_module
-from types import ModuleType
 
-from harness import BENCH, ROOT, results
-from study import descriptions, stored_as
-from tables import rows
+from harness import BENCH, ROOT, results_file
 
-from microgpt_report.look import picture
-
-DRAWN = ROOT / "docs" / "pictures"
-PAGES = [
-    *sorted((ROOT / "docs" / "measurements").glob("*.md")),
-    ROOT / "docs" / "performance.md",
-    ROOT / "docs" / "decisions" / "0046-no-replicas.md",
-    BENCH / "README.md",
-]
+PAGES = sorted((ROOT / "docs" / "measurements").glob("*.md"))
 
 
 def main() -> None:
-    """Write the tables and the pictures."""
-    tables, charts = {"studies": studies_table()}, {}
-    for module in modules():
-        machines = results(stored_as(module))
-        for name, table in getattr(module, "TABLES", {}).items():
-            tables[name] = table(*machines)
-        for name, chart in getattr(module, "PICTURES", {}).items():
-            charts[name] = chart(*machines)
-    for name in sorted(charts):  # in a fixed order, since the pictures have numbered parts
-        (DRAWN / f"{name}.svg").write_bytes(picture(charts[name].to_dict(), "svg"))
+    """Write the tables."""
+    tables = {}
+    for path in sorted(BENCH.glob("*.py")):
+        if re.search(r"^TABLES = ", path.read_text(encoding="utf-8"), re.MULTILINE):
+            module = import_module(path.stem)
+            file = results_file(path.stem)
+            kept = [json.loads(file.read_text())] if file.exists() else []
+            for name, table in module.TABLES.items():
+                tables[name] = table(*kept)
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
         path.write_text(filled(page, tables), encoding="utf-8")
-
-
-def modules() -> Iterator[ModuleType]:
-    """Yield the benchmarks and studies that have tables or pictures."""
-    for path in sorted([*BENCH.glob("*.py"), *BENCH.glob("studies/*.py")]):
-        if re.search(r"^(TABLES|PICTURES) = ", path.read_text(encoding="utf-8"), re.MULTILINE):
-            name = path.relative_to(BENCH).with_suffix("")
-            yield import_module(".".join(name.parts))
-
-
-def studies_table() -> str:
-    """Return the table of studies."""
-    head = ["study", "question", "result"]
-    return rows([head, ["---"] * 3, *(each.row for each in descriptions())])
 
 
 def filled(page: str, tables: dict[str, str]) -> str:

@@ -1,168 +1,186 @@
-"""Measure the requests per second of the service, and the share of time spent generating.
+"""Measure the requests per second and the latency of the service, next to a bare FastAPI app.
 
     uv run python bench/serve_load.py [--seconds 5] [--rounds 3] [--connections 32]
 
-Alternates between six kinds of load: `generate` of one name; the same route, middleware, queue and
-threads with a batch that generates nothing; a bare FastAPI route with the same schemas; `chat` with
-the demo model; `generate` and `chat` with two processes. Requires wrk (`apt install wrk`), which
-needs a part of a core, too. On a busy machine, CPU time per request is the more stable figure. See
-serve_mixed.py for a half-hour soak test and serve_streams.py for streams.
+Alternates between five kinds of load: `generate` of one name by Karpathy's model; `chat` and a
+streamed reply of the demo model, to 64 held-out conversations; and the routes of `generate` and of
+the stream in a bare FastAPI app that always answers the same. Each of the concurrent clients sends
+its next request after a reply. Prints the requests per second, the time to the first text, and the
+processor time of the server per request. The clients share the cores with the server: compare the
+ratios to the bare app.
 """
 
+import asyncio
+import json
+import random
 import re
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-from argparse import Namespace
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
+import uvloop
 from harness import parsed
+from machine import machine
 from service import serving
+from tables import headed
 
-from microgpt import TrainConfig, load_text, save
-from microgpt.data.documents import DEMO_MODEL, bundled
-from microgpt.training.train import train
+from microgpt import load_text, save, train
+from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations
 
-GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
-ONE_NAME = '{"seed": 42}'
-HELLO = '{"messages": [{"role": "user", "content": "hello"}]}'
-TWO = " twice"  # with two processes
-KINDS = ("generate", "no generation", "bare FastAPI", "chat", "generate" + TWO, "chat" + TWO)
+GENERATE, CHAT, STREAM = "/microgpt/v1/generate", "/microgpt/v1/chat", "/v1/chat/completions"
+PATHS = {  # of each kind of load
+    "generate": GENERATE,
+    "generate, bare FastAPI": GENERATE,
+    "chat": CHAT,
+    "stream": STREAM,
+    "stream, bare FastAPI": STREAM,
+}
+N_TALKS = 64
+HAS_TEXT = re.compile(rb'"content":"[^"]|"samples":\[').search
 
 
 def main() -> None:
     """Compare the kinds of load."""
-    if sys.argv[1:2] == ["--serve"]:
-        serve(*sys.argv[2:])
+    if sys.argv[1:2] == ["--bare"]:
+        serve_bare()
         return
-    args = parsed(__doc__, seconds=5, rounds=3, connections=32)
+    options = parsed(__doc__, seconds=5.0, rounds=3, connections=32)
+    rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in PATHS}
     with tempfile.TemporaryDirectory() as folder:
-        names = Path(folder, "names")
-        save(train(load_text(bundled("names.txt")), config=TrainConfig()), names)
-        compare(names, bundled(DEMO_MODEL), Path(folder), args)
+        save(train(load_text(bundled("names.txt"))), f"{folder}/names")
+        for _ in range(options.rounds):
+            for kind, each in rounds.items():
+                model = f"{folder}/names" if kind == "generate" else bundled(DEMO_MODEL)
+                command = [sys.executable, "-m", "microgpt_cli", "serve", str(model), "--port", "0"]
+                if "bare" in kind:
+                    command = [sys.executable, str(Path(__file__).resolve()), "--bare"]
+                # uvloop keeps the overhead of the clients low.
+                runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+                with serving(command) as service, runner as clients:
+                    where = kind, service.port, options.connections
+                    clients.run(load(*where, 1))  # warm-up
+                    process = psutil.Process(service.pid)
+                    before = sum(process.cpu_times()[:2])
+                    found = clients.run(load(*where, options.seconds))
+                    used = sum(process.cpu_times()[:2]) - before
+                each.append({**found, "cpu_us": 1e6 * used / found.pop("replies")})
+    median = {
+        kind: {name: statistics.median(one[name] for one in each) for name in each[0]}
+        for kind, each in rounds.items()
+    }
+    print(load_table(median), machine(all_cores=True), sep="\n\n")
 
 
-def serve(kind: str, model_dir: str) -> None:
-    """Run the service, modified according to the kind of load."""
-    from microgpt_serve import batch_scheduler, service
-    from microgpt_serve.settings import read_settings
-
-    if kind == "no generation":
-        batch_scheduler.Batch = NoBatch  # type: ignore[misc, assignment]
-    if kind == "bare FastAPI":
-        service.create_app = bare_app  # type: ignore[assignment]
-    processes = 2 if kind.endswith(TWO) else 1
-    service.serve(read_settings(model_dir=model_dir, port=0, processes=processes))
-
-
-class NoBatch:
-    """A batch whose jobs all finish immediately with the same name."""
-
-    arrays = None
-
-    def __init__(self, model: Any, jobs: list[Any], arrays: Any) -> None:
-        from microgpt.sampling import Continuation
-
-        name = [Continuation([0, 13, 13, 0], "stop")]
-        self.done = [(number, name) for number in range(len(jobs))]
-
-    def run(self) -> list[Any]:  # noqa: D102
-        return self.done
-
-
-def bare_app(settings: Any, model: Any) -> Any:
+def serve_bare() -> None:
+    """Serve the routes without a model, queue or middleware."""
+    import uvicorn
     from fastapi import FastAPI
+    from fastapi.responses import StreamingResponse
 
-    from microgpt_serve.app_state import AppState
     from microgpt_serve.schemas import GenerateRequest, GenerateResponse
 
     app = FastAPI()
-    app.state.app_state = AppState(settings, model, [])
 
     @app.post(GENERATE)
     async def generate(body: GenerateRequest) -> GenerateResponse:
         return GenerateResponse(samples=["anna"])
 
-    return app
+    @app.post(STREAM)
+    async def stream(body: dict[str, Any]) -> StreamingResponse:
+        async def pieces() -> Any:
+            yield b'data: {"choices":[{"delta":{"content":"a reply of words"}}]}\n\n'
+            yield b"data: [DONE]\n\n"
+
+        return StreamingResponse(pieces(), media_type="text/event-stream")
+
+    uvicorn.run(app, port=0, access_log=False)
 
 
-def compare(names: Path, chat: Path, folder: Path, args: Namespace) -> None:
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise SystemExit("wrk is not installed; apt install wrk")
-    results: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
-    for _ in range(args.rounds):
-        for kind in KINDS:
-            model = str(chat if kind.startswith("chat") else names)
-            with serving([sys.executable, __file__, "--serve", kind, model]) as service:
-                port, process = service.port, psutil.Process(service.pid)
-                load(wrk, folder, kind, port, process, 1, args.connections)  # warm-up
-                one = load(wrk, folder, kind, port, process, args.seconds, args.connections)
-                results[kind].append(one)
-    print(f"{args.connections} connections, median of {args.rounds} rounds of {args.seconds} s")
-    print(f"{'':14}  requests/s    p50 ms    p99 ms  cpu us/request")
-    median = {
-        kind: {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
-        for kind, rounds in results.items()
-    }
-    for kind, one in median.items():
-        print(
-            f"{kind:14}  {one['rps']:10,.0f}  {one['p50']:8.2f}  {one['p99']:8.2f}"
-            f"  {one['cpu_us']:14.0f}"
-        )
-    pairs = [("generate", kind) for kind in KINDS[1:3]]
-    pairs += [(kind + TWO, kind) for kind in ("generate", "chat")]
-    for first, second in pairs:
-        for name, sign in (("rps", "requests/s"), ("cpu_us", "cpu time")):
-            ratio = median[first][name] / median[second][name]
-            print(f"{first} / {second}: {100 * ratio:.0f} % of its {sign}")
+def bodies(kind: str) -> Iterator[dict[str, Any]]:
+    """Yield the requests of a kind of load."""
+    if kind.startswith("generate"):
+        yield {"seed": 42}
+        return
+    talks = load_conversations(bundled("chat_heldout.jsonl"))
+    for seed, talk in enumerate(random.Random(1).sample(talks, N_TALKS)):
+        last = max(i for i, message in enumerate(talk) if message.role == "user")
+        messages = [asdict(message) for message in talk[: last + 1]]
+        more = {"stream": True} if kind.startswith("stream") else {}
+        yield {"messages": messages, "seed": seed, **more}
 
 
-def load(
-    wrk: str,
-    folder: Path,
-    kind: str,
-    port: int,
-    process: psutil.Process,
-    seconds: int,
-    connections: int,
-) -> dict[str, float]:
-    path, body = (CHAT, HELLO) if kind.startswith("chat") else (GENERATE, ONE_NAME)
-    script = folder / "post.lua"
-    script.write_text(
-        f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\n"
-        f"wrk.body = '{body}'\n"
-    )
-    before = cpu_seconds(process)
-    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(script)]
-    done = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True
-    )
-    cpu_s = cpu_seconds(process) - before
-    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        raise SystemExit(done.stdout)
-    n_requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
-    rps = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])  # type: ignore[index]
+async def load(kind: str, port: int, n_clients: int, seconds: float) -> dict[str, float]:
+    """Run clients concurrently, and return their throughput and latencies."""
+    head = f"POST {PATHS[kind]} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    texts = [json.dumps(body) for body in bodies(kind)]
+    requests = [f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode() for text in texts]
+    loop, started = asyncio.get_running_loop(), time.perf_counter()
+    clients = [Client(requests, i, started + seconds) for i in range(n_clients)]
+    for client in clients:
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
+    await asyncio.gather(*(client.ended for client in clients))
+    took = time.perf_counter() - started
+    firsts = sorted(first for client in clients for first in client.firsts)
     return {
-        "rps": rps,
-        "p50": milliseconds(done.stdout, "50"),
-        "p99": milliseconds(done.stdout, "99"),
-        "cpu_us": 1e6 * cpu_s / n_requests,
+        "replies": len(firsts),
+        "rps": len(firsts) / took,
+        "p50_ms": 1000 * firsts[len(firsts) // 2],
+        "p99_ms": 1000 * firsts[len(firsts) * 99 // 100],
     }
 
 
-def cpu_seconds(process: psutil.Process) -> float:
-    return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children()))
+class Client(asyncio.Protocol):
+    """A connection that sends the next request after each reply."""
+
+    def __init__(self, requests: list[bytes], number: int, until: float) -> None:
+        self.requests, self.number, self.until = requests, number, until
+        self.ended = asyncio.get_running_loop().create_future()
+        self.firsts: list[float] = []
+
+    def connection_made(self, transport: Any) -> None:  # noqa: D102
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:  # noqa: D102
+        self.received, self.has_text, self.asked = b"", False, time.perf_counter()
+        self.transport.write(self.requests[self.number % len(self.requests)])
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102
+        self.received += data
+        if not self.has_text and HAS_TEXT(self.received):
+            assert self.received.startswith(b"HTTP/1.1 200"), self.received
+            self.has_text = True
+            self.firsts.append(time.perf_counter() - self.asked)
+        head, _, body = self.received.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        if body.endswith(b"0\r\n\r\n") if not length else len(body) >= int(length[1]):
+            self.number += 1
+            if time.perf_counter() < self.until:
+                self.ask()
+            else:
+                self.transport.close()
+                self.ended.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: D102
+        if not self.ended.done():
+            self.ended.set_exception(error or ConnectionError(self.received))
 
 
-def milliseconds(report: str, percent: str) -> float:
-    found = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s)", report)
-    assert found
-    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+def load_table(median: dict[str, dict[str, float]]) -> str:
+    """Return a table of the throughput and latencies of each kind of load."""
+    head = ["", "requests/s", "first text, p50 ms", "p99 ms", "processor time per request"]
+    lines = [
+        [kind, f"{one['rps']:,.0f}", f"{one['p50_ms']:.1f}", f"{one['p99_ms']:.1f}",
+         f"{one['cpu_us']:.0f} µs"]
+        for kind, one in median.items()
+    ]  # fmt: skip
+    return headed(head, lines)
 
 
 if __name__ == "__main__":

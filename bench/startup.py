@@ -20,7 +20,7 @@ from time import perf_counter
 
 from harness import parsed, store
 from machine import machine
-from tables import Rows, of_machines
+from tables import headed
 
 MICROGPT = [sys.executable, "-m", "microgpt_cli"]
 BASELINE, SERVE, FIRST = "import numpy", "microgpt-serve, first answer", "microgpt train"
@@ -57,7 +57,7 @@ def main() -> None:
         rows.append({"name": name, "seconds": middle, "ratio": middle / baseline})
     found = {"machine": machine(all_cores=True), "commands": rows}
     found["first_s"] = statistics.median(first)
-    print(TABLES["startup"](store("startup", found, options)))
+    print(startup_table(store("startup", found, options)))
 
 
 def seconds(name: str, folder: str, cache: str) -> float:
@@ -94,16 +94,17 @@ def is_healthy() -> bool:
     return False
 
 
-def startup_rows(startup: dict) -> Rows:
-    """Return a row for each command, with its time and its ratio to the baseline."""
-    rows = [
+def startup_table(startup: dict) -> str:
+    """Return a table of the time of each command and its ratio to the baseline."""
+    lines = [
         [f"`{row['name']}`", f"{row['seconds']:.2f} s", f"{row['ratio']:.1f} ×"]
         for row in startup["commands"]
     ]
-    return [*rows, ["first `microgpt train`, which compiles", f"{startup['first_s']:.1f} s", ""]]
+    lines.append(["first `microgpt train`, which compiles", f"{startup['first_s']:.1f} s", ""])
+    return headed(["", "", "× `import numpy`"], lines, startup)
 
 
-TABLES = {"startup": of_machines(["", "", "× `import numpy`"], startup_rows)}
+TABLES = {"startup": startup_table}
 
 if __name__ == "__main__":
     main()

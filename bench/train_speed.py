@@ -1,4 +1,4 @@
-"""Compare the training speed of the compiled engine with JAX, PyTorch and NumPy on one core.
+"""Compare the training speed of the compiled engine with PyTorch on one core.
 
 Each contender (bench/rivals) trains the same model from the same weights on the same documents in
 the same order, in its own process. It trains once to warm up and then alternates with the others,
@@ -6,27 +6,24 @@ so that other load affects all of them. All must compute the same losses. Prints
 microseconds per document or tokens per second, with the time relative to microgpt, and writes the
 times of all rounds to bench/results.
 
-    uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python torch=PATH] [--c FOLDER]
+    uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python PATH]
 
 --only takes the beginning of a name (d16, d32, d64, d128, chat or text), and stores nothing. `uv
-run --script` installs JAX and PyTorch outside the workspace. Use --python to choose an
-interpreter in which one of them is already installed. With --c, the programs in C of a folder take
-part, too; docs/measurements/speed.md describes how to build them.
+run --script` installs PyTorch outside the workspace. Use --python to choose an interpreter in which
+it is already installed.
 """
 
 import random
 from argparse import Namespace
 from dataclasses import dataclass, replace
-from pathlib import Path
+from statistics import median
 
 import numpy as np
-import pictures
-from contenders import CHAT, RIVALS, compete, job_of, text_of
-from harness import parsed, pin, pythons_of, store
-from machine import folder_name, machine
-from pictures import NAMES, middle
+from contenders import CHAT, RIVALS, TITLES, compete, job_of, text_of
+from harness import parsed, pin, store
+from machine import machine
 from rivals.job import Job
-from tables import Rows, of_machines, table
+from tables import headed
 
 from microgpt.config import ModelConfig, Optimizer
 from microgpt.data.documents import bundled, load_text
@@ -36,7 +33,6 @@ from microgpt.model import init_weights
 # Tolerance in nats for each of the first ten losses: the order of float32 sums differs. Later, the
 # differences grow at this high learning rate, but all contenders converge to similar losses.
 AGREEMENT = 0.01
-C_PROGRAMS = ("microgpt-c", "EEmicroGPT")  # folders of --c
 TEXT = ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128)
 VARIANT = replace(
     TEXT, positions="rotary", token_shift=True, activation="relu2", qk_norm=True, final_norm=True
@@ -52,7 +48,6 @@ class Setting:
     batch_size: int
     steps: int
     lengths: tuple[int, int] | None = None  # range of uniform document lengths; None for names
-    kept_losses: int = 10  # number of losses in the results
     optimizer: Optimizer = "adamw"
 
 
@@ -60,9 +55,7 @@ SETTINGS = [
     *(Setting(f"d{C}, batch 1", ModelConfig(n_embd=C), 1, steps)
       for C, steps in ((16, 1000), (32, 1000), (64, 500), (128, 200))),
     *(Setting(f"d{C}, batch 16", ModelConfig(n_embd=C), 16, steps)
-      for C, steps in ((16, 500), (32, 300))),
-    Setting("d64, batch 16", ModelConfig(n_embd=64), 16, 150, kept_losses=150),
-    Setting("d128, batch 16", ModelConfig(n_embd=128), 16, 60),
+      for C, steps in ((16, 500), (32, 300), (64, 150), (128, 60))),
     Setting("chat, batch 16, all of 256 tokens", CHAT, 16, 4, lengths=(256, 256)),
     Setting("chat, batch 16, of 32 to 256 tokens", CHAT, 16, 4, lengths=(32, 256)),
     Setting("text, batch 16 of 128 tokens", TEXT, 16, 4, lengths=(128, 128)),
@@ -73,42 +66,30 @@ SETTINGS = [
 
 def main() -> None:
     """Time every setting, print a table and write the results."""
-    options = parsed(__doc__, rounds=5, only="", python=[], c=Path)
+    options = parsed(__doc__, rounds=5, only="", python=str)
     pin()  # child processes inherit it
-    print(f"{machine()}, float32")
-    results, names = [], [*NAMES, *(C_PROGRAMS if options.c else ())]
-    print("", *(NAMES.get(each, each) for each in names), sep=" | ")
-    for setting in SETTINGS:
-        if setting.name.startswith(options.only):
-            results.append(measure(setting, options))
-            print(*speed_row(results[-1], names), sep=" | ", flush=True)
-    if not options.only:
-        found = {"machine": f"{machine()}, float32", "settings": results}
-        store("train_speed", found, options)
+    settings = [each for each in SETTINGS if each.name.startswith(options.only)]
+    found = {
+        "machine": f"{machine()}, float32",
+        "settings": [measure(each, options) for each in settings],
+    }
+    options.is_short = options.is_short or bool(options.only)
+    print(speed_table(store("train_speed", found, options)))
 
 
 def measure(setting: Setting, options: Namespace) -> dict:
-    """Return the seconds of each round and the losses, by contender."""
+    """Return the seconds of each round, by contender."""
     job = make_job(setting)
-    rivals = [name for name in RIVALS if name != "numpy" or not job.is_variant]
-    programs = sorted(options.c.glob(f"*/{folder_name(setting.name)}")) if options.c else []
 
     def agree(ours: np.ndarray, others: np.ndarray) -> bool:
         return bool(np.abs(ours - others)[:10].max() <= AGREEMENT)
 
-    contenders = compete("train", job, rivals, options.rounds, pythons_of(options), agree, programs)
+    contenders = compete("train", job, RIVALS, options.rounds, options.python, agree)
     return {
         "name": setting.name,
         "documents": len(job.docs),
         "tokens": sum(len(doc) - 1 for doc in job.docs),
-        "contenders": {
-            name: {
-                "seconds": each.seconds,
-                "warm_up_s": each.warm_up_s,
-                "losses": [round(loss, 4) for loss in each.result[: setting.kept_losses]],
-            }
-            for name, each in contenders.items()
-        },
+        "contenders": {name: {"seconds": each.seconds} for name, each in contenders.items()},
     }
 
 
@@ -134,51 +115,15 @@ def make_job(setting: Setting) -> Job:
     )
 
 
-def speed_rows(speed: dict) -> Rows:
-    """Return a row for each setting, with the median times and their ratios to ours."""
-    return [speed_row(each, [*NAMES]) for each in speed["settings"]]
-
-
-def c_rows(speed: dict) -> Rows:
-    """Return a row for each setting that programs in C are built for."""
-    settings = [each for each in speed["settings"] if C_PROGRAMS[0] in each["contenders"]]
-    return [speed_row(each, ["microgpt", *C_PROGRAMS]) for each in settings]
-
-
-def speed_row(setting: dict, names: list[str]) -> list[str]:
-    """Return the median times of contenders and their ratios to ours; some have no time."""
-    seconds = {name: middle(c) for name, c in setting["contenders"].items()}
-    ours = seconds["microgpt"]
-    others = [
-        f"{amount(setting, seconds[name])} ({seconds[name] / ours:.1f} ×)"
-        if name in seconds
-        else ""
-        for name in names[1:]
-    ]
-    return [setting["name"], f"**{amount(setting, ours)}**", *others]
-
-
-def c_table(*machines: dict) -> str:
-    """Return the table of the machines on which programs in C have taken part, if any."""
-    measured = [each for each in machines if c_rows(each)]
-    return table(["", "microgpt", *C_PROGRAMS], c_rows, measured) if measured else ""
-
-
-def claim(*machines: dict) -> str:
-    """Return the range of each rival's training times relative to ours, as a sentence."""
-    times: dict[str, list[float]] = {}
-    for setting in (setting for speed in machines for setting in speed["settings"]):
-        ours = middle(setting["contenders"]["microgpt"])
-        for name, contender in setting["contenders"].items():
-            times.setdefault(name, []).append(middle(contender) / ours)
-    ranges = {name: f"{min(each):.1f} to {max(each):.1f}" for name, each in times.items()}
-    titles = {**NAMES, "torch": "PyTorch (eager mode, without `torch.compile`)"}
-    rivals = [name for name in (*NAMES, *C_PROGRAMS) if name in ranges and name != "microgpt"]
-    found = ", ".join(f"{titles.get(name, name)} {ranges[name]} times" for name in rivals)
-    return (
-        "Time to train the same model on one core of an x86-64 processor with AVX-512, relative to "
-        f"the compiled engine: {found} ([every size](measurements/speed.md#training))."
-    )
+def speed_table(speed: dict) -> str:
+    """Return a table of the median times and their ratios to ours."""
+    lines = []
+    for setting in speed["settings"]:
+        seconds = {name: median(c["seconds"]) for name, c in setting["contenders"].items()}
+        ours = seconds.pop("microgpt")
+        others = [f"{amount(setting, each)} ({each / ours:.1f} ×)" for each in seconds.values()]
+        lines.append([setting["name"], f"**{amount(setting, ours)}**", *others])
+    return headed(["", *TITLES.values()], lines, speed)
 
 
 def amount(setting: dict, seconds: float) -> str:
@@ -189,12 +134,7 @@ def amount(setting: dict, seconds: float) -> str:
     return f"{micros:.1f} µs" if micros < 100 else f"{micros:.0f} µs"
 
 
-TABLES = {
-    "train_speed": of_machines(["", *NAMES.values()], speed_rows),
-    "c_speed": c_table,
-    "speed_claim": claim,
-}
-PICTURES = {"train_speed": pictures.ratios, "loss_against_seconds": pictures.curves}
+TABLES = {"train_speed": speed_table}
 
 if __name__ == "__main__":
     main()

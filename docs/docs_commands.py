@@ -39,7 +39,6 @@ EXCUSED = (
     (r"uv run --with torch python examples/.*", "needs PyTorch; tests/examples runs it"),
     (r"uv run .* --budget 3e12.*", "takes minutes; tests/cli trains with --holdout"),
     (r"uv run .*bench/.*", "takes up to hours; tests/bench runs each script"),
-    (r"sh bench/rivals/build_c\.sh .*", "downloads and compiles other programs"),
     (r"tail -f .*", "does not end"),
     (r"(?s).*secrets_check\.sh.*", "needs a repository; tests/examples makes one"),
     (r"(?s).*import PreTrainedTokenizerFast.*", "tests/serve/test_lm_eval.py runs it"),

@@ -1,4 +1,4 @@
-"""Job protocol between the benchmarks (train_speed.py, decode_speed.py, quality.py) and contenders.
+"""Job protocol between the benchmarks (train_speed.py, decode_speed.py) and contenders.
 
 A contender is a process. It reads a job from a file, runs the job once to warm up (for example to
 compile), prints "ready", and runs the job again for each line of input. All contenders train from
@@ -82,30 +82,6 @@ class Job:
         """Return a uniform in [0, 1) per generated token, of shape (steps * batch_size, T)."""
         shape = (self.steps * self.batch_size, self.block_size)
         return np.random.default_rng(1).random(shape, np.float32).astype(np.float64)
-
-
-@dataclass(kw_only=True)
-class Course(Job):
-    """A whole training run with evaluations. The documents repeat.
-
-    Attributes:
-        held_out: the validation documents, as tokens.
-        test: the test documents, as tokens.
-        lrs: the learning rate of each step.
-        moments: the steps whose weights are averaged, if any.
-        measured_every: number of steps between evaluations.
-    """
-
-    held_out: list[list[int]]
-    test: list[list[int]]
-    lrs: list[float]
-    moments: list[int]
-    measured_every: int
-    dropout: float
-    weight_decay: float
-    beta1: float
-    beta2: float
-    eps: float
 
 
 def answer(prepare: Callable[[Job], Callable[[], Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The model and Muon in idiomatic PyTorch, for torch_train.py and torch_quality.py."""
+"""The model and Muon in idiomatic PyTorch, for torch_train.py."""
 
 import torch
 import torch.nn.functional as F
@@ -22,21 +22,19 @@ class Model:
         self._job = job
         self._rotation = tuple(map(torch.from_numpy, job.rotation()))
 
-    def loss(self, weights, batch, dropout: float = 0.0, reduction: str = "mean"):
+    def loss(self, weights, batch):
         """Return the cross-entropy of a batch of inputs and targets, in nats."""
         inputs, targets = batch
-        logits = self._logits(weights, inputs, dropout)
-        return F.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction=reduction
-        )
+        logits = self._logits(weights, inputs)
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
 
-    def _logits(self, weights, inputs, dropout: float):
+    def _logits(self, weights, inputs):
         B, T = inputs.shape
         C, is_variant = weights["wte"].shape[1], self._job.is_variant
         x = weights["wte"][inputs] if is_variant else weights["wte"][inputs] + weights["wpe"][:T]
         if is_variant:
             x = x + F.pad(torch.roll(x, C // 2, -1), (0, 0, 1, 0))[:, :-1]
-        x = F.dropout(F.rms_norm(x, (C,), eps=1e-5), dropout)
+        x = F.rms_norm(x, (C,), eps=1e-5)
         for i in range(self._job.n_layer):
             qkv = F.linear(F.rms_norm(x, (C,), eps=1e-5), weights[f"qkv{i}"])
             q, k, v = qkv.view(B, T, 3, self._job.n_head, -1).permute(2, 0, 3, 1, 4)
@@ -44,14 +42,14 @@ class Model:
                 q, k = adjusted(q, *self._rotation), adjusted(k, *self._rotation)
             mean = F.scaled_dot_product_attention(q, k, v, is_causal=True)
             out = F.linear(mean.transpose(1, 2).reshape(B, T, C), weights[f"layer{i}.attn_wo"])
-            x = x + F.dropout(out, dropout)
+            x = x + out
             normed = F.rms_norm(x, (C,), eps=1e-5)
             if is_variant:
                 previous = F.pad(normed[:, :-1, : C // 2], (0, 0, 1, 0))
                 normed = torch.cat([previous, normed[..., C // 2 :]], -1)
             hidden = F.relu(F.linear(normed, weights[f"layer{i}.mlp_fc1"]))
             hidden = hidden * hidden if is_variant else hidden
-            x = x + F.dropout(F.linear(hidden, weights[f"layer{i}.mlp_fc2"]), dropout)
+            x = x + F.linear(hidden, weights[f"layer{i}.mlp_fc2"])
         x = F.rms_norm(x, (C,), eps=1e-5) if is_variant else x
         return F.linear(x, weights["lm_head"])
 
@@ -82,7 +80,7 @@ class Muon:
         self._means = [torch.zeros_like(w) for w in weights]
 
     @torch.no_grad()
-    def step(self, lr: float, weight_decay: float = 0.0) -> None:
+    def step(self, lr: float) -> None:
         """Update the matrices."""
         C = self._weights[0].shape[1]
         for w, mean in zip(self._weights, self._means, strict=True):
@@ -101,4 +99,4 @@ class Muon:
         x = x.mT if n_rows < n_columns else x
         scale = lr * max(1, n_rows / n_columns) ** 0.5
         for w, change in zip(self._weights, x.view(len(ahead), *ahead[0].shape), strict=True):
-            w.mul_(1 - lr * weight_decay).sub_(change, alpha=scale)
+            w.sub_(change, alpha=scale)

@@ -1,4 +1,4 @@
-"""The account of the searches that bench/studies/search_fight.py compares."""
+"""The account of the searches that bench/search_fight.py compares."""
 
 import math
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-RIVALS = Path(__file__).resolve().parents[2] / "bench" / "studies" / "rivals"
+RIVALS = Path(__file__).resolve().parents[2] / "bench" / "rivals"
 LOSSES = [[[3.0, 2.0, 2.5], []], [[3.1, 2.1, 2.6], []]]  # two seeds, two genomes; one diverges
 
 

@@ -124,5 +124,5 @@ def test_the_wheels_have_what_belongs_in_them(dist) -> None:
     packed = ZipFile(library).namelist()
     for name in ("names.txt", "shakespeare.txt", "karpathy.py", "course/hints.toml"):
         assert f"microgpt/_data/{name}" in packed
-    assert not [name for name in packed if "oasst1" in name.lower()]  # see decision 26
+    assert "microgpt/_data/chat_fourth.jsonl" not in packed  # only for a benchmark
     assert library.stat().st_size < 3e6

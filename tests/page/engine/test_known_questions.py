@@ -15,7 +15,7 @@ from microgpt.questions.matching import Matcher
 from microgpt.questions.wordings import other_wordings, unknown_questions
 from microgpt_page.packed_files import question_facts
 
-FAQ = Path(__file__).resolve().parents[3] / "bench/studies/faq"
+FAQ = Path(__file__).resolve().parents[3] / "bench/questions"
 QUESTIONS = [
     ("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
     ("Where is the café?", "In Königstraße."), ("Может ли кот спать?", "Да, весь день."),

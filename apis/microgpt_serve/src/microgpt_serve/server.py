@@ -34,7 +34,8 @@ LOG = logging.getLogger("microgpt_serve")
 N_LISTENERS = 8
 KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually close first
 # Switch interval of the GIL in seconds during generation. With the default of 5 ms, the
-# first event of a stream took 1.1 to 1.2 times as long (bench/serve_streams.py, three runs).
+# first event of a stream took 1.1 to 1.2 times as long (three runs of the study `serve_streams`,
+# last at a922fbb8).
 SWITCH_S = 0.001
 LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
 Handlers = dict[signal.Signals, Callable[[], None]]
@@ -81,7 +82,7 @@ class Server(uvicorn.Server):
         """Start accepting requests. Signal handlers are already installed."""
         await super().startup(sockets)
         # Exclude loaded objects from garbage collection: p99 latency at 32 connections fell from
-        # 128 ms to 18 ms (bench/serve_load.py).
+        # 128 ms to 18 ms (bench/serve_load.py, with wrk, at a922fbb8).
         gc.freeze()
         gc.enable()
         self._on_ready()

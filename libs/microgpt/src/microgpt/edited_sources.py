@@ -25,7 +25,7 @@ IMPLEMENTED = {
     "sampling.py": "19ae9533214e6ffc",
     "value.py": "a1d0ba79f9ce9284",
 }
-UNCHANGED = "0cdb233ee0cea5ef"  # hash of these files as they are, so that they need not be parsed
+UNCHANGED = "5b08ef1c254171e2"  # hash of these files as they are, so that they need not be parsed
 
 
 @cache

@@ -48,7 +48,7 @@ def open_pool(
     else:
         # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
         # makes two threads 91 % as fast as two processes instead of 86 %
-        # (bench/evolution_speed.py).
+        # (study `evolution_speed`, last at a922fbb8).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         pool = Threads(workers or default_workers(n_trials, trial_bytes))
     with pool:

@@ -1,8 +1,8 @@
 """Choose the model and the training settings that fit the documents and a budget of operations.
 
 The rule was fitted to several hundred training runs with random settings on twelve texts.
-docs/measurements/choice.md describes the runs and the quality of the rule; the fit is in
-`bench/studies/fit_choice.py`.
+docs/measurements/choice.md describes the runs and the quality of the rule; the code of the fit is
+the study `fit_choice`, last at a922fbb8.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,14 +41,15 @@ DROPOUT = 0.2  # if all useful operations are used; proportional to the share th
 VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE vocabulary for 1e12 operations, and its growth
 CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
-# Fine-tuning (`bench/studies/fine_tuning.py`): passes over the data, minimum of the steps, dropout
+# Fine-tuning (study `fine_tuning`, last at a922fbb8): passes over the data, minimum of the steps,
+# dropout
 TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
 # Trials of rates: their number, operations of each per those of the training, least steps, ratio
 TRIALS, TRIAL_SHARE, MIN_TRIAL, RATIO = 3, 0.1, 20, 4
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 N_CHARACTERS, ORDER = 1_000_000, 5  # of the n-gram model: training characters, and its n
 # The law and its error, fitted to training runs with the chosen settings on the texts of the fit
-# (`bench/studies/fit_choice.py`).
+# (study `fit_choice`, last at a922fbb8).
 CONSTANT, PER_NGRAM_LOSS, PER_OPERATIONS, PER_CHARACTERS = -0.351, 1.184, -0.045, -0.004
 ERROR = 0.16  # standard deviation of the logarithm of the loss, for texts outside the fit
 NOTHING = TrainOptions()

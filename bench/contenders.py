@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ def compete(
     rounds: int,
     python: str | None,
     agree: Callable[[np.ndarray, np.ndarray], bool],
+    programs: Iterable[Path] = (),
 ) -> dict[str, Contender]:
     """Let microgpt and its rivals run a job in turns, and return them by name, microgpt first.
 
@@ -67,6 +69,7 @@ def compete(
         kind: "train" or "decode".
         python: interpreter of the rivals; by default, uv provides one.
         agree: function that decides whether the results of microgpt and a rival agree.
+        programs: programs in C, each in a folder with its name; they have weights of their own.
     """
     with contextlib.ExitStack() as stack:
         path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/job.npz"
@@ -76,13 +79,16 @@ def compete(
             name: script(BENCH / "rivals" / f"{name}_{kind}.py", path, python=pythons[name])
             for name in ("microgpt", *rivals)
         }
+        for program in programs:
+            c = script(BENCH / "rivals" / f"c_{kind}.py", path, program, python=sys.executable)
+            commands[program.parent.name] = c
         contenders = [stack.enter_context(Contender(*each)) for each in commands.items()]
         for _ in range(rounds):
             for contender in contenders:
                 contender.work()
     ours = np.array(contenders[0].result)
     for contender in contenders:
-        if not agree(ours, np.array(contender.result)):
+        if contender.result and not agree(ours, np.array(contender.result)):
             raise SystemExit(f"{contender.name} computes a different model")
     return {contender.name: contender for contender in contenders}
 

@@ -6,16 +6,19 @@ so that other load affects all of them. All must compute the same losses. Prints
 microseconds per document or tokens per second, with the time relative to microgpt, and writes the
 times of all rounds to bench/results.
 
-    uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python PATH]
+    uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python PATH] [--c FOLDER]
 
 --only takes the beginning of a name (d16, d32, d64, d128, chat or text), and stores nothing. `uv
 run --script` installs PyTorch outside the workspace. Use --python to choose an interpreter in which
-it is already installed.
+it is already installed. With --c, the programs in C that bench/rivals/build_c.sh has built in a
+folder take part, too, at the sizes for which they are built; nothing is stored then.
 """
 
 import random
+import re
 from argparse import Namespace
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -66,14 +69,14 @@ SETTINGS = [
 
 def main() -> None:
     """Time every setting, print a table and write the results."""
-    options = parsed(__doc__, rounds=5, only="", python=str)
+    options = parsed(__doc__, rounds=5, only="", python=str, c=Path)
     pin()  # child processes inherit it
     settings = [each for each in SETTINGS if each.name.startswith(options.only)]
     found = {
         "machine": f"{machine()}, float32",
         "settings": [measure(each, options) for each in settings],
     }
-    options.is_short = options.is_short or bool(options.only)
+    options.is_short = options.is_short or bool(options.only or options.c)
     print(speed_table(store("train_speed", found, options)))
 
 
@@ -84,7 +87,9 @@ def measure(setting: Setting, options: Namespace) -> dict:
     def agree(ours: np.ndarray, others: np.ndarray) -> bool:
         return bool(np.abs(ours - others)[:10].max() <= AGREEMENT)
 
-    contenders = compete("train", job, RIVALS, options.rounds, options.python, agree)
+    size = "-".join(re.findall(r"[a-z0-9]+", setting.name))  # the name of a program for it
+    programs = sorted(options.c.glob(f"*/{size}")) if options.c else []
+    contenders = compete("train", job, RIVALS, options.rounds, options.python, agree, programs)
     return {
         "name": setting.name,
         "documents": len(job.docs),
@@ -117,13 +122,15 @@ def make_job(setting: Setting) -> Job:
 
 def speed_table(speed: dict) -> str:
     """Return a table of the median times and their ratios to ours."""
-    lines = []
+    lines, names = [], dict[str, None]()
     for setting in speed["settings"]:
         seconds = {name: median(c["seconds"]) for name, c in setting["contenders"].items()}
         ours = seconds.pop("microgpt")
-        others = [f"{amount(setting, each)} ({each / ours:.1f} ×)" for each in seconds.values()]
-        lines.append([setting["name"], f"**{amount(setting, ours)}**", *others])
-    return headed(["", *TITLES.values()], lines, speed)
+        names.update(dict.fromkeys(seconds))
+        others = {name: f"{amount(setting, x)} ({x / ours:.1f} ×)" for name, x in seconds.items()}
+        lines.append([setting["name"], f"**{amount(setting, ours)}**", others])
+    rows = [[*line[:2], *(line[2].get(name, "") for name in names)] for line in lines]
+    return headed(["", "microgpt", *(TITLES.get(name, name) for name in names)], rows, speed)
 
 
 def amount(setting: dict, seconds: float) -> str:

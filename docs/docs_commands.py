@@ -41,11 +41,9 @@ EXCUSED = (
     (r"uv run .*bench/.*", "takes up to hours; tests/bench runs each script"),
     (r"tail -f .*", "does not end"),
     (r"(?s).*secrets_check\.sh.*", "needs a repository; tests/examples makes one"),
-    (r"(?s).*import PreTrainedTokenizerFast.*", "tests/serve/test_lm_eval.py runs it"),
     (r"uv run --with .*", "downloads PyTorch or compiles llama.cpp; tests/lib/exports runs both"),
     (r"ollama .*", "needs ollama"),
     (r"(?s).*(from llama_cpp|from transformers) import .*", "need packages that tests do not have"),
-    (r"lm_eval (.*\\\n)*.*", "tests/serve/test_lm_eval.py runs it"),
 )
 # Pages whose consoles show times, dates or other numbers that differ each time.
 VARYING = {"docs/scaling.md", "docs/measurements/scaling.md", "docs/elsewhere.md"}

@@ -22,7 +22,7 @@ from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
 
 COMPLETIONS, HI = "/v1/completions", [{"role": "user", "content": "hi"}]
-SCORE = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "echo": True, "seed": 1234}  # as lm-eval
+SCORE = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "echo": True, "seed": 1234}
 
 
 def complete(server, prompt, **fields) -> list[dict]:
@@ -49,7 +49,7 @@ def ended(talk, talk_gpt) -> str:
 
 
 def test_the_log_probabilities_of_a_text_include_its_end_token(talk, talk_gpt, ended) -> None:
-    """lm-eval drops the last entry of each list; it must be that of the token after the prompt."""
+    """A client that scores a text drops the last entry, that of the token after the prompt."""
     (choice,) = complete(talk, ended, **SCORE)
     told = choice["logprobs"]
     assert (choice["text"], choice["finish_reason"]) == (ended, "stop")

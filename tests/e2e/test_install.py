@@ -58,6 +58,7 @@ course show 1 >course/01_tokenizer.py
 course check 1
 dataset chat --conversations 5
 remove one two --yes
+play
 serve --port 0
 """
 PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}
@@ -73,7 +74,7 @@ def outside_environment(folder: Path) -> dict[str, str]:
         name: text for name, text in os.environ.items() if name in PROXIES or name[:4] == "PIP_"
     }
     places = {"HOME": str(folder / "home"), "NUMBA_CACHE_DIR": str(cache_directory())}
-    return {**for_pip, **places, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    return {**for_pip, **places, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "BROWSER": "true"}
 
 
 @pytest.fixture(scope="module")
@@ -106,18 +107,19 @@ def test_every_command_works_in_an_environment_of_pip(dist, tmp_path) -> None:
         assert f"pip install 'microgpt-{extra}'" in missing
     everything = "'microgpt-cli[bpe,patterns,plots]' microgpt-page"
     run(f"venv/bin/pip install --quiet --find-links {dist} {everything}")
-    *commands, serve = EVERY_COMMAND.strip().splitlines()
+    *commands, play, serve = EVERY_COMMAND.strip().splitlines()
     for command in commands:
         run(f"venv/bin/microgpt {command}")
     program = tmp_path / "venv/bin/microgpt"
-    with running([program, *serve.split()], cwd=tmp_path, env=env) as service:
-        assert service.stderr
-        line = next(line for line in service.stderr if "serving " in line)
-        (url,) = re.findall(r"http://[\w.:]+", line)
-        with urllib.request.urlopen(f"{url}/ready") as reply:
-            assert reply.status == 200
-        service.terminate()
-        assert service.wait(20) == 0
+    for command in (play, serve):
+        with running([program, *command.split()], cwd=tmp_path, env=env) as service:
+            assert service.stderr
+            line = next(line for line in service.stderr if "http://" in line)
+            (url,) = re.findall(r"http://[\w.:]+", line)
+            with urllib.request.urlopen(url) as reply:
+                assert reply.status == 200
+            service.terminate()
+            assert service.wait(20) == 0
 
 
 def test_the_list_above_has_every_command() -> None:

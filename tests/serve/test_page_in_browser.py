@@ -69,7 +69,7 @@ def test_the_page_is_shown_once_the_key_is_right(serve, names_dir, page, complai
 
 
 @pytest.mark.long
-def test_a_page_that_is_being_made_says_so_until_train_works_at_the_first_click(
+def test_while_the_page_is_made_it_says_so_then_train_works(
     serve, names_dir, page, complaints, tmp_path
 ) -> None:
     server = serve(names_dir, NUMBA_CACHE_DIR=str(tmp_path / "kernels"))

@@ -119,11 +119,11 @@ def test_an_error_names_the_line_of_a_failing_block(
 @pytest.mark.slow
 def test_a_service_runs_until_the_next_service_or_the_page_ends(page: Path, tmp_path: Path) -> None:
     page.write_text(
-        "```bash\nPORT=8080 microgpt-serve\ncurl localhost:8080/microgpt/v1/model\n```\n"
+        "```bash\nPORT=8080 microgpt-serve\ncurl localhost:8080/v1/models\n```\n"
         "```bash\nMICROGPT_API_KEY=secret uv run microgpt serve\n"
-        "! curl --output none localhost:8080/microgpt/v1/model && echo $PORT\n```\n"
+        "! curl --output none localhost:8080/v1/models && echo $PORT\n```\n"
     )
     (_, model), (_, port) = docs_commands.run("page.md", tmp_path / "folder", short=True)
-    assert '"chat":true' in model
+    assert '"id":"demo"' in model
     with socket.socket() as client:
         assert client.connect_ex(("localhost", int(port))) == errno.ECONNREFUSED

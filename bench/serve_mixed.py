@@ -3,7 +3,7 @@
     uv run python bench/serve_mixed.py [--minutes 30] [--connections 16] [--processes 1]
         [--disk DIR] [--clock] [--group DIR]
 
-Clients send concurrent requests of every kind: texts, replies, streams, explanations, scores and
+Clients send concurrent requests of every kind: texts, replies, streams, scores and
 log-probabilities. Some requests must be refused, and some clients disconnect early. Meanwhile, the
 model is reloaded every three seconds, and the process is stopped (SIGTERM) and replaced, twelve
 times in total; processes with the demo model and with a model of names, which can score, take

@@ -24,7 +24,7 @@ from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.service import serve as serve_until_stopped
 
-GENERATE, MODEL = "/microgpt/v1/generate", "/health"
+GENERATE, MODEL = "/microgpt/v1/generate", "/v1/models"
 TWO = {"MICROGPT_PROCESSES": "2"}
 pytestmark = [
     pytest.mark.slow,
@@ -122,7 +122,7 @@ def test_a_reload_by_http_reaches_all_processes(serve, names_dir, talk_dir, tmp_
         service.request("POST", "/microgpt/v1/reload", {"model": "names"}, **key) for _ in "123"
     ]
     (version,) = {reply.json["version"] for reply in replies}
-    health = [service.get("/health") for _ in range(60)]
+    health = [service.get("/health", **key) for _ in range(60)]
     assert {reply.json["version"] for reply in health} == {version}
     assert len({reply.headers["x-request-id"].partition("-")[0] for reply in health}) == 2
     listed = [service.get("/v1/models", **key).json["data"] for _ in range(60)]
@@ -130,7 +130,7 @@ def test_a_reload_by_http_reaches_all_processes(serve, names_dir, talk_dir, tmp_
     (directory / "meta.json").write_text("{}")
     failed = service.request("POST", "/microgpt/v1/reload", {"model": "names"}, **key)
     assert failed.status == 503
-    ready = [service.get("/ready").json for _ in range(60)]
+    ready = [service.get("/ready", **key).json for _ in range(60)]
     assert all(reply == {"status": "ready", "failed": ["names"]} for reply in ready)
 
 

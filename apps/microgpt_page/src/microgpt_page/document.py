@@ -25,7 +25,7 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt_page.packed_files import engine_file, model_file
 
 WEB = Path(__file__).parent / "web"
-MAX_BYTES = 20_000_000  # of the weights in single precision
+MAX_BYTES = 20_000_000  # maximum size of the weights in single precision
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)";.*\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (\w+))", re.MULTILINE)
 COMMENT = re.compile(  # on lines of its own, or the type of what follows

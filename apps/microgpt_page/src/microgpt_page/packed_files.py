@@ -21,7 +21,7 @@ from microgpt.questions.known_questions import LEAST_SIMILAR, N_SUGGESTED, Known
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.weights_file import tensors_of
 
-VERSION_DIGITS = 12  # of the SHA-256 of the weights
+VERSION_DIGITS = 12  # a version is the beginning of the SHA-256 of the weights
 MAX_EXAMPLES = 8  # maximum number of messages that the page of a chat model offers
 LAYOUT: Mapping[str, type[NamedTuple]] = {"rows": Rows, "buffers": Buffers}
 

@@ -37,7 +37,7 @@ def play(models: list[str] | None = SERVED_MODELS) -> None:
         return document(load_model(directories[name]), name, others)
 
     with showing_compilation() as tell, on_compiling(tell):
-        page(sources[0].name)  # what is wrong with the model is an error of the command
+        page(sources[0].name)  # the command reports what is wrong with the model
     with ThreadingHTTPServer((HOST, 0), _handler(directories, page)) as server:
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")
@@ -56,7 +56,7 @@ def _handler(names: Collection[str], page: Callable[[str], bytes]) -> type[BaseH
             url = urlsplit(self.path)
             name = parse_qs(url.query).get("model", [*names])[0]
             if self.headers.get("Host", HOST).partition(":")[0] not in (HOST, "localhost"):
-                self._reply(403, b"Open this page at localhost.")  # of a site with our address
+                self._reply(403, b"Open this page at localhost.")  # prevents DNS rebinding
             elif url.path != "/" or name not in names:
                 self._reply(404, b"There is no such page.")
             else:

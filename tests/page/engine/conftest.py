@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 from javascript import ENGINE, Node
 
-from microgpt.engine.wasm import write_modules
-
-USES = ("training", "evaluation", "decoding", "generation")
+from microgpt.engine.wasm import SHARES, write_modules
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +29,5 @@ def node(tmp_path_factory) -> Node:
 def kernels(tmp_path_factory) -> Path:
     """A directory with the kernels of one thread in float32."""
     folder = tmp_path_factory.mktemp("kernels")
-    write_modules(folder, ("float32",), USES)
+    write_modules(folder, ("float32",), SHARES[:2])
     return folder

@@ -89,12 +89,12 @@ class ChatAnswers(NamedTuple):
 
 
 def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
-    """Return a chat model's replies; None for other models and for the slow reference engine.
+    """Return a chat model's replies; None for the slow reference engine.
 
     The questions are held out if possible, or else those of the training data. For the bundled
     conversations, they are those of chat_heldout.jsonl.
     """
-    if not result.tokenizer.is_chat or result.plan.engine == "reference":
+    if result.plan.engine == "reference":
         return None
     if result.known_questions:
         return _answer_few(result, result.known_questions)

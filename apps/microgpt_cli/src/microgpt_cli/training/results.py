@@ -18,7 +18,6 @@ from microgpt.state import TrainResult
 from microgpt.training.choice import NAMES_SHA256
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
-from microgpt_cli.training.chat_answers import answer_questions
 from microgpt_cli.training.forgetting import Forgetting
 
 MOST_COUNTED = 50_000  # characters of a text that is compared with counts of n-grams
@@ -37,7 +36,11 @@ def print_results(
     as_json: bool,
 ) -> None:
     """Print the result and samples to stdout, and notes on memorised samples to stderr."""
-    answers, memorised, text = answer_questions(result, parts), None, result.config.text
+    answers, memorised, text = None, None, result.config.text
+    if result.tokenizer.is_chat:
+        from microgpt_cli.training.chat_answers import answer_questions  # loads grammars of chats
+
+        answers = answer_questions(result, parts)
     if samples:
         texts = [doc for doc in result.documents if isinstance(doc, str)]
         known = KnownTexts(texts, room=result.model.block_size, text=text)

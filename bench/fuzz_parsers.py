@@ -23,7 +23,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import typer
 from harness import ROOT
 
 import microgpt
@@ -43,9 +42,6 @@ from microgpt.storage.model_directory import read_meta
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import read_training
 from microgpt.training.history_file import read_history
-from microgpt_cli.app import commands
-from microgpt_cli.saved_directories import lines_of, saved_in
-from microgpt_cli.terminal.config_file import read_config
 from microgpt_evolution.evolve_rust.log_import import parse_log
 from microgpt_evolution.genome import WHOLE_LIMITS
 from microgpt_evolution.genome_file import read_genome
@@ -215,10 +211,6 @@ def run(folder: Path) -> None:
     read_sweep(folder) if kind_at(folder) == SWEEP else read_search(folder)
 
 
-def listed(folder: Path) -> None:
-    [*lines_of([*saved_in(folder)])]
-
-
 def space(path: Path) -> None:
     read_space(path, [*WHOLE_LIMITS, "lr"])
 
@@ -239,16 +231,6 @@ def hashes(folder: Path) -> Made:
     """Decode the hashes of the training documents, and look for one."""
     known = DocumentHashes.of(NAMES)
     return [known.encode()], lambda content: "emma" in DocumentHashes.decode(content)
-
-
-def config(folder: Path) -> Made:
-    """Read the options of `train` from a TOML file."""
-    group: Any = typer.main.get_command(commands("train"))
-    command = group.get_command(typer.Context(group), "train")
-    seed = b'steps = 20\ndata = "a.txt"\nlearning-rate = 0.01\nchat = false\nteacher = ["a", "b"]\n'
-    return one_file("a.toml", [seed], lambda path: read_config(typer.Context(command), [path]))(
-        folder
-    )
 
 
 def pattern(folder: Path) -> Made:
@@ -483,10 +465,7 @@ PARSERS: dict[str, Maker] = {
     "history.jsonl": in_file(OLD / "char", "history.jsonl", read_history),
     "calibration.json": calibration,
     "documents.crc32": hashes,
-    "list: meta.json": in_file(OLD / "char", "meta.json", listed),
-    "list: run.json": in_file(OLD / "runs/loss", "run.json", listed),
     "progress.json": in_file(start, "progress.json", read_progress),
-    "options in TOML": config,
     "pattern": pattern,
     "JSON schema": schema,
     "API keys": one_file("keys", [b"# mine\nsk-0123456789abcdef0123\n"], keys),

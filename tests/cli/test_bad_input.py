@@ -40,7 +40,7 @@ def names(tmp_path: Path) -> Path:
         (["--val-fraction", "0.5", "--test-fraction", "0.5"], "must be less than 1"),
         (["--val-fraction", "0.001"], "too few documents (2): the validation split is empty"),
         (["--format", "pickle"], "invalid value for '--format': 'pickle' is not one of"),
-        (["--from", "nowhere"], "nowhere does not exist, here or in "),
+        (["--from", "nowhere"], "nowhere does not exist; use a directory"),
         (["--steps", "many"], "unable to parse string as an integer, got 'many'; see "),
         (["--minutes", "1m"], "unable to parse string as a number, got '1m'; see "),
         (["--stepz", "5"], "no such option: --stepz"),

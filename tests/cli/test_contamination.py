@@ -63,8 +63,6 @@ def test_losses_on_documents_that_an_ancestor_read_are_marked(train, microgpt, s
     assert f"{training['val_loss']:.4f} held-out (contamination 100 %)" in microgpt("list").stdout
     info = microgpt("info", "child").stdout
     assert f"{training['test_loss']:.4f} (contamination 100 %)\n" in info
-    saved = json.loads(microgpt("list", "--json").stdout)["saved"]
-    assert [1.0, 1.0] in [each["contamination"] for each in saved]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections import defaultdict
 from commands import every_command
 from typer.core import TyperArgument
 
-START = ["train", "generate", "chat", "play", "list", "remove", "course"]
+START = ["train", "generate", "chat", "play", "list", "course"]
 SAME = {"--json", "--scheduler", "--temperature", "--threads", "--workers", "--n-embd"} | {
     "--learning-rate", "--me"
 }  # fmt: skip

@@ -98,7 +98,7 @@ def test_misspelt_settings_are_named_with_the_nearest_one(monkeypatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("MICROGPT_"):
             monkeypatch.delenv(name)
-    right = ("MICROGPT_API_KEY", "microgpt_timeout_s", "MICROGPT_HOME")
+    right = ("MICROGPT_API_KEY", "microgpt_timeout_s")
     kubernetes = ("MICROGPT_SERVICE_HOST", "MICROGPT_PORT", "MICROGPT_PORT_8080_TCP_ADDR")
     for name in (*right, *kubernetes, "MICROGPT_APIKEY", "microgpt_CORS_ORIGIN", "MICROGPT_HOST"):
         monkeypatch.setenv(name, "secret")

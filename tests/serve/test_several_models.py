@@ -135,7 +135,7 @@ def test_the_others_serve_if_a_model_is_damaged(folder, caplog) -> None:
         ("names=", "names= must be NAME=DIR, such as names=output"),
         ("names, a/names", "names and a/names have the same name, names; choose names with"),
         (("x=names", "x=talk"), "names and talk have the same name, x; choose names with NAME=DIR"),
-        ("names,nowhere", "nowhere does not exist, here or in /home/of/models; use a directory"),
+        ("names,nowhere", "nowhere does not exist; use a directory"),
         ("names,x=/nowhere", "/nowhere does not exist; use a directory"),
         (",", ", does not exist"),
         (("",), "'' does not exist; use a directory"),
@@ -144,7 +144,6 @@ def test_the_others_serve_if_a_model_is_damaged(folder, caplog) -> None:
 )
 def test_models_that_cannot_be_served_are_refused(folder, monkeypatch, given, problem) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("MICROGPT_HOME", "/home/of/models")
     shutil.copytree("names", "a/names")
     shutil.copytree("bad", "worse")
     with pytest.raises(MicrogptError, match=f"^{re.escape(problem)}"):

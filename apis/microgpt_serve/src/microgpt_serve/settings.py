@@ -26,7 +26,6 @@ from microgpt_serve.middleware.keys_and_rate_limit import KEY_RULE, is_key
 UNPREFIXED = ("MODEL_DIR", "HOST", "PORT")  # settings whose variables do not begin with MICROGPT_
 # Variables of a Kubernetes service that has this name.
 KUBERNETES = re.compile(r"MICROGPT_(SERVICE_(HOST|PORT)(_\w+)?|PORT|PORT_\d+_\w+)")
-OTHERS = ("MICROGPT_HOME",)  # read by the library
 _ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?)$"
 
 
@@ -136,7 +135,7 @@ def unknown_variables() -> Iterator[str]:
     known -= {f"MICROGPT_{name}" for name in UNPREFIXED}
     for name in sorted(os.environ):
         is_like = name.upper().startswith("MICROGPT_") and not KUBERNETES.fullmatch(name)
-        if is_like and name.upper() not in (*known, *OTHERS):
+        if is_like and name.upper() not in known:
             near = get_close_matches(name.upper(), known, n=1, cutoff=0.8)
             near = [each for each in UNPREFIXED if name.upper() == f"MICROGPT_{each}"] or near
             hint = f"did you mean {near[0]}?" if near else "it has no effect"

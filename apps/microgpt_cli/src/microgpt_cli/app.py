@@ -25,8 +25,7 @@ _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
     "chat": ("Start", "chat", "microgpt chat 'what is 3 plus 4?'"),
     "play": ("Start", "play", "microgpt play", "microgpt play my-model"),
     "course": ("Start", "course"),
-    "list": ("Start", "list_saved", "microgpt list"),
-    "remove": ("Start", "remove", "microgpt remove my-model"),
+    "list": ("Start", "list_models", "microgpt list"),
     "info": ("Measure", "info", "microgpt info my-model"),
     "eval": ("Measure", "evaluate", "microgpt eval my-model --data held-out.txt"),
     "score": (

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from microgpt.amounts import duration, percentage
 from microgpt.config import EngineName
-from microgpt.data.contamination import Bounds, trained_share
+from microgpt.data.contamination import Bounds, bounds_of, trained_share
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Document
 from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params
 from microgpt.storage.document_hashes import read_document_hashes
+from microgpt.storage.meta import Meta
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt_cli.terminal.console import note
@@ -42,6 +43,15 @@ def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
     note_reference_engine()
     check_duration(2 * count_params(saved.model) * sum(lengths) / READING)
     return "reference"
+
+
+def loss_of(meta: Meta) -> str:
+    """Return the held-out loss of a model, else its training loss, as text; empty if unknown."""
+    for name, what in (("val_loss", "held-out"), ("train_loss", "training")):
+        if isinstance(loss := meta.training.get(name), float):
+            mark = bounds_of(meta.training, "validation") if name == "val_loss" else None
+            return f"{loss:.4f} {what}{mark or ''}"
+    return ""
 
 
 def note_reference_engine() -> None:

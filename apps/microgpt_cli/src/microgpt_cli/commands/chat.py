@@ -27,9 +27,7 @@ def chat(
         None, "Message to reply to, or a model.  [default: start a conversation]", "MESSAGE"
     ),
     message_option: str | None = typer.Option(None, "--message", hidden=True),
-    model_dir: Path | None = opt.option(
-        None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL, callback=opt.found_model
-    ),
+    model_dir: Path | None = opt.option(None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL),
     temperature: float = opt.option(Sampling.temperature, opt.TEMPERATURE_HELP),
     seed: int = opt.option(
         DEFAULT_SEED, "Seed of the first reply; incremented by 1 for each further reply."

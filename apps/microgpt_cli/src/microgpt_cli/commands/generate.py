@@ -34,9 +34,7 @@ def generate(
         None, "Prompt; every sample starts with this text. Or a model.", "PROMPT"
     ),
     prompt_option: str | None = typer.Option(None, "--prompt", hidden=True),
-    model_dir: Path = opt.option(
-        opt.DEFAULT_MODEL_DIR, opt.MODEL_HELP, *opt.MODEL, callback=opt.found_model
-    ),
+    model_dir: Path = opt.option(opt.DEFAULT_MODEL_DIR, opt.MODEL_HELP, *opt.MODEL),
     num_samples: int = opt.option(20, "Number of samples.", "--num-samples", "-n"),
     max_tokens: int | None = opt.option(
         None, "Maximum number of new tokens.  [default: as many as fit in the context]"

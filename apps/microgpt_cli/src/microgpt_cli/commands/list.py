@@ -1,39 +1,61 @@
-"""`microgpt list`: show the models and runs below a directory."""
+"""`microgpt list`: show the models below a directory."""
 
 import json
 import os
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 
-from microgpt.errors import ConfigError
-from microgpt_cli.terminal.console import note, terminal_safe
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.printable import printable
+from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import AS_JSON, argument
 
 
-def list_saved(
+def list_models(
     directory: Path = argument(Path(), "Directory to search.", "DIR", show_default=True),
     as_json: bool = AS_JSON,
 ) -> None:
-    """List the models and runs below a directory.
+    """List the models below a directory, with their size and loss.
 
-    The list includes unfinished training runs, searches and sweeps, newest first. The loss is the
-    held-out loss if available; otherwise, for a model, it is the mean loss of the last training
-    steps. Links, hidden directories and directories named "tests" are not followed.
+    The loss is the held-out loss if available; otherwise, it is the mean loss of the last training
+    steps. Links and hidden directories are not followed.
     """
-    from microgpt_cli.saved_directories import find_saved, lines_of
-
     if not os.path.isdir(directory):
         raise ConfigError(f"the directory {directory} does not exist; use another one")
-
-    def report(error: OSError) -> None:
-        note(f"cannot read {error.filename}: {error.strerror}")
-
-    found = sorted(find_saved(directory, report), key=lambda one: one.modified, reverse=True)
+    found = list(_models(directory))
     if as_json:
-        print(json.dumps({"saved": [asdict(saved) for saved in found]}))
+        print(json.dumps({"models": found}))
         return
     if not found:
-        note(f"there is no model or run in {directory}; train a model with `microgpt train`")
+        note(f"there is no model in {directory}; train a model with `microgpt train`")
         return
-    for line in lines_of(found):
-        print(terminal_safe(line))
+    rows = [("model", "kind", "weights", "loss")]
+    rows += [(printable(m["path"]), m["kind"], f"{m['num_params']:,}", m["loss"]) for m in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+def _models(top: Path) -> Iterator[dict[str, str | int]]:
+    """Yield the path, kind, number of weights and loss of each model in a directory tree."""
+    from microgpt.files.atomic_files import committed_path
+    from microgpt.model_config import count_params
+    from microgpt.storage.meta import META, STATE_DESCRIPTION
+    from microgpt.storage.model_directory import has_model, load, read_meta
+    from microgpt_cli.model_loading import loss_of
+
+    for folder, names, _ in os.walk(top, onerror=lambda error: note(f"cannot read {error}")):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        path = Path(folder)
+        about = STATE_DESCRIPTION if (is_unfinished := not has_model(path)) else META
+        if not committed_path(path, about).exists():
+            continue
+        try:
+            meta = load(path).meta if is_unfinished else read_meta(path)
+            n_params = count_params(meta.model())
+        except (CheckpointError, ConfigError) as error:
+            note(str(error))
+            continue
+        kind = "chat" if meta.special_tokens else "text"
+        kind = f"{kind}, unfinished" if is_unfinished else kind
+        yield {"path": folder, "kind": kind, "num_params": n_params, "loss": loss_of(meta)}

@@ -1,7 +1,6 @@
 """Options shared by several commands, and their help panels."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import fields
 from functools import partial
 from inspect import Parameter, Signature
@@ -10,7 +9,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from microgpt.errors import CheckpointError, ConfigError
+from microgpt.errors import ConfigError
 from microgpt.options import Options
 from microgpt_cli.terminal.config_file import origins
 from microgpt_cli.terminal.console import note
@@ -41,33 +40,22 @@ def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
     return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
 
 
-def found_model(given: Any) -> Any:
-    """Return the directory of each model that is given by path or by name; see `find_model`."""
-    if isinstance(given, list):
-        return list(map(found_model, given))
-    if given in (None, DEFAULT_MODEL_DIR):
-        return given
-    from microgpt.storage.model_home import find_model
-
-    return find_model(given)
-
-
 MODEL = ("--model", "--model-dir")  # the help omits the second name, which is from earlier versions
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
-MODEL_HELP = "Directory or name of the model."
+MODEL_HELP = "Directory of the model."
 OR_DEMO = f"default: {DEFAULT_MODEL_DIR}, else the demo model"
-model_argument = partial(argument, metavar="MODEL", callback=found_model)
+model_argument = partial(argument, metavar="MODEL")
 GIVEN_MODEL = model_argument(..., MODEL_HELP)
 MODEL_ARGUMENT = model_argument(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]")
 SERVED_MODELS = argument(
     None,
-    "Directory or name of a model or NAME=DIR, once or more, or a directory of models.  "
+    "Directory of a model or NAME=DIR, once or more, or a directory of models.  "
     f"[env: MODEL_DIR; {OR_DEMO}]",
     "MODEL",
 )
 SERVED_OPTION = typer.Option(None, *MODEL, hidden=True)
-MODEL_OPTION = typer.Option(None, *MODEL, hidden=True, callback=found_model)
+MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
 UNFINISHED = flag("--unfinished", "Use the unfinished training run instead of the finished model.")
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 UNKNOWN_HELP = (
@@ -118,13 +106,11 @@ def text_or_model(text: str | None, model: T, flag: str) -> tuple[str | None, T 
     A note says that `flag` is for a text that names a model.
     """
     if text and model in (None, DEFAULT_MODEL_DIR):
-        from microgpt.storage.model_home import find_model, is_model_directory
+        from microgpt.storage.model_directory import is_model_directory
 
-        with suppress(CheckpointError):
-            path = find_model(text)
-            if is_model_directory(path):
-                note(f"using the model in {path}; to use {text!r} as text, pass it with {flag}")
-                return None, path
+        if is_model_directory(path := Path(text)):
+            note(f"using the model in {path}; to use {text!r} as text, pass it with {flag}")
+            return None, path
     return text, model
 
 

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import as_argument, read_consistently
+from microgpt.files.atomic_files import as_argument, committed_path, read_consistently
 from microgpt.state import TrainingPlan
-from microgpt.storage.meta import META, Meta, is_result_of
+from microgpt.storage.meta import META, STATE, Meta, is_result_of
 from microgpt.storage.model_directory import (
     MOONBASE_WEIGHTS,
     TOKENIZER,
@@ -16,7 +16,7 @@ from microgpt.storage.model_directory import (
     has_model,
     read_meta,
 )
-from microgpt_cli.saved_directories import age, saved_in
+from microgpt_cli.model_loading import loss_of
 from microgpt_cli.terminal.console import ask
 
 
@@ -29,7 +29,7 @@ def confirm_replacement(directory: Path, option: str) -> float:
         CheckpointError: there is no terminal, or the answer is no.
     """
     if has_model(directory):
-        what, it = f"{directory} has a model ({_describe(directory)})", "the model"
+        what, it = f"{directory} has a model{_describe(directory)}", "the model"
     elif others := _others(directory):
         what, it = f"{directory} has {', '.join(others)}, but no microgpt model", "these files"
     else:
@@ -107,23 +107,15 @@ def _read_meta(directory: Path) -> Meta | None:
 
 def _others(directory: Path) -> list[str]:
     """Return files that a model would overwrite in a directory not created by microgpt."""
-    if any(one.kind in ("model", "training") for one in saved_in(directory)):
+    if committed_path(directory, STATE).exists():  # a training run without a model
         return []
     names = (META, TOKENIZER, *TRAINING, MOONBASE_WEIGHTS)
     return [name for name in names if os.path.lexists(directory / name)]
 
 
 def _describe(directory: Path) -> str:
-    """Return the age of a model and, if known, its steps and losses as text."""
-    saved = next((one for one in saved_in(directory) if one.kind == "model"), None)
-    if saved is None:
-        return "of unknown age"
-    facts = [f"{age(time.time() - saved.modified)} old"]
-    if saved.steps is not None:
-        facts.append(f"{saved.steps:,} steps")
-    for loss, what in ((saved.loss, "mean loss"), (saved.val_loss, "held-out loss")):
-        if loss is not None:
-            facts.append(f"{what} {loss:.3f}")
-    if saved.val_loss is not None:
-        facts[-1] += str(saved.contamination or "")
-    return ", ".join(facts)
+    """Return the steps and the loss of a model, if known, in parentheses."""
+    meta = _read_meta(directory)
+    if meta is None or not isinstance(steps := meta.training.get("steps"), int):
+        return ""
+    return f" ({steps:,} steps, loss {loss_of(meta)})"

@@ -23,7 +23,6 @@ from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
-from microgpt.storage.model_home import find_model
 from microgpt.storage.training_directory import TrainingDirectory, check_has_training, read_training
 from microgpt.training.engines import check_fits
 from microgpt.training.ensemble_training import (
@@ -60,8 +59,8 @@ def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Re
         return None, None
     sources = Sources(
         data=options.input,
-        parent=options.from_ and find_model(options.from_),
-        teachers=tuple(map(find_model, options.teacher or ())),
+        parent=options.from_,
+        teachers=tuple(options.teacher or ()),
         teacher_samples=options.teacher_samples,
         how=ReadOptions.of(vars(options)),
         text_otherwise="lines" if "long_docs" in options else None,

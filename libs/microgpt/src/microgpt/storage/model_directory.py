@@ -173,6 +173,12 @@ def has_model(directory: Path) -> bool:
     return any(committed_path(directory, name).exists() for name in WEIGHTS_FILES.values())
 
 
+def is_model_directory(directory: Path) -> bool:
+    """Return whether a directory contains a model, a damaged one, or an unfinished training run."""
+    about = (committed_path(directory, name) for name in (META, STATE_DESCRIPTION))
+    return has_model(directory) or any(map(os.path.exists, about))
+
+
 def check_format(directory: Path) -> None:
     """Raise CheckpointError if a directory contains only a checkpoint of a newer MoonBase."""
     is_ours = has_model(directory) or committed_path(directory, STATE).exists()

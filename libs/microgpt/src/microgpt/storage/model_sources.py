@@ -1,4 +1,4 @@
-"""Find the models that a command names: paths, names, NAME=DIR, or a directory of models."""
+"""Find the models that a command names: paths, NAME=DIR, or a directory of models."""
 
 import os
 from collections import Counter
@@ -9,7 +9,7 @@ from pathlib import Path
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.printable import printable
-from microgpt.storage.model_home import find_model, is_model_directory
+from microgpt.storage.model_directory import REMEDY, is_model_directory
 
 DEFAULT_MODEL_DIR = "output"
 
@@ -30,7 +30,7 @@ def model_sources(
     """Return the models that are given, or those in a directory of models.
 
     Args:
-        given: paths, names or NAME=DIR; text is a path or a comma-separated list of these. None is
+        given: paths or NAME=DIR; text is a path or a comma-separated list of these. None is
             `output` or, if it does not exist and `allow_demo` is true, the demo model.
 
     Raises:
@@ -55,19 +55,17 @@ def model_sources(
 
 
 def _sources_in(text: str, allow_missing: bool) -> list[ModelSource]:
-    """Return the model at a path or with a name, such as `my-bot` or `NAME=DIR`, or those in it."""
+    """Return the model at a path or `NAME=DIR`, or those in a directory."""
     name, separator, directory = text.partition("=")
     if not separator or os.path.lexists(text):
         name, directory = "", text
     elif not name.strip() or not directory:
         raise ConfigError(f"{text} must be NAME=DIR, such as names=output")
     name = printable(name.strip())
-    try:
-        path = find_model(directory)
-    except CheckpointError:
+    path = Path(directory)
+    if not os.path.lexists(directory):
         if not allow_missing:
-            raise
-        path = Path(directory)
+            raise CheckpointError(f"{directory or repr('')} does not exist; {REMEDY}")
         return [ModelSource(name or name_of(path), path, is_missing=True)]
     if not name and os.path.isdir(path) and not is_model_directory(path):
         children = sorted(each for each in path.iterdir() if is_model_directory(each))

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness import ROOT, parsed, results_file
-from tables import rows
 
 from microgpt.errors import MicrogptError
 
@@ -258,14 +257,13 @@ def change(box: list[Any], rng: random.Random) -> None:
 
 
 def table(kept: dict[str, dict[str, float]]) -> str:
-    """Return the table of all parsers."""
-    head = ["parser", "inputs", "processor seconds", "branches", "slowest input"]
-    lines = [
-        [name, f"{each['inputs']:,.0f}", f"{60 * each['minutes']:.0f}", f"{each['branches']:,.0f}",
-         f"{1000 * each['slowest']:.0f} ms"]
-        for name, each in kept.items()
-    ]  # fmt: skip
-    return rows([head, ["---", *["---:"] * 4], *lines])
+    """Return the counts of all parsers in one sentence."""
+    inputs = sum(each["inputs"] for each in kept.values())
+    minutes = [each["minutes"] for each in kept.values()]
+    return (
+        f"{len(kept)} parsers have had {inputs / 1e6:.0f} million inputs, each for "
+        f"{60 * min(minutes):.0f} to {60 * max(minutes):.0f} seconds of processor time."
+    )
 
 
 TABLES = {"fuzzing": table}

@@ -6,8 +6,8 @@ Mutants are drawn from the lines of the library, the searches and the service. E
 clone of this repository: first by the test files that are named after its module or import it, then
 by those in the same folder, each time until they have used a minute of processor time. The record
 is bench/results/mutation.jsonl, and an interrupted run continues. A mutant in a kernel is judged by
-the tests of the compiled engine, after it has been compiled. A table of the results is printed at
-the end (docs/measurements/mutation.md).
+the tests of the compiled engine, after it has been compiled. The verdicts are printed at the end
+(docs/measurements/mutation.md).
 """
 
 import contextlib
@@ -26,7 +26,6 @@ from queue import SimpleQueue
 
 from harness import RESULTS, ROOT, parsed
 from mutants import Mutant, changed, draw
-from tables import rows
 
 from microgpt import edited_sources
 
@@ -233,14 +232,10 @@ def judge(
 
 
 def table() -> str:
-    """Return the verdicts by kind of mutant."""
-    last = verdicts().values()
-    names = sorted({each["verdict"] for each in last})
-    lines = [["mutant", *names], ["---", *["---:"] * len(names)]]
-    for kind, n in Counter(each["kind"] for each in last).most_common():
-        counts = Counter(each["verdict"] for each in last if each["kind"] == kind)
-        lines.append([f"{kind} ({n})", *(str(counts[each]) for each in names)])
-    return rows(lines)
+    """Return the number of mutants of each verdict in one sentence."""
+    counts = Counter(each["verdict"] for each in verdicts().values())
+    found = ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
+    return f"Verdicts on {counts.total()} mutants: {found}."
 
 
 TABLES = {"mutation": table}

@@ -67,7 +67,7 @@ JSON, TENSORS = "weights.json", "model.safetensors"
 HASHES = ("weights_sha256", "tokenizer_sha256", "documents_sha256")
 
 TALKS = [[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]]
-DATA = {"n_docs": 4, "sha256": "a", "val_fraction": 0.1, "without": "^a"}
+DATA = {"n_docs": 4, "sha256": "a", "val_fraction": 0.1}
 QUESTIONS = {"conversations": TALKS, "reply": "no", "confidence": 0.5, "suggests": True}
 MORE: dict[str, dict[str, Any]] = {
     "meta.json": {

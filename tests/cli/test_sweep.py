@@ -29,7 +29,7 @@ GRID = (
 LIST = "must be a comma-separated list of"
 NOT_SWEPT = {
     "single",  # a sweep trains one model at a time
-    "input", "without", "column", "chat", "me", "separator", "seed",  # of the sweep as a whole
+    "input", "column", "chat", "me", "separator", "seed",  # of the sweep as a whole
     # losses on other tokens cannot be compared
     "val_fraction", "test_fraction", "holdout", "gap", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document

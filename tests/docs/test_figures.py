@@ -44,7 +44,6 @@ EXCUSED = (
     (r"docs/own_text\.md", r"(1\.65|19 %|1\.6 %)$", "calculated from the output shown"),
     (r"docs/engine\.md", r"^20 ms$", "how long a call is made to last"),
     (r"docs/score\.md", r"^99.9 %$", "a threshold"),
-    (r"docs/what_if\.md", r"^(2\.8 times the|5 %|10 %)$", "statistics, and a limit"),
 )
 
 

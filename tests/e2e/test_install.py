@@ -26,15 +26,13 @@ pytestmark = [
 EVERY_COMMAND = """
 chat --message hi
 train --data names.txt --steps 20 --num-samples 1 --model one
-train --data names.txt --steps 20 --num-samples 1 --seed 1 --without emm --model two
+train --data names.txt --steps 20 --num-samples 1 --seed 1 --model two
 generate --model one --num-samples 2
 info one
 list
 eval one --data names.txt
 score one --data names.txt --top 2
 explain one emma
-compare one two emma
-why one emma --groups 1 --seeds 0
 plot one
 judge nannan
 verify --steps 2

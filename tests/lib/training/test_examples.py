@@ -3,7 +3,7 @@ import pytest
 from microgpt import Message, TrainConfig, train
 from microgpt.data.split import split
 from microgpt.errors import ConfigError
-from microgpt.training.examples import examples, remaining
+from microgpt.training.examples import examples
 from microgpt.training.options import TrainOptions
 
 DOCS = [
@@ -36,13 +36,6 @@ def test_an_example_that_is_too_long_is_refused() -> None:
     assert examples(PARTS, TrainOptions(example=["x" * 1000])) == ("x" * 1000,)
     with pytest.raises(ConfigError, match="has 1,001 characters; use at most 1,000"):
         examples(PARTS, TrainOptions(example=["x" * 1001]))
-
-
-def test_a_document_that_is_left_out_gives_no_example() -> None:
-    parts = PARTS.leave_out("secret|no")
-    assert examples(parts, TrainOptions()) == ("is it open?", "hi", "where?", "when?")
-    before = ("hi", "my secret", "how much?", "set by the author")
-    assert remaining(before, parts) == ("hi", "set by the author")
 
 
 def test_a_held_out_document_gives_no_example() -> None:

@@ -35,8 +35,6 @@ _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
         "tail -f app.log | microgpt score my-model --above 4",
     ),
     "explain": ("Measure", "explain", "microgpt explain my-model queen --plot queen.svg"),
-    "compare": ("Measure", "compare", "microgpt compare my-model without-emm emma --seeds 4"),
-    "why": ("Measure", "why", "microgpt why my-model emma"),
     "plot": ("Measure", "plot", "microgpt plot my-model other-model"),
     "judge": ("Measure", "judge", "microgpt judge nannan lelel kamon"),
     "verify": ("Measure", "verify", "microgpt verify --steps 1000", "microgpt verify names.onnx"),

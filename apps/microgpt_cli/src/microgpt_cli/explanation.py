@@ -59,18 +59,6 @@ def document_of(texts: Sequence[str], *, is_chat: bool) -> Document:
     return texts[0]
 
 
-def comparison_lines(a: Explanation, b: Explanation) -> list[str]:
-    """Return a line per token: its bits in both explanations, and the most likely tokens."""
-    labels = _aligned([each.text for each in a.scored])
-    lines = [f"{'':{max(map(cell_len, labels), default=0)}}       A      B  change"]
-    for one, other, label in zip(a.scored, b.scored, labels, strict=True):
-        figures = f"{one.bits:6.1f} {other.bits:6.1f}  {other.bits - one.bits:+6.1f}"
-        best = [each.alternatives[0] for each in (one, other)]
-        likely = [f"{_shown(each.text)} {each.probability:.0%}" for each in best]
-        lines.append("  ".join([label, figures, "", *likely]))
-    return lines
-
-
 def _predictions(explanation: Explanation) -> Iterator[str]:
     labels = _aligned([each.text for each in explanation.scored])
     for each, label in zip(explanation.scored, labels, strict=True):

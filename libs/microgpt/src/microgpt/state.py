@@ -201,15 +201,6 @@ class TrainingPlan:
         """The seed of the run, from which an ensemble derives the seeds of its teachers."""
         return (self.ensemble.student if self.ensemble else self.config).seed
 
-    def with_seed(self, seed: int) -> "TrainingPlan":
-        """Return the plan of the same run from its start, with another seed."""
-        ensemble = self.ensemble and replace(
-            self.ensemble,
-            teacher=replace(self.ensemble.teacher, seed=seed),
-            student=replace(self.ensemble.student, seed=seed),
-        )
-        return replace(self, config=replace(self.config, seed=seed), ensemble=ensemble).at(0)
-
     @property
     def read_options(self) -> "ReadOptions":
         """How the documents are read."""

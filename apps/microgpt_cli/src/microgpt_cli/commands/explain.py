@@ -11,7 +11,6 @@ from microgpt_cli.charts import CHART_HELP, check_kinds, check_plots, write_char
 from microgpt_cli.terminal.options import (
     AS_JSON,
     GIVEN_MODEL,
-    TURNS_HELP,
     UNFINISHED,
     argument,
     flag,
@@ -28,7 +27,11 @@ WEIGHT = re.compile(PLACE + r" *(\*?)= *(\S+)", re.ASCII)
 
 def explain(
     model: Path = GIVEN_MODEL,
-    text: list[str] = argument(..., TURNS_HELP, "TEXT"),
+    text: list[str] = argument(
+        ...,
+        "Text. For a chat model, messages that alternate between the user and the assistant.",
+        "TEXT",
+    ),
     top: int = option(N_ALTERNATIVES, "Number of likely tokens to show at a position.", min=0),
     attention: list[str] | None = option(
         None,

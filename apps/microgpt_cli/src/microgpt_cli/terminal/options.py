@@ -79,12 +79,6 @@ SEPARATOR = option(
     rich_help_panel="Data",
 )
 
-RECORDED_DATA = option(None, "File with the training documents, if it has been moved.", *DATA)
-RECORDED_PARENT = option(None, "Directory of the model that was fine-tuned, if any.", "--from")
-MAX_OTHER_SEEDS = 100  # as in a page
-OTHER_SEEDS_HELP = "Also train with this number of other seeds, to measure the spread."
-TURNS_HELP = "Text. For a chat model, messages that alternate between the user and the assistant."
-
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
     """Return the given argument or option; raise ConfigError if both are given."""

@@ -161,7 +161,6 @@ class Repetition:
     force: bool  # whether it may be the same
     now: Sources  # where its documents, parent and teachers are now, if it is elsewhere
     weights_format: WeightsFormat | None
-    without: str | None = None  # documents to leave out this time
     model: SavedModel | None = None  # set by `job`, if the run has ended
 
     def job(self) -> TrainingJob:
@@ -207,11 +206,7 @@ class Repetition:
             minutes=None,  # the recorded changes are made, but no others
         )
         self.model = load(directory) if status == "ended" and has_model(directory) else None
-        job = TrainingJob(plan, parts, parent, teachers)
-        if self.without in (None, plan.data.without):
-            return job
-        self.model = None  # this one will be another
-        return job.varied(without=self.without)
+        return TrainingJob(plan, parts, parent, teachers)
 
     def note_difference(self, result: TrainResult) -> None:
         """Print whether the run produced the same weights as before, if they are known."""
@@ -269,7 +264,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
             f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
             "original file with --data, or train the model on another text with --from"
         )
-    return file.path if file else None, parts.leave_out(plan.data.without)
+    return file.path if file else None, parts
 
 
 def _recorded_parent(plan: TrainingPlan, directory: Path, given: Path | None) -> SavedModel | None:

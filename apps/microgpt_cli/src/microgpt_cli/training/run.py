@@ -8,7 +8,6 @@ from pathlib import Path
 
 import typer
 
-from microgpt.amounts import count as count_of
 from microgpt.amounts import percentage
 from microgpt.config import Use
 from microgpt.data.chunked_dataset import ChunkedDataset
@@ -70,7 +69,7 @@ def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Re
     if not options.repeat:
         return new_job(options, sources, started), None
     where = options.repeat, options.output, options.force
-    repetition = Repetition(*where, sources, options.format, options.without)
+    repetition = Repetition(*where, sources, options.format)
     return repetition.job(), repetition
 
 
@@ -273,8 +272,6 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
     if job.resume:
         model = plan.model_of(job.resume)
         note(f"resuming after step {job.resume.step} of {plan.config.steps}{model}")
-    if parts.left_out:
-        note(f"left out {len(parts.left_out):,} of {count_of(len(parts.train), 'document')}")
     if parts.validation or parts.test:
         held_out = {"validation": parts.validation, "testing": parts.test}
         sizes = [f"{count(docs)} for {use}" for use, docs in held_out.items() if docs]

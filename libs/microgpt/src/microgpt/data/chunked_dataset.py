@@ -43,7 +43,6 @@ class ChunkedDataset:
     loss_on: LossOn  # see `TrainConfig` for this and the next two fields
     long_docs: LongDocs
     text: TextKind
-    left_out: frozenset[int] = frozenset()  # indices of documents that are not read
 
     def __len__(self) -> int:
         return self._firsts[-1] if self._firsts else len(self.docs)
@@ -71,14 +70,6 @@ class ChunkedDataset:
                 long[i] = chunks
             dataset.append(*chunks[place - firsts[i]])
         return dataset
-
-    @cached_property
-    def skipped(self) -> frozenset[int]:
-        """The indices of the chunks that are not read."""
-        firsts = self._firsts
-        if not firsts:
-            return self.left_out
-        return frozenset(place for i in self.left_out for place in range(firsts[i], firsts[i + 1]))
 
     @cached_property
     def lengths(self) -> Sequence[int]:

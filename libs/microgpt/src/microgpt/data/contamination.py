@@ -77,7 +77,7 @@ def trained_documents(
         validated: also return the validation documents, by which the weights were chosen.
     """
     parts = [
-        (*each.read, *each.validation) if validated else each.read
+        (*each.train, *each.validation) if validated else each.train
         for each in (split_again(docs, facts) for facts in _on_same(docs, read))
     ]
     return parts[0] if len(parts) == 1 else [*dict.fromkeys(chain.from_iterable(parts))]
@@ -95,7 +95,7 @@ def trained_share(
     same, own = _on_same(docs, read), read[0]
     n_characters = max(1, sum(map(count_characters, docs)))
     if any(each.holdout for each in same):
-        stretches = chain.from_iterable(split_again(_positions(docs), each).read for each in same)
+        stretches = chain.from_iterable(split_again(_positions(docs), each).train for each in same)
         low = len(set(chain.from_iterable(stretches))) / n_characters
     else:
         others, read_docs = () if known is None else known, trained_documents(docs, same)
@@ -155,7 +155,7 @@ def _share_of_own(parts: Split, docs: Sequence[Document], *, folds: bool) -> flo
         return 0.0
     if len(parts.docs) == 1 and parts.has_own_sets:  # running text
         return repeated_share(docs, parts.train, PIECE)
-    return _share_in(parts.read, docs, folds=folds)
+    return _share_in(parts.train, docs, folds=folds)
 
 
 def _share_in(read: Sequence[Document], docs: Sequence[Document], *, folds: bool) -> float:
@@ -192,7 +192,7 @@ def _share_read(
     """
 
     def used(earlier: Split) -> Sequence[Any]:
-        return (*earlier.read, *(earlier.validation if name == "test" else ()))
+        return (*earlier.train, *(earlier.validation if name == "test" else ()))
 
     if facts == parts.facts:  # its sets have no document in common; see `_share_of_own`
         return 0.0

@@ -2,19 +2,16 @@
 
 import hashlib
 import json
-import re
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self, cast
+from typing import cast
 
 from microgpt.config import Holdout, TrainConfig, check_choice, check_number, check_type
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.tokenizer import Document, Tokenizer, as_documents, hashable, joined, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer, as_documents, hashable, joined
 from microgpt.errors import ConfigError, DataError
 from microgpt.model_config import check_whole
-from microgpt.printable import printable
 
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
@@ -32,12 +29,6 @@ class DataFacts:
     test_fraction: float = 0.0
     holdout: Holdout | None = None  # how running text was split; None for documents
     gap: int = 0  # number of unused characters on either side of a held-out stretch
-    without: str | None = None  # see `Split.leave_out`
-
-    def __post_init__(self) -> None:
-        left_out((), self.without)  # a record may be damaged
-        if self.holdout and self.without is not None:
-            raise ConfigError("running text has no documents to leave out; omit --without")
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,6 @@ class Split:
     test_fraction: float = 0.0
     holdout: Holdout | None = None
     gap: int = 0
-    without: str | None = None  # see `leave_out`
     # The sets that the fractions give, if they are known; a replaced one is another one.
     _by_fractions: Sequence[Sequence[Document]] = field(default=(), repr=False, compare=False)
     _chunked: dict[object, ChunkedDataset] = field(
@@ -75,10 +65,10 @@ class Split:
         held-out documents.
         """
         if self.has_own_sets:
-            return DataFacts(len(self.train), fingerprint(self.train), without=self.without)
+            return DataFacts(len(self.train), fingerprint(self.train))
         fractions = float(self.val_fraction), float(self.test_fraction)  # also of NumPy
         sha256 = fingerprint(self.docs)
-        return DataFacts(len(self.docs), sha256, *fractions, self.holdout, self.gap, self.without)
+        return DataFacts(len(self.docs), sha256, *fractions, self.holdout, self.gap)
 
     @property
     def has_own_sets(self) -> bool:
@@ -87,43 +77,12 @@ class Split:
         known = self._by_fractions or 3 * [None]
         return any(len(one) and one is not other for one, other in zip(sets, known, strict=True))
 
-    @cached_property
-    def left_out(self) -> Sequence[Document]:
-        """The documents of the training set that training does not read."""
-        return [self.train[i] for i in left_out(self.train, self.without)]
-
-    @cached_property
-    def read(self) -> Sequence[Document]:
-        """The documents of the training set that training reads."""
-        ids = frozenset(left_out(self.train, self.without))
-        return [doc for i, doc in enumerate(self.train) if i not in ids] if ids else self.train
-
-    def leave_out(self, pattern: str | None) -> Self:
-        """Return a split whose training skips the documents in which a pattern is found.
-
-        The vocabulary, the settings that suit the documents, the initial weights and the order of
-        the other documents stay the same. A conversation is skipped if the regular expression is
-        found in one of its messages.
-
-        Raises:
-            ConfigError: the pattern is not a regular expression, or is found in no document of the
-                training set or in all of them.
-        """
-        found = replace(self, without=pattern)
-        if pattern is not None and not (found.left_out and found.read):
-            which = "every" if found.left_out else "no"
-            where = f"is found in {which} training document; use another one"
-            raise ConfigError(f"the pattern {pattern!r:.80} to leave out {where}")
-        return found
-
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
         """Return the chunks of the training set, cached for later training runs."""
         settings = (block_size, config.loss_on, config.long_docs, config.text)
         key = (tokenizer, *settings)
         if key not in self._chunked:  # harmless race: two threads may both build the chunks
-            self._chunked[key] = ChunkedDataset(
-                self.train, tokenizer, *settings, frozenset(left_out(self.train, self.without))
-            )
+            self._chunked[key] = ChunkedDataset(self.train, tokenizer, *settings)
         return self._chunked[key]
 
 
@@ -209,32 +168,10 @@ def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
     """Split documents, or a single running text, in the same way as before."""
     shares = {"validation": facts.val_fraction, "test": facts.test_fraction}
     if not any(shares.values()):
-        parts = Split(docs, docs)
-    elif not facts.holdout:
-        parts = split(docs, **shares)
-    else:
-        text = cast("str", docs[0])
-        parts = split_stream(text, **shares, holdout=facts.holdout, gap=facts.gap)
-    return replace(parts, without=facts.without)
-
-
-def left_out(docs: Sequence[Document], pattern: str | None) -> Iterator[int]:
-    """Yield the indices of the documents that contain a match of a pattern; none if it is None.
-
-    Raises:
-        ConfigError: the pattern is not a regular expression.
-    """
-    if pattern is None:
-        return iter(())
-    what = f"the pattern {pattern!r:.80} is not"
-    if any("\ud800" <= char <= "\udfff" for char in pattern):  # it could not be recorded
-        raise ConfigError(f"{what} UTF-8 text")
-    try:
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):
-            found = re.compile(pattern).search
-    except (re.error, ValueError, OverflowError, RecursionError) as error:  # or too large, or deep
-        raise ConfigError(f"{what} a regular expression: {printable(str(error))}") from error
-    return (i for i, doc in enumerate(docs) if any(map(found, texts_of(doc))))
+        return Split(docs, docs)
+    if not facts.holdout:
+        return split(docs, **shares)
+    return split_stream(cast("str", docs[0]), **shares, holdout=facts.holdout, gap=facts.gap)
 
 
 def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:

@@ -146,7 +146,6 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
         "test_fraction": data.test_fraction or None,
         "holdout": data.holdout,
         "gap": data.gap or None,
-        "without": data.without,
         "preset": plan.preset,
         "parent_sha256": plan.parent_sha256,
         "teachers": [Path(each.directory).name for each in plan.teachers] or None,

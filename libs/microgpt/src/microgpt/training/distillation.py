@@ -150,13 +150,13 @@ class Teachers:
             PromptError: a prediction of a teacher is not finite.
         """
         config, n = plan.config, len(chunks) + self.n_samples
-        n_read = min(n - len(chunks.skipped), config.steps * config.batch_size)
+        n_read = min(n, config.steps * config.batch_size)
         key = (chunks, config.seed, config.shuffle)
         is_made = self._key == key and n_read <= len(self._dataset)
         if not is_made:
             n_targets = ceil(n_read * chunks.n_tokens / max(1, len(chunks)))
             check_fits(plan, longest=chunks.longest, threads=threads, n_soft_targets=n_targets)
-        order = reading_order(n, config, rng, plan.engine, chunks.skipped)
+        order = reading_order(n, config, rng, plan.engine)
         if not is_made:
             self._dataset = TokenDataset()  # frees the memory
             self._dataset = self._prepared(chunks, order, config.seed, threads)

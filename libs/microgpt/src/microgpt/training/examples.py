@@ -20,7 +20,7 @@ def examples(parts: Split, options: TrainOptions) -> tuple[str, ...]:
         ConfigError: an example is too long, or has a character that UTF-8 cannot encode.
     """
     if options.example is None:
-        short = (text for text in _first(parts.read[:N_SEARCHED]) if len(text) <= MAX_CHARACTERS)
+        short = (text for text in _first(parts.train[:N_SEARCHED]) if len(text) <= MAX_CHARACTERS)
         return (*islice(short, N_EXAMPLES),)
     for text in options.example:
         if any("\ud800" <= char <= "\udfff" for char in text):
@@ -29,12 +29,6 @@ def examples(parts: Split, options: TrainOptions) -> tuple[str, ...]:
             problem = f"has {len(text):,} characters; use at most {MAX_SET:,}"
             raise ConfigError(f"the example {text[:20]!r} … {problem}")
     return (*dict.fromkeys(text for text in options.example if text.strip()),)
-
-
-def remaining(examples: Sequence[str], parts: Split) -> tuple[str, ...]:
-    """Return the examples that are not only in left-out documents."""
-    gone = _first(parts.left_out).keys() - _first(parts.read)
-    return tuple(text for text in examples if text not in gone)
 
 
 def _first(docs: Sequence[Document]) -> dict[str, None]:

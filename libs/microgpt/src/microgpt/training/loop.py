@@ -281,7 +281,7 @@ class TrainingLoop:
             ending=reason,
             rng_state=self.rng.getstate(),
             test_loss=test_loss,
-            documents=[*dict.fromkeys((*parts.read, *ancestors))] if ancestors else parts.read,
+            documents=[*dict.fromkeys((*parts.train, *ancestors))] if ancestors else parts.train,
         )
 
     def _diverged(self, when: str) -> DivergedError:

@@ -37,8 +37,7 @@ def add_ngrams(
         weight = 0.0
     if weight == 0:
         return
-    read = train.encode(i for i in range(len(train)) if i not in train.skipped)
-    ngrams = NgramModel(read, teachers.tokenizer.vocab_size)
+    ngrams = NgramModel(train.encode(range(len(train))), teachers.tokenizer.vocab_size)
     if weight is None:
         weight = best_weight(teachers, ngrams, held_out.encode(range(len(held_out))))
     if weight:

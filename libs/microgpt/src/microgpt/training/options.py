@@ -100,14 +100,6 @@ class TrainOptions(Options):
         "How to handle documents longer than the block size: split into windows, truncate or skip.",
         excludes="text=stream",
     )
-    without: str | None = data(
-        None,
-        "Leave out the training documents that contain a match of this regular "
-        "expression. Everything else stays the same: vocabulary, settings, initial "
-        "weights, order, held-out documents.",
-        metavar="<pattern>",
-        excludes="text=stream",
-    )
     val_fraction: float = data(
         0.0,
         "Fraction of documents to hold out for validation; the weights with the lowest held-out "
@@ -259,7 +251,7 @@ class TrainOptions(Options):
         None,
         "Repeat the training run in this directory bit for bit, and write the model to --model.",
         excludes="resume",
-        allows="input output from_ teacher force format schedule without",
+        allows="input output from_ teacher force format schedule",
     )
     from_: Path | None = saving(
         None, "Fine-tune the model in this directory.", "--from", excludes="resume", short=True

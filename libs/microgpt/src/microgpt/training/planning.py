@@ -3,9 +3,8 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
-from microgpt.config import DEFAULT_DTYPE, ModelConfig, TextKind, TrainConfig, default_lr
+from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.contamination import contamination
 from microgpt.data.folding import char_tokenizer
@@ -14,7 +13,6 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
-from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training import few_questions
 from microgpt.training.choice import with_steps
@@ -22,7 +20,7 @@ from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble import with_ensemble
-from microgpt.training.examples import examples, remaining
+from microgpt.training.examples import examples
 from microgpt.training.finetune import (
     check_alphabet,
     check_questions,
@@ -64,21 +62,6 @@ class TrainingJob:
         if self.limit:
             self.limit.extend(seconds)
 
-    def varied(self, *, seed: int | None = None, without: str | None = None) -> Self:
-        """Return the same run with another seed, or without the documents that match a pattern."""
-        plan, parts = self.plan, self.parts
-        parts = _leave_out(parts, without, plan.config.text, plan.known_questions)
-        plan = replace(plan, examples=remaining(plan.examples, parts))
-        plan = plan if seed is None else plan.with_seed(seed)
-        plan = replace(
-            plan,
-            data=parts.facts,
-            ensemble=plan.ensemble and replace(plan.ensemble, ngram_weight=None),  # chosen again
-            contamination=contamination(parts, plan.ancestor_data, plan.tokenizer),
-        )
-        teachers = self.teachers and replace(self.teachers)  # they keep the dataset of a training
-        return replace(self, plan=plan, parts=parts, teachers=teachers)
-
     @property
     def chunks(self) -> ChunkedDataset:
         """The training chunks."""
@@ -91,7 +74,7 @@ class TrainingJob:
             if self.teachers:
                 dataset = self.teachers.dataset(chunks, plan, rng, threads)
             else:
-                order = reading_order(len(chunks), config, rng, plan.engine, chunks.skipped)
+                order = reading_order(len(chunks), config, rng, plan.engine)
                 dataset = chunks.encode(order)
         except TokenizerError:  # report the unknown characters of all documents
             chunks.tokenizer.encode("".join(CharTokenizer.from_documents(chunks.docs).chars))
@@ -143,7 +126,6 @@ def plan_training(
     base = options.applied_to(config or TrainConfig())
     if not isinstance(documents, Split):
         base = replace(base, text="stream" if isinstance(documents, str) else "lines")
-    parts = _leave_out(parts, options.without, base.text, known)
     chosen = None
     if parent:
         tokenizer = tokenizer or _inherited_tokenizer(parent, parts, options, tell)
@@ -229,19 +211,6 @@ def _split(
         inherited = options.over(TrainOptions(block_size=size, tokenizer=source.tokenizer.kind))
     parts = documents if isinstance(documents, Split) else hold_out(documents, inherited, tell)
     return (inherited if isinstance(source, Teachers) else options), parts
-
-
-def _leave_out(
-    parts: Split, pattern: str | None, text: TextKind, known: KnownQuestions | None
-) -> Split:
-    """Return a split without the documents that match a pattern, if there is one."""
-    if pattern is None:
-        return parts
-    if text == "stream":
-        raise ConfigError("running text has no documents to leave out; omit --without")
-    if known:
-        raise ConfigError(f"--without cannot be used {few_questions.CONDITION}; omit it")
-    return parts.leave_out(pattern)
 
 
 def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Fitted:

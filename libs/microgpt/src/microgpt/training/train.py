@@ -32,7 +32,6 @@ def train(
     dtype: DType | None = None,
     threads: int = 1,
     schedule: Callable[..., float] | None = None,
-    without: str | None = None,
     parent: TrainedModel | None = None,
     teachers: Sequence[TrainedModel] | Teachers = (),
     teacher_samples: int = 0,
@@ -66,8 +65,6 @@ def train(
         schedule: function that replaces `microgpt.schedule.learning_rate`, with the same arguments.
             It must be at the top level of a Python file. Its name and a hash of the code of the
             file are recorded; pass it again to resume or repeat the training.
-        without: regular expression; skip the training documents in which it is found. Everything
-            else stays the same: see `Split.leave_out`.
         parent: model to fine-tune. New tokens get random weights.
         teachers: models whose predictions are the targets, instead of the tokens of the documents;
             the mean of their probabilities is used. By default, the student has their tokenizer,
@@ -105,7 +102,7 @@ def train(
     _check_types(
         ("model", model, ModelConfig), ("config", config, TrainConfig),
         ("tokenizer", tokenizer, Tokenizer), ("parent", parent, TrainedModel),
-        ("schedule", schedule, Callable), ("resume", resume, TrainState), ("without", without, str),
+        ("schedule", schedule, Callable), ("resume", resume, TrainState),
         ("on_event", on_event, Callable), ("on_state", on_state, Callable),
         ("should_stop", should_stop, Callable),
     )  # fmt: skip
@@ -120,11 +117,9 @@ def train(
         raise DataError("there are no documents to train on")
     read = data_of(parent, taught)
     if parts is not docs and (facts := recorded_facts(parts.docs, read)):
-        parts = replace(split_again(parts.docs, facts), without=None)
+        parts = split_again(parts.docs, facts)
     dtype = dtype or (resume.dtype if resume else None)
     options = TrainOptions(engine=engine, dtype=dtype, threads=threads, example=[])
-    if without is not None:
-        options = TrainOptions(without=without).over(options)
     if schedule is not None:
         options = TrainOptions(schedule=recorded_name(schedule)).over(options)
     job = plan_training(

@@ -42,7 +42,7 @@ def _held_out_loss(job: TrainingJob, rate: float, threads: int) -> float:
     evaluations = max(1, config.evaluations * n // config.steps)
     config = replace(config, lr=rate, steps=n, warmup_steps=n // WARMUP, evaluations=evaluations)
     # The rate does not depend on the documents that are left out.
-    plan, parts = replace(job.plan, config=config), replace(job.parts, test=(), without=None)
+    plan, parts = replace(job.plan, config=config), replace(job.parts, test=())
     try:
         result = train_as_planned(replace(job, plan=plan, parts=parts, limit=None), threads=threads)
     except DivergedError:

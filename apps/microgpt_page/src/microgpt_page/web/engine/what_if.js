@@ -1,4 +1,4 @@
-// What a model would predict if it had been trained on other documents. Equals `microgpt compare`.
+// What a model would predict if it had been trained on other documents.
 
 import { changesOf } from "./changed_data.js";
 import { countTargets } from "./dataset.js";

@@ -1,7 +1,7 @@
 """The parsers that bench/fuzz.py attacks, each with valid inputs that this project has written.
 
 A maker gets an empty folder and returns the inputs and a function that parses one. Files are those
-of tests/compatibility, of tests/exports and of a model that a maker trains. Checksums that an
+of tests/exports, of a model that a maker trains and of a run of a command. Checksums that an
 attacker can compute are renewed, so that mutations reach what is behind them.
 """
 
@@ -19,7 +19,9 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,6 @@ from microgpt.batching.grammar import GrammarMatcher, json_grammar, regex_gramma
 from microgpt.course.progress import read_progress, start
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
-from microgpt.data.text_file import TextFile
 from microgpt.exports.apertus import FITTING
 from microgpt.exports.gguf_file import encode_gguf, read_gguf
 from microgpt.exports.onnx_file import encode_onnx, read_onnx
@@ -40,12 +41,12 @@ from microgpt.storage.calibration_file import Calibration, read_calibration
 from microgpt.storage.document_hashes import DocumentHashes
 from microgpt.storage.model_directory import read_meta
 from microgpt.storage.saved_model import SavedModel
-from microgpt.storage.training_directory import read_training
+from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.history_file import read_history
-from microgpt_evolution.evolve_rust.log_import import parse_log
 from microgpt_evolution.genome import WHOLE_LIMITS
-from microgpt_evolution.genome_file import read_genome
+from microgpt_evolution.genome_file import GENOME, read_genome
 from microgpt_evolution.runs.run_directory import SWEEP, kind_at
+from microgpt_evolution.runs.run_files import CHECKSUM, with_checksum
 from microgpt_evolution.search.records import read_search
 from microgpt_evolution.search.retest import read_retest
 from microgpt_evolution.space import read_space
@@ -58,9 +59,8 @@ from microgpt_serve.settings import Settings
 Made = tuple[list[bytes], Callable[[bytes], object]]
 Maker = Callable[[Path], Made]
 Renew = Callable[[Path, bytes], object]
-Source = Path | Callable[[Path], object]  # a directory, or what writes one
+Source = Callable[[Path], object]  # writes a directory
 TESTS = ROOT / "tests"
-OLD = TESTS / "compatibility" / "v0.1"
 NAMES = ["anna", "emma", "ava", "mia"]
 PROCESSES: list[subprocess.Popen[Any]] = []  # that makers have started
 JSON, TENSORS = "weights.json", "model.safetensors"
@@ -96,6 +96,34 @@ def model(folder: Path, **options: Any) -> Path:
     return folder
 
 
+def subwords(folder: Path) -> None:
+    """Save a model with subword tokens."""
+    model(folder, tokenizer=microgpt.BpeTokenizer.from_documents(NAMES, vocab_size=260))
+
+
+def trained(folder: Path) -> None:
+    """Write a checkpoint."""
+    result = microgpt.train(NAMES, config=microgpt.TrainConfig(steps=20), engine="reference")
+    with TrainingDirectory(folder) as held:
+        held.keep(replace(result.plan, input=Path("names.txt")), result.state)
+
+
+def of_command(*words: str) -> Callable[[Path], object]:
+    """Return a function that writes the run of a search or a sweep."""
+
+    def write(folder: Path) -> None:
+        command = [Path(sys.executable).with_name("microgpt"), *words, "--data", "names.txt"]
+        work = folder.with_name("work")
+        work.mkdir()
+        names = ("".join(letters) for letters in product("aeiou", "lmnr", "aeiou", "lmnr"))
+        (work / "names.txt").write_text("\n".join(names))
+        subprocess.run(command, cwd=work, check=True, stdout=-1, stderr=-1)
+        (run,) = [path for path in (work / "experiments").iterdir() if path.is_dir()]
+        run.rename(folder)
+
+    return write
+
+
 def edited(path: Path, **facts: object) -> dict[str, Any]:
     """Change or remove (None) keys of a JSON file, and return its content."""
     found = {**json.loads(path.read_text()), **facts}
@@ -109,12 +137,11 @@ def in_file(
     """Replace a file in a directory by the input, and read the directory."""
 
     def make(folder: Path) -> Made:
-        source(folder) if callable(source) else shutil.copytree(source, folder)
+        source(folder)
         file = folder / name
         for meta in folder.glob("meta.json"):
             edited(meta, **dict.fromkeys(HASHES))
         if name == "evaluations.jsonl":
-            edited(folder / "run.json", version=1)  # lines without checksums
             lines = file.read_bytes().splitlines(keepends=True)[:3]
             file.write_bytes(b"".join(lines))
         seeds = [file.read_bytes()]
@@ -156,6 +183,12 @@ def chats(name: str, me: str | None = None) -> Maker:
     """Read an exported chat of the tests."""
     file = TESTS / "lib/data/exports" / name
     return text(file.name, file.read_bytes(), chat=True, me=me)
+
+
+def evaluations(folder: Path, content: bytes) -> None:
+    """Renew the checksum of each evaluation of a run."""
+    records = [line.rpartition(CHECKSUM)[0] + b"}" for line in content.splitlines()]
+    (folder / "evaluations.jsonl").write_bytes(b"".join(map(with_checksum, records)))
 
 
 def state(folder: Path, content: bytes) -> None:
@@ -215,16 +248,14 @@ def space(path: Path) -> None:
     read_space(path, [*WHOLE_LIMITS, "lr"])
 
 
-def log(path: Path) -> None:
-    parse_log(TextFile(path), path)
-
-
 def calibration(folder: Path) -> Made:
     """Read the calibration of a model."""
     source = model(folder.with_name("model"))
     meta = read_meta(source)
     Calibration.of([1.0, 2.0], meta).write(source)
-    return in_file(source, "calibration.json", lambda at: read_calibration(at, meta))(folder)
+    return in_file(
+        partial(shutil.copytree, source), "calibration.json", lambda at: read_calibration(at, meta)
+    )(folder)
 
 
 def hashes(folder: Path) -> Made:
@@ -419,8 +450,12 @@ TALK = [
     b'[{"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yo"}]}]',
     b"question,answer\nhi,yo\n",
 ]
-LOG = (OLD / "runs/loss.log").read_bytes()
 STATE, NUMBERS = "train_state.json", "train_state.safetensors"
+RECORDS = "evaluations.jsonl"
+SEARCH = ("evolve", "--population", "3", "--generations", "2", "--seed", "1")
+searched = of_command(*SEARCH)
+hydra = of_command(*SEARCH, "--objective", "hydra", "--samples", "20")
+swept = of_command("sweep", "grid", "--preset", "karpathy", "--steps", "20,40", "--n-embd", "8")
 in_tensors = partial(model, weights_format="safetensors")
 foreign = partial(transformers, drop="receipt.json")
 
@@ -429,7 +464,7 @@ PARSERS: dict[str, Maker] = {
     "model.safetensors": in_file(in_tensors, TENSORS, microgpt.load),
     "meta.json": in_file(model, "meta.json", microgpt.load),
     "meta.json of a chat": in_file(partial(model, chat=True), "meta.json", microgpt.load),
-    "tokenizer.json": in_file(OLD / "bpe", "tokenizer.json", microgpt.load),
+    "tokenizer.json": in_file(subwords, "tokenizer.json", microgpt.load),
     "import: weights in JSON": in_file(model, JSON, import_weights),
     "import: safetensors": in_file(in_tensors, TENSORS, import_weights),
     "import: config.json": in_file(foreign, "config.json", import_model),
@@ -449,20 +484,17 @@ PARSERS: dict[str, Maker] = {
     "chat: ChatGPT": chats("conversations.json"),
     "chat: Discord": chats("discord.json", "ben_7"),
     "chat: Slack": chats("slack/general/2023-12-31.json", "U2"),
-    "genome.json": one_file(
-        "genome.json", [file.read_bytes() for file in (OLD / "genomes").glob("*")], read_genome
-    ),
+    "genome.json": in_file(searched, GENOME, lambda folder: read_genome(folder / GENOME)),
     "space.toml": one_file("a.toml", [SPACE], space),
-    "log of evolve-rust": one_file("a.log", [LOG], log),
-    "run.json": in_file(OLD / "runs/loss", "run.json", run),
-    "run.json of a sweep": in_file(OLD / "runs/sweep", "run.json", run),
-    "evaluations.jsonl": in_file(OLD / "runs/loss", "evaluations.jsonl", run),
-    "evaluations.jsonl, Hydra": in_file(OLD / "runs/hydra", "evaluations.jsonl", run),
-    "evaluations.jsonl of a sweep": in_file(OLD / "runs/sweep", "evaluations.jsonl", run),
-    "exam.json": in_file(OLD / "runs/loss", "exam.json", read_retest),
-    "train_state.json": in_file(OLD / "stopped-reference", STATE, read_training),
-    "train_state.safetensors": in_file(OLD / "stopped-reference", NUMBERS, read_training, state),
-    "history.jsonl": in_file(OLD / "char", "history.jsonl", read_history),
+    "run.json": in_file(searched, "run.json", run),
+    "run.json of a sweep": in_file(swept, "run.json", run),
+    "evaluations.jsonl": in_file(searched, RECORDS, run, evaluations),
+    "evaluations.jsonl, Hydra": in_file(hydra, RECORDS, run, evaluations),
+    "evaluations.jsonl of a sweep": in_file(swept, RECORDS, run, evaluations),
+    "exam.json": in_file(searched, "exam.json", read_retest),
+    "train_state.json": in_file(trained, STATE, read_training),
+    "train_state.safetensors": in_file(trained, NUMBERS, read_training, state),
+    "history.jsonl": in_file(trained, "history.jsonl", read_history),
     "calibration.json": calibration,
     "documents.crc32": hashes,
     "progress.json": in_file(start, "progress.json", read_progress),

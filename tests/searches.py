@@ -15,7 +15,7 @@ DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["",
 PARTS = split(DOCS, validation=0.2, test=0.2)
 SETTINGS = SearchSettings(  # of a run that a test records itself
     objective="loss", input="names.txt", data_sha256="", population=8, generations=2, seed=42,
-    fitness="held-out",
+    fitness="held-out", vocab_size=9,
 )  # fmt: skip
 SMALL = ("--input", "names.txt", "--population", "4", "--generations", "4", "--seed", "5")
 _QUICK = ("--population", "3", "--generations", "2", "--samples", "20", "--seed", "5")

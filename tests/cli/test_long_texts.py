@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from json_files import edit
 
 from microgpt import load
 
@@ -80,17 +79,6 @@ def test_stretches_of_running_text_are_held_out_with_gaps(
     assert said in done.stderr
     done = microgpt("train", "--resume", "m", "--steps", "50", "--holdout", "tail")
     assert "--holdout is tail, but the run to resume has spread; omit --holdout" in done.stderr
-
-
-def test_an_old_run_resumes_with_the_end_of_its_text_held_out(microgpt, book, tmp_path) -> None:
-    weights = []
-    for is_old in (False, True):
-        microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail", "--force")
-        if is_old:
-            edit(tmp_path / "m/train_state.json", data={"holdout": None, "gap": None})
-        ok(microgpt("train", "--resume", "m", "--steps", "40", "--holdout", "tail"))
-        weights.append((tmp_path / "m/weights.json").read_bytes())
-    assert weights[0] == weights[1]
 
 
 @pytest.mark.parametrize("options", [("--text", "lines", "--val-fraction", "0.2"), STREAM[:4]])

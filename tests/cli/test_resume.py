@@ -77,11 +77,10 @@ def test_resume_refuses_a_device_or_a_sparse_file_as_input(
     assert problem in refused(microgpt("train", "--resume", "model"))
 
 
-@pytest.mark.parametrize(("rounding", "noted"), [("", 0), ("7-byte vectors", 1), (None, 0)])
+@pytest.mark.parametrize(("rounding", "noted"), [("", 0), ("7-byte vectors", 1)])
 def test_resume_warns_of_a_processor_that_rounds_differently(
     microgpt, unfinished, rounding, noted
 ) -> None:
-    """The processor here, another one, and none, as in a state of an older version."""
     path = unfinished / "train_state.json"
     assert json.loads(path.read_text())["rounding"] == processor.ROUNDING
     if rounding != "":

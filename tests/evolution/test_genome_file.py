@@ -13,7 +13,6 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import (
     BudgetedRecord,
     GenomeRecord,
-    _once_each,
     read_genome,
     replaces,
     write_genome,
@@ -99,26 +98,18 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["genome.json"]
 
 
-MERGE = EVOLVE_RUST_FILE.replace(
-    '  "steps": 500,', '<<<<<<< ours\n  "steps": 500,\n=======\n  "steps": 600,\n>>>>>>> theirs'
-)
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (MERGE, r"genome\.json, line 7: merge conflict marker '<<<<<<< ours'; keep only"),
-        (EVOLVE_RUST_FILE.replace('"steps"', '"n_ctx"'), "invalid JSON: duplicate key 'n_ctx'"),
         ("", r"genome\.json: invalid JSON: Expecting value: line 1 column 1"),
         (EVOLVE_RUST_FILE[:-20], "invalid JSON: "),
         ("[" * 100_000, "invalid JSON: "),
-        (EVOLVE_RUST_FILE.replace("0.0092", "NaN"), "invalid JSON: NaN is not a finite number"),
         (EVOLVE_RUST_FILE.replace("0.0092", "1e999"), "lr: input should be a finite number"),
         ("[1, 2]", r"genome\.json is not a genome: it must be a JSON object"),
         ('{"vocab_size": 27, "n_embd": 16}', r"is not a genome: it has none of the keys n_emb,"),
         (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), "is not a complete genome: it lacks lr$"),
-        ('{"version": 3, "genes": []}', "version is 3, but this microgpt reads at most 2; update"),
-        (EVOLVE_RUST_FILE.replace("{", '{"version": "1",'), "version: input should be a valid int"),
+        ('{"version": 3, "genes": []}', "version is 3, but this microgpt reads only 1 and 2; use"),
+        (EVOLVE_RUST_FILE.replace("0.0092", "NaN"), "lr: input should be a finite number"),
         (EVOLVE_RUST_FILE.replace("24", "25"), r"n_emb \(25\) must be divisible by n_head \(4\)"),
         (EVOLVE_RUST_FILE.replace("24", "24.5"), r"n_emb: input should be a valid .*, got 24\.5"),
         (EVOLVE_RUST_FILE.replace("500", "5"), "steps must be between 50 and 10000, got 5"),
@@ -167,25 +158,6 @@ def test_each_objective_compares_genomes_by_its_own_measure() -> None:
     assert replaces(replace(judged, score=4.6, loss=9.0), judged)
     assert not replaces(replace(judged, score=4.4, loss=0.1), judged)
     assert replaces(replace(judged, score=1.0, head="weaver"), judged)
-
-
-def test_finding_duplicate_keys_takes_linear_time() -> None:
-    """Comparing each key with each other took 12 s for 418 kB."""
-    n_compared = 0
-
-    class Key(str):
-        __slots__ = ()
-        __hash__ = str.__hash__
-
-        def __eq__(self, other: object) -> bool:
-            nonlocal n_compared
-            n_compared += 1
-            return str.__eq__(self, other)
-
-    pairs = [(Key(f"key {i}"), 0) for i in range(2000)]
-    with pytest.raises(ValueError, match="duplicate key 'key 1999'"):
-        _once_each([*pairs, (Key("key 1999"), 0)])
-    assert n_compared < 10 * len(pairs)
 
 
 def _sparse(path: Path) -> None:

@@ -26,7 +26,7 @@ NUMBERS = {"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 2, "st
 MEASURES = {"found": 2.5, "again": [2.5, 2.6]}
 FILES: dict[str, Any] = {
     "genome.json": NUMBERS | {"loss": 2.5, "generation": 1, "seed": 1, "head": "weaver"},
-    "run.json": {"version": 1, "created_by": "a", "created_at": "b", "settings": {"seed": 1}},
+    "run.json": {"version": 2, "created_by": "a", "created_at": "b", "settings": {"seed": 1}},
     "exam.json": {"id": "g1-1", "names": ["anna"], "scores": {"judge": MEASURES}}
     | dict.fromkeys(("last_loss", "val_loss", "test_loss"), MEASURES),
     "evaluation": {"id": "g1-1", "origin": "random", "parents": [], "genome": NUMBERS, "seed": 1}

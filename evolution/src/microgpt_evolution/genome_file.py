@@ -6,16 +6,15 @@ Repeating a search writes the same bytes.
 """
 
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from microgpt.config import MAX_SEED, TextKind
-from microgpt.error_format import first_problem, newer_version
+from microgpt.error_format import first_problem, other_version
 from microgpt.files.atomic_files import publish, read
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.errors import GenomeError
@@ -23,10 +22,9 @@ from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.objectives.fitness import Fitness
 
 GENOME = "genome.json"
-FORMAT_VERSION = 1  # of genomes with evolve-rust's genes
+FORMAT_VERSION: Final = 1  # of genomes with evolve-rust's genes
 BUDGETED_VERSION: Final = 2
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
-CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # Git merge conflict markers
 
 ObjectiveName = Literal["loss", "aesthetic", "hydra"]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -46,7 +44,7 @@ class GenomeRecord:
     loss: _Finite  # loss on the last training document; set for every objective
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
     evolved: bool = True  # true in all files written by a search
-    version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
+    version: Literal[1] = FORMAT_VERSION
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested
     fitness: Fitness | None = None  # the loss that was minimised; None if a score was maximised
@@ -103,7 +101,7 @@ def decode_genome(content: bytes, path: Path) -> AnyRecord:
             f"{path} is not a genome: it is not UTF-8 text; use another file"
         ) from error
     facts = _parse(text, path)
-    if problem := newer_version(text, "version", BUDGETED_VERSION):
+    if problem := other_version(text, "version", FORMAT_VERSION, BUDGETED_VERSION):
         raise GenomeError(f"{path}: {problem}")
     is_budgeted = facts.get("version") == BUDGETED_VERSION
     if not is_budgeted:
@@ -182,30 +180,11 @@ def _worth(record: AnyRecord) -> float | None:
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
-    """Parse a JSON object; reject duplicate keys and merge conflicts."""
-    if conflict := CONFLICT.search(text):
-        line = text.count("\n", 0, conflict.start()) + 1
-        raise GenomeError(
-            f"{path}, line {line}: merge conflict marker {conflict[0]!r:.40}; keep only "
-            "one of the genomes"
-        )
+    """Parse a JSON object."""
     try:
-        facts = json.loads(text, object_pairs_hook=_once_each, parse_constant=_refuse_constant)
+        facts = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise GenomeError(f"{path}: invalid JSON: {error}") from error
     if not isinstance(facts, dict):
         raise GenomeError(f"{path} is not a genome: it must be a JSON object")
     return facts
-
-
-def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    facts: dict[str, object] = {}
-    for key, fact in pairs:
-        if key in facts:  # a merge can duplicate keys; json.loads would keep the last value
-            raise ValueError(f"duplicate key {key!r:.40}")
-        facts[key] = fact
-    return facts
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a finite number")

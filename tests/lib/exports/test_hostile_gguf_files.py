@@ -77,7 +77,7 @@ def test_changed_and_missing_weights_are_refused(content, tmp_path) -> None:
         ({"tokenizer": {"tokenizer": "char", "chars": ["a"]}}, "vocab_size is 280, but there are"),
         ({"tokenizer": {"tokenizer": "char", "chars": "ab"}}, "the receipt is damaged"),
         ({"tokenizer": {"special_tokens": ["x"]}}, "special_tokens must be"),
-        ({"format_version": 99}, "but this microgpt reads at most 1; update microgpt"),
+        ({"format_version": 99}, "but this microgpt reads only 1; use the version"),
         ({"weights_sha256": "0" * 64}, "its weights are not those of its receipt"),
         ({"texts": []}, "the receipt is damaged: texts"),
     ],

@@ -94,7 +94,7 @@ def test_a_file_with_changed_weights_is_refused(content, tmp_path) -> None:
         ("continuations", [CONTINUATION | {"temperature": -1.0}], "continuations[0].temperature"),
         ("continuations", [CONTINUATION | {"tokens": [0] * 300}], "continuations[0].tokens"),
         ("continuations", [CONTINUATION | {"tokens": [0, -1]}] * 2, "a text is not of its model"),
-        ("format_version", 99, "but this microgpt reads at most 1; update microgpt"),
+        ("format_version", 99, "but this microgpt reads only 1; use the version"),
         ("texts", [], "texts"),
         ("bits", "nan", "bits"),
     ],

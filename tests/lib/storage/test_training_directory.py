@@ -262,7 +262,7 @@ def test_an_error_names_the_process_that_trains_in_a_directory(directory, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format_version": 9, "status": None}, "format_version is 9, .*; update microgpt"),
+        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 1; use the"),
         ({"teachers": [["a"]]}, r"teachers\[0\]\[1\]: field required"),
         ({"teachers": [["a", "b"]], "teacher_samples": -1}, "teacher_samples: input should be"),
         ({"state_sha256": "0"}, "its sha256 differs"),

@@ -8,12 +8,10 @@ import pytest
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save, train
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.engine.weights import initial_weights
-from microgpt.errors import CheckpointError
 from microgpt.model import init_weights
 from microgpt.model_config import count_params
 from microgpt.model_variants import init_variant
 from microgpt.newton_schulz import orthogonalized
-from microgpt.storage import meta
 from microgpt.training.engines import bytes_needed, make_engine
 from microgpt.verify.gradient_check import random_model
 
@@ -79,7 +77,7 @@ def test_the_second_moments_of_weights_trained_by_muon_stay_zero() -> None:
     assert result.losses[-1] < result.losses[0]
 
 
-def test_older_releases_refuse_a_saved_model_variant(tmp_path, monkeypatch) -> None:
+def test_a_model_variant_is_saved_and_loaded(tmp_path) -> None:
     result = train(DOCS, model=VARIANT, config=CONFIG)
     assert len(result.state.weights) == count_params(result.model)
     save(result, tmp_path / "m")
@@ -88,17 +86,12 @@ def test_older_releases_refuse_a_saved_model_variant(tmp_path, monkeypatch) -> N
     assert "wpe" not in saved.weights
     assert InferenceGpt(saved).generate(3) == InferenceGpt(result).generate(3)
     facts = json.loads((tmp_path / "m" / "meta.json").read_text())
-    assert facts["format_version"] == 2
     assert (facts["positions"], facts["training"]["optimizer"]) == ("rotary", "muon")
-    monkeypatch.setattr(meta, "FORMAT_VERSION", 1)
-    with pytest.raises(CheckpointError, match=r"format_version is 2, .* update microgpt"):
-        load(tmp_path / "m")
 
 
-def test_the_basic_architecture_is_saved_in_the_old_format(tmp_path) -> None:
+def test_the_meta_of_karpathys_architecture_does_not_name_it(tmp_path) -> None:
     save(train(DOCS, model=ModelConfig(), config=TrainConfig(steps=2)), tmp_path / "m")
     facts = json.loads((tmp_path / "m" / "meta.json").read_text())
-    assert facts["format_version"] == 1
     assert not {"positions", "token_shift", "activation", "qk_norm", "final_norm"} & facts.keys()
 
 

@@ -130,8 +130,8 @@ class RunSummary:
         return math.inf if worth is None else worth if measure.is_loss else -worth
 
     def n_params(self, genome: Genome) -> int:
-        """Return the number of parameters, excluding token embeddings if vocab_size is unknown."""
-        if self.settings and self.settings.vocab_size:
+        """Return the number of parameters, excluding token embeddings without settings."""
+        if self.settings:
             return genome.n_params(self.settings.vocab_size)
         return genome.n_params(1) - 2 * genome.n_emb
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,18 +12,17 @@ from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from microgpt.error_format import first_problem, newer_version
+from microgpt.error_format import first_problem, other_version
 from microgpt.files.atomic_files import SAVING, as_argument, cannot_write, publish, read
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.regular_file import read_regular_file
 from microgpt_evolution.errors import RunError
 
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
-FORMAT_VERSION = 2  # since 2, every line of evaluations.jsonl has a checksum
+FORMAT_VERSION = 2
 MAX_RUN_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
 MAX_EVALUATIONS_BYTES = 2**28  # enough for 400,000 lines without samples
 CHECKSUM = b',"crc32":"'  # begins the last key of a line
-ANY_CHECKSUM = re.compile(rb'"crc32"\s*:')
 REMEDY = "remove the line and resume the run, which repeats the evaluation"
 
 
@@ -75,7 +73,7 @@ def _read_run(directory: Path) -> _Run:
     path = directory / RUN
     try:
         content = read_regular_file(path, MAX_RUN_BYTES)
-        if problem := newer_version(content, "version", FORMAT_VERSION):
+        if problem := other_version(content, "version", FORMAT_VERSION):
             raise RunError(f"{path}: {problem}")
         return _Run.model_validate(json.loads(content))
     except OSError as error:
@@ -102,11 +100,9 @@ def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
     content = read(path, MAX_EVALUATIONS_BYTES, RunError)
     *lines, _ = content.split(b"\n")  # the last line is empty or incomplete
     located = [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
-    is_checked = bool(located) and _read_run(directory).version > 1
     for where, line in located:
         record = line.rpartition(CHECKSUM)[0] + b"}"
-        is_intact = line.rstrip() + b"\n" == with_checksum(record)
-        if not is_intact and (is_checked or ANY_CHECKSUM.search(line)):
+        if line + b"\n" != with_checksum(record):
             raise RunError(f"{where}: crc32 differs, so the line was changed; {REMEDY}")
     return located
 

@@ -53,7 +53,7 @@ class SearchSettings(RunSettings):
     input: InputPath
     column: str | None = None  # column or field with the documents
     data_sha256: str  # SHA-256 of all documents
-    vocab_size: Count | None = None  # None in runs written by older versions
+    vocab_size: Count
     val_fraction: float = HELD_OUT
     test_fraction: float = HELD_OUT
     population: Annotated[Count, Field(le=MAX_POPULATION)]  # number of organisms per population

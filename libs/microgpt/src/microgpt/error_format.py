@@ -6,18 +6,19 @@ from pydantic_core import from_json
 from microgpt.printable import printable
 
 
-def newer_version(content: bytes | str, field: str, known: int) -> str | None:
-    """Return an error message if the version in a JSON field is newer than the known version."""
+def other_version(content: bytes | str, field: str, *known: int) -> str | None:
+    """Return an error message if a JSON field has a version other than the known ones."""
     try:
         facts = from_json(content)
     except ValueError:
         return None
     version = facts.get(field) if isinstance(facts, dict) else None
-    if isinstance(version, int) and version > known:
-        return (
-            f"{field} is {version!r:.20}, but this microgpt reads at most {known}; update microgpt"
-        )
-    return None
+    if version in (None, *known):
+        return None
+    return (
+        f"{field} is {printable(repr(version))}, but this microgpt reads only "
+        f"{' and '.join(map(str, known))}; use the version of microgpt that wrote it"
+    )
 
 
 def first_problem(error: ValidationError, *, root: str = "") -> str:

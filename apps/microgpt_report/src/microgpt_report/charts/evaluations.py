@@ -120,8 +120,8 @@ def by_size(summary: RunSummary) -> Section | None:
 
 
 def _pareto(summary: RunSummary, name: str) -> ChartType:
-    is_whole = summary.settings is not None and summary.settings.vocab_size is not None
-    x = theme.log_axis("params:Q", f"parameters{'' if is_whole else ' without token embeddings'}")
+    what = "parameters" if summary.settings else "parameters without token embeddings"
+    x = theme.log_axis("params:Q", what)
     y = theme.loss_axis("worth:Q", summary.measures[name].title)
     base = _of(name).transform_filter(alt.datum.status == "ok").encode(x=x, y=y)
     legend = alt.Legend(format="d", tickMinStep=1)

@@ -134,7 +134,7 @@ def bounds_of(record: Mapping[str, Any], name: str) -> Bounds | None:
         if not 0 <= low <= high <= 1:
             raise ValueError
         return Bounds(low, high)
-    except (KeyError, TypeError, ValueError):  # an older version wrote it, or it is damaged
+    except (KeyError, TypeError, ValueError):  # there is no record, or it is damaged
         of_derived = "contamination", "ancestor_data", "parent_sha256", "teachers"
         is_derived = any(record.get(key) for key in of_derived)
         return Bounds(0.0, 1.0) if is_derived else None

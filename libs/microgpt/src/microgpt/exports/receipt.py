@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.config import ModelConfig, Sampling
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
-from microgpt.error_format import first_problem, newer_version
+from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.evaluation.predictor import Predictor
 from microgpt.inference import InferenceGpt
@@ -138,7 +138,7 @@ def read_receipt(content: str, name: str) -> Receipt:
     """Return a receipt that may be untrusted; raise CheckpointError if it is not valid."""
     if len(content) > MAX_BYTES:
         raise CheckpointError(f"{name}: the receipt is larger than {MAX_BYTES:,} bytes")
-    if problem := newer_version(content, "format_version", FORMAT_VERSION):
+    if problem := other_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{name}: {problem}")
     try:
         receipt = Receipt.model_validate_json(content)

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from microgpt.config import CALIBRATION
-from microgpt.error_format import first_problem, newer_version
+from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, DataError
 from microgpt.files.atomic_files import publish, read
 from microgpt.storage.meta import Meta
@@ -75,7 +75,7 @@ def read_calibration(directory: Path, meta: Meta) -> Calibration | None:
     if not path.exists():
         return None
     content = read(path, MAX_BYTES)
-    if problem := newer_version(content, "version", 1):
+    if problem := other_version(content, "version", 1):
         raise CheckpointError(f"{path}: {problem}")
     try:
         found = Calibration.model_validate_json(content)

@@ -15,13 +15,13 @@ from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, TokenizerKind
-from microgpt.error_format import first_problem, newer_version
+from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, MicrogptError, TokenizerError
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import Ensemble, TrainedModel, TrainingPlan, TrainState
 
-FORMAT_VERSION = 2  # version 1 supports only Karpathy's architecture
+FORMAT_VERSION = 1
 META = "meta.json"
 # Files of a checkpoint; see `training_state`, which loads slower.
 STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
@@ -48,7 +48,7 @@ class Meta(BaseModel):
     block_size: _Count
     chars: tuple[str, ...] | None = None  # vocabulary of a character tokenizer
     special_tokens: tuple[str, ...] | None = None
-    format_version: _Count = 1
+    format_version: int = FORMAT_VERSION
     weights_sha256: str | None = None
     n_ff_exp: _Count = ModelConfig.n_ff_exp
     init_std: float = ModelConfig.init_std
@@ -104,7 +104,6 @@ def description_of(trained: TrainedModel, **training: Any) -> Meta:
     """Return the content of meta.json for a model, without facts that are None."""
     return Meta.model_validate({
         **shape_fields(trained.model),
-        "format_version": 1 if is_karpathys(trained.model) else FORMAT_VERSION,
         **tokenizer_fields(trained.tokenizer),
         "dtype": trained.dtype,
         "created_by": f"microgpt {version('microgpt-lib')}",
@@ -174,9 +173,7 @@ def _ensemble(ensemble: Ensemble) -> dict[str, float | dict[str, float] | None]:
 
 def trained_on(training: Mapping[str, Any]) -> tuple[DataFacts | None, ...]:
     """Return the data of a training run, its parent and its teachers; None for unknown data."""
-    is_stream = training.get("text") == "stream"
-    is_old = is_stream and training.keys() & {"val_fraction", "test_fraction"}
-    own = {"holdout": "tail" if is_old else None, **training, "sha256": training.get("data_sha256")}
+    own = {**training, "sha256": training.get("data_sha256")}
     is_derived = training.keys() & {"parent_sha256", "teachers"}
     ancestors = training.get("ancestor_data", [None] if is_derived else [])
     return (_data_facts(own), *map(_data_facts, ancestors if isinstance(ancestors, list) else "?"))
@@ -197,7 +194,7 @@ def parse_meta(content: bytes, path: Path, kind: TokenizerKind | None = None) ->
     Args:
         kind: the tokenizer, if it is not the one that the file says.
     """
-    if problem := newer_version(content, "format_version", FORMAT_VERSION):
+    if problem := other_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     try:
         meta = Meta.model_validate_json(content)

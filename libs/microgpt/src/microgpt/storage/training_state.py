@@ -25,7 +25,7 @@ from safetensors.numpy import save as save_tensors
 from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
 from microgpt.data.contamination import Bounds
 from microgpt.data.split import DataFacts
-from microgpt.error_format import first_problem, newer_version
+from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
@@ -183,7 +183,7 @@ def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
 
 
 def _parse(description: bytes, description_path: Path) -> _Description:
-    if problem := newer_version(description, "format_version", FORMAT_VERSION):
+    if problem := other_version(description, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{description_path}: {problem}")
     try:
         facts = _Description.model_validate_json(description)

@@ -184,8 +184,6 @@ class _EnsembleTraining:
         job = replace(self.job, best=self._best_teacher())
         chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
         weight = self.ensemble.ngram_weight
-        if weight is None and resume and resume.step:
-            weight = 0.0  # an earlier version has begun with this student
         add_ngrams(teachers, chunks, replace(chunks, docs=parts.validation), weight)
         self.ensemble = replace(self.ensemble, ngram_weight=teachers.ngram_weight)
         try:

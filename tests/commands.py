@@ -22,7 +22,7 @@ from microgpt_cli.app import commands
 COMMAND = Path(sys.executable).parent / "microgpt"
 SERVE = COMMAND.with_name("microgpt-serve")
 TIMEOUT_S = 300
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import sys
 import termios
 
 import pytest
@@ -72,7 +71,7 @@ def test_a_person_can_chat_with_a_model_at_a_terminal(talk_to, chat_model) -> No
     assert child.exit_code() == 0
 
 
-@pytest.mark.parametrize("word", ["exit", "quit", "Bye", "/exit"])
+@pytest.mark.parametrize("word", ["exit", "Bye"])
 def test_a_farewell_word_ends_the_conversation(talk, word) -> None:
     talk.send(f"{word}\r")
     assert talk.exit_code() == 0
@@ -102,16 +101,10 @@ def test_messages_can_be_recalled_in_the_next_session(talk_to, chat_model) -> No
     say(talk_to(chat_model), f"{ARROW_UP}{ARROW_UP}")
 
 
-@pytest.mark.parametrize("state", ["/dev/null/nowhere", "/proc"])
-def test_chat_works_if_the_history_file_is_not_writable(talk_to, chat_model, state) -> None:
-    child = talk_to(chat_model, XDG_STATE_HOME=state)
+def test_chat_works_if_the_history_file_is_not_writable(talk_to, chat_model) -> None:
+    child = talk_to(chat_model, XDG_STATE_HOME="/proc")
     say(child, "hi")
     say(child, ARROW_UP)
-
-
-def test_chat_works_if_the_history_file_is_not_readable(talk_to, chat_model, tmp_path) -> None:
-    (tmp_path / "state/microgpt/chat_history").mkdir(parents=True)
-    say(talk_to(chat_model), "hi")
 
 
 @pytest.mark.parametrize("lines", [f"h{ALT_ENTER}i", "\x1b[200~h\ni\x1b[201~"])
@@ -130,18 +123,13 @@ def test_the_tab_key_completes_commands_and_file_names(talk, tmp_path) -> None:
     say(talk, "/lo\tsa\t", r"\(2 messages read from said.jsonl\)")
 
 
-@pytest.mark.parametrize("is_signal", [False, True])
-def test_ctrl_c_clears_the_line_without_ending_the_chat(talk, is_signal) -> None:
+def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
-    if is_signal:
-        talk.process.send_signal(signal.SIGINT)
-    else:
-        talk.sendintr()
+    talk.sendintr()
     talk.expect_exact("\n")
     talk.expect(rf"{YOU}{ESCAPES}")
     say(talk, "/seed 7", r"\(seed 7\)\r\n")  # with "ho" before it this would be a message
-    say(talk, "hi")
 
 
 def test_ctrl_d_ends_a_chat_only_on_an_empty_line(talk) -> None:
@@ -235,32 +223,17 @@ def test_replies_can_be_redirected_while_a_person_types(chat_model, tmp_path) ->
     child.close()
 
 
-UNDER_NOHUP = """
-import signal, sys
-from microgpt_cli.main import main
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
-sys.argv[0] = "microgpt"
-main()
-"""
-
-
 @pytest.mark.parametrize("is_replying", [False, True])
-@pytest.mark.parametrize("is_told", [False, True])
-@pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_closing_the_terminal_ends_a_chat_without_a_traceback(
-    endless_model, tmp_path, is_replying, is_told, term
+    endless_model, tmp_path, is_replying
 ) -> None:
-    """Told by SIGHUP, or not, as under nohup: then what it reads and prints fails."""
-    program = ("microgpt",) if is_told else (sys.executable, "-c", UNDER_NOHUP)
-    env = {**os.environ, "TERM": term, "XDG_STATE_HOME": str(tmp_path)}
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     with (tmp_path / "errors").open("w") as errors:
-        chat = (*program, "chat", "--model-dir", endless_model)
-        child = Terminal(*chat, env=env, stderr=errors)
+        child = Terminal("microgpt", "chat", "--model-dir", endless_model, env=env, stderr=errors)
     child.expect_exact("you> ")
     if is_replying:
         child.send("hi\r")
         child.expect_exact("microgpt> ")
     child.hang_up()
-    assert child.process.wait(child.timeout) == (-signal.SIGHUP if is_told else 1)
-    errors = (tmp_path / "errors").read_text()
-    assert errors == ("" if is_told else "error: [Errno 5] Input/output error\n")
+    assert child.process.wait(child.timeout) == -signal.SIGHUP
+    assert (tmp_path / "errors").read_text() == ""

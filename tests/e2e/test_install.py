@@ -55,7 +55,6 @@ course hint
 course show 1 >course/01_tokenizer.py
 course check 1
 dataset chat --conversations 5
-remove one two --yes
 play
 serve --port 0
 """

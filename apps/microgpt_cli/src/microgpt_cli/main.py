@@ -15,16 +15,9 @@ from contextlib import suppress
 from typing import NoReturn
 
 from microgpt_cli.terminal.console import discard_output, prepare_streams, say
-from microgpt_cli.terminal.signals import (
-    Terminated,
-    ignore_signals,
-    pending_stop,
-    raise_signals,
-    record_signals,
-)
+from microgpt_cli.terminal.signals import Terminated, ignore_signals, raise_on_sigterm
 
 gc.set_threshold(100_000)  # imports create many objects; collections would take 10 % of a start
-record_signals()  # during import, so that early signals are not lost
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # none are used; the search takes 30 ms
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads slow the start; unused
 
@@ -32,14 +25,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads slow the s
 def main() -> NoReturn:
     """Run `microgpt` with the command-line arguments."""
     prepare_streams()
+    raise_on_sigterm()
     try:
-        raise_signals()
-        try:
-            code = _run()
-        except Exception:
-            if stop := pending_stop():  # Python 3.11 may have wrapped it in a RuntimeError
-                raise stop from None
-            raise
+        code = _run()
         sys.stdout.flush()
     except BrokenPipeError:
         discard_output(sys.stdout)
@@ -86,20 +74,13 @@ def _run() -> int:
     from microgpt_cli.app import app
 
     try:
-        code = app()
-        if stop := pending_stop():  # typer returns 130 if a signal arrives outside the command
-            raise stop
-        return code
-    except Exception as error:
-        if stop := pending_stop():  # pydantic may have converted the exception to a SchemaError
-            raise stop from None
-        if isinstance(error, typer.TyperException):
-            say(f"error: {_usage(error)}")
-            return error.exit_code
-        if isinstance(error, MicrogptError):
-            say(f"error: {error}".replace("error: lr must", "error: --learning-rate must"))
-            return 1 if isinstance(error, FullDiskError) else 2
-        raise
+        return app()
+    except typer.TyperException as error:
+        say(f"error: {_usage(error)}")
+        return error.exit_code
+    except MicrogptError as error:
+        say(f"error: {error}".replace("error: lr must", "error: --learning-rate must"))
+        return 1 if isinstance(error, FullDiskError) else 2
 
 
 def _usage(error: Exception) -> str:

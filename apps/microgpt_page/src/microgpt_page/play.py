@@ -3,6 +3,7 @@
 import os
 import webbrowser
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -11,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 from microgpt.errors import MicrogptError
 from microgpt_cli.terminal.console import say
 from microgpt_cli.terminal.options import SERVED_MODELS
-from microgpt_cli.terminal.signals import clear_pending_stop
 
 HOST = "127.0.0.1"
 
@@ -42,10 +42,8 @@ def play(models: list[str] | None = SERVED_MODELS) -> None:
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")
         Thread(target=_open, args=(url,), daemon=True).start()  # it may wait for the browser
-        try:
+        with suppress(KeyboardInterrupt):  # a signal is the usual end
             server.serve_forever()
-        except KeyboardInterrupt:
-            clear_pending_stop()  # a signal is the usual end
 
 
 def _handler(names: Collection[str], page: Callable[[str], bytes]) -> type[BaseHTTPRequestHandler]:

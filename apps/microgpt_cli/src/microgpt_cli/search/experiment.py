@@ -18,7 +18,6 @@ from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt_cli.input_files import check_regular
 from microgpt_cli.search.options import EvolveOptions, SweepOptions
 from microgpt_cli.terminal.console import discard_output, say
-from microgpt_cli.terminal.signals import clear_pending_stop
 from microgpt_evolution.budgeted.records import BudgetedSettings
 from microgpt_evolution.runs.run_directory import SWEEP, RunDirectory
 from microgpt_evolution.search.settings import SearchSettings
@@ -98,7 +97,6 @@ def resumable(records: RunDirectory[Any, Any], command: str = "") -> Iterator[No
     try:
         yield
     except KeyboardInterrupt as stop:
-        clear_pending_stop()  # a repeated exception would replace this message
         n, unit = records.n_recorded, "training run" if kind == SWEEP else "evaluation"
         raise type(stop)(f"after {count(n, unit)}; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed

@@ -86,7 +86,6 @@ curl() { command curl --silent --show-error --fail-with-body "$@"; }
 microgpt() {
   case $1 in
     serve) serve microgpt "$@" ;;
-    remove) command microgpt "$@" --yes ;;  # at a terminal it asks
     *) command microgpt "$@" ;;
   esac
 }

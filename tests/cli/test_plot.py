@@ -128,7 +128,7 @@ def test_plot_says_which_package_is_missing(microgpt, tmp_path, missing) -> None
         (["damaged"], "damaged/meta.json: n_embd: field required"),
         (["begun"], "begun/history.jsonl is empty: training has just started; try again later"),
         (["broken"], "broken/history.jsonl, line 2: invalid JSON: EOF"),
-        (["nowhere"], "nowhere does not exist, here or in "),
+        (["nowhere"], "nowhere does not exist; use a directory"),
         (["damaged", "--output", "x.gif"], "the chart must be a .png or .svg file, got x.gif"),
         ([], "output "),
     ],

@@ -170,7 +170,7 @@ def test_resume_cannot_add_teachers(microgpt, folder) -> None:
     ("options", "problem"),
     [
         (["--teacher-samples", "9"], "--teacher-samples requires --teacher; add --teacher or omit"),
-        (["--teacher", "nowhere"], "nowhere does not exist, here or in "),
+        (["--teacher", "nowhere"], "nowhere does not exist; use a directory"),
         (["--teacher", "one", "--tokenizer", "char"], "--tokenizer cannot be used with --teacher"),
         (["--teacher", "one", "--max-memory", "1GB"], "--max-memory cannot be used with --teacher"),
         (["--teacher", "one", "--block-size", "9"], "the context of one (8 tokens) is shorter"),

@@ -44,9 +44,9 @@ def test_options_within_one_recipe_may_conflict() -> None:
 
 
 def test_an_option_can_require_a_certain_value_of_another_option() -> None:
-    problem = "--minutes 5 (my.toml) requires --oven hot or --recipe; add one of them or omit"
+    problem = "--minutes 5 (soup.json) requires --oven hot or --recipe; add one of them or omit"
     with pytest.raises(ConfigError) as error:
-        join(Dish(), Dish(oven="warm", minutes=5).by({"minutes": "my.toml"}))
+        join(Dish(), Dish(oven="warm").over(Dish(minutes=5).by("soup.json")))
     assert str(error.value).startswith(problem)
     assert join(Dish(oven="hot").by("soup.json"), Dish(minutes=5)).minutes == 5
 

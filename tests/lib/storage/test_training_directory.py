@@ -212,14 +212,6 @@ def test_saving_another_model_removes_an_ended_training_run(
 def test_load_prefers_the_model_to_a_newer_state(directory, parts, stopped, text_result) -> None:
     save(text_result, directory)
     assert load(directory).weights == text_result.weights
-    assert load(directory, unfinished=True).weights == stopped.weights
-    with TrainingDirectory(directory) as held:
-        held.finish(replace(stopped, plan=plan_of(parts, stopped)))
-    with pytest.raises(CheckpointError, match="model has ended; use its model"):
-        load(directory, unfinished=True)
-    (directory / "train_state.json").unlink()
-    with pytest.raises(CheckpointError, match="has no unfinished training run; use its model"):
-        load(directory, unfinished=True)
 
 
 def test_a_run_ends_with_its_best_or_averaged_weights() -> None:

@@ -22,9 +22,9 @@ MOST_S = 120  # seconds that the reference engine may take without being asked f
 READING, TRAINING = 3e7, 1e7
 
 
-def load_model(directory: Path, *, unfinished: bool = False) -> SavedModel:
+def load_model(directory: Path) -> SavedModel:
     """Load a model with `load`; print a note if the training run is unfinished."""
-    return noted(load(directory, unfinished=unfinished), directory)
+    return noted(load(directory), directory)
 
 
 def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:

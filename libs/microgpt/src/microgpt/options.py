@@ -91,11 +91,13 @@ class Options:
         flags = cls.setting(name).flags or (f"--{name.replace('_', '-')}",)
         return f"{flags[0]} {value}".rstrip()
 
-    def by(self, who: str | Mapping[str, str]) -> Self:
-        """Return the same options with a new source, or with sources from a mapping."""
+    def by(self, who: str) -> Self:
+        """Return the same options with a new source."""
+        return self._by(dict.fromkeys(self, who))
+
+    def _by(self, given: Mapping[str, str]) -> Self:
         found = copy(self)
-        sources = dict.fromkeys(self, who) if isinstance(who, str) else {**self.given, **who}
-        object.__setattr__(found, "given", sources)
+        object.__setattr__(found, "given", given)
         return found
 
     def values(self) -> dict[str, object]:
@@ -109,7 +111,7 @@ class Options:
     def over(self, base: Self) -> Self:
         """Return the options that are set here, completed by the options of `base`."""
         values = {name: getattr(each, name) for each in (base, self) for name in each}
-        return type(self)(**values).by({**base.given, **self.given})
+        return type(self)(**values)._by({**base.given, **self.given})
 
     def applied_to(self, config: Config) -> Config:
         """Return a configuration with its fields replaced by the options that are set."""

@@ -12,7 +12,7 @@ from microgpt.errors import CheckpointError, MicrogptError, PromptError, Tokeniz
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.progress import load_kernels
-from microgpt_cli.terminal.signals import Terminated, clear_pending_stop
+from microgpt_cli.terminal.signals import Terminated
 
 if TYPE_CHECKING:
     from microgpt.storage.saved_model import SavedModel
@@ -34,7 +34,6 @@ def chat(
     ),
     unknown: str | None = opt.option(None, opt.UNKNOWN_HELP),
     suggest: bool = opt.option(False, opt.SUGGEST_HELP),
-    unfinished: bool = opt.UNFINISHED,
 ) -> None:
     """Chat with a model that was trained with --chat.
 
@@ -54,7 +53,7 @@ def chat(
     from microgpt_cli.chat.session import ChatSession
     from microgpt_cli.model_loading import engine_for
 
-    saved = _load(model_dir, unfinished=unfinished, is_one_shot=message is not None)
+    saved = _load(model_dir, is_one_shot=message is not None)
     saved = saved.replying(unknown, suggest=suggest)
     engine = engine_for(saved, [saved.model.block_size])
     model = InferenceGpt(saved, engine=engine)
@@ -90,7 +89,7 @@ def _banner(saved: "SavedModel") -> str:
     return "\n".join([*lines, "Type exit or Ctrl-D to quit, /clear to forget, /help for more.", ""])
 
 
-def _load(model_dir: Path | None, *, unfinished: bool, is_one_shot: bool) -> "SavedModel":
+def _load(model_dir: Path | None, *, is_one_shot: bool) -> "SavedModel":
     """Load the given model. By default, load the chat model in `output`, or the demo model.
 
     For a one-shot message, no note is printed if `output` does not exist.
@@ -99,8 +98,8 @@ def _load(model_dir: Path | None, *, unfinished: bool, is_one_shot: bool) -> "Sa
     from microgpt.storage.model_directory import load
     from microgpt_cli.model_loading import load_model, noted
 
-    if model_dir is not None or unfinished:
-        return load_model(model_dir or opt.DEFAULT_MODEL_DIR, unfinished=unfinished)
+    if model_dir is not None:
+        return load_model(model_dir)
     try:
         saved = load(opt.DEFAULT_MODEL_DIR)
         if saved.tokenizer.is_chat:
@@ -183,7 +182,6 @@ def _run_chat(
         except KeyboardInterrupt as stop:
             if isinstance(stop, Terminated) or not at_terminal:
                 raise
-            clear_pending_stop()
 
 
 def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) -> None:
@@ -194,7 +192,6 @@ def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) ->
     except KeyboardInterrupt as stop:
         if isinstance(stop, Terminated) or not can_stop:
             raise
-        clear_pending_stop()
         print(" (stopped)", end="")
     finally:
         session.add(turn)

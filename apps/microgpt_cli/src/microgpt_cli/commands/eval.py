@@ -42,7 +42,6 @@ def evaluate(
     column: str | None = opt.COLUMN,
     me: str | None = opt.ME,
     separator: str | None = opt.SEPARATOR,
-    unfinished: bool = opt.UNFINISHED,
     threads: int = opt.THREADS,
     as_json: bool = opt.AS_JSON,
 ) -> None:
@@ -65,7 +64,7 @@ def evaluate(
     from microgpt.inference import InferenceGpt
     from microgpt_cli.model_loading import engine_for, load_model, note_training_data
 
-    saved = load_model(model_dir, unfinished=unfinished)
+    saved = load_model(model_dir)
     docs, items = _load(data, column, me, separator, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
     lengths = (count_predictions(doc, "all", saved.text, len) for doc in docs)

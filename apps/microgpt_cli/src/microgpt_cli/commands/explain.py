@@ -11,7 +11,6 @@ from microgpt_cli.charts import CHART_HELP, check_kinds, check_plots, write_char
 from microgpt_cli.terminal.options import (
     AS_JSON,
     GIVEN_MODEL,
-    UNFINISHED,
     argument,
     flag,
     option,
@@ -65,7 +64,6 @@ def explain(
         metavar="NAME[ROW,COLUMN]=VALUE",
     ),
     plot: list[Path] | None = option(None, CHART_HELP, metavar="<path>"),
-    unfinished: bool = UNFINISHED,
     as_json: bool = AS_JSON,
 ) -> None:
     """Explain what a model predicted at each position of a text.
@@ -86,7 +84,7 @@ def explain(
     from microgpt_cli.explanation import document_of, print_explanation
     from microgpt_cli.model_loading import load_model
 
-    saved = load_model(model, unfinished=unfinished)
+    saved = load_model(model)
     doc = document_of(text, is_chat=saved.tokenizer.is_chat)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     result = explanation.explain(

@@ -29,7 +29,6 @@ def export(
     ),
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
-    unfinished: bool = opt.UNFINISHED,
     format: Literal["json", "safetensors", "html", "onnx", "gguf", "transformers"] = opt.option(
         "safetensors",
         "Format of the weights; html: a page that runs the model in a browser; onnx, gguf and "
@@ -70,13 +69,13 @@ def export(
         confirm_file(output, "--output", example=f"model.{format}")
         if format == "gguf":
             confirm_file(modelfile_of(output), "--output")
-    saved = load_model(model_dir, unfinished=unfinished)
+    saved = load_model(model_dir)
     if format == "html":
         write_page(saved, name_of(model_dir), output)
     elif format in OTHERS:
         write_export(saved, output, format, int8=int8)
     else:
-        is_in_place = not unfinished and os.path.realpath(output) == os.path.realpath(model_dir)
+        is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)
         if not (force or is_in_place or has_copy(output, saved)):
             confirm_replacement(output, "--output")
         file = export_model(saved, output, weights_format=cast("WeightsFormat", format), half=half)

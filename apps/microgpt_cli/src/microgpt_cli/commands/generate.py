@@ -73,7 +73,6 @@ def generate(
     explain: bool = opt.flag(
         "--explain", "Also print the probability of each token; see microgpt explain."
     ),
-    unfinished: bool = opt.UNFINISHED,
     threads: int = opt.THREADS,
     as_json: bool = opt.AS_JSON,
 ) -> None:
@@ -97,7 +96,7 @@ def generate(
     from microgpt.inference import InferenceGpt
     from microgpt_cli.model_loading import engine_for, load_model
 
-    saved = load_model(model_dir, unfinished=unfinished)
+    saved = load_model(model_dir)
     if saved.meta.training.get("loss_on") == "assistant":
         note(
             "this model was trained only to reply, not to start a conversation; use: "

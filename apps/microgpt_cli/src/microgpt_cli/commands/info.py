@@ -50,7 +50,6 @@ def info(
     budget: float | None = of_data(
         None, "Like --minutes, but for `train --budget`, a number of operations.", hidden=True
     ),
-    unfinished: bool = opt.UNFINISHED,
     card: bool = opt.flag("--card", "Print a model card, as Markdown for a README.md."),
     as_json: bool = opt.AS_JSON,
 ) -> None:
@@ -71,11 +70,10 @@ def info(
         if card and as_json:
             raise ConfigError("--card prints Markdown; omit --json")
         show = _print_card if card else partial(_print_model, as_json=as_json)
-        show(model_dir or opt.DEFAULT_MODEL_DIR, unfinished=unfinished)
+        show(model_dir or opt.DEFAULT_MODEL_DIR)
         return
-    for flag, value in {"--unfinished": unfinished, "--card": card}.items():
-        if value:
-            raise ConfigError(f"{flag} cannot be used with --data; omit one of them")
+    if card:
+        raise ConfigError("--card cannot be used with --data; omit one of them")
     options = TrainOptions.of({"minutes": minutes, "budget": budget})
     options.check_ranges()
     how = ReadOptions(None, column, chat or me is not None, me, separator)
@@ -125,33 +123,33 @@ def _note_command(
     note(f"to train on this file, run: microgpt train {command} {where}")
 
 
-def _load(model_dir: Path, *, unfinished: bool) -> "SavedModel":
+def _load(model_dir: Path) -> "SavedModel":
     from microgpt_cli.model_loading import load_model
 
     if os.path.isfile(model_dir):
         what = shlex.quote(str(model_dir))
         raise ConfigError(f"{model_dir} is a file; describe a training file with --data {what}")
-    return load_model(model_dir, unfinished=unfinished)
+    return load_model(model_dir)
 
 
-def _print_card(model_dir: Path, *, unfinished: bool) -> None:
+def _print_card(model_dir: Path) -> None:
     from microgpt.engine.machine_code import on_compiling
     from microgpt.exports.model_card import model_card
     from microgpt.storage.document_hashes import read_document_hashes
 
-    saved = _load(model_dir, unfinished=unfinished)
-    known = None if unfinished else read_document_hashes(model_dir, saved.meta)
+    saved = _load(model_dir)
+    known = read_document_hashes(model_dir, saved.meta)
     name = Path(os.path.realpath(model_dir)).name
     with on_compiling(note):
         text = model_card(saved, printable(name), known)
     print(terminal_safe(text), end="")
 
 
-def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
+def _print_model(model_dir: Path, *, as_json: bool) -> None:
     from microgpt.model_config import count_params
     from microgpt.model_variants import ARCHITECTURE, is_karpathys
 
-    saved = _load(model_dir, unfinished=unfinished)
+    saved = _load(model_dir)
     meta, model = saved.meta, saved.model
     shape = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"]
     shape += [] if is_karpathys(model) else ARCHITECTURE

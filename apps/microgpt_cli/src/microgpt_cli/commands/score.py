@@ -7,7 +7,7 @@ from pathlib import Path
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import COLUMN, GIVEN_MODEL, UNFINISHED, flag, option
+from microgpt_cli.terminal.options import COLUMN, GIVEN_MODEL, flag, option
 from microgpt_cli.terminal.progress import load_kernels
 
 
@@ -27,7 +27,6 @@ def score(
         "percentiles with the model. No other lines are scored.",
     ),
     column: str | None = COLUMN,
-    unfinished: bool = UNFINISHED,
     as_jsonl: bool = flag("--jsonl", "Print a JSON object per line."),
     as_csv: bool = flag("--csv", "Print CSV."),
 ) -> None:
@@ -53,7 +52,7 @@ def score(
     from microgpt_cli import scored_lines
     from microgpt_cli.model_loading import load_model
 
-    saved = load_model(model, unfinished=unfinished)
+    saved = load_model(model)
     scorer = Scorer(InferenceGpt(saved), text=saved.text)
     known = None if calibrate else read_calibration(model, saved.meta)
     is_printed = scored_lines.threshold(above, known)

@@ -5,14 +5,12 @@ import re
 import shlex
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, cast
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from microgpt.errors import ConfigError
-from microgpt_cli.terminal.config_file import read_config
 from microgpt_cli.terminal.options import eager
 
 
@@ -37,7 +35,7 @@ class GroupedCommand(TyperCommand):
             self.params += typer.main.get_command(shared).params
         self.old_names: dict[str, str] = {}
         for param in self.params:
-            param.expose_value = param.name not in SHARED
+            param.expose_value = param.name != "help_all"
             new, *old = [name for name in param.opts if name.startswith("--")] or [""]
             self.old_names |= dict.fromkeys(old, new)
             param.opts = [name for name in param.opts if name not in old]
@@ -50,7 +48,7 @@ class GroupedCommand(TyperCommand):
         return parser
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line; an argument overrides its option in a config file."""
+        """Parse the command line; complete an error with a hint."""
         values, extra, order = {}, [], []
         try:
             values, extra, order = self.make_parser(ctx).parse_args(list(args))
@@ -60,12 +58,6 @@ class GroupedCommand(TyperCommand):
             error.message += self._hint(error, args, values, extra)
             raise
         _refuse_repeated(order)
-        sources = {param: str(ctx.get_parameter_source(param.name)) for param in self.params}
-        given = {param for param in sources if sources[param].endswith("COMMANDLINE")}
-        if any(isinstance(param, TyperArgument) for param in given):
-            for param in self.params:
-                if sources[param].endswith("DEFAULT_MAP") and param.hidden and not param.help:  # type: ignore[attr-defined]
-                    ctx.params[param.name] = None
         return rest
 
     def _hint(self, error: Any, args: list[str], values: dict[str, Any], extra: list[str]) -> str:
@@ -74,8 +66,6 @@ class GroupedCommand(TyperCommand):
         value = values.get(param.name) if param else None
         if isinstance(value, str) and repr(value) not in error.message:
             return f", got {value!r:.80}"
-        if getattr(error, "option_name", None) == "--force":  # as of other commands
-            return "; use --yes" if any("--yes" in option.opts for option in self.params) else ""
         lists = {values.get(param.name) for param in self.params if param.metavar == "<list>"}
         for given, after in pairwise(args):
             value = given.rpartition("=")[2]
@@ -186,16 +176,10 @@ def _show_all(ctx: typer.Context, requested: bool) -> None:
         raise typer.Exit
 
 
-SHARED = ("config", "help_all")
-
-
 def _shared(
-    config: list[Path] | None = eager(
-        None, "TOML file with options, such as seed = 7.", metavar="<path>", callback=read_config
-    ),
     help_all: bool = eager(False, "Show all options and exit.", "--help-all", callback=_show_all),
 ) -> None:
-    """Options added to each command that has hidden options."""
+    """The option added to each command that has hidden options."""
 
 
 def command_group(help: str) -> typer.Typer:

@@ -11,7 +11,6 @@ import typer
 
 from microgpt.errors import ConfigError
 from microgpt.options import Options
-from microgpt_cli.terminal.config_file import origins
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
@@ -56,7 +55,6 @@ SERVED_MODELS = argument(
 )
 SERVED_OPTION = typer.Option(None, *MODEL, hidden=True)
 MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
-UNFINISHED = flag("--unfinished", "Use the unfinished training run instead of the finished model.")
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 UNKNOWN_HELP = (
     "Reply text for a question that a model of few questions does not know.  [default: the model's]"
@@ -151,8 +149,7 @@ def with_options(*kinds: type[Options]) -> Callable[[Callable[..., None]], Calla
 
 
 def given_options(ctx: typer.Context, kind: type[AnyOptions]) -> AnyOptions:
-    """Return the options that the user or a config file has set."""
+    """Return the options that the user has set."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
     given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
-    found = kind.of({name: ctx.params[name] for name in given})
-    return found.by({name: file for name, file in origins(ctx).items() if name in found})
+    return kind.of({name: ctx.params[name] for name in given})

@@ -226,9 +226,8 @@ class TrainRun:
         except CheckpointError as error:
             message += f"; this checkpoint was not saved: {error}"
         hint = self._resume_hint()
-        if hint:
-            is_newer = " --unfinished" if directory.has_model else ""
-            hint += f"; use the model so far with: {use_command(result, directory.path)}{is_newer}"
+        if hint and not directory.has_model:
+            hint += f"; use the model so far with: {use_command(result, directory.path)}"
         return message + hint
 
     def _resume_hint(self) -> str:

@@ -149,11 +149,8 @@ def export(
     return path / name
 
 
-def load(directory: str | Path, *, unfinished: bool = False) -> SavedModel:
+def load(directory: str | Path) -> SavedModel:
     """Load the model in a directory, or the weights of its training run if there is no model yet.
-
-    Args:
-        unfinished: load the weights of the unfinished training run even if there is a model.
 
     Raises:
         CheckpointError: a file is missing, damaged, in an unknown format, or belongs to another
@@ -165,7 +162,7 @@ def load(directory: str | Path, *, unfinished: bool = False) -> SavedModel:
     if not os.path.isdir(directory):  # Path.is_dir may raise OSError
         what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{directory} {what}; {REMEDY}")
-    return read_consistently(directory, lambda: _load(directory, unfinished=unfinished))
+    return read_consistently(directory, lambda: _load(directory))
 
 
 def has_model(directory: Path) -> bool:
@@ -248,15 +245,13 @@ def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[
     return files
 
 
-def _load(directory: Path, *, unfinished: bool) -> SavedModel:
+def _load(directory: Path) -> SavedModel:
     check_format(directory)
-    has_state = committed_path(directory, STATE_DESCRIPTION).exists()
-    if has_state and (unfinished or not has_model(directory)):
+    if has_model(directory):
+        return _load_finished(directory)
+    if committed_path(directory, STATE_DESCRIPTION).exists():
         return _load_unfinished(directory)
-    if unfinished:
-        remedy = "use its model" if has_model(directory) else "use another directory"
-        raise CheckpointError(f"{directory} has no unfinished training run; {remedy}")
-    if not has_model(directory) and not committed_path(directory, META).exists():
+    if not committed_path(directory, META).exists():
         raise CheckpointError(f"{directory} has no model; {REMEDY}")
     return _load_finished(directory)
 
@@ -265,9 +260,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
     """Load the model of a training run as if the run had ended at its checkpoint."""
     from microgpt.storage.training_state import read_state
 
-    plan, state, status = read_state(directory)
-    if status == "ended" and has_model(directory):
-        raise CheckpointError(f"the training run in {directory} has ended; use its model")
+    plan, state, _ = read_state(directory)
     steps = plan.config.steps
     check_memory(BYTES_PER_WEIGHT * count_params(plan.model), "the model")
     numbers = state.final_weights(steps).tolist()

@@ -72,11 +72,8 @@ def test_the_number_of_workers_does_not_change_the_result(
     ("search", "number"),
     [
         (SMALL, signal.SIGKILL),
-        (SMALL, signal.SIGTERM),
         (HYDRA, signal.SIGKILL),
-        pytest.param(HYDRA, signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param(AESTHETIC, signal.SIGKILL, marks=pytest.mark.slow),
-        (AESTHETIC, signal.SIGINT),
+        pytest.param(AESTHETIC, signal.SIGINT, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_and_resumed_search_has_the_same_result(

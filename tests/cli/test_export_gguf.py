@@ -3,7 +3,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import commands
 import pytest
 from commands import ok, refused
 from exported_models import ARCHITECTURES, saved_model
@@ -13,34 +12,6 @@ from microgpt.data.tokenizer import Message
 from microgpt.exports.onnx_session import OnnxSession
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.storage.model_directory import export
-
-LIB = str(Path(__file__).parents[1] / "lib")
-KILLED_EXPORTS = """
-import os
-import shutil
-import sys
-from itertools import count
-from pathlib import Path
-
-sys.path.insert(0, sys.argv[1])
-from crash_points import no_fsync, survives
-from microgpt_cli.commands.export import write_files
-
-CONTENTS = {f"{i}.json": b"new" * 1000 for i in range(3)}
-directory = Path("exports", "new")
-os.fsync = no_fsync
-for n in count():
-    has_ended = survives(
-        lambda: write_files({directory / name: content for name, content in CONTENTS.items()}), n
-    )
-    found = directory.exists() and {each.name: each.read_bytes() for each in directory.iterdir()}
-    assert found in (False, CONTENTS), n
-    if has_ended:
-        break
-    shutil.rmtree(directory, ignore_errors=True)
-assert os.listdir("exports") == ["new"]
-assert n > 5
-"""
 
 
 @pytest.fixture
@@ -173,13 +144,6 @@ def test_verify_refuses_a_damaged_gguf_file(microgpt, portable, tmp_path) -> Non
     assert refused(microgpt("verify", "new.gguf")) == (
         "new.gguf is damaged: its weights are not those of its receipt"
     )
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-def test_a_killed_export_leaves_no_incomplete_directory(tmp_path) -> None:
-    command = [sys.executable, "-c", KILLED_EXPORTS, LIB]
-    commands.run_process(command, cwd=tmp_path, check=True)
 
 
 def trained_shape(microgpt, tmp_path, *options: str) -> dict:

@@ -1,38 +1,5 @@
-import sys
-from pathlib import Path
-
-import commands
 import pytest
 from commands import refused as problem_of
-
-LIB = Path(__file__).parents[1] / "lib"
-KILLED_EXPORTS = """
-import sys
-from itertools import count
-from pathlib import Path
-
-sys.path.insert(0, sys.argv[1])
-import os
-from crash_points import no_fsync, survives
-from microgpt_cli.commands.export import write_files
-
-NAMES, PAGE = ("old", "new"), b"new" * 1000
-
-os.fsync = no_fsync
-for n in count():
-    file = Path("old.html")
-    file.write_text("old")
-    has_ended = survives(lambda: [write_files({Path(f"{each}.html"): PAGE}) for each in NAMES], n)
-    assert file.read_bytes() in (b"old", PAGE), n
-    new = Path("new.html")
-    assert not new.exists() or new.read_bytes() == PAGE, n
-    new.unlink(missing_ok=True)
-    if has_ended:
-        break
-write_files({file: PAGE})
-assert sorted(os.listdir()) == ["old.html"], os.listdir()
-assert n > 5
-"""
 
 
 def test_a_model_can_be_exported_as_a_single_html_page(microgpt, text_model, tmp_path) -> None:
@@ -84,10 +51,3 @@ def test_an_html_export_refuses_unsuitable_options(microgpt, tmp_path, options, 
     assert refused.returncode == 2
     assert problem in refused.stderr
     assert not (tmp_path / "page.html").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-def test_a_killed_export_leaves_no_half_written_file(tmp_path) -> None:
-    command = [sys.executable, "-c", KILLED_EXPORTS, LIB]
-    commands.run_process(command, cwd=tmp_path, check=True)

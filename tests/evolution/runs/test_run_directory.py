@@ -1,13 +1,11 @@
 """Any kind of run is a directory like this; those here are of searches."""
 
 import json
-import os
-import sys
 import zlib
-from itertools import count
 from pathlib import Path
 
 import pytest
+from killed_saves import killed_saves
 from searches import SETTINGS
 
 from microgpt.errors import CheckpointError
@@ -88,36 +86,17 @@ def test_a_run_that_cannot_be_created_leaves_no_files(tmp_path, monkeypatch) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-@pytest.mark.parametrize(
-    ("call", "last"),
-    [
-        *((call, 1) for call in ("os.mkdir", "os.fsync", "os.rename", "os.rmdir")),
-        *(("os.open", last) for last in range(1, 7)),  # of locks and of directories
-    ],
-)
-def test_a_killed_process_leaves_a_complete_run_or_nothing(tmp_path, call, last) -> None:
-    """After so many such calls the process dies."""
-    if (child := os.fork()) == 0:
-        real, n_calls = getattr(os, call.removeprefix("os.")), count(1)
+def test_a_killed_process_leaves_a_complete_run_or_nothing(tmp_path) -> None:
+    def begin(folder: Path) -> None:
+        Records.begin(folder, "evolve", SETTINGS).close()
 
-        def die(*args: object, **named: object) -> object:
-            result = real(*args, **named)
-            is_ours = call == "os.fsync" or str(tmp_path) in str(args[0])
-            if is_ours and next(n_calls) == last:
-                os._exit(1)
-            return result
-
-        setattr(os, call.removeprefix("os."), die)
-        Records.begin(tmp_path / "runs", "evolve", SETTINGS)
-        os._exit(0)
-    os.waitpid(child, 0)
-    begun = list((tmp_path / "runs").glob("evolve_*"))
-    with Records.begin(tmp_path / "runs", "evolve", SETTINGS) as records:
-        left = {*(tmp_path / "runs").iterdir(), *tmp_path.iterdir()}
-        assert left == {records.directory, *begun, tmp_path / "runs"}
-    for path in begun:  # it can go on
-        Records.open(path).close()
+    (tmp_path / "before").mkdir()
+    for folder in killed_saves(tmp_path / "before", begin):
+        begun = [*folder.glob("evolve_*")]
+        for path in begun:  # it can go on
+            Records.open(path).close()
+        with Records.begin(folder, "evolve", SETTINGS) as records:
+            assert {*folder.iterdir()} == {records.directory, *begun}
 
 
 def test_any_change_to_a_record_is_detected(run) -> None:

@@ -309,7 +309,7 @@ def keys(path: Path) -> None:
 
 REQUESTS = {
     "/microgpt/v1/generate": {"prompt": "a", "num_samples": 2, "temperature": 0.5, "seed": 1,
-        "matches": "a.*", "starts": "a", "top_k": 3, "top_p": 0.9, "novel": True},
+        "top_k": 3, "top_p": 0.9},
     "/microgpt/v1/chat": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 3},
     "/v1/completions": {"prompt": ["a"], "max_tokens": 3, "logprobs": 2, "stop": ["b"], "n": 2},
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}], "stream": True,

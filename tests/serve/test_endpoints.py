@@ -2,14 +2,9 @@ import json
 from dataclasses import asdict
 
 import pytest
-from asgi import ask_app
 from commands import run_process
 
 from microgpt import InferenceGpt, Message, Sampling, load
-from microgpt.batching import text_conditions
-from microgpt.batching.text_conditions import TextConditions
-from microgpt_serve import Settings, create_app
-from microgpt_serve.served_models import ServedModels
 
 CURL = ["curl", "--silent", "--show-error", "-X", "POST"]
 
@@ -57,36 +52,6 @@ def test_generate_returns_the_same_texts_as_the_command_line(names, names_dir, m
     options = ["--num-samples", "6", "--temperature", "1.5", "--seed", "9"]
     command = microgpt("generate", "--model-dir", names_dir, *options, "--json")
     assert names.generate(num_samples=6, temperature=1.5, seed=9).json == json.loads(command.stdout)
-
-
-@pytest.mark.parametrize(
-    "conditions",
-    [
-        {"matches": ".*m.{2}"},
-        {"starts": "a", "ends": "a", "min_length": 3, "max_length": 5},
-        {"matches": "(..)*", "starts": "o"},
-    ],
-)
-def test_generate_returns_the_same_matches_as_elsewhere(
-    names, names_gpt, names_dir, microgpt, conditions
-) -> None:
-    found = names.generate(num_samples=50, temperature=1.5, seed=9, **conditions).json["samples"]
-    wanted = TextConditions(**conditions)
-    assert found == names_gpt.generate(50, temperature=1.5, seed=9, conditions=wanted)
-    fields = {"num-samples": 50, "temperature": 1.5, "seed": 9, **conditions}
-    options = (f"--{name.replace('_', '-')}={value}" for name, value in fields.items())
-    command = microgpt("generate", "--model-dir", names_dir, *options, "--json")
-    assert found == json.loads(command.stdout)["samples"]
-
-
-def test_a_request_for_rare_matches_gets_an_acceptance_rate(names_dir, monkeypatch) -> None:
-    monkeypatch.setattr(text_conditions, "MAX_WORK", 10**8)
-    settings = Settings(model_dir=str(names_dir))
-    body = {"json": {"matches": "(liv){5}"}}
-    app = create_app(settings, ServedModels.load(settings))
-    (reply,) = ask_app(app, ("POST", "/microgpt/v1/generate", body))
-    assert reply.status_code == 400
-    assert "(acceptance rate below 0.00" in reply.json()["error"]
 
 
 def test_the_demo_model_is_served_if_there_is_no_other_model(serve, microgpt) -> None:

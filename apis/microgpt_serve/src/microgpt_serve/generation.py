@@ -3,26 +3,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request
 
 from microgpt.batching.masked_decoding import decode_masked
-from microgpt.engine.decoding.decoder import max_sequences
-from microgpt.inference import FIRST_BATCH, LAST_BATCH
 from microgpt.sampling import Continuation, Job
 from microgpt.steps import Steps
 from microgpt_serve.app_state import AppState
 from microgpt_serve.batch_scheduler import QueuedRequest
 from microgpt_serve.errors import ClientDisconnectedError, ServeError, route_path
-from microgpt_serve.schemas import GenerateRequest
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.work_queue import one_step
 
 WATCH_AFTER_S = 0.05  # delay before watching for a disconnect; most replies finish sooner
-MAX_CHECKED = 8192  # maximum number of characters to compare with conditions on the event loop
 CHARACTERS_PER_TOKEN = 512  # validated or encoded in the time that a small model needs for a token
 T = TypeVar("T")
 
@@ -83,29 +77,6 @@ async def run_job(
         return found
     with _queued(state, request, model, job) as queued:
         return await queued.result
-
-
-async def run_matching(
-    state: AppState, request: Request, model: ServedModel, job: Job, body: GenerateRequest
-) -> list[str]:
-    """Run a job with more and more seeds; return the first texts that meet the conditions.
-
-    They are those of `InferenceGpt.samples`. See `run_job` for the exceptions.
-    """
-    decode, prompt, seed = model.gpt.tokenizer.decode, body.prompt, job.seeds.start
-    make = partial(model.gpt.text_filter, body.conditions, prompt, job)
-    wanted = await run_function(state, request, make, 1, 0)  # a pattern may take long
-    job = replace(job, rules=replace(job.rules, may_continue=wanted.may_continue))
-    n_most = min(LAST_BATCH, max_sequences(model.gpt.config, job.rules))
-    texts, n_now = list[str](), min(FIRST_BATCH, n_most)
-    while len(texts) < body.num_samples:
-        job = replace(job, seeds=range(seed, seed + n_now))
-        found = await run_job(state, request, model, job)
-        drawn = [prompt + decode(one.tokens) for one in found]
-        accept = partial(wanted.accepted, drawn)
-        texts += await run_function(state, request, accept, sum(map(len, drawn)), MAX_CHECKED)
-        seed, n_now = seed + n_now, min(2 * n_now, n_most)
-    return texts[: body.num_samples]
 
 
 async def stream_job(

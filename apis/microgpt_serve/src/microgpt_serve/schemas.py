@@ -15,7 +15,6 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
-from microgpt.batching.text_conditions import TextConditions
 from microgpt.config import DEFAULT_SEED, MAX_SEED, MAX_SIZE, Sampling
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
 from microgpt.printable import printable
@@ -29,7 +28,7 @@ MAX_MESSAGES = 2048  # as in OpenAI's API
 MAX_ALTERNATIVES = 2**17  # maximum number of likely tokens in a response, at all its positions
 MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
-MAX_PATTERN = 2**10  # maximum number of characters in a regular expression, and of a condition
+MAX_PATTERN = 2**10  # maximum number of characters in a regular expression
 MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
 
 Temperature = Annotated[
@@ -67,7 +66,6 @@ TopP = Annotated[
     ),
 ]
 Pattern = Annotated[str, Field(max_length=MAX_PATTERN)]
-Index = Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT]
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
@@ -150,13 +148,6 @@ class GenerateRequest(ModelChoice):
     )
     top_k: TopK = None
     top_p: TopP = None
-    matches: Pattern | None = Field(
-        None, description="Only samples that match this regular expression as a whole."
-    )
-    starts: Pattern = Field("", description="Only samples that start with this text.")
-    ends: Pattern = Field("", description="Only samples that end with this text.")
-    min_length: Index = Field(0, description="Minimum number of characters, including the prompt.")
-    max_length: Index | None = Field(None, description="Maximum number of characters.")
 
     model_config = example({"num_samples": 5, "temperature": 0.5, "seed": 42})
 
@@ -164,12 +155,6 @@ class GenerateRequest(ModelChoice):
     def sampling(self) -> Sampling:
         """Sampling settings of the request."""
         return sampling_of(self.temperature, self.top_k, 1.0 if self.top_p is None else self.top_p)
-
-    @property
-    def conditions(self) -> TextConditions:
-        """Conditions on the samples."""
-        fields = self.matches, self.starts, self.ends, self.min_length, self.max_length
-        return TextConditions(*fields)
 
 
 class GenerateResponse(BaseModel):

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import count, islice, repeat
 
 from microgpt.batching.stop_strings import cut_at_stop, text_until
-from microgpt.batching.text_conditions import MAX_WORK, TextConditions, TextFilter
 from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed, check_type
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
@@ -61,7 +60,6 @@ class InferenceGpt(Predictor):
         top_p: float = 1.0,
         min_p: float = 0.0,
         stop: Collection[str] = (),
-        conditions: TextConditions | None = None,
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
         rng: random.Random | None = None,
@@ -73,7 +71,6 @@ class InferenceGpt(Predictor):
             stop: stop strings; a text ends before the first stop string after the prompt.
             prompt: start of each text. If the prompt exceeds the context, the model reads only the
                 start token and the last block_size // 2 tokens.
-            conditions: return only texts that meet them, and continue with more seeds.
             max_tokens: maximum number of new tokens; by default, the text ends when the context is
                 full. With a larger limit, a new context starts with the start token and the last
                 half.
@@ -81,9 +78,9 @@ class InferenceGpt(Predictor):
             rng: random generator for all texts, used instead of the seeds.
 
         Raises:
-            PromptError: the context is too small for any prompt, or too few texts are accepted.
+            PromptError: the context is too small for any prompt.
             TokenizerError: the prompt contains an unknown character.
-            ConfigError: a setting is out of range, or no text can be accepted.
+            ConfigError: a setting is out of range.
         """
         if num_samples is None:
             raise ConfigError("num_samples must be an integer, got None; `samples` has no limit")
@@ -92,7 +89,6 @@ class InferenceGpt(Predictor):
             prompt=prompt,
             sampling=Sampling(temperature, top_k, top_p, min_p),
             stop=stop,
-            conditions=conditions,
             max_tokens=max_tokens,
             seed=seed,
             rng=rng,
@@ -107,7 +103,6 @@ class InferenceGpt(Predictor):
         prompt: str = "",
         sampling: Sampling | None = None,
         stop: Collection[str] = (),
-        conditions: TextConditions | None = None,
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
         rng: random.Random | None = None,
@@ -129,7 +124,6 @@ class InferenceGpt(Predictor):
         stop_ids = self.tokenizer.tokens_of(stop)
         if len(stop_ids) == len(stop):  # every stop string is a single token
             rules = replace(rules, stop=(*rules.stop, *stop_ids))
-        wanted = self.text_filter(conditions, prompt, job, stop) if conditions else None
         if rng is not None:
             check_type("rng", rng, random.Random)
             if threads > 1:
@@ -137,25 +131,10 @@ class InferenceGpt(Predictor):
         if rng is not None or self.engine == "reference":
             rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
             streams = (self._stream(tokens, rules, each) for each in rngs)
-            texts: Iterator[str] = (
-                prompt + text_until(stream, self.tokenizer, stop) for stream in streams
-            )
-        else:
-            n_decoded = None if wanted else num_samples
-            rules = replace(rules, may_continue=wanted.may_continue if wanted else None)
-            sequences = self._decode_batches(tokens, rules, n_decoded, seed, threads)
-            texts = (prompt + cut_at_stop(self.tokenizer.decode(each), stop) for each in sequences)
-        if wanted:
-            texts = wanted.select(texts, FIRST_BATCH if rules.may_continue else 1)
-        return islice(texts, num_samples)
-
-    def text_filter(
-        self, conditions: TextConditions, prompt: str, job: Job, stop: Sequence[str] = ()
-    ) -> TextFilter:
-        """Return a filter for the texts of a job of one prompt."""
-        n_new = job.rules.max_tokens or self.config.block_size - len(job.prompts[0]) + 1
-        work = self.num_params if job.rules.sampling.temperature else MAX_WORK  # one try
-        return TextFilter(conditions, self.tokenizer, prompt, n_new, work, stop)
+            texts = (prompt + text_until(stream, self.tokenizer, stop) for stream in streams)
+            return islice(texts, num_samples)
+        sequences = self._decode_batches(tokens, rules, num_samples, seed, threads)
+        return (prompt + cut_at_stop(self.tokenizer.decode(each), stop) for each in sequences)
 
     def _decode_batches(
         self, tokens: Sequence[int], rules: DecodeRules, n: int | None, seed: int, threads: int

@@ -3,7 +3,7 @@
 import math
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Literal, NamedTuple
@@ -31,8 +31,6 @@ class DecodeRules:
     min_tokens: int = 0  # minimum number of tokens before a stop token
     max_tokens: int | None = None  # maximum number of new tokens; None fills the context
     sampling: Sampling = field(default_factory=Sampling)
-    # Whether to go on after these new tokens; if not, the compiled engine may end the sequence.
-    may_continue: Callable[[Sequence[int]], bool] | None = None
 
     def __post_init__(self) -> None:
         check_type("stop", self.stop, Collection)

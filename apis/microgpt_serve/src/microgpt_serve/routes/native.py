@@ -10,7 +10,7 @@ from microgpt.steps import Steps
 from microgpt.storage.calibration_file import Calibration
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
-from microgpt_serve.generation import run_function, run_job, run_matching, run_steps
+from microgpt_serve.generation import run_function, run_job, run_steps
 from microgpt_serve.routes.body import JSON_TYPE, MAX_INLINE_CHARS, BodyRoute, json_steps
 from microgpt_serve.routes.prompts import encode_messages
 from microgpt_serve.schemas import (
@@ -58,7 +58,7 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
     """Return generated texts, each including the prompt.
 
     `microgpt generate` returns the same texts for the same seed. A chat model generates user
-    messages. With conditions such as `matches`, more seeds follow until there are enough samples.
+    messages.
     """
     model = state.model_of(request, body.model)
     if (length := body.num_samples * len(body.prompt)) > MAX_PROMPT_COPIES:
@@ -75,11 +75,8 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
     )
     job = await run_function(state, request, encode, len(body.prompt), MAX_INLINE_CHARS)
     decode = model.gpt.tokenizer.decode
-    if body.conditions:
-        samples = await run_matching(state, request, model, job, body)
-    else:
-        continuations = await run_job(state, request, model, job)
-        samples = [body.prompt + decode(one.tokens) for one in continuations]
+    continuations = await run_job(state, request, model, job)
+    samples = [body.prompt + decode(one.tokens) for one in continuations]
     return GenerateResponse(samples=samples, tokens_dropped=job.tokens_dropped or None)
 
 

@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Container, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import typer
 
 from microgpt import config
 from microgpt.errors import ConfigError, DataError
+from microgpt.printable import printable
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.progress import load_kernels
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 rare = partial(opt.option, hidden=True)
 choice = partial(rare, rich_help_panel="Sampling")
+MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `generate` stops
 FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 
 
@@ -45,16 +48,10 @@ def generate(
         metavar="<str>",
     ),
     matches: str | None = opt.option(
-        None, "Only samples that match as a whole; needs an extra.", metavar="<regex>"
+        None, "Skip samples that do not match as a whole.", metavar="<regex>"
     ),
-    starts: str = opt.option("", "Only samples that start with this text."),
-    ends: str = opt.option("", "Only samples that end with this text."),
-    min_length: int = opt.option(0, "Minimum number of characters."),
-    max_length: int | None = opt.option(None, "Maximum number of characters."),
     unique: bool = opt.flag("--unique", "Skip repeated samples."),
     novel: bool = opt.flag("--novel", "Skip samples that occur in the training data."),
-    against: Path | None = rare(None, "Training data to compare with; requires --novel."),
-    column: str | None = rare(None, opt.COLUMN_HELP),
     seed: int = opt.option(
         config.DEFAULT_SEED, "Seed of the first sample; incremented by 1 for each further sample."
     ),
@@ -78,8 +75,8 @@ def generate(
 ) -> None:
     """Print samples from a model.
 
-    The same seed gives the same samples. Conditions, --unique and --novel continue with more seeds
-    until there are enough samples, but stop after 1,000 consecutive samples that are not new.
+    The same seed gives the same samples. --matches, --unique and --novel continue with more seeds
+    until there are enough samples, but stop after skipping 10,000 consecutive samples.
     """
     prompt, model_dir = opt.text_or_model(prompt, model_dir, "--prompt")
     prompt = opt.one_of(prompt, prompt_option, "--prompt") or ""
@@ -87,10 +84,8 @@ def generate(
     config.check_seed(seed)
     config.check_threads(threads)
     config.check_count("--num-samples (-n)", num_samples)
-    _check_against(against, column, novel=novel)
+    pattern = None if matches is None else _compiled(matches)
 
-    from microgpt.batching.sample_filter import GIVE_UP_AFTER, select
-    from microgpt.batching.text_conditions import TextConditions
     from microgpt.evaluation.explanation import explain as explain_text
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
@@ -102,53 +97,76 @@ def generate(
             "this model was trained only to reply, not to start a conversation; use: "
             f"microgpt chat --model {as_argument(model_dir)}"
         )
-    known = _training_texts(saved, model_dir, against, column) if novel else ()
+    known = _training_texts(saved, model_dir) if novel else ()
     engine = engine_for(saved, [num_samples * (max_tokens or saved.model.block_size)])
     model = InferenceGpt(saved, engine=engine)
     if dropped := model.text_job(prompts=[prompt]).tokens_dropped:
         note(f"the prompt does not fit into the context; its first {dropped} tokens are ignored")
+    is_choosy = bool(pattern or unique or novel)
     samples = model.samples(
-        None if unique or novel else num_samples,
+        None if is_choosy else num_samples,
         prompt=prompt,
         sampling=sampling,
         stop=stop or (),
-        conditions=TextConditions(matches, starts, ends, min_length, max_length),
         max_tokens=max_tokens,
         seed=seed,
         threads=threads,
     )
     uses: list[config.Use] = ["generation", "evaluation"] if explain else ["generation"]
     load_kernels(engine, saved.dtype, uses=uses)
-    if unique or novel:
-        samples = islice(select(samples, unique=unique, known=known), num_samples)
+    if is_choosy:
+        samples = _select(samples, num_samples, pattern, unique=unique, known=known)
     explained = partial(explain_text, model, text_kind=saved.text) if explain else None
     if as_json:
         texts = list(samples)
         more = {"explanations": [explained(text).facts() for text in texts]} if explained else {}
         print(json.dumps({"samples": texts} | more))
-        n_printed = len(texts)
     else:
-        n_printed = _print_lines(samples, explained)
-    if n_printed < num_samples:
-        note(
-            f"stopped after {n_printed} of {num_samples} samples: the next {GIVE_UP_AFTER:,} "
-            "were not new"
-        )
+        _print_lines(samples, explained)
 
 
-def _check_against(against: Path | None, column: str | None, *, novel: bool) -> None:
-    if column is not None and not against:
-        raise ConfigError("--column requires --against; add --against or omit --column")
-    if against and not novel:
-        raise ConfigError("--against requires --novel; add --novel or omit --against")
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
+            return re.compile(pattern)
+    except (re.error, ValueError, OverflowError, RecursionError) as error:  # or too large, or deep
+        problem = f"{pattern!r:.80} is not a regular expression: {printable(str(error))}"
+        raise ConfigError(f"--matches {problem}") from error
 
 
-def _print_lines(samples: Iterator[str], explained: "Callable[[str], Explanation] | None") -> int:
-    """Print each sample when it is complete, and return the number of samples."""
+def _select(
+    samples: Iterable[str],
+    n_wanted: int,
+    pattern: re.Pattern[str] | None,
+    *,
+    unique: bool,
+    known: Container[str],
+) -> Iterator[str]:
+    """Yield n_wanted samples that match and are new, or fewer and print a note."""
+    seen: set[str] = set()
+    n_found = n_skipped = 0
+    for n_drawn, text in enumerate(samples, start=1):
+        if text in known or text in seen or (pattern and not pattern.fullmatch(text)):
+            n_skipped += 1
+            if n_skipped == MAX_DRAWS:
+                share = f"{n_found:,} of {n_drawn:,} ({n_found / n_drawn:.2%})"
+                note(f"stopped after {n_found} of {n_wanted} samples: {share} met the conditions")
+                return
+            continue
+        n_found, n_skipped = n_found + 1, 0
+        if unique:
+            seen.add(text)
+        yield text
+        if n_found == n_wanted:
+            return
+
+
+def _print_lines(samples: Iterator[str], explained: "Callable[[str], Explanation] | None") -> None:
+    """Print each sample when it is complete."""
     if explained:
         from microgpt_cli.explanation import print_explanation
 
-    n_printed, due = 0, 0.0
+    due = 0.0
     for n_printed, text in enumerate(samples, start=1):
         print(f"sample {n_printed:2d}: {terminal_safe(text)}")
         if explained:
@@ -156,16 +174,13 @@ def _print_lines(samples: Iterator[str], explained: "Callable[[str], Explanation
         if perf_counter() > due:
             sys.stdout.flush()
             due = perf_counter() + FLUSH_INTERVAL_S
-    return n_printed
 
 
-def _training_texts(
-    saved: "SavedModel", model_dir: Path, against: Path | None, column: str | None
-) -> Container[str]:
+def _training_texts(saved: "SavedModel", model_dir: Path) -> Container[str]:
     """Return the training texts, from which novel samples must differ.
 
-    Without `against`, use the bundled data or the file named in the training checkpoint, whichever
-    has the recorded hash. A chat model generates user messages, so return only the user messages.
+    They are in the bundled data or the file named in the training checkpoint, whichever has the
+    recorded hash. A chat model generates user messages, so return only the user messages.
     """
     from microgpt.data.documents import bundled, load_documents
     from microgpt.data.read_options import ReadOptions
@@ -178,12 +193,7 @@ def _training_texts(
         return [docs] if isinstance(docs, str) else docs
 
     expected = saved.meta.training.get("data_sha256")
-    how = ReadOptions(saved.text, column, saved.tokenizer.is_chat)
-    if against:
-        docs = load(against, how)
-        if expected and fingerprint(docs) != expected:
-            note(f"the documents in {against} differ from the training data of the model")
-        return _known(docs, saved)
+    how = ReadOptions(saved.text, chat=saved.tokenizer.is_chat)
     text = "shakespeare.txt" if saved.text == "stream" else opt.DEFAULT_TEXT
     name = opt.DEFAULT_CHAT if saved.tokenizer.is_chat else text
     for path in filter(os.path.isfile, (Path("data", name), bundled(name))):
@@ -196,7 +206,10 @@ def _training_texts(
             docs = load(plan.input, plan.read_options)
             if fingerprint(docs) == expected:
                 return _known(docs, saved)
-    raise DataError("the training data of the model was not found; pass it with --against")
+    raise DataError(
+        "the training data of the model was not found; put the file back to where it was, or omit "
+        "--novel"
+    )
 
 
 def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:

@@ -19,7 +19,6 @@ from microgpt.engine.activations import log_softmax
 from microgpt.engine.decoding.arrays import (
     BROKEN,
     FORBIDDEN,
-    FULL,
     NO_RULE,
     RUNNING,
     STOP,
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from microgpt.engine.compiled_model import CompiledModel
 
 RUN_S = 0.02  # target duration of one `run` call
-CHECK_S = 0.001  # target time between calls of `DecodeRules.may_continue`
 WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core processes in 5 ms
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
@@ -89,8 +87,6 @@ class Decoder:
         self._seeds = seeds if rules.sampling.temperature else ()
         self._n_taken = list(map(len, prompts))  # tokens of each sequence that `take` has returned
         self._n_drawn = 0  # number of random numbers drawn for each sequence
-        self._may_continue = rules.may_continue
-        self._due = self.sequences.n_prompt + 1  # number of tokens at which to check a sequence
         most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # a step cannot be interrupted
         shape = config
         if context_bytes(config, dtype) > MAX_REUSED_BYTES:
@@ -146,24 +142,6 @@ class Decoder:
 
     def run(self) -> bool:
         """Decode for about 20 ms; return whether any sequence is still running."""
-        started = perf_counter()
-        is_running = self._run(CHECK_S if self._may_continue else RUN_S)
-        while is_running and self._may_continue and perf_counter() < started + RUN_S:
-            self._end_unwanted()
-            is_running = self._run(CHECK_S)
-        return is_running
-
-    def _end_unwanted(self) -> None:
-        """End the sequences that may not continue. The longer a sequence, the rarer the checks."""
-        s: Any = self.sequences
-        rows = s.slots[s.slots >= 0]
-        for i in rows[(s.status[rows] == RUNNING) & (s.n_tokens[rows] >= self._due[rows])].tolist():
-            start, end = int(s.n_prompt[i]), int(s.n_tokens[i])
-            self._due[i] = end + 1 + (end - start) // 8
-            if self._may_continue and not self._may_continue(s.tokens[i, start:end].tolist()):
-                s.status[i] = FULL
-
-    def _run(self, seconds: float) -> bool:
         s = self.sequences
         self._draw(int((s.n_tokens - s.n_prompt).max()) + self._n_tokens + 1)
         n_positions = int(s.n_tokens.max()) + self._n_tokens  # read at the most
@@ -171,7 +149,7 @@ class Decoder:
         started = perf_counter()
         n_read = decode(self._weights, self.arrays, s, architecture, self._n_tokens)
         speed = n_read / (perf_counter() - started)
-        self._n_tokens = max(1, min(int(speed * seconds), 10 * self._n_tokens))
+        self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return RUNNING in self.sequences.status
 
     def _draw(self, n: int) -> None:

@@ -10,7 +10,6 @@ from microgpt_cli.search.options import EvolveOptions
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import LossName
 from microgpt_evolution.objectives.scores import HeadName
-from microgpt_evolution.search.hydra_search import Exchange
 
 KARPATHYS = ("--preset", "karpathy")
 ENGINES = ("reference", "compiled float64", "compiled float32")
@@ -140,7 +139,7 @@ def test_every_command_has_help_and_version_prints_the_version(microgpt) -> None
 def test_shell_completion_offers_commands_and_options(microgpt) -> None:
     complete = {"_MICROGPT_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
     commands = microgpt(COMP_WORDS="microgpt ge", **complete).stdout.split()
-    assert commands == ["generate", "genome"]
+    assert commands == ["generate"]
     complete["COMP_CWORD"] = "2"
     options = microgpt(COMP_WORDS="microgpt train --n", **complete).stdout.split()
     names = "--n-embd --n-head --n-layer --n-ff-exp --num-samples --novel"
@@ -160,7 +159,6 @@ def test_help_does_not_import_the_engine_or_other_heavy_modules(microgpt) -> Non
     ("option", "choices"),
     [
         ("fitness", LossName),
-        ("exchange", Exchange),
         ("head", HeadName),
         ("objective", ObjectiveName),
     ],

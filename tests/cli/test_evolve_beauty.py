@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from commands import ok
-from searches import AESTHETIC, HYDRA, changed, evaluations_of, log_of, run_of, write_names
+from searches import AESTHETIC, HYDRA, evaluations_of, log_of, run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -52,16 +52,13 @@ def test_a_hydra_search_finds_a_genome_that_run_uses(microgpt, tmp_path) -> None
 def test_the_head_option_chooses_the_champion_of_any_head(microgpt, tmp_path) -> None:
     for head in ("mirror", "spark"):  # the life cycle has the weaver
         done = microgpt("evolve", *HYDRA, "--head", head)  # another's genome is no rival
-        log = log_of(run_of(tmp_path))
-        assert f">> Chosen (champion of the {head.title()}): " in log
         genome = genome_in(tmp_path)
         assert genome["head"] == head
         assert score_of(done, head) == f"{genome['score']:.4f}"
-        champion = rf"\[{head.title()}\] +Champion:\n  Genome: (.+)\n"
-        assert re.search(champion, log)[1] == (
-            f"Emb:{genome['n_emb']} Head:{genome['n_head']} Lay:{genome['n_layer']} "
-            f"LR:{genome['lr']:.5f}"
-        )
+        score = rf"^(.) g\d.*{head.title()} (-?\d\.\d{{4}})"
+        means = {float(mean): mark for mark, mean in re.findall(score, done.stdout, re.MULTILINE)}
+        assert len(means) > 1
+        assert means[max(means)] == ">"
 
 
 def score_of(done, measure: str) -> str:
@@ -71,20 +68,9 @@ def score_of(done, measure: str) -> str:
 
 def test_the_final_score_is_the_retested_judge_score(searched) -> None:
     done, folder = searched(*HYDRA)
-    assert ">> Chosen (lowest sum of ranks over all heads): " in log_of(run_of(folder))
     genome = genome_in(folder)
     assert "head" not in genome
     assert score_of(done, "judge") == f"{genome['score']:.4f}"
-
-
-def test_the_origin_head_ranks_organisms_by_loss(microgpt, tmp_path) -> None:
-    ok(microgpt("evolve", *HYDRA, "--origin", "--head", "origin"))
-    log = log_of(run_of(tmp_path))
-    assert "— 4 Heads, " in log
-    assert re.search(r"\[Origin\] Champion: .+ -> Score: 0\.\d\d \(Loss\)", log)
-    assert genome_in(tmp_path)["head"] == "origin"
-    for line in evaluations_of(run_of(tmp_path)):
-        assert line["vote"]["scores"]["origin"] == 1 / line["val_loss"]
 
 
 def test_a_hydra_search_with_three_heads_measures_no_loss(searched) -> None:
@@ -93,29 +79,18 @@ def test_a_hydra_search_with_three_heads_measures_no_loss(searched) -> None:
     assert {tuple(line["vote"]["scores"]) for line in lines} == {("judge", *HEADS)}
 
 
-def test_a_hydra_search_can_migrate_as_evolve_rust_does(microgpt, tmp_path) -> None:
-    options = ("--population", "6", "--samples", "5")  # room for champions and their offspring
-    microgpt("evolve", *changed(HYDRA, *options))
-    ours = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
-    microgpt("evolve", *changed(HYDRA, *options), "--exchange", "source")
-    theirs = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
-    assert "  Exchange: source, Seed: 5\n" in log_of(run_of(tmp_path))
-    assert ours - theirs == {"cross"}
-
-
 @pytest.mark.parametrize(("options", "n"), [((), 200), (("--samples", "5"), 5)])
 def test_an_organism_generates_200_names_unless_told_otherwise(
     microgpt, tmp_path, options, n
 ) -> None:
     search = ("--objective", "aesthetic", "--population", "2", "--generations", "1")
     microgpt("evolve", *search, *options)
-    log = log_of(run_of(tmp_path))
-    assert f"Names per organism: {n}, " in log
-    assert re.findall(r"^Org (\d): \[.+\] -> Score: ", log, re.MULTILINE) == ["1", "2"]
     assert {len(line["samples"]) for line in evaluations_of(run_of(tmp_path))} == {n}
 
 
-@pytest.mark.parametrize(("search", "second"), [(HYDRA, "Cycle 2"), (AESTHETIC, "Generation 2")])
+@pytest.mark.parametrize(
+    ("search", "second"), [(HYDRA, "Generation 4"), (AESTHETIC, "Generation 2")]
+)
 def test_a_search_with_almost_no_time_runs_one_generation(
     microgpt, tmp_path, search, second
 ) -> None:

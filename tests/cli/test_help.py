@@ -19,7 +19,7 @@ def test_help_groups_the_commands_and_shows_complete_summaries(microgpt) -> None
     assert [line.split()[0] for line in start.splitlines()[1:-1]] == START
     for name, command in every_command():
         assert f"  {name.split()[1]} " in wide, name
-        summary = command.get_short_help_str(limit=62)  # of 80 columns, beside "import-log"
+        summary = command.get_short_help_str(limit=62)  # of 80 columns
         assert not summary.endswith("..."), name
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import commands
 import pytest
 from commands import ok, refused
-from json_files import edit
 from searches import AESTHETIC, HYDRA, SMALL, begin, changed, run_of, write_names
 
 from microgpt_evolution.runs.run_files import with_checksum
@@ -163,37 +162,9 @@ def test_the_report_of_an_interrupted_search_says_how_to_resume(microgpt, tmp_pa
     assert "retest" not in page_of(run / "report.html")["sections"]
 
 
-def test_an_imported_run_is_reported_with_the_data_it_has(searches, microgpt, tmp_path) -> None:
-    log = searches["loss"].with_name(f"{searches['loss'].name}.log")
-    assert microgpt("genome", "import-log", log).returncode == 0
-    done = microgpt("report")
-    assert (done.returncode, done.stderr) == (0, "")
-    sections = page_of(tmp_path / done.stdout.strip())["sections"]
-    assert sections == ["generations", "pareto", "importance"]
-
-
-def test_a_partial_imported_log_with_unusual_tags_is_reported(microgpt, tmp_path) -> None:
-    """A tag of ours says that something was measured again, but not what; another may be markup."""
-    lines = []
-    for generation in (5, 6, 7):
-        lines.append(f"--- Generation {generation}/10 ---")
-        for place, tag in enumerate(("confirm", "<b>bold</b>", "it's"), start=1):
-            genes = f"Emb:8  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:{500 + place}"
-            lines.append(f"> #{place}: {genes} | Loss: 2.{generation}{place}00 [{tag}]")
-    (tmp_path / "middle.log").write_text("\n".join(lines))
-    assert microgpt("genome", "import-log", "middle.log").returncode == 0
-    done = microgpt("report")
-    assert (done.returncode, done.stderr) == (0, "")
-    page = tmp_path / done.stdout.strip()
-    assert len(rows_of(page)) == 9
-    assert "<b>bold" not in page.read_text(encoding="utf-8")
-    assert '"domain": [0.5, 7.5]' in json.dumps(page_of(page)["specifications"]["generations"])
-
-
-def test_the_report_of_an_old_run_omits_sections_without_data(copied, microgpt) -> None:
+def test_the_report_omits_sections_without_data(copied, microgpt) -> None:
     run = copied("hydra")
     (run / "exam.json").unlink()
-    edit(run / "run.json", settings={"vocab_size": None})
     done = microgpt("report", run)
     assert (done.returncode, done.stderr) == (0, "")
     sections = page_of(run / "report.html")["sections"]

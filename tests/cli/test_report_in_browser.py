@@ -31,7 +31,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("searches")
     write_names(folder)
     found = {}
-    searches = {"loss": SMALL, "aesthetic": AESTHETIC, "hydra": (*HYDRA, "--origin")}
+    searches = {"loss": SMALL, "aesthetic": AESTHETIC, "hydra": HYDRA}
     for name, options in searches.items():
         commands.run("evolve", *options, cwd=folder, check=True)
         found[name] = run_of(folder)

@@ -121,10 +121,3 @@ def test_run_uses_the_bundled_names_by_default(microgpt, tmp_path) -> None:
 )
 def test_run_refuses_invalid_genes_before_printing_anything(microgpt, args, problem) -> None:
     assert refused(microgpt("run", *args)) == problem
-
-
-def test_a_genome_with_merge_conflict_markers_is_refused(microgpt, genome) -> None:
-    genome.write_text("<<<<<<< ours\n" + genome.read_text())
-    assert refused(microgpt("run")) == (
-        "genome.json, line 1: merge conflict marker '<<<<<<< ours'; keep only one of the genomes"
-    )

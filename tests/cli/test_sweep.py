@@ -288,9 +288,6 @@ def test_bad_sweep_options_leave_no_files(microgpt, tmp_path, options, problem) 
 def test_a_sweep_is_not_mistaken_for_a_search(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID, "--seeds", "1")
     run = f"experiments/{run_of(tmp_path).name}"
-    assert refused(microgpt("genome", "use", run)) == (
-        f"{run} is a sweep, which has no genome; use a run of microgpt evolve"
-    )
     assert refused(microgpt("evolve", "--resume", run)) == (
         f"{run} is a sweep, not a search; resume it with: microgpt sweep resume {run}"
     )

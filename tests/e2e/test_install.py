@@ -37,9 +37,6 @@ plot one
 judge nannan
 verify --steps 2
 evolve --data names.txt --population 4 --generations 1 --workers 1
-genome use experiments/evolve_*[0-9]
-genome show
-genome import-log experiments/evolve_*.log
 run --data names.txt --steps 50 --silent
 sweep steps --data names.txt --set tripling --seeds 1 --workers 1
 sweep resume experiments/sweep_*

@@ -11,7 +11,6 @@ from microgpt_evolution.organism import (
     Organism,
     count_species,
     diversity,
-    monoculture,
     rank,
     tournament,
     training_seed,
@@ -57,7 +56,7 @@ def test_only_the_shape_determines_the_species(make_organism) -> None:
     genes = {"n_layer": 1, "lr": 0.1}, {"n_layer": 1, "steps": 900}, {"n_layer": 2}, {"n_layer": 1}
     organisms = [make_organism(**each) for each in genes]
     assert count_species(organisms) == {"16-4-1-16-4": 3, "16-4-2-16-4": 1}
-    assert (diversity(organisms), monoculture(organisms)) == (0.5, 0.75)
+    assert diversity(organisms) == 0.5
 
 
 def test_an_organism_id_contains_its_generation_and_slot(make_organism) -> None:

@@ -160,7 +160,8 @@ def test_a_missing_space_file_is_refused(tmp_path) -> None:
 @pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])
 @pytest.mark.parametrize("warm_start", [None, replace(PRIMORDIAL, n_emb=20, lr=0.03)])
 def test_every_search_stays_within_the_space(path, objective, warm_start) -> None:
-    facts = {"input": "names.txt", "data_sha256": "0" * 64, "seed": 1, "warm_start": warm_start}
+    facts = {"input": "names.txt", "data_sha256": "0" * 64, "vocab_size": 27, "seed": 1}
+    facts["warm_start"] = warm_start
     space = read_space(path, GENES)
     settings = SearchSettings.begin({"objective": objective}, **facts, space=space)
     assert settings.warm_start == warm_start  # --resume compares it with the given one

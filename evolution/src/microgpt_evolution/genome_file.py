@@ -84,18 +84,8 @@ def read_genome(path: str | Path) -> AnyRecord:
     Raises:
         GenomeError: the file cannot be read, is not a genome, or has a gene out of range.
     """
-    return decode_genome(read_content(path), Path(path))
-
-
-def read_content(path: str | Path) -> bytes:
-    """Return the bytes of a genome.json file; raise GenomeError if the file cannot be read."""
-    return read(path, MAX_BYTES, GenomeError)
-
-
-def decode_genome(content: bytes, path: Path) -> AnyRecord:
-    """Parse the bytes of a genome.json file; see `read_genome`."""
     try:
-        text = content.decode("utf-8-sig")
+        text = read(path, MAX_BYTES, GenomeError).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise GenomeError(
             f"{path} is not a genome: it is not UTF-8 text; use another file"

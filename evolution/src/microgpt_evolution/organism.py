@@ -120,11 +120,6 @@ def diversity(organisms: Sequence[Organism]) -> float:
     return len(count_species(organisms)) / len(organisms)
 
 
-def monoculture(organisms: Sequence[Organism]) -> float:
-    """Return the fraction of organisms that belong to the largest species."""
-    return max(count_species(organisms).values()) / len(organisms)
-
-
 def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:
     """Return the seed of a training run, from 0 to 2**63 - 1.
 

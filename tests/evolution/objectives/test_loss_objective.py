@@ -10,7 +10,7 @@ from microgpt.data.split import split
 from microgpt.errors import DataError
 from microgpt.training.train import train
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.objectives.loss_objective import AestheticObjective, LossObjective
+from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.organism import Evaluation
 
 MODEL = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
@@ -91,5 +91,3 @@ def test_a_held_out_loss_of_nan_counts_as_a_divergence(monkeypatch) -> None:
     objective = LossObjective.of(PARTS, "held-out")
     monkeypatch.setattr(LossObjective, "held_out_loss", lambda self, result: float("nan"))
     assert objective.measure(SMALL, seed=7) == Evaluation("diverged")
-    aesthetic = AestheticObjective.of(PARTS, n_samples=5, measures_loss=True)
-    assert aesthetic.measure(SMALL, seed=7) == Evaluation("diverged")

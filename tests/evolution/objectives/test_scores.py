@@ -11,7 +11,6 @@ from microgpt_evolution.objectives.scores import (
     HeadName,
     find_repeats,
     mirror,
-    origin,
     score_names,
     spark,
     weave,
@@ -68,11 +67,6 @@ def test_repeats_count_like_other_names_in_evolve_rust_mode() -> None:
     assert result.distinct == 0.2
 
 
-def test_a_batch_has_an_origin_score_only_if_a_loss_is_given() -> None:
-    assert score_names([], NOTHING, loss=2.0).scores == {**NO_NAME, "origin": 0.5}
-    assert "origin" not in score_names(["mama"], NOTHING).scores
-
-
 def test_repeated_and_known_names_are_found_regardless_of_case() -> None:
     assert find_repeats(["Ann", "bo", "ann ", "BO", "eve"]) == [False, False, True, True, False]
     result = score_names(["anna", "Lina", "lina", "belo"], frozenset({"anna"}))
@@ -124,21 +118,15 @@ def test_each_head_scores_names_as_evolve_rust_does(head, scores) -> None:
     assert {name: head(name, KNOWN) for name in scores} == scores
 
 
-@pytest.mark.parametrize(("loss", "score"), [(2.0, 0.5), (0.25, 4.0), (0.0, 1e4), (-1.0, 1e4)])
-def test_the_origin_score_rewards_a_low_loss(loss, score) -> None:
-    assert origin(loss) == score
-
-
 def test_each_head_has_a_title_and_a_quality() -> None:
     assert tuple(HEADS) == get_args(HeadName)
     assert {head.title: head.quality for head in HEADS.values()} == {
         "Weaver": "Flow",
         "Mirror": "Symmetry",
         "Spark": "Creativity",
-        "Origin": "Loss",
     }
     scores = [head.score for head in HEADS.values()]
-    assert scores == [weave, mirror, spark, None]
+    assert scores == [weave, mirror, spark]
 
 
 @given(name=st.text() | st.text("abny"), is_known=st.booleans())

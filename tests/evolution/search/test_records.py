@@ -9,7 +9,7 @@ from searches import SETTINGS, edit_evaluations
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.objectives.scores import NameScores, score_names
+from microgpt_evolution.objectives.scores import HEADS, NameScores, score_names
 from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.search.aesthetic_search import AestheticPopulation
 from microgpt_evolution.search.hydra_search import Hydra
@@ -112,16 +112,15 @@ def test_an_error_names_the_line_of_an_unusable_measurement(run, old, new, probl
     [
         ('"vote":{', '"v":{', "line 1: vote is missing; remove the line"),
         ('"judge":', '"jury":', "line 1: vote lacks judge"),
-        ('"origin":0', '"oregano":0', "line 1: vote lacks origin"),
         ('"mirror":', '"mirror":Infinity,"m":', "line 1: vote.scores.mirror: input should be a"),
         ('"novel":', '"novel":1e308,"n":', r"line 1: vote\.novel must be between 0 and 1, got"),
     ],
 )
 def test_an_error_names_the_line_of_unusable_judge_scores(tmp_path, old, new, problem) -> None:
-    hydra = {"objective": "hydra", "fitness": None, "samples": 5, "exchange": "migrate"}
-    settings = SETTINGS.model_copy(update=hydra | {"origin": True})
+    hydra = {"objective": "hydra", "fitness": None, "samples": 5}
+    settings = SETTINGS.model_copy(update=hydra)
     with Records.begin(tmp_path, "evolve", settings) as records:
-        opinion = score_names(["mama"], set(), loss=2.0)
+        opinion = score_names(["mama"], set())
         add(records, 1, Evaluation("ok", samples=("mama",), scores=opinion))
     with Records.open(records.directory):
         pass
@@ -130,15 +129,12 @@ def test_an_error_names_the_line_of_unusable_judge_scores(tmp_path, old, new, pr
         Records.open(records.directory)
 
 
-HEADS = ["weaver", "mirror", "spark"]
-
-
 def search(kind: str):
     if kind == "loss":
         return LossSearch(population=6, fitness="held-out", seed=3)
     if kind == "aesthetic":
         return AestheticPopulation(measure="judge", size=6, seed=3)
-    return Hydra(HEADS, size=6, seed=3)
+    return Hydra(size=6, seed=3)
 
 
 def measured(organism) -> Evaluation:

@@ -7,7 +7,6 @@ import pytest
 from microgpt.data.split import split
 from microgpt.training.train import DivergedError, train
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.evolve_rust.log import RETESTED
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.organism import Evaluation
@@ -18,7 +17,6 @@ from microgpt_evolution.search.retest import (
     Winner,
     best_for,
     best_for_all,
-    confirmation_trials,
     read_retest,
     retest,
     write_retest,
@@ -112,12 +110,6 @@ def test_the_sum_of_ranks_gives_every_head_equal_weight(candidate) -> None:
     # Places: 1 + 3 + 3, 2 + 1 + 2, 3 + 2 + 1; the first would win by the sum of the scores.
     loud, even, late = candidate((99, 1, 1)), candidate((0.9, 3, 2)), candidate((0.8, 2, 3))
     assert best_for_all(HEADS, [loud, even, late]) is even
-
-
-def test_the_heading_of_a_retest_states_the_number_of_new_seeds(make_organism) -> None:
-    (organism,) = finalists = [make_organism(1.0)]
-    assert f"{len(confirmation_trials(finalists, 7))} Fresh Seeds" in RETESTED
-    assert all(trial.seed != organism.seed for trial in confirmation_trials(finalists, 7))
 
 
 def test_a_tie_in_the_retest_goes_to_the_first_organism(candidate) -> None:

@@ -6,8 +6,8 @@ from microgpt_evolution.search.runner import SearchEvent, SearchRunner
 from microgpt_evolution.search.settings import SearchSettings
 
 SETTINGS = SearchSettings(
-    objective="loss", input="x", data_sha256="", population=3, generations=2, seed=1,
-    fitness="held-out",
+    objective="loss", input="x", data_sha256="", vocab_size=27, population=3, generations=2,
+    seed=1, fitness="held-out",
 )  # fmt: skip
 
 

@@ -42,7 +42,6 @@ _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
     "sweep": ("Experiment", "sweep"),
     "analyze": ("Experiment", "analyze", "microgpt analyze --output scaling.svg"),
     "report": ("Experiment", "report", "microgpt report experiments/evolve_20261120_120000"),
-    "genome": ("Experiment", "genome"),
     "run": ("Experiment", "run", "microgpt run --genome genome.json --steps 1000"),
     "export": (
         "Ship",

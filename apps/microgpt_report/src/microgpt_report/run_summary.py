@@ -1,25 +1,20 @@
 """Summary of a search for reports: generations, measures, champions and winner."""
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
-from typing import cast
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import HEADS
-from microgpt_evolution.organism import Evaluation, Organism, Provenance, rank
+from microgpt_evolution.organism import Evaluation, Organism
 from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE
-from microgpt_evolution.search.population import POPULATION
 from microgpt_evolution.search.records import (
     EvaluationRecord,
     Generation,
-    ImportedRecords,
     Records,
     read_search,
     replay,
@@ -69,14 +64,14 @@ class RunSummary:
     """The records of a search, and the generations reconstructed from these records."""
 
     name: str  # shortened but unambiguous path of the run directory
-    run: Records | ImportedRecords
+    run: Records
     generations: Sequence[Generation]  # all generations recorded so far
     retest: RetestFile | None  # retest of the winner; None until the search has ended
 
     @property
-    def settings(self) -> SearchSettings | None:
-        """The settings of the search; None for imported runs."""
-        return self.run.settings if isinstance(self.run.settings, SearchSettings) else None
+    def settings(self) -> SearchSettings:
+        """The settings of the search."""
+        return self.run.settings
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
@@ -84,11 +79,11 @@ class RunSummary:
         names = dict.fromkeys(
             name for g in self.generations for name, ranked in g.populations.items() if ranked
         )
-        if self.run.settings.objective == "hydra":
+        if self.settings.objective == "hydra":
             return {name: Measure(f"{title_of(name)} score", name) for name in names}
-        if self.run.settings.objective == "aesthetic":
+        if self.settings.objective == "aesthetic":
             return {name: Measure("judge score", JUDGE) for name in names}
-        loss = LOSSES.get(self.run.settings.fitness or "", "loss")
+        loss = LOSSES[self.settings.fitness or "held-out"]
         return {name: Measure(loss) for name in names}
 
     @property
@@ -130,10 +125,8 @@ class RunSummary:
         return math.inf if worth is None else worth if measure.is_loss else -worth
 
     def n_params(self, genome: Genome) -> int:
-        """Return the number of parameters, excluding token embeddings without settings."""
-        if self.settings:
-            return genome.n_params(self.settings.vocab_size)
-        return genome.n_params(1) - 2 * genome.n_emb
+        """Return the number of parameters."""
+        return genome.n_params(self.settings.vocab_size)
 
     @cached_property
     def pareto_front(self) -> set[str]:
@@ -154,7 +147,7 @@ class RunSummary:
         for name, found in self.all_organisms():
             if found.has_finished and (name not in best or found.fitness < best[name].fitness):
                 best[name] = found
-        is_hydra = self.run.settings.objective == "hydra"
+        is_hydra = self.settings.objective == "hydra"
         if self.retest and self.retest.id in self.organisms and not is_hydra:
             name, organism = self.organisms[self.retest.id]
             best[name] = organism
@@ -183,13 +176,9 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
     return summarise(run, name, read_retest(run.directory))
 
 
-def summarise(
-    run: Records | ImportedRecords, name: str, retest: RetestFile | None = None
-) -> RunSummary:
+def summarise(run: Records, name: str, retest: RetestFile | None = None) -> RunSummary:
     """Return the summary of a run; raise RunError if the run is damaged or has no generations."""
     settings = run.settings
-    if not isinstance(settings, SearchSettings):
-        return RunSummary(name, run, _imported_generations(run.lines, run.directory), retest)
     known = {(line.genome, line.seed): line.evaluation for line in run.lines}
     generations = replay(settings.search(), settings.n_generations, known)
     summary = RunSummary(name, run, generations, retest)
@@ -202,22 +191,3 @@ def summarise(
     if not generations:
         raise RunError(f"{run.directory} has no generations yet; try again later")
     return summary
-
-
-def _imported_generations(lines: Sequence[EvaluationRecord], directory: Path) -> list[Generation]:
-    """Reconstruct the generations of an imported run from ids of the form g<number>-<rank>."""
-    organisms = []
-    for entry in lines:
-        place = re.fullmatch("g([0-9]{1,9})-([0-9]{1,9})", entry.id)
-        if place is None:
-            raise RunError(
-                f"{directory / EVALUATIONS}: id {entry.id!r:.40} must consist of a "
-                "generation and a rank, such as g3-1; import the log again"
-            )
-        origin, evaluation = cast(Provenance, entry.origin), entry.evaluation
-        generation, slot = int(place[1]), int(place[2])
-        organisms.append(Organism(entry.genome, origin, 0, generation, slot, evaluation=evaluation))
-    return [
-        Generation(number, {POPULATION: rank(list(found))})
-        for number, found in groupby(organisms, key=lambda organism: organism.generation)
-    ]

@@ -27,7 +27,7 @@ def search_report(summary: RunSummary) -> Report:
         evaluations.by_size(summary),
         genes.importances(summary, [row for row in rows if row["overall"] is not None]),
     ]
-    title = f"{KINDS[summary.run.settings.objective]}: {summary.name}"
+    title = f"{KINDS[summary.settings.objective]}: {summary.name}"
     return Report(_headline(summary), title, _facts(summary), list(filter(None, sections)))
 
 
@@ -40,9 +40,9 @@ def _headline(summary: RunSummary) -> str:
     measure, (start, _) = summary.measures[name], _start(summary, name)
     again = _retested(summary.retest, measure)
     found = f"{measure.name} {change(start, fmean(again) if again else winner.worth)}"
-    seconds = sum(entry.seconds or 0 for entry in summary.run.lines)
-    how = f", evolved in {duration(seconds)} of training" if seconds else ", evolved"
-    return found[0].upper() + found[1:] + how + ("" if _is_complete(summary) else " so far")
+    seconds = sum(entry.seconds for entry in summary.run.lines)
+    how = f", evolved in {duration(seconds)} of training"
+    return found[0].upper() + found[1:] + how + ("" if summary.retest else " so far")
 
 
 def _facts(summary: RunSummary) -> dict[str, str]:
@@ -51,7 +51,7 @@ def _facts(summary: RunSummary) -> dict[str, str]:
         name = summary.organisms[winner.id][0]
         start, what = _start(summary, name)
         found = {"start": f"{start:.4f}, {what}"}
-        state = "" if _is_complete(summary) else " so far (the search has not ended)"
+        state = "" if summary.retest else " so far (the search has not ended)"
         measured = f"{summary.measures[name].name} {winner.worth:.4f} in the search"
         if again := _retested(summary.retest, summary.measures[name]):
             measured += f", {fmean(again):.4f} retested"
@@ -60,26 +60,18 @@ def _facts(summary: RunSummary) -> dict[str, str]:
     entries = summary.run.lines
     n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
     found["evaluations"] = f"{len(entries):,}{f' ({n_failed:,} failed)' if n_failed else ''}"
-    if flops := sum(entry.flops or 0 for entry in entries):  # imported logs record no FLOPs
-        found["cost"] = cost(flops, sum(entry.seconds or 0 for entry in entries))
-    if (seed := summary.run.settings.seed) is not None:
-        found["seed"] = str(seed)
+    found["cost"] = cost(sum(e.flops for e in entries), sum(e.seconds for e in entries))
     settings = summary.settings
-    if settings is None:
-        return found | {"data": "unknown (imported log)"}
+    found["seed"] = str(settings.seed)
     found["data"] = describe_data(settings.input, settings.data_sha256)
     each = " per head" if settings.objective == "hydra" else ""
     found["population"] = f"{settings.population}{each}, {settings.n_generations} generations"
-    for name in ("fitness", "samples", "exchange", "head"):
+    for name in ("fitness", "samples", "head"):
         if (value := getattr(settings, name)) is not None:
             found[name] = str(value)
     if settings.warm_start:
         found["warm start"] = describe_settings(asdict(settings.warm_start))
     return found
-
-
-def _is_complete(summary: RunSummary) -> bool:
-    return summary.retest is not None or summary.settings is None
 
 
 def _start(summary: RunSummary, population: str) -> tuple[float, str]:

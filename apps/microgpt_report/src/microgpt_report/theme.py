@@ -102,7 +102,7 @@ def color_scale(names: Sequence[str]) -> alt.Scale:
 
 
 def kind_of(origin: str) -> str:
-    """Return the group of an origin. Unknown origins from older logs are returned unchanged."""
+    """Return the group of an origin; an unknown origin is its own group."""
     return next((kind for kind, (_, origins) in KINDS.items() if origin in origins), origin)
 
 

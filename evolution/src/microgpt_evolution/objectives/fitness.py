@@ -34,8 +34,3 @@ def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
     if fitness == "last-doc":
         return LAST_DOC_LOSER
     return sorted(values)[-1 - len(values) // 4]
-
-
-def describe_losers(fitness: Fitness) -> str:
-    """Return a description of the failure criterion for the log."""
-    return f"loss > {LAST_DOC_LOSER}" if fitness == "last-doc" else "loss in the worst quartile"

@@ -164,7 +164,6 @@ class AestheticObjective(LossObjective):
 
     known: frozenset[str] = frozenset()  # names in all documents, including held-out documents
     n_samples: int = N_SAMPLES
-    measures_loss: bool = False  # whether to measure the held-out loss, which is slow
 
     @classmethod
     def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
@@ -178,19 +177,13 @@ class AestheticObjective(LossObjective):
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
-        loss = self.held_out_loss(trained) if self.measures_loss else None
-        if loss is not None and not math.isfinite(loss):
-            return DIVERGED
-        samples, scores = generate_and_score(
-            InferenceGpt(trained), self.known, self.n_samples, seed, loss
-        )
-        return Evaluation(
-            "ok", last_loss=trained.losses[-1], val_loss=loss, samples=samples, scores=scores
-        )
+        model = InferenceGpt(trained)
+        samples, scores = generate_and_score(model, self.known, self.n_samples, seed)
+        return Evaluation("ok", last_loss=trained.losses[-1], samples=samples, scores=scores)
 
 
 def generate_and_score(
-    model: InferenceGpt, known: Set[str], n_samples: int, seed: int, loss: float | None = None
+    model: InferenceGpt, known: Set[str], n_samples: int, seed: int
 ) -> tuple[tuple[str, ...], NameScores]:
     """Generate names with a model and return the names and their scores.
 
@@ -198,8 +191,7 @@ def generate_and_score(
         known: names that do not count as novel, from `known_names`.
         n_samples: number of names. With 5, as in evolve-rust, repeated names keep their score;
             with any other number, they score at most 0.
-        loss: held-out loss, from which the Origin head computes its score.
     """
     samples = model.generate(n_samples, temperature=TEMPERATURE, seed=seed)
     repeats_count = n_samples == EVOLVE_RUST_SAMPLES
-    return tuple(samples), score_names(samples, known, loss=loss, repeats_count=repeats_count)
+    return tuple(samples), score_names(samples, known, repeats_count=repeats_count)

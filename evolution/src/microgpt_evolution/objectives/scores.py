@@ -19,11 +19,10 @@ from microgpt_evolution.objectives.judge import (
     normal,
 )
 
-HeadName = Literal["weaver", "mirror", "spark", "origin"]
+HeadName = Literal["weaver", "mirror", "spark"]
 
 NO_NAME = -100.0  # score of a batch in which no name can be scored
 EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which does not penalize repeats
-LEAST_LOSS = 1e-4  # losses are clipped to this minimum
 
 # Maps a name and the known names to a score, or to None if the name cannot be scored.
 Score = Callable[[str, Set[str]], float | None]
@@ -35,7 +34,7 @@ class Head:
 
     title: str
     quality: str  # name of the quality that the head rewards
-    score: Score | None  # None for Origin, which scores the loss
+    score: Score
 
 
 def weave(name: str, known: Set[str]) -> float | None:
@@ -62,16 +61,10 @@ def spark(name: str, known: Set[str]) -> float | None:
     return (-5.0 if name in known else 2.0) + (0.5 if len(name) > 6 else 0.0)
 
 
-def origin(loss: float) -> float:
-    """Return the score of the Origin head, which is the reciprocal of a finite loss."""
-    return 1 / max(loss, LEAST_LOSS)
-
-
 HEADS: Mapping[HeadName, Head] = {
     "weaver": Head("Weaver", "Flow", weave),
     "mirror": Head("Mirror", "Symmetry", mirror),
     "spark": Head("Spark", "Creativity", spark),
-    "origin": Head("Origin", "Loss", None),
 }
 
 
@@ -85,20 +78,19 @@ class NameScores:
 
 
 def score_names(
-    names: Sequence[str], known: Set[str], *, loss: float | None = None, repeats_count: bool = False
+    names: Sequence[str], known: Set[str], *, repeats_count: bool = False
 ) -> NameScores:
     """Return the scores of a batch of names.
 
     Args:
         known: names that do not count as novel, from `known_names`.
-        loss: held-out loss, from which the Origin head computes its score.
         repeats_count: whether repeated names keep their score. If false, they score at most 0, so
             that a model cannot win by repeating one good name.
     """
     repeats = find_repeats(names)
     is_capped = [False] * len(names) if repeats_count else repeats
     measures: dict[str, Score] = {"judge": _total}
-    measures |= {name: head.score for name, head in HEADS.items() if head.score}
+    measures |= {name: head.score for name, head in HEADS.items()}
     scores = {}
     for measure, score in measures.items():
         found = [score(name, known) for name in names]
@@ -108,8 +100,6 @@ def score_names(
             if value is not None
         ]
         scores[measure] = fmean(counted) if counted else NO_NAME
-    if loss is not None:
-        scores["origin"] = origin(loss)
     first = [normal(name) for name, is_repeat in zip(names, repeats, strict=True) if not is_repeat]
     n = len(names) or 1
     return NameScores(scores, len(first) / n, sum(name not in known for name in first) / n)

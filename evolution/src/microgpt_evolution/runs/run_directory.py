@@ -54,9 +54,8 @@ class Kind(NamedTuple):
 SEARCH = Kind("search", "microgpt evolve", "microgpt evolve --resume")
 BUDGETED = SEARCH._replace(title="search with a budget")
 SWEEP = Kind("sweep", "microgpt sweep", "microgpt sweep resume")
-IMPORT = Kind("search imported from a log", "microgpt genome import-log", "microgpt genome use")
 # A key in the settings tells the kind; a search has none of these.
-KEYS = {"sweep": SWEEP, "budget": BUDGETED, "imported_from": IMPORT}
+KEYS = {"sweep": SWEEP, "budget": BUDGETED}
 
 
 InputPath = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # of the documents when the run began
@@ -190,11 +189,6 @@ class RunDirectory(Generic[S, L]):
         directory = directory_of(path)
         facts = read_settings(directory)
         kind, wanted = kind_of(facts), cls.settings_type.kind
-        if kind == IMPORT:
-            raise RunError(
-                f"{path} was imported from a log and cannot be resumed; use its best genome with: "
-                f"{kind.resume} {as_argument(path)}"
-            )
         if kind != wanted:
             raise RunError(
                 f"{path} is a {kind.title}, not a {wanted.title}; resume it with: {kind.resume} "

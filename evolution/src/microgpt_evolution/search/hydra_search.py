@@ -1,43 +1,32 @@
 """Hydra search: one population ("head") per score; the heads exchange genomes periodically.
 
-hydra = Hydra(HEADS, size=8, seed=42)
+hydra = Hydra(size=8, seed=42)
 for _ in range(5 * HEAD_GENERATIONS):           # five cycles
     hydra.tell([evaluate(organism) for organism in hydra.ask()])
 print(hydra.met)                                # the champions of each head
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from random import Random
-from typing import Literal
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.scores import HeadName
+from microgpt_evolution.objectives.scores import HEADS, HeadName
 from microgpt_evolution.organism import Evaluation, Organism
 from microgpt_evolution.search.aesthetic_search import N_ELITES, AestheticPopulation
 from microgpt_evolution.search.genome_operators import Operators
 from microgpt_evolution.search.population import child, kept
 
-Exchange = Literal["migrate", "source"]
-
 HEAD_GENERATIONS = 3  # generations per cycle; within a cycle, the heads evolve separately
 N_GUESTS = 2  # number of champions that a head receives from other heads
-# Cells are indexed by log2 of the number of parameters, in steps of 1/2, and by the fraction of
-# novel names, in steps of 1/50. Values outside the grid are assigned to the nearest cell.
-LEAST_LOG_PARAMS, N_SIZES = 12, 9
-LEAST_NOVELTY, N_NOVELTIES = 40, 10
-N_CELLS = N_SIZES * N_NOVELTIES
 
 
 class Hydra:
     """A search with one population per head; the heads share one random generator.
 
+    After each cycle, champions of the other heads, and their crossovers with the head's own
+    champion, replace the worst organisms of each head.
+
     Attributes:
-        exchange: how the heads exchange genomes. "migrate": in each head, champions of two other
-            heads and their crossovers with the head's own champion replace the worst organisms.
-            "source", as in evolve-rust: the two best organisms of every head replace the worst
-            organisms of each head, which makes the heads nearly identical.
         met: the champions of each head before the last exchange.
         has_exchanged: whether the last generation ended a cycle. The heads have then received
             genomes of other heads, and have begun the next generation.
@@ -47,15 +36,13 @@ class Hydra:
 
     def __init__(
         self,
-        names: Sequence[HeadName],
         *,
         size: int,
         seed: int,
-        exchange: Exchange = "migrate",
         ancestor: Genome | None = None,
         operators: Operators | None = None,
     ) -> None:
-        self.exchange, self._rng = exchange, Random(seed)
+        self._rng = Random(seed)
         self.heads = {
             name: AestheticPopulation(
                 measure=name,
@@ -66,10 +53,10 @@ class Hydra:
                 rng=self._rng,
                 first_slot=1 + place * size,
             )
-            for place, name in enumerate(names)
+            for place, name in enumerate(HEADS)
         }
         self.populations = {str(name): population for name, population in self.heads.items()}
-        self.n_finalists = N_ELITES * len(names)  # maximum number of organisms in the retest
+        self.n_finalists = N_ELITES * len(HEADS)  # maximum number of organisms in the retest
         self.met: dict[HeadName, list[Organism]] = {}
         self.has_exchanged = False
         self._first: dict[int, Organism] = {}  # first copy of each organism, by training seed
@@ -111,10 +98,7 @@ class Hydra:
         }
         for name, population in self.heads.items():
             room = max(len(population.organisms) - N_ELITES, 0)
-            if self.exchange == "source":
-                population.receive(self._pool(champions, room))
-            else:
-                population.receive(self._guests(name, champions, room))
+            population.receive(self._guests(name, champions, room))
 
     def _guests(
         self, host: HeadName, champions: dict[HeadName, list[Organism]], room: int
@@ -130,30 +114,3 @@ class Hydra:
                 genome = crossover(own.genome, guest.genome, self._rng)
                 children.append(child(genome, "cross", own, guest))
         return children[:room]
-
-    def _pool(self, champions: dict[HeadName, list[Organism]], room: int) -> list[Organism]:
-        """Return copies of the best organism of each head, then of the second-best organisms."""
-        everyone = [best[i] for i in range(N_ELITES) for best in champions.values() if best[i:]]
-        return [kept(organism, "migrant") for organism in everyone[:room]]
-
-
-@dataclass
-class Archive:
-    """MAP-Elites archive (Mouret & Clune 2015): the best organism per size and novelty."""
-
-    cells: dict[tuple[int, int], Organism] = field(default_factory=dict)
-
-    def add(self, organism: Organism, *, n_params: int) -> None:
-        """Add a finished organism if its cell is empty or contains a worse organism."""
-        if organism.evaluation is None or organism.evaluation.scores is None:
-            return
-        size = math.floor(2 * (math.log2(n_params) - LEAST_LOG_PARAMS))
-        newness = math.floor(50 * organism.evaluation.scores.novel) - LEAST_NOVELTY
-        cell = _within(size, N_SIZES), _within(newness, N_NOVELTIES)
-        old = self.cells.get(cell)
-        if organism.has_finished and (old is None or organism.fitness < old.fitness):
-            self.cells[cell] = organism
-
-
-def _within(i: int, n: int) -> int:
-    return min(max(i, 0), n - 1)

@@ -1,4 +1,4 @@
-"""Evaluations of a search, or of a run that was imported from a log.
+"""Evaluations of a search.
 
 Searches are deterministic: given the recorded evaluations, a search breeds the same organisms
 again. `replay` thus rebuilds the generations, including elites and migrants, which have no separate
@@ -10,22 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.scores import NameScores
+from microgpt_evolution.objectives.scores import HEADS, NameScores
 from microgpt_evolution.organism import Evaluation, Organism, Status, Trial
-from microgpt_evolution.runs.run_directory import IMPORT, Line, RunDirectory, RunSettings, kind_at
+from microgpt_evolution.runs.run_directory import Line, RunDirectory, RunSettings
 from microgpt_evolution.search.settings import Search, SearchSettings
 
 LARGEST = 1e300  # maximum loss; sums of larger losses may overflow
 _PENDING = Evaluation("crashed")  # sentinel for a missing evaluation; compared by identity
 
-Known = Mapping[tuple[Genome, int | None], Evaluation]  # evaluations by genome and seed
+Known = Mapping[tuple[Genome, int], Evaluation]  # evaluations by genome and seed
 
 
 class EvaluationRecord(Line):
@@ -35,16 +34,16 @@ class EvaluationRecord(Line):
     origin: str  # how the organism was created, or why it was trained
     parents: tuple[str, ...]  # ids of the parent organisms
     genome: Genome
-    seed: int | None  # imported runs have no seed, flops, seconds or cpu_seconds
+    seed: int
     status: Status
     fitness: float | None
     last_loss: float | None
     val_loss: float | None
     scores: NameScores | None = Field(None, alias="vote")
     samples: tuple[str, ...] | None = None
-    flops: int | None
-    seconds: float | None
-    cpu_seconds: float | None
+    flops: int
+    seconds: float
+    cpu_seconds: float
 
     @classmethod
     def of(cls, trial: Trial[Genome], evaluation: Evaluation, *, flops: int, n_params: int) -> Self:
@@ -67,9 +66,9 @@ class EvaluationRecord(Line):
         )
 
     @property
-    def key(self) -> tuple[Genome, int | str]:
-        """The genome and the seed, or the id in an imported run."""
-        return self.genome, self.id if self.seed is None else self.seed
+    def key(self) -> tuple[Genome, int]:
+        """The genome and the seed."""
+        return self.genome, self.seed
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -94,7 +93,7 @@ class EvaluationRecord(Line):
             return "fitness is missing" if self.fitness is None else None
         if self.scores is None:
             return "vote is missing"
-        if missing := {"judge", *settings.heads} - self.scores.scores.keys():
+        if missing := {"judge", *HEADS} - self.scores.scores.keys():
             return f"vote lacks {', '.join(sorted(missing))}"
         if not 0 <= self.scores.novel <= 1:
             return f"vote.novel must be between 0 and 1, got {self.scores.novel:g}"
@@ -107,31 +106,13 @@ class Records(RunDirectory[SearchSettings, EvaluationRecord]):
     settings_type, line_type = SearchSettings, EvaluationRecord
 
 
-class ImportedSettings(RunSettings):
-    """The settings of a run that was imported from a log, as far as the log contains them."""
-
-    kind = IMPORT
-
-    objective: Literal["loss"] = "loss"
-    fitness: Fitness | None
-    seed: int | None
-    imported_from: str  # path of the log
-
-
-class ImportedRecords(RunDirectory[ImportedSettings, EvaluationRecord]):
-    """The records of a run that was imported from a log. It cannot be resumed."""
-
-    settings_type, line_type = ImportedSettings, EvaluationRecord
-
-
-def read_search(path: Path) -> Records | ImportedRecords:
+def read_search(path: Path) -> Records:
     """Read the records of a search, given the run directory or its log file.
 
     Raises:
-        RunError: the run is missing, is a sweep, is damaged, or has no evaluations yet.
+        RunError: the run is missing, of another kind, damaged, or has no evaluations yet.
     """
-    is_imported = kind_at(path) == IMPORT
-    run = ImportedRecords.read(path) if is_imported else Records.read(path)
+    run = Records.read(path)
     if not run.lines:
         raise RunError(f"{run.directory} has no evaluations yet; try again later")
     return run

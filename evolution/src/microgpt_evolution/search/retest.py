@@ -182,16 +182,15 @@ def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int
         assert problem, "there are no seeds"
         raise problem
     models = [InferenceGpt(result) for result in results]
-    val_losses = tuple(model.evaluate(parts.validation).loss for model in models)
     known = known_names(parts.docs) if n_samples else frozenset()
     return Retest(
         results[0],
         tuple(result.losses[-1] for result in results),
-        val_losses,
+        tuple(model.evaluate(parts.validation).loss for model in models),
         tuple(model.evaluate(parts.test).loss for model in models),
         tuple(
-            generate_and_score(model, known, n_samples, result.config.seed, loss)[1]
-            for model, result, loss in zip(models, results, val_losses, strict=True)
+            generate_and_score(model, known, n_samples, result.config.seed)[1]
+            for model, result in zip(models, results, strict=True)
             if n_samples
         ),
     )

@@ -17,7 +17,7 @@ from microgpt_evolution.objectives.scores import HEADS, HeadName
 from microgpt_evolution.runs.run_directory import SEARCH, Count, InputPath, RunSettings, Seed
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
 from microgpt_evolution.search.genome_operators import Operators
-from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Exchange, Hydra
+from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
 from microgpt_evolution.search.population import Population
 from microgpt_evolution.space import Space
@@ -33,12 +33,10 @@ DEFAULTS: Mapping[ObjectiveName, Mapping[str, object]] = {
         "population": 8,
         "generations": 5,
         "samples": N_SAMPLES,
-        "exchange": "migrate",
-        "origin": False,
         "head": None,
     },
 }
-OPTIONS = ("population", "generations", "fitness", "samples", "exchange", "origin", "head")
+OPTIONS = ("population", "generations", "fitness", "samples", "head")
 MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # searches within these limits fit in memory
 
 
@@ -62,8 +60,6 @@ class SearchSettings(RunSettings):
     fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
     function: str | None = None  # recorded name of the function to minimise, for "own"
     samples: Annotated[Count, Field(le=MAX_SAMPLES)] | None = None  # number of names per organism
-    exchange: Exchange | None = None
-    origin: bool = False  # whether the Hydra has the fourth head, Origin
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
     warm_start: Genome | None = None  # stored as a genome, because the genome file may change
     space: Space | None = None  # None for evolve-rust's space
@@ -84,12 +80,7 @@ class SearchSettings(RunSettings):
     @property
     def n_concurrent(self) -> int:
         """The number of organisms in a generation, which can be trained concurrently."""
-        return self.population * (len(self.heads) if self.objective == "hydra" else 1)
-
-    @property
-    def heads(self) -> list[HeadName]:
-        """The names of the Hydra's heads, including Origin only if it is enabled."""
-        return [name for name in HEADS if name != "origin" or self.origin]
+        return self.population * (len(HEADS) if self.objective == "hydra" else 1)
 
     def search(self) -> Search:
         """Create the search described by these settings."""
@@ -110,15 +101,7 @@ class SearchSettings(RunSettings):
             return AestheticPopulation(
                 size, measure=JUDGE, seed=seed, ancestor=ancestor, operators=operators
             )
-        assert self.exchange
-        return Hydra(
-            self.heads,
-            size=size,
-            seed=seed,
-            exchange=self.exchange,
-            ancestor=ancestor,
-            operators=operators,
-        )
+        return Hydra(size=size, seed=seed, ancestor=ancestor, operators=operators)
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -132,8 +115,6 @@ class SearchSettings(RunSettings):
                 raise ConfigError(f"objective {self.objective} requires {name}")
         if (self.fitness == "own") != (self.function is not None):
             raise ConfigError('fitness "own" requires a function; pass it as the objective')
-        if self.head == "origin" and not self.origin:
-            raise ConfigError("--head origin requires --origin; add --origin")
         return self
 
     @classmethod

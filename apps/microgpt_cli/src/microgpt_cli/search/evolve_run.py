@@ -1,6 +1,5 @@
 """Run or resume the search of `microgpt evolve`, and save the winner."""
 
-import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
@@ -30,12 +29,11 @@ from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import RUNS
 from microgpt_cli.terminal.progress import load_kernels
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.evolve_rust.log import demo, retest_table, saved
-from microgpt_evolution.evolve_rust.trace import Trace
 from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.genome_file import BudgetedRecord, read_genome
-from microgpt_evolution.search.evolve import LOGS, EvolutionResult, run_search
+from microgpt_evolution.search.evolve import EvolutionResult, run_search
 from microgpt_evolution.search.genome_operators import Operators
+from microgpt_evolution.search.log import Log, Trace, retest_table
 from microgpt_evolution.search.records import Records
 from microgpt_evolution.search.runner import Listener
 from microgpt_evolution.search.settings import HELD_OUT, SearchSettings, describe_documents
@@ -69,9 +67,6 @@ def run(options: EvolveOptions) -> None:
         )
     elif resumed and records.n_known == n_known:
         note("the search had finished; its recorded results were used again")
-    with suppress(MicrogptError):  # the results are saved; the comparison is only printed
-        for line in describe_comparison(result, settings, parts):
-            print_or_discard(line)
     write_final_report(records.directory)
 
 
@@ -114,9 +109,7 @@ def _search(
     settings = records.settings
     progress = SearchProgress(settings.n_generations)
     with SearchLog(records.log, progress) as log:
-        is_brief = not (options.trace or sys.stdout.isatty())
-        listeners: list[Listener] = [LOGS[settings.objective](log.write if is_brief else log)]
-        listeners.append(Trace(say) if options.trace else progress)
+        listeners: list[Listener] = [Log(log), Trace(say) if options.trace else progress]
         on_event = None if options.trace else progress.update
         minutes = options.stop_after_minutes
         result = run_search(parts, pool, records, listeners, on_event, minutes)
@@ -125,15 +118,15 @@ def _search(
             say(f"error: no organism finished training; see {records.log}")
             raise typer.Exit(1)
         winner.write_if_better(result.record, log, force=options.force)
-        trained = result.retest.result
-        for line in demo(result.names, trained.losses[-1]):
-            log(line)
         for line in retest_table(result.winner.found, result.retest):
             log(line)
+        for name in result.names:
+            log(f"> {name}")
         if model_dir:
-            winner.save_model(trained, result.record, model_dir)
-        for line in saved(str(records.log)):
-            log(line)
+            winner.save_model(result.retest.result, result.record, model_dir)
+        with suppress(MicrogptError):  # the results are saved; the comparison is only printed
+            for line in describe_comparison(result, settings, parts):
+                log(line)
     return result
 
 

@@ -68,17 +68,11 @@ class EvolveOptions(Options):
         None,
         "Number of names to generate and score per organism; evolve-rust uses 5.  [default: 200]",
     )
-    exchange: Literal["migrate", "source"] | None = beauty(
-        None,
-        "How heads exchange genomes. migrate: each head receives champions of other heads. source: "
-        "all heads receive the same champions, as in evolve-rust.  [default: migrate]",
-    )
-    head: Literal["weaver", "mirror", "spark", "origin"] | None = beauty(
+    head: Literal["weaver", "mirror", "spark"] | None = beauty(
         None,
         "Hydra head whose champion is saved as the genome.  "
         "[default: the champion that all heads together rank best]",
     )
-    origin: bool = beauty(False, "Add a fourth head, which rewards a low loss.")
     seed: int = of_training("seed", panel="Search", short=True)
     warm_start: Path | None = search(
         None, "Fill half of the first generation with this genome and mutants of it."
@@ -138,7 +132,7 @@ class EvolveOptions(Options):
         f"Replace an existing model in --train-winner, and {DEFAULT_GENOME} even if its score is "
         "better.",
     )
-    trace: bool = output(False, "Print the whole log and one line per organism.")
+    trace: bool = output(False, "Print a line per organism to standard error.")
 
     @property
     def limits(self) -> TrainOptions:

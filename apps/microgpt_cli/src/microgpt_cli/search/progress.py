@@ -9,8 +9,8 @@ from typing import Self
 from microgpt.files.atomic_files import cannot_write
 from microgpt_cli.terminal.console import print_or_discard, say
 from microgpt_cli.terminal.progress import ProgressBar, short, time_left
-from microgpt_evolution.evolve_rust import trace
 from microgpt_evolution.organism import Organism
+from microgpt_evolution.search.log import describe
 from microgpt_evolution.search.runner import Listener, SearchEvent, SearchRunner
 
 N_FAILURES = 3  # maximum number of printed failures; the run records all of them
@@ -31,7 +31,7 @@ class SearchProgress(ProgressBar, Listener):
             self._n_failed += 1
             if self._n_failed <= N_FAILURES:
                 self.stop()
-                say(trace.done(organism))
+                say(describe(organism))
 
     def update(self, event: SearchEvent) -> None:
         """Show the state of the search after an event."""
@@ -72,10 +72,6 @@ class SearchLog:
         """Print and write a line; raise CheckpointError if the log cannot be written."""
         self._progress.stop()
         print_or_discard(line)
-        self.write(line)
-
-    def write(self, line: str) -> None:
-        """Write a line to the file only; raise CheckpointError on failure."""
         with self._writing():
             self._file.write(f"{line}\n")
             self._file.flush()

@@ -17,7 +17,6 @@ from microgpt_cli.terminal.options import DEFAULT_GENOME
 from microgpt_cli.training.replacement import confirm_replacement, has_genome
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.evolve_rust.log import genome_written
 from microgpt_evolution.genome_file import (
     GENOME,
     AnyRecord,
@@ -75,8 +74,7 @@ def write_if_better(record: AnyRecord, log: Callable[[str], None], *, force: boo
         )
         return
     write_genome(DEFAULT_GENOME, record)
-    for line in genome_written(str(DEFAULT_GENOME), record.generation):
-        log(line)
+    log(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
     how = "" if isinstance(record, BudgetedRecord) else ", measured with fresh seeds"
     note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
 

@@ -120,8 +120,7 @@ def by_size(summary: RunSummary) -> Section | None:
 
 
 def _pareto(summary: RunSummary, name: str) -> ChartType:
-    what = "parameters" if summary.settings else "parameters without token embeddings"
-    x = theme.log_axis("params:Q", what)
+    x = theme.log_axis("params:Q", "parameters")
     y = theme.loss_axis("worth:Q", summary.measures[name].title)
     base = _of(name).transform_filter(alt.datum.status == "ok").encode(x=x, y=y)
     legend = alt.Legend(format="d", tickMinStep=1)

@@ -71,8 +71,7 @@ def _rows(summary: RunSummary) -> list[Row]:
     again: dict[str, list[float]] = {}
     for entry in summary.run.lines:
         worth = summary.worth(entry)
-        # Imported logs do not record parents.
-        if entry.origin == CONFIRM and entry.parents and worth is not None:
+        if entry.origin == CONFIRM and worth is not None:
             again.setdefault(entry.parents[0], []).append(worth)
     rows: list[Row] = []
     for id_, worths in again.items():

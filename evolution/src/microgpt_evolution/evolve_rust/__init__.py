@@ -1,1 +1,0 @@
-"""Write, read and import logs in evolve-rust's format."""

@@ -53,7 +53,6 @@ from microgpt_evolution.space import read_space
 from microgpt_evolution.sweep.records import read_sweep
 from microgpt_page.document import WEB
 from microgpt_serve.app import create_app
-from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
 from microgpt_serve.settings import Settings
 
 Made = tuple[list[bytes], Callable[[bytes], object]]
@@ -303,18 +302,12 @@ def separator(folder: Path) -> Made:
     return [b"/^-+$/", b"---", b"blank"], parse
 
 
-def keys(path: Path) -> None:
-    ApiKeys(None, str(path))
-
-
 REQUESTS = {
     "/microgpt/v1/generate": {"prompt": "a", "num_samples": 2, "temperature": 0.5, "seed": 1,
         "top_k": 3, "top_p": 0.9},
     "/microgpt/v1/chat": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 3},
-    "/v1/completions": {"prompt": ["a"], "max_tokens": 3, "logprobs": 2, "stop": ["b"], "n": 2},
-    "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}], "stream": True,
-        "response_format": {"type": "json_object"}},
-    "/microgpt/v1/score": {"texts": ["emma", "x"], "characters": True},
+    "/v1/completions": {"prompt": ["a"], "max_tokens": 3, "stop": ["b"], "n": 2},
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}], "stream": True},
 }  # fmt: skip
 
 
@@ -500,7 +493,6 @@ PARSERS: dict[str, Maker] = {
     "progress.json": in_file(start, "progress.json", read_progress),
     "pattern": pattern,
     "JSON schema": schema,
-    "API keys": one_file("keys", [b"# mine\nsk-0123456789abcdef0123\n"], keys),
     "HTTP: bodies": asgi,
     "HTTP: bytes": raw_http,
     "page: text": page(

@@ -4,10 +4,9 @@
 
 An honest client requests chat replies from the demo model, or short texts from a model of names, at
 a steady rate: first alone, and then while a second process repeatedly sends one kind of hostile
-request on several connections. The names model is served once as it is, once with a context of a
-million tokens, and once with subwords. Prints the median and 99th percentile latency of the honest
-client, its ratio to that without an attack, the peak memory of the server, and the responses to the
-attackers.
+request on several connections. The names model is served once with a context of a million tokens,
+and once with subwords. Prints the median and 99th percentile latency of the honest client, its
+ratio to that without an attack, the peak memory of the server, and the responses to the attackers.
 """
 
 import argparse
@@ -34,13 +33,12 @@ from microgpt import BpeTokenizer, ModelConfig, TrainConfig, save, train
 from microgpt.data.documents import bundled
 
 CHAT, OPENAI_CHAT, GENERATE = "/microgpt/v1/chat", "/v1/chat/completions", "/microgpt/v1/generate"
-SCORE, COMPLETIONS = "/microgpt/v1/score", "/v1/completions"
+COMPLETIONS = "/v1/completions"
 SIZE = 4_190_000  # body size in bytes, just below the default limit
 DEPARTS_S = 0.05  # time after which a departing client closes its connection
 SHAPE = ModelConfig(n_embd=96, n_head=3, n_layer=4, block_size=256, positions="rotary")
 HONEST = {  # the request of the honest client to each model
     "demo": (CHAT, {"messages": HELLO}),
-    "names": (GENERATE, {"max_tokens": 10}),
     "a million": (GENERATE, {"max_tokens": 10}),
     "subwords": (GENERATE, {"max_tokens": 10}),
 }
@@ -78,10 +76,9 @@ def main() -> None:
 
 
 def train_names(folder: Path) -> None:
-    """Save a model of names, the same with a context of a million tokens, and one of subwords."""
+    """Save a model of names with a context of a million tokens, and one of subwords."""
     documents = bundled("names.txt").read_text().split()
     result = train(documents, model=SHAPE, config=TrainConfig(steps=100))
-    save(result, folder / "names")
     save(replace(result, model=replace(result.model, block_size=10**6)), folder / "a million")
     tokenizer, config = (
         BpeTokenizer.from_documents(documents),
@@ -136,32 +133,20 @@ def attacks() -> dict[str, Attack]:
         "escaped text": (GENERATE, b'{"prompt":"' + b"\\u00e9" * (SIZE // 7) + b'"}'),
         "unknown characters": (CHAT, head + wide + tail),
     }
-    likely = {"prompt": "h", "temperature": 9, "n": 8, "logprobs": 20, "max_tokens": 620}
-    echoed = {"prompt": "emma" * 1500, "n": 1, "max_tokens": 0, "echo": True}
-    streamed = {"n": 50, "max_tokens": 131, "stream": True}
     stops = [letter * 1023 + "!" for letter in "abcd"]
     long = {"prompt": "h", "temperature": 3, "n": 50, "max_tokens": 16_384}
     requests: dict[str, tuple[str, str, dict[str, Any]]] = {
-        "log-probabilities": ("demo", COMPLETIONS, likely),
-        "too many of them": ("demo", COMPLETIONS, {**likely, "max_tokens": 16_384}),
-        "streamed ones": ("demo", COMPLETIONS, {**likely, "stream": True}),
-        "50 streamed ones": ("demo", COMPLETIONS, {**likely, **streamed}),
         "long stop strings": ("demo", COMPLETIONS, {**long, "stop": stops, "stream": True}),
         "long texts": ("demo", COMPLETIONS, long),
         "long streams": ("demo", COMPLETIONS, {**long, "stream": True}),
-        "scores": ("names", SCORE, {"texts": ["emma" * 32] * 1000, "characters": True}),
         "endless subwords": ("subwords", COMPLETIONS, {**long, "prompt": "emma", "stream": True}),
-        "long scores": ("names", SCORE, {"texts": ["emma" * 32_000]}),
         "endless texts": ("a million", GENERATE, {"num_samples": 50, "temperature": 9}),
         "long prompts": ("a million", GENERATE, {"prompt": "emma" * 32_000}),
-        "longest scores": ("a million", SCORE, {"texts": ["emma" * 32_000]}),
-        "long log-probabilities": ("a million", COMPLETIONS, {**likely, **echoed}),
     }
     found = {kind: Attack("demo", *one) for kind, one in bodies.items()}
     for kind, (model, page, body) in requests.items():
         found[kind] = Attack(model, page, json.dumps(body).encode())
-    for kind in ("log-probabilities", "scores", "long texts"):
-        found[f"{kind}, departing"] = replace(found[kind], departs=True)
+    found["long texts, departing"] = replace(found["long texts"], departs=True)
     return found
 
 

@@ -55,7 +55,7 @@ SHORTEST = {
     ),
     "serve_hostile": ("--seconds 0.5 --attackers 2 --rate 10", ""),
     "serve_load": ("--rounds 1 --seconds 0.3 --connections 2", ""),
-    "serve_mixed": ("--minutes 0.1 --connections 2", "bench.PROCESSES = 2"),
+    "serve_mixed": ("--minutes 0.1 --connections 2", "bench.SERVICES = 2"),
     "shakespeare": ("--only text-60s --seeds 1", BRIEF_PRESETS),
     "small_texts": (
         "--only names --seeds 1",

@@ -16,12 +16,10 @@ from typing import NamedTuple
 
 import httpx2
 import pytest
-from commands import SERVE, run_process, running
+from commands import run_process, running
 
 from microgpt import InferenceGpt
 from microgpt.engine.machine_code import cache_directory
-from microgpt_serve.server import LAST_WRITES_S
-from microgpt_serve.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "apis/microgpt_serve/deploy"
@@ -141,26 +139,6 @@ def test_the_image_does_not_run_as_root() -> None:
     assert min(int(user), int(group)) > 0  # numbers: an orchestrator can check them
 
 
-def unit() -> str:
-    return (DEPLOY / "microgpt.service").read_text()
-
-
-def test_systemd_waits_for_running_replies() -> None:
-    longest_s = Settings.model_fields["timeout_s"].default + LAST_WRITES_S
-    (waits_s,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit(), re.M)
-    assert int(waits_s) > longest_s
-
-
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
-def test_systemd_accepts_the_unit_and_rates_it_safe(tmp_path) -> None:
-    file = tmp_path / "microgpt.service"
-    file.write_text(unit().replace("/opt/microgpt/bin", str(SERVE.parent)))
-    for question in (["verify", "--man=no"], ["security", "--offline=yes", "--threshold=20"]):
-        done = run_process(["systemd-analyze", "--no-pager", *question, file])
-        assert done.returncode == 0, done.stderr
-        assert file.name not in done.stderr  # as of a name that it does not know
-
-
 @contextlib.contextmanager
 def nginx(folder: Path, upstream: int) -> Iterator[tuple[httpx2.Client, subprocess.Popen[str]]]:
     """Run nginx with nginx.conf in front of a service, with a certificate of its own."""
@@ -211,8 +189,7 @@ def nginx(folder: Path, upstream: int) -> Iterator[tuple[httpx2.Client, subproce
     not (shutil.which("nginx") and shutil.which("openssl")), reason="nginx is not installed"
 )
 def test_nginx_publishes_the_service_below_a_prefix_with_tls(serve, slow_dir, tmp_path) -> None:
-    hosts = {"MICROGPT_ALLOWED_HOSTS": "chat.example", "MICROGPT_TRUSTED_PROXIES": "127.0.0.1"}
-    server = serve(slow_dir, MICROGPT_TIMEOUT_S="300", MICROGPT_RATE_LIMIT="99/second", **hosts)
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="300", MICROGPT_ALLOWED_HOSTS="chat.example")
     with nginx(tmp_path, server.port) as (client, process):
         moved = client.get(str(client.base_url).rstrip("/"))
         assert (moved.status_code, moved.headers["location"][-7:]) == (308, "/model/")
@@ -226,11 +203,9 @@ def test_nginx_publishes_the_service_below_a_prefix_with_tls(serve, slow_dir, tm
             # The first event has come while the service is still at work.
             done = 'microgpt_requests_total{route="/v1/completions",status="200"}'
             assert f"{done} 0.0" in client.get("metrics").text
-            server.signal(signal.SIGHUP)
-            server.wait_for("reloaded: ")
             process.send_signal(signal.SIGHUP)  # nginx finishes what it has begun
             assert list(events)[-2:] == ["data: [DONE]", ""]
         client.get("v1/models", headers={"X-Forwarded-For": "203.0.113.7"})
-        server.wait_for("203.0.113.7 GET /v1/models 200")  # nginx itself is trusted
-        large = client.post("microgpt/v1/score", json={"texts": ["a" * 2_000_000]})
+        server.wait_for("203.0.113.7 GET /v1/models 200")
+        large = client.post("microgpt/v1/generate", json={"prompt": "a" * 2_000_000})
         assert large.status_code == 400, large.text  # by the service, not 413 by nginx

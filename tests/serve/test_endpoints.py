@@ -109,7 +109,6 @@ def test_the_health_route_names_the_served_model(names, names_dir) -> None:
     health = names.get("/health").json
     version = load(names_dir).sha256[:12]
     assert health == {"status": "ok", "model": "names", "version": version}
-    assert names.get("/ready").json == {"status": "ready", "failed": []}
 
 
 def test_a_subword_model_can_be_served(shared, subword_dir, subword_result) -> None:
@@ -138,15 +137,14 @@ def test_the_openapi_schema_contains_examples_and_limits(names) -> None:
 
 def test_the_openapi_schema_lists_exactly_the_possible_errors(names) -> None:
     pages = names.get("/openapi.json").json["paths"]
-    assert set(pages["/health"]["get"]["responses"]) == {"200", "403", "404", "503"}
-    assert set(pages["/ready"]["get"]["responses"]) == {"200", "403", "503"}
-    assert set(pages["/metrics"]["get"]["responses"]) == {"200", "401", "403", "429"}
+    assert set(pages["/health"]["get"]["responses"]) == {"200", "403", "404"}
+    assert set(pages["/metrics"]["get"]["responses"]) == {"200", "401", "403"}
     assert pages["/health"]["get"]["security"] == []
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/health", "/ready", "/metrics", "/docs", "/openapi.json", "/v1/models",
+    ["/health", "/metrics", "/docs", "/openapi.json", "/v1/models",
      "/v1/models/names", "/docs/assets/swagger-ui.css"],
 )  # fmt: skip
 def test_a_head_request_returns_the_headers_of_a_get_request(names, path) -> None:

@@ -7,6 +7,8 @@ import socket
 
 import pytest
 
+from microgpt_serve.routes.body import MAX_BODY_BYTES
+
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
 HI = {"role": "user", "content": "hi"}
 
@@ -128,17 +130,16 @@ def test_unknown_paths_get_a_404_and_unknown_methods_a_405(names) -> None:
     assert_error(names.request("DELETE", "/health"), 405)
 
 
-def test_a_body_larger_than_the_limit_gets_a_413(serve, names_dir) -> None:
-    server = serve(names_dir, MICROGPT_MAX_BODY_BYTES="1000")
-    body = b'{"prompt": "%s"}' % (b"a" * 1000)
+def test_a_body_larger_than_the_limit_gets_a_413(names) -> None:
+    body = b'{"prompt": "%s"}' % (b"a" * MAX_BODY_BYTES)
     kind = {"Content_Type": "application/json"}
-    assert_error(server.request("POST", GENERATE, body, **kind), 413, "larger than 1000 bytes")
+    assert_error(names.request("POST", GENERATE, body, **kind), 413, "larger than 4194304 bytes")
     head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    chunk = b"400\r\n" + b"a" * 1024 + b"\r\n"
+    chunk = b"100000\r\n" + b"a" * 2**20 + b"\r\n"
     chunked = f"{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
-    assert b" 413 " in server.raw(chunked + chunk * 3 + b"0\r\n\r\n").split(b"\r\n")[0]
+    assert b" 413 " in names.raw(chunked + chunk * 5 + b"0\r\n\r\n").split(b"\r\n")[0]
     huge = f"{head}Content-Length: {10**30}\r\n\r\n".encode()
-    assert server.raw(huge, half_close=True)[:12] in (b"HTTP/1.1 413", b"HTTP/1.1 400", b"")
+    assert names.raw(huge, half_close=True)[:12] in (b"HTTP/1.1 413", b"HTTP/1.1 400", b"")
 
 
 def test_a_reply_can_report_thousands_of_unknown_characters(talk) -> None:
@@ -248,10 +249,9 @@ def test_a_body_may_arrive_in_many_pieces(names) -> None:
     assert json.loads(received.partition(b"\r\n\r\n")[2]) == names.generate(seed=7).json
 
 
-def test_a_forwarded_address_cannot_forge_a_log_line(serve, names_dir) -> None:
-    server = serve(names_dir, MICROGPT_TRUSTED_PROXIES="127.0.0.1")
-    assert server.get("/health", X_Forwarded_For="1.2.3.4 GET /forged 200\x85again").status == 200
-    server.wait_for(r"Z 1\.2\.3\.4\\x20GET\\x20/forged\\x20200\\x85again GET /health 200")
+def test_the_address_that_a_local_proxy_forwards_cannot_forge_a_log_line(names) -> None:
+    assert names.get("/health", X_Forwarded_For="1.2.3.4 GET /forged 200\x85again").status == 200
+    names.wait_for(r"Z 1\.2\.3\.4\\x20GET\\x20/forged\\x20200\\x85again GET /health 200")
 
 
 def test_an_unknown_path_is_escaped_in_the_error(names) -> None:
@@ -283,10 +283,3 @@ def test_a_request_with_a_body_and_an_upgrade_is_refused(names, length) -> None:
 def test_the_error_for_many_unknown_fields_only_counts_them(names) -> None:
     body = {f"{i:x}": 0 for i in range(8_000)}
     assert_error(names.generate(**body), 400, "8000 fields are unknown")
-
-
-def test_an_ipv6_network_counts_as_one_rate_limited_client(serve, names_dir) -> None:
-    server = serve(names_dir, MICROGPT_RATE_LIMIT="1/hour", MICROGPT_TRUSTED_PROXIES="127.0.0.1")
-    came = ["2001:db8::1", "2001:DB8::2", "2001:db8:0:1::1", "1.2.3.4", "::ffff:1.2.3.4", "1.2.3.5"]
-    statuses = [server.get("/nowhere", X_Forwarded_For=address).status for address in came]
-    assert statuses == [404, 429, 404, 404, 429, 404]

@@ -12,22 +12,14 @@ from commands import run_process
 from microgpt import Message, Sampling
 
 LLM = Path(sys.executable).parent / "llm"
-READY = {
-    "type": "object",
-    "properties": {"ready": {"type": "boolean"}},
-    "required": ["ready"],
-    "additionalProperties": False,
-}
 OPTIONS = ["-o", "seed", "3", "-o", "temperature", "1.5"]
 
 
 @pytest.fixture
-def llm(talk, names, subword, tmp_path):
-    """Runs `llm`, which knows the models `talk`, `names` and `subword`."""
+def llm(talk, names, tmp_path):
+    """Runs `llm`, which knows the models `talk` and `names`."""
     models = [
         {"model_id": "talk", "model_name": "talk", "api_base": _base(talk)},
-        {"model_id": "subword", "model_name": "any", "api_base": _base(subword)}
-        | {"supports_schema": True},
         {"model_id": "names", "model_name": "names", "api_base": _base(names), "completion": True},
     ]
     # A YAML parser reads JSON.
@@ -69,10 +61,3 @@ def test_llm_can_stream_replies_and_continue_a_conversation(llm, talk_gpt) -> No
         reply = talk_gpt.chat(said, sampling=Sampling(1.5), seed=3)
         said.append(Message("assistant", reply.content))
         assert (done.returncode, done.stdout) == (0, f"{said[-1].content}\n"), done.stderr
-
-
-@pytest.mark.slow
-def test_llm_prints_a_reply_that_fits_a_schema(llm) -> None:
-    done = llm("prompt", "-m", "subword", *OPTIONS, "--schema", json.dumps(READY), "hi there")
-    assert done.returncode == 0, done.stderr
-    assert isinstance(json.loads(done.stdout)["ready"], bool)

@@ -1,30 +1,20 @@
 import http.client
 import json
 import os
-import re
 import select
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from commands import COMMAND, SERVE, refused, run_process
 
-from microgpt import InferenceGpt, TrainConfig, save
-from microgpt.training.train import train
 from microgpt_serve import command
 from microgpt_serve.settings import read_settings, unknown_variables
 
 GENERATE = "/microgpt/v1/generate"
-BAD_NETWORK = (
-    "MICROGPT_TRUSTED_PROXIES must be IP addresses or networks such as 127.0.0.1 and "
-    "10.0.0.0/8, got '10.0.0.1/8'"
-)
 
 
 @pytest.mark.parametrize(
@@ -35,19 +25,11 @@ BAD_NETWORK = (
         ("MODEL_DIR", "", "MODEL_DIR must not be empty"),
         ("MICROGPT_API_KEY", "", "MICROGPT_API_KEY must contain only ASCII"),
         ("MICROGPT_API_KEY", "se cret", "MICROGPT_API_KEY must contain only ASCII"),
-        ("MICROGPT_RATE_LIMIT", "fast", "MICROGPT_RATE_LIMIT must be a rate such as"),
-        ("MICROGPT_RATE_LIMIT", "0/second", "MICROGPT_RATE_LIMIT must be a rate such as"),
-        ("MICROGPT_MAX_BODY_BYTES", "0", "MICROGPT_MAX_BODY_BYTES must be >= 1, got '0'"),
-        ("MICROGPT_QUEUE_LIMIT", "-1", "MICROGPT_QUEUE_LIMIT must be >= 1"),
         ("MICROGPT_TIMEOUT_S", "nan", "MICROGPT_TIMEOUT_S must be"),
         ("MICROGPT_TIMEOUT_S", "0", "MICROGPT_TIMEOUT_S must be > 0"),
-        ("MICROGPT_LOG_JSON", "maybe", "MICROGPT_LOG_JSON must be true or false"),
         ("MICROGPT_CORS_ORIGINS", "https://a.example/", "MICROGPT_CORS_ORIGINS must be * or ori"),
         ("MICROGPT_CORS_ORIGINS", "a.example", "MICROGPT_CORS_ORIGINS must be * or origins"),
-        ("MICROGPT_TRUSTED_PROXIES", "*", "MICROGPT_TRUSTED_PROXIES must be IP addresses or"),
-        ("MICROGPT_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.1/8", BAD_NETWORK),
         ("MICROGPT_ALLOWED_HOSTS", "https://a.example", "MICROGPT_ALLOWED_HOSTS must be * or host"),
-        ("MICROGPT_API_KEYS_FILE", "", "MICROGPT_API_KEYS_FILE must not be empty"),
         ("MODEL_DIR", "/nowhere", "/nowhere does not exist"),
         ("MODEL_DIR", "/no\x1b[2Jwhere", r"/no\x1b[2Jwhere does not exist"),
     ],
@@ -117,24 +99,15 @@ def test_the_address_that_kubernetes_sets_is_not_the_port(monkeypatch) -> None:
     assert (read_settings().port, read_settings(port=9001).port) == (9000, 9001)
 
 
-ECHO = {"prompt": "a" * 200, "max_tokens": 0, "echo": True, "logprobs": 5, "n": 50}
-
-
-@pytest.mark.parametrize(
-    ("page", "body"),
-    [(GENERATE, {}), ("/v1/completions", {"stream": True}), ("/v1/completions", ECHO)],
-)
-def test_a_full_queue_gets_a_503_with_a_retry_after_header(serve, slow_dir, page, body) -> None:
-    server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="1")
-    bodies = [{"seed": i, "temperature": 1 + i / 100, **body} for i in range(20)]
-    replies = server.at_once(page, bodies, n_clients=20)
+@pytest.mark.parametrize("body", [{}, {"stream": True}])
+def test_a_full_queue_gets_a_503_with_a_retry_after_header(serve, slow_dir, body) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="5")
+    bodies = [{"n": 50, "seed": 1, "temperature": 1 + i / 100, **body} for i in range(120)]
+    replies = server.at_once("/v1/completions", bodies, n_clients=120)
     refused = [reply for reply in replies if reply.status == 503]
     assert refused
-    assert page != GENERATE or all(reply.status in (503, 504) for reply in replies)
     for reply in refused:
-        error = reply.json["error"]
-        message = error if page == GENERATE else error["message"]
-        assert message == "the queue is full; try again later"
+        assert reply.json["error"]["message"] == "the queue is full; try again later"
         assert reply.headers["retry-after"] == "1"
 
 
@@ -175,11 +148,9 @@ def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir)
         server.signal(signal.SIGTERM)
         server.wait_for("shutting down")
         refused = server.generate()
-        ready = server.get("/ready")
         assert not select.select([running], [], [], 0)[0]  # it still runs
         assert (refused.status, refused.json) == (503, {"error": "the service is shutting down"})
         assert refused.headers["retry-after"] == "60"
-        assert ready.status == 503
         assert server.get("/health").status == 200
         reply = http.client.HTTPResponse(running)
         reply.begin()
@@ -207,119 +178,6 @@ def test_a_second_signal_stops_the_service_at_once(serve, slow_dir) -> None:
         assert running.exception() or running.result().status != 200
 
 
-def test_sighup_loads_the_new_model_without_dropping_requests(
-    serve, names_dir, names_result, tmp_path
-) -> None:
-    directory = shutil.copytree(names_dir, tmp_path / "names")
-    server = serve(directory)
-    old = server.get("/health").json["version"]
-    new_result = train(["xyz", "zyx"], config=TrainConfig(steps=30))
-    texts = {tuple(InferenceGpt(result).generate(3)) for result in (names_result, new_result)}
-    with ThreadPoolExecutor(4) as clients:
-        wanted = [clients.submit(server.generate, num_samples=3) for _ in range(100)]
-        save(new_result, directory)
-        server.signal(signal.SIGHUP)
-        server.wait_for("reloaded: names")
-        replies = [one.result() for one in wanted]
-    assert {reply.status for reply in replies} == {200}
-    assert {tuple(reply.json["samples"]) for reply in replies} <= texts
-    version = server.get("/health").json["version"]
-    assert version != old
-    assert server.generate(num_samples=3).json["samples"] == InferenceGpt(new_result).generate(3)
-    assert server.metric(f'microgpt_model_info{{name="names",version="{version}"}}') == 1
-    assert old not in server.get("/metrics").body.decode()
-
-
-def test_reloading_a_damaged_model_keeps_the_old_one(serve, names_dir, tmp_path) -> None:
-    directory = shutil.copytree(names_dir, tmp_path / "names")
-    server = serve(directory)
-    before = server.generate(num_samples=3).json
-    (directory / "weights.json").write_text("{}")
-    server.signal(signal.SIGHUP)
-    server.wait_for("error: reload failed: .*weights.json.*; names .* is still served")
-    assert server.generate(num_samples=3).json == before
-    assert server.metric('microgpt_reloads_total{model="names",result="failed"}') == 1
-
-
-def test_the_demo_model_never_replaces_a_trained_model(serve, names_result, tmp_path) -> None:
-    server = serve()
-    server.signal(signal.SIGHUP)
-    server.wait_for("reloaded: demo")
-    save(names_result, tmp_path / "output")
-    server.signal(signal.SIGHUP)
-    server.wait_for("reloaded: output")
-    shutil.rmtree(tmp_path / "output")
-    server.signal(signal.SIGHUP)
-    server.wait_for("reload failed: output does not exist.*; output .* is still served")
-    assert server.generate(num_samples=3).json["samples"] == InferenceGpt(names_result).generate(3)
-
-
-def test_a_reload_works_again_after_irregular_files_are_removed(serve, names_dir, tmp_path) -> None:
-    directory = shutil.copytree(names_dir, tmp_path / "names")
-    server = serve(directory)
-    for name in ("meta.json", "weights.json"):
-        file = directory / name
-        text = file.read_text()
-        file.unlink()
-        os.mkfifo(file)
-        server.signal(signal.SIGHUP)
-        server.wait_for(f"reload failed: .*{name}.* not a regular file")
-        file.unlink()
-        file.write_text(text)
-    server.signal(signal.SIGHUP)
-    server.wait_for("reloaded: names")
-    assert server.generate(num_samples=3).status == 200
-
-
-NO_ANSWER = """
-import time
-from microgpt_serve import command, reload
-reload.load_source = lambda *args: time.sleep(1e6)
-command.main()
-"""
-
-
-def test_an_endless_reload_delays_neither_requests_nor_the_exit(serve, names_dir) -> None:
-    server = serve(names_dir, command=[sys.executable, "-c", NO_ANSWER])
-    for _ in range(40):
-        server.signal(signal.SIGHUP)
-        time.sleep(0.01)
-    assert server.generate().status == 200
-    threads = Path(f"/proc/{server.process.pid}/task")
-    assert sum(1 for one in threads.glob("*/comm")) < 40
-    server.signal(signal.SIGTERM)
-    assert server.process.wait(20) == 0
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("command", [["microgpt-serve"], ["microgpt", "serve"]])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_during_start_up_ends_the_service(names_dir, tmp_path, command, number) -> None:
-    log = tmp_path / "log"
-    env = {**os.environ, "MODEL_DIR": str(names_dir), "PORT": "0"}
-    with log.open("wb") as stderr:
-        program = [SERVE.parent / command[0], *command[1:]]
-        process = subprocess.Popen(program, env=env, stderr=stderr)
-    try:
-        status = Path(f"/proc/{process.pid}/status")
-        while not re.search(r"SigBlk:\s+\w*1\b", status.read_text()):  # SIGHUP is held
-            assert process.poll() is None
-        process.send_signal(number)
-        assert "serving" not in log.read_text()
-        if number == signal.SIGHUP:
-            while "reloaded: names" not in log.read_text():
-                assert process.poll() is None
-                time.sleep(0.02)
-            process.terminate()
-            assert process.wait(20) == 0
-        else:
-            assert process.wait(20) != 0
-    finally:
-        process.kill()
-        process.wait()
-    assert "Traceback" not in log.read_text()
-
-
 def test_a_protected_service_requires_its_key(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="s3cret")
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "s3cret"}):
@@ -330,21 +188,10 @@ def test_a_protected_service_requires_its_key(serve, names_dir) -> None:
     assert server.get("/metrics").status == 401
     assert server.request("POST", GENERATE, {}, Authorization="Bearer s3cret").status == 200
     assert server.request("POST", GENERATE, {}, Authorization="bearer  s3cret").status == 200
-    for page in ("/health", "/ready", "/docs", "/openapi.json", "/"):
+    for page in ("/health", "/docs", "/openapi.json", "/"):
         assert server.get(page).status == 200
     assert server.get("/openapi.json").json["security"] == [{"key": []}]
     assert "s3cret" not in server.log
-
-
-def test_the_rate_limit_returns_429_except_for_health_checks(serve, names_dir) -> None:
-    server = serve(names_dir, MICROGPT_RATE_LIMIT="3/minute", MICROGPT_API_KEY="k")
-    key = {"Authorization": "Bearer k"}
-    assert [server.get("/v1/models", **key).status for _ in range(4)] == [200] * 3 + [429]
-    reply = server.get("/v1/models", **key)
-    assert list(reply.json) == ["error"]
-    assert 1 <= int(reply.headers["retry-after"]) <= 60
-    assert [server.get("/nowhere").status for _ in range(4)] == [401] * 3 + [429]
-    assert {server.get("/health").status for _ in range(9)} == {200}
 
 
 def test_cors_is_off_unless_an_origin_is_configured(serve, names, names_dir) -> None:
@@ -360,14 +207,6 @@ def test_cors_is_off_unless_an_origin_is_configured(serve, names, names_dir) -> 
     assert refused.status == 400
     assert list(refused.json) == ["error"]
     assert "access-control-allow-origin" not in refused.headers
-
-
-def test_the_log_can_be_written_as_one_json_object_per_line(serve, names_dir) -> None:
-    server = serve(names_dir, MICROGPT_LOG_JSON="true")
-    server.get("/health")
-    server.wait_for('"path": "/health"')
-    lines = [json.loads(line) for line in server.log.splitlines()]
-    assert (lines[-1]["method"], lines[-1]["status"]) == ("GET", 200)
 
 
 def test_an_unfinished_request_gets_a_503_at_shutdown(serve, names_dir) -> None:

@@ -1,8 +1,6 @@
-import asyncio
 import contextlib
 import re
 import resource
-import shutil
 import signal
 import socket
 import time
@@ -14,16 +12,12 @@ import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult, save
 from microgpt.training.train import train
-from microgpt_serve.app import create_app
-from microgpt_serve.served_model import ServedModel
-from microgpt_serve.server import Server
-from microgpt_serve.settings import Settings
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 LONG = {"max_tokens": 2000, "seed": 1, "stream": True}
 HI = {"role": "user", "content": "hi there"}
 # Megabytes of events: more than fits between a server and a client that does not read.
-LARGE = {"n": 48, "temperature": 0, "logprobs": 1, "stream": True}
+LARGE = {"n": 48, "temperature": 0, "max_tokens": 16_384, "stream": True}
 
 
 def read_until(client: socket.socket, pattern: bytes, received: bytes = b"") -> bytes:
@@ -58,8 +52,8 @@ def test_a_stream_ends_with_the_done_event(talk) -> None:
 def test_a_connection_can_be_reused_after_a_stream(talk) -> None:
     with talk.send(CHAT, {"messages": [HI], "seed": 1, "stream": True}) as client:
         read_until(client, rb"\r\n0\r\n\r\n")
-        client.sendall(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert read_until(client, rb"ready").startswith(b"HTTP/1.1 200")
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert read_until(client, rb"\"ok\"").startswith(b"HTTP/1.1 200")
 
 
 def test_the_first_piece_arrives_before_the_reply_is_complete(slow) -> None:
@@ -144,9 +138,9 @@ def test_a_slow_client_gets_all_its_text_and_delays_nobody(wide, wide_result) ->
         while not received.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):
             received += client.recv(65536)
             time.sleep(0.001)
-    assert len(received) > 5_000_000
+    assert len(received) > 1_000_000
     found = re.findall(rb'"index":(\d+),"text":"(.*?)"', received)
-    (whole,) = InferenceGpt(wide_result).generate(temperature=0)
+    (whole,) = InferenceGpt(wide_result).generate(temperature=0, max_tokens=16_384)
     for i in range(LARGE["n"]):
         assert b"".join(text for index, text in found if int(index) == i).decode() == whole
 
@@ -187,35 +181,6 @@ def test_sigterm_does_not_wait_for_a_client_that_stopped_reading(
         time.sleep(2)
         server.signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
-
-
-def test_an_unread_reply_does_not_keep_the_process_alive(names_result) -> None:
-    model = ServedModel("names", "1", InferenceGpt(names_result), None)
-    app = create_app(Settings(timeout_s=0.05), model)
-    app.state.app_state.n_running = 1
-    server = Server(app, print)
-    asyncio.run(server._drain())
-    assert server.should_exit
-
-
-@pytest.mark.slow
-def test_sighup_does_not_change_the_model_of_a_stream(
-    serve, slow_dir, names_result, tmp_path
-) -> None:
-    directory = shutil.copytree(slow_dir, tmp_path / "model")
-    server = serve(directory, MICROGPT_TIMEOUT_S="60")
-    old = server.get("/health").json["version"]
-    with server.openai().completions.create(model="model", prompt="", **LONG) as events:
-        first = next(events)
-        shutil.rmtree(directory)
-        save(names_result, directory)
-        server.signal(signal.SIGHUP)
-        server.wait_for("reloaded: model")
-        assert server.get("/health").json["version"] != old
-        rest = list(events)
-    text = text_of([first, *rest])
-    assert {event.system_fingerprint for event in [first, *rest]} == {old}
-    assert (set(text), len(text)) == ({"a", "b"}, 2000)
 
 
 @pytest.mark.slow

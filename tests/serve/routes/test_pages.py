@@ -13,9 +13,9 @@ MODEL_DATA = '<script type="text/plain" id="model-data">'
 
 def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> None:
     paths = (
-        "/", "/?model=names", "/?model=x", "/docs", "/health", "/health?model=names", "/ready",
+        "/", "/?model=names", "/?model=x", "/docs", "/health", "/health?model=names",
         "/openapi.json", "/docs/assets/swagger-ui-bundle.js", "/docs/assets/x", "/nowhere",
-        "/metrics", "/v1/models", "/v1/models/names", "/microgpt/v1/model",
+        "/metrics", "/v1/models", "/v1/models/names",
     )  # fmt: skip
     asked = [
         (method, path, {"headers": headers})
@@ -35,7 +35,7 @@ def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> 
 
 
 def test_a_service_without_a_page_refers_to_its_docs(names_dir, monkeypatch) -> None:
-    monkeypatch.setenv("MICROGPT_PAGE", "off")
+    monkeypatch.setattr("microgpt_serve.routes.pages.plugin", lambda group, name: None)
     app = create_app(Settings(model_dir=str(names_dir)))
     page, docs = ask_app(app, ("GET", "/", {}), ("GET", "/docs", {}))
     assert (page.status_code, docs.status_code) == (404, 200)

@@ -5,7 +5,7 @@ Routes are wrapped in these middlewares, listed from outermost to innermost:
 AccessLogMiddleware   request ids, log, metrics
   CORSMiddleware      only if `cors_origins` is set
     HostMiddleware    protection against DNS rebinding
-      AuthMiddleware  API keys and rate limit
+      ApiKeyMiddleware
         routes
 """
 
@@ -25,29 +25,22 @@ from microgpt.errors import MicrogptError
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import ServeError, handle_error, int_if_whole
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
+from microgpt_serve.middleware.api_key import HEALTH, ApiKeyMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
-from microgpt_serve.middleware.keys_and_rate_limit import HEALTH_PATHS, ApiKeys, AuthMiddleware
 from microgpt_serve.routes import native, pages, status
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.openai import completions
 from microgpt_serve.routes.openai.response_schemas import OpenAIErrorResponse
 from microgpt_serve.schemas import ErrorResponse, error_responses
-from microgpt_serve.served_model import ServedModel
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings, read_settings
 
 ROUTERS = (completions.router, status.openai_router, native.router, status.router)
-ERRORS = (401, 403, 429)
+ERRORS = (401, 403)
 BODY_ERRORS = (400, *ERRORS, 404, 408, 413, 415, 503, 504)
 
 
-def create_app(
-    settings: Settings | None = None,
-    models: ServedModels | ServedModel | None = None,
-    *,
-    keys: ApiKeys | None = None,
-    folder: str | None = None,
-) -> FastAPI:
+def create_app(settings: Settings | None = None, models: ServedModels | None = None) -> FastAPI:
     """Create an app that serves one or more models.
 
     Only the `microgpt-serve` command sets up logging, signal handlers and connection limits.
@@ -55,15 +48,13 @@ def create_app(
     Args:
         settings: Service settings (default: read from the environment).
         models: Models to serve (default: loaded from `settings.model_dir`).
-        keys: API keys (default: those that the settings name).
-        folder: Folder with metrics and rate limits that several processes share.
 
     Raises:
-        MicrogptError: a setting is invalid, or no model can be loaded.
+        MicrogptError: a setting is invalid, or a model cannot be loaded.
 
     Examples:
         >>> from microgpt_serve import Settings, create_app
-        >>> create_app(Settings(rate_limit="5/second")).title
+        >>> create_app(Settings(timeout_s=60)).title
         'microgpt'
     """
     settings = settings or read_settings()
@@ -102,12 +93,9 @@ def create_app(
     app.include_router(pages.router)
     app.openapi = partial(_openapi_schema, app, settings)  # type: ignore[method-assign]
     paths = [route.path_format for router in (*ROUTERS, pages.router) for route in router.routes]  # type: ignore[attr-defined]
-    state = app.state.app_state = AppState(
-        settings, models, [*paths, "/openapi.json"], keys=keys, folder=folder
-    )
-    app.add_middleware(
-        AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit, folder=folder
-    )
+    state = app.state.app_state = AppState(settings, models, [*paths, "/openapi.json"])
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    app.add_middleware(ApiKeyMiddleware, key=key)
     if settings.checks_hosts:
         app.add_middleware(
             HostMiddleware, hosts=settings.allowed_hosts, origins=settings.cors_origins
@@ -154,8 +142,8 @@ def _openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
         return app.openapi_schema
     schema = FastAPI.openapi(app)
     for path, operations in schema["paths"].items():
-        is_health_check = path in HEALTH_PATHS
-        unused = {"422"} | ({"401", "429"} if is_health_check else set())
+        is_health_check = path == HEALTH
+        unused = {"422"} | ({"401"} if is_health_check else set())
         unused |= set() if settings.checks_hosts else {"403"}
         for operation in operations.values():
             for code in unused & operation["responses"].keys():
@@ -165,7 +153,7 @@ def _openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
     components = schema["components"]
     for name in ("HTTPValidationError", "ValidationError"):  # of 422; the service sends 400
         components["schemas"].pop(name, None)
-    if settings.has_keys:
+    if settings.api_key:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"key": []}]
     app.openapi_schema = _with_whole_numbers(schema)

@@ -97,11 +97,9 @@ class BatchScheduler:
     def __init__(
         self,
         queue_limit: int,
-        *,
-        n_threads: int | None = None,
         on_speed: Callable[[int, float], None] = lambda n_tokens, seconds: None,
     ) -> None:
-        """Create a scheduler with `n_threads` worker threads (default: one per available CPU).
+        """Create a scheduler with one worker thread per available CPU.
 
         It accepts requests while fewer than `queue_limit` places are taken. A request takes a
         place, or part of one if it has fewer than TOKENS_PER_PLACE tokens.
@@ -111,7 +109,6 @@ class BatchScheduler:
         """
         self._limit, self._on_speed = queue_limit * TOKENS_PER_PLACE, on_speed
         self._n_tokens = 0  # of requests that are not yet in a batch; guarded by `_changed`
-        self._n_threads = n_threads or n_cpus()
         self._new: list[QueuedRequest] = []  # submitted in this event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
@@ -126,7 +123,7 @@ class BatchScheduler:
     def start(self) -> None:
         """Start the threads. Must be called on the event loop that submits requests."""
         self.loop = asyncio.get_running_loop()
-        for i in range(self._n_threads):
+        for i in range(n_cpus()):
             thread = threading.Thread(target=self._work, name=f"generation-{i}", daemon=True)
             thread.start()
             self._threads.append(thread)

@@ -9,8 +9,6 @@ import signal
 import sys
 from typing import NoReturn
 
-from microgpt_serve.sighup import block_sighup
-
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads slow the start; unused
 MAX_LINE = 4096  # maximum number of characters in an error message; enough for a long path
 USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see docs/serving.md)"
@@ -21,7 +19,6 @@ def main() -> NoReturn:
     gc.disable()  # until the server has started: imports create many objects, hardly any garbage
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback on Ctrl-C during startup
-    block_sighup()
     if sys.argv[1:]:
         is_help = sys.argv[1] in ("-h", "--help")
         print(USAGE, file=sys.stdout if is_help else sys.stderr)

@@ -17,19 +17,18 @@ from microgpt.printable import printable
 
 MAX_SHOWN = 80  # maximum number of characters to quote from an invalid value
 INTERNAL_ERROR = "internal server error; see the log of the service"
-RETRY_AFTER_S = 1  # typical time until the queue is shorter or a new process has started
+RETRY_AFTER_S = 1  # typical time until the queue is shorter
 
 # Descriptions of the status codes, shown at /docs. `Metrics` creates a series for each code.
 STATUS_DESCRIPTIONS: Mapping[int, str] = {
     400: "The body or one of its fields is invalid; the message names the field and the rule.",
     401: "The API key is missing or wrong.",
-    403: "The Host or Origin header is not allowed, or the route needs a service with API keys.",
+    403: "The Host or Origin header is not allowed.",
     404: "The path or the model does not exist.",
     405: "The path does not support this method; `Allow` lists the supported methods.",
     408: "The request did not arrive in time.",
     413: "The body is too large.",
     415: "The body is compressed, or its Content-Type is not JSON.",
-    429: "Too many requests; retry after `Retry-After` seconds.",
     431: "The headers are too large.",
     499: "The client disconnected before the reply (in the log and the metrics only).",
     500: "Internal server error.",
@@ -37,8 +36,7 @@ STATUS_DESCRIPTIONS: Mapping[int, str] = {
     504: "The reply was not ready within the time limit.",
     505: "The request is not HTTP/1.1 or HTTP/1.0.",
 }
-_OPENAI_TYPES = {429: "requests"}
-_OPENAI_CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
+_OPENAI_CODES = {401: "invalid_api_key"}
 
 
 class ServeError(Exception):
@@ -67,10 +65,10 @@ class ServeError(Exception):
 
     def openai_body(self) -> bytes:
         """Return the response body in the format of OpenAI's API."""
-        default = "server_error" if self.status >= 500 else "invalid_request_error"
+        kind = "server_error" if self.status >= 500 else "invalid_request_error"
         error = {
             "message": str(self),
-            "type": _OPENAI_TYPES.get(self.status, default),
+            "type": kind,
             "param": self.field,
             "code": self.code,
         }
@@ -141,8 +139,7 @@ _RULES = {  # messages, keyed by pydantic error type
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
     **dict.fromkeys(("model_type", "model_attributes_type"), "must be an object"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
-    # Only settings have these.
-    "ip_any_network": "must be IP addresses or networks such as 127.0.0.1 and 10.0.0.0/8",
+    # Only settings have this.
     "string_pattern_mismatch": "must be * or origins such as https://a.example",
 }
 

@@ -1,4 +1,4 @@
-"""Run generation jobs and other work, and cancel both at the deadline or on a disconnect."""
+"""Run generation jobs and checks of texts, and cancel both at the deadline or on a disconnect."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -7,36 +7,15 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from microgpt.batching.masked_decoding import decode_masked
 from microgpt.sampling import Continuation, Job
-from microgpt.steps import Steps
 from microgpt_serve.app_state import AppState
 from microgpt_serve.batch_scheduler import QueuedRequest
 from microgpt_serve.errors import ClientDisconnectedError, ServeError, route_path
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.work_queue import one_step
 
 WATCH_AFTER_S = 0.05  # delay before watching for a disconnect; most replies finish sooner
 CHARACTERS_PER_TOKEN = 512  # validated or encoded in the time that a small model needs for a token
 T = TypeVar("T")
-
-
-async def run_steps(
-    state: AppState,
-    request: Request,
-    steps: Steps[T],
-    n_tokens: int,
-    *,
-    is_begun: bool = False,
-) -> T:
-    """Run work in a thread and return its result; see `WorkQueue.submit` for the last arguments.
-
-    Raises:
-        ServeError: the queue is full, the deadline has passed, or the client has disconnected.
-    """
-    result = state.work.submit(steps, n_tokens, is_begun=is_begun)
-    with _watched(state, request, result):
-        return await result
 
 
 async def run_function(
@@ -47,14 +26,18 @@ async def run_function(
     limit: int,
     n_objects: int = 0,
 ) -> T:
-    """Validate or encode text; use a thread, as in `run_steps`, if it is longer than the limit.
+    """Validate or encode text; use the work queue's thread if it is longer than the limit.
 
     A JSON object, such as a message, counts as a token, because it takes memory.
+
+    Raises:
+        ServeError: the queue is full, the deadline has passed, or the client has disconnected.
     """
     if n_characters <= limit:
         return function()
-    n_tokens = n_characters // CHARACTERS_PER_TOKEN + n_objects
-    return await run_steps(state, request, one_step(function), n_tokens)
+    result = state.work.submit(function, n_characters // CHARACTERS_PER_TOKEN + n_objects)
+    with _watched(state, request, result):
+        return await result
 
 
 async def run_job(
@@ -67,14 +50,6 @@ async def run_job(
     """
     if job.fixed:
         return [job.fixed] * job.n_sequences
-    if job.grammar:
-        gpt = model.gpt
-        steps = decode_masked(gpt.compiled, gpt.tokenizer, job.grammar, job)
-        n_most = max(map(len, job.prompts)) + (job.rules.max_tokens or gpt.config.block_size)
-        found = await run_steps(state, request, steps, job.n_sequences * n_most)
-        n_tokens = sum(len(one.tokens) for one in found)
-        state.metrics.count_tokens(route_path(request.scope), model.name, n_tokens)
-        return found
     with _queued(state, request, model, job) as queued:
         return await queued.result
 
@@ -88,9 +63,6 @@ async def stream_job(
     """
     if job.fixed:
         yield [job.fixed] * job.n_sequences
-        return
-    if job.grammar:
-        yield await run_job(state, request, model, job)
         return
     changed = asyncio.Event()
     with _queued(state, request, model, job, changed) as queued:

@@ -8,17 +8,17 @@ from functools import partial
 from microgpt.engine.machine_code import on_compiling
 from microgpt.plugins import plugin
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.work_queue import WorkQueue, one_step
+from microgpt_serve.work_queue import WorkQueue
 
 LOG = logging.getLogger("microgpt_serve")
 WAIT_S = 2.0  # time after which a browser is told to ask again
 
 
 class ModelPages:
-    """The pages of the models by name. The page of a model that is replaced is made again."""
+    """The pages of the models by name. They are made on one thread."""
 
     def __init__(self) -> None:
-        self._pages: dict[str, tuple[object, asyncio.Future[bytes]]] = {}
+        self._pages: dict[str, asyncio.Future[bytes]] = {}
         self._thread = WorkQueue(1)
 
     async def find(self, model: ServedModel, others: Sequence[str]) -> bytes | None:
@@ -30,11 +30,10 @@ class ModelPages:
         Raises:
             ConfigError: the model is too large for a page, or its engine cannot be compiled.
         """
-        key = (model.version, *others)
-        made, page = self._pages.get(model.name, (None, None))
-        if page is None or made != key:
-            page = self._thread.submit(one_step(partial(_page, model, others)), 0)
-            self._pages[model.name] = key, page
+        page = self._pages.get(model.name)
+        if page is None:
+            page = self._thread.submit(partial(_page, model, others), 0)
+            self._pages[model.name] = page
         done, _ = await asyncio.wait([page], timeout=WAIT_S)
         if not done:
             return None

@@ -25,8 +25,6 @@ ALL_ROLES = (*ROLES, *IGNORED_ROLES)
 MAX_SAMPLES = 50
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
 MAX_MESSAGES = 2048  # as in OpenAI's API
-MAX_ALTERNATIVES = 2**17  # maximum number of likely tokens in a response, at all its positions
-MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 MAX_PATTERN = 2**10  # maximum number of characters in a regular expression
 MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
@@ -201,56 +199,14 @@ class ChatResponse(BaseModel):
     )
 
 
-class ScoreRequest(ModelChoice):
-    """Request body of /microgpt/v1/score."""
-
-    texts: list[str] = Field(min_length=1, max_length=MAX_TEXTS)
-    characters: bool = Field(False, description="Also return the bits of each character.")
-
-    model_config = example({"texts": ["anna", "xqrt"]})
-
-
-class TextScore(BaseModel):
-    """How much a text surprises the model."""
-
-    bits_per_character: float = Field(description="Bits per character, including the end.")
-    bits: float = Field(description="Total surprise of the text, in bits.")
-    n_unknown: int = Field(description="Number of characters that the model does not know.")
-    percentile: float | None = Field(
-        None,
-        description="Percentage of the calibration texts that surprise the model less; null if it "
-        "is not calibrated.",
-    )
-    character_bits: list[float] | None = None
-
-
-class ScoreResponse(BaseModel):
-    """The scores of the texts, in order."""
-
-    scores: list[TextScore]
-
-
-class ReloadRequest(ModelChoice):
-    """Request body of /microgpt/v1/reload."""
-
-    model: str = Field(max_length=1000, description="Name of the model.")
-
-
 class HealthResponse(BaseModel):
-    """A model that is served, and its version; without a key that the service requires, neither."""
+    """A model that is served, and its version; neither without the key of the service."""
 
     status: Literal["ok"] = "ok"
     model: str | None = None
     version: str | None = Field(
         None, description="First 12 hexadecimal digits of the SHA-256 of the weights."
     )
-
-
-class ReadyResponse(BaseModel):
-    """Response of /ready while the service accepts requests."""
-
-    status: Literal["ready"] = "ready"
-    failed: list[str] = Field(description="Names of the models whose last load failed.")
 
 
 class ErrorResponse(BaseModel):

@@ -1,6 +1,5 @@
 """Service settings, read from environment variables; see docs/reference/service.md."""
 
-import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from pydantic import (
     AliasChoices,
     BeforeValidator,
     Field,
-    IPvAnyNetwork,
     SecretStr,
     ValidationError,
 )
@@ -20,8 +18,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from microgpt.errors import ConfigError
 from microgpt_serve.errors import validation_message
+from microgpt_serve.middleware.api_key import is_key
 from microgpt_serve.middleware.hosts import host_of, is_loopback
-from microgpt_serve.middleware.keys_and_rate_limit import KEY_RULE, is_key
 
 UNPREFIXED = ("MODEL_DIR", "HOST", "PORT")  # settings whose variables do not begin with MICROGPT_
 # Variables of a Kubernetes service that has this name.
@@ -31,17 +29,8 @@ _ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](
 
 def _check_key(key: SecretStr) -> SecretStr:
     if not is_key(key.get_secret_value()):
-        raise ValueError(f"{KEY_RULE}, and must not be empty")
+        raise ValueError("must contain only ASCII characters and no spaces, and must not be empty")
     return key
-
-
-def _check_rate(rate: str) -> str:
-    import limits  # lazy import, because few services have a rate limit
-
-    with contextlib.suppress(ValueError):
-        if all(one.amount > 0 for one in limits.parse_many(rate)):
-            return rate
-    raise ValueError(f"must be a rate such as 5/second or 100/minute;2000/hour, got {rate!r:.80}")
 
 
 def _split(listed: Any) -> Any:
@@ -78,22 +67,10 @@ class Settings(BaseSettings):
     ] = None  # text: a comma-separated list, unless it is a path; see `served_models`
     host: Annotated[str, _named("host"), Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, _named("port"), Field(ge=0, le=65535)] = 8080  # 0: any free port
-    processes: Annotated[int, Field(ge=1, le=256)] = 1  # that answer requests
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
-    api_keys_file: Annotated[str, Field(min_length=1)] | None = None
-    rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None  # see `limits.parse_many`
-    max_body_bytes: Annotated[int, Field(ge=1, le=2**30)] = 4 * 2**20
-    # Maximum number of waiting requests; small ones count less.
-    queue_limit: Annotated[int, Field(ge=1, le=10**6)] = 64
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
     cors_origins: _List[Annotated[str, Field(pattern=_ORIGIN)]] = ()
     allowed_hosts: _List[Annotated[str, AfterValidator(_check_host)]] = ()
-    # Host names, which would never match, are refused, and *, which would trust every client.
-    trusted_proxies: _List[IPvAnyNetwork] = ()
-    page: bool = True  # whether / shows the page of a model
-    log_json: bool = False
-    unknown: str | None = None  # reply to unknown questions, instead of the model's
-    suggest: bool = False  # whether this reply has the known questions that are most similar
 
     @property
     def is_exposed(self) -> bool:
@@ -101,16 +78,11 @@ class Settings(BaseSettings):
         return not is_loopback(self.host)
 
     @property
-    def has_keys(self) -> bool:
-        """Whether requests need an API key."""
-        return self.api_key is not None or self.api_keys_file is not None
-
-    @property
     def checks_hosts(self) -> bool:
-        """Whether to check Host and Origin; API keys make this check unnecessary."""
+        """Whether to check Host and Origin; an API key makes this check unnecessary."""
         if self.allowed_hosts:
             return "*" not in self.allowed_hosts
-        return not (self.is_exposed or self.has_keys)
+        return not (self.is_exposed or self.api_key)
 
 
 def read_settings(**options: Any) -> Settings:

@@ -17,12 +17,13 @@ def events(gpt, stop: list[str], *growth: tuple[str, str | None]) -> list[dict]:
     model = ServedModel("subword", "1", gpt, None)
     extra = {"tokens_dropped": 0, "unknown_characters": ""}
     job = gpt.reply_job(prompt)
-    builder = _ChatCompletionBuilder(None, request, body, model, job, extra=extra)
+    builder = _ChatCompletionBuilder(None, request, body, model, job, extra)
     (choice,) = builder.choices
     told = []
     for text, reason in growth:
         choice.extend(Continuation(gpt.tokenizer.encode(text), reason))
-        told += builder.chunks(choice, choice.update())
+        is_first = not choice.n_sent
+        told += builder.chunks(choice, choice.new_text(), is_first=is_first)
     return told
 
 

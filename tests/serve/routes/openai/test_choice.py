@@ -10,7 +10,7 @@ from microgpt import BpeTokenizer
 from microgpt.batching.stop_strings import cut_at_stop
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.sampling import Continuation
-from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
+from microgpt_serve.routes.openai.choice import GeneratedChoice
 
 # Of many characters, the pieces hold a beginning or an end, of some, an end and a beginning.
 SUBWORDS = BpeTokenizer.from_documents(["漢字漢字 abab aab é\ufffdé 👩‍🚀👩‍🚀"] * 3, vocab_size=280)
@@ -42,78 +42,35 @@ def joined(growth: list[Continuation]) -> Continuation:
 
 
 cases = st.sampled_from([SUBWORDS, CHARACTERS]).flatmap(
-    lambda tokenizer: st.tuples(st.just(tokenizer), growths(tokenizer), st.sampled_from(["", "ab"]))
+    lambda tokenizer: st.tuples(st.just(tokenizer), growths(tokenizer))
 )
 
 
-def extended(
-    tokenizer, growth: list[Continuation], stop, echo: str
-) -> tuple[GeneratedChoice, list[TextUpdate]]:
+def extended(tokenizer, growth: list[Continuation], stop) -> tuple[GeneratedChoice, list[str]]:
     """Return a choice that has grown, and what came each time."""
-    tokens = tokenizer.encode(echo)
-    choice = GeneratedChoice(0, tokenizer, stop=stop, echo=tokens, echo_text=echo)
-    updates = []
+    choice = GeneratedChoice(0, tokenizer, stop)
+    pieces = []
     for continuation in growth:
         choice.extend(continuation)
-        updates.append(choice.update())
-    return choice, updates
+        pieces.append(choice.new_text())
+    return choice, pieces
 
 
 @settings(max_examples=60)
 @given(cases, stops)
-def test_the_updates_of_a_choice_add_up_to_its_text(case, stop) -> None:
-    tokenizer, growth, echo = case
-    _, updates = extended(tokenizer, growth, stop, echo)
-    whole = cut_at_stop(tokenizer.decode(joined(growth).tokens), tuple(stop))
-    assert "".join(one.text for one in updates) == echo + whole
-
-
-@settings(max_examples=40)
-@given(cases, stops)
-def test_streaming_does_not_change_the_finish_reason(case, stop) -> None:
-    tokenizer, growth, echo = case
-    choice, _ = extended(tokenizer, growth, stop, echo)
-    whole = tokenizer.decode(joined(growth).tokens)
-    is_cut = cut_at_stop(whole, tuple(stop)) != whole
-    assert choice.finish_reason == ("stop" if is_cut else growth[-1].finish_reason)
-
-
-@settings(max_examples=60)
-@given(cases, stops)
-def test_streaming_does_not_change_tokens_and_offsets(case, stop) -> None:
-    tokenizer, growth, echo = case
-    choice, updates = extended(tokenizer, growth, stop, echo)
-    whole, (everything,) = extended(tokenizer, [joined(growth)], stop, echo)
-    assert [token for one in updates for token in one.tokens] == everything.tokens
-    assert choice.tokens == whole.tokens
-    offsets = [where for one in updates for where in choice.offsets(one)]
-    assert offsets == whole.offsets(everything)
-
-
-@settings(max_examples=40)
-@given(cases, stops)
-def test_the_listed_tokens_are_exactly_those_of_the_text(case, stop) -> None:
-    tokenizer, growth, _ = case
-    choice, _ = extended(tokenizer, growth, stop, "")
-    n_tokens, made = len(choice.tokens), joined(growth).tokens
-    assert choice.tokens == made[:n_tokens]
-    if choice.text == tokenizer.decode(made):
-        assert n_tokens == len(made)
+def test_the_pieces_of_a_choice_add_up_to_its_text(case, stop) -> None:
+    tokenizer, growth = case
+    choice, pieces = extended(tokenizer, growth, stop)
+    made = joined(growth).tokens
+    whole = tokenizer.decode(made)
+    cut = cut_at_stop(whole, tuple(stop))
+    assert "".join(pieces) == cut
+    assert choice.finish_reason == ("stop" if cut != whole else growth[-1].finish_reason)
+    if cut == whole:
+        assert choice.n_tokens == len(made)
     else:
-        assert len(tokenizer.decode(choice.tokens)) <= len(choice.text)
-        assert len(tokenizer.decode(made[: n_tokens + 1])) > len(choice.text)
-
-
-@settings(max_examples=40)
-@given(cases)
-def test_each_token_begins_where_the_previous_one_ends(case) -> None:
-    tokenizer, growth, echo = case
-    choice, (update,) = extended(tokenizer, [joined(growth)], (), echo)
-    for i, where in enumerate(choice.offsets(update)):
-        before = tokenizer.decode(update.tokens[:i])
-        assert where <= len(before)
-        if not before.endswith("\ufffd"):
-            assert where == len(before)
+        assert len(tokenizer.decode(made[: choice.n_tokens])) <= len(cut)
+        assert len(tokenizer.decode(made[: choice.n_tokens + 1])) > len(cut)
 
 
 def test_a_choice_holds_back_only_a_possible_stop_string() -> None:
@@ -121,10 +78,10 @@ def test_a_choice_holds_back_only_a_possible_stop_string() -> None:
     seen = []
     for token in made:
         choice.extend(Continuation([token], None))
-        seen.append(choice.update().text)
+        seen.append(choice.new_text())
     assert seen == ["", "a", "", "ab", ""]
     choice.extend(Continuation([], "length"))
-    assert (choice.update().text, choice.finish_reason) == ("bc", "length")
+    assert (choice.new_text(), choice.finish_reason) == ("bc", "length")
 
 
 def test_a_choice_holds_back_an_incomplete_character() -> None:
@@ -132,12 +89,10 @@ def test_a_choice_holds_back_an_incomplete_character() -> None:
     choice = GeneratedChoice(0, SUBWORDS)
     for token in byte_tokens[:2]:
         choice.extend(Continuation([token], None))
-        assert choice.update().text == ""
-        assert choice.tokens == []
+        assert choice.new_text() == ""
+        assert choice.n_tokens == 0
     choice.extend(Continuation(byte_tokens[2:], None))
-    update = choice.update()
-    assert (update.text, update.tokens) == ("漢", byte_tokens)
-    assert choice.offsets(update) == [0, 0, 0]
+    assert (choice.new_text(), choice.n_tokens) == ("漢", 3)
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -162,7 +117,7 @@ def test_streaming_decodes_each_token_only_a_few_times(stop, monkeypatch) -> Non
     made = CHARACTERS.encode("ab" * 5000)
     for i in range(0, len(made), 100):
         choice.extend(Continuation(made[i : i + 100], None))
-        choice.update()
+        choice.new_text()
     assert choice.text == "ab" * 5000
     assert n_decoded <= 12 * len(made)  # 500,000 if each time from the start
 

@@ -1,1 +1,1 @@
-"""ASGI middleware: host checks, API keys, rate limit and access log."""
+"""ASGI middleware: host checks, API key and access log."""

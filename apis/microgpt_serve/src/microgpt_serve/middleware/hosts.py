@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from microgpt.printable import printable
 from microgpt_serve.errors import MAX_SHOWN, ServeError, route_path
-from microgpt_serve.middleware.keys_and_rate_limit import HEALTH_PATHS
+from microgpt_serve.middleware.api_key import HEALTH
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
 MAX_HEADER = 300  # maximum length of Host or Origin; host names have up to 253 characters
@@ -73,7 +73,7 @@ class HostMiddleware:
             text = value.decode("latin-1")
             if name == b"host":
                 host = host_of(text) if len(text) <= MAX_HEADER else ""
-                is_health_check = route_path(scope) in HEALTH_PATHS and _is_address(host)
+                is_health_check = route_path(scope) == HEALTH and _is_address(host)
                 if not (is_health_check or self._allows(host)):
                     shown = printable(text, MAX_SHOWN)
                     return f"the host {shown} is not allowed; add it to MICROGPT_ALLOWED_HOSTS"

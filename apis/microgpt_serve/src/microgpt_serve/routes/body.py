@@ -1,20 +1,18 @@
-"""Read request bodies up to a size limit, validate them strictly, and encode large responses.
+"""Read request bodies up to a size limit, and validate them strictly.
 
 FastAPI first parses a body into Python objects and thus accepts NaN, lone surrogates and deep
 nesting. `BodyRoute` validates the JSON text instead; /docs is still generated from signatures.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from pydantic_core import to_json
 
-from microgpt.steps import Steps
 from microgpt_serve.app_state import AppState, get_state
 from microgpt_serve.errors import (
     RETRY_AFTER_S,
@@ -28,6 +26,7 @@ from microgpt_serve.generation import run_function
 from microgpt_serve.schemas import MAX_CHARACTERS
 
 JSON_TYPE = "application/json"
+MAX_BODY_BYTES = 4 * 2**20
 MAX_LISTED = 1000  # with more validation errors than this, only their number is reported
 # Larger input is processed in a thread, because even input of this size takes a few ms.
 MAX_INLINE_BYTES = 16_384  # maximum size of a body to validate on the event loop
@@ -106,14 +105,13 @@ def _check_headers(request: Request) -> None:
 
 async def _read_into(content: bytearray, request: Request, state: AppState) -> None:
     """Append a body to `content`. Raise ServeError if a size or memory limit is exceeded."""
-    max_bytes = state.settings.max_body_bytes
     length = request.headers.get("content-length", "")
     n_announced = int(length) if length.isdecimal() and len(length) < 20 else 0
     n_counted = n_punctuation = n_escapes = 0
     has_more = True
     while True:
-        if max(n_announced, len(content)) > max_bytes:
-            raise ServeError(413, f"the body is larger than {max_bytes} bytes")
+        if max(n_announced, len(content)) > MAX_BODY_BYTES:
+            raise ServeError(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
         if len(content) > SMALL_BYTES:  # before the checks, so that rejections are also delayed
             async with state.large_body_lock:
                 await asyncio.sleep(CHUNK_S)
@@ -127,7 +125,7 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
                     f"and at most {MAX_ESCAPES} backslashes"
                 )
                 raise ServeError(413, message)
-        if len(content) > SMALL_BYTES and state.n_body_bytes > MAX_BODIES * max_bytes:
+        if len(content) > SMALL_BYTES and state.n_body_bytes > MAX_BODIES * MAX_BODY_BYTES:
             message = "too many large bodies at the same time; try again later"
             raise ServeError(503, message, retry_after_s=RETRY_AFTER_S)
         if not has_more:
@@ -139,24 +137,3 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
         content += chunk
         state.n_body_bytes += len(chunk)
         has_more = event.get("more_body", False)
-
-
-def json_steps(value: object) -> Steps[bytes]:
-    """Encode a large value in steps, because the encoder does not release the GIL.
-
-    Each entry of a list is a step. Bytes are assumed to be JSON already. Fields whose value is None
-    are left out.
-    """
-    if isinstance(value, Mapping):
-        fields = list[bytes]()
-        for name, content in value.items():
-            if content is not None:
-                fields.append(b"%b:%b" % (to_json(name), (yield from json_steps(content))))
-        return b"{%b}" % b",".join(fields)
-    if isinstance(value, list):
-        entries = list[bytes]()
-        for entry in value:
-            entries.append(to_json(entry, exclude_none=True))
-            yield
-        return b"[%b]" % b",".join(entries)
-    return value if isinstance(value, bytes) else to_json(value)

@@ -17,7 +17,7 @@ from microgpt.errors import ConfigError
 from microgpt.plugins import plugin
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
-from microgpt_serve.middleware.keys_and_rate_limit import ASSETS, PAGE
+from microgpt_serve.middleware.api_key import ASSETS, PAGE
 from microgpt_serve.routes.status import ModelName
 
 READ_METHODS = ["GET", "HEAD"]
@@ -26,7 +26,7 @@ KEY_FORM = Path(__file__).with_name("key_form.html")
 NO_SOURCES = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 POLICY = "; ".join((NO_SOURCES, *(f"{kind}-src 'self'" for kind in ("connect", "style", "img"))))
 HEADERS = {
-    "Cache-Control": "no-cache",  # the page of a model that is replaced is another one
+    "Cache-Control": "no-cache",  # after a restart, the model may be another one
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -40,15 +40,15 @@ _assets = StaticFiles(packages=[("fastapi_offline", "static")])
 async def page(request: Request, state: StateDep, name: ModelName = None) -> Response:
     """Return the page of a model.
 
-    If the service has API keys, a request without one gets a form that fetches the page with a key.
+    If the service has an API key, a request without one gets a form that asks for it.
     """
-    if not (state.settings.page and plugin("pages", "document")):
+    if not plugin("pages", "document"):
         raise ServeError(404, "this service has no page; see /docs")
-    if not request.scope["is_authorised"]:
+    if not request.scope.get("is_authorised", True):
         form, policy = key_form()
         return HTMLResponse(form, headers={**HEADERS, "Content-Security-Policy": policy})
     model = state.model_of(request, name)
-    others = [other.name for other in state.models.loaded if other is not model]
+    others = [other.name for other in state.models.by_name.values() if other is not model]
     try:
         content = await state.pages.find(model, others)
     except ConfigError as error:  # such as a model that is too large, or a missing compiler

@@ -1,6 +1,5 @@
 """POST /v1/completions and /v1/chat/completions: OpenAI-compatible generation."""
 
-from collections.abc import Sequence
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -10,7 +9,7 @@ from microgpt_serve.app_state import AppState, StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_function
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
-from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
+from microgpt_serve.routes.openai.choice import GeneratedChoice
 from microgpt_serve.routes.openai.request_schemas import (
     ChatCompletionRequest,
     CompletionRequest,
@@ -20,12 +19,8 @@ from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBu
 from microgpt_serve.routes.openai.response_schemas import (
     ChatChoice,
     ChatCompletion,
-    ChatLogprobs,
-    ChosenTokenLogprob,
     Completion,
     CompletionChoice,
-    Logprobs,
-    TokenLogprob,
 )
 from microgpt_serve.routes.prompts import encode_messages
 from microgpt_serve.schemas import MAX_CHARACTERS, MAX_SAMPLES
@@ -50,8 +45,6 @@ async def chat_completions(
     outside the vocabulary are removed.
     """
     model = chosen_model(body, request, state)
-    if body.top_logprobs is not None and not body.logprobs:
-        raise ServeError(400, "top_logprobs requires logprobs: true", field="top_logprobs")
     limits = [limit for limit in (body.max_tokens, body.max_completion_tokens) if limit]
     prompt = await encode_messages(body.messages, model, request, state)
     job = model.gpt.reply_job(
@@ -65,57 +58,36 @@ async def chat_completions(
         "tokens_dropped": prompt.tokens_dropped,
         "unknown_characters": prompt.unknown_characters,
     }
-    n_top = (body.top_logprobs or 0) if body.logprobs else None
-    builder = _ChatCompletionBuilder(state, request, body, model, job, n_top, extra=dropped)
-    return await builder.respond()
+    return await _ChatCompletionBuilder(state, request, body, model, job, dropped).respond()
 
 
 class _ChatCompletionBuilder(ResponseBuilder):
     id_prefix = "chatcmpl"
     object_name, chunk_name = "chat.completion", "chat.completion.chunk"
 
-    def choice_object(self, choice: GeneratedChoice, update: TextUpdate) -> ChatChoice:
+    def choice_object(self, choice: GeneratedChoice, text: str) -> ChatChoice:
         return {
             "index": choice.index,
-            "message": {"role": "assistant", "content": choice.text},
-            "logprobs": self._logprobs(update),
+            "message": {"role": "assistant", "content": text},
+            "logprobs": None,
             "finish_reason": choice.finish_reason,
         }
 
-    def chunks(self, choice: GeneratedChoice, update: TextUpdate) -> list[JsonObject]:
-        chunks, is_first = list[JsonObject](), not update.offset
-        has_more = update.text or (update.tokens and self.n_top_logprobs is not None)
-        if has_more or (choice.finish_reason and is_first):
+    def chunks(self, choice: GeneratedChoice, text: str, *, is_first: bool) -> list[JsonObject]:
+        chunks = list[JsonObject]()
+        if text or (choice.finish_reason and is_first):
             delta = {"role": "assistant"} if is_first else {}
-            delta["content"] = update.text
-            chunk = self._chunk(choice, delta, logprobs=self._logprobs(update))
+            chunk = self._chunk(choice, {**delta, "content": text})
             chunks.append({**chunk, **self.extra} if is_first else chunk)
         if choice.finish_reason:
-            chunks.append(self._chunk(choice, {}, finish_reason=choice.finish_reason))
+            chunks.append(self._chunk(choice, {}, choice.finish_reason))
         return chunks
 
     def _chunk(
-        self, choice: GeneratedChoice, delta: dict[str, str], **others: object
+        self, choice: GeneratedChoice, delta: dict[str, str], finish_reason: str | None = None
     ) -> JsonObject:
-        chunk = {"index": choice.index, "delta": delta, "logprobs": None, "finish_reason": None}
-        return {**self.head, "choices": [{**chunk, **others}]}
-
-    def _logprobs(self, update: TextUpdate) -> ChatLogprobs | None:
-        if (n := self.n_top_logprobs) is None:
-            return None
-        content: list[ChosenTokenLogprob] = []
-        for token, row in zip(update.tokens, update.likely, strict=True):
-            assert row is not None  # the prompt is never empty, so every token has a context
-            others = [self._logprob(other, row) for other in row if n]
-            content.append({**self._logprob(token, row), "top_logprobs": others})
-        return {"content": content, "refusal": None}
-
-    def _logprob(self, token: int, row: dict[int, float]) -> TokenLogprob:
-        tokenizer, in_bytes = self.model.gpt.tokenizer, None
-        if token not in tokenizer.special_ids:
-            name = tokenizer.names[token]
-            in_bytes = list(name.encode() if isinstance(name, str) else name)
-        return {"token": tokenizer.label(token), "logprob": row[token], "bytes": in_bytes}
+        chunk = {"index": choice.index, "delta": delta, "logprobs": None}
+        return {**self.head, "choices": [{**chunk, "finish_reason": finish_reason}]}
 
 
 @router.post(
@@ -143,62 +115,32 @@ async def completions(body: CompletionRequest, request: Request, state: StateDep
         n,
         prompts=prompts,
         sampling=body.sampling,
-        max_tokens=model.max_new_tokens(body.max_tokens) if body.max_tokens != 0 else 0,
+        max_tokens=model.max_new_tokens(body.max_tokens),
         seed=body.seed_or_random(),
     )
     job = await run_function(state, request, encode, length, MAX_INLINE_CHARS)
-    if body.echo and job.tokens_dropped:
-        size = model.gpt.config.block_size
-        message = f"with echo, a prompt must fit into the context of {size} tokens; omit echo"
-        raise ServeError(400, message, field="prompt")
-    pairs = zip(prompts, job.prompts, strict=True)
-    echoes = [_echo(model, *pair) for pair in pairs] if body.echo else ()
     dropped = {"tokens_dropped": job.tokens_dropped} if job.tokens_dropped else {}
-    builder = _CompletionBuilder(
-        state, request, body, model, job, body.logprobs, echoes, extra=dropped
-    )
-    return await builder.respond()
+    return await _CompletionBuilder(state, request, body, model, job, dropped).respond()
 
 
 class _CompletionBuilder(ResponseBuilder):
     id_prefix, object_name, chunk_name = "cmpl", "text_completion", "text_completion"
 
-    def chunks(self, choice: GeneratedChoice, update: TextUpdate) -> list[JsonObject]:
-        if not (update.text or update.tokens or choice.finish_reason):
+    def chunks(self, choice: GeneratedChoice, text: str, *, is_first: bool) -> list[JsonObject]:
+        if not (text or choice.finish_reason):
             return []
-        head = self.head if update.offset else {**self.head, **self.extra}
-        return [{**head, "choices": [self.choice_object(choice, update)]}]
+        head = {**self.head, **self.extra} if is_first else self.head
+        return [{**head, "choices": [self.choice_object(choice, text)]}]
 
-    def choice_object(self, choice: GeneratedChoice, update: TextUpdate) -> CompletionChoice:
+    def choice_object(self, choice: GeneratedChoice, text: str) -> CompletionChoice:
         return {
             "index": choice.index,
-            "text": update.text,
-            "logprobs": self._logprobs(choice, update),
+            "text": text,
+            "logprobs": None,
             "finish_reason": choice.finish_reason,
-        }
-
-    def _logprobs(self, choice: GeneratedChoice, update: TextUpdate) -> Logprobs | None:
-        if self.n_top_logprobs is None:
-            return None
-        text_of = self.model.gpt.tokenizer.label
-        pairs = zip(update.tokens, update.likely, strict=True)
-        return {
-            "tokens": list(map(text_of, update.tokens)),
-            "token_logprobs": [row[token] if row else None for token, row in pairs],
-            "top_logprobs": [
-                {text_of(one): value for one, value in row.items()} if row else None
-                for row in update.likely
-            ],
-            "text_offset": choice.offsets(update),
         }
 
 
 def chosen_model(body: OpenAIRequest, request: Request, state: AppState) -> ServedModel:
     """Return the model of a request. If only one is served, any name is accepted."""
     return state.model_of(request, None if len(state.models.by_name) == 1 else body.model)
-
-
-def _echo(model: ServedModel, prompt: str | list[int], opening: Sequence[int]) -> Sequence[int]:
-    """Return the tokens of a prompt: `opening` without its leading special tokens."""
-    n_prompt = len(opening) - len(model.gpt.opening("")) if isinstance(prompt, str) else len(prompt)
-    return opening[len(opening) - n_prompt :]

@@ -22,9 +22,7 @@ from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
-from microgpt.batching.grammar import json_grammar, regex_grammar
-from microgpt.config import MAX_SEED, MAX_SIZE, Sampling
-from microgpt_serve.errors import ServeError
+from microgpt.config import MAX_SEED, Sampling
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
     MAX_SAMPLES,
@@ -32,7 +30,6 @@ from microgpt_serve.schemas import (
     ChatMessage,
     Count,
     Messages,
-    Pattern,
     Probability,
     RequestBody,
     Temperature,
@@ -42,7 +39,6 @@ from microgpt_serve.schemas import (
 
 MAX_STOPS = 4
 MAX_STOP = 1024  # maximum number of characters of a stop string
-MAX_LOGPROBS = 20
 MAX_LABEL = 512  # maximum number of characters in an ignored field, as in OpenAI's API
 MAX_PAIRS = 16  # maximum number of metadata entries, as in OpenAI's API
 MIN_SEED = -(2**63)  # as in OpenAI's API
@@ -134,7 +130,6 @@ _Seed = Annotated[
     WHOLE_FLOAT,
     WithJsonSchema({"type": "integer", "minimum": MIN_SEED, "exclusiveMaximum": MAX_SEED + 1}),
 ]
-_NLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS), WHOLE_FLOAT]
 _IGNORED = Field(None, description="Ignored.")
 _Dropped = Annotated[Any, AfterValidator(lambda value: None)]  # it could be as large as the body
 
@@ -148,35 +143,6 @@ class StreamOptions(RequestBody):
     include_obfuscation: bool | None = Field(
         None, description="Ignored; streams are never obfuscated."
     )
-
-
-class JsonSchema(RequestBody):
-    """A named JSON schema."""
-
-    name: _Label
-    description: str | None = _IGNORED
-    strict: bool | None = _IGNORED
-    content: dict[str, Any] = Field({}, alias="schema")
-
-
-class ResponseFormat(RequestBody):
-    """The format of the generated text."""
-
-    type: Literal["text", "json_object", "json_schema", "regex"]
-    json_schema: JsonSchema | None = None
-    content: dict[str, Any] = Field({"type": "object"}, alias="schema")  # of a json_object
-    pattern: Pattern | None = Field(None, description="Regular expression, for `regex`.")
-
-    def grammar(self) -> str:
-        """Return the grammar of the texts, unless the type is `text`."""
-        if self.type == "json_object":
-            return json_grammar(self.content)
-        if self.type == "json_schema" and self.json_schema:
-            return json_grammar(self.json_schema.content)
-        if self.type == "regex" and self.pattern is not None:
-            return regex_grammar(self.pattern)
-        field = "pattern" if self.type == "regex" else "json_schema"
-        raise ServeError(400, f"response_format.{field} is missing", field="response_format")
 
 
 class OpenAIRequest(RequestBody):
@@ -212,7 +178,6 @@ class OpenAIRequest(RequestBody):
         None, description="Send the text as server-sent events while it is generated."
     )
     stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = None
     user: Annotated[str | None, AfterValidator(lambda value: None)] = _IGNORED
     safety_identifier: _Label | None = _IGNORED
     prompt_cache_key: _Label | None = _IGNORED
@@ -224,6 +189,7 @@ class OpenAIRequest(RequestBody):
     store: bool | None = _IGNORED
     verbosity: Literal["low", "medium", "high"] | None = _IGNORED
 
+    response_format: Annotated[Any, unsupported_except({"type": "text"})] = None
     frequency_penalty: Annotated[Any, unsupported_except(0)] = None
     presence_penalty: Annotated[Any, unsupported_except(0)] = None
     logit_bias: Annotated[Any, unsupported_except({})] = None
@@ -256,18 +222,9 @@ class CompletionRequest(OpenAIRequest):
         Field(description="Prompt: a string, a list of token ids, or a list of either."),
         WrapValidator(_validate_prompt),
     ] = None
-    max_tokens: Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT] | None = Field(
-        None,
-        description="Maximum number of new tokens; 0 with echo returns the prompt only. "
-        "Default: as many as fit in the context.",
-    )
-    echo: bool | None = Field(None, description="Return the prompt followed by the generated text.")
-    logprobs: _NLogprobs | None = Field(
-        None,
-        description="Return the log-probability of each token, and of this number of most likely "
-        "tokens at each position.",
-    )
 
+    logprobs: Annotated[Any, unsupported_except()] = None
+    echo: Annotated[Any, unsupported_except(False)] = None
     best_of: Annotated[Any, unsupported_except(1)] = None
     suffix: Annotated[Any, unsupported_except("")] = None
 
@@ -309,13 +266,9 @@ class ChatCompletionRequest(OpenAIRequest):
     max_completion_tokens: Count | None = Field(
         None, description="Alias of max_tokens. If both are given, the smaller value applies."
     )
-    logprobs: bool | None = Field(
-        None, description="Return the log-probability of each generated token."
-    )
-    top_logprobs: _NLogprobs | None = Field(
-        None, description="Number of most likely tokens to return per position; requires logprobs."
-    )
 
+    logprobs: Annotated[Any, unsupported_except(False)] = None
+    top_logprobs: Annotated[Any, unsupported_except()] = None
     tools: Annotated[Any, unsupported_except([])] = None
     tool_choice: Annotated[Any, unsupported_except("none", "auto")] = None
     functions: Annotated[Any, unsupported_except([])] = None
@@ -329,11 +282,6 @@ class ChatCompletionRequest(OpenAIRequest):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"messages": [{"role": "user", "content": "hello"}], "seed": 42}],
-            "if": {
-                "properties": {"top_logprobs": {"type": "integer"}},
-                "required": ["top_logprobs"],
-            },
-            "then": {"properties": {"logprobs": {"const": True}}, "required": ["logprobs"]},
+            "examples": [{"messages": [{"role": "user", "content": "hello"}], "seed": 42}]
         }
     )

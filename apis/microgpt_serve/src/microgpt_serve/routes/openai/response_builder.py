@@ -5,9 +5,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 from uuid import uuid4
 
 from fastapi import Request
@@ -16,20 +16,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from microgpt.sampling import Continuation, Job
-from microgpt.steps import Steps, finish
 from microgpt_serve.app_state import AppState
-from microgpt_serve.errors import ClientDisconnectedError, ServeError, as_serve_error
-from microgpt_serve.generation import run_function, run_job, run_steps, stream_job
+from microgpt_serve.errors import ClientDisconnectedError, as_serve_error
+from microgpt_serve.generation import run_job, stream_job
 from microgpt_serve.routes.body import JSON_TYPE
-from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
-from microgpt_serve.routes.openai.log_probabilities import LogProbabilities
+from microgpt_serve.routes.openai.choice import GeneratedChoice
 from microgpt_serve.routes.openai.request_schemas import OpenAIRequest
 from microgpt_serve.routes.openai.response_schemas import Usage
 from microgpt_serve.served_model import ServedModel
 
 LOG = logging.getLogger("microgpt_serve")
 DONE = b"data: [DONE]\n\n"
-T = TypeVar("T")
 JsonObject = Mapping[str, object]
 
 
@@ -46,18 +43,9 @@ class ResponseBuilder(ABC):
     body: OpenAIRequest
     model: ServedModel
     job: Job
-    n_top_logprobs: int | None = None  # None: no log-probabilities are returned
-    echoes: Sequence[Sequence[int]] = ()  # tokens of each prompt, to send before the generated text
     extra: JsonObject = field(default_factory=dict)  # additional fields of the response
 
     def __post_init__(self) -> None:
-        self._log_probabilities: LogProbabilities | None = None
-        if self.n_top_logprobs is not None:
-            self._log_probabilities = LogProbabilities(
-                self.model.gpt, self.job, self.n_top_logprobs, is_stream=bool(self.body.stream)
-            )
-            has_new = self.body.max_tokens != 0
-            self._log_probabilities.check_size(self.echoes, has_new=has_new)
         self.head: JsonObject = {
             "id": f"{self.id_prefix}-{uuid4().hex}",
             "object": self.chunk_name if self.body.stream else self.object_name,
@@ -71,74 +59,45 @@ class ResponseBuilder(ABC):
     def choices(self) -> list[GeneratedChoice]:
         """Return the choices, created on first use because many clients disconnect before that."""
         tokenizer, stop = self.model.gpt.tokenizer, self.body.stop or ()
-        prompts = self.job.prompts
-        pairs = zip(prompts, self.echoes or [()] * len(prompts), strict=True)
-        given = [(prompt, echo, tokenizer.decode(echo)) for prompt, echo in pairs]
-        repeated = [one for one in given for _ in self.job.seeds]
-        return [
-            GeneratedChoice(i, tokenizer, stop=stop, prompt=prompt, echo=echo, echo_text=text)
-            for i, (prompt, echo, text) in enumerate(repeated)
-        ]
+        return [GeneratedChoice(i, tokenizer, stop) for i in range(self.job.n_sequences)]
 
     @abstractmethod
-    def choice_object(self, choice: GeneratedChoice, update: TextUpdate) -> JsonObject:
-        """Return a choice, or a streamed update to it, as a JSON object."""
+    def choice_object(self, choice: GeneratedChoice, text: str) -> JsonObject:
+        """Return a choice as a JSON object, with its text or, in a stream, with its new text."""
 
     @abstractmethod
-    def chunks(self, choice: GeneratedChoice, update: TextUpdate) -> list[JsonObject]:
-        """Return the stream events for an update to a choice."""
+    def chunks(self, choice: GeneratedChoice, text: str, *, is_first: bool) -> list[JsonObject]:
+        """Return the stream events for the new text of a choice."""
 
     async def respond(self) -> Response:
         """Return the complete response, or an event stream if the request sets `stream`."""
-        if (form := self.body.response_format) and form.type != "text":
-            if self.model.gpt.known_questions:
-                message = "the model gives fixed replies; omit response_format"
-                raise ServeError(400, message, field="response_format")
-            grammar = await run_function(self.state, self.request, form.grammar, 1, 0)
-            self.job = replace(self.job, grammar=grammar)
         if self.body.stream:
             return EventStream(self._events())
         async for _ in self._generate():
             pass
-        return Response(await self._run(self._whole_body(), self._n_read), media_type=JSON_TYPE)
-
-    def _whole_body(self) -> Steps[bytes]:
-        choices = list[bytes]()
-        for choice in self.choices:
-            update = yield from self._update(choice)
-            choices.append(to_json(self.choice_object(choice, update)))
-        rest = to_json({**self.head, **self.extra, "usage": self._usage()})
-        return b'%b,"choices":[%b]}' % (rest[:-1], b",".join(choices))
+        choices = [self.choice_object(choice, choice.text) for choice in self.choices]
+        content = {**self.head, **self.extra, "choices": choices, "usage": self._usage()}
+        return Response(to_json(content), media_type=JSON_TYPE)
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
         """Yield encoded events as the choices grow, ending with DONE."""
         open_choices = self.choices
-
-        def new_events() -> Steps[bytes]:
-            events = list[bytes]()
-            for choice in open_choices:
-                update = yield from self._update(choice)
-                events += map(event, self.chunks(choice, update))
-            return b"".join(events)
-
-        n_bytes = self._log_probabilities.n_bytes if self._log_probabilities else 0
-        with self.state.reader_memory(n_bytes):
-            async with aclosing(self._generate()) as steps:
-                async for _ in steps:
-                    events = await self._run(new_events())
-                    open_choices = [one for one in open_choices if not one.finish_reason]
-                    if events and open_choices:
-                        yield events
+        async with aclosing(self._generate()) as steps:
+            async for _ in steps:
+                events = b"".join(map(self._new_events, open_choices))
+                open_choices = [one for one in open_choices if not one.finish_reason]
+                if events and open_choices:
+                    yield events
         if self.body.includes_usage:
             events += event({**self.head, "choices": [], "usage": self._usage()})
         yield events + DONE
 
+    def _new_events(self, choice: GeneratedChoice) -> bytes:
+        is_first = not choice.n_sent
+        return b"".join(map(event, self.chunks(choice, choice.new_text(), is_first=is_first)))
+
     async def _generate(self) -> AsyncGenerator[None, None]:
         """Extend the choices until all are finished. Yield after each extension."""
-        if self.body.max_tokens == 0:
-            self._extend([Continuation([], "length")] * len(self.choices))
-            yield
-            return
         if not (self.body.stream or self.body.stop):  # nothing reads the text before its end
             self._extend(await run_job(self.state, self.request, self.model, self.job))
             yield
@@ -155,31 +114,9 @@ class ResponseBuilder(ABC):
         for choice, continuation in zip(self.choices, continuations, strict=True):
             choice.extend(continuation)
 
-    async def _run(self, steps: Steps[T], n_tokens: int = 0) -> T:
-        """Run steps, in a thread if they compute log-probabilities, because this is slow."""
-        if self._log_probabilities is None:
-            return finish(steps)
-        is_begun = self.body.max_tokens != 0  # otherwise, it has not been in the queue
-        n_tokens = n_tokens if is_begun else self._n_read
-        return await run_steps(self.state, self.request, steps, n_tokens, is_begun=is_begun)
-
-    def _update(self, choice: GeneratedChoice) -> Steps[TextUpdate]:
-        if self._log_probabilities is None:
-            return choice.update()
-        return (yield from self._log_probabilities.add_to(choice, choice.update()))
-
-    @property
-    def _n_new(self) -> int:
-        return sum(choice.n_tokens for choice in self.choices)
-
-    @property
-    def _n_read(self) -> int:
-        """Number of tokens whose log-probabilities are computed, but at least 1."""
-        return 1 + self._n_new + sum(len(choice.prompt) for choice in self.choices)
-
     def _usage(self) -> Usage:
         n_prompt = sum(map(len, self.job.prompts))
-        n_new = self._n_new
+        n_new = sum(choice.n_tokens for choice in self.choices)
         return {
             "prompt_tokens": n_prompt,
             "completion_tokens": n_new,

@@ -47,24 +47,12 @@ class ResponseBase(TypedDict):
     ]
 
 
-class Logprobs(TypedDict):
-    """Natural log-probabilities of the tokens, and of the most likely tokens at each position.
-
-    The values are null for a token without context. The last token may be the stop token.
-    """
-
-    tokens: list[str]
-    token_logprobs: list[float | None]
-    top_logprobs: list[dict[str, float] | None]
-    text_offset: list[int]
-
-
 class CompletionChoice(TypedDict):
     """A generated text, or only the new part of it in a stream."""
 
     index: int
     text: str
-    logprobs: Logprobs | None
+    logprobs: None
     finish_reason: FinishReason | None
 
 
@@ -80,30 +68,6 @@ class Completion(ResponseBase):
     usage: NotRequired[Usage | None]
 
 
-class TokenLogprob(TypedDict):
-    """Natural log-probability of a token; `bytes` is null for special tokens."""
-
-    token: str
-    logprob: float
-    bytes: list[int] | None
-
-
-class ChosenTokenLogprob(TokenLogprob):
-    """Log-probabilities of a generated token and of the most likely tokens at its position.
-
-    `top_logprobs` includes the generated token, but is empty if 0 tokens are requested.
-    """
-
-    top_logprobs: list[TokenLogprob]
-
-
-class ChatLogprobs(TypedDict):
-    """Log-probabilities of the tokens of a reply, including the stop token."""
-
-    content: list[ChosenTokenLogprob]
-    refusal: None
-
-
 class AssistantMessage(TypedDict):
     """The assistant's reply."""
 
@@ -116,7 +80,7 @@ class ChatChoice(TypedDict):
 
     index: int
     message: AssistantMessage
-    logprobs: ChatLogprobs | None
+    logprobs: None
     finish_reason: FinishReason | None
 
 

@@ -50,17 +50,6 @@ def test_the_winner_of_a_budgeted_search_can_be_trained(microgpt, tmp_path, winn
     ok(microgpt("train", "--genome", "genome.json", "--budget", "2e9", "--model", "longer"))
 
 
-def test_a_budgeted_search_can_be_repeated(microgpt, tmp_path, winner) -> None:
-    genome, run = (tmp_path / "genome.json").read_bytes(), run_of(tmp_path).rename(tmp_path / "run")
-    (tmp_path / "genome.json").unlink()
-    ok(microgpt("evolve", "--repeat", "run", "--train-winner", "again"))
-    assert (tmp_path / "genome.json").read_bytes() == genome
-    weights = [(tmp_path / name / "weights.json").read_bytes() for name in ("winner", "again")]
-    assert weights[0] == weights[1]
-    refusal = "--seed cannot be used with the run to repeat; omit one of them"
-    assert refused(microgpt("evolve", "--repeat", run, "--seed", "9")) == refusal
-
-
 @pytest.mark.parametrize("is_worth_it", [False, True])
 def test_a_search_says_if_one_training_run_should_do_better(
     microgpt, tmp_path, is_worth_it, monkeypatch

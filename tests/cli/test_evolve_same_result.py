@@ -4,7 +4,6 @@ import re
 import signal
 
 import pytest
-from commands import ok
 from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
@@ -34,13 +33,6 @@ def test_a_search_compares_its_winner_with_a_preset(searched, search) -> None:
     assert names[:2] == ["winner", "preset karpathy, 1,000 steps"]
     assert re.fullmatch(r"preset karpathy, [\d,]+ steps", names[2])
     assert "with equal compute: " in after[6]
-
-
-def test_a_search_can_be_repeated(microgpt, searched, tmp_path) -> None:
-    _, folder = searched(*SMALL)
-    ok(microgpt("evolve", "--repeat", run_of(folder)))
-    assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()
-    assert evaluations_of(run_of(tmp_path)) == evaluations_of(run_of(folder))
 
 
 @OBJECTIVES

@@ -61,14 +61,12 @@ def test_chat_refuses_suggest_if_a_model_knows_no_questions(microgpt, chat_model
     assert "require a model that has learned few questions as a whole" in done.stderr
 
 
-def test_a_run_on_few_questions_can_be_repeated_and_resumed(faq, microgpt, tmp_path) -> None:
-    again = microgpt("train", "--repeat", "output", "--model", "again")
-    assert "the weights are identical to those in output" in again.stderr
+def test_a_run_on_few_questions_can_be_resumed(faq, microgpt, tmp_path) -> None:
     other = microgpt("train", "--resume", "output", "--unknown", "Ask us.")
     assert "--unknown is Ask us., but the run to resume has I don't know.; omit" in other.stderr
     more = microgpt("train", "--resume", "output", "--steps", "310")
     assert "exact answers        4 of 4" in more.stdout
-    assert microgpt("chat", "xyzzy", "--model", "again").stdout == "I don't know.\n"
+    assert microgpt("chat", "xyzzy", "--model", "output").stdout == "I don't know.\n"
 
 
 def test_info_shows_the_settings_for_few_questions(faq, microgpt) -> None:
@@ -112,7 +110,7 @@ def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) ->
     assert "can be learned as a whole, and other questions refused; omit --steps" in done.stderr
 
 
-def test_a_resumed_or_repeated_run_keeps_its_examples(faq, microgpt, tmp_path) -> None:
+def test_a_resumed_run_keeps_its_examples(faq, microgpt, tmp_path) -> None:
     def examples(model: str) -> list[str] | None:
         return json.loads((tmp_path / model / "meta.json").read_text()).get("examples")
 
@@ -120,8 +118,7 @@ def test_a_resumed_or_repeated_run_keeps_its_examples(faq, microgpt, tmp_path) -
     options = ("--chat", "--data", "faq.jsonl", "--model", "other", "--steps", "2", *SMALL)
     microgpt("train", *options, "--example", "cake?", "--example", "bread?")
     microgpt("train", "--resume", "other", "--steps", "3")
-    microgpt("train", "--repeat", "other", "--model", "again")
-    assert examples("other") == examples("again") == ["cake?", "bread?"]
+    assert examples("other") == ["cake?", "bread?"]
     other = microgpt("train", "--resume", "other", "--steps", "4", "--example", "tea?")
     assert "--example is ['tea?'], but the run to resume has ['cake?', 'bread?']" in other.stderr
     microgpt("train", *options, "--example", "", "--force")

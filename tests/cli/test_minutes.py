@@ -1,5 +1,6 @@
 import json
 import random
+import shlex
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,6 @@ def test_train_respects_limits_with_and_without_a_budget(microgpt, folder) -> No
         (["--minutes", "1", "--preset", "text"], "--minutes cannot be used with --preset; omit"),
         (["--budget", "1e9", "--resume", "x"], "--budget cannot be used with --resume; omit"),
         (["--max-memory", "9", "--from", "x"], "--max-memory cannot be used with --from; omit"),
-        (["--max-weights", "9", "--repeat", "x"], "--max-weights cannot be used with --repeat"),
         (["--max-memory", "9", "--genome", "x"], "--max-memory cannot be used with --genome"),
         (["--max-memory", "much"], "'much' is not a size; pass a size such as 500MB or 2GB"),
         (["--max-weights", "10"], "no model is small enough"),
@@ -175,70 +175,22 @@ RUNS = {
     "chosen": ["--data", "names.txt", *BUDGET],
     "karpathy": ["--steps", "20", "-n", "0"],
     "chat": ["--data", "talks.jsonl", "--chat", "--steps", "20", *SMALL[:-2]],
-    "stream": ["--data", "book.txt", "--text", "stream", *SMALL, "--test-fraction", "0.2"],
-    "bpe": ["--data", "names.txt", *SMALL, "--tokenizer", "bpe", "--vocab-size", "300"],
-    "column": ["--data", "table.csv", "--column", "name", *SMALL],
-    "reference": ["--data", "names.txt", *SMALL, "--engine", "reference"],
-    "patience": ["--data", "names.txt", *SMALL, "--patience", "1", "--val-fraction", "0.2"],
-    "float64": ["--data", "names.txt", *SMALL, "--dtype", "float64", "--format", "safetensors"],
+    "stream": ["--data", "book.txt", "--text", "stream", "--steps", "20", *SMALL],
+    "bpe": ["--data", "names.txt", "--steps", "9", *SMALL, "--tokenizer=bpe", "--vocab-size=300"],
+    "column": ["--data", "table.csv", "--column", "name", "--steps", "20", *SMALL],
+    "reference": ["--data", "names.txt", "--steps", "20", *SMALL, "--engine", "reference"],
+    "patience": ["--data=names.txt", "--steps=40", *SMALL, "--patience=1", "--val-fraction=0.2"],
+    "float64": ["--data", "names.txt", "--steps", "20", *SMALL, "--dtype", "float64"],
 }
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_every_kind_of_training_run_can_be_repeated(microgpt, folder, kind) -> None:
-    options = RUNS[kind] if {"--steps", "--budget"} & {*RUNS[kind]} else [*RUNS[kind], "--steps=40"]
-    assert microgpt("train", *options, "--model", "a").returncode == 0
-    done = ok(microgpt("train", "--repeat", "a", "--model", "b"))
-    assert "note: the weights are identical to those in a" in notes(done)
-    name = "model.safetensors" if kind == "float64" else "weights.json"
-    assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes()
-    old, new = (training(folder / model) for model in "ab")
-    assert old | {"seconds": 0} == new | {"seconds": 0}
-
-
-def test_an_extended_training_run_can_be_repeated(microgpt, folder) -> None:
-    microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "a")
-    microgpt("train", "--resume", "a", "--steps", "50", "-n", "0")
-    assert training(folder / "a")["steps_changed"] == [[30, 30, 50]]
-    done = microgpt("train", "--repeat", "a", "--model", "b", "-n", "0")
-    assert "note: the run now ends at step 50, not 30" in done.stderr
+def test_info_prints_the_command_that_trains_a_model_again(microgpt, folder, kind) -> None:
+    ok(microgpt("train", *RUNS[kind], "--model", "a"))
+    (said,) = [line for line in notes(microgpt("info", "a")) if "train this model again" in line]
+    _, *command = shlex.split(said.partition("run: ")[2].replace("NAME", "b"))
+    ok(microgpt(*command))
     assert weights(folder / "a") == weights(folder / "b")
-    assert training(folder / "b")["steps_changed"] == [[30, 30, 50]]
-
-
-@pytest.mark.parametrize("has_hash", [True, False])
-def test_a_fine_tuning_run_can_be_repeated_with_its_parent(microgpt, folder, has_hash) -> None:
-    microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "parent")
-    if not has_hash:  # of a model that another program wrote
-        edit(folder / "parent/meta.json", weights_sha256=None)
-    tuning = ("--data", "names.txt", "--steps", "9", "-n", "0")
-    microgpt("train", "--from", "parent", *tuning, "--model", "a")
-    done = microgpt("train", "--repeat", "a", "--model", "b")
-    assert "the run in a started from a model; pass its directory with --from" in refused(done)
-    done = microgpt("train", "--repeat", "a", "--from", "a", "--model", "b")
-    assert "the run in a did not start from the model in a" in refused(done)
-    done = microgpt("train", "--repeat", "a", "--from", "parent", "--model", "b")
-    assert "note: the weights are identical to those in a" in notes(done)
-
-
-def test_a_repetition_that_cannot_be_exact_is_refused(microgpt, folder) -> None:
-    microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "a")
-    microgpt("export", "a", "--output", "copy")
-    for options, problem in (
-        (["a"], "--repeat would replace the model in a; write to another directory with"),
-        (["a", "--steps", "9"], "--steps cannot be used with --repeat; omit one of them"),
-        (["a", "--data", "book.txt", "--model", "b"], "is not the input of the run: the sha256"),
-        (["copy", "--model", "b"], "copy has no train_state.json, so its training cannot be"),
-        (["a", "--from", "a", "--model", "b"], "did not start from a model; omit --from"),
-    ):
-        where = options if "--model" in options else [*options, "--model", "a"]
-        assert problem in refused(microgpt("train", "--repeat", *where))
-    (folder / "names.txt").rename(folder / "moved.txt")
-    assert "cannot read" in refused(microgpt("train", "--repeat", "a", "--model", "b"))
-    options = ("--data", "moved.txt", "--model", "a", "--force")
-    before = weights(folder / "a")
-    assert microgpt("train", "--repeat", "a", *options).returncode == 0
-    assert weights(folder / "a") == before
 
 
 def test_resuming_a_run_with_a_budget_gives_the_same_model(microgpt, folder) -> None:
@@ -254,16 +206,13 @@ def test_resuming_a_run_with_a_budget_gives_the_same_model(microgpt, folder) -> 
 
 
 @pytest.mark.slow
-def test_a_run_limited_by_minutes_can_be_repeated(microgpt, folder) -> None:
+def test_a_run_limited_by_minutes_records_its_budget(microgpt, folder) -> None:
     data = ("--data", "book.txt", "-n", "0")
     done = ok(microgpt("train", *data, "--minutes", "0.08", "--model", "a", "--json"))
     facts = training(folder / "a")
     assert facts["minutes"] == 0.08
     assert facts["budget"] == float(f"{facts['budget']:.4g}") == json.loads(done.stdout)["budget"]
     assert " operations per second)" in notes(done)[1]
-    microgpt("train", "--repeat", "a", "--model", "b", "-n", "0")
-    assert weights(folder / "a") == weights(folder / "b")
-    assert "minutes" not in training(folder / "b")
     microgpt("train", *data, "--budget", f"{facts['budget']}", "--model", "c")
     planned = training(folder / "c")
     is_shortened = any(  # on a busy machine, by steps or by a teacher
@@ -291,8 +240,6 @@ def test_a_small_text_gets_several_teachers_and_a_student(microgpt, folder, monk
     assert " teachers, " in told.stdout
     ensemble = training(folder / "a")["ensemble"]
     assert ensemble["n_teachers"] == 2
-    again = ok(microgpt("train", "--repeat", "a", "--model", "b", "-n", "0"))
-    assert "the weights are identical to those in a" in again.stderr
     shown = microgpt("info", "a").stdout
     assert f"2 teachers, {ensemble['teacher']['steps']:,} steps each" in shown
     single = ok(microgpt("train", "--data", "names.txt", *budget, "--single", "--model", "c"))

@@ -92,26 +92,6 @@ def test_train_describes_the_targets_of_a_student(microgpt, folder) -> None:
     assert "note: the targets are the predictions of a teacher\n" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        [*SMALL, "--steps", "9", "--from", "one"],
-        [*SMALL, "--steps", "9", "--engine", "reference", "--teacher-samples", "5"],
-        ["--budget", "2e9", "-n", "0"],
-        ["--data", "book.txt", "--text", "stream", "--teacher-samples", "9", "--steps", "9"],
-    ],
-    ids=["from", "reference", "budget", "stream"],
-)
-def test_a_training_run_with_teachers_can_be_repeated(microgpt, folder, options) -> None:
-    (folder / "book.txt").write_text(NAMES.replace("\n", ""))
-    data = [] if "--data" in options else ["--data", "names.txt"]
-    ok(microgpt("train", *data, "--teacher", "one", *options, "--model", "a"))
-    parent = ["--from", "one"] if "--from" in options else []
-    microgpt("train", "--repeat", "a", *parent, "--model", "b", "--threads", "1")
-    assert weights(folder / "a") == weights(folder / "b")
-    assert json.loads((folder / "a/meta.json").read_text())["block_size"] == 8
-
-
 def test_chat_and_subword_models_can_be_teachers(microgpt, folder) -> None:
     (folder / "talks.jsonl").write_text("\n".join([json.dumps(TALK)] * 9))
     options = {"chat": ["--chat", "--data", "talks.jsonl"], "bpe": ["--data", "names.txt"]}
@@ -133,17 +113,14 @@ def test_a_student_whose_teachers_moved_needs_their_new_paths(microgpt, folder) 
     (folder / "two").rename(folder / "moved")
     unfinished(folder)
     remedy = "pass the teachers' directories with --teacher, in the original order"
-    for command in (["--repeat", "student", "--model", "again"], ["--resume", "student"]):
-        assert refused(microgpt("train", *command)) == (
-            f"the teacher {folder / 'two'} does not exist; {remedy}"
-        )
-        error = refused(microgpt("train", *command, "--teacher", "one"))
-        assert error == f"the run has 2 teachers, not 1; {remedy}"
-        error = refused(microgpt("train", *command, "--teacher", "moved", "--teacher", "one"))
-        assert error.startswith("the model in moved is not the teacher of the run: the sha256 of ")
-        given = ("--teacher", "one", "--teacher", "moved", "--threads", "2")
-        assert microgpt("train", *command, *given).returncode == 0
-    assert weights(folder / "student") == weights(folder / "again") == before
+    command = ("train", "--resume", "student")
+    assert refused(microgpt(*command)) == f"the teacher {folder / 'two'} does not exist; {remedy}"
+    error = refused(microgpt(*command, "--teacher", "one"))
+    assert error == f"the run has 2 teachers, not 1; {remedy}"
+    error = refused(microgpt(*command, "--teacher", "moved", "--teacher", "one"))
+    assert error.startswith("the model in moved is not the teacher of the run: the sha256 of ")
+    ok(microgpt(*command, "--teacher", "one", "--teacher", "moved", "--threads", "2"))
+    assert weights(folder / "student") == before
     state = json.loads((folder / "student/train_state.json").read_text())
     assert state["teachers"][1][0] == str(folder / "moved")
 
@@ -154,8 +131,6 @@ def test_a_teacher_directory_name_may_be_invalid_utf8(microgpt, folder) -> None:
     options = ("--data", "names.txt", *SMALL, "--steps", "9", "--teacher", odd)
     assert microgpt("train", *options, "--model", "a").returncode == 0
     assert json.loads((folder / "a/meta.json").read_text())["training"]["teachers"] == ["t%FF"]
-    assert microgpt("train", "--repeat", "a", "--model", "b").returncode == 0
-    assert weights(folder / "a") == weights(folder / "b")
 
 
 def test_resume_cannot_add_teachers(microgpt, folder) -> None:
@@ -177,22 +152,13 @@ def test_resume_cannot_add_teachers(microgpt, folder) -> None:
         (["--teacher", "one", "--teacher-samples", "-1"], "teacher_samples must be >= 0, got -1"),
         (["--teacher", "one", "--data", "other.txt"], "do not know the characters 'x', 'y'; rem"),
         (["--teacher", "one", "--teacher", "other"], "the vocabulary of other (5 tokens) differs"),
-        (["--teacher", "one", "--repeat", "one"], "the run has 0 teachers, not 1; omit --teacher"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_incompatible_teacher_options_are_refused(microgpt, folder, options, problem) -> None:
     (folder / "other.txt").write_text("xyab\n" * 9)
-    data = [] if {"--data", "--repeat"} & {*options} else ["--data", "names.txt"]
+    data = [] if "--data" in options else ["--data", "names.txt"]
     if "other" in options:
         microgpt("train", "--data", "other.txt", *SMALL, "--steps", "1", "--model", "other")
     assert problem in refused(microgpt("train", *data, *options, "--model", "new"))
     assert not (folder / "new").exists()
-
-
-@pytest.mark.slow
-def test_a_time_limited_run_with_teachers_can_be_repeated(microgpt, folder) -> None:
-    options = ("--minutes", "0.08", *TAUGHT[:4], "--teacher-samples", "20000", "-n", "0")
-    ok(microgpt("train", "--data", "names.txt", *options, "--model", "a"))
-    microgpt("train", "--repeat", "a", "--model", "b", "-n", "0")
-    assert weights(folder / "a") == weights(folder / "b")

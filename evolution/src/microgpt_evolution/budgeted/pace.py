@@ -1,6 +1,6 @@
 """The pace of a search with a time limit: how many operations still fit into the time.
 
-Only the resulting cuts are recorded (`TimeCut`), so repeating a search does not depend on the time.
+Only the resulting cuts are recorded (`TimeCut`), so resuming a search does not depend on the time.
 """
 
 from collections import deque

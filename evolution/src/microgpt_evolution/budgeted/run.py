@@ -1,7 +1,7 @@
 """Run a budgeted search on a worker pool; the same budget and seed give the same winner.
 
 With a time limit, the search trains less if it would otherwise end late. The omitted training is
-recorded, so a resumed or repeated search also gives the same winner.
+recorded, so a resumed search also gives the same winner.
 """
 
 import math

@@ -3,7 +3,7 @@
     my_schedules:half#1f0d3b6c2a9e4d57
 
 A model or a run may come from an untrusted source, so a recorded name is never imported. To resume
-or repeat a run, pass the function again; its hash shows whether it is the same.
+a run, pass the function again; its hash shows whether it is the same.
 """
 
 import importlib

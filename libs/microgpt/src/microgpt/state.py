@@ -106,7 +106,7 @@ class Ensemble:
     teacher: TrainConfig  # settings of the teachers, with the seed of the run
     student: TrainConfig
     ngram_weight: float | None = None  # of an n-gram model in their targets; None: not yet chosen
-    # Changes of the number of steps of each model that has been trained, or of the run to repeat.
+    # Changes of the number of steps of each model that has been trained.
     steps_changed: tuple[tuple[StepsChange, ...], ...] = ()
 
     def config_of(self, i: int) -> TrainConfig:
@@ -175,7 +175,7 @@ class TrainingPlan:
     known_questions: "KnownQuestions | None" = None  # if few questions are learned as a whole
     examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
     edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine
-    # In ascending order. A run that repeats another has the later changes of that run, too.
+    # In ascending order. The student of a resumed search has the later changes, too.
     steps_changed: tuple[StepsChange, ...] = ()
     # If there is one, `config` and `steps_changed` are those of the model that is being trained.
     ensemble: Ensemble | None = None

@@ -6,8 +6,8 @@ from microgpt.errors import ConfigError
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_cli.terminal.options import run_path, with_options
 
-# The options that may be changed when a search with a budget is resumed or repeated.
-RESUMED = ("input", "workers", "scheduler", "resume", "repeat", "train_winner", "force")
+# The options that may be changed when a search with a budget is resumed.
+RESUMED = ("input", "workers", "scheduler", "resume", "train_winner", "force")
 
 
 @with_options(EvolveOptions)
@@ -18,7 +18,7 @@ def evolve(options: EvolveOptions) -> None:
     finalists are retested with fresh seeds, and the genome of the winner is written to genome.json.
     """
     started = perf_counter()
-    run_path(options.resume or options.repeat)
+    run_path(options.resume)
     options.check_ranges()
     if _is_budgeted(options):
         from microgpt.training.time_limit import TimeLimit
@@ -40,16 +40,15 @@ def _is_budgeted(options: EvolveOptions) -> bool:
     Raises:
         ConfigError: an option belongs to a different kind of search.
     """
-    if known := options.resume or options.repeat:
+    if known := options.resume:
         from microgpt_evolution.runs.run_directory import BUDGETED, kind_at
 
         if kind_at(known) == BUDGETED:
-            what = "resume" if options.resume else "repeat"
             for name in options:
                 if name not in RESUMED:
                     said = options.said(name)
                     raise ConfigError(
-                        f"{said} cannot be used with the run to {what}; omit one of them"
+                        f"{said} cannot be used with the run to resume; omit one of them"
                     )
             return True
     options.check()

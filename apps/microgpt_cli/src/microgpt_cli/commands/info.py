@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from microgpt.config import check_count
 from microgpt.data.read_options import ReadOptions
-from microgpt.errors import ConfigError
+from microgpt.errors import CheckpointError, ConfigError
 from microgpt.printable import printable
 from microgpt.training.options import TrainOptions
 from microgpt_cli.terminal import options as opt
@@ -172,6 +173,17 @@ def _print_model(model_dir: Path, *, as_json: bool) -> None:
     if meta.training:
         print("training")
         print_facts(meta.training | _losses(meta.training) | _ensemble(meta.training))
+    _note_command_again(model_dir)
+
+
+def _note_command_again(model_dir: Path) -> None:
+    """Print the command that trains the model again, if its directory has the record of the run."""
+    from microgpt.storage.training_directory import read_training
+    from microgpt_cli.training.command_again import command_again
+
+    with suppress(CheckpointError):
+        plan, *_ = read_training(model_dir)
+        note(f"to train this model again, run: {command_again(plan)} --model NAME")
 
 
 def _ensemble(training: Mapping[str, object]) -> dict[str, str]:

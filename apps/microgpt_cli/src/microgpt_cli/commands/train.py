@@ -34,7 +34,7 @@ def train(given: TrainOptions) -> None:
         note_reference_engine()
         options = options.over(TrainOptions(engine="reference").by(EDITED))
     check_engine(options.engine, options.dtype, options.threads)
-    job, repetition = begin(options, started)
+    job = begin(options, started)
     with TrainingDirectory(options.resume or options.output) as directory:
         job = job or resumed_job(directory, given, started)
         if not job:
@@ -43,7 +43,6 @@ def train(given: TrainOptions) -> None:
         run = TrainRun(
             job,
             directory,
-            repetition,
             options.from_,
             threads=options.threads,
             checkpoint_every=options.checkpoint_every,

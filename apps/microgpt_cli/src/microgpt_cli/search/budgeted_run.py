@@ -23,7 +23,6 @@ from microgpt_cli.search.experiment import (
     as_setting,
     documents_again,
     open_pool,
-    repeated,
     resumable,
 )
 from microgpt_cli.search.options import EvolveOptions
@@ -46,7 +45,7 @@ PER_MILLE = 1000  # resolution of the progress bar
 
 
 def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
-    """Run, resume or repeat a search; `limit` is set by --minutes."""
+    """Run or resume a search; `limit` is set by --minutes."""
     with ExitStack() as stack:
         resumed = (
             stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
@@ -127,9 +126,6 @@ def _prepare(
 ) -> tuple[BudgetedSettings, Split]:
     if resumed:
         return resumed.settings, _parts_again(resumed.settings, options.input)
-    if options.repeat:
-        settings = repeated(BudgetedRecords.read(options.repeat).settings, options)
-        return settings, _parts_again(settings, options.input)
     chat = options.chat
     space = read_space(options.space, GENES) if options.space else None
     ancestor = _ancestor(options.warm_start) if options.warm_start else None

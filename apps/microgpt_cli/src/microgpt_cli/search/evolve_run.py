@@ -19,7 +19,6 @@ from microgpt_cli.search.experiment import (
     as_setting,
     documents_again,
     open_pool,
-    repeated,
     resumable,
 )
 from microgpt_cli.search.options import EvolveOptions
@@ -42,7 +41,7 @@ from microgpt_evolution.workers.pools import Pool
 
 
 def run(options: EvolveOptions) -> None:
-    """Run, resume or repeat a search."""
+    """Run or resume a search."""
     with ExitStack() as stack:
         resumed = stack.enter_context(Records.open(options.resume)) if options.resume else None
         model_dir = winner.model_directory(options, resumed)
@@ -73,8 +72,8 @@ def run(options: EvolveOptions) -> None:
 def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSettings, Split]:
     genome = _ancestor(options.warm_start) if options.warm_start else None
     space = read_space(options.space, GENES) if options.space else None
-    if known := resumed or (options.repeat and Records.read(options.repeat)):
-        settings = known.settings if resumed else repeated(known.settings, options)
+    if resumed:
+        settings = resumed.settings
         settings.check(options.values(), genome, space)
         if settings.function:
             passed_function(settings.function)  # which only Python can pass

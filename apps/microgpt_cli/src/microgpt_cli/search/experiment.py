@@ -60,18 +60,12 @@ def as_setting(path: Path) -> str:
     return path_to_text(os.path.abspath(path))
 
 
-def repeated(settings: S, options: EvolveOptions) -> S:
-    """Return the settings of a run to repeat, with the directory of --train-winner, if any."""
-    place = as_setting(options.train_winner) if options.train_winner else None
-    return settings.model_copy(update={"train_winner": place})
-
-
 def documents_again(
     settings: SearchSettings | BudgetedSettings | SweepSettings,
     path: Path | None,
     load: Callable[[Path], Split],
 ) -> Split:
-    """Return the documents of a run to resume or repeat; `path` is required if they were moved.
+    """Return the documents of a run to resume; `path` is required if they were moved.
 
     Raises:
         ConfigError: the documents are not those of the run.

@@ -118,12 +118,6 @@ class EvolveOptions(Options):
         None, "Address of a Dask scheduler, such as tcp://host:8786.", excludes="workers"
     )
     resume: Path | None = output(None, f"Directory of the search to resume, in {RUNS}.", short=True)
-    repeat: Path | None = output(
-        None,
-        "Repeat the search in this directory from the start, in a new directory, with the same "
-        "result.",
-        excludes="resume",
-    )
     train_winner: Path | None = output(
         None, "Train a model with the best genome and save it in this directory.", short=True
     )

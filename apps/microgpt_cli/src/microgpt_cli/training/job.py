@@ -35,7 +35,7 @@ EDITED = "edited sources"  # what sets the engine if the compiled one does not i
 def recipe_options(given: TrainOptions) -> TrainOptions:
     """Return the options that --portable, the preset or the genome.json sets, if there is one."""
     given.check_conflicts(given.given)  # before a file is read
-    if given.resume or given.repeat:
+    if given.resume:
         return TrainOptions()  # the run has its own
     if given.genome:
         return _genome_options(given.genome, given)

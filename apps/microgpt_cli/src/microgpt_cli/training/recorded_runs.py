@@ -1,23 +1,18 @@
-"""Resume a training run, or repeat it bit for bit: `microgpt train --resume` and `--repeat`."""
+"""Resume a training run: `microgpt train --resume`."""
 
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from microgpt.amounts import count
-from microgpt.config import TrainConfig, WeightsFormat
-from microgpt.data.contamination import contamination
+from microgpt.config import TrainConfig
 from microgpt.data.split import Split
 from microgpt.edited_sources import edited_sources
-from microgpt.errors import CheckpointError, ConfigError
-from microgpt.files.atomic_files import committed_path
+from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text
-from microgpt.state import TeacherRecord, TrainingPlan, TrainResult, TrainState
-from microgpt.storage.meta import STATE_DESCRIPTION
-from microgpt.storage.model_directory import has_model, load
-from microgpt.storage.saved_model import SavedModel
+from microgpt.state import TeacherRecord, TrainingPlan, TrainState
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.deadline import with_steps
 from microgpt.training.distillation import Teachers
@@ -25,11 +20,10 @@ from microgpt.training.early_stopping import Ending, ending
 from microgpt.training.engines import check_engine
 from microgpt.training.holding_out import split_documents
 from microgpt.training.options import TrainOptions
-from microgpt.training.planning import TrainingJob, check_patience, data_of
+from microgpt.training.planning import TrainingJob, check_patience
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.charts import draw_training
 from microgpt_cli.input_files import check_regular
-from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.job import Sources
 
@@ -152,76 +146,6 @@ def _tell_end(
         print(json.dumps({"steps": step, "ended": reason, "output": str(path)}))
 
 
-@dataclass
-class Repetition:
-    """A training run to repeat bit for bit: the current paths of its inputs, and its model."""
-
-    directory: Path
-    output: Path  # the new directory
-    force: bool  # whether it may be the same
-    now: Sources  # where its documents, parent and teachers are now, if it is elsewhere
-    weights_format: WeightsFormat | None
-    model: SavedModel | None = None  # set by `job`, if the run has ended
-
-    def job(self) -> TrainingJob:
-        """Return the job that repeats the run.
-
-        Raises:
-            CheckpointError: the directory has no record of a training run.
-            ConfigError: the documents or the parent model are not those of the run, or the output
-                directory is that of the run.
-        """
-        directory = self.directory
-        if not committed_path(directory, STATE_DESCRIPTION).exists():
-            raise CheckpointError(
-                f"{directory} has no {STATE_DESCRIPTION}, so its training cannot be repeated; use "
-                "a directory written by `microgpt train`"
-            )
-        if os.path.realpath(directory) == os.path.realpath(self.output) and not self.force:
-            raise ConfigError(
-                f"--repeat would replace the model in {directory}; write to another directory with "
-                "--model, or replace the model with --force"
-            )
-        plan, state, status = read_training(directory)
-        if status == "diverged":
-            raise ConfigError(f"the training run in {directory} diverged; use another directory")
-        _note_sources(plan)
-        parent = _recorded_parent(plan, directory, self.now.parent)
-        path, parts = recorded_documents(plan, self.now.data)
-        teachers, records = _recorded_teachers(plan, self.now.teachers)
-        read = data_of(parent, teachers)  # an older version did not record it
-        if plan.ensemble:
-            k = len(state.teachers) or (plan.ensemble.n_teachers if status == "ended" else 0)
-            ensemble = plan.ensemble.with_changes(k, plan.steps_changed)
-            plan = replace(plan, ensemble=ensemble).at(0)
-        steps = plan.steps_changed[0].before if plan.steps_changed else plan.config.steps
-        plan = replace(
-            plan,
-            config=replace(plan.config, steps=steps),
-            input=path,
-            teachers=records,
-            ancestor_data=read,
-            contamination=contamination(parts, read, plan.tokenizer),
-            weights_format=self.weights_format or plan.weights_format,
-            minutes=None,  # the recorded changes are made, but no others
-        )
-        self.model = load(directory) if status == "ended" and has_model(directory) else None
-        return TrainingJob(plan, parts, parent, teachers)
-
-    def note_difference(self, result: TrainResult) -> None:
-        """Print whether the run produced the same weights as before, if they are known."""
-        if self.model is None:
-            return
-        if result.weights == self.model.weights:
-            note(f"the weights are identical to those in {self.directory}")
-            return
-        version = self.model.meta.created_by or "another version"
-        note(
-            f"the weights differ from those in {self.directory}, which were trained by "
-            f"{version}, perhaps on a different processor"
-        )
-
-
 def _note_sources(plan: TrainingPlan) -> None:
     """Print a note if the sources of the reference engine have changed since a run started."""
     if plan.engine == "reference" and plan.edited_sources != (now := edited_sources()):
@@ -265,26 +189,6 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
             "original file with --data, or train the model on another text with --from"
         )
     return file.path if file else None, parts
-
-
-def _recorded_parent(plan: TrainingPlan, directory: Path, given: Path | None) -> SavedModel | None:
-    """Return the model that a run started from, if any; raise ConfigError for a different one."""
-    if not plan.parent_sha256:
-        if given:
-            raise ConfigError(f"the run in {directory} did not start from a model; omit --from")
-        return None
-    if not given:
-        raise ConfigError(
-            f"the run in {directory} started from a model; pass its directory with --from"
-        )
-    parent = load_model(given)
-    if parent.sha256 != plan.parent_sha256:
-        raise ConfigError(
-            f"the run in {directory} did not start from the model in {given}, whose sha256 is "
-            f"{parent.sha256[:12]}…, not {plan.parent_sha256[:12]}…; pass "
-            "another directory with --from"
-        )
-    return parent
 
 
 def _recorded_teachers(

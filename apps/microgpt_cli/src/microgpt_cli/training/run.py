@@ -40,7 +40,6 @@ from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.forgetting import forgetting
 from microgpt_cli.training.job import Sources, count_samples, new_job
-from microgpt_cli.training.recorded_runs import Repetition
 from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
 from microgpt_cli.training.results import print_results, use_command
 
@@ -48,14 +47,14 @@ N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples 
 MUCH = 0.05  # share of repeated text that is told
 
 
-def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Repetition | None]:
-    """Return the new job and the run that it repeats, if any; (None, None) for --resume.
+def begin(options: TrainOptions, started: float) -> TrainingJob | None:
+    """Return the new job; None for --resume.
 
     The time of --minutes starts at `started`, a value of `perf_counter`.
     """
     if options.resume:
         check_has_training(options.resume)
-        return None, None
+        return None
     sources = Sources(
         data=options.input,
         parent=options.from_,
@@ -66,11 +65,7 @@ def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Re
         preset=options.preset,
         seed=options.seed,
     )
-    if not options.repeat:
-        return new_job(options, sources, started), None
-    where = options.repeat, options.output, options.force
-    repetition = Repetition(*where, sources, options.format)
-    return repetition.job(), repetition
+    return new_job(options, sources, started)
 
 
 @dataclass
@@ -79,7 +74,6 @@ class TrainRun:
 
     job: TrainingJob
     directory: TrainingDirectory
-    repetition: Repetition | None  # what the run repeats, if anything
     parent: Path | None  # directory of the model to fine-tune
     threads: int
     checkpoint_every: int | None
@@ -98,8 +92,6 @@ class TrainRun:
         if is_stream and self.num_samples is None:
             n_samples = N_STREAM_SAMPLES
         result = self._train(n_samples)
-        if self.repetition:
-            self.repetition.note_difference(result)
         path = self.directory.path
         if self.plot:
             draw_training(path)

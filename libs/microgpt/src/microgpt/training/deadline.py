@@ -1,6 +1,6 @@
 """Train to a deadline: if a run would end late, shorten the rest of its schedule.
 
-Each change in the number of steps is recorded, so that the run can be repeated exactly.
+Each change in the number of steps is recorded, so that a resumed run takes the same steps.
 """
 
 from bisect import bisect_right

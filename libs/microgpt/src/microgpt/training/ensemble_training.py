@@ -2,7 +2,7 @@
 
 The state of a run contains the weights of the teachers that have been trained, so a run can be
 stopped and resumed at any point. With a time limit, fewer teachers are trained on a slow machine;
-the numbers of teachers and of steps are recorded, so the run can be repeated exactly.
+the numbers of teachers and of steps are recorded, so a resumed run is exact.
 """
 
 import random

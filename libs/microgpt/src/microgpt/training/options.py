@@ -34,7 +34,7 @@ data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
 )
 NO_SHAPE = ModelConfig()
-LIMIT = "preset resume repeat"  # what --minutes, --budget and limits of the size exclude
+LIMIT = "preset resume"  # what --minutes, --budget and limits of the size exclude
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class TrainOptions(Options):
         "Train one model, even if there is time for several models and a student that "
         "learns their mean predictions.",
         requires="minutes budget preset",
-        excludes="resume repeat",
+        excludes="resume",
     )
     chat: bool = data(False, "Train on conversations.", excludes="text=stream", short=True)
     text: TextKind | None = data(
@@ -207,7 +207,7 @@ class TrainOptions(Options):
         False,
         "Train the Apertus architecture, which other programs support, for `export` to gguf and "
         "transformers: rotary positions, squared ReLU, both normalizations, no token shift.",
-        excludes="token_shift positions=learned activation=relu resume repeat from_ genome",
+        excludes="token_shift positions=learned activation=relu resume from_ genome",
     )
     max_weights: int | None = model(
         None, "Choose a model with at most this many weights.", excludes=f"{LIMIT} from_ genome"
@@ -246,12 +246,6 @@ class TrainOptions(Options):
         "Resume the training run in this directory; --steps can be changed.",
         short=True,
         is_record=True,
-    )
-    repeat: Path | None = saving(
-        None,
-        "Repeat the training run in this directory bit for bit, and write the model to --model.",
-        excludes="resume",
-        allows="input output from_ teacher force format schedule",
     )
     from_: Path | None = saving(
         None, "Fine-tune the model in this directory.", "--from", excludes="resume", short=True

@@ -45,7 +45,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training run to start, resume or repeat."""
+    """A training run to start or resume."""
 
     plan: TrainingPlan
     parts: Split

@@ -64,7 +64,7 @@ def train(
         threads: number of threads of the compiled engine; it does not affect the result.
         schedule: function that replaces `microgpt.schedule.learning_rate`, with the same arguments.
             It must be at the top level of a Python file. Its name and a hash of the code of the
-            file are recorded; pass it again to resume or repeat the training.
+            file are recorded; pass it again to resume the training.
         parent: model to fine-tune. New tokens get random weights.
         teachers: models whose predictions are the targets, instead of the tokens of the documents;
             the mean of their probabilities is used. By default, the student has their tokenizer,

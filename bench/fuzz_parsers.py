@@ -37,9 +37,7 @@ from microgpt.exports.gguf_file import encode_gguf, read_gguf
 from microgpt.exports.onnx_file import encode_onnx, read_onnx
 from microgpt.exports.transformers_directory import encode_transformers, read_transformers
 from microgpt.imports.checkpoint import import_model
-from microgpt.storage.calibration_file import Calibration, read_calibration
 from microgpt.storage.document_hashes import DocumentHashes
-from microgpt.storage.model_directory import read_meta
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.history_file import read_history
@@ -245,16 +243,6 @@ def run(folder: Path) -> None:
 
 def space(path: Path) -> None:
     read_space(path, [*WHOLE_LIMITS, "lr"])
-
-
-def calibration(folder: Path) -> Made:
-    """Read the calibration of a model."""
-    source = model(folder.with_name("model"))
-    meta = read_meta(source)
-    Calibration.of([1.0, 2.0], meta).write(source)
-    return in_file(
-        partial(shutil.copytree, source), "calibration.json", lambda at: read_calibration(at, meta)
-    )(folder)
 
 
 def hashes(folder: Path) -> Made:
@@ -488,7 +476,6 @@ PARSERS: dict[str, Maker] = {
     "train_state.json": in_file(trained, STATE, read_training),
     "train_state.safetensors": in_file(trained, NUMBERS, read_training, state),
     "history.jsonl": in_file(trained, "history.jsonl", read_history),
-    "calibration.json": calibration,
     "documents.crc32": hashes,
     "progress.json": in_file(start, "progress.json", read_progress),
     "pattern": pattern,

@@ -37,7 +37,6 @@ EXCUSED = (
     (r"(?s).*splat\(x, 0\).*", "a kernel in the engine's own language"),
     (r"uv run --with torch python examples/.*", "needs PyTorch; tests/examples runs it"),
     (r"tail -f .*", "does not end"),
-    (r"(?s).*secrets_check\.sh.*", "needs a repository; tests/examples makes one"),
     (r"uv run --with .*", "downloads PyTorch or compiles llama.cpp; tests/lib/exports runs both"),
     (r"ollama .*", "needs ollama"),
     (r"(?s).*(from llama_cpp|from transformers) import .*", "need packages that tests do not have"),
@@ -218,7 +217,6 @@ def prepare(folder: Path) -> None:
         "new.txt": [*names[3300:3600], "xq7zzk"],
         "questions.txt": ["hi", "what is 3 plus 4?"],
         "identifiers.txt": words,
-        "good.txt": [f"{word}_name" for word in words[::3]],
         "strings.txt": [*words[::7], "xK9vQ2mZpL7t"],
     }
     for name, lines in files.items():

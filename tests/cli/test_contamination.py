@@ -214,7 +214,7 @@ def test_eval_and_score_count_training_data_of_the_parent(train, microgpt, folde
     (folder / "both.txt").write_text("\n".join(both))
     share = sum(len(doc) for doc in both if doc in others) / sum(map(len, both))
     for file, read in (("names.txt", "100.0%"), ("both.txt", f"at least {100 * share:.1f}%")):
-        for command in (("eval", "child", "--data"), ("score", "child", "--calibrate")):
+        for command in (("eval", "child", "--data"), ("score", "child", "--data")):
             told = microgpt(*command, file).stderr
             assert f"note: {read} of this text is training data" in told
     told = microgpt("score", "child", stdin=f"{others[0]}\n").stderr

@@ -1,14 +1,16 @@
-import csv
 import json
 import math
 import os
+import re
 import signal
 
 import pytest
 from commands import ok, refused, run_process, running
 from terminal import Terminal
 
-from microgpt import InferenceGpt, load
+from microgpt import InferenceGpt, load, load_text
+from microgpt.data.documents import bundled
+from microgpt.data.split import split_again
 from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
 
 LINES = ["anna", "x\x1b[2Jq", "annaannaannaannaannaanna"]
@@ -30,15 +32,10 @@ def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, score
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_json_and_csv_output_contain_every_score(
-    microgpt, text_model, scores, tmp_path, end
-) -> None:
+def test_json_output_contains_every_score(microgpt, text_model, scores, tmp_path, end) -> None:
     (tmp_path / "lines.txt").write_bytes(("\ufeff" + end.join([*LINES, ""])).encode())
-    as_json = microgpt("score", text_model, "--data=lines.txt", "--jsonl").stdout.splitlines()
-    as_csv = csv.DictReader(
-        microgpt("score", text_model, "--data=lines.txt", "--csv").stdout.splitlines()
-    )
-    for number, (line, row, score) in enumerate(zip(as_json, as_csv, scores, strict=True), 1):
+    lines = microgpt("score", text_model, "--data=lines.txt", "--jsonl").stdout.splitlines()
+    for number, (line, score) in enumerate(zip(lines, scores, strict=True), 1):
         facts = json.loads(line)
         assert facts.pop("character_bits") == pytest.approx(score.character_bits.tolist(), abs=5e-4)
         assert facts == {
@@ -49,8 +46,6 @@ def test_json_and_csv_output_contain_every_score(
             "n_unknown": score.n_unknown,
             "percentile": None,
         }
-        assert (row["line"], row["text"], row["percentile"]) == (str(number), score.text, "")
-        assert float(row["bits"]) == pytest.approx(score.bits, abs=1e-4)
 
 
 def test_the_top_option_prints_the_most_surprising_lines(microgpt, text_model, scores) -> None:
@@ -70,35 +65,42 @@ def test_the_above_option_prints_only_lines_at_or_above_a_limit(
     assert found == [i for i, one in enumerate(scores, 1) if one.bits_per_character >= limit]
 
 
-def test_score_prints_percentiles_for_a_calibrated_model(microgpt, text_model, tmp_path) -> None:
-    (tmp_path / "good.txt").write_text("anna\nemma\n\nanna\n")
-    done = microgpt("score", text_model, "--calibrate=good.txt")
-    assert done.stdout.startswith("3 lines: half have at most ")
-    lines = "anna\nxxxx\n"
-    facts = [
-        json.loads(line)
-        for line in microgpt("score", text_model, "--jsonl", stdin=lines).stdout.splitlines()
-    ]
-    assert [one["percentile"] for one in facts][1] == 100
-    above = microgpt("score", text_model, "--above=99%", stdin=lines)
-    assert [line.split()[-1] for line in above.stdout.splitlines()] == ["xxxx"]
-    (text_model / "calibration.json").write_text("{}")
-    error = refused(microgpt("score", text_model, stdin=lines))
-    assert "calibration.json: " in error
-    assert error.endswith("calibrate again")
-
-
-def test_calibration_on_few_lines_warns_about_high_percentiles(
-    microgpt, text_model, tmp_path
+@pytest.mark.parametrize("kind", ["lines", "stream"])
+def test_the_percentile_is_the_share_of_less_surprising_held_out_lines(
+    microgpt, tmp_path, kind
 ) -> None:
-    (tmp_path / "good.txt").write_text("anna\nemma\nanna\nemma\n")
-    few = microgpt("score", text_model, "--calibrate=good.txt").stderr
-    told = "note: 4 lines are too few for percentiles above 75 %; use 1,000 or more for"
-    assert told in few
-    (tmp_path / "good.txt").write_text("anna\nemma\n" * 500)
-    many = microgpt("score", text_model, "--calibrate=good.txt").stderr
-    assert many.startswith("note: 1,000 of 1,000 lines are training data")
-    assert "percentiles" not in many
+    names = load_text(bundled("names.txt"))[:400]
+    if kind == "stream":
+        names *= 5
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
+    shape = ("--steps=20", "--val-fraction=0.1", "--test-fraction=0.1")
+    ok(microgpt("train", "--data=names.txt", f"--text={kind}", *shape, "--model=model"))
+    saved = load(tmp_path / "model")
+    docs = "\n".join(names) + "\n" if kind == "stream" else names
+    parts = split_again([docs] if kind == "stream" else docs, saved.trained_on[0])
+    held_out = [*parts.validation, *parts.test]
+    if kind == "stream":
+        held_out = "\n".join(held_out).splitlines()
+    rated = Scorer(InferenceGpt(saved), text=kind).score([line for line in held_out if line])
+    expected = sorted(rated.bits_per_character.tolist())
+    lines = ["anna", names[0], "xqzx"]
+    done = ok(microgpt("score", "model", "--percentile", "--jsonl", stdin="\n".join(lines)))
+    for line in map(json.loads, done.stdout.splitlines()):
+        less = sum(bits < line["bits_per_character"] for bits in expected)
+        assert line["percentile"] == pytest.approx(100 * less / len(expected))
+    shown = microgpt("score", "model", "--percentile", stdin="xqzx" * 3).stdout
+    assert re.fullmatch(r" +[\d.]+  100\.0 %  xqzxxqzxxqzx\n", shown)
+    (tmp_path / "names.txt").write_text("anna\n")
+    error = refused(microgpt("score", "model", "--percentile", stdin="anna"))
+    assert "training data of the model was not found; put the file back" in error
+
+
+def test_percentiles_without_held_out_lines_are_refused(microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\n")
+    microgpt("train", "--data=names.txt", "--steps=2", "--model=model")
+    error = refused(microgpt("score", "model", "--percentile", stdin="anna"))
+    assert "--percentile requires lines that were held out" in error
+    assert "--val-fraction 0.1" in error
 
 
 TABLE = 'name,more\nanna,"a\nb"\nemma,x\n'
@@ -111,13 +113,11 @@ def test_score_requires_a_column_name_for_a_table(
 ) -> None:
     (tmp_path / file).write_text(content)
     (tmp_path / "names.txt").write_text("anna\nemma\n")
-    for option in ("--data", "--calibrate"):
-        done = microgpt("score", text_model, f"{option}={file}")
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "read one column (--column NAME; column= in Python): name" in done.stderr
-        column = microgpt("score", text_model, f"{option}={file}", "--column=name")
-        assert column.stdout == microgpt("score", text_model, f"{option}=names.txt").stdout
-        (text_model / "calibration.json").unlink(missing_ok=True)
+    done = microgpt("score", text_model, f"--data={file}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "read one column (--column NAME; column= in Python): name" in done.stderr
+    column = microgpt("score", text_model, f"--data={file}", "--column=name")
+    assert column.stdout == microgpt("score", text_model, "--data=names.txt").stdout
     piped = microgpt("score", text_model, stdin=content)
     assert piped.stdout.count("\n") == content.count("\n")
 
@@ -126,14 +126,6 @@ def test_score_prints_a_multi_line_field_on_one_line(microgpt, text_model, tmp_p
     (tmp_path / "t.csv").write_text(TABLE)
     done = microgpt("score", text_model, "--data=t.csv", "--column=more")
     assert [line.split("  ")[-1] for line in done.stdout.splitlines()] == ["a b", "x"]
-
-
-def test_retraining_discards_the_old_calibration(microgpt, text_model, tmp_path) -> None:
-    (tmp_path / "good.txt").write_text("anna\nemma\n")
-    microgpt("score", text_model, "--calibrate=good.txt")
-    train = ["train", "--data=good.txt", "--steps=2", "--model", text_model, "--force"]
-    assert microgpt(*train).returncode == 0
-    assert not (text_model / "calibration.json").exists()
 
 
 def test_the_scores_add_up_to_the_loss_reported_by_eval(microgpt, text_model, tmp_path) -> None:
@@ -168,7 +160,7 @@ def test_score_accepts_text_in_an_unknown_alphabet(microgpt, text_model) -> None
     assert float(done.stdout.split()[0]) == pytest.approx(UNKNOWN_BITS, abs=3)
 
 
-@pytest.mark.parametrize("options", [[], ["--csv"], ["--jsonl"], ["--top=9"]])
+@pytest.mark.parametrize("options", [[], ["--jsonl"], ["--top=9"]])
 def test_score_escapes_control_characters_at_a_terminal(text_model, tmp_path, options) -> None:
     (tmp_path / "odd.txt").write_bytes(f"q\x1b[2J\a\rn{CSI}2J\u202e\n".encode() + b"a\x9b2J\n")
     command = ["microgpt", "score", text_model, "--data=odd.txt", *options]
@@ -222,12 +214,8 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
     ("args", "problem"),
     [
         (["--data=none.txt"], "cannot read none.txt: No such file or directory"),
-        (["--above=x"], "--above must be a number such as 4.5 or 99.9%, got 'x'"),
-        (["--above=99%"], "--above with a percentage requires a calibrated model"),
-        (["--calibrate=/dev/null"], "there are no lines to calibrate with"),
-        (["--calibrate=x", "--top=2"], "--calibrate cannot be used with --data"),
+        (["--above=x"], "invalid value for '--above': Input should be a valid number"),
         (["--column=a"], "--column requires a file; add --data or omit --column"),
-        (["--jsonl", "--csv"], "--jsonl cannot be used with --csv"),
     ],
 )
 def test_bad_input_to_score_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:

@@ -1,6 +1,8 @@
 """Load the model of a command, and print notes on its training."""
 
+import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from microgpt.amounts import duration, percentage
@@ -9,13 +11,14 @@ from microgpt.data.contamination import Bounds, bounds_of, trained_share
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Document
 from microgpt.edited_sources import edited_sources
-from microgpt.errors import ConfigError
+from microgpt.errors import CheckpointError, ConfigError, DataError
 from microgpt.model_config import count_params
 from microgpt.storage.document_hashes import read_document_hashes
 from microgpt.storage.meta import Meta
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 
 MOST_S = 120  # seconds that the reference engine may take without being asked for
 # Floating-point operations of the reference engine per second, on one core of an AMD EPYC (Zen 4).
@@ -43,6 +46,43 @@ def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
     note_reference_engine()
     check_duration(2 * count_params(saved.model) * sum(lengths) / READING)
     return "reference"
+
+
+def training_documents(saved: SavedModel, directory: Path) -> Sequence[Document]:
+    """Return the documents that a model was trained on.
+
+    They are in the bundled data or the file named in the training checkpoint, whichever has the
+    recorded hash.
+
+    Raises:
+        DataError: neither has it.
+    """
+    from microgpt.data.documents import bundled, load_documents
+    from microgpt.data.read_options import ReadOptions
+    from microgpt.data.split import fingerprint
+    from microgpt.storage.training_directory import read_training
+
+    def load(path: Path, how: ReadOptions) -> Sequence[Document]:
+        docs = load_documents(path, how)
+        return [docs] if isinstance(docs, str) else docs
+
+    expected = saved.meta.training.get("data_sha256")
+    how = ReadOptions(saved.text, chat=saved.tokenizer.is_chat)
+    text = "shakespeare.txt" if saved.text == "stream" else DEFAULT_TEXT
+    name = DEFAULT_CHAT if saved.tokenizer.is_chat else text
+    for path in filter(os.path.isfile, (Path("data", name), bundled(name))):
+        docs = load(path, how)
+        if fingerprint(docs) == expected:
+            return docs
+    with suppress(CheckpointError, DataError):  # there is no checkpoint, or the file has changed
+        plan = read_training(directory)[0]
+        if plan.input and os.path.isfile(plan.input):
+            docs = load(plan.input, plan.read_options)
+            if fingerprint(docs) == expected:
+                return docs
+    raise DataError(
+        "the training data of the model was not found; put the file back to where it was"
+    )
 
 
 def loss_of(meta: Meta) -> str:

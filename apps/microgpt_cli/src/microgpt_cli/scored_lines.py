@@ -1,15 +1,13 @@
-"""Score lines in batches, as they arrive; write their scores as text, JSON or CSV."""
+"""Score lines in batches, as they arrive; write their scores as text or JSON."""
 
-import csv
 import json
-import math
 import os
 import re
 import sys
+from bisect import bisect_left
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from io import StringIO
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -17,16 +15,16 @@ from typing import NamedTuple
 from microgpt.amounts import count
 from microgpt.config import TextKind
 from microgpt.data.column_file import check_is_text, load_column
+from microgpt.data.contamination import recorded_facts
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
+from microgpt.data.split import split_again
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError, DataError
 from microgpt.evaluation.scoring import Score, Scorer
-from microgpt.storage.calibration_file import N_STEPS, Calibration
 from microgpt.storage.document_hashes import DocumentHashes
-from microgpt.storage.meta import Meta
 from microgpt.storage.saved_model import SavedModel
-from microgpt_cli.model_loading import note_training_data
+from microgpt_cli.model_loading import note_training_data, training_documents
 from microgpt_cli.terminal.console import note, shows_color, styled, terminal_safe
 
 LINE_END = re.compile(rb"\r?\n|\r(?!\n|\Z)")  # \r at the end of a chunk may be half of \r\n
@@ -35,7 +33,6 @@ N_CHECKED = 100_000  # number of lines that are searched for a table or JSON
 N_TEXTS = 2**12  # maximum number of texts of a column per batch
 SURPRISING = 7.0  # bits from which a character is marked in a terminal: less likely than 1 in 128
 BOLD_RED = "1;31"
-COLUMNS = ("line", "bits_per_character", "bits", "n_unknown", "percentile", "text")
 
 Batch = dict[int, str]  # lines by number, counted from 1
 
@@ -111,7 +108,7 @@ class ScoredLine(NamedTuple):
 
     number: int  # counted from 1
     score: Score
-    percentile: float | None  # among the lines of the calibration
+    percentile: float | None  # share of the held-out lines that are less surprising, in percent
 
     def as_text(self) -> str:
         """Return the score, the remarks, and the text with surprising characters in red."""
@@ -137,20 +134,6 @@ class ScoredLine(NamedTuple):
                 "character_bits": [round(bits, 3) for bits in score.character_bits.tolist()],
             }
         )
-
-    def as_csv(self) -> str:
-        """Return a row of CSV with the `COLUMNS`."""
-        score = self.score
-        percentile = "" if self.percentile is None else f"{self.percentile:.1f}"
-        bits = f"{score.bits_per_character:.4f}", f"{score.bits:.4f}"
-        return csv_row([self.number, *bits, score.n_unknown, percentile, terminal_safe(score.text)])
-
-
-def csv_row(row: Sequence[object]) -> str:
-    """Return a row of CSV, without a line feed."""
-    line = StringIO()
-    csv.writer(line, lineterminator="").writerow(row)
-    return line.getvalue()
 
 
 def _marked(score: Score) -> str:
@@ -208,56 +191,48 @@ def count_trained(
         note(f"{what}; their scores are lower than those of new lines")
 
 
-def threshold(above: str | None, calibration: Calibration | None) -> Callable[[float], bool]:
-    """Return a function that decides from the bits per character whether --above prints a line."""
-    if above is None:
-        return lambda bits: True
-    is_percentile = above.endswith("%")
-    try:
-        number = float(above.removesuffix("%"))
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or (is_percentile and not 0 <= number <= 100):
-        raise ConfigError(f"--above must be a number such as 4.5 or 99.9%, got {above!r:.40}")
-    if not is_percentile:
-        return lambda bits: bits >= number
-    if calibration is None:
+def held_out_bits(scorer: Scorer, saved: SavedModel, directory: Path) -> Sequence[float]:
+    """Return the bits per character of the held-out lines of the training data, in ascending order.
+
+    Raises:
+        ConfigError: no lines were held out.
+        DataError: the training data was not found.
+    """
+    docs = training_documents(saved, directory)
+    facts = recorded_facts(docs, saved.trained_on)
+    parts = split_again(docs, facts) if facts else None
+    held_out = [*parts.validation, *parts.test] if parts else []
+    if saved.text == "stream":
+        held_out = [line for each in held_out for line in str(each).split("\n") if line]
+    if not held_out:
         raise ConfigError(
-            "--above with a percentage requires a calibrated model; use --calibrate first"
+            "--percentile requires lines that were held out from training; train with "
+            "--val-fraction 0.1, or omit --percentile"
         )
-    return lambda bits: calibration.percentile(bits) >= number
-
-
-def calibrate(scorer: Scorer, batches: Iterator[Batch], model: Path, meta: Meta) -> None:
-    """Calibrate a model on good lines, save the calibration, and print some percentiles."""
-    scores = (scorer.score(batch.values()).bits_per_character.tolist() for batch in batches)
-    calibration = Calibration.of(list(chain.from_iterable(scores)), meta)
-    calibration.write(model)
-    middle, high, higher = (calibration.quantiles[i] for i in (500, 990, 999))
-    print(
-        f"{calibration.n_texts:,} lines: half have at most {middle:.2f} bits per character, 99 % "
-        f"at most {high:.2f}, 99.9 % at most {higher:.2f}"
-    )
-    n = calibration.n_texts
-    if n < N_STEPS:
-        note(
-            f"{count(n, 'line')} are too few for percentiles above {100 * (1 - 1 / n):.4g} %; "
-            f"use {N_STEPS:,} or more for 99.9 %"
-        )
+    return sorted(scorer.score(held_out).bits_per_character.tolist())
 
 
 def scored(
     scorer: Scorer,
     batches: Iterator[Batch],
-    calibration: Calibration | None,
-    is_printed: Callable[[float], bool],
+    held_out: Sequence[float] | None,
+    above: float | None,
 ) -> Iterator[list[ScoredLine]]:
-    """Yield the scored lines to print, in batches."""
+    """Yield the scored lines to print, in batches.
+
+    Args:
+        held_out: bits per character to find percentiles among, in ascending order.
+        above: least bits per character of a line to print.
+    """
     for batch in batches:
         scores = scorer.score(batch.values())
         rated = zip(batch, scores.bits_per_character.tolist(), strict=True)
         yield [
-            ScoredLine(number, scores[i], calibration.percentile(bits) if calibration else None)
+            ScoredLine(
+                number,
+                scores[i],
+                100 * bisect_left(held_out, bits) / len(held_out) if held_out else None,
+            )
             for i, (number, bits) in enumerate(rated)
-            if is_printed(bits)
+            if above is None or bits >= above
         ]

@@ -40,7 +40,6 @@ MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memo
 MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
 N_ALTERNATIVES = 5  # number of likely tokens that explain returns for each position
 CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
-CALIBRATION = "calibration.json"  # percentiles of scores, in a model directory
 DOCUMENT_HASHES = "documents.crc32"  # hashes of the training documents, in a model directory
 NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff are undecodable bytes
 

@@ -1,12 +1,10 @@
 """`microgpt generate`: sample from a model."""
 
 import json
-import os
 import re
 import sys
 import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from microgpt import config
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import ConfigError
 from microgpt.printable import printable
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
@@ -89,7 +87,7 @@ def generate(
     from microgpt.evaluation.explanation import explain as explain_text
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
-    from microgpt_cli.model_loading import engine_for, load_model
+    from microgpt_cli.model_loading import engine_for, load_model, training_documents
 
     saved = load_model(model_dir)
     if saved.meta.training.get("loss_on") == "assistant":
@@ -97,7 +95,7 @@ def generate(
             "this model was trained only to reply, not to start a conversation; use: "
             f"microgpt chat --model {as_argument(model_dir)}"
         )
-    known = _training_texts(saved, model_dir) if novel else ()
+    known = _known(training_documents(saved, model_dir), saved) if novel else ()
     engine = engine_for(saved, [num_samples * (max_tokens or saved.model.block_size)])
     model = InferenceGpt(saved, engine=engine)
     if dropped := model.text_job(prompts=[prompt]).tokens_dropped:
@@ -176,43 +174,11 @@ def _print_lines(samples: Iterator[str], explained: "Callable[[str], Explanation
             due = perf_counter() + FLUSH_INTERVAL_S
 
 
-def _training_texts(saved: "SavedModel", model_dir: Path) -> Container[str]:
+def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:
     """Return the training texts, from which novel samples must differ.
 
-    They are in the bundled data or the file named in the training checkpoint, whichever has the
-    recorded hash. A chat model generates user messages, so return only the user messages.
+    A chat model generates user messages, so they are only the user messages.
     """
-    from microgpt.data.documents import bundled, load_documents
-    from microgpt.data.read_options import ReadOptions
-    from microgpt.data.split import fingerprint
-    from microgpt.errors import CheckpointError
-    from microgpt.storage.training_directory import read_training
-
-    def load(path: Path, how: ReadOptions) -> "Sequence[Document]":
-        docs = load_documents(path, how)
-        return [docs] if isinstance(docs, str) else docs
-
-    expected = saved.meta.training.get("data_sha256")
-    how = ReadOptions(saved.text, chat=saved.tokenizer.is_chat)
-    text = "shakespeare.txt" if saved.text == "stream" else opt.DEFAULT_TEXT
-    name = opt.DEFAULT_CHAT if saved.tokenizer.is_chat else text
-    for path in filter(os.path.isfile, (Path("data", name), bundled(name))):
-        docs = load(path, how)
-        if fingerprint(docs) == expected:
-            return _known(docs, saved)
-    with suppress(CheckpointError, DataError):  # there is no checkpoint, or the file has changed
-        plan = read_training(model_dir)[0]
-        if plan.input and os.path.isfile(plan.input):
-            docs = load(plan.input, plan.read_options)
-            if fingerprint(docs) == expected:
-                return _known(docs, saved)
-    raise DataError(
-        "the training data of the model was not found; put the file back to where it was, or omit "
-        "--novel"
-    )
-
-
-def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:
     from microgpt.data.contamination import other_data
     from microgpt.evaluation.memorisation import KnownTexts
 

@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from microgpt.config import (
-    CALIBRATION,
     CURVE_FILES,
     DOCUMENT_HASHES,
     WeightsFormat,
@@ -67,7 +66,7 @@ from microgpt.storage.weights_file import (
 HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
 # Files about a model that another model replaces, and files of the training run that made it.
-ABOUT_MODEL = (*CURVE_FILES, CALIBRATION, DOCUMENT_HASHES)
+ABOUT_MODEL = (*CURVE_FILES, DOCUMENT_HASHES)
 TRAINING = (STATE_DESCRIPTION, STATE, "history.jsonl")
 MOONBASE_WEIGHTS = "weights.safetensors"
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"

@@ -84,7 +84,6 @@ def generate(
     config.check_count("--num-samples (-n)", num_samples)
     pattern = None if matches is None else _compiled(matches)
 
-    from microgpt.evaluation.explanation import explain as explain_text
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
     from microgpt_cli.model_loading import engine_for, load_model, training_documents
@@ -114,7 +113,11 @@ def generate(
     load_kernels(engine, saved.dtype, uses=uses)
     if is_choosy:
         samples = _select(samples, num_samples, pattern, unique=unique, known=known)
-    explained = partial(explain_text, model, text_kind=saved.text) if explain else None
+    explained = None
+    if explain:
+        from microgpt.evaluation.explanation import explain as explain_text
+
+        explained = partial(explain_text, model, text_kind=saved.text)
     if as_json:
         texts = list(samples)
         more = {"explanations": [explained(text).facts() for text in texts]} if explained else {}

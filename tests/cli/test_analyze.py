@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from searches import SETTINGS
 
 sys.path.append(str(Path(__file__).parent))
 from test_plot import size_of_png
 
-from microgpt_evolution.search.records import Records
 from microgpt_evolution.sweep.config import SIZES, SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
 
@@ -191,27 +189,6 @@ def test_the_scaling_chart_has_a_panel_for_each_question(microgpt, tmp_path) -> 
     assert height > 1200
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("points", [STEPS[:1], STEPS[:2], tuple(SIZES.values())[:2]])
-def test_a_sweep_with_one_or_two_points_can_be_plotted(microgpt, tmp_path, points) -> None:
-    write(tmp_path, points, loss=lambda point: 2.0)
-    done = microgpt("analyze", "--output", "s.png")
-    assert (done.returncode, done.stderr) == (0, "note: the charts are in s.png\n")
-    assert size_of_png(tmp_path / "s.png")[0] > 1000
-
-
-def test_analyze_works_without_the_plotting_package(microgpt, tmp_path) -> None:
-    write(tmp_path)
-    (tmp_path / "stubs").mkdir()
-    (tmp_path / "stubs/altair.py").write_text("raise ModuleNotFoundError('No module altair')")
-    stubs = {"PYTHONPATH": str(tmp_path / "stubs")}
-    assert microgpt("analyze", **stubs).returncode == 0
-    assert refused(microgpt("analyze", "--output", "s.svg", **stubs)) == (
-        "charts require the extra plots (No module altair); run: pip install "
-        "'microgpt-cli[plots]', or with uv: uv pip install 'microgpt-cli[plots]'"
-    )
-
-
 def test_sweeps_of_different_documents_cannot_be_combined(microgpt, tmp_path) -> None:
     mine, yours = write(tmp_path), write(tmp_path, sha256="xyz")
     assert refused(microgpt("analyze", mine, yours)).startswith(
@@ -227,25 +204,6 @@ def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
     write(tmp_path)
     newer = write(tmp_path, STEPS[:1])
     assert json.loads(microgpt("analyze", "--json").stdout)["runs"] == [newer]
-
-
-def test_analyzing_a_sweep_without_results_is_an_error(microgpt, tmp_path) -> None:
-    run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS])
-    assert f"no training run of {run} is complete; analyze" in refused(microgpt("analyze"))
-
-
-def test_a_damaged_sweep_gives_a_one_line_error(microgpt, tmp_path) -> None:
-    path = tmp_path / write(tmp_path) / "evaluations.jsonl"
-    path.write_text('{"point": {"n_em\n')
-    assert "evaluations.jsonl, line 1: crc32 differs" in refused(microgpt("analyze"))
-    path.unlink()
-    assert "evaluations.jsonl: No such file or directory" in refused(microgpt("analyze"))
-
-
-def test_analyze_refuses_a_search(microgpt, tmp_path) -> None:
-    with Records.begin(tmp_path / "experiments", "evolve", SETTINGS) as search:
-        run = search.directory.relative_to(tmp_path)
-    assert refused(microgpt("analyze", run)).startswith(f"{run} is a search, not a sweep")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from searches import AESTHETIC, HYDRA, evaluations_of, log_of, run_of, write_nam
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 OBJECTIVES = pytest.mark.parametrize("search", [HYDRA, AESTHETIC], ids=["hydra", "aesthetic"])
-HEADS = ("weaver", "mirror", "spark")
 
 
 @pytest.fixture(autouse=True)
@@ -21,32 +20,6 @@ def names(request, tmp_path: Path) -> None:
 
 def genome_in(folder: Path) -> dict[str, object]:
     return json.loads((folder / "genome.json").read_text())
-
-
-def test_a_hydra_search_finds_a_genome_that_run_uses(microgpt, tmp_path) -> None:
-    primordial = microgpt("run")
-    assert primordial.stdout.startswith('=== MicroGPT [Primordial] ===\n"I am unformed"\n')
-    ok(microgpt("evolve", *HYDRA, "--head", "weaver", "--train-winner", "winner"))
-    log = log_of(run_of(tmp_path))
-    title, _, motto, *_ = log.splitlines()
-    assert title == "Hydra Evolution (v3) — 3 Heads, 2 Cycles, Parallel Execution"
-    assert motto == '  "We think, therefore we are"'
-    champion = (
-        r"\[Weaver\] Champion: Emb:\d+ Head:\d Lay:\d LR:0\.\d{4} -> Score: -?\d\.\d\d \(Flow"
-    )
-    assert re.search(champion, log)
-    assert log.count(">> The Gathering: Genes exchanged.") == 2
-    genome = genome_in(tmp_path)
-    assert (genome["objective"], genome["head"], genome["seed"]) == ("hydra", "weaver", 5)
-    assert isinstance(genome["score"], float)
-    evolved = microgpt("run")
-    assert evolved.stdout.startswith('=== MicroGPT [Evolved] ===\n"I have become"\n')
-    shape = f"lr={genome['lr']:g}, emb={genome['n_emb']}, head={genome['n_head']}"
-    assert shape in evolved.stdout
-    assert shape not in primordial.stdout
-    assert microgpt("train", "--genome", "genome.json").returncode == 0
-    assert microgpt("generate").returncode == 0
-    assert microgpt("generate", "--model-dir", "winner").returncode == 0
 
 
 def test_the_head_option_chooses_the_champion_of_any_head(microgpt, tmp_path) -> None:
@@ -71,12 +44,6 @@ def test_the_final_score_is_the_retested_judge_score(searched) -> None:
     genome = genome_in(folder)
     assert "head" not in genome
     assert score_of(done, "judge") == f"{genome['score']:.4f}"
-
-
-def test_a_hydra_search_with_three_heads_measures_no_loss(searched) -> None:
-    lines = evaluations_of(run_of(searched(*HYDRA)[1]))
-    assert {line["val_loss"] for line in lines} == {None}
-    assert {tuple(line["vote"]["scores"]) for line in lines} == {("judge", *HEADS)}
 
 
 @pytest.mark.parametrize(("options", "n"), [((), 200), (("--samples", "5"), 5)])

@@ -138,7 +138,7 @@ def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
     (tmp_path / "book.txt").write_text("\n".join(words))
     book = ("--data", "book.txt", "--text", "stream")
     space = ("--space", "space.toml", "--train-winner", "winner")
-    ok(microgpt("evolve", *book, "--budget", "3e10", "--distill", "0", *space))
+    ok(microgpt("evolve", *book, "--budget", "3e10", *space))
     assert json.loads((tmp_path / "genome.json").read_text())["gap"] == 256
     ok(microgpt("train", *book, "--genome", "genome.json"))
     winner, again = (load(tmp_path / name).meta.training for name in ("winner", "output"))
@@ -170,8 +170,6 @@ def test_the_best_models_can_teach_a_student(microgpt, tmp_path, monkeypatch) ->
     assert "Student: held-out loss" in done.stdout
     assert done.stdout.lower().count("test") == 1  # not that of the winner and of its teachers
     assert microgpt("generate", "--model", "model").returncode == 0
-    alone = ok(microgpt(*search, "--distill", "0", "--force"))
-    assert "Student" not in alone.stdout
 
 
 def test_a_search_space_can_be_read_from_a_file(microgpt, tmp_path) -> None:

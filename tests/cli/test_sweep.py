@@ -1,23 +1,15 @@
 import csv
-import inspect
 import json
 import re
 import shlex
 import signal
 import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
-import commands
 import pytest
 from commands import ok, refused
 from searches import run_of
-
-from microgpt_cli.commands.sweep import grid
-from microgpt_cli.commands.train import train
-from microgpt_evolution.sweep.config import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
@@ -27,21 +19,6 @@ GRID = (
     *KARPATHY,
 )
 LIST = "must be a comma-separated list of"
-NOT_SWEPT = {
-    "single",  # a sweep trains one model at a time
-    "input", "column", "chat", "me", "separator", "seed",  # of the sweep as a whole
-    # losses on other tokens cannot be compared
-    "val_fraction", "test_fraction", "holdout", "gap", "loss_on", "tokenizer", "vocab_size", "text",
-    "long_docs",  # a sweep learns all of each document
-    "unknown", "example",  # of chat models
-    "schedule",  # a function, not a value
-    "teacher", "teacher_samples",  # the loss of a step is that of their predictions
-    "patience",  # the steps of a training run must be known
-    "minutes", "budget", "max_weights", "max_memory", "portable",  # choose the settings
-    "engine", "threads",  # change nothing but the time
-    "output", "genome", "preset", "resume", "repeat", "from_", "force", "checkpoint_every",
-    "format", "num_samples", "novel", "plot", "as_json", "ctx",  # of a model that is kept
-}  # fmt: skip
 
 
 def results_of(run: Path) -> list[dict[str, Any]]:
@@ -63,11 +40,6 @@ def begin(folder: Path, *options: str) -> subprocess.Popen:
         runs = list(folder.glob("experiments/*/evaluations.jsonl"))
         made = runs[0].read_text() if runs else ""
     return process
-
-
-def test_every_train_option_can_be_swept_or_is_excluded_by_name() -> None:
-    assert set(inspect.signature(train).parameters) == NOT_SWEPT | set(SETTINGS)
-    assert set(SETTINGS) < set(inspect.signature(grid).parameters)
 
 
 def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
@@ -148,32 +120,11 @@ def chosen(run: Path) -> dict[str, Any]:
     return json.loads((run / "run.json").read_text())["settings"]["chosen"]["base"]
 
 
-STOPPED_AS_IT_IS_WRITTEN = """
-    import os, signal
-    from microgpt_cli import main
-    from microgpt_evolution.runs.run_directory import RunDirectory
-    append = RunDirectory.append
-    def append_and_stop(self, line):
-        append(self, line)
-        os.kill(os.getpid(), signal.SIGTERM)
-    RunDirectory.append = append_and_stop
-    main.main()
-"""
-
-
-def test_an_interrupted_sweep_counts_the_evaluation_just_written(tmp_path) -> None:
-    program = [sys.executable, "-c", textwrap.dedent(STOPPED_AS_IT_IS_WRITTEN), "sweep", *GRID]
-    done = commands.run_process(program, cwd=tmp_path)
-    assert (run_of(tmp_path) / "evaluations.jsonl").read_text().count("\n") == 1
-    assert done.stderr.splitlines()[-1].startswith("terminated after 1 training run; resume with: ")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "word"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"),
-     (signal.SIGKILL, -9, "")],
-)  # fmt: skip
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGKILL, -9, "")],
+)
 def test_a_killed_sweep_resumes_with_the_same_results(
     microgpt, tmp_path, number, code, word
 ) -> None:

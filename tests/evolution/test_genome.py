@@ -1,4 +1,3 @@
-import doctest
 import math
 from dataclasses import replace
 
@@ -6,7 +5,6 @@ import pytest
 
 from microgpt import TrainConfig
 from microgpt.training.engines import bytes_needed
-from microgpt_evolution import genome as genome_module
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS, Genome
 
@@ -17,17 +15,6 @@ def test_a_genome_describes_itself_as_in_the_evolve_rust_log() -> None:
     genome = Genome(n_emb=16, n_ctx=12, n_layer=3, n_head=1, n_ff_exp=2, steps=1000, lr=0.0298)
     assert genome.describe() == "Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000"
     assert PRIMORDIAL.describe() == "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
-
-
-def test_the_docstring_examples_are_correct() -> None:
-    results = doctest.testmod(genome_module)
-    assert results.attempted > 0
-    assert results.failed == 0
-
-
-def test_the_species_is_determined_by_the_shape() -> None:
-    assert WINNER.species == "24-2-1-32-3"
-    assert replace(WINNER, lr=0.5, steps=50).species == WINNER.species
 
 
 def test_a_genome_yields_a_model_and_a_train_config() -> None:
@@ -58,10 +45,6 @@ def test_training_operations_agree_with_a_hand_count() -> None:
     assert genome.flops(5, n_tokens=50 * 3) == 50 * 3 * forward
 
 
-def test_tokens_beyond_the_context_cost_nothing() -> None:
-    assert PRIMORDIAL.flops(27, 200 * 99) == PRIMORDIAL.flops(27, 200 * 16)
-
-
 @pytest.mark.parametrize(("gene", "limits"), WHOLE_LIMITS.items())
 def test_a_gene_outside_its_range_is_refused(gene: str, limits: tuple[int, int]) -> None:
     ones = replace(PRIMORDIAL, n_head=1)
@@ -77,11 +60,9 @@ def test_a_gene_outside_its_range_is_refused(gene: str, limits: tuple[int, int])
     [
         ("n_emb", 16.0, r"n_emb must be an integer, got 16\.0"),
         ("n_ctx", True, "n_ctx must be an integer, got True"),
-        ("steps", 10**400, "steps must be between 50 and 10000, got 1000"),
         ("lr", 0.0, r"lr must be between 1e-06 and 1, got 0\.0"),
         ("lr", 1.5, r"lr must be between 1e-06 and 1, got 1\.5"),
         ("lr", math.nan, "lr must be between 1e-06 and 1, got nan"),
-        ("lr", 10**400, "lr must be between 1e-06 and 1, got 1000"),
         ("lr", "0.1", "lr must be a number, got '0.1'"),
         ("n_head", 3, r"n_emb \(16\) must be divisible by n_head \(3\)"),
     ],

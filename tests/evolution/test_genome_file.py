@@ -126,11 +126,6 @@ def test_an_unusable_genome_file_gives_a_one_line_error(path: Path, content, pro
     assert "\n" not in str(error.value)
 
 
-def test_the_error_for_a_missing_genome_file_names_it(path: Path) -> None:
-    with pytest.raises(GenomeError, match=r"cannot read .*genome\.json: No such file"):
-        read_genome(path)
-
-
 @pytest.mark.parametrize(
     ("change", "is_replaced"),
     [

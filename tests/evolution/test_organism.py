@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.config import MAX_SEED
 from microgpt_evolution.organism import (
     Evaluation,
     Organism,
@@ -59,19 +58,10 @@ def test_only_the_shape_determines_the_species(make_organism) -> None:
     assert diversity(organisms) == 0.5
 
 
-def test_an_organism_id_contains_its_generation_and_slot(make_organism) -> None:
-    assert make_organism(generation=3, slot=5).id == "g3-5"
-
-
 def test_training_seeds_equal_the_documented_hash() -> None:
     # printf '42/1/1/0' | sha256sum: the first 8 bytes, shifted right by one bit
     assert training_seed(42, 1, 1) == 0x24CDD29953F50103 >> 1
     assert training_seed(42, 1, 2) == 5889399491652740367
-
-
-@given(st.integers(0, MAX_SEED), st.integers(1, 10**6), st.integers(1, 10**6), st.integers(0, 9))
-def test_every_generated_seed_is_valid_for_training(run_seed, generation, slot, repeat) -> None:
-    assert 0 <= training_seed(run_seed, generation, slot, repeat) <= MAX_SEED
 
 
 def test_all_training_runs_of_searches_have_different_seeds() -> None:

@@ -37,12 +37,6 @@ def test_a_mutation_moves_each_changed_gene_by_1_or_2_places(small, seed) -> Non
         assert abs(places[0] - places[1]) in (1, 2)
 
 
-def test_a_mutation_moves_to_a_neighbour_of_the_closest_value(small) -> None:
-    space = Space(values={"lr": (0.001, 0.002, 0.004, 0.008)})
-    found = {space.mutate(replace(small, lr=0.0031), Random(seed)).lr for seed in range(50)}
-    assert found == {0.001, 0.002, 0.008}  # 0.004 is the closest
-
-
 def test_the_closest_genome_lies_in_the_space(small) -> None:
     space = Space(values={"lr": (0.001, 0.004), "n_embd": (16, 32), "optimizer": ("muon",)})
     found = space.closest(replace(small, lr=0.0031, n_embd=20))
@@ -86,12 +80,6 @@ def test_the_default_space_depends_on_the_documents(small) -> None:
     assert stream.values["block_size"] == (32, 64, 128, 256)
     assert stream.values["vocab_size"] == (None, 384, 512, 768, 1024)
     assert asdict(small).keys() >= stream.values.keys()
-
-
-def test_a_choice_outside_the_space_has_the_coordinate_zero(small) -> None:
-    space = Space(values={"optimizer": ("muon",), "lr": (0.0001, small.lr)})
-    assert small.optimizer == "adamw"
-    assert space.coordinates(small) == [0.0, 1.0]
 
 
 FILE = """
@@ -150,11 +138,6 @@ def test_invalid_space_files_are_refused(path, text, problem) -> None:
         read_space(path, GENES)
     assert problem in str(error.value)
     assert str(path) in str(error.value)
-
-
-def test_a_missing_space_file_is_refused(tmp_path) -> None:
-    with pytest.raises(GenomeError, match="cannot read"):
-        read_space(tmp_path / "none.toml", GENES)
 
 
 @pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])

@@ -1,9 +1,6 @@
 """What all charts share: colors that can be seen, axes that say what they are, and words."""
 
-import math
-import operator
 import re
-from itertools import combinations, pairwise, starmap
 
 import altair as alt
 import pytest
@@ -36,52 +33,6 @@ def contrast(one: str, other: str) -> float:
 
 
 ALL_COLORS = (*COLORS, *MORE_COLORS)
-
-
-# Rows of matrices for linear red, green and blue (Machado et al. 2009, severity 1).
-SIGHTS = {
-    "all cones": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    "no red cones": (
-        (0.152286, 1.052583, -0.204868),
-        (0.114503, 0.786281, 0.099216),
-        (-0.003882, -0.048116, 1.051998),
-    ),
-    "no green cones": (
-        (0.367322, 0.860646, -0.227968),
-        (0.280085, 0.672501, 0.047413),
-        (-0.01182, 0.04294, 0.968881),
-    ),
-}
-
-
-def oklab(color: str, sight: str = "all cones") -> tuple[float, float, float]:
-    """Return a color in OKLab (Ottosson 2020), where distances are those that one sees."""
-    linear = linear_of(color)
-    mixed = (sum(map(operator.mul, row, linear)) for row in SIGHTS[sight])
-    r, g, b = (min(max(c, 0), 1) for c in mixed)
-    long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
-    middle = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b) ** (1 / 3)
-    short = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b) ** (1 / 3)
-    return (
-        0.2104542553 * long + 0.793617785 * middle - 0.0040720468 * short,
-        1.9779984951 * long - 2.428592205 * middle + 0.4505937099 * short,
-        0.0259040371 * long + 0.7827717662 * middle - 0.808675766 * short,
-    )
-
-
-@pytest.mark.parametrize("n", [6, 7, 12, 24])
-def test_neighbouring_legend_colors_differ(n) -> None:
-    scale = theme.color_scale([f"run {i}" for i in range(n)]).to_dict()
-    colors = [*map(oklab, scale["range"])]
-    assert len(colors) == n
-    assert min(starmap(math.dist, pairwise(colors))) > 0.17
-    assert min(starmap(math.dist, combinations(colors, 2))) > 0.085
-
-
-@pytest.mark.parametrize("sight", SIGHTS)
-def test_color_blind_readers_can_distinguish_the_first_8_colors(sight) -> None:
-    colors = [oklab(color, sight) for color in ALL_COLORS[:8]]
-    assert min(starmap(math.dist, combinations(colors, 2))) > 0.117
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)

@@ -47,13 +47,3 @@ def test_a_damaged_plotting_script_is_replaced(bundled, tmp_path) -> None:
     for damage in (lambda: file.write_bytes(b"\xff"), lambda: (file.unlink(), os.mkfifo(file))):
         damage()
         assert page.vega() == file.read_text() == "draw()"
-
-
-def test_the_plotting_script_is_not_cached_if_there_is_no_home(
-    bundled, monkeypatch, tmp_path
-) -> None:
-    """Platformdirs 4.2 has a relative path then."""
-    monkeypatch.chdir(tmp_path)
-    bundled(Path("~/.cache/microgpt"))
-    assert page.vega() == "draw()"
-    assert not list(tmp_path.iterdir())

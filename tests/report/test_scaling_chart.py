@@ -108,9 +108,3 @@ def test_points_with_equal_steps_differ_in_color_or_symbol(configs, title) -> No
     assert (marks.color.to_dict()["legend"] or {"title": None})["title"] == title
     rows = {(config.steps, *marks.row(config).values()) for config in configs}
     assert len(rows) == len(configs)
-
-
-def test_chart_symbols_do_not_depend_on_the_order_of_the_points() -> None:
-    configs = [SweepConfig(n_embd=n, lr=lr) for lr in (0.3, 0.1) for n in (16, 32)]
-    first, second = (SettingMarks(order).symbol.to_dict() for order in (configs, configs[::-1]))
-    assert first["sort"] == second["sort"] == ["learning rate 0.1", "learning rate 0.3"]

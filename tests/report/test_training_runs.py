@@ -56,22 +56,6 @@ def test_losses_are_smoothed_with_a_gaussian() -> None:
     assert found[500] == pytest.approx(1 / (5 * math.sqrt(2 * math.pi)), rel=1e-3)
 
 
-def test_smoothing_does_not_lag_behind_a_falling_loss() -> None:
-    losses = [5 - i / 50 for i in range(100)]
-    for (_, smoothed), loss in zip(run_of(losses).smoothed[:85], losses, strict=False):
-        assert smoothed == pytest.approx(loss, abs=0.01)
-    steep = run_of([3 + 10 / i**2 for i in range(1, 101)])
-    assert steep.smoothed[0][1] == pytest.approx(13, rel=1e-4)  # the first loss
-
-
-def test_merged_points_are_weighted_by_their_number_of_steps() -> None:
-    run = run_of([float(i % 2) for i in range(2 * MAX_POINTS)])
-    assert run.training == [(20 * i, 0.5) for i in range(1, MAX_POINTS + 1)]
-    points = [HistoryPoint(10, 3.0), HistoryPoint(40, 1.0), HistoryPoint(100 * MAX_POINTS, 2.0)]
-    run = TrainingRun("model", points, settings={}, test_loss=None)
-    assert run.training == [(40, 1.5), (100 * MAX_POINTS, 2.0)]
-
-
 def test_the_last_and_the_lowest_held_out_loss_are_always_drawn() -> None:
     points = [HistoryPoint(i, 1.0, val) for i, val in enumerate([2.5, 2.0, 2.0, 2.25], start=1)]
     assert TrainingRun("model", points, settings={}, test_loss=None).best == (2, 2.0)

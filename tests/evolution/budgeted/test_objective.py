@@ -33,11 +33,6 @@ def test_the_losses_of_a_budgeted_search_equal_those_of_evaluate(objective, smal
     assert len(result.losses) == EVALUATIONS
 
 
-def test_the_cost_of_a_genome_includes_steps_and_evaluations(objective, small) -> None:
-    assert objective.cost(small, 8) == pytest.approx(8 * objective.cost(small, 1))
-    assert objective.operations < objective.cost(small, EVALUATIONS) < 3 * objective.operations
-
-
 def test_genomes_that_exceed_the_limits_are_refused(objective, small) -> None:
     assert objective.refusal(Rung(small)) is None
     few = replace(objective, max_weights=500)

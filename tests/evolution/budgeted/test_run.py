@@ -2,14 +2,12 @@
 
 import hashlib
 import math
-import multiprocessing
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import pytest
-from process_pool import Processes
 from searches import edit_evaluations
 
 from microgpt.training.time_limit import TimeLimit
@@ -74,13 +72,6 @@ def test_the_number_of_workers_does_not_change_a_search(
     assert finished(begun(tmp_path, settings), small_parts, Threads(3)) == expected
 
 
-@pytest.mark.slow
-def test_running_in_processes_does_not_change_a_search(
-    tmp_path, settings, small_parts, expected
-) -> None:
-    assert finished(begun(tmp_path, settings), small_parts, Processes(2)) == expected
-
-
 @pytest.mark.parametrize("has_states", [True, False])
 def test_a_stopped_search_resumes_to_the_same_result(
     tmp_path, settings, small_parts, expected, has_states
@@ -117,37 +108,12 @@ def test_a_killed_search_resumes_to_the_same_result(
     assert finished(BudgetedRecords.open(tmp_path / "run"), small_parts, Threads(2)) == expected
 
 
-@pytest.mark.slow
-def test_a_killed_worker_does_not_change_the_search(
-    tmp_path, settings, small_parts, expected
-) -> None:
-    killed = []
-
-    def kill_one(event) -> None:
-        if event.n_done == 2 and not killed:
-            killed.append(multiprocessing.active_children()[0])
-            killed[0].kill()
-
-    with Processes(2) as pool, begun(tmp_path, settings) as records:
-        search = BudgetedSearch(small_parts, pool, records, on_event=kill_one)
-        search.run()
-        best, trained = search.winner()
-    assert killed
-    digest = hashlib.sha256(repr(trained.weights).encode()).hexdigest()
-    assert (digest, best.id) == expected[:2]
-
-
 def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) -> None:
     with Threads(1) as pool, begun(tmp_path, settings) as records:
         search = BudgetedSearch(small_parts, pool, records, on_event=lambda event: None)
         assert search.objective.parts.test == ()
         with pytest.raises(NoWinnerError):
             search.winner()
-
-
-def test_training_states_are_kept_only_for_the_best_organisms(expected_run) -> None:
-    directory, (_, _, rungs) = expected_run
-    assert len([*directory.glob("organisms/*")]) < len({id for id, *_ in rungs})
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from process_pool import Processes
 from searches import PARTS, SETTINGS
 
 from microgpt_evolution.errors import StoppedError
@@ -59,12 +58,11 @@ def sweep(
         return [result.model_copy(update=times) for result in records.results]
 
 
-@pytest.mark.parametrize("pool", [Threads(3), pytest.param(Processes(2), marks=pytest.mark.slow)])
-def test_the_kind_of_workers_does_not_change_a_sweep(tmp_path, pool) -> None:
+def test_the_number_of_workers_does_not_change_a_sweep(tmp_path) -> None:
     alone = sweep(begin(tmp_path), Threads(1))
     assert [(r.config, r.seed) for r in alone] == [(c, s) for c in CONFIGS for s in (1, 2)]
     assert {r.status for r in alone} == {"ok"}
-    assert sweep(begin(tmp_path), pool) == alone
+    assert sweep(begin(tmp_path), Threads(3)) == alone
 
 
 def test_a_stopped_sweep_resumes_with_the_same_results(tmp_path) -> None:

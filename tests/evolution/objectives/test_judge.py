@@ -73,9 +73,3 @@ def test_any_text_is_judged_within_bounds_or_not_at_all(name, is_known) -> None:
     assert 0 <= verdict.symmetry <= 3.7
     assert verdict.creativity == (-5.0 if is_known else 1.0)
     assert verdict.total <= (-5.06 if is_known else 6.94) + ROUNDING
-
-
-@given(st.text())
-def test_known_names_are_stored_in_normal_form(name) -> None:
-    assert normal(name) in known_names([name])
-    assert normal(normal(name)) == normal(name)

@@ -1,7 +1,6 @@
 """An objective of the user: recorded, resumed, and safe against failures."""
 
 import math
-import sys
 import time
 from threading import Event
 
@@ -34,10 +33,6 @@ def raises(genome: Genome) -> float:
 
 def sometimes_nan(genome: Genome) -> float:
     return math.nan if genome.n_layer > 1 else genome.lr
-
-
-def exits(genome: object) -> float:
-    sys.exit(3)
 
 
 def returns_text(genome: Genome) -> str:
@@ -92,7 +87,6 @@ def test_a_search_continues_after_its_function_fails() -> None:
     [
         (raises, "raises raised RuntimeError: no luck"),
         (returns_text, "returns_text must return a number, got 'small'"),
-        (exits, "exits raised SystemExit: 3"),
     ],
 )
 def test_a_search_whose_function_always_fails_has_no_winner(function, problem) -> None:
@@ -135,8 +129,3 @@ def test_a_sweep_with_a_budget_varies_the_chosen_settings() -> None:
     assert {each.config.n_embd for each in others} == {first.config.n_embd}
     assert [each.config.lr for each in others] == [0.001, 0.02]
     assert all(each.val_loss > 0 for each in (first, *others))
-
-
-def test_a_sweep_warns_that_its_function_failed() -> None:
-    with pytest.warns(UserWarning, match="a training run has no value: raises raised RuntimeError"):
-        sweep(DOCS, {"n_embd": [8]}, objective=raises, seeds=1)

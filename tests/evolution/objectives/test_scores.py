@@ -1,14 +1,11 @@
 import math
-from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.objectives.judge import known_names, normal
+from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.scores import (
-    HEADS,
-    HeadName,
     find_repeats,
     mirror,
     score_names,
@@ -51,13 +48,6 @@ def test_a_repeated_name_scores_zero() -> None:
     expected = {"judge": 4.54 / 4, "weaver": 0.25, "mirror": 0.625, "spark": 0.5}
     assert result.scores == pytest.approx(expected, abs=ROUNDING)
     assert result.distinct == 0.25
-
-
-def test_a_repeated_name_keeps_a_negative_score() -> None:
-    scores = score_names(["anna", "anna"], known_names(["anna"])).scores
-    assert scores == pytest.approx(
-        {"judge": -6.86, "weaver": 0.5, "mirror": 1.75, "spark": -5.0}, abs=ROUNDING
-    )
 
 
 def test_repeats_count_like_other_names_in_evolve_rust_mode() -> None:
@@ -116,30 +106,3 @@ KNOWN = frozenset(["anna", "isabella"])
 )  # fmt: skip
 def test_each_head_scores_names_as_evolve_rust_does(head, scores) -> None:
     assert {name: head(name, KNOWN) for name in scores} == scores
-
-
-def test_each_head_has_a_title_and_a_quality() -> None:
-    assert tuple(HEADS) == get_args(HeadName)
-    assert {head.title: head.quality for head in HEADS.values()} == {
-        "Weaver": "Flow",
-        "Mirror": "Symmetry",
-        "Spark": "Creativity",
-    }
-    scores = [head.score for head in HEADS.values()]
-    assert scores == [weave, mirror, spark]
-
-
-@given(name=st.text() | st.text("abny"), is_known=st.booleans())
-def test_any_text_is_scored_within_bounds_or_not_at_all(name, is_known) -> None:
-    word = normal(name)
-    known = frozenset([word] if is_known else [])
-    woven, mirrored, sparked = weave(name, known), mirror(name, known), spark(name, known)
-    assert (mirrored is None) == (sparked is None) == (len(word) < 3)
-    assert (woven is None) == (len(word) < 3 or not word.isalpha())
-    if woven is not None:
-        assert math.isfinite(woven)
-        assert 2 - len(word) <= woven <= 1
-    if mirrored is not None:
-        assert 0 <= mirrored <= 5.5
-    if sparked is not None:
-        assert sparked in ((-5.0, -4.5) if is_known else (2.0, 2.5))

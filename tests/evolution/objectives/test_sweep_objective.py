@@ -1,4 +1,3 @@
-import pickle
 from dataclasses import replace
 
 import pytest
@@ -50,12 +49,6 @@ def test_held_out_conversations_without_a_reply_are_refused() -> None:
         SweepObjective.of(split(docs, validation=0.2, test=0.2))
 
 
-def test_a_pickled_objective_gives_the_same_result() -> None:
-    objective = SweepObjective.of(PARTS)
-    there = pickle.loads(pickle.dumps(objective))
-    assert there.measure(SMALL, 3) == objective.measure(SMALL, 3)
-
-
 def test_sweeps_and_searches_count_the_same_operations() -> None:
     genome = Genome(n_emb=8, n_ctx=8, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
     objective = SweepObjective.of(PARTS)
@@ -80,10 +73,3 @@ def test_a_measurement_without_enough_memory_is_refused(monkeypatch) -> None:
     found = objective.measure(SweepConfig(n_embd=512, n_head=1), 1)
     assert found.status == "refused"
     assert "1,048,576 are free" in found.reason
-
-
-def test_a_larger_model_takes_more_memory() -> None:
-    objective = SweepObjective.of(PARTS)
-    small, usual, large = map(objective.n_bytes, (SMALL, SweepConfig(), SweepConfig(n_embd=64)))
-    assert small < usual < large
-    assert objective.n_bytes(SweepConfig(dtype="float64")) > objective.n_bytes(SweepConfig())

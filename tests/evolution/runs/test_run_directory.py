@@ -28,14 +28,6 @@ def test_a_run_can_be_opened_by_the_path_of_its_log(run) -> None:
         assert records.directory == run
 
 
-def test_runs_begun_in_the_same_second_get_different_names(tmp_path) -> None:
-    runs = [Records.begin(tmp_path, "evolve", SETTINGS) for _ in range(4)]
-    assert len({records.directory for records in runs}) == 4
-    for records in runs:
-        records.close()
-        assert records.log == records.directory.with_name(f"{records.directory.name}.log")
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

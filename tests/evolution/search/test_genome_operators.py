@@ -1,6 +1,6 @@
 import random
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -79,13 +79,6 @@ def test_a_child_takes_each_gene_from_one_of_its_parents(a, b, rng) -> None:
         assert child.n_head == max(n for n in (1, 2, 4, 8) if child.n_emb % n == 0)
 
 
-def test_a_child_gets_the_most_heads_that_divide_its_width() -> None:
-    wide, narrow = replace(PRIMORDIAL, n_emb=24, n_head=3), replace(PRIMORDIAL, n_emb=16, n_head=1)
-    rng = random.Random(1)
-    children = [crossover(wide, narrow, rng) for _ in range(100)]
-    assert {child.n_head for child in children if child.n_emb == 16} == {1, 8}
-
-
 @given(genomes(), rngs)
 def test_fine_tuning_keeps_the_shape(genome, rng) -> None:
     tuned = fine_tune(genome, rng)
@@ -108,34 +101,12 @@ def test_growth_enlarges_one_part_of_the_shape(genome, rng) -> None:
         assert getattr(grown, gene) > getattr(genome, gene)
 
 
-def test_growth_never_exceeds_the_largest_genome() -> None:
-    largest = Genome(n_emb=128, n_ctx=256, n_layer=12, n_head=16, n_ff_exp=8, steps=10_000, lr=0.01)
-    rng = random.Random(1)
-    assert {grow(largest, rng) for _ in range(100)} == {largest}
-
-
 def test_growth_chooses_each_of_four_directions_equally_often() -> None:
     rng = random.Random(1)
     grown = Counter(grow(PRIMORDIAL, rng) for _ in range(N_DRAWS))
     species = {genome.species for genome in grown}
     assert species == {"16-4-2-16-4", "16-8-1-16-4", "16-4-1-24-4", "16-4-1-16-5"}
     assert all(n / N_DRAWS == pytest.approx(0.25, abs=0.04) for n in grown.values())
-
-
-def test_growth_adds_a_layer_if_heads_cannot_double() -> None:
-    genome = Genome(n_emb=20, n_ctx=32, n_layer=1, n_head=4, n_ff_exp=1, steps=500, lr=0.01)
-    rng = random.Random(1)
-    n_deeper = sum(grow(genome, rng).n_layer == 2 for _ in range(N_DRAWS))
-    assert n_deeper / N_DRAWS == pytest.approx(0.5, abs=0.04)
-
-
-def test_fine_tuning_changes_lr_steps_or_both_equally_often() -> None:
-    rng = random.Random(1)
-    kinds = Counter(
-        frozenset(changes(PRIMORDIAL, fine_tune(PRIMORDIAL, rng))) for _ in range(N_DRAWS)
-    )
-    for kind in ({"lr"}, {"steps"}, {"lr", "steps"}):
-        assert kinds[frozenset(kind)] / N_DRAWS == pytest.approx(1 / 3, abs=0.04)
 
 
 def test_random_genomes_draw_all_values_equally_often() -> None:
@@ -149,12 +120,6 @@ def test_random_genomes_draw_all_values_equally_often() -> None:
             assert n / N_DRAWS == pytest.approx(1 / len(values), abs=0.04)
     below = sum(genome.lr < 10**-2.5 for genome in drawn)  # half-way from 1e-4 to 1e-1
     assert below / N_DRAWS == pytest.approx(0.5, abs=0.04)
-
-
-def test_mutation_can_change_every_gene() -> None:
-    rng = random.Random(1)
-    reached = set().union(*(changes(PRIMORDIAL, mutate(PRIMORDIAL, rng)) for _ in range(200)))
-    assert reached == set(GENES)
 
 
 def test_a_child_takes_half_of_its_genes_from_each_parent() -> None:

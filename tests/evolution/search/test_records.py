@@ -186,19 +186,3 @@ def test_a_replay_of_a_stopped_search_ends_where_it_stopped() -> None:
     assert [g.number for g in found] == [1, 2, 3, 4]
     (ranked,) = found[-1].populations.values()
     assert {o.id for o in ranked} == generations[3].keys() - {o.id for o in bred_last}
-
-
-def test_the_replay_of_an_empty_search_has_no_generations() -> None:
-    assert replay(search("hydra"), 3, {}) == []
-
-
-def test_a_replay_reaches_the_championship() -> None:
-    living, known = search("loss"), {}
-    for _ in range(6):
-        todo = living.ask()
-        told = [Evaluation("ok", 2.5, 2.5, 2.5) for _ in todo]  # nothing ever gets better
-        known |= {(o.genome, o.seed): each for o, each in zip(todo, told, strict=True)}
-        living.tell(told)
-    found = replay(search("loss"), 6, known)
-    origins = {one.origin for g in found for ranked in g.populations.values() for one in ranked}
-    assert "grown" in origins  # only a championship enlarges an organism

@@ -110,9 +110,3 @@ def test_the_sum_of_ranks_gives_every_head_equal_weight(candidate) -> None:
     # Places: 1 + 3 + 3, 2 + 1 + 2, 3 + 2 + 1; the first would win by the sum of the scores.
     loud, even, late = candidate((99, 1, 1)), candidate((0.9, 3, 2)), candidate((0.8, 2, 3))
     assert best_for_all(HEADS, [loud, even, late]) is even
-
-
-def test_a_tie_in_the_retest_goes_to_the_first_organism(candidate) -> None:
-    first, second = candidate((1, 2, 3)), candidate((1, 2, 3))
-    assert best_for_all(HEADS, [first, second]) is first
-    assert best_for("spark", [first, second]) is first

@@ -51,13 +51,6 @@ def test_each_evaluation_and_stage_is_reported() -> None:
     ]
 
 
-def test_recorded_evaluations_count_as_done() -> None:
-    first = {}
-    for event in follow(n_known=2):
-        first.setdefault((event.stage, event.generation), event.n_done)
-    assert list(first.values()) == [1, 2, 2, 2]
-
-
 def test_the_reported_remaining_work_ends_at_zero() -> None:
     left = [event.n_all - event.n_done + event.n_later for event in follow()]
     assert left == [11, 10, 11, 10, 9, 8, 8, 7, 6, 6, 5, 4, 3, 2, 1, 0]
@@ -74,12 +67,3 @@ def test_an_unfinished_organism_is_never_a_champion() -> None:
     first = [event for event in events if (event.stage, event.generation) == ("generation", 1)]
     assert [bool(event.champions) for event in first] == [False, False, True, True]
     assert first[0].n_species == len({organism.genome.species for organism in first[0].organisms})
-
-
-def test_each_population_has_its_own_champion(make_organism) -> None:
-    runner = SearchRunner(SETTINGS, FakeEvaluator())
-    for name, fitness in [("weaver", -0.7), ("mirror", -0.3), ("weaver", -0.5)]:
-        runner._note_champion(name, make_organism(fitness))
-    assert {name: o.fitness for name, o in runner.champions.items()} == {
-        "weaver": -0.7, "mirror": -0.3,
-    }  # fmt: skip

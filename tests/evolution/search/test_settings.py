@@ -5,21 +5,10 @@ from searches import SETTINGS
 
 from microgpt.errors import ConfigError
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.search.settings import DEFAULTS
 from microgpt_evolution.space import Space
 
 WARM = SETTINGS.model_copy(update={"warm_start": PRIMORDIAL})
 HYDRA = SETTINGS.model_copy(update={"objective": "hydra", "samples": 20})
-
-
-def test_the_default_sizes_of_searches_are_those_of_evolve_rust() -> None:
-    sizes = {name: (each["population"], each["generations"]) for name, each in DEFAULTS.items()}
-    assert sizes == {"loss": (8, 10), "aesthetic": (12, 5), "hydra": (8, 5)}
-
-
-def test_a_resumed_run_accepts_its_own_settings() -> None:
-    WARM.check({"population": 8, "generations": 2, "seed": 42}, PRIMORDIAL, None)
-    WARM.check({}, None, None)
 
 
 @pytest.mark.parametrize(

@@ -106,17 +106,3 @@ def test_a_power_law_from_one_seed_has_no_confidence_interval(n, others) -> None
     fitted = fit_law({1: curve(30, 0.5, 2.0)[:n], **others})
     assert fitted.law.exponent > 0
     assert fitted.half_width(lambda law: law.exponent) is None
-
-
-def test_gently_falling_losses_give_a_law_without_a_floor() -> None:
-    """Its exponent is the line's, and not the smallest that is tried."""
-    falling = [(x, 2.4 - 0.01 * math.log(x)) for x in STEPS]
-    fitted = fit_law({1: falling, 2: falling})
-    assert fitted.law == fit_line(falling)
-    assert not fitted.has_floor
-    assert fitted.without == (fitted.law, fitted.law)
-
-
-def test_an_exponent_near_zero_gives_no_power_law() -> None:
-    fast, slow = curve(30, 0.5, 2.0), curve(3, 0.01, 0.2)
-    assert fit_law({1: fast, 2: slow}) is None

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 KILLER = 3
@@ -28,20 +26,3 @@ def die_always(item: int) -> int:
     if item == KILLER:
         die()
     return square(item)
-
-
-def hang_but_for_the_first(item: int) -> int:
-    if item:
-        time.sleep(3600)
-    return item
-
-
-class Unreadable:
-    """What can be pickled, but not be unpickled."""
-
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return int, ("no number",)
-
-
-def give_one_unreadable(item: int) -> int | Unreadable:
-    return Unreadable() if item == KILLER else square(item)

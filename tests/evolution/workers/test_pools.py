@@ -7,7 +7,6 @@ from microgpt_evolution.workers.pools import (
     N_KEPT,
     NotUnpickledError,
     PickledOnce,
-    Threads,
     default_workers,
 )
 
@@ -25,11 +24,6 @@ def test_workers_are_limited_by_cpus_trials_and_memory(
     monkeypatch.setattr(pools, "n_cpus", lambda: n_cpus)
     monkeypatch.setattr(pools, "free_bytes", lambda: free)
     assert default_workers(n_trials, trial_bytes=GB) == n
-
-
-def test_workers_share_the_free_memory(monkeypatch) -> None:
-    monkeypatch.setattr(pools, "free_bytes", lambda: 3 * GB)
-    assert [Threads(n).free_bytes() for n in (1, 3)] == [3 * GB, GB]
 
 
 class Adder:

@@ -1,5 +1,4 @@
 import logging
-import multiprocessing
 import os
 import signal
 import socket
@@ -15,7 +14,6 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from process_pool import Processes
 
 from microgpt_evolution.errors import ClusterError, StoppedError
 from microgpt_evolution.workers import dask as cluster
@@ -28,8 +26,6 @@ from driver_tasks import (
     KILLER,
     die_always,
     die_once,
-    give_one_unreadable,
-    hang_but_for_the_first,
     square,
 )
 
@@ -202,36 +198,17 @@ def test_ctrl_c_tells_the_workers_to_stop() -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupt_stops_work_in_processes_at_once() -> None:
-    def interrupt(i: int, outcome: Outcome[int]) -> None:
-        raise KeyboardInterrupt
-
-    others = set(multiprocessing.active_children())
-    with pytest.raises(KeyboardInterrupt):
-        evaluate_all(hang_but_for_the_first, range(N), Processes(2), on_outcome=interrupt)
-    assert set(multiprocessing.active_children()) <= others
-
-
-@pytest.fixture(params=["processes", "dask"])
-def pool(request: pytest.FixtureRequest) -> Pool:
-    """A pool of two workers that a test may kill."""
-    if request.param == "processes":
-        return Processes(2)
-    return Dask(request.getfixturevalue("scheduler"))
-
-
-@pytest.mark.slow
-def test_a_worker_that_dies_once_is_retried(pool: Pool, tmp_path: Path) -> None:
+def test_a_worker_that_dies_once_is_retried(scheduler: str, tmp_path: Path) -> None:
     work = partial(die_once, tmp_path / "died")
-    with pool:
+    with Dask(scheduler) as pool:
         assert evaluate_all(work, range(N), pool) == SQUARES
         (tmp_path / "died").unlink()  # the worker in its place lacks what was pickled once
         assert evaluate_all(PickledOnce.of(work), range(N), pool) == SQUARES
 
 
 @pytest.mark.slow
-def test_only_an_item_that_always_kills_its_worker_fails(pool: Pool) -> None:
-    with pool:
+def test_only_an_item_that_always_kills_its_worker_fails(scheduler: str) -> None:
+    with Dask(scheduler) as pool:
         outcomes = evaluate_all(die_always, range(N), pool)
         assert [outcome.status for outcome in outcomes] == BUT_ONE
         assert outcomes[KILLER].error == "its worker died 3 times"
@@ -242,14 +219,6 @@ def test_only_an_item_that_always_kills_its_worker_fails(pool: Pool) -> None:
 def test_the_free_memory_of_a_cluster_is_that_of_a_worker(scheduler: str) -> None:
     with Dask(scheduler) as pool:
         assert 0 < pool.free_bytes() < psutil.virtual_memory().total
-
-
-@pytest.mark.slow
-def test_an_unreadable_result_fails_only_its_own_item(scheduler: str) -> None:
-    with Dask(scheduler) as pool:
-        outcomes = evaluate_all(give_one_unreadable, range(N), pool)
-    assert outcomes[KILLER].status == "failed"
-    assert outcomes[:KILLER] + outcomes[KILLER + 1 :] == SQUARES[:KILLER] + SQUARES[KILLER + 1 :]
 
 
 @pytest.mark.slow

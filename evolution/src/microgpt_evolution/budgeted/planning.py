@@ -18,7 +18,7 @@ from microgpt_evolution.space import Space
 
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
 MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
-MAX_STUDENT_SHARE = 1 / 3  # of the time, if the number of teachers is not given
+MAX_STUDENT_SHARE = 1 / 3  # of the time
 N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
 # A search is not worth its operations if a single training run can use this fraction of them:
 # `train` was better where it used 88 % or more, `evolve` where it used 17 % or less
@@ -34,7 +34,6 @@ def plan_search(
     *,
     n_workers: int,
     chat: bool,
-    distill: int | None,
     space: Space | None,
     warm_start: BudgetedGenome | None,
     tell: Tell,
@@ -46,7 +45,6 @@ def plan_search(
         limits: the options that limit a training run.
         limit: time limit of --minutes; all workers search until then.
         chat: whether the documents are conversations.
-        distill: maximum number of teachers; None for a number that suits the text.
         space: the user's space; None for the default one.
         tell: called with notes for the user.
         recorded: settings to record, such as the input and the seed.
@@ -67,9 +65,8 @@ def plan_search(
         rule = space.closest(rule)
     objective = BudgetedObjective(parts, text, choice.operations)
     complete = objective.cost(rule, EVALUATIONS)
-    if distill is None:  # a large text is better used for longer training runs
-        is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
-        distill = N_TEACHERS if choice.is_limited and is_short else 0
+    is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
+    distill = N_TEACHERS if choice.is_limited and is_short else 0  # none if the text is large
     n_samples = 0
     if distill and not chat:
         n_samples = max(0, n_made_up(ruled, choice.config.steps, MAX_TARGETS))

@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from microgpt.config import MAX_SEED, check_path
+from microgpt.config import MAX_SEED
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import as_argument, cannot_write, publish
@@ -218,7 +218,6 @@ class RunDirectory(Generic[S, L]):
         """
         with ExitStack() as stack:
             folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
-            check_path("run_dir", folder)
             directory = Path(folder)
             if os.path.lexists(directory):
                 run = cls.open(directory)

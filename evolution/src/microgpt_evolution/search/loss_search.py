@@ -85,9 +85,8 @@ class Blacklist:
 
     @property
     def species(self) -> tuple[str, ...]:
-        """The species with at least two failures, sorted by decreasing number of failures."""
-        listed = [name for name, losses in self.failures.items() if len(losses) >= MIN_FAILURES]
-        return tuple(sorted(listed, key=lambda name: -len(self.failures[name])))
+        """The species with at least two failures."""
+        return tuple(name for name, losses in self.failures.items() if len(losses) >= MIN_FAILURES)
 
 
 class LossSearch(Population):

@@ -89,7 +89,8 @@ class EvaluationRecord(Line):
         losses = (self.fitness, self.last_loss, self.val_loss)
         if any(abs(loss) > LARGEST for loss in losses if loss is not None):
             return f"a loss exceeds {LARGEST:g}"
-        if not isinstance(settings, SearchSettings) or settings.objective == "loss":
+        assert isinstance(settings, SearchSettings)
+        if settings.objective == "loss":
             return "fitness is missing" if self.fitness is None else None
         if self.scores is None:
             return "vote is missing"

@@ -10,7 +10,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any, Generic, Self, TypeVar, cast
 
-from microgpt.config import check_count, check_type
+from microgpt.config import check_count
 from microgpt.resource_limits import free_bytes, n_cpus
 
 Item = TypeVar("Item")
@@ -93,7 +93,6 @@ def pool_of(workers: int | Pool | None, n_trials: int, trial_bytes: int) -> Iter
         yield workers
         return
     if workers is not None:
-        check_type("workers", workers, int, Pool)
         check_count("workers", workers)
     with Threads(workers or default_workers(n_trials, trial_bytes)) as pool:
         yield pool

@@ -140,7 +140,6 @@ def _prepare(
         limit,
         n_workers=n_workers,
         chat=chat,
-        distill=options.distill,
         space=space,
         warm_start=ancestor,
         tell=note,

@@ -7,7 +7,6 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from microgpt.config import TextKind, check_count, check_number, check_seed
 from microgpt.errors import ConfigError
-from microgpt.model_config import check_whole
 from microgpt.options import Options, borrowed, setting
 from microgpt.training.options import TrainOptions
 from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, TEXT_HELP
@@ -19,10 +18,9 @@ search, beauty, budgeted, parallel, output = (
 of_training = partial(borrowed, TrainOptions)
 # The options of a search with a budget.
 ALLOWED = (
-    "input column minutes budget max_weights max_memory distill chat me separator text seed "
+    "input column minutes budget max_weights max_memory chat me separator text seed "
     "warm_start space workers scheduler resume train_winner force"
 )
-BUDGET = "minutes budget"
 POSITIVE = "a number greater than 0"
 N_SEEDS, MAX_SEEDS = 3, 1000  # training runs per model of a sweep
 # The settings of `microgpt_evolution.sweep.config`, which the help must not import.
@@ -90,12 +88,6 @@ class EvolveOptions(Options):
     )
     max_weights: int | None = of_training("max_weights", requires="minutes budget")
     max_memory: str | None = of_training("max_memory", requires="minutes budget")
-    distill: int | None = budgeted(
-        None,
-        "At the end, train a student of the winner's size on the predictions of this many of the "
-        "best models; 0 for none. Default: 6 if the text is small.",
-        requires=BUDGET,
-    )
     chat: bool = of_training("chat", panel="Budget", short=False, requires="minutes budget")
     me: str | None = of_training("me", panel="Budget", requires="chat")
     separator: str | None = of_training(
@@ -139,8 +131,6 @@ class EvolveOptions(Options):
         for name in ("population", "generations", "samples"):
             if (count := getattr(self, name)) is not None:
                 check_count(name, count)
-        if self.distill is not None:
-            check_whole("distill", self.distill, minimum=0)
         if (minutes := self.stop_after_minutes) is not None:
             check_number("--stop-after-minutes", minutes, POSITIVE, lambda x: x > 0)
         self.limits.check_ranges()

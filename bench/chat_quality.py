@@ -87,18 +87,15 @@ CHAT_SETS = {
 def chat_table(quality: dict) -> str:
     """Return a table of the shares of exact answers per task: mean and minimum over the seeds."""
     first = quality["trainings"][0]
-    head = ["task", *(cell for title in CHAT_SETS.values() for cell in (title, "items"))]
+    head = ["task", *CHAT_SETS.values()]
     lines = []
     tasks = list(dict.fromkeys(task for split in CHAT_SETS for task in first[split]["tasks"]))
     for task in tasks:
-        lines.append([task])
-        for split in CHAT_SETS:
-            n_items = first[split]["tasks"].get(task, (0, 0))[1]
-            lines[-1] += [shares(quality, split, [task]), f"{n_items:,}" if n_items else ""]
-    lines += [["*mean of the tasks*"], ["*wrongly refused*"]]
-    for split in CHAT_SETS:
-        lines[-2] += [shares(quality, split, tasks), ""]
-        lines[-1] += [refusals(quality, split), ""]
+        lines.append([task, *(shares(quality, split, [task]) for split in CHAT_SETS)])
+    lines += [
+        ["*mean of the tasks*", *(shares(quality, split, tasks) for split in CHAT_SETS)],
+        ["*wrongly refused*", *(refusals(quality, split) for split in CHAT_SETS)],
+    ]
     return headed(head, lines, quality)
 
 

@@ -28,7 +28,6 @@ from typing import Any
 from harness import ROOT
 
 import microgpt
-from microgpt.batching.grammar import GrammarMatcher, json_grammar, regex_grammar
 from microgpt.course.progress import read_progress, start
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
@@ -251,33 +250,6 @@ def hashes(folder: Path) -> Made:
     return [known.encode()], lambda content: "emma" in DocumentHashes.decode(content)
 
 
-def pattern(folder: Path) -> Made:
-    """Compile a pattern of conditions, and look for the first tokens."""
-
-    def parse(content: bytes) -> None:
-        grammar = regex_grammar(content.decode("utf-8", "surrogateescape"))
-        GrammarMatcher(grammar).mask()
-
-    return [b"[a-z]{2,5}(na|ma)?", b"(?i)a+|\\d{3}\\x41[^b]*", b"\\p{L}(?s:.)*"], parse
-
-
-def schema(folder: Path) -> Made:
-    """Compile a JSON schema, and look for the first tokens."""
-
-    def parse(content: bytes) -> None:
-        try:
-            facts = json.loads(content)
-        except (ValueError, RecursionError):
-            return
-        if isinstance(facts, dict):
-            GrammarMatcher(json_grammar(facts)).mask()
-
-    fields = {"a": {"type": "string", "maxLength": 5, "pattern": "^a"}, "b": {"enum": [1, None]}}
-    more = {"type": "array", "items": {"anyOf": [{"type": "integer", "minimum": 0}]}, "minItems": 1}
-    seed = {"type": "object", "properties": {**fields, "c": more}, "required": ["a"]}
-    return [json.dumps(seed).encode()], parse
-
-
 def separator(folder: Path) -> Made:
     """Split a text at a pattern."""
     folder.mkdir()
@@ -478,8 +450,6 @@ PARSERS: dict[str, Maker] = {
     "history.jsonl": in_file(trained, "history.jsonl", read_history),
     "documents.crc32": hashes,
     "progress.json": in_file(start, "progress.json", read_progress),
-    "pattern": pattern,
-    "JSON schema": schema,
     "HTTP: bodies": asgi,
     "HTTP: bytes": raw_http,
     "page: text": page(

@@ -99,7 +99,7 @@ def test_every_command_works_in_an_environment_of_pip(dist, tmp_path) -> None:
     for command, extra in (("plot plain", "cli[plots]"), ("train --tokenizer bpe", "lib[bpe]")):
         missing = run(f"venv/bin/microgpt {command}", code=2)
         assert f"pip install 'microgpt-{extra}'" in missing
-    everything = "'microgpt-cli[bpe,patterns,plots]' microgpt-page"
+    everything = "'microgpt-cli[bpe,plots]' microgpt-page"
     run(f"venv/bin/pip install --quiet --find-links {dist} {everything}")
     *commands, play, serve = EVERY_COMMAND.strip().splitlines()
     for command in commands:

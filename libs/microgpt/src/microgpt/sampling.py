@@ -47,7 +47,6 @@ class Job:
     rules: DecodeRules
     tokens_dropped: int = 0  # tokens dropped from the start of prompts that exceed the context
     fixed: "Continuation | None" = None  # of each prompt and seed, which is not generated then
-    grammar: str | None = None  # of each continuation; see `batching.masked_decoding`
 
     @property
     def n_sequences(self) -> int:

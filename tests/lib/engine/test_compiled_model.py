@@ -7,10 +7,9 @@ import pytest
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.engine import settings
-from microgpt.engine.buffers import buffer_bytes
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.settings import MIN_POSITIONS, architecture_of
-from microgpt.errors import ConfigError, PromptError
+from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import scalar_nll
 from microgpt.model import init_weights, softmax
 from microgpt.model_variants import GptVariant
@@ -105,16 +104,3 @@ def test_a_text_that_exceeds_the_free_memory_is_refused(rotary, monkeypatch) -> 
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**24)
     with pytest.raises(ConfigError, match=r"reading 2001 tokens at once needs .* shorter texts"):
         gpt.log_probabilities(tokens)
-
-
-def test_the_number_of_tokens_evaluated_at_once_can_be_limited(rotary) -> None:
-    gpt = InferenceGpt(replace(rotary, model=replace(rotary.model, block_size=10**5)))
-    compiled, tokens = gpt.compiled, gpt.opening("anna" * 500)
-    n = compiled.tokens_within(2**20)
-    sizes = [buffer_bytes(gpt.config, compiled.dtype, each, each) for each in (n, n + 1)]
-    assert sizes[0] <= 2**20 < sizes[1]
-    compiled.max_at_once = n
-    assert len(gpt.log_probabilities(tokens[:n])) == n
-    with pytest.raises(PromptError, match=f"would read {n + 1} tokens at once; at most {n} are"):
-        gpt.log_probabilities(tokens[: n + 1])
-    assert InferenceGpt(rotary).compiled.tokens_within(2**30) == rotary.model.block_size

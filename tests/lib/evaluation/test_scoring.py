@@ -90,7 +90,7 @@ def test_unknown_characters_have_a_fixed_cost() -> None:
 def test_scoring_long_texts_in_pieces_gives_the_same_scores(gpt, text, monkeypatch) -> None:
     texts = ["olivia" * 9, "anna", "emma" * 20, "", "olivia" * 3]
     whole = Scorer(gpt, text=text).score(texts)
-    monkeypatch.setattr(scoring, "STEP_WORK", 1)
+    monkeypatch.setattr(scoring, "WORK_AT_ONCE", 1)
     pieces = Scorer(gpt, text=text).score(texts)
     assert pieces.bits == pytest.approx(whole.bits)
     assert pieces.character_bits == pytest.approx(whole.character_bits)

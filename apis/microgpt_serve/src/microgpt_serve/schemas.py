@@ -26,7 +26,6 @@ MAX_SAMPLES = 50
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
 MAX_MESSAGES = 2048  # as in OpenAI's API
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
-MAX_PATTERN = 2**10  # maximum number of characters in a regular expression
 MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
 
 Temperature = Annotated[
@@ -63,7 +62,6 @@ TopP = Annotated[
         "probability."
     ),
 ]
-Pattern = Annotated[str, Field(max_length=MAX_PATTERN)]
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 

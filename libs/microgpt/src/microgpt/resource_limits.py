@@ -26,13 +26,6 @@ def free_bytes() -> int:
     return min([int(psutil.virtual_memory().available), *_free_in_groups()])
 
 
-def used_bytes() -> int:
-    """Return the memory that this process uses, in bytes."""
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)
-
-
 def check_memory(
     n_bytes: int, purpose: str, remedy: str = "use a smaller model or context"
 ) -> None:

@@ -6,7 +6,6 @@ have a row per prediction. See docs/engine.md#decoding.
 """
 
 import random
-from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
 from copy import copy
 from functools import cached_property
@@ -27,7 +26,6 @@ from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.settings import architecture_of
 from microgpt.engine.threads import map_in_threads
 from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
-from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
 from microgpt.model_config import count_params
@@ -49,7 +47,6 @@ class CompiledModel:
     ) -> None:
         self.config = config
         self.dtype: DType = dtype
-        self.max_at_once: int | None = None  # maximum number of tokens to evaluate at once
         remedy = "use a model with a smaller block_size"
         check_memory(context_bytes(config, dtype), "a context of this model", remedy)
         packed = PackedWeights(config, dtype)
@@ -63,11 +60,6 @@ class CompiledModel:
         weights = for_decoding(self._weights, self.dtype)
         _make_read_only(*weights)
         return weights
-
-    def tokens_within(self, n_bytes: int) -> int:
-        """Return how many tokens can be evaluated at once with n_bytes, at most a full context."""
-        model, dtype, lengths = self.config, self.dtype, range(1, self.config.block_size + 1)
-        return bisect_right(lengths, n_bytes, key=lambda n: buffer_bytes(model, dtype, n, n))
 
     def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
         """Return the total negative log-likelihood of all unmasked target tokens, in nats.
@@ -127,11 +119,6 @@ class CompiledModel:
     ) -> tuple[NDArray[Any], Buffers]:
         """Return the loss of each prediction and the buffers after the last micro-batch."""
         dataset = Dataset.of(docs)._replace(soft_targets=NO_ROWS)  # the losses are of the tokens
-        if self.max_at_once and dataset.longest > self.max_at_once:
-            raise PromptError(
-                f"the model would read {dataset.longest} tokens at once; at most "
-                f"{self.max_at_once} are allowed; use shorter texts"
-            )
         n_losses = dataset.tokens.size - len(docs)
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
         n_bytes = buffer_bytes(self.config, self.dtype, n_columns, dataset.longest)

@@ -99,8 +99,6 @@ class Predictor:
         changed = copy(self)
         vars(changed).pop("compiled", None)  # cached
         changed._gpt = gpt_type(self.config)(self.config, weights)
-        if "compiled" in vars(self):
-            changed.compiled.max_at_once = self.compiled.max_at_once
         return changed
 
     def evaluate(

@@ -21,11 +21,10 @@ from microgpt.data.tokenizer import CharTokenizer, as_documents
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.predictor import Predictor
 from microgpt.sampling import NOT_FINITE_MESSAGE
-from microgpt.steps import Steps, finish
 
 # Bits of a character that the model does not know: enough to name one of Unicode's code points.
 UNKNOWN_BITS = math.log2(0x110000)
-STEP_WORK = 10**9  # number of weights times tokens per step, which takes about 20 ms
+WORK_AT_ONCE = 10**9  # number of weights times tokens that are read together, to save memory
 
 Bits = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -100,7 +99,7 @@ class Scorer:
         self._tokenizer, self._n_ends = gpt.tokenizer, int(text == "lines")
         if self._tokenizer.is_chat:
             raise ConfigError("a chat model cannot score texts; use a model trained on texts")
-        self._gpt, self._step_tokens = gpt, STEP_WORK // gpt.num_params
+        self._gpt, self._n_at_once = gpt, WORK_AT_ONCE // gpt.num_params
         self._token_of: NDArray[np.int64] | None = None  # by code point; -1 if unknown
         if type(self._tokenizer) is CharTokenizer:
             chars = self._tokenizer.chars
@@ -117,10 +116,6 @@ class Scorer:
             DataError: texts is not a list of texts.
             PromptError: a logit is not finite.
         """
-        return finish(self.steps(texts))
-
-    def steps(self, texts: Iterable[str]) -> Steps[Scores]:
-        """Compute the result of `score` in steps."""
         texts = cast("list[str]", list(as_documents(texts)))
         for i, each in enumerate(texts):
             check_type(f"texts[{i}]", each, str)
@@ -138,7 +133,7 @@ class Scorer:
             tokens = self._token_of[np.minimum(code_points, self._token_of.size - 1)]
             is_known = tokens >= 0
             tokens, n_tokens = tokens[is_known], np.diff(_starts(is_known)[starts])
-        bits = yield from self._bits(tokens, n_tokens)
+        bits = self._bits(tokens, n_tokens)
         if not np.isfinite(bits).all():
             raise PromptError(NOT_FINITE_MESSAGE)
         is_text = np.ones(bits.size, bool)
@@ -156,7 +151,7 @@ class Scorer:
             character_bits,
         )
 
-    def _bits(self, tokens: Counts, n_tokens: Counts) -> Steps[Bits]:
+    def _bits(self, tokens: Counts, n_tokens: Counts) -> Bits:
         """Return the bits of each token of each text, and of its end if the end is predicted."""
         bos, size = self._tokenizer.bos_id, self._gpt.config.block_size
         n_predicted = n_tokens + self._n_ends
@@ -174,19 +169,15 @@ class Scorer:
         dataset.starts.frombytes(places[1:][is_short].tobytes())
         short, first = [np.empty(0)], 0
         while first < len(dataset):
-            end = bisect_right(dataset.starts, dataset.starts[first] + self._step_tokens) - 1
+            end = bisect_right(dataset.starts, dataset.starts[first] + self._n_at_once) - 1
             end = max(first + 1, end)
             short.append(self._gpt.losses(dataset[first:end]))
             first = end
-            yield
         bits[np.repeat(is_short, n_predicted)] = np.concatenate(short)
         is_long = n_predicted > size
         limits = zip(firsts[:-1][is_long], firsts[1:][is_long], strict=True)
-        long = [np.empty(0)]
-        for losses in self._long_losses(tokens[first:end] for first, end in limits):
-            long.append(losses)
-            yield
-        bits[np.repeat(is_long, n_predicted)] = np.concatenate(long)
+        long = self._long_losses(tokens[first:end] for first, end in limits)
+        bits[np.repeat(is_long, n_predicted)] = np.concatenate([np.empty(0), *long])
         return bits / math.log(2)
 
     def _long_losses(self, texts: Iterable[Counts]) -> Iterator[NDArray[Any]]:
@@ -197,7 +188,7 @@ class Scorer:
         windows = chain.from_iterable(SlidingWindows(doc, size, first=first) for doc in docs)
         while True:
             dataset = TokenDataset()
-            for tokens, mask in islice(windows, max(2, self._step_tokens // size)):
+            for tokens, mask in islice(windows, max(2, self._n_at_once // size)):
                 dataset.append(tokens, mask or b"\1" * len(tokens))
             if not len(dataset):
                 return

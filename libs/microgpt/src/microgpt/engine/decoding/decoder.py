@@ -1,4 +1,4 @@
-"""Decode many sequences in a batch, about 20 ms per call, or read a known text token by token.
+"""Decode many sequences in a batch, about 20 ms per call.
 
 Layout: one row per sequence, as in `Sequences`; one row per token in the kernel. See
 docs/engine.md#decoding.
@@ -7,15 +7,12 @@ docs/engine.md#decoding.
 from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from microgpt.config import ModelConfig, Sampling
-from microgpt.data.token_dataset import Tokens
+from microgpt.config import ModelConfig
 from microgpt.engine import mersenne
-from microgpt.engine.activations import log_softmax
 from microgpt.engine.decoding.arrays import (
     BROKEN,
     FORBIDDEN,
@@ -51,7 +48,6 @@ MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not fas
 CACHE_BYTES = 2**24  # maximum size of all keys and values, to fit into the processor cache
 MAX_REUSED_BYTES = 2**23  # maximum size of a context whose arrays are always of full length
 MAX_BATCH_TOKENS = 2**20  # maximum number of tokens per batch if all sequences reach full length
-GREEDY = Sampling(temperature=0)  # leaves the logits as they are
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
 decode = EntryPoint("microgpt.engine.decoding.decode_kernel:decode")
@@ -187,49 +183,6 @@ class Decoder:
             raise PromptError(NO_TOKEN_LEFT_MESSAGE)
 
 
-class TokenReader:
-    """Reads a growing text, and returns the log-probabilities after each token.
-
-    They differ in rounding from those of `Predictor.log_probabilities`, which reads the text again.
-    """
-
-    def __init__(self, model: "CompiledModel", prompt: Tokens, max_tokens: int) -> None:
-        """Begin a text with a prompt of 1 to block_size tokens; max_tokens more may follow."""
-        rules = DecodeRules(max_tokens=max_tokens + 1, sampling=GREEDY)
-        self._vocab_size = model.config.vocab_size
-        shape = shortened(model.config, len(prompt) + max_tokens)
-        arrays = DecodeArrays(
-            allocate_cache(shape, model.dtype, 1),
-            allocate_rows(shape, model.dtype, min(MAX_ROWS, len(prompt))),
-        )
-        self._decoder = Decoder(model, [prompt], rules, arrays=arrays)
-
-    @property
-    def n_read(self) -> int:
-        """The number of tokens of the text so far."""
-        return int(self._decoder.sequences.n_tokens[0])
-
-    def read(self, *tokens: int) -> NDArray[np.float64]:
-        """Add tokens, if any, and return the log-probabilities of the next one: (V).
-
-        Several tokens at once must fit into the context.
-
-        Raises:
-            PromptError: a logit is not finite.
-        """
-        s: Any = self._decoder.sequences
-        n = self.n_read + len(tokens)
-        assert n < s.tokens.shape[1]  # the kernel does not check bounds
-        s.tokens[0, self.n_read : n] = tokens
-        s.n_tokens[0] = n
-        s.status[0], s.goals[0] = RUNNING, n + 1  # sample one token, and discard it
-        while self._decoder.run():
-            pass
-        self._decoder.check(0)
-        s.n_tokens[0] = n
-        return log_softmax(self._decoder.arrays.rows.logits[0, : self._vocab_size])
-
-
 def shortened(model: ModelConfig, n_tokens: int) -> ModelConfig:
     """Return the shape of a model, with its context shortened to at most n_tokens tokens."""
     return replace(model, block_size=min(n_tokens, model.block_size))
@@ -245,8 +198,3 @@ def context_bytes(model: ModelConfig, dtype: str) -> int:
 def max_sequences(model: ModelConfig, rules: DecodeRules) -> int:
     """Return the maximum number of sequences per batch, which bounds the memory use."""
     return max(1, MAX_BATCH_TOKENS // (model.block_size + (rules.max_tokens or 0)))
-
-
-def reader_bytes(model: ModelConfig, dtype: str, n_tokens: int) -> int:
-    """Return the approximate memory for a reader of up to n_tokens tokens."""
-    return context_bytes(shortened(model, n_tokens), dtype)

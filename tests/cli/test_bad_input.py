@@ -22,14 +22,11 @@ def names(tmp_path: Path) -> Path:
     ("args", "problem"),
     [
         (["--n-embd", "15"], "n_embd (15) must be divisible by n_head (4); try n_embd 16"),
-        (["--steps", "0"], "steps must be >= 1, got 0"),
         (["--lr", "0"], "--learning-rate must be a number greater than 0, got 0"),
         (["--num-samples", "-1"], "--num-samples (-n) must be >= 0, got -1"),
-        (["--patience", "0"], "patience must be >= 1, got 0"),
         (["--patience", "2"], "--patience requires --val-fraction"),
         (["--loss-on", "all"], "--loss-on requires --chat"),
         (["--vocab-size", "300"], "--vocab-size requires --tokenizer bpe; add --tokenizer bpe or"),
-        (["--tokenizer", "bpe", "--vocab-size", "256"], "vocab_size must be >= 257 (256 bytes"),
         (["--text", "stream", "--chat"], "--chat cannot be used with --text stream"),
         (["--text", "stream", "--long-docs", "skip"], "--long-docs cannot be used with --text"),
         (
@@ -37,17 +34,13 @@ def names(tmp_path: Path) -> Path:
             'the train split is empty; add text or use holdout "tail"',
         ),
         (["--chat", "--num-samples", "5"], "--num-samples cannot be used with"),
-        (["--val-fraction", "0.5", "--test-fraction", "0.5"], "must be less than 1"),
         (["--val-fraction", "0.001"], "too few documents (2): the validation split is empty"),
         (["--format", "pickle"], "invalid value for '--format': 'pickle' is not one of"),
         (["--from", "nowhere"], "nowhere does not exist; use a directory"),
         (["--steps", "many"], "unable to parse string as an integer, got 'many'; see "),
-        (["--minutes", "1m"], "unable to parse string as a number, got '1m'; see "),
         (["--stepz", "5"], "no such option: --stepz"),
-        (["--steps"], "option '--steps' requires an argument; see 'microgpt train --help"),
         (["names.txt"], "unexpected extra argument(s) (names.txt); see 'microgpt train --help"),
         (["--data", "more.txt"], "--data is given more than once; join the files, for example"),
-        (["--seed", "1", "--seed=1"], "--seed is given more than once; it takes one value"),
     ],
 )
 def test_train_refuses_invalid_settings(microgpt, names, tmp_path, args, problem) -> None:
@@ -122,24 +115,18 @@ def test_a_divergence_is_reported_even_if_nothing_can_be_saved(microgpt, names, 
     ok(microgpt("train", "--input", names, "--steps", "1"))
 
 
-COMMANDS = ["generate", "chat", "info"]
-
-
-@pytest.mark.parametrize(
-    "command", ["generate", "chat --model-dir output", "info", "eval --data x"]
-)
+@pytest.mark.parametrize("command", ["generate", "info"])
 def test_commands_refuse_a_missing_model(microgpt, tmp_path, command) -> None:
     remedy = "use a directory written by `microgpt train`"
-    assert f"output does not exist; {remedy}" in refused(microgpt(*command.split()))
+    assert f"output does not exist; {remedy}" in refused(microgpt(command))
     (tmp_path / "output").mkdir()
-    assert f"output has no model; {remedy}" in refused(microgpt(*command.split()))
+    assert f"output has no model; {remedy}" in refused(microgpt(command))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_commands_refuse_a_damaged_model(microgpt, chat_model, command) -> None:
+def test_commands_refuse_a_damaged_model(microgpt, chat_model) -> None:
     (chat_model / "meta.json").write_text("")
     problem = f"{chat_model}/meta.json: invalid JSON: EOF"
-    assert problem in refused(microgpt(command, "--model-dir", chat_model))
+    assert problem in refused(microgpt("generate", "--model-dir", chat_model))
 
 
 def test_chat_refuses_a_model_without_chat_tokens(microgpt, text_model) -> None:
@@ -151,18 +138,10 @@ def test_chat_refuses_a_model_without_chat_tokens(microgpt, text_model) -> None:
     ("command", "problem"),
     [
         ("chat --model chat-model --temperature -1", "temperature must be >= 0, got -1"),
-        ("chat --model chat-model --seed -1", "seed must be >= 0, got -1"),
-        ("verify --steps 1001", "steps must be from 1 to 1000, got 1001"),
-        ("train --steps many", "see 'microgpt train --help'"),
         ("train --dropout much", "see 'microgpt train --help-all'"),
-        ("train --positions spiral", "see 'microgpt train --help-all'"),
-        ("train --weight-decay", "see 'microgpt train --help-all'"),
         ("generate -n", "see 'microgpt generate --help'"),
         ("fly", "no such command 'fly'; see 'microgpt --help'"),
-        *(
-            (f"{command} --zoo", f"no such option: --zoo; see 'microgpt {command} --help")
-            for command in [*COMMANDS, "verify"]
-        ),
+        ("generate --zoo", "no such option: --zoo; see 'microgpt generate --help"),
     ],
 )
 def test_a_bad_option_value_is_refused_with_a_clear_message(

@@ -58,19 +58,6 @@ def test_train_learns_tokens_from_the_training_set_only(microgpt, tmp_path) -> N
     assert load(tmp_path / "output").tokenizer.kind == "bpe"
 
 
-@pytest.mark.usefixtures("names")
-def test_train_notes_that_a_small_text_yields_fewer_tokens(microgpt) -> None:
-    done = microgpt("train", *SMALL, "--tokenizer", "bpe", "--num-samples", "0")
-    assert "note: the vocabulary has fewer than 1024 tokens, because no other" in done.stderr
-    assert done.returncode == 0
-    resume = ("train", "--resume", "output", "--steps", "50", "--tokenizer")
-    problem = "--tokenizer is char, but the run to resume has bpe"
-    assert problem in refused(microgpt(*resume, "char"))
-    again = (*resume, "bpe", "--vocab-size")
-    assert "--vocab-size is 512, but the run to resume has 1024" in refused(microgpt(*again, "512"))
-    assert microgpt(*again, "1024").returncode == 0
-
-
 def test_a_resumed_training_run_keeps_its_tokens_and_result(microgpt, model, tmp_path) -> None:
     more = ("--steps", "40", *BPE)
     ok(microgpt("train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "whole"))
@@ -89,18 +76,6 @@ def test_train_reports_characters_per_token_of_running_text(microgpt, tmp_path) 
     done = microgpt("train", "--input", "text.txt", *SMALL[2:], *options)
     # anna is two tokens; 20 lines of it, a blank and again it, with 19 line ends: 119 tokens
     assert "199 characters: 259 tokens, 1.67 characters per token" in done.stderr
-
-
-@pytest.mark.parametrize("text", ["lines", "stream"])
-def test_a_known_text_truncated_by_the_context_is_not_novel(microgpt, tmp_path, text) -> None:
-    """Nor in the middle of a character: 漢 is three tokens here, and 8 are no multiple of it."""
-    (tmp_path / "text.txt").write_text("漢" * (400 if text == "stream" else 30))
-    shape = ("--block-size", "8", "--steps", "150", "--lr", "0.03", "--num-samples", "2")
-    options = ("--tokenizer", "bpe", "--vocab-size", "257", "--text", text)
-    done = microgpt("train", "--input", "text.txt", *options, *shape)
-    assert "note: 2 of 2 samples are in the training data\n" in done.stderr
-    novel = ("generate", "--novel", "--against", "text.txt", "--temperature", "0.1")
-    assert microgpt(*novel).stdout == ""
 
 
 @pytest.mark.usefixtures("names")
@@ -174,9 +149,7 @@ def test_chat_displays_characters_made_of_several_tokens(microgpt, kanji, tmp_pa
     "command",
     [
         ("train", *SMALL, *BPE),
-        ("train", "--resume", "model", "--steps", "50"),
         ("generate", "--model-dir", "model"),
-        ("eval", "model", "--data", "names.txt"),
     ],
 )
 @pytest.mark.usefixtures("model")

@@ -41,12 +41,6 @@ def test_chat_reports_the_first_dropped_turn_once(microgpt, chat_model) -> None:
     ]
 
 
-def test_chat_reports_an_unknown_character_once(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, stdin="hé\nhé\nhi\n/clear\nhi\n")
-    assert done.stderr == "note: removed characters that are not in the vocabulary: 'é'\n"
-    assert done.stdout.endswith("yo\n")
-
-
 def test_chat_continues_after_refusing_an_overlong_message(microgpt, chat_model) -> None:
     done = ok(microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\n日本\nhi\n"))
     assert done.stdout == "\n\nyo\n"
@@ -77,31 +71,12 @@ def test_chat_refuses_a_message_that_it_cannot_answer(
     assert refused(microgpt("chat", "--model-dir", chat_model, "--message", message)) == problem
 
 
-def test_invalid_utf8_in_a_message_is_reported_and_removed(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, "--message", "h\udcffi")
-    assert (done.returncode, done.stdout) == (0, "yo\n")
-    assert done.stderr == "note: removed characters that are not in the vocabulary: '�'\n"
-
-
 def test_chat_uses_the_demo_model_without_a_trained_one(microgpt, demo_reply) -> None:
     done = microgpt("chat", stdin="hi\n")
     assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
     assert done.stderr == "note: output not found; using the demo model\n"
     done = microgpt("chat", "hi")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{demo_reply}\n", "")
-
-
-def test_the_demo_model_reads_capitals_accents_and_quotes(microgpt) -> None:
-    done = microgpt("chat", "--message", "Hello! My name is Jörg. I’m here")
-    assert "cannot read" not in done.stderr
-    same = microgpt("chat", "--message", "hello! my name is jorg. i'm here")
-    assert done.stdout == same.stdout
-
-
-def test_chat_uses_the_model_in_output_if_it_can_chat(microgpt, chat_model, tmp_path) -> None:
-    chat_model.rename(tmp_path / "output")
-    done = microgpt("chat", "--message", "hi")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
 
 
 @pytest.mark.parametrize("damaged", [False, True])

@@ -2,11 +2,9 @@
 
 import json
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from commands import ok
 
 from microgpt import Message, ModelConfig, TrainConfig, train
 from microgpt.data.documents import bundled, load_conversations
@@ -88,20 +86,6 @@ def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) ->
     assert exact(microgpt("train", *more, "--force")).endswith("(contamination unknown)")
 
 
-def test_only_questions_that_the_parent_read_are_contaminated(microgpt, tmp_path) -> None:
-    """Two conversations begin with each question; the parent has read one of some of them."""
-    rows = [
-        [{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"{n}"},
-         {"role": "user", "content": again}, {"role": "assistant", "content": "yes"}]
-        for n in range(40) for again in "ab"
-    ]  # fmt: skip
-    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    data = ("train", "--chat", "--data", "pairs.jsonl", "--steps", "2", "--test-fraction", "0.3")
-    ok(microgpt(*data, *SHAPE, "--val-fraction", "0", "--model", "parent"))
-    child = microgpt(*data, "--from", "parent", "--val-fraction", "0.6", "--model", "child")
-    assert 0 < float(exact(child).split("(contamination ")[1].removesuffix(" %)")) < 100
-
-
 def test_training_questions_are_used_if_none_are_held_out(microgpt, talks, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     done = microgpt("train", "--data", talks, *QUICK)
@@ -115,42 +99,9 @@ def test_training_questions_are_used_if_none_are_held_out(microgpt, talks, monke
     assert advice(done)[0].endswith("learn all of them with --steps 5000 --val-fraction 0")
 
 
-@pytest.fixture
-def sums(tmp_path: Path) -> Path:
-    """A file with 400 conversations, which are too few for a minute and cannot be guessed."""
-    pairs = ({"prompt": f"{n}", "completion": f"{n * 7919 % 1009}"} for n in range(400))
-    path = tmp_path / "sums.jsonl"
-    path.write_text("\n".join(map(json.dumps, pairs)))
-    return path
-
-
-def test_more_minutes_are_advised_only_if_there_is_enough_data(microgpt, sums) -> None:
-    train = ("train", "--data", sums, "--chat", "--json", "--model", "b")
-    short = json.loads(microgpt(*train, *SHAPE, "--steps", "2").stdout)
-    assert short["advice"].endswith("conversations, or --minutes 5, which chooses settings")
-    full = json.loads(microgpt(*train, "--budget", "1e12", "--force").stdout)
-    assert full["advice"].endswith(
-        f"or learn all of them with --steps {2 * full['steps']} --val-fraction 0 "
-        "--test-fraction 0 without --minutes or --budget"
-    )
-
-
-def test_sample_questions_are_evenly_spaced_over_the_data() -> None:
-    talks = [(Message("user", f"{n:03}"), Message("assistant", "a")) for n in range(399)]
-    asked = list(map(int, asked_of(split(talks))))
-    assert len(asked) == N_QUESTIONS
-    assert {later - earlier for earlier, later in pairwise(asked)} == {1, 2}
-    assert asked[-1] == 397
-
-
 def test_no_advice_is_printed_for_a_chat_model_without_errors(microgpt, talks) -> None:
     options = ("--data", talks, "--chat", "--steps", "300", "--batch-size", "8", *SHAPE)
     done = microgpt("train", *options, "--learning-rate", "0.01")
     assert exact(done) == "40 of 40 questions of the training data (100.0%)"
     assert not advice(done)
     assert done.stdout.endswith("user:      say aw\nassistant: a\n")
-
-
-def test_no_exact_answers_are_reported_of_the_reference_engine(microgpt, talks) -> None:
-    done = ok(microgpt("train", "--data", talks, *QUICK, "--engine", "reference"))
-    assert "exact answers" not in done.stdout

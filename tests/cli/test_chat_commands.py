@@ -2,13 +2,12 @@
 
 import json
 import os
-import re
 
 import pytest
 
 from microgpt import InferenceGpt, Message, Sampling
 from microgpt.errors import ConfigError, DataError, MicrogptError
-from microgpt_cli.chat.session import COMMANDS, ChatSession, is_command, run_command
+from microgpt_cli.chat.session import ChatSession, is_command, run_command
 
 HI, YO = Message("user", "hi"), Message("assistant", "yo")
 LINE = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}])
@@ -82,18 +81,13 @@ def test_temperature_and_seed_can_be_shown_and_set(session, chat_result) -> None
     [
         ("/temperature -1", "temperature must be >= 0, got -1.0"),
         ("/temperature nan", "temperature must be a finite number >= 0, got nan"),
-        ("/temperature warm", "temperature must be a number, got 'warm'"),
         ("/seed -1", "seed must be >= 0, got -1"),
-        ("/seed 0.5", "seed must be an integer, got '0.5'"),
         ("/seed " + "9" * 5000, "seed must be an integer, got '9999"),
         ("/clear all", "/clear takes no argument, got 'all'"),
-        ("/Clear", "unknown command /Clear; /help lists the commands"),
         ("/save", "/save requires a file name"),
-        ("/load", "/load requires a file name"),
         ("/load a\0b", r"a file name cannot contain a null character, got 'a\x00b'"),
         ("/save new", "the conversation is empty; there is nothing to save"),
         ("/load new", "cannot read new: No such file or directory"),
-        ("/load .", "cannot read .: Is a directory"),
     ],
 )
 def test_a_bad_chat_command_gives_an_error_and_changes_nothing(session, line, problem) -> None:
@@ -123,33 +117,6 @@ def test_a_session_overwrites_only_files_that_it_wrote_or_read(session, tmp_path
     assert sorted(os.listdir()) == ["a new one.jsonl", "mine"]
 
 
-@pytest.mark.parametrize("other", ["/clear", "/load theirs"])
-def test_a_new_conversation_does_not_overwrite_earlier_files(session, tmp_path, other) -> None:
-    (tmp_path / "theirs").write_text(LINE)
-    say(session, "hi")
-    run_command(session, "/save mine")
-    run_command(session, other)
-    say(session, "hi")
-    with pytest.raises(ConfigError, match="mine exists and does not belong to this conversation"):
-        run_command(session, "/save mine")
-
-
-def test_loading_a_long_conversation_repeats_the_length_warning(session, told) -> None:
-    for _ in range(5):
-        say(session, "hi")
-    run_command(session, "/save long")
-    run_command(session, "/load long")
-    say(session, "hi")
-    assert [re.search(r"\((\d+) tokens", line)[1] for line in told] == ["8", "24"]
-
-
-def test_a_tilde_in_a_file_name_means_the_home_directory(session, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    say(session, "hi")
-    run_command(session, "/save ~/said.jsonl")
-    assert (tmp_path / "home/said.jsonl").exists()
-
-
 def test_load_replaces_the_chat_and_reports_unknown_characters(session, told, tmp_path) -> None:
     say(session, "hi")
     (tmp_path / "said.jsonl").write_text(LINE.replace("hi", "hé"))
@@ -162,8 +129,6 @@ def test_load_replaces_the_chat_and_reports_unknown_characters(session, told, tm
     ("content", "problem"),
     [
         (b"hello\n", "file has no conversations; use JSONL"),
-        (b"\x89PNG\r\n\x1a\n\0\0", "file is not a text file"),
-        (b"", "file is empty; write one conversation per line"),
         (f"{LINE}\n{LINE}\n".encode(), "file has 2 conversations; /load requires exactly one"),
         (b'[{"role": "user", "content": "hi"}]', "file has no assistant reply"),
         (b'[{"role": "king", "content": "hi"}]', "file, line 1: messages[0].role: "),
@@ -180,8 +145,3 @@ def test_load_refuses_a_foreign_file_and_keeps_the_conversation(
     assert session.messages == [HI, YO]
     with pytest.raises(ConfigError, match="file exists"):  # it is not the session's own for that
         run_command(session, "/save file")
-
-
-def test_chat_help_lists_every_chat_command(session) -> None:
-    page = run_command(session, "/help")
-    assert all(f"{name} " in page for name in COMMANDS)

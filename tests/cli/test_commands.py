@@ -5,7 +5,6 @@ from typing import get_args, get_type_hints
 import pytest
 from commands import ok
 
-from microgpt.data.documents import bundled
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import LossName
@@ -47,12 +46,6 @@ def test_train_without_options_runs_karpathys_model(microgpt, golden) -> None:
     assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
     assert done.stdout.splitlines()[:3] == ["num docs: 32033", "vocab size: 27", "num params: 4192"]
     assert len(done.stdout.splitlines()) == 4
-
-
-def test_samples_of_a_model_trained_on_names_are_called_names(microgpt, tmp_path) -> None:
-    (tmp_path / "copy.txt").write_bytes(bundled("names.txt").read_bytes())
-    done = microgpt("train", "--input", "copy.txt", "--steps", "1", "--num-samples", "1")
-    assert "--- inference (new, hallucinated names) ---" in done.stdout
 
 
 def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> None:
@@ -115,14 +108,6 @@ def test_verify_checks_both_engines(microgpt) -> None:
     assert runs == [f"{engine}: Karpathy's run" for engine in ENGINES]
     assert sum("1000 of 1000 steps: loss 2.6497" in line for line in lines) == 2
     assert sum("names: 20 of 20 agree" in line for line in lines) == 2
-
-
-def test_verify_can_check_one_engine_for_fewer_steps(microgpt) -> None:
-    for engine in ("reference", "compiled"):
-        done = ok(microgpt("verify", "--steps", "3", "--engine", engine))
-        runs = [line for line in done.stdout.splitlines() if "Karpathy's run" in line]
-        assert runs
-        assert all(f"{engine}" in run and "3 of 1000 steps: loss 3.1778" in run for run in runs)
 
 
 def test_every_command_has_help_and_version_prints_the_version(microgpt) -> None:

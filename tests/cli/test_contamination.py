@@ -6,7 +6,6 @@ from pathlib import Path
 import commands
 import pytest
 from commands import ok
-from json_files import edit
 
 from microgpt.data.split import split
 
@@ -96,13 +95,6 @@ def test_contamination_is_unknown_if_a_parent_had_other_data(train, folder) -> N
     assert " (contamination unknown)\n" in out
 
 
-def test_contamination_is_unknown_if_the_parent_has_no_record(train, folder) -> None:
-    edit(folder / "honest/meta.json", training=None)
-    _, _, training = train("--from", "honest", "--val-fraction", "0.1")
-    assert training["contamination"] == {"validation": [0, 1]}
-    assert training["ancestor_data"] == [None]
-
-
 def test_fine_tuning_on_running_text_inherits_holdout_and_gap(train) -> None:
     _, _, training = train("--from", "running", data="text.txt")
     assert (training["holdout"], training["gap"]) == ("spread", 8)
@@ -112,36 +104,6 @@ def test_fine_tuning_on_running_text_inherits_holdout_and_gap(train) -> None:
     assert "training data of the parent or teacher: validation " in notes
     _, _, training = train("--from", "running", "--val-fraction", "0", "--force", data="text.txt")
     assert training["contamination"].keys() == {"test"}
-
-
-def test_fine_tuning_on_running_text_inherits_a_gap_of_zero(train, microgpt, folder) -> None:
-    options = ("--model", "parent", "--gap", "0", *FRACTIONS, *SMALL)
-    ok(microgpt(*STREAM, *options))
-    _, _, training = train("--from", "parent", data="text.txt")
-    assert "gap" not in training
-    assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
-
-
-def test_fine_tuning_on_lines_does_not_inherit_the_holdout(train, folder) -> None:
-    _, _, training = train("--from", "running", "--text", "lines", data="text.txt")
-    assert training.keys().isdisjoint({"holdout", "val_fraction"})
-
-
-def test_a_val_fraction_of_0_overrides_the_inherited_holdout(train, folder) -> None:
-    """The parent's --holdout has no effect then, and is no error."""
-    (folder / "running").rename(folder / "parent")
-    train("--from", "parent", "--test-fraction", "0", data="text.txt")
-    (folder / "child").rename(folder / "middle")
-    _, _, training = train("--from", "middle", "--val-fraction", "0", data="text.txt")
-    assert "val_fraction" not in training
-    assert training["ancestor_data"][0]["val_fraction"] == 0.1
-
-
-def test_a_student_with_a_shorter_context_inherits_the_gap(train) -> None:
-    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "4")
-    _, _, training = train("--teacher", "running", *shape, data="text.txt")
-    assert training["gap"] == 8
-    assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
 
 
 def test_a_resumed_run_keeps_its_contamination_record(train, microgpt, folder) -> None:
@@ -192,38 +154,6 @@ def test_eval_on_the_training_file_reports_contamination(microgpt, folder) -> No
     assert (done.stderr, len(done.stdout.splitlines())) == ("", 3)
 
 
-def test_eval_counts_training_documents_in_other_files(microgpt, folder) -> None:
-    known = split(NAMES.split("\n"), validation=0.1, test=0.1).train[0]
-    (folder / "other.txt").write_text(f"{known}\n{known[::-1]}\n")
-    done = microgpt("eval", "honest", "--data", "other.txt")
-    assert "50.0% of this text is training data" in done.stderr
-
-
-def test_eval_counts_documents_that_any_ancestor_has_read(train, microgpt, folder) -> None:
-    train("--from", "all", *FRACTIONS)
-    done = microgpt("eval", "child", "--data", "names.txt")
-    assert "100.0% of this text is training data" in done.stderr
-
-
-def test_eval_and_score_count_training_data_of_the_parent(train, microgpt, folder) -> None:
-    """The parent has read the names, and the child other texts."""
-    others = NAMES[::-1].split("\n")
-    (folder / "more.txt").write_text("\n".join(others))
-    train("--from", "all", data="more.txt")
-    both = [*NAMES.split("\n"), *others]
-    (folder / "both.txt").write_text("\n".join(both))
-    share = sum(len(doc) for doc in both if doc in others) / sum(map(len, both))
-    for file, read in (("names.txt", "100.0%"), ("both.txt", f"at least {100 * share:.1f}%")):
-        for command in (("eval", "child", "--data"), ("score", "child", "--data")):
-            told = microgpt(*command, file).stderr
-            assert f"note: {read} of this text is training data" in told
-    told = microgpt("score", "child", stdin=f"{others[0]}\n").stderr
-    assert "note: at least 1 of 1 line are training data" in told
-    (folder / "part.txt").write_text(2 * others[0])
-    told = microgpt("eval", "child", "--data", "part.txt").stderr
-    assert "this text may be training data of the model, its parent or its teachers" in told
-
-
 @pytest.mark.parametrize(("model", "data"), [("honest", "names.txt"), ("running", "text.txt")])
 def test_score_on_the_training_file_reports_contamination(microgpt, folder, model, data) -> None:
     done = microgpt("score", model, "--data", data)
@@ -249,37 +179,3 @@ def test_training_data_is_recognised_regardless_of_case(microgpt, tmp_path) -> N
     ok(microgpt(*train, *small, "--model", "child"))
     for name, told in (("title", "100.0%"), ("lower", "100.0%"), ("other", "may be")):
         assert told in microgpt("eval", "child", "--data", f"{name}.jsonl").stderr
-
-
-def test_lines_of_multi_line_training_documents_are_recognised(microgpt, folder) -> None:
-    lines = NAMES.split("\n")
-    (folder / "threes.txt").write_text(
-        "\n\n".join("\n".join(lines[i : i + 3]) for i in range(0, 300, 3))
-    )
-    separated = ("--separator", "blank")
-    ok(microgpt("train", "--data", "threes.txt", *separated, "--model", "threes", *SMALL))
-
-    def share(*options: str) -> list[float]:
-        return json.loads(ok(microgpt("eval", *options, "--json")).stdout)["training_share"]
-
-    assert share("threes", "--data", "threes.txt", *separated) == [1, 1]
-    assert share("threes", "--data", "names.txt") == [1, 1]
-    scored = ok(microgpt("score", "threes", "--data", "threes.txt", "--top", "1"))
-    assert "300 of 300 lines are training data" in scored.stderr
-    rows = ["name", *(f'"{doc}"' for doc in (folder / "threes.txt").read_text().split("\n\n"))]
-    (folder / "threes.csv").write_text("\n".join(rows))
-    ok(microgpt("train", "--data", "threes.csv", "--column", "name", "--model", "csv", *SMALL))
-    assert share("csv", "--data", "names.txt") == [1, 1]
-
-
-def test_training_lines_are_recognised_with_any_line_ending(microgpt, folder) -> None:
-    (folder / "old.txt").write_bytes(NAMES.replace("\n", "\r").encode())
-    for options in ({"stdin": NAMES.replace("\n", "\r")}, {}):
-        file = () if options else ("--data", "old.txt")
-        done = ok(microgpt("score", "all", *file, "--top", "1", **options))
-        assert "note: 300 of 300 lines are training data" in done.stderr
-
-
-def test_piped_running_text_is_not_compared_with_training_data(microgpt, folder) -> None:
-    done = ok(microgpt("score", "running", "--top", "1", stdin=TEXT[:100]))
-    assert "text from a pipe is not compared with the training data" in done.stderr

@@ -28,10 +28,8 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     ("content", "problem"),
     [
         (None, "cannot read held-out.txt"),
-        ("", "held-out.txt is empty"),
         ("xenia\nzoe\nanna", "'o', 'x', 'z', found in 2 of 3 documents, first in line 1; use"),
         ("anna\n\nemma\n ax\n", "found in 1 of 3 documents, first in line 4; remove these"),
-        ("bcdfghjklopq", "'l', 'o' and 2 more, found in 1 of 1 documents, first in line 1; use an"),
     ],
 )
 def test_eval_refuses_documents_that_it_cannot_score(
@@ -45,9 +43,7 @@ def test_eval_refuses_documents_that_it_cannot_score(
 @pytest.mark.parametrize(
     ("name", "content", "place"),
     [
-        ("names.jsonl", '{"name": "anna"}\n\n{"name": "x"}', "line 3"),
         ("names.json", '[{"name": "anna"}, {"name": ""},\n{"name": "x"}]', "item 3"),
-        ("names.csv", "name,n\nanna,x\n\nx,3", "line 4"),
         (
             "chat.jsonl",
             "\n\n".join(f'{{"prompt": "{said}", "completion": "yo"}}' for said in "hx"),
@@ -105,14 +101,6 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     )
 
 
-def test_eval_locates_errors_in_a_json_array_by_item_number(
-    microgpt, chat_model, exam, tmp_path
-) -> None:
-    file = tmp_path / exam(("hi", "yo", "greet"), ("hi", "oh", "tease"))
-    file.write_text(f"[{','.join(file.read_text().splitlines())}]")
-    assert "  tease, item 2: 'hi': " in microgpt("eval", chat_model, "--data", file).stdout
-
-
 def test_eval_accepts_only_conversations_for_a_chat_model(microgpt, chat_model, tmp_path) -> None:
     (tmp_path / "plain.txt").write_text("hi there\n")
     problem = "plain.txt has no conversations; use JSONL, one conversation per line, such as "
@@ -164,13 +152,3 @@ def test_eval_without_tasks_reports_no_exact_matches(microgpt, chat_model, exam)
     assert list(facts) == ["loss", *sizes, "bits_per_character", "training_share"]
     assert facts["n_characters"] == facts["n_tokens"]
     assert facts["bits_per_character"] == facts["loss"] / math.log(2)
-
-
-def test_eval_escapes_control_characters(microgpt, tmp_path, exam) -> None:
-    file = exam(("hi", "\x1b[2J", None))
-    options = ["--input", file, "--steps", "80", "--lr", "0.02", "--block-size", "32"]
-    assert microgpt("train", "--chat", *options).returncode == 0
-    done = microgpt("eval", "output", "--data", exam(("hi", "hi", "clear\x1b[2J")))
-    assert r"'hi': expected 'hi', got '\x1b[2J'" in done.stdout
-    assert r"  clear\x1b[2J, line 1" in done.stdout
-    assert "\x1b" not in done.stdout

@@ -48,20 +48,6 @@ def test_a_directory_for_transformers_is_written(microgpt, portable, tmp_path) -
     ]
 
 
-def test_an_existing_gguf_file_is_replaced_only_with_force(microgpt, portable, tmp_path) -> None:
-    options = ("export", portable, "--format", "gguf", "--output", "new.gguf")
-    for name in ("new.gguf", "new.gguf.Modelfile"):
-        path = tmp_path / name
-        path.write_text("mine")
-        assert refused(microgpt(*options)).startswith(f"{name} exists; use another file with")
-        assert path.read_text() == "mine"
-        path.unlink()
-    ok(microgpt(*options))
-    before = (tmp_path / "new.gguf").read_bytes()
-    ok(microgpt(*options, "--force"))
-    assert (tmp_path / "new.gguf").read_bytes() == before
-
-
 def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path) -> None:
     options = ("export", portable, "--format", "transformers", "--output")
     assert refused(microgpt(*options, portable, "--force")) == (
@@ -80,9 +66,7 @@ def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path)
     ("format", "options", "problem"),
     [
         ("gguf", ["--half"], "gguf uses float32; omit --half"),
-        ("transformers", ["--half"], "transformers uses float32; omit --half"),
         ("gguf", ["--int8"], "--int8 requires --format onnx"),
-        ("gguf", ["--output", "."], ". is a directory; name a file, such as model.gguf"),
     ],
 )
 def test_unsuitable_export_options_are_refused(
@@ -158,15 +142,3 @@ def test_a_portable_model_can_be_exported(microgpt, tmp_path) -> None:
     shape = trained_shape(microgpt, tmp_path, "--portable")
     assert not shape.get("token_shift")
     ok(microgpt("export", "new", "--format", "gguf", "--output", "new.gguf"))
-
-
-def test_a_portable_model_of_a_preset_can_be_exported(microgpt, tmp_path) -> None:
-    size = ("--n-embd", "8", "--block-size", "16", "--batch-size", "1")
-    trained_shape(microgpt, tmp_path, "--preset", "text-60s", "--portable", *size)
-    ok(microgpt("export", "new", "--format", "gguf", "--output", "new.gguf"))
-
-
-def test_the_portable_option_refuses_other_architectures(microgpt) -> None:
-    for options in (["--token-shift"], ["--positions", "learned"], ["--activation", "relu"]):
-        problem = refused(microgpt("train", "--portable", *options))
-        assert problem == f"--portable cannot be used with {' '.join(options)}; omit one of them"

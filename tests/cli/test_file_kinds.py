@@ -20,7 +20,6 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "talk.json").write_text(
         '[{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}]'
     )
-    (tmp_path / "long.csv").write_text(f"{'x' * 140_000},b\na,b\n")
     return tmp_path
 
 
@@ -84,12 +83,6 @@ def test_run_evolve_and_sweep_can_read_one_column_of_a_table(microgpt, files, un
     assert "--chat cannot be used with --column; omit one of them" in refused.stderr
 
 
-def test_an_old_training_run_on_the_lines_of_a_table_resumes(microgpt, files) -> None:
-    (files / "towns.txt").write_bytes((files / "towns.csv").read_bytes())
-    assert microgpt("train", "--data", "towns.txt", *SMALL).returncode == 0
-    ok(microgpt("train", "--resume", "m", "--steps", "3", "--data", "towns.csv"))
-
-
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -100,17 +93,9 @@ def test_an_old_training_run_on_the_lines_of_a_table_resumes(microgpt, files) ->
         (["train", "--data", "talk.json"], "talk.json has conversations; read them with --chat"),
         (["train", "--data", "towns.csv", "--column", "x"],
          "towns.csv has no column 'x'; choose one of: name, land"),
-        (["train", "--data", "talk.json", "--column", "x", "--chat"],
-         "--column cannot be used with --chat; omit one of them"),
         (["train", "--data", "towns.csv", "--column", "name", "--text", "stream"],
          "--column cannot be used with --text stream; omit one of them"),
-        (["info", "--column", "name"], "--column requires --data; add --data or omit --column"),
-        (["info", "--data", "towns.csv"], "towns.csv is a table; read one column (--column"),
-        (["info", "--data", "long.csv"], "long.csv is a table; read one column (--column"),
-        (["train", "--data", "long.csv", "--column", "a"], "long.csv has no column 'a'; choose"),
         (["evolve", "--data", "towns.csv"], "towns.csv is a table; read one column (--col"),
-        (["sweep", "grid", "--n-embd", "8,16", "--data", "objects.jsonl"],
-         "objects.jsonl has JSON objects; r"),
         (["generate", "--novel", "--column", "name"], "--column requires --against"),
     ],
 )  # fmt: skip

@@ -115,42 +115,6 @@ def test_parent_running_text_that_the_child_has_read_is_marked(microgpt, tmp_pat
     assert "after tuning (contamination 9" in done.stdout or "(contamination 100 %)" in done.stdout
 
 
-def test_a_file_reread_as_another_kind_of_text_is_contaminated(microgpt, tmp_path) -> None:
-    rng = random.Random(0)
-    text = "\n".join(" ".join(f"{rng.random()}" for _ in range(8)) for _ in range(300))
-    (tmp_path / "text.txt").write_text(f"{text}\n\n")  # as lines, these are other data
-    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "--steps", "3", "-n", "0")
-    held_out = ("--val-fraction", "0.1")
-    for kind, other in (("stream", "lines"), ("lines", "stream")):
-        data = ("train", "--data", "text.txt", "--text")
-        ok(microgpt(*data, kind, *held_out, *shape, "--model", kind))
-        tuning = ("--steps", "3", "-n", "0", "--model", f"child of {kind}")
-        done = ok(microgpt(*data, other, "--from", kind, *tuning))
-        (line,) = [line for line in done.stdout.splitlines() if line.startswith("parent's held")]
-        share = line.split("(contamination ")[1].removeprefix("at least ")
-        assert float(share.split()[0]) > 90
-
-
-def test_longer_fine_tuning_is_not_advised_when_it_cannot_help(microgpt, folder) -> None:
-    def talks(sign: str) -> str:
-        return "\n".join(
-            json.dumps({"prompt": f"{a}{sign}{b}", "completion": f"{a + b}"})
-            for a in range(9) for b in range(9)
-        )  # fmt: skip
-
-    (folder / "sums.jsonl").write_text(talks("+"))
-    (folder / "more.jsonl").write_text(talks("*"))
-    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "16", "--steps", "9")
-    ok(microgpt("train", "--chat", "--data", "sums.jsonl", *shape, "--model", "sums"))
-    tuning = ("--from", "sums", "--data", "more.jsonl", "--budget", "1e12", "--model", "a")
-    (advice,) = [
-        line
-        for line in ok(microgpt("train", "--chat", *tuning)).stderr.splitlines()
-        if "for more exact answers" in line
-    ]
-    assert "learn all of them with --steps" in advice
-
-
 def test_the_loss_on_training_data_of_the_parent_is_labelled(microgpt, folder) -> None:
     ok(microgpt("train", "--data", "names.txt", "--steps", "9", "-n", "0", "--model", "all"))
     tuning = ("train", "--from", "all", "--data", "others.txt", "--steps", "9", "-n", "0")
@@ -178,11 +142,8 @@ def test_a_text_model_can_be_fine_tuned_on_conversations(microgpt, folder) -> No
             ["--data", "greek.txt", *BUDGET],
             "the parent knows none of the characters of the text; train",
         ),
-        (["--data", "greek.txt", "--steps", "9"], "knows none of the characters"),
         (["--data", "others.txt", "--minutes", "0.0001"], "--minutes 0.0001 is too short"),
-        (["--data", "others.txt", "--budget", "9"], "9 operations are too few: one step takes"),
         (["--data", "others.txt", *BUDGET, "--n-layer", "9"], "n_layer is 9, but the model to"),
-        (["--data", "others.txt", *BUDGET, "--steps", "9"], "--budget cannot be used with --steps"),
         (["--data", "others.txt", "--max-weights", "9"], "cannot be used with --from; omit one"),
     ],
 )

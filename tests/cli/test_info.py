@@ -52,12 +52,6 @@ def test_the_output_of_info_fits_in_80_columns(microgpt, tmp_path) -> None:
     assert "with a byte order mark" in done.stdout
 
 
-def test_info_draws_ascii_bars_if_the_output_encoding_is_ascii(microgpt, names) -> None:
-    done = microgpt("info", "--data", names, PYTHONIOENCODING="ascii")
-    assert f"   5  {'#' * 50} 60.0%" in done.stdout.splitlines()
-    assert "\\u" not in done.stdout
-
-
 def test_info_describes_data_as_one_json_document(microgpt, names) -> None:
     facts = json.loads(microgpt("info", "--data", names, "--json").stdout)
     assert (facts["n_docs"], facts["n_tokens"], facts["n_repeats"]) == (5, 30, 1)
@@ -97,14 +91,6 @@ def test_info_lists_characters_that_the_model_does_not_know(microgpt, text_model
     assert "characters:         'l' (1), 'x' (1)" in done.stdout
     facts = json.loads(microgpt(*options, "--json").stdout)
     assert facts["suitability"] == {"unknown": {"l": 1, "x": 1}, "n_docs": 1}
-
-
-def test_info_says_that_a_model_knows_all_characters(microgpt, chat_model, tmp_path) -> None:
-    (tmp_path / "chat.txt").write_text(CHAT)  # read as what the model takes
-    done = microgpt("info", "--data", "chat.txt", "--model-dir", chat_model)
-    assert done.stdout.startswith("chat.txt: conversations\n")
-    assert "the model knows all characters\n" in done.stdout
-    assert "context 64, batch size " in done.stdout  # as `train` would choose
 
 
 def test_a_training_file_can_be_piped_into_info(microgpt) -> None:
@@ -168,29 +154,6 @@ def test_info_and_train_agree_on_what_counts_as_few_questions(
     assert "train --chat --data chat.jsonl --budget 1e13 --model chat" in told.stderr
     train = ("train", "--chat", "--data", "chat.jsonl", "--budget", "1e9")
     assert ("learned as a whole" in microgpt(*train).stderr) == is_few
-
-
-JSONL = {
-    "objects": '{"title": "Linz", "text": "a town"}\n' * 3,
-    "strings": '"a town"\n"a river"\n',
-    "conversations": CHAT * 3,
-    "a conversation and an object": CHAT + '{"text": "a town"}\n',
-}
-
-
-@pytest.mark.parametrize("kind", JSONL)
-def test_info_and_train_accept_the_same_jsonl_files(microgpt, tmp_path, kind) -> None:
-    (tmp_path / "some.jsonl").write_text(JSONL[kind])
-    small = ("--steps", "1", "-n", "0")
-    for options in ((), ("--chat",), ("--column", "text")):
-        data = ("--data", "some.jsonl", *options)
-        described, trained = microgpt("info", *data), microgpt("train", *data, *small, "--force")
-        if "read them with --chat" in trained.stderr:  # info does so, and advises it
-            assert "to train on this file, run: microgpt train --chat " in described.stderr
-            continue
-        assert described.returncode == trained.returncode
-        if trained.returncode:
-            assert described.stderr == trained.stderr
 
 
 def test_a_model_card_is_printed_for_a_readme(microgpt, text_model) -> None:

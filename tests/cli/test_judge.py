@@ -34,7 +34,6 @@ def against(tmp_path):
 @pytest.mark.parametrize(
     ("names", "stdin"),
     [
-        (NAMES, ""),
         (NAMES, "emma\n"),  # arguments take precedence
         ((), "\ufeff" + "\r\n".join(NAMES) + "\n\n  \n"),
     ],
@@ -76,28 +75,11 @@ def test_the_json_output_of_judge_equals_the_library_result(microgpt, against) -
     }  # fmt: skip
 
 
-def test_judge_marks_bundled_names_as_known(microgpt) -> None:
-    done = microgpt("judge", "kamon", "karai")
-    assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
-    rows = done.stdout.splitlines()[1:3]
-    assert [row.split()[4:] for row in rows] == [
-        ["-9.26", "in", "names.txt"],
-        ["-9.50", "in", "names.txt"],
-    ]
-
-
-def test_judge_succeeds_even_if_no_name_can_be_judged(microgpt, against) -> None:
-    done = ok(microgpt("judge", "x", *against))
-    assert "Judge     -100.0000  (no name could be scored)\n" in done.stdout
-
-
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
         ("a\x1b[31mb\u202enan", r"a\x1b[31mb\u202enan"),
         ("nan\udcff", r"nan\udcff"),  # a byte that is not UTF-8
-        ("a" * 1000, "a" * 24 + "..."),
-        ("\x1b" * 1000, r"\x1b" * 6 + "..."),
     ],
 )
 def test_judge_escapes_control_characters_in_names(microgpt, against, name, shown) -> None:
@@ -106,16 +88,8 @@ def test_judge_escapes_control_characters_in_names(microgpt, against, name, show
     assert done.stdout.replace("\n", "").isprintable()
 
 
-def test_judge_aligns_columns_with_wide_characters(microgpt, against) -> None:
-    header, row, *_ = microgpt("judge", "名前", "名前名前", *against).stdout.splitlines()
-    assert header.startswith("name      ")
-    n_wide = 2  # each takes a column more than an index tells
-    assert header.index("flow") + len("flow") == row.index("-") + len("-") + n_wide
-
-
-@pytest.mark.parametrize("stdin", ["", "\n \n\t\n", "\ufeff"])
-def test_judge_refuses_to_run_without_names(microgpt, against, stdin) -> None:
-    done = microgpt("judge", *against, stdin=stdin)
+def test_judge_refuses_to_run_without_names(microgpt, against) -> None:
+    done = microgpt("judge", *against, stdin="\n \n\t\n")
     problem = "no names to judge; pass them as arguments, or pipe them in, one per line"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")
 
@@ -123,9 +97,7 @@ def test_judge_refuses_to_run_without_names(microgpt, against, stdin) -> None:
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        ([" "], "no names to judge; pass them as arguments, or pipe them in, one per line"),
         (["mama", "--against", "no.txt"], "cannot read no.txt: No such file or directory"),
-        (["mama", "--against", "."], "cannot read .: Is a directory"),
         (["mama", "--zoom"], "no such option: --zoom; see 'microgpt judge --help'"),
     ],
 )

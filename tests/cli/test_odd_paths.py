@@ -37,14 +37,6 @@ def test_a_training_run_with_unusual_paths_can_be_resumed(microgpt, trained) -> 
     assert meta["training"]["steps"] == 9
 
 
-def test_ordinary_paths_are_stored_unescaped(microgpt, tmp_path) -> None:
-    names = tmp_path.parent / "names.txt"
-    names.write_text("anna\nemma\n")
-    assert microgpt("train", "--input", names, *SMALL).returncode == 0
-    facts = json.loads((tmp_path / "output/train_state.json").read_text())
-    assert facts["input"] == os.path.realpath(names)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "args",

@@ -14,8 +14,6 @@ import pytest
 from commands import ok, refused
 from searches import AESTHETIC, HYDRA, SMALL, begin, changed, run_of, write_names
 
-from microgpt_evolution.runs.run_files import with_checksum
-
 pytestmark = pytest.mark.slow
 
 SECTIONS = {
@@ -155,15 +153,6 @@ def test_the_report_of_an_interrupted_search_says_how_to_resume(microgpt, tmp_pa
     assert "retest" not in page_of(run / "report.html")["sections"]
 
 
-def test_the_report_omits_sections_without_data(copied, microgpt) -> None:
-    run = copied("hydra")
-    (run / "exam.json").unlink()
-    done = microgpt("report", run)
-    assert (done.returncode, done.stderr) == (0, "")
-    sections = page_of(run / "report.html")["sections"]
-    assert sections == SECTIONS["hydra"].replace("retest ", "").split()
-
-
 def test_several_searches_are_reported_separately(copied, microgpt) -> None:
     error = refused(microgpt("report", copied("loss", "one"), copied("loss", "two")))
     assert error == "several searches were given; report them separately"
@@ -187,37 +176,20 @@ def test_the_report_of_a_sweep_contains_working_commands(copied, microgpt, tmp_p
     assert error.endswith("run is a search; report them separately")
 
 
-@pytest.mark.parametrize(
-    ("altair", "why"),
-    [
-        (
-            'raise ModuleNotFoundError("No module named \'altair\'", name="altair")',
-            "charts require the extra plots (No module named 'altair'); run: pip install "
-            "'microgpt-cli[plots]', or with uv: uv pip install 'microgpt-cli[plots]'",
-        ),
-        ('raise ValueError("broken")', "broken"),
-    ],
-)
-def test_a_search_succeeds_without_the_plotting_packages(microgpt, tmp_path, altair, why) -> None:
+def test_a_search_succeeds_without_the_plotting_packages(microgpt, tmp_path) -> None:
+    altair = 'raise ModuleNotFoundError("No module named \'altair\'", name="altair")'
     write_names(tmp_path)
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / "altair.py").write_text(altair)
     done = ok(microgpt("evolve", *AESTHETIC, cold=True, PYTHONPATH=str(tmp_path / "stubs")))
-    assert done.stderr.endswith(f"note: report.html was not written: {why}\n")
+    assert "note: report.html was not written: charts require the extra plots (" in done.stderr
     assert (tmp_path / "genome.json").exists()
 
 
-def test_a_damaged_or_empty_run_is_refused(copied, microgpt) -> None:
-    file = copied("loss") / "evaluations.jsonl"
-    lines = file.read_bytes().splitlines(keepends=True)
-    stranger = json.loads(lines[0]) | {"origin": "confirm", "parents": ["nobody", "g1-1"]}
-    del stranger["crc32"]
-    for damaged, problem in (
-        ([lines[0], lines[1][:50] + b"\n", *lines[2:]], "evaluations.jsonl, line 2: crc32 differs"),
-        ([*lines, with_checksum(json.dumps(stranger).encode())], "does not belong to this search"),
-        ([], "run has no evaluations yet; try again later\n"),
-    ):
-        file.write_bytes(b"".join(damaged))
-        done = microgpt("report", "run")
-        assert (done.returncode, done.stdout) == (2, "")
-        assert problem in done.stderr
+def test_an_unreadable_or_missing_run_is_refused(microgpt, tmp_path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"version": 1}')
+    assert refused(microgpt("report", "run")) == "run/run.json: created_by: field required"
+    assert refused(microgpt("report")) == (
+        "there is no run in experiments; create one with `microgpt evolve` or `microgpt sweep`"
+    )

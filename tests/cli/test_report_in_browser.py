@@ -64,8 +64,7 @@ def test_a_report_follows_the_dark_mode_of_the_system(runs, page) -> None:
     assert page.evaluate(paper) != light[0]
 
 
-@pytest.mark.parametrize("width", [360, 1600])
-@pytest.mark.parametrize("objective", ["loss", "hydra"])
+@pytest.mark.parametrize(("width", "objective"), [(360, "hydra"), (1600, "loss")])
 def test_a_report_fits_narrow_and_wide_screens(runs, page, objective, width) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     opened(page, runs[objective] / "report.html")

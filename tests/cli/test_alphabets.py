@@ -9,7 +9,6 @@ from microgpt import load
 
 TEXTS = {
     "accented Latin": ["élodie", "björn", "žofia", "łukasz", "çağla", "ñuño", "e\u0301lise"],
-    "Cyrillic": ["анна", "мария", "сергей", "ольга", "дмитрий"],
     "Greek": ["ελένη", "γιώργος", "μαρία", "κώστας"],
     "emoji": ["👩\u200d🚀🌍", "🎉🎉", "👍🏽👍", "🇫🇷🇩🇪", "❤\ufe0f"],
 }

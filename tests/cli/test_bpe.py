@@ -113,7 +113,7 @@ def test_every_command_reads_subword_models(microgpt, model, names, tmp_path) ->
     assert all(text.startswith("é") for text in samples)
     cut = json.loads(microgpt("generate", *options, "--stop", "a", "--json").stdout)["samples"]
     assert cut == [text.partition("a")[0] for text in samples]
-    ok(microgpt("generate", "--model-dir", model, "--novel", "--against", names, "--unique"))
+    ok(microgpt("generate", "--model-dir", model, "--novel", "--unique"))
     facts = json.loads(microgpt("eval", model, "--data", names, "--json").stdout)
     assert facts["n_characters"] == len(NAMES) + 1
     assert facts["n_tokens"] < facts["n_characters"]

@@ -5,7 +5,6 @@ import signal
 import time
 from pathlib import Path
 from subprocess import PIPE, Popen
-from types import SimpleNamespace
 
 import pytest
 from commands import ok, refused
@@ -13,8 +12,6 @@ from searches import evaluations_of, run_of
 
 from microgpt import InferenceGpt, load, load_text
 from microgpt.data.split import split
-from microgpt_cli.search.options import EvolveOptions
-from microgpt_cli.search.winner import resume_command
 
 pytestmark = pytest.mark.usefixtures("made_up_names")
 
@@ -50,16 +47,10 @@ def test_the_winner_of_a_budgeted_search_can_be_trained(microgpt, tmp_path, winn
     ok(microgpt("train", "--genome", "genome.json", "--budget", "2e9", "--model", "longer"))
 
 
-@pytest.mark.parametrize("is_worth_it", [False, True])
-def test_a_search_says_if_one_training_run_should_do_better(
-    microgpt, tmp_path, is_worth_it, monkeypatch
-) -> None:
+def test_a_search_says_if_one_training_run_should_do_better(microgpt, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
-    (tmp_path / "few.txt").write_text("\n".join(f"{a}{b}nn{a}" for a in "abcdefg" for b in "aeiou"))
-    data = ("--data", "few.txt") if is_worth_it else ()
-    done = ok(microgpt("evolve", "--budget", "2e9" if not is_worth_it else "2e10", *data))
-    is_said = "a single training run of this length is expected to give a better" in done.stderr
-    assert is_said != is_worth_it
+    done = ok(microgpt("evolve", "--budget", "2e9"))
+    assert "a single training run of this length is expected to give a better" in done.stderr
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
@@ -106,15 +97,6 @@ def test_a_resumed_search_does_not_replace_an_unrelated_model(microgpt, tmp_path
     assert "--seed cannot be used with the run to resume; omit one of them" in refused(
         microgpt("evolve", "--resume", str(run_of(tmp_path)), "--seed", "9")
     )
-
-
-def test_the_resume_hint_names_the_directory_only_if_it_changed(tmp_path) -> None:
-    run = SimpleNamespace(settings=SimpleNamespace(train_winner=str(tmp_path / "one")))
-    resume = "microgpt evolve --resume"
-    assert resume_command(EvolveOptions(), run) == resume
-    assert resume_command(EvolveOptions(train_winner=tmp_path / "one"), run) == resume
-    other = resume_command(EvolveOptions(train_winner=Path("two")), run)
-    assert other == "microgpt evolve --train-winner two --resume"
 
 
 def test_the_test_loss_is_measured_only_for_the_saved_model(tmp_path, winner) -> None:
@@ -182,12 +164,3 @@ def test_a_search_space_can_be_read_from_a_file(microgpt, tmp_path) -> None:
     assert {genome["n_embd"] for genome in genomes} <= {8, 48}
     assert {genome["lr"] for genome in genomes} <= {0.001, 0.01}
     assert len({json.dumps(genome) for genome in genomes}) <= 8  # the target ends the search
-
-
-def test_the_report_of_a_budgeted_search_shows_learning_curves(microgpt, tmp_path, winner) -> None:
-    page = (run_of(tmp_path) / "report.html").read_text(encoding="utf-8")
-    assert "Learning curves" in page
-    assert "held-out loss" in page
-    assert '"kind": "rule"' in page or '"kind":"rule"' in page
-    assert "primordial" not in page
-    ok(microgpt("report", str(run_of(tmp_path))))

@@ -34,41 +34,13 @@ def test_every_command_reads_an_exported_chat(microgpt, exports, data, me) -> No
     assert " ".join(source[2:]) in info.stderr
 
 
-def test_resume_refuses_a_different_assistant_name(microgpt, exports) -> None:
-    source = ("--chat", "--data", "whatsapp_android.txt", "--me")
-    ok(microgpt("train", *source, "Ben", *SMALL, "--model", "m"))
-    problem = refused(microgpt("train", "--resume", "m", "--me", "Anna", "--steps", "3"))
-    assert problem == "--me is Anna, but the run to resume has Ben; omit --me"
-
-
-def test_a_sweep_records_the_name_of_the_assistant(microgpt, tmp_path) -> None:
-    lines = [
-        f"{i % 28 + 1}.{i // 28 + 1}.24, 09:00 - {who}: {i}\n" for i in range(56) for who in "AB"
-    ]
-    (tmp_path / "chat.txt").write_text("".join(lines))
-    done = ok(
-        microgpt(
-            *("sweep", "grid", "--chat", "--data", "chat.txt", "--me", "B", "--n-embd", "8"),
-            *("--n-head", "2", "--steps", "2", "--seeds", "1", "--workers", "1"),
-        )
-    )
-    assert "--data chat.txt --chat --me B --" in done.stdout
-    (run,) = (tmp_path / "experiments").iterdir()
-    assert json.loads((run / "run.json").read_text())["settings"]["me"] == "B"
-
-
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
         (["train", "--chat", "--data", "discord.json"], "name the assistant with --me NAME"),
-        (["train", "--chat", "--data", "discord.json", "--me", "x"], "nobody in discord.json is"),
         (["train", "--data", "discord.json", "--me", "Anna"], "--me requires --chat"),
         (["train", "--data", "conversations.json"], "has conversations; read them with --chat"),
         (["train", "--chat", "--data", "."], "cannot read .: Is a directory, but not a Slack"),
-        (["info", "--data", "discord.json"], "Anna (2 messages), ben_7 (2 messages)"),
-        (["info", "--data", "slack"], "ben (3 messages), "),
-        (["info", "--me", "Anna"], "--me requires --data"),
-        (["sweep", "steps", "--data", "discord.json", "--me", "x"], "--me requires --chat"),
     ],
 )
 def test_a_wrong_assistant_name_or_export_file_is_refused(microgpt, exports, args, problem) -> None:

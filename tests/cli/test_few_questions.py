@@ -69,11 +69,6 @@ def test_a_run_on_few_questions_can_be_resumed(faq, microgpt, tmp_path) -> None:
     assert microgpt("chat", "xyzzy", "--model", "output").stdout == "I don't know.\n"
 
 
-def test_info_shows_the_settings_for_few_questions(faq, microgpt) -> None:
-    told = microgpt("info", "--data", "faq.jsonl", "--minutes", "1").stdout
-    assert "300 steps of 16 documents, dropout 0" in told
-
-
 def test_the_json_output_counts_answers_to_reworded_questions(faq, microgpt) -> None:
     train = ("train", "--chat", "--data", "faq.jsonl", *SMALL, "--json", "--model", "b")
     score = json.loads(microgpt(*train).stdout)["exact_answers"]
@@ -86,18 +81,6 @@ def test_fine_tuning_a_model_of_few_questions_is_refused(faq, microgpt) -> None:
     tuning = ("train", "--from", "output", "--chat", "--data", "faq.jsonl", "--model", "child")
     assert "put all conversations into one file" in refused(microgpt(*tuning))
     assert "put all conversations into one file" in refused(microgpt(*tuning, "--minutes", "1"))
-
-
-def test_train_gives_advice_if_few_questions_are_answered_badly(faq, microgpt) -> None:
-    tiny = ("--n-embd", "4", "--n-head", "1", "--n-layer", "1", "--learning-rate", "1e-6")
-    done = microgpt("train", "--chat", "--data", "faq.jsonl", *tiny, "--model", "tiny")
-    assert "for more exact answers: omit the options for the model and the training" in done.stderr
-
-
-def test_train_states_the_total_time_for_learning_few_questions(faq) -> None:
-    (why,) = [line for line in faq.stderr.splitlines() if "why: " in line]
-    assert " in about " in why
-    assert "that remain" not in why
 
 
 def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) -> None:

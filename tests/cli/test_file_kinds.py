@@ -50,7 +50,6 @@ def test_every_command_can_read_one_column_of_a_table(microgpt, files) -> None:
     assert microgpt("train", "--resume", "m", "--steps", "3").returncode == 0
     assert json.loads(microgpt("eval", "m", *column, "--json").stdout)["n_docs"] == 2
     assert microgpt("info", *column).stdout.startswith("towns.csv: column 'name'\n")
-    ok(microgpt("generate", "--novel", "--against", *column[1:], "--model", "m", "-n", "1"))
 
 
 def test_the_header_says_if_a_chat_model_folds_case_and_accents(microgpt, files) -> None:
@@ -96,7 +95,6 @@ def test_run_evolve_and_sweep_can_read_one_column_of_a_table(microgpt, files, un
         (["train", "--data", "towns.csv", "--column", "name", "--text", "stream"],
          "--column cannot be used with --text stream; omit one of them"),
         (["evolve", "--data", "towns.csv"], "towns.csv is a table; read one column (--col"),
-        (["generate", "--novel", "--column", "name"], "--column requires --against"),
     ],
 )  # fmt: skip
 def test_the_error_for_an_unsupported_file_says_what_to_do(

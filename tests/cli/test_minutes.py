@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from json_files import edit
-
-from microgpt.storage.training_directory import read_training
 
 BUDGET = ("--budget", "2e9", "-n", "0")  # under a second
 SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
@@ -43,32 +40,6 @@ def training(model: Path) -> dict:
 
 def notes(done) -> list[str]:
     return [line for line in done.stderr.splitlines() if line.startswith("note: ")]
-
-
-KINDS = {
-    "lines": ["--data", "names.txt"],
-    "stream": ["--data", "book.txt", "--text", "stream"],
-    "chat": ["--data", "talks.jsonl", "--chat"],
-    "column": ["--data", "table.csv", "--column", "name"],
-    "given": ["--data", "names.txt", "--n-embd", "8", "--dropout", "0.2", "--patience", "1"],
-    "bpe": ["--data", "names.txt", "--tokenizer", "bpe", "--vocab-size", "300"],
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_same_budget_gives_the_same_model_again(microgpt, folder, kind) -> None:
-    budget = BUDGET if kind != "chat" else BUDGET[:2]
-    first = microgpt("train", *KINDS[kind], *budget, "--model", "a")
-    again = microgpt("train", *KINDS[kind], *budget, "--model", "b", "--threads", "2")
-    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
-    assert weights(folder / "a") == weights(folder / "b")
-    facts = training(folder / "a")
-    assert facts["budget"] == 2e9
-    assert facts.keys() >= {"val_fraction", "test_fraction", "val_loss", "test_loss"}
-    assert not facts.keys() & {"minutes", "steps_changed"}
-    if kind == "given":
-        assert facts["dropout"] == 0.2
-        assert json.loads((folder / "a/meta.json").read_text())["n_embd"] == 8
 
 
 def test_train_and_info_print_the_chosen_settings_and_reasons(microgpt, folder) -> None:
@@ -108,13 +79,6 @@ def test_train_keeps_karpathys_settings_if_only_a_shape_is_given(microgpt, folde
     assert (facts["batch_size"], facts["lr"], "optimizer" in facts) == (1, 0.01, False)
 
 
-def test_train_keeps_the_given_held_out_fractions(microgpt, folder) -> None:
-    options = ("--val-fraction", "0.3", "--test-fraction", "0", "--model", "a")
-    assert microgpt("train", "--data", "names.txt", *BUDGET, *options).returncode == 0
-    assert training(folder / "a")["val_fraction"] == 0.3
-    assert "test_fraction" not in training(folder / "a")
-
-
 def test_train_respects_limits_with_and_without_a_budget(microgpt, folder) -> None:
     done = ok(microgpt("train", "--data", "names.txt", *BUDGET, "--max-weights", "2000"))
     assert int(done.stdout.split("num params: ")[1].split()[0]) <= 2000
@@ -125,14 +89,11 @@ def test_train_respects_limits_with_and_without_a_budget(microgpt, folder) -> No
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--minutes", "0"], "--minutes must be a number greater than 0, got 0"),
         (["--budget", "inf"], "--budget must be a number greater than 0, got inf"),
-        (["--budget", "9"], "9 operations are too few: one step takes "),
         (["--minutes", "0.001"], "--minutes 0.001 is too short, because the preparation takes "),
         (["--minutes", "1", "--budget", "1e9"], "--minutes cannot be used with --budget; omit"),
         (["--budget", "1e9", "--steps", "9"], "--budget cannot be used with --steps; omit one"),
         (["--minutes", "1", "--preset", "text"], "--minutes cannot be used with --preset; omit"),
-        (["--budget", "1e9", "--resume", "x"], "--budget cannot be used with --resume; omit"),
         (["--max-memory", "9", "--from", "x"], "--max-memory cannot be used with --from; omit"),
         (["--max-memory", "9", "--genome", "x"], "--max-memory cannot be used with --genome"),
         (["--max-memory", "much"], "'much' is not a size; pass a size such as 500MB or 2GB"),
@@ -149,13 +110,11 @@ def test_contradictory_limits_are_refused(microgpt, folder, options, problem) ->
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("\n".join(NAMES[:50]), " documents for training, "),
         ("a single document", "nothing is held out by default: too few documents (1)"),
-        ("\n".join("".join(RNG.choices("abc", k=5)) for _ in range(300)), "documents for training"),
         ("the same line\n" * 300, "nothing is held out by default: too few distinct documents (1)"),
         ("\n".join("ab " * 3000 for _ in range(3)) + "\nc" * 20, "longer than the block size"),
     ],
-    ids=["50 documents", "one document", "3 characters", "all equal", "long lines"],
+    ids=["one document", "all equal", "long lines"],
 )
 def test_train_accepts_small_and_unusual_data(microgpt, folder, content, said) -> None:
     (folder / "odd.txt").write_text(content)
@@ -191,18 +150,6 @@ def test_info_prints_the_command_that_trains_a_model_again(microgpt, folder, kin
     _, *command = shlex.split(said.partition("run: ")[2].replace("NAME", "b"))
     ok(microgpt(*command))
     assert weights(folder / "a") == weights(folder / "b")
-
-
-def test_resuming_a_run_with_a_budget_gives_the_same_model(microgpt, folder) -> None:
-    microgpt("train", "--data", "names.txt", *BUDGET, "--model", "a")
-    plan, state, _ = read_training(folder / "a")
-    assert (plan.budget, plan.minutes, plan.steps_changed) == (2e9, None, ())
-    edit(folder / "a/train_state.json", status="running")
-    before = weights(folder / "a")
-    (folder / "a/weights.json").unlink()
-    assert microgpt("train", "--resume", "a").returncode == 0
-    assert state.step == plan.config.steps
-    assert weights(folder / "a") == before
 
 
 @pytest.mark.slow

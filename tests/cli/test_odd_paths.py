@@ -42,7 +42,6 @@ def test_a_training_run_with_unusual_paths_can_be_resumed(microgpt, trained) -> 
     "args",
     [
         ["generate", "--model-dir", MODEL, "--num-samples=1"],
-        ["generate", "--model-dir", MODEL, "--num-samples=1", "--novel", "--against", TEXT],
         ["eval", MODEL, "--data", TEXT],
         ["eval", MODEL, "--data", TEXT, "--json"],
         ["info", "--model-dir", MODEL],

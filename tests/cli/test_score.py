@@ -5,13 +5,13 @@ import re
 import signal
 
 import pytest
-from commands import ok, refused, run_process, running
+from commands import ok, refused, running
 from terminal import Terminal
 
 from microgpt import InferenceGpt, load, load_text
 from microgpt.data.documents import bundled
 from microgpt.data.split import split_again
-from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
+from microgpt.evaluation.scoring import Scorer
 
 LINES = ["anna", "x\x1b[2Jq", "annaannaannaannaannaanna"]
 CSI = "\x9b"  # ESC [ as one character
@@ -31,9 +31,8 @@ def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, score
     assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # a pipe gets the text as it is
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_json_output_contains_every_score(microgpt, text_model, scores, tmp_path, end) -> None:
-    (tmp_path / "lines.txt").write_bytes(("\ufeff" + end.join([*LINES, ""])).encode())
+def test_json_output_contains_every_score(microgpt, text_model, scores, tmp_path) -> None:
+    (tmp_path / "lines.txt").write_bytes(("\ufeff" + "\r\n".join([*LINES, ""])).encode())
     lines = microgpt("score", text_model, "--data=lines.txt", "--jsonl").stdout.splitlines()
     for number, (line, score) in enumerate(zip(lines, scores, strict=True), 1):
         facts = json.loads(line)
@@ -104,13 +103,10 @@ def test_percentiles_without_held_out_lines_are_refused(microgpt, tmp_path) -> N
 
 
 TABLE = 'name,more\nanna,"a\nb"\nemma,x\n'
-OBJECTS = '{"name": "anna"}\n{"name": "emma"}\n'
 
 
-@pytest.mark.parametrize(("file", "content"), [("t.csv", TABLE), ("t.json", OBJECTS)])
-def test_score_requires_a_column_name_for_a_table(
-    microgpt, text_model, tmp_path, file, content
-) -> None:
+def test_score_requires_a_column_name_for_a_table(microgpt, text_model, tmp_path) -> None:
+    file, content = "t.csv", TABLE
     (tmp_path / file).write_text(content)
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     done = microgpt("score", text_model, f"--data={file}")
@@ -120,12 +116,6 @@ def test_score_requires_a_column_name_for_a_table(
     assert column.stdout == microgpt("score", text_model, "--data=names.txt").stdout
     piped = microgpt("score", text_model, stdin=content)
     assert piped.stdout.count("\n") == content.count("\n")
-
-
-def test_score_prints_a_multi_line_field_on_one_line(microgpt, text_model, tmp_path) -> None:
-    (tmp_path / "t.csv").write_text(TABLE)
-    done = microgpt("score", text_model, "--data=t.csv", "--column=more")
-    assert [line.split("  ")[-1] for line in done.stdout.splitlines()] == ["a b", "x"]
 
 
 def test_the_scores_add_up_to_the_loss_reported_by_eval(microgpt, text_model, tmp_path) -> None:
@@ -139,12 +129,6 @@ def test_the_scores_add_up_to_the_loss_reported_by_eval(microgpt, text_model, tm
     assert math.fsum(line["bits"] for line in lines) == pytest.approx(total)
 
 
-def test_score_prints_nothing_for_empty_input(microgpt, text_model) -> None:
-    for stdin in ("", "\n", " \n\n"):
-        done = microgpt("score", text_model, stdin=stdin)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
 def test_a_running_text_model_also_scores_indentation(microgpt, tmp_path) -> None:
     (tmp_path / "text.txt").write_text("if x:\n    y\n" * 20)
     microgpt("train", "--data=text.txt", "--text=stream", "--steps=2", "--model=model")
@@ -153,17 +137,9 @@ def test_a_running_text_model_also_scores_indentation(microgpt, tmp_path) -> Non
     assert [(line["line"], line["text"]) for line in lines] == [(1, "    y"), (3, "x")]
 
 
-def test_score_accepts_text_in_an_unknown_alphabet(microgpt, text_model) -> None:
-    done = ok(microgpt("score", text_model, stdin="Привет\n北京\nanna ñ\n"))
-    shares = [line.split("  ")[-2] for line in done.stdout.splitlines()]
-    assert shares == ["(100% unknown)", "(100% unknown)", "(33% unknown)"]
-    assert float(done.stdout.split()[0]) == pytest.approx(UNKNOWN_BITS, abs=3)
-
-
-@pytest.mark.parametrize("options", [[], ["--jsonl"], ["--top=9"]])
-def test_score_escapes_control_characters_at_a_terminal(text_model, tmp_path, options) -> None:
+def test_score_escapes_control_characters_at_a_terminal(text_model, tmp_path) -> None:
     (tmp_path / "odd.txt").write_bytes(f"q\x1b[2J\a\rn{CSI}2J\u202e\n".encode() + b"a\x9b2J\n")
-    command = ["microgpt", "score", text_model, "--data=odd.txt", *options]
+    command = ["microgpt", "score", text_model, "--data=odd.txt"]
     terminal = Terminal(*command, cwd=tmp_path)
     assert terminal.exit_code() == 0
     shown = terminal.before.replace("\x1b[1;31m", "").replace("\x1b[0m", "").replace("\r\n", "")
@@ -192,14 +168,6 @@ def test_score_prints_each_line_as_it_arrives(text_model) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         assert process.stderr.read() == "interrupted\n"
-
-
-def test_a_closed_pipe_ends_score_quietly(text_model, tmp_path) -> None:
-    (tmp_path / "many.txt").write_text("anna\n" * 100_000)
-    command = f"microgpt score '{text_model}' --data many.txt | head -1"
-    done = run_process(["bash", "-c", f"set -o pipefail; {command}"], cwd=tmp_path)
-    assert done.stdout.count("\n") == 1
-    assert done.stderr == ""
 
 
 def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_path) -> None:

@@ -6,7 +6,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import pexpect
 import pytest
 
 NOTE = "note: compiling the engine (once on this computer, takes about ten seconds)\n"
@@ -55,25 +54,6 @@ def test_the_engine_compiles_only_once_even_after_interrupts(start, tmp_path) ->
     assert "compil" not in "".join(errors for _, errors in results)
     assert len({out for out, _ in results}) == 1
     assert results[0][0].startswith("documents:  2\n")
-
-
-@pytest.mark.slow
-def test_a_terminal_shows_how_long_compilation_has_taken(tmp_path, text_model) -> None:
-    (tmp_path / "names.txt").write_text("anna\nemma\n")
-    settings = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
-    child = pexpect.spawn(
-        "microgpt",
-        ["eval", str(text_model), "--data", "names.txt"],
-        cwd=tmp_path,
-        env={**os.environ, **settings},
-        dimensions=(24, 120),
-        timeout=120,
-    )
-    child.expect(r"compiling the engine \(once on this computer, .*0:00:0[1-9]")
-    child.expect("documents:  2")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
 
 
 @pytest.mark.slow

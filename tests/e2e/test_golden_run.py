@@ -31,11 +31,6 @@ def check_transcript(stdout: str, golden) -> None:
     ]
 
 
-def test_train_without_options_prints_the_golden_transcript(microgpt, golden) -> None:
-    done = ok(microgpt("train"))
-    check_transcript(done.stdout, golden)
-
-
 @pytest.mark.parametrize(("engine", "dtype", "tolerance"), ENGINES)
 def test_each_engine_reproduces_the_golden_run_and_weights(
     microgpt, golden, tmp_path, engine, dtype, tolerance

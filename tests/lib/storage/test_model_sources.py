@@ -45,5 +45,3 @@ def test_two_models_of_one_name_and_a_missing_one_are_refused(models) -> None:
         model_sources(["models/names", "names=models/talk"])
     with pytest.raises(MicrogptError, match="none"):
         model_sources("none")
-    (missing,) = model_sources("none", allow_missing=True)
-    assert (missing.name, missing.is_missing) == ("none", True)

@@ -123,7 +123,7 @@ def test_a_shortened_run_can_be_repeated_exactly() -> None:
     assert again.state.history == first.state.history
 
 
-def test_an_interrupted_repetition_keeps_the_later_changes() -> None:
+def test_an_interrupted_run_keeps_the_later_changes() -> None:
     changes = (StepsChange(100, 400, 300), StepsChange(200, 300, 250))
     plan = replace(plan_of(), steps_changed=changes)
     whole = train_as_planned(TrainingJob(plan, PARTS))

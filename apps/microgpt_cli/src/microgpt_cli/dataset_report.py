@@ -1,6 +1,5 @@
 """`microgpt info --data`: dataset statistics and training speed."""
 
-import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -267,10 +266,6 @@ def _histogram(report: DataReport) -> Iterator[str]:
 
 def _bar(share: float) -> str:
     eighths = max(round(share * BAR_WIDTH * 8), share > 0)
-    try:
-        BLOCKS.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:
-        return "#" * -(-eighths // 8)
     rest = eighths % 8
     return BLOCKS[-1] * (eighths // 8) + BLOCKS[rest - 1 : rest]
 

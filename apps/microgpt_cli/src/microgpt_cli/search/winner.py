@@ -42,8 +42,6 @@ def model_directory(options: EvolveOptions, run: Records | BudgetedRecords | Non
         check_place(directory)
         if not (options.force or (run and has_genome(directory, run.directory / GENOME))):
             confirm_replacement(directory, "--train-winner")
-    if DEFAULT_GENOME.is_dir():
-        raise GenomeError(f"{DEFAULT_GENOME} is a directory; rename or remove it")
     if os.path.lexists(DEFAULT_GENOME) and not options.force:
         try:
             read_genome(DEFAULT_GENOME)  # fail early

@@ -60,8 +60,8 @@ class ProgressBar:
 
     def stop(self) -> None:
         """Hide the bar until the next update."""
-        if self._bar and self._console:
-            stop_display(self._bar, self._console)
+        if self._bar:
+            self._bar.stop()
         self._bar = None  # a restarted bar would overwrite lines printed in the meantime
 
 
@@ -154,14 +154,6 @@ def short(number: float) -> str:
         if number >= 0.9995 * divisor:  # 0.9995 is rounded to 1.00
             return f"{number / divisor:.3g}{letter}"
     return f"{number:.3g}"
-
-
-def stop_display(display: "Progress", console: "Console") -> None:
-    """Hide a display of rich, even if a signal has interrupted its start."""
-    try:
-        display.stop()
-    except IndexError:  # rich undoes steps of the start that have not been taken
-        console.show_cursor()
 
 
 def time_left(n: float, per_s: float) -> str:

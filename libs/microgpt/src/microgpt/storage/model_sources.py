@@ -21,30 +21,26 @@ class ModelSource:
     name: str
     directory: Path
     is_demo: bool = False
-    is_missing: bool = False
 
 
-def model_sources(
-    given: str | Sequence[str] | None, *, allow_demo: bool = True, allow_missing: bool = False
-) -> list[ModelSource]:
+def model_sources(given: str | Sequence[str] | None) -> list[ModelSource]:
     """Return the models that are given, or those in a directory of models.
 
     Args:
         given: paths or NAME=DIR; text is a path or a comma-separated list of these. None is
-            `output` or, if it does not exist and `allow_demo` is true, the demo model.
+            `output` or, if it does not exist, the demo model.
 
     Raises:
-        MicrogptError: a directory does not exist, unless `allow_missing` is true, or a name is
-            missing or given twice.
+        MicrogptError: a directory does not exist, or a name is missing or given twice.
     """
     if given is None:
-        if allow_demo and not os.path.lexists(DEFAULT_MODEL_DIR):
+        if not os.path.lexists(DEFAULT_MODEL_DIR):
             return [ModelSource("demo", bundled(DEMO_MODEL), is_demo=True)]
         return [ModelSource(DEFAULT_MODEL_DIR, Path(DEFAULT_MODEL_DIR))]
     if isinstance(given, str):
         texts = [given] if os.path.lexists(given) else list(map(str.strip, given.split(",")))
         given = tuple(filter(None, texts)) or (given,)
-    sources = [source for text in given for source in _sources_in(text, allow_missing)]
+    sources = [source for text in given for source in _sources_in(text)]
     ((name, n),) = Counter(source.name for source in sources).most_common(1)
     if n > 1:
         same = [str(source.directory) for source in sources if source.name == name]
@@ -54,7 +50,7 @@ def model_sources(
     return sources
 
 
-def _sources_in(text: str, allow_missing: bool) -> list[ModelSource]:
+def _sources_in(text: str) -> list[ModelSource]:
     """Return the model at a path or `NAME=DIR`, or those in a directory."""
     name, separator, directory = text.partition("=")
     if not separator or os.path.lexists(text):
@@ -64,9 +60,7 @@ def _sources_in(text: str, allow_missing: bool) -> list[ModelSource]:
     name = printable(name.strip())
     path = Path(directory)
     if not os.path.lexists(directory):
-        if not allow_missing:
-            raise CheckpointError(f"{directory or repr('')} does not exist; {REMEDY}")
-        return [ModelSource(name or name_of(path), path, is_missing=True)]
+        raise CheckpointError(f"{directory or repr('')} does not exist; {REMEDY}")
     if not name and os.path.isdir(path) and not is_model_directory(path):
         children = sorted(each for each in path.iterdir() if is_model_directory(each))
         if children:

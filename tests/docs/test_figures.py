@@ -43,7 +43,6 @@ EXCUSED = (
     (r"docs/explain\.md", r"bits$", "a definition"),
     (r"docs/own_text\.md", r"(1\.65|19 %|1\.6 %)$", "calculated from the output shown"),
     (r"docs/engine\.md", r"^20 ms$", "how long a call is made to last"),
-    (r"docs/score\.md", r"^99.9 %$", "a threshold"),
 )
 
 

@@ -71,19 +71,6 @@ def test_a_prompt_given_as_tokens_is_used_unchanged(text, chat) -> None:
         assert model.opening([opening[0], *pieces]) == [opening[0], *pieces]
 
 
-def test_a_continuation_names_the_token_that_ended_it(text, chat) -> None:
-    (ended,) = finish(Batch(text.compiled, [text.text_job(sampling=Sampling(0))]))[0]
-    assert ended.stop_token == text.tokenizer.bos_id
-    assert ended.stop_token not in ended.tokens
-    assert ended.finish_reason == "stop"
-    (cut,) = finish(Batch(text.compiled, [text.text_job(max_tokens=1, seed=3)]))[0]
-    assert (len(cut.tokens), cut.finish_reason, cut.stop_token) == (1, "length", None)
-    made = finish(Batch(chat.compiled, [chat.text_job(40, sampling=Sampling(9.0))]))[0]
-    ends = {one.stop_token for one in made if one.finish_reason == "stop"}
-    assert len(ends) > 1  # a role may end what a user might say, too
-    assert ends <= set(chat.tokenizer.special_ids)
-
-
 @pytest.mark.parametrize("n_before", [0, 2])
 def test_several_replies_have_consecutive_seeds(chat, n_before) -> None:
     messages = [*[Message("user", "hi"), Message("assistant", "yo")] * n_before]

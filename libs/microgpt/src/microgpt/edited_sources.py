@@ -22,10 +22,10 @@ IMPLEMENTED = {
     "muon.py": "7f6cd95c20656f68",
     "newton_schulz.py": "12ca827a583aa200",
     "reference.py": "4d1b0ccb6d414954",
-    "sampling.py": "f6d9ff0285e2c52c",
+    "sampling.py": "759291e050058eda",
     "value.py": "a1d0ba79f9ce9284",
 }
-UNCHANGED = "394aa6bd00d483ad"  # hash of these files as they are, so that they need not be parsed
+UNCHANGED = "1bfd38a64f3e3165"  # hash of these files as they are, so that they need not be parsed
 
 
 @cache

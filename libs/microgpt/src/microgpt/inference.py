@@ -328,7 +328,7 @@ class InferenceGpt(Predictor):
             tokens = [*prompt.fixed_reply[:max_tokens]]
             is_whole = len(tokens) == len(prompt.fixed_reply)
             end: FinishReason = "stop" if is_whole else "length"
-            fixed = Continuation(tokens, end, end_turn if is_whole else None)
+            fixed = Continuation(tokens, end)
         return Job([prompt.tokens], range(first, first + num_replies), rules, fixed=fixed)
 
 

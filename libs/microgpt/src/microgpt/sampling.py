@@ -59,7 +59,6 @@ class Continuation(NamedTuple):
 
     tokens: list[int]
     finish_reason: FinishReason | None
-    stop_token: int | None = None
 
 
 def sample(

@@ -19,7 +19,6 @@ from microgpt.engine.decoding.arrays import (
     NO_RULE,
     RUNNING,
     STOP,
-    STOPPED,
     STUCK,
     DecodeArrays,
     Sequences,
@@ -168,10 +167,7 @@ class Decoder:
         s, found = self.sequences, []
         for i, end in zip(range(len(s.status))[rows], s.n_tokens[rows].tolist(), strict=True):
             start, self._n_taken[i] = self._n_taken[i], end
-            stop_token = int(s.tokens[i, end]) if s.status[i] == STOPPED else None
-            found.append(
-                Continuation(s.tokens[i, start:end].tolist(), REASONS[s.status[i]], stop_token)
-            )
+            found.append(Continuation(s.tokens[i, start:end].tolist(), REASONS[s.status[i]]))
         return found
 
     def check(self, i: int) -> None:

@@ -21,8 +21,7 @@ MAX_RUNS = 200  # maximum number of complete training runs; more would fit the v
 MAX_STUDENT_SHARE = 1 / 3  # of the time
 N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
 # A search is not worth its operations if a single training run can use this fraction of them:
-# `train` was better where it used 88 % or more, `evolve` where it used 17 % or less
-# (docs/measurements/evolution.md).
+# `train` was better where it used 88 % or more, `evolve` where it used 17 % or less.
 WORTH_TRAINING = 0.5
 MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 

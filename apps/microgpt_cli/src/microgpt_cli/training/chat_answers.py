@@ -31,7 +31,7 @@ N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a pri
 N_WORDINGS, SEED = 4, 1  # other wordings of each of few questions
 MOST = 0.9  # share of the useful operations from which the data limit a training run
 POOR = 0.9  # share of exact answers below which options that help are named
-# Options for the bundled conversations, with their exact answers (docs/measurements/choice.md).
+# Options for the bundled conversations, with their shares of exact answers.
 BETTER = (
     (
         0.58,

@@ -99,7 +99,6 @@ PRESETS: dict[PresetName, Preset] = {
     ),
     "text-60s": _text(64, steps=2_800, dropout=0.0),
     "text": _TEXT_180S,
-    # Its context and dropout were measured (docs/measurements/quality.md), unlike the others'.
     "text-300s": _text(
         96, block_size=256, steps=5_680, dropout=0.02, average_tail=0.1,
     ),

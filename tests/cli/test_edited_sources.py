@@ -38,9 +38,7 @@ def test_train_refuses_a_slow_fallback_to_the_reference_engine(edited, microgpt,
     [
         ("train", *SMALL, "--engine", "compiled"),
         ("score", "model", "--data", "names.txt"),
-        ("explain", "model", "a"),
         ("evolve",),
-        ("info", "--data", "names.txt"),
     ],
 )
 def test_the_compiled_engine_refuses_edited_sources(

@@ -39,8 +39,6 @@ def test_info_and_train_suggest_the_same_separator(microgpt, recipes) -> None:
          "--separator % would find some"),
         (["--separator", "/(/"], "--separator /(/ is not a regular expression"),
         (["--separator", "%", "--chat"], "--separator cannot be used with --chat; omit one of"),
-        (["--separator", "%", "--column", "x"], "--separator cannot be used with --column"),
-        (["--separator", "%", "--text", "stream"], "--separator cannot be used with --text str"),
     ],
 )  # fmt: skip
 def test_an_unsuitable_separator_is_refused(microgpt, recipes, options, problem) -> None:

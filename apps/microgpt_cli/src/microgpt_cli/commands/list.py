@@ -10,6 +10,8 @@ from microgpt.printable import printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import AS_JSON, argument
 
+KEYS = ("path", "kind", "num_params", "loss")
+
 
 def list_models(
     directory: Path = argument(Path(), "Directory to search.", "DIR", show_default=True),
@@ -24,19 +26,19 @@ def list_models(
         raise ConfigError(f"the directory {directory} does not exist; use another one")
     found = list(_models(directory))
     if as_json:
-        print(json.dumps({"models": found}))
+        print(json.dumps({"models": [dict(zip(KEYS, each, strict=True)) for each in found]}))
         return
     if not found:
         note(f"there is no model in {directory}; train a model with `microgpt train`")
         return
     rows = [("model", "kind", "weights", "loss")]
-    rows += [(printable(m["path"]), m["kind"], f"{m['num_params']:,}", m["loss"]) for m in found]
+    rows += [(printable(path), kind, f"{n_params:,}", loss) for path, kind, n_params, loss in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
-def _models(top: Path) -> Iterator[dict[str, str | int]]:
+def _models(top: Path) -> Iterator[tuple[str, str, int, str]]:
     """Yield the path, kind, number of weights and loss of each model in a directory tree."""
     from microgpt.files.atomic_files import committed_path
     from microgpt.model_config import count_params
@@ -58,4 +60,4 @@ def _models(top: Path) -> Iterator[dict[str, str | int]]:
             continue
         kind = "chat" if meta.special_tokens else "text"
         kind = f"{kind}, unfinished" if is_unfinished else kind
-        yield {"path": folder, "kind": kind, "num_params": n_params, "loss": loss_of(meta)}
+        yield folder, kind, n_params, loss_of(meta)

@@ -9,10 +9,14 @@ from microgpt.state import TrainingPlan
 from microgpt.training.options import TrainOptions
 
 DATA = ("input", "chat", "column", "me", "separator", "text", "seed", "engine", "dtype")
-SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", "positions", "activation")
-SHAPE += ("token_shift", "qk_norm", "final_norm", "out_scale")
-STEP = ("steps", "batch_size", "lr", "optimizer", "warmup_steps", "dropout", "weight_decay")
-STEP += ("average_tail", "patience", "val_fraction", "test_fraction")
+SHAPE = (
+    *("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", "positions", "activation"),
+    *("token_shift", "qk_norm", "final_norm", "out_scale"),
+)
+STEP = (
+    *("steps", "batch_size", "lr", "optimizer", "warmup_steps", "dropout", "weight_decay"),
+    *("average_tail", "patience", "val_fraction", "test_fraction"),
+)
 
 
 def command_again(plan: TrainingPlan) -> str:

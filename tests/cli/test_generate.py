@@ -85,18 +85,6 @@ def test_the_novel_option_omits_the_bundled_names(microgpt, tmp_path) -> None:
     assert len(done.stdout.splitlines()) == 9
 
 
-def test_a_sample_that_repeats_a_truncated_document_is_not_novel(microgpt, tmp_path) -> None:
-    """What lies beyond the context is not learnt, so a sample cannot repeat it either."""
-    names = tmp_path / "long.txt"
-    names.write_text("abcdefghij\n")
-    model = ["--block-size", "6", "--steps", "200", "--num-samples", "0", "--output", "model"]
-    microgpt("train", "--input", names, *model)
-    command = ["generate", "--model-dir", "model", "--temperature", "0"]
-    assert microgpt(*command, "--num-samples", "1").stdout == "sample  1: abcdef\n"
-    done = microgpt(*command, "--novel")
-    assert (done.stdout, done.returncode) == ("", 0)
-
-
 @pytest.mark.parametrize("column", [(), ("--column", "name")])
 def test_the_novel_option_finds_the_training_file_of_the_model(microgpt, tmp_path, column) -> None:
     data = tmp_path / ("names.csv" if column else "names.txt")

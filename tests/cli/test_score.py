@@ -81,7 +81,7 @@ def test_the_percentile_is_the_share_of_less_surprising_held_out_lines(
     if kind == "stream":
         held_out = "\n".join(held_out).splitlines()
     rated = Scorer(InferenceGpt(saved), text=kind).score([line for line in held_out if line])
-    expected = sorted(rated.bits_per_character.tolist())
+    expected = sorted(score.bits_per_character for score in rated)
     lines = ["anna", names[0], "xqzx"]
     done = ok(microgpt("score", "model", "--percentile", "--jsonl", stdin="\n".join(lines)))
     for line in map(json.loads, done.stdout.splitlines()):

@@ -40,13 +40,6 @@ def test_other_jobs_do_not_change_the_samples_of_a_job(text, wanted) -> None:
     assert texts(text, jobs) == expected
 
 
-def test_jobs_with_different_prompts_can_share_a_batch(text) -> None:
-    prompts = ["", "a", "emm"]
-    found = texts(text, [text.text_job(3, prompts=[prompt]) for prompt in prompts])
-    whole = [[prompt + t for t in row] for prompt, row in zip(prompts, found, strict=True)]
-    assert whole == [text.generate(3, prompt=prompt) for prompt in prompts]
-
-
 def test_each_prompt_of_a_job_is_continued_independently(text) -> None:
     prompts, sampling = ["a", "", "emm"], Sampling(2.0)
     tokens = [text.tokenizer.encode(prompt) for prompt in prompts]

@@ -28,28 +28,12 @@ def test_the_probabilities_of_each_token_add_up_to_one(gpt) -> None:
         assert math.fsum(map(math.exp, row)) == pytest.approx(1, abs=1e-12)
 
 
-def test_log_probabilities_can_skip_the_first_rows(gpt) -> None:
-    tokens = gpt.opening("olivia")
-    rows = gpt.log_probabilities(tokens)
-    for first in range(len(tokens) + 1):
-        assert gpt.log_probabilities(tokens, first) == rows[first:]
-
-
 def test_probabilities_depend_only_on_earlier_tokens(gpt) -> None:
     tokens = gpt.opening("olivia")
     rows = gpt.log_probabilities(tokens)
     for n in range(1, len(tokens)):
         assert gpt.log_probabilities(tokens[:n])[-1] == pytest.approx(rows[n - 1], abs=1e-6)
     assert gpt.log_probabilities(gpt.opening("a"))[-1] != pytest.approx(rows[1], abs=1e-3)
-
-
-def test_the_mean_log_probability_is_the_evaluated_loss(gpt) -> None:
-    name = "olivia"
-    tokens = [*gpt.opening(name), gpt.tokenizer.bos_id]
-    rows = gpt.log_probabilities(tokens[:-1])
-    nll = [-row[token] for row, token in zip(rows, tokens[1:], strict=True)]
-    loss = math.fsum(nll) / len(nll)
-    assert loss == pytest.approx(gpt.evaluate([name]).loss, rel=1e-5)
 
 
 def test_each_token_of_a_prompt_gets_log_probabilities(gpt) -> None:

@@ -201,15 +201,15 @@ def held_out_bits(scorer: Scorer, saved: SavedModel, directory: Path) -> Sequenc
     docs = training_documents(saved, directory)
     facts = recorded_facts(docs, saved.trained_on)
     parts = split_again(docs, facts) if facts else None
-    held_out = [*parts.validation, *parts.test] if parts else []
+    held_out = [str(each) for each in (*parts.validation, *parts.test)] if parts else []
     if saved.text == "stream":
-        held_out = [line for each in held_out for line in str(each).split("\n") if line]
+        held_out = [line for each in held_out for line in each.split("\n") if line]
     if not held_out:
         raise ConfigError(
             "--percentile requires lines that were held out from training; train with "
             "--val-fraction 0.1, or omit --percentile"
         )
-    return sorted(scorer.score(held_out).bits_per_character.tolist())
+    return sorted(score.bits_per_character for score in scorer.score(held_out))
 
 
 def scored(
@@ -225,14 +225,11 @@ def scored(
         above: least bits per character of a line to print.
     """
     for batch in batches:
-        scores = scorer.score(batch.values())
-        rated = zip(batch, scores.bits_per_character.tolist(), strict=True)
-        yield [
-            ScoredLine(
-                number,
-                scores[i],
-                100 * bisect_left(held_out, bits) / len(held_out) if held_out else None,
-            )
-            for i, (number, bits) in enumerate(rated)
-            if above is None or bits >= above
-        ]
+        lines: list[ScoredLine] = []
+        for number, score in zip(batch, scorer.score(batch.values()), strict=True):
+            bits, percentile = score.bits_per_character, None
+            if held_out:
+                percentile = 100 * bisect_left(held_out, bits) / len(held_out)
+            if above is None or bits >= above:
+                lines.append(ScoredLine(number, score, percentile))
+        yield lines

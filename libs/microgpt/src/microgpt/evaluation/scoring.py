@@ -1,15 +1,11 @@
-"""Score texts by how much they surprise a model, in bits per character.
-
-Shapes: N = texts, M = characters of all texts.
-"""
+"""Score texts by how much they surprise a model, in bits per character."""
 
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain, islice
-from typing import Any, cast, overload
+from itertools import chain, islice, pairwise
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,42 +42,6 @@ class Score:
         return self.bits / self.n_scored if self.n_scored else 0.0
 
 
-@dataclass(frozen=True)
-class Scores(Sequence[Score]):
-    """The scores of texts, as arrays."""
-
-    texts: Sequence[str]
-    bits: Bits  # (N)
-    n_scored: Counts  # (N)
-    n_unknown: Counts  # (N)
-    starts: Counts  # (N + 1), index of the first character of each text, then M
-    character_bits: Bits  # (M)
-
-    @cached_property
-    def bits_per_character(self) -> Bits:
-        """The surprise of each text per character: (N)."""
-        return self.bits / np.maximum(self.n_scored, 1)
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @overload
-    def __getitem__(self, i: int) -> Score: ...
-    @overload
-    def __getitem__(self, i: slice) -> list[Score]: ...
-    def __getitem__(self, i: int | slice) -> Score | list[Score]:
-        if isinstance(i, slice):
-            return [self[each] for each in range(len(self))[i]]
-        i = range(len(self))[i]
-        return Score(
-            self.texts[i],
-            float(self.bits[i]),
-            int(self.n_scored[i]),
-            int(self.n_unknown[i]),
-            self.character_bits[self.starts[i] : self.starts[i + 1]],
-        )
-
-
 class Scorer:
     """Scores texts with a model that was trained on texts."""
 
@@ -106,7 +66,7 @@ class Scorer:
             self._token_of = np.full(2 + max(map(ord, chars)), -1)
             self._token_of[list(map(ord, chars))] = range(len(chars))
 
-    def score(self, texts: Iterable[str]) -> Scores:
+    def score(self, texts: Iterable[str]) -> list[Score]:
         """Return the scores of texts.
 
         The model reads a text without its unknown characters. A text longer than the context is
@@ -142,14 +102,15 @@ class Scorer:
         character_bits = np.full(code_points.size, UNKNOWN_BITS)
         character_bits[is_known] = self._of_characters(bits[is_text], tokens, code_points[is_known])
         n_unknown = np.diff(_starts(~is_known)[starts])
-        return Scores(
+        facts = zip(
             texts,
-            _sums(bits, n_tokens + self._n_ends) + UNKNOWN_BITS * n_unknown,
-            np.diff(starts) + self._n_ends,
-            n_unknown,
-            starts,
-            character_bits,
+            (_sums(bits, n_tokens + self._n_ends) + UNKNOWN_BITS * n_unknown).tolist(),
+            (np.diff(starts) + self._n_ends).tolist(),
+            n_unknown.tolist(),
+            (character_bits[i:j] for i, j in pairwise(starts.tolist())),
+            strict=True,
         )
+        return [Score(*each) for each in facts]
 
     def _bits(self, tokens: Counts, n_tokens: Counts) -> Bits:
         """Return the bits of each token of each text, and of its end if the end is predicted."""

@@ -70,7 +70,7 @@ def shape(schema: dict[str, Any]) -> str:
     kind = str(schema.get("type", "any"))
     if kind == "array":
         kind = f"array of {shape(schema.get('items', {}))}"
-    bounds = [f"{sign} {schema[key]}" for key, sign in LIMITS.items() if key in schema]
+    bounds = [f"{sign} {schema[key]:.0f}" for key, sign in LIMITS.items() if key in schema]
     return f"{kind} ({', '.join(bounds)})" if bounds else kind
 
 

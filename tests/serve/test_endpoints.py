@@ -1,35 +1,8 @@
-import json
 from dataclasses import asdict
 
 import pytest
-from commands import run_process
 
 from microgpt import InferenceGpt, Message, Sampling, load
-
-CURL = ["curl", "--silent", "--show-error", "-X", "POST"]
-
-
-def test_the_two_curl_commands_in_the_specification_work(talk) -> None:
-    calls = {
-        "generate": '{"num_samples": 5, "temperature": 0.5, "seed": 42}',
-        "chat": '{"messages": [{"role": "user", "content": "hello"}], "temperature": 0.5}',
-    }
-    found = {}
-    for page, body in calls.items():
-        url = f"http://localhost:{talk.port}/microgpt/v1/{page}"
-        command = [*CURL, url, "-H", "Content-Type: application/json", "-d", body]
-        done = run_process(command, check=True)
-        found[page] = json.loads(done.stdout)
-    assert len(found["generate"]["samples"]) == 5
-    assert found["chat"]["role"] == "assistant"
-    assert found["chat"]["unknown_characters"] == "l"
-
-
-def test_generate_returns_one_sample_by_default(names, names_result) -> None:
-    reply = names.request("POST", "/microgpt/v1/generate", {})
-    assert reply.status == 200
-    assert reply.headers["content-type"] == "application/json"
-    assert reply.json == {"samples": InferenceGpt(names_result).generate()}
 
 
 @pytest.mark.parametrize(
@@ -46,12 +19,6 @@ def test_generate_returns_the_same_texts_as_the_library(names, names_result, set
     assert names.generate(**settings).json == {
         "samples": InferenceGpt(names_result).generate(**settings)
     }
-
-
-def test_generate_returns_the_same_texts_as_the_command_line(names, names_dir, microgpt) -> None:
-    options = ["--num-samples", "6", "--temperature", "1.5", "--seed", "9"]
-    command = microgpt("generate", "--model-dir", names_dir, *options, "--json")
-    assert names.generate(num_samples=6, temperature=1.5, seed=9).json == json.loads(command.stdout)
 
 
 def test_the_demo_model_is_served_if_there_is_no_other_model(serve, microgpt) -> None:

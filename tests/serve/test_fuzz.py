@@ -29,7 +29,8 @@ PAGES = [  # and the number of valid requests; of invalid ones there are as many
 LEGITIMATE = re.compile(
     r"no character of the message|the vocabulary does not contain"
     r"|the prompt has|a prompt must have|the tokens of a prompt must"
-    r"|the message has|messages has no user message|.* does not exist(; use |$)"
+    r"|the message has|messages has no user message|messages.*content (must|is missing)"
+    r"|.* does not exist(; use |$)"
     r"|n times the number of prompts"
 )
 load_all_checks()

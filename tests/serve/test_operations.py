@@ -205,7 +205,6 @@ def test_cors_is_off_unless_an_origin_is_configured(serve, names, names_dir) -> 
     assert allowed.headers["access-control-allow-origin"] == origin["Origin"]
     refused = server.request("OPTIONS", GENERATE, **{**asked, "Origin": "https://evil.example"})
     assert refused.status == 400
-    assert list(refused.json) == ["error"]
     assert "access-control-allow-origin" not in refused.headers
 
 

@@ -19,11 +19,10 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
 
 from microgpt.errors import MicrogptError
 from microgpt_serve.app_state import AppState
-from microgpt_serve.errors import ServeError, handle_error, int_if_whole
+from microgpt_serve.errors import ServeError, handle_error
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
 from microgpt_serve.middleware.api_key import HEALTH, ApiKeyMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
@@ -102,7 +101,7 @@ def create_app(settings: Settings | None = None, models: ServedModels | None = N
         )
     if settings.cors_origins:
         app.add_middleware(
-            _CORSMiddleware,
+            CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
@@ -111,18 +110,6 @@ def create_app(settings: Settings | None = None, models: ServedModels | None = N
         )
     app.add_middleware(AccessLogMiddleware, count=state.metrics.count_request)
     return app
-
-
-class _CORSMiddleware(CORSMiddleware):
-    """CORS middleware that reports rejected requests in the service's error format."""
-
-    def preflight_response(self, request_headers: Any) -> Response:
-        response = super().preflight_response(request_headers)
-        if response.status_code != 400:
-            return response
-        headers = {k: v for k, v in response.headers.items() if not k.startswith("content-")}
-        message = "this origin, method or header is not allowed"
-        return ServeError(400, message, headers=headers).response(path="")
 
 
 def _error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
@@ -156,14 +143,5 @@ def _openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
     if settings.api_key:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"key": []}]
-    app.openapi_schema = _with_whole_numbers(schema)
+    app.openapi_schema = schema
     return app.openapi_schema
-
-
-def _with_whole_numbers(schema: Any) -> Any:
-    """Convert floats such as 50.0 in a schema to integers, because FastAPI writes 50 as 50.0."""
-    if isinstance(schema, dict):
-        return {name: _with_whole_numbers(value) for name, value in schema.items()}
-    if isinstance(schema, list):
-        return [_with_whole_numbers(value) for value in schema]
-    return int_if_whole(schema)

@@ -65,23 +65,6 @@ TopP = Annotated[
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
-# Matches a character that `str.strip` keeps. \S is not portable between regex dialects.
-NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-# JSON schema of a message. The content is a string or, in OpenAI's API, a list of parts.
-NOT_BLANK_OF_USER: JsonDict = {
-    "if": {"properties": {"role": {"const": "user"}}},
-    "then": {
-        "required": ["content"],
-        "properties": {
-            "content": {
-                "type": ["string", "array"],
-                "pattern": NOT_BLANK,
-                "contains": {"properties": {"text": {"pattern": NOT_BLANK}}},
-            }
-        },
-    },
-}
-
 
 def example(body: JsonDict) -> ConfigDict:
     """Return the configuration of a pydantic model, with an example of its JSON."""
@@ -99,8 +82,6 @@ class ChatMessage(RequestBody):
 
     role: str = Field(json_schema_extra={"enum": [*ALL_ROLES]})
     content: str
-
-    model_config = ConfigDict(json_schema_extra=NOT_BLANK_OF_USER)
 
     @field_validator("role")
     @classmethod

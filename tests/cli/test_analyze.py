@@ -87,29 +87,6 @@ def test_analyze_prints_losses_returns_and_a_power_law(microgpt, tmp_path) -> No
     assert table[-1] == ["Power law: loss = (2.000 ± 0.025) + 30 · steps^-(0.500 ± 0.000)"]
 
 
-def test_analyze_prints_a_table_of_parameters(microgpt, tmp_path) -> None:
-    """By hand: 6 nats over the tenth root of the weights."""
-    write(tmp_path, tuple(SIZES.values()), loss=lambda point: 6 * count(point) ** -0.1)
-    tables = sections(microgpt("analyze").stdout)
-    table = tables["Loss against parameters"]
-    assert table[0][:4] == ["Model", "Params", "Emb", "Lay"]
-    assert [row[0] for row in table[1:]] == ["small", "medium", "large"]
-    returns = tables["Return on investment"]
-    assert [row[0] for row in returns[1:4]] == ["4,192", "26,816", "201,088"]
-    assert returns[1][1:] == ["2.6056", "-", "-"]
-    assert returns[2][2:] == ["0.4413 ± 0.0000", "0.0195 ± 0.0000"]
-    assert returns[-1] == [
-        "Power law: loss = 6 · params^-(0.100 ± 0.001); fitting a floor needs four points"
-    ]
-
-
-def test_analyze_fits_no_power_law_to_a_rising_loss(microgpt, tmp_path) -> None:
-    write(tmp_path, loss=lambda point: 2 + point.steps / 1e5, samples=("a" * 30, "tab\there", "é"))
-    text = microgpt("analyze").stdout
-    assert sections(text)["Loss against steps"][1][-1] == f"{'a' * 24}…, tab\\there, é"
-    assert "No power law: the loss does not fall reliably with the steps, falls in one" in text
-
-
 def test_analyze_can_combine_several_sweeps(microgpt, tmp_path) -> None:
     """And the best size for a budget is a larger one from where it is better on."""
     small = write(tmp_path)

@@ -51,13 +51,6 @@ def test_judge_accepts_the_output_of_generate(microgpt, text_model, against) -> 
     assert [row["name"] for row in json.loads(done.stdout)["names"]] == samples
 
 
-def test_judge_lists_an_empty_sample_as_too_short_to_judge(microgpt, against) -> None:
-    done = microgpt("judge", *against, stdin="sample  1: \nsample 12: mama\n")
-    rows = done.stdout.splitlines()
-    assert rows[1].split() == ["-", "-", "-", "-", "shorter", "than", "3", "letters"]
-    assert rows[2].split() == ["mama", "0.5", "1.7", "1.0", "4.54"]
-
-
 def test_the_json_output_of_judge_equals_the_library_result(microgpt, against) -> None:
     document = json.loads(microgpt("judge", *NAMES, *against, "--json").stdout)
     known = known_names(["anna", "emma"])

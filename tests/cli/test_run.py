@@ -40,22 +40,6 @@ def lines_of(done) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_run_without_a_genome_uses_the_primordial_genome(microgpt) -> None:
-    lines = lines_of(microgpt("run"))
-    introduction, lines = lines[:5], lines[5:]
-    assert introduction == PRIMORDIAL
-    assert lines[0] == (
-        "MicroGPT: 3552 params, training for 200 steps "
-        "(lr=0.005, emb=16, head=4, layer=1, ctx=16, ff=4)"
-    )
-    assert lines[1].startswith("step  200 | loss ")
-    assert lines[2:4] == ["", "--- Generation ---"]
-    assert [line[:2] for line in lines[4:14]] == ["> "] * 10
-    assert lines[14] == ""
-    loss = lines[1].split()[-1]
-    assert lines[15:] == [f"Organism: default | Loss: {loss} | Params: 3552"]
-
-
 def test_run_reports_a_genome_as_evolved(microgpt, genome) -> None:
     lines = lines_of(microgpt("run"))
     assert lines[:4] == EVOLVED

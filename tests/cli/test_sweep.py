@@ -209,13 +209,3 @@ def test_a_sweep_is_not_mistaken_for_a_search(microgpt, tmp_path) -> None:
     assert refused(microgpt("evolve", "--resume", run)) == (
         f"{run} is a sweep, not a search; resume it with: microgpt sweep resume {run}"
     )
-
-
-def test_a_sweep_resumes_only_with_its_own_documents(microgpt, tmp_path) -> None:
-    microgpt("sweep", *GRID, "--seeds", "1")
-    run = run_of(tmp_path)
-    (tmp_path / "names.txt").write_text("\n".join(f"other{n}" for n in range(50)))
-    assert "is not the input of the sweep: its documents have a different sha256" in refused(
-        microgpt("sweep", "resume", run)
-    )
-    ok(microgpt("sweep", "resume", run, "--input", "data/names.txt"))

@@ -102,7 +102,6 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ("", r"genome\.json: invalid JSON: Expecting value: line 1 column 1"),
-        (EVOLVE_RUST_FILE[:-20], "invalid JSON: "),
         ("[" * 100_000, "invalid JSON: "),
         (EVOLVE_RUST_FILE.replace("0.0092", "1e999"), "lr: input should be a finite number"),
         ("[1, 2]", r"genome\.json is not a genome: it must be a JSON object"),
@@ -111,10 +110,7 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
         ('{"version": 3, "genes": []}', "version is 3, but this microgpt reads only 1 and 2; use"),
         (EVOLVE_RUST_FILE.replace("0.0092", "NaN"), "lr: input should be a finite number"),
         (EVOLVE_RUST_FILE.replace("24", "25"), r"n_emb \(25\) must be divisible by n_head \(4\)"),
-        (EVOLVE_RUST_FILE.replace("24", "24.5"), r"n_emb: input should be a valid .*, got 24\.5"),
         (EVOLVE_RUST_FILE.replace("500", "5"), "steps must be between 50 and 10000, got 5"),
-        (EVOLVE_RUST_FILE.replace("{", '{"objective": "fun",'), "objective: input should be 'loss"),
-        (EVOLVE_RUST_FILE.replace("{", '{"data_sha256": "0",'), "data_sha256: string should match"),
         ("\udcff", "is not a genome: it is not UTF-8 text; use"),
     ],
 )

@@ -169,7 +169,7 @@ def _worth(record: AnyRecord) -> float | None:
     return None if loss is None else -loss
 
 
-def _parse(text: str, path: Path) -> dict[str, Any]:
+def _parse(text: str, path: str | Path) -> dict[str, Any]:
     """Parse a JSON object."""
     try:
         facts = json.loads(text)

@@ -8,10 +8,6 @@ def test_the_target_loss_depends_on_the_kind_of_fitness() -> None:
     assert target("held-out", primordial=2.5) == pytest.approx(2.3)
 
 
-def test_the_loser_threshold_for_last_documents_is_constant() -> None:
-    assert loser_threshold("last-doc", [9.0, 9.0]) == 2.3
-
-
 @pytest.mark.parametrize(
     ("values", "n_losers"),
     [

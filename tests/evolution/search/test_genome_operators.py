@@ -120,13 +120,3 @@ def test_random_genomes_draw_all_values_equally_often() -> None:
             assert n / N_DRAWS == pytest.approx(1 / len(values), abs=0.04)
     below = sum(genome.lr < 10**-2.5 for genome in drawn)  # half-way from 1e-4 to 1e-1
     assert below / N_DRAWS == pytest.approx(0.5, abs=0.04)
-
-
-def test_a_child_takes_half_of_its_genes_from_each_parent() -> None:
-    a = Genome(n_emb=8, n_ctx=8, n_layer=1, n_head=1, n_ff_exp=1, steps=200, lr=0.001)
-    b = Genome(n_emb=16, n_ctx=16, n_layer=2, n_head=2, n_ff_exp=2, steps=500, lr=0.01)
-    rng = random.Random(1)
-    children = [crossover(a, b, rng) for _ in range(N_DRAWS)]
-    for gene in GENES:
-        share = sum(getattr(child, gene) == getattr(a, gene) for child in children) / N_DRAWS
-        assert share == pytest.approx(0.5, abs=0.04)

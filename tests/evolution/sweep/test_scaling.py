@@ -80,24 +80,6 @@ def test_a_return_compares_only_seeds_shared_by_both_points() -> None:
     assert series.returns[1].drop.half_width is None
 
 
-def test_models_of_equal_size_have_a_return_of_zero() -> None:
-    """evolve-rust's rule: two models of one size, such as with other heads, have a return of 0."""
-    shapes = [
-        (SweepConfig(n_head=4), 4192),
-        (SweepConfig(n_head=2), 4192),
-        (SweepConfig(n_embd=32), 14_528),
-    ]
-    losses = [2.5, 2.4, 2.3]
-    found = [
-        result(point, loss, n_params=n)
-        for (point, n), loss in zip(shapes, losses, strict=True)
-    ]  # fmt: skip
-    (series,) = Scaling.of(found).series
-    equal = series.returns[1]
-    assert (equal.per_unit.value, equal.per_unit.half_width) == (0.0, None)
-    assert equal.drop.value != 0
-
-
 def test_a_series_varies_one_setting_and_fixes_all_others() -> None:
     points = [SweepConfig(steps=n, lr=lr) for lr in (0.005, 0.02) for n in (100, 200)]
     points += [SweepConfig(steps=100, n_embd=32)]

@@ -1,6 +1,4 @@
 import logging
-import os
-import signal
 import socket
 import sys
 import threading
@@ -10,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +16,7 @@ from microgpt_evolution.errors import ClusterError, StoppedError
 from microgpt_evolution.workers import dask as cluster
 from microgpt_evolution.workers.dask import Dask
 from microgpt_evolution.workers.pools import PickledOnce, Pool, Threads
-from microgpt_evolution.workers.retrying_driver import PER_WORKER, Outcome, evaluate_all
+from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 sys.path.append(str(Path(__file__).parent))  # workers get it too
 from driver_tasks import (
@@ -132,28 +129,6 @@ def test_an_item_is_given_up_only_after_killing_several_workers(n_deaths: list[i
         assert outcome.status in allowed
 
 
-def test_items_are_requested_only_for_free_workers() -> None:
-    n_read = n_done = 0
-
-    class Items(Sequence[int]):
-        def __len__(self) -> int:
-            return 100
-
-        def __getitem__(self, i: Any) -> Any:
-            nonlocal n_read
-            n_read += 1
-            assert n_read <= n_done + PER_WORKER * 3
-            return i
-
-    def count(i: int, outcome: Outcome[int]) -> None:
-        nonlocal n_done
-        n_done += 1
-
-    with Threads(3) as pool:
-        evaluate_all(square, Items(), pool, on_outcome=count)
-    assert n_read == n_done == 100
-
-
 def test_setting_should_stop_ends_the_evaluation_early() -> None:
     n_threads = threading.active_count()
     should_stop = threading.Event()
@@ -169,31 +144,6 @@ def test_setting_should_stop_ends_the_evaluation_early() -> None:
     with pytest.raises(StoppedError, match=r"stopped after \d of 100 evaluations"):
         evaluate_all(work, range(100), Threads(2), should_stop=should_stop)
     assert len(started) < 100
-    assert threading.active_count() == n_threads
-
-
-def test_ctrl_c_tells_the_workers_to_stop() -> None:
-    n_threads = threading.active_count()
-    should_stop = threading.Event()
-
-    both_started, one_is_done = threading.Barrier(2), threading.Event()
-
-    def work(item: int) -> None:
-        if item < 2:
-            both_started.wait(30)
-        if item == 1:
-            assert one_is_done.wait(30)
-            for _ in range(3):  # an interrupt during a callback of the garbage collector is lost
-                os.kill(os.getpid(), signal.SIGINT)
-                if should_stop.wait(10):
-                    return
-        assert item == 0 or should_stop.wait(30)
-
-    def count(i: int, outcome: Outcome[None]) -> None:
-        one_is_done.set()
-
-    with pytest.raises(KeyboardInterrupt):
-        evaluate_all(work, range(100), Threads(2), on_outcome=count, should_stop=should_stop)
     assert threading.active_count() == n_threads
 
 
@@ -213,12 +163,6 @@ def test_only_an_item_that_always_kills_its_worker_fails(scheduler: str) -> None
         assert [outcome.status for outcome in outcomes] == BUT_ONE
         assert outcomes[KILLER].error == "its worker died 3 times"
         assert evaluate_all(square, range(N), pool) == SQUARES
-
-
-@pytest.mark.slow
-def test_the_free_memory_of_a_cluster_is_that_of_a_worker(scheduler: str) -> None:
-    with Dask(scheduler) as pool:
-        assert 0 < pool.free_bytes() < psutil.virtual_memory().total
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> No
     saved = load(directory)
     gpt, n_tokens = InferenceGpt(saved), saved.model.block_size
     tokens = [gpt.tokenizer.encode_document(doc)[: n_tokens + 1] for doc in docs]
-    masks = [gpt.tokenizer.mask(doc, "assistant") or b"\1" * (n_tokens + 1) for doc in docs]
+    masks = [gpt.tokenizer.mask(doc) or b"\1" * (n_tokens + 1) for doc in docs]
     bos, rules = gpt.tokenizer.bos_id, DecodeRules(max_tokens=n_tokens, sampling=Sampling(0))
     calls: dict[str, Callable[[], object]] = {
         "microgpt": lambda: [*gpt.compiled.decode([bos], rules, random.Random())]

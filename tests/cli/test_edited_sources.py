@@ -61,7 +61,7 @@ def test_verify_names_the_edited_sources(edited, microgpt) -> None:
 def test_generate_says_that_a_model_came_from_edited_sources(sources, microgpt, names) -> None:
     code = (sources / "model.py").read_text(encoding="utf-8")
     (sources / "model.py").write_text(f"{code}\nEDIT = 1\n")
-    ok(microgpt("train", *SMALL, "--checkpoint-every", "1"))
+    ok(microgpt("train", *SMALL))
     (sources / "model.py").write_text(code)
     edited_sources.cache_clear()
     note = "note: output was trained with an edited reference engine that differs from this one"

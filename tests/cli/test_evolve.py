@@ -68,7 +68,6 @@ def test_an_equally_good_genome_file_is_not_replaced(microgpt, searched, tmp_pat
         ("--minutes 0", "--minutes must be a number greater than 0, got 0"),
         ("--minutes 1 --budget 1e9", "--minutes cannot be used with --budget"),
         ("--minutes 1 --generations 3", "--generations cannot be used with --minutes"),
-        ("--max-weights 1000", "--max-weights requires --minutes or --budget"),
         ("--budget 100", "operations are too few"),
         ("--warm-start nowhere.json", "cannot read nowhere.json"),
         ("--resume nowhere", "nowhere is not a run: cannot read run.json"),

@@ -124,7 +124,7 @@ def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
     assert json.loads((tmp_path / "genome.json").read_text())["gap"] == 256
     ok(microgpt("train", *book, "--genome", "genome.json"))
     winner, again = (load(tmp_path / name).meta.training for name in ("winner", "output"))
-    parts = ("val_fraction", "test_fraction", "gap", "holdout")
+    parts = ("val_fraction", "test_fraction", "gap")
     assert [again[key] for key in parts] == [winner[key] for key in parts]
 
 

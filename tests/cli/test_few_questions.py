@@ -91,18 +91,3 @@ def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) ->
     assert "left out 2 final user messages without a reply" in done.stderr
     done = microgpt("train", "--chat", "--data", "faq.csv", "--steps", "3", "--force", *SMALL)
     assert "can be learned as a whole, and other questions refused; omit --steps" in done.stderr
-
-
-def test_a_resumed_run_keeps_its_examples(faq, microgpt, tmp_path) -> None:
-    def examples(model: str) -> list[str] | None:
-        return json.loads((tmp_path / model / "meta.json").read_text()).get("examples")
-
-    assert examples("output") == [*PAIRS]
-    options = ("--chat", "--data", "faq.jsonl", "--model", "other", "--steps", "2", *SMALL)
-    microgpt("train", *options, "--example", "cake?", "--example", "bread?")
-    microgpt("train", "--resume", "other", "--steps", "3")
-    assert examples("other") == ["cake?", "bread?"]
-    other = microgpt("train", "--resume", "other", "--steps", "4", "--example", "tea?")
-    assert "--example is ['tea?'], but the run to resume has ['cake?', 'bread?']" in other.stderr
-    microgpt("train", *options, "--example", "", "--force")
-    assert examples("other") is None

@@ -108,7 +108,7 @@ def test_parent_running_text_that_the_child_has_read_is_marked(microgpt, tmp_pat
     (tmp_path / "text.txt").write_text(text)
     (tmp_path / "both.txt").write_text(other + text)
     shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "--steps", "3", "-n", "0")
-    how = ("--text", "stream", "--val-fraction", "0.1", "--gap", "0")
+    how = ("--text", "stream", "--val-fraction", "0.1")
     ok(microgpt("train", "--data", "text.txt", *how, *shape, "--model", "parent"))
     tuning = ("--from", "parent", "--text", "stream", "--steps", "3", "-n", "0", "--model", "child")
     done = ok(microgpt("train", "--data", "both.txt", *tuning))
@@ -144,7 +144,6 @@ def test_a_text_model_can_be_fine_tuned_on_conversations(microgpt, folder) -> No
         ),
         (["--data", "others.txt", "--minutes", "0.0001"], "--minutes 0.0001 is too short"),
         (["--data", "others.txt", *BUDGET, "--n-layer", "9"], "n_layer is 9, but the model to"),
-        (["--data", "others.txt", "--max-weights", "9"], "cannot be used with --from; omit one"),
     ],
 )
 def test_impossible_fine_tuning_runs_are_refused(microgpt, folder, options, problem) -> None:

@@ -98,18 +98,6 @@ def test_the_novel_option_finds_the_training_file_of_the_model(microgpt, tmp_pat
     assert "was not found; put the file back" in error
 
 
-def test_a_chat_model_trained_on_all_tokens_writes_user_messages(microgpt, tmp_path) -> None:
-    talk = tmp_path / "talk.jsonl"
-    talk.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]\n')
-    shape = ("--block-size", "32", "--steps", "80", "--lr", "0.02")
-    microgpt("train", "--chat", "--input", talk, "--loss-on", "all", *shape)
-    command = ["generate", "--temperature", "3", "--json"]
-    assert "hi" in json.loads(microgpt(*command).stdout)["samples"]
-    done = microgpt(*command, "--novel")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "hi" not in json.loads(done.stdout)["samples"]
-
-
 def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_model) -> None:
     done = ok(microgpt("generate", "--model-dir", chat_model, "--num-samples", "1"))
     assert "trained only to reply" in done.stderr

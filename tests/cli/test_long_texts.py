@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import ok, refused
+from commands import ok
 
 from microgpt import load
 
@@ -28,37 +28,11 @@ def book(tmp_path: Path) -> Path:
     return tmp_path / "book.txt"
 
 
-@pytest.mark.parametrize(
-    ("long_docs", "fate"),
-    [
-        (None, "they are split into 11 pieces"),
-        ("window", "they are split into 11 pieces"),
-        ("truncate", "they are truncated, which drops 69 tokens"),
-        ("skip", "they are skipped, which drops 101 tokens"),
-    ],
-)
-def test_the_handling_of_long_documents_is_printed_and_saved(
-    microgpt, long, tmp_path, long_docs, fate
-) -> None:
-    options = ("--long-docs", long_docs) if long_docs else ()
-    done = microgpt("train", "--input", long, *SMALL, "--block-size", "16", *options)
+def test_train_says_that_long_documents_are_split(microgpt, long) -> None:
+    done = microgpt("train", "--input", long, *SMALL, "--block-size", "16")
+    fate = "they are split into 11 pieces"
     assert f"2 of 4 documents are longer than the block size of 16; {fate}\n" in done.stderr
     assert done.stdout.startswith("num docs: 4\n")
-    assert load(tmp_path / "m").meta.training["long_docs"] == (long_docs or "window")
-    state = json.loads((tmp_path / "m/train_state.json").read_text())
-    assert state["config"]["long_docs"] == (long_docs or "window")
-
-
-def test_running_text_keeps_line_breaks_and_can_hold_out_its_end(microgpt, book, tmp_path) -> None:
-    done = ok(microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail"))
-    assert done.stdout.startswith("num chars: 184\n")
-    assert "129 characters for training, 37 for validation, 18 for testing\n" in done.stderr
-    saved = load(tmp_path / "m")
-    assert "\n" in saved.tokenizer.chars
-    assert "\r" not in saved.tokenizer.chars
-    assert saved.meta.training["text"] == "stream"
-    assert saved.meta.training["holdout"] == "tail"
-    assert not {"long_docs", "gap"} & saved.meta.training.keys()
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])
@@ -73,19 +47,11 @@ def test_stretches_of_running_text_are_held_out_with_gaps(
         "2 held-out stretches with gaps of 16 characters\n"
     )
     assert said in done.stderr
-    facts = load(tmp_path / "m").meta.training
-    assert (facts["holdout"], facts["gap"]) == ("spread", 16)
+    saved = load(tmp_path / "m")
+    assert (saved.text, saved.meta.training["gap"]) == ("stream", 16)
+    assert saved.tokenizer.decode(saved.tokenizer.encode("a\na")) == "a\na"
     done = microgpt("train", "--resume", "m", "--steps", "40")
     assert said in done.stderr
-    done = microgpt("train", "--resume", "m", "--steps", "50", "--holdout", "tail")
-    assert "--holdout is tail, but the run to resume has spread; omit --holdout" in done.stderr
-
-
-@pytest.mark.parametrize("options", [("--text", "lines", "--val-fraction", "0.2"), STREAM[:4]])
-def test_a_holdout_option_without_effect_is_refused(microgpt, book, options) -> None:
-    assert refused(
-        microgpt("train", "--input", book, *SMALL, *options, "--holdout", "spread")
-    ).startswith("--holdout requires running text and --val-fraction or")
 
 
 def test_a_running_text_model_can_be_evaluated_and_resumed(microgpt, book) -> None:

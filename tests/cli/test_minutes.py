@@ -171,7 +171,7 @@ def test_a_run_limited_by_minutes_records_its_budget(microgpt, folder) -> None:
 def test_train_says_when_n_grams_predict_a_text_better(microgpt, tmp_path) -> None:
     lines = [f"the number {a} of the row {b}" for a in range(20) for b in range(20)]
     (tmp_path / "rows.txt").write_text("\n".join(RNG.sample(lines, 200)))
-    done = ok(microgpt("train", "--data", "rows.txt", *BUDGET, "--single", "--model", "a"))
+    done = ok(microgpt("train", "--data", "rows.txt", *BUDGET, "--model", "a"))
     assert "note: counting predicts the test documents better: n-grams have " in done.stderr
 
 
@@ -189,12 +189,8 @@ def test_a_small_text_gets_several_teachers_and_a_student(microgpt, folder, monk
     assert ensemble["n_teachers"] == 2
     shown = microgpt("info", "a").stdout
     assert f"2 teachers, {ensemble['teacher']['steps']:,} steps each" in shown
-    single = ok(microgpt("train", "--data", "names.txt", *budget, "--single", "--model", "c"))
-    assert " teachers, " not in single.stderr
-    assert "ensemble" not in training(folder / "c")
     problem = refused(microgpt("train", "--resume", "a", "--steps", "9000"))
     assert "--steps cannot be changed in a run of several models" in problem
-    assert "--single requires" in refused(microgpt("train", "--single", "--model", "d"))
 
 
 def test_train_reports_held_out_text_that_repeats_training_text(microgpt, folder) -> None:

@@ -50,7 +50,7 @@ def test_a_training_run_with_unusual_paths_can_be_resumed(microgpt, trained) -> 
         ["export", "--model-dir", MODEL, "--output", MODEL + "2"],
         ["plot", MODEL, "--output", MODEL + ".png"],
         ["train", "--from", MODEL, "--input", TEXT, "--output", MODEL + "3", *SMALL],
-        ["train", "--input", TEXT, "--output", MODEL + "3", "--json", "--plot", *SMALL],
+        ["train", "--input", TEXT, "--output", MODEL + "3", "--json", *SMALL],
         ["judge", "anna", "--against", TEXT],
     ],
 )

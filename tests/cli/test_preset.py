@@ -16,7 +16,7 @@ FEW_CONVERSATIONS = """
 from dataclasses import replace
 from microgpt.training.presets import PRESETS
 PRESETS["chat"] = replace(PRESETS["chat"], n_conversations=500)
-PRESETS["text"] = replace(PRESETS["text"], data="shakespeare", holdout="tail")
+PRESETS["text"] = replace(PRESETS["text"], data="shakespeare")
 from microgpt_cli.main import main
 main()
 """
@@ -81,13 +81,13 @@ def test_the_chat_preset_sets_options_and_is_recorded(with_few, tmp_path) -> Non
     assert (training["preset"], training["steps"], training["batch_size"]) == ("chat", 2, 3)
 
 
-def test_the_text_preset_uses_shakespeare_and_holds_out_its_end(with_few, tmp_path) -> None:
+def test_the_text_preset_uses_shakespeare_and_holds_out_stretches(with_few, tmp_path) -> None:
     options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")
     done = ok(with_few(*options, "--block-size", "8", "--num-samples", "0"))
     assert "note: data/shakespeare.txt not found; using the bundled shakespeare.txt" in done.stderr
-    assert " 892314 characters for training, 111540 for validation, 111539 for" in done.stderr
+    assert "; 20 held-out stretches with gaps of 8 characters" in done.stderr
     training = json.loads((tmp_path / "output" / "meta.json").read_text())["training"]
-    assert (training["text"], training["holdout"]) == ("stream", "tail")
+    assert (training["text"], training["gap"]) == ("stream", 8)
     ok(with_few("generate", "--novel", "-n", "1", "--max-tokens", "40"))
     assert with_few("train", "--resume", "output", "--steps", "3").returncode == 0
 
@@ -95,7 +95,7 @@ def test_the_text_preset_uses_shakespeare_and_holds_out_its_end(with_few, tmp_pa
 @pytest.mark.slow
 def test_a_preset_run_resumes_only_with_the_same_data(with_few, tmp_path) -> None:
     options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "6", "--n-layer", "1")
-    with_few(*options, "--output", "part", "--checkpoint-every", "2")
+    with_few(*options, "--output", "part")
     state = tmp_path / "part" / "train_state.json"
     assert json.loads(state.read_text())["input"] is None
     done = ok(with_few("train", "--resume", "part", "--steps", "9"))

@@ -4,17 +4,27 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from pathlib import Path
 
 import commands
 import pytest
 
-# Long enough to be killed often, and a state after every few milliseconds, so that many kills come
-# in the middle of writing one.
+# Long enough to be killed often, and a state as often as possible, so that many kills come in the
+# middle of writing one.
+TRAIN = [
+    sys.executable,
+    "-c",
+    "from microgpt.training import loop\n"
+    "from microgpt_cli.main import main\n"
+    "loop.STATE_INTERVAL_S, loop.STATE_SHARE = 0.0, 1.0\n"
+    "main()",
+    "train",
+]
 OPTIONS = ["--input=names.txt", "--n-embd=16", "--batch-size=4", "--val-fraction=0.2"]
 OPTIONS += ["--dropout=0.1", "--weight-decay=0.1", "--average-tail=0.5"]
-OPTIONS += ["--steps=6000", "--checkpoint-every=97", "--num-samples=0"]
+OPTIONS += ["--steps=6000", "--num-samples=0"]
 BPE = ["--tokenizer=bpe", "--vocab-size=300"]
 KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
@@ -60,8 +70,8 @@ def train_through_kills(
     killed = 0
     while True:
         is_begun = (folder / output).exists()
-        begin = ["--resume", output, "--checkpoint-every=97", "--num-samples=0"]
-        command = ["microgpt", "train", *(begin if is_begun else [*options, "--output", output])]
+        begin = ["--resume", output, "--num-samples=0"]
+        command = [*TRAIN, *(begin if is_begun else [*options, "--output", output])]
         if killed == n_kills:
             commands.run_process(command, cwd=folder, check=True)
             return killed
@@ -80,7 +90,7 @@ def train_through_kills(
 @pytest.mark.usefixtures("names")
 def test_a_killed_training_run_resumes_to_the_same_weights(tmp_path, seed, n_kills, more) -> None:
     options = [*OPTIONS, *more]
-    whole = ["microgpt", "train", *options, "--output", "whole"]
+    whole = [*TRAIN, *options, "--output", "whole"]
     commands.run_process(whole, cwd=tmp_path, check=True)
     expected = weights_of(tmp_path / "whole")
     rng, killed, turn = random.Random(seed), 0, 0

@@ -34,7 +34,7 @@ def test_model_sizes_must_be_positive_integers(name: str, value: object) -> None
         {"steps": 0}, {"steps": 10**400}, {"batch_size": -3}, {"seed": -1}, {"seed": 2**63},
         {"lr": 0.0}, {"lr": math.nan}, {"lr": math.inf}, {"lr": 10**400}, {"lr": "0.1"},
         {"beta1": None}, {"beta1": 1.0}, {"beta2": -0.1}, {"adam_eps": 0.0}, {"adam_eps": None},
-        {"shuffle": "no"}, {"shuffle": 1}, {"loss_on": "x"}, {"patience": 0}, {"patience": True},
+        {"shuffle": "no"}, {"shuffle": 1}, {"patience": 0}, {"patience": True},
         {"dropout": 1}, {"dropout": -0.1}, {"dropout": "0.1"},
         {"weight_decay": -0.1}, {"weight_decay": math.inf}, {"weight_decay": 101, "lr": 0.01},
         {"average_tail": 1.1}, {"average_tail": math.nan},

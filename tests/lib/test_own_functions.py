@@ -1,4 +1,4 @@
-"""Functions of the user: a schedule is followed by both engines, recorded, and checked."""
+"""Functions of the user: a schedule is followed by both engines, and checked."""
 
 import math
 from collections import Counter
@@ -8,7 +8,6 @@ import pytest
 
 from microgpt import ModelConfig, TrainConfig, train
 from microgpt.errors import ConfigError
-from microgpt.own_functions import import_function, passed_function, recorded_name
 
 DOCS = ["anna", "emma", "olivia", "ava"]
 SMALL = ModelConfig(n_embd=8, block_size=8)
@@ -58,22 +57,13 @@ def test_both_engines_follow_a_custom_schedule() -> None:
     assert found[0] != losses("compiled")
 
 
-def test_a_custom_schedule_is_recorded_and_can_be_resumed() -> None:
+def test_a_run_with_a_custom_schedule_can_be_resumed() -> None:
     whole = train(DOCS, model=SMALL, config=CONFIG, schedule=halved)
-    assert whole.config.schedule == recorded_name(halved)
     states = []
     options = {"model": SMALL, "config": CONFIG, "schedule": halved}
     train(DOCS, until=10, on_state=states.append, state_every=10, **options)
     again = train(DOCS, resume=states[-1], **options)
     assert again.weights == whole.weights
-
-
-def test_a_recorded_schedule_function_must_be_passed_again() -> None:
-    with pytest.raises(ConfigError, match="uses the function antigravity:fly; pass it again with"):
-        train(DOCS, model=SMALL, config=TrainConfig(steps=3, schedule="antigravity:fly#0"))
-    name = recorded_name(halved).partition("#")[0]
-    with pytest.raises(ConfigError, match="has changed since the run began; restore it"):
-        passed_function(f"{name}#0", "--schedule")
 
 
 @pytest.mark.parametrize(
@@ -84,8 +74,6 @@ def test_a_recorded_schedule_function_must_be_passed_again() -> None:
         (is_text, "is_text must return a number, got 'fast'"),
         (fails, r"raised ZeroDivisionError: division by zero \(test_own_functions.py, line \d+\)"),
         (few_arguments, r"called as few_arguments\(…, lr=…, steps=…, warmup_steps=…\)"),
-        (lambda step, **settings: 0.1, "must be a function defined with def at the top level"),
-        (math.sqrt, "must be a function defined with def at the top level"),
     ],
 )
 def test_an_impossible_schedule_is_refused_before_the_first_step(schedule, problem) -> None:
@@ -93,21 +81,6 @@ def test_an_impossible_schedule_is_refused_before_the_first_step(schedule, probl
     with pytest.raises(ConfigError, match=problem):
         train(DOCS, model=SMALL, config=CONFIG, schedule=schedule, on_event=steps.append)
     assert not steps
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("halved", "must be module:function"),
-        ("mine.py:halved", "such as my_functions:half for my_functions.py"),
-        ("no_such_module:f", "cannot import no_such_module:f: ModuleNotFoundError"),
-        ("math:no_such_function", "cannot import math:no_such_function: AttributeError"),
-        ("math:pi", "math:pi is not a function"),
-    ],
-)
-def test_the_error_for_an_unimportable_function_names_it(text, problem) -> None:
-    with pytest.raises(ConfigError, match=problem):
-        import_function(text)
 
 
 def test_a_schedule_is_called_at_most_three_times_per_step() -> None:

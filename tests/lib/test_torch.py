@@ -104,7 +104,6 @@ def test_a_model_trained_in_torch_is_saved_and_loaded(dtype: DType, tmp_path) ->
     found = load(tmp_path / "model")
     assert (found.dtype, found.meta.training["imported_from"]) == (dtype, "PyTorch")
     assert found.trained_on == (None, None)
-    assert "loss_on" not in found.meta.training  # it is no model of conversations
     tokens = tokens_of(saved, 12)
     with torch.no_grad():
         theirs = gpt(torch.tensor([tokens]))[0].double().log_softmax(-1).tolist()
@@ -113,10 +112,10 @@ def test_a_model_trained_in_torch_is_saved_and_loaded(dtype: DType, tmp_path) ->
 
 def test_a_torch_module_keeps_the_text_kind_and_examples() -> None:
     saved = saved_model("chat", **SMALL)
-    training = {"text": "stream", "loss_on": "all"}
+    training = {"text": "stream"}
     meta = saved.meta.model_copy(update={"training": training, "examples": ("hi",)})
     found = Gpt(replace(saved, meta=meta)).to_model()
-    assert (found.text, found.loss_on, found.meta.examples) == ("stream", "all", ("hi",))
+    assert (found.text, found.meta.examples) == ("stream", ("hi",))
 
 
 def test_a_weight_that_is_not_finite_is_not_saved(tmp_path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, ClassVar, get_args, get_type_hints
 
-from microgpt.config import LongDocs, ModelConfig, TrainConfig
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.errors import ConfigError
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.model_config import count_params
@@ -20,7 +20,6 @@ WHOLE_LIMITS = {  # minimum and maximum of each integer gene, as in evolve-rust
     "steps": (50, 10_000),
 }
 LR_LIMITS = (1e-6, 1.0)
-LONG_DOCS: LongDocs = "truncate"  # evolve-rust also truncates long documents
 # Ten float32 values: weight, gradient, two Adam moments, and two snapshots of weight and moments.
 BYTES_PER_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
@@ -132,7 +131,7 @@ class Genome(BaseGenome):
     def train_config(self, seed: int) -> TrainConfig:
         """Return the training settings, with one document per step."""
         settings = self.settings_of(TrainConfig)
-        return TrainConfig(batch_size=1, seed=seed, long_docs=LONG_DOCS, **settings)
+        return TrainConfig(batch_size=1, seed=seed, **settings)
 
     def n_params(self, vocab_size: int) -> int:
         """Return the number of parameters."""

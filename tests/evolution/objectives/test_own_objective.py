@@ -1,4 +1,4 @@
-"""An objective of the user: recorded, resumed, and safe against failures."""
+"""An objective of the user: resumed, and safe against failures."""
 
 import math
 import time
@@ -59,7 +59,6 @@ def test_evolve_minimises_a_custom_function_of_the_genome() -> None:
 
 def test_a_search_with_a_custom_function_can_be_resumed(tmp_path) -> None:
     found = evolve(DOCS, objective=vowels, workers=2, **SMALL)
-    assert ":vowels#" in found.run.settings.function
     stop = Event()
 
     def stop_soon(event) -> None:
@@ -72,8 +71,8 @@ def test_a_search_with_a_custom_function_can_be_resumed(tmp_path) -> None:
     again = evolve(DOCS, **run)
     assert (again.genome, again.value) == (found.genome, found.value)
     assert again.record.loss == found.winner.found.last_loss
-    with pytest.raises(ConfigError, match=r"function is .*; use another run_dir"):
-        evolve(DOCS, **(run | {"objective": size}))
+    with pytest.raises(ConfigError, match=r"is .*, but the run in .* has .*; use another run_dir"):
+        evolve(DOCS, **(run | {"objective": "loss"}))
 
 
 def test_a_search_continues_after_its_function_fails() -> None:
@@ -104,8 +103,6 @@ def test_a_hanging_function_is_abandoned_or_stopped() -> None:
 def test_fitness_cannot_be_combined_with_a_function() -> None:
     with pytest.raises(ConfigError, match="fitness cannot be used with a function"):
         evolve(DOCS, objective=size, fitness="last-doc")
-    with pytest.raises(ConfigError, match="must be a function defined with def"):
-        evolve(DOCS, objective=lambda genome: 0.0)
 
 
 def test_a_sweep_can_measure_a_custom_function(tmp_path) -> None:

@@ -90,13 +90,9 @@ def test_special_tokens_are_numbered_after_the_learned_pieces() -> None:
     assert len(set(CHAT.names)) == CHAT.vocab_size
 
 
-@pytest.mark.parametrize("loss_on", ["assistant", "all"])
-def test_the_mask_covers_replies_and_their_end_tokens(loss_on) -> None:
-    tokens, mask = CHAT.encode_document(CONVERSATION), CHAT.mask(CONVERSATION, loss_on)
+def test_the_mask_covers_replies_and_their_end_tokens() -> None:
+    tokens, mask = CHAT.encode_document(CONVERSATION), CHAT.mask(CONVERSATION)
     assert CHAT.count_tokens(CONVERSATION) == len(tokens)
-    if loss_on == "all":
-        assert mask is None
-        return
     learnt = [token for token, counts in zip(tokens, mask, strict=True) if counts]
     assert learnt == [*CHAT.encode("anna and"), CHAT.end_turn_id]
 
@@ -281,7 +277,6 @@ def test_bits_per_character_equal_total_bits_over_characters() -> None:
     n_tokens = len(tokenizer.encode("anna and")) + 1
     assert (result.n_tokens, result.n_characters) == (n_tokens, 9)
     assert result.bits_per_character == pytest.approx(n_tokens / 9 * 8.033423, rel=1e-6)
-    assert gpt.evaluate([CONVERSATION], loss_on="all").n_characters == 3 + 2 + 8 + 2 + 1
 
 
 def test_bpe_training_can_be_interrupted(monkeypatch) -> None:

@@ -20,9 +20,8 @@ conversations = st.lists(
 contexts = st.integers(1, 24)
 
 
-def reading(docs, block_size, *, tokenizer=TEXT, loss_on="assistant", **settings) -> ChunkedDataset:
-    defaults = {"long_docs": "window", "text": "lines"}
-    return ChunkedDataset(docs, tokenizer, block_size, loss_on, **defaults | settings)
+def reading(docs, block_size, *, tokenizer=TEXT, text="lines") -> ChunkedDataset:
+    return ChunkedDataset(docs, tokenizer, block_size, text)
 
 
 def whole(read: ChunkedDataset) -> TokenDataset:
@@ -30,8 +29,8 @@ def whole(read: ChunkedDataset) -> TokenDataset:
     return read.encode(range(len(read)))
 
 
-def n_to_learn(docs, tokenizer, loss_on="assistant") -> int:
-    masks = (tokenizer.mask(doc, loss_on) for doc in docs)
+def n_to_learn(docs, tokenizer) -> int:
+    masks = map(tokenizer.mask, docs)
     lengths = map(tokenizer.count_tokens, docs)
     return sum(
         length - 1 if mask is None else sum(mask)
@@ -46,32 +45,20 @@ def test_sliding_windows_cover_every_token_of_each_text(docs, block_size) -> Non
     assert dataset.n_predictions == n_to_learn(docs, TEXT)
     assert dataset.longest == read.longest + 1
     assert len(dataset.tokens) - len(dataset) == read.n_tokens
-    assert read.n_lost == 0
 
 
-@given(docs=conversations, block_size=contexts, loss_on=st.sampled_from(["assistant", "all"]))
-def test_sliding_windows_cover_every_token_of_each_conversation(docs, block_size, loss_on) -> None:
-    read = reading(docs, block_size, tokenizer=CHAT, loss_on=loss_on)
+@given(docs=conversations, block_size=contexts)
+def test_sliding_windows_cover_every_reply_of_each_conversation(docs, block_size) -> None:
+    read = reading(docs, block_size, tokenizer=CHAT)
     dataset = whole(read)
-    assert dataset.n_predictions == n_to_learn(docs, CHAT, loss_on)
+    assert dataset.n_predictions == n_to_learn(docs, CHAT)
     assert dataset.longest <= block_size + 1
     assert len(dataset.tokens) - len(dataset) == read.n_tokens
 
 
-@given(docs=st.one_of(texts, conversations), block_size=contexts)
-def test_the_dataset_counts_tokens_that_are_not_learnt(docs, block_size) -> None:
-    tokenizer = TEXT if isinstance(docs[0], str) else CHAT
-    for long_docs in ("truncate", "skip"):
-        read = reading(docs, block_size, tokenizer=tokenizer, long_docs=long_docs)
-        learnt = whole(read).n_predictions if len(read) else 0
-        assert learnt + read.n_lost == n_to_learn(docs, tokenizer)
-        fitting = sum(n <= block_size for n in read.lengths)
-        assert len(read) == (fitting if long_docs == "skip" else len(docs))
-
-
-@given(docs=texts, block_size=contexts, long_docs=st.sampled_from(["window", "truncate", "skip"]))
-def test_running_text_is_learnt_once_without_an_end_token(docs, block_size, long_docs) -> None:
-    read = reading(docs, block_size, text="stream", long_docs=long_docs)
+@given(docs=texts, block_size=contexts)
+def test_running_text_is_learnt_once_without_an_end_token(docs, block_size) -> None:
+    read = reading(docs, block_size, text="stream")
     dataset = whole(read)
     assert dataset.longest == read.longest + 1
     assert {piece[0] for piece in dataset} == {TEXT.bos_id}
@@ -82,7 +69,7 @@ def test_running_text_is_learnt_once_without_an_end_token(docs, block_size, long
 
 @given(docs=texts, block_size=contexts, text=st.sampled_from(["lines", "stream"]))
 def test_each_token_of_a_text_is_scored_once(docs, block_size, text) -> None:
-    pieces = EvaluationSet(scored(docs, TEXT, block_size, loss_on="all", text=text))
+    pieces = EvaluationSet(scored(docs, TEXT, block_size, text=text))
     assert pieces.n_docs == len(docs)
     assert pieces.n_tokens == sum(map(len, docs)) + (text == "lines") * len(docs)
 

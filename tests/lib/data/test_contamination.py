@@ -68,7 +68,6 @@ def test_contamination_by_two_ancestors_is_given_as_bounds() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"validation": 0.1, "test": 0.1, "holdout": "tail"},
         {"validation": 0.05, "test": 0.2, "gap": 16},
         {"validation": 0.1, "test": 0.1, "gap": 2048},
         {"test": 0.1, "gap": 16},
@@ -89,8 +88,8 @@ def test_stretches_of_running_text_are_compared_by_position(other) -> None:
 
 
 def test_validation_text_of_a_parent_contaminates_a_test_set() -> None:
-    parent = split_stream(TEXT, validation=0.1, holdout="tail")
-    child = split_stream(TEXT, test=0.1, holdout="tail")
+    parent = split_stream(TEXT, validation=0.1, gap=16)
+    child = split_stream(TEXT, test=0.1, gap=16)
     assert contamination(child, [parent.facts]) == {"test": Bounds(1.0, 1.0)}
 
 
@@ -100,14 +99,14 @@ def test_a_child_with_its_parents_split_is_not_contaminated() -> None:
 
 
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
-WAYS = st.tuples(FRACTIONS, st.sampled_from(["spread", "tail"]), st.sampled_from([0, 50, 256]))
+WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 ONCE = TEXT[:40_000]  # each character once
 
 
 def divided(data: str | list[str], way) -> Split:
-    (validation, test), holdout, gap = way
+    (validation, test), gap = way
     if isinstance(data, str):
-        return split_stream(data, validation=validation, test=test, holdout=holdout, gap=gap)
+        return split_stream(data, validation=validation, test=test, gap=gap)
     return split(data, validation=validation, test=test)
 
 
@@ -176,7 +175,7 @@ def test_contamination_of_custom_running_text_is_unknown() -> None:
     read = split_stream(TEXT, validation=0.1, test=0.1).facts
     own = Split((TEXT,), (TEXT[:30_000],), (TEXT[30_000:35_000],))
     assert contamination(own, [read]) == {"validation": UNKNOWN}
-    assert contamination(replace(own, holdout="spread"), [read]) == {"validation": UNKNOWN}
+    assert contamination(replace(own, gap=256), [read]) == {"validation": UNKNOWN}
 
 
 def test_lines_and_running_text_of_a_file_are_not_the_same_data() -> None:

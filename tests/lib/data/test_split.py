@@ -138,7 +138,7 @@ def test_held_out_stretches_have_the_requested_gap_and_size(
         assert abs(sum(map(len, docs)) - share * length) <= len(docs) <= 10  # rounded ends
     n_gaps = 2 * (len(parts.validation) + len(parts.test))
     assert sum(len(where) for where, _ in found) >= length - n_gaps * gap
-    facts = (validation, test, "spread" if shares else None, parts.gap)
+    facts = (validation, test, gap if shares else None)
     assert parts.facts == DataFacts(1, fingerprint([text]), *facts)
 
 
@@ -151,17 +151,9 @@ def test_held_out_pieces_are_spread_over_the_text() -> None:
     assert len(split_stream("x" * 50_000, validation=0.1, test=0.1, gap=1_000).test) == 1
 
 
-def test_a_tail_holdout_puts_validation_before_test() -> None:
-    parts = split_stream("abcdefghij", validation=0.2, test=0.1, holdout="tail")
-    assert (parts.train, parts.validation, parts.test) == (("abcdefg",), ("hi",), ("j",))
-    assert parts.facts == DataFacts(1, fingerprint(["abcdefghij"]), 0.2, 0.1, "tail")
-
-
 def test_a_text_shorter_than_its_gaps_is_refused() -> None:
-    with pytest.raises(DataError, match='split is empty; add text or use holdout "tail"'):
+    with pytest.raises(DataError, match="split is empty; add text"):
         split_stream("x" * 300, validation=0.1)
-    with pytest.raises(ConfigError, match='unknown holdout "head"'):
-        split_stream("x" * 300, validation=0.1, holdout="head")
     with pytest.raises(ConfigError, match="gap must be >= 0, got -1"):
         split_stream("x" * 300, validation=0.1, gap=-1)
 

@@ -39,7 +39,7 @@ def test_a_conversation_can_be_decoded_from_its_tokens(messages: list[Message]) 
 def test_the_assistant_mask_covers_replies_and_their_end_tokens(messages) -> None:
     tokenizer = CharTokenizer.from_documents([messages])
     tokens = tokenizer.encode_document(messages)
-    mask = tokenizer.mask(messages, "assistant")
+    mask = tokenizer.mask(messages)
     assert len(mask) == len(tokens)
     learnt = [token for token, counts in zip(tokens, mask, strict=True) if counts]
     said = [message.content for message in messages if message.role == "assistant"]
@@ -47,11 +47,8 @@ def test_the_assistant_mask_covers_replies_and_their_end_tokens(messages) -> Non
     assert learnt == [token for text in said for token in (*tokenizer.encode(text), end)]
 
 
-def test_no_mask_is_needed_for_texts_or_a_loss_on_all_tokens() -> None:
-    messages = [Message("user", "a"), Message("assistant", "b")]
-    tokenizer = CharTokenizer.from_documents([messages])
-    assert tokenizer.mask(messages, "all") is None
-    assert tokenizer.mask("ab", "assistant") is None
+def test_no_mask_is_needed_for_texts() -> None:
+    assert CharTokenizer("ab").mask("ab") is None
 
 
 def test_text_tokens_are_the_sorted_characters_followed_by_bos() -> None:

@@ -196,7 +196,7 @@ def test_only_the_reply_of_a_conversation_is_learned(chat) -> None:
     gpt, tokenizer = InferenceGpt(chat), chat.tokenizer
     tokens = tokenizer.encode_document(CHAT[0])[:-1]
     step = training_step(gpt, tokens)
-    assert bytes(step.counted) == tokenizer.mask(CHAT[0], "assistant")[1:-1]
+    assert bytes(step.counted) == tokenizer.mask(CHAT[0])[1:-1]
     engine, _ = reference(chat, tokens, step.counted)
     for name, wanted in matrices(engine, [param.grad for param in engine.params]).items():
         np.testing.assert_allclose(step.gradients.of(name), wanted, atol=1e-12)

@@ -208,7 +208,7 @@ def test_an_ablation_is_the_explanation_without_the_part(trained) -> None:
 
 def test_ablations_of_a_conversation_count_its_replies(chat) -> None:
     gpt = InferenceGpt(chat)
-    mask = chat.tokenizer.mask(CHAT[0], "assistant")[1:-1]
+    mask = chat.tokenizer.mask(CHAT[0])[1:-1]
     for text, counted in ((CHAT[0], mask), ("hi", 4 * b"\1")):
         whole = explain(gpt, text, ablations=True)
         for each in whole.ablations[:1]:

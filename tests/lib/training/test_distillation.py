@@ -125,8 +125,8 @@ def test_generated_running_text_fills_the_context(teachers) -> None:
 @pytest.mark.parametrize("docs", [NAMES, [TALK]], ids=["texts", "conversations"])
 def test_engines_and_threads_give_the_same_losses(teachers, talker, docs, n_samples) -> None:
     known = teachers if docs is NAMES else [talker]
-    settings = {"model": MODEL, "config": CONFIG, "dtype": "float64", "teachers": known}
-    settings["teacher_samples"] = n_samples if docs is NAMES else 0
+    taught = Teachers(known, n_samples if docs is NAMES else 0)
+    settings = {"model": MODEL, "config": CONFIG, "dtype": "float64", "teachers": taught}
     results = [
         train_model(docs, **settings | more)
         for more in ({}, {"threads": 2}, {"engine": "reference"}, {"dtype": "float32"})
@@ -148,7 +148,7 @@ def test_the_loss_of_a_student_falls_to_the_target_entropy(teachers) -> None:
 
 
 def test_a_stopped_training_run_resumes_to_the_same_result(teachers) -> None:
-    settings = {"model": MODEL, "config": CONFIG, "teachers": teachers, "teacher_samples": 9}
+    settings = {"model": MODEL, "config": CONFIG, "teachers": Teachers(teachers, 9)}
     whole = train_model(NAMES, **settings)
     part = train_model(NAMES, **settings, until=5)
     resumed = train_model(NAMES, **settings, resume=part.state)
@@ -183,10 +183,7 @@ def test_incompatible_teachers_give_a_one_line_error(teachers, talker) -> None:
         ),
         (NAMES, {"teachers": teachers, "model": longer}, "context of teacher 1 .* at most 6$"),
         (["Zoë", "an"], {"teachers": teachers}, "do not know the characters 'Z', 'ë'; remove"),
-        (NAMES, {"teacher_samples": 3}, "teacher_samples requires teachers; pass teachers"),
-        (NAMES, {"teachers": teachers, "teacher_samples": -1}, "teacher_samples must be >= 0"),
-        (NAMES, {"teachers": [InferenceGpt(other)]}, "teachers must be results of train"),
-        ([TALK], {"teachers": [talker], "teacher_samples": 3}, "cannot generate conversations"),
+        ([TALK], {"teachers": Teachers([talker], 3)}, "cannot generate conversations"),
         ([TALK], {"teachers": teachers}, "data are conversations; use chat models as teachers"),
         (["an"], {"teachers": [talker]}, "the data are texts; use text models as teachers"),
     ):
@@ -198,8 +195,6 @@ def test_incompatible_teachers_give_a_one_line_error(teachers, talker) -> None:
 def test_teacher_predictions_beyond_the_memory_are_refused(teachers, monkeypatch) -> None:
     free = 2**30
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: free)
-    settings = {"model": MODEL, "teachers": teachers, "teacher_samples": 2**30}
     config = TrainConfig(steps=2**20, batch_size=2**10)
-    with pytest.raises(ConfigError, match=r"teachers needs .* use .* fewer teacher samples$"):
-        train_model(NAMES, config=config, **settings)
-    assert train_model(NAMES, config=CONFIG, **settings | {"teacher_samples": 99}).losses
+    with pytest.raises(ConfigError, match=r"teachers needs .* use .* a smaller budget$"):
+        train_model(NAMES, model=MODEL, config=config, teachers=Teachers(teachers, 2**30))

@@ -53,9 +53,8 @@ def test_a_small_text_gets_an_ensemble_only_for_a_large_budget() -> None:
     assert planned(budget=1e12).plan.ensemble.n_teachers == MOST_TEACHERS
 
 
-@pytest.mark.parametrize("option", [{"single": True}, {"max_memory": "1GB"}])
-def test_the_single_and_max_memory_options_prevent_an_ensemble(option) -> None:
-    assert not planned(**option).plan.ensemble
+def test_one_model_can_be_requested_instead_of_an_ensemble() -> None:
+    assert not planned(single=True).plan.ensemble
 
 
 def test_a_model_with_a_parent_gets_no_ensemble(whole) -> None:

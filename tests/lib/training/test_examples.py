@@ -1,8 +1,5 @@
-import pytest
-
 from microgpt import Message, TrainConfig, train
 from microgpt.data.split import split
-from microgpt.errors import ConfigError
 from microgpt.training.examples import examples
 from microgpt.training.options import TrainOptions
 
@@ -19,23 +16,6 @@ PARTS = split(DOCS)
 def test_the_first_short_messages_are_the_examples() -> None:
     parts = split([(Message("assistant", "hello"),), *DOCS])
     assert examples(parts, TrainOptions()) == ("hi", "is it open?", "my secret", "how much?")
-
-
-@pytest.mark.parametrize("given", [["what is 1 + 1?", "x" * 61], [""], ["a", " ", "b", "a"]])
-def test_examples_that_are_set_replace_those_of_the_data(given) -> None:
-    expected = tuple(dict.fromkeys(text for text in given if text.strip()))
-    assert examples(PARTS, TrainOptions(example=given)) == expected
-
-
-def test_an_example_that_is_not_utf8_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"the example 'a\\udcff' is not UTF-8 text"):
-        examples(PARTS, TrainOptions(example=["a\udcff"]))
-
-
-def test_an_example_that_is_too_long_is_refused() -> None:
-    assert examples(PARTS, TrainOptions(example=["x" * 1000])) == ("x" * 1000,)
-    with pytest.raises(ConfigError, match="has 1,001 characters; use at most 1,000"):
-        examples(PARTS, TrainOptions(example=["x" * 1001]))
 
 
 def test_a_held_out_document_gives_no_example() -> None:

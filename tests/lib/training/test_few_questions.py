@@ -40,7 +40,6 @@ def result():
         (talks(PAIRS), {"steps": 10}, False),
         (talks(PAIRS), {"val_fraction": 0.1}, False),
         (talks(PAIRS), {"val_fraction": 0.0}, True),
-        (talks(PAIRS), {"loss_on": "all"}, False),
         (talks(PAIRS), {"engine": "reference"}, False),
     ],
 )

@@ -4,22 +4,8 @@ from typing import get_args
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
-from microgpt.errors import ConfigError
 from microgpt.training.options import TrainOptions
 from microgpt.training.presets import PRESETS, PresetName
-
-
-@pytest.mark.parametrize(
-    ("size", "n"),
-    [("500MB", 500_000_000), ("2GB", 2e9), ("1.5k", 1500), ("12", 12), ("3 kB", 3000)],
-)
-def test_memory_sizes_are_given_in_decimal_units(size, n) -> None:
-    assert TrainOptions(max_memory=size).max_bytes == n
-
-
-def test_a_memory_size_without_a_number_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'GB' is not a size"):
-        TrainOptions(max_memory="GB").check_ranges()
 
 
 @pytest.mark.parametrize("name", get_args(PresetName))
@@ -40,8 +26,9 @@ def test_options_and_config_fields_have_the_same_defaults(kind: type) -> None:
 
 
 def test_every_command_line_option_has_a_help_text_and_a_panel() -> None:
-    recorded = {"n_tokens", "evaluations", "shuffle", "n_teachers", "student_length"}
+    others = {"n_tokens", "gap", "evaluations", "shuffle", "examples", "single"}
+    others |= {"n_teachers", "student_length"}
     for each in fields(TrainOptions):
         rule = TrainOptions.setting(each.name)
         assert rule.help.endswith((".", "]"))
-        assert bool(rule.panel) != (each.name in recorded)
+        assert bool(rule.panel) != (each.name in others)

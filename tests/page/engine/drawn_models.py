@@ -87,7 +87,6 @@ def saved_model(rng: random.Random, dtype: str) -> SavedModel:
         lr=0.004,
         optimizer="muon" if config.n_layer == 2 else "adamw",
         weight_decay=0.1 * (config.n_head % 2),
-        loss_on="all" if config.n_ff_exp == 3 else "assistant",
         text=rng.choice(("lines", "stream")),
     )
     meta = meta.model_copy(update={"known_questions": KNOWN if knows else None})

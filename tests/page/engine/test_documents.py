@@ -50,7 +50,7 @@ def chunks_of(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
     train = [[list(doc), mask and list(mask)] for doc, mask in zip(data, masks, strict=True)]
     held_out = [
         [list(tokens), mask and list(mask)]
-        for doc in scored(parts.validation, tokenizer, size, loss_on="all", text=kind)
+        for doc in scored(parts.validation, tokenizer, size, text=kind)
         for tokens, mask in doc
     ]
     return ["".join(tokenizer.chars), train, held_out]

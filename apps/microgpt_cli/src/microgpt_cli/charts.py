@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt.config import CURVE_FILES
-from microgpt.errors import ConfigError, MicrogptError
+from microgpt.errors import ConfigError
 from microgpt.extras import check_extra
-from microgpt_cli.terminal.console import note
 
 if TYPE_CHECKING:
     import altair as alt
 
 KINDS = (".png", ".svg")
 CHART_HELP = "Chart file, .png or .svg; can be repeated."
-DEFAULT_FILES = tuple(map(Path, CURVE_FILES))
+DEFAULT_FILES = (Path("curves.png"), Path("curves.svg"))
 
 
 def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
@@ -39,14 +37,6 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
     from microgpt_report.charts import loss_curves
 
     write_chart(loss_curves.draw(runs), files)
-
-
-def draw_training(directory: Path) -> None:
-    """Draw the losses of a training run in its directory; on failure, only print a note."""
-    try:
-        write_curves([directory], [directory / file for file in DEFAULT_FILES])
-    except MicrogptError as error:
-        note(f"no plot was saved: {error}")
 
 
 def check_kinds(files: Sequence[Path]) -> None:

@@ -91,7 +91,6 @@ def model_facts(saved: SavedModel, name: str) -> dict[str, object]:
         "version": saved.sha256[:VERSION_DIGITS],
         "chat": tokenizer.is_chat,
         "answers_few": known is not None,
-        "generates": not tokenizer.is_chat or (saved.loss_on == "all" and not known),
         "examples": list(saved.meta.examples or ())[:MAX_EXAMPLES],
         "num_params": count_params(saved.model),
         **asdict(saved.model),

@@ -19,7 +19,6 @@ WORDS = {
     "out_scale": "output scale",
     "warmup_steps": "warm-up steps",
     "average_tail": "averaged tail",
-    "long_docs": "long documents",
     "n_docs": "documents",
     "val_fraction": "held-out fraction",
 }

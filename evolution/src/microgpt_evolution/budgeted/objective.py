@@ -20,7 +20,6 @@ from microgpt.training.train import DivergedError, train
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
 from microgpt_evolution.organism import Evaluation, ShouldStop
 
-LOSS_ON = TrainConfig.loss_on
 STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
 
 
@@ -74,7 +73,6 @@ class BudgetedObjective:
     parts: Split
     text: TextKind
     operations: float  # for a complete training run, without evaluations
-    max_weights: int | None = None
     max_bytes: int | None = None  # memory limit per training run
     watch: Watch | None = field(default=None, repr=False, compare=False)
     _known: dict[int | None, Tokens] = field(default_factory=dict, repr=False, compare=False)
@@ -90,7 +88,7 @@ class BudgetedObjective:
                 else BpeTokenizer.from_documents(parts.train, vocab_size)
             )
             n_tokens, n_characters = (
-                sum(count_predictions(doc, LOSS_ON, self.text, count) for doc in parts.validation)
+                sum(count_predictions(doc, self.text, count) for doc in parts.validation)
                 for count in (tokenizer.count, len)
             )
             training, validation = (
@@ -150,8 +148,6 @@ class BudgetedObjective:
         model, config, _, length = self.plan(rung.genome)
         if config.steps < EVALUATIONS:
             return f"its training run would have {config.steps} steps, fewer than {EVALUATIONS}"
-        if self.max_weights is not None and (n := count_params(model)) > self.max_weights:
-            return f"the model has {n:,} weights, the limit is {self.max_weights:,}"
         if self.max_bytes is None:
             return None
         n_bytes = bytes_needed("compiled", "float32", model, config, longest=round(length))

@@ -13,7 +13,6 @@ from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, spac
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
 from microgpt_evolution.budgeted.records import BudgetedSettings
 from microgpt_evolution.budgeted.search import SMALLEST
-from microgpt_evolution.objectives.loss_objective import MAX_BYTES
 from microgpt_evolution.space import Space
 
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
@@ -96,11 +95,9 @@ def plan_search(
         text=text,
         data_sha256=parts.facts.sha256,
         held_out=parts.val_fraction,
-        gap=parts.gap,
+        gap=parts.gap or 0,
         minutes=limits.minutes,
         operations_per_s=fitted.operations_per_s,
-        max_weights=limits.max_weights,
-        max_bytes=limits.max_bytes or MAX_BYTES,
         target=space.target,
         distill=distill,
         teacher_samples=n_samples,

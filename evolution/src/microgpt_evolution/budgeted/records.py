@@ -75,7 +75,6 @@ class BudgetedSettings(RunSettings):
     operations_per_s: _Operations | None = None  # of one worker, measured for it
     cuts: tuple[TimeCut, ...] = ()  # by the time limit; empty if the search was as fast as measured
     student_steps: tuple[StepsChange, ...] = ()  # changes of the student's steps by the time limit
-    max_weights: Count | None = None
     max_bytes: Count = MAX_BYTES  # memory limit per training run; the same on every machine
     target: float | None = None  # loss at which the search ends
     distill: int = 0  # maximum number of organisms that teach a student at the end

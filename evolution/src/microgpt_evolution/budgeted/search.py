@@ -104,9 +104,7 @@ class SurrogateSearch:
         given = [Contestant("", genome, "given", (), 0) for genome in self._first]
         founders = self._accepted(chain(given, self._draws(given)), self.size)
         if not founders:
-            raise GenomeError(
-                "no genome of the space is small enough; increase --max-weights or --max-memory"
-            )
+            raise GenomeError("no genome of the space is small enough; use another one")
         return self._affordable([replace(each, parents=()) for each in founders])
 
     def _next_generation(self) -> list[Contestant]:

@@ -147,9 +147,8 @@ class LossObjective:
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
         if pieces is None:  # a race is harmless: both threads build the same set
-            loss_on, text = result.config.loss_on, result.config.text
             pieces = self._pieces[block_size] = EvaluationSet(
-                scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)
+                scored(self.validation, self.tokenizer, block_size, text=result.config.text)
             )
         weights = result.state.final_weights(result.config.steps)  # those of the model
         nll = make_nll("compiled", result.dtype, result.model, weights)

@@ -40,7 +40,7 @@ class OwnFunction:
         """
         argument = InferenceGpt(of) if isinstance(of, TrainResult) else of
         results = SimpleQueue[float | Exception]()
-        started, name = monotonic(), self.function.__name__
+        started, name = monotonic(), getattr(self.function, "__name__", "the function")
         Thread(target=self._call, args=(argument, results), daemon=True).start()
         while True:
             try:

@@ -1,13 +1,14 @@
 """Train a sweep configuration and measure its losses."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
 from time import perf_counter, thread_time
 from typing import Self
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import ModelConfig
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split
@@ -16,7 +17,6 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
-from microgpt.own_functions import passed_function
 from microgpt.training.engines import bytes_needed, prepare_engine
 from microgpt_evolution.genome import training_flops
 from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
@@ -37,8 +37,16 @@ class SweepObjective:
     free_bytes: int | None = None  # memory limit per training run
 
     @classmethod
-    def of(cls, parts: Split, sweep: SweepSettings | None = None) -> Self:
+    def of(
+        cls,
+        parts: Split,
+        sweep: SweepSettings | None = None,
+        function: Callable[..., float] | None = None,
+    ) -> Self:
         """Create the objective of a sweep (default: documents are lines, tokens are characters).
+
+        Args:
+            function: what to measure in addition, or instead of a training run.
 
         Raises:
             DataError: there are no held-out documents, or no replies in held-out conversations.
@@ -50,12 +58,11 @@ class SweepObjective:
         elif chosen:
             tokenizer = char_tokenizer(parts.docs)
         text = chosen.text if chosen else "lines"
-        function = sweep.function if sweep else None
-        own = OwnFunction(passed_function(function)) if function else None
+        own = OwnFunction(function) if function else None
         data = LossObjective.of(
             parts, keeps_best=chosen is not None, tokenizer=tokenizer, text=text, own=own
         )
-        masks = (data.tokenizer.mask(doc, TrainConfig.loss_on) for doc in data.validation)
+        masks = (data.tokenizer.mask(doc) for doc in data.validation)
         if not any(mask is None or any(mask) for mask in masks):
             raise DataError(
                 "the held-out conversations have no replies; add conversations with replies"

@@ -12,7 +12,6 @@ from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.inference import InferenceGpt
-from microgpt.own_functions import passed_function, recorded_name
 from microgpt.plotting import Plottable
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.genome import Genome
@@ -99,10 +98,9 @@ def evolve(
         docs: a split, or documents to split: 80 % training, 10 % validation and 10 % test.
         objective: "loss", "aesthetic", "hydra", or a function that returns a number to minimise.
             It receives the trained model, an `InferenceGpt`; if its parameter is called `genome`,
-            it receives the genome, and nothing is trained. It must be at the top level of a Python
-            file; its name and a hash of the code of the file are recorded. An exception, a result
-            that is not a finite number, and a call of more than five minutes count as failures of
-            the organism, with a warning.
+            it receives the genome, and nothing is trained. It is not recorded; pass it again to
+            resume a run. An exception, a result that is not a finite number, and a call of more
+            than five minutes count as failures of the organism, with a warning.
         population: number of organisms per generation (Hydra: per head). Default: 8; aesthetic: 12.
         generations: number of generations (Hydra: cycles). Default: 10; aesthetic and hydra: 5.
         fitness: only for "loss": "held-out" (default), or "last-doc" as in evolve-rust.
@@ -124,7 +122,7 @@ def evolve(
         StoppedError: should_stop was set.
     """
     parts = docs if isinstance(docs, Split) else split(docs, validation=HELD_OUT, test=HELD_OUT)
-    function = recorded_name(objective) if callable(objective) else None
+    function = objective if callable(objective) else None
     if function and fitness is not None:
         raise ConfigError("fitness cannot be used with a function as the objective; omit it")
     options = {
@@ -134,7 +132,6 @@ def evolve(
         "head": head,
     }  # fmt: skip
     facts = describe_documents(parts) | {"seed": seed, "warm_start": warm_start}
-    facts |= {"function": function}
     settings = SearchSettings.begin(options, input="documents", **facts)
     if stop_after_minutes is not None:
         check_number("stop_after_minutes", stop_after_minutes, "greater than 0", lambda x: x > 0)
@@ -144,7 +141,7 @@ def evolve(
         Records.at(run_dir, settings) as records,
     ):
         result = run_search(
-            parts, pool, records, listeners, on_event, stop_after_minutes, should_stop
+            parts, pool, records, listeners, on_event, stop_after_minutes, should_stop, function
         )
     if result is None:
         if function:
@@ -178,12 +175,17 @@ def run_search(
     on_event: OnEvent | None = None,
     minutes: float | None = None,
     should_stop: Event | None = None,
+    function: Callable[..., float] | None = None,
 ) -> EvolutionResult | None:
-    """Run or resume a search. If there is a winner, write genome.json and exam.json."""
+    """Run or resume a search. If there is a winner, write genome.json and exam.json.
+
+    Args:
+        function: what to minimise if the fitness is "own".
+    """
     settings = records.settings
     objective = LossObjective.of(parts, settings.fitness or "held-out")
-    if settings.function:
-        objective = replace(objective, own=OwnFunction(passed_function(settings.function)))
+    if function:
+        objective = replace(objective, own=OwnFunction(function))
         listeners = [*listeners, Failures()]
     if settings.samples:
         objective = AestheticObjective.of(parts, n_samples=settings.samples)

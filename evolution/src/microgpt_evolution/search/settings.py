@@ -58,7 +58,6 @@ class SearchSettings(RunSettings):
     generations: Count  # number of generations; for the Hydra, number of cycles
     seed: Seed
     fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
-    function: str | None = None  # recorded name of the function to minimise, for "own"
     samples: Annotated[Count, Field(le=MAX_SAMPLES)] | None = None  # number of names per organism
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
     warm_start: Genome | None = None  # stored as a genome, because the genome file may change
@@ -113,8 +112,6 @@ class SearchSettings(RunSettings):
                 raise ConfigError(f"objective {self.objective} does not accept {name}, got {value}")
             if value is None and known.get(name) is not None:
                 raise ConfigError(f"objective {self.objective} requires {name}")
-        if (self.fitness == "own") != (self.function is not None):
-            raise ConfigError('fitness "own" requires a function; pass it as the objective')
         return self
 
     @classmethod

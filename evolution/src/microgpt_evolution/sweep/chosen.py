@@ -64,7 +64,7 @@ def chosen_settings(
         swept=tuple(axes),
         text=fitted.choice.config.text,
         vocab_size=fitted.vocab_size,
-        gap=fitting.parts.gap,
+        gap=fitting.parts.gap or 0,
     )
 
 

@@ -63,7 +63,7 @@ class SweepSettings(RunSettings):
     data_sha256: str  # SHA-256 of all documents
     val_fraction: float = HELD_OUT  # fraction of documents used for the held-out loss
     test_fraction: float = HELD_OUT  # fraction of documents in the unused test split
-    function: str | None = None  # recorded name of an objective of the user
+    has_function: bool = False  # whether the user passes an objective, from Python
     chosen: ChosenSettings | None = None  # None if the others are Karpathy's
 
     @property

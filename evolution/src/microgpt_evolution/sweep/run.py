@@ -9,7 +9,6 @@ from microgpt.config import DEFAULT_SEED, check_count
 from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
-from microgpt.own_functions import recorded_name
 from microgpt.training.options import TrainOptions
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
@@ -52,7 +51,7 @@ def sweep(
         RunError: the existing sweep is damaged.
     """
     check_count("seeds", seeds)
-    function, chosen = recorded_name(objective) if objective else None, None
+    chosen = None
     if budget is None:
         if isinstance(docs, str):
             raise ConfigError("running text requires a budget; pass documents or a budget")
@@ -71,11 +70,11 @@ def sweep(
         data_sha256=parts.facts.sha256,
         val_fraction=parts.val_fraction,
         test_fraction=parts.test_fraction,
-        function=function,
+        has_function=objective is not None,
         chosen=chosen,
     )
     with SweepRecords.at(run_dir, settings) as records:
-        measured, todo = SweepObjective.of(parts, settings), records.todo()
+        measured, todo = SweepObjective.of(parts, settings, objective), records.todo()
         largest = max(map(measured.n_bytes, set(configs)))
         with pool_of(workers, max(1, len(todo)), largest) as pool:
             CachedEvaluator(measured, pool, records).measure(todo)

@@ -22,10 +22,7 @@ from microgpt.model_config import check_whole as check_whole
 from microgpt.schedule import default_lr as default_lr
 from microgpt.schedule import learning_rate
 
-LossOn = Literal["assistant", "all"]
-LongDocs = Literal["window", "truncate", "skip"]
 TextKind = Literal["lines", "stream"]
-Holdout = Literal["spread", "tail"]  # see `data.split.split_stream`
 Optimizer = Literal["adamw", "muon"]
 EngineName = Literal["compiled", "reference"]  # see `training.engines`
 DType = Literal["float32", "float64"]
@@ -39,7 +36,6 @@ MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memo
 # Muon's learning rate as a multiple of AdamW's, and its momentum.
 MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
 N_ALTERNATIVES = 5  # number of likely tokens that explain returns for each position
-CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
 DOCUMENT_HASHES = "documents.crc32"  # hashes of the training documents, in a model directory
 NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff are undecodable bytes
 
@@ -55,12 +51,9 @@ class TrainConfig:
     batch_size: int = 1  # number of documents (or chunks of long documents) per step
     lr: float | None = None  # initial learning rate; decays linearly to 0; None means `default_lr`
     warmup_steps: int = 0  # number of steps of linear learning-rate warm-up
-    schedule: str | None = None  # function for the learning rate; see `train` and own_functions.py
     optimizer: Optimizer = "adamw"  # "muon": Muon for block matrices, AdamW for the rest
     seed: int = DEFAULT_SEED  # seed of the document order, initial weights and final samples
     shuffle: bool = True  # read documents in random order
-    loss_on: LossOn = "assistant"  # messages of a conversation that contribute to the loss
-    long_docs: LongDocs = "window"  # how to process documents that exceed the context
     text: TextKind = "lines"  # whether the input is separate documents or one running text
     evaluations: int = 20  # number of evaluations of the held-out loss
     patience: int | None = None  # number of evaluations without improvement before early stopping
@@ -98,19 +91,9 @@ class TrainConfig:
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
-        lr = self.initial_lr
-        steps, warmup_steps = self.steps, self.warmup_steps
-        if self.schedule is None:
-            return learning_rate(step, lr=lr, steps=steps, warmup_steps=warmup_steps)
-        from microgpt.own_functions import own_learning_rate  # rarely needed
-
-        return own_learning_rate(self.schedule, step, lr=lr, steps=steps, warmup_steps=warmup_steps)
-
-    def check_schedule(self) -> None:
-        """Raise ConfigError unless a user-defined schedule gives a valid rate for each step."""
-        if self.schedule:
-            for step in range(self.steps):
-                self.lr_at(step)
+        return learning_rate(
+            step, lr=self.initial_lr, steps=self.steps, warmup_steps=self.warmup_steps
+        )
 
 
 @dataclass(frozen=True)

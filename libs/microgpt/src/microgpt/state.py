@@ -14,7 +14,6 @@ from microgpt.config import (
     EngineName,
     ModelConfig,
     TrainConfig,
-    WeightsFormat,
     default_lr,
 )
 from microgpt.data.tokenizer import Tokenizer
@@ -162,11 +161,9 @@ class TrainingPlan:
     me: str | None = None  # who the assistant is in an exported chat
     separator: str | None = None  # between documents of several lines
     vocab_size_wanted: int | None = None  # requested vocab_size; the actual one may be smaller
-    weights_format: WeightsFormat | None = None  # format of the saved weights, if specified
     preset: "PresetName | None" = None
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
-    teacher_samples: int = 0  # number of documents that the teachers make up
     ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers
     contamination: "dict[str, Bounds]" = field(default_factory=dict)  # of each held-out set
     genome_sha256: str | None = None  # hash of the genome.json that set the options
@@ -283,7 +280,7 @@ class TrainResult(TrainedModel, Plottable):
 
     plan: TrainingPlan
     # Loss of each step of this `train` call, in nats per token; NaN if a step predicts no token
-    # that counts, because `truncate` has cut off the replies.
+    # that counts.
     losses: Sequence[float]
     state: TrainState  # final state
     ending: "Ending"

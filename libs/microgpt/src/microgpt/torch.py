@@ -107,7 +107,6 @@ class Gpt(nn.Module):
         meta = description_of(
             trained,
             imported_from="PyTorch",
-            loss_on=old.config.loss_on if old.tokenizer.is_chat else None,
             text=old.config.text,
             ancestor_data=ancestors,
         )

@@ -59,7 +59,7 @@ def evaluate(
     check_threads(threads)
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
-    from microgpt.data.tokenizer import count_predictions
+    from microgpt.data.tokenizer import count_all
     from microgpt.evaluation.held_out_loss import bits
     from microgpt.inference import InferenceGpt
     from microgpt_cli.model_loading import engine_for, load_model, note_training_data
@@ -67,7 +67,7 @@ def evaluate(
     saved = load_model(model_dir)
     docs, items = _load(data, column, me, separator, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
-    lengths = (count_predictions(doc, "all", saved.text, len) for doc in docs)
+    lengths = (count_all(doc, saved.text, len) for doc in docs)
     engine = engine_for(saved, lengths)
     load_kernels(engine, saved.dtype, uses=uses)
     gpt = InferenceGpt(saved, engine=engine)

@@ -25,7 +25,7 @@ def evolve(options: EvolveOptions) -> None:
         from microgpt_cli.search.budgeted_run import run as run_budgeted
 
         minutes = options.minutes
-        limit = TimeLimit.of(minutes, started, has_plot=False) if minutes else None
+        limit = TimeLimit(minutes, started) if minutes else None
         run_budgeted(options, limit)
         return
 

@@ -89,7 +89,7 @@ def generate(
     from microgpt_cli.model_loading import engine_for, load_model, training_documents
 
     saved = load_model(model_dir)
-    if saved.meta.training.get("loss_on") == "assistant":
+    if saved.tokenizer.is_chat:
         note(
             "this model was trained only to reply, not to start a conversation; use: "
             f"microgpt chat --model {as_argument(model_dir)}"

@@ -91,7 +91,7 @@ def info(
         how,
         block_size=block_size,
         options=options,
-        limit=TimeLimit.of(minutes, started, has_plot=False) if minutes else None,
+        limit=TimeLimit(minutes, started) if minutes else None,
     )
     if as_json:
         print(json.dumps(as_facts(found)))

@@ -18,7 +18,6 @@ def train(given: TrainOptions) -> None:
     started = perf_counter()
     given.check_ranges()  # before NumPy is loaded
 
-    from microgpt.own_functions import import_function, recorded_name
     from microgpt.storage.training_directory import TrainingDirectory
     from microgpt.training.engines import check_engine
     from microgpt_cli.model_loading import note_reference_engine
@@ -26,9 +25,6 @@ def train(given: TrainOptions) -> None:
     from microgpt_cli.training.recorded_runs import resumed_job
     from microgpt_cli.training.run import TrainRun, begin
 
-    if given.schedule is not None:
-        function = import_function(given.schedule)
-        given = TrainOptions(schedule=recorded_name(function)).over(given)
     options = join(recipe_options(given), given)
     if "engine" not in options and edited_sources():
         note_reference_engine()
@@ -39,16 +35,13 @@ def train(given: TrainOptions) -> None:
         job = job or resumed_job(directory, given, started)
         if not job:
             return
-        job.plan.config.check_schedule()
         run = TrainRun(
             job,
             directory,
             options.from_,
             threads=options.threads,
-            checkpoint_every=options.checkpoint_every,
             num_samples=options.num_samples,
             novel=options.novel,
-            plot=options.plot,
             as_json=options.as_json,
         )
         if not (options.resume or options.force):

@@ -51,8 +51,7 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
             stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
         )
         model_dir = winner.model_directory(options, resumed)
-        n_bytes = options.limits.max_bytes or MAX_BYTES
-        pool = stack.enter_context(open_pool(options, n_trials=LARGEST, trial_bytes=n_bytes))
+        pool = stack.enter_context(open_pool(options, n_trials=LARGEST, trial_bytes=MAX_BYTES))
         compilation_s = load_kernels("compiled", uses=["training", "evaluation", "generation"])
         if limit:
             limit.extend(compilation_s)
@@ -165,7 +164,7 @@ def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
 
     def load(path: Path) -> Split:
         docs = load_documents(path, how, check=False, tell=note)
-        return split_documents(docs, settings.held_out, settings.held_out, "spread", settings.gap)
+        return split_documents(docs, settings.held_out, settings.held_out, settings.gap)
 
     return documents_again(settings, path, load)
 

@@ -9,9 +9,8 @@ import typer
 from microgpt.amounts import count
 from microgpt.data.documents import load_text
 from microgpt.data.split import Split, split
-from microgpt.errors import MicrogptError
+from microgpt.errors import ConfigError, MicrogptError
 from microgpt.files.atomic_files import as_argument
-from microgpt.own_functions import passed_function
 from microgpt_cli.input_files import default_input
 from microgpt_cli.search import winner
 from microgpt_cli.search.evolve_comparison import describe_comparison
@@ -75,8 +74,8 @@ def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSet
     if resumed:
         settings = resumed.settings
         settings.check(options.values(), genome, space)
-        if settings.function:
-            passed_function(settings.function)  # which only Python can pass
+        if settings.fitness == "own":
+            raise ConfigError("the search minimises a function; resume it with evolve() in Python")
         held_out = {"validation": settings.val_fraction, "test": settings.test_fraction}
         return settings, documents_again(
             settings,

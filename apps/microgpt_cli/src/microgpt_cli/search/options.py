@@ -11,14 +11,14 @@ from microgpt.options import Options, borrowed, setting
 from microgpt.training.options import TrainOptions
 from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, TEXT_HELP
 
-LIMITS = ("minutes", "budget", "max_weights", "max_memory")
+LIMITS = ("minutes", "budget")
 search, beauty, budgeted, parallel, output = (
     partial(setting, panel=panel) for panel in ("Search", "Beauty", "Budget", "Workers", "Output")
 )
 of_training = partial(borrowed, TrainOptions)
 # The options of a search with a budget.
 ALLOWED = (
-    "input column minutes budget max_weights max_memory chat me separator text seed "
+    "input column minutes budget chat me separator text seed "
     "warm_start space workers scheduler resume train_winner force"
 )
 POSITIVE = "a number greater than 0"
@@ -86,8 +86,6 @@ class EvolveOptions(Options):
     budget: float | None = budgeted(
         None, "Like --minutes, but limits the number of operations.", allows=ALLOWED
     )
-    max_weights: int | None = of_training("max_weights", requires="minutes budget")
-    max_memory: str | None = of_training("max_memory", requires="minutes budget")
     chat: bool = of_training("chat", panel="Budget", short=False, requires="minutes budget")
     me: str | None = of_training("me", panel="Budget", requires="chat")
     separator: str | None = of_training(

@@ -94,11 +94,11 @@ def _remarks(sweep: SweepSettings, cell: Cell) -> Iterator[str]:
 
 
 def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
-    """Return the command that trains a configuration on the same split with the first seed."""
+    """Return the command that trains a configuration; its held-out documents are the same."""
     names = {*ALWAYS, *differing([config, SweepConfig()])}
     tokens = ""
     if chosen := sweep.chosen:
-        tokens = f"--text stream --gap {chosen.gap} " if chosen.text == "stream" else ""
+        tokens = "--text stream " if chosen.text == "stream" else ""
         if chosen.vocab_size:
             tokens += f"--tokenizer bpe --vocab-size {chosen.vocab_size} "
     fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"

@@ -121,13 +121,15 @@ def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
     """Run the remaining trials of a sweep; `path` is required if the documents were moved."""
     with SweepRecords.open(run) as records:
         sweep = records.settings
+        if sweep.has_function:
+            raise ConfigError("the sweep measures a function; resume it with sweep() in Python")
 
         def load(path: Path) -> Split:
             chosen = sweep.chosen
             text, gap = (chosen.text, chosen.gap) if chosen else ("lines", 0)
             how = ReadOptions.of({**vars(sweep), "text": text})
             docs = load_documents(path, how, tell=note)
-            return split_documents(docs, sweep.val_fraction, sweep.test_fraction, "spread", gap)
+            return split_documents(docs, sweep.val_fraction, sweep.test_fraction, gap)
 
         objective = SweepObjective.of(documents_again(sweep, path, load), sweep)
         todo = [trial.config for trial in records.todo()]

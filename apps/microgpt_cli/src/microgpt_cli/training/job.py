@@ -7,7 +7,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from microgpt.config import DEFAULT_SEED, TextKind
+from microgpt.config import DEFAULT_SEED
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.statistics import measure
@@ -50,7 +50,6 @@ def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:
     If `evaluations` is set, the budget does not include them, as in the search.
     """
     from microgpt_evolution.budgeted.genome import EVALUATIONS
-    from microgpt_evolution.genome import LONG_DOCS
     from microgpt_evolution.genome_file import BudgetedRecord, read_genome
 
     record = read_genome(path)
@@ -62,7 +61,6 @@ def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:
     else:
         genome = record.genome
         facts = {**vars(genome.model()), "steps": genome.steps, "lr": genome.lr, "vocab_size": None}
-        facts["long_docs"] = None if given.text == "stream" else LONG_DOCS
     return TrainOptions.of(facts, f"--genome {path}")
 
 
@@ -73,10 +71,8 @@ class Sources:
     data: Path | None = None  # by default, the file of the preset, which may generate documents
     parent: Path | None = None  # directory of the model to fine-tune
     teachers: Sequence[Path] = ()  # directories of the models to learn from
-    teacher_samples: int = 0
     # By default, `text` is that of the parent or the first teacher.
     how: ReadOptions = field(default_factory=ReadOptions)
-    text_otherwise: TextKind | None = None  # by default, the content of the file decides
     preset: PresetName | None = None
     seed: int = DEFAULT_SEED
 
@@ -100,7 +96,7 @@ class Sources:
             for path, saved in zip(paths, models, strict=True)
         )
         names = [*map(str, paths)]
-        return Teachers(models, self.teacher_samples, names, with_progress), tuple(records)
+        return Teachers(models, names=names, show=with_progress), tuple(records)
 
     def documents(self, *, check: bool = True) -> tuple[TextFile | None, Sequence[Document] | str]:
         """Return the documents, and their file with its absolute path if they come from one.
@@ -112,7 +108,7 @@ class Sources:
             assert self.preset  # only presets have no input file
             return None, PRESETS[self.preset].draw(self.seed)
         like = self.parent_model or next(iter(self.teacher_models), None)
-        text = self.how.text or (like.text if like else None) or self.text_otherwise
+        text = self.how.text or (like.text if like else None)
         file = TextFile(path)
         docs = load_documents(file, replace(self.how, text=text), check=check, tell=note)
         file.path = Path(os.path.abspath(path))
@@ -123,12 +119,12 @@ def new_job(options: TrainOptions, sources: Sources, started: float) -> Training
     """Return the job of a new run, with options from the user, a preset or a genome."""
     count_samples(options.num_samples, chat=options.chat)
     minutes = options.minutes
-    limit = TimeLimit.of(minutes, started, has_plot=options.plot) if minutes else None
+    limit = TimeLimit(minutes, started) if minutes else None
     parent = sources.parent_model
     teachers, records = sources.load_teachers()
     file, docs = sources.documents()
     if file and file.is_chat_export:  # whose messages may be private
-        options = TrainOptions(example=[]).over(options)
+        options = TrainOptions(examples=False).over(options)
     if not file:  # the conversations are generated in the order in which to read them
         options = TrainOptions(shuffle=False).over(options)
     job = plan_training(

@@ -22,13 +22,12 @@ from microgpt.training.holding_out import split_documents
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, check_patience
 from microgpt.training.time_limit import TimeLimit
-from microgpt_cli.charts import draw_training
 from microgpt_cli.input_files import check_regular
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.job import Sources
 
-# What may be given, besides what is harmless. Whether a schedule is the same is checked later.
-MAY_CHANGE = {"resume", "engine", "input", "teacher", "steps", "patience", "format", "schedule"}
+# What may be given, besides what is harmless.
+MAY_CHANGE = {"resume", "engine", "input", "teacher", "steps", "patience"}
 
 
 def resumed_job(
@@ -55,8 +54,8 @@ def resumed_job(
         _tell_end(directory.path, state.step, reason, replace(plan, config=config), given)
         return None
     if config.steps < plan.config.steps:
-        rate = "" if config.schedule else "; its learning rate now falls to 0 by then"
-        note(f"the run ends at step {config.steps}, not {plan.config.steps}{rate}")
+        change = f"the run ends at step {config.steps}, not {plan.config.steps}"
+        note(f"{change}; its learning rate now falls to 0 by then")
     _note_sources(plan)
     _note_rounding(state)
     if plan.engine != state.engine:
@@ -70,7 +69,7 @@ def resumed_job(
     if config.steps != plan.config.steps:
         plan = replace(with_steps(plan, state.step, config.steps), minutes=None)
     elif plan.minutes:
-        limit = TimeLimit.of(plan.minutes, started, has_plot=given.plot)
+        limit = TimeLimit(plan.minutes, started)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
         limit.extend(-state.seconds)
     plan = replace(
@@ -78,7 +77,6 @@ def resumed_job(
         config=config,
         input=path,
         teachers=records,
-        weights_format=given.format or plan.weights_format,
     )
     directory.keep(plan, state)
     return TrainingJob(plan, parts, teachers=teachers, resume=state, limit=limit)
@@ -90,12 +88,10 @@ def _changed_config(
     """Return the settings of a run with the requested changes; refuse impossible changes."""
     recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
     recorded |= {
-        "holdout": plan.data.holdout or "tail",
         "chat": plan.tokenizer.is_chat,
         "tokenizer": plan.tokenizer.kind,
         "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
         "output": directory,
-        "example": [*plan.examples],
         "unknown": plan.known_questions and plan.known_questions.reply,
     }
     if plan.ensemble:  # its options are those of the teachers, with the seed of the run
@@ -129,7 +125,7 @@ def _changed_config(
 def _tell_end(
     path: Path, step: int, reason: Ending, plan: TrainingPlan, given: TrainOptions
 ) -> None:
-    """Print why a run has ended and how to continue it; draw its losses with --plot."""
+    """Print why a run has ended and how to continue it."""
     config = plan.config
     if plan.ensemble:
         why, more = "has ended", "continue the training of its model with --from"
@@ -140,8 +136,6 @@ def _tell_end(
     else:
         why, more = f"completed its {step} steps", "pass a larger total with --steps"
     note(f"the training run in {path} {why}; to continue it, {more}")
-    if given.plot:
-        draw_training(path)
     if given.as_json:
         print(json.dumps({"steps": step, "ended": reason, "output": str(path)}))
 
@@ -181,7 +175,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
     )
     file, docs = sources.documents(check=False)
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
-    parts = split_documents(docs, *held_out, plan.data.holdout or "tail", plan.data.gap)
+    parts = split_documents(docs, *held_out, plan.data.gap or 0)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
             f"{given or plan.input or 'the preset'} is not the input of the run: the sha256 of its "
@@ -211,7 +205,7 @@ def _recorded_teachers(
     for directory in directories:
         if not os.path.isdir(directory):
             raise ConfigError(f"the teacher {directory} does not exist; {remedy}")
-    sources = Sources(teachers=directories, teacher_samples=plan.teacher_samples)
+    sources = Sources(teachers=directories)
     teachers, records = sources.load_teachers()
     for directory, found, expected in zip(directories, records, recorded, strict=True):
         sha256, wanted = found.weights_sha256, expected.weights_sha256

@@ -116,10 +116,9 @@ def _note_counting(result: TrainResult, parts: Split) -> None:
 
 
 def _bits_per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -> float:
-    tokenizer, loss_on, text = result.tokenizer, result.config.loss_on, result.config.text
+    tokenizer, text = result.tokenizer, result.config.text
     n_tokens, n_characters = (
-        sum(count_predictions(doc, loss_on, text, count) for doc in docs)
-        for count in (tokenizer.count, len)
+        sum(count_predictions(doc, text, count) for doc in docs) for count in (tokenizer.count, len)
     )
     return bits(loss) * n_tokens / n_characters
 

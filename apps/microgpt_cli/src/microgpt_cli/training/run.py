@@ -34,7 +34,6 @@ from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob
 from microgpt.training.train import DivergedError
 from microgpt.training.tuning import with_tried_rate
-from microgpt_cli.charts import draw_training
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
@@ -59,9 +58,7 @@ def begin(options: TrainOptions, started: float) -> TrainingJob | None:
         data=options.input,
         parent=options.from_,
         teachers=tuple(options.teacher or ()),
-        teacher_samples=options.teacher_samples,
         how=ReadOptions.of(vars(options)),
-        text_otherwise="lines" if "long_docs" in options else None,
         preset=options.preset,
         seed=options.seed,
     )
@@ -76,10 +73,8 @@ class TrainRun:
     directory: TrainingDirectory
     parent: Path | None  # directory of the model to fine-tune
     threads: int
-    checkpoint_every: int | None
     num_samples: int | None
     novel: bool
-    plot: bool
     as_json: bool
     _has_write_error: bool = field(default=False, init=False)
 
@@ -93,8 +88,6 @@ class TrainRun:
             n_samples = N_STREAM_SAMPLES
         result = self._train(n_samples)
         path = self.directory.path
-        if self.plot:
-            draw_training(path)
         samples: list[str] = []
         if n_samples:
             model = InferenceGpt(result, engine=result.plan.engine)
@@ -151,7 +144,6 @@ class TrainRun:
                     threads=self.threads,
                     on_event=progress.update,
                     on_state=self._save_checkpoint,
-                    state_every=self.checkpoint_every,
                     should_stop=stop,
                 )
             except DivergedError as error:
@@ -181,11 +173,8 @@ class TrainRun:
         job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
         if teachers := job.teachers:
             job.extend(load_kernels("compiled", *teachers.dtypes, uses=teachers.uses))
-            n, made_up = len(teachers.models), teachers.n_samples
-            note(
-                f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}"
-                f"{f'; they also generate {made_up:,} documents' if made_up else ''}"
-            )
+            n = len(teachers.models)
+            note(f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}")
             teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
 
     def _save_checkpoint(self, plan: TrainingPlan, state: TrainState) -> None:
@@ -226,10 +215,7 @@ class TrainRun:
         """Return a message suffix with the command that resumes the run, if it has a checkpoint."""
         if not self.directory.has_own_state:
             return ""
-        own, _, _ = (self.job.plan.config.schedule or "").partition("#")
-        schedule = own and f" --schedule {own}"
-        where = as_argument(self.directory.path)
-        return f"; resume with: microgpt train --resume {where}{schedule}"
+        return f"; resume with: microgpt train --resume {as_argument(self.directory.path)}"
 
     def _save_last_good(self, result: TrainResult) -> str:
         """Save the last good weights to DIR.diverged, and return the message to print."""
@@ -248,7 +234,7 @@ def _n_chars(texts: Sequence[Document]) -> int:
 
 
 def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None:
-    """Print the header, unless quiet, and notes on held-out and truncated documents."""
+    """Print the header, unless quiet, and notes on held-out and split documents."""
     plan, parts = job.plan, job.parts
     is_stream = plan.config.text == "stream"
     what, count = ("characters", _n_chars) if is_stream else ("documents", len)
@@ -267,7 +253,7 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         held_out = {"validation": parts.validation, "testing": parts.test}
         sizes = [f"{count(docs)} for {use}" for use, docs in held_out.items() if docs]
         extra, n_left_out = "", len(parts.docs) - sum(map(len, (parts.train, *held_out.values())))
-        if parts.holdout == "spread":
+        if parts.gap is not None:
             n_stretches = len(parts.validation) + len(parts.test)
             extra = f"; {n_stretches} held-out stretches with gaps of {parts.gap} characters"
         elif n_left_out and not is_stream:
@@ -277,20 +263,15 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(parts.train), chunks.n_long
         are, they = ("is", "it is") if n_long == 1 else ("are", "they are")
-        fate = {
-            "window": f"{they} split into {len(chunks) - n_docs + n_long:,} pieces",
-            "truncate": f"{they} truncated, which drops {chunks.n_lost:,} tokens",
-            "skip": f"{they} skipped, which drops {chunks.n_lost:,} tokens",
-        }
         note(
             f"{n_long} of {n_docs} documents {are} longer than the block size of "
-            f"{chunks.block_size}; {fate[chunks.long_docs]}"
+            f"{chunks.block_size}; {they} split into {len(chunks) - n_docs + n_long:,} pieces"
         )
 
 
 def _note_repetition(parts: Split) -> None:
     """Print a note if much of the held-out part of a running text repeats the training part."""
-    if not parts.holdout:
+    if parts.gap is None:
         return
     share = repeated_share([*parts.validation, *parts.test], parts.train, PIECE)
     if share >= MUCH:

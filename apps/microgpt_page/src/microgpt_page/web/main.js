@@ -23,7 +23,7 @@ async function start() {
   ].join(", ");
   const chat = model.chat && new Chat(model);
   const views = new Map(chat ? [["chat", chat]] : []); // the first one is the default
-  if (!model.generates) document.querySelector('nav a[href="#/generate"]').remove();
+  if (model.chat) document.querySelector('nav a[href="#/generate"]').remove();
   else views.set("generate", new Generate(model));
   views.set("inside", new Inside(model, () => chat?.lastReply));
   views.set("train", new Train());

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 
-from microgpt.config import LongDocs, LossOn, TextKind
+from microgpt.config import TextKind
 from microgpt.data.sliding_windows import (
     Chunk,
     SlidingWindows,
@@ -21,7 +21,7 @@ from microgpt.data.tokenizer import (
     CharTokenizer,
     Document,
     Tokenizer,
-    count_predictions,
+    count_all,
     joined,
 )
 from microgpt.errors import ConfigError
@@ -40,8 +40,6 @@ class ChunkedDataset:
     docs: Sequence[Document]
     tokenizer: Tokenizer
     block_size: int
-    loss_on: LossOn  # see `TrainConfig` for this and the next two fields
-    long_docs: LongDocs
     text: TextKind
 
     def __len__(self) -> int:
@@ -53,12 +51,11 @@ class ChunkedDataset:
         Raises:
             TokenizerError: a document contains an unknown character.
         """
-        dataset, size, firsts = TokenDataset(), self.block_size + 1, self._firsts
+        dataset, firsts = TokenDataset(), self._firsts
         if not firsts:
             for i in order:
                 doc = self.docs[i]
-                mask = self.tokenizer.mask(doc, self.loss_on)
-                dataset.append(self.tokenizer.encode_document(doc)[:size], mask and mask[:size])
+                dataset.append(self.tokenizer.encode_document(doc), self.tokenizer.mask(doc))
             return dataset
         long: dict[int, Chunks] = {}  # chunks of long documents by document index
         if self.text == "stream":
@@ -81,38 +78,23 @@ class ChunkedDataset:
         if self.text == "stream":
             return array("q", [stretch.n_predictions for stretch in self._stretches])
         count = self.tokenizer.count
-        return array("q", (count_predictions(doc, "all", self.text, count) for doc in self.docs))
+        return array("q", (count_all(doc, self.text, count) for doc in self.docs))
 
     @property
     def longest(self) -> int:
         """The largest number of predicted tokens in a chunk."""
-        if self.n_long and (self.long_docs != "skip" or self.text == "stream"):
-            return self.block_size
-        return max((n for n in self.lengths if n <= self.block_size), default=0)
+        return min(self.block_size, max(self.lengths, default=0))
 
     @cached_property
     def n_long(self) -> int:
         """The number of documents longer than the context."""
         return sum(1 for n in self.lengths if n > self.block_size)
 
-    @property
-    def n_lost(self) -> int:
-        """The number of tokens that `long_docs` excludes from training."""
-        if self.long_docs == "window" or self.text == "stream":
-            return 0
-        first = self.block_size + 1 if self.long_docs == "truncate" else 1
-        masks = (
-            self.tokenizer.mask(doc, self.loss_on) or b"\1" * (length + 1)
-            for doc, length in zip(self.docs, self.lengths, strict=True)
-            if length > self.block_size
-        )
-        return sum(sum(mask[first:]) for mask in masks)
-
     @cached_property
     def n_tokens(self) -> int:
         """The number of predicted tokens in all chunks, including masked tokens."""
         if not self._firsts:
-            return sum(min(length, self.block_size) for length in self.lengths)
+            return sum(self.lengths)
         return sum(map(self._count_tokens, self.docs, self.lengths, pairwise(self._firsts)))
 
     @property
@@ -134,7 +116,7 @@ class ChunkedDataset:
     @cached_property
     def _firsts(self) -> Sequence[int]:
         """The first chunk index of each document, then the total; empty if each is one chunk."""
-        if self.text == "lines" and (self.long_docs == "truncate" or not self.n_long):
+        if self.text == "lines" and not self.n_long:
             return ()
         size, lengths = self.block_size, self.lengths
         counts = (
@@ -147,8 +129,6 @@ class ChunkedDataset:
         """Return the number of chunks of a document that does not fit into one, or is empty."""
         if self.text == "stream":
             return n_windows(length, self.block_size, self.block_size)
-        if self.long_docs == "skip":
-            return 0
         if isinstance(doc, str):
             return n_windows(length, self.block_size, default_stride(self.block_size))
         return len(self._chunks(doc))
@@ -161,21 +141,16 @@ class ChunkedDataset:
         ]
 
     def _chunks(self, doc: Document) -> Chunks:
-        return _cut(doc, self.tokenizer, self.block_size, self.loss_on)
+        return _cut(doc, self.tokenizer, self.block_size)
 
 
 def scored(
-    docs: Iterable[Document],
-    tokenizer: Tokenizer,
-    block_size: int,
-    *,
-    loss_on: LossOn,
-    text: TextKind,
+    docs: Iterable[Document], tokenizer: Tokenizer, block_size: int, *, text: TextKind
 ) -> Iterator[Iterable[Chunk]]:
     """Yield the chunks of each document for scoring; see `ChunkedDataset` for the arguments."""
     if text == "stream":
         return (_cut_stream(doc, tokenizer, block_size) for doc in docs)
-    return (_cut(doc, tokenizer, block_size, loss_on) for doc in docs)
+    return (_cut(doc, tokenizer, block_size) for doc in docs)
 
 
 def _cut_stream(
@@ -188,10 +163,10 @@ def _cut_stream(
     return SlidingWindows(tokens, block_size, first=tokenizer.bos_id, stride=stride)
 
 
-def _cut(doc: Document, tokenizer: Tokenizer, block_size: int, loss_on: LossOn) -> Chunks:
+def _cut(doc: Document, tokenizer: Tokenizer, block_size: int) -> Chunks:
     """Return the chunks of a document."""
     tokens = tokenizer.encode_document(doc)
-    mask = tokenizer.mask(doc, loss_on)
+    mask = tokenizer.mask(doc)
     if len(tokens) <= block_size + 1:
         return [(tokens, mask)]
     if isinstance(doc, str):

@@ -49,7 +49,7 @@ def contamination(
     for name in HELD_OUT:
         # A search tests later, and has no test set.
         docs = getattr(parts, name) or getattr(again, name)
-        if parts.facts.holdout:
+        if parts.facts.gap is not None:
             is_known = [*docs] == [*getattr(again, name)]
         else:
             is_known = all_docs.issuperset(docs)
@@ -94,7 +94,7 @@ def trained_share(
     """
     same, own = _on_same(docs, read), read[0]
     n_characters = max(1, sum(map(count_characters, docs)))
-    if any(each.holdout for each in same):
+    if any(each.gap is not None for each in same):
         stretches = chain.from_iterable(split_again(_positions(docs), each).train for each in same)
         low = len(set(chain.from_iterable(stretches))) / n_characters
     else:
@@ -196,7 +196,7 @@ def _share_read(
 
     if facts == parts.facts:  # its sets have no document in common; see `_share_of_own`
         return 0.0
-    if not parts.facts.holdout:
+    if parts.facts.gap is None:
         return _share_in(used(split_again(parts.docs, facts)), docs, folds=folds)
     positions = _positions(parts.docs)
     own: Sequence[range] = getattr(split_again(positions, parts.facts), name)

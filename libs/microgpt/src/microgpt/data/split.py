@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
-from microgpt.config import Holdout, TrainConfig, check_choice, check_number, check_type
+from microgpt.config import TrainConfig, check_number, check_type
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.tokenizer import Document, Tokenizer, as_documents, hashable, joined
 from microgpt.errors import ConfigError, DataError
@@ -27,8 +27,9 @@ class DataFacts:
     sha256: str
     val_fraction: float = 0.0
     test_fraction: float = 0.0
-    holdout: Holdout | None = None  # how running text was split; None for documents
-    gap: int = 0  # number of unused characters on either side of a held-out stretch
+    # Number of unused characters on either side of a held-out stretch of running text; None for
+    # documents, and if nothing is held out.
+    gap: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ class Split:
     test: Sequence[Document] = ()  # used only for the final loss
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
-    holdout: Holdout | None = None
-    gap: int = 0
+    gap: int | None = None  # see `DataFacts`
     # The sets that the fractions give, if they are known; a replaced one is another one.
     _by_fractions: Sequence[Sequence[Document]] = field(default=(), repr=False, compare=False)
     _chunked: dict[object, ChunkedDataset] = field(
@@ -68,7 +68,7 @@ class Split:
             return DataFacts(len(self.train), fingerprint(self.train))
         fractions = float(self.val_fraction), float(self.test_fraction)  # also of NumPy
         sha256 = fingerprint(self.docs)
-        return DataFacts(len(self.docs), sha256, *fractions, self.holdout, self.gap)
+        return DataFacts(len(self.docs), sha256, *fractions, self.gap)
 
     @property
     def has_own_sets(self) -> bool:
@@ -79,10 +79,9 @@ class Split:
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
         """Return the chunks of the training set, cached for later training runs."""
-        settings = (block_size, config.loss_on, config.long_docs, config.text)
-        key = (tokenizer, *settings)
+        key = (tokenizer, block_size, config.text)
         if key not in self._chunked:  # harmless race: two threads may both build the chunks
-            self._chunked[key] = ChunkedDataset(self.train, tokenizer, *settings)
+            self._chunked[key] = ChunkedDataset(self.train, *key)
         return self._chunked[key]
 
 
@@ -113,22 +112,15 @@ def split(docs: Iterable[Document], *, validation: float = 0.0, test: float = 0.
     return Split(docs, *sets, validation, test, _by_fractions=sets)
 
 
-def split_stream(
-    text: str,
-    *,
-    validation: float = 0.0,
-    test: float = 0.0,
-    holdout: Holdout = "spread",
-    gap: int = 256,
-) -> Split:
+def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: int = 256) -> Split:
     """Split running text by position. Each stretch of text is one document of its set.
 
+    10 evenly spaced stretches per set are held out, alternating between validation and test. There
+    are fewer if any stretch, including those for training, would be shorter than 2,000 characters
+    or 4 times the gap.
+
     Args:
-        holdout: "spread" holds out 10 evenly spaced stretches per set, alternating between
-            validation and test. There are fewer if any stretch, including those for training,
-            would be shorter than 2,000 characters or 4 times the gap. "tail" holds out the end
-            of the text: a validation stretch, then a test stretch.
-        gap: number of unused characters on either side of a "spread" stretch; use at least the
+        gap: number of unused characters on either side of a held-out stretch; use at least the
             context length of the model.
 
     Raises:
@@ -137,18 +129,13 @@ def split_stream(
     """
     _check_fractions(validation, test)
     check_type("text", text, Sequence)
-    check_choice("holdout", holdout, Holdout)
     check_whole("gap", gap, minimum=0)
     shares = {"validation": validation, "test": test}
-    if holdout == "tail" or not validation + test:
-        gap = 0
-        ends = [round(len(text) * end) for end in (1 - validation - test, 1 - test, 1)]
-        held_out: Iterable[tuple[str, int, int]] = zip(shares, ends, ends[1:], strict=False)
-    else:
-        held_out = _spread(shares, len(text), gap)
+    if not validation + test:
+        return Split((text,), (text,))
     parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     start = 0  # start of the next training stretch
-    for name, first, end in held_out:
+    for name, first, end in _spread(shares, len(text), gap):
         parts["train"].append(text[start : max(start, first - gap)])
         parts[name].append(text[first:end])
         start = end + gap
@@ -156,12 +143,10 @@ def split_stream(
     found = {name: tuple(filter(None, stretches)) for name, stretches in parts.items()}
     for name, fraction in {"train": 1.0, **shares}.items():
         if fraction and not found[name]:
-            remedy = ' or use holdout "tail", which has no gaps' if gap else ""
             what = f"too few characters ({len(text):,}): the {name} split is empty"
-            raise DataError(f"{what}; add text{remedy}")
+            raise DataError(f"{what}; add text")
     sets = found["train"], found["validation"], found["test"]
-    how = holdout if validation + test else None
-    return Split((text,), *sets, validation, test, how, gap, _by_fractions=sets)
+    return Split((text,), *sets, validation, test, gap, _by_fractions=sets)
 
 
 def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
@@ -169,9 +154,9 @@ def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
     shares = {"validation": facts.val_fraction, "test": facts.test_fraction}
     if not any(shares.values()):
         return Split(docs, docs)
-    if not facts.holdout:
+    if facts.gap is None:
         return split(docs, **shares)
-    return split_stream(cast("str", docs[0]), **shares, holdout=facts.holdout, gap=facts.gap)
+    return split_stream(cast("str", docs[0]), **shares, gap=facts.gap)
 
 
 def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:

@@ -19,7 +19,7 @@ MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for a
 
 @dataclass(frozen=True)
 class Cut:
-    """The number of documents and tokens that exceed a context; see `TrainConfig.long_docs`."""
+    """The number of documents and tokens that exceed a context."""
 
     block_size: int  # context length in tokens
     n_docs: int  # number of documents longer than the context

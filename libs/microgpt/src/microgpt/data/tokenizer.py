@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import chain
 from typing import ClassVar, Literal, cast, get_args
 
-from microgpt.config import LossOn, TextKind, check_type
+from microgpt.config import TextKind, check_type
 from microgpt.errors import DataError, TokenizerError
 
 Role = Literal["user", "assistant"]
@@ -92,22 +92,26 @@ def count_characters(doc: Document) -> int:
     return sum(map(len, texts_of(doc)))
 
 
-def count_predictions(
-    doc: Document, loss_on: LossOn, text: TextKind, count: Callable[[str], int]
-) -> int:
-    """Return the number of predicted tokens of a document that count towards the loss.
+def count_all(doc: Document, text: TextKind, count: Callable[[str], int]) -> int:
+    """Return the number of predicted tokens of a document, whether or not they count.
 
-    The end token of a text counts, except in running text. In a conversation, role tokens, end_turn
-    tokens and the last BOS count if loss_on is "all"; otherwise only assistant texts and their
-    end_turn tokens count.
+    The end token of a text is predicted, except in running text.
 
     Args:
         count: function that returns the number of tokens of a text.
     """
     if isinstance(doc, str):
         return count(doc) + (text == "lines")
-    if loss_on == "all":
-        return 1 + sum(count(message.content) + 2 for message in doc)
+    return 1 + sum(count(message.content) + 2 for message in doc)
+
+
+def count_predictions(doc: Document, text: TextKind, count: Callable[[str], int]) -> int:
+    """Return the number of predicted tokens of a document that count towards the loss.
+
+    In a conversation, only assistant texts and their end_turn tokens count.
+    """
+    if isinstance(doc, str):
+        return count_all(doc, text, count)
     return sum(count(message.content) + 1 for message in doc if message.role == "assistant")
 
 
@@ -215,14 +219,14 @@ class Tokenizer(ABC):
         turns = [token for message in doc for token in self.encode_turn(message)]
         return [self.bos_id, *turns, self.bos_id]
 
-    def mask(self, doc: Document, loss_on: LossOn) -> bytes | None:
+    def mask(self, doc: Document) -> bytes | None:
         """Return the loss mask of a document: 1 for each token that counts, 0 for context.
 
-        If loss_on is "all", or the document is a text, all tokens count and the result is None.
-        Otherwise the assistant's text and end_turn tokens count. Role tokens do not count, as the
-        model does not have to generate them.
+        The result is None for a text, because all of its tokens count. In a conversation, the
+        assistant's text and end_turn tokens count. Role tokens do not count, as the model does not
+        have to generate them.
         """
-        if isinstance(doc, str) or loss_on == "all":
+        if isinstance(doc, str):
             return None
         turns = (
             bytes(1)
@@ -233,7 +237,7 @@ class Tokenizer(ABC):
 
     def count_tokens(self, doc: Document) -> int:
         """Return the number of tokens of a text or conversation, including BOS at both ends."""
-        return 1 + count_predictions(doc, "all", "lines", self.count)
+        return 1 + count_all(doc, "lines", self.count)
 
     def _chat_id(self, name: str) -> int:
         if not self.is_chat:

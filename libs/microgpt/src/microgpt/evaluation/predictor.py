@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 from microgpt.config import (
     MAX_NEW_TOKENS,
     EngineName,
-    LossOn,
     TextKind,
     TrainConfig,
     check_choice,
@@ -105,7 +104,6 @@ class Predictor:
         self,
         docs: Iterable[Document],
         *,
-        loss_on: LossOn = TrainConfig.loss_on,
         text: TextKind = TrainConfig.text,
         threads: int = 1,
     ) -> HeldOutLoss:
@@ -116,7 +114,6 @@ class Predictor:
 
         Args:
             docs: texts or conversations.
-            loss_on: messages that contribute to the loss: "assistant" or "all".
             text: "stream" for running text, which has no start and no end.
 
         Raises:
@@ -125,11 +122,10 @@ class Predictor:
             TokenizerError: a document contains an unknown character.
         """
         check_engine(self.engine, None, threads)
-        check_choice("loss_on", loss_on, LossOn)
         check_choice("text", text, TextKind)
         docs, block_size = as_documents(docs), self.config.block_size
-        chunks = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
-        n_characters = sum(count_predictions(doc, loss_on, text, len) for doc in docs)
+        chunks = scored(docs, self.tokenizer, block_size, text=text)
+        n_characters = sum(count_predictions(doc, text, len) for doc in docs)
         evaluation_set = EvaluationSet(chunks, n_characters=n_characters)
         if not evaluation_set.n_tokens:
             raise DataError(
@@ -227,7 +223,7 @@ def counted_predictions(
     tokens: Sequence[int], tokenizer: Tokenizer, config: TrainConfig
 ) -> list[int]:
     """Return the loss mask of the predictions; see `Tokenizer.mask`."""
-    if not tokenizer.is_chat or config.loss_on == "all":
+    if not tokenizer.is_chat:
         return [*(len(tokens) - 2) * [1], int(config.text == "lines")]
     assistant, mask, role = tokenizer.role_id("assistant"), [], 0
     starts = {tokenizer.role_id(each) for each in ROLES} | {tokenizer.end_turn_id}

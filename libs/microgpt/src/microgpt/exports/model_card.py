@@ -69,10 +69,10 @@ def _data(saved: SavedModel) -> Iterator[str]:
 def _data_facts(data: DataFacts | None) -> str:
     if data is None:
         return "Unknown."
-    unit = "text" if data.holdout else "document"
+    unit = "document" if data.gap is None else "text"
     held_out = {"validation": data.val_fraction, "a test": data.test_fraction}
     parts = [f"{percentage(share)} for {what}" for what, share in held_out.items() if share]
-    place = "by position" if data.holdout else "by the hash of each document"
+    place = "by the hash of each document" if data.gap is None else "by position"
     split = f"Held out {place}: {' and '.join(parts)}." if parts else "Nothing is held out."
     return f"{count(data.n_docs, unit)}, sha256 `{printable(data.sha256)}`. {split}"
 

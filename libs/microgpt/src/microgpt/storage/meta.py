@@ -122,7 +122,7 @@ def is_result_of(plan: TrainingPlan, meta: Meta) -> bool:
 
 def _settings(plan: TrainingPlan) -> dict[str, object]:
     """Return the settings of a training run as recorded in meta.json, in key order."""
-    config, data, is_chat = plan.config, plan.data, plan.tokenizer.is_chat
+    config, data = plan.config, plan.data
     evaluations = config.evaluations
     return {
         "seed": config.seed,
@@ -130,26 +130,21 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
         "batch_size": config.batch_size,
         "lr": config.lr,
         "warmup_steps": config.warmup_steps or None,
-        "schedule": config.schedule,
         "evaluations": evaluations if evaluations != TrainConfig.evaluations else None,
         "optimizer": config.optimizer if config.optimizer != "adamw" else None,
         "dropout": config.dropout or None,
         "weight_decay": config.weight_decay or None,
         "average_tail": config.average_tail or None,
-        "loss_on": config.loss_on if is_chat else None,
         "text": config.text if config.text == "stream" else None,
-        "long_docs": config.long_docs if config.text == "lines" else None,
         "data_sha256": data.sha256,
         "n_docs": data.n_docs,
         "val_fraction": data.val_fraction or None,
         "test_fraction": data.test_fraction or None,
-        "holdout": data.holdout,
-        "gap": data.gap or None,
+        "gap": data.gap,
         "preset": plan.preset,
         "parent_sha256": plan.parent_sha256,
         "teachers": [Path(each.directory).name for each in plan.teachers] or None,
         "teacher_sha256": [each.weights_sha256 for each in plan.teachers] or None,
-        "teacher_samples": plan.teacher_samples or None,
         "ancestor_data": [each and asdict(each) for each in plan.ancestor_data] or None,
         "contamination": {name: [*each] for name, each in plan.contamination.items()} or None,
         "genome": plan.genome_sha256,
@@ -173,7 +168,10 @@ def _ensemble(ensemble: Ensemble) -> dict[str, float | dict[str, float] | None]:
 
 def trained_on(training: Mapping[str, Any]) -> tuple[DataFacts | None, ...]:
     """Return the data of a training run, its parent and its teachers; None for unknown data."""
-    own = {**training, "sha256": training.get("data_sha256")}
+    is_stream = training.get("text") == "stream"
+    has_split = training.keys() & {"val_fraction", "test_fraction"}
+    is_unknown = is_stream and has_split and "gap" not in training  # another program's split
+    own = None if is_unknown else {**training, "sha256": training.get("data_sha256")}
     is_derived = training.keys() & {"parent_sha256", "teachers"}
     ancestors = training.get("ancestor_data", [None] if is_derived else [])
     return (_data_facts(own), *map(_data_facts, ancestors if isinstance(ancestors, list) else "?"))

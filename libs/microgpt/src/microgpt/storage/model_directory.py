@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from microgpt.config import (
-    CURVE_FILES,
     DOCUMENT_HASHES,
     WeightsFormat,
     check_path,
@@ -65,8 +64,7 @@ from microgpt.storage.weights_file import (
 
 HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
-# Files about a model that another model replaces, and files of the training run that made it.
-ABOUT_MODEL = (*CURVE_FILES, DOCUMENT_HASHES)
+# Files of the training run that made a model.
 TRAINING = (STATE_DESCRIPTION, STATE, "history.jsonl")
 MOONBASE_WEIGHTS = "weights.safetensors"
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
@@ -79,7 +77,7 @@ def save(
     *,
     weights_format: WeightsFormat | None = None,
 ) -> None:
-    """Write a model directory atomically, replacing any existing model and its loss curves.
+    """Write a model directory atomically, replacing any existing model.
 
     A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
     directory wait for each other. The default format is JSON for up to a million weights.
@@ -143,7 +141,7 @@ def export(
     path, name = Path(directory), WEIGHTS_FILES[weights_format]
     files = _files(name, content, saved.meta, saved.tokenizer)
     with DirectoryLock(path):
-        kept = (*ABOUT_MODEL, *TRAINING) if has_copy(path, saved) else ()
+        kept = (DOCUMENT_HASHES, *TRAINING) if has_copy(path, saved) else ()
         publish_model(path, files, kept=kept)
     return path / name
 
@@ -210,7 +208,7 @@ def publish_model(
     Args:
         kept: files that also belong to the new model.
     """
-    old = (*WEIGHTS_FILES.values(), TOKENIZER, *ABOUT_MODEL)
+    old = (*WEIGHTS_FILES.values(), TOKENIZER, DOCUMENT_HASHES)
     old += TRAINING if _has_ended(directory) else ()
     try:
         if not has_model(directory):

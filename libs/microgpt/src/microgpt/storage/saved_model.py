@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from microgpt.config import LossOn, TextKind, TrainConfig
+from microgpt.config import TextKind, TrainConfig
 from microgpt.data.split import DataFacts
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
@@ -14,7 +14,7 @@ from microgpt.questions.known_questions import NEEDS_FEW, KnownQuestions, check_
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import Meta, trained_on
 
-STEP = "lr", "optimizer", "weight_decay", "loss_on", "text"  # settings of a step
+STEP = "lr", "optimizer", "weight_decay", "text"  # settings of a step
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,8 +84,3 @@ class SavedModel(TrainedModel):
     def text(self) -> TextKind:
         """The kind of text that the model was trained on."""
         return "stream" if self.meta.training.get("text") == "stream" else "lines"
-
-    @property
-    def loss_on(self) -> LossOn:
-        """The messages of conversations on which the model was trained."""
-        return "all" if self.meta.training.get("loss_on") == "all" else "assistant"

@@ -70,7 +70,7 @@ class TrainingDirectory:
         teachers of an ensemble are removed last, since an earlier state needs them.
         """
         self.keep(result.plan, result.state)
-        publish_model(self.path, encode_model(result, result.plan.weights_format))
+        publish_model(self.path, encode_model(result))
         content, description = encode_state(
             result.plan, replace(result.state, teachers=()), "ended"
         )

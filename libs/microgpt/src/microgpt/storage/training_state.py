@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
+from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data.contamination import Bounds
 from microgpt.data.split import DataFacts
 from microgpt.error_format import first_problem, other_version
@@ -107,11 +107,9 @@ class _Description(BaseModel):
     me: str | None = Field(None, exclude_if=not_)
     separator: str | None = Field(None, exclude_if=not_)
     data: DataFacts
-    weights_format: WeightsFormat | None = None
     preset: PresetName | None = None
     parent_sha256: str | None = None
     teachers: tuple[TeacherRecord, ...] = Field((), exclude_if=not_)
-    teacher_samples: _Count = Field(0, exclude_if=not_)
     ancestor_data: tuple[DataFacts | None, ...] = Field((), exclude_if=not_)
     contamination: dict[str, Bounds] = Field({}, exclude_if=not_)
     genome_sha256: str | None = None

@@ -15,9 +15,6 @@ from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
 from microgpt.data.text_kind import is_prose
 from microgpt.data.tokenizer import Document, Tokenizer, count_characters, texts_of
-from microgpt.errors import ConfigError
-from microgpt.model_config import count_params
-from microgpt.training.engines import bytes_needed
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.options import TrainOptions
 from microgpt.training.presets import VARIANT
@@ -100,27 +97,17 @@ def choose(
     Args:
         budget: operations for training and evaluations; see `training.operations`.
         parent: shape of the model to fine-tune, if any.
-        fixed: settings to keep; the others are chosen to match, within its `max_weights` and
-            `max_memory`, the memory of a training run on one thread, excluding the documents.
-
-    Raises:
-        ConfigError: no model is small enough.
+        fixed: settings to keep; the others are chosen to match.
     """
     sizes = measure(parts.train, tokenizer, text)
     limit = useful_operations(sizes)
     useful = min(budget, limit)
     unit = lcm(8, 2 * (fixed.n_head or ModelConfig.n_head))  # whole pairs for each head
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
-    while True:
-        model = parent or _model(width, _context(sizes, text), fixed)
-        model = replace(model, vocab_size=tokenizer.vocab_size)
-        length = sizes.chunk_length(model.block_size)
-        config = _config(model, length, useful, text, fixed)
-        if _fits(model, config, length, fixed):
-            break
-        if width == unit or "n_embd" in fixed:
-            raise ConfigError("no model is small enough; increase --max-weights or --max-memory")
-        width -= unit
+    model = parent or _model(width, _context(sizes, text), fixed)
+    model = replace(model, vocab_size=tokenizer.vocab_size)
+    length = sizes.chunk_length(model.block_size)
+    config = _config(model, length, useful, text, fixed)
     per_step = step_operations(model, config, length)
     has_trials = parent and parts.validation and "lr" not in fixed
     if parent:
@@ -279,13 +266,3 @@ def _held_out_operations(
     length = sizes.chunk_length(model.block_size)
     is_long = sizes.mean_length > model.block_size  # overlapping windows read each token twice
     return evaluation_operations(model, length, (2 if is_long else 1) * sizes.n_tokens)
-
-
-def _fits(model: ModelConfig, config: TrainConfig, length: float, limits: TrainOptions) -> bool:
-    """Return whether a model is within the size limits."""
-    if limits.max_weights is not None and count_params(model) > limits.max_weights:
-        return False
-    if limits.max_bytes is None:
-        return True
-    longest = min(model.block_size, max(1, round(length)))
-    return bytes_needed("compiled", "float32", model, config, longest=longest) <= limits.max_bytes

@@ -126,7 +126,7 @@ class _Pace:
             """Return the number of operations of an evaluation of held-out documents."""
             if not docs:
                 return 0.0
-            read = replace(chunks, docs=docs, long_docs="window").n_tokens
+            read = replace(chunks, docs=docs).n_tokens
             n_times = 2 if plan.config.text == "stream" else 1  # scored with half a context before
             return evaluation_operations(plan.model, length, n_times * read)
 

@@ -24,7 +24,6 @@ from microgpt.data.split import DataFacts
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, PromptError
-from microgpt.model_config import check_whole
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
 from microgpt.training.engines import check_fits
@@ -47,11 +46,7 @@ def _without_progress(work: Iterable[Any], n: int, what: str) -> Iterable[Any]:
 
 @dataclass
 class Teachers:
-    """The teachers of a student, and the dataset that they prepare.
-
-    Raises:
-        ConfigError: a teacher is not a trained model, or n_samples is out of range.
-    """
+    """The teachers of a student, and the dataset that they prepare."""
 
     models: Sequence[TrainedModel]
     n_samples: int = 0  # number of documents to make up, in turns
@@ -65,11 +60,6 @@ class Teachers:
     _dataset: TokenDataset = field(default_factory=TokenDataset, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_whole("teacher_samples", self.n_samples, minimum=0)
-        is_list = isinstance(self.models, Sequence)
-        if not (is_list and all(isinstance(model, TrainedModel) for model in self.models)):
-            found = f'results of train() or load("output") in a list, got {self.models!r:.60}'
-            raise ConfigError(f"teachers must be {found}")
         self.names = self.names or [f"teacher {i + 1}" for i in range(len(self.models))]
 
     @property
@@ -130,7 +120,7 @@ class Teachers:
                 f"{data[is_chat]}; use {kinds[is_chat]} models as teachers"
             )
         if is_chat and self.n_samples:
-            raise ConfigError("teachers cannot generate conversations; omit teacher_samples")
+            raise ConfigError("teachers cannot generate conversations; set n_samples to 0")
         chars = "".join(CharTokenizer.from_documents(docs).chars)
         if unknown := tokenizer.unknown_characters(chars):
             raise ConfigError(

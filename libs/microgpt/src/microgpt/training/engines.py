@@ -118,8 +118,7 @@ def check_fits(plan: TrainingPlan, *, longest: int, threads: int, n_soft_targets
     n_bytes = bytes_needed(plan.engine, plan.dtype, model, config, longest=longest, threads=threads)
     if n_soft_targets:
         n_bytes += n_soft_targets * model.vocab_size * BYTES_PER_PROBABILITY
-        remedy = "use a smaller vocabulary, fewer steps or fewer teacher samples"
-        remedy = "use --single" if plan.ensemble else remedy
+        remedy = "use a smaller vocabulary, fewer steps or a smaller budget"
         check_memory(n_bytes, "training with the predictions of teachers", remedy)
     else:
         check_memory(n_bytes, TRAINING_THIS_MODEL)

@@ -48,9 +48,9 @@ def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
 def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
     """Return whether the options and the kind of data allow an ensemble."""
     options = fitting.options
-    excluding = ("single", "genome", "max_memory")
     return (options.has_budget or bool(options.n_teachers)) and not (
-        any(map(options.holds, excluding))
+        options.single
+        or options.genome
         or fitting.parent
         or fitting.teachers
         or fitted.tokenizer.is_chat  # teachers cannot make up conversations

@@ -5,30 +5,18 @@ from itertools import islice
 
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
-from microgpt.errors import ConfigError
 from microgpt.training.options import TrainOptions
 
 N_EXAMPLES, MAX_CHARACTERS = 4, 60  # number and maximum length of examples from the data
-MAX_SET = 1000  # maximum length of an example that the user sets
 N_SEARCHED = 100  # number of conversations in which to look for examples
 
 
 def examples(parts: Split, options: TrainOptions) -> tuple[str, ...]:
-    """Return the examples that are set, or else the first short messages that training reads.
-
-    Raises:
-        ConfigError: an example is too long, or has a character that UTF-8 cannot encode.
-    """
-    if options.example is None:
-        short = (text for text in _first(parts.train[:N_SEARCHED]) if len(text) <= MAX_CHARACTERS)
-        return (*islice(short, N_EXAMPLES),)
-    for text in options.example:
-        if any("\ud800" <= char <= "\udfff" for char in text):
-            raise ConfigError(f"the example {text!r:.80} is not UTF-8 text")
-        if len(text) > MAX_SET:
-            problem = f"has {len(text):,} characters; use at most {MAX_SET:,}"
-            raise ConfigError(f"the example {text[:20]!r} … {problem}")
-    return (*dict.fromkeys(text for text in options.example if text.strip()),)
+    """Return the first short messages that training reads, unless the options forbid examples."""
+    if not options.examples:
+        return ()
+    short = (text for text in _first(parts.train[:N_SEARCHED]) if len(text) <= MAX_CHARACTERS)
+    return (*islice(short, N_EXAMPLES),)
 
 
 def _first(docs: Sequence[Document]) -> dict[str, None]:

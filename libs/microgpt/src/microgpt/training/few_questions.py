@@ -34,8 +34,7 @@ def are_few(docs: Sequence[Document] | str, options: TrainOptions) -> bool:
     """Return whether the documents are a few questions, and all options allow memorising them."""
     if isinstance(docs, str) or not docs or not all(map(_is_questions, docs)):
         return False
-    is_all = options.loss_on == "all"
-    if any(map(options.holds, PREVENTING)) or is_all or options.engine == "reference":
+    if any(map(options.holds, PREVENTING)) or options.engine == "reference":
         return False
     n_questions = sum(len(doc) for doc in docs) / 2
     n_characters = sum(map(len, chain.from_iterable(map(texts_of, docs))))
@@ -104,7 +103,7 @@ def _tell_other_options(
     docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
 ) -> None:
     """Report the options that prevent memorising a few questions."""
-    others = TrainOptions(engine=options.engine, loss_on=options.loss_on)
+    others = TrainOptions(engine=options.engine)
     preventing = [name for name in PREVENTING if options.holds(name) and not options.given[name]]
     if preventing and are_few(docs, others):
         flags = " and ".join(map(options.flag, preventing))

@@ -89,13 +89,12 @@ class Fitting:
         Without any limit, Karpathy's names, presets and genomes get Karpathy's settings.
 
         Raises:
-            ConfigError: there is not enough time for one step, or no model is small enough.
+            ConfigError: there is not enough time for one step.
         """
         if not limit:
             options = self.options
-            is_limited = any((options.budget, options.max_weights, options.max_memory))
             has_recipe = options.preset or options.genome
-            if (has_recipe or self.parts.facts.sha256 == NAMES_SHA256) and not is_limited:
+            if (has_recipe or self.parts.facts.sha256 == NAMES_SHA256) and not options.budget:
                 return self.for_budget(None)
             return self.for_budget(options.budget or DEFAULT_BUDGET[self.engine])
         left = limit.seconds_left()

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from microgpt.config import Holdout
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import DataFacts, Split, split, split_stream
 from microgpt.data.tokenizer import Document, count_characters
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import DataError
 from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
 from microgpt.training.options import TrainOptions
-from microgpt.training.presets import PRESETS
 
 CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits
 FRACTIONS = ("val_fraction", "test_fraction")
@@ -20,14 +18,13 @@ def recorded_split(
 ) -> TrainOptions:
     """Return the split options of an earlier training run on these documents, if any."""
     facts = recorded_facts([docs] if isinstance(docs, str) else docs, read)
-    is_other = facts and facts.holdout and not isinstance(docs, str)  # running text, read as lines
+    is_other = facts and facts.gap is not None and not isinstance(docs, str)  # read as lines now
     if not facts or is_other or all(name in options for name in FRACTIONS):
         return TrainOptions()
     found = TrainOptions(val_fraction=facts.val_fraction, test_fraction=facts.test_fraction)
     joined = options.over(found)
     if joined.val_fraction or joined.test_fraction:
-        gap = facts.gap if facts.holdout == "spread" else None
-        found = TrainOptions.of({"holdout": facts.holdout, "gap": gap}).over(found)
+        found = TrainOptions.of({"gap": facts.gap}).over(found)
     return found
 
 
@@ -56,24 +53,18 @@ def hold_out(
 
 def _split(docs: Sequence[Document] | str, options: TrainOptions) -> Split:
     """Split documents according to the options."""
-    preset, fractions = options.preset, (options.val_fraction, options.test_fraction)
-    if options.holdout and not (isinstance(docs, str) and any(fractions)):
-        raise ConfigError(
-            "--holdout requires running text and --val-fraction or --test-fraction; omit --holdout"
-        )
-    holdout = options.holdout or (PRESETS[preset].holdout if preset else "spread")
     gap = options.gap  # unused characters around a held-out stretch of running text
     if gap is None and "block_size" in options:
         gap = options.block_size * (CHARACTERS_PER_SUBWORD if options.tokenizer == "bpe" else 1)
     elif gap is None:  # the context is chosen after the split
         gap = MAX_CONTEXT
-    return split_documents(docs, *fractions, holdout, gap)
+    return split_documents(docs, options.val_fraction, options.test_fraction, gap)
 
 
 def split_documents(
-    docs: Sequence[Document] | str, validation: float, test: float, holdout: Holdout, gap: int
+    docs: Sequence[Document] | str, validation: float, test: float, gap: int
 ) -> Split:
     """Split documents by hash, or running text by position."""
     if isinstance(docs, str):
-        return split_stream(docs, validation=validation, test=test, holdout=holdout, gap=gap)
+        return split_stream(docs, validation=validation, test=test, gap=gap)
     return split(docs, validation=validation, test=test)

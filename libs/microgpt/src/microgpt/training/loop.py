@@ -56,7 +56,6 @@ class TrainingLoop:
         check_engine(plan.engine, plan.dtype, self.threads)
         if resume:
             check_resume(resume, plan)
-        plan.config.check_schedule()
         self.rng = random.Random(plan.config.seed)
         self.dataset = job.dataset(self.rng, self.threads)
         settings = plan.engine, plan.dtype, plan.model, plan.config
@@ -132,7 +131,7 @@ class TrainingLoop:
         self.history.add(losses)
 
     def _has_targets(self, step: int) -> bool:
-        """Return whether a step predicts a token that counts; `truncate` may cut off replies."""
+        """Return whether a step predicts a token that counts: some documents have no replies."""
         n, dataset = self.config.batch_size, self.dataset
         masks = (dataset.mask_of(i % len(dataset)) for i in range(step * n, (step + 1) * n))
         return any(mask is None or 1 in mask[1:] for mask in masks)
@@ -196,10 +195,8 @@ class TrainingLoop:
         """Return held-out documents as an evaluation set, or None if there are no documents."""
         if not docs:
             return None
-        plan, config = self.plan, self.config
-        chunks = scored(
-            docs, plan.tokenizer, plan.model.block_size, loss_on=config.loss_on, text=config.text
-        )
+        plan = self.plan
+        chunks = scored(docs, plan.tokenizer, plan.model.block_size, text=plan.config.text)
         evaluation_set = EvaluationSet(chunks, at_once=1 if plan.engine == "reference" else AT_ONCE)
         if not evaluation_set.n_tokens:
             raise DataError(

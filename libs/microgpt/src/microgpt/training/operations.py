@@ -91,9 +91,7 @@ def operations_per_second(
         [rng.randrange(model.vocab_size) for _ in range(n_read + 1)] for _ in range(batch_size)
     )
     # No step limit, and a learning rate too low to diverge.
-    timed = replace(
-        config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0, schedule=None
-    )
+    timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
     trained = make_engine(engine, dtype, model, timed, docs, rng, threads=threads)
     _steps_per_second(trained)  # fills the caches
     steps_per_s = median(_steps_per_second(trained) for _ in range(N_PARTS))

@@ -1,6 +1,5 @@
 """The options of a training run, in the order of `microgpt train --help-all`."""
 
-import re
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,21 +9,16 @@ from microgpt.config import (
     Activation,
     DType,
     EngineName,
-    Holdout,
-    LongDocs,
-    LossOn,
     ModelConfig,
     Optimizer,
     Positions,
     TextKind,
     TrainConfig,
-    WeightsFormat,
     check_number,
     check_whole,
 )
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
-from microgpt.errors import ConfigError
 from microgpt.options import Options, setting
 from microgpt.questions.known_questions import DEFAULT_REPLY
 from microgpt.training.presets import PRESETS, PresetName
@@ -34,7 +28,7 @@ data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
 )
 NO_SHAPE = ModelConfig()
-LIMIT = "preset resume"  # what --minutes, --budget and limits of the size exclude
+LIMIT = "preset resume"  # what --minutes and --budget exclude
 
 
 @dataclass(frozen=True)
@@ -65,13 +59,6 @@ class TrainOptions(Options):
         "effect. `train --minutes` prints the number that reproduces its model.",
         excludes=f"{LIMIT} steps",
     )
-    single: bool = training(
-        False,
-        "Train one model, even if there is time for several models and a student that "
-        "learns their mean predictions.",
-        requires="minutes budget preset",
-        excludes="resume",
-    )
     chat: bool = data(False, "Train on conversations.", excludes="text=stream", short=True)
     text: TextKind | None = data(
         None,
@@ -95,11 +82,6 @@ class TrainOptions(Options):
         "Name of the participant who is the assistant in an exported chat between people.",
         requires="chat",
     )
-    long_docs: LongDocs = data(
-        TrainConfig.long_docs,
-        "How to handle documents longer than the block size: split into windows, truncate or skip.",
-        excludes="text=stream",
-    )
     val_fraction: float = data(
         0.0,
         "Fraction of documents to hold out for validation; the weights with the lowest held-out "
@@ -107,16 +89,6 @@ class TrainOptions(Options):
         short=True,
     )
     test_fraction: float = data(0.0, "Fraction of documents to hold out for the final test loss.")
-    holdout: Holdout | None = data(
-        None,
-        "How to hold out running text. spread: evenly spaced stretches. tail: the end of "
-        "the text.  [default: spread]",
-    )
-    gap: int | None = data(
-        None,
-        "Number of unused characters on either side of a held-out stretch of running text.  "
-        "[default: the context]",
-    )
     tokenizer: TokenizerKind = data(
         "char", "char: one token per character. bpe: subword tokens.", excludes="teacher"
     )
@@ -143,32 +115,14 @@ class TrainOptions(Options):
     warmup_steps: int = training(
         TrainConfig.warmup_steps, "Increase the learning rate linearly over the first N steps."
     )
-    schedule: str | None = training(
-        None,
-        "Learning-rate schedule: a function in a Python file, as module:function, that "
-        "takes the arguments of microgpt.schedule.learning_rate.",
-    )
     dropout: float = training(TrainConfig.dropout, "Dropout probability; reduces overfitting.")
     weight_decay: float = training(TrainConfig.weight_decay, "AdamW weight decay.")
     average_tail: float = training(
         TrainConfig.average_tail, "Average the weights over this final fraction of the steps."
     )
-    loss_on: LossOn = training(
-        TrainConfig.loss_on,
-        "With --chat, compute the loss on the assistant's turns only or on all turns.",
-        requires="chat",
-    )
     unknown: str = training(
         DEFAULT_REPLY,
         "With --chat and few questions, the reply to a question that the model does not know.",
-        requires="chat",
-    )
-    example: list[str] | None = saving(
-        None,
-        "With --chat, a message that the page of the model offers to begin with; several --example "
-        "are possible, and an empty one offers none.  [default: a few short first messages of the "
-        "data; none with --me]",
-        metavar="<text>",
         requires="chat",
     )
     teacher: list[Path] | None = training(
@@ -176,11 +130,6 @@ class TrainOptions(Options):
         "Learn from the predictions of the model in this directory. Can be repeated; "
         "the predictions are then averaged.",
         metavar="<path>",
-    )
-    teacher_samples: int = training(
-        0,
-        "Also learn from this number of documents that the teachers generate.",
-        requires="teacher",
     )
     patience: int | None = training(
         None, "Stop after N validation checks (20 per run) without improvement."
@@ -208,15 +157,6 @@ class TrainOptions(Options):
         "Train the Apertus architecture, which other programs support, for `export` to gguf and "
         "transformers: rotary positions, squared ReLU, both normalizations, no token shift.",
         excludes="token_shift positions=learned activation=relu resume from_ genome",
-    )
-    max_weights: int | None = model(
-        None, "Choose a model with at most this many weights.", excludes=f"{LIMIT} from_ genome"
-    )
-    max_memory: str | None = model(
-        None,
-        "Choose a model whose training needs at most this much memory, such as 500MB or 2GB.",
-        metavar="<size>",
-        excludes=f"{LIMIT} from_ genome teacher",
     )
     engine: EngineName = training(
         "compiled",
@@ -256,12 +196,6 @@ class TrainOptions(Options):
         excludes="resume",
         short=True,
     )
-    checkpoint_every: int | None = saving(
-        None, "Number of steps between checkpoints.  [default: every 5 seconds]", harmless=True
-    )
-    format: WeightsFormat | None = saving(
-        None, "Format of the weights.  [default: json for up to a million weights]"
-    )
     num_samples: int | None = printing(
         None,
         f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}; for "
@@ -275,12 +209,16 @@ class TrainOptions(Options):
         "List the samples that are not in the training data, each with the most similar document.",
         harmless=True,
     )
-    plot: bool = printing(False, "Save plots of the losses in the model directory.", harmless=True)
     as_json: bool = printing(False, "Print one JSON document.", "--json", harmless=True)
-    # Not options of the command: a genome or an earlier training sets them.
+    # Not options of the command: a genome, an earlier training or a caller in Python sets them.
     n_tokens: int | None = setting(None, "Number of tokens per training step.")
+    gap: int | None = setting(
+        None, "Number of unused characters around a held-out stretch; the context if it is None."
+    )
     evaluations: int = setting(TrainConfig.evaluations, "Number of validation checks.")
     shuffle: bool = setting(True, "Whether to read the documents in random order.")
+    examples: bool = setting(True, "Whether the page of the model offers messages of the data.")
+    single: bool = setting(False, "Whether to train one model instead of an ensemble.")
     n_teachers: int = setting(0, "Number of teachers in the ensemble.")
     student_length: float = setting(
         2.0, "Number of the student's steps, as a multiple of a teacher's."
@@ -295,7 +233,7 @@ class TrainOptions(Options):
         if preset.n_teachers:
             facts |= {"n_teachers": preset.n_teachers, "student_length": preset.student_length}
         # These depend on the file and the options.
-        facts |= dict.fromkeys(("text", "long_docs", "vocab_size"))
+        facts |= dict.fromkeys(("text", "vocab_size"))
         return cls.of(facts, f"--preset {name}")
 
     def shape(self, base: ModelConfig = NO_SHAPE) -> ModelConfig:
@@ -307,30 +245,11 @@ class TrainOptions(Options):
         """Whether the time or the operations are limited."""
         return self.minutes is not None or self.budget is not None
 
-    @property
-    def max_bytes(self) -> int | None:
-        """The memory limit in bytes; raises ConfigError if it is not a size."""
-        if self.max_memory is None:
-            return None
-        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", self.max_memory.strip().lower())
-        if not found:
-            raise ConfigError(
-                f"{self.max_memory!r} is not a size; pass a size such as 500MB or 2GB"
-            )
-        return int(float(found[1]) * 1000 ** " kmgt".index(found[2] or " "))
-
     def check_ranges(self) -> None:
         """Raise ConfigError if an option is out of range, before any data are read."""
         for name in ("minutes", "budget"):
             if (limit := getattr(self, name)) is not None:
                 check_number(self.flag(name), limit, "a number greater than 0", lambda x: x > 0)
-        counts = {
-            "--num-samples (-n)": (self.num_samples, 0),
-            "checkpoint_every": (self.checkpoint_every, 1),
-            "max_weights": (self.max_weights, 1),
-        }
-        for name, (count, minimum) in counts.items():
-            if count is not None:
-                check_whole(name, count, minimum=minimum)
-        _ = self.max_bytes
+        if self.num_samples is not None:
+            check_whole("--num-samples (-n)", self.num_samples, minimum=0)
         self.applied_to(TrainConfig())

@@ -81,13 +81,7 @@ class TrainingJob:
             raise
         if len(chunks) and dataset.n_predictions:
             return dataset
-        if config.long_docs == "skip" and chunks.n_long:
-            what = f"all documents are longer than the context of {chunks.block_size} tokens"
-            raise DataError(f"{what}, and long documents are skipped; use a larger block size")
-        raise DataError(
-            f"no assistant reply starts within the context of {chunks.block_size} tokens; "
-            "use a larger block size"
-        )
+        raise DataError("the conversations have no assistant replies to learn")
 
 
 def plan_training(
@@ -157,11 +151,9 @@ def plan_training(
         column=options.column,
         me=options.me,
         separator=options.separator,
-        weights_format=options.format,
         preset=options.preset,
         ancestor_data=read,
         contamination=contamination(parts, read, tokenizer),
-        teacher_samples=options.teacher_samples,
         minutes=limit.minutes if limit else None,
         budget=chosen.budget if chosen and options.has_budget else None,
         known_questions=known,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from microgpt.config import Holdout, ModelConfig, TrainConfig
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.tokenizer import Document
 
 PresetName = Literal[
@@ -35,7 +35,6 @@ class Preset:
     data: Literal["names", "shakespeare", "grammar"] | None = "names"
     val_fraction: float = 0.1  # fraction of the documents to hold out for validation
     test_fraction: float = 0.1  # fraction of the documents to hold out for testing
-    holdout: Holdout = "spread"  # how to hold out parts of running text
     fold: bool = False  # whether to fold case and accents with `FoldingTokenizer`
     n_teachers: int = 0  # the settings are those of each, if there is an ensemble
     student_length: float = 0.0  # steps of its student, per step of a teacher
@@ -102,8 +101,7 @@ PRESETS: dict[PresetName, Preset] = {
     "text-300s": _text(
         96, block_size=256, steps=5_680, dropout=0.02, average_tail=0.1,
     ),
-    # nanoGPT's split of the text: the last tenth is held out.
-    "shakespeare": replace(_TEXT_180S, data="shakespeare", val_fraction=0.0, holdout="tail"),
+    "shakespeare": replace(_TEXT_180S, data="shakespeare", val_fraction=0.0),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),
     "chat": Preset(
         # Four layers of width 96 learn more arithmetic than six of width 64, at equal cost.

@@ -7,8 +7,8 @@ from time import perf_counter
 from microgpt.config import ModelConfig
 from microgpt.model_config import count_params
 
-# Seconds for Python's start, and for samples and files after training; more with --plot or --chat.
-RESERVE_S, RESERVE_PER_WEIGHT_S, PLOT_S, REPLIES_S = 0.4, 3e-6, 2.0, 0.6
+# Seconds for Python's start, and for samples and files after training; more with --chat.
+RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 
 
 @dataclass
@@ -16,14 +16,9 @@ class TimeLimit:
     """Counts down the seconds of a run, excluding compilation."""
 
     minutes: float
-    started: float  # reading of the clock
+    started: float  # reading of the clock when the run started
     reserve_s: float = RESERVE_S
     clock: Callable[[], float] = perf_counter  # in seconds
-
-    @classmethod
-    def of(cls, minutes: float, started: float, *, has_plot: bool) -> "TimeLimit":
-        """Return the limit of a run that started at this value of `perf_counter`."""
-        return cls(minutes, started, RESERVE_S + PLOT_S * has_plot)
 
     @property
     def seconds(self) -> float:

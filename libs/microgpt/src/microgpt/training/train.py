@@ -9,9 +9,9 @@ from microgpt.config import DType, EngineName, TrainConfig, check_count, check_t
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import Split, split, split_again
 from microgpt.data.tokenizer import Document, Tokenizer
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import DataError
 from microgpt.model_config import ModelConfig, check_whole
-from microgpt.own_functions import recorded_name
+from microgpt.own_functions import OwnSchedule
 from microgpt.state import TrainedModel, TrainEvent, TrainResult, TrainState
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import check_engine
@@ -34,7 +34,6 @@ def train(
     schedule: Callable[..., float] | None = None,
     parent: TrainedModel | None = None,
     teachers: Sequence[TrainedModel] | Teachers = (),
-    teacher_samples: int = 0,
     resume: TrainState | None = None,
     until: int | None = None,
     on_event: Callable[[TrainEvent], None] | None = None,
@@ -63,14 +62,11 @@ def train(
             The reference engine always uses float64.
         threads: number of threads of the compiled engine; it does not affect the result.
         schedule: function that replaces `microgpt.schedule.learning_rate`, with the same arguments.
-            It must be at the top level of a Python file. Its name and a hash of the code of the
-            file are recorded; pass it again to resume the training.
+            It is not recorded; pass it again to resume the training.
         parent: model to fine-tune. New tokens get random weights.
         teachers: models whose predictions are the targets, instead of the tokens of the documents;
             the mean of their probabilities is used. By default, the student has their tokenizer,
             and unless its shape is given, their context.
-        teacher_samples: number of texts that the teachers generate and that are read like
-            documents.
         resume: checkpoint of a training run with the same documents and settings. Only the number
             of steps may differ; the learning rate schedule then uses the new number. A checkpoint
             does not contain the settings: only the dtype, the number of weights, the step, and the
@@ -111,7 +107,9 @@ def train(
         check_count("state_every", state_every)
     if until is not None:
         check_whole("until", until, minimum=0)
-    taught = _with_samples(teachers, teacher_samples)
+    taught = teachers if isinstance(teachers, Teachers) else None
+    if not taught and teachers:
+        taught = Teachers(teachers)
     parts = docs if isinstance(docs, Split) else split(docs)
     if not parts.docs:
         raise DataError("there are no documents to train on")
@@ -119,9 +117,7 @@ def train(
     if parts is not docs and (facts := recorded_facts(parts.docs, read)):
         parts = split_again(parts.docs, facts)
     dtype = dtype or (resume.dtype if resume else None)
-    options = TrainOptions(engine=engine, dtype=dtype, threads=threads, example=[])
-    if schedule is not None:
-        options = TrainOptions(schedule=recorded_name(schedule)).over(options)
+    options = TrainOptions(engine=engine, dtype=dtype, threads=threads, examples=False)
     job = plan_training(
         parts,
         options,
@@ -131,6 +127,9 @@ def train(
         parent=parent,
         teachers=taught,
     )
+    if schedule is not None:
+        config = OwnSchedule.checked(job.plan.config, schedule)
+        job = replace(job, plan=replace(job.plan, config=config))
     loop = TrainingLoop(
         replace(job, resume=resume),
         threads=threads,
@@ -148,14 +147,3 @@ def _check_types(*arguments: tuple[str, object, Any]) -> None:
     for name, value, kind in arguments:
         if value is not None:
             check_type(name, value, kind)
-
-
-def _with_samples(
-    teachers: Sequence[TrainedModel] | Teachers, teacher_samples: int
-) -> Teachers | None:
-    if isinstance(teachers, Teachers):
-        return teachers
-    if teacher_samples and not teachers:
-        raise ConfigError("teacher_samples requires teachers; pass teachers or omit it")
-    taught = Teachers(teachers, teacher_samples)
-    return taught if teachers else None

@@ -101,14 +101,13 @@ export function backward(model, config, tokenizer, tokens, [matrix, row, column]
 }
 
 /** Return the loss mask of the predictions; see `counted_predictions`. */
-export function countedOf({ loss_on: lossOn, text }, { isChat, special }, tokens, unfinished = false) {
-  const isAll = !isChat || lossOn === "all";
+export function countedOf({ text }, { isChat, special }, tokens, unfinished = false) {
   let role = -1;
   return tokens.slice(0, -1).map((token, i) => {
     const isLast = i === tokens.length - 2;
     if (isChat && CHAT_TOKENS.some((name) => special.get(name) === token)) role = token;
     if (unfinished && isLast) return 0;
-    if (isAll) return Number(text === "lines" || !isLast);
+    if (!isChat) return Number(text === "lines" || !isLast);
     return Number(role === special.get("assistant"));
   });
 }

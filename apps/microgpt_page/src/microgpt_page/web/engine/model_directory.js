@@ -27,7 +27,7 @@ export function modelFiles(model, tokenizer, numbers, training) {
     tokenizer: "char",
     training: {
       ...pick(training, ["steps", ...SETTINGS]),
-      ...(training.text === "stream" ? { text: "stream" } : { long_docs: training.long_docs }),
+      ...(training.text === "stream" ? { text: "stream" } : {}),
     },
   };
   return {

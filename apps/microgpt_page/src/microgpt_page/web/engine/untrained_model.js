@@ -22,7 +22,7 @@ export function untrained({ defaults, layout, parts }, shape, tokenizer, text) {
     const what = `the model is too large for a page: it has ${shown} weights`;
     throw new EngineError(`${what}; at most ${most} are allowed`);
   }
-  const kind = { chat: false, answers_few: false, generates: true, examples: [] };
+  const kind = { chat: false, answers_few: false, examples: [] };
   const characters = tokenizer.pieces.join("");
   return {
     model: { name: "model", version: "", ...kind, characters, fold: false, ...config, num_params },

@@ -27,6 +27,7 @@ from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.settings import StepSettings
 from microgpt.engine.weights import PackedWeights, aligned_zeros
 from microgpt.flat_weights import Numbers
+from microgpt.own_functions import OwnSchedule
 
 # Tokens per micro-batch if the documents are short: enough to fill the vectors, and few enough for
 # the activations to fit into the cache and for several threads to share a batch.
@@ -215,7 +216,7 @@ def n_columns(config: TrainConfig, longest: int) -> int:
 
 def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
     """Return the learning rate of each step; compiled version of `schedule.learning_rate`."""
-    if config.schedule:
+    if isinstance(config, OwnSchedule):
         first, last = int(steps[0]), int(steps[-1])
         blocks = range(first // MAX_STEPS, last // MAX_STEPS + 1)
         rates = np.concatenate([_own_rates(config, block) for block in blocks])

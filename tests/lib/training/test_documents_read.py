@@ -9,7 +9,6 @@ import pytest
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.data.split import Split
-from microgpt.engine.training import trainer
 from microgpt.errors import DataError
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
@@ -57,25 +56,6 @@ def test_the_held_out_loss_counts_only_learnt_tokens(train) -> None:
     result = train(parts, model=SMALL, config=TrainConfig(steps=40))
     model = InferenceGpt(result, engine=result.state.engine)
     assert result.val_loss == pytest.approx(model.evaluate(CONVERSATIONS[3:]).loss, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("config", "docs"),
-    [
-        (TrainConfig(steps=9), ["ab" * 20, "ba"]),
-        (TrainConfig(steps=9, text="stream"), ["ab\n" * 20]),
-        (TrainConfig(steps=9), [CONVERSATIONS[0] * 4, CONVERSATIONS[1]]),
-    ],
-    ids=["texts", "stream", "conversations"],
-)
-def test_a_training_run_on_long_documents_resumes_exactly(train, config, docs, monkeypatch) -> None:
-    monkeypatch.setattr(trainer, "MAX_STEPS", 1)
-    whole = train(docs, model=SMALL, config=config)
-    stop = partial(next, iter([False] * 4), True)
-    part = train(docs, model=SMALL, config=config, should_stop=stop)
-    resumed = train(docs, model=SMALL, config=config, resume=part.state)
-    assert [*part.losses, *resumed.losses] == whole.losses
-    assert resumed.weights == whole.weights
 
 
 def test_a_step_without_replies_has_no_loss(train) -> None:

@@ -134,19 +134,6 @@ def test_an_ensemble_stopped_anywhere_ends_with_the_same_weights(whole, moment, 
     assert again.plan.ensemble == result.plan.ensemble
 
 
-def test_a_killed_ensemble_resumes_from_its_last_checkpoint(whole, tmp_path) -> None:
-    """A kill is a stop without a last checkpoint."""
-    result, _ = whole
-    states = []
-    train_job(planned(), on_state=lambda *state: states.append(state), state_every=9)
-    assert {len(state.teachers) for _, state in states} == {0, 1, 2}
-    for plan, state in states[:: max(1, len(states) // 8)]:
-        with TrainingDirectory(tmp_path / "run") as directory:
-            directory.keep(plan, state)
-        plan, state, _ = read_training(tmp_path / "run")
-        assert train_job(replace(planned(), plan=plan, resume=state)).weights == result.weights
-
-
 class SlowClock:
     """A clock that runs faster and faster, as if the machine became slower."""
 

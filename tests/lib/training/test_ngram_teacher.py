@@ -115,17 +115,6 @@ def test_a_recorded_ngram_weight_is_not_chosen_again(teacher, weight) -> None:
     assert (teachers.ngram_weight, teachers.ngrams is None) == (weight, not weight)
 
 
-def test_a_student_of_an_older_version_resumes_without_ngrams(monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
-    job, states = plan_training(PARTS, TrainOptions(n_embd=8, n_layer=1, budget=1e10)), []
-    train_job(job, on_state=lambda *saved: states.append(saved), state_every=20)
-    plan, state = next(one for one in states if one[0].ensemble.ngram_weight and one[1].step)
-    for weight, expected in ((0.2, 0.2), (None, 0.0)):
-        ensemble = replace(plan.ensemble, ngram_weight=weight)
-        resumed = replace(job, plan=replace(plan, ensemble=ensemble), resume=state)
-        assert train_job(resumed).plan.ensemble.ngram_weight == expected
-
-
 def test_an_ensemble_records_the_weight_of_its_ngram_model(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
     chosen, choose = [], best_weight

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import count, islice, repeat
 
 from microgpt.batching.stop_strings import cut_at_stop, text_until
-from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed, check_type
+from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
 from microgpt.errors import ConfigError, PromptError
@@ -110,9 +110,6 @@ class InferenceGpt(Predictor):
     ) -> Iterator[str]:
         """Yield the texts of `generate` one by one, or infinitely many if num_samples is None."""
         check_engine(self.engine, None, threads)
-        if isinstance(num_samples, str):
-            raise ConfigError(f"num_samples is a string; pass prompt={num_samples!r:.60}")
-        check_type("prompt", prompt, str)
         if max_tokens is not None:
             check_count("max_tokens", max_tokens)
         _check_stop(stop)
@@ -124,10 +121,8 @@ class InferenceGpt(Predictor):
         stop_ids = self.tokenizer.tokens_of(stop)
         if len(stop_ids) == len(stop):  # every stop string is a single token
             rules = replace(rules, stop=(*rules.stop, *stop_ids))
-        if rng is not None:
-            check_type("rng", rng, random.Random)
-            if threads > 1:
-                raise ConfigError("rng cannot be used with several threads; omit threads")
+        if rng is not None and threads > 1:
+            raise ConfigError("rng cannot be used with several threads; omit threads")
         if rng is not None or self.engine == "reference":
             rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
             streams = (self._stream(tokens, rules, each) for each in rngs)
@@ -215,7 +210,6 @@ class InferenceGpt(Predictor):
             PromptError: the prompt is empty, exceeds block_size, or contains an unknown token.
         """
         self.check_prompt(tokens, max_tokens)
-        check_type("rng", rng, random.Random)
         sampling = Sampling() if sampling is None else sampling
         rules = DecodeRules(stop, forbidden, min_tokens, max_tokens, sampling)
         return self._stream(tokens, rules, rng)
@@ -314,7 +308,6 @@ class InferenceGpt(Predictor):
         seed: int = DEFAULT_SEED,
     ) -> Job:
         """Return a `Job` for several replies to a prompt, with consecutive seeds."""
-        check_type("prompt", prompt, ChatPrompt)
         check_count("num_replies", num_replies)
         check_seed(seed)
         self.check_prompt(prompt.tokens, max_tokens)
@@ -335,9 +328,6 @@ class InferenceGpt(Predictor):
 def _check_stop(stop: Collection[str]) -> None:
     if isinstance(stop, str):
         raise ConfigError("stop is a string; pass a list of strings")
-    check_type("stop", stop, Collection)
-    for each in stop:
-        check_type("a stop string", each, str)
     if "" in stop:
         raise ConfigError("a stop string must not be empty")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
-from microgpt.config import Sampling, check_type
+from microgpt.config import Sampling
 from microgpt.errors import PromptError
 from microgpt.model import Gpt, softmax
 from microgpt.value import total
@@ -31,11 +31,6 @@ class DecodeRules:
     min_tokens: int = 0  # minimum number of tokens before a stop token
     max_tokens: int | None = None  # maximum number of new tokens; None fills the context
     sampling: Sampling = field(default_factory=Sampling)
-
-    def __post_init__(self) -> None:
-        check_type("stop", self.stop, Collection)
-        check_type("forbidden", self.forbidden, Collection)
-        check_type("sampling", self.sampling, Sampling)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
-from microgpt.config import check_type
 from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
@@ -29,7 +28,6 @@ class Gpt(nn.Module):
 
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
-        check_type("model", model, TrainedModel)
         check_unedited()
         self.model, self.config = model, model.model
         dtype = getattr(torch, model.dtype)

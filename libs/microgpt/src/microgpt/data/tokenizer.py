@@ -262,11 +262,10 @@ class CharTokenizer(Tokenizer):
     unit = "characters"
 
     def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
-        check_type("chars", chars, Iterable)
         self.chars: tuple[str, ...] = tuple(chars)  # in token order
         if not self.chars:
             raise TokenizerError("a vocabulary needs at least one character")
-        wrong = [char for char in self.chars if not isinstance(char, str) or len(char) != 1]
+        wrong = [char for char in self.chars if len(char) != 1]
         if wrong:
             raise TokenizerError(f"{wrong[0]!r:.80} is not a single character")
         self._id_of = {char: i for i, char in enumerate(self.chars)}

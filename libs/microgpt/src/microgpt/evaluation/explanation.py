@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from heapq import nlargest
 
-from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, check_type
+from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig
 from microgpt.data.sliding_windows import SlidingWindows
 from microgpt.data.tokenizer import Document, Tokenizer, check_document
 from microgpt.errors import ConfigError, PromptError
@@ -125,9 +125,7 @@ def explain(
         >>> [each.text for each in explain(model, "anna").predictions]
         ['a', 'n', 'n', 'a', '<|bos|>']
     """
-    check_type("gpt", gpt, Predictor)
     check_document("text", text)
-    check_type("edits", edits, Edits, type(None))
     return explain_tokens(
         gpt.edited(edits) if edits else gpt,
         explained_tokens(gpt.tokenizer, text),

@@ -55,7 +55,6 @@ class Scorer:
         Raises:
             ConfigError: the model is a chat model.
         """
-        check_type("gpt", gpt, Predictor)
         self._tokenizer, self._n_ends = gpt.tokenizer, int(text == "lines")
         if self._tokenizer.is_chat:
             raise ConfigError("a chat model cannot score texts; use a model trained on texts")

@@ -23,7 +23,6 @@ from microgpt.config import (
     DOCUMENT_HASHES,
     WeightsFormat,
     check_path,
-    check_type,
 )
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Tokenizer
@@ -85,7 +84,6 @@ def save(
     Raises:
         CheckpointError: the directory cannot be written, or is locked by a training run.
     """
-    check_type("result", result, TrainResult, SavedModel)
     check_path("directory", directory)
     path = Path(directory)
     files = encode_model(result, weights_format)
@@ -153,7 +151,6 @@ def load(directory: str | Path) -> SavedModel:
         CheckpointError: a file is missing, damaged, in an unknown format, or belongs to another
             model; the message names the file and the location of the error.
     """
-    check_type("directory", directory, str, os.PathLike)
     directory = Path(directory)
     exists = os.path.exists(directory)  # checked first: a concurrent save may create the directory
     if not os.path.isdir(directory):  # Path.is_dir may raise OSError

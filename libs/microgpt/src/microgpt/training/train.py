@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
 
-from microgpt.config import DType, EngineName, TrainConfig, check_count, check_type
+from microgpt.config import DType, EngineName, TrainConfig, check_count
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import Split, split, split_again
 from microgpt.data.tokenizer import Document, Tokenizer
@@ -95,13 +94,6 @@ def train(
         10
     """
     started = perf_counter()
-    _check_types(
-        ("model", model, ModelConfig), ("config", config, TrainConfig),
-        ("tokenizer", tokenizer, Tokenizer), ("parent", parent, TrainedModel),
-        ("schedule", schedule, Callable), ("resume", resume, TrainState),
-        ("on_event", on_event, Callable), ("on_state", on_state, Callable),
-        ("should_stop", should_stop, Callable),
-    )  # fmt: skip
     check_engine(engine, dtype, threads)
     if state_every is not None:
         check_count("state_every", state_every)
@@ -141,9 +133,3 @@ def train(
         should_stop=should_stop or (lambda: False),
     )
     return loop.run()
-
-
-def _check_types(*arguments: tuple[str, object, Any]) -> None:
-    for name, value, kind in arguments:
-        if value is not None:
-            check_type(name, value, kind)

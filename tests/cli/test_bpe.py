@@ -70,14 +70,6 @@ def test_a_resumed_training_run_keeps_its_tokens_and_result(microgpt, model, tmp
         assert (model / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_train_reports_characters_per_token_of_running_text(microgpt, tmp_path) -> None:
-    (tmp_path / "text.txt").write_text("anna anna\n" * 20)
-    options = ("--tokenizer", "bpe", "--vocab-size", "259", "--text", "stream")
-    done = microgpt("train", "--input", "text.txt", *SMALL[2:], *options)
-    # anna is two tokens; 20 lines of it, a blank and again it, with 19 line ends: 119 tokens
-    assert "199 characters: 259 tokens, 1.67 characters per token" in done.stderr
-
-
 @pytest.mark.usefixtures("names")
 @pytest.mark.parametrize("text", ["lines", "stream"])
 def test_train_and_evaluate_agree_on_bits_per_character(microgpt, tmp_path, text) -> None:

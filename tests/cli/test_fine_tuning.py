@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from json_files import edit
-
-from microgpt.storage.training_directory import read_training
 
 RNG = random.Random(0)
 NAMES = ["".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(400)]
@@ -58,17 +55,6 @@ def test_a_fine_tuning_run_again_gives_the_same_weights(microgpt, folder) -> Non
     assert first == second
 
 
-def test_an_interrupted_fine_tuning_run_keeps_its_learning_rate(microgpt, folder) -> None:
-    ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
-    plan, *_ = read_training(folder / "a")
-    before = (folder / "a/weights.json").read_bytes()
-    edit(folder / "a/train_state.json", status="running")
-    (folder / "a/weights.json").unlink()
-    ok(microgpt("train", "--resume", "a", "-n", "0"))
-    assert (folder / "a/weights.json").read_bytes() == before
-    assert read_training(folder / "a")[0].config == plan.config
-
-
 def test_train_shows_the_loss_on_held_out_data_of_the_parent(microgpt, folder) -> None:
     done = ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("parent's ")]
@@ -100,19 +86,6 @@ def test_parent_data_that_the_child_has_read_is_marked(microgpt, folder) -> None
     ok(microgpt("train", "--from", "all", *middle, "--steps", "9", "-n", "0"))
     child = ("--from", "mid", "--data", "others.txt", "--model", "c", "--steps", "9", "-n", "0")
     assert "after tuning (contamination 100 %)\n" in ok(microgpt("train", *child)).stdout
-
-
-def test_parent_running_text_that_the_child_has_read_is_marked(microgpt, tmp_path) -> None:
-    rng = random.Random(0)
-    text, other = (" ".join(f"{rng.random()}" for _ in range(2000)) for _ in range(2))
-    (tmp_path / "text.txt").write_text(text)
-    (tmp_path / "both.txt").write_text(other + text)
-    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "--steps", "3", "-n", "0")
-    how = ("--text", "stream", "--val-fraction", "0.1")
-    ok(microgpt("train", "--data", "text.txt", *how, *shape, "--model", "parent"))
-    tuning = ("--from", "parent", "--text", "stream", "--steps", "3", "-n", "0", "--model", "child")
-    done = ok(microgpt("train", "--data", "both.txt", *tuning))
-    assert "after tuning (contamination 9" in done.stdout or "(contamination 100 %)" in done.stdout
 
 
 def test_the_loss_on_training_data_of_the_parent_is_labelled(microgpt, folder) -> None:

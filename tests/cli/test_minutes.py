@@ -79,13 +79,6 @@ def test_train_keeps_karpathys_settings_if_only_a_shape_is_given(microgpt, folde
     assert (facts["batch_size"], facts["lr"], "optimizer" in facts) == (1, 0.01, False)
 
 
-def test_train_respects_limits_with_and_without_a_budget(microgpt, folder) -> None:
-    done = ok(microgpt("train", "--data", "names.txt", *BUDGET, "--max-weights", "2000"))
-    assert int(done.stdout.split("num params: ")[1].split()[0]) <= 2000
-    done = microgpt("train", "--data", "names.txt", "--max-memory", "1kB")
-    assert "no model is small enough" in refused(done)
-
-
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
@@ -94,11 +87,6 @@ def test_train_respects_limits_with_and_without_a_budget(microgpt, folder) -> No
         (["--minutes", "1", "--budget", "1e9"], "--minutes cannot be used with --budget; omit"),
         (["--budget", "1e9", "--steps", "9"], "--budget cannot be used with --steps; omit one"),
         (["--minutes", "1", "--preset", "text"], "--minutes cannot be used with --preset; omit"),
-        (["--max-memory", "9", "--from", "x"], "--max-memory cannot be used with --from; omit"),
-        (["--max-memory", "9", "--genome", "x"], "--max-memory cannot be used with --genome"),
-        (["--max-memory", "much"], "'much' is not a size; pass a size such as 500MB or 2GB"),
-        (["--max-weights", "10"], "no model is small enough"),
-        ([*SMALL, "--max-weights", "9"], "no model is small enough"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

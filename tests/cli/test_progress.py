@@ -1,7 +1,5 @@
-import io
 import itertools
 import re
-import sys
 
 import pytest
 
@@ -57,22 +55,6 @@ def test_a_step_without_targets_does_not_change_the_mean_loss(monkeypatch, capsy
     with progress.TrainingProgress(2) as shown:
         shown.update(TrainEvent(2, 2, losses=(2.5, float("nan")), n_docs=2, n_tokens=9))
     assert "mean loss 2.500, last 2.500" in capsys.readouterr().err
-
-
-def test_the_progress_bar_is_not_red(monkeypatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    shown = Terminal()
-    monkeypatch.setattr(sys, "stderr", shown)
-    monkeypatch.setenv("TERM", "xterm")
-    for name in ("NO_COLOR", "COLORTERM"):
-        monkeypatch.delenv(name, raising=False)
-    follow(steps=1000, events=3)
-    styles = set(re.findall(r"\x1b\[([\d;]+)m", shown.getvalue()))
-    assert "36" in styles  # cyan
-    assert not {style for style in styles if re.search(r"\b(3|9)1\b", style)}  # red
 
 
 def test_with_progress_yields_every_item_and_prints_each_tenth(monkeypatch, capsys) -> None:

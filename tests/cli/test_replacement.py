@@ -49,13 +49,6 @@ def test_force_replaces_only_the_model(microgpt, model) -> None:
     assert (model / "mine.png").exists()
 
 
-def test_train_keeps_unrelated_files_in_the_model_directory(microgpt, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("anna\nemma\n")
-    (tmp_path / "notes.txt").write_text("mine")
-    ok(microgpt(*TRAIN, "2", "--model", "."))
-    assert (tmp_path / "notes.txt").read_text() == "mine"
-
-
 def test_a_model_with_a_damaged_description_is_not_replaced(microgpt, model) -> None:
     (model / "meta.json").write_text("{")
     assert "output has a model; use" in refused(microgpt(*TRAIN, "2"))
@@ -118,12 +111,6 @@ def test_export_does_not_replace_another_model(microgpt, model, text_model) -> N
         force = ["--force"] if output == model else []
         ok(microgpt(*onto, output, *force))
     assert load(model).weights == load(text_model).weights
-    assert not (model / "curves.svg").exists()
-
-
-def test_an_export_in_place_keeps_the_loss_curves(microgpt, model) -> None:
-    ok(microgpt("export", "--output", "output"))
-    assert (model / "curves.svg").exists()
 
 
 def test_evolve_does_not_replace_another_model(microgpt, model) -> None:

@@ -49,7 +49,7 @@ def test_an_unsuitable_separator_is_refused(microgpt, recipes, options, problem)
     "search",
     [
         ("sweep", "grid", "--n-embd", "8", "--n-head", "2", "--steps", "2", "--seeds", "1"),
-        ("evolve", "--budget", "1e11", "--max-weights", "3000"),
+        ("evolve", "--budget", "1e11"),
     ],
 )
 def test_searches_and_sweeps_read_multi_line_documents(microgpt, tmp_path, search) -> None:

@@ -67,20 +67,6 @@ def test_the_teachers_of_a_student_are_recorded_and_shown(microgpt, folder) -> N
     assert microgpt("generate", "--model", "student", "-n", "2").returncode == 0
 
 
-def test_an_unfinished_teacher_causes_a_single_note(microgpt, folder) -> None:
-    unfinished(folder)
-    taught = ("--teacher", "student", "--steps", "3", "--model", "third")
-    told = microgpt("train", "--data", "names.txt", *SMALL, *taught)
-    assert told.returncode == 0
-    assert told.stderr.count("the training run in student is unfinished") == 1
-
-
-def test_a_training_run_without_teachers_records_no_teachers(folder) -> None:
-    state = json.loads((folder / "one/train_state.json").read_text())
-    meta = json.loads((folder / "one/meta.json").read_text())["training"]
-    assert not [key for key in (*state, *meta) if "teacher" in key]
-
-
 def test_train_describes_the_targets_of_a_student(microgpt, folder) -> None:
     data = ("--data", "names.txt", *SMALL, "--steps", "5")
     done = microgpt("train", *data, *TAUGHT, "--model", "a")

@@ -147,18 +147,6 @@ def test_an_interruption_is_not_recorded_as_a_change_of_steps() -> None:
     assert resumed.weights == train_as_planned(TrainingJob(plan, PARTS)).weights
 
 
-def test_checkpoints_of_a_shortened_run_resume_to_the_same_model() -> None:
-    kept, keep = [], lambda *checkpoint: kept.append(checkpoint)
-    first, _ = Machine(slower_from(90, 2)).train(plan_of(), on_state=keep, state_every=40)
-    assert first.plan.steps_changed
-    for plan, state in kept:
-        assert plan.steps_changed == tuple(
-            change for change in first.plan.steps_changed if change.step < state.step
-        )
-    plan, state = kept[-1]
-    assert train_as_planned(TrainingJob(plan, PARTS, resume=state)).weights == first.weights
-
-
 def test_a_state_is_saved_before_each_change_of_the_steps() -> None:
     """Otherwise, a run that is shortened every few seconds would save none."""
     speeds, kept = slower_from(50, 3), []

@@ -251,13 +251,6 @@ def test_a_resumed_run_still_omits_the_teachers_it_dropped() -> None:
     assert again.plan.ensemble.n_teachers == n < job.plan.ensemble.n_teachers
 
 
-def test_a_state_at_step_0_holds_the_weights_of_the_last_teacher(whole) -> None:
-    states = []
-    train_job(planned(), on_state=lambda plan, state: states.append((plan, state)))
-    plan, state = next(each for each in states if each[1].teachers and not each[1].step)
-    assert state.final_weights(plan.config.steps) is state.teachers[-1].weights
-
-
 @pytest.mark.parametrize("moment", ["publish_model", "publish"])
 def test_killing_a_run_while_it_writes_its_model_loses_nothing(
     whole, tmp_path, moment, monkeypatch

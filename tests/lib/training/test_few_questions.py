@@ -6,7 +6,7 @@ from json_files import edit
 from microgpt import InferenceGpt, Message, load, save, train
 from microgpt.config import Sampling
 from microgpt.data.split import split
-from microgpt.errors import CheckpointError, ConfigError, PromptError
+from microgpt.errors import CheckpointError, ConfigError
 from microgpt.training.few_questions import MOST_QUESTIONS, are_few, recipe
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
@@ -59,11 +59,6 @@ def test_the_unknown_option_requires_a_model_of_few_questions() -> None:
         plan_training(["anna"], TrainOptions(unknown="?"))
 
 
-def test_a_blank_reply_to_unknown_questions_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--unknown must not be blank"):
-        plan_training(talks(PAIRS), TrainOptions(unknown=" "))
-
-
 def test_a_split_with_validation_has_no_known_questions() -> None:
     assert plan_training(split(talks(PAIRS)), TrainOptions()).plan.known_questions
     parts = split(talks([(str(n), "x") for n in range(40)]), validation=0.3)
@@ -98,12 +93,6 @@ def test_a_batch_can_mix_known_and_unknown_questions(result) -> None:
     replies = gpt.replies(prompts, sampling=Sampling(temperature=0))
     texts = [gpt.tokenizer.decode(tokens) for tokens in replies]
     assert texts == ["Call us.", "I don't know.", "12 Mill Street."]
-
-
-def test_chat_messages_of_a_wrong_type_are_refused(result) -> None:
-    for messages in ([], [{"role": "user"}], [{"role": "user"}, Message("user", "cake")]):
-        with pytest.raises(PromptError, match="messages must"):
-            InferenceGpt(result).chat_prompt(messages)
 
 
 def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:

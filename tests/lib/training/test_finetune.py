@@ -1,11 +1,9 @@
-from dataclasses import replace
-
 import pytest
 
 from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig
-from microgpt.data.split import split, split_stream
+from microgpt.data.split import split
 from microgpt.errors import ConfigError
-from microgpt.training.finetune import extended_tokenizer, inherited, new_tokens
+from microgpt.training.finetune import new_tokens
 from microgpt.training.train import train
 
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
@@ -76,14 +74,6 @@ def test_fine_tuning_starts_from_the_weights_of_the_parent(parent) -> None:
     assert child.dtype == "float64"
 
 
-def test_new_and_inherited_tokens_are_sorted_together(parent) -> None:
-    tokenizer = extended_tokenizer(parent, ["zoe"])
-    assert tokenizer.chars == tuple(sorted("anzoe"))
-    model = replace(parent.model, vocab_size=tokenizer.vocab_size)
-    drawn = [0.0] * sum(rows * 4 for rows in (6, 8, 6, 4, 4, 4, 4, 16)) + [0.0] * 64
-    assert len(inherited(parent, model, tokenizer, drawn)) == len(drawn)
-
-
 WORDS = [a + b + c for a in "nbk" for b in "aeiou" for c in "nbkaeiou"]
 
 
@@ -96,25 +86,6 @@ def test_a_child_holds_out_the_same_documents_as_its_parent() -> None:
         assert child.data == parts.facts
         assert child.plan.contamination == {"validation": (0, 0), "test": (0, 0)}
         assert "contamination" not in repr(child)
-
-
-def test_a_loss_on_documents_that_the_parent_has_read_is_marked() -> None:
-    first = train(WORDS, model=SMALL, config=STILL)
-    child = train(split(WORDS, validation=0.2), parent=first, config=STILL)
-    assert child.plan.contamination == {"validation": (1, 1)}
-    assert repr(child).endswith(" (contamination 100 %)>")
-    grandchild = train(split(WORDS[1:], validation=0.2), parent=child, config=STILL)
-    assert grandchild.plan.contamination == {"validation": (0, 1)}
-    assert grandchild.trained_on == (grandchild.data, child.data, first.data)
-
-
-def test_a_student_splits_running_text_as_its_teacher_did() -> None:
-    config = replace(STILL, text="stream")
-    parts = split_stream("an e-mail to anna " * 2000, validation=0.1, gap=8)
-    teacher = train(parts, model=SMALL, config=config)
-    student = train(parts.docs, teachers=[teacher], model=SMALL, config=config)
-    assert student.data == parts.facts
-    assert student.plan.contamination == {"validation": (0, 0)}
 
 
 def test_a_parent_that_knows_no_character_of_the_text_is_refused(parent) -> None:

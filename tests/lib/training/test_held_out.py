@@ -35,12 +35,6 @@ def test_the_best_weights_are_chosen_by_twenty_measurements(train) -> None:
     assert result.val_loss == best.val_loss
 
 
-def test_the_test_loss_is_measured_with_the_best_weights(train) -> None:
-    result = train(PARTS, config=TrainConfig(steps=20))
-    evaluation = InferenceGpt(result, engine=result.state.engine).evaluate(PARTS.test)
-    assert result.test_loss == pytest.approx(evaluation.loss, rel=1e-7)
-
-
 def test_held_out_documents_are_not_trained_on(train) -> None:
     config = TrainConfig(steps=20)
     alone = train(split(DOCS, validation=0.2, test=0.2).train, config=config)
@@ -61,11 +55,6 @@ def test_a_run_without_validation_data_has_no_held_out_loss(train) -> None:
     result = train(DOCS, config=TrainConfig(steps=5, patience=1))
     assert (result.val_loss, result.test_loss, result.state.best) == (None, None, None)
     assert result.ending == "steps"
-
-
-def test_a_stopped_training_run_measures_no_test_loss(train) -> None:
-    result = train(PARTS, config=TrainConfig(steps=20), should_stop=lambda: True)
-    assert (result.ending, result.test_loss) == ("stopped", None)
 
 
 def test_a_stop_during_a_measurement_changes_nothing(train) -> None:

@@ -39,29 +39,13 @@ def test_a_held_out_loss_is_stored_only_where_it_was_measured() -> None:
     assert lines == GOOD + b'{"step": 100, "loss": 2.5, "val_loss": 2.625}\n'
 
 
-def test_an_empty_history_file_has_no_points(tmp_path: Path) -> None:
-    assert read_history(written(tmp_path, b"")) == ()
-
-
-def test_unknown_fields_of_later_versions_are_ignored(tmp_path: Path) -> None:
-    line = b'{"step": 50, "loss": 2.75, "lr": 0.01}\n'
-    assert read_history(written(tmp_path, line)) == (HistoryPoint(50, 2.75),)
-
-
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
         (b'{"step": 100, "lo', "line 3: invalid JSON: EOF while parsing a string at column"),
-        (b"100 2.5", "line 3: invalid JSON"),
-        (b"[100, 2.5]", "line 3: input should be an object"),
         (b'{"step": 100}', "line 3: loss: field required"),
         (b'{"step": 100.5, "loss": 2.5}', "line 3: step: input should be a valid integer, got"),
-        (b'{"step": 0, "loss": 2.5}', "line 3: step: input should be greater than or equal to 1"),
-        (b'{"step": 3000000000, "loss": 2.5}', "line 3: step: input should be less than or equal"),
-        (b'{"step": 100, "loss": "2.5"}', "line 3: loss: input should be a valid number"),
         (b'{"step": 100, "loss": NaN}', "line 3: loss: input should be a finite number, got nan"),
-        (b'{"step": 100, "loss": 1e999}', "line 3: loss: input should be a finite number, got inf"),
-        (b'{"step": 100, "loss": 2, "val_loss": -Infinity}', "val_loss: input should be a finite"),
         (b'{"step": 50, "loss": 2.5}', "line 3: step 50 follows step 50; steps must increase"),
         (b'\xff{"step": 100, "loss": 2.5}', "line 3: invalid JSON"),
     ],
@@ -83,9 +67,3 @@ def test_a_directory_without_a_history_is_refused(tmp_path: Path) -> None:
         read_history(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="is not a directory; use a directory"):
         read_history(written(tmp_path, GOOD) / HISTORY)
-
-
-def test_an_unreadable_history_is_refused(tmp_path: Path) -> None:
-    (tmp_path / HISTORY).mkdir()
-    with pytest.raises(CheckpointError, match=r"cannot read .*history\.jsonl: Is a directory"):
-        read_history(tmp_path)

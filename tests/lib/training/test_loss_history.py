@@ -22,10 +22,3 @@ def test_the_held_out_loss_after_a_step_without_targets_is_kept() -> None:
     history.add([nan])
     history.mark(1.0)
     assert history.points[1:] == [HistoryPoint(3, 3.0, 1.25), HistoryPoint(4, 3.0, 1.0)]
-
-
-def test_no_held_out_loss_is_recorded_before_the_first_target() -> None:
-    history = LossHistory(TrainConfig(steps=4), None)
-    history.add([nan])
-    history.mark(1.5)
-    assert history.points == []

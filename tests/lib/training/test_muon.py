@@ -89,12 +89,6 @@ def test_a_model_variant_is_saved_and_loaded(tmp_path) -> None:
     assert (facts["positions"], facts["training"]["optimizer"]) == ("rotary", "muon")
 
 
-def test_the_meta_of_karpathys_architecture_does_not_name_it(tmp_path) -> None:
-    save(train(DOCS, model=ModelConfig(), config=TrainConfig(steps=2)), tmp_path / "m")
-    facts = json.loads((tmp_path / "m" / "meta.json").read_text())
-    assert not {"positions", "token_shift", "activation", "qk_norm", "final_norm"} & facts.keys()
-
-
 def test_the_memory_check_includes_the_matrix_products_of_muon() -> None:
     sizes = [
         bytes_needed("compiled", "float32", VARIANT, replace(CONFIG, optimizer=name), longest=8)

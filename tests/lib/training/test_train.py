@@ -227,11 +227,6 @@ def test_a_divergence_in_the_last_update_is_detected(train) -> None:
     assert InferenceGpt(caught.value.result).generate()
 
 
-def test_documents_may_come_from_a_generator(train) -> None:
-    config = TrainConfig(steps=2)
-    assert train((doc for doc in DOCS), config=config).losses == train(DOCS, config=config).losses
-
-
 def test_a_resumed_training_run_that_diverges_keeps_its_start(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=3)).state
     ruined = replace(state, weights=array("d", [1e200] * len(state.weights)))

@@ -68,8 +68,6 @@ def test_a_sample_found_anywhere_in_running_text_is_not_novel(microgpt, tmp_path
     (tmp_path / "same.txt").write_text("a" * 400)
     done = microgpt("train", "--input", "same.txt", "--text", "stream", *SMALL, "--lr", "0.05")
     assert "note: 2 of 2 samples are in the training data\n" in done.stderr
-    done = microgpt("generate", "--model-dir", "m", "--novel", "--against", "same.txt")
-    assert "stopped after 0 of 20 samples: the next 1,000 were not new" in done.stderr
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])

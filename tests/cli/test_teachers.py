@@ -63,7 +63,7 @@ def test_the_teachers_of_a_student_are_recorded_and_shown(microgpt, folder) -> N
     directories = [str(folder / name) for name in ("one", "two")]
     assert state["teachers"] == [list(pair) for pair in zip(directories, hashes, strict=True)]
     told = microgpt("info", "student").stdout
-    assert "teachers:         ['one', 'two']" in told
+    assert "teachers:        ['one', 'two']" in told
     assert microgpt("generate", "--model", "student", "-n", "2").returncode == 0
 
 

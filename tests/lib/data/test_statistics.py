@@ -101,7 +101,7 @@ def test_documents_with_unknown_characters_are_counted() -> None:
 def test_measured_sizes_of_character_models_are_exact(docs: list[str]) -> None:
     tokenizer = CharTokenizer.from_documents(docs)
     sizes = measure(docs, tokenizer, "lines")
-    chunks = ChunkedDataset(docs, tokenizer, 64, "all", "window", "lines")
+    chunks = ChunkedDataset(docs, tokenizer, 64, "lines")
     assert sizes.n_tokens == pytest.approx(chunks.n_tokens)
     assert sizes.chunk_length(64) == pytest.approx(chunks.n_tokens / len(chunks))
     assert sizes.n_characters == sum(map(len, docs))

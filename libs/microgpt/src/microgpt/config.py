@@ -3,9 +3,9 @@
 The defaults match Karpathy's script and are also the defaults of the command line.
 """
 
+import math
 import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -131,7 +131,11 @@ def check_threads(threads: int) -> None:
 
 def check_number(name: str, value: float, rule: str, fits: Callable[[float], bool]) -> float:
     """Return a setting, as an int or a float; raise ConfigError if it is out of range."""
-    if not (abs(value) <= sys.float_info.max and fits(value)):
+    try:
+        is_valid = math.isfinite(value) and fits(value)
+    except OverflowError:  # an integer such as 10**400, from a file
+        is_valid = False
+    if not is_valid:
         raise ConfigError(f"{name} must be {rule}, got {value!r:.24}")
     return value if isinstance(value, int) else float(value)
 

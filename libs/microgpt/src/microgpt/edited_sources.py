@@ -22,10 +22,10 @@ IMPLEMENTED = {
     "muon.py": "7f6cd95c20656f68",
     "newton_schulz.py": "12ca827a583aa200",
     "reference.py": "4d1b0ccb6d414954",
-    "sampling.py": "759291e050058eda",
+    "sampling.py": "8f16e8104c0d4fcf",
     "value.py": "a1d0ba79f9ce9284",
 }
-UNCHANGED = "1bfd38a64f3e3165"  # hash of these files as they are, so that they need not be parsed
+UNCHANGED = "7dc314f759b0706c"  # hash of these files as they are, so that they need not be parsed
 
 
 @cache

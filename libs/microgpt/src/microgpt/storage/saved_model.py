@@ -29,7 +29,7 @@ class SavedModel(TrainedModel):
         """The recorded settings of a training step, else the defaults."""
         config, training = super().config, self.meta.training
         for name in STEP:
-            with suppress(ConfigError):  # a setting of another program
+            with suppress(ConfigError, TypeError):  # a setting of another program
                 config = replace(config, **{name: training.get(name) or getattr(config, name)})
         return config
 

@@ -99,9 +99,8 @@ def train(
         check_count("state_every", state_every)
     if until is not None:
         check_whole("until", until, minimum=0)
-    taught = teachers if isinstance(teachers, Teachers) else None
-    if not taught and teachers:
-        taught = Teachers(teachers)
+    given = teachers if isinstance(teachers, Teachers) else Teachers(teachers)
+    taught = given if given.models else None
     parts = docs if isinstance(docs, Split) else split(docs)
     if not parts.docs:
         raise DataError("there are no documents to train on")

@@ -94,7 +94,6 @@ def _as_a_process(
 ) -> Iterator[None]:
     """Give this process the arguments, directory, environment and streams of a command."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     hook, interval = sys.unraisablehook, sys.getswitchinterval()
     streams, argv, environ = (sys.stdin, sys.stdout, sys.stderr), sys.argv, dict(os.environ)
     errors = ("strict", "strict", "backslashreplace")
@@ -119,7 +118,6 @@ def _as_a_process(
         os.environ.update(environ)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # `serve` blocks SIGHUP
 
 
 def run_process(

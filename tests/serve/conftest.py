@@ -169,13 +169,6 @@ class Server:
         assert line, name
         return float(line[1])
 
-    def until_metric(self, name: str, value: float) -> None:
-        for _ in range(500):
-            if self.metric(name) == value:
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"{name} is {self.metric(name)}")
-
     def until_idle(self) -> None:
         """Wait until the threads of the process no longer compute."""
         stat = Path(f"/proc/{self.process.pid}/stat")

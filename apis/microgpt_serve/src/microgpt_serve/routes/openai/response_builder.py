@@ -5,7 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 from uuid import uuid4
@@ -43,7 +43,7 @@ class ResponseBuilder(ABC):
     body: OpenAIRequest
     model: ServedModel
     job: Job
-    extra: JsonObject = field(default_factory=dict)  # additional fields of the response
+    extra: JsonObject  # additional fields of the response
 
     def __post_init__(self) -> None:
         self.head: JsonObject = {

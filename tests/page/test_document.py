@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from microgpt import ModelConfig, TrainConfig, load, save
+from microgpt.config import default_lr
 from microgpt.errors import ConfigError
 from microgpt.training.train import train
 from microgpt_page.document import WEB, document, joined, policy
@@ -160,3 +161,14 @@ def test_the_scripts_of_the_page_have_no_circular_imports() -> None:
     while free := {file for file, others in found.items() if not others & found.keys()}:
         found = {file: others for file, others in found.items() if file not in free}
     assert [file.name for file in found] == []
+
+
+@pytest.mark.parametrize(
+    "training", [{"optimizer": "lion"}, {"lr": "fast"}, {"weight_decay": [1]}, {"text": "verse"}]
+)
+def test_unknown_settings_of_a_step_are_replaced_by_defaults(names_dir, training) -> None:
+    saved = load(names_dir)
+    meta = saved.meta.model_copy(update={"training": saved.meta.training | training})
+    step = Page(document(replace(saved, meta=meta), "names")).model["step"]
+    (name,) = training
+    assert step[name] in (getattr(TrainConfig(), name), default_lr(saved.model.n_embd))

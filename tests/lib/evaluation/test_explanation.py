@@ -6,7 +6,6 @@ import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.errors import PromptError
-from microgpt.evaluation.edits import Edits
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
 from microgpt.model import Vector
@@ -44,36 +43,15 @@ def bpe():
 
 
 class RecordingGpt(GptVariant[float]):
-    """A scalar model that keeps what it computes for each token."""
+    """A scalar model that keeps the attention weights of each token."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.attention_of: list[list[float]] = []
-        self.found: dict[str, list[float]] = {}
-
-    def embedding(self, token: int, position: int) -> Vector[float]:
-        self.found["embedding"] = super().embedding(token, position)
-        return self.found["embedding"]
 
     def attention_weights(self, query: Any, keys: Any) -> Vector[float]:
         self.attention_of.append(super().attention_weights(query, keys))
         return self.attention_of[-1]
-
-    def attention(self, x: Any, layer: int, cache: Any) -> Vector[float]:
-        self.found[f"layer{layer}.attention_input"] = x
-        self.found[f"layer{layer}.attention_output"] = super().attention(x, layer, cache)
-        self.found[f"layer{layer}.key"] = cache[layer][0][-1]
-        self.found[f"layer{layer}.value"] = cache[layer][1][-1]
-        return self.found[f"layer{layer}.attention_output"]
-
-    def mlp(self, x: Any, layer: int) -> Vector[float]:
-        self.found[f"layer{layer}.mlp_output"] = super().mlp(x, layer)
-        return self.found[f"layer{layer}.mlp_output"]
-
-    def logits(self, x: Any) -> Vector[float]:
-        self.found[f"layer{self.config.n_layer - 1}.x"] = x
-        self.found["logits"] = super().logits(x)
-        return self.found["logits"]
 
 
 def test_probabilities_equal_those_of_the_reference_engine(trained) -> None:
@@ -104,10 +82,9 @@ def assert_same(fast, slow) -> None:
         )
 
 
-def test_attention_and_activations_equal_the_reference(trained) -> None:
-    heads = [(layer, head) for layer in range(2) for head in range(2)]
-    text, position = "oliviaemma", 7
-    explanation = explain(InferenceGpt(trained), text, attention=heads, position=position)
+def test_attention_equals_the_reference(trained) -> None:
+    heads, text = [(layer, head) for layer in range(2) for head in range(2)], "oliviaemma"
+    explanation = explain(InferenceGpt(trained), text, attention=heads)
     assert list(explanation.attention) == heads
     for rows in explanation.attention.values():
         assert [len(row) for row in rows] == list(range(1, len(text) + 2))
@@ -118,11 +95,6 @@ def test_attention_and_activations_equal_the_reference(trained) -> None:
         gpt.forward(token, cache)
         for key, rows in explanation.attention.items():
             assert rows[i] == pytest.approx(gpt.attention_of[4 * i + heads.index(key)], abs=1e-9)
-        if i == position:
-            for name, numbers in gpt.found.items():
-                assert explanation.activations[name] == pytest.approx(numbers, abs=1e-9), name
-    names = list(explanation.activations)
-    assert (names[0], names[-1]) == ("embedding", "logits")
 
 
 def test_the_mean_surprise_equals_the_loss(trained) -> None:
@@ -132,8 +104,8 @@ def test_the_mean_surprise_equals_the_loss(trained) -> None:
     explanation = explain(gpt, text, n_alternatives=0)
     assert len(explanation.predictions) == result.n_tokens
     assert explanation.bits == pytest.approx(result.n_tokens * result.loss / math.log(2))
-    with pytest.raises(PromptError, match=r"^the text has 55 tokens with the start token; att"):
-        explain(gpt, text, position=0)
+    with pytest.raises(PromptError, match=r"^the text has 55 tokens .*; use at most 16, the cont"):
+        explain(gpt, text, attention=[(0, 0)])
 
 
 def test_an_explained_conversation_shows_the_speakers(chat) -> None:
@@ -176,61 +148,3 @@ def test_explained_running_text_has_no_end_token(text) -> None:
     next_token = found.predictions[-1]  # what may come next is still predicted
     assert len(found.predictions) == len(found.read) == len(text) + 1
     assert next_token.alternatives
-
-
-def test_an_ablation_is_the_explanation_without_the_part(trained) -> None:
-    gpt, n = InferenceGpt(trained), trained.tokenizer.vocab_size
-    whole = explain(gpt, "emma", n_alternatives=n, position=2, ablations=True)
-    parts = [(each.layer, each.head) for each in whole.ablations]
-    assert parts == [(layer, head) for layer in range(2) for head in (0, 1, None)]
-    for each in whole.ablations:
-        head = each.head
-        edits = Edits(without_mlps=[each.layer]) if head is None else Edits([(each.layer, head)])
-        changed = explain(gpt, "emma", n_alternatives=n, edits=edits)
-        assert each.bits == pytest.approx(whole.bits, abs=1e-9)
-        assert each.bits_without == pytest.approx(changed.bits, abs=1e-9)
-        before, after = (
-            {one.token: one.probability for one in one_of.predictions[2].alternatives}
-            for one_of in (whole, changed)
-        )
-        for change in (each.came, *each.raised, *each.lowered):
-            assert change.probability == pytest.approx(before[change.token], abs=1e-9)
-            assert change.without == pytest.approx(after[change.token], abs=1e-9)
-        assert each.came.text == "m"
-        assert max(before[i] - after[i] for i in before) == pytest.approx(
-            each.raised[0].probability - each.raised[0].without, abs=1e-9
-        )
-        assert min(before[i] - after[i] for i in before) == pytest.approx(
-            each.lowered[0].probability - each.lowered[0].without, abs=1e-9
-        )
-    assert explain(gpt, "emma", ablations=True).ablations[0].raised == ()
-
-
-def test_ablations_of_a_conversation_count_its_replies(chat) -> None:
-    gpt = InferenceGpt(chat)
-    mask = chat.tokenizer.mask(CHAT[0])[1:-1]
-    for text, counted in ((CHAT[0], mask), ("hi", 4 * b"\1")):
-        whole = explain(gpt, text, ablations=True)
-        for each in whole.ablations[:1]:
-            changed = explain(gpt, text, edits=Edits([(0, 0)]))
-            for found, result in ((each.bits, whole), (each.bits_without, changed)):
-                bits = sum(one.bits * c for one, c in zip(result.predictions, counted, strict=True))
-                assert found == pytest.approx(bits, abs=1e-9)
-
-
-def test_the_end_of_an_unfinished_text_does_not_count(trained, chat) -> None:
-    talk = [Message("user", "hi"), Message("assistant", "yo")]
-    for model, text in ((InferenceGpt(trained), "emma"), (InferenceGpt(chat), talk)):
-        found = explain(model, text, unfinished=True, ablations=True, backward=("lm_head", 0, 0))
-        whole = explain(model, text)
-        assert found.predictions == whole.predictions
-        assert found.bits == pytest.approx(whole.bits - whole.predictions[-1].bits)
-        step = found.backward
-        assert step.counted[-1] == 0
-        assert found.ablations[0].bits == pytest.approx(step.bits_before, rel=1e-6)
-        edits = Edits(learn=[text], unfinished=[0])
-        after = explain(model, text, unfinished=True, backward=("wte", 0, 0), edits=edits)
-        assert after.backward.bits_before == pytest.approx(step.bits_after, rel=1e-6)
-        assert after != explain(
-            model, text, unfinished=True, backward=("wte", 0, 0), edits=Edits(learn=[text])
-        )

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from explained_by_reference import Inside, Text, ablations, backward, changed
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig
-from microgpt.config import Sampling, TextKind
+from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.engine.wasm import TRAINING
 from microgpt.errors import MicrogptError
-from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
 from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
@@ -35,7 +35,6 @@ from microgpt_page.packed_files import engine_file, model_file
 
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
 TEXT = "it's a small world, isn't it? naïve ☃☃☃ 日本語 日本語 😀😀 we've we've"
-DETAILS = {"attention", "position", "ablations", "backward", "unfinished"}
 KNOWN = KnownQuestions(
     ((Message("user", "where is it"), Message("assistant", "here.")),), "no idea", suggests=True
 )
@@ -148,39 +147,38 @@ def requests_of(rng: random.Random, saved: SavedModel) -> Iterator[Request]:
 
 
 def edits_of(rng: random.Random, config: ModelConfig) -> dict[str, Any]:
-    """Return changes to a model, a few of which it does not allow."""
-    shapes = weight_shapes(config)
-    shapes = shapes | {"wpe": (config.block_size, config.n_embd)}
+    """Return changes to a model."""
 
     def weight() -> dict[str, Any]:
-        name = rng.choice([*shapes, "layer9.attn_wq"] if rng.random() < 0.1 else [*shapes])
-        n_rows, n_columns = shapes.get(name, (1, 1))
+        name, (n_rows, n_columns) = rng.choice([*weight_shapes(config).items()])
         kind, number = rng.choice((("value", rng.uniform(-2, 2)), ("factor", rng.randint(-4, 4))))
-        row = rng.randrange(n_rows + (rng.random() < 0.1))
-        return {"matrix": name, "row": row, "column": rng.randrange(n_columns), kind: number}
-
-    def below(n: int) -> int:
-        return rng.randrange(n + (rng.random() < 0.1))
+        place = {"row": rng.randrange(n_rows), "column": rng.randrange(n_columns)}
+        return {"matrix": name, **place, kind: number}
 
     kinds = {
-        "without_heads": [[below(config.n_layer), below(config.n_head)] for _ in range(2)],
-        "without_mlps": [below(config.n_layer)],
-        "without_positions": [below(config.block_size)] if config.n_positions else [],
+        "without_heads": [
+            [rng.randrange(config.n_layer), rng.randrange(config.n_head)] for _ in range(2)
+        ],
+        "without_mlps": [rng.randrange(config.n_layer)],
+        "without_positions": [rng.randrange(config.n_positions)] if config.n_positions else [],
         "weights": [weight() for _ in range(3)],
     }
     return {name: found for name, found in kinds.items() if rng.random() < 0.5}
 
 
-def answer(gpt: InferenceGpt, name: str, body: dict[str, Any], text_kind: TextKind) -> Any:
+def answer(saved: SavedModel, name: str, body: dict[str, Any]) -> Any:
     """Return the answer of the library to a request, or its error."""
     try:
-        return answered(gpt, name, body, text_kind)
+        return answered(saved, name, body)
     except MicrogptError as error:
         return {"error": str(error)}
 
 
-def answered(gpt: InferenceGpt, name: str, body: dict[str, Any], text_kind: TextKind) -> Any:
-    gpt = gpt.edited(edits) if (edits := read_edits(gpt, body)) else gpt
+def answered(saved: SavedModel, name: str, body: dict[str, Any]) -> Any:
+    gpt = InferenceGpt(saved)
+    learn = [text_of(gpt, saved, each) for each in body.get("learn", ())]
+    saved = changed(saved, body, learn)
+    gpt = InferenceGpt(saved)
     chosen = {key: body[key] for key in ("temperature", "top_k") if key in body}
     sampling = Sampling(**chosen)
     limits = {"max_tokens": body.get("max_tokens"), "seed": body.get("seed", 42)}
@@ -204,9 +202,7 @@ def answered(gpt: InferenceGpt, name: str, body: dict[str, Any], text_kind: Text
         return {"text": gpt.tokenizer.decode(stream)}
     if name == "explain":
         document, prompt = read_document(gpt, body)
-        details = {key: body[key] for key in DETAILS & body.keys()}
-        details |= {"n_alternatives": body.get("top", 5), "text_kind": text_kind}
-        return {**explain(gpt, document, **details).facts(), **dropped(prompt)}
+        return {**explained(gpt, saved, document, body), **dropped(prompt)}
     reply = gpt.chat(messages_of(body), sampling=sampling, **limits)
     if name == "chat":
         return reply.content
@@ -215,6 +211,39 @@ def answered(gpt: InferenceGpt, name: str, body: dict[str, Any], text_kind: Text
         "tokens_dropped": reply.tokens_dropped,
         "unknown_characters": reply.unknown_characters,
     }
+
+
+def explained(
+    gpt: InferenceGpt, saved: SavedModel, document: Document, body: dict[str, Any]
+) -> dict[str, Any]:
+    text = Text.of(saved, document, unfinished=body.get("unfinished", False))
+    position, weight = body.get("position"), body.get("backward")
+    heads = body.get("attention", [])
+    if position is not None or weight or "ablations" in body:
+        heads = heads or [[0, 0]]  # which the library refuses if the text is too long
+    top = body.get("top", 5)
+    found = explain(
+        gpt, document, n_alternatives=top, attention=[*map(tuple, heads)], text_kind=saved.text
+    ).facts()
+    if "attention" not in body:
+        found["attention"] = {}
+    if body.get("unfinished") and saved.text == "lines":
+        found["bits"] -= found["predictions"][-1]["bits"]
+        found["n_scored"] -= 1
+    found |= {"activations": {}, "ablations": [], "backward": {}}
+    if position is not None:
+        found["activations"] = Inside(saved, text).at(position)
+    if "ablations" in body:
+        found["ablations"] = ablations(saved, text, position)
+    if weight:
+        found["backward"] = backward(saved, text, weight, position)
+    return found
+
+
+def text_of(gpt: InferenceGpt, saved: SavedModel, body: dict[str, Any]) -> Text:
+    """Return a text to learn as the model reads it."""
+    document, _ = read_document(gpt, body)
+    return Text.of(saved, document, unfinished=body.get("unfinished", False))
 
 
 def read_document(gpt: InferenceGpt, body: dict[str, Any]) -> tuple[Document, ChatPrompt | None]:
@@ -237,24 +266,12 @@ def dropped(prompt: ChatPrompt | None) -> dict[str, Any]:
     return {name: getattr(prompt, name) or None for name in names} if prompt else {}
 
 
-def read_edits(gpt: InferenceGpt, body: dict[str, Any]) -> Edits:
-    learn = body.get("learn", [])
-    return Edits(
-        body.get("without_heads", ()),
-        body.get("without_mlps", ()),
-        body.get("without_positions", ()),
-        [WeightEdit(**weight) for weight in body.get("weights", ())],
-        [read_document(gpt, document)[0] for document in learn],
-        [i for i, document in enumerate(learn) if document.get("unfinished")],
-    )
-
-
 def case(number: int, kernels: dict[str, bytes]) -> dict[str, Any]:
     """Return a model's file, and requests with their answers."""
     rng = random.Random(number)
     dtype = rng.choice(("float16", "float32"))
     saved = saved_model(rng, dtype)
-    requests, gpt = list(requests_of(rng, saved)), InferenceGpt(saved)
+    requests = list(requests_of(rng, saved))
     facts, parts = model_file(saved, "drawn", dtype)
     engine, modules = engine_file(kernels)
     facts, parts = {**engine, **facts}, {**modules, **parts}
@@ -262,7 +279,7 @@ def case(number: int, kernels: dict[str, bytes]) -> dict[str, Any]:
         "facts": facts,
         "parts": {name: base64.b64encode(part).decode() for name, part in parts.items()},
         "requests": requests,
-        "answers": [answer(gpt, name, body, saved.text) for name, body in requests],
+        "answers": [answer(saved, name, body) for name, body in requests],
     }
 
 

@@ -13,7 +13,7 @@ from commands import run_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-N_MODELS = 100
+N_MODELS = 60
 CLOSE = 1e-5  # of numbers; texts are equal
 # Of the bits after a step. The first step of Adam has the same size for every gradient, so rounding
 # decides the direction of a weight whose gradient is nearly 0. Muon scales up small singular values
@@ -82,6 +82,7 @@ def cases(kernels, tmp_path_factory) -> Path:
     file = tmp_path_factory.mktemp("cases") / "cases.json"
     job = Path(__file__).with_name("drawn_models.py")
     env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    env["PYTHONPATH"] = str(job.parents[2])
     done = run_process([sys.executable, job, str(N_MODELS), kernels, file], env=env)
     assert done.returncode == 0, done.stderr
     return file
@@ -95,6 +96,8 @@ def comparable(answer: Any) -> Any:
         pairs = zip(weight["gradients"], weight.pop("moves"), strict=True)
         weight["moves"] = [[_clear(*one) for one in zip(*rows, strict=True)] for rows in pairs]
         weight["move"] = _clear(weight["gradient"], weight["move"])
+        if weight["matrix"] in ("wte", "wpe"):  # the tables are no factors in Python
+            weight.pop("factors")
         matrices = answer["backward"]["matrices"].values()
         step = answer["backward"]
         step["bits_after"] = {step["optimizer"]: step["bits_after"]}
@@ -119,7 +122,8 @@ def differences(expected: Any, found: Any, scale: float, place: str = "") -> lis
         scale = max([scale, *numbers])
     elif isinstance(expected, float) and isinstance(found, float | int):
         _, is_after, optimizer = place.partition(".bits_after.")
-        close = CLOSE_AFTER[optimizer] if is_after else CLOSE
+        close = 10 * CLOSE if ".backward." in place else CLOSE  # gradients are doubles in Python
+        close = CLOSE_AFTER[optimizer] if is_after else close
         is_close = math.isclose(expected, found, rel_tol=close, abs_tol=close * scale)
         return [] if is_close else [f"{place}: {expected} != {found}"]
     else:
@@ -155,7 +159,7 @@ def tried(node, cases: Path, test: str, body: str) -> Any:
 
 
 # Texts of subwords rarely end in the first 20 ms.
-IS_TEXT = "(({ chat, characters, num_params: n }) => !chat && !characters && n > 30000)"
+IS_TEXT = "(({ chat, characters, num_params: n }) => !chat && !characters && n > 15000)"
 IS_CHAT = "(({ chat, answers_few: few, block_size: size }) => chat && !few && size > 40)"
 
 
@@ -241,3 +245,26 @@ def test_fields_out_of_their_range_are_refused_by_name(node, cases) -> None:
     found = tried(node, cases, IS_TEXT, body)
     names = [*(next(iter(each)) for each in invalid), "prompt", "text"]
     assert [each["error"].split(" must ")[0].split()[0] for each in found] == names
+
+
+def test_changes_that_a_model_does_not_allow_are_refused(node, cases) -> None:
+    place = {"row": 0, "column": 0}
+    refused = {
+        "layer must be at most ": {"without_heads": [[9, 0]]},
+        "head must be at most ": {"without_heads": [[0, 9]]},
+        "layer must be >= 0, got -1": {"without_mlps": [-1]},
+        "": {"without_positions": [999]},  # or none at all, if they are rotary
+        "the model has no matrix 'wxe'; it has wte, ": {"weights": [{"matrix": "wxe", **place}]},
+        "row of wte must be at most ": {"weights": [{"matrix": "wte", **place, "row": 9999}]},
+        "column of wte must be at most ": {"weights": [{"matrix": "wte", **place, "column": 99}]},
+        "wte[0,0] must be from -1e+30 to 1e+30": {
+            "weights": [{"matrix": "wte", **place, "value": 1e39}]
+        },
+    }
+    body = f"""
+      const bodies = {json.dumps([*refused.values()])};
+      const explained = (each) => answered(engine, "explain", {{ text: "", ...each }});
+      return Promise.all(bodies.map(explained));
+    """
+    for problem, found in zip(refused, tried(node, cases, IS_TEXT, body), strict=True):
+        assert found["error"].startswith(problem)

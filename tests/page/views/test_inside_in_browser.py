@@ -2,18 +2,27 @@
 
 import math
 import re
-from dataclasses import asdict
 from typing import Any
 
 import pytest
+from explained_by_reference import Inside, Text, ablations, backward, changed
 from page_in_browser import READ, bars, document_of, hold, opened, replies, until, until_held
 
-from microgpt import Message, TrainConfig
-from microgpt.evaluation.edits import Edits, WeightEdit
+from microgpt import InferenceGpt, Message, TrainConfig, load
 from microgpt.evaluation.explanation import explain
 from microgpt.training.train import train
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def names_model(names_dir) -> Any:
+    return load(names_dir)
+
+
+@pytest.fixture(scope="module")
+def talk_model(talk_dir) -> Any:
+    return load(talk_dir)
 
 
 def percent(share: float) -> str:
@@ -168,10 +177,11 @@ def test_the_first_example_does_not_replace_the_text_of_the_user(names, page) ->
     assert page.input_value("#text") == "anna"
 
 
-def test_the_attention_maps_and_numbers_equal_the_model(talk, talk_gpt, page) -> None:
+def test_the_attention_maps_and_numbers_equal_the_model(talk, talk_model, page) -> None:
     opened(page, talk, "inside", question="hi there", text="yo", layer=0)
     talked = [Message("user", "hi there"), Message("assistant", "yo")]
-    found = explain(talk_gpt, talked, attention=[(0, 1)], position=-1)
+    found = explain(InferenceGpt(talk_model), talked, attention=[(0, 1)])
+    activations = Inside(talk_model, Text.of(talk_model, talked)).at(-1)
     page.wait_for_selector("#maps .map >> nth=1")
     page.locator("#maps .map >> nth=1").focus()
     page.keyboard.press("ArrowLeft")
@@ -193,7 +203,7 @@ def test_the_attention_maps_and_numbers_equal_the_model(talk, talk_gpt, page) ->
     page.wait_for_selector("#numbers span")
     names = page.locator("#diagram button").evaluate_all("all => all.map(one => one.value)")
     steps = {re.sub(r" \d+$", "", name) for name in names}  # a head has a node of its own
-    assert sorted(steps) == sorted([*found.activations, "probabilities"])
+    assert sorted(steps) == sorted([*activations, "probabilities"])
     page.focus("#diagram [aria-pressed=true]")
     for name in names:
         assert page.locator("#diagram button:focus").get_attribute("value") == name
@@ -204,19 +214,20 @@ def test_the_attention_maps_and_numbers_equal_the_model(talk, talk_gpt, page) ->
         assert cells, name
         if name in ("embedding", "layer0.mlp_output"):
             shown = [float(cell.replace("−", "-")) for cell in cells]
-            assert shown == pytest.approx(found.activations[name], abs=0.0051)
+            assert shown == pytest.approx(activations[name], abs=0.0051)
         page.keyboard.press("ArrowDown")
     until(page, "location.hash.includes('step=probabilities')")
 
 
-def test_parts_of_the_model_are_switched_off_in_the_page(names, names_gpt, page) -> None:
+def test_parts_of_the_model_are_switched_off_in_the_page(names, names_model, page) -> None:
     def shown(*, without_mlp: bool) -> None:
-        edits = Edits([(0, 1)], [0] if without_mlp else [], weights=[WeightEdit("wte", 3, 2, 0.5)])
-        now = explain(names_gpt, "anna", position=-1, edits=edits)
+        body = {"without_heads": [(0, 1)], "without_mlps": [0] if without_mlp else []}
+        body["weights"] = [{"matrix": "wte", "row": 3, "column": 2, "value": 0.5}]
+        now = explain(InferenceGpt(changed(names_model, body)), "anna")
         last = now.predictions[-1].alternatives
         until(page, f"document.getElementById('effect').innerText.includes('{now.bits:.1f} now.')")
         text = page.inner_text("#effect")
-        before = explain(names_gpt, "anna", n_alternatives=1)
+        before = explain(InferenceGpt(names_model), "anna", n_alternatives=1)
         assert f"{before.bits:.1f} bits before" in text
         token = before.predictions[-1].alternatives[0].token
         share = next(each.probability for each in last if each.token == token)
@@ -249,46 +260,51 @@ def test_parts_of_the_model_are_switched_off_in_the_page(names, names_gpt, page)
     page.wait_for_selector("#changed", state="hidden")
 
 
-def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_gpt, page) -> None:
-    found = explain(names_gpt, "anna", position=2, ablations=True)
+def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, page) -> None:
+    text = Text.of(names_model, "anna")
+    activations = Inside(names_model, text).at(2)
     opened(page, names, "inside", text="anna", at=2, step="layer0.attention 1")
     until(page, "document.getElementById('plain').innerText.includes('the whole text takes')")
     assert page.inner_text("#step-title") == "Head 1, layer 0"
     assert page.locator("#diagram [aria-pressed=true]").all_inner_texts() == ["Head 1"]
-    row = found.activations["layer0.attention"][1]
+    row = activations["layer0.attention"][1]
     place = row.index(max(row))
     told = page.inner_text("#plain")
     assert f"{100 * max(row):.0f} %" in told
-    assert ("this token itself" if place == 2 else shown_as(found.read[place])) in told
+    assert (
+        "this token itself"
+        if place == 2
+        else shown_as(names_model.tokenizer.label(text.tokens[place]))
+    ) in told
     assert page.locator("#numbers span").count() == len(row)
-    order = sorted(found.ablations, key=lambda one: -one.bits_without)
+    order = sorted(ablations(names_model, text, 2), key=lambda one: -one["bits_without"])
     rows = page.locator("#parts tbody tr").all_inner_texts()
-    assert rows[0].split() == ["nothing", f"{order[0].bits:.1f}"]
+    assert rows[0].split() == ["nothing", f"{order[0]['bits']:.1f}"]
     for i, part in enumerate(order):
         page.click(f"#parts tbody tr:nth-child({i + 2}) button")
-        step = "hidden" if part.head is None else f"attention {part.head}"
-        value = f"layer{part.layer}.{step}"
+        head, came = part["head"], part["came"]
+        value = f"layer{part['layer']}." + ("hidden" if head is None else f"attention {head}")
         page.wait_for_selector(f"#diagram [value='{value}'][aria-pressed=true]")
         told = page.inner_text("#plain")
-        change = round(part.bits_without, 1) - round(part.bits, 1)
+        change = round(part["bits_without"], 1) - round(part["bits"], 1)
         assert page.evaluate("document.activeElement.value") == value
         assert ("as many bits" if abs(change) < 0.05 else f"{abs(change):.1f} bits ") in told
-        without, own = (percent(one) for one in (part.came.without, part.came.probability))
+        without, own = (percent(came[name]) for name in ("without", "probability"))
         assert f"What came, “n”, has {without} without it, {own} with it." in told
-        for each in (*part.raised, *part.lowered):
-            if abs(each.probability - each.without) >= 0.0101:
-                assert shown_as(each.text) in told
+        for each in (*part["raised"], *part["lowered"]):
+            if abs(each["probability"] - each["without"]) >= 0.0101:
+                assert shown_as(each["text"]) in told
     opened(page, names, "inside", text="anna", at=2, step="layer0.attention 9")
     until(page, "document.getElementById('step-title').innerText === 'Embedding'")
     page.click("#parts button:has-text('MLP of layer 0')")
-    hidden = found.activations["layer0.hidden"]
+    hidden = activations["layer0.hidden"]
     told = page.inner_text("#plain")
     assert told.startswith(f"{sum(each > 0 for each in hidden)} of its {len(hidden)} hidden units")
 
 
-def test_the_page_shows_how_the_model_learns_from_a_text(names, names_gpt, page) -> None:
+def test_the_page_shows_how_the_model_learns_from_a_text(names, names_model, page) -> None:
     def facts(*weight: Any) -> dict[str, Any]:
-        return asdict(explain(names_gpt, "anna", position=2, backward=weight).backward)
+        return backward(names_model, Text.of(names_model, "anna"), weight, 2)
 
     opened(page, names, "inside", text="anna", at=2)
     page.wait_for_selector("#numbers span")
@@ -321,11 +337,11 @@ def test_the_page_shows_how_the_model_learns_from_a_text(names, names_gpt, page)
     until(page, f"document.getElementById('why').innerText.startsWith('{name}[0,0]')")
 
 
-def test_look_inside_explains_a_weight_of_the_actual_token(names, names_gpt, page) -> None:
+def test_look_inside_explains_a_weight_of_the_actual_token(names, names_model, page) -> None:
     def chosen(token: str, at: int) -> None:
-        found = explain(names_gpt, "anna", position=at, backward=("lm_head", 0, 0))
-        last = found.activations[f"layer{names_gpt.config.n_layer - 1}.x"]
-        row, column = found.predictions[at].token, max(range(len(last)), key=lambda i: abs(last[i]))
+        text = Text.of(names_model, "anna")
+        last = Inside(names_model, text).at(at)[f"layer{names_model.model.n_layer - 1}.x"]
+        row, column = text.tokens[at + 1], max(range(len(last)), key=lambda i: abs(last[i]))
         until(
             page, f"document.getElementById('why').innerText.startsWith('lm_head[{row},{column}]')"
         )
@@ -340,22 +356,24 @@ def test_look_inside_explains_a_weight_of_the_actual_token(names, names_gpt, pag
     until(page, "document.getElementById('why').innerText.includes('of the list of ')")
 
 
-def test_the_value_of_a_weight_is_shown_before_it_is_changed(names, names_gpt, page) -> None:
+def test_the_value_of_a_weight_is_shown_before_it_is_changed(names, names_model, page) -> None:
     opened(page, names, "inside", text="anna", step="logits")
     page.wait_for_selector("#numbers span")
     page.click("#edit-weight summary")
     page.fill("#weight-row", "3")
     page.fill("#weight-column", "2")
-    now = names_gpt.weights["lm_head"][3][2]
-    told = f"The weight, of the logit of “{names_gpt.tokenizer.label(3)}”, is {now:.4f} now."
+    now = names_model.weights["lm_head"][3][2]
+    told = f"The weight, of the logit of “{names_model.tokenizer.label(3)}”, is {now:.4f} now."
     until(page, f"document.getElementById('weight-now').innerText === '{told}'.replace('-', '−')")
 
 
-def test_the_scores_of_a_head_are_those_of_queries_and_keys(names, names_gpt, page) -> None:
+def test_the_scores_of_a_head_are_those_of_queries_and_keys(names, names_model, page) -> None:
     def numbers(at: int, name: str, head: int) -> list[float]:
-        size = names_gpt.config.head_dim
-        found = explain(names_gpt, "anna", position=at).activations[f"layer0.{name}"]
-        return found[head * size : (head + 1) * size]  # type: ignore[return-value]
+        size = names_model.model.head_dim
+        found = inside.at(at)[f"layer0.{name}"]
+        return found[head * size : (head + 1) * size]
+
+    inside = Inside(names_model, Text.of(names_model, "anna"))
 
     opened(page, names, "inside", text="anna", at=3, step="layer0.attention 1")
     until(page, "document.getElementById('what').innerText.includes('The highest scores')")
@@ -367,26 +385,24 @@ def test_the_scores_of_a_head_are_those_of_queries_and_keys(names, names_gpt, pa
         assert float(score) == pytest.approx(sum(products) / math.sqrt(len(query)), abs=0.0051)
 
 
-def test_a_training_step_is_made_in_the_page(names, names_gpt, page) -> None:
+def test_a_training_step_is_made_in_the_page(names, names_model, page) -> None:
     opened(page, names, "inside", text="anna", backward=1)
     page.wait_for_selector("#learned:has-text('bits before')")
     page.click("#make-step")
-    learned = names_gpt.edited(Edits(learn=["anna"]))
+    text = Text.of(names_model, "anna")
+    learned = InferenceGpt(changed(names_model, {}, [text]))
     bits = explain(learned, "anna").bits
     until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
     page.wait_for_selector("#written:not([hidden])")
     cells = page.locator("#texts-written td").all_inner_texts()
-    assert [cell.strip() for cell in cells[::2]] == names_gpt.generate(5)
+    assert [cell.strip() for cell in cells[::2]] == InferenceGpt(names_model).generate(5)
     assert [cell.strip() for cell in cells[1::2]] == learned.generate(5)
     page.wait_for_selector("#make-step:not([disabled])")
     page.click("#make-step")
     page.wait_for_selector("#changes button:has-text('after 2 steps on “anna”')")
     assert page.locator("#changes button").count() == 1
     page.click("#diagram button[value='layer0.hidden']")
-    gradients = explain(
-        names_gpt.edited(Edits(learn=["anna"] * 2)), "anna", position=-1, backward=("wte", 0, 0)
-    )
-    units = gradients.activations["layer0.hidden"]
+    units = Inside(changed(names_model, {}, [text, text]), text).at(-1)["layer0.hidden"]
     wanted = str([unit == 0 for unit in units]).lower().replace(" ", "")
     cells = "[...document.querySelectorAll('#numbers span')]"
     until(page, f"JSON.stringify({cells}.map((each) => each.innerText === '0')) === '{wanted}'")
@@ -398,16 +414,15 @@ def test_a_training_step_is_made_in_the_page(names, names_gpt, page) -> None:
     until(page, "/without-mlp=0/.test(location.hash) && !/learn/.test(location.hash)")
 
 
-def test_the_end_token_counts_only_if_the_text_is_finished(names, names_gpt, page) -> None:
+def test_the_end_token_counts_only_if_the_text_is_finished(names, names_model, page) -> None:
     def check(*, unfinished: bool) -> None:
-        found = explain(
-            names_gpt, "ann", unfinished=unfinished, backward=("wte", 0, 0), ablations=True
-        )
-        told = f"takes {found.backward.bits_before:.2f} bits before"
+        text = Text.of(names_model, "ann", unfinished=unfinished)
+        own = ablations(names_model, text)[0]["bits"]
+        told = f"takes {own:.2f} bits before"
         until(page, f"document.getElementById('learned').innerText.includes('{told}')")
         nothing = "document.getElementById('plain').innerText.includes('Nothing has come here')"
         until(page, f"{nothing} === {str(unfinished).lower()}")
-        bits = f"{found.ablations[0].bits:.1f}"
+        bits = f"{own:.1f}"
         cell = "document.querySelectorAll('#parts td')[1]"
         until(page, f"{cell}.innerText === '{bits}'")
 
@@ -432,19 +447,20 @@ def test_the_end_token_counts_only_if_the_text_is_finished(names, names_gpt, pag
     page.click("#backward")
     check(unfinished=True)
     page.click("#make-step")
-    learned = names_gpt.edited(Edits(learn=["ann"], unfinished=[0]))
-    bits = explain(learned, "ann", unfinished=True).bits
+    text = Text.of(names_model, "ann", unfinished=True)
+    learned = InferenceGpt(changed(names_model, {}, [text]))
+    bits = sum(each.bits for each in explain(learned, "ann").predictions[:-1])
     until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
     until(page, "/unfinished=1.*learn=/.test(location.hash)")
     page.reload()
     until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
 
 
-def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_gpt, page) -> None:
+def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_model, page) -> None:
     opened(page, talk, "inside", question="hi there", text="yo", **{"without-head": "0.1"})
     page.wait_for_selector("#written:not([hidden])")
-    changed = talk_gpt.edited(Edits([(0, 1)]))
-    wanted = [each.chat("hi there", seed=42).content for each in (talk_gpt, changed)]
+    models = talk_model, changed(talk_model, {"without_heads": [(0, 1)]})
+    wanted = [InferenceGpt(each).chat("hi there", seed=42).content for each in models]
     found = page.locator("#texts-written td").all_inner_texts()
     assert [cell.strip() for cell in found] == [each.strip() for each in wanted]
     page.click("#switch-all-on")
@@ -453,7 +469,8 @@ def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_gpt, page) -> Non
     page.wait_for_selector("#learned:has-text('bits before')")
     page.click("#make-step")
     document = [Message("user", "hi there"), Message("assistant", "yo")]
-    bits = explain(talk_gpt, document, backward=("wte", 0, 0)).backward.bits_after
+    text = Text.of(talk_model, document)
+    bits = backward(talk_model, text, ("wte", 0, 0))["bits_after"]
     until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
 
 

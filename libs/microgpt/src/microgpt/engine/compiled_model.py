@@ -7,7 +7,6 @@ have a row per prediction. See docs/engine.md#decoding.
 
 import random
 from collections.abc import Generator, Iterator, Sequence
-from copy import copy
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -93,22 +92,7 @@ class CompiledModel:
     def activations(self, tokens: Tokens) -> Activations:
         """Return the activations of up to block_size tokens."""
         _, buffers = self._evaluate([[*tokens, 0]])
-        return Activations(self.config, self._weights, buffers, len(tokens))
-
-    def without(self, layer: int, head: int | None) -> "CompiledModel":
-        """Return the model without a head, or without the MLP of a layer if head is None."""
-        packed = PackedWeights(self.config, self.dtype)
-        for matrix, ours in zip(packed.matrices, self._weights, strict=True):
-            matrix[:] = ours
-        if head is None:
-            packed.matrices.mlp_fc2_t[layer] = 0
-        else:
-            D = self.config.head_dim
-            packed.matrices.attn_wo[layer, :, head * D : (head + 1) * D] = 0
-        changed = copy(self)
-        vars(changed).pop("decode_weights", None)  # cached
-        changed._weights = packed.matrices
-        return changed
+        return Activations(self.config, buffers, len(tokens))
 
     def _evaluate(
         self,

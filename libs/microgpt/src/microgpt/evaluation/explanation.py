@@ -1,23 +1,19 @@
-"""Explain the predictions of a model at each position of a text, with its activations."""
+"""Explain the predictions of a model at each position of a text, with its attention."""
 
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from heapq import nlargest
 
 from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig
 from microgpt.data.sliding_windows import SlidingWindows
-from microgpt.data.tokenizer import Document, Tokenizer, check_document
+from microgpt.data.tokenizer import Document, Message, Tokenizer, check_document
 from microgpt.errors import ConfigError, PromptError
-from microgpt.evaluation.ablation import Ablation
-from microgpt.evaluation.ablation import ablations as parts_of
-from microgpt.evaluation.backward import Backward
-from microgpt.evaluation.backward import backward as backward_step
-from microgpt.evaluation.edits import Edits, Head, WeightName
 from microgpt.evaluation.held_out_loss import bits
-from microgpt.evaluation.predictor import Predictor, explained_tokens
+from microgpt.evaluation.predictor import Predictor
 from microgpt.model_config import check_whole
+
+Head = tuple[int, int]  # layer and head, both counted from 0
 
 
 @dataclass(frozen=True)
@@ -43,18 +39,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The predictions of a model for a text, and some of its activations."""
+    """The predictions of a model for a text, and the attention weights of some heads."""
 
     predictions: tuple[Prediction, ...]  # as many as tokens in `read`
     read: tuple[str, ...]  # what the model reads: the start token, then all tokens but the last
     # Attention weights by layer and head: row i tells how much token i of `read` attends to each
     # token up to itself. Rows sum to 1.
     attention: dict[Head, list[list[float]]] = field(default_factory=dict)
-    # Numbers of one position by name, in the order in which they are computed.
-    activations: dict[str, list[float] | list[list[float]]] = field(default_factory=dict)
-    ablations: tuple[Ablation, ...] = ()  # of all heads and MLPs, by layer
-    backward: Backward | None = None
-    has_end: bool = True  # False for running text and unfinished ones: more may come
+    has_end: bool = True  # False for running text, which may go on
 
     @property
     def bits(self) -> float:
@@ -75,9 +67,6 @@ class Explanation:
             "predictions": [asdict(each) for each in self.predictions],
             "read": list(self.read),
             "attention": attention,
-            "activations": self.activations,
-            "ablations": [asdict(each) for each in self.ablations],
-            "backward": asdict(self.backward) if self.backward else {},
         }
 
 
@@ -87,12 +76,7 @@ def explain(
     *,
     n_alternatives: int = N_ALTERNATIVES,
     attention: Collection[Head] = (),
-    position: int | None = None,
-    ablations: bool = False,
-    backward: WeightName | None = None,
-    unfinished: bool = False,
     text_kind: TextKind = TrainConfig.text,
-    edits: Edits | None = None,
 ) -> Explanation:
     """Explain the predictions of a model for a text or a conversation.
 
@@ -103,20 +87,12 @@ def explain(
         text: for a chat model, a conversation or one user message.
         n_alternatives: number of most likely tokens at each position; all if there are fewer.
         attention: layers and heads whose attention weights are returned.
-        position: index of the prediction whose activations are returned; negative values count from
-            the end.
-        ablations: whether to switch off each head and each MLP, one after the other.
-        backward: matrix, row and column of a weight. The result contains the gradients of a
-            training step on this text, and the changes that the step makes; see `training_step`.
-        unfinished: whether the text or the last reply is unfinished, so that its end does not
-            count.
         text_kind: "stream" if the model was trained on running text, which has no end.
-        edits: changes to the model, such as `Edits(without_heads=[(0, 1)])`.
 
     Raises:
-        ConfigError: an argument is out of range, or attention or activations are requested from the
-            reference engine.
-        PromptError: the text is too long for attention or activations.
+        ConfigError: an argument is out of range, or attention is requested from the reference
+            engine.
+        PromptError: the text is too long for attention.
         TokenizerError: the text contains an unknown character.
 
     Examples:
@@ -126,15 +102,16 @@ def explain(
         ['a', 'n', 'n', 'a', '<|bos|>']
     """
     check_document("text", text)
+    if isinstance(text, str) and gpt.tokenizer.is_chat:
+        text = (Message("user", text),)
+    tokens = gpt.tokenizer.encode_document(text)
+    if gpt.tokenizer.is_chat:
+        tokens.pop()  # the end of the conversation, which is not learned
     return explain_tokens(
-        gpt.edited(edits) if edits else gpt,
-        explained_tokens(gpt.tokenizer, text),
+        gpt,
+        tokens,
         n_alternatives=n_alternatives,
         attention=attention,
-        position=position,
-        ablations=ablations,
-        backward=backward,
-        unfinished=unfinished,
         has_end=text_kind == "lines",
     )
 
@@ -145,17 +122,13 @@ def explain_tokens(
     *,
     n_alternatives: int = N_ALTERNATIVES,
     attention: Collection[Head] = (),
-    position: int | None = None,
-    ablations: bool = False,
-    backward: WeightName | None = None,
-    unfinished: bool = False,
     has_end: bool = True,
 ) -> Explanation:
     """Explain the predictions of all tokens but the first; see `explain`."""
     label, n = gpt.tokenizer.label, len(tokens) - 1
     check_whole("n_alternatives", n_alternatives, minimum=0)
-    if attention or position is not None or ablations or backward:
-        _check_details(gpt, n, attention, position)
+    if attention:
+        _check_heads(gpt, n, attention)
     predictions: list[Prediction] = []
     first_token = None if has_end else tokens[0]  # as in `chunked_dataset.scored`
     for chunk, mask in SlidingWindows(tokens, gpt.config.block_size, first=first_token):
@@ -164,38 +137,26 @@ def explain_tokens(
             token = tokens[len(predictions) + 1]
             predictions.append(_prediction(gpt.tokenizer, token, row, n_alternatives))
     weights: dict[Head, list[list[float]]] = {}
-    numbers: dict[str, list[float] | list[list[float]]] = {}
-    if attention or position is not None:
+    if attention:
         found = gpt.compiled.activations(tokens[:-1])
         for layer, head in attention:  # the weights of all layers together may be large
             rows = found.attention(layer)[head]
             weights[layer, head] = [row[: i + 1].tolist() for i, row in enumerate(rows)]
-        if position is not None:
-            numbers = {name: array.tolist() for name, array in found.at(position % n).items()}
-    has_end = has_end and not unfinished
-    parts = tuple(parts_of(gpt, tokens, position, has_end=has_end)) if ablations else ()
-    step = partial(backward_step, gpt, tokens, position=position, unfinished=unfinished)
-    pushed = step(backward) if backward else None
-    read = tuple(map(label, tokens[:-1]))
-    return Explanation(tuple(predictions), read, weights, numbers, parts, pushed, has_end)
+    return Explanation(tuple(predictions), tuple(map(label, tokens[:-1])), weights, has_end)
 
 
-def _check_details(
-    gpt: Predictor, n: int, attention: Collection[Head], position: int | None
-) -> None:
+def _check_heads(gpt: Predictor, n: int, heads: Collection[Head]) -> None:
     config = gpt.config
     if gpt.engine == "reference":
-        raise ConfigError("attention and activations require the compiled engine")
+        raise ConfigError("attention requires the compiled engine")
     if n > config.block_size:
         raise PromptError(
-            f"the text has {n} tokens with the start token; attention and activations are "
-            f"available for up to {config.block_size}, the context of the model"
+            f"the text has {n} tokens with the start token; use at most {config.block_size}, the "
+            "context of the model"
         )
-    for layer, head in attention:
+    for layer, head in heads:
         check_whole("layer", layer, minimum=0, maximum=config.n_layer - 1)
         check_whole("head", head, minimum=0, maximum=config.n_head - 1)
-    if position is not None:
-        check_whole("position", position, minimum=-n, maximum=n - 1)
 
 
 def _prediction(tokenizer: Tokenizer, token: int, row: Sequence[float], n: int) -> Prediction:

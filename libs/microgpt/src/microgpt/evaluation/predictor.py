@@ -1,10 +1,9 @@
 """Compute the held-out loss and log-probabilities of a trained model."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
 from functools import cached_property, partial
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from microgpt.config import (
     MAX_NEW_TOKENS,
@@ -16,16 +15,12 @@ from microgpt.config import (
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import (
-    ROLES,
     Document,
-    Message,
-    Tokenizer,
     as_documents,
     count_predictions,
 )
 from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError, DataError, PromptError
-from microgpt.evaluation.edits import Edits
 from microgpt.evaluation.held_out_loss import (
     EvaluationSet,
     HeldOutLoss,
@@ -62,7 +57,6 @@ class Predictor:
         self._gpt: Gpt[float] = gpt_type(trained.model)(trained.model, frozen)
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype, self.known_questions = trained.dtype, trained.known_questions
-        self.step_config = trained.config  # of `training_step`
 
     def __repr__(self) -> str:
         size = self.config.block_size
@@ -77,28 +71,6 @@ class Predictor:
     def weights(self) -> Weights[float]:
         """The weights: the rows of each matrix, by matrix name."""
         return self._gpt.weights
-
-    def edited(self, edits: Edits) -> Self:
-        """Return a changed model, such as one without a head.
-
-        Raises:
-            ConfigError: the model does not have a part that is to be changed.
-        """
-        changed = self
-        for i, text in enumerate(edits.learn):
-            from microgpt.evaluation.training_step import training_step
-
-            tokens = explained_tokens(self.tokenizer, text)
-            step = training_step(changed, tokens, unfinished=i in edits.unfinished)
-            changed = changed.with_weights(step.applied_to(changed.weights))
-        return changed.with_weights(edits.applied_to(self.config, changed.weights))
-
-    def with_weights(self, weights: Weights[float]) -> Self:
-        """Return a model with other weights."""
-        changed = copy(self)
-        vars(changed).pop("compiled", None)  # cached
-        changed._gpt = gpt_type(self.config)(self.config, weights)
-        return changed
 
     def evaluate(
         self,
@@ -207,27 +179,3 @@ class Predictor:
             raise PromptError(
                 f"the tokens of a prompt must be from 0 to {self.config.vocab_size - 1}"
             )
-
-
-def explained_tokens(tokenizer: Tokenizer, text: Document) -> list[int]:
-    """Return the tokens of a text or conversation; all but the first are explained."""
-    if isinstance(text, str) and tokenizer.is_chat:
-        text = (Message("user", text),)
-    tokens = tokenizer.encode_document(text)
-    if tokenizer.is_chat:
-        tokens.pop()  # the end of the conversation, which is not learned
-    return tokens
-
-
-def counted_predictions(
-    tokens: Sequence[int], tokenizer: Tokenizer, config: TrainConfig
-) -> list[int]:
-    """Return the loss mask of the predictions; see `Tokenizer.mask`."""
-    if not tokenizer.is_chat:
-        return [*(len(tokens) - 2) * [1], int(config.text == "lines")]
-    assistant, mask, role = tokenizer.role_id("assistant"), [], 0
-    starts = {tokenizer.role_id(each) for each in ROLES} | {tokenizer.end_turn_id}
-    for token in tokens[:-1]:
-        role = token if token in starts else role
-        mask.append(int(role == assistant))
-    return mask

@@ -1,4 +1,4 @@
-// All activations of a forward pass. Equals engine/activations.py.
+// All activations of a forward pass.
 //
 // The numbers of a buffer have a row per feature and a column per token.
 

@@ -1,4 +1,4 @@
-// A training step on one text. Equals evaluation/training_step.py and evaluation/backward.py.
+// A training step on one text.
 
 import { withActivations } from "./activations.js";
 import { rowsOf } from "./edits.js";
@@ -39,7 +39,7 @@ export function weightsAfter(model, config, tokenizer, tokens, unfinished) {
 }
 
 /**
- * Return the gradients of a step, and what it changes; see `backward`.
+ * Return the gradients of a step, and what it changes.
  * @param {import("./model.js").Model} model
  * @param {any} config
  * @param {any} tokenizer
@@ -100,7 +100,7 @@ export function backward(model, config, tokenizer, tokens, [matrix, row, column]
   };
 }
 
-/** Return the loss mask of the predictions; see `counted_predictions`. */
+/** Return the loss mask of the predictions. */
 export function countedOf({ text }, { isChat, special }, tokens, unfinished = false) {
   let role = -1;
   return tokens.slice(0, -1).map((token, i) => {

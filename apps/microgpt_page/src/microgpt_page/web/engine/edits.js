@@ -1,4 +1,4 @@
-// Changes to a model by hand. Equals evaluation/edits.py.
+// Changes to a model by hand.
 
 import { repr } from "./characters.js";
 import { EngineError } from "./errors.js";

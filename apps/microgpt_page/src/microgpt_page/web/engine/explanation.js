@@ -22,8 +22,7 @@ export function explain(model, tokenizer, tokens, wanted, hasEnd) {
   const { block_size: size } = model.config;
   if (n > size && (attention.length || position !== undefined || ablations || backward)) {
     throw new EngineError(
-      `the text has ${n} tokens with the start token; attention and activations are available ` +
-        `for up to ${size}, the context of the model`,
+      `the text has ${n} tokens with the start token; use at most ${size}, the context of the model`,
     );
   }
   const predictions = logProbabilities(model, tokens, hasEnd).map((row, i) =>
@@ -52,7 +51,7 @@ export function explain(model, tokenizer, tokens, wanted, hasEnd) {
   return found;
 }
 
-/** Return the effect of each head and MLP, by layer; see `ablation`. */
+/** Return the effect of each head and MLP, by layer. */
 function ablate(model, tokenizer, tokens, wanted, hasEnd) {
   const { position, step } = wanted;
   const { n_layer: L, n_head: H } = model.config;

@@ -1,4 +1,4 @@
-// Gradients of all activations and weights for one text. Equals engine/gradients.py.
+// Gradients of all activations and weights for one text.
 //
 // There is an array of numbers for each token.
 

@@ -152,7 +152,7 @@ def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) ->
     assert done.returncode == 0, done.stderr
     notes = [line for line in done.stderr.splitlines() if line.startswith("note: n_embd 65,536")]
     assert len(notes) == 2
-    assert "n_layer 400: refused, training needs " in notes[1]
+    assert "n_layer 400: refused, training this model needs " in notes[1]
     assert "bytes of memory, but only " in notes[1]
     assert "\n6 of 12 training runs completed; " in done.stdout
     lines = results_of(run)

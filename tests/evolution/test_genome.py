@@ -3,8 +3,6 @@ from dataclasses import replace
 
 import pytest
 
-from microgpt import TrainConfig
-from microgpt.training.engines import bytes_needed
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS, Genome
 
@@ -70,13 +68,3 @@ def test_a_gene_outside_its_range_is_refused(gene: str, limits: tuple[int, int])
 def test_impossible_genes_are_refused(gene: str, value: object, problem: str) -> None:
     with pytest.raises(GenomeError, match=problem):
         replace(PRIMORDIAL, **{gene: value})
-
-
-@pytest.mark.parametrize("vocab_size", [27, 5000])
-@pytest.mark.parametrize("shape", [(128, 256, 12, 8, 8), (128, 16, 12, 16, 4), (96, 256, 4, 1, 8)])
-def test_the_memory_estimate_agrees_with_the_engine(shape, vocab_size) -> None:
-    """But for padding, which is much in a small model only: 13 % of 100 megabytes at most."""
-    genome = Genome(*shape, steps=50, lr=0.01)
-    model = replace(genome.model(), vocab_size=vocab_size)
-    taken = bytes_needed("compiled", "float32", model, TrainConfig(), longest=genome.n_ctx)
-    assert 1 <= taken / genome.n_bytes(vocab_size) < 1.15

@@ -2,16 +2,15 @@ import asyncio
 import json
 import re
 import threading
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from microgpt import InferenceGpt, ModelConfig, TrainConfig, train
+from microgpt import InferenceGpt
 from microgpt.config import Sampling
 from microgpt.errors import ConfigError
 from microgpt_serve import batch_scheduler
-from microgpt_serve.batch_scheduler import MAX_LARGE, BatchScheduler, QueuedRequest
+from microgpt_serve.batch_scheduler import MAX_LARGE, BatchScheduler
 from microgpt_serve.errors import QueueFullError
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
@@ -76,16 +75,6 @@ def test_two_threads_run_two_batches_at_the_same_time(monkeypatch, names_result)
     asyncio.run(ask())
 
 
-def test_the_longest_prompt_decides_the_memory_of_a_request(names_result) -> None:
-    model = InferenceGpt(names_result)
-
-    def n_bytes(*prompts: str) -> int:
-        job = model.text_job(prompts=prompts, max_tokens=1)
-        return QueuedRequest(model, job, None, None)._context_bytes
-
-    assert n_bytes("", "emma", "a") == n_bytes("emma") > n_bytes("a") > n_bytes("")
-
-
 def test_small_requests_take_up_less_of_the_queue(names_result) -> None:
     model = InferenceGpt(names_result)
 
@@ -138,16 +127,6 @@ def test_a_small_request_waits_for_at_most_one_turn() -> None:
     assert turn.next([large, small], [small], is_busy=True) is None  # a running batch goes on
     assert turn.next([large, small], [small], is_busy=True) is small
     assert turn.next([large, small], [small], is_busy=True) is large
-
-
-def test_large_requests_that_need_much_memory_run_one_at_a_time() -> None:
-    shape = ModelConfig(block_size=64, positions="rotary")
-    result = train(["anna", "emma"], model=shape, config=TrainConfig(steps=5))
-    model = InferenceGpt(replace(result, model=replace(result.model, block_size=10**6)))
-    large = [model.text_job(max_tokens=99_000 + i) for i in range(3)]
-    assert order_of_batches(model, [*large, model.text_job(max_tokens=1)]) == [3, 0]
-    shorter = [model.text_job(max_tokens=5000 + i) for i in range(5)]
-    assert order_of_batches(model, shorter) == [0, 1, 2, 3]
 
 
 def test_an_internal_error_gets_a_500_with_the_request_id(capfd, own_logs) -> None:

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from asgi import ask_app
 
-from microgpt import save
-from microgpt.engine.decoding.decoder import context_bytes
-from microgpt.errors import ConfigError, MicrogptError
+from microgpt.errors import MicrogptError
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt_serve import Settings, create_app
 from microgpt_serve.served_models import ServedModels
@@ -123,14 +121,6 @@ def test_models_that_cannot_be_served_are_refused(folder, monkeypatch, given, pr
         ServedModels.load(Settings(model_dir=given))
 
 
-def test_models_that_do_not_fit_into_memory_are_refused(both, monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**10)
-    monkeypatch.setattr("microgpt.resource_limits.NEGLIGIBLE", 0)
-    told = r"serving 2 models needs [0-9,]+ bytes of memory, but only 1,024 are free; serve fewer"
-    with pytest.raises(ConfigError, match=told):
-        ServedModels.load(both)
-
-
 def test_the_checkpoint_of_an_unfinished_training_is_served(tmp_path, names_result, caplog) -> None:
     caplog.set_level(logging.INFO, "microgpt_serve")
     directory, settings = tmp_path / "model", Settings(model_dir=str(tmp_path / "model"))
@@ -146,15 +136,3 @@ def test_the_checkpoint_of_an_unfinished_training_is_served(tmp_path, names_resu
     ended = ServedModels.load(settings).first
     assert (ended.saved.progress, len(caplog.messages)) == (None, 1)
     assert ended.version != served.version
-
-
-def test_a_context_that_takes_too_much_memory_is_shortened(tmp_path, names_result, caplog) -> None:
-    caplog.set_level(logging.INFO, "microgpt_serve")
-    config = replace(names_result.model, positions="rotary", block_size=10**8)
-    weights = {name: rows for name, rows in names_result.weights.items() if name != "wpe"}
-    save(replace(names_result, model=config, weights=weights), tmp_path / "long")
-    served = ServedModels.load(Settings(model_dir=str(tmp_path / "long"))).first
-    length = served.gpt.config.block_size
-    assert 2**24 < context_bytes(served.gpt.config, served.gpt.compiled.dtype) <= 2**25
-    told = "the context of 100,000,000 tokens would take 103,760 MiB"
-    assert caplog.messages == [f"{told}; using {length:,} tokens"]

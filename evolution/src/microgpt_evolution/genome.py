@@ -7,7 +7,6 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.errors import ConfigError
-from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.model_config import count_params
 from microgpt_evolution.errors import GenomeError
 
@@ -20,8 +19,6 @@ WHOLE_LIMITS = {  # minimum and maximum of each integer gene, as in evolve-rust
     "steps": (50, 10_000),
 }
 LR_LIMITS = (1e-6, 1.0)
-# Ten float32 values: weight, gradient, two Adam moments, and two snapshots of weight and moments.
-BYTES_PER_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +138,6 @@ class Genome(BaseGenome):
         """Return the number of FLOPs to train on n_tokens, with at most n_ctx tokens per step."""
         n_tokens = min(n_tokens, self.steps * self.n_ctx)
         return training_flops(self.model(vocab_size), n_docs=self.steps, n_tokens=n_tokens)
-
-    def n_bytes(self, vocab_size: int) -> int:
-        """Estimate the training memory in bytes.
-
-        The engine needs slightly more because it pads its arrays. The estimate is the same on every
-        machine.
-        """
-        hidden = self.n_ff_exp * self.n_emb
-        per_layer = 6 * self.n_emb + hidden + self.n_head * (self.n_ctx + 1) / 2
-        per_token = 8 * self.n_emb + hidden + vocab_size + self.n_layer * per_layer
-        return BYTES_PER_WEIGHT * self.n_params(vocab_size) + round(4 * self.n_ctx * per_token)
 
 
 def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:

@@ -49,15 +49,6 @@ def test_threads_and_pickling_do_not_change_the_result() -> None:
     assert len({evaluation.fitness for evaluation in alone}) == 8
 
 
-def test_a_trial_that_needs_too_much_memory_is_refused() -> None:
-    vocab_size = LossObjective.of(PARTS, "held-out").tokenizer.vocab_size
-    limit, wider = SMALL.n_bytes(vocab_size), replace(SMALL, n_emb=16)
-    objective = LossObjective.of(PARTS, "held-out", max_bytes=limit)
-    assert objective.refusal(SMALL) is None
-    needed = f"training needs {wider.n_bytes(vocab_size):,} bytes of memory"
-    assert objective.refusal(wider) == f"{needed}, the limit is {limit:,}"
-
-
 def test_a_search_without_held_out_documents_is_refused() -> None:
     with pytest.raises(DataError, match="needs held-out documents"):
         LossObjective.of(split(DOCS), "held-out")

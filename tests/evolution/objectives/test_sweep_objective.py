@@ -67,7 +67,6 @@ def test_a_diverging_training_run_has_no_loss() -> None:
 
 
 def test_a_measurement_without_enough_memory_is_refused(monkeypatch) -> None:
-    """It was there when the sweep was planned, or the worker is another machine."""
     objective = SweepObjective.of(PARTS)
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**20)
     found = objective.measure(SweepConfig(n_embd=512, n_head=1), 1)

@@ -10,20 +10,13 @@ from microgpt_evolution.workers.pools import (
     default_workers,
 )
 
-GB = 2**30
-
 
 @pytest.mark.parametrize(
-    ("n_cpus", "n_trials", "free", "n"),
-    [(8, 100, 100 * GB, 8), (8, 3, 100 * GB, 3), (8, 100, 5 * GB + 1, 5), (8, 100, 0, 1),
-     (8, 0, 100 * GB, 1), (1, 100, 100 * GB, 1)],
-)  # fmt: skip
-def test_workers_are_limited_by_cpus_trials_and_memory(
-    monkeypatch, n_cpus, n_trials, free, n
-) -> None:
+    ("n_cpus", "n_trials", "n"), [(8, 100, 8), (8, 3, 3), (8, 0, 1), (1, 100, 1)]
+)
+def test_workers_are_limited_by_cpus_and_trials(monkeypatch, n_cpus, n_trials, n) -> None:
     monkeypatch.setattr(pools, "n_cpus", lambda: n_cpus)
-    monkeypatch.setattr(pools, "free_bytes", lambda: free)
-    assert default_workers(n_trials, trial_bytes=GB) == n
+    assert default_workers(n_trials) == n
 
 
 class Adder:

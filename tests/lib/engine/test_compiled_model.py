@@ -9,7 +9,6 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.engine import settings
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.settings import MIN_POSITIONS, architecture_of
-from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import scalar_nll
 from microgpt.model import init_weights, softmax
 from microgpt.model_variants import GptVariant
@@ -74,13 +73,6 @@ def rotary() -> TrainResult:
     return train(["anna", "emma"], model=shape, config=TrainConfig(steps=5))
 
 
-@pytest.mark.parametrize("block_size", [10**9, 2**31 - 1])
-def test_a_context_beyond_the_free_memory_is_refused(rotary, block_size) -> None:
-    hostile = replace(rotary, model=replace(rotary.model, block_size=block_size))
-    with pytest.raises(ConfigError, match=r"a context of this model needs .* smaller block_size"):
-        InferenceGpt(hostile).generate()
-
-
 def test_rotary_tables_are_only_as_long_as_the_text(rotary, monkeypatch) -> None:
     wide = replace(rotary.model, block_size=10**6)
     assert architecture_of(wide, "float32", 20).row_rotation.shape[1] == MIN_POSITIONS
@@ -95,12 +87,3 @@ def test_rotary_tables_are_only_as_long_as_the_text(rotary, monkeypatch) -> None
     assert InferenceGpt(rotary).log_probabilities(tokens) == rows
     longest = architecture_of(rotary.model, "float32")
     assert architecture_of(rotary.model, "float32", 3) is longest  # instead of both in memory
-
-
-def test_a_text_that_exceeds_the_free_memory_is_refused(rotary, monkeypatch) -> None:
-    gpt = InferenceGpt(replace(rotary, model=replace(rotary.model, block_size=10**5)))
-    tokens = gpt.opening("anna" * 500)
-    assert len(gpt.log_probabilities(tokens)) == 2001
-    monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**24)
-    with pytest.raises(ConfigError, match=r"reading 2001 tokens at once needs .* shorter texts"):
-        gpt.log_probabilities(tokens)

@@ -196,5 +196,5 @@ def test_teacher_predictions_beyond_the_memory_are_refused(teachers, monkeypatch
     free = 2**30
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: free)
     config = TrainConfig(steps=2**20, batch_size=2**10)
-    with pytest.raises(ConfigError, match=r"teachers needs .* use .* a smaller budget$"):
+    with pytest.raises(ConfigError, match=r"learning from teachers needs .* use a smaller"):
         train_model(NAMES, model=MODEL, config=config, teachers=Teachers(teachers, 2**30))

@@ -12,7 +12,7 @@ from microgpt.model import init_weights
 from microgpt.model_config import count_params
 from microgpt.model_variants import init_variant
 from microgpt.newton_schulz import orthogonalized
-from microgpt.training.engines import bytes_needed, make_engine
+from microgpt.training.engines import make_engine
 from microgpt.verify.gradient_check import random_model
 
 DOCS = ["anna", "bella", "carla", "dora", "emma", "fred", "gina", "hugo"] * 4
@@ -87,14 +87,6 @@ def test_a_model_variant_is_saved_and_loaded(tmp_path) -> None:
     assert InferenceGpt(saved).generate(3) == InferenceGpt(result).generate(3)
     facts = json.loads((tmp_path / "m" / "meta.json").read_text())
     assert (facts["positions"], facts["training"]["optimizer"]) == ("rotary", "muon")
-
-
-def test_the_memory_check_includes_the_matrix_products_of_muon() -> None:
-    sizes = [
-        bytes_needed("compiled", "float32", VARIANT, replace(CONFIG, optimizer=name), longest=8)
-        for name in ("muon", "adamw")
-    ]
-    assert sizes[0] - sizes[1] >= 2 * (24 + 96) * 24 * 4
 
 
 def test_both_engines_have_the_same_initial_weights() -> None:

@@ -17,12 +17,7 @@ from weakref import WeakKeyDictionary
 
 from microgpt.batching.batch import Batch
 from microgpt.engine.decoding.arrays import DecodeArrays
-from microgpt.engine.decoding.decoder import (
-    MAX_REUSED_BYTES,
-    context_bytes,
-    max_sequences,
-    shortened,
-)
+from microgpt.engine.decoding.decoder import is_reusable, max_sequences
 from microgpt.inference import InferenceGpt
 from microgpt.resource_limits import n_cpus
 from microgpt.sampling import Continuation, Job
@@ -32,7 +27,6 @@ from microgpt_serve.work_queue import TOKENS_PER_PLACE
 MIN_TOKENS = 64  # tokens that the smallest request counts as, because each takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
 MAX_LARGE = 4  # maximum number of batches per thread that begin with a large request
-MAX_LARGE_BYTES = 2**26  # maximum size of the contexts of such batches, if there are several
 SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # reusable arrays per model
 Outcome = list[Continuation] | Exception
 
@@ -72,20 +66,8 @@ class QueuedRequest:
 
     @property
     def is_large(self) -> bool:
-        """Whether the request takes a whole place in the queue or needs a lot of memory."""
-        return self.n_tokens == TOKENS_PER_PLACE or self._context_bytes > MAX_REUSED_BYTES
-
-    @property
-    def max_large(self) -> int:
-        """Maximum number of large batches per thread when this one begins, to limit memory use."""
-        return max(1, min(MAX_LARGE, MAX_LARGE_BYTES // self._context_bytes))
-
-    @cached_property
-    def _context_bytes(self) -> int:
-        """Memory in bytes for the context of the longest sequence."""
-        n_tokens = max(map(self._most_tokens, self.job.prompts))
-        shape = shortened(self.model.config, n_tokens)
-        return context_bytes(shape, self.model.compiled.dtype)
+        """Whether the request takes a whole place in the queue."""
+        return self.n_tokens == TOKENS_PER_PLACE
 
     def _most_tokens(self, prompt: Sequence[int]) -> int:
         return len(prompt) + (self.job.rules.max_tokens or self.model.config.block_size)
@@ -200,7 +182,7 @@ class BatchScheduler:
     ) -> list[QueuedRequest]:
         """Dequeue the first request that may begin, and all others that can join its batch."""
         n_large = sum(batch.is_large for batch in batches)
-        able = [one for one in self._waiting if not one.is_large or n_large < one.max_large]
+        able = [one for one in self._waiting if not one.is_large or n_large < MAX_LARGE]
         first = turn.next(able, [one for one in able if not one.is_large], is_busy=bool(batches))
         if first is None or len(batches) == MAX_BATCHES:
             return []
@@ -308,6 +290,5 @@ class _RunningBatch:
     def close(self) -> None:
         """Keep the arrays for reuse by a later batch of the same model, unless they are large."""
         model = self._model
-        n_bytes = context_bytes(model.config, model.compiled.dtype)
-        if self._batch and n_bytes <= MAX_REUSED_BYTES:
+        if self._batch and is_reusable(model.config, model.compiled.dtype):
             self._spare.append(self._batch.arrays)

@@ -5,16 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import numpy as np
-
-from microgpt.engine.decoding.decoder import context_bytes
 from microgpt.inference import InferenceGpt
-from microgpt.model_config import count_params
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.engines import prepare_engine
 from microgpt_serve.schemas import MAX_NEW_TOKENS
 
-MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
 VERSION_DIGITS = 12
 
 
@@ -47,24 +42,8 @@ class ServedModel:
 
 def served_model(name: str, saved: SavedModel, log: Callable[[str], None]) -> ServedModel:
     """Return a model that is ready to generate: compile the engine; pass messages to `log`."""
-    saved = _within_memory(saved, log)
     gpt = InferenceGpt(saved)
     prepare_engine("compiled", saved.dtype, uses=("generation",), tell=log)
     _ = gpt.compiled.decode_weights
     version = saved.sha256[:VERSION_DIGITS]
     return ServedModel(name, version, gpt, replace(saved, weights=gpt.weights))  # not a second copy
-
-
-def _within_memory(saved: SavedModel, log: Callable[[str], None]) -> SavedModel:
-    """Shorten the context of a rotary model if one context takes too much memory."""
-    model = saved.model
-    n_bytes = context_bytes(model, saved.dtype)
-    limit = max(MAX_CONTEXT_BYTES, count_params(model) * np.dtype(saved.dtype).itemsize)
-    if model.positions != "rotary" or n_bytes <= limit:
-        return saved
-    length = max(1, model.block_size * limit // n_bytes)
-    log(
-        f"the context of {model.block_size:,} tokens would take {n_bytes / 2**20:,.0f} MiB; "
-        f"using {length:,} tokens"
-    )
-    return replace(saved, model=replace(model, block_size=length))

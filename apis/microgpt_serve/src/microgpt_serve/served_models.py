@@ -1,20 +1,15 @@
 """The models of a service: find them by the settings, load them, and choose one for a request."""
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 
-from microgpt.errors import MicrogptError
-from microgpt.model_config import count_params
-from microgpt.resource_limits import check_memory
-from microgpt.storage.model_directory import load, read_meta
+from microgpt.storage.model_directory import load
 from microgpt.storage.model_sources import DEFAULT_MODEL_DIR, ModelSource, model_sources
 from microgpt_serve.errors import ServeError
 from microgpt_serve.served_model import ServedModel, served_model
 from microgpt_serve.settings import Settings
 
 LOG = logging.getLogger("microgpt_serve")
-BYTES_PER_WEIGHT = 50  # of a loaded model; measured with 0.3 and 5.3 million weights
 
 
 @dataclass(frozen=True)
@@ -27,8 +22,6 @@ class ServedModels:
     def load(cls, settings: Settings) -> "ServedModels":
         """Load all models. Raise MicrogptError if there is none, or one cannot be loaded."""
         sources = model_sources(settings.model_dir)
-        if len(sources) > 1:
-            _check_total_memory(sources)
         return cls({source.name: _load(source) for source in sources})
 
     @property
@@ -47,15 +40,6 @@ class ServedModels:
 
     def __str__(self) -> str:
         return " and ".join(map(str, self.by_name.values()))
-
-
-def _check_total_memory(sources: list[ModelSource]) -> None:
-    """Raise ConfigError if there is not enough memory for all models together."""
-    n_bytes = 0
-    for source in sources:
-        with suppress(MicrogptError):  # an unfinished run, or a damaged model
-            n_bytes += BYTES_PER_WEIGHT * count_params(read_meta(source.directory).model())
-    check_memory(n_bytes, f"serving {len(sources)} models", "serve fewer models")
 
 
 def _load(source: ModelSource) -> ServedModel:

@@ -14,7 +14,6 @@ from microgpt.data.statistics import measure as sizes_of
 from microgpt.data.tokenizer import Tokenizer, count_predictions
 from microgpt.model_config import count_params
 from microgpt.state import TrainEvent, TrainState
-from microgpt.training.engines import bytes_needed
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.train import DivergedError, train
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
@@ -73,7 +72,6 @@ class BudgetedObjective:
     parts: Split
     text: TextKind
     operations: float  # for a complete training run, without evaluations
-    max_bytes: int | None = None  # memory limit per training run
     watch: Watch | None = field(default=None, repr=False, compare=False)
     _known: dict[int | None, Tokens] = field(default_factory=dict, repr=False, compare=False)
     _plans: dict[BudgetedGenome, Plan] = field(default_factory=dict, repr=False, compare=False)
@@ -145,15 +143,10 @@ class BudgetedObjective:
 
     def refusal(self, rung: Rung) -> str | None:
         """Return the reason why a genome cannot be trained, or None."""
-        model, config, _, length = self.plan(rung.genome)
+        config = self.plan(rung.genome).config
         if config.steps < EVALUATIONS:
             return f"its training run would have {config.steps} steps, fewer than {EVALUATIONS}"
-        if self.max_bytes is None:
-            return None
-        n_bytes = bytes_needed("compiled", "float32", model, config, longest=round(length))
-        if n_bytes <= self.max_bytes:
-            return None
-        return f"training needs {n_bytes:,} bytes of memory, the limit is {self.max_bytes:,}"
+        return None
 
     def measure(self, rung: Rung, seed: int, should_stop: ShouldStop | None = None) -> Evaluation:
         """Train up to an evaluation; the evaluation is invalid if training was stopped.

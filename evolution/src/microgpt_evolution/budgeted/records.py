@@ -24,11 +24,9 @@ from microgpt.storage.training_state import encode_state, read_state
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Origin
 from microgpt_evolution.budgeted.objective import Rung
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.objectives.loss_objective import MAX_BYTES
 from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.runs.run_directory import (
     BUDGETED,
-    Count,
     InputPath,
     Line,
     RunDirectory,
@@ -75,7 +73,6 @@ class BudgetedSettings(RunSettings):
     operations_per_s: _Operations | None = None  # of one worker, measured for it
     cuts: tuple[TimeCut, ...] = ()  # by the time limit; empty if the search was as fast as measured
     student_steps: tuple[StepsChange, ...] = ()  # changes of the student's steps by the time limit
-    max_bytes: Count = MAX_BYTES  # memory limit per training run; the same on every machine
     target: float | None = None  # loss at which the search ends
     distill: int = 0  # maximum number of organisms that teach a student at the end
     teacher_samples: int = 0  # number of documents that they make up for it

@@ -73,7 +73,6 @@ class BudgetedSearch:
             replace(parts, test=()),  # the search never reads the test set
             settings.text,
             settings.operations,
-            settings.max_bytes,
             watch=self if isinstance(pool, Threads) else None,
         )
         self.organisms: dict[str, Contestant] = {}

@@ -1,6 +1,6 @@
 """Train an organism, and measure its loss or score the names that it generates.
 
-Genomes whose training run takes too many FLOPs or too much memory are refused.
+Genomes whose training run takes too many FLOPs are refused.
 """
 
 import math
@@ -29,7 +29,6 @@ from microgpt_evolution.organism import Evaluation, ShouldStop
 from microgpt_evolution.sweep.config import SweepConfig
 
 MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one core
-MAX_BYTES = 2**30  # memory limit per training run; the same on every machine
 TEMPERATURE = 1.0
 N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
@@ -44,7 +43,6 @@ class LossObjective:
     tokenizer: Tokenizer  # built from all documents, including held-out documents
     fitness: Fitness = "held-out"
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
-    max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
     text: TextKind = "lines"
     own: OwnFunction | None = None  # what to minimise if the fitness is "own"
     _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
@@ -92,8 +90,6 @@ class LossObjective:
         """Return the reason why a genome cannot be trained, or None."""
         if (flops := self.flops(genome)) > self.max_flops:
             return f"training needs {flops:.2g} operations, the limit is {self.max_flops:.2g}"
-        if (n_bytes := genome.n_bytes(self.tokenizer.vocab_size)) > self.max_bytes:
-            return f"training needs {n_bytes:,} bytes of memory, the limit is {self.max_bytes:,}"
         return None
 
     def measure(

@@ -14,10 +14,9 @@ from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import ConfigError, DataError
-from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
-from microgpt.training.engines import bytes_needed, prepare_engine
+from microgpt.training.engines import prepare_engine
 from microgpt_evolution.genome import training_flops
 from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
 from microgpt_evolution.objectives.own_objective import OwnFunction
@@ -34,7 +33,6 @@ class SweepObjective:
     """Trains a sweep configuration on documents and measures its losses."""
 
     data: LossObjective  # provides documents, tokenizer and held-out loss
-    free_bytes: int | None = None  # memory limit per training run
 
     @classmethod
     def of(
@@ -73,18 +71,6 @@ class SweepObjective:
         """Return the number of parameters."""
         return count_params(self._model(config))
 
-    def n_bytes(self, config: SweepConfig) -> int:
-        """Estimate the training memory in bytes."""
-        longest = min(max(self.data.lengths) - 1, config.block_size)
-        returned = RESULT_BYTES_PER_WEIGHT * self.n_params(config)
-        return returned + bytes_needed(
-            "compiled",
-            config.dtype,
-            self._model(config),
-            config.train_config(seed=0),
-            longest=longest,
-        )
-
     def flops(self, config: SweepConfig) -> int:
         """Estimate the FLOPs of a training run that uses all documents equally often."""
         hyper = replace(config.train_config(seed=0), text=self.data.text)
@@ -94,13 +80,7 @@ class SweepObjective:
         return training_flops(self._model(config), n_docs=n_chunks, n_tokens=n_tokens)
 
     def refusal(self, config: SweepConfig) -> str | None:
-        """Return the reason why a configuration cannot be trained, or None."""
-        if self.free_bytes is None or (n_bytes := self.n_bytes(config)) <= self.free_bytes:
-            return None
-        return (
-            f"training needs {n_bytes:,} bytes of memory, but only {self.free_bytes:,} are free "
-            "per training run"
-        )
+        """Return None: any configuration can be trained."""
 
     def measure(
         self, config: SweepConfig, seed: int, should_stop: ShouldStop | None = None

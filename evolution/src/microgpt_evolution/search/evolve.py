@@ -137,7 +137,7 @@ def evolve(
         check_number("stop_after_minutes", stop_after_minutes, "greater than 0", lambda x: x > 0)
     listeners = [Log(log)] if log else []
     with (
-        pool_of(workers, settings.n_concurrent, settings.max_bytes) as pool,
+        pool_of(workers, settings.n_concurrent) as pool,
         Records.at(run_dir, settings) as records,
     ):
         result = run_search(
@@ -189,7 +189,7 @@ def run_search(
         listeners = [*listeners, Failures()]
     if settings.samples:
         objective = AestheticObjective.of(parts, n_samples=settings.samples)
-    objective = replace(objective, max_flops=settings.max_flops, max_bytes=settings.max_bytes)
+    objective = replace(objective, max_flops=settings.max_flops)
     evaluator = CachedEvaluator(objective, pool, records, should_stop=should_stop)
     winner = SearchRunner(settings, evaluator, listeners, on_event).run(minutes)
     return _conclude(winner, parts, records) if winner else None

@@ -12,7 +12,7 @@ from microgpt.errors import ConfigError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.loss_objective import MAX_BYTES, MAX_FLOPS, N_SAMPLES
+from microgpt_evolution.objectives.loss_objective import MAX_FLOPS, N_SAMPLES
 from microgpt_evolution.objectives.scores import HEADS, HeadName
 from microgpt_evolution.runs.run_directory import SEARCH, Count, InputPath, RunSettings, Seed
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
@@ -63,7 +63,6 @@ class SearchSettings(RunSettings):
     warm_start: Genome | None = None  # stored as a genome, because the genome file may change
     space: Space | None = None  # None for evolve-rust's space
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
-    max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
     train_winner: str | None = None  # path of the directory for the model of the winner
 
     @property

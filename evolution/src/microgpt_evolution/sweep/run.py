@@ -75,8 +75,7 @@ def sweep(
     )
     with SweepRecords.at(run_dir, settings) as records:
         measured, todo = SweepObjective.of(parts, settings, objective), records.todo()
-        largest = max(map(measured.n_bytes, set(configs)))
-        with pool_of(workers, max(1, len(todo)), largest) as pool:
+        with pool_of(workers, len(todo)) as pool:
             CachedEvaluator(measured, pool, records).measure(todo)
         records.write_table()
         for reason in dict.fromkeys(each.reason for each in records.results if each.reason):

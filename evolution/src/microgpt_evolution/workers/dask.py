@@ -49,14 +49,6 @@ class Dask(Pool):
             self._had_workers_at = monotonic()
         return max(self._n_workers, 1)
 
-    def free_bytes(self) -> int | None:
-        """Return the smallest memory limit per worker thread in bytes, or None if unlimited."""
-        self.executor()
-        assert self._client
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        limits = [w["memory_limit"] // w["nthreads"] for w in workers if w["memory_limit"]]
-        return min(limits, default=None)
-
     def check(self) -> None:
         """Raise ClusterError after 30 s without workers."""
         self.n_workers()

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any, Generic, Self, TypeVar, cast
 
 from microgpt.config import check_count
-from microgpt.resource_limits import free_bytes, n_cpus
+from microgpt.resource_limits import n_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,10 +45,6 @@ class Pool(ABC):
         """Return the number of items that can run concurrently."""
         return self._n
 
-    def free_bytes(self) -> int | None:
-        """Return the free memory per worker in bytes, or None if unknown."""
-        return free_bytes() // self.n_workers()
-
     def check(self) -> None:  # noqa: B027 - threads need no check
         """Raise an error if no worker is left; called regularly while waiting for results."""
 
@@ -73,18 +69,13 @@ class Threads(Pool):
         return ThreadPoolExecutor(self._n)
 
 
-def default_workers(n_trials: int, trial_bytes: int) -> int:
-    """Return the default number of workers: one per CPU, limited by trials and free memory.
-
-    Args:
-        n_trials: number of trials that can run concurrently.
-        trial_bytes: maximum memory per trial; concurrent trials must fit into the free memory.
-    """
-    return max(1, min(n_cpus(), n_trials, free_bytes() // trial_bytes))
+def default_workers(n_trials: int) -> int:
+    """Return the default number of workers: one per CPU, but at most one per trial."""
+    return max(1, min(n_cpus(), n_trials))
 
 
 @contextmanager
-def pool_of(workers: int | Pool | None, n_trials: int, trial_bytes: int) -> Iterator[Pool]:
+def pool_of(workers: int | Pool | None, n_trials: int) -> Iterator[Pool]:
     """Yield the given pool and leave it open, or yield a pool of new threads and close it.
 
     `workers` is the pool, or the number of threads (default: `default_workers`).
@@ -94,7 +85,7 @@ def pool_of(workers: int | Pool | None, n_trials: int, trial_bytes: int) -> Iter
         return
     if workers is not None:
         check_count("workers", workers)
-    with Threads(workers or default_workers(n_trials, trial_bytes)) as pool:
+    with Threads(workers or default_workers(n_trials)) as pool:
         yield pool
 
 

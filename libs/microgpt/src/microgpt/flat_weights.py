@@ -6,10 +6,6 @@ from typing import Protocol
 from microgpt.config import ModelConfig
 from microgpt.model import weight_shapes
 
-# Bytes of memory per weight of a training result: the weight and both Adam moments as Python
-# floats, and the digits of the weight in weights.json.
-RESULT_BYTES_PER_WEIGHT = 120
-
 
 class Numbers(Protocol):
     """A flat NumPy or Python array with one number per weight, ordered as in `weight_shapes`."""

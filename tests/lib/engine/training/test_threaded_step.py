@@ -7,7 +7,7 @@ from small_engines import numbers, run_to
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.engine.training import threaded_step as threaded
-from microgpt.engine.training.threaded_step import ThreadedEngine, bytes_needed
+from microgpt.engine.training.threaded_step import ThreadedEngine
 from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model_config import count_params
 
@@ -134,11 +134,3 @@ def test_a_step_uses_only_as_many_threads_as_it_has_work_for() -> None:
     assert threaded.useful_threads(large, TrainConfig(batch_size=64), 450, 8) == 8
     assert threaded.useful_threads(large, TrainConfig(batch_size=3), 450, 8) == 3
     assert threaded.useful_threads(small, TrainConfig(batch_size=64), 450, 8) == 1
-
-
-def test_the_memory_check_includes_the_arrays_of_each_thread() -> None:
-    config = TrainConfig(batch_size=64)
-    one, two, four = (
-        bytes_needed(MODEL, config, "float32", longest=30, threads=n) for n in (1, 2, 4)
-    )
-    assert one < two < four

@@ -37,7 +37,6 @@ from microgpt_evolution.budgeted.run import BudgetedEvent, BudgetedSearch
 from microgpt_evolution.budgeted.search import LARGEST
 from microgpt_evolution.errors import GenomeError, NoWinnerError
 from microgpt_evolution.genome_file import GENOME, BudgetedRecord, read_genome, write_genome
-from microgpt_evolution.objectives.loss_objective import MAX_BYTES
 from microgpt_evolution.space import read_space
 
 N_SAMPLES = 10  # number of samples of the winner to print
@@ -51,7 +50,7 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
             stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
         )
         model_dir = winner.model_directory(options, resumed)
-        pool = stack.enter_context(open_pool(options, n_trials=LARGEST, trial_bytes=MAX_BYTES))
+        pool = stack.enter_context(open_pool(options, n_trials=LARGEST))
         compilation_s = load_kernels("compiled", uses=["training", "evaluation", "generation"])
         if limit:
             limit.extend(compilation_s)

@@ -45,8 +45,7 @@ def run(options: EvolveOptions) -> None:
         resumed = stack.enter_context(Records.open(options.resume)) if options.resume else None
         model_dir = winner.model_directory(options, resumed)
         settings, parts = _prepare(options, resumed)
-        n_trials, n_bytes = settings.n_concurrent, settings.max_bytes
-        pool = stack.enter_context(open_pool(options, n_trials=n_trials, trial_bytes=n_bytes))
+        pool = stack.enter_context(open_pool(options, n_trials=settings.n_concurrent))
         load_kernels("compiled", uses=["training", "evaluation", "generation"])
         records = resumed or stack.enter_context(Records.begin(RUNS, "evolve", settings))
         print_or_discard(

@@ -30,9 +30,7 @@ S = TypeVar("S", SearchSettings, BudgetedSettings)
 
 
 @contextmanager
-def open_pool(
-    options: EvolveOptions | SweepOptions, *, n_trials: int, trial_bytes: int
-) -> Iterator[Pool]:
+def open_pool(options: EvolveOptions | SweepOptions, *, n_trials: int) -> Iterator[Pool]:
     """Yield a pool of threads, or of Dask workers if a scheduler is given."""
     workers = options.workers
     if workers is not None:
@@ -49,7 +47,7 @@ def open_pool(
         # makes two threads 91 % as fast as two processes instead of 86 %
         # (study `evolution_speed`, last at a922fbb8).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        pool = Threads(workers or default_workers(n_trials, trial_bytes))
+        pool = Threads(workers or default_workers(n_trials))
     with pool:
         pool.executor()  # fail before creating a run if the cluster is unreachable
         yield pool

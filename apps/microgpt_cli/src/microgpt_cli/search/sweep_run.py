@@ -1,8 +1,6 @@
 """Run or resume a sweep of `microgpt sweep`."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,7 +15,6 @@ from microgpt.data.read_options import ReadOptions
 from microgpt.data.split import Split, fingerprint, split
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
-from microgpt.resource_limits import free_bytes
 from microgpt.training.choice import NAMES_SHA256
 from microgpt.training.fitting import explain
 from microgpt.training.holding_out import split_documents
@@ -109,9 +106,8 @@ def _start(
     except ValidationError as error:
         raise ConfigError(first_problem(error)) from error
     objective = SweepObjective.of(parts, settings)
-    trials = [config for config in configs for _ in range(options.seeds)]
     with (
-        _open_pool(options, objective, trials) as pool,
+        open_pool(options, n_trials=len(configs) * options.seeds) as pool,
         SweepRecords.begin(RUNS, "sweep", settings) as records,
     ):
         _run(objective, pool, records)
@@ -132,18 +128,8 @@ def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
             return split_documents(docs, sweep.val_fraction, sweep.test_fraction, gap)
 
         objective = SweepObjective.of(documents_again(sweep, path, load), sweep)
-        todo = [trial.config for trial in records.todo()]
-        with _open_pool(options, objective, todo) as pool:
+        with open_pool(options, n_trials=len(records.todo())) as pool:
             _run(objective, pool, records)
-
-
-def _open_pool(
-    options: SweepOptions, objective: SweepObjective, trials: Sequence[SweepConfig]
-) -> AbstractContextManager[Pool]:
-    """Return a pool whose number of workers is limited by the memory of the largest trial."""
-    free, sizes = free_bytes(), map(objective.n_bytes, set(trials))
-    largest = max((size for size in sizes if size <= free), default=1)
-    return open_pool(options, n_trials=len(trials), trial_bytes=largest)
 
 
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
@@ -159,7 +145,6 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
                 f"{count(len(todo), 'training run')} of {count(n_models, 'model')}, "
                 f"{pool.n_workers()} in parallel"
             )
-            objective = replace(objective, free_bytes=pool.free_bytes())
             with SweepProgress(todo, objective) as progress:
                 CachedEvaluator(objective, pool, records).measure(todo, progress.update)
         records.write_table()

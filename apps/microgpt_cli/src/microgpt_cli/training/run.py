@@ -23,9 +23,7 @@ from microgpt.model_config import count_params
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory, check_has_training, read_training
-from microgpt.training.engines import check_fits
 from microgpt.training.ensemble_training import (
-    n_soft_targets,
     steps_before,
     total_steps,
     train_job,
@@ -120,12 +118,6 @@ class TrainRun:
         job, directory, plan = self.job, self.directory, self.job.plan
         first_step = steps_before(plan, job.resume)
         chunks = job.chunks
-        check_fits(
-            plan,
-            longest=chunks.longest,
-            threads=self.threads,
-            n_soft_targets=n_soft_targets(plan, chunks),
-        )
         try:
             self._prepare(chunks, n_samples)
             job = with_tried_rate(job, threads=self.threads, tell=note)

@@ -39,7 +39,6 @@ from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
 from microgpt.errors import DataError
 from microgpt.printable import printable
-from microgpt.resource_limits import check_memory
 
 N_HEAD = 20  # number of lines among which that of a WhatsApp message is sought
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
@@ -138,8 +137,6 @@ def _values(file: TextFile, read: Callable[..., _Values]) -> _Values:
     if file.path.is_dir():
         yield from read("Slack", None)
         return
-    if file.path.is_file():
-        check_memory(2 * file.path.stat().st_size, f"reading {file.path}", "split the file")
     lines = enumerate(file, start=1)
     n, first = next((pair for pair in lines if pair[1].strip()), (1, ""))
     head = [(n, first), *islice(lines, N_HEAD)]

@@ -96,12 +96,6 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
     return Buffers(**{name: allocate(name, shape) for name, shape in shapes.items()})
 
 
-def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
-    """Return the size of the buffers in bytes."""
-    shapes = buffer_shapes(model, dtype, n_tokens, longest)
-    return sum(map(math.prod, shapes.values())) * np.dtype(dtype).itemsize
-
-
 def _n_keys(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
     """Return the maximum total number of keys of all query vectors and heads in a micro-batch.
 

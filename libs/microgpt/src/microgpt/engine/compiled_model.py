@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from microgpt.config import DType, ModelConfig
 from microgpt.data.token_dataset import Tokens
 from microgpt.engine.activations import Activations
-from microgpt.engine.buffers import Buffers, allocate_buffers, buffer_bytes
+from microgpt.engine.buffers import Buffers, allocate_buffers
 from microgpt.engine.dataset import NO_ROWS, Dataset
 from microgpt.engine.decoding.arrays import FULL, RUNNING, STOPPED
-from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, context_bytes, max_sequences
+from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, max_sequences
 from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.settings import architecture_of
 from microgpt.engine.threads import map_in_threads
@@ -28,7 +28,6 @@ from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
 from microgpt.model_config import count_params
-from microgpt.resource_limits import check_memory
 from microgpt.sampling import DecodeRules, FinishReason
 
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
@@ -46,8 +45,6 @@ class CompiledModel:
     ) -> None:
         self.config = config
         self.dtype: DType = dtype
-        remedy = "use a model with a smaller block_size"
-        check_memory(context_bytes(config, dtype), "a context of this model", remedy)
         packed = PackedWeights(config, dtype)
         packed.set(weights)
         self._weights = packed.matrices
@@ -105,8 +102,6 @@ class CompiledModel:
         dataset = Dataset.of(docs)._replace(soft_targets=NO_ROWS)  # the losses are of the tokens
         n_losses = dataset.tokens.size - len(docs)
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
-        n_bytes = buffer_bytes(self.config, self.dtype, n_columns, dataset.longest)
-        check_memory(n_bytes, f"reading {dataset.longest} tokens at once", "use shorter texts")
         buffers = allocate_buffers(self.config, self.dtype, n_columns, dataset.longest)
         architecture = architecture_of(self.config, self.dtype, dataset.longest)
         losses = np.empty(n_losses, self.dtype)

@@ -36,12 +36,6 @@ class Architecture(NamedTuple):
     row_rotation: Array  # (2, up to T, 2 C), cosines and signed sines, for `adjust_row`
 
 
-def architecture_bytes(model: ModelConfig, dtype: str) -> int:
-    """Return the approximate memory use of the rotary position tables in bytes."""
-    n = model.block_size if model.positions == "rotary" else 0
-    return n * (model.head_dim + 4 * model.n_embd) * np.dtype(dtype).itemsize
-
-
 def architecture_of(model: ModelConfig, dtype: str, n_positions: int | None = None) -> Architecture:
     """Return the kernel settings of a model; the result is cached and must not be modified.
 

@@ -18,7 +18,6 @@ from microgpt.files.atomic_files import as_argument, read
 from microgpt.imports.apertus_directory import CONFIG, read_apertus
 from microgpt.imports.foreign import check_names
 from microgpt.imports.moonbase import read_moonbase
-from microgpt.resource_limits import check_memory
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import META, description_of
 from microgpt.storage.model_directory import MOONBASE_WEIGHTS, has_model
@@ -33,7 +32,6 @@ from microgpt.storage.weights_file import (
 
 MAX_BYTES = 2**33  # of a file with weights
 MAX_JSON = 2**26  # of one with JSON, whose numbers take up to 41 times as much memory
-JSON_NUMBER = 82  # bytes of memory while JSON is read
 SCRIPT = "Karpathy's script"
 PICKLES = (b"PK\x03\x04", b"\x80")  # first bytes of a file of torch.save, and of any pickle
 WRAPPERS = re.compile(r"^(_orig_mod\.|module\.)+|\.weight$")  # of modules of PyTorch
@@ -115,7 +113,6 @@ def _read_json(content: bytes, path: Path) -> Matrices:
         )
     if len(content) > MAX_JSON:
         raise CheckpointError(f"{path} is larger than {MAX_JSON:,} bytes; save it as safetensors")
-    check_memory(JSON_NUMBER * content.count(b","), f"reading {path}", "save it as safetensors")
     return decode_json(content, path)
 
 

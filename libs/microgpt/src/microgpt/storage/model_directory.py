@@ -38,7 +38,6 @@ from microgpt.files.atomic_files import (
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.flat_weights import by_name
 from microgpt.model_config import count_params
-from microgpt.resource_limits import check_memory
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.document_hashes import hashes_file
 from microgpt.storage.meta import (
@@ -54,8 +53,8 @@ from microgpt.storage.meta import (
 )
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.weights_file import (
-    BYTES_PER_WEIGHT,
     WEIGHTS_FILES,
+    check_fits,
     decode_weights,
     encode_weights,
     max_bytes,
@@ -256,7 +255,6 @@ def _load_unfinished(directory: Path) -> SavedModel:
 
     plan, state, _ = read_state(directory)
     steps = plan.config.steps
-    check_memory(BYTES_PER_WEIGHT * count_params(plan.model), "the model")
     numbers = state.final_weights(steps).tolist()
     model = plan.model, by_name(plan.model, numbers), plan.tokenizer, plan.dtype
     meta = meta_of(TrainedModel(*model), plan, state)
@@ -279,7 +277,7 @@ def _load_finished(directory: Path) -> SavedModel:
     meta = read_meta(directory)
     try:
         model = meta.model()
-        check_memory(BYTES_PER_WEIGHT * count_params(model), "the model")
+        check_fits(model)
     except MicrogptError as error:
         raise CheckpointError(f"{meta_path}: {error}") from error
     file, mismatch = None, None

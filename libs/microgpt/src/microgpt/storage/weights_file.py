@@ -29,6 +29,7 @@ DTYPES |= {"I16": "<i2", "I32": "<i4", "I64": "<i8"}
 FLOATS = ("float16", "float32", "float64")
 MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
+BYTES_PER_NUMBER = 8  # of a context
 HEADER_BYTES = 2**16  # bytes per layer for tensor names, shapes and other metadata
 
 
@@ -70,6 +71,15 @@ def tensors_of(
         if not np.isfinite(tensor).all():
             raise CheckpointError(f"{name} has a weight that is too large for {dtype}")
     return tensors
+
+
+def check_fits(model: ModelConfig) -> None:
+    """Raise ConfigError if a model and one full context exceed the free memory."""
+    per_token = 2 * model.n_layer * model.n_embd + 2  # keys and values, token and random number
+    n_bytes = (
+        BYTES_PER_WEIGHT * count_params(model) + BYTES_PER_NUMBER * model.block_size * per_token
+    )
+    check_memory(n_bytes, "the model")
 
 
 def max_bytes(path: Path, model: ModelConfig) -> int:
@@ -130,7 +140,7 @@ def rows_of(
             raise CheckpointError(
                 f"{path} does not match {source}: {name} is {found}, not {rows} × {columns}"
             )
-    check_memory(BYTES_PER_WEIGHT * count_params(model), "the model")
+    check_fits(model)
     return {name: tuple(map(tuple, _as_lists(matrices[name]))) for name in shapes}
 
 

@@ -24,9 +24,9 @@ from microgpt.data.split import DataFacts
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, PromptError
+from microgpt.resource_limits import check_memory
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
-from microgpt.training.engines import check_fits
 from microgpt.training.reading_order import reading_order
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ class Teachers:
         is_made = self._key == key and n_read <= len(self._dataset)
         if not is_made:
             n_targets = ceil(n_read * chunks.n_tokens / max(1, len(chunks)))
-            check_fits(plan, longest=chunks.longest, threads=threads, n_soft_targets=n_targets)
+            n_bytes = 4 * n_targets * plan.model.vocab_size  # in float32
+            check_memory(n_bytes, "learning from teachers", "use a smaller vocabulary or text")
         order = reading_order(n, config, rng, plan.engine)
         if not is_made:
             self._dataset = TokenDataset()  # frees the memory

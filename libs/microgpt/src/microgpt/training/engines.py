@@ -24,7 +24,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Nll, scalar_nll
-from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name
+from microgpt.flat_weights import Numbers, by_name
 from microgpt.model_config import count_params
 from microgpt.model_variants import gpt_type, init_variant
 from microgpt.resource_limits import check_memory
@@ -32,12 +32,8 @@ from microgpt.state import TrainingPlan, TrainState
 from microgpt.training.reference_training import ReferenceTraining
 
 TRAINING: tuple[Use, ...] = ("training",)
-TRAINING_THIS_MODEL = "training this model"  # what needs the memory, in an error message
-
-# Lower bounds on the memory use of the reference engine. A weight needs a Value, a float and two
-# Adam moments. A multiplication needs references to both operands and both local gradients.
-BYTES_PER_WEIGHT, BYTES_PER_MULTIPLICATION = 200, 32
-BYTES_PER_PROBABILITY = 4  # of a soft target, in float32
+BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
+BYTES_PER_PRODUCT = 32  # of the reference engine, which stores both operands and gradients
 
 
 class Engine(Protocol):
@@ -112,37 +108,6 @@ def check_resume(resume: TrainState, plan: TrainingPlan) -> None:
         )
 
 
-def check_fits(plan: TrainingPlan, *, longest: int, threads: int, n_soft_targets: int = 0) -> None:
-    """Raise ConfigError if training with n_soft_targets needs more memory than is available."""
-    model, config = plan.model, plan.config
-    n_bytes = bytes_needed(plan.engine, plan.dtype, model, config, longest=longest, threads=threads)
-    if n_soft_targets:
-        n_bytes += n_soft_targets * model.vocab_size * BYTES_PER_PROBABILITY
-        remedy = "use a smaller vocabulary, fewer steps or a smaller budget"
-        check_memory(n_bytes, "training with the predictions of teachers", remedy)
-    else:
-        check_memory(n_bytes, TRAINING_THIS_MODEL)
-
-
-def bytes_needed(
-    engine: EngineName,
-    dtype: DType,
-    model: ModelConfig,
-    config: TrainConfig,
-    *,
-    longest: int,
-    threads: int = 1,
-) -> int:
-    """Return the number of bytes that training needs, excluding the documents."""
-    if engine == "reference":
-        return count_params(model) * (BYTES_PER_WEIGHT + longest * BYTES_PER_MULTIPLICATION)
-    from microgpt.engine.training import threaded_step as threaded
-
-    threads = threaded.useful_threads(model, config, longest * config.batch_size, threads)
-    n_bytes = threaded.bytes_needed(model, config, dtype, longest=longest, threads=threads)
-    return n_bytes + RESULT_BYTES_PER_WEIGHT * count_params(model)
-
-
 def prepare_engine(
     engine: EngineName,
     *dtypes: DType,
@@ -197,9 +162,7 @@ def make_engine(
         ConfigError: there is not enough memory, or the sources of the reference engine have been
             edited, so that the compiled one does not implement them.
     """
-    longest = docs.longest - 1
-    n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
-    check_memory(n_bytes, TRAINING_THIS_MODEL)
+    check_memory(_n_bytes(engine, model, docs.longest - 1), "training this model")
     made: Engine
     if engine == "compiled":
         check_unedited()
@@ -221,6 +184,17 @@ def make_engine(
     if resume:
         made.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
     return made
+
+
+def _n_bytes(engine: EngineName, model: ModelConfig, longest: int) -> int:
+    """Return about how many bytes one thread needs for documents of up to `longest` predictions."""
+    n_params, C = count_params(model), model.n_embd
+    if engine == "reference":
+        return n_params * (BYTES_PER_WEIGHT + longest * BYTES_PER_PRODUCT)
+    per_layer = (6 + model.n_ff_exp) * C + model.n_head * longest / 2
+    per_token = 8 * C + model.vocab_size + model.n_layer * per_layer
+    n_rotary = 0 if model.n_positions else C * model.block_size  # numbers of its tables
+    return BYTES_PER_WEIGHT * (n_params + n_rotary) + round(8 * longest * per_token)
 
 
 def make_nll(

@@ -9,10 +9,8 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import ceil
 from typing import Any
 
-from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.flat_weights import by_name
 from microgpt.state import (
     Ensemble,
@@ -77,16 +75,6 @@ def total_steps(plan: TrainingPlan, state: TrainState | None) -> int:
     k = len(state.teachers) if state else 0
     others = (i for i in range(ensemble.n_teachers + 1) if i != k)
     return plan.config.steps + sum(_steps_of(ensemble, i) for i in others)
-
-
-def n_soft_targets(plan: TrainingPlan, chunks: ChunkedDataset) -> int:
-    """Return the number of the teachers' predictions for the student; 0 without an ensemble."""
-    if not plan.ensemble or not len(chunks):
-        return 0
-    student = plan.ensemble.student
-    n_docs = len(chunks) + plan.ensemble.n_samples
-    n_read = min(n_docs, student.steps * student.batch_size)
-    return ceil(n_read * chunks.n_tokens / len(chunks))
 
 
 def _steps_of(ensemble: Ensemble, i: int) -> int:

@@ -26,7 +26,7 @@ from microgpt.engine.decoding.arrays import (
     allocate_rows,
 )
 from microgpt.engine.machine_code import EntryPoint
-from microgpt.engine.settings import architecture_bytes, architecture_of
+from microgpt.engine.settings import architecture_of
 from microgpt.errors import PromptError
 from microgpt.model_config import count_params
 from microgpt.sampling import (
@@ -45,7 +45,7 @@ WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core process
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
 CACHE_BYTES = 2**24  # maximum size of all keys and values, to fit into the processor cache
-MAX_REUSED_BYTES = 2**23  # maximum size of a context whose arrays are always of full length
+MAX_REUSED_BYTES = 2**23  # maximum size of the keys and values of a reusable context
 MAX_BATCH_TOKENS = 2**20  # maximum number of tokens per batch if all sequences reach full length
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
@@ -84,7 +84,7 @@ class Decoder:
         self._n_drawn = 0  # number of random numbers drawn for each sequence
         most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # a step cannot be interrupted
         shape = config
-        if context_bytes(config, dtype) > MAX_REUSED_BYTES:
+        if not is_reusable(config, dtype):
             shape = shortened(config, self.sequences.tokens.shape[1])
         # Unused slots are never accessed, so the operating system allocates no memory for them.
         self.arrays = arrays or DecodeArrays(
@@ -184,11 +184,10 @@ def shortened(model: ModelConfig, n_tokens: int) -> ModelConfig:
     return replace(model, block_size=min(n_tokens, model.block_size))
 
 
-def context_bytes(model: ModelConfig, dtype: str) -> int:
-    """Return the memory in bytes for one sequence with a full context, excluding the weights."""
-    per_token = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights
-    n_bytes = model.block_size * (per_token * np.dtype(dtype).itemsize + 2 * 8)  # tokens, uniforms
-    return n_bytes + architecture_bytes(model, dtype)
+def is_reusable(model: ModelConfig, dtype: str) -> bool:
+    """Return whether the arrays of a decoder have the length of a full context."""
+    size = 2 * model.n_layer * model.block_size * model.n_embd
+    return size * np.dtype(dtype).itemsize <= MAX_REUSED_BYTES
 
 
 def max_sequences(model: ModelConfig, rules: DecodeRules) -> int:

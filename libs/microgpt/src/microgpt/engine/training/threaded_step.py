@@ -16,9 +16,8 @@ import numpy as np
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import Tokens
-from microgpt.engine.buffers import allocate_buffers, buffer_bytes, muon_shapes
+from microgpt.engine.buffers import allocate_buffers
 from microgpt.engine.machine_code import EntryPoint
-from microgpt.engine.settings import architecture_bytes
 from microgpt.engine.training.trainer import CompiledEngine, n_columns
 from microgpt.engine.weights import PackedWeights, aligned_zeros, packed_bytes
 from microgpt.model_config import count_params
@@ -190,23 +189,6 @@ class ThreadedEngine(CompiledEngine):
             return math.nan
         self._published_step = step + 1
         return loss
-
-
-def bytes_needed(
-    model: ModelConfig, config: TrainConfig, dtype: str, *, longest: int, threads: int = 1
-) -> int:
-    """Return the memory use of an engine in bytes, for up to `longest` predictions per document."""
-    n_arrays = 4 + 2 * 3  # weights, gradients and Adam moments; two snapshots of three arrays
-    if threads > 1:
-        n_arrays += 2 * (_count_workspaces(model, config, dtype, threads) - 1) + threads
-    buffers = buffer_bytes(model, dtype, n_columns(config, longest), longest)
-    directions, scratch = (
-        math.prod(shape) * np.dtype(dtype).itemsize for shape in muon_shapes(model, config, dtype)
-    )
-    tables = architecture_bytes(model, dtype)
-    return (
-        n_arrays * packed_bytes(model, dtype) + threads * (buffers + scratch) + directions + tables
-    )
 
 
 def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threads: int) -> int:

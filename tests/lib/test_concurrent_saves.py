@@ -112,27 +112,6 @@ with ThreadPoolExecutor(25) as pool:
 
 
 @pytest.mark.slow
-def test_two_simultaneous_exports_leave_a_complete_model(tmp_path) -> None:
-    save(RESULTS[0], tmp_path / "model")
-    code = """
-import time
-from pathlib import Path
-folder, format_ = Path(sys.argv[1]), sys.argv[2]
-saved = load(folder / "model")
-for round_ in range(20):
-    (folder / f"{round_}.{format_}").touch()
-    while len([*folder.glob(f"{round_}.*")]) < 2:
-        time.sleep(0.001)
-    export(saved, folder / f"out{round_}", weights_format=format_)
-"""
-    outcomes = go(*(start(code, tmp_path, name) for name in ("json", "safetensors")))
-    assert outcomes == [("", "")] * 2
-    for round_ in range(20):
-        assert load(tmp_path / f"out{round_}").tokenizer.chars == ("a", "b", "c")
-        assert litter(tmp_path / f"out{round_}") == []
-
-
-@pytest.mark.slow
 def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path) -> None:
     directory = tmp_path / "model"
     save(RESULTS[0], directory)
@@ -160,24 +139,3 @@ for i in range(int(sys.argv[2])):
     assert failures == []
     assert n_loads > 50
     assert litter(directory) == []
-
-
-def test_load_reports_a_directory_that_was_missing_when_checked(tmp_path, monkeypatch) -> None:
-    def just_before(path: object, isdir=os.path.isdir) -> bool:
-        was_there = isdir(path)
-        (tmp_path / "model").mkdir(exist_ok=True)
-        return was_there
-
-    monkeypatch.setattr("microgpt.storage.model_directory.os.path.isdir", just_before)
-    with pytest.raises(CheckpointError, match="does not exist"):
-        load(tmp_path / "model")
-
-
-def test_save_accepts_a_directory_created_during_its_check(tmp_path, monkeypatch) -> None:
-    def just_before(path: object, lexists=os.path.lexists) -> bool:
-        (tmp_path / "model").mkdir(exist_ok=True)
-        return lexists(path)
-
-    monkeypatch.setattr("microgpt.files.atomic_files.os.path.lexists", just_before)
-    save(RESULTS[0], tmp_path / "model")
-    assert load(tmp_path / "model").tokenizer.chars == ("a", "b", "c")

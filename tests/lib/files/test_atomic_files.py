@@ -22,16 +22,8 @@ def test_only_leftovers_of_dead_processes_are_removed(tmp_path, is_alive) -> Non
             process.communicate(b"\n")
 
 
-def test_directories_with_similar_names_are_kept(tmp_path) -> None:
-    names = [f".saving-{platform.node()}-{rest}" for rest in ("", "x-0", "9" * 30 + "-0")]
-    for name in names:
-        (tmp_path / name).mkdir()
-    publish(tmp_path, {"a": b"1"})
-    assert sorted(os.listdir(tmp_path)) == sorted([*names, "a"])
-
-
 @pytest.mark.parametrize("name", [SAVING, SAVED])
-@pytest.mark.parametrize("kind", ["file", "link", "broken link"])
+@pytest.mark.parametrize("kind", ["file", "link"])
 def test_a_link_in_place_of_a_staging_directory_is_removed(tmp_path, name, kind) -> None:
     directory, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
     publish(directory, {"a": b"1"})
@@ -40,7 +32,7 @@ def test_a_link_in_place_of_a_staging_directory_is_removed(tmp_path, name, kind)
     if kind == "file":
         (directory / name).write_bytes(b"3")
     else:
-        (directory / name).symlink_to(elsewhere if kind == "link" else "nowhere")
+        (directory / name).symlink_to(elsewhere)
     finish_publish(directory)
     publish(directory, {"a": b"4"}, is_held=True)
     assert [(file.name, file.read_bytes()) for file in directory.iterdir()] == [("a", b"4")]
@@ -61,7 +53,6 @@ def test_files_are_synced_after_their_contents_are_written(tmp_path, monkeypatch
     assert 9 in synced
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
 def test_a_pipe_or_a_device_is_not_replaced(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CheckpointError, match="pipe is not a regular file; use another path"):

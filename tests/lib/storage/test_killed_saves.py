@@ -51,6 +51,7 @@ def test_a_killed_save_of_a_model_leaves_the_old_or_the_new_one(tmp_path, is_new
     assert seen == {None if is_new else OLD.tokenizer.names, NEW.tokenizer.names}
 
 
+@pytest.mark.slow
 def test_a_killed_training_run_leaves_the_old_or_the_new_checkpoint_and_model(tmp_path) -> None:
     def train_in(folder: Path, result: TrainResult = NEW) -> None:
         plan = replace(result.plan, input=Path("names.txt"))

@@ -86,27 +86,8 @@ def settings_of(plan: TrainingPlan) -> dict:
     return {"model": plan.model, "config": plan.config, "tokenizer": plan.tokenizer}
 
 
-def test_a_run_without_a_deadline_is_saved_without_its_keys(directory) -> None:
-    facts = json.loads((directory / "train_state.json").read_text())
-    assert not {"minutes", "budget", "steps_changed"} & facts.keys()
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [[[5, 60, 50]], [[5, 60, 50], [5, 50, 40]], [[5, 60, 40], [10, 50, 40]], [[50, 60, 40]]],
-    ids=["other end", "one step", "gap", "too late"],
-)
-def test_contradictory_records_of_changed_steps_are_refused(directory, changes) -> None:
-    change(directory, steps_changed=changes)
-    with pytest.raises(CheckpointError, match=r"steps_changed does not match config\.steps"):
-        read_training(directory)
-
-
-@pytest.mark.parametrize("engine", ["compiled", "reference"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("engine", "dtype"), [("compiled", "float32"), ("reference", "float64")])
 def test_a_training_state_is_read_back_exactly(tmp_path, parts, engine, dtype) -> None:
-    if (engine, dtype) == ("reference", "float32"):
-        return
     model = ModelConfig(n_embd=4, n_head=1)
     config = TrainConfig(steps=8)
     options = {"model": model, "config": config, "engine": engine, "dtype": dtype}
@@ -173,10 +154,6 @@ def test_the_old_model_stays_usable_while_a_bpe_model_is_trained(tmp_path, parts
     assert load(tmp_path / "model").tokenizer.file == new.tokenizer.file
 
 
-def test_a_new_training_directory_contains_only_the_state(directory) -> None:
-    assert {*os.listdir(directory)} == STATE_FILES
-
-
 def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stopped) -> None:
     saved = load(directory)
     assert saved.weights == stopped.weights
@@ -220,14 +197,6 @@ def test_a_run_ends_with_its_best_or_averaged_weights() -> None:
     assert replace(state, best=BestWeights(3, 2.5, best, 5, 0)).final_weights(10) is best
 
 
-def test_checkpoints_are_compared_by_what_they_have_learned() -> None:
-    weights = np.zeros(2, np.float32)
-    state = TrainState(5, weights, weights, weights, "float32", "compiled")
-    assert replace(state, rounding="avx2", trained_on=(None,)) == state
-    for name in ("weights", "rounding", "trained_on"):
-        assert f"{name}=" not in repr(state)
-
-
 def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         pass
@@ -255,19 +224,11 @@ def test_an_error_names_the_process_that_trains_in_a_directory(directory, tmp_pa
         ({"teachers": [["a"]]}, r"teachers\[0\]\[1\]: field required"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
-        ({"step": -1}, "step: input should be greater than or equal to 0"),
         ({"chars": ["a"]}, "vocab_size is 8, but there are 2 characters and special"),
-        ({"special_tokens": ["bos"]}, "special_tokens must be"),
-        ({"best": None, "model": None}, "model: "),
         ({"step": 41}, "step is 41, but config.steps is 40"),
+        ({"steps_changed": [[5, 60, 50]]}, r"steps_changed does not match config\.steps"),
         ({"input": None}, "input or preset is required"),
-        ({"step": 7}, "expected at most 7 recent losses, got 20"),
-        ({"seconds": -1.0}, "seconds: input should be greater than or equal to 0"),
         ({"seconds": float("nan")}, "seconds: input should be a finite number"),
-        ({"since_history": [0.0, -5]}, "since_history"),
-        ({"since_history": [2.0, 1]}, "since_history has too many steps: 1"),
-        ({"input": "a\0b"}, "input: "),
-        ({"data": {"sha256": None}}, r"data\.sha256: field required"),
         ({"dtype": "float64"}, r"safetensors: weights is not an array of \d+ float64 numbers"),
     ],
 )
@@ -299,84 +260,16 @@ def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, end, dtype
 @pytest.mark.parametrize(
     "changes",
     [
-        {"recent_losses": np.zeros((3, 3))},
         {"recent_losses": np.full(20, np.nan)},
-        {"recent_losses": np.full(20, 1.7e308)},
-        {"recent_losses": np.zeros(20, np.float32)},
-        {"history.loss": np.full(40, np.inf)},
-        {"history.step": np.zeros(40, np.int64)},
+        {"recent_losses": np.zeros((3, 3))},
         {"history.step": np.arange(1.0, 41.0)},
-        {"history.step": np.arange(0, 20)},
-        {"history.step": np.arange(2, 22)},
-        {"history.val_loss": np.zeros(3)},
         {"history.val_loss": np.full(20, np.inf)},
-        {"history.val_loss": np.full(20, -np.inf)},
-        {"history.val_loss": np.zeros(20, np.int64)},
     ],
 )
 def test_impossible_numbers_in_a_training_state_are_refused(directory, changes) -> None:
     change(directory, changes)
     with pytest.raises(CheckpointError, match="is not a valid checkpoint"):
         read_training(directory)
-
-
-BEST = {"val_loss": 1.0, "n_worse": 0}
-
-
-@pytest.mark.parametrize(
-    ("array", "facts", "problem"),
-    [
-        ("average", {"average": {"n": 1, "step": 21, "steps": 40}}, "average must have n <= step"),
-        ("average", {"average": {"n": 9, "step": 8, "steps": 40}}, "average must have n <= step"),
-        ("best_weights", {"best": BEST | {"step": 20, "measured_at": 21}}, "best must have step <"),
-        ("best_weights", {"best": BEST | {"step": 20, "measured_at": 18}}, "best must have step <"),
-    ],
-)
-def test_impossible_step_numbers_of_weights_are_refused(directory, array, facts, problem) -> None:
-    weights = load_file(directory / "train_state.safetensors")["weights"]
-    change(directory, {array: weights}, **facts)
-    with pytest.raises(CheckpointError, match=f"is not a valid checkpoint: {problem}"):
-        read_training(directory)
-
-
-def test_a_directory_on_a_full_disk_can_be_locked(tmp_path, monkeypatch) -> None:
-    def full(self: Path, text: str) -> int:
-        raise OSError(28, "No space left on device")
-
-    (tmp_path / "model").mkdir()
-    monkeypatch.setattr(Path, "write_text", full)
-    monkeypatch.setattr("microgpt.files.directory_lock.WAIT_S", 0)
-    path = tmp_path / "model"
-    with TrainingDirectory(path), pytest.raises(CheckpointError, match="another proc"):
-        TrainingDirectory(path)
-    assert os.listdir(tmp_path / "model") == []
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux")
-def test_a_directory_that_has_an_open_file_is_never_renamed(
-    tmp_path, parts, stopped, monkeypatch
-) -> None:
-    """Windows refuses that, and a training run holds its lock file open from the beginning."""
-
-    def refuse_open(real):
-        def rename(source: Path, target: Path) -> None:
-            links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
-            opened = [os.path.realpath(link) for link in links]
-            if any(name.startswith(os.path.realpath(source)) for name in opened):
-                raise PermissionError(13, "The process cannot access the file", str(source))
-            real(source, target)
-
-        return rename
-
-    monkeypatch.setattr(os, "rename", refuse_open(os.rename))
-    monkeypatch.setattr(os, "replace", refuse_open(os.replace))
-    plan = plan_of(parts, stopped)
-    with TrainingDirectory(tmp_path / "model") as held:
-        held.keep(plan, stopped.state)
-        held.finish(replace(stopped, plan=plan))
-    save(stopped, tmp_path / "model")
-    save(stopped, tmp_path / "other")
-    assert load(tmp_path / "model").weights == load(tmp_path / "other").weights
 
 
 def test_a_failed_write_reports_its_size_and_keeps_the_state(

@@ -43,7 +43,7 @@ class ServedModel:
 def served_model(name: str, saved: SavedModel, log: Callable[[str], None]) -> ServedModel:
     """Return a model that is ready to generate: compile the engine; pass messages to `log`."""
     gpt = InferenceGpt(saved)
-    prepare_engine("compiled", saved.dtype, uses=("generation",), tell=log)
+    prepare_engine("compiled", saved.dtype, uses=["generation"], tell=log)
     _ = gpt.compiled.decode_weights
     version = saved.sha256[:VERSION_DIGITS]
     return ServedModel(name, version, gpt, replace(saved, weights=gpt.weights))  # not a second copy

@@ -20,7 +20,7 @@ class GroupedCommand(TyperCommand):
     If options are hidden, the help lists only the other options, and `--help-all` lists all
     options. A hidden option without help text is never listed, because a positional argument has
     the same effect. If an option has several long names, the help and the error messages show only
-    the first name; the other names are from earlier versions.
+    the first name; the other names are those of the founding documents.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:

@@ -39,7 +39,7 @@ def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
     return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
 
 
-MODEL = ("--model", "--model-dir")  # the help omits the second name, which is from earlier versions
+MODEL = ("--model", "--model-dir")  # the help omits the second, founding name
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."

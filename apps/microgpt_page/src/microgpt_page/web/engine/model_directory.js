@@ -21,7 +21,7 @@ export function modelFiles(model, tokenizer, numbers, training) {
   const meta = {
     ...pick(model, SHAPE),
     chars: tokenizer.pieces,
-    format_version: 1, // of the architecture that the page trains
+    format_version: 1,
     weights_sha256: sha256(weights),
     dtype: "float32",
     tokenizer: "char",

@@ -64,11 +64,11 @@ def export(
 
     check_options(format, output, half=half, int8=int8)
     if format == "transformers":
-        confirm_directory(output, "--output", RECEIPT, is_forced=force)
+        confirm_directory(output, RECEIPT, is_forced=force)
     elif format in OTHERS and not force:
-        confirm_file(output, "--output", example=f"model.{format}")
+        confirm_file(output, example=f"model.{format}")
         if format == "gguf":
-            confirm_file(modelfile_of(output), "--output")
+            confirm_file(modelfile_of(output))
     saved = load_model(model_dir)
     if format == "html":
         write_page(saved, name_of(model_dir), output)

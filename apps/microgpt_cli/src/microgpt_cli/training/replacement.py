@@ -34,13 +34,11 @@ def confirm_replacement(directory: Path, option: str) -> float:
         what, it = f"{directory} has {', '.join(others)}, but no microgpt model", "these files"
     else:
         return 0.0
-    return _confirm(directory, what, it, f"use another directory with {option}", "--force")
+    return _confirm(directory, what, it, f"use another directory with {option}")
 
 
-def confirm_file(
-    file: Path, option: str, force: str = "--force", example: str = "model.html"
-) -> None:
-    """Ask before a file is replaced; `force` names the option that skips the question.
+def confirm_file(file: Path, example: str = "model.html") -> None:
+    """Ask before an earlier export to a file is replaced.
 
     Raises:
         CheckpointError: the file is a directory, there is no terminal, or the answer is no.
@@ -48,30 +46,30 @@ def confirm_file(
     if os.path.isdir(file):  # unlike Path.is_dir, for any name
         raise CheckpointError(f"{file} is a directory; name a file, such as {file / example}")
     if os.path.lexists(file):
-        _confirm(file, f"{file} exists", "it", f"use another file with {option}", force)
+        _confirm(file, f"{file} exists", "it", "use another file with --output")
 
 
-def confirm_directory(directory: Path, option: str, mark: str, *, is_forced: bool) -> None:
+def confirm_directory(directory: Path, mark: str, *, is_forced: bool) -> None:
     """Ask before an earlier export is replaced: a directory that has a file of the name `mark`.
 
     Raises:
         CheckpointError: the directory has other files, there is no terminal, or the answer is no.
     """
-    remedy = f"use another directory with {option}"
+    remedy = "use another directory with --output"
     if not os.path.isdir(directory) or not os.listdir(directory):
         return
     if not os.path.lexists(directory / mark):
         raise CheckpointError(f"{directory} has files other than those of an export; {remedy}")
     if not is_forced:
-        _confirm(directory, f"{directory} has an earlier export", "it", remedy, "--force")
+        _confirm(directory, f"{directory} has an earlier export", "it", remedy)
 
 
-def _confirm(path: Path, what: str, it: str, remedy: str, force: str) -> float:
+def _confirm(path: Path, what: str, it: str, remedy: str) -> float:
     """Ask whether to replace something at a path; return the seconds until the answer."""
     asked = time.perf_counter()
     answer = ask(f"{what}; replace {it}?")
     if answer is None:
-        raise CheckpointError(f"{what}; {remedy}, or replace {it} with {force}")
+        raise CheckpointError(f"{what}; {remedy}, or replace {it} with --force")
     if not answer:
         raise CheckpointError(f"{path} is unchanged; {remedy}")
     return time.perf_counter() - asked

@@ -100,13 +100,6 @@ def test_a_slack_day_file_finds_user_names_from_any_folder(monkeypatch) -> None:
         read(Path("2023-12-31.json"), "Anna Alt")
 
 
-def test_json_lines_with_other_fields_are_not_read_as_an_export(tmp_path) -> None:
-    path = tmp_path / "chat.jsonl"
-    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    path.write_text(f"{json.dumps({'channel': 'x', 'messages': said})}\n" * 2)
-    assert read(path)[0] == [["a", "b"]] * 2
-
-
 @pytest.mark.parametrize(
     ("name", "named"),
     [
@@ -244,19 +237,11 @@ def test_an_export_in_an_unknown_format_is_refused(tmp_path, value, problem) -> 
 
 
 @pytest.mark.parametrize("name", ["conversations.json", "discord.json"])
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_a_truncated_export_is_refused(tmp_path, name, share) -> None:
+def test_a_truncated_export_is_refused(tmp_path, name) -> None:
     content = (EXPORTS / name).read_bytes()
     path = tmp_path / name
-    path.write_bytes(content[: int(share * len(content))])
+    path.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"EOF while parsing"):
-        read(path)
-
-
-def test_a_deeply_nested_export_is_refused(tmp_path) -> None:
-    path = tmp_path / "conversations.json"
-    path.write_text('[{"title": "x", "current_node": "a", "mapping": ' + '{"a": ' * 10**5)
-    with pytest.raises(DataError, match="recursion limit exceeded"):
         read(path)
 
 

@@ -61,11 +61,6 @@ def test_long_fields_can_be_read_without_changing_the_csv_limit(file) -> None:
     assert csv.field_size_limit() == limit
 
 
-def test_a_pretty_printed_json_object_is_read_as_one_row(file) -> None:
-    path = file("a.json", json.dumps(OBJECTS[0], indent=2))
-    assert load_text(path, column="text") == ["Anna\nMia"]
-
-
 def test_rows_without_text_are_skipped_with_a_note(file) -> None:
     path = file("a.jsonl", LINES + '{"id": 3}\n{"id": 4, "text": null}\n{"id": 5, "text": " "}\n')
     told: list[str] = []

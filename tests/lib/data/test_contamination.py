@@ -65,39 +65,6 @@ def test_contamination_by_two_ancestors_is_given_as_bounds() -> None:
     assert one + other > 1
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"validation": 0.05, "test": 0.2, "gap": 16},
-        {"validation": 0.1, "test": 0.1, "gap": 2048},
-        {"test": 0.1, "gap": 16},
-        {},
-    ],
-)
-def test_stretches_of_running_text_are_compared_by_position(other) -> None:
-    child = split_stream(TEXT, validation=0.1, test=0.1, gap=16)
-    parent = split_stream(TEXT, **other)
-    read = set("".join(parent.train))
-    found = contamination(child, [parent.facts])
-    for name in ("validation", "test"):
-        chars = "".join(getattr(child, name))
-        read |= set("".join(parent.validation)) if name == "test" else set()
-        share = sum(char in read for char in chars) / len(chars)
-        assert found[name] == Bounds(share, share)
-    assert found["validation"].low > 0
-
-
-def test_validation_text_of_a_parent_contaminates_a_test_set() -> None:
-    parent = split_stream(TEXT, validation=0.1, gap=16)
-    child = split_stream(TEXT, test=0.1, gap=16)
-    assert contamination(child, [parent.facts]) == {"test": Bounds(1.0, 1.0)}
-
-
-def test_a_child_with_its_parents_split_is_not_contaminated() -> None:
-    parts = split_stream(TEXT, validation=0.1, test=0.1, gap=16)
-    assert contamination(parts, [parts.facts]) == {"validation": CLEAN, "test": CLEAN}
-
-
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 ONCE = TEXT[:40_000]  # each character once
@@ -141,13 +108,6 @@ def test_contamination_by_other_data_is_unknown() -> None:
     half = replace(child.facts, val_fraction=0.1)
     found = contamination(child, [half, None])["validation"]
     assert 0 < found.low < 1 == found.high
-
-
-def test_a_replaced_training_set_contaminates_the_validation_set() -> None:
-    parts = split(DOCS, validation=0.2)
-    other = replace(parts, train=DOCS)
-    assert contamination(parts, [other.facts]) == {"validation": READ}
-    assert contamination(parts, [replace(parts, test=()).facts]) == {"validation": CLEAN}
 
 
 def test_custom_held_out_sets_are_checked_for_contamination() -> None:

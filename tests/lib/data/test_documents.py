@@ -85,20 +85,8 @@ def test_the_bundled_model_is_small_and_can_chat() -> None:
     assert sum(file.stat().st_size for file in directory.iterdir()) < 1_000_000
 
 
-def test_a_missing_bundled_file_is_reported() -> None:
-    with pytest.raises(DataError, match=r"nothing\.txt is not bundled with microgpt"):
-        bundled("nothing.txt")
-
-
 def test_lines_are_stripped_and_empty_lines_are_skipped(file) -> None:
     assert load_text(file("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_line_endings_of_every_system_are_accepted(file, end: str) -> None:
-    assert load_text(file(f"anna{end}{end} emma{end}mia")) == ["anna", "emma", "mia"]
-    line = json.dumps(HI)
-    assert load_conversations(file(f"{line}{end}{end}{line}{end}")) == [CONVERSATION] * 2
 
 
 def test_documents_can_be_read_from_a_pipe() -> None:
@@ -135,10 +123,6 @@ def test_a_million_lines_take_little_more_memory_than_their_text(tmp_path) -> No
     assert n_docs == 1_000_000
     assert to_load < 1.5
     assert to_split < 1.5
-
-
-def test_unicode_line_separators_do_not_end_a_line(file) -> None:
-    assert load_text(file("a\u2028b\x0bc\n")) == ["a\u2028b\x0bc"]
 
 
 @pytest.mark.parametrize("content", ["", "\n \n\t\n"])

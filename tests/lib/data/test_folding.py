@@ -1,4 +1,3 @@
-import unicodedata
 from pathlib import Path
 
 import pytest
@@ -34,11 +33,6 @@ def test_fold_removes_case_accents_and_typography(text: str, folded: str) -> Non
 @given(st.text())
 def test_folding_twice_changes_nothing(text: str) -> None:
     assert fold(fold(text)) == fold(text)
-
-
-def test_both_unicode_normal_forms_give_the_same_tokens() -> None:
-    decomposed = unicodedata.normalize("NFD", "Jörg")
-    assert TOKENIZER.decode(TOKENIZER.encode(decomposed)) == "jorg"
 
 
 def test_characters_of_the_vocabulary_are_not_folded() -> None:

@@ -46,23 +46,8 @@ def test_the_bundled_names_are_split_as_the_format_specifies() -> None:
     assert list(map(len, (parts.test, parts.validation, parts.train))) == [2910, 2993, 23591]
 
 
-def test_the_split_of_a_document_depends_only_on_the_document() -> None:
-    names = load_text(bundled("names.txt"))
-    whole, part = split(names, test=0.2), split(names[::-3], test=0.2, validation=0.3)
-    assert set(part.test) == set(whole.test) & set(names[::-3])
-    assert len(set(whole.train)) == len(whole.train)  # each document once
-    assert not set(whole.train) & set(whole.test)
-    more = split(names, test=0.3)
-    assert set(whole.test) < set(more.test)
-
-
 def test_a_split_without_fractions_keeps_every_document() -> None:
     assert split(["a", "a", "b"]).train == ["a", "a", "b"]
-
-
-def test_the_repr_of_a_split_shows_its_sizes() -> None:
-    parts = split([str(i) for i in range(1_000)], test=0.5)
-    assert repr(parts) == "Split(477 for training, 0 for validation, 523 for testing)"
 
 
 def test_conversations_can_be_split() -> None:

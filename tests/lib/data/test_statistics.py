@@ -24,12 +24,6 @@ def test_the_statistics_of_karpathys_names_are_correct() -> None:
     assert [report.percentile(percent) for percent in (0, 50, 99, 100)] == [3, 7, 11, 16]
 
 
-def test_repeated_documents_are_counted_and_listed() -> None:
-    report = describe(["b", "a", "b", "c", "a", "b"])
-    assert report.n_repeats == 3
-    assert report.most_frequent == [("b", 3), ("a", 2)]
-
-
 def test_conversations_with_equal_content_count_as_repeats() -> None:
     report = describe([HI, list(HI), (Message("user", "yo"), Message("assistant", "hi"))])
     assert report.most_frequent == [(HI, 2)]
@@ -41,11 +35,6 @@ def test_the_length_of_a_conversation_includes_role_tokens() -> None:
     assert report.n_tokens == 2 + 2 + 2 + 2 + 1  # two texts, two tokens around each, the end
     assert report.tokenizer.is_chat
     assert report.char_counts == {"h": 1, "i": 1, "o": 1, "y": 1}
-
-
-def test_rare_characters_are_listed() -> None:
-    report = describe(["a" * 100, "b" * 10, "q", "xqx"])
-    assert list(report.rare.items()) == [("q", 2), ("x", 2)]
 
 
 def test_an_empty_file_cannot_be_described() -> None:

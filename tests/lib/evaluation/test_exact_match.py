@@ -76,14 +76,6 @@ def test_an_answer_records_that_turns_were_dropped(chat) -> None:
     assert (short.is_cut, long.is_cut) == (False, True)
 
 
-def test_a_conversation_of_ten_thousand_turns_can_be_scored(chat) -> None:
-    conversation = (Message("user", "hi"), Message("assistant", "yo")) * 5_000
-    items = [Item("greet", conversation, place, line=1) for place in range(1, 10_000, 2)]
-    answers = answer_all(chat, items)
-    last = list(answers)[-1]
-    assert last.reply == chat.chat(conversation[:-1], sampling=Sampling(0)).content
-
-
 def test_a_file_without_scored_replies_yields_no_answers(chat) -> None:
     assert list(answer_all(chat, [])) == []
     with pytest.raises(ConfigError, match="threads must be >= 1"):
@@ -127,8 +119,3 @@ def test_frequent_wrong_replies_are_counted() -> None:
     answers = [answer("4", reply) for reply in replies]
     answers += [answer("no", reply) for reply in ("no", "no", "7")]
     assert wrong_replies(answers) == [WrongReply("no", 3, 5), WrongReply("7", 2, 8)]
-
-
-def test_a_single_mistake_is_not_a_frequent_reply() -> None:
-    answers = [answer("4", "5"), answer("4", None), answer("4", None), answer("5", "4")]
-    assert wrong_replies(answers) == []

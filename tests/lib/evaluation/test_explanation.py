@@ -1,15 +1,13 @@
 import math
-from typing import Any
 
 import numpy as np
 import pytest
+from explained_by_reference import Inside, Text
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.errors import PromptError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
-from microgpt.model import Vector
-from microgpt.model_variants import GptVariant
 from microgpt.training.train import train
 
 DOCS = ["anna", "emma", "olivia"]
@@ -40,18 +38,6 @@ def bpe():
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 262)
     config, shape = TrainConfig(steps=30), SHAPES["karpathy"]
     return train(DOCS, tokenizer=tokenizer, model=shape, config=config, dtype="float64")
-
-
-class RecordingGpt(GptVariant[float]):
-    """A scalar model that keeps the attention weights of each token."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.attention_of: list[list[float]] = []
-
-    def attention_weights(self, query: Any, keys: Any) -> Vector[float]:
-        self.attention_of.append(super().attention_weights(query, keys))
-        return self.attention_of[-1]
 
 
 def test_probabilities_equal_those_of_the_reference_engine(trained) -> None:
@@ -89,12 +75,10 @@ def test_attention_equals_the_reference(trained) -> None:
     for rows in explanation.attention.values():
         assert [len(row) for row in rows] == list(range(1, len(text) + 2))
         assert [math.fsum(row) for row in rows] == pytest.approx([1] * len(rows), abs=1e-12)
-    gpt = RecordingGpt(trained.model, trained.weights)
-    cache = gpt.new_cache()
-    for i, token in enumerate(trained.tokenizer.encode_document(text)[:-1]):
-        gpt.forward(token, cache)
-        for key, rows in explanation.attention.items():
-            assert rows[i] == pytest.approx(gpt.attention_of[4 * i + heads.index(key)], abs=1e-9)
+    inside = Inside(trained, Text(trained.tokenizer.encode_document(text), []))
+    for (layer, head), rows in explanation.attention.items():
+        for row, expected in zip(rows, inside.found[f"layer{layer}.attention"], strict=True):
+            assert row == pytest.approx(expected[head], abs=1e-9)
 
 
 def test_the_mean_surprise_equals_the_loss(trained) -> None:

@@ -97,12 +97,6 @@ def test_scoring_long_texts_in_pieces_gives_the_same_scores(gpt, text, monkeypat
         assert piece.character_bits == pytest.approx(one.character_bits)
 
 
-def test_scoring_works_with_a_context_of_one_token() -> None:
-    gpt = InferenceGpt(train(DOCS, model=replace(SHAPE, block_size=1), config=CONFIG))
-    (score,) = Scorer(gpt).score(["anna"])
-    assert score.bits == pytest.approx(explain(gpt, "anna").bits, rel=1e-6)
-
-
 def test_a_folded_character_gets_the_bits_of_its_token() -> None:
     tokenizer = FoldingTokenizer.from_documents(["jorg", "strasse"])
     docs = ["jorg", "strasse"]

@@ -156,15 +156,10 @@ class BpeTokenizer(Tokenizer):
         return tokens
 
     def _encode_word(self, word: str) -> Sequence[int]:
-        try:
-            if len(word) <= MAX_CACHED_LENGTH:
-                return tuple(self._library.encode(word, add_special_tokens=False).ids)
-            # Long words are slow (quadratic time); only the batch method releases the GIL.
-            return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
-        except BaseException as error:
-            from microgpt.data.bpe_file import refuse
-
-            refuse(error)
+        if len(word) <= MAX_CACHED_LENGTH:
+            return tuple(self._library.encode(word, add_special_tokens=False).ids)
+        # Long words are slow (quadratic time); only the batch method releases the GIL.
+        return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
 
 
 def _learn(texts: Collection[str], n_pieces: int) -> bytes:

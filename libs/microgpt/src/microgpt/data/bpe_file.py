@@ -1,7 +1,7 @@
 """Validate tokenizer.json and load it with Hugging Face's tokenizers."""
 
 import json
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -81,19 +81,9 @@ def read_library(file: bytes) -> tuple["Library", list[bytes]]:
     _check_merges(found.model)
     try:
         library.model = BPE(vocab=found.model.vocab, merges=found.model.merges)
-    except BaseException as error:
-        refuse(error)
-    return library, pieces
-
-
-def refuse(error: BaseException) -> NoReturn:
-    """Re-raise an exception or panic of the library as TokenizerError.
-
-    A panic is raised as a BaseException whose class cannot be imported.
-    """
-    if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+    except Exception as error:
         raise TokenizerError(f"the tokenizer is damaged: {printable(str(error))}") from error
-    raise error
+    return library, pieces
 
 
 def _pieces(vocabulary: dict[str, int]) -> list[bytes]:

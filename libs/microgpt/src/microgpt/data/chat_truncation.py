@@ -33,7 +33,7 @@ def fit_conversation(
             unknown characters.
         TokenizerError: the model is not a chat model.
     """
-    messages = list(messages) if isinstance(messages, Iterable) else [messages]
+    messages = list(messages)
     if not messages:
         raise PromptError("messages must not be empty")
     if not all(isinstance(message, Message) for message in messages):

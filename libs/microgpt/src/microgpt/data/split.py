@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
-from microgpt.config import TrainConfig, check_number, check_type
+from microgpt.config import TrainConfig, check_number
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.tokenizer import Document, Tokenizer, as_documents, hashable, joined
 from microgpt.errors import ConfigError, DataError
@@ -128,7 +128,6 @@ def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: 
         DataError: the training set or a requested held-out set has no characters.
     """
     _check_fractions(validation, test)
-    check_type("text", text, Sequence)
     check_whole("gap", gap, minimum=0)
     shares = {"validation": validation, "test": test}
     if not validation + test:

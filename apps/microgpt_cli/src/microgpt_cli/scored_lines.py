@@ -2,12 +2,12 @@
 
 import json
 import os
-import re
 import sys
 from bisect import bisect_left
-from codecs import BOM_UTF8
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from io import IncrementalNewlineDecoder
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,6 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt_cli.model_loading import note_training_data, training_documents
 from microgpt_cli.terminal.console import note, shows_color, styled, terminal_safe
 
-LINE_END = re.compile(rb"\r?\n|\r(?!\n|\Z)")  # \r at the end of a chunk may be half of \r\n
 READ_BYTES = 2**20  # maximum number of bytes per read
 N_CHECKED = 100_000  # number of lines that are searched for a table or JSON
 N_TEXTS = 2**12  # maximum number of texts of a column per batch
@@ -80,27 +79,16 @@ def _complete_lines(path: Path | None) -> Iterator[list[str]]:
         with open(
             sys.stdin.fileno() if path is None else path, "rb", closefd=path is not None
         ) as file:
-            parts: list[bytes] = []  # of an incomplete line
-            is_first = True
+            bytes_decoder = getincrementaldecoder("utf-8-sig")("surrogateescape")
+            decoder, rest = IncrementalNewlineDecoder(bytes_decoder, translate=True), ""
             while chunk := file.read1(READ_BYTES):
-                if is_first:
-                    chunk, is_first = chunk.removeprefix(BOM_UTF8), False
-                if parts and parts[-1].endswith(b"\r") and not chunk.startswith(b"\n"):
-                    chunk = b"\n" + chunk  # a line ended with \r alone
-                *ended, rest = LINE_END.split(chunk)
+                *ended, rest = (rest + decoder.decode(chunk)).split("\n")
                 if ended:
-                    ended[0] = b"".join([*parts, ended[0]])
-                    parts.clear()
-                    yield [_decoded(line) for line in ended]
-                parts.append(rest)
-            if last := b"".join(parts):
-                yield [_decoded(last)]
+                    yield ended
+            if last := rest + decoder.decode(b"", final=True).rstrip("\n"):
+                yield [last]
     except OSError as error:
         raise DataError(f"cannot read {path or 'standard input'}: {error.strerror}") from error
-
-
-def _decoded(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode(errors="surrogateescape")
 
 
 class ScoredLine(NamedTuple):

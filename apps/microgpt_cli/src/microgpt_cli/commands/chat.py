@@ -32,8 +32,14 @@ def chat(
     seed: int = opt.option(
         DEFAULT_SEED, "Seed of the first reply; incremented by 1 for each further reply."
     ),
-    unknown: str | None = opt.option(None, opt.UNKNOWN_HELP),
-    suggest: bool = opt.option(False, opt.SUGGEST_HELP),
+    unknown: str | None = opt.option(
+        None,
+        "Reply text for a question that a model of few questions does not know.  [default: the "
+        "model's]",
+    ),
+    suggest: bool = opt.option(
+        False, "Add the most similar known questions to the reply to an unknown question."
+    ),
 ) -> None:
     """Chat with a model that was trained with --chat.
 

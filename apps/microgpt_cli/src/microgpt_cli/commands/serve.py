@@ -1,11 +1,11 @@
 """`microgpt serve`: serve models over HTTP."""
 
-from microgpt_cli.terminal.options import SERVED_MODELS, SERVED_OPTION, one_of, option
+from microgpt_cli.terminal.options import MODEL_OPTION, SERVED_MODELS, one_of, option
 
 
 def serve(
     models: list[str] | None = SERVED_MODELS,
-    model_option: list[str] | None = SERVED_OPTION,
+    model_option: list[str] | None = MODEL_OPTION,
     host: str | None = option(
         None,
         "Address to listen on; 0.0.0.0 for all interfaces.  [env: HOST; default: 127.0.0.1]",

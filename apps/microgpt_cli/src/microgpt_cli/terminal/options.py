@@ -53,19 +53,17 @@ SERVED_MODELS = argument(
     f"[env: MODEL_DIR; {OR_DEMO}]",
     "MODEL",
 )
-SERVED_OPTION = typer.Option(None, *MODEL, hidden=True)
 MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
-UNKNOWN_HELP = (
-    "Reply text for a question that a model of few questions does not know.  [default: the model's]"
-)
-SUGGEST_HELP = "Add the most similar known questions to the reply to an unknown question."
 AS_JSON = flag("--json", "Print one JSON document.")
 SEED_HELP = "Random seed; the same seed gives the same result."
 THREADS = option(1, "Number of threads; does not change the result.")
 TEXT_HELP = "UTF-8 text, one document per line"
-COLUMN_HELP = "Read this column of a CSV or TSV file, or this field of JSON objects."
-COLUMN = option(None, COLUMN_HELP, rich_help_panel="Data")
+COLUMN = option(
+    None,
+    "Read this column of a CSV or TSV file, or this field of JSON objects.",
+    rich_help_panel="Data",
+)
 ME = option(
     None,
     "Name of the participant who is the assistant in an exported chat between people.",

@@ -47,7 +47,7 @@ def test_an_imported_weights_file_can_generate_texts(microgpt, weights) -> None:
     assert done.stdout == "ours: 944 weights, from JSON\n"
     assert len(ok(microgpt("generate", "--model", "ours", "-n", "3")).stdout.splitlines()) == 3
     again = refused(microgpt("import", weights, *options))
-    assert again.startswith("ours has a model (")
+    assert again.startswith("ours has a model; ")
     assert again.endswith("use another directory with --model, or replace the model with --force")
     ok(microgpt("import", weights, *options, "--force"))
 

@@ -81,7 +81,7 @@ def test_the_chat_preset_sets_options_and_is_recorded(with_few, tmp_path) -> Non
     assert (training["preset"], training["steps"], training["batch_size"]) == ("chat", 2, 3)
 
 
-def test_the_text_preset_uses_shakespeare_and_holds_out_stretches(with_few, tmp_path) -> None:
+def test_the_text_preset_holds_out_stretches_of_shakespeare(with_few, tmp_path) -> None:
     options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")
     done = ok(with_few(*options, "--block-size", "8", "--num-samples", "0"))
     assert "note: data/shakespeare.txt not found; using the bundled shakespeare.txt" in done.stderr

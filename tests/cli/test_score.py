@@ -65,9 +65,7 @@ def test_the_above_option_prints_only_lines_at_or_above_a_limit(
 
 
 @pytest.mark.parametrize("kind", ["lines", "stream"])
-def test_the_percentile_is_the_share_of_less_surprising_held_out_lines(
-    microgpt, tmp_path, kind
-) -> None:
+def test_a_percentile_is_the_share_of_more_probable_lines(microgpt, tmp_path, kind) -> None:
     names = load_text(bundled("names.txt"))[:400]
     if kind == "stream":
         names *= 5

@@ -51,9 +51,7 @@ def test_the_size_of_the_queue_is_limited_in_tokens() -> None:
 
 
 @pytest.mark.parametrize(("leaves", "status"), [(True, 499), (False, 504)])
-def test_work_is_left_out_when_the_client_disconnects_or_times_out(
-    names_dir, leaves, status
-) -> None:
+def test_work_ends_when_the_client_disconnects_or_times_out(names_dir, leaves, status) -> None:
     go_on, left_out = threading.Event(), Mock()
 
     async def receive():

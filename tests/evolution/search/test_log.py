@@ -29,7 +29,7 @@ def test_the_log_tells_of_each_generation_and_each_finalist(objective, what) -> 
     assert sum(line.startswith("> g") for line in finalists) == 1
 
 
-def test_the_log_of_the_hydra_tells_of_each_head_and_each_gathering() -> None:
+def test_the_log_of_the_hydra_names_heads_and_gatherings() -> None:
     lines = log_of("hydra", samples=5)
     for head in ("Weaver", "Mirror", "Spark"):
         assert sum(re.match(rf"Generation \d/6, {head}: ", line) is not None for line in lines) == 6

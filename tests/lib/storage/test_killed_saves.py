@@ -52,7 +52,7 @@ def test_a_killed_save_of_a_model_leaves_the_old_or_the_new_one(tmp_path, is_new
 
 
 @pytest.mark.slow
-def test_a_killed_training_run_leaves_the_old_or_the_new_checkpoint_and_model(tmp_path) -> None:
+def test_a_killed_training_run_leaves_a_whole_checkpoint(tmp_path) -> None:
     def train_in(folder: Path, result: TrainResult = NEW) -> None:
         plan = replace(result.plan, input=Path("names.txt"))
         with TrainingDirectory(folder / "model") as held:

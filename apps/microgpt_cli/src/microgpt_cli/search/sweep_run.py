@@ -171,21 +171,21 @@ class SweepProgress(ProgressBar):
         self._todo, self._flops = todo, [objective.flops(trial.config) for trial in todo]
         self._flops_left, self._flops_done = sum(self._flops), 0
         self._names = differing(trial.config for trial in todo)
-        self._noted: set[tuple[SweepConfig, str]] = set()
+        self._noted: set[tuple[SweepConfig, str]] = set()  # with the status
         self._started = perf_counter()
         self._show()
 
     def update(self, i: int, evaluation: Evaluation) -> None:
         """Count a finished trial; print the reason for a failure once per configuration."""
-        config, reason = self._todo[i].config, evaluation.reason
+        config, status = self._todo[i].config, evaluation.status
         self._flops_left -= self._flops[i]
-        if evaluation.status == "ok":
+        if status == "ok":
             self._flops_done += self._flops[i]
-        elif (config, reason) not in self._noted:
-            self._noted.add((config, reason))
+        elif (config, status) not in self._noted:
+            self._noted.add((config, status))
             self.stop()
             which = config.describe(self._names) or "the model"
-            note(f"{which}: {evaluation.status}, {reason}")
+            note(f"{which}: {status}, {evaluation.reason}")
         self._show(1)
 
     def _show(self, n_more: int = 0) -> None:

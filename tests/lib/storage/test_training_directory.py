@@ -220,7 +220,7 @@ def test_an_error_names_the_process_that_trains_in_a_directory(directory, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 1; use the"),
+        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 2; use the"),
         ({"teachers": [["a"]]}, r"teachers\[0\]\[1\]: field required"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),

@@ -56,7 +56,7 @@ from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1 had splits that no longer exist
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 

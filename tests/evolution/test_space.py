@@ -125,6 +125,7 @@ def test_a_space_file_can_be_read(path) -> None:
         ("[values]\nlr = [1]\n[other]\nx = 1", "other: "),
         ("[values\n", "is not valid TOML"),
         ("a = " + "[" * 9999, "is not valid TOML"),
+        ("a = " + "1" * 5000, "is not valid TOML"),
         ("x." * 2**15 + "x = 1", "larger than 32,768 bytes"),
         ("[values]\nn_emb = [32, 16]", "values.n_emb must be in ascending order, got 32, 16"),
         ("[values]\nlr = [0.1, 0.1]", "values.lr must be in ascending order"),

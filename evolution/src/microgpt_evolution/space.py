@@ -146,10 +146,10 @@ def read_space(path: Path, genes: Sequence[str]) -> Space:
 
     try:
         space = Space.model_validate(tomllib.loads(read(path, MAX_BYTES, GenomeError).decode()))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise GenomeError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
         raise GenomeError(f"{path}: {first_problem(error)}") from error
+    except (ValueError, RecursionError) as error:  # of tomllib; an integer may be too long for int
+        raise GenomeError(f"{path} is not valid TOML: {error}") from error
     sections: list[tuple[str, Iterable[str]]] = [("values", space.values), ("rates", space.rates)]
     for section, names in [*sections, *(("first", genome) for genome in space.first)]:
         if unknown := [name for name in names if name not in genes]:

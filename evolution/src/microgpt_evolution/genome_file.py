@@ -22,7 +22,7 @@ from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.objectives.fitness import Fitness
 
 GENOME = "genome.json"
-FORMAT_VERSION: Final = 1  # of genomes with evolve-rust's genes
+FORMAT_VERSION: Final = 1  # genomes with evolve-rust's genes have it
 BUDGETED_VERSION: Final = 2
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
 

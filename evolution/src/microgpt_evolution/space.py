@@ -148,7 +148,7 @@ def read_space(path: Path, genes: Sequence[str]) -> Space:
         space = Space.model_validate(tomllib.loads(read(path, MAX_BYTES, GenomeError).decode()))
     except ValidationError as error:
         raise GenomeError(f"{path}: {first_problem(error)}") from error
-    except (ValueError, RecursionError) as error:  # of tomllib; an integer may be too long for int
+    except (ValueError, RecursionError) as error:  # tomllib raises ValueError for a long integer
         raise GenomeError(f"{path} is not valid TOML: {error}") from error
     sections: list[tuple[str, Iterable[str]]] = [("values", space.values), ("rates", space.rates)]
     for section, names in [*sections, *(("first", genome) for genome in space.first)]:

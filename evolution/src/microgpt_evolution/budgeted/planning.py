@@ -17,7 +17,7 @@ from microgpt_evolution.space import Space
 
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
 MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
-MAX_STUDENT_SHARE = 1 / 3  # of the time
+MAX_STUDENT_SHARE = 1 / 3  # a student takes at most this share of the time
 N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
 # A search is not worth its operations if a single training run can use this fraction of them:
 # `train` was better where it used 88 % or more, `evolve` where it used 17 % or less.

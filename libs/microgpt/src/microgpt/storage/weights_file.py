@@ -29,7 +29,7 @@ DTYPES |= {"I16": "<i2", "I32": "<i4", "I64": "<i8"}
 FLOATS = ("float16", "float32", "float64")
 MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
-BYTES_PER_NUMBER = 8  # of a context
+BYTES_PER_NUMBER = 8  # a context takes this for each of its numbers
 HEADER_BYTES = 2**16  # bytes per layer for tensor names, shapes and other metadata
 
 

@@ -33,7 +33,7 @@ from microgpt.training.reference_training import ReferenceTraining
 
 TRAINING: tuple[Use, ...] = ("training",)
 BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
-BYTES_PER_PRODUCT = 32  # of the reference engine, which stores both operands and gradients
+BYTES_PER_PRODUCT = 32  # the reference engine stores both operands and gradients
 
 
 class Engine(Protocol):

@@ -28,7 +28,7 @@ data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
 )
 NO_SHAPE = ModelConfig()
-LIMIT = "preset resume"  # what --minutes and --budget exclude
+LIMIT = "preset resume"  # --minutes and --budget exclude these
 
 
 @dataclass(frozen=True)

@@ -26,16 +26,16 @@ from microgpt import InferenceGpt, ModelConfig, TrainConfig, save, train
 from microgpt.config import Sampling
 from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations, load_text
 from microgpt.data.tokenizer import Document
-from microgpt.exports.comparison import MOST, Runtime, compare
-from microgpt.exports.formats import open_export
-from microgpt.exports.gguf_file import encode_gguf
-from microgpt.exports.onnx_file import encode_onnx
-from microgpt.exports.transformers_directory import encode_transformers
 from microgpt.files.atomic_files import publish
 from microgpt.sampling import DecodeRules
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.presets import PORTABLE, PRESETS
+from microgpt_exports.comparison import MOST, Runtime, compare
+from microgpt_exports.formats import open_export
+from microgpt_exports.gguf_file import encode_gguf
+from microgpt_exports.onnx_file import encode_onnx
+from microgpt_exports.transformers_directory import encode_transformers
 
 N_HELD_OUT = 1000  # documents
 STEPS = 300  # of the portable chat model

@@ -31,7 +31,7 @@ KEPT = ROOT / "build" / "fuzz"
 COUNTS, MEMORY = "counts.json", Path("/dev/shm")
 LIMIT_S, ROOM, MAX_LINE = 10, 64 * 2**20, 4096
 OWN = ("microgpt", "microgpt_evolution", "microgpt_serve", "microgpt_cli")  # packages to observe
-COMPILED = ["microgpt.engine"]  # Numba reads its bytecode
+COMPILED = ["microgpt_engine"]  # Numba reads its bytecode
 DEEP = "\x01"  # becomes 2,000 brackets
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 2, 0.5, -0.0, 1e308, 1e-308, float("nan"), float("inf"), 2**31,

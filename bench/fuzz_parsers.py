@@ -28,18 +28,13 @@ from typing import Any
 from harness import ROOT
 
 import microgpt
-from microgpt.course.progress import read_progress, start
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
-from microgpt.exports.apertus import FITTING
-from microgpt.exports.gguf_file import encode_gguf, read_gguf
-from microgpt.exports.onnx_file import encode_onnx, read_onnx
-from microgpt.exports.transformers_directory import encode_transformers, read_transformers
-from microgpt.imports.checkpoint import import_model
 from microgpt.storage.document_hashes import DocumentHashes
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.history_file import read_history
+from microgpt_course.progress import read_progress, start
 from microgpt_evolution.genome import WHOLE_LIMITS
 from microgpt_evolution.genome_file import GENOME, read_genome
 from microgpt_evolution.runs.run_directory import SWEEP, kind_at
@@ -48,6 +43,11 @@ from microgpt_evolution.search.records import read_search
 from microgpt_evolution.search.retest import read_retest
 from microgpt_evolution.space import read_space
 from microgpt_evolution.sweep.records import read_sweep
+from microgpt_exports.apertus import FITTING
+from microgpt_exports.gguf_file import encode_gguf, read_gguf
+from microgpt_exports.imports.checkpoint import import_model
+from microgpt_exports.onnx_file import encode_onnx, read_onnx
+from microgpt_exports.transformers_directory import encode_transformers, read_transformers
 from microgpt_page.document import WEB
 from microgpt_serve.app import create_app
 from microgpt_serve.settings import Settings

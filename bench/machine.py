@@ -6,7 +6,7 @@ import platform
 import re
 from pathlib import Path
 
-from microgpt.engine import processor
+from microgpt_engine import processor
 
 VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets of x86-64 by the kernels' vector bytes
 

@@ -34,7 +34,7 @@ FOLDERS = {  # and their tests
     "evolution/src/microgpt_evolution": "evolution",
     "apis/microgpt_serve/src/microgpt_serve": "serve",
 }
-CODE = "libs/microgpt/src/microgpt/engine/machine_code.py"
+CODE = "libs/microgpt_engine/src/microgpt_engine/machine_code.py"
 HASH = "libs/microgpt/src/microgpt/edited_sources.py"
 # Tests that compare the text of sources, and would notice any change.
 TEXT = re.compile(r"tests/(docs|bench|e2e)/|test_edited_sources|test_layouts|test_amounts")
@@ -152,9 +152,9 @@ class Tests:
     def of(self, mutant: Mutant) -> Iterable[list[str]]:
         """Yield lists of tests, those most likely to notice the mutant first."""
         if mutant.is_kernel:
-            yield ["tests/lib/engine/kernels", "tests/lib/engine/simd"]
-            yield ["tests/lib/engine/decoding", "tests/lib/engine/training"]
-            yield ["tests/lib/engine/test_compiled_model.py", "tests/lib/engine/test_mersenne.py"]
+            yield ["tests/engine/kernels", "tests/engine/simd"]
+            yield ["tests/engine/decoding", "tests/engine/training"]
+            yield ["tests/engine/test_compiled_model.py", "tests/engine/test_mersenne.py"]
             return
         named = self.named(mutant)[:4]
         yield named

@@ -23,10 +23,10 @@ from time import perf_counter
 from harness import parsed, pin
 
 from microgpt.data.documents import bundled, load_text
-from microgpt.engine import wasm
 from microgpt.training.engines import Engine, make_engine
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
+from microgpt_engine import wasm
 from microgpt_page.document import WEB
 from microgpt_page.packed_files import engine_file
 

@@ -37,7 +37,7 @@ EXCUSED = (
     (r"(?s).*splat\(x, 0\).*", "a kernel in the engine's own language"),
     (r"uv run --with torch python examples/.*", "needs PyTorch; tests/examples runs it"),
     (r"tail -f .*", "does not end"),
-    (r"uv run --with .*", "downloads PyTorch or compiles llama.cpp; tests/lib/exports runs both"),
+    (r"uv run --with .*", "downloads PyTorch or compiles llama.cpp; tests/exports runs both"),
     (r"ollama .*", "needs ollama"),
     (r"(?s).*(from llama_cpp|from transformers) import .*", "need packages that tests do not have"),
 )

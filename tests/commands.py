@@ -68,7 +68,8 @@ def every_command() -> Iterator[tuple[str, TyperCommand]]:
     """Yield the name of each command and of each group of commands, and what it is."""
     groups = [("microgpt", typer.main.get_command(commands()))]
     for name, group in groups:
-        for child, command in group.commands.items():
+        for child in group.list_commands(None):
+            command = group.get_command(None, child)
             yield f"{name} {child}", command
             if isinstance(command, TyperGroup):
                 groups.append((f"{name} {child}", command))

@@ -66,8 +66,8 @@ def compiled_engine(worker_id: str) -> None:
     """Compile before the first test, so that no test has to wait for it or is told of it."""
     from microgpt.config import DType, Use
     from microgpt.edited_sources import edited_sources
-    from microgpt.engine.machine_code import cache_directory
     from microgpt.training.engines import prepare_engine
+    from microgpt_engine.machine_code import cache_directory
 
     if edited_sources():  # the tests of the compiled engine say so themselves
         return
@@ -158,6 +158,18 @@ def _loaded(name: str) -> Any:
 
 
 names_gpt, talk_gpt, subword_gpt = map(_loaded, ["names", "talk", "subword"])
+
+
+@pytest.fixture(scope="session")
+def text(text_result) -> "library.InferenceGpt":
+    """A small model of a few names, in use."""
+    return library.InferenceGpt(text_result)
+
+
+@pytest.fixture(scope="session")
+def chat(chat_result) -> "library.InferenceGpt":
+    """A small model that answers "hi" with "yo", in use."""
+    return library.InferenceGpt(chat_result)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import numpy as np
 from microgpt import InferenceGpt
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Message
-from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.errors import PromptError
 from microgpt.flat_weights import by_name
 from microgpt.model import add, cross_entropy, linear, rmsnorm
 from microgpt.model_variants import GptVariant
 from microgpt.storage.saved_model import SavedModel
 from microgpt.value import Value, total
+from microgpt_engine.training.trainer import CompiledEngine
 
 N_CHANGES, WINDOW = 3, 64  # tokens whose probability a part changes most; rows shown of a matrix
 

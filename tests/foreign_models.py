@@ -10,9 +10,9 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from microgpt import ModelConfig
-from microgpt.exports.transformers_directory import RECEIPT, encode_transformers
 from microgpt.model import init_weights
 from microgpt.storage.saved_model import SavedModel
+from microgpt_exports.transformers_directory import RECEIPT, encode_transformers
 
 TEXTS = ["what is 3 plus 4?", "it is 7", "it's 12 o'clock", "naïve"] * 3
 SHAPE = {"n_embd": 16, "n_head": 4, "n_layer": 2, "block_size": 32}

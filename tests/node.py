@@ -17,8 +17,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from microgpt.engine import machine_code
-from microgpt.engine.machine_code import EntryPoint
+from microgpt_engine import machine_code
+from microgpt_engine.machine_code import EntryPoint
 
 START = 2**20  # address of an image in the memory of Node; the stack is below it
 ALIGNMENT = 64  # bytes; kernels store whole vectors at aligned addresses
@@ -87,7 +87,7 @@ class Image:
 
 
 class Node:
-    """A process that runs the modules of `microgpt.engine.wasm` in a directory."""
+    """A process that runs the modules of `microgpt_engine.wasm` in a directory."""
 
     def __init__(self, modules: Path) -> None:
         node = shutil.which("node") or shutil.which("nodejs")

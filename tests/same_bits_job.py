@@ -14,10 +14,10 @@ import numpy as np
 
 from microgpt.config import ModelConfig, Sampling, TrainConfig
 from microgpt.data.documents import bundled
-from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model import init_weights
 from microgpt.sampling import DecodeRules
+from microgpt_engine.compiled_model import CompiledModel
+from microgpt_engine.training.trainer import CompiledEngine
 
 STEPS, N_NAMES = 50, 1000
 SHAPE = {"n_embd": 24, "n_head": 3, "n_layer": 2}

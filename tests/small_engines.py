@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from microgpt import ModelConfig
 from microgpt.config import Activation
-from microgpt.engine.training.trainer import CompiledEngine
+from microgpt_engine.training.trainer import CompiledEngine
 
 
 @st.composite

@@ -4,9 +4,9 @@ import numpy as np
 from job import TEMPERATURE, Job, answer
 
 from microgpt.config import ModelConfig, Sampling
-from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.decoding import decoder as decoding
 from microgpt.sampling import DecodeRules
+from microgpt_engine.compiled_model import CompiledModel
+from microgpt_engine.decoding import decoder as decoding
 
 
 def prepare(job: Job):

@@ -4,8 +4,8 @@ import numpy as np
 from job import Job, answer
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model_config import count_params
+from microgpt_engine.training.trainer import CompiledEngine
 
 
 def prepare(job: Job):

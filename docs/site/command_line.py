@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from microgpt.plugins import package, plugins
 from microgpt_cli.app import commands
 
 INDEX = "docs/reference/command_line.md"
@@ -16,10 +17,11 @@ def pages() -> dict[str, str]:
     root = typer.main.get_command(commands())
     assert isinstance(root, TyperGroup)
     found, index = {}, dict[str, list[str]]()
-    for name, command in root.commands.items():
+    for name, entry in plugins("commands").items():
+        command = root.get_command(None, name)
         lines = [f"# microgpt {name}\n", *command_lines(f"microgpt {name}", command, "##")]
         found[f"{INDEX.removesuffix('.md')}/{name}.md"] = "\n".join(lines)
-        rows = index.setdefault(getattr(command, "rich_help_panel", None) or "Commands", [])
+        rows = index.setdefault(package(entry), [])
         rows += index_lines(f"microgpt {name}", command, f"command_line/{name}.md")
     sections = [f"## {panel}\n\n" + "\n".join(rows) + "\n" for panel, rows in index.items()]
     return {INDEX: "\n".join(sections), **found}

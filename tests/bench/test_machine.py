@@ -1,7 +1,7 @@
 import machine
 import pytest
 
-from microgpt.engine import processor
+from microgpt_engine import processor
 
 
 @pytest.mark.parametrize(

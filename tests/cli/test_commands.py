@@ -5,7 +5,7 @@ from typing import get_args, get_type_hints
 import pytest
 from commands import ok
 
-from microgpt_cli.search.options import EvolveOptions
+from microgpt_evolution.commands.options import EvolveOptions
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import LossName
 from microgpt_evolution.objectives.scores import HeadName

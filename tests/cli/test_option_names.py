@@ -15,14 +15,14 @@ def options(command):
     """Yield the shown names of all options of a command and its subcommands."""
     yield from (name for param in command.params for name in param.opts)
     if isinstance(command, TyperGroup):
-        for child in command.commands.values():
-            yield from options(child)
+        for child in command.list_commands(None):
+            yield from options(command.get_command(None, child))
 
 
 def test_help_never_shows_an_old_option_name() -> None:
     root = typer.main.get_command(commands())
     assert OLD.isdisjoint(options(root))
-    train = root.commands["train"]
+    train = root.get_command(None, "train")
     names = {param.name: param.opts for param in train.params if isinstance(param, TyperOption)}
     assert names["output"] == ["--model"]
     assert names["num_samples"] == ["--num-samples", "-n"]

@@ -14,8 +14,8 @@ from commands import ok, refused, run_with_little_room
 from json_files import edit
 
 from microgpt import load
-from microgpt.engine import processor
 from microgpt.storage.training_directory import read_training
+from microgpt_engine import processor
 
 SMALL = ("--n-embd", "8", "--n-head", "2")
 NOTE = "note: the training run in model is unfinished; using its model at step 60 of 60"

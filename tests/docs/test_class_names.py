@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TWICE = {"Gpt"}  # in `microgpt.torch`, too, whose users know its name from `microgpt`
+TWICE = {"Gpt"}  # in `microgpt_exports.torch`, too, whose users know its name from `microgpt`
 
 
 def test_class_names_are_unique() -> None:

@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 
-from microgpt import InferenceGpt
 from microgpt.training.train import train as train_model
 
 
@@ -12,15 +11,3 @@ from microgpt.training.train import train as train_model
 def train(request):
     """`train` with either engine: what it promises, it promises of both."""
     return partial(train_model, engine=request.param)
-
-
-@pytest.fixture(scope="session")
-def text(text_result) -> InferenceGpt:
-    """A small model of a few names, in use."""
-    return InferenceGpt(text_result)
-
-
-@pytest.fixture(scope="session")
-def chat(chat_result) -> InferenceGpt:
-    """A small model that answers "hi" with "yo", in use."""
-    return InferenceGpt(chat_result)

@@ -15,7 +15,7 @@ from microgpt.model import cross_entropy, init_weights, softmax, weight_shapes
 from microgpt.model_config import count_params
 from microgpt.model_variants import GptVariant
 from microgpt.reference import ReferenceEngine
-from microgpt.verify.gradient_check import model_error, random_model
+from microgpt_cli.verify.gradient_check import model_error, random_model
 
 
 def values_of(weights):

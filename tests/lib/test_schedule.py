@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from microgpt.config import TrainConfig
-from microgpt.engine.training.trainer import learning_rates
 from microgpt.schedule import learning_rate
+from microgpt_engine.training.trainer import learning_rates
 
 
 def test_the_learning_rate_rises_and_then_falls() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.value import Value, dot, exp, log, relu, total
-from microgpt.verify.gradient_check import OPERATIONS, expression_error, worst_difference
+from microgpt_cli.verify.gradient_check import OPERATIONS, expression_error, worst_difference
 
 
 @given(st.integers(0, 2**32))

@@ -24,7 +24,7 @@ from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
-from microgpt.synthetic_chat import conversations
+from microgpt_characters.synthetic_chat import conversations
 from microgpt_evolution import evolve
 
 DOCS = ["anna", "emma"]

@@ -19,7 +19,7 @@ import pytest
 from commands import run_process, running
 
 from microgpt import InferenceGpt
-from microgpt.engine.machine_code import cache_directory
+from microgpt_engine.machine_code import cache_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "apis/microgpt_serve/deploy"

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.batching.batch import Batch
 from microgpt.data.tokenizer import ROLES
-from microgpt.engine import mersenne
-from microgpt.engine.decoding import decoder
-from microgpt.engine.decoding.decoder import max_sequences
 from microgpt.errors import ConfigError, PromptError
 from microgpt.sampling import Continuation, DecodeRules, Job
 from microgpt.training.train import train
+from microgpt_engine import mersenne
+from microgpt_engine.decoding import decoder
+from microgpt_engine.decoding.decoder import max_sequences
 
 
 def finish(batch: Batch) -> dict[int, list]:
@@ -115,7 +115,7 @@ def test_batched_replies_equal_single_replies(
 
 
 def test_replies_from_several_batches_are_returned_in_order(chat, monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.engine.compiled_model.GROUP", 3)
+    monkeypatch.setattr("microgpt_engine.compiled_model.GROUP", 3)
     prompts = [chat.chat_prompt([Message("user", "hioy"[: 1 + i % 4])]) for i in range(20)]
     sampling = Sampling(0)
     expected = [list(chat.reply(prompt, sampling=sampling)) for prompt in prompts]
@@ -126,8 +126,8 @@ def test_replies_from_several_batches_are_returned_in_order(chat, monkeypatch) -
 
 def test_the_parts_of_a_continuation_add_up_to_the_whole(text, monkeypatch) -> None:
     # A token a call, however fast the machine is.
-    monkeypatch.setattr("microgpt.engine.decoding.decoder.WORK_5_MS", 0)
-    monkeypatch.setattr("microgpt.engine.decoding.decoder.RUN_S", 0.0)
+    monkeypatch.setattr("microgpt_engine.decoding.decoder.WORK_5_MS", 0)
+    monkeypatch.setattr("microgpt_engine.decoding.decoder.RUN_S", 0.0)
     jobs = [text.text_job(3, seed=seed) for seed in (1, 50)]
     expected, batch = finish(Batch(text.compiled, jobs)), Batch(text.compiled, jobs)
     parts: dict[int, list[list[Continuation]]] = {0: [], 1: []}

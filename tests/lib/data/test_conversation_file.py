@@ -10,7 +10,7 @@ from microgpt import Message, load_conversations
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.split import fingerprint
 from microgpt.errors import DataError
-from microgpt.synthetic_chat import conversations, json_line
+from microgpt_characters.synthetic_chat import conversations, json_line
 
 
 def user(content: str = "hi", **fields: object) -> dict[str, object]:

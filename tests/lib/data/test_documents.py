@@ -12,7 +12,7 @@ from microgpt import Message, load, load_conversations, load_text
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.documents import DEMO_MODEL, bundled, load_lines_or_stream
 from microgpt.errors import DataError
-from microgpt.synthetic_chat import ALPHABET, conversations, json_line
+from microgpt_characters.synthetic_chat import ALPHABET, conversations, json_line
 
 HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
 CONVERSATION = (Message("user", "hi"), Message("assistant", "yo"))

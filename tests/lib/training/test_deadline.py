@@ -6,13 +6,13 @@ import pytest
 
 from microgpt import CharTokenizer, ModelConfig, TrainConfig
 from microgpt.data.split import Split
-from microgpt.engine.training import trainer
 from microgpt.state import StepsChange, TrainEvent, TrainingPlan
 from microgpt.training import loop
 from microgpt.training.deadline import next_change, train_as_planned, with_steps
 from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import DivergedError, train
+from microgpt_engine.training import trainer
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella", "noah", "liam"]
 PARTS = Split(DOCS, DOCS[2:], DOCS[:1], DOCS[1:2], 0.1, 0.1)

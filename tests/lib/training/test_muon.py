@@ -7,13 +7,13 @@ import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save, train
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.engine.weights import initial_weights
 from microgpt.model import init_weights
 from microgpt.model_config import count_params
 from microgpt.model_variants import init_variant
 from microgpt.newton_schulz import orthogonalized
 from microgpt.training.engines import make_engine
-from microgpt.verify.gradient_check import random_model
+from microgpt_cli.verify.gradient_check import random_model
+from microgpt_engine.weights import initial_weights
 
 DOCS = ["anna", "bella", "carla", "dora", "emma", "fred", "gina", "hugo"] * 4
 VARIANT = ModelConfig(

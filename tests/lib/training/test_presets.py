@@ -1,8 +1,8 @@
 import json
 from dataclasses import replace
 
-from microgpt.synthetic_chat import conversations, json_line
 from microgpt.training.presets import PRESETS
+from microgpt_characters.synthetic_chat import conversations, json_line
 
 FEW = replace(PRESETS["chat"], n_conversations=300)
 

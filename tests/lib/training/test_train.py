@@ -9,7 +9,6 @@ import pytest
 from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load_text
 from microgpt.config import default_lr
 from microgpt.data.split import Split, split
-from microgpt.engine.training import trainer as compiled
 from microgpt.errors import ConfigError, TokenizerError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainEvent, TrainState
@@ -17,6 +16,7 @@ from microgpt.training import loop, reference_training
 from microgpt.training.loop import EVENT_INTERVAL_S
 from microgpt.training.train import DivergedError
 from microgpt.training.train import train as train_model
+from microgpt_engine.training import trainer as compiled
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
 CONVERSATIONS = [

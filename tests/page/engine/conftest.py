@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from javascript import ENGINE, Node
 
-from microgpt.engine.wasm import SHARES, write_modules
+from microgpt_engine.wasm import SHARES, write_modules
 
 
 @pytest.fixture(scope="session")

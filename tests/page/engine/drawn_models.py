@@ -22,15 +22,15 @@ from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
-from microgpt.engine.wasm import TRAINING
 from microgpt.errors import MicrogptError
 from microgpt.evaluation.explanation import explain
 from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
-from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import description_of
 from microgpt.storage.saved_model import SavedModel
+from microgpt_characters.questions.known_questions import KnownQuestions
+from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file
 
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from javascript import ASSIGNED, CHARACTERS, few
 
 from microgpt.data.folding import fold
-from microgpt.questions.matching import words_of
+from microgpt_characters.questions.matching import words_of
 
 TEXTS = st.lists(st.text(CHARACTERS), min_size=50)
 

@@ -6,12 +6,12 @@ import pytest
 
 from microgpt import ModelConfig
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.engine.wasm import INFERENCE
 from microgpt.errors import CheckpointError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import description_of
 from microgpt.storage.saved_model import SavedModel
+from microgpt_engine.wasm import INFERENCE
 from microgpt_page.packed_files import engine_file, model_file
 
 NO_KERNELS = {name: b"no WebAssembly" for name, _ in INFERENCE}

@@ -10,9 +10,9 @@ from javascript import few
 from rapidfuzz import fuzz
 
 from microgpt import Message
-from microgpt.questions.known_questions import KnownQuestions
-from microgpt.questions.matching import Matcher
-from microgpt.questions.wordings import other_wordings, unknown_questions
+from microgpt_characters.questions.known_questions import KnownQuestions
+from microgpt_characters.questions.matching import Matcher
+from microgpt_characters.questions.wordings import other_wordings, unknown_questions
 from microgpt_page.packed_files import question_facts
 
 FAQ = Path(__file__).resolve().parents[3] / "bench/questions"

@@ -21,8 +21,8 @@ from microgpt.config import TextKind
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split, split_stream
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.engine.wasm import TRAINING
 from microgpt.training.train import DivergedError, train
+from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file
 
 STEPS, VALIDATION = 50, 0.3

@@ -25,9 +25,9 @@ from training_runs import settings_of, shape_of, text_of
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.engine.wasm import TRAINING
 from microgpt.evaluation.explanation import explain
 from microgpt.training.train import train
+from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file
 
 VALIDATION, N_SEEDS, N_LINES = 0.3, 2, 60

@@ -16,11 +16,11 @@ from time import perf_counter
 from weakref import WeakKeyDictionary
 
 from microgpt.batching.batch import Batch
-from microgpt.engine.decoding.arrays import DecodeArrays
-from microgpt.engine.decoding.decoder import is_reusable, max_sequences
 from microgpt.inference import InferenceGpt
 from microgpt.resource_limits import n_cpus
 from microgpt.sampling import Continuation, Job
+from microgpt_engine.decoding.arrays import DecodeArrays
+from microgpt_engine.decoding.decoder import is_reusable, max_sequences
 from microgpt_serve.errors import QueueFullError
 from microgpt_serve.work_queue import TOKENS_PER_PLACE
 

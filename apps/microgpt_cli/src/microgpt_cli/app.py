@@ -1,66 +1,28 @@
-"""The typer app with all commands of `microgpt`."""
+"""The typer app with the commands of all installed packages."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from importlib.metadata import EntryPoint
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from microgpt.errors import ConfigError
-from microgpt.plugins import plugin
-from microgpt_cli.terminal.help import GroupedCommand, SectionedGroup
+from microgpt.plugins import package as package_of
+from microgpt.plugins import plugin, plugins, summary
+from microgpt_cli.terminal.help import GroupedCommand
 from microgpt_cli.terminal.options import eager
 
-# Section, and function or group of subcommands in commands/NAME.py, with examples of its use.
-_COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
-    "train": (
-        "Start",
-        "train",
-        "microgpt train",
-        "microgpt train --data my.txt --model my-model --minutes 5",
-        "microgpt train --chat --data my.jsonl --model my-chat",
-    ),
-    "generate": ("Start", "generate", "microgpt generate an -n 5"),
-    "chat": ("Start", "chat", "microgpt chat 'what is 3 plus 4?'"),
-    "play": ("Start", "play", "microgpt play", "microgpt play my-model"),
-    "course": ("Start", "course"),
-    "list": ("Start", "list_models", "microgpt list"),
-    "info": ("Measure", "info", "microgpt info my-model"),
-    "eval": ("Measure", "evaluate", "microgpt eval my-model --data held-out.txt"),
-    "score": (
-        "Measure",
-        "score",
-        "microgpt score my-model --data lines.txt --top 20",
-        "tail -f app.log | microgpt score my-model --above 4",
-    ),
-    "explain": ("Measure", "explain", "microgpt explain my-model queen --plot queen.svg"),
-    "plot": ("Measure", "plot", "microgpt plot my-model other-model"),
-    "judge": ("Measure", "judge", "microgpt judge nannan lelel kamon"),
-    "verify": ("Measure", "verify", "microgpt verify --steps 1000", "microgpt verify names.onnx"),
-    "evolve": ("Experiment", "evolve", "microgpt evolve --train-winner winner"),
-    "sweep": ("Experiment", "sweep"),
-    "analyze": ("Experiment", "analyze", "microgpt analyze --output scaling.svg"),
-    "report": ("Experiment", "report", "microgpt report experiments/evolve_20261120_120000"),
-    "run": ("Experiment", "run", "microgpt run --genome genome.json --steps 1000"),
-    "export": (
-        "Ship",
-        "export",
-        "microgpt export my-model --output small-model --half",
-        "microgpt export my-model --format onnx --output my-model.onnx",
-    ),
-    "import": (
-        "Ship",
-        "import_checkpoint",
-        "microgpt import moonbase-output --model my-model",
-        "microgpt import weights.json --n-head 4 --data names.txt --model my-model",
-    ),
-    "serve": ("Ship", "serve", "microgpt serve my-model --port 8080"),
-    "dataset": ("Data", "dataset"),
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+# The first screen of help, in the order in which people need them; the others follow by package.
+_FIRST = ("train", "generate", "chat", "play", "info", "course", "evolve", "serve")
+# Packages of the founding documents' commands, for an installation without them.
+_FOUNDING = {
+    **dict.fromkeys(("evolve", "sweep", "analyze", "run"), "microgpt-evolution"),
+    "serve": "microgpt-serve",
 }
-
-
-_PACKAGES = {"play": "microgpt-page"}  # packages of commands that are not in commands/
 
 
 class _Stopped(BaseException):
@@ -75,11 +37,57 @@ def _past_typer() -> Iterator[None]:
         raise _Stopped(stop) from stop
 
 
-class _Commands(SectionedGroup):
-    """Command group that lets `main` handle closed pipes and Ctrl-C."""
+class _Commands(TyperGroup):
+    """The commands of all packages. A command is imported when it is used, not to be listed.
 
-    make_context = _past_typer()(SectionedGroup.make_context)
-    invoke = _past_typer()(SectionedGroup.invoke)
+    Closed pipes and Ctrl-C are left to `main`.
+    """
+
+    make_context = _past_typer()(TyperGroup.make_context)
+    invoke = _past_typer()(TyperGroup.invoke)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the installed commands."""
+        return [*plugins("commands")]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any | None:
+        """Import and return a command, or None if there is none of this name."""
+        function = plugin("commands", cmd_name)
+        if function is None and (package := _FOUNDING.get(cmd_name)):
+            raise ConfigError(
+                f"the command {cmd_name} is in {package}, which is not installed; "
+                "install this package"
+            )
+        if function is None:
+            return None
+        if isinstance(function, typer.Typer):
+            command: Any = typer.main.get_group(function)
+            command.name = cmd_name
+            return command
+        epilog = "\n".join(getattr(function, "examples", ()))
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=SETTINGS)
+        alone.command(cmd_name, cls=GroupedCommand, epilog=epilog)(function)
+        return typer.main.get_command(alone)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands by package, then the options."""
+        found = plugins("commands")
+        sections = {"Start": [found[name] for name in _FIRST if name in found]}
+        for name in sorted(found.keys() - set(_FIRST)):
+            sections.setdefault(package_of(found[name]), []).append(found[name])
+        width = max(map(len, found))
+        for title, entries in sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{each.name:<{width}}", _about(each)) for each in entries])
+        with formatter.section("Options"):
+            records = (param.get_help_record(ctx) for param in self.get_params(ctx))
+            formatter.write_dl([record for record in records if record])
+
+
+def _about(found: EntryPoint) -> str:
+    """Return what a command does, from the docstring of its module."""
+    text = summary(found).removeprefix(f"`microgpt {found.name}`: ")
+    return text[:1].upper() + text[1:]
 
 
 def _print_version(requested: bool) -> None:
@@ -101,41 +109,22 @@ def _root(
         print(ctx.get_help())
 
 
-def commands(first: str = "") -> typer.Typer:
-    """Return the app with all commands, or with only `first` if that is a command.
-
-    A single command starts faster, because typer inspects the options of all commands.
-    """
+def commands() -> typer.Typer:
+    """Return the app with the commands of all packages."""
     app = typer.Typer(
         cls=_Commands,
         invoke_without_command=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings=SETTINGS,
     )
     app.callback(epilog="Start with: microgpt train && microgpt generate")(_root)
-    for name in [first] if first in _COMMANDS else _COMMANDS:
-        section, attribute, *examples = _COMMANDS[name]
-        if name in _PACKAGES:
-            command = plugin("commands", name)
-        else:
-            command = getattr(import_module(f"microgpt_cli.commands.{name}"), attribute)
-        if command is None and name == first:
-            message = f"the command {name} is in {_PACKAGES[name]}, which is not installed"
-            raise ConfigError(f"{message}; install this package")
-        if command is None:
-            continue
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name, rich_help_panel=section)
-        else:
-            epilog = "\n".join(examples)
-            app.command(name, cls=GroupedCommand, epilog=epilog, rich_help_panel=section)(command)
     return app
 
 
 def app() -> int:
     """Run the command given by the arguments and return the exit code."""
     try:
-        return commands(*sys.argv[1:2])(standalone_mode=False) or 0
+        return commands()(standalone_mode=False) or 0
     except _Stopped as stopped:
         raise stopped.args[0] from None

@@ -19,7 +19,6 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import ConversationsError
 from microgpt.printable import printable
 from microgpt.storage.saved_model import SavedModel
-from microgpt.training import few_questions
 from microgpt.training.choice import Expectation, expected_loss, useful_operations
 from microgpt.training.ensemble import LOSS_RATIO, with_ensemble
 from microgpt.training.finetune import extended_tokenizer
@@ -27,6 +26,7 @@ from microgpt.training.fitting import Fitting, explain
 from microgpt.training.operations import operations_per_second, step_operations
 from microgpt.training.options import TrainOptions
 from microgpt.training.time_limit import TimeLimit
+from microgpt_characters import few_questions
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import load_kernels

@@ -18,10 +18,10 @@ from typing import Literal
 from urllib.parse import quote
 
 from microgpt.data.documents import bundled
-from microgpt.engine import wasm
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params
 from microgpt.storage.saved_model import SavedModel
+from microgpt_engine import wasm
 from microgpt_page.packed_files import engine_file, model_file
 
 WEB = Path(__file__).parent / "web"

@@ -5,12 +5,12 @@ from typing import Literal
 import numpy as np
 
 from microgpt.config import DType, Sampling
-from microgpt.engine.compiled_model import CompiledModel
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.model_config import count_params
 from microgpt.sampling import DecodeRules
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.weights_file import tensors_of
+from microgpt_engine.compiled_model import CompiledModel
 from microgpt_page.document import built
 
 MAX_WEIGHTS = 2**24

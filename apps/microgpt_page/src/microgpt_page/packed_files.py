@@ -12,14 +12,14 @@ from typing import Literal, NamedTuple
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer
-from microgpt.engine.buffers import Buffers
-from microgpt.engine.decoding.arrays import Rows
 from microgpt.model_config import count_params
 from microgpt.model_variants import angles
-from microgpt.questions import matching
-from microgpt.questions.known_questions import LEAST_SIMILAR, N_SUGGESTED, KnownQuestions
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.weights_file import tensors_of
+from microgpt_characters.questions import matching
+from microgpt_characters.questions.known_questions import LEAST_SIMILAR, N_SUGGESTED, KnownQuestions
+from microgpt_engine.buffers import Buffers
+from microgpt_engine.decoding.arrays import Rows
 
 VERSION_DIGITS = 12  # a version is the beginning of the SHA-256 of the weights
 MAX_EXAMPLES = 8  # maximum number of messages that the page of a chat model offers

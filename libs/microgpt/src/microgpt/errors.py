@@ -9,6 +9,10 @@ class ConfigError(MicrogptError):
     """A setting is out of range."""
 
 
+class PluginError(MicrogptError):
+    """A package that adds a command, an engine or a format cannot be used."""
+
+
 class DataError(MicrogptError):
     """Training or evaluation data cannot be used."""
 

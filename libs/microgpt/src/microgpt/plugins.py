@@ -1,19 +1,73 @@
-"""What optional packages add: functions that are found by their entry points."""
+"""Plug-ins: what other packages add, found by their entry points.
 
+A package names its objects in its pyproject.toml, under `[project.entry-points."microgpt.GROUP"]`:
+
+    group      name        object
+    commands   a command   a function with Typer's options, or a Typer app
+    engines    an engine   a module with the functions of `microgpt.training.engines.EngineModule`
+    readers    a kind      a function from the bytes of a file to documents, or None
+    exports    a format    a function from a saved model to files
+    pages      a page      a function from a model to HTML, which the service shows at /
+    replies    a plug-in   a function that makes the hook of a chat from meta.json's `extra`
+    plotting   a picture   a function from a result to a chart
+
+docs/plugins.md has an example of each kind that others may add.
+"""
+
+import ast
+from functools import cache
+from importlib.machinery import PathFinder
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+from microgpt.errors import PluginError
+
+
+def plugins(group: str) -> dict[str, EntryPoint]:
+    """Return the plug-ins of a group by name, without importing them."""
+    return {found.name: found for found in _installed().select(group=f"microgpt.{group}")}
 
 
 def plugin(group: str, name: str) -> Any | None:
-    """Return what an installed package offers under a name, or None if no package does.
+    """Return the object of a plug-in, or None if no package has it.
 
-    A package names its functions in its pyproject.toml, under
-    `[project.entry-points."microgpt.GROUP"]`.
-
-    Args:
-        group: `commands`, `exports`, `pages` or `plotting`.
+    Raises:
+        PluginError: its package cannot be imported, or another package has the same name.
     """
-    from importlib.metadata import entry_points  # takes 20 ms, which most commands need not spend
-
-    for found in entry_points(group=f"microgpt.{group}", name=name):
-        return found.load()
+    found = _installed().select(group=f"microgpt.{group}", name=name)
+    if len(found) > 1:
+        packages = " and ".join(sorted({package(each) for each in found}))
+        raise PluginError(f"{packages} both add {name} to {group}; uninstall one of them")
+    for each in found:
+        try:
+            return each.load()
+        except Exception as error:
+            raise PluginError(
+                f"{package(each)} cannot be imported ({type(error).__name__}: {error}); "
+                "repair or uninstall this package"
+            ) from error
     return None
+
+
+def package(found: EntryPoint) -> str:
+    """Return the name of the package that has a plug-in."""
+    return found.dist.name if found.dist else found.module
+
+
+def summary(found: EntryPoint) -> str:
+    """Return the first line of the docstring of a plug-in's module, which is not imported."""
+    name, path, spec = "", None, None
+    try:
+        for part in found.module.split("."):
+            name = f"{name}.{part}".lstrip(".")
+            spec = PathFinder.find_spec(name, path)
+            path = spec.submodule_search_locations
+        source = spec.loader.get_source(name)
+        return ast.get_docstring(ast.parse(source)).splitlines()[0]
+    except (AttributeError, ImportError, IndexError, SyntaxError, OSError):
+        return f"(cannot be read; repair or uninstall {package(found)})"
+
+
+@cache
+def _installed() -> Any:
+    return entry_points()

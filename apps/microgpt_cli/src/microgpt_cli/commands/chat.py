@@ -11,6 +11,7 @@ from microgpt.config import DEFAULT_SEED, Sampling, check_seed
 from microgpt.errors import CheckpointError, MicrogptError, PromptError, TokenizerError
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, say, terminal_safe
+from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.progress import load_kernels
 from microgpt_cli.terminal.signals import Terminated
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped in, they are messages
 
 
+@examples("microgpt chat 'what is 3 plus 4?'")
 def chat(
     message: str | None = opt.argument(
         None, "Message to reply to, or a model.  [default: start a conversation]", "MESSAGE"

@@ -14,6 +14,7 @@ from microgpt.errors import ConfigError, TokenizerError
 from microgpt.printable import printable
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.progress import load_kernels, with_progress
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ N_CHARACTERS = 10  # number of unknown characters that are listed
 CLIP = 48  # maximum number of characters printed per text
 
 
+@examples("microgpt eval my-model --data held-out.txt")
 def evaluate(
     data: Path = opt.option(
         ...,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from microgpt.config import N_ALTERNATIVES
 from microgpt.errors import ConfigError
 from microgpt_cli.charts import CHART_HELP, check_kinds, check_plots, write_chart
+from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import (
     AS_JSON,
     GIVEN_MODEL,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from microgpt.evaluation.explanation import Head
 
 
+@examples("microgpt explain my-model queen --plot queen.svg")
 def explain(
     model: Path = GIVEN_MODEL,
     text: list[str] = argument(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from microgpt.printable import printable
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
+from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
     from microgpt.config import WeightsFormat
@@ -22,6 +23,10 @@ OTHERS = {
 }
 
 
+@examples(
+    "microgpt export my-model --output small-model --half",
+    "microgpt export my-model --format onnx --output my-model.onnx",
+)
 def export(
     output: Path = opt.option(
         ...,
@@ -51,7 +56,6 @@ def export(
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
-    from microgpt.exports.transformers_directory import RECEIPT
     from microgpt.storage.model_directory import export as export_model
     from microgpt.storage.model_directory import has_copy
     from microgpt.storage.model_sources import name_of
@@ -61,6 +65,7 @@ def export(
         confirm_file,
         confirm_replacement,
     )
+    from microgpt_exports.transformers_directory import RECEIPT
 
     check_options(format, output, half=half, int8=int8)
     if format == "transformers":
@@ -97,10 +102,10 @@ def check_options(format: str, output: Path, *, half: bool, int8: bool) -> None:
 
 def write_page(saved: "SavedModel", name: str, file: Path) -> None:
     """Write the HTML file of a model, and print its path."""
-    from microgpt.engine.machine_code import on_compiling
     from microgpt.errors import ConfigError
     from microgpt.plugins import plugin
     from microgpt_cli.terminal.progress import showing_compilation
+    from microgpt_engine.machine_code import on_compiling
 
     if (encode := plugin("exports", "html")) is None:
         raise ConfigError("--format html requires the package microgpt-page; install it")
@@ -111,12 +116,12 @@ def write_page(saved: "SavedModel", name: str, file: Path) -> None:
 
 def write_export(saved: "SavedModel", output: Path, format: str, *, int8: bool) -> None:
     """Write a model with its receipt for another program, and print the paths of its files."""
-    from microgpt.engine.machine_code import on_compiling
     from microgpt.errors import ConfigError
-    from microgpt.exports.gguf_file import encode_gguf, encode_modelfile
-    from microgpt.exports.onnx_file import encode_onnx
-    from microgpt.exports.receipt import FEW_QUESTIONS
-    from microgpt.exports.transformers_directory import encode_transformers
+    from microgpt_engine.machine_code import on_compiling
+    from microgpt_exports.gguf_file import encode_gguf, encode_modelfile
+    from microgpt_exports.onnx_file import encode_onnx
+    from microgpt_exports.receipt import FEW_QUESTIONS
+    from microgpt_exports.transformers_directory import encode_transformers
 
     if saved.known_questions:  # the other errors would suggest a format or a training
         raise ConfigError(FEW_QUESTIONS)

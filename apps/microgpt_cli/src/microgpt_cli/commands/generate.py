@@ -17,6 +17,7 @@ from microgpt.errors import ConfigError
 from microgpt.printable import printable
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
+from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `genera
 FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 
 
+@examples("microgpt generate an -n 5")
 def generate(
     prompt: str | None = opt.argument(
         None, "Prompt; every sample starts with this text. Or a model.", "PROMPT"

@@ -17,6 +17,7 @@ from microgpt.printable import printable
 from microgpt.training.options import TrainOptions
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, print_facts, terminal_safe
+from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
     from microgpt.storage.saved_model import SavedModel
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 of_data = partial(opt.option, rich_help_panel="Data")
 
 
+@examples("microgpt info my-model")
 def info(
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
@@ -134,9 +136,9 @@ def _load(model_dir: Path) -> "SavedModel":
 
 
 def _print_card(model_dir: Path) -> None:
-    from microgpt.engine.machine_code import on_compiling
-    from microgpt.exports.model_card import model_card
     from microgpt.storage.document_hashes import read_document_hashes
+    from microgpt_engine.machine_code import on_compiling
+    from microgpt_exports.model_card import model_card
 
     saved = _load(model_dir)
     known = read_document_hashes(model_dir, saved.meta)

@@ -8,11 +8,13 @@ from pathlib import Path
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import AS_JSON, argument
 
 KEYS = ("path", "kind", "num_params", "loss")
 
 
+@examples("microgpt list")
 def list_models(
     directory: Path = argument(Path(), "Directory to search.", "DIR", show_default=True),
     as_json: bool = AS_JSON,

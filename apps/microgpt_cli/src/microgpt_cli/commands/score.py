@@ -6,10 +6,15 @@ from itertools import chain
 from pathlib import Path
 
 from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import COLUMN, GIVEN_MODEL, flag, option
 from microgpt_cli.terminal.progress import load_kernels
 
 
+@examples(
+    "microgpt score my-model --data lines.txt --top 20",
+    "tail -f app.log | microgpt score my-model --above 4",
+)
 def score(
     model: Path = GIVEN_MODEL,
     data: Path | None = option(None, "Text file.  [default: standard input]", "--data"),

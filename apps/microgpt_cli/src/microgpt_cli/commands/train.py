@@ -5,9 +5,15 @@ from time import perf_counter
 from microgpt.edited_sources import edited_sources
 from microgpt.options import join
 from microgpt.training.options import TrainOptions
+from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import with_options
 
 
+@examples(
+    "microgpt train",
+    "microgpt train --data my.txt --model my-model --minutes 5",
+    "microgpt train --chat --data my.jsonl --model my-chat",
+)
 @with_options(TrainOptions)
 def train(given: TrainOptions) -> None:
     """Train a model and write it to a directory.

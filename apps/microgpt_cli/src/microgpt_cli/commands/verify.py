@@ -8,12 +8,17 @@ import typer
 from microgpt.config import DType, EngineName
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import print_or_discard, say
+from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument, option
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 
 WIDTH = 32  # characters of a text in the table
 
 
+@examples(
+    "microgpt verify --steps 1000",
+    "microgpt verify names.onnx",
+)
 def verify(
     file: Path | None = argument(
         None, "ONNX file, GGUF file or directory that `microgpt export` has written.", "PATH"
@@ -48,7 +53,7 @@ def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
     """Print the outcome of each check of the engines; return whether all have passed."""
     from microgpt.config import Use
     from microgpt.edited_sources import edited_sources
-    from microgpt.verify.checks import KARPATHY, run_checks
+    from microgpt_cli.verify.checks import KARPATHY, run_checks
 
     if engine != "reference" and not edited_sources():
         uses: list[Use] = ["training", "decoding"]
@@ -66,9 +71,9 @@ def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
 
 def verify_file(file: Path) -> bool:
     """Print how the results of a model differ from its receipt; return whether it passes."""
-    from microgpt.exports.comparison import MOST, MOST_BITS, compare
-    from microgpt.exports.formats import open_export
     from microgpt.printable import printable
+    from microgpt_exports.comparison import MOST, MOST_BITS, compare
+    from microgpt_exports.formats import open_export
 
     receipt, runtime = open_export(file)
     found = compare(receipt, runtime)

@@ -3,15 +3,27 @@
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.options import eager
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def examples(*lines: str) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command the examples at the end of its help."""
+
+    def decorate(command: Command) -> Command:
+        command.examples = lines  # type: ignore[attr-defined]
+        return command
+
+    return decorate
 
 
 class GroupedCommand(TyperCommand):
@@ -126,6 +138,8 @@ class GroupedCommand(TyperCommand):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples, one per line."""
         examples = (self.epilog or "").splitlines()
+        if not examples:
+            return
         formatter.write_paragraph()
         if len(examples) > 1:
             formatter.write("  Examples:\n")

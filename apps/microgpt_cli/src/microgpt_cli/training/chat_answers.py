@@ -15,12 +15,12 @@ from microgpt.data.tokenizer import Document, Message
 from microgpt.evaluation.exact_match import Answer, ExactMatches, answer_all
 from microgpt.inference import InferenceGpt
 from microgpt.printable import printable
-from microgpt.questions.known_questions import KnownQuestions
-from microgpt.questions.wordings import other_wordings, unknown_questions
 from microgpt.state import TrainResult
 from microgpt.training.choice import TUNING_PASSES, TUNING_STEPS, useful_operations
 from microgpt.training.operations import step_operations
 from microgpt.training.presets import PRESETS
+from microgpt_characters.questions.known_questions import KnownQuestions
+from microgpt_characters.questions.wordings import other_wordings, unknown_questions
 
 T = TypeVar("T")
 

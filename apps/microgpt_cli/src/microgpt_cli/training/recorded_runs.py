@@ -151,7 +151,7 @@ def _note_rounding(state: TrainState) -> None:
     """Print a note if the steps so far were computed on a computer that rounds differently."""
     if state.rounding is None:
         return
-    from microgpt.engine.processor import ROUNDING
+    from microgpt_engine.processor import ROUNDING
 
     if state.rounding != ROUNDING:
         note(

@@ -9,11 +9,11 @@ result of `InferenceGpt.samples` or `InferenceGpt.reply`.
 from collections.abc import Sequence
 from itertools import product
 
-from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.decoding.arrays import FULL, RUNNING, DecodeArrays
-from microgpt.engine.decoding.decoder import Decoder
 from microgpt.errors import PromptError
 from microgpt.sampling import Continuation, Job
+from microgpt_engine.compiled_model import CompiledModel
+from microgpt_engine.decoding.arrays import FULL, RUNNING, DecodeArrays
+from microgpt_engine.decoding.decoder import Decoder
 
 
 class Batch:

@@ -37,7 +37,7 @@ from microgpt.training.engines import check_engine
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from microgpt.engine.compiled_model import CompiledModel
+    from microgpt_engine.compiled_model import CompiledModel
 
 
 class Predictor:
@@ -156,7 +156,7 @@ class Predictor:
     def compiled(self) -> "CompiledModel":
         """The compiled model, built on first use; see `check_unedited`."""
         check_unedited()
-        from microgpt.engine.compiled_model import CompiledModel
+        from microgpt_engine.compiled_model import CompiledModel
 
         return CompiledModel(self.config, self._gpt.weights, self._dtype)
 

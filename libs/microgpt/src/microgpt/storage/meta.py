@@ -18,8 +18,8 @@ from microgpt.data.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, To
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, MicrogptError, TokenizerError
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
-from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import Ensemble, TrainedModel, TrainingPlan, TrainState
+from microgpt_characters.questions.known_questions import KnownQuestions
 
 FORMAT_VERSION = 1
 META = "meta.json"

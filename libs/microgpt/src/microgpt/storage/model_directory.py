@@ -7,7 +7,7 @@
     documents.crc32      hashes of the training documents; see `document_hashes`
 
 evolve-rust and MoonBase write only weights.json and meta.json; `load` reads their directories too.
-`microgpt.imports` reads those of a newer MoonBase, and other checkpoints.
+`microgpt_exports.imports` reads those of a newer MoonBase, and other checkpoints.
 """
 
 import hashlib

@@ -10,9 +10,9 @@ from microgpt.config import TextKind, TrainConfig
 from microgpt.data.split import DataFacts
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
-from microgpt.questions.known_questions import NEEDS_FEW, KnownQuestions, check_reply
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import Meta, trained_on
+from microgpt_characters.questions.known_questions import NEEDS_FEW, KnownQuestions, check_reply
 
 STEP = "lr", "optimizer", "weight_decay", "text"  # settings of a step
 

@@ -31,7 +31,6 @@ from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model_config import count_params
 from microgpt.printable import printable
-from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import (
     Ensemble,
     StepsChange,
@@ -54,6 +53,7 @@ from microgpt.training.early_stopping import BestWeights
 from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
+from microgpt_characters.questions.known_questions import KnownQuestions
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 FORMAT_VERSION = 2  # version 1 had splits that no longer exist
@@ -148,7 +148,7 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
 
 
 def _rounding() -> str:
-    from microgpt.engine.processor import ROUNDING  # the engine is loaded only if it is used
+    from microgpt_engine.processor import ROUNDING  # the engine is loaded only if it is used
 
     return ROUNDING
 

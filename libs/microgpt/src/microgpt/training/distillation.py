@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from microgpt.data.ngram_model import NgramModel
-    from microgpt.engine.compiled_model import CompiledModel
+    from microgpt_engine.compiled_model import CompiledModel
 
 PORTION = 1024  # number of documents to predict at once
 N_TIMED = 10_000  # number of tokens to predict, to estimate the time for all of them
@@ -156,7 +156,7 @@ class Teachers:
 
     @cached_property
     def _compiled(self) -> "list[CompiledModel]":
-        from microgpt.engine.compiled_model import CompiledModel
+        from microgpt_engine.compiled_model import CompiledModel
 
         return [CompiledModel(each.model, each.weights, each.dtype) for each in self.models]
 
@@ -216,7 +216,7 @@ class Teachers:
         """Return the targets of all predictions: (N, V), float32."""
         import numpy as np
 
-        from microgpt.engine.threads import map_in_threads
+        from microgpt_engine.threads import map_in_threads
 
         n, starts = len(dataset.tokens) - len(dataset), dataset.starts
         targets = np.zeros((n, self.tokenizer.vocab_size), np.float32)

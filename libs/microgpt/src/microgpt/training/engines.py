@@ -125,7 +125,7 @@ def prepare_engine(
     if engine == "reference":
         return 0.0
     check_unedited()
-    from microgpt.engine.preparation import prepare
+    from microgpt_engine.preparation import prepare
 
     started, lines = perf_counter(), list[str]()
 
@@ -166,9 +166,9 @@ def make_engine(
     made: Engine
     if engine == "compiled":
         check_unedited()
-        from microgpt.engine.training.threaded_step import ThreadedEngine, useful_threads
-        from microgpt.engine.training.trainer import CompiledEngine
-        from microgpt.engine.weights import initial_weights
+        from microgpt_engine.training.threaded_step import ThreadedEngine, useful_threads
+        from microgpt_engine.training.trainer import CompiledEngine
+        from microgpt_engine.weights import initial_weights
 
         n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
         threads = useful_threads(model, config, n_tokens, threads)
@@ -202,7 +202,7 @@ def make_nll(
 ) -> Nll:
     """Return a function that computes the negative log-likelihood of documents."""
     if engine == "compiled":
-        from microgpt.engine.compiled_model import CompiledModel
+        from microgpt_engine.compiled_model import CompiledModel
 
         compiled = CompiledModel(model, weights, dtype)
         return partial(compiled.nll, threads=threads)

@@ -20,8 +20,8 @@ from microgpt.config import (
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.options import Options, setting
-from microgpt.questions.known_questions import DEFAULT_REPLY
 from microgpt.training.presets import PRESETS, PresetName
+from microgpt_characters.questions.known_questions import DEFAULT_REPLY
 
 N_SAMPLES = 20  # default number of samples printed after training
 data, model, training, saving, printing = (

@@ -14,7 +14,6 @@ from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
-from microgpt.training import few_questions
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import BestWeights
@@ -39,6 +38,7 @@ from microgpt.training.holding_out import hold_out, recorded_split
 from microgpt.training.options import TrainOptions
 from microgpt.training.reading_order import reading_order
 from microgpt.training.time_limit import TimeLimit
+from microgpt_characters import few_questions
 
 Tell = Callable[[str], None]
 

@@ -51,7 +51,7 @@ class Preset:
         The first ninth of the conversations are short questions, which teach arithmetic and
         spelling at a lower cost (docs/measurements/chat.md). The others are read twice.
         """
-        from microgpt.synthetic_chat import conversations, messages
+        from microgpt_characters.synthetic_chat import conversations, messages
 
         n_basics = self.n_conversations // 5
         basics = [*map(messages, conversations("basics", n_basics, seed))]

@@ -17,7 +17,7 @@ def reading_order(
     if not config.shuffle:
         return range(n_read)
     if engine != "reference":
-        from microgpt.engine import mersenne
+        from microgpt_engine import mersenne
 
         return mersenne.shuffled(n, rng, n_read)
     order = list(range(n))

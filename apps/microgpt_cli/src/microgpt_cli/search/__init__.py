@@ -1,1 +1,0 @@
-"""Run `evolve` and `sweep`, with progress and logs."""

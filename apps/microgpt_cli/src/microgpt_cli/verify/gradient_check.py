@@ -1,0 +1,175 @@
+"""Compare gradients with finite differences on random expressions and small models."""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+from microgpt.config import Activation, DType, ModelConfig, TrainConfig
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.dropout_mask import Dropout, batch_dropout
+from microgpt.model import init_weights, weight_shapes
+from microgpt.model_config import count_params
+from microgpt.model_variants import GptVariant
+from microgpt.reference import ReferenceEngine
+from microgpt.training.reference_training import accumulate, target_loss
+from microgpt.value import Number, Value, dot, exp, log, relu, total
+
+DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
+NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest gradient are mostly rounding error
+DROPOUTS = 0.0, 0.3  # dropout rates of the model checks
+N_LEAVES, N_STEPS = 3, 8  # number of inputs and operations of a random expression
+
+# All operations of `Value`, applied to numbers a and b and a constant c.
+OPERATIONS: list[Callable[[Any, Any, float], Any]] = [
+    lambda a, b, c: a + b,
+    lambda a, b, c: a - b,
+    lambda a, b, c: a * b,
+    lambda a, b, c: a / b,
+    lambda a, b, c: a + c,
+    lambda a, b, c: c + a,
+    lambda a, b, c: a - c,
+    lambda a, b, c: c - a,
+    lambda a, b, c: a * c,
+    lambda a, b, c: c * a,
+    lambda a, b, c: a / c,
+    lambda a, b, c: c / a,
+    lambda a, b, c: a**c,
+    lambda a, b, c: -a,
+    lambda a, b, c: exp(a),
+    lambda a, b, c: log(a),
+    lambda a, b, c: relu(a),
+    lambda a, b, c: dot([a, b, a], [b, b, a]),
+    lambda a, b, c: total([a, b, a]),
+]
+
+
+def expression_error(rng: random.Random) -> float:
+    """Return the largest relative gradient error of a random expression."""
+    leaves = [rng.uniform(0.3, 2.0) for _ in range(N_LEAVES)]
+    numbers = list(leaves)
+    steps: list[tuple[Callable[[Any, Any, float], Any], int, int, float]] = []
+    while len(steps) < N_STEPS:
+        operation = rng.choice(OPERATIONS)
+        i, j, c = rng.randrange(len(numbers)), rng.randrange(len(numbers)), rng.uniform(0.3, 2.0)
+        try:
+            number = operation(numbers[i], numbers[j], c)
+        except (ValueError, ArithmeticError):
+            continue  # for example, the logarithm of a negative number
+        # Finite differences are accurate only if the function is neither too steep nor too flat.
+        if isinstance(number, float) and 0.1 < abs(number) < 10:
+            steps.append((operation, i, j, c))
+            numbers.append(number)
+
+    def evaluate(numbers: list[Number]) -> Number:
+        numbers = list(numbers)
+        for operation, i, j, c in steps:
+            numbers.append(operation(numbers[i], numbers[j], c))
+        return dot(numbers, numbers)  # so that the result depends on every operation
+
+    values = [Value(leaf) for leaf in leaves]
+    evaluate(values).backward()
+    return worst_difference(leaves, [v.grad for v in values], lambda: evaluate(leaves))
+
+
+def random_model(rng: random.Random) -> ModelConfig:
+    """Return a random model shape that is small enough for finite differences."""
+    n_head = rng.randint(1, 3)
+    return ModelConfig(
+        n_embd=n_head * rng.choice((2, 4)),
+        n_head=n_head,
+        n_layer=rng.randint(1, 2),
+        block_size=rng.randint(4, 6),
+        n_ff_exp=rng.randint(1, 3),
+        vocab_size=rng.randint(4, 7),
+        init_std=0.5,
+        positions=rng.choice(("learned", "rotary")),
+        token_shift=rng.random() < 0.5,
+        activation=rng.choice(get_args(Activation)),
+        qk_norm=rng.random() < 0.5,
+        final_norm=rng.random() < 0.5,
+    )
+
+
+def model_error(model: ModelConfig, rng: random.Random) -> float:
+    """Return the largest relative gradient error of a model's loss on random tokens and targets."""
+    weights = init_weights(model, rng)
+    tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size + 1)]
+    targets = [rng.choice((token, _distribution(model, rng))) for token in tokens[1:]]
+    engine = ReferenceEngine(model, weights, gpt_type=GptVariant)
+    drop = Dropout(rng.choice(DROPOUTS), seed=rng.randrange(9), n_read=rng.randrange(9))
+    on_values = GptVariant(model, engine.gpt.weights).with_dropout(drop)
+    target_loss(on_values, tokens, targets).backward()
+    grads = iter(param.grad for param in engine.params)
+    gpt = GptVariant(model, weights).with_dropout(drop)
+    return max(
+        worst_difference(row, [next(grads) for _ in row], lambda: target_loss(gpt, tokens, targets))
+        for name in weight_shapes(model)
+        for row in weights[name]
+    )
+
+
+def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
+    """Return the largest error of the compiled engine's loss and gradients on random documents.
+
+    The reference engine gives the expected values. Errors are relative to the loss, or to the
+    largest gradient of each matrix.
+    """
+    import numpy as np
+
+    from microgpt_engine.training.trainer import CompiledEngine
+
+    lengths = [rng.randint(2, model.block_size + 1) for _ in range(rng.randint(1, 4))]
+    docs = [[rng.randrange(model.vocab_size) for _ in range(length)] for length in lengths]
+    masks = [bytes([*rng.choices((0, 1), k=n - 1), i == 0]) for i, n in enumerate(lengths)]
+    dataset = TokenDataset()
+    for doc, mask in zip(docs, masks, strict=True):
+        dataset.append(doc, mask)
+    if rng.random() < 0.5:
+        rows = [_distribution(model, rng) for _ in range(sum(lengths) - len(docs))]
+        dataset.soft_targets = np.array(rows, np.float32)
+    config = TrainConfig(batch_size=len(docs), dropout=rng.choice(DROPOUTS), seed=rng.randrange(9))
+    weights = init_weights(model, rng)
+    compiled = CompiledEngine(model, config, dataset, dtype=dtype)
+    compiled.resume(0, weights, [0.0] * count_params(model), [0.0] * count_params(model))
+    loss = compiled.backward()
+    reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
+    targets = [dataset.targets_of(i) for i in range(len(docs))]
+    *_, expected_loss = accumulate(reference, docs, targets, batch_dropout(config, step=0))
+    errors = [abs(loss / expected_loss - 1)]
+    found, values = compiled.grads(), reference.gpt.weights
+    largest = max(abs(param.grad) for param in reference.params)
+    for name in weight_shapes(model):
+        expected = [value.grad for row in values[name] for value in row]
+        grads = [grad for row in found[name] for grad in row]
+        scale = max(largest * NEGLIGIBLE, *map(abs, expected)) or 1.0  # 0 if autograd is broken
+        errors += [abs(a - b) / scale for a, b in zip(expected, grads, strict=True)]
+    return max(error if math.isfinite(error) else math.inf for error in errors)
+
+
+def _distribution(model: ModelConfig, rng: random.Random) -> list[float]:
+    """Return random probabilities for all tokens."""
+    weights = [rng.random() for _ in range(model.vocab_size)]
+    return [weight / sum(weights) for weight in weights]
+
+
+def worst_difference(
+    numbers: list[float], grads: Sequence[float], evaluate: Callable[[], float]
+) -> float:
+    """Return the largest gradient error, relative to max(1, |central difference|).
+
+    Args:
+        numbers: inputs of `evaluate`; each input is temporarily changed.
+        grads: derivative of `evaluate` with respect to each input.
+    """
+    worst = 0.0
+    for i, number in enumerate(numbers):
+        numbers[i] = number + DIFFERENCE
+        above = evaluate()
+        numbers[i] = number - DIFFERENCE
+        below = evaluate()
+        numbers[i] = number
+        slope = (above - below) / (2 * DIFFERENCE)
+        error = abs(grads[i] - slope) / max(1.0, abs(slope))
+        worst = max(worst, error if math.isfinite(error) else math.inf)
+    return worst

@@ -1,0 +1,371 @@
+"""The check of each exercise: expressions with the learner's code, and their right results."""
+
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import mul
+from types import FunctionType
+from typing import Any
+
+from microgpt.model import Gpt, cross_entropy, init_weights, linear, rmsnorm, softmax
+from microgpt.model_config import ModelConfig
+from microgpt.reference import ReferenceEngine
+from microgpt.schedule import learning_rate
+from microgpt.value import Value
+from microgpt_course.facts import A_FINITE_DIFFERENCE, Fact, LearnerError, slope
+
+Learner = Any  # the module of the learner; nothing is known about what is in it
+ADAM_GRADIENTS = ([0.5, 1e-7, 0.0], [0.1, 1e-7, 1.0], [-0.4, -20.0, 1.0])  # of three weights
+CONFIG = ModelConfig(n_embd=4, n_head=1, n_layer=1, block_size=4, vocab_size=5)
+
+
+def tokenizer(own: Learner) -> Iterator[Fact]:
+    """Check a tokenizer of characters."""
+    made = 'Tokenizer(["emma", "ava"])'
+    mine = own.Tokenizer(["emma", "ava"])
+    yield Fact(f"{made}.chars", mine.chars, list("aemv"), "Is each character there once, sorted?")
+    yield Fact(f"{made}.bos", mine.bos, 4, "BOS has the number after those of the 4 characters.")
+    tokens = [4, 1, 2, 2, 0, 4]
+    yield Fact(f'{made}.encode("emma")', mine.encode("emma"), tokens, "Is BOS at both ends?")
+    yield Fact(f'{made}.encode("")', mine.encode(""), [4, 4])
+    yield Fact(f"{made}.decode([1, 2, 2, 0])", mine.decode([1, 2, 2, 0]), "emma")
+    yield Fact(f"{made}.decode({tokens})", mine.decode(tokens), "emma", "Does BOS have a text?")
+    other = own.Tokenizer(["ba"])
+    yield Fact('Tokenizer(["ba"]).encode("ab")', other.encode("ab"), [2, 0, 1, 2])
+
+
+def value(own: Learner) -> Iterator[Fact]:
+    """Check the product and the power of Values."""
+    for x, y in ((2.0, 3.0), (-1.5, 4.0)):
+        a, b = own.Value(x), own.Value(y)
+        product, what = a * b, f"(Value({x}) * Value({y}))"
+        yield Fact(f"type{what}", type(product).__name__, "Value", "Does __mul__ return a Value?")
+        yield Fact(f"{what}.data", product.data, x * y, mistakes={x + y: "Is that the sum?"})
+        yield Fact(f"len({what}.inputs)", len(product.inputs), 2, "The inputs are self and other.")
+        yield Fact(f"{what}.inputs", product.inputs, [x, y], "The inputs are self and other.")
+        why = "The inputs are the Values self and other, not their numbers."
+        yield Fact(f"{what}.inputs[0] is the Value", product.inputs[0] is a, True, why)
+        slopes = [slope(partial(mul, y), x), slope(partial(mul, x), y)]
+        why = "If x grows by a little, how much faster does x * y grow? Are the two exchanged?"
+        what = f"{what}.slopes"
+        yield Fact(what, product.slopes, slopes, why, source=A_FINITE_DIFFERENCE)
+        why = "Slopes are plain numbers: use `.data`."
+        yield Fact(f"type({what}[0])", type(product.slopes[0]).__name__, "float", why)
+    yield Fact("(Value(2.0) * 3).data", (own.Value(2.0) * 3).data, 6.0)
+    for x, n in ((3.0, 2), (4.0, -0.5)):
+        power, what = own.Value(x) ** n, f"(Value({x}) ** {n})"
+        yield Fact(f"type{what}", type(power).__name__, "Value", "Does __pow__ return a Value?")
+        yield Fact(f"{what}.data", power.data, x**n)
+        yield Fact(f"{what}.inputs", power.inputs, [x], "The only input is self: (self,).")
+        slopes = [slope(lambda k: k**n, x)]  # noqa: B023  (called at once)
+        why = "The derivative of x ** n is n * x ** (n - 1)."
+        what = f"{what}.slopes"
+        yield Fact(what, power.slopes, slopes, why, source=A_FINITE_DIFFERENCE)
+
+
+def backward(own: Learner) -> Iterator[Fact]:
+    """Check the gradients of expressions with several paths to one Value."""
+    source, total = A_FINITE_DIFFERENCE, "Do contributions add up (+=), or replace each other?"
+    x, y = own.Value(2.0), own.Value(3.0)
+    result = x * y
+    result.backward()
+    why = "The gradient of the result itself is 1."
+    yield Fact("after (x * y).backward(), (x * y).grad", result.grad, 1.0, why)
+    why = "Multiply the slope by the gradient of the Value that used it."
+    twice = {6.0: "Does the gradient come in twice?", 0.0: "Does `backward` reach the inputs?"}
+    yield Fact("your gradient of x in x * y, with y = 3,", x.grad, 3.0, why, twice, source)
+    x = own.Value(3.0)
+    (x * x).backward()
+    yield Fact("your gradient of x in x * x, with x = 3,", x.grad, 6.0, total, source=source)
+    a, b = own.Value(2.0), own.Value(-3.0)
+    ((a * b + 10) * a).backward()
+    what = "(a * b + 10) * a, with a = 2 and b = -3,"
+    chain = {2.0: "Is the slope multiplied by the gradient of the Value that used it?"}
+    chain |= {0.0: "Does `backward` begin with the result, and reach all inputs?"}
+    yield Fact(f"your gradient of b in {what}", b.grad, 4.0, why, chain, source)
+    yield Fact(f"your gradient of a in {what}", a.grad, -2.0, total, source=source)
+    x = own.Value(1.5)
+    middle = x + x
+    (middle * middle + middle).backward()
+    why = "Has each Value received all of its gradient before it passes it on? Begin with the last."
+    what = "your gradient of x in y * y + y, with y = x + x and x = 1.5,"
+    yield Fact(what, x.grad, slope(lambda n: (n + n) ** 2 + n + n, 1.5), why, source=source)
+    x = own.Value(1.0)
+    long = x
+    for _ in range(3000):
+        long = long + 1
+    long.backward()
+    yield Fact("your gradient of x in x + 1 + 1 + ... (3,000 times)", x.grad, 1.0, source=source)
+
+
+def loss(own: Learner) -> Iterator[Fact]:
+    """Check softmax and the cross-entropy, of floats and of Values."""
+    logits, what = [1.0, 2.0, 3.0], "softmax([1.0, 2.0, 3.0])"
+    mine = own.softmax(logits)
+    why = "Divide each power by the sum of all powers."
+    yield Fact(what, mine, softmax(logits), why)
+    yield Fact(f"sum({what})", sum(mine), 1.0, why)
+    large = why = "Is the largest logit subtracted first?"
+    yield Fact("softmax([1000.0, 1000.0])", own.softmax([1000.0, 1000.0]), [0.5, 0.5], why)
+    yield Fact("softmax([-1000.0, -1000.0])", own.softmax([-1000.0, -1000.0]), [0.5, 0.5], why)
+    sign, base = "Is the minus sign there?", "Is that the logarithm of the target's probability?"
+    for target in (2, 0):
+        right, what = cross_entropy(logits, target), f"cross_entropy([1.0, 2.0, 3.0], {target})"
+        got = own.cross_entropy(logits, target)
+        yield Fact(what, got, right, base, {-right: sign})
+    got = own.cross_entropy([1000.0, 1000.0], 0)
+    yield Fact("cross_entropy([1000.0, 1000.0], 0)", got, cross_entropy([0.0, 0.0], 0), large)
+    values = [Value(logit) for logit in logits]
+    result = own.cross_entropy(values, 0)
+    what = "the loss of three Values"
+    yield Fact(f"type of {what}", type(result).__name__, "Value", "Do you use exp and log above?")
+    result.backward()
+    gradient = [p - (i == 0) for i, p in enumerate(softmax(logits))]
+    why = "It is the probability, minus 1 for the target. Is `float` or `.data` used on the way?"
+    yield Fact(f"the gradient of {what}", [v.grad for v in values], gradient, why)
+
+
+def embedding(own: Learner) -> Iterator[Fact]:
+    """Check the embedding of a token, and the product of a matrix and a vector."""
+    wte, wpe = [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]], [[0.1, 0.2, 0.3], [0.3, 0.4, 0.5]]
+    for token, position in ((1, 0), (0, 1)):
+        got = own.embedding(token, position, wte, wpe)
+        right = [a + b for a, b in zip(wte[token], wpe[position], strict=True)]
+        why = "Add row `token` of wte and row `position` of wpe, number by number."
+        yield Fact(f"embedding({token}, {position}, {wte}, {wpe})", got, right, why)
+    matrix = [[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]
+    why = "One number for each row: dot(row, x)."
+    what = f"linear([3.0, 4.0], {matrix})"
+    yield Fact(what, own.linear([3.0, 4.0], matrix), linear([3.0, 4.0], matrix), why)
+    rows = [[Value(1.0)], [Value(2.0)]]
+    for what, result in (
+        ("embedding(Values)", own.embedding(0, 1, rows, rows)),
+        ("linear(Values)", own.linear(rows[0], rows)),
+    ):
+        yield Fact(f"type({what}[0])", type(result[0]).__name__, "Value", "Is `.data` used?")
+
+
+def norm(own: Learner) -> Iterator[Fact]:
+    """Check RMSNorm and its gradient."""
+    why = "Is that the root of the mean (not of the sum) of the squares?"
+    for x in ([300.0, -400.0, 0.0], [3.0, 4.0], [0.0, 0.0], [0.001, 0.002]):
+        yield Fact(f"rmsnorm({x})", own.rmsnorm(x), rmsnorm(x), why)
+        why = "Is 1e-5 added to the mean square, before the root is taken?"
+    a, b = Value(3.0), Value(4.0)
+    result = own.rmsnorm([a, b])[0]
+    yield Fact("type(rmsnorm(Values)[0])", type(result).__name__, "Value", "Is `.data` used?")
+    result.backward()
+    right = slope(lambda n: rmsnorm([n, 4.0])[0], 3.0)
+    why = "Does math.sqrt or float(...) hide the Values? Use ** -0.5."
+    what = "your gradient of x[0] in rmsnorm(x)[0], with x = [3, 4],"
+    yield Fact(what, a.grad, right, why, source=A_FINITE_DIFFERENCE)
+
+
+def attention(own: Learner) -> Iterator[Fact]:
+    """Check one head: its cache, its result, and the gradient of an earlier token's key."""
+    keys, values = [[1.0, 0.0], [0.0, 0.0]], [[10.0, 0.0], [0.0, 0.0]]
+    all_keys, all_values = [*keys, [0.0, 1.0]], [*values, [0.0, 20.0]]
+    got = own.attend([0.0, 2.0], [0.0, 1.0], [0.0, 20.0], keys, values)
+    yield Fact("after attend(...), keys", keys, all_keys, "Append the key.")
+    yield Fact("after attend(...), values", values, all_values, "Append the value.")
+    weights = softmax([0.0, 0.0, 2 / 2**0.5])
+    right = [10 * weights[0], 20 * weights[2]]
+    undivided = softmax([0.0, 0.0, 2.0])
+    why = "Append first. Score: dot(query, key) / len(query) ** 0.5. Result: weights times values."
+    if [*map(float, got)][:1] and abs(float(got[0]) - 10 * undivided[0]) < 1e-6:
+        why = "Are the scores divided by the square root of the length, here 2 ** 0.5?"
+    yield Fact("the example's attend(...)", got, right, why)
+    rng = random.Random(1)
+    gpt: Gpt[float] = Gpt(CONFIG, init_weights(CONFIG, rng))
+    gpt.weights["layer0.attn_wo"] = [[float(i == k) for k in range(4)] for i in range(4)]  # type: ignore[index]
+    cache, keys, values = gpt.new_cache(), [], []
+    for i in range(3):
+        x = [rng.gauss(0, 20) for _ in range(4)]
+        right = gpt.attention(x, 0, cache)
+        query, key, value = (linear(x, gpt.weights[f"layer0.attn_w{part}"]) for part in "qkv")
+        got = own.attend(query, key, value, keys, values)
+        yield Fact(f"attend(...) of token {i}, with 4 numbers each,", got, right, why)
+    rows = [[2.0, 0.0], [0.0, 0.0], [1.0, 2.0], [1.0, 0.0], [3.0, 4.0]]
+    parts = [[Value(n) for n in row] for row in rows]
+    first = parts[3][0]
+    result = own.attend(*parts[:3], parts[3:4], parts[4:])[0]
+    what = "attend(Values)[0]"
+    yield Fact(f"type({what})", type(result).__name__, "Value", "Is `.data` or `float` used?")
+    result.backward()
+    derivative = slope(lambda n: 1 + 2 * softmax([n * 2**0.5, 0.0])[0], 1.0)
+    why = "Is `.data` or `float` used on the way? Gradients must reach the cached keys."
+    what = f"your gradient of an earlier key in {what}"
+    yield Fact(what, first.grad, derivative, why, source=A_FINITE_DIFFERENCE)
+
+
+def mlp(own: Learner) -> Iterator[Fact]:
+    """Check the MLP against the library's."""
+    fc1, fc2 = [[1.0, 1.0], [1.0, -1.0]], [[2.0, 5.0]]
+    got = own.mlp([1.0, 2.0], fc1, fc2)
+    mistakes = "Is relu applied to the hidden units, between the two matrices?"
+    yield Fact("the example's mlp(...)", got, [6.0], mistakes)
+    got = own.mlp([-1.0, -2.0], fc1, [[-2.0, -5.0]])
+    yield Fact("mlp([-1.0, -2.0], ...)", got, [-5.0], "Only hidden units pass through relu.")
+    rng = random.Random(2)
+    gpt: Gpt[float] = Gpt(CONFIG, init_weights(CONFIG, rng))
+    x, parts = [1.0, -2.0, 3.0, -4.0], [gpt.weights[f"layer0.mlp_fc{i}"] for i in (1, 2)]
+    yield Fact("mlp(...) of 4 numbers, 16 hidden,", own.mlp(x, *parts), gpt.mlp(x, 0), mistakes)
+    one = [[Value(1.0)]]
+    kind = type(own.mlp([Value(2.0)], one, one)[0]).__name__
+    yield Fact("type(mlp(Values)[0])", kind, "Value", "Is float(...) or `.data` used?")
+
+
+def residual(own: Learner) -> Iterator[Fact]:
+    """Check that both parts read a normalized vector and are added to one that is not."""
+    seen: list[list[float]] = []
+
+    def ones(x: list[float]) -> list[float]:
+        seen.append(x)
+        return [1.0] * len(x)
+
+    got = own.block([3.0, 4.0], ones, lambda x: list(x))
+    why = "Each part reads rmsnorm(x)."
+    yield Fact("what attention reads", seen, [rmsnorm([3.0, 4.0])], why)
+    after = [4.0, 5.0]
+    right = [a + b for a, b in zip(after, rmsnorm(after), strict=True)]
+    why = (
+        "Is it add(x, part(rmsnorm(x))) both times (+ would join two lists), and does the MLP read "
+        "the x after attention?"
+    )
+    yield Fact("the example's block(...)", got, right, why)
+    gpt: Gpt[float] = Gpt(CONFIG, init_weights(CONFIG, random.Random(3)))
+    x, caches = [1.0, -2.0, 3.0, -4.0], (gpt.new_cache(), gpt.new_cache())
+    got = own.block(x, lambda x: gpt.attention(x, 0, caches[0]), lambda x: gpt.mlp(x, 0))
+    yield Fact("block(...) with attention and an MLP", got, gpt.block(x, 0, caches[1]), why)
+
+
+def adam(own: Learner) -> Iterator[Fact]:
+    """Check three steps against those of the reference engine."""
+    for lr, beta1, beta2, eps in ((0.01, 0.85, 0.99, 1e-8), (0.1, 0.5, 0.9, 1e-3)):
+        is_given = lr == 0.1
+        what = f" of Adam(3, {beta1}, {beta2}, {eps})" if is_given else ""
+        engine = ReferenceEngine(
+            CONFIG, init_weights(CONFIG, random.Random(4)), beta1=beta1, beta2=beta2, eps=eps
+        )
+        mine = own.Adam(3, beta1, beta2, eps) if is_given else own.Adam(3)
+        weights = [param.data for param in engine.params[:3]]
+        for step, gradients in enumerate(ADAM_GRADIENTS, 1):
+            weights = mine.step(weights, gradients, lr=lr)
+            for param, gradient in zip(engine.params, gradients, strict=False):
+                param.grad = gradient
+            engine.update(lr)
+            right = [param.data for param in engine.params[:3]]
+            why = "Are self.m and self.v kept from step to step, without the correction?"
+            if step == 1:
+                why = "Is it weight - lr * m_hat / (sqrt(v_hat) + eps), with t = 1 and eps outside?"
+            if is_given:
+                why = "Are lr, beta1, beta2 and eps those that were given?"
+            yield Fact(f"the weights after step {step}{what}", weights, right, why)
+
+
+def schedule(own: Learner) -> Iterator[Fact]:
+    """Check the straight line and the warm-up."""
+    line = "It falls in a straight line. What is it in step 0, and in step `steps`?"
+    rise = "In the warm-up, the rate of the straight line is multiplied by a factor."
+    for warmup in (0, 4):
+        for step in (0, 1, 3, 4, 5, 9):
+            right = learning_rate(step, lr=0.02, steps=10, warmup_steps=warmup)
+            got = own.learning_rate(step, steps=10, lr=0.02, warmup=warmup)
+            what = f"learning_rate({step}, steps=10, lr=0.02, warmup={warmup})"
+            yield Fact(what, got, right, rise if step < warmup else line)
+    got = own.learning_rate(5, 10, 0.02)
+    yield Fact("learning_rate(5, 10, 0.02)", got, 0.01, line)
+    got = own.learning_rate(1, 20, 0.1, 5)
+    why = "Are steps, lr and warmup those that were given?"
+    yield Fact("learning_rate(1, 20, 0.1, 5)", got, 0.038, why)
+
+
+def sampling(own: Learner) -> Iterator[Fact]:
+    """Check single draws, and the tokens that `generate` reads and returns."""
+    logits = [1.0, 3.0, 2.0]
+    greedy = own.sample(logits, 0, random.Random(1))
+    yield Fact("sample([1.0, 3.0, 2.0], 0, rng)", greedy, 1, "Which token is the likeliest?")
+    for temperature in (0.5, 2.0):
+        mine, rng = random.Random(5), random.Random(5)
+        shares = softmax([logit / temperature for logit in logits])
+        got = [own.sample(logits, temperature, mine) for _ in range(50)]
+        why = "rng.choices returns a list of one; return the token in it."
+        yield Fact("type(sample(...))", type(got[0]).__name__, "int", why)
+        right = [rng.choices(range(3), weights=shares)[0] for _ in got]
+        why = "Divide the logits by the temperature before softmax; draw once with rng.choices."
+        yield Fact(f"50 draws at temperature {temperature}: draw", got, right, why)
+    script, read = [2, 1, 0], list[list[int]]()
+
+    def next_logits(tokens: list[int]) -> list[float]:
+        read.append(list(tokens))
+        return [9.0 * (i == script[min(len(tokens), 3) - 1]) for i in range(3)]
+
+    got = own.generate(next_logits, 0, 10, 0, random.Random(1))
+    why = "Each time, the model reads BOS and all tokens drawn so far."
+    yield Fact("generate(...): what next_logits reads", read[:3], [[0], [0, 2], [0, 2, 1]], why)
+    yield Fact("generate(...): the drawn tokens", got, [2, 1], "BOS is not among them.")
+    got = own.generate(lambda tokens: [0.0, 9.0], 0, 3, 0, random.Random(1))
+    yield Fact("generate(..., longest=3, ...)", got, [1, 1, 1], "Stop after 3 drawn tokens.")
+    for temperature in (0.5, 5.0):
+        shares, rng = softmax([logit / temperature for logit in logits]), random.Random(6)
+        got = own.generate(lambda tokens: logits, 3, 30, temperature, random.Random(6))
+        right = [rng.choices(range(3), weights=shares)[0] for _ in range(30)]
+        why = "Does generate pass the temperature on?"
+        yield Fact(f"generate(...) at temperature {temperature}", got, right, why)
+
+
+# Questions for exceptions, by exercise.
+ERRORS = {
+    ("01_tokenizer", "IndexError"): "BOS has no character.",
+    ("04_softmax", "OverflowError"): "Is the largest logit subtracted first?",
+    ("06_rmsnorm", "ZeroDivisionError"): "Is 1e-5 added before the root is taken?",
+    ("08_mlp", "TypeError"): "relu takes one number, not a list.",
+    ("10_adam", "ZeroDivisionError"): "t is 1 in the first step.",
+    ("11_schedule", "ZeroDivisionError"): "Without warm-up, the factor is 1.",
+    ("12_sampling", "ZeroDivisionError"): "At temperature 0, return the likeliest token.",
+}
+CHECKS: dict[str, Callable[[Learner], Iterator[Fact]]] = {
+    "01_tokenizer": tokenizer,
+    "02_value": value,
+    "03_backward": backward,
+    "04_softmax": loss,
+    "05_embedding": embedding,
+    "06_rmsnorm": norm,
+    "07_attention": attention,
+    "08_mlp": mlp,
+    "09_residual": residual,
+    "10_adam": adam,
+    "11_schedule": schedule,
+    "12_sampling": sampling,
+}
+
+
+class Definitions:
+    """The definitions of a learner's file. Calls of its functions are watched for mistakes."""
+
+    def __init__(self, namespace: dict[str, object]) -> None:
+        self._namespace = namespace
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a class or a function of the file; raise LearnerError if there is none."""
+        if name not in self._namespace:
+            raise LearnerError(f"there is no `{name}` in this file; was it renamed or deleted?")
+        found = self._namespace[name]
+        return partial(_watched, found) if isinstance(found, FunctionType) else found
+
+
+def _watched(function: Callable[..., object], *args: Any, **options: Any) -> object:
+    """Call a function that should return something and leave its lists unchanged."""
+    before = list(map(repr, args))
+    result, name = function(*args, **options), function.__name__
+    if result is None:
+        raise LearnerError(f"{name} returned nothing (None); is `return` missing?")
+    for was, now in zip(before, map(repr, args), strict=True):
+        if was != now and name != "attend":  # it adds to the cache
+            raise LearnerError(f"{name} changed a list that it was given, {was}; make a new list")
+    return result
+
+
+def check(name: str, namespace: dict[str, object]) -> Iterator[Fact]:
+    """Check the definitions of a learner's file; raise LearnerError if they cannot be used."""
+    return CHECKS[name](Definitions(namespace))

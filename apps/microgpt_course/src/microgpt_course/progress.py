@@ -1,0 +1,71 @@
+"""A learner's directory: its files, and the record of what has been done."""
+
+import hashlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from microgpt.data.documents import bundled
+from microgpt.error_format import first_problem
+from microgpt.errors import ConfigError
+from microgpt.files.atomic_files import as_argument, publish, read
+from microgpt_course.exercises import names, with_holes
+
+PROGRESS = "progress.json"
+MAX_BYTES = 1 << 20  # of a learner's file or record
+
+
+class CourseProgress(BaseModel):
+    """What a learner has done, stored as progress.json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = 1
+    done: dict[str, str] = {}  # SHA-256 of each file that passed its check
+    hints: dict[str, int] = {}  # number of hints that have been shown
+    figures: dict[str, tuple[float, float]] = {}  # per experiment: prediction, loss
+
+
+def start(directory: Path) -> None:
+    """Write all exercises to a new directory."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ConfigError(f"{directory} exists and is not empty; use another directory")
+    files = {f"{name}.py": with_holes(name).encode() for name in names()}
+    files["names.txt"] = bundled("names.txt").read_bytes()
+    publish(directory, {**files, PROGRESS: CourseProgress().model_dump_json().encode()})
+
+
+def read_progress(directory: Path) -> CourseProgress:
+    """Read the record of a learner's directory.
+
+    Raises:
+        ConfigError: the directory is not one of the course, or the record cannot be read.
+    """
+    path = directory / PROGRESS
+    if not path.is_file():
+        raise ConfigError(
+            f"{directory} is not a directory of the course; go to yours, or start one with: "
+            "microgpt course start"
+        )
+    try:
+        return CourseProgress.model_validate_json(read(path, MAX_BYTES, ConfigError))
+    except ValidationError as error:
+        raise ConfigError(
+            f"{path} is damaged ({first_problem(error)}); replace it with {{}} to check all "
+            "exercises again"
+        ) from error
+
+
+def write_progress(directory: Path, progress: CourseProgress) -> None:
+    """Replace the record of a learner's directory."""
+    publish(directory, {PROGRESS: progress.model_dump_json(indent=1).encode()})
+
+
+def file_hash(path: Path) -> str:
+    """Return the hash of a learner's file; raise ConfigError if it cannot be read."""
+    if not path.is_file():
+        raise ConfigError(
+            f"{path} does not exist; put the file back, or write all exercises to another "
+            f"directory: microgpt course start {as_argument(path.parent / 'again')}"
+        )
+    return hashlib.sha256(read(path, MAX_BYTES, ConfigError)).hexdigest()

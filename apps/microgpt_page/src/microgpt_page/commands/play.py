@@ -1,0 +1,92 @@
+"""`microgpt play`: serve the page of a model to a browser on this machine, and open the browser."""
+
+import os
+import webbrowser
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from html import escape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
+
+from microgpt.errors import MicrogptError
+from microgpt_cli.terminal.console import say
+from microgpt_cli.terminal.help import examples
+from microgpt_cli.terminal.options import SERVED_MODELS
+
+HOST = "127.0.0.1"
+
+
+@examples(
+    "microgpt play",
+    "microgpt play my-model",
+)
+def play(models: list[str] | None = SERVED_MODELS) -> None:
+    """Open a page to chat, generate, look inside and train.
+
+    The page is served on a free port of this machine, until Ctrl-C. `microgpt serve` serves the
+    same page on a port of your choice; `microgpt export --format html` writes it to a file.
+    """
+    from microgpt.storage.model_sources import model_sources
+    from microgpt_cli.model_loading import load_model
+    from microgpt_cli.terminal.progress import showing_compilation
+    from microgpt_engine.machine_code import on_compiling
+    from microgpt_page.document import document
+
+    sources = model_sources(models or os.environ.get("MODEL_DIR"))
+    directories = {source.name: source.directory for source in sources}
+
+    def page(name: str) -> bytes:
+        """Return the page of a model as it is now: it may have been trained again."""
+        others = [other for other in directories if other != name]
+        return document(load_model(directories[name]), name, others)
+
+    with showing_compilation() as tell, on_compiling(tell):
+        page(sources[0].name)  # the command reports what is wrong with the model
+    with ThreadingHTTPServer((HOST, 0), _handler(directories, page)) as server:
+        url = f"http://{HOST}:{server.server_port}"
+        say(f"open {url} in a browser; Ctrl-C stops the service")
+        Thread(target=_open, args=(url,), daemon=True).start()  # it may wait for the browser
+        with suppress(KeyboardInterrupt):  # a signal is the usual end
+            server.serve_forever()
+
+
+def _handler(names: Collection[str], page: Callable[[str], bytes]) -> type[BaseHTTPRequestHandler]:
+    """Return a handler of requests that serves the page of the first model, or of `?model=NAME`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            name = parse_qs(url.query).get("model", [*names])[0]
+            if self.headers.get("Host", HOST).partition(":")[0] not in (HOST, "localhost"):
+                self._reply(403, b"Open this page at localhost.")  # prevents DNS rebinding
+            elif url.path != "/" or name not in names:
+                self._reply(404, b"There is no such page.")
+            else:
+                try:
+                    self._reply(200, page(name))
+                except MicrogptError as error:
+                    self._reply(500, escape(f"error: {error}").encode())
+
+        def _reply(self, status: int, content: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args: object) -> None:
+            """Log nothing."""
+
+    return Handler
+
+
+def _open(url: str) -> None:
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return
+    if type(browser) is webbrowser.GenericBrowser and "BROWSER" not in os.environ:
+        return  # a browser for the terminal, which would take it over
+    browser.open(url)

@@ -1,0 +1,1 @@
+"""The commands `report` and `plot`."""

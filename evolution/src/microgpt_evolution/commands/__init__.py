@@ -1,0 +1,1 @@
+"""The commands `evolve`, `sweep`, `analyze`, `run` and `judge`, and their parts."""

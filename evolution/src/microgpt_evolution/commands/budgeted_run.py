@@ -1,0 +1,220 @@
+"""Run or resume the search of `microgpt evolve --minutes`, and save the winner."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from math import log
+from pathlib import Path
+from time import perf_counter
+
+from microgpt.amounts import count, in_short
+from microgpt.data.documents import load_documents
+from microgpt.data.read_options import ReadOptions
+from microgpt.data.split import Split
+from microgpt.errors import DataError
+from microgpt.inference import InferenceGpt
+from microgpt.model_config import count_params
+from microgpt.state import TrainEvent, TrainResult
+from microgpt.training.fitting import Fitting
+from microgpt.training.holding_out import split_documents
+from microgpt.training.time_limit import TimeLimit
+from microgpt_cli.input_files import default_input
+from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
+from microgpt_cli.terminal.options import DEFAULT_CHAT, RUNS
+from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
+from microgpt_evolution.budgeted.genome import GENES, BudgetedGenome
+from microgpt_evolution.budgeted.planning import plan_search
+from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
+from microgpt_evolution.budgeted.run import BudgetedEvent, BudgetedSearch
+from microgpt_evolution.budgeted.search import LARGEST
+from microgpt_evolution.commands import winner
+from microgpt_evolution.commands.experiment import (
+    as_setting,
+    documents_again,
+    open_pool,
+    resumable,
+)
+from microgpt_evolution.commands.options import EvolveOptions
+from microgpt_evolution.commands.run_report import write_final_report
+from microgpt_evolution.errors import GenomeError, NoWinnerError
+from microgpt_evolution.genome_file import GENOME, BudgetedRecord, read_genome, write_genome
+from microgpt_evolution.space import read_space
+
+N_SAMPLES = 10  # number of samples of the winner to print
+PER_MILLE = 1000  # resolution of the progress bar
+
+
+def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
+    """Run or resume a search; `limit` is set by --minutes."""
+    with ExitStack() as stack:
+        resumed = (
+            stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
+        )
+        model_dir = winner.model_directory(options, resumed)
+        pool = stack.enter_context(open_pool(options, n_trials=LARGEST))
+        compilation_s = load_kernels("compiled", uses=["training", "evaluation", "generation"])
+        if limit:
+            limit.extend(compilation_s)
+        settings, parts = _prepare(options, limit, resumed, pool.n_workers())
+        records = resumed or stack.enter_context(BudgetedRecords.begin(RUNS, "evolve", settings))
+        print_or_discard(
+            f"Search: {in_short(settings.budget)} operations, "
+            f"{in_short(settings.operations, 2)} for a complete training run, seed "
+            f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {records.directory}"
+        )
+        progress = stack.enter_context(BudgetedProgress())
+        search = BudgetedSearch(parts, pool, records, on_event=progress.update, limit=limit)
+        student, has_ended = None, False
+        try:
+            with resumable(records, winner.resume_command(options, records)):
+                search.run()
+                progress.stop()
+                if not search.best:
+                    raise NoWinnerError("no organism finished training; use other documents")
+                if settings.distill:
+                    student = search.student(progress.update_student)
+                    progress.stop()
+                    if student is None:
+                        note("there is no student, because there are fewer than two teachers")
+                has_ended = True
+        finally:  # also after Ctrl-C: save the best model so far
+            progress.stop()
+            if search.best:
+                _save_winner(
+                    search, records.directory, student, model_dir,
+                    force=options.force, has_ended=has_ended,
+                )  # fmt: skip
+                write_final_report(records.directory)
+
+
+class BudgetedProgress(ProgressBar):
+    """Progress of a budgeted search: share of the operations, best loss and time left."""
+
+    def __init__(self) -> None:
+        super().__init__("search", PER_MILLE)
+        self._started, self._first = perf_counter(), 0.0
+        self._budget: float | None = None
+
+    def update(self, event: BudgetedEvent) -> None:
+        """Show the progress after an event."""
+        if self._budget and event.budget < self._budget:
+            self.stop()
+            less, more = in_short(event.budget), in_short(self._budget)
+            note(f"the search now ends after {less} operations, not {more}, to finish in time")
+        self._budget = event.budget
+        if event.is_known:  # of the resumed run
+            self._started, self._first = perf_counter(), event.spent
+        speed = (event.spent - self._first) / (perf_counter() - self._started)
+        left = time_left(max(0.0, event.budget - event.spent), speed)
+        best = f"best {event.organisms[0].loss:.4f}" if event.organisms else "no loss yet"
+        figures = f"{best} | generation {event.generation}: {event.n_done} of {len(event.runs)}"
+        done = min(PER_MILLE, round(PER_MILLE * event.spent / event.budget))
+        self.show(done, left, f"{done / 10:.0f} % | {figures} | {left}", figures)
+
+    def update_student(self, event: TrainEvent) -> None:
+        """Show the progress of the student's training."""
+        line = f"student: step {event.step:,} of {event.steps:,}"
+        self.show(round(PER_MILLE * event.step / event.steps), "", line, line)
+
+
+def _prepare(
+    options: EvolveOptions,
+    limit: TimeLimit | None,
+    resumed: BudgetedRecords | None,
+    n_workers: int,
+) -> tuple[BudgetedSettings, Split]:
+    if resumed:
+        return resumed.settings, _parts_again(resumed.settings, options.input)
+    chat = options.chat
+    space = read_space(options.space, GENES) if options.space else None
+    ancestor = _ancestor(options.warm_start) if options.warm_start else None
+    path = options.input or default_input(*([DEFAULT_CHAT] if chat else []))
+    docs = load_documents(path, ReadOptions.of(vars(options)), tell=note)
+    fitting = Fitting.of(docs, options.limits, load_kernels=load_kernels, tell=note)
+    if not fitting.parts.validation:
+        raise DataError(f"{path} has too few documents to hold some out; use more documents")
+    settings = plan_search(
+        fitting,
+        options.limits,
+        limit,
+        n_workers=n_workers,
+        chat=chat,
+        space=space,
+        warm_start=ancestor,
+        tell=note,
+        input=as_setting(path),
+        column=options.column,
+        me=options.me,
+        separator=options.separator,
+        seed=options.seed,
+        train_winner=as_setting(options.train_winner) if options.train_winner else None,
+    )
+    return settings, fitting.parts
+
+
+def _ancestor(path: Path) -> BudgetedGenome:
+    record = read_genome(path)
+    if isinstance(record, BudgetedRecord):
+        return record.genome
+    raise GenomeError(f"{path} is from a search without a budget; omit --warm-start")
+
+
+def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
+    how = ReadOptions.of(vars(settings))
+
+    def load(path: Path) -> Split:
+        docs = load_documents(path, how, check=False, tell=note)
+        return split_documents(docs, settings.held_out, settings.held_out, settings.gap)
+
+    return documents_again(settings, path, load)
+
+
+def _save_winner(
+    search: BudgetedSearch,
+    run: Path,
+    student: TrainResult | None,
+    model_dir: Path | None,
+    *,
+    force: bool,
+    has_ended: bool,
+) -> None:
+    """Print the winner, write its genome and, if model_dir is given, its model.
+
+    The test loss is measured at the end of the search, and only for the model that is kept.
+    """
+    settings, (best, trained) = search.settings, search.winner()
+    record = BudgetedRecord(
+        genome=best.genome,
+        operations=settings.operations,
+        val_loss=best.loss,
+        generation=best.generation,
+        text=settings.text,
+        budget=settings.budget,
+        gap=settings.gap if settings.text == "stream" else None,
+        seed=settings.seed,
+        data_sha256=settings.data_sha256,
+    )
+    write_genome(run / GENOME, record)
+    winner.write_if_better(record, print_or_discard, force=force)
+    print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
+    print_or_discard(
+        f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
+        f"{trained.config.steps:,} steps: held-out loss {best.loss:.4f} nats per character"
+    )
+    if student:
+        n_tokens = search.objective.tokens(best.genome.vocab_size).per_character
+        loss = (student.val_loss or 0.0) * n_tokens
+        print_or_discard(f"Student: held-out loss {loss:.4f} nats per character")
+        if (student.val_loss or 0.0) < (trained.val_loss or 0.0):
+            trained = student
+        else:
+            note("the winner is better than its student and is kept")
+    model = InferenceGpt(trained)
+    if has_ended:
+        tested = model.evaluate(search.parts.test, text=settings.text)
+        print_or_discard(f"Test loss: {tested.bits_per_character * log(2):.4f} nats per character")
+        trained = replace(trained, test_loss=tested.loss)
+    if not trained.tokenizer.is_chat:
+        for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
+            print_or_discard(f"> {terminal_safe(sample)}")
+    if model_dir:
+        winner.save_model(trained, record, model_dir)

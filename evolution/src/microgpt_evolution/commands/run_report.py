@@ -1,0 +1,100 @@
+"""Write the HTML report of a search or of sweeps."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from microgpt.errors import ConfigError
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.options import RUNS
+
+REPORT = "report.html"
+
+
+def write_report(directories: Sequence[Path], file: Path) -> None:
+    """Write the report of a search, or of one or more sweeps, to a file atomically.
+
+    Raises:
+        RunError: a run is missing, damaged or empty, or the runs use different documents.
+        ConfigError: sweeps and searches are mixed, there are several searches, or the extra
+            `plots` is not installed.
+    """
+    from microgpt.files.atomic_files import publish
+    from microgpt_cli.charts import check_plots
+    from microgpt_evolution.runs.run_directory import BUDGETED, SWEEP, kind_at
+
+    kinds = [kind_at(directory) for directory in directories]
+    sweeps = [path for path, kind in zip(directories, kinds, strict=True) if kind == SWEEP]
+    if sweeps and len(sweeps) < len(directories):
+        sweep, search = sweeps[0], next(path for path in directories if path not in sweeps)
+        raise ConfigError(f"{sweep} is a sweep, but {search} is a search; report them separately")
+    if not sweeps and len(directories) > 1:
+        raise ConfigError("several searches were given; report them separately")
+    check_plots()
+    from microgpt_report.budgeted_report import budgeted_report
+    from microgpt_report.page import render
+    from microgpt_report.run_summary import read_run_summary
+    from microgpt_report.search_report import search_report
+    from microgpt_report.sweep_report import sweep_report
+    from microgpt_report.training_runs import labels
+
+    if BUDGETED in kinds:
+        found = budgeted_report(directories[0])
+    elif sweeps:
+        found = sweep_report(directories)
+    else:
+        found = search_report(read_run_summary(directories[0], *labels(directories)))
+    found = replace(found, commands=_next_commands(directories[0]))
+    publish(file.parent, {file.name: render(found).encode()})
+
+
+def _next_commands(directory: Path) -> list[str]:
+    """Return the commands that resume a run, or that train its winner and use it."""
+    from microgpt.data.read_options import ReadOptions
+    from microgpt.files.atomic_files import as_argument
+    from microgpt_cli.input_files import from_here
+    from microgpt_evolution.commands.sweep_ranking import data_options, ranked, train_command
+    from microgpt_evolution.genome_file import GENOME
+    from microgpt_evolution.runs.run_directory import SWEEP, kind_of
+    from microgpt_evolution.runs.run_files import read_settings
+    from microgpt_evolution.sweep.records import read_sweep
+
+    settings, run = read_settings(directory), from_here(directory)
+    is_chat, model = bool(settings.get("chat")), as_argument(Path(f"{directory.name}-winner"))
+    use = f"microgpt {'chat' if is_chat else 'generate'} --model {model}"
+    kind = kind_of(settings)
+    resume = [f"{kind.resume} {as_argument(run)}"]
+    if kind == SWEEP:
+        sweep, results = read_sweep(directory)
+        if len(results) < len(sweep.tasks):
+            return resume
+        cells = ranked(sweep, results)
+        return [train_command(sweep, cells[0].config, directory), use] if cells else []
+    if not (directory / GENOME).exists():
+        return resume
+    data = ""
+    if settings.get("input") == "documents":  # passed from Python
+        data = "--data FILE "
+    elif "input" in settings:  # an imported log does not name its documents
+        data = data_options(str(settings["input"]), ReadOptions.of(settings))
+    genome = as_argument(run / GENOME)
+    return [f"microgpt train {data}--genome {genome} --model {model}", use]
+
+
+def write_final_report(directory: Path) -> None:
+    """Write the report of a finished run; on failure, print a note with the reason."""
+    file = directory / REPORT
+    try:
+        write_report([directory], file)
+    except Exception as error:  # the results are already saved
+        note(f"{REPORT} was not written: {error}")
+    else:
+        note(f"the report is in {file}")
+
+
+def newest_run(pattern: str, kind: str, how: str) -> Path:
+    """Return the newest run whose name matches the pattern."""
+    found = [path.parent for path in RUNS.glob(f"{pattern}/run.json")]
+    if not found:
+        raise ConfigError(f"there is no {kind} in {RUNS}; create one with `microgpt {how}`")
+    return max(found, key=lambda directory: (directory / "run.json").stat().st_mtime_ns)

@@ -1,0 +1,195 @@
+"""Run or resume a sweep of `microgpt sweep`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import typer
+from pydantic import ValidationError
+
+from microgpt.amounts import count, duration, plural
+from microgpt.config import Use
+from microgpt.data.documents import load_documents
+from microgpt.data.read_options import ReadOptions
+from microgpt.data.split import Split, fingerprint, split
+from microgpt.error_format import first_problem
+from microgpt.errors import ConfigError
+from microgpt.training.choice import NAMES_SHA256
+from microgpt.training.fitting import explain
+from microgpt.training.holding_out import split_documents
+from microgpt.training.time_limit import TimeLimit
+from microgpt_cli.input_files import default_input
+from microgpt_cli.terminal.console import note, print_or_discard, say
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, RUNS
+from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
+from microgpt_evolution.commands.experiment import as_setting, documents_again, open_pool, resumable
+from microgpt_evolution.commands.options import BaseOptions, SweepOptions
+from microgpt_evolution.commands.run_report import write_final_report
+from microgpt_evolution.commands.sweep_ranking import describe_sweep
+from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
+from microgpt_evolution.objectives.sweep_objective import SweepObjective
+from microgpt_evolution.organism import Evaluation, Trial
+from microgpt_evolution.sweep.chosen import chosen_settings, fitting_for, grid_around
+from microgpt_evolution.sweep.config import SweepConfig, differing, grid
+from microgpt_evolution.sweep.records import (
+    HELD_OUT,
+    ChosenSettings,
+    Kind,
+    SweepRecords,
+    SweepSettings,
+)
+from microgpt_evolution.workers.pools import Pool
+
+
+def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOptions) -> None:
+    """Run a new sweep of Karpathy's settings with the options of the command."""
+    options.check_ranges()
+    how = ReadOptions.of({**vars(options), "text": "lines"})
+    docs = load_documents(_input(options), how, tell=note)
+    parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
+    _start(kind, configs, options, parts)
+
+
+def start_grid(axes: Mapping[str, Sequence[Any]], base: BaseOptions, options: SweepOptions) -> None:
+    """Run a new grid around the settings that `train` chooses, or around Karpathy's."""
+    options.check_ranges()
+    base.check()
+    base.limits.check_ranges()
+    text = {"text": "lines"} if base.preset else {}
+    docs = load_documents(_input(options), ReadOptions.of(vars(options) | text), tell=note)
+    is_karpathys = not isinstance(docs, str) and fingerprint(docs) == NAMES_SHA256
+    if base.preset or (is_karpathys and not base.limits.has_budget):
+        configs, impossible = grid(axes)
+        parts, chosen = split(docs, validation=HELD_OUT, test=HELD_OUT), None
+    else:
+        limit = TimeLimit(base.minutes, perf_counter()) if base.minutes else None
+        fitting = fitting_for(docs, base.limits, load_kernels=load_kernels, tell=note)
+        fitted, parts = fitting.fit(limit), fitting.parts
+        configs, impossible = grid_around(fitted, axes)
+        chosen = chosen_settings(fitting, fitted, axes)
+        for line in explain(fitted):
+            print_or_discard(line)
+    for problem in impossible:
+        note(f"skipped: {problem}")
+    _start("grid", configs, options, parts, chosen)
+
+
+def _input(options: SweepOptions) -> Path:
+    return options.input or default_input(DEFAULT_CHAT if options.chat else DEFAULT_TEXT)
+
+
+def _start(
+    kind: Kind,
+    configs: Sequence[SweepConfig],
+    options: SweepOptions,
+    parts: Split,
+    chosen: ChosenSettings | None = None,
+) -> None:
+    """Run a new sweep on a split of the documents."""
+    seed = options.seed
+    try:
+        settings = SweepSettings(
+            sweep=kind,
+            points=tuple(configs),
+            seeds=tuple(range(seed, seed + options.seeds)),
+            input=as_setting(_input(options)),
+            chat=options.chat,
+            column=options.column,
+            me=options.me,
+            separator=options.separator,
+            data_sha256=parts.facts.sha256,
+            val_fraction=parts.val_fraction,
+            test_fraction=parts.test_fraction,
+            chosen=chosen,
+        )
+    except ValidationError as error:
+        raise ConfigError(first_problem(error)) from error
+    objective = SweepObjective.of(parts, settings)
+    with (
+        open_pool(options, n_trials=len(configs) * options.seeds) as pool,
+        SweepRecords.begin(RUNS, "sweep", settings) as records,
+    ):
+        _run(objective, pool, records)
+
+
+def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
+    """Run the remaining trials of a sweep; `path` is required if the documents were moved."""
+    with SweepRecords.open(run) as records:
+        sweep = records.settings
+        if sweep.has_function:
+            raise ConfigError("the sweep measures a function; resume it with sweep() in Python")
+
+        def load(path: Path) -> Split:
+            chosen = sweep.chosen
+            text, gap = (chosen.text, chosen.gap) if chosen else ("lines", 0)
+            how = ReadOptions.of({**vars(sweep), "text": text})
+            docs = load_documents(path, how, tell=note)
+            return split_documents(docs, sweep.val_fraction, sweep.test_fraction, gap)
+
+        objective = SweepObjective.of(documents_again(sweep, path, load), sweep)
+        with open_pool(options, n_trials=len(records.todo())) as pool:
+            _run(objective, pool, records)
+
+
+def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
+    """Run the trials without a recorded result, and print a summary."""
+    started, sweep, todo = perf_counter(), records.settings, records.todo()
+    dtypes = sorted({config.dtype for config in sweep.configs})
+    with resumable(records):
+        uses: list[Use] = ["training", "evaluation", "generation"]
+        load_kernels("compiled", *dtypes, uses=uses)
+        if todo:
+            n_models = len({trial.config for trial in todo})
+            print_or_discard(
+                f"{count(len(todo), 'training run')} of {count(n_models, 'model')}, "
+                f"{pool.n_workers()} in parallel"
+            )
+            with SweepProgress(todo, objective) as progress:
+                CachedEvaluator(objective, pool, records).measure(todo, progress.update)
+        records.write_table()
+    n_ok = sum(result.is_ok for result in records.results)
+    if not n_ok:
+        say(f"error: no training run completed; see {records.directory}")
+        raise typer.Exit(1)
+    took = duration(round(perf_counter() - started))
+    print_or_discard(
+        f"{n_ok} of {len(sweep.tasks)} {plural('training run', len(sweep.tasks))} completed; "
+        f"ran {len(todo)} in {took}"
+    )
+    print_or_discard(f"Saved to {records.directory}")
+    for line in describe_sweep(sweep, records.results, records.directory):
+        print_or_discard(line)
+    write_final_report(records.directory)
+
+
+class SweepProgress(ProgressBar):
+    """Progress of a sweep. The time left is estimated from the FLOPs of the trials."""
+
+    def __init__(self, todo: Sequence[Trial[SweepConfig]], objective: SweepObjective) -> None:
+        super().__init__("training", len(todo))
+        self._todo, self._flops = todo, [objective.flops(trial.config) for trial in todo]
+        self._flops_left, self._flops_done = sum(self._flops), 0
+        self._names = differing(trial.config for trial in todo)
+        self._noted: set[tuple[SweepConfig, str]] = set()  # with the status
+        self._started = perf_counter()
+        self._show()
+
+    def update(self, i: int, evaluation: Evaluation) -> None:
+        """Count a finished trial; print the reason for a failure once per configuration."""
+        config, status = self._todo[i].config, evaluation.status
+        self._flops_left -= self._flops[i]
+        if status == "ok":
+            self._flops_done += self._flops[i]
+        elif (config, status) not in self._noted:
+            self._noted.add((config, status))
+            self.stop()
+            which = config.describe(self._names) or "the model"
+            note(f"{which}: {status}, {evaluation.reason}")
+        self._show(1)
+
+    def _show(self, n_more: int = 0) -> None:
+        done = self._done + n_more
+        rate = self._flops_done / (perf_counter() - self._started)
+        left = time_left(self._flops_left, rate) if self._flops_left else "done"
+        self.show(done, left, f"training {done} / {self._total} | {left}")

@@ -1,0 +1,84 @@
+"""The winner of a search: its genome.json, and the directory of its model."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from microgpt.files.atomic_files import as_argument, check_place, remove_unfinished
+from microgpt.files.path_text import path_from_text
+from microgpt.state import TrainResult
+from microgpt.storage.model_directory import save
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.options import DEFAULT_GENOME
+from microgpt_cli.training.replacement import confirm_replacement, has_genome
+from microgpt_evolution.budgeted.records import BudgetedRecords
+from microgpt_evolution.commands.experiment import as_setting
+from microgpt_evolution.commands.options import EvolveOptions
+from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.genome_file import (
+    GENOME,
+    AnyRecord,
+    BudgetedRecord,
+    encode_genome,
+    read_genome,
+    replaces,
+    score_of,
+    write_genome,
+)
+from microgpt_evolution.search.records import Records
+
+
+def model_directory(options: EvolveOptions, run: Records | BudgetedRecords | None) -> Path | None:
+    """Return the directory of --train-winner, given now or recorded in the run to resume.
+
+    Raises an error before the search starts if the results cannot be written. A resumed run
+    replaces the model that it has saved itself.
+    """
+    kept = run.settings.train_winner if run else None
+    directory = options.train_winner or (path_from_text(kept) if kept else None)
+    if directory:
+        check_place(directory)
+        if not (options.force or (run and has_genome(directory, run.directory / GENOME))):
+            confirm_replacement(directory, "--train-winner")
+    if os.path.lexists(DEFAULT_GENOME) and not options.force:
+        try:
+            read_genome(DEFAULT_GENOME)  # fail early
+        except GenomeError as error:
+            raise GenomeError(
+                f"{error} (the winner is compared with the {DEFAULT_GENOME} of this directory; "
+                "rename that file, or pass --force to replace it)"
+            ) from error
+    return directory
+
+
+def resume_command(options: EvolveOptions, run: Records | BudgetedRecords) -> str:
+    """Return the command that resumes a run, without the directory of the run."""
+    given = options.train_winner
+    if given is None or as_setting(given) == run.settings.train_winner:
+        return "microgpt evolve --resume"
+    return f"microgpt evolve --train-winner {as_argument(given)} --resume"
+
+
+def write_if_better(record: AnyRecord, log: Callable[[str], None], *, force: bool) -> None:
+    """Write genome.json if it does not exist, if the genome is better, or if `force` is set."""
+    is_there = os.path.lexists(DEFAULT_GENOME)
+    if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
+        remove_unfinished(DEFAULT_GENOME.parent)  # remove files left by a killed process
+        note(
+            f"{DEFAULT_GENOME} was kept, because it is as good or better; pass --force to "
+            "replace it"
+        )
+        return
+    write_genome(DEFAULT_GENOME, record)
+    log(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
+    how = "" if isinstance(record, BudgetedRecord) else ", measured with fresh seeds"
+    note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
+
+
+def save_model(trained: TrainResult, record: AnyRecord, directory: Path) -> None:
+    """Save the model of a winner, with the checksum of its genome.json."""
+    genome_sha256 = hashlib.sha256(encode_genome(record)).hexdigest()
+    save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), directory)
+    note(f"the model of the winner is in {directory}")

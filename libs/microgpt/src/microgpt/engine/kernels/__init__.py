@@ -1,5 +1,0 @@
-"""Compiled counterparts of the functions of the reference engine.
-
-Layout: columns; rows in functions whose names end in row or rows. A name that ends in _t denotes a
-transposed array. See `microgpt.engine` and docs/engine.md#vectors.
-"""

@@ -1,0 +1,119 @@
+"""Train on a few questions and answers until all are memorised, without dropout.
+
+Nothing is held out, because the answer to a question occurs nowhere else. For other wordings,
+`questions` finds the matching known question.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from string import ascii_letters, digits, punctuation
+
+from microgpt.amounts import count
+from microgpt.data.folding import char_tokenizer
+from microgpt.data.tokenizer import ROLES, Document, Message, Tokenizer, texts_of
+from microgpt.errors import ConfigError
+from microgpt.training.options import TrainOptions
+from microgpt_characters.questions.known_questions import KnownQuestions, check_reply
+
+MOST_QUESTIONS = 200  # more are learned as other conversations are
+MOST_CHARACTERS = 40_000  # of all conversations together
+CONDITION = f"for at most {MOST_QUESTIONS} questions, which are learned as a whole"
+PREVENTING = (
+    "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
+    "portable",
+)  # fmt: skip
+BATCH, LEAST_STEPS = 16, 300
+PASSES = 120  # number of times that each conversation is read; 90 are enough for sixty questions
+RECIPE = TrainOptions(
+    n_embd=64, n_head=4, n_layer=2, lr=0.01, batch_size=BATCH, dropout=0.0, weight_decay=0.0,
+    evaluations=1, val_fraction=0.0, test_fraction=0.0,
+)  # fmt: skip
+
+
+def are_few(docs: Sequence[Document] | str, options: TrainOptions) -> bool:
+    """Return whether the documents are a few questions, and all options allow memorising them."""
+    if isinstance(docs, str) or not docs or not all(map(_is_questions, docs)):
+        return False
+    if any(map(options.holds, PREVENTING)) or options.engine == "reference":
+        return False
+    n_questions = sum(len(doc) for doc in docs) / 2
+    n_characters = sum(map(len, chain.from_iterable(map(texts_of, docs))))
+    return n_questions <= MOST_QUESTIONS and n_characters <= MOST_CHARACTERS
+
+
+def _is_questions(doc: Document) -> bool:
+    """Return whether a document is a conversation of questions, each with its answer."""
+    if isinstance(doc, str):
+        return False
+    return tuple(message.role for message in doc) == ROLES * max(1, len(doc) // 2)
+
+
+def chosen(
+    docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
+) -> tuple[TrainOptions, Tokenizer | None, KnownQuestions | None]:
+    """Return options, tokenizer and known questions if the documents are a few questions.
+
+    Otherwise, return the options unchanged.
+    """
+    if not are_few(docs, options):
+        _tell_other_options(docs, options, tell)
+        return options, None, None
+    unknown = options.unknown
+    check_reply(unknown)
+    known = known_questions(docs, unknown, tell)
+    return options.over(recipe(docs)), tokenizer_for(docs, unknown), known
+
+
+def recipe(docs: Sequence[Document]) -> TrainOptions:
+    """Return the settings for few conversations, with a context for the longest one."""
+    longest = max(sum(len(text) + 2 for text in texts_of(doc)) for doc in docs)
+    context = 64
+    while context < 4 * longest // 3 + 8:  # a quarter is reserved for the reply
+        context *= 2
+    steps = max(LEAST_STEPS, PASSES * len(docs) // BATCH)
+    facts = TrainOptions(block_size=context, steps=steps, warmup_steps=steps // 20)
+    return facts.over(RECIPE).by("few questions")
+
+
+def tokenizer_for(docs: Sequence[Document], reply: str) -> Tokenizer:
+    """Return a tokenizer for conversations, other wordings and the reply to unknown questions."""
+    characters = f"{reply} {ascii_letters}{digits}{punctuation}"
+    return char_tokenizer([*docs, (Message("user", characters),)])
+
+
+def known_questions(
+    docs: Sequence[Document], reply: str, tell: Callable[[str], None]
+) -> KnownQuestions:
+    """Return the known questions, and the reply to other questions."""
+    talks = [tuple(doc) for doc in docs if not isinstance(doc, str)]
+    answers: dict[Document, set[Document]] = {}
+    for talk in talks:
+        for i in range(1, len(talk), 2):
+            answers.setdefault(talk[:i], set()).add(talk[i : i + 1])
+    if n := sum(len(each) > 1 for each in answers.values()):
+        tell(f"{count(n, 'question')} {'has' if n == 1 else 'have'} several answers; keep one")
+    tell(
+        f"so few conversations ({len(docs)}) are learned as a whole; rewordings are found by "
+        f'their words, other questions get "{reply}"'
+    )
+    return KnownQuestions.of(talks, reply)
+
+
+def _tell_other_options(
+    docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
+) -> None:
+    """Report the options that prevent memorising a few questions."""
+    others = TrainOptions(engine=options.engine)
+    preventing = [name for name in PREVENTING if options.holds(name) and not options.given[name]]
+    if preventing and are_few(docs, others):
+        flags = " and ".join(map(options.flag, preventing))
+        tell(
+            f"so few conversations can be learned as a whole, and other questions refused; omit "
+            f"{flags} for that"
+        )
+
+
+def check_unknown(options: TrainOptions, known: KnownQuestions | None) -> None:
+    """Raise ConfigError if a reply to unknown questions is set, but all are answered."""
+    if "unknown" in options and not known:
+        raise ConfigError(f"--unknown is {CONDITION}; omit --unknown")

@@ -1,0 +1,203 @@
+"""Compiled inference with a trained model, used by `InferenceGpt`.
+
+Threads can share a model: its weights are read-only, and each call allocates its own buffers.
+Layout: columns for evaluation; rows and weights in panels for decoding. Losses and probabilities
+have a row per prediction. See docs/engine.md#decoding.
+"""
+
+import random
+from collections.abc import Generator, Iterator, Sequence
+from functools import cached_property
+from threading import Event
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import DType, ModelConfig
+from microgpt.data.token_dataset import Tokens
+from microgpt.flat_weights import Numbers
+from microgpt.model import Weights
+from microgpt.model_config import count_params
+from microgpt.sampling import DecodeRules, FinishReason
+from microgpt_engine.activations import Activations
+from microgpt_engine.buffers import Buffers, allocate_buffers
+from microgpt_engine.dataset import NO_ROWS, Dataset
+from microgpt_engine.decoding.arrays import FULL, RUNNING, STOPPED
+from microgpt_engine.decoding.decoder import WORK_5_MS, Decoder, max_sequences
+from microgpt_engine.machine_code import EntryPoint
+from microgpt_engine.settings import architecture_of
+from microgpt_engine.threads import map_in_threads
+from microgpt_engine.weights import DecodeWeights, PackedWeights, for_decoding
+
+EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
+CALL_WORK = 10**9  # number of weights times tokens per kernel call; a call takes about 20 ms
+GROUP = 1024  # maximum number of sequences per decoder; larger groups are not faster
+
+evaluate = EntryPoint("microgpt_engine.kernels.forward:evaluate")
+
+
+class CompiledModel:
+    """A trained model with its weights in read-only packed arrays."""
+
+    def __init__(
+        self, config: ModelConfig, weights: Weights[float] | Numbers, dtype: DType
+    ) -> None:
+        self.config = config
+        self.dtype: DType = dtype
+        packed = PackedWeights(config, dtype)
+        packed.set(weights)
+        self._weights = packed.matrices
+        _make_read_only(packed.array, *packed.matrices)
+
+    @cached_property
+    def decode_weights(self) -> DecodeWeights:
+        """The weights in the layout that `Decoder` requires, converted on first use."""
+        weights = for_decoding(self._weights, self.dtype)
+        _make_read_only(*weights)
+        return weights
+
+    def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
+        """Return the total negative log-likelihood of all unmasked target tokens, in nats.
+
+        Each document must have 2 to block_size + 1 tokens.
+        """
+        return float(self.losses(docs, threads=threads).astype(np.float64).sum())
+
+    def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> NDArray[Any]:
+        """Return the negative log-likelihood of each target token, in nats; 0 if it is masked."""
+        size = -(-len(docs) // threads)
+        parts = [docs[i : i + size] for i in range(0, len(docs), size)]
+        losses = map_in_threads(lambda part, stop: self._evaluate(part, stop)[0], parts, threads)
+        return np.concatenate(list(losses))
+
+    def add_probabilities(
+        self,
+        docs: Sequence[Tokens],
+        out: NDArray[np.float32],
+        *,
+        share: float = 1.0,
+        should_stop: Event | None = None,
+    ) -> None:
+        """Add the probabilities of all tokens at each prediction, scaled by share, to `out` (N, V).
+
+        A document of n tokens, from 2 to block_size + 1, has n - 1 predictions. If should_stop is
+        set, the remaining documents are not read.
+        """
+        self._evaluate(docs, should_stop, out, share)
+
+    def activations(self, tokens: Tokens) -> Activations:
+        """Return the activations of up to block_size tokens."""
+        _, buffers = self._evaluate([[*tokens, 0]])
+        return Activations(self.config, buffers, len(tokens))
+
+    def _evaluate(
+        self,
+        docs: Sequence[Tokens],
+        should_stop: Event | None = None,
+        probabilities: NDArray[np.float32] = NO_ROWS,
+        share: float = 1.0,
+    ) -> tuple[NDArray[Any], Buffers]:
+        """Return the loss of each prediction and the buffers after the last micro-batch."""
+        dataset = Dataset.of(docs)._replace(soft_targets=NO_ROWS)  # the losses are of the tokens
+        n_losses = dataset.tokens.size - len(docs)
+        n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
+        buffers = allocate_buffers(self.config, self.dtype, n_columns, dataset.longest)
+        architecture = architecture_of(self.config, self.dtype, dataset.longest)
+        losses = np.empty(n_losses, self.dtype)
+        n_tokens = max(1, CALL_WORK // count_params(self.config))
+        done = 0
+        while done < len(docs) and not (should_stop and should_stop.is_set()):
+            done = evaluate(
+                self._weights, buffers, dataset, losses, probabilities, share, architecture,
+                done, n_tokens,
+            )  # fmt: skip
+        return losses, buffers
+
+    def decode(
+        self, prompt: Tokens, rules: DecodeRules, rng: random.Random
+    ) -> Generator[int, None, FinishReason]:
+        """Yield the same tokens as `sampling.decode`. A kernel call takes a few milliseconds.
+
+        Random numbers are drawn from rng in advance. When the generator ends or is closed, unused
+        numbers are returned to rng, unless other code has drawn from rng in the meantime.
+        """
+        decoder = Decoder(self, [prompt], rules)
+        sequences = decoder.sequences
+        end, n_known = int(sequences.goals[0]), len(prompt)
+        n_at_once = 1 + WORK_5_MS // count_params(self.config)
+        if type(rng) is not random.Random:  # a subclass may not support rewinding
+            n_at_once = 1
+        while True:
+            goal = min(n_known + n_at_once, end)
+            draws = _Draws(rng, goal - n_known if rules.sampling.temperature else 0)
+            new = slice(n_known - len(prompt), goal - len(prompt))
+            sequences.uniforms[0, new] = draws.uniforms or 0
+            sequences.goals[0], sequences.status[0] = goal, RUNNING
+            n_given = 0
+            try:
+                while decoder.run():
+                    pass
+                for token in sequences.tokens[0, n_known : sequences.n_tokens[0]].tolist():
+                    n_given += 1
+                    yield token
+                decoder.check(0)
+                is_stopped = sequences.status[0] == STOPPED
+                n_given += is_stopped
+            finally:
+                draws.rewind_to(n_given)
+            if is_stopped:
+                return "stop"
+            if goal == end:
+                return "length"
+            n_known = goal
+
+    def decode_many(
+        self,
+        prompts: Sequence[Tokens],
+        seeds: Sequence[int],
+        rules: DecodeRules,
+        *,
+        threads: int = 1,
+    ) -> Iterator[list[int]]:
+        """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`.
+
+        Raises:
+            PromptError: a sequence failed. The tokens of earlier prompts have already been yielded.
+        """
+
+        def work(part: slice, should_stop: Event) -> Decoder:
+            decoder = Decoder(self, prompts[part], rules, seeds=seeds[part])
+            while not should_stop.is_set() and decoder.run():
+                pass
+            return decoder
+
+        size = min(GROUP, max_sequences(self.config, rules), -(-len(prompts) // threads)) or 1
+        parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
+        for decoder in map_in_threads(work, parts, threads):
+            statuses = decoder.sequences.status.tolist()
+            for i, tokens in enumerate(decoder.tokens()):
+                if statuses[i] > FULL:
+                    decoder.check(i)
+                yield tokens
+
+
+class _Draws:
+    """Random numbers drawn in advance; unused numbers can be returned to the generator."""
+
+    def __init__(self, rng: random.Random, n: int) -> None:
+        self._rng = rng
+        self._state = rng.getstate() if type(rng) is random.Random else None
+        self.uniforms = [rng.random() for _ in range(n)]
+        self._state_after = rng.getstate() if self._state else None
+
+    def rewind_to(self, n: int) -> None:
+        if n < len(self.uniforms) and self._state and self._rng.getstate() == self._state_after:
+            self._rng.setstate(self._state)
+            for _ in range(n):
+                self._rng.random()
+
+
+def _make_read_only(*arrays: NDArray[Any]) -> None:
+    for array in arrays:
+        array.flags.writeable = False

@@ -1,0 +1,173 @@
+"""One optimizer step on all weights: AdamW, or Muon for the blocks and AdamW for the rest.
+
+Compiled version of `ReferenceEngine.update` and `MuonEngine.update`. Gradients are not clipped:
+Adam divides by their typical size, and Muon uses only their direction, so steps are limited.
+Layout: weights, padded to whole vectors. The rows that AdamW updates come first, then the matrices
+that Muon updates, which have C columns and at least C rows. A Gram matrix has C rows and C columns.
+See docs/engine.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
+"""
+
+import math
+
+from microgpt.newton_schulz import COEFFICIENTS, N_ITERATIONS, NORM_EPS
+from microgpt_engine.buffers import OptimizerState
+from microgpt_engine.compiler import inlined, kernel
+from microgpt_engine.kernels.matmul import linear
+from microgpt_engine.settings import StepSettings
+from microgpt_engine.simd.lanes import total
+from microgpt_engine.simd.tiles import transpose_tile
+from microgpt_engine.simd.vector import Array, lanes, load, splat, square_root, store
+
+_A, _B, _C = COEFFICIENTS
+
+
+@kernel
+def optimize(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings) -> None:
+    """Update all weights; n_steps is the number of steps including the current one.
+
+    `find_directions` must have computed all directions.
+    """
+    adam(state, n_steps, lr, settings)
+    muon(state, lr * settings.muon_lr_ratio, settings)
+
+
+@inlined
+def adam(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings) -> None:
+    """Update the first n_adam_rows rows with AdamW (Loshchilov & Hutter 2019, alg. 2)."""
+    params, m, v, beta1, beta2 = state.params, state.m, state.v, settings.beta1, settings.beta2
+    kept = 1 - lr * settings.weight_decay
+    lr_by_bias = lr / (1 - _power(beta1, n_steps))  # bias correction: the means start at 0
+    v_by_bias = 1 / (1 - _power(beta2, n_steps))
+    for i in range(settings.n_adam_rows):
+        for j in range(0, params.shape[1], lanes(params)):
+            grad = load(state.grads, i, j)
+            mean = beta1 * load(m, i, j) + (1 - beta1) * grad
+            square = beta2 * load(v, i, j) + (1 - beta2) * grad * grad
+            store(m, i, j, mean)
+            store(v, i, j, square)
+            change = lr_by_bias * mean / (square_root(square * v_by_bias) + settings.eps)
+            store(params, i, j, kept * load(params, i, j) - change)
+
+
+@inlined
+def _power(base: float, n: int) -> float:
+    """Return base**n by repeated squaring; the `pow` of C libraries rounds differently."""
+    power = 1.0
+    while n > 0:
+        if n & 1:
+            power *= base
+        base *= base
+        n >>= 1
+    return power
+
+
+@kernel
+def squares_are_finite(x: Array) -> bool:
+    """Return whether the squares of all numbers in x are finite; rows are padded to whole vectors.
+
+    An infinite square would make the running mean in `adam` infinite for all later steps.
+    """
+    zeros = splat(x, 0)  # 0 times a non-finite number is NaN, which propagates to the sum
+    for i in range(x.shape[0]):
+        for j in range(0, x.shape[1], lanes(x)):
+            xij = load(x, i, j)
+            zeros = zeros + 0.0 * (xij * xij)
+    return bool(total(zeros) == 0)
+
+
+@inlined
+def muon(state: OptimizerState, lr: float, settings: StepSettings) -> None:
+    """Update the rows after n_adam_rows and the running means of their gradients."""
+    params, m, momentum, n = state.params, state.m, settings.muon_momentum, settings.n_adam_rows
+    kept = 1 - lr * settings.weight_decay
+    fc1 = n + 4 * settings.n_layer * settings.n_embd
+    fc2 = fc1 + settings.n_layer * settings.n_ff_exp * settings.n_embd
+    for i in range(n, params.shape[0]):
+        # The matrices of fc1 have more rows than columns.
+        scale = lr * math.sqrt(settings.n_ff_exp) if fc1 <= i < fc2 else lr
+        for j in range(0, params.shape[1], lanes(params)):
+            mean = momentum * load(m, i, j) + (1 - momentum) * load(state.grads, i, j)
+            store(m, i, j, mean)
+            change = scale * load(state.directions, i - n, j)
+            store(params, i, j, kept * load(params, i, j) - change)
+
+
+@kernel
+def find_directions(
+    state: OptimizerState,
+    settings: StepSettings,
+    first: int,
+    stride: int,
+    scratch: Array,  # (at least 2 padded C + m, padded C)
+) -> None:
+    """Set the directions of every stride-th matrix, from index `first` on, for Muon.
+
+    A direction is the orthogonalized momentum of a matrix.
+    """
+    C, side, n_rows = settings.n_embd, scratch.shape[1], state.directions.shape[0]
+    gram, square, room = scratch[:side], scratch[side : 2 * side], scratch[2 * side :]
+    matrix, n_matrices = first, 6 * settings.n_layer if n_rows else 0
+    while matrix < n_matrices:
+        start, end = _rows(matrix, settings)
+        x, y = room[: end - start], state.directions[start:end]
+        if N_ITERATIONS % 2 == 0:
+            x, y = y, x
+        start, end = start + settings.n_adam_rows, end + settings.n_adam_rows
+        _normalized_momentum(state.grads[start:end], state.m[start:end], settings.muon_momentum, x)
+        for _ in range(N_ITERATIONS):
+            _symmetric_product(x[:, :C].T, x, gram)
+            _symmetric_product(gram[:C, :C], gram, square)
+            _polynomial(gram, square, C)
+            linear(x[:, :C], square, y, C)
+            x, y = y, x
+        matrix += stride
+
+
+@inlined
+def _rows(matrix: int, settings: StepSettings) -> tuple[int, int]:
+    """Return the first row, and the row after the last, of a matrix that Muon updates.
+
+    wq, wk and wv of all layers come first, then wo, fc1 and fc2.
+    """
+    s, n_square = settings, 4 * settings.n_layer
+    n_rows = s.n_embd if matrix < n_square else s.n_ff_exp * s.n_embd
+    start = min(matrix, n_square) * s.n_embd + max(0, matrix - n_square) * n_rows
+    return start, start + n_rows
+
+
+@inlined
+def _normalized_momentum(grads: Array, means: Array, momentum: float, x: Array) -> None:
+    """Set x to the Nesterov momentum after this step, scaled to a Frobenius norm of 1."""
+    squares = splat(x, 0)
+    for i in range(x.shape[0]):
+        for j in range(0, x.shape[1], lanes(x)):
+            grad = load(grads, i, j)
+            mean = momentum * load(means, i, j) + (1 - momentum) * grad
+            ahead = momentum * mean + (1 - momentum) * grad
+            store(x, i, j, ahead)
+            squares = squares + ahead * ahead
+    factor = 1 / (math.sqrt(total(squares)) + NORM_EPS)
+    for i in range(x.shape[0]):
+        for j in range(0, x.shape[1], lanes(x)):
+            store(x, i, j, factor * load(x, i, j))
+
+
+@inlined
+def _symmetric_product(w: Array, x: Array, y: Array) -> None:
+    """Set y = w x, which must be symmetric: (C, n), (n, C) -> (C, C)."""
+    C, step = w.shape[0], lanes(x)
+    for j in range(0, C, 2 * step):  # upper triangle; the lower triangle is copied from it
+        n_columns = min(2 * step, C - j)
+        linear(w[: j + n_columns], x[:, j:], y[:, j:], n_columns)
+    for i in range(0, C, step):
+        for j in range(i + step, C, step):
+            transpose_tile(y, i, j, y, j, i)
+
+
+@inlined
+def _polynomial(gram: Array, square: Array, C: int) -> None:
+    """Set `square` to a I + b gram + c square."""
+    for i in range(C):
+        for j in range(0, gram.shape[1], lanes(gram)):
+            store(square, i, j, _B * load(gram, i, j) + _C * load(square, i, j))
+        square[i, i] += _A

@@ -1,0 +1,285 @@
+"""Load the machine code of kernels, and compile it on first use.
+
+The machine code is kept in the user's cache directory. The name of a file contains a hash of the
+processor, the compiler settings and the sources of this package. A file is run as code, so a file
+is not loaded if another user could have written it, or if it is damaged.
+Layout: any; a kernel receives the addresses of its arrays. See docs/engine.md#compilation.
+"""
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import importlib
+import os
+import struct
+import time
+import uuid
+from array import array
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+import numpy as np
+from platformdirs import user_cache_path
+
+from microgpt import dropout_mask, newton_schulz
+from microgpt.files.regular_file import open_at_once
+from microgpt_engine import processor
+
+Tell = Callable[[str], None]
+
+_NATIVE = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
+)  # see `compiler.object_code`; other threads can run during a call
+_DOUBLE, _WORD = struct.Struct("d"), struct.Struct("q")
+_UNUSED_DAYS = 60  # age in days after which unused cache files are removed
+# Settings of Numba that do not change the machine code, or are in `processor`.
+_HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+
+COMPILING = "compiling the engine (once on this computer, takes about ten seconds)"
+
+_tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
+
+
+class CompiledForWasmError(Exception):
+    """A kernel was compiled for WebAssembly, so this process cannot run it."""
+
+
+class EntryPoint:
+    """A kernel that can be called from Python.
+
+    Arguments are arrays, named tuples of arguments, and numbers. A version is selected by the types
+    of the arguments and the dtype of the first array. All other arrays must have the same dtypes as
+    in the first call of that version. One-dimensional arrays must be contiguous. The result is an
+    integer.
+    """
+
+    def __init__(self, place: str) -> None:
+        """Name a function by its module and its name, separated by a colon."""
+        self._place = place
+        self._versions: dict[Any, Callable[..., int]] = {}
+
+    def __call__(self, *args: Any) -> int:
+        """Call the kernel; load or compile it first if necessary."""
+        first = args[0]
+        while isinstance(first, tuple):
+            first = first[0]
+        version = (first.dtype, *map(type, args))
+        if version not in self._versions:
+            self._versions[version] = _load(self._place, args)
+        packed = [0, 0]  # the result, an exception, and the arguments
+        _pack(args, packed)
+        words = array("q", packed)
+        place = words.buffer_info()[0]
+        self._versions[version](place, place + 8, place + 16)
+        return words[0]
+
+
+def _pack(args: tuple[Any, ...], words: list[int]) -> None:
+    """Append arguments as `compiler.object_code` expects them; most are arrays."""
+    for arg in args:
+        if type(arg) is np.ndarray:
+            words.append(id(arg))
+        elif isinstance(arg, tuple):
+            _pack(arg, words)
+        elif isinstance(arg, float):
+            words += _WORD.unpack(_DOUBLE.pack(arg))
+        else:
+            words.append(arg)
+
+
+def _layout(arg: Any) -> str:
+    if isinstance(arg, np.ndarray):
+        return f"{arg.dtype.str}{arg.ndim}"
+    if isinstance(arg, tuple):
+        return f"{type(arg).__name__}({','.join(map(_layout, arg))})"
+    return "float" if isinstance(arg, float) else "int"
+
+
+def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
+    """Return the function for arguments of these types, from the cache or compiled."""
+    layout = _layout(args)
+    content = read_kept(place, layout)
+    if content is None:
+        report(COMPILING)
+        from microgpt_engine.compiler import object_code
+
+        module, _, name = place.partition(":")
+        content = b"\n".join(object_code(getattr(importlib.import_module(module), name), args))
+        keep(place, layout, content)
+    if processor.IS_WASM:
+        raise CompiledForWasmError(place)
+    symbol, _, code = content.partition(b"\n")
+    return _link(symbol.decode(), code)
+
+
+_engines: list[llvm.ExecutionEngine] = []  # own the machine code of the functions
+
+
+def _link(symbol: str, code: bytes) -> Callable[..., int]:
+    """Load an object file into memory and return the function at a symbol."""
+    if not _engines:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    # Each file has an engine: names of kernels in two files may be equal, but not their code.
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return _NATIVE(engine.get_function_address(symbol))
+
+
+@contextlib.contextmanager
+def on_compiling(tell: Tell) -> Iterator[None]:
+    """Call `tell` once with each message: before a compilation, or when caching fails."""
+    told: set[str] = set()
+
+    def tell_once(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            tell(line)
+
+    token = _tell.set(tell_once)
+    try:
+        yield
+    finally:
+        _tell.reset(token)
+
+
+def report(line: str) -> None:
+    """Pass a message to the function of `on_compiling`, if there is one."""
+    if tell := _tell.get():
+        tell(line)
+
+
+def cache_directory() -> Path:
+    """Return the directory of cached kernels; NUMBA_CACHE_DIR overrides the default.
+
+    Raises:
+        OSError: the user has no home directory, or the path is relative.
+    """
+    configured = os.environ.get("NUMBA_CACHE_DIR")
+    try:
+        path = Path(configured) if configured else user_cache_path("microgpt", appauthor=False)
+    except RuntimeError as error:
+        raise OSError(errno.ENOENT, "there is no home directory") from error
+    if not path.is_absolute():  # platformdirs 4.2 returns "~/.cache" if there is no home
+        raise OSError(errno.EINVAL, "not an absolute path", str(path))
+    return path
+
+
+def can_be_kept() -> bool:
+    """Return whether machine code can be written to the cache."""
+    try:
+        _make_directory(cache_directory())
+    except OSError:
+        return False
+    return _sources() == _IMPORTED
+
+
+def _make_directory(path: Path) -> None:
+    """Create the cache directory, and check that only this user can write to it."""
+    path.mkdir(0o700, parents=True, exist_ok=True)
+    if not os.environ.get("NUMBA_CACHE_DIR"):
+        path.chmod(0o700)  # who made it with a umask of 002 did not want the group to write to it
+    _check_is_private(path)
+    if not os.access(path, os.W_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def read_kept(place: str, layout: str) -> bytes | None:
+    """Return the machine code in the cache, or None if there is no valid file."""
+    content = None
+    with contextlib.suppress(OSError):
+        path = _path(place, layout)
+        _check_is_private(path.parent)
+        with open(path, "rb", opener=open_at_once) as file:
+            _check_is_private(file.fileno())
+            digest, _, kept = file.read().partition(b"\n")
+        if digest == _digest(path, kept):
+            content = kept
+        else:
+            report(f"{path} is damaged and not used")
+        os.utime(path)  # mark the file as used
+    return content
+
+
+def _digest(path: Path, content: bytes) -> bytes:
+    return hashlib.sha256(path.name.encode() + content).hexdigest().encode()
+
+
+def keep(place: str, layout: str, content: bytes) -> None:
+    """Write a cache file, unless the sources have changed since import."""
+    try:
+        if _sources() != _IMPORTED:
+            return
+        path = _path(place, layout)
+        _make_directory(path.parent)
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            beside.touch(0o600, exist_ok=False)
+            beside.write_bytes(_digest(path, content) + b"\n" + content)
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        _remove_unused(path.parent)
+    except OSError as error:
+        where = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        report(
+            f"cannot cache the compiled engine ({where}); every run will compile it again; "
+            "set NUMBA_CACHE_DIR to another directory"
+        )
+
+
+def _path(place: str, layout: str) -> Path:
+    """Return the path of an entry point's file: its function, first dtype, and a hash."""
+    settings = sorted(
+        setting
+        for setting in os.environ.items()
+        if setting[0].startswith("NUMBA_") and setting[0] not in _HARMLESS
+    )
+    facts = (
+        llvmlite.__version__,  # each version of Numba requires one of llvmlite
+        object.__basicsize__,  # kernels read arrays behind it; larger in free-threaded Python
+        (llvm.get_default_triple(), processor.NAME, processor.FEATURES),
+        settings,
+        _IMPORTED,
+        place,
+        layout,
+    )
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+    dtype = layout[layout.index("<") + 1 :][:2]
+    return cache_directory() / f"microgpt-{place.rpartition(':')[2]}-{dtype}-{key}"
+
+
+def _remove_unused(directory: Path) -> None:
+    """Remove old cache files: unused versions and unfinished writes."""
+    for pattern in ("microgpt-*", ".microgpt-*"):
+        for file in directory.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > _UNUSED_DAYS * 86400:
+                    file.unlink()
+
+
+def _check_is_private(place: Path | int) -> None:
+    """Raise OSError if the file is owned or writable by a user other than this user or root."""
+    status = os.stat(place)
+    if os.name == "posix" and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
+        raise OSError(errno.EPERM, "writable by other users", str(place))
+
+
+def _sources() -> str:
+    """Return the hash of the sources of the kernels, including the modules of their constants."""
+    digest, constants = hashlib.sha256(), (dropout_mask.__file__, newton_schulz.__file__)
+    for file in (*sorted(Path(__file__).parent.rglob("*.py")), *map(Path, constants)):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+_IMPORTED = _sources()

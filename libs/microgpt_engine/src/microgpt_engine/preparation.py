@@ -1,0 +1,122 @@
+"""Load kernels before they are needed. On first use, all kernels of a dtype are compiled together.
+
+    python -m microgpt_engine.preparation float32 training
+
+compiles the kernels for one use; `prepare` and `wasm` run this in separate processes.
+Layout: as in each kernel, for the smallest model. See docs/engine.md#compilation.
+"""
+
+import gc
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
+from itertools import product
+from typing import Any, NoReturn, cast
+
+from microgpt.config import DType, ModelConfig, TrainConfig, Use
+from microgpt.model import init_weights
+from microgpt.sampling import DecodeRules
+from microgpt_engine import machine_code, mersenne
+from microgpt_engine.compiled_model import CompiledModel
+
+# Uses that a process compiles on first use; the two take about as long.
+INFERENCE: tuple[Use, ...] = ("evaluation", "decoding", "generation")
+TRAINING: tuple[Use, ...] = ("training",)
+THREADS: tuple[Use, ...] = ("threads",)
+_SMALLEST = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
+
+
+class _NotCompiledError(Exception):
+    """A kernel is not in the cache, or its file cannot be used."""
+
+
+def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: machine_code.Tell) -> None:
+    """Load the kernels for some uses; `tell` is called with a message if they must be compiled."""
+    kinds = list(product(dtypes, uses))
+    try:
+        with machine_code.on_compiling(_stop):
+            _load(kinds)
+    except _NotCompiledError as error:
+        with machine_code.on_compiling(tell):
+            if str(error) != machine_code.COMPILING:
+                tell(str(error))
+            machine_code.report(machine_code.COMPILING)
+            if machine_code.can_be_kept():
+                shares = [TRAINING, INFERENCE, *([THREADS] if "threads" in uses else [])]
+                compile_together({dtype for dtype, _ in kinds}, shares, stderr=subprocess.DEVNULL)
+            _load(kinds)
+
+
+def _stop(line: str) -> NoReturn:
+    raise _NotCompiledError(line)
+
+
+def compile_together(
+    dtypes: Iterable[DType], shares: Iterable[Collection[Use]], **options: Any
+) -> bool:
+    """Compile kernels in processes, one for each dtype and share; return whether all succeeded.
+
+    Args:
+        options: more arguments of `subprocess.Popen`.
+    """
+    module = [sys.executable, "-m", __name__]
+    processes: list[subprocess.Popen[Any]] = []
+    try:
+        for dtype, uses in product(dtypes, shares):
+            command, none = [*module, dtype, *uses], subprocess.DEVNULL
+            processes.append(subprocess.Popen(command, stdin=none, stdout=none, **options))
+        codes = [process.wait() for process in processes]
+        return not any(codes)
+    except OSError:  # for example, too many processes
+        return False
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
+    """Call the kernels for some uses with the smallest model."""
+    for dtype, use in kinds:
+        calls = _training_calls if use in ("training", "threads") else _inference_calls
+        for call in calls(dtype, use):
+            with suppress(machine_code.CompiledForWasmError):
+                call()
+
+
+def _training_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
+    from microgpt_engine.training import threaded_step as threads
+    from microgpt_engine.training.trainer import CompiledEngine
+
+    engine, rng = CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype), random.Random(0)
+    state, scratch = engine.workspace.state, engine.workspace.scratch
+    grads, progress, settings = state.grads, engine.workspace.progress, engine.settings
+    if use == "training":
+        yield lambda: mersenne.shuffled(2, rng, 2)
+        yield lambda: mersenne.gauss(1, 1.0, rng)
+        yield engine.backward
+    else:
+        yield lambda: threads.add(grads, grads, 1)
+        yield lambda: threads.add_and_clear(grads, grads)
+        yield lambda: threads.publish_and_clear(grads, grads)
+        yield lambda: threads.find_directions(state, settings, 0, 1, scratch)
+        yield lambda: threads.update(state, 0.0, settings, grads, progress)
+
+
+def _inference_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
+    model = CompiledModel(_SMALLEST, init_weights(_SMALLEST, random.Random(0)), dtype)
+    rules, n = DecodeRules(max_tokens=1), mersenne.FEW + 1
+    if use == "evaluation":
+        yield lambda: model.nll([[0, 0]])
+    elif use == "decoding":  # one sequence at a time, as in chat
+        yield lambda: list(model.decode([0], rules, random.Random(0)))
+    else:  # many sequences in one batch
+        yield lambda: list(model.decode_many([[0]] * n, range(n), rules))
+
+
+if __name__ == "__main__":
+    gc.disable()  # would take a tenth of the time
+    chosen, *wanted = sys.argv[1:]
+    _load((cast(DType, chosen), cast(Use, use)) for use in wanted)

@@ -1,0 +1,168 @@
+"""Storage of all weights of a model in one array.
+
+Layout: weights. All matrices are views of one array, so that the optimizer is a single loop. Its
+rows have n_embd numbers and are zero-padded to whole vectors. The query, key and value weights
+share a matrix. mlp_fc2 is transposed to rows of n_embd. For decoding, a second copy is transposed
+and divided into panels. See docs/engine.md#a-step and #decoding. Shapes: C = n_embd, V =
+vocab_size, L = n_layer.
+"""
+
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import ModelConfig
+from microgpt.flat_weights import Numbers
+from microgpt.model import Matrix, weight_shapes
+from microgpt.model_config import count_params
+from microgpt.model_variants import OUTPUTS
+from microgpt_engine import mersenne
+from microgpt_engine.processor import VECTOR_BYTES, lanes_of
+
+Array = NDArray[Any]
+
+
+class Weights(NamedTuple):
+    """Weight matrices, or their gradients, in the layout of the training kernels."""
+
+    wte: Array  # (V, C)
+    wpe: Array  # (block_size, C), or no rows for rotary positions
+    lm_head: Array  # (V, C)
+    attn_wqkv: Array  # (L, 3 C, C)
+    attn_wo: Array  # (L, C, C)
+    mlp_fc1: Array  # (L, n_ff_exp C, C)
+    mlp_fc2_t: Array  # (L, n_ff_exp C, C)
+
+
+class PackedWeights:
+    """One number per weight of a model: its value, its gradient or an Adam moment."""
+
+    def __init__(self, model: ModelConfig, dtype: str) -> None:
+        V, T, C, L = model.vocab_size, model.n_positions, model.n_embd, model.n_layer
+        hidden = model.n_ff_exp * C
+        self._model = model
+        n_rows = [V, T, V, L * 3 * C, L * C, L * hidden, L * hidden]
+        # `array` is (rows, C padded to whole vectors); `matrices` are views of it for the kernels.
+        self.array = aligned_zeros((sum(n_rows), padded(C, dtype)), dtype)
+        *tables, wqkv, wo, fc1, fc2_t = np.split(self.array[:, :C], np.cumsum(n_rows)[:-1])
+        blocks = [matrix.reshape(L, -1, C, copy=False) for matrix in (wqkv, wo, fc1, fc2_t)]
+        self.matrices = Weights(*tables, *blocks)
+
+    def by_name(self) -> dict[str, Array]:
+        """Return views of the matrices by name, in the order of `weight_shapes`."""
+        C, matrices = self._model.n_embd, self.matrices
+        views = {"wte": matrices.wte, "wpe": matrices.wpe, "lm_head": matrices.lm_head}
+        if not self._model.n_positions:
+            del views["wpe"]
+        for layer in range(self._model.n_layer):
+            for i, name in enumerate(("attn_wq", "attn_wk", "attn_wv")):
+                views[f"layer{layer}.{name}"] = matrices.attn_wqkv[layer, i * C : (i + 1) * C]
+            views[f"layer{layer}.attn_wo"] = matrices.attn_wo[layer]
+            views[f"layer{layer}.mlp_fc1"] = matrices.mlp_fc1[layer]
+            views[f"layer{layer}.mlp_fc2"] = matrices.mlp_fc2_t[layer].T
+        return views
+
+    def set(self, weights: Mapping[str, Matrix[float]] | Sequence[float] | Numbers) -> None:
+        """Set the weights from a mapping or a flat sequence in the order of `weight_shapes`."""
+        views = self.by_name()
+        parts: Iterable[Array]
+        if isinstance(weights, Mapping):
+            parts = (np.asarray(weights[name]) for name in views)
+        else:
+            ends = np.cumsum([view.size for view in views.values()])
+            parts = np.split(np.asarray(weights), ends[:-1])
+        with np.errstate(over="ignore"):  # the first step detects infinite weights
+            for view, part in zip(views.values(), parts, strict=True):
+                view[:] = part.reshape(view.shape)
+
+    def flat(self) -> Array:
+        """Return a flat copy of all numbers in the order of `weight_shapes`."""
+        return np.concatenate([view.ravel() for view in self.by_name().values()])
+
+
+def packed_bytes(model: ModelConfig, dtype: str) -> int:
+    """Return the size of `PackedWeights` in bytes."""
+    n_rows = count_params(model) // model.n_embd
+    return n_rows * padded(model.n_embd, dtype) * np.dtype(dtype).itemsize
+
+
+def initial_weights(model: ModelConfig, rng: random.Random) -> NDArray[np.float64]:
+    """Return the weights of `init_variant` as a flat array in the order of `weight_shapes`."""
+    numbers, start = mersenne.gauss(count_params(model), model.init_std, rng), 0
+    for name, (n_rows, n_columns) in weight_shapes(model).items():
+        end = start + n_rows * n_columns
+        if name.endswith(OUTPUTS):
+            numbers[start:end] *= model.out_scale
+        start = end
+    return numbers
+
+
+class DecodeWeights(NamedTuple):
+    """Weight matrices for `decode`; all except wte and wpe are stored in panels."""
+
+    wte: Array  # (V, C)
+    wpe: Array  # (block_size, C), or no rows for rotary positions
+    lm_head: Array  # (C, V)
+    attn_wqkv: Array  # (L, C, 3 C)
+    attn_wo: Array  # (L, C, C)
+    mlp_fc1: Array  # (L, C, n_ff_exp C)
+    mlp_fc2: Array  # (L, n_ff_exp C, C)
+
+
+def for_decoding(weights: Weights, dtype: str) -> DecodeWeights:
+    """Return a copy of the weights in the layout of `decode`."""
+    w = weights
+    wte, wpe = (aligned_zeros((len(x), padded(x.shape[1], dtype)), dtype) for x in (w.wte, w.wpe))
+    wte[:, : w.wte.shape[1]], wpe[:, : w.wpe.shape[1]] = w.wte, w.wpe
+    return DecodeWeights(
+        wte=wte,
+        wpe=wpe,
+        lm_head=in_panels(w.lm_head[None], dtype)[0],
+        attn_wqkv=in_panels(w.attn_wqkv, dtype),
+        attn_wo=in_panels(w.attn_wo, dtype),
+        mlp_fc1=in_panels(w.mlp_fc1, dtype),
+        mlp_fc2=in_panels(np.swapaxes(w.mlp_fc2_t, -1, -2), dtype),
+    )
+
+
+def in_panels(w: Array, dtype: str) -> Array:
+    """Transpose matrices and split them into stacked panels, each up to 8 vectors wide.
+
+    A product with a single row then reads memory sequentially.
+    """
+    L, m, n = w.shape
+    width = min(8 * lanes_of(dtype), padded(m, dtype))
+    panels = aligned_zeros((L, -(-m // width), n, width), dtype)
+    for panel, first in enumerate(range(0, m, width)):
+        part = w[:, first : first + width]
+        panels[:, panel, :, : part.shape[1]] = np.swapaxes(part, -1, -2)
+    return panels.reshape(L, -1, width)
+
+
+def padded(n: int, dtype: str) -> int:
+    """Round n up to a multiple of the vector length."""
+    return -(-n // lanes_of(dtype)) * lanes_of(dtype)
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: str) -> Array:
+    """Return a zero-filled array aligned to the vector size.
+
+    NumPy guarantees an alignment of only 16 bytes. Loading a vector that spans two cache lines
+    takes two loads.
+    """
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.zeros(n_bytes + VECTOR_BYTES, np.uint8)
+    start = -raw.ctypes.data % VECTOR_BYTES
+    return raw[start : start + n_bytes].view(dtype).reshape(shape)
+
+
+def shapes_of(arrays: type[NamedTuple], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each array in a named tuple whose annotations name the dimensions."""
+    return {
+        name: tuple(sizes[size] for size in kind.__metadata__)
+        for name, kind in arrays.__annotations__.items()
+    }

@@ -1,0 +1,90 @@
+"""Compare the results of another program with a model's receipt."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+from typing import TYPE_CHECKING, Any, Protocol
+
+from microgpt.config import Sampling
+from microgpt.sampling import sample
+from microgpt_exports.receipt import Receipt, ReceiptContinuation, ReceiptText
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MOST = 1e-3  # largest difference of a log-probability, in nats
+MOST_BITS = 0.05  # largest cost of rounded weights, in bits per token of the texts
+PIECE = 16  # tokens read at once, so that the logits of a large vocabulary need little memory
+
+
+class Runtime(Protocol):
+    """A program that runs an exported model."""
+
+    def read(self, tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
+        """Return the logits after each token (T, V), and the new cache; None is an empty cache."""
+
+
+@dataclass(frozen=True)
+class ComparedText:
+    """The log-probability of a text in the receipt and in the runtime."""
+
+    text: ReceiptText
+    total: float  # here
+    difference: float  # largest one of a token
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much a runtime differs from a receipt."""
+
+    texts: tuple[ComparedText, ...]
+    n_equal: tuple[int, ...]  # equal tokens of each continuation
+    largest: float  # the largest difference of a log-probability
+    cost: float  # mean loss here minus that before rounding, in bits per token
+
+    def passes(self, receipt: Receipt) -> bool:
+        """Return whether all differences are within their limits; NaN never is."""
+        are_equal = self.n_equal == tuple(len(each.tokens) for each in receipt.continuations)
+        is_cheap = receipt.quantization is None or self.cost <= MOST_BITS
+        return self.largest <= MOST and are_equal and is_cheap
+
+
+def compare(receipt: Receipt, runtime: Runtime) -> Comparison:
+    """Compute the texts and continuations of a receipt in a runtime, and compare the results."""
+    import numpy as np
+
+    texts = tuple(_compared(text, runtime) for text in receipt.texts)
+    n_tokens = sum(len(each.text.tokens) - 1 for each in texts)
+    bits = -sum(each.total for each in texts) / n_tokens / log(2)
+    n_equal = tuple(_n_equal(each, runtime) for each in receipt.continuations)
+    largest = float(np.max([each.difference for each in texts]))  # NaN if one is
+    return Comparison(texts, n_equal, largest, bits - receipt.unrounded_bits)
+
+
+def _compared(text: ReceiptText, runtime: Runtime) -> ComparedText:
+    import numpy as np
+
+    cache, here = None, []
+    for start in range(0, len(text.tokens) - 1, PIECE):
+        tokens = text.tokens[start : start + PIECE + 1]
+        logits, cache = runtime.read(tokens[:-1], cache)
+        rows = logits.astype(float)
+        with np.errstate(all="ignore"):  # a difference that is not a number does not pass
+            rows -= rows.max(axis=1, keepdims=True)
+            rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True))
+        here += [row[token] for row, token in zip(rows, tokens[1:], strict=True)]
+    differences = np.abs(np.subtract(here, text.log_probabilities))
+    return ComparedText(text, float(sum(here)), float(differences.max()))
+
+
+def _n_equal(expected: ReceiptContinuation, runtime: Runtime) -> int:
+    """Return the number of equal tokens of a continuation before the first difference."""
+    sampling, rng = Sampling(temperature=expected.temperature), random.Random(expected.seed)
+    cache = None
+    for i, token in enumerate(expected.tokens[:-1]):
+        logits, cache = runtime.read([token], cache)
+        drawn = sample(logits[-1].tolist(), sampling=sampling, rng=rng, forbidden=())
+        if drawn != expected.tokens[i + 1]:
+            return i + 1
+    return len(expected.tokens)

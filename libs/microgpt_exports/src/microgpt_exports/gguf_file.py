@@ -1,0 +1,263 @@
+"""GGUF files (version 3): write a model with its receipt, and read a file that may be untrusted.
+
+    header      "GGUF", version, number of tensors, number of metadata
+    metadata    the receipt first, then what llama.cpp, ollama and LM Studio read
+    names       of the tensors, with shapes and offsets
+    tensors     float32, each at a multiple of 32 bytes
+
+A file is accepted only if everything before its tensors equals what microgpt writes for its receipt
+and its tokenizer, so llama.cpp reads no other metadata.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from microgpt.config import Sampling
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.errors import CheckpointError, ConfigError, MicrogptError
+from microgpt.files.atomic_files import read
+from microgpt.model_config import ModelConfig, count_params
+from microgpt.model_variants import ROTARY_BASE
+from microgpt.printable import printable
+from microgpt.storage.meta import MAX_TOKENIZER_BYTES
+from microgpt.storage.saved_model import SavedModel
+from microgpt_exports.apertus import ACTIVATION, EPSILON, check_fits, tensor_shapes, to_apertus
+from microgpt_exports.foreign_tokenizer import foreign_tokenizer
+from microgpt_exports.receipt import (
+    MAX_BYTES,
+    Receipt,
+    make_receipt,
+    read_receipt,
+    restored_tokenizer,
+)
+
+MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
+FIRST = struct.calcsize("<4sIQQ")  # bytes before the metadata
+RECEIPT, NAME, TOKENIZER = "microgpt.receipt", "general.name", "microgpt.tokenizer"
+MAX_FILE, MAX_NAME = 2**34, 2**10  # bytes
+LIMITS = {RECEIPT: MAX_BYTES, NAME: MAX_NAME, TOKENIZER: MAX_TOKENIZER_BYTES}
+MAX_LAYERS = 512  # of llama.cpp
+FLOATS, NORMAL, CONTROL = 0, 1, 3  # types: of a tensor and a file; of tokens
+UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9  # types of metadata
+FORMATS = {UINT32: "<I", INT32: "<i", FLOAT32: "<f", BOOL: "<?"}
+TENSORS = {  # the names of the tensors of transformers
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "attention_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "feedforward_layernorm": "ffn_norm",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def encode_gguf(saved: SavedModel, name: str) -> bytes:
+    """Return the content of the GGUF file of a model, with its receipt.
+
+    Args:
+        name: display name of the model.
+
+    Raises:
+        ConfigError: the model has another architecture, only answers known questions, or has too
+            many layers, or sources of the model have been edited.
+        CheckpointError: a weight is too large for float32.
+    """
+    check_fits(saved.model)
+    if saved.model.n_layer > MAX_LAYERS:
+        raise ConfigError(f"llama.cpp reads at most {MAX_LAYERS} layers; use --format transformers")
+    tensors = to_apertus(saved.model, saved.weights)
+    data = b"".join(_padded(tensors[each].tobytes()) for each in _tensor_names(saved.model))
+    receipt = make_receipt(saved, saved, weights_sha256=hashlib.sha256(data).hexdigest())
+    texts = {RECEIPT: receipt.model_dump_json(), NAME: printable(name)}
+    if saved.tokenizer.file:
+        texts[TOKENIZER] = saved.tokenizer.file.decode()
+    return _head(texts, saved.model, saved.tokenizer) + data
+
+
+def read_gguf(path: Path) -> Receipt:
+    """Check a file that `encode_gguf` has written, and return its receipt.
+
+    Raises:
+        CheckpointError: the file cannot be read, is damaged, or is not such a file.
+    """
+    content = memoryview(read(path, MAX_FILE))
+    try:
+        texts = _first_texts(content)
+    except (struct.error, ValueError) as error:
+        raise CheckpointError(f"{path} is not a GGUF file, or is damaged") from error
+    if RECEIPT not in texts:
+        raise CheckpointError(
+            f"{path} has no receipt; write it with `microgpt export --format gguf`"
+        )
+    receipt = read_receipt(texts[RECEIPT], str(path))
+    config = receipt.model
+    if 4 * count_params(config) > len(content) or config.n_layer > MAX_LAYERS:
+        raise CheckpointError(f"{path} has fewer weights than its receipt says")
+    try:
+        check_fits(config)
+        tokenizer = restored_tokenizer(receipt, texts.get(TOKENIZER), path)
+        head = _head(texts, config, tokenizer)
+    except MicrogptError as error:
+        raise CheckpointError(f"{path}: the receipt is damaged: {error}") from error
+    if content[: len(head)] != head:
+        raise CheckpointError(
+            f"{path} has other metadata than this version of microgpt writes for this model; "
+            f"{printable(receipt.created_by)} wrote it, or it has been changed since"
+        )
+    if hashlib.sha256(content[len(head) :]).hexdigest() != receipt.weights_sha256:
+        raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
+    return receipt
+
+
+def encode_modelfile(saved: SavedModel, name: str) -> bytes:
+    """Return the content of ollama's Modelfile for a GGUF file of this name beside it."""
+    tokenizer = foreign_tokenizer(saved.tokenizer)
+    template = "{{ .Prompt }}"
+    if saved.tokenizer.is_chat:
+        turn = '{{ else if eq .Role "%s" }}<|%s|>{{ .Content }}<|end_turn|>'
+        turns = "".join(turn % (role, role) for role in ("user", "assistant"))
+        turns = turns.removeprefix("{{ else ")
+        template = f"{{{{ range .Messages }}}}{{{{ {turns}{{{{ end }}}}{{{{ end }}}}<|assistant|>"
+    stop = next(name for name, token in tokenizer.special.items() if token == tokenizer.end_id)
+    lines = [
+        f"FROM ./{name}",
+        f'TEMPLATE """{template}"""',
+        f"PARAMETER num_ctx {saved.model.block_size}",
+        f"PARAMETER temperature {Sampling.temperature}",
+        "PARAMETER top_k 0",
+        "PARAMETER top_p 1",
+        "PARAMETER repeat_penalty 1",
+        f'PARAMETER stop "{stop}"',
+    ]
+    return "\n".join([*lines, ""]).encode()
+
+
+def _head(texts: Mapping[str, str], config: ModelConfig, tokenizer: Tokenizer) -> bytes:
+    """Return everything before the tensors; the given texts come first in the metadata."""
+    metadata = {name: (STRING, text) for name, text in texts.items()}
+    metadata |= _metadata(config, tokenizer)
+    names = _tensor_names(config)
+    parts = [struct.pack("<4sIQQ", MAGIC, VERSION, len(names), len(metadata))]
+    parts += [_string(name) + _typed(*each) for name, each in metadata.items()]
+    offset, shapes = 0, tensor_shapes(config)
+    for theirs, name in names.items():
+        shape = shapes[theirs][::-1]  # the fastest dimension first
+        numbers = (len(shape), *shape, FLOATS, offset)
+        parts.append(_string(name) + struct.pack(f"<I{len(shape)}QIQ", *numbers))
+        offset += 4 * prod(shape) + -4 * prod(shape) % ALIGNMENT
+    return _padded(b"".join(parts))
+
+
+def _metadata(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, tuple[int, Any]]:
+    """Return the type and the value of each metadata field that other programs read."""
+    read = foreign_tokenizer(tokenizer)
+    tokens = [*read.pieces, *read.special]
+    kinds = [NORMAL] * len(read.pieces) + [CONTROL] * len(read.special)
+    sizes = {
+        "vocab_size": config.vocab_size,
+        "context_length": config.block_size,
+        "embedding_length": config.n_embd,
+        "block_count": config.n_layer,
+        "feed_forward_length": config.n_ff_exp * config.n_embd,
+        "rope.dimension_count": config.head_dim,
+        "attention.head_count": config.n_head,
+        "attention.head_count_kv": config.n_head,
+    }
+    ids = {"bos": read.bos_id, "eos": read.end_id, "padding": read.bos_id}
+    return {
+        "general.architecture": (STRING, "apertus"),
+        "general.type": (STRING, "model"),
+        "general.file_type": (UINT32, FLOATS),
+        "general.sampling.temp": (FLOAT32, Sampling.temperature),
+        **{f"apertus.{name}": (UINT32, size) for name, size in sizes.items()},
+        "apertus.rope.freq_base": (FLOAT32, ROTARY_BASE),
+        "apertus.attention.layer_norm_rms_epsilon": (FLOAT32, EPSILON),
+        **{f"xielu.{name}": (FLOAT32, number) for name, number in ACTIVATION.items()},
+        "tokenizer.ggml.model": (STRING, "gpt2"),
+        "tokenizer.ggml.pre": (STRING, "gpt-2"),
+        "tokenizer.ggml.tokens": (ARRAY, (STRING, tokens)),
+        "tokenizer.ggml.token_type": (ARRAY, (INT32, kinds)),
+        "tokenizer.ggml.merges": (ARRAY, (STRING, [*map(" ".join, read.merges)])),
+        **{f"tokenizer.ggml.{name}_token_id": (UINT32, token) for name, token in ids.items()},
+        "tokenizer.ggml.add_bos_token": (BOOL, True),
+        "tokenizer.ggml.suppress_tokens": (ARRAY, (INT32, read.suppressed)),
+        "tokenizer.chat_template": (STRING, read.chat_template),
+    }
+
+
+def _tensor_names(config: ModelConfig) -> dict[str, str]:
+    """Return the name of each tensor in GGUF, by its name in transformers, without xIELU's."""
+    found: dict[str, str] = {}
+    for theirs in tensor_shapes(config):
+        if ".act_fn." not in theirs:
+            name, block = theirs.removesuffix(".weight"), ""
+            if name.startswith("model.layers."):
+                layer, name = name.removeprefix("model.layers.").split(".", 1)
+                block = f"blk.{layer}."
+            found[theirs] = f"{block}{TENSORS[name]}.weight"
+    return found
+
+
+def _first_texts(content: memoryview) -> dict[str, str]:
+    """Return the texts at the beginning of the metadata of a file.
+
+    Raises:
+        ValueError, struct.error: the file is damaged, or of another format or version.
+    """
+    magic, version, *_ = struct.unpack_from("<4sIQQ", content)
+    if (magic, version) != (MAGIC, VERSION):
+        raise ValueError("another format or version")
+    found: dict[str, str] = {}
+    at = FIRST
+    while True:
+        name, at = _read_string(content, at, MAX_NAME)
+        kind = struct.unpack_from("<I", content, at)[0]
+        if name not in LIMITS or name in found or kind != STRING:
+            return found
+        found[name], at = _read_string(content, at + 4, LIMITS[name])
+
+
+def _read_string(content: memoryview, at: int, most: int) -> tuple[str, int]:
+    """Return the string of at most this many bytes at an index, and the index after it."""
+    start = at + 8
+    size = struct.unpack_from("<Q", content, at)[0]
+    if size > min(most, len(content) - start):
+        raise ValueError("a string is too long")
+    return str(content[start : start + size], "utf-8"), start + size
+
+
+def _typed(kind: int, value: Any) -> bytes:
+    """Return a value of the metadata after its type."""
+    return struct.pack("<I", kind) + b"".join(_value(kind, value))
+
+
+def _value(kind: int, value: Any) -> Iterator[bytes]:
+    if kind == STRING:
+        yield _string(value)
+    elif kind == ARRAY:
+        of, values = value
+        yield struct.pack("<IQ", of, len(values))
+        for each in values:
+            yield from _value(of, each)
+    else:
+        yield struct.pack(FORMATS[kind], value)
+
+
+def _string(text: str) -> bytes:
+    content = text.encode()
+    return struct.pack("<Q", len(content)) + content
+
+
+def _padded(content: bytes) -> bytes:
+    """Return content with zeros up to the next multiple of the alignment."""
+    return content + bytes(-len(content) % ALIGNMENT)

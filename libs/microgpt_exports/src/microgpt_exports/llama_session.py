@@ -1,0 +1,49 @@
+"""Run a GGUF file with llama.cpp."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from microgpt.extras import check_extra, running
+from microgpt_exports.comparison import PIECE
+from microgpt_exports.receipt import MAX_TOKENS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class LlamaSession:
+    """A model that llama.cpp runs on one core, with a float32 cache.
+
+    Only one sequence can be read at a time, because llama.cpp keeps the cache.
+
+    Raises:
+        ConfigError: the extra gguf is missing.
+        CheckpointError: llama.cpp cannot run the model.
+    """
+
+    def __init__(self, file: Path, n_tokens: int = MAX_TOKENS) -> None:
+        check_extra("gguf", "GGUF files in llama.cpp", "llama_cpp")
+        import llama_cpp
+        from llama_cpp import _logger
+
+        floats = llama_cpp.GGML_TYPE_F32
+        # llama.cpp warns that its smallest context is larger than that of a small model.
+        silent = llama_cpp.llama_log_callback(lambda *_: None)
+        llama_cpp.llama_log_set(silent, None)
+        try:
+            with running(f"llama.cpp (llama-cpp-python {llama_cpp.__version__})"):
+                self._llama = llama_cpp.Llama(
+                    str(file), n_ctx=n_tokens, n_batch=PIECE, n_ubatch=PIECE, n_threads=1,
+                    n_threads_batch=1, logits_all=True, type_k=floats, type_v=floats, verbose=False,
+                )  # fmt: skip
+        finally:
+            llama_cpp.llama_log_set(_logger.llama_log_callback, None)
+
+    def read(self, tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
+        """Return the logits after each token (T, V); the cache is None for a new sequence."""
+        if cache is None:
+            self._llama.reset()
+        self._llama.eval(tokens)
+        start = self._llama.n_tokens - len(tokens)
+        return self._llama.scores[start : self._llama.n_tokens].copy(), self

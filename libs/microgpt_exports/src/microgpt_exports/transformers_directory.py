@@ -1,0 +1,216 @@
+"""Directories for transformers: write a model with its receipt, and read one that may be untrusted.
+
+    config.json, generation_config.json     the architecture; how to generate
+    model.safetensors                       float32
+    tokenizer.json, tokenizer_config.json   with the chat template
+    receipt.json                            see `receipt`
+
+A directory is accepted only if its small files equal those that microgpt writes for its receipt, so
+transformers reads no other settings.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from microgpt.config import Sampling
+from microgpt.data.folding import TABLE, FoldingTokenizer
+from microgpt.data.tokenizer import CharTokenizer, Tokenizer
+from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.files.atomic_files import read
+from microgpt.model_config import ModelConfig, count_params
+from microgpt.printable import printable
+from microgpt.storage.meta import MAX_TOKENIZER_BYTES
+from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.weights_file import decode_tensors
+from microgpt_exports.apertus import check_fits, check_tensors, settings_of, to_apertus
+from microgpt_exports.foreign_tokenizer import foreign_tokenizer
+from microgpt_exports.receipt import (
+    MAX_BYTES,
+    Receipt,
+    make_receipt,
+    read_receipt,
+    restored_tokenizer,
+)
+
+WEIGHTS, TOKENIZER, RECEIPT = "model.safetensors", "tokenizer.json", "receipt.json"
+MAX_WEIGHTS = 2**34  # bytes
+ADDED = ("added_tokens", "post_processor", "normalizer")  # keys of tokenizer.json; others are ours
+ALSO = (".md", "LICENSE")  # ends of the names of other files that a directory may have
+
+
+def encode_transformers(saved: SavedModel) -> dict[str, bytes]:
+    """Return the content of each file of the directory of a model, by file name.
+
+    Raises:
+        ConfigError: the architecture is not Apertus, the model only answers known questions, or
+            the source code of the architecture has been edited.
+        CheckpointError: a weight is too large for float32.
+    """
+    from safetensors.numpy import save
+
+    check_fits(saved.model)
+    weights = save(to_apertus(saved.model, saved.weights), {"format": "pt"})
+    receipt = make_receipt(saved, saved, weights_sha256=hashlib.sha256(weights).hexdigest())
+    content = receipt.model_dump_json(indent=2).encode()
+    return _small_files(saved.model, saved.tokenizer) | {WEIGHTS: weights, RECEIPT: content}
+
+
+def read_transformers(directory: Path) -> Receipt:
+    """Check a directory that `encode_transformers` has written, and return its receipt.
+
+    Raises:
+        CheckpointError: a file cannot be read, is damaged, or is not of such a directory.
+    """
+    path = directory / RECEIPT
+    if not path.exists():
+        raise CheckpointError(
+            f"{directory} has no {RECEIPT}; write it with `microgpt export --format transformers`"
+        )
+    try:
+        text = read(path, MAX_BYTES).decode()
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} is damaged: it is not UTF-8") from error
+    receipt = read_receipt(text, str(path))
+    try:
+        check_fits(receipt.model)
+        tokenizer = restored_tokenizer(receipt, _original_tokenizer(receipt, directory), path)
+        expected = _small_files(receipt.model, tokenizer)
+    except MicrogptError as error:
+        raise CheckpointError(f"{path}: the receipt is damaged: {error}") from error
+    for name, content in expected.items():
+        if read(directory / name, MAX_TOKENIZER_BYTES) != content:
+            raise CheckpointError(
+                f"{directory / name} differs from what this version of microgpt writes for this "
+                f"model; {printable(receipt.created_by)} wrote it, or it has been changed since"
+            )
+    names = {*expected, WEIGHTS, RECEIPT}
+    for other in sorted(each.name for each in directory.iterdir()):
+        if other not in names and not other.startswith(".") and not other.endswith(ALSO):
+            raise CheckpointError(
+                f"{directory} contains a file that microgpt has not written: "
+                f"{printable(other)}; remove it"
+            )
+    _check_weights(directory / WEIGHTS, receipt)
+    return receipt
+
+
+def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:
+    """Return tokenizer.json as `BpeTokenizer` writes it, or None for characters."""
+    if receipt.tokenizer.tokenizer == CharTokenizer.kind:
+        return None
+    path = directory / TOKENIZER
+    try:
+        facts = json.loads(read(path, MAX_TOKENIZER_BYTES))
+        return json.dumps({**facts, **dict.fromkeys(ADDED), "added_tokens": []})
+    except (TypeError, ValueError, RecursionError) as error:  # TypeError: it is not an object
+        raise CheckpointError(f"{path} is not a valid tokenizer") from error
+
+
+def _check_weights(path: Path, receipt: Receipt) -> None:
+    """Raise CheckpointError if a file does not have the tensors of a receipt."""
+    if 4 * count_params(receipt.model) > len(content := read(path, MAX_WEIGHTS)):
+        raise CheckpointError(f"{path} has fewer weights than its receipt says")
+    if hashlib.sha256(content).hexdigest() != receipt.weights_sha256:
+        raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
+    tensors = decode_tensors(content, path)
+    try:
+        check_tensors(receipt.model, {name: each.shape for name, each in tensors.items()})
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error
+    if others := {each.dtype.name for each in tensors.values()} - {"float32"}:
+        raise CheckpointError(f"{path} has tensors of {min(others)}; expected float32")
+
+
+def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:
+    """Return the content of the files other than the weights and the receipt."""
+    read = foreign_tokenizer(tokenizer)
+    names = {token: name for name, token in read.special.items()}
+    # Without BOS among the tokens that end a text, `generate` takes it for padding and ignores it.
+    ends = sorted({read.end_id, read.bos_id})
+    ids = {"bos_token_id": read.bos_id, "eos_token_id": ends, "pad_token_id": read.bos_id}
+    generation: dict[str, object] = ids | {
+        "do_sample": True,
+        "temperature": Sampling.temperature,
+        "top_k": 0,
+        "max_length": config.block_size,
+    }
+    if read.suppressed:
+        generation["suppress_tokens"] = read.suppressed
+    files = {
+        "config.json": settings_of(config) | ids,
+        "generation_config.json": generation,
+        TOKENIZER: _tokenizer_file(tokenizer),
+        "tokenizer_config.json": {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": names[read.bos_id],
+            "eos_token": names[read.end_id],
+            "pad_token": names[read.bos_id],
+            "additional_special_tokens": [*read.special],
+            "model_max_length": config.block_size,
+            "clean_up_tokenization_spaces": False,
+            "chat_template": read.chat_template,
+        },
+    }
+    return {
+        name: (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
+        for name, facts in files.items()
+    }
+
+
+def _tokenizer_file(tokenizer: Tokenizer) -> dict[str, object]:
+    """Return the content of tokenizer.json, which puts BOS before each text."""
+    special = foreign_tokenizer(tokenizer).special
+    facts: dict[str, object]
+    if tokenizer.file:
+        facts = json.loads(tokenizer.file)
+    else:  # a BPE of characters without merges leaves out unknown characters
+        vocabulary = {str(char): token for token, char in enumerate(tokenizer.piece_names)}
+        facts = {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "pre_tokenizer": None,
+            "decoder": {"type": "Fuse"},
+            "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+        }
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    bos, text = (
+        {kind: {"id": id, "type_id": 0}}
+        for kind, id in (("SpecialToken", "<|bos|>"), ("Sequence", "A"))
+    )
+    steps = [*_normalizers(tokenizer)]
+    return facts | {
+        "added_tokens": [
+            {"id": token, "content": name, **flags, "special": True}
+            for name, token in special.items()
+        ],
+        "normalizer": {"type": "Sequence", "normalizers": steps} if steps else None,
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [bos, text],
+            "pair": [bos, text, {"Sequence": {"id": "B", "type_id": 0}}],
+            "special_tokens": {
+                "<|bos|>": {
+                    "id": "<|bos|>", "ids": [tokenizer.bos_id], "tokens": ["<|bos|>"],
+                }
+            },
+        },
+    }  # fmt: skip
+
+
+def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, object]]:
+    """Yield the steps that change a text before it is encoded, as `fold` and `reading` do."""
+    if isinstance(tokenizer, FoldingTokenizer):
+        yield {"type": "NFKD"}
+        yield {"type": "Lowercase"}
+        yield {"type": "NFKD"}
+        yield {"type": "Replace", "pattern": {"Regex": "[\u0300-\u036f]"}, "content": ""}
+        yield {"type": "NFC"}
+        for code, text in (TABLE | {ord("ß"): "ss"}).items():
+            yield {"type": "Replace", "pattern": {"String": chr(code)}, "content": text}
+    known = "".join(each for each in tokenizer.chars or () if each.isspace())
+    if " " in known:
+        other = f"[^\\S{known}]"
+        yield {"type": "Replace", "pattern": {"Regex": other}, "content": " "}

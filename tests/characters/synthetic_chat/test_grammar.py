@@ -1,0 +1,338 @@
+"""Conversations of the grammar: every answer right, nothing held out seen, short enough."""
+
+import calendar
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from itertools import product
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.data.chat_truncation import fit_conversation
+from microgpt.data.tokenizer import CharTokenizer
+from microgpt_characters.synthetic_chat import (
+    ALPHABET,
+    MAX_TOKENS,
+    conversations,
+    json_line,
+    messages,
+)
+from microgpt_characters.synthetic_chat.draw import (
+    PHRASES,
+    ChatSplit,
+    Draw,
+    Exchange,
+    Wordings,
+    patterns,
+)
+from microgpt_characters.synthetic_chat.tasks import multiplication, names, words
+
+SPLITS = get_args(ChatSplit)
+N = 4000  # conversations that are looked at
+UNTOLD = "i don't know."
+OUTSIDE = "i do sums to 99 and spelling."
+BY_HEART = {"small talk", "days", "months", "opposites", "capitals", "multiplication"}
+WITH_FILLERS = {
+    "addition", "subtraction", "comparison", "spelling", "reversing", "length", "letters",
+    "memory", "outside", "two questions",
+}  # fmt: skip
+FIRST = re.compile("lead|first|1st|begin|start|open|initial|front")
+BACK = re.compile(  # X is the day or month that is asked about
+    "(?<!after )X (comes after|follows|is after|is right after)|followed by X|(?<!X is )before"
+    "|(yesterday|last month)(?! was)|X\\W+(and |so )?(yesterday|last month)"
+    "|preced|previous|prior|minus"
+)
+KNOWN = {*names().seen, *names().held_out, *words("common").seen, *words("common").held_out}
+DAYS = [name.lower() for name in calendar.day_name]
+MONTHS = [name.lower() for name in calendar.month_name[1:]]
+NOTATIONS = {
+    "addition": r"(\d+) \+ (\d+) = (\d+)", "subtraction": r"(\d+) - (\d+) = (-?\d+)",
+    "multiplication": r"(\d+) x (\d+) = (\d+)",
+    "comparison": r"(?:max|min)\((\d+), (\d+)\) = (\d+)",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, list[list[Exchange]]]:
+    """Conversations of each split without typing errors and random words, for regexes to read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microgpt_characters.synthetic_chat.draw.TYPO", 0)
+        patch.setattr("microgpt_characters.synthetic_chat.draw.REWORDED", 0)
+        patch.setattr("microgpt_characters.synthetic_chat.draw.DISTRACTION", 0)
+        return {split: list(conversations(split, N, seed=7)) for split in SPLITS}
+
+
+def scored(made: list[list[Exchange]]) -> list[tuple[str, Exchange]]:
+    """Return scored exchanges, each with all that was said before."""
+    return [
+        ("".join(f"{past.prompt}\n{past.reply}\n" for past in conversation[:i]), exchange)
+        for conversation in made
+        for i, exchange in enumerate(conversation)
+        if exchange.task
+    ]
+
+
+def questions(made: list[list[Exchange]]) -> Iterator[Exchange]:
+    """Yield exchanges of one question each, also those of a message that asks two."""
+    return (part for conversation in made for each in conversation for part in each.parts or [each])
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def check_words(task: str, prompt: str, reply: str) -> None:
+    """Assert that some word of the question has this answer, and is no longer than a word is."""
+    asked = [word for word in re.findall(r"[a-z]+", prompt) if word in KNOWN]
+
+    def asks_for_first(word: str) -> bool:
+        return bool(FIRST.search(re.sub(rf"\b{word}\b", "", prompt)))
+
+    answers = {
+        "spelling": lambda word: "-".join(word),
+        "reversing": lambda word: f"{word}: {''.join(reversed(word))}",
+        "length": lambda word: f"{word}: {len(word)}",
+        "letters": lambda word: f"{word}: {word[0 if asks_for_first(word) else -1]}",
+    }
+    assert reply in {answers[task](word) for word in asked}, (prompt, reply)
+
+
+def check_circle(circle: list[str], prompt: str, reply: str) -> None:
+    [word] = [word for word in re.findall("[a-z]+", prompt) if word in circle]
+    step = -1 if BACK.search(prompt.replace(word, "X")) else 1
+    assert reply == circle[(circle.index(word) + step) % len(circle)], prompt
+
+
+def check_numbers(task: str, prompt: str, reply: str) -> None:
+    """Assert that the question has two small numbers, and the reply repeats them and is right."""
+    asked, (a, b, answer) = numbers(prompt), map(int, re.fullmatch(NOTATIONS[task], reply).groups())
+    assert asked in ([[a, b], [b, a]] if task == "subtraction" else [[a, b]])
+    if a != b and not re.search("difference|differ|apart|far|between", prompt):
+        assert not re.search(rf"\b{b} ?(-|minus|take away) ?{a}\b", prompt), (prompt, reply)
+        assert not re.search(rf"\b{a} ([a-z]+ )?([a-z]+ )?from {b}\b", prompt), prompt
+        assert not re.search(rf"\b{a} (less|fewer|smaller) than {b}\b", prompt), prompt
+    larger = re.search("big|large|greate|high|more|max", prompt)
+    smaller = re.search(r"small|low|less|least|few|\bmin", prompt)
+    right = {
+        "addition": a + b, "subtraction": a - b, "multiplication": a * b,
+        "comparison": max(a, b) if larger else min(a, b),
+    }  # fmt: skip
+    assert 0 <= min(a, b) <= max(a, b) <= (12 if task == "multiplication" else 99)
+    assert answer == right[task], prompt
+    if task == "comparison":
+        assert (larger is None) != (smaller is None), prompt
+        assert reply.startswith("max" if larger else "min")
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_answer_of_the_grammar_is_correct(made, split) -> None:
+    for exchange in questions(made[split]):
+        prompt, reply, task = exchange.prompt, exchange.reply, exchange.task
+        if task in ("addition", "subtraction", "multiplication", "comparison"):
+            check_numbers(task, prompt, reply)
+        elif task in ("spelling", "reversing", "length", "letters"):
+            check_words(task, prompt, reply)
+        elif task in ("days", "months"):
+            check_circle(DAYS if task == "days" else MONTHS, prompt, reply)
+        elif task == "outside":
+            assert reply == OUTSIDE
+            assert not is_easy_sum(prompt), prompt
+        else:
+            assert task in {"small talk", "opposites", "capitals", "memory", None}
+
+
+def is_easy_sum(prompt: str) -> bool:
+    """Return whether a message is nothing but a sum that the assistant can work out."""
+    found = re.fullmatch(r"(?:[a-z', ]* is )?(\d+) ?(\+|-|plus|minus) ?(\d+)[a-z ]*\W*", prompt)
+    if not found:
+        return False
+    a, b = int(found[1]), int(found[3])
+    return max(a, b) <= 99
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_memory_questions_refer_to_the_last_statement(made, split) -> None:
+    for conversation in made[split]:
+        told = {"name": UNTOLD, "color": UNTOLD}
+        for exchange in questions([conversation]):
+            what = "color" if re.search("colou?r", exchange.prompt) else "name"
+            if exchange.task == "memory":
+                assert exchange.reply == told[what]
+            elif exchange.task is None:
+                said = re.fullmatch(r"hi ([a-z]+)!|([a-z]+) is nice\.", exchange.reply)
+                assert said
+                assert (said[1] or said[2]) in re.findall("[a-z]+", exchange.prompt)
+                told["name" if said[1] else "color"] = (
+                    f"you are {said[1]}." if said[1] else f"you like {said[2]}."
+                )
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_two_questions_in_a_message_get_two_answers_in_order(made, split) -> None:
+    both = [e for conversation in made[split] for e in conversation if e.parts]
+    assert bool(both) == (split != "basics")
+    for exchange in both:
+        first, second = (each.prompt.rstrip(".?") for each in exchange.parts)
+        assert second in exchange.prompt[exchange.prompt.index(first) + len(first) :]
+        sentences = [each.reply + "." * (each.reply[-1] not in ".!") for each in exchange.parts]
+        assert exchange.reply == " ".join(dict.fromkeys(sentences))
+
+
+def test_the_grammar_asks_for_all_products_up_to_12_times_12() -> None:
+    draw = Draw("train", 1)
+    asked = {tuple(numbers(multiplication(draw).prompt)) for _ in range(3000)}
+    assert asked == {*product(range(13), repeat=2)}
+
+
+@given(st.integers(0, 2**32), st.sampled_from(patterns(PHRASES["wordings"]["addition"]["seen"])))
+def test_a_typing_error_changes_one_or_two_letters(seed, pattern) -> None:
+    draw = Draw("train", seed)
+    text = draw.expand([pattern])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microgpt_characters.synthetic_chat.draw.TYPO", 1)
+        wrong = draw.mistype(text)
+    assert re.findall(r"\{\d?\}", wrong) == re.findall(r"\{\d?\}", text)
+    text, wrong = text.replace(" ", ""), wrong.replace(" ", "")
+    kept = SequenceMatcher(None, text, wrong, autojunk=False).get_matching_blocks()
+    assert sum(block.size for block in kept) >= len(text) - 2
+
+
+@given(st.integers(0, 2**32), st.sampled_from(patterns(PHRASES["wordings"]["spelling"]["seen"])))
+def test_a_reworded_question_keeps_its_placeholder(seed, pattern) -> None:
+    draw = Draw("train", seed)
+    text = draw.expand([pattern])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microgpt_characters.synthetic_chat.draw.REWORDED", 1)
+        reworded = draw.question(Wordings([text], []))
+    assert reworded.count("{}") == 1
+    assert {*text.split()} - {*reworded.split()} <= {"the", "a", "is", "do", "does", "would"}
+    added = Counter(reworded.split()) - Counter(text.split())
+    assert added.total() <= 1
+
+
+def test_a_question_about_a_known_opposite_is_never_refused() -> None:
+    known = {word for pair in PHRASES["tables"]["opposites"] for word in pair}
+    for conversation in conversations("train", 20_000, seed=3):
+        for exchange in questions([conversation]):
+            if exchange.task == "outside" and "opposite of " in exchange.prompt:
+                assert exchange.prompt.partition("opposite of ")[2].strip(" ?!.") not in known
+
+
+def test_the_tasks_have_their_documented_shares(made) -> None:
+    counts = Counter(exchange.task for conversation in made["train"] for exchange in conversation)
+    shares = {task: n / counts.total() for task, n in counts.items()}
+    assert 0.12 < shares["outside"] < 0.17
+    assert 0.06 < shares["addition"] < 0.09
+    assert 0.07 < shares["subtraction"] < 0.11
+    assert 0.15 < shares["two questions"] < 0.2
+    assert min(shares.values()) > 0.01
+
+
+def test_only_training_messages_are_surrounded_by_random_words(made) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microgpt_characters.synthetic_chat.draw.DISTRACTION", 1)
+        asked = {
+            split: [e.prompt for c in conversations(split, 300, seed=7) for e in c]
+            for split in SPLITS
+        }
+    words_around = {word for prompt in asked["train"] for word in re.findall("[a-z]+", prompt)}
+    assert len(words_around & {*words("common").seen}) > 500
+    for split in ("basics", "heldout", "wordings"):
+        with_typing_errors = [e.prompt for c in conversations(split, 300, seed=7) for e in c]
+        assert asked[split] == with_typing_errors
+
+
+def test_basic_questions_are_short_and_have_no_question_marks(made) -> None:
+    asked = [e.prompt for conversation in made["basics"] for e in conversation]
+    assert sum(map(len, asked)) / len(asked) < 17
+    inside = [e.prompt for c in made["basics"] for e in c if e.task != "outside"]
+    assert not any(prompt.endswith(("!", "?")) for prompt in inside)
+
+
+def test_each_question_has_a_single_answer(made) -> None:
+    answers = defaultdict(set)
+    for split in SPLITS:
+        for before, exchange in scored(made[split]):
+            answers[before, exchange.prompt].add(exchange.reply)
+    assert not {question for question, replies in answers.items() if len(replies) > 1}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_split_contains_its_full_set_of_tasks(made, split) -> None:
+    counts = Counter(exchange.task for _, exchange in scored(made[split]))
+    tasks = WITH_FILLERS if split == "heldout" else WITH_FILLERS | BY_HEART
+    without = {"memory", "small talk", "two questions"} if split == "basics" else set()
+    assert set(counts) == tasks - without
+    assert min(counts.values()) > N / 50
+
+
+@pytest.mark.parametrize("split", ["heldout", "wordings"])
+def test_no_scored_question_is_in_the_training_set(made, split) -> None:
+    train = {
+        (before, exchange.prompt, exchange.reply)
+        for seed in (0, 7)
+        for before, exchange in scored(list(conversations("train", N, seed)))
+    }
+    alone = {(prompt.rstrip("?"), reply) for _, prompt, reply in train}
+    for before, exchange in scored(made[split]):
+        assert (before, exchange.prompt, exchange.reply) not in train
+        if exchange.reply != UNTOLD:
+            assert (exchange.prompt.rstrip("?"), exchange.reply) not in alone
+
+
+def test_held_out_pairs_of_numbers_appear_in_no_other_split(made) -> None:
+    pairs = {
+        split: {
+            tuple(sorted(numbers(exchange.prompt)))
+            for exchange in questions(made[split])
+            if exchange.task in ("addition", "subtraction", "comparison")
+        }
+        for split in SPLITS
+    }
+    assert not pairs["heldout"] & (pairs["train"] | pairs["wordings"])
+
+
+def test_a_held_out_word_never_appears_in_training(made) -> None:
+    held_out = {*names().held_out, *words("common").held_out, *words("colors").held_out}
+    said = {
+        word
+        for each in questions(made["train"])
+        # What comes of reversing a word may well be another word.
+        for word in re.findall("[a-z]+", f"{each.prompt} {each.reply * (each.task != 'reversing')}")
+    }
+    dressed = {
+        word
+        for split in ("train", "basics")
+        for conversation in conversations(split, N, seed=3)  # with typing errors and random words
+        for exchange in conversation
+        for word in re.findall("[a-z]+", exchange.prompt)
+    }
+    assert not held_out & (said | dressed)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_conversations_are_short_and_use_a_small_alphabet(made, split) -> None:
+    tokenizer = CharTokenizer(ALPHABET, is_chat=True)
+    for turns in map(messages, made[split]):
+        assert tokenizer.count_tokens(turns) <= MAX_TOKENS
+        prompt = fit_conversation(turns[:-1], tokenizer, block_size=256)
+        assert (prompt.tokens_dropped, prompt.unknown_characters) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("split", "sha256"),
+    [
+        ("train", "1cd9e222db2b6f2f972cda5e417be6296f2cf2f1e8f6c13c29743a379a610611"),
+        ("basics", "7b2e681104eff7c0ad254bc3ed33c8ef728d0d8dbca38c9c7f9e246543a1dc98"),
+        ("heldout", "44bbea0f4641dce9710875abd17190f962631a2cee2210c8c825e04aa8115701"),
+        ("wordings", "5abb39c4e9283f837ca6e6f19ce6096725295e117c384ca416bc76cc9bb0d909"),
+    ],
+)
+def test_every_python_version_generates_the_same_bytes(split, sha256) -> None:
+    lines = "".join(f"{json_line(made)}\n" for made in conversations(split, 500, 42))
+    assert hashlib.sha256(lines.encode()).hexdigest() == sha256

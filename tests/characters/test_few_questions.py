@@ -1,0 +1,137 @@
+import json
+
+import pytest
+from json_files import edit
+
+from microgpt import InferenceGpt, Message, load, save, train
+from microgpt.config import Sampling
+from microgpt.data.split import split
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import plan_training
+from microgpt_characters.few_questions import MOST_QUESTIONS, are_few, recipe
+
+PAIRS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
+         ("Where are you?", "12 Mill Street.")]  # fmt: skip
+
+
+def talks(pairs) -> list:
+    return [(Message("user", asked), Message("assistant", said)) for asked, said in pairs]
+
+
+@pytest.fixture(scope="module")
+def result():
+    return train(talks(PAIRS))
+
+
+@pytest.mark.parametrize(
+    ("docs", "options", "expected"),
+    [
+        (talks(PAIRS), {}, True),
+        (talks(PAIRS), {"minutes": 1.0, "n_embd": 16, "seed": 3}, True),
+        (talks(PAIRS) * (MOST_QUESTIONS // 3), {}, True),
+        (talks(PAIRS) * MOST_QUESTIONS, {}, False),
+        (talks([("long", "x" * 40_000)]), {}, False),
+        ([], {}, False),
+        (["anna", "emma"], {}, False),
+        ([(Message("user", "hi"),)], {}, False),
+        ([(Message("assistant", "hi"), Message("user", "yo"))], {}, False),
+        ("running text", {}, False),
+        (talks(PAIRS), {"steps": 10}, False),
+        (talks(PAIRS), {"val_fraction": 0.1}, False),
+        (talks(PAIRS), {"val_fraction": 0.0}, True),
+        (talks(PAIRS), {"engine": "reference"}, False),
+    ],
+)
+def test_few_questions_are_detected_by_documents_and_options(docs, options, expected) -> None:
+    assert are_few(docs, TrainOptions(**options)) == expected
+
+
+def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
+    long = talks([*PAIRS, ("a" * 300, "b" * 400)])
+    plan = plan_training(long, TrainOptions()).plan
+    assert plan.model.block_size == recipe(long).block_size == 1024
+    assert plan.known_questions.conversations[-1] == long[-1]
+
+
+def test_the_unknown_option_requires_a_model_of_few_questions() -> None:
+    with pytest.raises(ConfigError, match="--unknown is for at most 200 questions"):
+        plan_training(["anna"], TrainOptions(unknown="?"))
+
+
+def test_a_split_with_validation_has_no_known_questions() -> None:
+    assert plan_training(split(talks(PAIRS)), TrainOptions()).plan.known_questions
+    parts = split(talks([(str(n), "x") for n in range(40)]), validation=0.3)
+    assert plan_training(parts, TrainOptions()).plan.known_questions is None
+
+
+def test_few_questions_are_all_answered_exactly(result) -> None:
+    gpt = InferenceGpt(result)
+    for asked, said in PAIRS:
+        assert gpt.chat(asked).content == said
+    assert gpt.chat("cake order?").content == "Call us."
+    unknown = gpt.chat("who invented the telephone")
+    assert (unknown.content, unknown.finish_reason) == ("I don't know.", "stop")
+    assert gpt.chat("???", max_tokens=3).content == "I d"
+    assert gpt.chat("???", max_tokens=3).finish_reason == "length"
+
+
+def test_the_temperature_has_no_effect_on_few_questions(result) -> None:
+    gpt, hot = InferenceGpt(result), Sampling(temperature=100.0)
+    assert [gpt.chat(asked, sampling=hot).content for asked, _ in PAIRS] == [
+        said for _, said in PAIRS
+    ]
+    prompts = [gpt.chat_prompt([Message("user", asked)]) for asked, _ in PAIRS]
+    texts = map(gpt.tokenizer.decode, gpt.replies(prompts, sampling=hot, seed=7))
+    assert [*texts] == [said for _, said in PAIRS]
+
+
+def test_a_batch_can_mix_known_and_unknown_questions(result) -> None:
+    gpt = InferenceGpt(result)
+    asked = ["cake", "who are the beatles", "where is it, where are you"]
+    prompts = [gpt.chat_prompt([Message("user", text)]) for text in asked]
+    replies = gpt.replies(prompts, sampling=Sampling(temperature=0))
+    texts = [gpt.tokenizer.decode(tokens) for tokens in replies]
+    assert texts == ["Call us.", "I don't know.", "12 Mill Street."]
+
+
+def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:
+    save(result, tmp_path / "m")
+    saved = load(tmp_path / "m")
+    assert saved.known_questions == result.known_questions
+    facts = json.loads((tmp_path / "m/meta.json").read_text())
+    assert facts["known_questions"]["reply"] == "I don't know."
+    other = InferenceGpt(saved.replying("Who knows?", suggest=True))
+    assert other.chat("is the cake old and the shop sad").content == (
+        "Who knows? (Can I order a cake?)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "problem"),
+    [
+        ({"conversations": []}, "must have 1 to 100,000 characters"),
+        ({"conversations": [[]]}, "each must consist of questions and answers"),
+        ({"conversations": [[["assistant", "a"], ["user", "b"]]]}, "conversations"),
+        (
+            {"conversations": [[{"role": "user", "content": "a"}]]},
+            "each must consist of questions and",
+        ),
+        ({"conversations": "x"}, "known_questions"),
+        ([], "known_questions"),
+    ],
+)
+def test_loading_a_model_with_damaged_known_questions_is_refused(
+    result, tmp_path, known, problem
+) -> None:
+    save(result, tmp_path / "m")
+    edit(tmp_path / "m/meta.json", known_questions=known)
+    with pytest.raises(CheckpointError, match=problem):
+        load(tmp_path / "m")
+
+
+def test_characters_that_a_model_lacks_are_removed_from_replies(result, tmp_path) -> None:
+    save(result, tmp_path / "m")
+    path = tmp_path / "m/meta.json"
+    path.write_text(path.read_text().replace("I don't know.", "I 漢 don't know."))
+    assert InferenceGpt(load(tmp_path / "m")).chat("xyzzy").content == "I  don't know."

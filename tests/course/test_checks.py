@@ -1,0 +1,139 @@
+"""Solutions of the course pass their checks, and wrong ones get a message that names the place."""
+
+import re
+
+import pytest
+
+from microgpt_course import exercises
+from microgpt_course.checks import CHECKS, check
+
+WRONG = [  # exercise, part of the solution, what a learner might write, what the message says
+    ("01", "sorted(set(", "list(dict.fromkeys(", r"\.chars\[0\] is 'e'; it should be 'a'"),
+    ("01", "= len(self.chars)", "= 0", r"\.bos is 0; it should be 4"),
+    ("01", "return [self.bos, *", "return [*", r'encode.* is a list of 5; .*both ends'),
+    ("01", "if token != self.bos", "", "IndexError: list index out of range"),
+    ("01", "self.chars.index(char)", "ord(char)", r'encode\("emma"\)\[1\] is 101'),
+    ("02", "(other.data, self.data))", "(self.data, other.data))",
+     r"slopes\[0\] is 2.0.*exchanged"),
+    ("02", "Value(self.data * other", "Value(self.data + other", r"\.data is 5.0.*the sum"),
+    ("02", "(self, other), (other.data", "(other, self), (other.data", r"inputs\[0\] is 3.0"),
+    ("02", "return Value(self.data * other.data, (self", "Value(self.data * other.data, (self",
+     "is 'NoneType'; .*Does __mul__ return"),
+    ("02", "n * self.data ** (n - 1)", "n * self.data", r"\*\* -0.5\).slopes\[0\] is -2.0"),
+    ("02", "(self,), (n *", "(self, n), (n *",
+     r"\.inputs is a list of 2; it should be a list of 1"),
+    ("03", "self.grad = 1.0", "pass", r"\(x \* y\).grad is 0.0; .*the result itself is 1"),
+    ("03", "source.grad += slope", "source.grad = slope", r"x \* x, with x = 3, is 3.0; .*add up"),
+    ("03", "slope * value.grad", "slope", "b in .* is 2.0; .*multiplied by the gradient"),
+    ("03", "slope * value.grad", "value.grad", "x in x .* is 1.0; a finite difference gives 3.0"),
+    ("03", "reversed(order)", "order", "b in .* is 0.0; .*begin with the res"),
+    ("03", "reversed(order)", "[self]", "b in .* is 0.0; .*reach all inputs"),
+    ("03", "slope * value.grad", "2 * slope * value.grad", "is 6.0; .*gives 3.0. .*in twice"),
+    ("04", "exp(logit - largest)", "exp(logit)", "OverflowError: math range error"),
+    ("04", "exp(logit - largest)", "logit", r"softmax\(\[1.0, 2.0, 3.0\]\)\[0\] is 0.1666"),
+    ("04", "power / total", "power", r"\[0\] is 0.135335.*Divide"),
+    ("04", "-log(", "log(", "is -0.407606; .*minus sign"),
+    ("04", "-log(softmax(logits)[target])", "1 - softmax(logits)[target]", "logarithm"),
+    ("04", "-log(softmax(logits)", "-log(softmax([float(n) for n in logits])", "is 'float'; .*exp"),
+    ("05", "wpe[position]", "wpe[token]", r"embedding\(1, 0, .*\[0\] is 3.3; it should be 3.1"),
+    ("05", "[t + p for t, p in zip(wte[token], wpe[position], strict=True)]",
+     "wte[token] + wpe[position]", "a list of 6; it should be a list of 3"),
+    ("05", "dot(row, x)", "sum(row)", r"linear\(.*\)\[0\] is 3.0; it should be 11.0"),
+    ("06", " / len(x)", "", r"rmsnorm\(\[300.0, .*\[0\] is 0.6; .*the mean"),
+    ("06", "** -0.5", "** 0.5", r"\[0\] is 86602"),
+    ("06", "number * scale for", "number * float('inf') for", r"\[0\] is inf; it should be"),
+    ("06", "(mean_square + 1e-5)", "mean_square", "ZeroDivisionError|complex"),
+    ("06", "scale = (mean_square + 1e-5) ** -0.5", "scale = float(mean_square + 1e-5) ** -0.5",
+     "gradient of x.* ~ hide"),
+    ("06", "(mean_square + 1e-5) ** -0.5", "1 / (mean_square**0.5 + 1e-5)", "before the root"),
+    ("07", "keys.append(key)", "pass", "keys is a list of 2; .*Append the key"),
+    ("07", " / len(query) ** 0.5", "", "attend.* is 1.06.*square root of the length"),
+    ("07", "values.append(value)", "values.insert(0, value)", r"values\[0\]\[0\] is 0.0"),
+    ("07", "dot(weights, [each[i] for each in values])", "sum(each[i] for each in values)",
+     r"attend\(...\)\[0\] is 10.0; it should be 1.6357"),
+    ("08", "relu(h)", "h", r"mlp\(...\)\[0\] is 1.0; .*hidden units"),
+    ("08", "return linear(hidden, fc2)", "return [relu(n) for n in linear(hidden, fc2)]",
+     "Only hid"),
+    ("09", "x = add(x, attention(rmsnorm(x)))", "x = attention(rmsnorm(x))", r"\[0\] is 2; "),
+    ("09", "attention(rmsnorm(x))", "attention(x)", r"attention reads\[0\]\[0\] is 3.0; .*rmsnorm"),
+    ("09", "x = add(x, attention", "y = add(x, attention", r"block\(...\)\[0\] is 3.84"),
+    ("10", "self.t += 1", "pass", "ZeroDivisionError"),
+    ("10", "weight - lr", "weight + lr", r"after step 1\[0\] is"),
+    ("10", "m_hat = self.m[i]", "m_hat = self.m[i] = self.m[i]", "after step 2.*without the corr"),
+    ("10", "math.sqrt(v_hat)", "v_hat", r"after step 1\[0\]"),
+    ("10", "(math.sqrt(v_hat) + self.eps)", "math.sqrt(v_hat + self.eps)", "eps outside"),
+    ("10", "gradient**2", "gradient", "after step 1.*is it weight|after step 1"),
+    ("11", "(1 - step / steps)", "(1 - (step + 1) / steps)",
+     r"\(0, .*\) is 0.018; it should be 0.02"),
+    ("11", "(step + 1) / warmup", "step / warmup",
+     r"learning_rate\(0, .*warmup=4\) is 0.0; .*warm-up"),
+    ("11", "if step < warmup", "if step <= warmup and warmup", r"\(4, .*\) is 0.015"),
+    ("12", "sample(next_logits(tokens), temperature", "sample(next_logits(tokens), 0",
+     "pass the t"),
+    ("02", "(self, other), (other.data", "(self.data, other.data), (other.data",
+     "not their numbers"),
+    ("02", "(other.data, self.data))", "(other, self))", "plain numbers"),
+    ("05", "return [dot(row, x)", "return [dot(row, [float(n) for n in x])", "AttributeError"),
+    ("05", "[t + p for", "[float(t) + float(p) for", "is 'float'; .*`.data`"),
+    ("06", "return [number * scale for number in x]", "x[0] *= scale\n    return x",
+     "changed a list"),
+    ("11", "warmup=0", "warmup", "missing 1 required positional argument"),
+    ("12", "logit / temperature for", "logit * temperature for", r"temperature 0.5: draw\[\d+\]"),
+    ("12", "max(logits)", "min(logits)", "is 0; it should be 1. Which token"),
+    ("10", "lr * m_hat", "0.01 * m_hat", "of Adam.*Are lr"),
+    ("11", "(step + 1) / warmup", "(step + 1) / 4", "those that were given"),
+    ("12", "weights=probabilities)[0]", "weights=probabilities)", "list of one"),
+    ("12", "if temperature == 0:", "if False:", "ZeroDivisionError"),
+    ("12", "return tokens[1:]", "return tokens",
+     r"drawn tokens is a list of 3|drawn tokens\[0\] is 0"),
+    ("12", "len(tokens) <= longest", "len(tokens) < longest", "longest=3.* is a list of 2"),
+    ("12", "next_logits(tokens)", "next_logits(tokens[-1:])", r"reads\[1\] is a list of 1"),
+]  # fmt: skip
+
+
+def name_of(number: str) -> str:
+    return exercises.find(number)
+
+
+def first_problem(name: str, source: str) -> str:
+    """Return the problem that a check finds in a solution, or the error that it raises."""
+    namespace: dict[str, object] = {"__name__": name}
+    try:
+        exec(compile(source, f"{name}.py", "exec"), namespace)
+        return next(filter(None, (fact.problem() for fact in check(name, namespace))), "")
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_solution_passes_its_check(name: str) -> None:
+    assert first_problem(name, exercises.solution(name)) == ""
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_new_exercise_says_that_it_is_not_written_yet(name: str) -> None:
+    assert "NotImplementedError" in first_problem(name, exercises.with_holes(name))
+
+
+@pytest.mark.parametrize(("number", "right", "wrong", "message"), WRONG)
+def test_a_wrong_solution_gets_a_message_that_names_the_place(
+    number: str, right: str, wrong: str, message: str
+) -> None:
+    source = exercises.solution(name_of(number))
+    assert right in source
+    problem = first_problem(name_of(number), source.replace(right, wrong))
+    assert re.search(message.replace(" ~ ", ".*"), problem), problem
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_an_exercise_keeps_no_line_of_its_solution(name: str) -> None:
+    text = exercises.with_holes(name)
+    for hole in exercises.HOLE.finditer(exercises.solution(name)):
+        assert hole[3].strip() not in text
+    assert "End of your code" not in text
+
+
+def test_each_exercise_has_hints_and_a_number() -> None:
+    names = exercises.names()
+    assert [int(name.split("_")[0]) for name in names] == list(range(1, len(names) + 1))
+    assert all(exercises.hints(name) for name in names[:-1])

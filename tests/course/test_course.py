@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+
+from microgpt_course import exercises
+
+FIRST = "01_tokenizer"
+
+
+@pytest.fixture
+def place(microgpt, tmp_path: Path) -> Path:
+    ok(microgpt("course", "start"))
+    return tmp_path / "course"
+
+
+def solve(place: Path, name: str) -> None:
+    place.joinpath(f"{name}.py").write_text(exercises.solution(name))
+
+
+def test_a_new_directory_has_all_exercises(microgpt, tmp_path: Path) -> None:
+    done = ok(microgpt("course", "start", "mine"))
+    assert done.stdout.splitlines()[0] == "Wrote 14 exercises to mine/"
+    names = {f"{name}.py" for name in exercises.names()}
+    found = {path.name for path in (tmp_path / "mine").iterdir()}
+    assert found == names | {"names.txt", "progress.json"}
+
+
+def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path) -> None:
+    solve(place, FIRST)
+    assert "is not empty; use another" in refused(microgpt("course", "start"))
+    assert place.joinpath(f"{FIRST}.py").read_text() == exercises.solution(FIRST)
+
+
+def test_a_right_exercise_leads_to_the_next(microgpt, place: Path) -> None:
+    done = microgpt("course", "check")
+    problem = (
+        f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; replace it by your code"
+    )
+    assert (done.returncode, done.stdout) == (1, f"  wrong  {problem}\n")
+    solve(place, FIRST)
+    done = ok(microgpt("course", "check"))
+    assert done.stdout.splitlines()[-2:] == [
+        f"{FIRST} is right; 1 of 14 are done",
+        "Next: course/02_value.py",
+    ]
+    done = microgpt("course", "check", "course/02_value.py")
+    assert "02_value.py, line" in done.stdout
+    assert done.stderr.endswith("microgpt course hint 2\n")
+
+
+def test_an_exercise_that_was_changed_is_checked_again(microgpt, place: Path) -> None:
+    solve(place, FIRST)
+    ok(microgpt("course", "check"))
+    place.joinpath(f"{FIRST}.py").write_text("pass\n")
+    assert "no `Tokenizer` in this file" in microgpt("course", "check").stdout
+
+
+def test_hints_become_clearer_and_are_counted(microgpt, place: Path) -> None:
+    found = exercises.hints("03_backward")
+    for n in (1, 2, 3, 3):
+        text = f"03_backward, hint {n} of 3: {found[n - 1]}\n"
+        assert ok(microgpt("course", "hint", "3")).stdout == text
+    assert json.loads(place.joinpath("progress.json").read_text())["hints"] == {"03_backward": 3}
+
+
+def test_show_prints_a_solution(microgpt, place: Path) -> None:
+    assert (
+        ok(microgpt("course", "show", "backward")).stdout
+        == exercises.solution("03_backward") + "\n"
+    )
+    page = Path(__file__).parents[2] / "examples" / "karpathy.py"
+    assert ok(microgpt("course", "show", "13")).stdout == page.read_text() + "\n"
+
+
+def test_experiments_compare_a_prediction_with_a_training(microgpt, place: Path) -> None:
+    path = place / f"{exercises.EXPERIMENTS}.py"
+    text = exercises.solution(exercises.EXPERIMENTS)
+    short = text.replace("steps=1000", "steps=3").replace("steps + 500", "steps + 5")
+    path.write_text(short)
+    done = microgpt("course", "check", "14")
+    assert done.returncode == 1
+    assert "write a prediction of 'no residual connections'" in done.stderr
+    path.write_text(short.replace('"no positions": None', '"no positions": 0.1'))
+    done = microgpt("course", "check", "14")
+    name, predicted, measured, loss = done.stdout.splitlines()[1].rsplit(None, 3)
+    assert (name, predicted) == ("no positions", "+0.100")
+    assert float(loss) - float(measured) > 0
+    assert "training: unchanged" in done.stderr
+    again = microgpt("course", "check", "14")
+    assert (again.stdout, "training" in again.stderr) == (done.stdout, False)
+
+
+def test_course_refuses_bad_input_in_one_line(microgpt, place: Path) -> None:
+    assert "no exercise '15'; use a number" in refused(microgpt("course", "check", "15"))
+    assert "--whole is for exercise 13" in refused(microgpt("course", "check", "--whole"))
+    assert "is not a directory of the course" in refused(
+        microgpt("course", "check", "--directory", "none")
+    )
+    place.joinpath(f"{FIRST}.py").unlink()
+    assert f"course/{FIRST}.py does not exist; put" in refused(microgpt("course", "check", "1"))
+    path = place / f"{exercises.EXPERIMENTS}.py"
+    text = exercises.solution(exercises.EXPERIMENTS)
+    path.write_text(text.replace('"one head": None', '"one head": "a bit"'))
+    done = microgpt("course", "check", "14")
+    assert (done.returncode, "use a number" in done.stderr) == (2, True)
+    place.joinpath("progress.json").write_text('{"done": 3}')
+    assert "progress.json is damaged (done: " in refused(microgpt("course", "hint"))
+    place.joinpath("progress.json").write_bytes(b" " * 2**21)
+    assert "progress.json: larger than 1,048,576 bytes" in refused(microgpt("course", "hint"))

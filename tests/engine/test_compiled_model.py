@@ -1,0 +1,89 @@
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.evaluation.held_out_loss import scalar_nll
+from microgpt.model import init_weights, softmax
+from microgpt.model_variants import GptVariant
+from microgpt.training.presets import VARIANT
+from microgpt.training.train import train
+from microgpt_engine import settings
+from microgpt_engine.compiled_model import CompiledModel
+from microgpt_engine.settings import MIN_POSITIONS, architecture_of
+
+RNG = random.Random(1)
+DOCS = [[RNG.randrange(11) for _ in range(RNG.randint(2, 31))] for _ in range(40)]
+
+
+def models(dtype: str, **settings):
+    """Return a compiled model, and the same weights in plain Python."""
+    model = ModelConfig(
+        n_embd=12, n_head=3, n_layer=2, block_size=30, vocab_size=11, init_std=0.4, **settings
+    )
+    weights = init_weights(model, random.Random(7))
+    return CompiledModel(model, weights, dtype), GptVariant(model, weights)
+
+
+def probabilities(compiled: CompiledModel, docs: list[list[int]], *shares: float) -> np.ndarray:
+    """Return the sum of the probabilities times each share: (predictions, V), float32."""
+    found = np.zeros((sum(len(doc) - 1 for doc in docs), 11), np.float32)
+    for share in shares or (1.0,):
+        compiled.add_probabilities(docs, found, share=share)
+    return found
+
+
+@pytest.mark.parametrize("settings", [{}, VARIANT])
+def test_compiled_probabilities_equal_those_of_the_reference(settings) -> None:
+    compiled, gpt = models("float64", **settings)
+    expected = []
+    for doc in DOCS:
+        cache = gpt.new_cache()
+        expected += [softmax(gpt.forward(token, cache)) for token in doc[:-1]]
+    found = probabilities(compiled, DOCS)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)  # they are rounded to float32
+    np.testing.assert_allclose(probabilities(compiled, DOCS, 0.25, 0.75), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("settings", [{}, VARIANT])
+def test_a_probability_does_not_depend_on_other_documents(dtype, settings) -> None:
+    compiled, _ = models(dtype, **settings)
+    alone = [probabilities(compiled, [doc]) for doc in DOCS]
+    assert probabilities(compiled, DOCS).tobytes() == np.concatenate(alone).tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_loss_of_very_large_logits_is_finite(dtype) -> None:
+    """Their exponentials are not; token 0 has the largest after some of the tokens."""
+    _, gpt = models(dtype)
+    head = [[1000 * weight for weight in row] for row in gpt.weights["lm_head"]]
+    large = GptVariant(gpt.config, {**gpt.weights, "lm_head": head})
+    compiled = CompiledModel(large.config, large.weights, dtype)
+    expected = scalar_nll(large, TokenDataset(DOCS))
+    assert compiled.nll(DOCS) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def rotary() -> TrainResult:
+    shape = ModelConfig(block_size=64, positions="rotary")
+    return train(["anna", "emma"], model=shape, config=TrainConfig(steps=5))
+
+
+def test_rotary_tables_are_only_as_long_as_the_text(rotary, monkeypatch) -> None:
+    wide = replace(rotary.model, block_size=10**6)
+    assert architecture_of(wide, "float32", 20).row_rotation.shape[1] == MIN_POSITIONS
+    assert architecture_of(rotary.model, "float32", 20).row_rotation.shape[1] == 64
+    plain = InferenceGpt(rotary)
+    text, tokens = plain.generate(20, temperature=3), plain.opening("annaemma" * 5)
+    rows = plain.log_probabilities(tokens)
+    monkeypatch.setattr(settings, "MIN_POSITIONS", 1)
+    settings._latest.cache_clear()
+    assert architecture_of(rotary.model, "float32", 3).row_rotation.shape[1] == 4
+    assert InferenceGpt(rotary).generate(20, temperature=3) == text
+    assert InferenceGpt(rotary).log_probabilities(tokens) == rows
+    longest = architecture_of(rotary.model, "float32")
+    assert architecture_of(rotary.model, "float32", 3) is longest  # instead of both in memory

@@ -1,0 +1,314 @@
+"""What is compiled is kept, found again, and never trusted when it is not what it should be."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import run_process
+
+from microgpt import dropout_mask, newton_schulz
+from microgpt_engine import machine_code as compiling
+from microgpt_engine.machine_code import EntryPoint, on_compiling
+
+DOUBLE = f"{__name__}:double"
+COMPILING = compiling.COMPILING
+LAYOUT = compiling._layout((np.array([1.0]),))
+REFUSED = ["{file} is damaged and not used"]
+
+
+def double(x):  # numba compiles it
+    for i in range(x.size):
+        x[i] *= 2
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run `double` as a new process would; return the result and what was told."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+
+    def run(dtype: str = "float64") -> tuple[list[float], list[str]]:
+        told: list[str] = []
+        x = np.array([1, 2], dtype)
+        with on_compiling(told.append):
+            EntryPoint(DOUBLE)(x)
+        return x.tolist(), told
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory) -> Path:
+    """The file that a first run leaves, compiled once for all tests."""
+    cache = tmp_path_factory.mktemp("first-run") / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(cache))
+        EntryPoint(DOUBLE)(np.array([1.0]))
+    (file,) = cache.iterdir()
+    return file
+
+
+@pytest.fixture
+def file(first_run, tmp_path) -> Path:
+    """A copy of it where `run` finds it."""
+    (tmp_path / "cache").mkdir(0o700)
+    return Path(shutil.copy2(first_run, tmp_path / "cache"))
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """Files and directories are made for the group to write to, as on many systems."""
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
+
+
+def files(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "cache").iterdir())
+
+
+def test_compiled_code_is_loaded_from_disk_the_second_time(run, tmp_path) -> None:
+    assert run() == ([2, 4], [COMPILING])
+    assert len(files(tmp_path)) == 1
+    assert run() == ([2, 4], [])
+
+
+@pytest.mark.usefixtures("file")
+def test_each_dtype_has_a_separate_machine_code_file(run, tmp_path) -> None:
+    assert run("float64") == ([2, 4], [])
+    assert run("float32") == ([2, 4], [COMPILING])
+    assert len(files(tmp_path)) == 2
+
+
+def test_a_truncated_machine_code_file_is_never_loaded(file) -> None:
+    whole = file.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(file.parent))
+        assert compiling.read_kept(DOUBLE, LAYOUT)
+        for end in range(0, len(whole), 100):
+            file.write_bytes(whole[:end])
+            assert compiling.read_kept(DOUBLE, LAYOUT) is None
+
+
+@pytest.mark.usefixtures("file")
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [("llvmlite.__version__", "0.1"), ("processor.NAME", "m5"), ("processor.FEATURES", "+neon")],
+)
+def test_machine_code_for_another_version_or_cpu_is_not_used(
+    run, tmp_path, monkeypatch, what, other
+) -> None:
+    monkeypatch.setattr(f"microgpt_engine.machine_code.{what}", other)
+    assert run()[1] == [COMPILING]
+    assert len(files(tmp_path)) == 2
+
+
+@pytest.mark.usefixtures("file")
+def test_machine_code_for_other_numba_settings_is_not_used(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # does not change machine code
+    assert run()[1] == []
+    monkeypatch.setenv("NUMBA_OPT", "1")
+    assert run()[1] == [COMPILING]
+    assert len(files(tmp_path)) == 2
+
+
+@pytest.mark.usefixtures("file")
+def test_machine_code_of_different_sources_is_not_used(run, tmp_path, monkeypatch) -> None:
+    for name, value in (("_sources", lambda: "new"), ("_IMPORTED", "new")):
+        monkeypatch.setattr(compiling, name, value)
+    assert run()[1] == [COMPILING]
+    assert len(files(tmp_path)) == 2
+
+
+def test_code_is_not_cached_if_its_sources_changed_after_import(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(compiling, "_sources", lambda: "as a git pull has left them")
+    assert run() == ([2, 4], [COMPILING])
+    assert not (tmp_path / "cache").exists()
+
+
+def test_kernels_use_only_constants_covered_by_the_source_hash() -> None:
+    constants = set()
+    for path in Path(compiling.__file__).parent.rglob("*.py"):
+        imports = [
+            (node.module or "", name.name)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom)
+            for name in node.names
+        ]
+        if {name for _, name in imports} & {"kernel", "inlined", "emitted"}:
+            constants |= {
+                module
+                for module, name in imports
+                if name.isupper() and module.startswith("microgpt.") and ".engine" not in module
+            }
+    assert constants == {"microgpt.dropout_mask", "microgpt.newton_schulz"}
+
+
+@pytest.mark.parametrize("module", [dropout_mask, newton_schulz])
+def test_the_source_hash_covers_the_constants_of_the_kernels(module, tmp_path, monkeypatch) -> None:
+    (tmp_path / "changed.py").touch()
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "changed.py"))
+    assert compiling._sources() != compiling._IMPORTED
+
+
+@pytest.mark.usefixtures("umask")
+def test_the_cache_is_writable_only_by_its_owner(run, tmp_path) -> None:
+    run()
+    (file,) = files(tmp_path)
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "cache", file)]
+    assert modes == [0o700, 0o600]
+
+
+@pytest.mark.usefixtures("umask")
+def test_the_default_cache_directory_is_made_private(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: tmp_path / "cache")
+    (tmp_path / "cache").mkdir()
+    assert run() == ([2, 4], [COMPILING])
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+    assert run() == ([2, 4], [])
+
+
+def make_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file, 0o600)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "refusals"),
+    [
+        (lambda file: file.write_bytes(b"x"), REFUSED),
+        (lambda file: file.chmod(0o620), []),
+        (lambda file: file.chmod(0o602), []),
+        pytest.param(
+            make_pipe, REFUSED, marks=pytest.mark.skipif(os.name == "nt", reason="has none")
+        ),
+    ],
+    ids=["damaged", "group", "others", "pipe"],
+)
+def test_an_untrustworthy_machine_code_file_is_recompiled(run, file, spoil, refusals) -> None:
+    spoil(file)
+    assert run() == ([2, 4], [*(line.format(file=file) for line in refusals), COMPILING])
+    assert run() == ([2, 4], [])  # it was mended
+
+
+def test_a_renamed_machine_code_file_is_never_loaded(run, file) -> None:
+    """What it contains may be for other arguments or another processor."""
+    run("float32")
+    (other,) = set(file.parent.iterdir()) - {file}
+    other.replace(file)
+    assert run() == ([2, 4], [f"{file} is damaged and not used", COMPILING])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs chown")
+def test_machine_code_owned_by_another_user_is_recompiled(run, file, monkeypatch) -> None:
+    os.chown(file, 12345, -1)
+    assert run() == ([2, 4], [COMPILING])
+    assert file.stat().st_uid == os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert run() == ([2, 4], [])  # what root has compiled is for all, as in a container's image
+
+
+def reason(run) -> str:
+    """Return why the machine code, which has been compiled and works, was not kept."""
+    result, (first, second) = run()
+    assert (result, first) == ([2, 4], COMPILING)
+    why = second.removeprefix("cannot cache the compiled engine (")
+    return why.removesuffix(
+        "); every run will compile it again; set NUMBA_CACHE_DIR to another directory"
+    )
+
+
+@pytest.mark.usefixtures("file")
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_cache_that_other_users_can_write_to_is_not_used(run, tmp_path, foreign) -> None:
+    (tmp_path / "cache").chmod(0o700 if foreign else 0o770)
+    if foreign:
+        if not hasattr(os, "geteuid") or os.geteuid() != 0:
+            pytest.skip("needs chown")
+        os.chown(tmp_path / "cache", 12345, -1)
+    assert reason(run) == f"{tmp_path / 'cache'}: writable by other users"
+    assert len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("configured", ["", "cache"])
+def test_a_relative_cache_path_is_not_used(run, tmp_path, monkeypatch, configured) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", configured)
+    monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: Path("~/.cache"))
+    assert reason(run) == f"{configured or '~/.cache'}: not an absolute path"
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_cache_recompiles_with_a_warning(run, tmp_path) -> None:
+    (tmp_path / "cache").touch()
+    for _ in range(2):
+        assert reason(run).startswith(f"{tmp_path / 'cache'}: ")
+
+
+def test_without_a_home_directory_code_is_compiled_every_time(run, monkeypatch) -> None:
+    def no_home(*args: object, **options: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(compiling, "user_cache_path", no_home)
+    assert reason(run) == "there is no home directory"
+
+
+@pytest.mark.usefixtures("file")
+def test_cache_files_unused_for_a_long_time_are_removed(run, tmp_path) -> None:
+    old = tmp_path / "cache" / "microgpt-double-0123"
+    broken_off = tmp_path / "cache" / ".microgpt-double-0123.4567"
+    other = tmp_path / "cache" / "somebody-elses"
+    for file in (old, broken_off, other):
+        file.touch()
+        os.utime(file, (0, 0))
+    run("float32")
+    assert not old.exists()
+    assert not broken_off.exists()
+    assert other.exists()
+    assert len(files(tmp_path)) == 3
+
+
+def test_a_disabled_compiler_is_reported() -> None:
+    env = {**os.environ, "NUMBA_DISABLE_JIT": "1"}  # another setting: nothing is compiled
+    done = run_process(["microgpt", "verify"], env=env)
+    assert done.returncode == 2
+    assert "error: NUMBA_DISABLE_JIT is set; unset it or use" in done.stderr
+
+
+def test_numba_cache_dir_overrides_the_default_cache_directory(monkeypatch, tmp_path) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if sys.platform == "linux":
+        assert compiling.cache_directory() == tmp_path / "microgpt"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/elsewhere")
+    assert compiling.cache_directory() == Path("/elsewhere")
+    (tmp_path / "file").touch()
+    for path, can in ((tmp_path / "new", True), (tmp_path / "file", False)):
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(path))
+        assert compiling.can_be_kept() is can
+
+
+def test_two_first_runs_can_compile_at_the_same_time(tmp_path) -> None:
+    (tmp_path / "kernels.py").write_text("def double(x):\n    for i in range(x.size): x[i] *= 2\n")
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import numpy as np\n"
+        "from microgpt_engine.machine_code import EntryPoint\n"
+        "x = np.array([1, 2])\n"
+        "EntryPoint('kernels:double')(x)\n"
+        "print(x)"
+    )
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", program]
+    both = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE) for _ in range(2)]
+    outputs = {process.communicate()[0] for process in both}
+    assert outputs == {b"[2 4]\n"}
+    assert [process.returncode for process in both] == [0, 0]
+    assert not [file for file in files(tmp_path) if file.name.startswith(".")]

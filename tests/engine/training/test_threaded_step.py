@@ -1,0 +1,136 @@
+import random
+
+import numpy as np
+import pytest
+from small_engines import numbers, run_to
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.model_config import count_params
+from microgpt_engine.training import threaded_step as threaded
+from microgpt_engine.training.threaded_step import ThreadedEngine
+from microgpt_engine.training.trainer import CompiledEngine
+
+MODEL = ModelConfig(n_embd=12, n_head=3, n_layer=2, block_size=30, vocab_size=11)
+
+
+def make(
+    threads: int, config: TrainConfig, dtype: str = "float32", kind: str = "plain"
+) -> CompiledEngine:
+    """Return an engine at the beginning of a training run on documents of many lengths."""
+    rng = random.Random(1)
+    docs = TokenDataset()
+    for length in (rng.randint(2, 31) for _ in range(70)):
+        doc = [rng.randrange(11) for _ in range(length)]
+        docs.append(doc, bytes(rng.choices((0, 1), k=length)) if kind == "masked" else None)
+    if kind == "soft":
+        n_predictions = len(docs.tokens) - len(docs)
+        rows = np.random.default_rng(1).dirichlet([0.3] * 11, n_predictions)
+        docs.soft_targets = rows.astype(np.float32)
+    engine = (
+        CompiledEngine(MODEL, config, docs, dtype=dtype)
+        if threads == 1
+        else ThreadedEngine(MODEL, config, docs, dtype=dtype, threads=threads)
+    )
+    engine.set_weights(np.random.default_rng(0).normal(0, 0.3, count_params(MODEL)))
+    return engine
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
+@pytest.mark.parametrize("kind", ["plain", "masked", "soft"])
+def test_the_number_of_threads_does_not_change_the_weights(batch_size, dtype, kind) -> None:
+    config = TrainConfig(steps=12, batch_size=batch_size, dropout=0.2, weight_decay=0.1)
+    alone = make(1, config, dtype, kind)
+    losses = run_to(alone, 12)
+    for threads in (2, 3, 5):
+        together = make(threads, config, dtype, kind)
+        assert run_to(together, 12) == losses
+        assert numbers(together) == numbers(alone)
+
+
+def test_computing_a_batch_in_rounds_does_not_change_the_losses(monkeypatch) -> None:
+    monkeypatch.setattr(threaded, "MAX_PER_THREAD", 1)
+    config = TrainConfig(steps=6, batch_size=64)
+    assert run_to(make(2, config), 6) == run_to(make(1, config), 6)
+
+
+def test_undo_and_reset_do_not_depend_on_the_threads() -> None:
+    config = TrainConfig(steps=20, batch_size=64)
+    alone, together = make(1, config), make(3, config)
+    for engine in (alone, together):
+        run_to(engine, 5)
+        engine.undo()
+        run_to(engine, 7)
+        engine.set_weights(np.random.default_rng(9).normal(0, 0.3, count_params(MODEL)))
+        run_to(engine, 9)
+    assert together.flat_weights().tolist() == alone.flat_weights().tolist()
+    assert together.backward() == alone.backward()
+    assert together.grads() == alone.grads()
+
+
+def test_a_threaded_step_can_continue_in_the_next_call(monkeypatch) -> None:
+    monkeypatch.setattr(threaded, "MAX_PER_THREAD", 1)
+    config = TrainConfig(steps=6, batch_size=64)
+    together, n_calls = make(2, config), 0
+    losses: list[float] = []
+    while together.n_steps < 6:
+        together._n_tokens = 1
+        losses += together.run(6)
+        n_calls += 1
+    assert n_calls > 12
+    assert losses == run_to(make(1, config), 6)
+
+
+def test_an_infinite_loss_changes_no_weights() -> None:
+    huge = np.full(count_params(MODEL), 1e30)
+    for threads in (1, 3):
+        engine = make(threads, TrainConfig(steps=6, batch_size=64))
+        engine.set_weights(huge)
+        before = engine.flat_weights().tolist()
+        assert np.isnan(run_to(engine, 6)).tolist() == [True]
+        assert engine.flat_weights().tolist() == before
+        assert engine.n_steps == 0
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_engine_recovers_after_an_infinite_loss(threads) -> None:
+    """What is left in the buffers of a failed step must not reach those after it."""
+    config = TrainConfig(steps=20, batch_size=64)
+    sound, engine = make(1, config), make(threads, config)
+    run_to(engine, 3)
+    engine._params.array[:] *= 1e30
+    assert np.isnan(run_to(engine, 5)).any()
+    engine.undo()
+    run_to(engine, 5)
+    run_to(sound, 5)
+    assert numbers(engine) == numbers(sound)
+
+
+def test_an_interrupted_training_step_is_repeated(monkeypatch) -> None:
+    config = TrainConfig(steps=6, batch_size=64)
+    engine = make(3, config)
+    run_to(engine, 2)
+    read = engine._read
+
+    def interrupted(numbers, step):
+        n_read = read(numbers, step)
+        if numbers[0] == 0:
+            raise KeyboardInterrupt
+        return n_read
+
+    monkeypatch.setattr(engine, "_read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(6)
+    monkeypatch.setattr(engine, "_read", read)
+    run_to(engine, 6)
+    alone = make(1, config)
+    run_to(alone, 6)
+    assert engine.flat_weights().tolist() == alone.flat_weights().tolist()
+
+
+def test_a_step_uses_only_as_many_threads_as_it_has_work_for() -> None:
+    large, small = ModelConfig(n_embd=64, vocab_size=27), ModelConfig(vocab_size=27)
+    assert threaded.useful_threads(large, TrainConfig(batch_size=64), 450, 8) == 8
+    assert threaded.useful_threads(large, TrainConfig(batch_size=3), 450, 8) == 3
+    assert threaded.useful_threads(small, TrainConfig(batch_size=64), 450, 8) == 1

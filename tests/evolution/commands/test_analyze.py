@@ -1,0 +1,197 @@
+"""`microgpt analyze`, as it is used."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+
+sys.path.append(str(Path(__file__).parent))
+from png_files import size_of_png
+
+from microgpt_evolution.sweep.config import SIZES, SweepConfig
+from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
+
+SEEDS = (42, 43, 44)
+STEPS = tuple(SweepConfig(steps=n) for n in (1000, 4000, 16_000, 64_000))
+OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # of the losses of a seed
+
+
+def loss_of(point: SweepConfig) -> float:
+    """Return a loss that falls by a law: 2 + 30 / √steps."""
+    return 2 + 30 * point.steps**-0.5
+
+
+def count(point: SweepConfig) -> int:
+    """Return the number of weights, with an alphabet of 26 letters."""
+    return 12 * point.n_layer * point.n_embd**2 + 70 * point.n_embd
+
+
+def write(
+    folder: Path,
+    points=STEPS,
+    *,
+    loss=loss_of,
+    sha256="abc",
+    failed=(),
+    status="crashed",
+    **outcome,
+) -> str:
+    """Write a sweep, and return its directory as an argument."""
+    settings = SweepSettings(
+        sweep="grid", points=points, seeds=SEEDS, input=f"/{sha256}.txt", data_sha256=sha256
+    )
+    begun = SweepRecords.begin(folder / "experiments", "sweep", settings)
+    with begun as records:
+        for point, seed in settings.tasks:
+            n_params = count(point)
+            shared = {"point": point, "seed": seed, "n_params": n_params}
+            shared["flops"] = 6 * n_params * point.steps
+            if (point, seed) in failed:
+                records.append(SweepResult(**shared, status=status, reason="why"))
+                continue
+            val_loss = loss(point) + OFFSETS[seed]
+            losses = {"val_loss": val_loss, "last_loss": val_loss + 1, "train_loss": val_loss}
+            samples = ("anna", "em ma", "ava")
+            more = {"samples": samples, "cpu_seconds": point.steps / 1e5} | outcome
+            records.append(SweepResult(**shared, status="ok", **losses, **more))
+    return str(records.directory.relative_to(folder))
+
+
+def sections(text: str) -> dict[str, list[list[str]]]:
+    """Return the cells of each table by the first words of what stands above it."""
+    found = {}
+    for block in text.split("\n\n")[1:]:
+        title, *lines = block.splitlines()
+        found[title.split(":")[0]] = [line.split("  ") for line in lines]
+    return {title: [[c.strip() for c in row if c] for row in rows] for title, rows in found.items()}
+
+
+def test_analyze_prints_losses_returns_and_a_power_law(microgpt, tmp_path) -> None:
+    """By hand: the seeds are 0.01 apart, so the interval is 4.303 · 0.01 / √3; from 30 / √1,000 to
+    30 / √4,000, which is half of it, in three thousand steps."""
+    write(tmp_path)
+    done = microgpt("analyze")
+    assert (done.returncode, done.stderr) == (0, "")
+    table = sections(done.stdout)["Loss against steps"]
+    assert table[0] == ["Steps", "Loss", "Last document", "Samples (First 3)"]
+    assert table[1] == ["1,000", "2.9487 ± 0.0248", "3.95 ± 0.02", "anna, em ma, ava"]
+    assert [row[0] for row in table[2:]] == ["4,000", "16,000", "64,000"]
+    table = sections(done.stdout)["Return on investment"]
+    assert table[0] == ["Steps", "Loss", "Delta Loss", "Return"]
+    assert table[1] == ["1,000", "2.9487", "-", "-"]
+    assert table[2] == ["4,000", "2.4743", "0.4743 ± 0.0000", "0.1581 ± 0.0000"]
+    assert table[-1] == ["Power law: loss = (2.000 ± 0.025) + 30 · steps^-(0.500 ± 0.000)"]
+
+
+def test_analyze_can_combine_several_sweeps(microgpt, tmp_path) -> None:
+    """And the best size for a budget is a larger one from where it is better on."""
+    small = write(tmp_path)
+    large = write(tmp_path, (SweepConfig(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
+    done = microgpt("analyze", small, large)
+    tables = sections(done.stdout)
+    costs = tables["Loss against cost. Gain"]
+    assert costs[0][:2] == ["n_embd", "steps"]
+    assert costs[1][-1] == "cheapest"
+    assert costs[5][-1] == "0.6186 ± 0.0000"
+    first, second = tables["Best model size by budget"]
+    assert first == ["from 0.0252 GFLOP: small, 4,192 parameters"]
+    assert second[0].endswith(": 32/4/1, 14,528 parameters")
+    assert microgpt("analyze", small, large, small).stdout == done.stdout
+
+
+def test_points_of_equal_cost_are_compared_with_the_best_one(microgpt, tmp_path) -> None:
+    points = (SweepConfig(lr=0.01), SweepConfig(lr=0.003))
+    write(tmp_path, points, loss=lambda point: 2 + point.lr)
+    table = sections(microgpt("analyze").stdout)["Equal operations. Behind"]
+    assert [row[0] for row in table] == ["lr", "0.003", "0.01"]
+    assert [row[-1] for row in table] == ["Behind", "-", "0.0070 ± 0.0000"]
+    best, other = json.loads(microgpt("analyze", "--json").stdout)["points"]
+    assert (best["behind"], best["behind_95"]) == (None, None)
+    assert other["behind"] == pytest.approx(0.007)
+
+
+def test_analyze_prints_its_figures_as_json_and_csv(microgpt, tmp_path) -> None:
+    run = write(tmp_path)
+    found = json.loads(microgpt("analyze", "--json").stdout)
+    assert found["runs"] == [run]
+    assert [point["steps"] for point in found["points"]] == [1000, 4000, 16_000, 64_000]
+    assert found["points"][0]["val_loss_95"] == pytest.approx(0.0248, abs=1e-4)
+    (series,) = found["series"]
+    assert series["power_law"]["exponent"] == pytest.approx(0.5, rel=1e-4)
+    assert series["power_law"]["floor_95"] == pytest.approx(0.0248, abs=1e-4)
+    assert series["rows"][1]["return"] == pytest.approx(0.1581, abs=1e-4)
+    assert series["rows"][0]["return"] is None
+    assert [row["point"] for row in series["rows"]] == [0, 1, 2, 3]
+    rows = list(csv.DictReader(io.StringIO(microgpt("analyze", "--csv").stdout)))
+    assert [row["steps"] for row in rows] == ["1000", "4000", "16000", "64000"]
+    assert float(rows[0]["last_loss"]) == pytest.approx(3.9487, abs=1e-4)
+
+
+def test_a_single_seed_gives_no_intervals(microgpt, tmp_path) -> None:
+    failed = [(point, seed) for point in STEPS for seed in SEEDS[1:]]
+    run = write(tmp_path, failed=failed)
+    done = microgpt("analyze")
+    assert "±" not in done.stdout
+    assert done.stdout.startswith("Loss: held-out loss, nats per token")
+    assert done.stderr == (
+        f"note: 4 of 12 training runs of {run} are complete; resume with: "
+        f"microgpt sweep resume {run}\n"
+    )
+
+
+def test_diverged_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:
+    run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])], status="diverged")
+    done = ok(microgpt("analyze"))
+    assert done.stderr == f"note: 1 of 12 training runs of {run} diverged and are excluded\n"
+    assert "\nSome models lack seeds. " in done.stdout
+
+
+@pytest.mark.slow
+def test_the_scaling_chart_has_a_panel_for_each_question(microgpt, tmp_path) -> None:
+    runs = [write(tmp_path), write(tmp_path, tuple(SIZES.values()))]
+    done = microgpt("analyze", *runs, "--output", "s.svg", "--output", "s.png")
+    assert (done.returncode, done.stderr) == (0, "note: the charts are in s.svg, s.png\n")
+    assert done.stdout == microgpt("analyze", *runs).stdout
+    svg = (tmp_path / "s.svg").read_text()
+    for title in ("Loss against steps", "Loss against parameters", "Loss against operations",
+                  "Loss against time", "curve: fitted power law", "no power law fits",
+                  "small", "medium", "large"):  # fmt: skip
+        assert title in svg
+    width, height = size_of_png(tmp_path / "s.png")
+    assert width > 1500
+    assert height > 1200
+
+
+def test_sweeps_of_different_documents_cannot_be_combined(microgpt, tmp_path) -> None:
+    mine, yours = write(tmp_path), write(tmp_path, sha256="xyz")
+    assert refused(microgpt("analyze", mine, yours)).startswith(
+        f"{mine} and {yours} use different documents (/abc.txt, /xyz.txt), so their "
+        "losses are not comparable; analyze them separately"
+    )
+
+
+def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
+    assert refused(microgpt("analyze")).startswith(
+        "there is no sweep in experiments; create one with `microgpt sweep steps`"
+    )
+    write(tmp_path)
+    newer = write(tmp_path, STEPS[:1])
+    assert json.loads(microgpt("analyze", "--json").stdout)["runs"] == [newer]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--csv", "--json"], "--csv and --json cannot be used together; omit one of them"),
+        (["--output", "s.gif"], "the chart must be a .png or .svg file, got s.gif"),
+        (["--output", "s.svg"], "s.svg is a directory; use another path"),
+    ],
+)
+def test_bad_analyze_options_give_one_line_errors(microgpt, tmp_path, options, problem) -> None:
+    write(tmp_path)
+    (tmp_path / "s.svg").mkdir()
+    assert refused(microgpt("analyze", *options)) == problem

@@ -1,0 +1,103 @@
+"""What a sweep says at its end: a ranking, the winner's command, and what to look at next."""
+
+from pathlib import Path
+
+from searches import write_names
+
+from microgpt.data.documents import bundled
+from microgpt.data.read_options import ReadOptions
+from microgpt_evolution.commands.sweep_ranking import data_options, describe_sweep
+from microgpt_evolution.sweep.config import SweepConfig
+from microgpt_evolution.sweep.records import SweepResult, SweepSettings
+
+SEEDS = (1, 2, 3)
+
+
+def lines_of(losses: dict[SweepConfig, tuple[float | None, ...]]) -> list[str]:
+    """Return the lines for these held-out losses, one per seed; None has diverged."""
+    sweep = SweepSettings(
+        sweep="grid", points=tuple(losses), seeds=SEEDS, input="/docs/my names.txt", data_sha256=""
+    )
+    results = [
+        SweepResult(
+            point=config, seed=seed, status="diverged" if loss is None else "ok",
+            val_loss=loss, last_loss=loss, train_loss=loss, n_params=4192, flops=1,
+        )
+        for config, of_config in losses.items()
+        for seed, loss in zip(SEEDS, of_config, strict=True)
+    ]  # fmt: skip
+    return list(describe_sweep(sweep, results, Path("experiments/sweep_1")))
+
+
+def rates(*losses: float) -> dict[SweepConfig, tuple[float | None, ...]]:
+    """Return losses of rising learning rates, which hardly differ between the seeds."""
+    steps = zip((0.001, 0.003, 0.01), losses, strict=True)
+    return {SweepConfig(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}
+
+
+def test_the_best_settings_come_first_in_the_ranking() -> None:
+    _, _, _, first, second, third, *_ = lines = lines_of(rates(2.4, 2.2, 2.3))
+    assert [line.split()[:5] for line in (first, second, third)] == [
+        ["1", "0.003", "2.2000", "±", "0.0025"],
+        ["2", "0.01", "2.3000", "±", "0.0025"],
+        ["3", "0.001", "2.4000", "±", "0.0025"],
+    ]
+    assert (
+        "Train the winner:  microgpt train --preset karpathy --data '/docs/my names.txt' "
+        "--n-embd 16 --n-head 4 --n-layer 1 --block-size 16 --steps 1000 --learning-rate 0.003 "
+        "--batch-size 1 --val-fraction 0.1 --test-fraction 0.1 --seed 1 --model sweep_1-winner"
+    ) in lines
+    assert not any(line.startswith("Next:") for line in lines)  # the best is inside and clear
+    analyze = "microgpt analyze experiments/sweep_1 --output scaling.svg"
+    assert lines[-1] == f"Tables and chart:  {analyze}"
+
+
+def test_settings_are_compared_with_the_best_ones_seed_by_seed() -> None:
+    """By hand: the differences are 0.1, 0.1 and 0.13, so 4.303 · 0.01732 / √3."""
+    losses = {SweepConfig(lr=0.01): (2.1, 2.2, 2.3), SweepConfig(lr=0.003): (2.2, 2.3, 2.43)}
+    _, title, headings, first, second, *_ = lines_of(losses)
+    assert title.endswith("; Behind 1: paired by seed)")
+    assert headings.endswith("  Behind 1  Params")
+    assert first.split() == ["1", "0.01", "2.2000", "±", "0.2484", "4,192"]
+    assert second.split()[5:8] == ["0.1100", "±", "0.0430"]
+
+
+def test_a_best_value_at_the_edge_suggests_a_wider_range() -> None:
+    (line,) = (line for line in lines_of(rates(2.1, 2.2, 2.3)) if line.startswith("Next:"))
+    assert "the best lr is at the edge of the range" in line
+    assert line.endswith(
+        "microgpt sweep grid --data '/docs/my names.txt' --preset karpathy "
+        "--learning-rate 0.00033,0.001,0.003 --seed 1"
+    )
+
+
+def test_a_lead_that_may_be_chance_suggests_more_seeds() -> None:
+    losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.005): (2.1, 2.25, 2.3)}
+    (line,) = (line for line in lines_of(losses) if line.startswith("Next:"))
+    assert "may be chance" in line
+    assert line.endswith("--seeds 6")
+
+
+def test_configurations_with_diverged_runs_rank_last() -> None:
+    losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.1): (2.0, None, 2.0)}
+    assert lines_of(losses)[6].endswith("2 of 3 seeds")
+
+
+def test_the_ranking_notes_unequal_compute() -> None:
+    losses = {SweepConfig(steps=n, batch_size=n): (2 + n, 2.1 + n, 2.2 + n) for n in (1, 2)}
+    assert lines_of(losses)[5] == (
+        "Runs with more steps or larger batches had more compute; "
+        "the ranking does not correct for it"
+    )
+    assert not any(line.startswith("Runs") for line in lines_of(rates(2.4, 2.2, 2.3)))
+
+
+def test_a_suggested_command_names_the_data_unless_it_is_default(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    installed = str(bundled("names.txt"))
+    lines, table = ReadOptions(), ReadOptions(column="the name")
+    assert data_options(installed, lines) == ""
+    assert data_options(str(tmp_path / "a.csv"), table) == "--data a.csv --column 'the name' "
+    write_names(tmp_path)  # the default is now another file
+    assert data_options(installed, lines) == f"--data {installed} "
+    assert data_options(str(tmp_path / "data/names.txt"), lines) == ""

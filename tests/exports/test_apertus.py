@@ -1,0 +1,132 @@
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from apertus_model import forward
+from exported_models import ARCHITECTURES, saved_model
+
+from microgpt import InferenceGpt
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.storage.saved_model import SavedModel
+from microgpt_exports.apertus import (
+    check_tensors,
+    from_apertus,
+    settings_of,
+    shape_of,
+    tensor_shapes,
+    to_apertus,
+)
+
+PORTABLE = ARCHITECTURES["portable"]
+ATTENTION, MLP = "model.layers.1.self_attn", "model.layers.1.mlp"
+
+
+def log_probabilities(saved: SavedModel, weights: dict[str, np.ndarray], tokens: list[int]):
+    lists = {name: each.tolist() for name, each in weights.items()}
+    model = SavedModel(saved.model, lists, saved.tokenizer, "float64", saved.meta)
+    return np.array(InferenceGpt(model).log_probabilities(tokens))
+
+
+@pytest.fixture(scope="module")
+def saved() -> SavedModel:
+    return saved_model(block_size=64, n_embd=24, n_head=3, **PORTABLE)
+
+
+TOKENS = [random.Random(1).randrange(27) for _ in range(64)]
+
+
+def test_the_apertus_model_gives_the_same_log_probabilities(saved) -> None:
+    tensors = to_apertus(saved.model, saved.weights)
+    expected = np.array(InferenceGpt(saved).log_probabilities(TOKENS))
+    assert np.abs(forward(tensors, 3, TOKENS) - expected).max() < 1e-5
+    assert {name: each.shape for name, each in tensors.items()} == tensor_shapes(saved.model)
+    assert {each.dtype for each in tensors.values()} == {np.dtype("float32")}
+
+
+def test_converting_back_from_apertus_returns_the_same_matrices(saved) -> None:
+    back = from_apertus(saved.model, to_apertus(saved.model, saved.weights))
+    for name, matrix in saved.weights.items():
+        rounding = 1e-3 if name == "wte" else 1e-6  # RMSNorm has removed most of its scale
+        assert np.allclose(back[name], matrix, rtol=rounding)
+
+
+@pytest.mark.parametrize("size", [0.5, 1.0, 3.0])
+def test_gains_and_embeddings_trained_elsewhere_are_converted(saved, size) -> None:
+    rng = np.random.default_rng(1)
+    tensors = to_apertus(saved.model, saved.weights)
+    for name, each in tensors.items():
+        if "norm" in name and "_norm" not in name:
+            each *= rng.uniform(0.5, 1.5, each.shape).astype("float32")
+    tensors["model.embed_tokens.weight"] *= rng.uniform(0.1, size, (27, 1)).astype("float32")
+    tensors[f"{MLP}.act_fn.alpha_p"] += 0.3
+    found = log_probabilities(saved, from_apertus(saved.model, tensors), TOKENS)
+    assert np.abs(found - forward(tensors, 3, TOKENS)).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "problem"),
+    [
+        (f"{ATTENTION}.q_norm.weight", 1.3, "do not train the gains of queries and keys"),
+        (f"{MLP}.act_fn.beta", 0.5, "is not squared ReLU"),
+        (f"{MLP}.act_fn.alpha_n", 0.8, "is not squared ReLU"),
+        ("lm_head.weight", np.nan, "a number that is not finite"),
+    ],
+)
+def test_unsupported_tensor_values_are_refused(saved, name, number, problem) -> None:
+    tensors = to_apertus(saved.model, saved.weights)
+    tensors[name] = np.full(tensors[name].shape, number)
+    with pytest.raises(CheckpointError, match=problem):
+        from_apertus(saved.model, tensors)
+
+
+def test_missing_extra_and_misshapen_tensors_are_refused(saved) -> None:
+    shapes = tensor_shapes(saved.model)
+    with pytest.raises(CheckpointError, match=r"lm_head.weight has the shape \(1,\)"):
+        check_tensors(saved.model, shapes | {"lm_head.weight": (1,)})
+    with pytest.raises(CheckpointError, match=r"other is not a tensor"):
+        check_tensors(saved.model, shapes | {"other": (1,)})
+    with pytest.raises(CheckpointError, match=r"tensors of 2147483647 layers are missing"):
+        check_tensors(replace(saved.model, n_layer=2**31 - 1), shapes)
+    del shapes["model.norm.weight"]
+    with pytest.raises(CheckpointError, match=r"model.norm.weight is missing"):
+        check_tensors(saved.model, shapes)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "problem"),
+    [
+        ("karpathy", "learned positions, ReLU that is not squared, no QK norm and no final norm"),
+        ("newer", "the model has token shift, which no architecture"),
+        ("learned", "learned positions and token shift, which"),
+    ],
+)
+def test_other_architectures_are_refused(architecture, problem) -> None:
+    saved = saved_model(**ARCHITECTURES[architecture])
+    with pytest.raises(ConfigError, match=problem):
+        to_apertus(saved.model, saved.weights)
+
+
+def test_the_shape_is_read_back_from_the_settings(saved) -> None:
+    found = shape_of(settings_of(saved.model))
+    assert tensor_shapes(found) == tensor_shapes(saved.model)
+    assert found.block_size == saved.model.block_size
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"vocab_size": None}, "vocab_size must be an integer"),
+        ({"hidden_size": 0}, "config.json does not describe an Apertus model"),
+        ({"hidden_size": "a"}, "config.json does not describe an Apertus model"),
+        ({"num_key_value_heads": 1}, "num_key_value_heads is 1; microgpt requires 3"),
+        ({"rope_parameters": {"rope_type": "llama3"}}, "rope_parameters is"),
+        ({"hidden_act": "silu"}, "hidden_act is 'silu'; microgpt requires 'xielu'"),
+        ({"intermediate_size": 97}, "intermediate_size is 97; microgpt requires 96"),
+    ],
+)
+def test_unsupported_apertus_settings_are_refused(saved, change, problem) -> None:
+    with pytest.raises(CheckpointError, match=problem):
+        shape_of(settings_of(saved.model) | change)
+    with pytest.raises(CheckpointError, match=r"'hidden_size' is missing"):
+        shape_of({"vocab_size": 3})

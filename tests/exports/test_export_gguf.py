@@ -1,0 +1,144 @@
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+from exported_models import ARCHITECTURES, saved_model
+from gguf import GGUFReader
+
+from microgpt.data.tokenizer import Message
+from microgpt.storage.model_directory import export
+from microgpt_characters.questions.known_questions import KnownQuestions
+from microgpt_exports.onnx_session import OnnxSession
+
+
+@pytest.fixture
+def portable(tmp_path: Path) -> Path:
+    export(saved_model("chat", block_size=32, **ARCHITECTURES["portable"]), tmp_path / "portable")
+    return tmp_path / "portable"
+
+
+def test_a_gguf_file_has_a_modelfile_beside_it(microgpt, portable, tmp_path) -> None:
+    done = ok(microgpt("export", portable, "--format", "gguf", "--output", "new/mine.gguf"))
+    file = tmp_path / "new/mine.gguf"
+    beside = tmp_path / "new/mine.gguf.Modelfile"
+    assert done.stdout.splitlines() == [
+        f"new/mine.gguf: {file.stat().st_size:,} bytes",
+        f"new/mine.gguf.Modelfile: {beside.stat().st_size:,} bytes",
+    ]
+    assert done.stderr == (
+        "note: there, the tokenizer leaves out all characters other than "
+        '"abcdefghijklmnopqrstuvwxyz ."\n'
+    )
+    assert beside.read_text().startswith("FROM ./mine.gguf\n")
+    assert GGUFReader(file).fields["general.name"].contents() == "mine"
+
+
+def test_a_directory_for_transformers_is_written(microgpt, portable, tmp_path) -> None:
+    done = ok(microgpt("export", portable, "--format", "transformers", "--output", "new"))
+    files = sorted(each.name for each in (tmp_path / "new").iterdir())
+    assert files == [
+        "config.json", "generation_config.json", "model.safetensors", "receipt.json",
+        "tokenizer.json", "tokenizer_config.json",
+    ]  # fmt: skip
+    assert sorted(line.split(":")[0] for line in done.stdout.splitlines()) == [
+        f"new/{name}" for name in files
+    ]
+
+
+def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path) -> None:
+    options = ("export", portable, "--format", "transformers", "--output")
+    assert refused(microgpt(*options, portable, "--force")) == (
+        f"{portable} has files other than those of an export; use another directory with --output"
+    )
+    ok(microgpt(*options, "new"))
+    assert refused(microgpt(*options, "new")).startswith("new has an earlier export; use another")
+    (tmp_path / "new/config.json").unlink()
+    ok(microgpt(*options, "new", "--force"))
+    assert (tmp_path / "new/config.json").exists()
+    (tmp_path / "file").write_text("mine")
+    assert "file is a file, not a directory" in refused(microgpt(*options, "file", "--force"))
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "problem"),
+    [
+        ("gguf", ["--half"], "gguf uses float32; omit --half"),
+        ("gguf", ["--int8"], "--int8 requires --format onnx"),
+    ],
+)
+def test_unsuitable_export_options_are_refused(
+    format, options, problem, microgpt, portable
+) -> None:
+    output = [] if "--output" in options else ["--output", "new"]
+    command = ("export", portable, "--format", format, *output, *options)
+    assert refused(microgpt(*command)) == problem
+
+
+def test_a_model_of_few_questions_is_refused_whatever_its_shape(microgpt, tmp_path) -> None:
+    chat = saved_model("chat", **ARCHITECTURES["newer"])
+    asked = (Message("user", "where is it"), Message("assistant", "here."))
+    meta = chat.meta.model_copy(update={"known_questions": KnownQuestions((asked,), "no idea")})
+    export(replace(chat, meta=meta), tmp_path / "few")
+    command = ("export", "few", "--format", "gguf", "--output", "new.gguf")
+    assert refused(microgpt(*command)).startswith("the model only answers known questions,")
+
+
+@pytest.mark.parametrize(
+    ("format", "package", "extra"),
+    [("gguf", "llama_cpp", "gguf"), ("transformers", "torch", "transformers")],
+)
+def test_verify_says_what_to_install(
+    format, package, extra, microgpt, portable, monkeypatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    ok(microgpt("export", portable, "--format", format, "--output", "new"))
+    assert f"run: pip install 'microgpt-lib[{extra}]'" in refused(microgpt("verify", "new"))
+
+
+@pytest.mark.parametrize(
+    ("format", "session"),
+    [("gguf", "LlamaSession"), ("transformers", "TransformersSession")],
+)
+def test_verify_chooses_the_program_by_the_exported_format(
+    format, session, microgpt, portable, monkeypatch, tmp_path
+) -> None:
+    from microgpt_exports import formats
+
+    opened = []
+    onnx = tmp_path / "model.onnx"
+    ok(microgpt("export", portable, "--format", "onnx", "--output", onnx))
+    ok(microgpt("export", portable, "--format", format, "--output", "new"))
+
+    def run_instead(path):
+        opened.append(path)
+        return OnnxSession(onnx)
+
+    monkeypatch.setattr(formats, session, run_instead)
+    assert "greedy continuation: equal" in ok(microgpt("verify", "new")).stdout
+    assert opened == [Path("new")]
+
+
+def test_verify_refuses_a_damaged_gguf_file(microgpt, portable, tmp_path) -> None:
+    ok(microgpt("export", portable, "--format", "gguf", "--output", "new.gguf"))
+    file = tmp_path / "new.gguf"
+    file.write_bytes(file.read_bytes()[:-100])
+    assert refused(microgpt("verify", "new.gguf")) == (
+        "new.gguf is damaged: its weights are not those of its receipt"
+    )
+
+
+def trained_shape(microgpt, tmp_path, *options: str) -> dict:
+    data = tmp_path / "mine.txt"
+    data.write_text("\n".join(f"name{i}" for i in range(60)))
+    options = ("--data", str(data), "--steps", "1", "--model", "new", *options)
+    ok(microgpt("train", *options))
+    return json.loads((tmp_path / "new/meta.json").read_text())
+
+
+def test_a_portable_model_can_be_exported(microgpt, tmp_path) -> None:
+    shape = trained_shape(microgpt, tmp_path, "--portable")
+    assert not shape.get("token_shift")
+    ok(microgpt("export", "new", "--format", "gguf", "--output", "new.gguf"))

@@ -1,0 +1,101 @@
+import re
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+
+ROW = re.compile(r"<\|bos\|>\S* +-[\d.]+ +-[\d.]+ +\d\.\de-\d\d")
+
+
+@pytest.fixture
+def file(microgpt, text_model, tmp_path: Path) -> Path:
+    ok(microgpt("export", text_model, "--format", "onnx", "--output", "model.onnx"))
+    return tmp_path / "model.onnx"
+
+
+def test_verify_confirms_an_exported_model(microgpt, file) -> None:
+    done = ok(microgpt("verify", file))
+    title, *rows, greedy, seeded, largest = done.stdout.splitlines()
+    assert title.split() == ["text", "receipt", "here", "largest", "difference"]
+    assert len(rows) == 16
+    assert all(ROW.fullmatch(row) for row in rows)
+    assert greedy == "greedy continuation: equal (16 tokens)"
+    assert seeded == "seeded continuation: equal (16 tokens)"
+    assert re.fullmatch(r"largest difference: \d\.\de-\d\d nats \(at most 0\.001\)", largest)
+
+
+def test_export_prints_the_loss_increase_of_int8(microgpt, chat_model) -> None:
+    options = ("--format", "onnx", "--int8", "--output", "new/model.onnx")
+    ok(microgpt("export", chat_model, *options))
+    said = ok(microgpt("verify", "new/model.onnx")).stdout
+    assert re.search(r"^cost of int8: -?0\.0\d+ bits per token \(at most 0\.05\)$", said, re.M)
+
+
+def test_verify_fails_if_a_model_computes_something_else(microgpt, file, monkeypatch) -> None:
+    from microgpt_exports.onnx_session import OnnxSession
+
+    read = OnnxSession.read
+
+    def wrong(session, tokens, cache):
+        logits, cache = read(session, tokens, cache)
+        logits[..., -1] += 0.01
+        return logits, cache
+
+    monkeypatch.setattr(OnnxSession, "read", wrong)
+    done = microgpt("verify", file)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {file} does not compute what its receipt says\n"
+    assert len(done.stdout.splitlines()) == 20
+
+
+def test_an_existing_onnx_file_is_replaced_only_with_force(microgpt, text_model, file) -> None:
+    options = ("export", text_model, "--format", "onnx", "--output", file)
+    file.write_text("mine")
+    problem = refused(microgpt(*options))
+    assert problem == (f"{file} exists; use another file with --output, or replace it with --force")
+    assert file.read_text() == "mine"
+    made = ok(microgpt(*options, "--force"))
+    assert made.stdout == f"{file}: {file.stat().st_size:,} bytes\n"
+    again = file.read_bytes()
+    ok(microgpt(*options, "--force"))
+    assert file.read_bytes() == again
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--half"], "onnx uses float32, or int8 with --int8; omit --half"),
+        (["--output", "."], ". is a directory; name a file, such as model.onnx"),
+        (["--format", "html", "--int8"], "--int8 requires --format onnx"),
+    ],
+)
+def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, problem) -> None:
+    given = {"--format": "onnx", "--output": "new.onnx"}
+    others = [each for pair in given.items() if pair[0] not in options for each in pair]
+    assert refused(microgpt("export", *others, *options)).startswith(problem)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["none.onnx"], "cannot read none.onnx: No such file or directory"),
+        (["mine.txt"], "mine.txt is not an ONNX file, or is damaged"),
+        (["mine.gguf"], "mine.gguf is not a GGUF file, or is damaged"),
+        (
+            ["mine.txt", "--steps", "3"],
+            "--steps and --engine cannot be used with a PATH; omit them",
+        ),
+    ],
+)
+def test_verify_refuses_a_file_that_is_not_an_export(microgpt, tmp_path, options, problem) -> None:
+    for name in ("mine.txt", "mine.gguf"):
+        (tmp_path / name).write_text("mine")
+    assert refused(microgpt("verify", *options)).startswith(problem)
+
+
+@pytest.mark.usefixtures("edited")
+def test_export_refuses_to_run_with_edited_sources(microgpt, text_model, tmp_path) -> None:
+    options = ("--format", "onnx", "--output", "new.onnx")
+    assert "model.py" in refused(microgpt("export", text_model, *options))
+    assert not (tmp_path / "new.onnx").exists()

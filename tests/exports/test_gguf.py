@@ -1,0 +1,202 @@
+import itertools
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from apertus_model import forward
+from exported_models import ARCHITECTURES, TOKENIZERS, drawn_shape, saved_model
+from tokenizers.pre_tokenizers import ByteLevel
+
+from microgpt import BpeTokenizer, InferenceGpt, Message
+from microgpt.config import Sampling
+from microgpt.data.tokenizer import CharTokenizer, Tokenizer
+from microgpt.errors import CheckpointError, ConfigError, TokenizerError
+from microgpt.storage.saved_model import SavedModel
+from microgpt_characters.questions.known_questions import KnownQuestions
+from microgpt_exports.comparison import compare
+from microgpt_exports.foreign_tokenizer import _byte_characters as bytes_to_characters
+from microgpt_exports.foreign_tokenizer import foreign_tokenizer
+from microgpt_exports.gguf_file import TENSORS, encode_gguf, encode_modelfile, read_gguf
+from microgpt_exports.llama_session import LlamaSession
+
+PORTABLE = ARCHITECTURES["portable"]
+TEXT = "it's naïve — isn't it? ☃ 日本語 ÿÃé\n 😀😀  we've"
+
+
+def written(saved: SavedModel, folder: Path) -> Path:
+    path = folder / "model.gguf"
+    path.write_bytes(encode_gguf(saved, "model"))
+    return path
+
+
+def contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """Return the metadata and the tensors of a file, as llama.cpp's own package reads them."""
+    from gguf import GGUFReader
+
+    reader = GGUFReader(path)
+    fields = {name: each.contents() for name, each in reader.fields.items()}
+    return fields, {each.name: np.array(each.data) for each in reader.tensors}
+
+
+def byte_level_tokens(fields: dict, text: str) -> list[int]:
+    """Return the tokens of a text without white space, as llama.cpp finds them."""
+    printed = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = iter(range(256, 512))
+    chars = [chr(byte if byte in printed else next(others)) for byte in range(256)]
+    ranks = {tuple(pair.split(" ")): i for i, pair in enumerate(fields["tokenizer.ggml.merges"])}
+    symbols = [chars[byte] for byte in text.encode()]
+    while pairs := [
+        (ranks[pair], i) for i, pair in enumerate(itertools.pairwise(symbols)) if pair in ranks
+    ]:
+        _, i = min(pairs)
+        symbols[i : i + 2] = [symbols[i] + symbols[i + 1]]
+    ids = {token: i for i, token in enumerate(fields["tokenizer.ggml.tokens"])}
+    return [ids[symbol] for symbol in symbols if symbol in ids]
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_a_gguf_file_gives_the_same_log_probabilities(tokenizer, tmp_path) -> None:
+    saved = saved_model(tokenizer, block_size=64, **PORTABLE)
+    fields, tensors = contents(written(saved, tmp_path))
+    back = {ours: theirs for theirs, ours in TENSORS.items()}
+    named = {}
+    for name, tensor in tensors.items():
+        parts = name.removesuffix(".weight").split(".")
+        prefix = f"model.layers.{parts[1]}." if parts[0] == "blk" else ""
+        named[f"{prefix}{back[parts[-1]]}.weight"] = tensor
+    for layer in range(fields["apertus.block_count"]):
+        for each in ("alpha_p", "alpha_n", "beta", "eps"):
+            named[f"model.layers.{layer}.mlp.act_fn.{each}"] = np.array(fields[f"xielu.{each}"])
+    rng = random.Random(1)
+    tokens = [rng.randrange(saved.model.vocab_size) for _ in range(64)]
+    found = forward(named, fields["apertus.attention.head_count"], tokens)
+    expected = np.array(InferenceGpt(saved).log_probabilities(tokens))
+    assert np.abs(found - expected).max() < 1e-5
+    assert fields["apertus.rope.freq_base"] == 10_000
+    assert fields["apertus.context_length"] == 64
+
+
+@pytest.mark.parametrize(
+    "tokenizer", [TOKENIZERS["text"], CharTokenizer(sorted({*TEXT})), TOKENIZERS["names"]]
+)
+def test_the_tokenizer_of_a_gguf_file_gives_the_same_tokens(tokenizer: Tokenizer) -> None:
+    found = foreign_tokenizer(tokenizer)
+    merges = [" ".join(pair) for pair in found.merges]
+    fields = {"tokenizer.ggml.tokens": found.pieces, "tokenizer.ggml.merges": merges}
+    for word in TEXT.split():
+        known = word.translate(tokenizer.reading(word))
+        assert byte_level_tokens(fields, word) == tokenizer.encode(known)
+
+
+def test_bytes_are_written_as_in_gpt_2() -> None:
+    assert {*bytes_to_characters()} == {*ByteLevel.alphabet()}
+
+
+def test_a_gguf_file_has_special_tokens_and_a_chat_template(tmp_path) -> None:
+    fields, _ = contents(written(saved_model("chat", **PORTABLE), tmp_path))
+    tokens = fields["tokenizer.ggml.tokens"]
+    assert tokens[-4:] == ["<|user|>", "<|assistant|>", "<|end_turn|>", "<|bos|>"]
+    assert fields["tokenizer.ggml.token_type"][-5:] == [1, 3, 3, 3, 3]
+    assert tokens[fields["tokenizer.ggml.bos_token_id"]] == "<|bos|>"
+    assert tokens[fields["tokenizer.ggml.eos_token_id"]] == "<|end_turn|>"
+    assert "<|assistant|>" in fields["tokenizer.chat_template"]
+    assert fields["general.name"] == "model"
+    assert fields["general.architecture"] == "apertus"
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_the_receipt_of_a_gguf_file_can_be_read_back(tokenizer, tmp_path) -> None:
+    saved = saved_model(tokenizer, **PORTABLE)
+    path = written(saved, tmp_path)
+    receipt = read_gguf(path)
+    assert receipt.model == saved.model
+    assert receipt.model_sha256 == saved.sha256
+    assert written(saved, tmp_path).read_bytes() == encode_gguf(saved, "model")
+
+
+def test_a_modelfile_contains_the_prompt_template() -> None:
+    lines = encode_modelfile(saved_model("chat", **PORTABLE), "my model.gguf").decode().splitlines()
+    assert lines[0] == "FROM ./my model.gguf"
+    assert lines[1] == (
+        'TEMPLATE """{{ range .Messages }}{{ if eq .Role "user" }}<|user|>{{ .Content }}'
+        '<|end_turn|>{{ else if eq .Role "assistant" }}<|assistant|>{{ .Content }}<|end_turn|>'
+        '{{ end }}{{ end }}<|assistant|>"""'
+    )
+    assert lines[-1] == 'PARAMETER stop "<|end_turn|>"'
+    text = encode_modelfile(saved_model(**PORTABLE), "names.gguf").decode()
+    assert 'TEMPLATE """{{ .Prompt }}"""' in text
+
+
+def test_other_architectures_and_few_questions_are_refused() -> None:
+    with pytest.raises(ConfigError, match="the model has token shift, which no architecture of"):
+        encode_gguf(saved_model(**ARCHITECTURES["newer"]), "model")
+    with pytest.raises(ConfigError, match="reads at most 512 layers"):
+        encode_gguf(saved_model(n_layer=513, n_embd=2, n_head=1, **PORTABLE), "model")
+    asked = (Message("user", "where is it"), Message("assistant", "here."))
+    saved = saved_model("chat", **PORTABLE)
+    known = saved.meta.model_copy(update={"known_questions": KnownQuestions((asked,), "no idea")})
+    with pytest.raises(ConfigError, match="only answers known questions"):
+        encode_gguf(SavedModel(saved.model, saved.weights, saved.tokenizer, "float32", known), "m")
+
+
+def test_a_piece_with_the_name_of_a_special_token_is_refused() -> None:
+    file = TOKENIZERS["text"].file
+    assert file
+    piece = '"<|bos|>": 279,\n      "!": 0,'
+    other = BpeTokenizer(file.replace(b'"!": 0,', piece.encode()), is_chat=False)
+    with pytest.raises(TokenizerError, match=r"has <\|bos\|>, which is a special token"):
+        foreign_tokenizer(other)
+
+
+def test_without_llama_cpp_the_error_says_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "llama_cpp", None)
+    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-lib\[gguf\]'"):
+        LlamaSession(tmp_path / "model.gguf")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_llama_cpp_gives_the_same_probabilities_and_texts(tokenizer, tmp_path) -> None:
+    pytest.importorskip("llama_cpp")
+    saved = saved_model(tokenizer, **PORTABLE)
+    path = written(saved, tmp_path)
+    receipt, session = read_gguf(path), LlamaSession(path, saved.model.block_size)
+    found = compare(receipt, session)
+    assert found.passes(receipt)
+    assert found.largest < 1e-4
+    stream = InferenceGpt(saved).generate_from_prompt(
+        [saved.tokenizer.bos_id],
+        stop=(),
+        max_tokens=256,
+        sampling=Sampling(0),
+        rng=random.Random(),
+    )
+    tokens, cache = [saved.tokenizer.bos_id], None
+    for _ in range(256):
+        logits, cache = session.read(tokens[-1:], cache)
+        tokens.append(int(logits[-1].argmax()))
+    assert tokens[1:] == [*stream]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_llama_cpp_reproduces_the_receipt_of_a_random_model(seed, tmp_path) -> None:
+    pytest.importorskip("llama_cpp")
+    shape = drawn_shape(seed)
+    shape |= {"n_embd": 2 * shape["n_embd"], **PORTABLE}
+    tokenizer = random.Random(seed).choice([*TOKENIZERS])
+    path = written(saved_model(tokenizer, seed=seed, **shape), tmp_path)
+    receipt = read_gguf(path)
+    found = compare(receipt, LlamaSession(path))
+    assert found.largest < 1e-4
+    assert found.passes(receipt)
+
+
+def test_a_file_that_llama_cpp_refuses_gives_a_one_line_error(tmp_path) -> None:
+    pytest.importorskip("llama_cpp")
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF")
+    with pytest.raises(CheckpointError, match=r"^llama.cpp .* cannot run the model: [^\n]+$"):
+        LlamaSession(path)

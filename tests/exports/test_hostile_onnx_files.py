@@ -1,0 +1,150 @@
+import json
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import onnx
+import pytest
+from exported_models import NEWER, saved_model
+from onnx import TensorProto, helper
+
+from microgpt.errors import CheckpointError
+from microgpt_exports import onnx_file
+from microgpt_exports.onnx_file import RECEIPT, encode_onnx, read_onnx
+
+CONTINUATION = {"temperature": 0.0, "seed": 1, "tokens": [0, 1]}
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return encode_onnx(saved_model(**NEWER))
+
+
+def refused(content: bytes, folder: Path) -> str:
+    path = folder / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        read_onnx(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message.removeprefix(str(path))
+
+
+def with_external_data(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+
+
+def with_another_size(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].dims[0] += 1
+
+
+def with_a_loop(model: onnx.ModelProto) -> None:
+    model.graph.node.add(op_type="Loop", name="loop")
+
+
+def with_a_function(model: onnx.ModelProto) -> None:
+    model.functions.add(name="f", domain="other")
+
+
+def with_another_shape_constant(model: onnx.ModelProto) -> None:
+    tensor = next(t for t in model.graph.initializer if t.data_type == TensorProto.INT64)
+    tensor.raw_data = b"\x7f" * len(tensor.raw_data)
+
+
+def with_a_custom_operator(model: onnx.ModelProto) -> None:
+    model.opset_import.add(domain="ai.onnx.contrib", version=1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        with_external_data, with_another_size, with_a_loop, with_a_function,
+        with_another_shape_constant, with_a_custom_operator,
+    ],
+)  # fmt: skip
+def test_a_changed_graph_is_refused(change: Callable[..., None], content, tmp_path) -> None:
+    model = onnx.load_model_from_string(content)
+    change(model)
+    problem = refused(model.SerializeToString(), tmp_path)
+    assert "the graph differs from what this version of microgpt writes" in problem
+
+
+def test_a_file_with_changed_weights_is_refused(content, tmp_path) -> None:
+    model = onnx.load_model_from_string(content)
+    tensor = model.graph.initializer[0]
+    tensor.raw_data = tensor.raw_data[:-1] + b"\x01"
+    assert "its weights are not those of its receipt" in refused(
+        model.SerializeToString(), tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("model", {"block_size": 2**31 - 1}, "fewer weights than its receipt says"),
+        ("model", {"n_layer": 2**31 - 1}, "fewer weights than its receipt says"),
+        ("model", {"n_layer": 2000, "n_embd": 2, "n_head": 1}, "fewer weights than"),
+        ("model", {"vocab_size": 0}, "a text is not of its model"),
+        ("model", {"block_size": 2}, "a text is not of its model"),
+        ("model", {"n_head": 16}, "an even number of dimensions per head"),
+        ("continuations", [CONTINUATION | {"temperature": -1.0}], "continuations[0].temperature"),
+        ("continuations", [CONTINUATION | {"tokens": [0] * 300}], "continuations[0].tokens"),
+        ("continuations", [CONTINUATION | {"tokens": [0, -1]}] * 2, "a text is not of its model"),
+        ("format_version", 99, "but this microgpt reads only 1; use the version"),
+        ("texts", [], "texts"),
+        ("bits", "nan", "bits"),
+    ],
+)
+def test_a_changed_receipt_is_refused(field, value, problem, content, tmp_path) -> None:
+    model = onnx.load_model_from_string(content)
+    entry = next(each for each in model.metadata_props if each.key == RECEIPT)
+    facts = json.loads(entry.value)
+    facts[field] = facts[field] | value if isinstance(value, dict) else value
+    entry.value = json.dumps(facts)
+    assert problem in refused(model.SerializeToString(), tmp_path)
+
+
+def test_a_receipt_without_log_probabilities_is_refused(content, tmp_path) -> None:
+    model = onnx.load_model_from_string(content)
+    facts = json.loads(model.metadata_props[0].value)
+    facts["texts"][3]["log_probabilities"].pop()
+    model.metadata_props[0].value = json.dumps(facts)
+    assert "a text lacks log-probabilities" in refused(model.SerializeToString(), tmp_path)
+    model.metadata_props[0].value = "[" * 10_000
+    assert "the receipt is damaged" in refused(model.SerializeToString(), tmp_path)
+    model.metadata_props[0].value = "[" * 2_000_000
+    assert "the receipt is larger than" in refused(model.SerializeToString(), tmp_path)
+
+
+def test_truncated_files_are_refused_and_bit_flips_do_not_crash(content, tmp_path) -> None:
+    rng = random.Random(1)
+    for end in (0, 1, 2, 10, len(content) // 2, len(content) - 1, *rng.sample(range(20_000), 30)):
+        refused(content[:end], tmp_path)
+    for _ in range(60):
+        at = rng.randrange(len(content))
+        changed = content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
+        path = tmp_path / "changed.onnx"
+        path.write_bytes(changed)
+        with suppress(CheckpointError):  # what is changed may be a name in the metadata
+            read_onnx(path)
+
+
+def test_files_that_microgpt_has_not_written_are_refused(tmp_path) -> None:
+    graph = helper.make_graph([], "other", [], [])
+    other = helper.make_model(graph).SerializeToString()
+    assert "has no receipt" in refused(other, tmp_path)
+    for foreign in (b"GGUF" + bytes(100), b"<!doctype html>", b"{}", bytes(1000), b"\xff" * 99):
+        assert "is not an ONNX file, or is damaged" in refused(foreign, tmp_path)
+
+
+def test_a_file_of_many_small_messages_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(onnx_file, "MAX_STRUCTURE", 2**13)
+    monkeypatch.setattr(onnx, "load_model_from_string", None)
+    nodes = b"\x0a\x00" * 2**13  # empty nodes
+    graph = b"\x3a\x80\x80\x01" + nodes
+    assert len(nodes) == 2**14
+    assert "bytes that are neither weights nor metadata" in refused(graph, tmp_path)

@@ -1,0 +1,172 @@
+import random
+import sys
+from collections import defaultdict
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported_models import ARCHITECTURES, NEWER, TOKENIZERS, drawn_shape, saved_model
+
+from microgpt import InferenceGpt, Message
+from microgpt.config import Sampling
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.storage.saved_model import SavedModel
+from microgpt_characters.questions.known_questions import KnownQuestions
+from microgpt_exports.comparison import compare
+from microgpt_exports.onnx_file import encode_onnx, read_onnx
+from microgpt_exports.onnx_session import OnnxSession
+from microgpt_exports.receipt import Receipt
+
+SLOW = pytest.mark.slow
+QUICK = defaultdict(tuple, karpathy=("names",), newer=("chat",), rotary=("text",))
+MODELS = [
+    pytest.param(architecture, tokenizer, marks=() if tokenizer in QUICK[architecture] else SLOW)
+    for architecture in ARCHITECTURES
+    for tokenizer in TOKENIZERS
+]
+
+
+@cache
+def exported(architecture: str, tokenizer: str) -> tuple[SavedModel, bytes]:
+    saved = saved_model(tokenizer, **ARCHITECTURES[architecture])
+    return saved, encode_onnx(saved)
+
+
+def read_back(content: bytes, folder: Path) -> tuple[OnnxSession, Receipt]:
+    path = folder / "model.onnx"
+    path.write_bytes(content)
+    receipt = read_onnx(path)
+    return OnnxSession(path), receipt
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    logits = logits.astype(float) - logits.max(-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+@pytest.mark.parametrize(("architecture", "tokenizer"), MODELS)
+def test_onnxruntime_computes_the_same_log_probabilities(architecture, tokenizer) -> None:
+    saved, content = exported(architecture, tokenizer)
+    gpt, session, rng = InferenceGpt(saved), OnnxSession(content), random.Random(1)
+    V, size = saved.model.vocab_size, saved.model.block_size
+    batch = np.array([[rng.randrange(V) for _ in range(size)] for _ in range(2)])
+    expected = np.array([gpt.log_probabilities(tokens.tolist()) for tokens in batch])
+    at_once, _ = session.read(batch, None)
+    state, found = None, []
+    for start, end in pairwise((0, 1, 2, 40, 41, size)):
+        logits, state = session.read(batch[:, start:end], state)
+        found.append(logits)
+    for logits in (at_once, np.concatenate(found, axis=1)):
+        assert np.abs(log_probabilities(logits) - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize(("architecture", "tokenizer"), MODELS)
+def test_onnxruntime_generates_the_same_256_greedy_tokens(architecture, tokenizer) -> None:
+    saved, content = exported(architecture, tokenizer)
+    session, bos = OnnxSession(content), saved.tokenizer.bos_id
+    stream = InferenceGpt(saved).generate_from_prompt(
+        [bos], stop=(), max_tokens=256, sampling=Sampling(0), rng=random.Random()
+    )
+    expected = [bos, *stream]
+    without, state, cached = [bos], None, [bos]
+    for _ in range(256):
+        without.append(int(session.read(without, None)[0][-1].argmax()))
+        logits, state = session.read(cached[-1:], state)
+        cached.append(int(logits[-1].argmax()))
+    assert without == cached == expected
+
+
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_onnxruntime_reproduces_the_receipt(tokenizer, int8, tmp_path) -> None:
+    saved = saved_model(tokenizer, **NEWER)
+    session, receipt = read_back(encode_onnx(saved, int8=int8), tmp_path)
+    found = compare(receipt, session)
+    assert found.passes(receipt)
+    assert found.largest < 1e-4
+    assert len({text.text for text in receipt.texts}) > 10
+    assert receipt.model == saved.model
+    assert receipt.model_sha256 == saved.sha256
+    assert receipt.tokenizer.ids["bos"] == saved.tokenizer.bos_id
+    assert (receipt.bits == receipt.unrounded_bits) != int8
+    assert abs(receipt.bits - receipt.unrounded_bits) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_verify_confirms_a_random_model(seed, tmp_path) -> None:
+    tokenizer = random.Random(seed).choice([*TOKENIZERS])
+    saved = saved_model(tokenizer, seed=seed, **drawn_shape(seed))
+    session, receipt = read_back(encode_onnx(saved, int8=seed % 2 == 1), tmp_path)
+    found = compare(receipt, session)
+    assert found.largest < 1e-4
+    assert found.n_equal == tuple(len(each.tokens) for each in receipt.continuations)
+
+
+def test_int8_takes_one_byte_per_weight() -> None:
+    saved = saved_model(n_embd=64, n_layer=3, block_size=32)
+    sizes = [len(encode_onnx(saved, int8=int8)) for int8 in (False, True)]
+    assert 3 < sizes[0] / sizes[1] < 4
+
+
+@pytest.mark.parametrize("architecture", [{}, NEWER])
+def test_a_context_of_one_token_is_exported(architecture, tmp_path) -> None:
+    saved = saved_model(block_size=1, **architecture)
+    session, receipt = read_back(encode_onnx(saved), tmp_path)
+    assert compare(receipt, session).passes(receipt)
+    assert {len(text.tokens) for text in receipt.texts} == {2}
+
+
+def test_the_receipt_of_another_model_is_not_confirmed(tmp_path) -> None:
+    _, receipt = read_back(encode_onnx(saved_model()), tmp_path)
+    other = OnnxSession(encode_onnx(saved_model(seed=1)))
+    found = compare(receipt, other)
+    assert found.largest > 0.1
+    assert not found.passes(receipt)
+
+
+def test_a_comparison_with_nan_results_raises_an_error(tmp_path) -> None:
+    from microgpt.errors import PromptError
+
+    _, receipt = read_back(encode_onnx(saved_model()), tmp_path)
+
+    class Broken:
+        def read(self, tokens, cache):
+            return np.full((len(tokens), 27), np.nan, "float32"), None
+
+    with pytest.raises(PromptError, match="not finite"):
+        compare(receipt, Broken())
+
+
+def test_a_model_of_few_questions_is_refused() -> None:
+    asked = (Message("user", "where is it"), Message("assistant", "here."))
+    saved = saved_model("chat")
+    known = saved.meta.model_copy(update={"known_questions": KnownQuestions((asked,), "no idea")})
+    with pytest.raises(ConfigError, match="only answers known questions"):
+        encode_onnx(SavedModel(saved.model, saved.weights, saved.tokenizer, "float32", known))
+
+
+def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-lib\[onnx\]'"):
+        read_onnx(tmp_path / "model.onnx")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-lib\[onnx\]'"):
+        encode_onnx(saved_model())
+
+
+def test_weights_too_large_for_float32_are_refused() -> None:
+    saved = saved_model()
+    saved.weights["wte"][0][0] = 1e300
+    with pytest.raises(CheckpointError, match="wte has a weight that is too large for float32"):
+        encode_onnx(saved)
+
+
+def test_a_graph_that_cannot_run_gives_a_one_line_error() -> None:
+    with pytest.raises(CheckpointError, match=r"^onnxruntime \S+ cannot run the model: [^\n]+$"):
+        OnnxSession(b"not a model")
+    session = OnnxSession(encode_onnx(saved_model(block_size=8)))
+    with pytest.raises(CheckpointError, match=r"^onnxruntime \S+ cannot run the model: [^\n]+$"):
+        session.read([1] * 9, None)

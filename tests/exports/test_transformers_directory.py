@@ -1,0 +1,239 @@
+import json
+import random
+import sys
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pytest
+from apertus_model import forward
+from exported_models import ARCHITECTURES, TOKENIZERS, saved_model
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer as Library
+
+from microgpt import InferenceGpt, Message
+from microgpt.config import Sampling
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.storage.saved_model import SavedModel
+from microgpt_exports.apertus import shape_of
+from microgpt_exports.comparison import compare
+from microgpt_exports.transformers_directory import (
+    encode_transformers,
+    read_transformers,
+)
+from microgpt_exports.transformers_session import TransformersSession
+
+PORTABLE = ARCHITECTURES["portable"]
+CHAT = [("user", "how are you"), ("assistant", "fine."), ("user", "good")]
+
+
+def written(saved: SavedModel, folder: Path) -> Path:
+    for name, content in encode_transformers(saved).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_an_exported_directory_gives_the_same_probabilities(tokenizer, tmp_path) -> None:
+    saved = saved_model(tokenizer, block_size=64, **PORTABLE)
+    directory = written(saved, tmp_path)
+    receipt = read_transformers(directory)
+    assert receipt.model == saved.model
+    assert receipt.model_sha256 == saved.sha256
+    settings = json.loads((directory / "config.json").read_text())
+    assert shape_of(settings).block_size == 64
+    rng = random.Random(1)
+    tokens = [rng.randrange(saved.model.vocab_size) for _ in range(64)]
+    tensors = load_file(directory / "model.safetensors")
+    found = forward(tensors, settings["num_attention_heads"], tokens)
+    expected = np.array(InferenceGpt(saved).log_probabilities(tokens))
+    assert np.abs(found - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+@pytest.mark.parametrize(
+    "text", ["hello world", "Hello\nnaïve ☃ isn't it? 😀", "ÿÃé  a  b\u2028c", "Straße „Æ“ ﬁ Ⅳ", ""]
+)
+def test_tokenizer_json_encodes_texts_as_the_model_does(tokenizer, text, tmp_path) -> None:
+    ours = TOKENIZERS[tokenizer]
+    directory = written(saved_model(tokenizer, **PORTABLE), tmp_path)
+    library = Library.from_file(str(directory / "tokenizer.json"))
+    expected = [ours.bos_id, *ours.encode(text.translate(ours.reading(text)))]
+    assert library.encode(text).ids == expected
+    assert library.decode(expected) == ours.decode(expected)
+
+
+def test_the_chat_template_writes_the_tokens_of_a_conversation(tmp_path) -> None:
+    ours = TOKENIZERS["chat"]
+    directory = written(saved_model("chat", **PORTABLE), tmp_path)
+    library = Library.from_file(str(directory / "tokenizer.json"))
+    facts = json.loads((directory / "tokenizer_config.json").read_text())
+    messages = [{"role": role, "content": content} for role, content in CHAT]
+    messages.insert(0, {"role": "system", "content": "be brief"})
+    text = jinja2.Template(facts["chat_template"]).render(
+        messages=messages, bos_token=facts["bos_token"], add_generation_prompt=True
+    )
+    turns = [token for turn in CHAT for token in ours.encode_turn(Message(*turn))]
+    expected = [ours.bos_id, *turns, ours.role_id("assistant")]
+    assert library.encode(text, add_special_tokens=False).ids == expected
+
+
+def test_generation_suppresses_special_tokens_except_the_end(tmp_path) -> None:
+    ours = TOKENIZERS["chat"]
+    directory = written(saved_model("chat", block_size=64, **PORTABLE), tmp_path)
+    facts = json.loads((directory / "generation_config.json").read_text())
+    assert facts["eos_token_id"] == [ours.end_turn_id, ours.bos_id]
+    assert {*facts["suppress_tokens"], ours.end_turn_id} == {*ours.special_ids}
+    assert facts["max_length"] == 64
+
+
+def refused(directory: Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        read_transformers(directory)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return written(saved_model("text", block_size=32, **PORTABLE), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", {"auto_map": {"AutoModelForCausalLM": "evil.Model"}}),
+        ("config.json", {"num_hidden_layers": 10**9}),
+        ("generation_config.json", {"custom_generate": "evil"}),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}}),
+        ("tokenizer_config.json", {"chat_template": "{{ 9 ** 9 ** 9 }}"}),
+        ("tokenizer.json", {"post_processor": None}),
+    ],
+)
+def test_an_export_with_changed_settings_is_refused(file, change, directory) -> None:
+    path = directory / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert refused(directory).startswith(f"{path} differs from what this version of microgpt")
+
+
+def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:
+    (directory / "README.md").write_text("mine")
+    (directory / ".gitattributes").write_text("mine")
+    read_transformers(directory)
+    for name in ("adapter_config.json", "modeling_evil.py", "model-00001-of-00002.safetensors"):
+        (directory / name).write_text("mine")
+        assert f"that microgpt has not written: {name}; remove it" in refused(directory)
+        (directory / name).unlink()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        content = (directory / name).read_bytes()
+        (directory / name).unlink()
+        assert f"cannot read {directory / name}: No such file" in refused(directory)
+        (directory / name).write_bytes(content)
+    (directory / "receipt.json").unlink()
+    assert "has no receipt.json; write it with" in refused(directory)
+
+
+def test_an_export_with_a_damaged_file_is_refused(directory) -> None:
+    for path in sorted(directory.iterdir()):
+        content = path.read_bytes()
+        for end in (0, 1, len(content) // 2, len(content) - 2):
+            path.write_bytes(content[:end])
+            assert str(directory) in refused(directory)
+        path.write_bytes(b"\xff" + content[1:])
+        assert str(directory) in refused(directory)
+        path.write_bytes(b"[" * 100_000)
+        assert str(directory) in refused(directory)
+        path.write_bytes(content)
+    read_transformers(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "problem"),
+    [
+        (
+            "lm_head.weight",
+            np.zeros((16, 280), "float32"),
+            "lm_head.weight has the shape (16, 280)",
+        ),
+        ("other", np.zeros(1, "float32"), "other is not a tensor of this architecture"),
+        ("model.norm.weight", np.ones(16, "float64"), "has tensors of float64; expected float32"),
+    ],
+)
+def test_tensors_of_another_name_shape_or_dtype_are_refused(
+    name, tensor, problem, directory
+) -> None:
+    from hashlib import sha256
+
+    path = directory / "model.safetensors"
+    save_file(load_file(path) | {name: tensor}, path, {"format": "pt"})
+    assert "its weights are not those of its receipt" in refused(directory)
+    receipt = json.loads((directory / "receipt.json").read_text())
+    receipt["weights_sha256"] = sha256(path.read_bytes()).hexdigest()
+    (directory / "receipt.json").write_text(json.dumps(receipt))
+    assert problem in refused(directory)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"n_layer": 2**31 - 1}, "has fewer weights than its receipt says"),
+        ({"vocab_size": 2**31 - 1}, "vocab_size is 2147483647, but there are 280 subword tokens"),
+        ({"positions": "learned"}, "the model has learned positions, which no architecture"),
+    ],
+)
+def test_a_changed_receipt_is_refused(change, problem, directory) -> None:
+    path = directory / "receipt.json"
+    receipt = json.loads(path.read_text())
+    receipt["model"] |= change
+    path.write_text(json.dumps(receipt))
+    config = directory / "config.json"
+    config.write_text(config.read_text().replace('layers": 2,', f'layers": {2**31 - 1},'))
+    assert problem in refused(directory)
+
+
+def test_without_transformers_the_error_says_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-lib\[transformers\]'"):
+        TransformersSession(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_transformers_gives_the_same_probabilities_and_texts(tokenizer, tmp_path) -> None:
+    transformers, torch = (pytest.importorskip(name) for name in ("transformers", "torch"))
+    saved = saved_model(tokenizer, **PORTABLE)
+    directory = written(saved, tmp_path)
+    receipt = read_transformers(directory)
+    found = compare(receipt, TransformersSession(directory))
+    assert found.passes(receipt)
+    assert found.largest < 1e-4
+    stream = InferenceGpt(saved).generate_from_prompt(
+        [saved.tokenizer.bos_id],
+        stop=(),
+        max_tokens=256,
+        sampling=Sampling(0),
+        rng=random.Random(),
+    )
+    model = transformers.AutoModelForCausalLM.from_pretrained(directory)
+    model.generation_config.eos_token_id = model.generation_config.suppress_tokens = None
+    start = torch.tensor([[saved.tokenizer.bos_id]])
+    mask = torch.ones_like(start)
+    found = model.generate(start, attention_mask=mask, do_sample=False, max_length=257)
+    tokens = found[0].tolist()
+    assert tokens[1:] == [*stream]
+
+
+@pytest.mark.slow
+def test_a_transformers_pipeline_gives_the_same_replies(tmp_path) -> None:
+    transformers, torch = (pytest.importorskip(name) for name in ("transformers", "torch"))
+    saved = saved_model("chat", **PORTABLE)
+    directory = str(written(saved, tmp_path))
+    pipeline = transformers.pipeline("text-generation", directory)
+    messages = [{"role": "user", "content": "Hi There"}]
+    found = pipeline(messages, do_sample=False, max_new_tokens=20)[0]["generated_text"][-1]
+    expected = InferenceGpt(saved).chat("hi there", sampling=Sampling(0), max_tokens=20)
+    assert found == {"role": "assistant", "content": expected.content}
+    prompt = torch.tensor([InferenceGpt(saved).chat_prompt([Message("user", "hi there")]).tokens])
+    model = transformers.AutoModelForCausalLM.from_pretrained(directory)
+    tokens = model.generate(prompt, do_sample=False, max_new_tokens=20)[0, prompt.shape[1] :]
+    assert saved.tokenizer.decode(tokens.tolist()) == expected.content

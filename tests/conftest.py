@@ -187,6 +187,31 @@ def chat_model(chat_result: "TrainResult", tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install a package: `install("shout", "commands", "shout = loud:shout", loud="…")`.
+
+    The arguments are its name, a group of plug-ins, one of them, and the texts of its modules.
+    """
+    from microgpt import plugins
+
+    site = tmp_path / "site-packages"
+
+    def put(package: str, group: str, entry: str, **modules: str) -> None:
+        about = site / f"{package.replace('-', '_')}-1.0.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[microgpt.{group}]\n{entry}\n")
+        for name, text in modules.items():
+            (site / f"{name}.py").write_text(text)
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.syspath_prepend(str(site))
+        plugins._installed.cache_clear()  # it was filled before the package was installed
+
+    yield put
+    plugins._installed.cache_clear()
+
+
+@pytest.fixture
 def microgpt(tmp_path: Path) -> Run:
     """The command, run to its end in an empty directory.
 

@@ -1,13 +1,55 @@
-from importlib import metadata
+import sys
 
-from microgpt import plugins
+import pytest
+
+from microgpt.errors import PluginError
+from microgpt.plugins import plugin, plugins, summary
 
 
-def test_a_plugin_is_loaded_by_its_name(monkeypatch) -> None:
-    found = [metadata.EntryPoint("a", "math:tau", "x")]
-    monkeypatch.setattr(metadata, "entry_points", lambda **_: found)
-    assert plugins.plugin("pages", "a") == 6.283185307179586
+def test_a_plugin_is_found_by_name_and_imported_when_it_is_used(install) -> None:
+    install("turns", "pages", "turn = turns:TAU", turns='"""A turn."""\nTAU = 6.28\n')
+    found = plugins("pages")["turn"]
+    assert (found.dist.name, summary(found)) == ("turns", "A turn.")
+    assert "turns" not in sys.modules
+    assert plugin("pages", "turn") == 6.28
 
 
 def test_a_plugin_that_no_package_has_is_none() -> None:
-    assert plugins.plugin("pages", "none") is None
+    assert plugin("pages", "none") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import nosuchmodule", "No module named 'nosuchmodule'"),
+        ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("this is no Python", "SyntaxError"),
+        ("that = 1", "has no attribute 'it'"),
+    ],
+)
+def test_a_plugin_that_cannot_be_imported_names_its_package(install, text, problem) -> None:
+    install("broken-package", "pages", "broken = broken:it", broken=text)
+    with pytest.raises(PluginError) as error:
+        plugin("pages", "broken")
+    assert str(error.value).startswith("broken-package cannot be imported")
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_two_plugins_of_one_name_name_both_packages(install) -> None:
+    for package in ("first", "second"):
+        install(package, "pages", "same = math:tau")
+    with pytest.raises(PluginError, match="first and second both add same to pages; uninstall one"):
+        plugin("pages", "same")
+
+
+def test_the_summary_of_a_plugin_without_a_docstring_is_empty(install) -> None:
+    install("quiet", "pages", "quiet = quiet:it", quiet="it = 1\n")
+    assert summary(plugins("pages")["quiet"]) == ""
+
+
+@pytest.mark.parametrize("entry", ["gone:it", "torn:it", "gone.part:it"])
+def test_the_summary_of_a_plugin_that_cannot_be_read_names_its_package(install, entry) -> None:
+    install("broken-package", "pages", f"broken = {entry}", torn="def")
+    assert "uninstall broken-package" in summary(plugins("pages")["broken"])

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 
 from microgpt.errors import ConfigError
 from microgpt.plugins import package as package_of
@@ -20,7 +20,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 _FIRST = ("train", "generate", "chat", "play", "info", "course", "evolve", "serve")
 # Packages of the founding documents' commands, for an installation without them.
 _FOUNDING = {
-    **dict.fromkeys(("evolve", "sweep", "analyze", "run"), "microgpt-evolution"),
+    **dict.fromkeys(("evolve", "sweep", "analyze", "run", "judge"), "microgpt-evolution"),
     "serve": "microgpt-serve",
 }
 
@@ -69,12 +69,24 @@ class _Commands(TyperGroup):
         alone.command(cmd_name, cls=GroupedCommand, epilog=epilog)(function)
         return typer.main.get_command(alone)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command of a command line. An error suggests a command with a similar name."""
+        self.commands = dict.fromkeys(plugins("commands"))  # what the base class compares with
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Return the commands and options that begin with a text."""
+        found = [each for name, each in plugins("commands").items() if name.startswith(incomplete)]
+        options = super(TyperGroup, self).shell_complete(ctx, incomplete)
+        return [*(CompletionItem(each.name, help=_about(each)) for each in found), *options]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands by package, then the options."""
         found = plugins("commands")
         sections = {"Start": [found[name] for name in _FIRST if name in found]}
-        for name in sorted(found.keys() - set(_FIRST)):
-            sections.setdefault(package_of(found[name]), []).append(found[name])
+        others = (each for name, each in found.items() if name not in _FIRST)
+        for each in sorted(others, key=lambda each: (package_of(each), each.name)):
+            sections.setdefault(package_of(each), []).append(each)
         width = max(map(len, found))
         for title, entries in sections.items():
             with formatter.section(title):

@@ -41,10 +41,10 @@ def plugin(group: str, name: str) -> Any | None:
     for each in found:
         try:
             return each.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            problem = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(
-                f"{package(each)} cannot be imported ({type(error).__name__}: {error}); "
-                "repair or uninstall this package"
+                f"{package(each)} cannot be imported ({problem}); repair or uninstall this package"
             ) from error
     return None
 
@@ -62,10 +62,10 @@ def summary(found: EntryPoint) -> str:
             name = f"{name}.{part}".lstrip(".")
             spec = PathFinder.find_spec(name, path)
             path = spec.submodule_search_locations
-        source = spec.loader.get_source(name)
-        return ast.get_docstring(ast.parse(source)).splitlines()[0]
-    except (AttributeError, ImportError, IndexError, SyntaxError, OSError):
+        text = ast.get_docstring(ast.parse(spec.loader.get_source(name)))
+    except (AttributeError, ImportError, SyntaxError, OSError, ValueError):
         return f"(cannot be read; repair or uninstall {package(found)})"
+    return (text or "").partition("\n")[0]
 
 
 @cache

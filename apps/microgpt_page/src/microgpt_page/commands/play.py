@@ -1,4 +1,4 @@
-"""`microgpt play`: serve the page of a model to a browser on this machine, and open the browser."""
+"""`microgpt play`: open the page of a model in a browser."""
 
 import os
 import webbrowser

@@ -126,7 +126,7 @@ def test_the_wheels_have_what_belongs_in_them(dist) -> None:
     assert len(list(dist.glob("*-any.whl"))) == len(list(dist.glob("*.whl"))) == 6
     (library,) = dist.glob("microgpt_lib*.whl")
     packed = ZipFile(library).namelist()
-    for name in ("names.txt", "shakespeare.txt", "karpathy.py", "course/hints.toml"):
+    for name in ("names.txt", "shakespeare.txt", "karpathy.py"):
         assert f"microgpt/_data/{name}" in packed
     assert "microgpt/_data/chat_fourth.jsonl" not in packed  # only for a benchmark
     assert library.stat().st_size < 3e6

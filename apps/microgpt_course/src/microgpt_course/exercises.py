@@ -1,13 +1,14 @@
-"""The exercises: files with a hole, which are made from solutions."""
+"""The exercises: files with a hole, which are made from the files of `solutions`."""
 
 import re
 import tomllib
 from functools import cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from microgpt.data.documents import bundled
 from microgpt.errors import ConfigError
 
+SOLUTIONS = Path(__file__).with_name("solutions")
 WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # the whole program; trainings
 UNCHANGED = "unchanged"  # the model with which experiments are compared
 HOLE = re.compile(r"( *)# Your code(.*?)\n(.*?) *# End of your code\.\n", re.DOTALL)
@@ -16,25 +17,25 @@ HOLE = re.compile(r"( *)# Your code(.*?)\n(.*?) *# End of your code\.\n", re.DOT
 @cache
 def names() -> tuple[str, ...]:
     """Return the names of the exercises in order, such as 03_backward."""
-    return tuple(sorted(path.stem for path in bundled("course").glob("*.py")))
+    return tuple(sorted(path.stem for path in SOLUTIONS.glob("*.py")))
 
 
 def solution(name: str) -> str:
     """Return the text of a solution."""
     if name == WHOLE:
         return bundled("karpathy.py").read_text(encoding="utf-8")
-    return (bundled("course") / f"{name}.py").read_text(encoding="utf-8")
+    return (SOLUTIONS / f"{name}.py").read_text(encoding="utf-8")
 
 
 def with_holes(name: str) -> str:
     """Return the file that a learner completes: the solution without the learner's code."""
-    text = (bundled("course") / f"{name}.py").read_text(encoding="utf-8")
+    text = (SOLUTIONS / f"{name}.py").read_text(encoding="utf-8")
     return HOLE.sub(r"\1# Your code\2\n\1raise NotImplementedError\n", text)
 
 
 def hints(name: str) -> list[str]:
     """Return the hints of an exercise, from vague to almost the answer."""
-    text = (bundled("course") / "hints.toml").read_text(encoding="utf-8")
+    text = (SOLUTIONS / "hints.toml").read_text(encoding="utf-8")
     found: list[str] = tomllib.loads(text).get(name, [])
     return found
 

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from microgpt.config import MAX_SEED, TextKind
 from microgpt.error_format import first_problem, other_version
 from microgpt.files.atomic_files import publish, read
-from microgpt_evolution.budgeted.genome import BudgetedGenome
+from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.objectives.fitness import Fitness
@@ -109,6 +109,24 @@ def read_genome(path: str | Path) -> AnyRecord:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise GenomeError(f"{path}: {problem}") from error
     return record
+
+
+def recipe(path: Path) -> dict[str, object]:
+    """Return the options of `microgpt train` that a genome.json sets.
+
+    As in the search, a budget does not include the evaluations of a training run.
+    """
+    record = read_genome(path)
+    if isinstance(record, GenomeRecord):
+        genome = record.genome
+        return {**vars(genome.model()), "steps": genome.steps, "lr": genome.lr, "vocab_size": None}
+    return {
+        **asdict(record.genome),
+        "gap": record.gap,
+        "tokenizer": "bpe" if record.genome.vocab_size else "char",
+        "budget": record.operations,
+        "evaluations": EVALUATIONS,
+    }
 
 
 def write_genome(path: str | Path, record: AnyRecord) -> None:

@@ -30,7 +30,6 @@ from microgpt_characters import few_questions
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import load_kernels
-from microgpt_report.setting_names import describe_settings
 
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
 WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters
@@ -284,8 +283,8 @@ def _cut_table(found: DatasetReport) -> Iterator[str]:
 
 def _training(found: DatasetReport) -> Iterator[str]:
     model, config = found.model, found.config
-    settings = {name: getattr(model, name) for name in ("n_embd", "n_layer", "block_size")}
-    yield f"training: {describe_settings(settings | {'batch_size': config.batch_size})}, one thread"
+    shape = f"width {model.n_embd:,}, layers {model.n_layer:,}, context {model.block_size:,}"
+    yield f"training: {shape}, batch size {config.batch_size:,}, one thread"
     unit = "documents" if found.n_characters is None else "chunks"
     rate = f"{found.docs_per_s:,.0f} {unit}/s, {found.tokens_per_s:,.0f} tokens/s"
     seconds = config.steps * config.batch_size / found.docs_per_s

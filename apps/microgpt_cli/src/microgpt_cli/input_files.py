@@ -12,26 +12,11 @@ from microgpt_cli.terminal.options import DEFAULT_TEXT
 
 def default_input(name: str = DEFAULT_TEXT) -> Path:
     """Return the default data file in ./data, or the bundled file if ./data has none."""
-    path = _default_file(name)
-    if path != Path("data", name):
-        note(f"{Path('data', name)} not found; using the bundled {name}")
-    return path
-
-
-def is_default_input(path: Path, name: str = DEFAULT_TEXT) -> bool:
-    """Return whether an absolute path refers to the default data file."""
-    return str(path) == os.path.abspath(_default_file(name))
-
-
-def _default_file(name: str) -> Path:
     path = Path("data", name)
-    return path if os.path.exists(path) else bundled(name)
-
-
-def from_here(path: Path) -> Path:
-    """Return a path, made relative if it is below the working directory."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    if os.path.exists(path):
+        return path
+    note(f"{path} not found; using the bundled {name}")
+    return bundled(name)
 
 
 def check_regular(path: Path, remedy: str) -> None:

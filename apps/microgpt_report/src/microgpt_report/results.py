@@ -1,37 +1,56 @@
-"""Charts and notebook views of results: `result.plot()`, and the display in Jupyter."""
+"""Charts and notebook views of results: `result.plot()`, and the display in Jupyter.
+
+These are the entry points of the group `microgpt.plotting`; Altair is imported when they draw.
+"""
 
 from base64 import b64encode
-from collections.abc import Iterable
-from typing import Any
-
-import altair as alt
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from microgpt.errors import MicrogptError
+from microgpt.evaluation.explanation import Explanation
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainResult
 from microgpt_evolution.search.evolve import EvolutionResult
 from microgpt_evolution.sweep.scaling import Scaling
-from microgpt_report.charts import evaluations, loss_curves
-from microgpt_report.charts import scaling as scaling_chart
+from microgpt_report.chart_files import check_files, check_plots, write_chart
 from microgpt_report.look import PNG_SCALE, file_config, picture
-from microgpt_report.page import escaped
-from microgpt_report.run_summary import summarise
-from microgpt_report.training_runs import training_run_of
+
+if TYPE_CHECKING:
+    import altair as alt
 
 N_SAMPLES, MAX_TOKENS = 10, 200  # number and maximum length of samples in a notebook
 
 
-def chart(result: object) -> alt.TopLevelMixin:
+def chart(result: object) -> "alt.TopLevelMixin":
     """Return the chart of a result; raise MicrogptError if there is nothing to plot."""
     configured: alt.TopLevelMixin = _chart(result).configure(**file_config())
     return configured
 
 
+def writer(files: Sequence[Path]) -> Callable[[object], None]:
+    """Return a function that writes the chart of a result to .png and .svg files.
+
+    Raises:
+        ConfigError: a file is neither .png nor .svg.
+    """
+    check_files(files)
+    return lambda result: write_chart(_chart(result), files)
+
+
 def _chart(result: object) -> Any:
+    check_plots()
+    from microgpt_report.charts import evaluations, explanation, loss_curves, scaling
+    from microgpt_report.run_summary import summarise
+    from microgpt_report.training_runs import training_run_of
+
     if isinstance(result, TrainResult):
         return loss_curves.draw([training_run_of(result)])
     if isinstance(result, Scaling):
-        return scaling_chart.draw(result)
+        return scaling.draw(result)
+    if isinstance(result, Explanation):
+        return explanation.draw(result)
     if not isinstance(result, EvolutionResult):
         raise MicrogptError(f"a {type(result).__name__} cannot be plotted")
     summary = summarise(result.run, "search")
@@ -42,6 +61,8 @@ def _chart(result: object) -> Any:
 
 def as_html(result: object) -> str:
     """Return static HTML with the repr, the chart as an image, and samples."""
+    from microgpt_report.page import escaped
+
     png = picture(_chart(result).to_dict(), "png")
     width = int.from_bytes(png[16:20]) // PNG_SCALE  # a PNG header stores the width at byte 16
     image = b64encode(png).decode()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from microgpt.amounts import count, duration
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.sweep import scaling_tables
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 from microgpt_evolution.sweep.scaling import Scaling
-from microgpt_report import scaling_tables
 from microgpt_report.charts.scaling import draw
 from microgpt_report.page import Report, Section, change, cost, describe_data
 from microgpt_report.setting_names import describe_settings

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microgpt.errors import ConfigError
-from microgpt_cli.charts import CHART_HELP, check_kinds, check_plots, write_chart
+from microgpt.plotting import plotting
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import AS_JSON, RUNS, argument, flag, option
+from microgpt_cli.terminal.options import AS_JSON, CHART_HELP, argument, flag, option
+from microgpt_evolution.commands.runs import RUNS, newest_run
 
 if TYPE_CHECKING:
     from microgpt_evolution.sweep.scaling import Scaling
@@ -32,17 +33,13 @@ def analyze(
     if as_csv and as_json:
         raise ConfigError("--csv and --json cannot be used together; omit one of them")
 
-    from microgpt_evolution.commands.run_report import newest_run
-    from microgpt_report import scaling_tables
+    from microgpt_evolution.sweep import scaling_tables
 
-    check_kinds(output or ())
+    write = plotting("writer")(output) if output else None
     directories = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
     scaling = _read(directories)
-    if output:
-        check_plots()
-        from microgpt_report.charts.scaling import draw
-
-        write_chart(draw(scaling), output)
+    if output and write:
+        write(scaling)
         note(f"the charts are in {', '.join(map(str, output))}")
     if as_json:
         print(json.dumps({"runs": list(map(str, directories)), **scaling_tables.as_json(scaling)}))
@@ -57,7 +54,7 @@ def _read(directories: Sequence[Path]) -> "Scaling":
     """Return the combined scaling of all sweeps, and print notes on excluded training runs."""
     from microgpt.files.atomic_files import as_argument
     from microgpt_evolution.sweep.scaling import Scaling
-    from microgpt_report.scaling_tables import read_sweeps
+    from microgpt_evolution.sweep.scaling_tables import read_sweeps
 
     sweeps = read_sweeps(directories, "analyze")
     for directory, (sweep, results) in zip(directories, sweeps, strict=True):

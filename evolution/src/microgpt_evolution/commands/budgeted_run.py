@@ -19,7 +19,7 @@ from microgpt.training.holding_out import split_documents
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
-from microgpt_cli.terminal.options import DEFAULT_CHAT, RUNS
+from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
 from microgpt_evolution.budgeted.genome import GENES, BudgetedGenome
 from microgpt_evolution.budgeted.planning import plan_search
@@ -34,7 +34,7 @@ from microgpt_evolution.commands.experiment import (
     resumable,
 )
 from microgpt_evolution.commands.options import EvolveOptions
-from microgpt_evolution.commands.run_report import write_final_report
+from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.errors import GenomeError, NoWinnerError
 from microgpt_evolution.genome_file import GENOME, BudgetedRecord, read_genome, write_genome
 from microgpt_evolution.space import read_space

@@ -4,8 +4,9 @@ from time import perf_counter
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import run_path, with_options
+from microgpt_cli.terminal.options import with_options
 from microgpt_evolution.commands.options import EvolveOptions
+from microgpt_evolution.commands.runs import run_path
 
 # The options that may be changed when a search with a budget is resumed.
 RESUMED = ("input", "workers", "scheduler", "resume", "train_winner", "force")

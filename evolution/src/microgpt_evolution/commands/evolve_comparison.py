@@ -13,7 +13,7 @@ from microgpt_evolution.search.evolve import EvolutionResult
 from microgpt_evolution.search.retest import Retest, retest
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.sweep.scaling import Mean
-from microgpt_report.scaling_tables import columns, with_interval
+from microgpt_evolution.sweep.scaling_tables import columns, with_interval
 
 PRESET = "karpathy"
 CONFIG = PRESETS["karpathy"].config

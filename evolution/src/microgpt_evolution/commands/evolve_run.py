@@ -13,7 +13,6 @@ from microgpt.errors import ConfigError, MicrogptError
 from microgpt.files.atomic_files import as_argument
 from microgpt_cli.input_files import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
-from microgpt_cli.terminal.options import RUNS
 from microgpt_cli.terminal.progress import load_kernels
 from microgpt_evolution.commands import winner
 from microgpt_evolution.commands.evolve_comparison import describe_comparison
@@ -25,7 +24,7 @@ from microgpt_evolution.commands.experiment import (
 )
 from microgpt_evolution.commands.options import EvolveOptions
 from microgpt_evolution.commands.progress import SearchLog, SearchProgress
-from microgpt_evolution.commands.run_report import write_final_report
+from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.genome_file import BudgetedRecord, read_genome

@@ -9,7 +9,8 @@ from microgpt.config import TextKind, check_count, check_number, check_seed
 from microgpt.errors import ConfigError
 from microgpt.options import Options, borrowed, setting
 from microgpt.training.options import TrainOptions
-from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, TEXT_HELP
+from microgpt_cli.terminal.options import DEFAULT_TEXT, TEXT_HELP
+from microgpt_evolution.commands.runs import DEFAULT_GENOME, RUNS
 
 LIMITS = ("minutes", "budget")
 search, beauty, budgeted, parallel, output = (

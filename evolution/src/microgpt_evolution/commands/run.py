@@ -13,6 +13,7 @@ from microgpt.errors import ConfigError
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
+from microgpt_evolution.commands.runs import DEFAULT_GENOME
 
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
@@ -26,7 +27,7 @@ gene = partial(opt.option, rich_help_panel="Genes (override the genome)")
 def run(
     ctx: typer.Context,
     genome: Path | None = opt.option(
-        None, f"Genome file.  [default: {opt.DEFAULT_GENOME}, if it exists]"
+        None, f"Genome file.  [default: {DEFAULT_GENOME}, if it exists]"
     ),
     input: Path | None = opt.option(
         None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA, "-d"
@@ -58,8 +59,8 @@ def run(
     from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
     from microgpt_evolution.genome import GENES, PRIMORDIAL
 
-    if not genome and os.path.lexists(opt.DEFAULT_GENOME):
-        genome = opt.DEFAULT_GENOME
+    if not genome and os.path.lexists(DEFAULT_GENOME):
+        genome = DEFAULT_GENOME
     record = _read(genome) if genome else None
     given = {gene: ctx.params[gene] for gene in GENES if ctx.params[gene] is not None}
     path = input or default_input()

@@ -10,6 +10,7 @@ from microgpt.options import Options
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.options import BaseOptions, GridOptions, StepsOptions, SweepOptions
+from microgpt_evolution.commands.runs import RUNS, run_path
 
 BOOLEANS = {"true": True, "false": False}
 
@@ -73,10 +74,10 @@ def grid(axes: Options, base: BaseOptions, options: SweepOptions) -> None:
     start_grid(values, base, options)
 
 
-@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {opt.RUNS}/sweep_20261120_120000")
+@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")
 def resume(
     run: Path = opt.argument(
-        ..., f"Directory of the sweep to resume, in {opt.RUNS}.", "RUN", callback=opt.run_path
+        ..., f"Directory of the sweep to resume, in {RUNS}.", "RUN", callback=run_path
     ),
     input: Path | None = opt.option(
         None, "New path of the input file, if it has been moved.", *opt.DATA, rich_help_panel="Data"

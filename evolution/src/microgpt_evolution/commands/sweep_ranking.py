@@ -1,23 +1,24 @@
 """Summary of a sweep: ranking, command that trains the winner, and suggested next sweeps."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from microgpt.amounts import in_short
 from microgpt.config import DEFAULT_SEED
+from microgpt.data.documents import bundled
 from microgpt.data.read_options import ReadOptions
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text
 from microgpt.training.choice import NAMES_SHA256
 from microgpt.training.options import TrainOptions
-from microgpt_cli.input_files import from_here, is_default_input
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_evolution.commands.options import N_SEEDS
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 from microgpt_evolution.sweep.scaling import Cell, Scaling, gain
-from microgpt_report.scaling_tables import columns, with_interval
+from microgpt_evolution.sweep.scaling_tables import columns, with_interval
 
 N_ROWS = 10  # maximum number of configurations in the ranking
 COMPUTE = {"steps": "more steps", "batch_size": "larger batches"}
@@ -167,9 +168,17 @@ def data_options(input: str, how: ReadOptions) -> str:
     The default data file needs no option. Paths below the working directory become relative.
     """
     path = path_from_text(input)
-    is_default = is_default_input(path, DEFAULT_CHAT if how.chat else DEFAULT_TEXT)
+    default = Path("data", DEFAULT_CHAT if how.chat else DEFAULT_TEXT)
+    default = default if os.path.exists(default) else bundled(default.name)
+    is_default = str(path) == os.path.abspath(default)
     data = "" if is_default else f"--data {as_argument(from_here(path))} "
     return data + how.as_typed()
+
+
+def from_here(path: Path) -> Path:
+    """Return a path, made relative if it is below the working directory."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _data(sweep: SweepSettings) -> str:

@@ -21,11 +21,11 @@ from microgpt.training.holding_out import split_documents
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
-from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, RUNS
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
 from microgpt_evolution.commands.experiment import as_setting, documents_again, open_pool, resumable
 from microgpt_evolution.commands.options import BaseOptions, SweepOptions
-from microgpt_evolution.commands.run_report import write_final_report
+from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.commands.sweep_ranking import describe_sweep
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective

@@ -6,16 +6,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from microgpt.files.atomic_files import as_argument, check_place, remove_unfinished
+from microgpt.errors import CheckpointError
+from microgpt.files.atomic_files import (
+    as_argument,
+    check_place,
+    read_consistently,
+    remove_unfinished,
+)
 from microgpt.files.path_text import path_from_text
 from microgpt.state import TrainResult
-from microgpt.storage.model_directory import save
+from microgpt.storage.model_directory import read_meta, save
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import DEFAULT_GENOME
-from microgpt_cli.training.replacement import confirm_replacement, has_genome
+from microgpt_cli.training.replacement import confirm_replacement
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.commands.experiment import as_setting
 from microgpt_evolution.commands.options import EvolveOptions
+from microgpt_evolution.commands.runs import DEFAULT_GENOME
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome_file import (
     GENOME,
@@ -40,7 +46,7 @@ def model_directory(options: EvolveOptions, run: Records | BudgetedRecords | Non
     directory = options.train_winner or (path_from_text(kept) if kept else None)
     if directory:
         check_place(directory)
-        if not (options.force or (run and has_genome(directory, run.directory / GENOME))):
+        if not (options.force or (run and _is_model_of(directory, run.directory / GENOME))):
             confirm_replacement(directory, "--train-winner")
     if os.path.lexists(DEFAULT_GENOME) and not options.force:
         try:
@@ -51,6 +57,15 @@ def model_directory(options: EvolveOptions, run: Records | BudgetedRecords | Non
                 "rename that file, or pass --force to replace it)"
             ) from error
     return directory
+
+
+def _is_model_of(directory: Path, genome: Path) -> bool:
+    """Return whether a directory has a model with exactly this genome.json."""
+    try:
+        recorded = read_consistently(directory, lambda: read_meta(directory)).training.get("genome")
+    except CheckpointError:
+        return False
+    return genome.is_file() and recorded == hashlib.sha256(genome.read_bytes()).hexdigest()
 
 
 def resume_command(options: EvolveOptions, run: Records | BudgetedRecords) -> str:

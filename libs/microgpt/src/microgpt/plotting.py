@@ -1,7 +1,12 @@
-"""Charts and notebook views of results, drawn by an optional package.
+"""Charts and reports of results, drawn by an optional package.
 
-The library does not depend on Altair. A plotting package has two entry points in the group
-`microgpt.plotting`: `chart` and `html`, which take a result. One such package is microgpt-report.
+The library does not depend on Altair. The package microgpt-report has these functions, as entry
+points in the group `microgpt.plotting`:
+
+    chart(result)               returns an Altair chart
+    html(result)                returns HTML for a notebook
+    writer(files)               returns a function that writes the chart of a result to files
+    report(directories, file)   writes the HTML report of a search or of sweeps
 """
 
 from collections.abc import Callable
@@ -9,6 +14,17 @@ from typing import Any
 
 from microgpt.errors import MicrogptError
 from microgpt.plugins import plugin
+
+
+def plotting(name: str) -> Callable[..., Any]:
+    """Return a function of the plotting package; raise MicrogptError if it is not installed."""
+    function: Callable[..., Any] | None = plugin("plotting", name)
+    if function is None:
+        raise MicrogptError(
+            "charts and reports require the package microgpt-report; "
+            "run: pip install 'microgpt-report[plots]'"
+        )
+    return function
 
 
 class Plottable:
@@ -20,28 +36,12 @@ class Plottable:
         Raises:
             MicrogptError: microgpt-report[plots] is not installed, or there is nothing to plot.
         """
-        return _function("chart")(self)
+        return plotting("chart")(self)
 
     def _repr_html_(self) -> str | None:
         """Return HTML with the chart and samples, or None if they cannot be drawn."""
         try:
-            page: str = _function("html")(self)
+            page: str = plotting("html")(self)
         except MicrogptError:
             return None
         return page
-
-
-def _function(name: str) -> Callable[[object], Any]:
-    try:
-        function: Callable[[object], Any] | None = plugin("plotting", name)
-    except ImportError as error:
-        raise MicrogptError(
-            f"plotting requires the plots extra ({error}); "
-            "run: pip install 'microgpt-report[plots]'"
-        ) from error
-    if function is None:  # the package is not on the public index
-        raise MicrogptError(
-            "plotting requires the package microgpt-report; "
-            "in a clone, run: pip install ./evolution './apps/microgpt_report[plots]'"
-        )
-    return function

@@ -9,7 +9,8 @@ A package names its objects in its pyproject.toml, under `[project.entry-points.
     exports    a format    a function from a saved model to files
     pages      a page      a function from a model to HTML, which the service shows at /
     replies    a plug-in   a function that makes the hook of a chat from meta.json's `extra`
-    plotting   a picture   a function from a result to a chart
+    recipes    an option   a function from a file to options of `microgpt train`
+    plotting   a picture   a function of `microgpt.plotting`
 
 docs/plugins.md has an example of each kind that others may add.
 """

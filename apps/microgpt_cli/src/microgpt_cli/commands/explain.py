@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from microgpt.config import N_ALTERNATIVES
 from microgpt.errors import ConfigError
-from microgpt_cli.charts import CHART_HELP, check_kinds, check_plots, write_chart
+from microgpt.plotting import plotting
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import (
     AS_JSON,
+    CHART_HELP,
     GIVEN_MODEL,
     argument,
     option,
@@ -45,7 +46,7 @@ def explain(
     the text, which a model of running text does not predict.
     """
     heads = [_head(name) for name in attention or ()]
-    check_kinds(plot or ())
+    write = plotting("writer")(plot) if plot else None
 
     from microgpt.evaluation import explanation
     from microgpt.inference import InferenceGpt
@@ -62,11 +63,8 @@ def explain(
         attention=heads,
         text_kind=saved.text,
     )
-    if plot:
-        check_plots()
-        from microgpt_report.charts import explanation as chart
-
-        write_chart(chart.draw(result), plot)
+    if write:
+        write(result)
     if as_json:
         print(json.dumps(result.facts()))
         return

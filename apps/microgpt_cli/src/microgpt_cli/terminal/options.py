@@ -16,8 +16,6 @@ from microgpt_cli.terminal.console import note
 T = TypeVar("T")
 AnyOptions = TypeVar("AnyOptions", bound=Options)
 DEFAULT_MODEL_DIR = Path("output")
-RUNS = Path("experiments")  # default directory for searches and sweeps
-DEFAULT_GENOME = Path("genome.json")  # default output file of a search
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
 
 
@@ -55,6 +53,7 @@ SERVED_MODELS = argument(
 )
 MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
+CHART_HELP = "Chart file, .png or .svg; can be repeated."
 AS_JSON = flag("--json", "Print one JSON document.")
 SEED_HELP = "Random seed; the same seed gives the same result."
 THREADS = option(1, "Number of threads; does not change the result.")
@@ -81,13 +80,6 @@ def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
     if argument is not None and option is not None:
         raise ConfigError(f"{flag} cannot be combined with the positional argument; omit {flag}")
     return option if argument is None else argument
-
-
-def run_path(path: Path | None) -> Path | None:
-    """Return the path of a run; raise ConfigError if it exists only in the directory of runs."""
-    if path and not path.exists() and (RUNS / path).exists():
-        raise ConfigError(f"{path} does not exist; did you mean {RUNS / path}?")
-    return path
 
 
 def text_or_model(text: str | None, model: T, flag: str) -> tuple[str | None, T | Path]:

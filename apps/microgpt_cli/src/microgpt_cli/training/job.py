@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +16,7 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_to_text
 from microgpt.model_config import count_params
+from microgpt.plugins import plugin
 from microgpt.state import TeacherRecord
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.distillation import Teachers
@@ -38,30 +39,18 @@ def recipe_options(given: TrainOptions) -> TrainOptions:
     if given.resume:
         return TrainOptions()  # the run has its own
     if given.genome:
-        return _genome_options(given.genome, given)
+        read_recipe = plugin("recipes", "genome")
+        if read_recipe is None:
+            raise ConfigError(
+                "--genome requires microgpt-evolution, which is not installed; install this package"
+            )
+        facts = read_recipe(given.genome)
+        if given.has_budget or "steps" in given:
+            facts = {n: fact for n, fact in facts.items() if n not in ("budget", "evaluations")}
+        return TrainOptions.of(facts, f"--genome {given.genome}")
     recipe = TrainOptions.of_preset(given.preset) if given.preset else TrainOptions()
     portable = PORTABLE if given.portable else {}
     return TrainOptions.of(portable, "--portable").over(recipe)
-
-
-def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:
-    """Return the options that a genome.json sets.
-
-    If `evaluations` is set, the budget does not include them, as in the search.
-    """
-    from microgpt_evolution.budgeted.genome import EVALUATIONS
-    from microgpt_evolution.genome_file import BudgetedRecord, read_genome
-
-    record = read_genome(path)
-    if isinstance(record, BudgetedRecord):
-        facts: dict[str, object] = {**asdict(record.genome), "gap": record.gap}
-        facts["tokenizer"] = "bpe" if record.genome.vocab_size else "char"
-        if not (given.has_budget or "steps" in given):
-            facts |= {"budget": record.operations, "evaluations": EVALUATIONS}
-    else:
-        genome = record.genome
-        facts = {**vars(genome.model()), "steps": genome.steps, "lr": genome.lr, "vocab_size": None}
-    return TrainOptions.of(facts, f"--genome {path}")
 
 
 @dataclass(frozen=True)

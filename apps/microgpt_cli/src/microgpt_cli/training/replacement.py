@@ -1,6 +1,5 @@
 """Ask before replacing a finished model or files of other programs."""
 
-import hashlib
 import os
 import time
 from pathlib import Path
@@ -73,14 +72,6 @@ def _confirm(path: Path, what: str, it: str, remedy: str) -> float:
     if not answer:
         raise CheckpointError(f"{path} is unchanged; {remedy}")
     return time.perf_counter() - asked
-
-
-def has_genome(directory: Path, genome: Path) -> bool:
-    """Return whether a directory has a model with exactly this genome.json."""
-    meta = _read_meta(directory)
-    if meta is None or not genome.is_file():
-        return False
-    return meta.training.get("genome") == hashlib.sha256(genome.read_bytes()).hexdigest()
 
 
 def unused_model(data: Path | None) -> str:

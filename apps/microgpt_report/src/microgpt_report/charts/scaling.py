@@ -8,9 +8,9 @@ from microgpt.amounts import plural
 from microgpt_evolution.sweep.config import SweepConfig, differing
 from microgpt_evolution.sweep.power_law import LEAST
 from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, time_front
+from microgpt_evolution.sweep.scaling_tables import NOUNS, SIZE, model_name
 from microgpt_report import look, theme
 from microgpt_report.page import Row
-from microgpt_report.scaling_tables import NOUNS, SIZE, model_name
 from microgpt_report.setting_names import describe_settings, in_words, value_in_words
 
 WIDTH, HEIGHT = 320, 250  # panel size in pixels

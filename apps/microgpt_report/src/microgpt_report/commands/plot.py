@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
-from microgpt_cli.charts import CHART_HELP, DEFAULT_FILES, write_curves
+from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import (
+    CHART_HELP,
     DEFAULT_MODEL_DIR,
     MODEL_ARGUMENT,
     MODEL_OPTION,
     one_of,
     option,
 )
+
+DEFAULT_FILES = (Path("curves.png"), Path("curves.svg"))
 
 
 @examples("microgpt plot my-model other-model")
@@ -27,8 +30,21 @@ def plot(
     Points show the held-out loss, and a ring marks the minimum. A faint line shows the training
     loss, and a dashed line shows the smoothed training loss. Unfinished runs are also plotted.
     """
+    from microgpt.files.atomic_files import as_argument
+    from microgpt_report.chart_files import check_files, check_plots, write_chart
+    from microgpt_report.training_runs import read_training_runs
+
     files = output or DEFAULT_FILES
-    directories = one_of(models or None, model_option or None, "--model")
-    write_curves(directories or [DEFAULT_MODEL_DIR], files)
+    directories = one_of(models or None, model_option or None, "--model") or [DEFAULT_MODEL_DIR]
+    check_files(files)
+    for directory in directories:
+        if (directory / "run.json").exists():
+            how = f"draw it with: microgpt report {as_argument(directory)}"
+            raise ConfigError(f"{directory} is a search or a sweep, not a model; {how}")
+    runs = read_training_runs(directories)
+    check_plots()
+    from microgpt_report.charts import loss_curves
+
+    write_chart(loss_curves.draw(runs), files)
     for file in files:
         print(terminal_safe(str(file)))

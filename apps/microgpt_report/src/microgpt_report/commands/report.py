@@ -5,8 +5,8 @@ from pathlib import Path
 
 from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import RUNS, argument, option
-from microgpt_evolution.commands.run_report import REPORT, newest_run, write_report
+from microgpt_cli.terminal.options import argument, option
+from microgpt_evolution.commands.runs import REPORT, RUNS, newest_run
 
 
 @examples("microgpt report experiments/evolve_20261120_120000")
@@ -23,6 +23,8 @@ def report(
     The report is a single file that works offline. Runs may be unfinished. Several sweeps
     of the same documents are combined.
     """
+    from microgpt_report.run_report import write_report
+
     named = runs or [newest_run("*", "run", "evolve` or `microgpt sweep")]
     named = [path.with_suffix("") if path.suffix == ".log" else path for path in named]
     directories = [*{os.path.realpath(path): path for path in named}.values()]

@@ -1,14 +1,23 @@
-"""Write the HTML report of a search or of sweeps."""
+"""Write the HTML report of a search or of sweeps, with the commands to type next."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from microgpt.data.read_options import ReadOptions
 from microgpt.errors import ConfigError
-from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import RUNS
-
-REPORT = "report.html"
+from microgpt.files.atomic_files import as_argument, publish
+from microgpt_evolution.commands.sweep_ranking import (
+    data_options,
+    from_here,
+    ranked,
+    train_command,
+)
+from microgpt_evolution.genome_file import GENOME
+from microgpt_evolution.runs.run_directory import BUDGETED, SWEEP, kind_at, kind_of
+from microgpt_evolution.runs.run_files import read_settings
+from microgpt_evolution.sweep.records import read_sweep
+from microgpt_report.chart_files import check_plots
 
 
 def write_report(directories: Sequence[Path], file: Path) -> None:
@@ -19,10 +28,6 @@ def write_report(directories: Sequence[Path], file: Path) -> None:
         ConfigError: sweeps and searches are mixed, there are several searches, or the extra
             `plots` is not installed.
     """
-    from microgpt.files.atomic_files import publish
-    from microgpt_cli.charts import check_plots
-    from microgpt_evolution.runs.run_directory import BUDGETED, SWEEP, kind_at
-
     kinds = [kind_at(directory) for directory in directories]
     sweeps = [path for path, kind in zip(directories, kinds, strict=True) if kind == SWEEP]
     if sweeps and len(sweeps) < len(directories):
@@ -50,15 +55,6 @@ def write_report(directories: Sequence[Path], file: Path) -> None:
 
 def _next_commands(directory: Path) -> list[str]:
     """Return the commands that resume a run, or that train its winner and use it."""
-    from microgpt.data.read_options import ReadOptions
-    from microgpt.files.atomic_files import as_argument
-    from microgpt_cli.input_files import from_here
-    from microgpt_evolution.commands.sweep_ranking import data_options, ranked, train_command
-    from microgpt_evolution.genome_file import GENOME
-    from microgpt_evolution.runs.run_directory import SWEEP, kind_of
-    from microgpt_evolution.runs.run_files import read_settings
-    from microgpt_evolution.sweep.records import read_sweep
-
     settings, run = read_settings(directory), from_here(directory)
     is_chat, model = bool(settings.get("chat")), as_argument(Path(f"{directory.name}-winner"))
     use = f"microgpt {'chat' if is_chat else 'generate'} --model {model}"
@@ -79,22 +75,3 @@ def _next_commands(directory: Path) -> list[str]:
         data = data_options(str(settings["input"]), ReadOptions.of(settings))
     genome = as_argument(run / GENOME)
     return [f"microgpt train {data}--genome {genome} --model {model}", use]
-
-
-def write_final_report(directory: Path) -> None:
-    """Write the report of a finished run; on failure, print a note with the reason."""
-    file = directory / REPORT
-    try:
-        write_report([directory], file)
-    except Exception as error:  # the results are already saved
-        note(f"{REPORT} was not written: {error}")
-    else:
-        note(f"the report is in {file}")
-
-
-def newest_run(pattern: str, kind: str, how: str) -> Path:
-    """Return the newest run whose name matches the pattern."""
-    found = [path.parent for path in RUNS.glob(f"{pattern}/run.json")]
-    if not found:
-        raise ConfigError(f"there is no {kind} in {RUNS}; create one with `microgpt {how}`")
-    return max(found, key=lambda directory: (directory / "run.json").stat().st_mtime_ns)

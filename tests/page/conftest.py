@@ -51,6 +51,7 @@ def play(tmp_path) -> Iterator[Play]:
 @pytest.fixture
 def service(tmp_path) -> Iterator[Callable[[Path], Played]]:
     """Starts the service with a model."""
+    pytest.importorskip("microgpt_serve")
     with ExitStack() as stack:
 
         def start(model: Path) -> Played:

@@ -3,6 +3,7 @@
 import pytest
 from page_in_browser import check_accessible, replies
 
+pytest.importorskip("microgpt_page")
 pytestmark = pytest.mark.slow
 
 MODEL_DATA = '<script type="text/plain" id="model-data">'

@@ -34,8 +34,25 @@ def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> 
     assert [each["model"] for each in told] == ["names", "talk"]
 
 
-def test_a_service_without_a_page_refers_to_its_docs(names_dir, monkeypatch) -> None:
-    monkeypatch.setattr("microgpt_serve.routes.pages.plugin", lambda group, name: None)
+def test_without_the_key_the_page_is_a_form_that_asks_for_it(names_dir) -> None:
+    pytest.importorskip("microgpt_page")
+    app = create_app(Settings(model_dir=str(names_dir), api_key="secret"))
+    form, below = (ask_app(app, ("GET", "/", {}), below=prefix)[0] for prefix in ("", "/pre"))
+    assert form.status_code == below.status_code == 200
+    assert 'type="password"' in form.text
+
+
+def test_a_service_whose_page_cannot_be_imported_names_the_package(names_dir, install) -> None:
+    install("microgpt-page", "pages", "document = broken:page", broken="import nosuchmodule")
+    page, other = ask_app(
+        create_app(Settings(model_dir=str(names_dir))), ("GET", "/", {}), ("GET", "/v1/models", {})
+    )
+    assert (page.status_code, other.status_code) == (500, 200)
+    assert page.json()["error"].startswith("microgpt-page cannot be imported")
+
+
+def test_a_service_without_a_page_refers_to_its_docs(names_dir, install) -> None:
+    install("microgpt-page", "pages", "")  # it hides the package of this name
     app = create_app(Settings(model_dir=str(names_dir)))
     page, docs = ask_app(app, ("GET", "/", {}), ("GET", "/docs", {}))
     assert (page.status_code, docs.status_code) == (404, 200)
@@ -44,6 +61,7 @@ def test_a_service_without_a_page_refers_to_its_docs(names_dir, monkeypatch) -> 
 
 @pytest.mark.slow
 def test_a_model_that_is_too_large_for_a_page_is_not_sent(slow_dir, talk_dir) -> None:
+    pytest.importorskip("microgpt_page")
     app = create_app(Settings(model_dir=(str(slow_dir), f"talk & co={talk_dir}")))
     large, other = ask_app(app, ("GET", "/", {}), ("GET", "/?model=talk%20%26%20co", {}))
     assert large.status_code == 200

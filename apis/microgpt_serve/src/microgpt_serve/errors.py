@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, PluginError
 from microgpt.printable import printable
 
 MAX_SHOWN = 80  # maximum number of characters to quote from an invalid value
@@ -94,7 +94,7 @@ def as_serve_error(error: Exception) -> ServeError:
     if isinstance(error, ServeError):
         return error
     if isinstance(error, MicrogptError):
-        return ServeError(400, str(error))
+        return ServeError(500 if isinstance(error, PluginError) else 400, str(error))
     return ServeError(500, INTERNAL_ERROR)
 
 

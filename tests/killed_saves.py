@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 # Each file and each directory is synced once it is written.
-OPERATIONS = ("mkdir", "fsync", "rename", "replace", "unlink", "rmdir")
+OPERATIONS = ("open", "mkdir", "fsync", "rename", "replace", "unlink", "rmdir")
 
 
 def killed_saves(before: Path, save: Callable[[Path], object]) -> Iterator[Path]:

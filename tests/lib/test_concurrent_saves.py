@@ -1,6 +1,7 @@
 """Several processes and threads that write one model directory, and others that read it."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -73,10 +74,45 @@ def test_a_save_waits_for_another_save_but_not_for_training(tmp_path, monkeypatc
     assert litter(directory) == []
 
 
-def test_a_directory_removed_before_locking_is_not_recreated(tmp_path) -> None:
-    with pytest.raises(CheckpointError, match="gone: No such file or directory"):
-        DirectoryLock(tmp_path / "gone", exists=True)
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.slow
+@pytest.mark.parametrize("is_new", [True, False])
+def test_one_of_three_processes_trains_in_a_directory_and_the_others_say_so(
+    tmp_path, is_new
+) -> None:
+    directory = tmp_path / "model"
+    if not is_new:
+        directory.mkdir()
+    code = """
+import time
+from microgpt.storage.training_directory import TrainingDirectory
+try:
+    with TrainingDirectory(sys.argv[1]):
+        time.sleep(2)
+except Exception as error:
+    print(error, end="")
+"""
+    trainings = [start(code, directory) for _ in range(3)]
+    ended, *refused = sorted(go(*trainings))
+    sentence = rf"{directory} is being trained by process \d+ on .*; try again later"
+    assert ended == ("", "")
+    assert [bool(re.match(sentence, text)) for text, _ in refused] == [True, True]
+    assert [*tmp_path.rglob("*")] == [directory] * (not is_new)
+
+
+@pytest.mark.slow
+def test_a_directory_that_comes_and_goes_is_held_by_one_process_at_a_time(tmp_path) -> None:
+    code = """
+import os
+from pathlib import Path
+from microgpt.files.directory_lock import DirectoryLock
+for _ in range(200):
+    with DirectoryLock(Path(sys.argv[1])):
+        os.close(os.open(sys.argv[2], os.O_CREAT | os.O_EXCL))
+        os.unlink(sys.argv[2])
+"""
+    outcomes = go(*(start(code, tmp_path / "model", tmp_path / "held") for _ in range(3)))
+    assert outcomes == [("", "")] * 3
+    assert [*tmp_path.rglob("*")] in ([], [tmp_path / "model"])
 
 
 def test_an_export_into_an_active_training_run_is_refused(tmp_path) -> None:

@@ -1,25 +1,9 @@
 import os
-import platform
-import subprocess
-import sys
 
 import pytest
 
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import SAVED, SAVING, finish_publish, publish
-
-
-@pytest.mark.parametrize("is_alive", [True, False])
-def test_only_leftovers_of_dead_processes_are_removed(tmp_path, is_alive) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        leftover = f".saving-{platform.node()}-{process.pid}-0"
-        if not is_alive:
-            process.communicate(b"\n")
-        (tmp_path / leftover).mkdir()
-        publish(tmp_path, {"a": b"1"})
-        assert sorted(os.listdir(tmp_path)) == ([leftover, "a"] if is_alive else ["a"])
-        if is_alive:
-            process.communicate(b"\n")
 
 
 @pytest.mark.parametrize("name", [SAVING, SAVED])

@@ -1,6 +1,11 @@
 """A save that is killed between any two file operations leaves the old files or the new ones."""
 
+import os
+import random
+import signal
+import time
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -8,6 +13,7 @@ from killed_saves import killed_saves
 
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, TrainResult, load, save
 from microgpt.storage.document_hashes import read_document_hashes
+from microgpt.storage.model_directory import is_model_directory
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.history_file import read_history
 from microgpt.training.train import train
@@ -25,7 +31,7 @@ TEXTS = {OLD.tokenizer.names: "abab", NEW.tokenizer.names: "xyxy"}
 
 def found(directory: Path) -> tuple[str, ...] | None:
     """Return the tokens of the model in a directory, whose hashes of documents belong to it."""
-    if not directory.exists():
+    if not is_model_directory(directory):
         return None
     saved = load(directory)
     known = read_document_hashes(directory, saved.meta)
@@ -70,3 +76,48 @@ def test_a_killed_training_run_leaves_a_whole_checkpoint(tmp_path) -> None:
         assert litter(folder) == []
     old, new = OLD.tokenizer.names, NEW.tokenizer.names
     assert seen == {(old, old), (new, old), (new, new)}
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_and_resumed_a_hundred_times_has_the_same_weights(tmp_path) -> None:
+    shape, config = ModelConfig(n_embd=2, n_head=1, block_size=2), TrainConfig(steps=12)
+    options = {"model": shape, "config": config, "engine": "reference"}
+    whole = train(["ab", "ba"], **options)
+    plan = replace(whole.plan, input=Path("names.txt"))
+
+    def train_in(directory: Path) -> None:
+        with TrainingDirectory(directory) as held:
+            resume = read_training(directory)[1] if held.has_state else None
+            options["on_state"] = lambda state: held.keep(plan, state)
+            result = train(["ab", "ba"], **options, state_every=1, resume=resume)
+            held.finish(replace(result, plan=plan))
+
+    rng, n_kills = random.Random(1), 0
+    for n in count():
+        directory, before = tmp_path / str(n), n % 2 and OLD.weights
+        if before:
+            save(OLD, directory)
+        has_ended = False
+        while not has_ended:
+            child = os.fork()
+            if not child:
+                try:
+                    os.fsync = lambda file: None  # matters only if the computer stops
+                    train_in(directory)
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            time.sleep(rng.uniform(0, 0.04))
+            os.kill(child, signal.SIGKILL)
+            outcome = os.waitpid(child, 0)[1]
+            assert outcome in (0, signal.SIGKILL)
+            n_kills += outcome != 0
+            if before or is_model_directory(directory):
+                saved = load(directory)
+                has_ended = saved.weights == whole.weights and not saved.progress
+                assert has_ended or saved.weights == before or (saved.progress and not before)
+        train_in(directory)
+        assert load(directory).weights == whole.weights
+        assert litter(directory) == []
+        if n_kills >= 100:
+            return

@@ -11,7 +11,6 @@ from microgpt.files.atomic_files import (
     as_argument,
     check_place,
     read_consistently,
-    remove_unfinished,
 )
 from microgpt.files.path_text import path_from_text
 from microgpt.state import TrainResult
@@ -80,7 +79,6 @@ def write_if_better(record: AnyRecord, log: Callable[[str], None], *, force: boo
     """Write genome.json if it does not exist, if the genome is better, or if `force` is set."""
     is_there = os.path.lexists(DEFAULT_GENOME)
     if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
-        remove_unfinished(DEFAULT_GENOME.parent)  # remove files left by a killed process
         note(
             f"{DEFAULT_GENOME} was kept, because it is as good or better; pass --force to "
             "replace it"

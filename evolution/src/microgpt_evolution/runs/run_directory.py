@@ -173,7 +173,7 @@ class RunDirectory(Generic[S, L]):
         files = {EVALUATIONS: b"", RUN: encode_run(settings.model_dump(mode="json"))}
         directory = new_directory(folder, name, files, is_stamped=is_stamped)
         try:
-            return cls(directory, settings, DirectoryLock(directory, USE, exists=True))
+            return cls(directory, settings, DirectoryLock(directory, USE))
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
@@ -196,7 +196,7 @@ class RunDirectory(Generic[S, L]):
             )
         settings = cls.settings_type.parse(facts, directory)
         # Lock before removing an incomplete last line: another process may still be writing it.
-        run = cls(directory, settings, DirectoryLock(directory, USE, exists=True))
+        run = cls(directory, settings, DirectoryLock(directory, USE))
         try:
             n_bytes = sum(len(line) + 1 for _, line in run._read_lines())
             os.truncate(directory / EVALUATIONS, n_bytes)

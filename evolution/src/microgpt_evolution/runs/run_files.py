@@ -130,8 +130,7 @@ def new_directory(
         raise RunError(f"cannot save runs in {folder}: it is not a directory; rename it")
     staging = folder / SAVING  # removed by the next lock holder if this process is killed
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with DirectoryLock(folder, exists=True):
+        with DirectoryLock(folder):
             directory = _free_directory(folder, name) if is_stamped else folder / name
             try:
                 publish(staging / directory.name, files)

@@ -1,18 +1,14 @@
 """Atomic writes of several files to one directory.
 
-    .saving    staging directory for files being written; beside the target directory if that is new
+    .saving    files that are being written; `.saving-UUID` without the directory's lock
     .saved     committed files that are being moved to their final paths
 
 Renaming `.saving` to `.saved` commits all files at once. Only the holder of the directory's lock
-writes to these directories. Readers need no lock: `committed_path` returns the current path of a
-file. Writers without the lock use `.saving-HOST-PID-UUID`, so that they cannot remove each other's
-files.
+does so. Readers need no lock: `read_committed` reads the current content of a file.
 """
 
 import errno
-import glob
 import os
-import platform
 import shlex
 import shutil
 import uuid
@@ -31,11 +27,11 @@ T = TypeVar("T")
 
 
 def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = False) -> None:
-    """Write files to a directory: all at once if the directory is new, else each file atomically.
+    """Write files to a directory, each atomically.
 
     Args:
-        is_held: whether the caller holds the directory's lock. If so, readers that use
-            `committed_path` see all files change at once, even if the process is killed.
+        is_held: whether the caller holds the directory's lock. If so, readers see all files change
+            at once, even if the process is killed.
 
     Raises:
         CheckpointError: the files cannot be written. If the disk is full, no file has changed.
@@ -43,14 +39,8 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
     try:
         check_place(directory)
         is_new = not os.path.isdir(directory)
-        staging = _staging(directory, is_new)
-        if not is_held:
-            mine = f"{staging.name}-{platform.node()}-"
-            _remove_dead(staging.with_name(mine))
-            staging = staging.with_name(f"{mine}{os.getpid()}-{uuid.uuid4().hex}")
-        staging.parent.mkdir(parents=True, exist_ok=True)
-        _remove(staging)
-        staging.mkdir()  # tempfile.mkdtemp would make the directory private to its owner
+        staging = directory / (SAVING if is_held else f"{SAVING}-{uuid.uuid4().hex}")
+        staging.mkdir(parents=True)  # tempfile.mkdtemp would make the directory private
         try:
             for name, content in files.items():
                 path = directory / name
@@ -59,16 +49,12 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
                     raise CheckpointError(f"{path} is {what}; use another path")
                 _write(staging / name, content)
             _sync_directory(staging)
-            if is_new:
-                staging.rename(directory)
-                _sync_directory(directory.parent)
-            elif is_held:
-                staging.rename(directory / SAVED)
-                finish_publish(directory)
-            else:
-                _move(staging, directory)
+            _move(staging.rename(directory / SAVED) if is_held else staging, directory)
         except BaseException:
             _remove(staging)
+            if is_new:
+                with suppress(OSError):  # another process has written files there
+                    directory.rmdir()
             raise
     except OSError as error:
         raise cannot_write(directory, error, sum(map(len, files.values()))) from error
@@ -88,9 +74,15 @@ def check_place(directory: Path) -> None:
 
 def committed_path(directory: Path, name: str) -> Path:
     """Return the path of a committed file: in `.saved` until it is moved, then the final path."""
-    saved = directory / SAVED
-    is_waiting = os.path.lexists(saved / name) and not os.path.islink(saved)
-    return saved / name if is_waiting else directory / name
+    saved = directory / SAVED / name
+    return saved if os.path.lexists(saved) else directory / name
+
+
+def read_committed(directory: Path, name: str, max_bytes: int) -> bytes:
+    """Return the content of a committed file, even if it is moved while it is being opened."""
+    with suppress(OSError):
+        return read_regular_file(directory / SAVED / name, max_bytes)
+    return read(directory / name, max_bytes)
 
 
 def finish_publish(directory: Path) -> None:
@@ -98,11 +90,8 @@ def finish_publish(directory: Path) -> None:
     saved = directory / SAVED
     if os.path.isdir(saved) and not os.path.islink(saved):
         _move(saved, directory)
-    else:  # a symlink or file named .saved would block the rename
-        with suppress(OSError):
-            saved.unlink()
-    for is_new in (False, True):
-        _remove(_staging(directory, is_new))
+    for staging in (saved, directory / SAVING):
+        _remove(staging)
 
 
 def read_consistently(directory: Path, read: Callable[[], T]) -> T:
@@ -136,10 +125,6 @@ def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> Checkpoin
     problem = f"cannot write to {directory}: {error.strerror}"
     if error.errno in FULL_DISK_ERRNOS:
         return FullDiskError(f"{problem}; needs {n_bytes:,} bytes" if n_bytes else problem)
-    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-        return CheckpointError(
-            f"another process has just created {directory}; use another directory"
-        )
     return CheckpointError(f"{problem}; use another directory")
 
 
@@ -149,33 +134,12 @@ def as_argument(path: Path) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
-def remove_unfinished(directory: Path) -> None:
-    """Remove the staging directories of killed writers that did not hold the lock."""
-    _remove_dead(directory / f"{SAVING}-{platform.node()}-")
-
-
-def _staging(directory: Path, is_new: bool) -> Path:
-    """Return the path of a staging directory on the same file system as `directory`."""
-    path = Path(os.path.realpath(directory))
-    return path.parent / f".{path.name}{SAVING}" if is_new else directory / SAVING
-
-
 def _move(staging: Path, directory: Path) -> None:
     """Move the files of a staging directory to the final paths, then remove the directory."""
     for path in staging.iterdir():
         os.replace(path, directory / path.name)
     staging.rmdir()
     _sync_directory(directory)
-
-
-def _remove_dead(stem: Path) -> None:
-    """Remove staging directories of processes that no longer exist."""
-    for path in stem.parent.glob(f"{glob.escape(stem.name)}*"):
-        from psutil import pid_exists  # imported lazily: the import takes 10 ms
-
-        pid = path.name.removeprefix(stem.name).partition("-")[0]
-        if pid.isdecimal() and len(pid) < 10 and not pid_exists(int(pid)):
-            _remove(path)
 
 
 def _remove(path: Path) -> None:

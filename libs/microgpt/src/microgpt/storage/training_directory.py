@@ -12,6 +12,7 @@ from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.meta import META, STATE, STATE_DESCRIPTION
 from microgpt.storage.model_directory import (
     TOKENIZER,
+    TRAINING,
     check_format,
     encode_model,
     has_model,
@@ -60,22 +61,21 @@ class TrainingDirectory:
             STATE_DESCRIPTION: description,
         }
         publish(self.path, files, is_held=True)
-        self._lock.enter()
         self.has_own_state = True
 
     def finish(self, result: TrainResult) -> None:
-        """Write the last checkpoint, then the model, and then the status "ended".
+        """Write the last checkpoint, and then the model with the status "ended".
 
-        This order keeps the checkpoint if there is not enough disk space for the model. The
-        teachers of an ensemble are removed last, since an earlier state needs them.
+        This order keeps the checkpoint if there is not enough disk space for the model. An earlier
+        state needs the teachers of an ensemble, so the status "ended" removes them.
         """
         self.keep(result.plan, result.state)
-        publish_model(self.path, encode_model(result))
         content, description = encode_state(
             result.plan, replace(result.state, teachers=()), "ended"
         )
         files = {STATE: content} if result.state.teachers else {}
-        publish(self.path, {**files, STATE_DESCRIPTION: description}, is_held=True)
+        files |= {**encode_model(result), STATE_DESCRIPTION: description}
+        publish_model(self.path, files, kept=TRAINING)
 
 
 def check_has_training(directory: Path) -> None:

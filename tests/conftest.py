@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 from firefox import Firefox, firefox_path
 from hypothesis import settings
+from packages import write_package
 from pages import Open
 
 import microgpt as library  # which imports each name when it is used
@@ -196,13 +197,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
     site = tmp_path / "site-packages"
 
-    def put(package: str, group: str, entry: str, **modules: str) -> None:
-        about = site / f"{package.replace('-', '_')}-1.0.dist-info"
-        about.mkdir(parents=True)
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        (about / "entry_points.txt").write_text(f"[microgpt.{group}]\n{entry}\n")
-        for name, text in modules.items():
-            (site / f"{name}.py").write_text(text)
+    def put(*package: str, **modules: str) -> None:
+        write_package(site, *package, **modules)
+        for name in modules:
             monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.syspath_prepend(str(site))
         plugins._installed.cache_clear()  # it was filled before the package was installed

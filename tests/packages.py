@@ -1,0 +1,16 @@
+"""Packages in a directory of their own, as an installer writes them."""
+
+from pathlib import Path
+
+
+def write_package(site: Path, name: str, group: str, entry: str, **modules: str) -> None:
+    """Write a package with a plug-in and the texts of its modules.
+
+    It takes the place of an installed package of the same name, if `site` comes first on sys.path.
+    """
+    about = site / f"{name.replace('-', '_')}-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[microgpt.{group}]\n{entry}\n")
+    for module, text in modules.items():
+        (site / f"{module}.py").write_text(text)

@@ -8,7 +8,6 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice, repeat
 
-from microgpt.batching.stop_strings import cut_at_stop, text_until
 from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
@@ -23,6 +22,7 @@ from microgpt.sampling import (
     decode,
     new_context,
 )
+from microgpt.stop_strings import cut_at_stop, text_until
 from microgpt.training.engines import check_engine
 
 FIRST_BATCH, LAST_BATCH = 64, 1024  # initial and maximum batch size per thread

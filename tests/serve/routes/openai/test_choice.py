@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import BpeTokenizer
-from microgpt.batching.stop_strings import cut_at_stop
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.sampling import Continuation
-from microgpt_serve.routes.openai.choice import GeneratedChoice
+from microgpt.stop_strings import cut_at_stop
+from microgpt_serve.routes.openai.choice import GeneratedChoice, stable_prefix
 
 # Of many characters, the pieces hold a beginning or an end, of some, an end and a beginning.
 SUBWORDS = BpeTokenizer.from_documents(["漢字漢字 abab aab é\ufffdé 👩‍🚀👩‍🚀"] * 3, vocab_size=280)
@@ -139,3 +139,33 @@ def test_long_stop_strings_need_few_comparisons() -> None:
         choice.extend(Continuation([token], None))
     assert n_compared <= 3 * len(made)
     assert choice.text == "abc" * 299  # the last may become the stop string
+
+
+def test_a_stable_prefix_ends_before_a_possible_stop_string() -> None:
+    assert stable_prefix("xab", ("abc",)) == "x"
+    assert stable_prefix("xabab", ("abc", "babab")) == "xa"
+    assert stable_prefix("banana", ("nab", "x")) == "bana"
+    assert stable_prefix("banana", ("nano",)) == "bana"
+    assert stable_prefix("banana", ("a",)) == "banana"  # it would have been cut already
+    assert stable_prefix("banana", ()) == "banana"
+
+
+def test_an_incomplete_character_is_not_part_of_a_stable_prefix() -> None:
+    assert stable_prefix("ab\ufffd", ()) == "ab"
+    assert stable_prefix("a\ufffdb", ()) == "a\ufffdb"
+    assert stable_prefix("ab\ufffd", ("bc",)) == "a"
+
+
+short_stops = st.lists(st.text("ab\ufffd", min_size=1, max_size=4), max_size=3).map(tuple)
+
+
+@given(st.text("ab\ufffd", max_size=9), st.text("ab\ufffd", max_size=9), short_stops)
+def test_later_text_does_not_change_a_stable_prefix(text, rest, stop) -> None:
+    if cut_at_stop(text.rstrip("\ufffd"), stop) == text.rstrip("\ufffd"):  # it goes on
+        assert cut_at_stop(text + rest, stop).startswith(stable_prefix(text, stop))
+
+
+@given(st.text("ab", max_size=9), short_stops)
+def test_only_the_necessary_text_is_held_back(text, stop) -> None:
+    held_back = text[len(stable_prefix(text, stop)) :]
+    assert not held_back or any(string.startswith(held_back) for string in stop)

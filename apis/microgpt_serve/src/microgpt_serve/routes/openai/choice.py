@@ -7,9 +7,11 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from microgpt.batching.stop_strings import REPLACEMENT_CHARACTER, cut_at_stop, stable_prefix
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.sampling import Continuation, FinishReason
+from microgpt.stop_strings import cut_at_stop
+
+REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 
 
 class GeneratedChoice:
@@ -60,3 +62,17 @@ class GeneratedChoice:
         """Return the text that was added since the last call."""
         text, self.n_sent = self.text[self.n_sent :], len(self.text)
         return text
+
+
+def stable_prefix(text: str, stop: tuple[str, ...], n_stable: int = 0) -> str:
+    """Return the prefix of an unfinished text that later tokens cannot change.
+
+    The rest may be an incomplete character or the start of a stop string. `n_stable` is the length
+    of the stable prefix of an earlier, shorter text; this part is not searched again.
+    """
+    text = text.rstrip(REPLACEMENT_CHARACTER)
+    longest = max(map(len, stop), default=1)
+    for start in range(max(n_stable, len(text) - longest + 1), len(text)):
+        if any(string.startswith(text[start:]) for string in stop):
+            return text[:start]
+    return text

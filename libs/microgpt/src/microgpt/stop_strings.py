@@ -3,8 +3,6 @@
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.sampling import TokenStream
 
-REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
-
 
 def cut_at_stop(text: str, stop: tuple[str, ...], start: int = 0) -> str:
     """Return the text before the stop string that ends first, or all text if there is none.
@@ -25,17 +23,3 @@ def text_until(stream: TokenStream, tokenizer: Tokenizer, stop: tuple[str, ...])
             stream.close()
             break
     return cut_at_stop(text, stop)
-
-
-def stable_prefix(text: str, stop: tuple[str, ...], n_stable: int = 0) -> str:
-    """Return the prefix of an unfinished text that later tokens cannot change.
-
-    The rest may be an incomplete character or the start of a stop string. `n_stable` is the length
-    of the stable prefix of an earlier, shorter text; this part is not searched again.
-    """
-    text = text.rstrip(REPLACEMENT_CHARACTER)
-    longest = max(map(len, stop), default=1)
-    for start in range(max(n_stable, len(text) - longest + 1), len(text)):
-        if any(string.startswith(text[start:]) for string in stop):
-            return text[:start]
-    return text

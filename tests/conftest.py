@@ -18,6 +18,7 @@ from firefox import Firefox, firefox_path
 from hypothesis import settings
 from packages import write_package
 from pages import Open
+from terminal import Terminal
 
 import microgpt as library  # which imports each name when it is used
 
@@ -225,6 +226,31 @@ def microgpt(tmp_path: Path) -> Run:
         return commands.run_process(command, cwd=tmp_path, env=environment, stdin=stdin)
 
     return run
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    """Run the command on a terminal of its own."""
+    running = []
+
+    def start(*args: object, size: tuple[int, int] = (24, 80), stdout=None, **env: str) -> Terminal:
+        options = {"stdout": stdout} if stdout else {}
+        child = Terminal(
+            "microgpt", *args, size=size, cwd=tmp_path, env={**os.environ, **env}, **options
+        )
+        running.append(child)
+        return child
+
+    yield start
+    for child in running:
+        child.close()
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A file for what goes to stdout."""
+    with (tmp_path / "results").open("w") as file:
+        yield file
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,10 @@ def test_chat_accepts_a_message_as_an_argument(microgpt, chat_model) -> None:
     assert microgpt("chat", "--message", "hi", "--model-dir", chat_model).stdout == "yo\n"
 
 
-def test_a_model_may_be_an_argument_instead_of_an_option(
-    microgpt, text_model, tmp_path, undrawn
-) -> None:
+def test_a_model_may_be_an_argument_instead_of_an_option(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "more.txt").write_text("anna\nmia\n")
     export = ["export", "--output", "copy"]
-    for command in (["info"], ["eval", "--data", "more.txt"], ["plot"], export):
+    for command in (["info"], ["eval", "--data", "more.txt"], export):
         done = microgpt(*command, text_model)
         option = microgpt(*command, "--model", text_model)
         assert (done.returncode, done.stdout) == (option.returncode, option.stdout)
@@ -37,7 +35,6 @@ def test_a_model_may_be_an_argument_instead_of_an_option(
         (["chat", "hi", "--message", "hi"], "--message"),
         (["info", "output", "--model-dir", "output"], "--model"),
         (["eval", "output", "--data", "x", "--model", "output"], "--model"),
-        (["plot", "output", "--model", "output"], "--model"),
         (["export", "output", "--output", "x", "--model", "output"], "--model"),
         (["serve", "output", "--model", "output"], "--model"),
     ],

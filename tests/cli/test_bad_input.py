@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from commands import ok, refused
 
+from microgpt_cli.training import job
+
 CHAT_LINE = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}])
 
 
@@ -154,8 +156,7 @@ def test_an_argument_that_is_not_utf8_causes_no_traceback(microgpt, text_model) 
     )
 
 
-def test_evolve_explains_why_it_reads_an_existing_genome_file(microgpt, names, tmp_path) -> None:
-    (tmp_path / "genome.json").write_text("mine")
-    problem = "(the winner is compared with the genome.json of this directory; rename that file, or"
-    assert problem in refused(microgpt("evolve", "--data", names))
-    assert (tmp_path / "genome.json").read_text() == "mine"
+def test_a_genome_needs_the_package_of_searches(microgpt, names, monkeypatch) -> None:
+    monkeypatch.setattr(job, "plugin", lambda group, name: None)
+    error = refused(microgpt("train", "--data", names, "--genome", "genome.json"))
+    assert error.startswith("--genome requires microgpt-evolution")

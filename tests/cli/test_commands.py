@@ -1,14 +1,8 @@
 import json
 import re
-from typing import get_args, get_type_hints
 
 import pytest
 from commands import ok
-
-from microgpt_evolution.commands.options import EvolveOptions
-from microgpt_evolution.genome_file import ObjectiveName
-from microgpt_evolution.objectives.fitness import LossName
-from microgpt_evolution.objectives.scores import HeadName
 
 KARPATHYS = ("--preset", "karpathy")
 ENGINES = ("reference", "compiled float64", "compiled float32")
@@ -114,7 +108,7 @@ def test_every_command_has_help_and_version_prints_the_version(microgpt) -> None
     assert microgpt("--version").stdout == "microgpt 0.1.0\n"
     overview = ok(microgpt("--help"))
     assert microgpt().stdout == overview.stdout
-    for command in ("train", "generate", "chat", "info", "eval", "judge", "run", "verify"):
+    for command in ("train", "generate", "chat", "info", "eval", "verify"):
         assert f"\n  {command} " in overview.stdout
         page = ok(microgpt(command, "--help"))
         assert re.search(rf"\n  Examples?:\s+microgpt {command}", page.stdout)
@@ -138,21 +132,6 @@ def test_help_does_not_import_the_engine_or_other_heavy_modules(microgpt) -> Non
     assert not any(name.startswith("microgpt_evolution") for name in imported)
     heavy = {"pydantic", "rich.console", "numpy", "microgpt.model", "microgpt.training.train"}
     assert not imported & heavy
-
-
-@pytest.mark.parametrize(
-    ("option", "choices"),
-    [
-        ("fitness", LossName),
-        ("head", HeadName),
-        ("objective", ObjectiveName),
-    ],
-)
-def test_evolve_offers_exactly_the_choices_of_the_search_library(option, choices) -> None:
-    """The command repeats them, because its help must not import the search."""
-    annotated = get_type_hints(EvolveOptions)[option]
-    literals = [annotated, *get_args(annotated)]
-    assert any(get_args(literal) == get_args(choices) for literal in literals)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

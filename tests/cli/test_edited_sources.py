@@ -38,7 +38,6 @@ def test_train_refuses_a_slow_fallback_to_the_reference_engine(edited, microgpt,
     [
         ("train", *SMALL, "--engine", "compiled"),
         ("score", "model", "--data", "names.txt"),
-        ("evolve",),
     ],
 )
 def test_the_compiled_engine_refuses_edited_sources(

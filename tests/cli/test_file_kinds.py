@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import ok, refused
+from commands import refused
 
 from microgpt import load
 
@@ -61,26 +61,6 @@ def test_the_header_says_if_a_chat_model_folds_case_and_accents(microgpt, files)
     assert "folding" not in done.stdout
 
 
-def test_run_evolve_and_sweep_can_read_one_column_of_a_table(microgpt, files, undrawn) -> None:
-    docs = (a + b + c for a in "aei" for b in "mnrl" for c in ["a", "e", "la", "ne"])
-    (files / "towns.csv").write_text("\n".join(["name,land", *(f"{doc},AT" for doc in docs)]))
-    column = ("--data", "towns.csv", "--column", "name")
-    done = ok(microgpt("run", *column, "--steps", "50"))
-    searches = (
-        (["evolve", "--population", "2", "--generations", "1"], ["evolve", "--resume"]),
-        (["sweep", "grid", "--steps", "2,3", "--seeds", "1"], ["sweep", "resume"]),
-    )
-    for command, resume in searches:
-        done = ok(microgpt(*command, *column))
-        next_one = "microgpt sweep grid --data towns.csv --column name --"
-        assert (next_one in done.stdout) == (command[0] == "sweep")
-        (run,) = (files / "experiments").glob(f"{command[0]}_*/")
-        assert json.loads((run / "run.json").read_text())["settings"]["column"] == "name"
-        ok(microgpt(*resume, run))
-    refused = microgpt("sweep", "params", "--chat", "--column", "name")
-    assert "--chat cannot be used with --column; omit one of them" in refused.stderr
-
-
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -93,7 +73,6 @@ def test_run_evolve_and_sweep_can_read_one_column_of_a_table(microgpt, files, un
          "towns.csv has no column 'x'; choose one of: name, land"),
         (["train", "--data", "towns.csv", "--column", "name", "--text", "stream"],
          "--column cannot be used with --text stream; omit one of them"),
-        (["evolve", "--data", "towns.csv"], "towns.csv is a table; read one column (--col"),
     ],
 )  # fmt: skip
 def test_the_error_for_an_unsupported_file_says_what_to_do(

@@ -67,7 +67,6 @@ def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_pat
     for command in (
         ("export", text_model, "--output", "mb"),
         (*TRAIN, "2", "--model", "mb"),
-        ("evolve", "--data", "names.txt", "--train-winner", "mb"),
     ):
         line = refused(microgpt(*command))
         assert line.startswith(f"mb has {files[0]}") or "checkpoint of MoonBase" in line
@@ -111,9 +110,3 @@ def test_export_does_not_replace_another_model(microgpt, model, text_model) -> N
         force = ["--force"] if output == model else []
         ok(microgpt(*onto, output, *force))
     assert load(model).weights == load(text_model).weights
-
-
-def test_evolve_does_not_replace_another_model(microgpt, model) -> None:
-    search = ("evolve", "--input", "names.txt", "--train-winner", "output")
-    assert "use another directory with --train-winner" in refused(microgpt(*search))
-    assert not (model.parent / "experiments").exists()

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from commands import ok, refused
+from commands import refused
 
 RECIPES = "Tea\nwater\nWait.\n%\nToast\nbread\nToast it.\n%\nSalad\nleaves\nMix.\n"
 SMALL = ("--steps", "20", "--n-embd", "8", "--n-layer", "1", "-n", "1")
@@ -43,23 +43,3 @@ def test_info_and_train_suggest_the_same_separator(microgpt, recipes) -> None:
 )  # fmt: skip
 def test_an_unsuitable_separator_is_refused(microgpt, recipes, options, problem) -> None:
     assert refused(microgpt("train", "--data", recipes, *options)).startswith(problem)
-
-
-@pytest.mark.parametrize(
-    "search",
-    [
-        ("sweep", "grid", "--n-embd", "8", "--n-head", "2", "--steps", "2", "--seeds", "1"),
-        ("evolve", "--budget", "1e11"),
-    ],
-)
-def test_searches_and_sweeps_read_multi_line_documents(microgpt, tmp_path, search) -> None:
-    cakes = "%\n".join(f"Cake {i}\n{i} eggs\n{i % 7} spoons of sugar\n" for i in range(200))
-    (tmp_path / "cakes.txt").write_text(cakes)
-    done = ok(microgpt(*search, "--data", "cakes.txt", "--separator", "%", "--workers", "1"))
-    (run,) = (tmp_path / "experiments").iterdir()
-    assert json.loads((run / "run.json").read_text())["settings"]["separator"] == "%"
-    report = (run / "report.html").read_text()
-    for text in [report] + [done.stdout] * (search[0] == "sweep"):
-        command = text.replace("train --preset karpathy", "train")
-        assert "microgpt train --data cakes.txt --separator % --" in command
-    ok(microgpt(search[0], *(["resume"] if search[0] == "sweep" else ["--resume"]), run))

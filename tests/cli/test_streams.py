@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from microgpt.data.chat_truncation import Message
@@ -7,8 +5,6 @@ from microgpt.data.conversation_file import Item
 from microgpt.evaluation.exact_match import Answer
 from microgpt_cli.commands.eval import report_lines
 from microgpt_cli.terminal.console import print_or_discard, say, terminal_safe
-from microgpt_report.commands import report as command
-from microgpt_report.training_runs import labels
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
 ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
@@ -32,21 +28,8 @@ def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
     assert capsys.readouterr().out == f"> {ESCAPED}\n"
 
 
-def test_report_paths_are_escaped_on_a_terminal(tmp_path, monkeypatch, capsys) -> None:
-    """The newest run is reported, whatever somebody has called it."""
-    monkeypatch.chdir(tmp_path)
-    run = Path("experiments", ODD)
-    run.mkdir(parents=True)
-    (run / "run.json").touch()
-    monkeypatch.setattr(command, "write_report", lambda directories, file: None)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    command.report(None, None)
-    assert capsys.readouterr().out.endswith(f"{ESCAPED}/report.html\n")
-
-
 @pytest.mark.parametrize("name", [ODD, "a\u200bb", "a\udcff"])
-def test_tables_and_pictures_have_no_control_characters(name) -> None:
-    assert labels([Path("runs", name)])[0].isprintable()
+def test_tables_have_no_control_characters(name) -> None:
     item = Item(name, (Message("user", name), Message("assistant", "yo")), place=1, line=1)
     assert all(
         line.isprintable()

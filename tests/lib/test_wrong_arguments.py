@@ -25,7 +25,6 @@ from microgpt.errors import MicrogptError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
 from microgpt_characters.synthetic_chat import conversations
-from microgpt_evolution import evolve
 
 DOCS = ["anna", "emma"]
 SMALL: dict[str, Any] = {
@@ -123,8 +122,6 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: conversations("train", 1, -1), "seed must be >= 0, got -1"),
         (lambda: CharTokenizer.from_documents(3), "docs must be a list of texts"),
         (lambda: BpeTokenizer.from_documents([3]), "docs[0] must be a text or a list of Message"),
-        (lambda: evolve(None), "docs must be a list of texts or conversations, not NoneType"),
-        (lambda: evolve(NAMES, objective=[]), "objective must be one of"),
     ],
 )
 def test_the_error_for_a_wrong_argument_names_it(call, problem) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import commands
 import pytest
-from commands import refused
+from commands import ok, refused
 from json_files import edit
 from searches import log_of, run_of, write_names
+
+from microgpt import plotting
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
@@ -173,3 +175,17 @@ def test_unusable_output_paths_are_refused_before_the_search(microgpt, tmp_path)
     assert refused(microgpt("evolve", *SMALL)).startswith("genome.json")
     assert genome.read_text() == MINE
     assert not (tmp_path / "experiments").exists()
+
+
+def test_a_search_ends_without_the_package_of_reports(microgpt, monkeypatch) -> None:
+    monkeypatch.setattr(plotting, "plugin", lambda group, name: None)
+    done = ok(microgpt("evolve", *SMALL))
+    assert done.stderr.splitlines()[-1] == (
+        "note: report.html was not written: charts and reports require the package "
+        "microgpt-report; run: pip install 'microgpt-report[plots]'"
+    )
+
+
+def test_evolve_refuses_edited_sources(edited, microgpt) -> None:
+    problem = "model.py has been edited, and the compiled engine does not implement the change"
+    assert refused(microgpt("evolve", "--input", "names.txt")).startswith(problem)

@@ -85,6 +85,7 @@ def test_a_search_with_another_objective_returns_a_score(objective) -> None:
         ({"objective": "hydra", "head": "origin"}, "head: input should be"),
         ({"seed": -1}, "seed"),
         ({"objective": "beauty"}, "objective"),
+        ({"objective": []}, "objective must be one of"),
         ({"population": 10**9}, "population: input should be less than or equal to 10000, got 10"),
         ({"objective": "hydra", "samples": 10**9}, "samples: input should be less than or equal"),
     ],
@@ -92,6 +93,11 @@ def test_a_search_with_another_objective_returns_a_score(objective) -> None:
 def test_evolve_refuses_invalid_arguments(options, problem) -> None:
     with pytest.raises(ConfigError, match=problem):
         evolve(DOCS, **options)
+
+
+def test_evolve_refuses_what_is_no_list_of_documents() -> None:
+    with pytest.raises(MicrogptError, match="docs must be a list of texts or conversations, not N"):
+        evolve(None)
 
 
 def test_evolve_refuses_too_few_documents() -> None:

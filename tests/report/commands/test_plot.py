@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import refused, run_process
+from commands import ok, refused, run_process
 from png_files import size_of_png
 
 from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
@@ -96,6 +96,7 @@ def test_plot_says_which_package_is_missing(microgpt, tmp_path) -> None:
         (["nowhere"], "nowhere does not exist; use a directory"),
         (["damaged", "--output", "x.gif"], "the chart must be a .png or .svg file, got x.gif"),
         ([], "output "),
+        (["begun", "--model", "begun"], "--model cannot be combined with the positional argument"),
     ],
 )
 def test_plot_refuses_damaged_histories_and_other_formats(
@@ -106,6 +107,20 @@ def test_plot_refuses_damaged_histories_and_other_formats(
     trained(tmp_path / "broken", BEGUN + b'{"step": 20, "lo')
     assert refused(microgpt("plot", *args)).startswith(problem)
     assert sorted(os.listdir(tmp_path)) == ["begun", "broken", "damaged"]
+
+
+def test_explain_draws_a_text_with_and_without_an_end(microgpt, text_model, tmp_path) -> None:
+    ok(microgpt("explain", text_model, "anna", "--plot=anna.svg"))
+    chart = (tmp_path / "anna.svg").read_text()
+    for text in ("after", "start", "expected", "came", "end"):
+        assert f">{text}</text>" in chart
+    (tmp_path / "text.txt").write_text("It rained all day. " * 20)
+    microgpt("train", "--data=text.txt", "--text=stream", "--steps=20", "--model=model")
+    ok(microgpt("explain", "model", "day", "--top=0", "--plot=day.svg"))
+    chart = (tmp_path / "day.svg").read_text()
+    assert [f">{text}</text>" in chart for text in ("start", "y", "end")] == [True, True, False]
+    error = refused(microgpt("explain", text_model, "anna", "--plot=x.pdf"))
+    assert error == "the chart must be a .png or .svg file, got x.pdf"
 
 
 def test_loading_the_commands_does_not_import_plotting_packages() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import commands
 import pytest
 from commands import ok, refused
+from png_files import size_of_png
 from searches import AESTHETIC, HYDRA, SMALL, begin, changed, run_of, write_names
 
 pytestmark = pytest.mark.slow
@@ -168,12 +169,41 @@ def test_the_report_of_a_sweep_contains_working_commands(copied, microgpt, tmp_p
     assert page_of(run / "report.html")["sections"] == ["scaling", "tables"]
     headline = r"<h1>Held-out loss \d\.\d+ → \d\.\d+, 4 configurations in [\d.]+ s of training</h1>"
     assert re.search(headline, text_of(run))
+    done = ok(microgpt("analyze", run, "--output", "s.svg", "--output", "s.png"))
+    assert done.stderr == "note: the charts are in s.svg, s.png\n"
+    for title in ("steps", "parameters", "operations", "time"):
+        assert f"Loss against {title}" in (tmp_path / "s.svg").read_text()
+    width, height = size_of_png(tmp_path / "s.png")
+    assert width > 1500
+    assert height > 1200
+    error = refused(microgpt("analyze", run, "--output", "s.gif"))
+    assert error == "the chart must be a .png or .svg file, got s.gif"
     train, _ = commands_of(run)
     assert microgpt(*train[1:]).returncode == 0
     assert (tmp_path / f"{run.name}-winner").is_dir()
     error = refused(microgpt("report", run, copied("loss")))
     assert "is a sweep, but" in error
     assert error.endswith("run is a search; report them separately")
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        ("sweep", "grid", "--n-embd", "8", "--n-head", "2", "--steps", "2", "--seeds", "1"),
+        ("evolve", "--budget", "1e11"),
+    ],
+)
+def test_searches_and_sweeps_read_multi_line_documents(microgpt, tmp_path, search) -> None:
+    cakes = "%\n".join(f"Cake {i}\n{i} eggs\n{i % 7} spoons of sugar\n" for i in range(200))
+    (tmp_path / "cakes.txt").write_text(cakes)
+    done = ok(microgpt(*search, "--data", "cakes.txt", "--separator", "%", "--workers", "1"))
+    (run,) = (tmp_path / "experiments").iterdir()
+    assert json.loads((run / "run.json").read_text())["settings"]["separator"] == "%"
+    report = (run / "report.html").read_text()
+    for text in [report] + [done.stdout] * (search[0] == "sweep"):
+        command = text.replace("train --preset karpathy", "train")
+        assert "microgpt train --data cakes.txt --separator % --" in command
+    ok(microgpt(search[0], *(["resume"] if search[0] == "sweep" else ["--resume"]), run))
 
 
 def test_a_search_succeeds_without_the_plotting_packages(microgpt, tmp_path) -> None:

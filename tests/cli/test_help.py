@@ -5,9 +5,7 @@ from commands import every_command
 from typer.core import TyperArgument
 
 START = ["train", "generate", "chat", "play", "info", "course", "evolve", "serve"]
-SAME = {"--json", "--scheduler", "--temperature", "--threads", "--workers", "--n-embd"} | {
-    "--learning-rate", "--me"
-}  # fmt: skip
+SAME = {"--json", "--temperature", "--threads", "--n-embd", "--learning-rate", "--me"}
 
 
 def test_help_shows_the_first_commands_and_then_those_of_each_package(microgpt) -> None:

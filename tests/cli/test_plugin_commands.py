@@ -61,7 +61,7 @@ def test_a_founding_command_names_its_package_that_is_not_installed(
 
 def test_an_unknown_command_suggests_a_similar_one_of_any_package(microgpt) -> None:
     assert "Did you mean 'train'?" in refused(microgpt("trian"))
-    assert "Did you mean 'evolve'" in refused(microgpt("evolv"))
+    assert "Did you mean 'generate'" in refused(microgpt("generat"))
     assert "Did you mean" not in refused(microgpt("xyzxyz"))
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from microgpt.data.contamination import HELD_OUT, bounds_of
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import committed_path, read, read_consistently
+from microgpt.files.atomic_files import committed_path, read_committed
 from microgpt.model_config import count_params
 from microgpt.printable import printable
 from microgpt.state import TrainResult
-from microgpt.storage.meta import MAX_META_BYTES, META, STATE_DESCRIPTION, Meta, meta_of, parse_meta
+from microgpt.storage.meta import MAX_META_BYTES, META, STATE_DESCRIPTION, Meta, meta_of, read_meta
 from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
 
 MAX_POINTS = 100  # maximum number of points per curve; more would not be visible
@@ -120,11 +120,8 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
             f"{directory / HISTORY} is empty: training has just started; try again later"
         )
 
-    def read_meta() -> Meta | None:
-        path = committed_path(directory, META)  # it does not exist before the end of a run
-        return parse_meta(read(path, MAX_META_BYTES), path) if os.path.lexists(path) else None
-
-    meta = read_consistently(directory, read_meta)
+    is_there = os.path.lexists(committed_path(directory, META))  # not before the end of a run
+    meta = read_meta(directory) if is_there else None
     if meta is None or meta.training.get("steps") != points[-1].step:  # meta.json is old or missing
         return TrainingRun(label, points, settings={}, test_loss=None, val_mark=_mark(directory))
     return _with_settings(label, points, meta)
@@ -132,9 +129,9 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
 
 def _mark(directory: Path) -> str:
     """Return the mark of the held-out losses of an unfinished training run."""
-    path = committed_path(directory, STATE_DESCRIPTION)
     with suppress(CheckpointError, ValueError, RecursionError):
-        return str(bounds_of(json.loads(read(path, MAX_META_BYTES)), "validation") or "")
+        description = read_committed(directory, STATE_DESCRIPTION, MAX_META_BYTES)
+        return str(bounds_of(json.loads(description), "validation") or "")
     return ""
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,11 @@ from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import (
     as_argument,
     check_place,
-    read_consistently,
 )
 from microgpt.files.path_text import path_from_text
 from microgpt.state import TrainResult
-from microgpt.storage.model_directory import read_meta, save
+from microgpt.storage.meta import read_meta
+from microgpt.storage.model_directory import save
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.replacement import confirm_replacement
 from microgpt_evolution.budgeted.records import BudgetedRecords
@@ -60,11 +61,10 @@ def model_directory(options: EvolveOptions, run: Records | BudgetedRecords | Non
 
 def _is_model_of(directory: Path, genome: Path) -> bool:
     """Return whether a directory has a model with exactly this genome.json."""
-    try:
-        recorded = read_consistently(directory, lambda: read_meta(directory)).training.get("genome")
-    except CheckpointError:
-        return False
-    return genome.is_file() and recorded == hashlib.sha256(genome.read_bytes()).hexdigest()
+    with suppress(CheckpointError, OSError):
+        sha256 = hashlib.sha256(genome.read_bytes()).hexdigest()
+        return bool(read_meta(directory).training.get("genome") == sha256)
+    return False
 
 
 def resume_command(options: EvolveOptions, run: Records | BudgetedRecords) -> str:

@@ -44,8 +44,8 @@ def _models(top: Path) -> Iterator[tuple[str, str, int, str]]:
     """Yield the path, kind, number of weights and loss of each model in a directory tree."""
     from microgpt.files.atomic_files import committed_path
     from microgpt.model_config import count_params
-    from microgpt.storage.meta import META, STATE_DESCRIPTION
-    from microgpt.storage.model_directory import has_model, load, read_meta
+    from microgpt.storage.meta import META, STATE_DESCRIPTION, read_meta
+    from microgpt.storage.model_directory import has_model, load
     from microgpt_cli.model_loading import loss_of
 
     for folder, names, _ in os.walk(top, onerror=lambda error: note(f"cannot read {error}")):

@@ -2,18 +2,18 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import as_argument, committed_path, read_consistently
+from microgpt.files.atomic_files import as_argument, committed_path
 from microgpt.state import TrainingPlan
-from microgpt.storage.meta import META, STATE, Meta, is_result_of
+from microgpt.storage.meta import META, STATE, is_result_of, read_meta
 from microgpt.storage.model_directory import (
     MOONBASE_WEIGHTS,
     TOKENIZER,
     TRAINING,
     has_model,
-    read_meta,
 )
 from microgpt_cli.model_loading import loss_of
 from microgpt_cli.terminal.console import ask
@@ -82,16 +82,9 @@ def unused_model(data: Path | None) -> str:
 
 def has_same_model(directory: Path, plan: TrainingPlan) -> bool:
     """Return whether a directory has the model that a planned run would produce again."""
-    meta = _read_meta(directory)
-    return meta is not None and is_result_of(plan, meta)
-
-
-def _read_meta(directory: Path) -> Meta | None:
-    """Return the content of meta.json, or None if it cannot be read."""
-    try:
-        return read_consistently(directory, lambda: read_meta(directory))
-    except CheckpointError:
-        return None
+    with suppress(CheckpointError):
+        return is_result_of(plan, read_meta(directory))
+    return False
 
 
 def _others(directory: Path) -> list[str]:
@@ -104,7 +97,8 @@ def _others(directory: Path) -> list[str]:
 
 def _describe(directory: Path) -> str:
     """Return the steps and the loss of a model, if known, in parentheses."""
-    meta = _read_meta(directory)
-    if meta is None or not isinstance(steps := meta.training.get("steps"), int):
-        return ""
-    return f" ({steps:,} steps, loss {loss_of(meta)})"
+    with suppress(CheckpointError):
+        meta = read_meta(directory)
+        if isinstance(steps := meta.training.get("steps"), int):
+            return f" ({steps:,} steps, loss {loss_of(meta)})"
+    return ""

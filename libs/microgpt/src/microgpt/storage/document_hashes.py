@@ -18,7 +18,7 @@ from zlib import crc32
 from microgpt.config import DOCUMENT_HASHES, TextKind
 from microgpt.data.split import as_line, document_parts
 from microgpt.data.tokenizer import Document
-from microgpt.files.atomic_files import committed_path, read
+from microgpt.files.atomic_files import committed_path, read_committed
 from microgpt.storage.meta import Meta
 
 MAX_DOCUMENTS = 2**20
@@ -83,10 +83,9 @@ def read_document_hashes(directory: Path, meta: Meta) -> DocumentHashes | None:
     Raises:
         CheckpointError: the file cannot be read.
     """
-    path = committed_path(directory, DOCUMENT_HASHES)
-    if not path.exists():
+    if not committed_path(directory, DOCUMENT_HASHES).exists():
         return None
-    content = read(path, WORD * MAX_DOCUMENTS)
+    content = read_committed(directory, DOCUMENT_HASHES, WORD * MAX_DOCUMENTS)
     if hashlib.sha256(content).hexdigest() != meta.documents_sha256:
         return None  # of another model, if a save was killed before it removed this file
     return DocumentHashes.decode(content)

@@ -17,6 +17,7 @@ from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, TokenizerKind
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, MicrogptError, TokenizerError
+from microgpt.files.atomic_files import read_committed
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
 from microgpt.state import Ensemble, TrainedModel, TrainingPlan, TrainState
 from microgpt_characters.questions.known_questions import KnownQuestions
@@ -186,12 +187,13 @@ def _data_facts(record: object) -> DataFacts | None:
         return None
 
 
-def parse_meta(content: bytes, path: Path, kind: TokenizerKind | None = None) -> Meta:
-    """Parse meta.json; if it is invalid, raise CheckpointError with the location of the error.
+def read_meta(directory: Path, kind: TokenizerKind | None = None) -> Meta:
+    """Read meta.json; raise CheckpointError with the location of the error if it is not valid.
 
     Args:
         kind: the tokenizer, if it is not the one that the file says.
     """
+    path, content = directory / META, read_committed(directory, META, MAX_META_BYTES)
     if problem := other_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     try:

@@ -32,7 +32,7 @@ from microgpt.files.atomic_files import (
     cannot_write,
     committed_path,
     publish,
-    read,
+    read_committed,
     read_consistently,
 )
 from microgpt.files.directory_lock import DirectoryLock
@@ -48,7 +48,7 @@ from microgpt.storage.meta import (
     STATE_DESCRIPTION,
     Meta,
     meta_of,
-    parse_meta,
+    read_meta,
     restore_tokenizer,
 )
 from microgpt.storage.saved_model import SavedModel
@@ -179,21 +179,14 @@ def check_format(directory: Path) -> None:
         )
 
 
-def read_meta(directory: Path) -> Meta:
-    """Read meta.json; raise CheckpointError if it is missing or damaged."""
-    path = committed_path(directory, META)
-    return parse_meta(read(path, MAX_META_BYTES), path)
-
-
 def has_copy(directory: Path, saved: SavedModel) -> bool:
     """Return whether a directory contains a copy of `saved` that was written by microgpt."""
     hashes = dict.fromkeys(HASHES)
-    try:
-        meta = read_consistently(directory, lambda: read_meta(directory))
-    except CheckpointError:
-        return False
-    is_equal = meta.model_copy(update=hashes) == saved.meta.model_copy(update=hashes)
-    return is_equal and meta.created_at is not None
+    with suppress(CheckpointError):
+        meta = read_meta(directory)
+        is_equal = meta.model_copy(update=hashes) == saved.meta.model_copy(update=hashes)
+        return is_equal and meta.created_at is not None
+    return False
 
 
 def publish_model(
@@ -219,9 +212,11 @@ def publish_model(
 
 def _has_ended(directory: Path) -> bool:
     """Return whether the training run in a directory has ended, so that it cannot be resumed."""
-    path = committed_path(directory, STATE_DESCRIPTION)
+    if not committed_path(directory, STATE_DESCRIPTION).exists():
+        return True
     with suppress(CheckpointError, ValueError, TypeError, KeyError):
-        return not path.exists() or json.loads(read(path, MAX_META_BYTES))["status"] == "ended"
+        content = read_committed(directory, STATE_DESCRIPTION, MAX_META_BYTES)
+        return bool(json.loads(content)["status"] == "ended")
     return False
 
 
@@ -258,11 +253,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
     numbers = state.final_weights(steps).tolist()
     model = plan.model, by_name(plan.model, numbers), plan.tokenizer, plan.dtype
     meta = meta_of(TrainedModel(*model), plan, state)
-    path = committed_path(directory, STATE_DESCRIPTION)
-    try:
-        written = os.stat(path).st_mtime
-    except OSError as error:  # another process may have just moved the file
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    written = os.stat(directory).st_mtime
     facts = {
         "weights_sha256": hashlib.sha256(array("d", numbers).tobytes()).hexdigest(),
         "created_at": datetime.fromtimestamp(written, UTC).isoformat(timespec="seconds"),
@@ -273,27 +264,25 @@ def _load_unfinished(directory: Path) -> SavedModel:
 
 def _load_finished(directory: Path) -> SavedModel:
     """Load a model. After an interrupted save, use the weights file whose hash is correct."""
-    meta_path = committed_path(directory, META)
     meta = read_meta(directory)
     try:
         model = meta.model()
         check_fits(model)
     except MicrogptError as error:
-        raise CheckpointError(f"{meta_path}: {error}") from error
+        raise CheckpointError(f"{directory / META}: {error}") from error
     file, mismatch = None, None
     if meta.tokenizer != "char":
-        path = committed_path(directory, TOKENIZER)
-        file = path, read(path, MAX_TOKENIZER_BYTES)
+        file = directory / TOKENIZER, read_committed(directory, TOKENIZER, MAX_TOKENIZER_BYTES)
     present = [name for name in WEIGHTS_FILES.values() if committed_path(directory, name).exists()]
     for name in present or ["weights.json"]:
-        path = committed_path(directory, name)
-        content = read(path, max_bytes(path, model))
+        path = directory / name
+        content = read_committed(directory, name, max_bytes(path, model))
         if not _has_hash(content, meta.weights_sha256):
             mismatch = mismatch or path
         elif file and not _has_hash(file[1], meta.tokenizer_sha256):
             mismatch = mismatch or file[0]
         else:
-            tokenizer = restore_tokenizer(meta_path, meta, file, model.vocab_size)
+            tokenizer = restore_tokenizer(directory / META, meta, file, model.vocab_size)
             weights = decode_weights(content, path, model)
             return SavedModel(model, weights, tokenizer, meta.dtype, meta)
     raise CheckpointError(

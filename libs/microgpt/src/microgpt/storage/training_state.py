@@ -27,7 +27,7 @@ from microgpt.data.contamination import Bounds
 from microgpt.data.split import DataFacts
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, MicrogptError
-from microgpt.files.atomic_files import committed_path, read
+from microgpt.files.atomic_files import read_committed
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model_config import count_params
 from microgpt.printable import printable
@@ -155,10 +155,10 @@ def _rounding() -> str:
 
 def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     """Read a checkpoint; raise CheckpointError if the files are damaged or do not match."""
-    path = committed_path(directory, STATE)
-    description_path = committed_path(directory, STATE_DESCRIPTION)
-    facts = _parse(read(description_path, MAX_META_BYTES), description_path)
-    content = read(path, _max_bytes(facts))
+    path, description_path = directory / STATE, directory / STATE_DESCRIPTION
+    description = read_committed(directory, STATE_DESCRIPTION, MAX_META_BYTES)
+    facts = _parse(description, description_path)
+    content = read_committed(directory, STATE, _max_bytes(facts))
     if facts.state_sha256 != hashlib.sha256(content).hexdigest():
         raise CheckpointError(
             f"{path} does not match {description_path.name} (its sha256 differs); "

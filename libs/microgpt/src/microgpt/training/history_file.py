@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from microgpt.config import MAX_SIZE
 from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import committed_path, read, read_consistently
+from microgpt.files.atomic_files import committed_path, read_committed
 
 HISTORY = "history.jsonl"
 MAX_HISTORY_BYTES = 2**24  # a history has about 500 points of less than 100 bytes each
@@ -49,7 +49,12 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
         raise CheckpointError(f"{directory} {what}; use a directory written by `microgpt train`")
     path = directory / HISTORY
     points: list[HistoryPoint] = []
-    content = read_consistently(directory, lambda: _read(directory))
+    if not os.path.lexists(committed_path(directory, HISTORY)):
+        raise CheckpointError(
+            f"{directory} has no {HISTORY}, so there are no losses to plot; models that were saved "
+            "from Python or copied without it have none"
+        )
+    content = read_committed(directory, HISTORY, MAX_HISTORY_BYTES)
     for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             point = _parse(line, where=f"{path}, line {number}")
@@ -60,16 +65,6 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
                 )
             points.append(point)
     return tuple(points)
-
-
-def _read(directory: Path) -> bytes:
-    path = committed_path(directory, HISTORY)
-    if not os.path.lexists(path):
-        raise CheckpointError(
-            f"{directory} has no {HISTORY}, so there are no losses to plot; models that were saved "
-            "from Python or copied without it have none"
-        )
-    return read(path, MAX_HISTORY_BYTES)
 
 
 def _parse(line: bytes, where: str) -> HistoryPoint:

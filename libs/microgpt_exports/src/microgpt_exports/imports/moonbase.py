@@ -12,7 +12,7 @@ from microgpt.data.tokenizer import SPECIAL_TOKENS
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import read
 from microgpt.state import TrainedModel
-from microgpt.storage.meta import MAX_META_BYTES, META, parse_meta
+from microgpt.storage.meta import META, read_meta
 from microgpt.storage.model_directory import MOONBASE_WEIGHTS, TOKENIZER
 from microgpt.storage.weights_file import decode_weights, max_bytes
 from microgpt_exports.imports.tokenizer_json import TokenizerJson, naming
@@ -28,7 +28,7 @@ def read_moonbase(directory: Path) -> tuple[TrainedModel, str]:
         CheckpointError: a file is missing or damaged, or does not fit the others.
     """
     path, file = directory / META, directory / TOKENIZER
-    meta = parse_meta(read(path, MAX_META_BYTES), path, "bpe")
+    meta = read_meta(directory, "bpe")
     is_chat = meta.special_tokens is not None
     with naming(path):
         model = meta.model()

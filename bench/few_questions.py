@@ -20,6 +20,7 @@ from harness import parsed
 from machine import machine
 
 from microgpt import InferenceGpt, load
+from microgpt_characters.questions.known_questions import DEFAULT_REPLY
 
 SETS = {path.stem: path for path in sorted(Path(__file__).with_name("questions").glob("*.json"))}
 MINUTES = "1"
@@ -35,13 +36,12 @@ def main() -> None:
         pairs = [(each["question"], each["answer"]) for each in facts["pairs"]]
         others = [(text, each["answer"]) for each in facts["pairs"] for text in each["wordings"]]
         gpt = trained(pairs)
-        reply = gpt.known_questions.reply
         exact, right = (
             sum(gpt.chat(text).content == answer for text, answer in asked)
             for asked in (pairs, others)
         )
-        refused = sum(gpt.chat(text).content == reply for text, _ in others)
-        answered = sum(gpt.chat(text).content != reply for text in facts["unknown"])
+        refused = sum(gpt.chat(text).content == DEFAULT_REPLY for text, _ in others)
+        answered = sum(gpt.chat(text).content != DEFAULT_REPLY for text in facts["unknown"])
         n = len(others)
         print(
             f"{name:10} {len(pairs):5} {exact / len(pairs):6.0%} {right / n:16.0%} "

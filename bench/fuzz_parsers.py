@@ -64,15 +64,15 @@ HASHES = ("weights_sha256", "tokenizer_sha256", "documents_sha256")
 
 TALKS = [[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]]
 DATA = {"n_docs": 4, "sha256": "a", "val_fraction": 0.1}
-QUESTIONS = {"conversations": TALKS, "reply": "no", "confidence": 0.5, "suggests": True}
+EXTRA = {"a": {"talks": TALKS, "reply": "no", "confidence": 0.5, "suggests": True}}
 MORE: dict[str, dict[str, Any]] = {
     "meta.json": {
-        "known_questions": QUESTIONS, "examples": ["hi"], "init_std": 0.1,
+        "extra": EXTRA, "examples": ["hi"], "init_std": 0.1,
         "training": {"ancestor_data": [DATA, None], "data_sha256": "a", "n_docs": 4,
                      "contamination": {"validation": [0.1, 1]}, "val_loss": 1.5, "steps": 9},
     },
     "train_state.json": {
-        "known_questions": QUESTIONS, "examples": ["hi"], "teachers": [["a", "b"]],
+        "extra": EXTRA, "examples": ["hi"], "teachers": [["a", "b"]],
         "ancestor_data": [DATA, None], "minutes": 0.5, "budget": 1e9,
         "contamination": {"validation": [0.1, 1]}, "edited_sources": {"model.py": "a"},
         "preset": "chat", "me": "a", "separator": "%", "column": "a",

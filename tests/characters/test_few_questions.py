@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from json_files import edit
@@ -9,6 +10,7 @@ from microgpt.data.split import split
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
+from microgpt_characters import plugin
 from microgpt_characters.few_questions import MOST_QUESTIONS, are_few, recipe
 
 PAIRS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
@@ -36,7 +38,6 @@ def result():
         (["anna", "emma"], {}, False),
         ([(Message("user", "hi"),)], {}, False),
         ([(Message("assistant", "hi"), Message("user", "yo"))], {}, False),
-        ("running text", {}, False),
         (talks(PAIRS), {"steps": 10}, False),
         (talks(PAIRS), {"val_fraction": 0.1}, False),
         (talks(PAIRS), {"val_fraction": 0.0}, True),
@@ -51,18 +52,21 @@ def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
     long = talks([*PAIRS, ("a" * 300, "b" * 400)])
     plan = plan_training(long, TrainOptions()).plan
     assert plan.model.block_size == recipe(long).block_size == 1024
-    assert plan.known_questions.conversations[-1] == long[-1]
+    known = plan.extra["characters"]["conversations"]
+    assert [each["content"] for each in known[-1]] == ["a" * 300, "b" * 400]
 
 
 def test_the_unknown_option_requires_a_model_of_few_questions() -> None:
     with pytest.raises(ConfigError, match="--unknown is for at most 200 questions"):
+        plan_training(talks(PAIRS), TrainOptions(unknown="?", steps=10))
+    with pytest.raises(ConfigError, match="--unknown is for few questions"):
         plan_training(["anna"], TrainOptions(unknown="?"))
 
 
 def test_a_split_with_validation_has_no_known_questions() -> None:
-    assert plan_training(split(talks(PAIRS)), TrainOptions()).plan.known_questions
+    assert plan_training(split(talks(PAIRS)), TrainOptions()).plan.extra
     parts = split(talks([(str(n), "x") for n in range(40)]), validation=0.3)
-    assert plan_training(parts, TrainOptions()).plan.known_questions is None
+    assert plan_training(parts, TrainOptions()).plan.extra == {}
 
 
 def test_few_questions_are_all_answered_exactly(result) -> None:
@@ -98,10 +102,13 @@ def test_a_batch_can_mix_known_and_unknown_questions(result) -> None:
 def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:
     save(result, tmp_path / "m")
     saved = load(tmp_path / "m")
-    assert saved.known_questions == result.known_questions
+    assert saved.extra == result.extra
     facts = json.loads((tmp_path / "m/meta.json").read_text())
-    assert facts["known_questions"]["reply"] == "I don't know."
-    other = InferenceGpt(saved.replying("Who knows?", suggest=True))
+    assert facts["extra"]["characters"]["reply"] == "I don't know."
+    options = {"unknown": "Who knows?", "suggest": True}
+    extra = plugin.changed(saved.extra["characters"], options, saved.tokenizer)
+    meta = saved.meta.model_copy(update={"extra": {"characters": extra}})
+    other = InferenceGpt(replace(saved, meta=meta))
     assert other.chat("is the cake old and the shop sad").content == (
         "Who knows? (Can I order a cake?)"
     )
@@ -117,17 +124,18 @@ def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:
             {"conversations": [[{"role": "user", "content": "a"}]]},
             "each must consist of questions and",
         ),
-        ({"conversations": "x"}, "known_questions"),
-        ([], "known_questions"),
+        ({"conversations": "x"}, "extra.characters: conversations: "),
+        ([], "extra.characters: "),
     ],
 )
-def test_loading_a_model_with_damaged_known_questions_is_refused(
+def test_a_model_with_damaged_known_questions_is_refused_when_it_is_used(
     result, tmp_path, known, problem
 ) -> None:
     save(result, tmp_path / "m")
-    edit(tmp_path / "m/meta.json", known_questions=known)
+    edit(tmp_path / "m/meta.json", extra={"characters": known})
+    saved = load(tmp_path / "m")
     with pytest.raises(CheckpointError, match=problem):
-        load(tmp_path / "m")
+        InferenceGpt(saved)
 
 
 def test_characters_that_a_model_lacks_are_removed_from_replies(result, tmp_path) -> None:

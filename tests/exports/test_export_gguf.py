@@ -8,9 +8,7 @@ from commands import ok, refused
 from exported_models import ARCHITECTURES, saved_model
 from gguf import GGUFReader
 
-from microgpt.data.tokenizer import Message
 from microgpt.storage.model_directory import export
-from microgpt_characters.questions.known_questions import KnownQuestions
 from microgpt_exports.onnx_session import OnnxSession
 
 
@@ -77,13 +75,12 @@ def test_unsuitable_export_options_are_refused(
     assert refused(microgpt(*command)) == problem
 
 
-def test_a_model_of_few_questions_is_refused_whatever_its_shape(microgpt, tmp_path) -> None:
+def test_a_model_with_a_plug_in_is_refused_whatever_its_shape(microgpt, tmp_path) -> None:
     chat = saved_model("chat", **ARCHITECTURES["newer"])
-    asked = (Message("user", "where is it"), Message("assistant", "here."))
-    meta = chat.meta.model_copy(update={"known_questions": KnownQuestions((asked,), "no idea")})
+    meta = chat.meta.model_copy(update={"extra": {"characters": {}}})
     export(replace(chat, meta=meta), tmp_path / "few")
     command = ("export", "few", "--format", "gguf", "--output", "new.gguf")
-    assert refused(microgpt(*command)).startswith("the model only answers known questions,")
+    assert refused(microgpt(*command)).startswith("a plug-in chooses what the model reads")
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,11 @@ from apertus_model import forward
 from exported_models import ARCHITECTURES, TOKENIZERS, drawn_shape, saved_model
 from tokenizers.pre_tokenizers import ByteLevel
 
-from microgpt import BpeTokenizer, InferenceGpt, Message
+from microgpt import BpeTokenizer, InferenceGpt
 from microgpt.config import Sampling
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.errors import CheckpointError, ConfigError, TokenizerError
 from microgpt.storage.saved_model import SavedModel
-from microgpt_characters.questions.known_questions import KnownQuestions
 from microgpt_exports.comparison import compare
 from microgpt_exports.foreign_tokenizer import _byte_characters as bytes_to_characters
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer
@@ -129,15 +128,14 @@ def test_a_modelfile_contains_the_prompt_template() -> None:
     assert 'TEMPLATE """{{ .Prompt }}"""' in text
 
 
-def test_other_architectures_and_few_questions_are_refused() -> None:
+def test_other_architectures_and_plug_ins_are_refused() -> None:
     with pytest.raises(ConfigError, match="the model has token shift, which no architecture of"):
         encode_gguf(saved_model(**ARCHITECTURES["newer"]), "model")
     with pytest.raises(ConfigError, match="reads at most 512 layers"):
         encode_gguf(saved_model(n_layer=513, n_embd=2, n_head=1, **PORTABLE), "model")
-    asked = (Message("user", "where is it"), Message("assistant", "here."))
     saved = saved_model("chat", **PORTABLE)
-    known = saved.meta.model_copy(update={"known_questions": KnownQuestions((asked,), "no idea")})
-    with pytest.raises(ConfigError, match="only answers known questions"):
+    known = saved.meta.model_copy(update={"extra": {"characters": {}}})
+    with pytest.raises(ConfigError, match="a plug-in chooses what the model reads"):
         encode_gguf(SavedModel(saved.model, saved.weights, saved.tokenizer, "float32", known), "m")
 
 

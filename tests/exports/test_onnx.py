@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from exported_models import ARCHITECTURES, NEWER, TOKENIZERS, drawn_shape, saved_model
 
-from microgpt import InferenceGpt, Message
+from microgpt import InferenceGpt
 from microgpt.config import Sampling
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.storage.saved_model import SavedModel
-from microgpt_characters.questions.known_questions import KnownQuestions
 from microgpt_exports.comparison import compare
 from microgpt_exports.onnx_file import encode_onnx, read_onnx
 from microgpt_exports.onnx_session import OnnxSession
@@ -140,11 +139,10 @@ def test_a_comparison_with_nan_results_raises_an_error(tmp_path) -> None:
         compare(receipt, Broken())
 
 
-def test_a_model_of_few_questions_is_refused() -> None:
-    asked = (Message("user", "where is it"), Message("assistant", "here."))
+def test_a_model_with_a_plug_in_is_refused() -> None:
     saved = saved_model("chat")
-    known = saved.meta.model_copy(update={"known_questions": KnownQuestions((asked,), "no idea")})
-    with pytest.raises(ConfigError, match="only answers known questions"):
+    known = saved.meta.model_copy(update={"extra": {"characters": {}}})
+    with pytest.raises(ConfigError, match="a plug-in chooses what the model reads"):
         encode_onnx(SavedModel(saved.model, saved.weights, saved.tokenizer, "float32", known))
 
 

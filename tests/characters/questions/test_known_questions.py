@@ -19,36 +19,36 @@ def test_known_conversations_include_each_beginning_once() -> None:
 
 
 def test_an_opening_question_is_recognised_after_other_turns() -> None:
-    assert KNOWN.find([*OPEN[:2], Message("user", "order cakes")]) == CAKE[:1]
+    assert KNOWN.choose([*OPEN[:2], Message("user", "order cakes")]) == CAKE[:1]
 
 
 def test_a_follow_up_question_requires_the_answer_before_it() -> None:
-    assert KNOWN.find(OPEN[:3]) == OPEN[:3]
-    assert KNOWN.find([*OPEN[:2], Message("user", "on sunday")]) == OPEN[:3]
-    assert KNOWN.find([OPEN[2]]) == "I don't know."
+    assert KNOWN.choose(OPEN[:3]) == OPEN[:3]
+    assert KNOWN.choose([*OPEN[:2], Message("user", "on sunday")]) == OPEN[:3]
+    assert KNOWN.choose([OPEN[2]]) == "I don't know."
 
 
 def test_an_ambiguous_text_matches_no_question() -> None:
     three, four = talk("Where is box 3?", "Here."), talk("Where is box 4?", "There.")
     known = KnownQuestions.of([three, four], "I don't know.")
-    assert known.find([Message("user", "box")]) == "I don't know."
-    assert known.find([Message("user", "box 4")]) == four[:1]
+    assert known.choose([Message("user", "box")]) == "I don't know."
+    assert known.choose([Message("user", "box 4")]) == four[:1]
     twice = KnownQuestions.of([three, (three[0], four[1])], "I don't know.")
-    assert twice.find(three[:1]) == three[:1]  # the same text means what it says
+    assert twice.choose(three[:1]) == three[:1]  # the same text means what it says
 
 
 def test_similar_questions_are_suggested_only_on_request() -> None:
     asked = talk("can I sell you old cake tins and rusty spoons")
-    assert KNOWN.find(asked) == "I don't know."
+    assert KNOWN.choose(asked) == "I don't know."
     suggesting = replace(KNOWN, suggests=True)
-    assert suggesting.find(asked) == "I don't know. (Can I order a cake?)"
-    assert suggesting.find(talk("xyzzy")) == "I don't know."
+    assert suggesting.choose(asked) == "I don't know. (Can I order a cake?)"
+    assert suggesting.choose(talk("xyzzy")) == "I don't know."
 
 
 def test_an_identical_question_matches_even_if_it_has_no_words() -> None:
     known = KnownQuestions.of([talk("???", "What?"), CAKE], "No.")
-    assert known.find(talk("???")) == talk("???")
-    assert known.find(talk("!!!")) == "No."
+    assert known.choose(talk("???")) == talk("???")
+    assert known.choose(talk("!!!")) == "No."
 
 
 def test_generated_wordings_of_questions_are_reproducible() -> None:

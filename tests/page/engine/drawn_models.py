@@ -26,18 +26,17 @@ from microgpt.errors import MicrogptError
 from microgpt.evaluation.explanation import explain
 from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
+from microgpt.plugins import plugins
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import description_of
 from microgpt.storage.saved_model import SavedModel
-from microgpt_characters.questions.known_questions import KnownQuestions
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file
 
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
 TEXT = "it's a small world, isn't it? naïve ☃☃☃ 日本語 日本語 😀😀 we've we've"
-KNOWN = KnownQuestions(
-    ((Message("user", "where is it"), Message("assistant", "here.")),), "no idea", suggests=True
-)
+TALK = [{"role": "user", "content": "where is it"}, {"role": "assistant", "content": "here."}]
+KNOWN = {"characters": {"conversations": [TALK], "reply": "no idea", "suggests": True}}
 REPLY = {"role": "assistant", "content": ""}
 Request = tuple[str, dict[str, Any]]  # name and body
 
@@ -88,7 +87,7 @@ def saved_model(rng: random.Random, dtype: str) -> SavedModel:
         weight_decay=0.1 * (config.n_head % 2),
         text=rng.choice(("lines", "stream")),
     )
-    meta = meta.model_copy(update={"known_questions": KNOWN if knows else None})
+    meta = meta.model_copy(update={"extra": KNOWN if knows and plugins("replies") else None})
     return SavedModel(config, exact, tokenizer, "float32", meta)
 
 
@@ -131,7 +130,7 @@ def requests_of(rng: random.Random, saved: SavedModel) -> Iterator[Request]:
         yield "generate", sampling(num_samples=3, **changes, max_tokens=4)
     for n in (1, 2, 3, 5) if tokenizer.is_chat else ():
         contents = [text(12) + rng.choice("éÄx😀☃") for _ in range(n)]
-        if n == 5 and saved.known_questions:  # whose seed counts the replies before it
+        if n == 5 and saved.extra:  # whose seed counts the replies before it
             contents[-1] = "where is it"
         messages = [
             {"role": ("user", "assistant")[i % 2], "content": content}

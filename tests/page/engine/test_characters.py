@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from javascript import ASSIGNED, CHARACTERS, few
 
 from microgpt.data.folding import fold
-from microgpt_characters.questions.matching import words_of
 
 TEXTS = st.lists(st.text(CHARACTERS), min_size=50)
 
@@ -40,5 +39,6 @@ def test_javascript_escapes_folds_and_splits_texts_as_python(node, texts) -> Non
     import { wordsOf } from "./matching.js";
     const answer = (text) => [lengthOf(text), repr(text), fold(text), wordsOf(text)];
     """
+    words_of = pytest.importorskip("microgpt_characters.questions.matching").words_of
     expected = [[len(text), repr(text), fold(text), words_of(text)] for text in texts]
     assert node(code, texts) == expected

@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from javascript import few
-from rapidfuzz import fuzz
 
 from microgpt import Message
+
+pytest.importorskip("microgpt_characters")
+from rapidfuzz import fuzz
+
+from microgpt_characters.plugin import page_facts
 from microgpt_characters.questions.known_questions import KnownQuestions
 from microgpt_characters.questions.matching import Matcher
 from microgpt_characters.questions.wordings import other_wordings, unknown_questions
-from microgpt_page.packed_files import question_facts
 
 FAQ = Path(__file__).resolve().parents[3] / "bench/questions"
 QUESTIONS = [
@@ -43,11 +46,11 @@ def talk_of(*contents: str) -> tuple[Message, ...]:
 
 def check(node, known: KnownQuestions, asked: list[tuple[str, ...]]) -> None:
     """Compare what is found for some conversations, and how all known questions are ranked."""
-    facts = json.loads(json.dumps(question_facts(known)))
+    facts = json.loads(json.dumps(page_facts(known.to_json())))
     _, *results = node(CODE, [[facts, None], *([None, list(contents)] for contents in asked)])
     matcher = Matcher([(talk[-2].content, talk[-1].content) for talk in known.conversations])
     for contents, (found, ranked) in zip(asked, results, strict=True):
-        expected = known.find(talk_of(*contents))
+        expected = known.choose(talk_of(*contents))
         if not isinstance(expected, str):
             expected = [{"role": each.role, "content": each.content} for each in expected]
         assert found == expected, contents

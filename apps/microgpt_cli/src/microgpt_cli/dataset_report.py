@@ -18,6 +18,7 @@ from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConversationsError
 from microgpt.printable import printable
+from microgpt.replies import prepare_replies
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.choice import Expectation, expected_loss, useful_operations
 from microgpt.training.ensemble import LOSS_RATIO, with_ensemble
@@ -26,7 +27,6 @@ from microgpt.training.fitting import Fitting, explain
 from microgpt.training.operations import operations_per_second, step_operations
 from microgpt.training.options import TrainOptions
 from microgpt.training.time_limit import TimeLimit
-from microgpt_characters import few_questions
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import load_kernels
@@ -82,8 +82,7 @@ def analyze_file(
     saved = load_model(model_dir) if model_dir else None
     file = TextFile(data)
     docs = _read(file, how, is_chat=how.chat or (saved.tokenizer.is_chat if saved else None))
-    is_few = few_questions.are_few(docs, options)
-    options = options.over(few_questions.recipe(docs)) if is_few else options
+    options = prepare_replies(docs, options, lambda line: None).options
     fitting = Fitting.of(docs, options, load_kernels=load_kernels, tell=note)
     fitted = with_ensemble(fitting, fitting.fit(limit))
     config, tokenizer, n_characters = fitted.choice.config, fitted.tokenizer, None

@@ -14,10 +14,9 @@ from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.model_config import count_params
 from microgpt.model_variants import angles
+from microgpt.replies import reply_plugin
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.weights_file import tensors_of
-from microgpt_characters.questions import matching
-from microgpt_characters.questions.known_questions import LEAST_SIMILAR, N_SUGGESTED, KnownQuestions
 from microgpt_engine.buffers import Buffers
 from microgpt_engine.decoding.arrays import Rows
 
@@ -70,7 +69,8 @@ def model_file(
         CheckpointError: a weight is too large for the dtype.
     """
     weights = tensors_of(saved.model, saved.weights, dtype).values()
-    known, tokenizer = saved.known_questions, saved.tokenizer
+    tokenizer = saved.tokenizer
+    questions = [reply_plugin(name).page_facts(extra) for name, extra in saved.extra.items()]
     facts: dict[str, object] = {
         "model": model_facts(saved, name),
         "text": saved.text,
@@ -78,19 +78,19 @@ def model_file(
         "rates": angles(saved.model, 1),
         "step": asdict(saved.config),
         "bpe": bpe_facts(tokenizer) if isinstance(tokenizer, BpeTokenizer) else None,
-        "questions": question_facts(known) if known else None,
+        "questions": questions[0] if questions else None,
     }
     return PackedFile(facts, {"weights": b"".join(each.tobytes() for each in weights)})
 
 
 def model_facts(saved: SavedModel, name: str) -> dict[str, object]:
     """Return what the page tells about a model, and its shape."""
-    tokenizer, known = saved.tokenizer, saved.known_questions
+    tokenizer = saved.tokenizer
     return {
         "name": name,
         "version": saved.sha256[:VERSION_DIGITS],
         "chat": tokenizer.is_chat,
-        "answers_few": known is not None,
+        "answers_few": bool(saved.extra),
         "examples": list(saved.meta.examples or ())[:MAX_EXAMPLES],
         "num_params": count_params(saved.model),
         **asdict(saved.model),
@@ -107,25 +107,3 @@ def bpe_facts(tokenizer: BpeTokenizer) -> dict[str, object]:
     names = tokenizer.piece_names
     pieces = [name.decode("latin-1") for name in names if isinstance(name, bytes)]
     return {"pieces": pieces, "merges": merges}
-
-
-def question_facts(known: KnownQuestions) -> dict[str, object]:
-    """Return the questions that a model knows, and the data for matching them."""
-    m = matching
-    return {
-        "conversations": [[message.content for message in talk] for talk in known.conversations],
-        "reply": known.reply,
-        "confidence": known.confidence,
-        "suggests": known.suggests,
-        "nSuggested": N_SUGGESTED,
-        "leastSimilar": LEAST_SIMILAR,
-        "matching": {
-            "maxCharacters": m.MAX_CHARACTERS, "maxWords": m.MAX_WORDS, "endings": m.ENDINGS,
-            "leastStem": m.LEAST_STEM, "leastEqual": m.LEAST_EQUAL, "form": m.FORM,
-            "synonym": m.SYNONYM, "beginning": m.BEGINNING, "misspelled": m.MISSPELLED,
-            "leastBeginning": m.LEAST_BEGINNING, "answer": m.ANSWER, "function": m.FUNCTION,
-            "unknown": m.UNKNOWN, "common": m.COMMON, "coverage": m.COVERAGE,
-            "evidence": m.EVIDENCE, "functionWords": sorted(m.FUNCTION_WORDS),
-            "commonWords": sorted(m.COMMON_WORDS), "synonyms": m.SYNONYMS,
-        },
-    }  # fmt: skip

@@ -8,11 +8,12 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice, repeat
 
-from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed
+from microgpt.config import DEFAULT_SEED, EngineName, Sampling, check_count, check_seed
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.predictor import Predictor
+from microgpt.replies import reply_plugin
 from microgpt.sampling import (
     Continuation,
     DecodeRules,
@@ -22,6 +23,7 @@ from microgpt.sampling import (
     decode,
     new_context,
 )
+from microgpt.state import TrainedModel
 from microgpt.stop_strings import cut_at_stop, text_until
 from microgpt.training.engines import check_engine
 
@@ -49,6 +51,20 @@ class InferenceGpt(Predictor):
         >>> model.generate(prompt="an")
         ['anna']
     """
+
+    def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
+        """Copy a model; see `Predictor`.
+
+        Raises:
+            PluginError: the model replies with a plug-in that is not installed.
+        """
+        super().__init__(trained, engine=engine)
+        self._hooks = [reply_plugin(name).hook(facts) for name, facts in trained.extra.items()]
+
+    @property
+    def fixed_sampling(self) -> Sampling | None:
+        """The sampling of all replies if a plug-in sets it; None if the caller chooses it."""
+        return next((hook.sampling for hook in self._hooks if hook.sampling), None)
 
     def generate(
         self,
@@ -155,7 +171,7 @@ class InferenceGpt(Predictor):
         """Return a `Job` for `samples`, without stop strings; see `opening` for prompt types."""
         check_count("num_samples", num_samples)
         check_seed(seed)
-        if self.known_questions and max_tokens != 0:
+        if self._hooks and max_tokens != 0:
             raise PromptError(
                 "the model only answers questions and cannot continue a text; use chat"
             )
@@ -243,21 +259,21 @@ class InferenceGpt(Predictor):
     def chat_prompt(self, messages: Iterable[Message]) -> ChatPrompt:
         """Return a conversation, truncated to fit into the context; see `fit_conversation`.
 
-        A model of few questions reads the known question that the message means, without earlier
-        messages, or gives a fixed reply.
+        A plug-in may choose other messages for the model to read, or the reply.
         """
-        messages, known = list(messages) if isinstance(messages, Iterable) else [messages], None
-        if self.known_questions and all(isinstance(one, Message) for one in messages):
-            is_question = messages[-1:] and messages[-1].role == "user"
-            known = self.known_questions.find(messages) if is_question else None
-        if known is None:
+        messages = list(messages) if isinstance(messages, Iterable) else [messages]
+        chosen = None
+        if all(isinstance(one, Message) for one in messages):
+            found = (hook.choose(messages) for hook in self._hooks)
+            chosen = next((each for each in found if each is not None), None)
+        if chosen is None:
             return fit_conversation(messages, self.tokenizer, self.config.block_size)
-        read = [Message("user", "")] if isinstance(known, str) else known
+        read = [Message("user", "")] if isinstance(chosen, str) else chosen
         prompt = fit_conversation(read, self.tokenizer, self.config.block_size)
         n_replies = sum(message.role == "assistant" for message in messages)
         fixed = None
-        if isinstance(known, str):  # a damaged model may not know all of its characters
-            fixed = self.tokenizer.encode(known.translate(self.tokenizer.reading(known)))
+        if isinstance(chosen, str):  # without the characters that the model does not know
+            fixed = self.tokenizer.encode(chosen.translate(self.tokenizer.reading(chosen)))
         return replace(prompt, n_replies=n_replies, fixed_reply=fixed)
 
     def reply(
@@ -313,8 +329,7 @@ class InferenceGpt(Predictor):
         self.check_prompt(prompt.tokens, max_tokens)
         end_turn = self.tokenizer.end_turn_id
         forbidden = tuple(token for token in self.tokenizer.special_ids if token != end_turn)
-        if self.known_questions or sampling is None:  # known answers are learned by heart
-            sampling = Sampling(temperature=0) if self.known_questions else Sampling()
+        sampling = self.fixed_sampling or sampling or Sampling()
         rules = DecodeRules((end_turn,), forbidden, 1, max_tokens, sampling)
         first, fixed = seed + prompt.n_replies, None
         if prompt.fixed_reply is not None:

@@ -8,7 +8,8 @@ A package names its objects in its pyproject.toml, under `[project.entry-points.
     readers    a kind      a function from the bytes of a file to documents, or None
     exports    a format    a function from a saved model to files
     pages      a page      a function from a model to HTML, which the service shows at /
-    replies    a plug-in   a function that makes the hook of a chat from meta.json's `extra`
+    replies    a plug-in   a module with the functions of `microgpt.replies.ReplyPlugin`
+    grammars   a preset    a function from a number and a seed to generated conversations
     recipes    an option   a function from a file to options of `microgpt train`
     plotting   a picture   a function of `microgpt.plotting`
 

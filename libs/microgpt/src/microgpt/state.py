@@ -1,12 +1,12 @@
 """Training plan, events, checkpoints and results."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgpt.config import (
     MAX_SIZE,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.training.history_file import HistoryPoint
     from microgpt.training.presets import PresetName
     from microgpt.training.weight_averaging import WeightAverage
-    from microgpt_characters.questions.known_questions import KnownQuestions
 
 MAX_TEACHERS = 1000  # of an ensemble; guards against damaged files
 N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
@@ -58,9 +57,9 @@ class TrainedModel:
         return (None,)
 
     @property
-    def known_questions(self) -> "KnownQuestions | None":
-        """The questions that the model has memorised; None if it answers all questions."""
-        return None
+    def extra(self) -> Mapping[str, Any]:
+        """The records of plug-ins, in JSON, by the name of the plug-in."""
+        return {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._summary()}>"
@@ -169,7 +168,7 @@ class TrainingPlan:
     genome_sha256: str | None = None  # hash of the genome.json that set the options
     minutes: float | None = None  # time limit of the command; None if there is none
     budget: float | None = None  # operations for which the settings were chosen
-    known_questions: "KnownQuestions | None" = None  # if few questions are learned as a whole
+    extra: Mapping[str, Any] = field(default_factory=dict)  # records of plug-ins, by name
     examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
     edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine
     # In ascending order. The student of a resumed search has the later changes, too.
@@ -294,9 +293,9 @@ class TrainResult(TrainedModel, Plottable):
         return (self.data, *self.plan.ancestor_data)
 
     @property
-    def known_questions(self) -> "KnownQuestions | None":
-        """The questions that the model has memorised; None if it answers all questions."""
-        return self.plan.known_questions
+    def extra(self) -> Mapping[str, Any]:
+        """The records of plug-ins, in JSON, by the name of the plug-in."""
+        return self.plan.extra
 
     @property
     def config(self) -> TrainConfig:

@@ -12,8 +12,13 @@ from microgpt.amounts import count
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.tokenizer import ROLES, Document, Message, Tokenizer, texts_of
 from microgpt.errors import ConfigError
+from microgpt.replies import Preparation
 from microgpt.training.options import TrainOptions
-from microgpt_characters.questions.known_questions import KnownQuestions, check_reply
+from microgpt_characters.questions.known_questions import (
+    DEFAULT_REPLY,
+    KnownQuestions,
+    check_reply,
+)
 
 MOST_QUESTIONS = 200  # more are learned as other conversations are
 MOST_CHARACTERS = 40_000  # of all conversations together
@@ -30,9 +35,9 @@ RECIPE = TrainOptions(
 )  # fmt: skip
 
 
-def are_few(docs: Sequence[Document] | str, options: TrainOptions) -> bool:
+def are_few(docs: Sequence[Document], options: TrainOptions) -> bool:
     """Return whether the documents are a few questions, and all options allow memorising them."""
-    if isinstance(docs, str) or not docs or not all(map(_is_questions, docs)):
+    if not docs or not all(map(_is_questions, docs)):
         return False
     if any(map(options.holds, PREVENTING)) or options.engine == "reference":
         return False
@@ -48,20 +53,20 @@ def _is_questions(doc: Document) -> bool:
     return tuple(message.role for message in doc) == ROLES * max(1, len(doc) // 2)
 
 
-def chosen(
-    docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
-) -> tuple[TrainOptions, Tokenizer | None, KnownQuestions | None]:
-    """Return options, tokenizer and known questions if the documents are a few questions.
-
-    Otherwise, return the options unchanged.
-    """
+def prepare(
+    docs: Sequence[Document], options: TrainOptions, tell: Callable[[str], None]
+) -> Preparation | None:
+    """Return what training needs if the documents are a few questions."""
     if not are_few(docs, options):
         _tell_other_options(docs, options, tell)
-        return options, None, None
-    unknown = options.unknown
+        if "unknown" in options:
+            raise ConfigError(f"--unknown is {CONDITION}; omit --unknown")
+        return None
+    unknown = DEFAULT_REPLY if options.unknown is None else options.unknown
     check_reply(unknown)
     known = known_questions(docs, unknown, tell)
-    return options.over(recipe(docs)), tokenizer_for(docs, unknown), known
+    options = options.over(recipe(docs))
+    return Preparation(options, tokenizer_for(docs, unknown), known.to_json())
 
 
 def recipe(docs: Sequence[Document]) -> TrainOptions:
@@ -100,7 +105,7 @@ def known_questions(
 
 
 def _tell_other_options(
-    docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
+    docs: Sequence[Document], options: TrainOptions, tell: Callable[[str], None]
 ) -> None:
     """Report the options that prevent memorising a few questions."""
     others = TrainOptions(engine=options.engine)
@@ -111,9 +116,3 @@ def _tell_other_options(
             f"so few conversations can be learned as a whole, and other questions refused; omit "
             f"{flags} for that"
         )
-
-
-def check_unknown(options: TrainOptions, known: KnownQuestions | None) -> None:
-    """Raise ConfigError if a reply to unknown questions is set, but all are answered."""
-    if "unknown" in options and not known:
-        raise ConfigError(f"--unknown is {CONDITION}; omit --unknown")

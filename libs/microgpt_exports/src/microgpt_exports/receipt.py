@@ -33,9 +33,9 @@ FORMAT_VERSION = 1
 N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first
 SEED = 42  # of the first text and of the seeded continuation
 MAX_BYTES = 2**20  # of a receipt in JSON; 16 texts of 256 tokens take 200 kB
-FEW_QUESTIONS = (
-    "the model only answers known questions, which it finds by their words; other programs cannot "
-    "do that; use --format html"
+REPLIES_OTHERWISE = (
+    "a plug-in chooses what the model reads before it replies, which other programs cannot do; "
+    "use --format html"
 )
 
 Tokens = Annotated[tuple[int, ...], Field(min_length=2, max_length=MAX_TOKENS + 1)]
@@ -108,10 +108,10 @@ def make_receipt(
         weights_sha256: SHA-256 of the weights in the exported file.
 
     Raises:
-        ConfigError: the model only answers known questions, or its sources have been edited.
+        ConfigError: the model replies with a plug-in, or its sources have been edited.
     """
-    if saved.known_questions:
-        raise ConfigError(FEW_QUESTIONS)
+    if saved.extra:
+        raise ConfigError(REPLIES_OTHERWISE)
     gpt = InferenceGpt(saved)
     rounded = InferenceGpt(exported) if exported is not saved else gpt
     drawn = [_drawn(gpt, SEED + i) for i in range(N_TEXTS)]

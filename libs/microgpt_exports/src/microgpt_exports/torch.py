@@ -109,7 +109,7 @@ class Gpt(nn.Module):
             ancestor_data=ancestors,
         )
         examples = old.meta.examples if isinstance(old, SavedModel) else None
-        facts = {"known_questions": old.known_questions, "examples": examples}
+        facts = {"extra": dict(old.extra) or None, "examples": examples}
         meta = meta.model_copy(update=facts)
         return SavedModel(self.config, weights, old.tokenizer, old.dtype, meta)
 

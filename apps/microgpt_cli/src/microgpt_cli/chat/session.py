@@ -56,7 +56,7 @@ class ChatSession:
         self.sampling = sampling
         self.seed = seed  # seed of the first reply; reply i uses seed + i
         self.tell = tell
-        self.answers_few = model.known_questions is not None
+        self.answers_few = model.fixed_sampling is not None
         self.own_files: set[str] = set()  # real paths that /save may overwrite
         self._model = model
         self._has_dropped = False

@@ -2,13 +2,15 @@
 
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from microgpt.config import DEFAULT_SEED, Sampling, check_seed
-from microgpt.errors import CheckpointError, MicrogptError, PromptError, TokenizerError
+from microgpt.errors import CheckpointError, ConfigError, MicrogptError, PromptError, TokenizerError
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -62,7 +64,8 @@ def chat(
     from microgpt_cli.model_loading import engine_for
 
     saved = _load(model_dir, is_one_shot=message is not None)
-    saved = saved.replying(unknown, suggest=suggest)
+    if unknown is not None or suggest:
+        saved = _changed(saved, {"unknown": unknown, "suggest": suggest})
     engine = engine_for(saved, [saved.model.block_size])
     model = InferenceGpt(saved, engine=engine)
     if not saved.tokenizer.is_chat:
@@ -88,8 +91,8 @@ def _banner(saved: "SavedModel") -> str:
     size, unit = saved.model.block_size, saved.tokenizer.unit
     lines = [f"microgpt chat: {count_params(saved.model):,} weights, a context of {size} {unit}"]
     training, preset = saved.meta.training, PRESETS["chat"]
-    facts = {"preset": "chat", "n_docs": preset.n_drawn}
-    if facts.items() <= training.items() and training["steps"] >= preset.config.steps:
+    is_whole = training.get("n_docs", 0) >= preset.n_conversations
+    if training.get("preset") == "chat" and is_whole and training["steps"] >= preset.config.steps:
         lines.append(
             "It knows sums of numbers to 99, spelling, days, months, opposites and capitals."
         )
@@ -120,6 +123,22 @@ def _load(model_dir: Path | None, *, is_one_shot: bool) -> "SavedModel":
             return load(bundled(DEMO_MODEL))
     note(f"{problem}; using the demo model")
     return load(bundled(DEMO_MODEL))
+
+
+def _changed(saved: "SavedModel", options: Mapping[str, object]) -> "SavedModel":
+    """Return the model with other options of its plug-in."""
+    from microgpt.replies import reply_plugin
+
+    if not saved.extra:
+        raise ConfigError(
+            "--unknown and --suggest require a model that has learned few questions as a whole "
+            "(`microgpt train --chat`); other models answer every question"
+        )
+    extra = {
+        name: reply_plugin(name).changed(facts, options, saved.tokenizer)
+        for name, facts in saved.extra.items()
+    }
+    return replace(saved, meta=saved.meta.model_copy(update={"extra": extra}))
 
 
 class PipeInput:

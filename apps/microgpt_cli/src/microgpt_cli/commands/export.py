@@ -120,11 +120,11 @@ def write_export(saved: "SavedModel", output: Path, format: str, *, int8: bool) 
     from microgpt_engine.machine_code import on_compiling
     from microgpt_exports.gguf_file import encode_gguf, encode_modelfile
     from microgpt_exports.onnx_file import encode_onnx
-    from microgpt_exports.receipt import FEW_QUESTIONS
+    from microgpt_exports.receipt import REPLIES_OTHERWISE
     from microgpt_exports.transformers_directory import encode_transformers
 
-    if saved.known_questions:  # the other errors would suggest a format or a training
-        raise ConfigError(FEW_QUESTIONS)
+    if saved.extra:  # the other errors would suggest a format or a training
+        raise ConfigError(REPLIES_OTHERWISE)
     with on_compiling(note):
         if format == "onnx":
             files = {output: encode_onnx(saved, int8=int8)}

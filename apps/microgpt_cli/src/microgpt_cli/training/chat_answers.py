@@ -15,12 +15,11 @@ from microgpt.data.tokenizer import Document, Message
 from microgpt.evaluation.exact_match import Answer, ExactMatches, answer_all
 from microgpt.inference import InferenceGpt
 from microgpt.printable import printable
+from microgpt.replies import ReplyTest, reply_plugin
 from microgpt.state import TrainResult
 from microgpt.training.choice import TUNING_PASSES, TUNING_STEPS, useful_operations
 from microgpt.training.operations import step_operations
 from microgpt.training.presets import PRESETS
-from microgpt_characters.questions.known_questions import KnownQuestions
-from microgpt_characters.questions.wordings import other_wordings, unknown_questions
 
 T = TypeVar("T")
 
@@ -28,7 +27,6 @@ T = TypeVar("T")
 CHAT_SHA256 = "a786e2a1bf6b993f56090299d08c2dec3255acaf61166dc7c17ab7a9c25cbe34"
 N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
 N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed text
-N_WORDINGS, SEED = 4, 1  # other wordings of each of few questions
 MOST = 0.9  # share of the useful operations from which the data limit a training run
 POOR = 0.9  # share of exact answers below which options that help are named
 # Options for the bundled conversations, with their shares of exact answers.
@@ -48,8 +46,7 @@ class ChatAnswers(NamedTuple):
     are_held_out: bool  # else, the questions are those of the training data
     read_before: Bounds  # share of the held-out questions that a parent has read
     advice: str | None  # the options that give better answers; None if the answers are good
-    wordings: ExactMatches | None = None  # of other wordings of few questions
-    refused: ExactMatches | None = None  # of unknown questions
+    others: Sequence[tuple[ReplyTest, ExactMatches]] = ()  # of a plug-in's other tests
 
     @property
     def shown(self) -> list[tuple[str, str]]:
@@ -66,12 +63,9 @@ class ChatAnswers(NamedTuple):
         where = "held-out questions" if self.are_held_out else "questions of the training data"
         share = f"({percentage(score.share)}){self.read_before if self.are_held_out else ''}"
         yield f"exact answers        {score.n_exact} of {score.n} {where} {share}"
-        if self.wordings and self.refused:
-            for found, what in (
-                (self.wordings, "other wordings right"), (self.refused, "unknown questions refused")
-            ):  # fmt: skip
-                share = percentage(found.share)
-                yield f"{'':20} {found.n_exact} of {found.n} made-up {what} ({share})"
+        for test, found in self.others:
+            share = percentage(found.share)
+            yield f"{'':20} {found.n_exact} of {found.n} made-up {test.what} ({share})"
         yield "\n--- replies (temperature 0) ---"
         for question, reply in self.shown:
             yield f"user:      {printable(question, CLIP)}"
@@ -82,8 +76,7 @@ class ChatAnswers(NamedTuple):
         score = asdict(ExactMatches.of(self.answers)) | {"held_out": self.are_held_out}
         if self.read_before.high:
             score["contamination"] = self.read_before
-        for name, found in (("other_wordings", self.wordings), ("refused", self.refused)):
-            score |= {name: asdict(found)} if found else {}
+        score |= {test.name: asdict(found) for test, found in self.others}
         shown = [{"user": question, "assistant": reply} for question, reply in self.shown]
         return {"exact_answers": score, "replies": shown, "advice": self.advice}
 
@@ -96,8 +89,8 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     """
     if result.plan.engine == "reference":
         return None
-    if result.known_questions:
-        return _answer_few(result, result.known_questions)
+    for name, extra in result.extra.items():
+        return _answer_tests(result, reply_plugin(name).tests(extra))
     are_bundled = result.plan.input is None or result.data.sha256 == CHAT_SHA256
     # No split says what a parent has read of the bundled file, and of other data.
     ancestors, known = result.plan.ancestor_data, 0.0
@@ -119,26 +112,16 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     return ChatAnswers(answers, bool(held_out), read_before, advice)
 
 
-def _answer_few(result: TrainResult, known: KnownQuestions) -> ChatAnswers:
-    """Return the replies to known questions, and scores of rewordings and of unknown questions."""
-    model, items = InferenceGpt(result), _items(known.conversations)
-    items = [one for one in items if one.place == len(one.conversation) - 1]
-    first = {one.prompt: one.expected for one in items if one.place == 1}
-    reworded = other_wordings([*first], N_WORDINGS, SEED)
-    wordings = [_item(text, first[question]) for text, question in reworded]
-    unknown = [_item(text, known.reply) for text in unknown_questions([*first], N_QUESTIONS, SEED)]
-    scores = [ExactMatches.of([*answer_all(model, each)]) for each in (wordings, unknown)]
-    answers = [*answer_all(model, items)]
-    advice = None
+def _answer_tests(result: TrainResult, tests: Sequence[ReplyTest]) -> ChatAnswers:
+    """Return the replies to the questions of a plug-in, and the scores of its other tests."""
+    model, (known, *others) = InferenceGpt(result), tests
+    answers, advice = [*answer_all(model, known.items)], None
     if ExactMatches.of(answers).share < POOR:
         advice = "for more exact answers: omit the options for the model and the training"
-        if len({one.conversation[: one.place] for one in items}) < len(items):
+        if len({one.conversation[: one.place] for one in known.items}) < len(known.items):
             advice = "for more exact answers: give each question one answer; some have several"
-    return ChatAnswers(answers, False, Bounds(0.0, 0.0), advice, *scores)
-
-
-def _item(question: str, expected: str) -> Item:
-    return Item("", (Message("user", question), Message("assistant", expected)), 1, 1)
+    scores = [(test, ExactMatches.of([*answer_all(model, test.items)])) for test in others]
+    return ChatAnswers(answers, False, Bounds(0.0, 0.0), advice, scores)
 
 
 def _longer(result: TrainResult, parts: Split) -> str:

@@ -36,7 +36,7 @@ def command_again(plan: TrainingPlan) -> str:
         return {name: recorded[name] for name in names if recorded[name] != getattr(usual, name)}
 
     facts = differing(DATA, TrainOptions())
-    if plan.budget or plan.known_questions:
+    if plan.budget or plan.extra:
         facts["budget"] = plan.budget
     elif plan.parent_sha256:
         facts |= {**differing(STEP, TrainOptions()), "from_": "PARENT"}

@@ -92,7 +92,6 @@ def _changed_config(
         "tokenizer": plan.tokenizer.kind,
         "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
         "output": directory,
-        "unknown": plan.known_questions and plan.known_questions.reply,
     }
     if plan.ensemble:  # its options are those of the teachers, with the seed of the run
         recorded |= vars(plan.ensemble.teacher)

@@ -55,7 +55,7 @@ class Predictor:
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
         self._gpt: Gpt[float] = gpt_type(trained.model)(trained.model, frozen)
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
-        self._dtype, self.known_questions = trained.dtype, trained.known_questions
+        self._dtype = trained.dtype
 
     def __repr__(self) -> str:
         size = self.config.block_size

@@ -20,7 +20,6 @@ from microgpt.errors import CheckpointError, MicrogptError, TokenizerError
 from microgpt.files.atomic_files import read_committed
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
 from microgpt.state import Ensemble, TrainedModel, TrainingPlan, TrainState
-from microgpt_characters.questions.known_questions import KnownQuestions
 
 FORMAT_VERSION = 1
 META = "meta.json"
@@ -35,6 +34,14 @@ _Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 def _check_json(facts: dict[str, Any]) -> dict[str, Any]:
     json.dumps(facts, allow_nan=False)  # pydantic accepts NaN for Any, but NaN is not valid JSON
     return facts
+
+
+def _refuse(found: Any) -> None:
+    if found is not None:
+        raise ValueError("it is of an older microgpt; train the model again")
+
+
+Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # of an older microgpt
 
 
 class Meta(BaseModel):
@@ -64,7 +71,8 @@ class Meta(BaseModel):
     fold: bool | None = None
     tokenizer_sha256: str | None = None
     documents_sha256: str | None = None  # of documents.crc32
-    known_questions: KnownQuestions | None = None  # if few questions are learned as a whole
+    extra: Annotated[dict[str, Any], AfterValidator(_check_json)] | None = None  # of plug-ins
+    known_questions: Refused = None  # before there was `extra`
     examples: tuple[str, ...] | None = None  # messages that the page of a chat model offers
     created_by: str | None = None
     created_at: str | None = None
@@ -97,7 +105,7 @@ def meta_of(
         "seconds": round(state.seconds, 3),
     }
     meta = description_of(trained, **training)
-    facts = {"known_questions": plan.known_questions, "examples": plan.examples or None}
+    facts = {"extra": plan.extra or None, "examples": plan.examples or None}
     return meta.model_copy(update=facts)
 
 

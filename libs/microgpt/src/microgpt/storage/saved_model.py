@@ -2,9 +2,11 @@
 
 import hashlib
 from array import array
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from microgpt.config import TextKind, TrainConfig
 from microgpt.data.split import DataFacts
@@ -12,7 +14,6 @@ from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import Meta, trained_on
-from microgpt_characters.questions.known_questions import NEEDS_FEW, KnownQuestions, check_reply
 
 STEP = "lr", "optimizer", "weight_decay", "text"  # settings of a step
 
@@ -39,29 +40,9 @@ class SavedModel(TrainedModel):
         return trained_on(self.meta.training)
 
     @property
-    def known_questions(self) -> KnownQuestions | None:
-        """The questions that the model has memorised; None if it answers all questions."""
-        return self.meta.known_questions
-
-    def replying(self, reply: str | None, *, suggest: bool) -> "SavedModel":
-        """Return the model with a different reply to unknown questions; None keeps the reply.
-
-        Args:
-            suggest: whether the reply also contains the most similar known questions.
-
-        Raises:
-            ConfigError: the model has no list of known questions, so no question is unknown to it.
-            TokenizerError: the reply has characters that the model does not know.
-        """
-        known = self.known_questions
-        if reply is None and not suggest:
-            return self
-        if known is None:
-            raise ConfigError(NEEDS_FEW)
-        known = replace(known, reply=known.reply if reply is None else reply, suggests=suggest)
-        check_reply(known.reply)
-        self.tokenizer.encode(known.reply)  # raises an error if it has unknown characters
-        return replace(self, meta=self.meta.model_copy(update={"known_questions": known}))
+    def extra(self) -> Mapping[str, Any]:
+        """The records of plug-ins, in JSON, by the name of the plug-in."""
+        return self.meta.extra or {}
 
     @cached_property
     def sha256(self) -> str:

@@ -45,6 +45,7 @@ from microgpt.storage.meta import (
     MAX_TOKENIZER_BYTES,
     STATE,
     STATE_DESCRIPTION,
+    Refused,
     check_tokenizer_fields,
     restore_tokenizer,
     tokenizer_fields,
@@ -53,7 +54,6 @@ from microgpt.training.early_stopping import BestWeights
 from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
-from microgpt_characters.questions.known_questions import KnownQuestions
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 FORMAT_VERSION = 2  # version 1 had splits that no longer exist
@@ -114,7 +114,8 @@ class _Description(BaseModel):
     genome_sha256: str | None = None
     minutes: _Positive = Field(None, exclude_if=not_)
     budget: _Positive = Field(None, exclude_if=not_)
-    known_questions: KnownQuestions | None = Field(None, exclude_if=not_)
+    extra: dict[str, Any] = Field({}, exclude_if=not_)
+    known_questions: Refused = None  # before there was `extra`
     examples: tuple[str, ...] = Field((), exclude_if=not_)
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)
     steps_changed: tuple[StepsChange, ...] = Field((), exclude_if=not_)

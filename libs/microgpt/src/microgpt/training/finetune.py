@@ -33,13 +33,13 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
     return kind(chars, is_chat=is_chat)
 
 
-def check_questions(parent: TrainedModel) -> None:
-    """Raise ConfigError if the parent has memorised a few questions."""
-    if known := parent.known_questions:
+def check_extra(parent: TrainedModel) -> None:
+    """Raise ConfigError if a plug-in knows what the parent has learned."""
+    if parent.extra:
         raise ConfigError(
-            f"the parent was trained to memorise {len(known.conversations)} "
-            "conversations, and would forget them; put all conversations into one "
-            "file, and train on it without a parent"
+            f"the plug-in {' and '.join(parent.extra)} has a record of what the parent has learned "
+            "and would forget; put all conversations into one file, and train on it without a "
+            "parent"
         )
 
 

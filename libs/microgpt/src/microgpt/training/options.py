@@ -21,7 +21,6 @@ from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.options import Options, setting
 from microgpt.training.presets import PRESETS, PresetName
-from microgpt_characters.questions.known_questions import DEFAULT_REPLY
 
 N_SAMPLES = 20  # default number of samples printed after training
 data, model, training, saving, printing = (
@@ -120,10 +119,12 @@ class TrainOptions(Options):
     average_tail: float = training(
         TrainConfig.average_tail, "Average the weights over this final fraction of the steps."
     )
-    unknown: str = training(
-        DEFAULT_REPLY,
-        "With --chat and few questions, the reply to a question that the model does not know.",
+    unknown: str | None = training(
+        None,
+        "With --chat and few questions, the reply to a question that the model does not know.  "
+        "[default: I don't know.]",
         requires="chat",
+        excludes="resume",
     )
     teacher: list[Path] | None = training(
         None,

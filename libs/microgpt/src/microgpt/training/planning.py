@@ -1,8 +1,9 @@
 """Plan a training run: split the documents, and choose the settings that are not given."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
 from microgpt.data.chunked_dataset import ChunkedDataset
@@ -13,6 +14,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
+from microgpt.replies import prepare_replies
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
@@ -22,7 +24,7 @@ from microgpt.training.ensemble import with_ensemble
 from microgpt.training.examples import examples
 from microgpt.training.finetune import (
     check_alphabet,
-    check_questions,
+    check_extra,
     check_shape,
     extended_tokenizer,
     new_tokens,
@@ -38,7 +40,6 @@ from microgpt.training.holding_out import hold_out, recorded_split
 from microgpt.training.options import TrainOptions
 from microgpt.training.reading_order import reading_order
 from microgpt.training.time_limit import TimeLimit
-from microgpt_characters import few_questions
 
 Tell = Callable[[str], None]
 
@@ -111,12 +112,15 @@ def plan_training(
         DataError: there are too few documents to hold some out.
     """
     read = data_of(parent, teachers)
-    known = None
+    extra: Mapping[str, Any] = {}
     if not (model or config or tokenizer or parent or teachers):
-        options, tokenizer, known = few_questions.chosen(_undivided(documents), options, tell)
-    few_questions.check_unknown(options, known)
+        options, tokenizer, extra = prepare_replies(_undivided(documents), options, tell)
+    if "unknown" in options and not extra:
+        raise ConfigError(
+            "--unknown is for few questions, with the package microgpt-characters; omit --unknown"
+        )
     options, parts = _split(documents, read, options, parent or teachers, tell)
-    _tell_single_exchanges(() if known else parts.docs, tell)
+    _tell_single_exchanges(() if extra else parts.docs, tell)
     base = options.applied_to(config or TrainConfig())
     if not isinstance(documents, Split):
         base = replace(base, text="stream" if isinstance(documents, str) else "lines")
@@ -156,7 +160,7 @@ def plan_training(
         contamination=contamination(parts, read, tokenizer),
         minutes=limit.minutes if limit else None,
         budget=chosen.budget if chosen and options.has_budget else None,
-        known_questions=known,
+        extra=extra,
         examples=examples(parts, options),
         edited_sources=edited_sources() if options.engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
@@ -226,7 +230,7 @@ def _inherited_tokenizer(
     parent: TrainedModel, parts: Split, options: TrainOptions, tell: Tell
 ) -> Tokenizer:
     """Return the tokenizer of the parent model, extended with new characters in the documents."""
-    check_questions(parent)
+    check_extra(parent)
     tokenizer = extended_tokenizer(parent, parts.docs)
     check_alphabet(parent, parts.docs)
     known = {"tokenizer": tokenizer.kind, "vocab_size": parent.tokenizer.vocab_size}

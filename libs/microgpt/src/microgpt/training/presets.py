@@ -1,11 +1,13 @@
 """Presets: tested training recipes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.tokenizer import Document
+from microgpt.errors import ConfigError
+from microgpt.plugins import plugin
 
 PresetName = Literal[
     "names-10s", "names-60s", "names-600s",
@@ -40,23 +42,14 @@ class Preset:
     student_length: float = 0.0  # steps of its student, per step of a teacher
     n_conversations: int = 0  # number of conversations to generate; a small set would be memorised
 
-    @property
-    def n_drawn(self) -> int:
-        """The number of conversations that `draw` returns."""
-        return 2 * self.n_conversations - self.n_conversations // 5
-
     def draw(self, seed: int) -> Sequence[Document]:
-        """Generate the training conversations for a seed, in the order in which to read them.
-
-        The first ninth of the conversations are short questions, which teach arithmetic and
-        spelling at a lower cost (docs/measurements/chat.md). The others are read twice.
-        """
-        from microgpt_characters.synthetic_chat import conversations, messages
-
-        n_basics = self.n_conversations // 5
-        basics = [*map(messages, conversations("basics", n_basics, seed))]
-        others = map(messages, conversations("train", self.n_conversations - n_basics, seed))
-        return basics + 2 * [*others]
+        """Generate the training conversations for a seed, in the order in which to read them."""
+        draw: Callable[[int, int], Sequence[Document]] | None = plugin("grammars", "chat")
+        if draw is None:
+            raise ConfigError(
+                "--preset chat without --data requires the package microgpt-characters; install it"
+            )
+        return draw(self.n_conversations, seed)
 
 
 def _names(

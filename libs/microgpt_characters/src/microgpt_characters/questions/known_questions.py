@@ -1,21 +1,20 @@
 """The questions that a chat model has memorised, and its reply to other questions."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from microgpt.config import Sampling
 from microgpt.data.tokenizer import ROLES, Conversation, Message
-from microgpt.errors import ConfigError
+from microgpt.error_format import first_problem
+from microgpt.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:  # the options of `train` need none of it
     from microgpt_characters.questions.matching import Match, Matcher
 
 DEFAULT_REPLY = "I don't know."
-NEEDS_FEW = (
-    "--unknown and --suggest require a model that has learned few questions as a whole "
-    "(`microgpt train --chat`); other models answer every question"
-)
 CONFIDENCE = 0.56  # minimum similarity of a question that is answered (docs/questions.md)
 MAX_CHARACTERS = 100_000  # of questions and answers, so that one is found in milliseconds
 # Maximum number of known questions to suggest, and their minimum similarity.
@@ -36,6 +35,7 @@ class KnownQuestions:
     reply: str = DEFAULT_REPLY  # to other questions
     confidence: float = CONFIDENCE
     suggests: bool = False  # whether this reply has the known questions that are most similar
+    sampling: ClassVar[Sampling] = Sampling(temperature=0)  # known answers are learned by heart
 
     def __post_init__(self) -> None:
         talks = self.conversations
@@ -52,12 +52,32 @@ class KnownQuestions:
         ends = ((doc, i) for doc in docs for i in range(2, len(doc) + 1, 2))
         return cls(tuple(dict.fromkeys(tuple(doc[:end]) for doc, end in ends)), reply)
 
-    def find(self, messages: Sequence[Message]) -> Conversation | str:
+    @classmethod
+    def from_json(cls, extra: object) -> "KnownQuestions":
+        """Return what `to_json` gave; raise CheckpointError if it has been damaged."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(cls).validate_json(json.dumps(extra), strict=True)
+        except ValidationError as error:
+            raise CheckpointError(f"extra.characters: {first_problem(error)}") from error
+
+    def to_json(self) -> dict[str, object]:
+        """Return the record in meta.json."""
+        talks = [[asdict(message) for message in talk] for talk in self.conversations]
+        names = "reply", "confidence", "suggests"
+        return {"conversations": talks, **{name: getattr(self, name) for name in names}}
+
+    def choose(self, messages: Sequence[Message]) -> Conversation | str | None:
         """Return the known conversation up to the matching question, or else the fixed reply.
+
+        Return None if the last message is not a question.
 
         A follow-up question matches only directly after the answer that precedes it. A text that is
         equally similar to questions with different answers matches none of them.
         """
+        if not messages or messages[-1].role != "user":
+            return None
         said, text = messages[-2].content if len(messages) > 1 else None, messages[-1].content
         matches = [match for match in self._ranked(text) if self._fits(match, said)]
         talks = [self.conversations[match.number] for match in matches]

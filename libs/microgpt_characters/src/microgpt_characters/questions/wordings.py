@@ -2,12 +2,41 @@
 
 from collections.abc import Sequence
 
+from microgpt.data.conversation_file import Item
+from microgpt.data.tokenizer import Message
+from microgpt.replies import ReplyTest
+from microgpt_characters.questions.known_questions import KnownQuestions
 from microgpt_characters.questions.matching import FUNCTION_WORDS, words_of
 from microgpt_characters.synthetic_chat.draw import PHRASES, Draw
 from microgpt_characters.synthetic_chat.tasks import outside
 
 DROPPED = 0.3  # probability that a word of a wording is left out
 FOREIGN = 0.5  # fraction of the unknown questions that are known ones in other words
+N_WORDINGS, N_UNKNOWN, SEED = 4, 200, 1  # of a test: wordings of each question, unknown questions
+
+
+def reply_tests(known: KnownQuestions) -> list[ReplyTest]:
+    """Return the known questions, rewordings of them, and unknown questions."""
+    talks = [(line, talk) for line, talk in enumerate(known.conversations, start=1)]
+    items = [Item("", talk, len(talk) - 1, line) for line, talk in talks]
+    first = {talk[0].content: talk[1].content for _, talk in talks if len(talk) == 2}
+    reworded = other_wordings([*first], N_WORDINGS, SEED)
+    unknown = unknown_questions([*first], N_UNKNOWN, SEED)
+    return [
+        ReplyTest("known", "known questions right", items),
+        ReplyTest(
+            "other_wordings",
+            "other wordings right",
+            [_item(text, first[question]) for text, question in reworded],
+        ),
+        ReplyTest(
+            "refused", "unknown questions refused", [_item(text, known.reply) for text in unknown]
+        ),
+    ]
+
+
+def _item(question: str, expected: str) -> Item:
+    return Item("", (Message("user", question), Message("assistant", expected)), 1, 1)
 
 
 def other_wordings(questions: Sequence[str], n: int, seed: int) -> list[tuple[str, str]]:

@@ -8,7 +8,8 @@ from microgpt_characters.synthetic_chat.grammar import (
     MAX_TOKENS,
     conversations,
     json_line,
+    lessons,
     messages,
 )
 
-__all__ = ["ALPHABET", "MAX_TOKENS", "conversations", "json_line", "messages"]
+__all__ = ["ALPHABET", "MAX_TOKENS", "conversations", "json_line", "lessons", "messages"]

@@ -69,6 +69,18 @@ def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange
     return (_conversation(draw) for _ in range(n))
 
 
+def lessons(n: int, seed: int) -> Sequence[Conversation]:
+    """Return the conversations of the preset chat, in the order in which to read them.
+
+    The first ninth of the conversations are short questions, which teach arithmetic and spelling
+    at a lower cost (docs/measurements/chat.md). The others are read twice.
+    """
+    n_basics = n // 5
+    basics = [*map(messages, conversations("basics", n_basics, seed))]
+    others = map(messages, conversations("train", n - n_basics, seed))
+    return basics + 2 * [*others]
+
+
 def messages(conversation: Sequence[Exchange]) -> Conversation:
     """Convert exchanges to a `Conversation`."""
     return tuple(

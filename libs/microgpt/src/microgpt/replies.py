@@ -1,0 +1,90 @@
+"""Plug-ins of chats: what they record of a training run, and their hook before a reply.
+
+The record of a plug-in is in the `extra` of meta.json, under the name of the plug-in. Only the
+plug-in reads it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from microgpt.config import Sampling
+from microgpt.data.tokenizer import Document, Message, Tokenizer
+from microgpt.errors import PluginError
+from microgpt.plugins import plugin, plugins
+
+if TYPE_CHECKING:  # a model that only generates needs none of them
+    from microgpt.data.conversation_file import Item
+    from microgpt.training.options import TrainOptions
+
+GROUP = "replies"
+
+
+class Preparation(NamedTuple):
+    """What a plug-in wants of a training run."""
+
+    options: "TrainOptions"
+    tokenizer: Tokenizer | None = None  # None: one that suits the documents
+    extra: Mapping[str, Any] = {}  # JSON, by the name of the plug-in
+
+
+class ReplyTest(NamedTuple):
+    """Questions with replies that a plug-in expects of a trained model."""
+
+    name: str  # in the output of `train --json`
+    what: str  # in the printed report, such as "other wordings right"
+    items: "Sequence[Item]"
+
+
+class ReplyHook(Protocol):
+    """What a plug-in does before the model replies."""
+
+    sampling: Sampling | None  # of all replies; None: the caller chooses
+
+    def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:
+        """Return other messages for the model to read, the reply itself, or None for neither."""
+
+
+class ReplyPlugin(Protocol):
+    """The object of a plug-in in the group `microgpt.replies`, such as a module.
+
+    Each `extra` is the JSON that the plug-in has recorded.
+    """
+
+    def prepare(
+        self, docs: Sequence[Document], options: "TrainOptions", tell: Callable[[str], None]
+    ) -> Preparation | None:
+        """Return what training on these conversations needs, or None to leave it as it is."""
+
+    def hook(self, extra: Any) -> ReplyHook:
+        """Return the hook of a model; raise CheckpointError if the record is damaged."""
+
+    def changed(self, extra: Any, options: Mapping[str, Any], tokenizer: Tokenizer) -> Any:
+        """Return the record with other options of `microgpt chat`; None leaves one as it is."""
+
+    def tests(self, extra: Any) -> Sequence[ReplyTest]:
+        """Return the questions of the training data, and then others that test the model."""
+
+    def page_facts(self, extra: Any) -> Mapping[str, Any]:
+        """Return the data with which the page of a model does what the hook does."""
+
+
+def reply_plugin(name: str) -> ReplyPlugin:
+    """Return a plug-in of chats; raise PluginError if it is not installed."""
+    found: ReplyPlugin | None = plugin(GROUP, name)
+    if found is None:
+        raise PluginError(
+            f"the model replies with the plug-in {name!r:.80}, which is not installed; install "
+            f"the package that has it, such as microgpt-{name:.80}"
+        )
+    return found
+
+
+def prepare_replies(
+    docs: Sequence[Document] | str, options: "TrainOptions", tell: Callable[[str], None]
+) -> Preparation:
+    """Return what the first plug-in wants that has a use for the documents."""
+    if docs and not isinstance(docs, str) and not isinstance(docs[0], str):
+        for name in plugins(GROUP):
+            if found := reply_plugin(name).prepare(docs, options, tell):
+                return found._replace(extra={name: found.extra})
+    return Preparation(options)

@@ -1,0 +1,78 @@
+"""The plug-in of few questions: see `microgpt.replies.ReplyPlugin`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from microgpt_characters.questions.known_questions import (
+    LEAST_SIMILAR,
+    N_SUGGESTED,
+    KnownQuestions,
+    check_reply,
+)
+
+if TYPE_CHECKING:
+    from microgpt.data.tokenizer import Document, Tokenizer
+    from microgpt.replies import Preparation, ReplyTest
+    from microgpt.training.options import TrainOptions
+
+
+def prepare(
+    docs: "Sequence[Document]", options: "TrainOptions", tell: Callable[[str], None]
+) -> "Preparation | None":
+    """Return what training needs if the documents are a few questions."""
+    from microgpt_characters import few_questions
+
+    return few_questions.prepare(docs, options, tell)
+
+
+def hook(extra: Any) -> KnownQuestions:
+    """Return the questions that a model knows; raise CheckpointError if they are damaged."""
+    return KnownQuestions.from_json(extra)
+
+
+def changed(extra: Any, options: Mapping[str, Any], tokenizer: "Tokenizer") -> Any:
+    """Return the record with another reply to unknown questions, or one with suggestions.
+
+    Raises:
+        ConfigError: the reply is blank.
+        TokenizerError: the reply has characters that the model does not know.
+    """
+    known = hook(extra)
+    unknown = options["unknown"]
+    reply = known.reply if unknown is None else unknown
+    known = replace(known, reply=reply, suggests=options["suggest"])
+    check_reply(known.reply)
+    tokenizer.encode(known.reply)
+    return known.to_json()
+
+
+def tests(extra: Any) -> "Sequence[ReplyTest]":
+    """Return the known questions, rewordings of them, and unknown questions."""
+    from microgpt_characters.questions.wordings import reply_tests
+
+    return reply_tests(hook(extra))
+
+
+def page_facts(extra: Any) -> Mapping[str, Any]:
+    """Return the questions that a model knows, and the data for matching them."""
+    from microgpt_characters.questions import matching as m
+
+    known = hook(extra)
+    return {
+        "conversations": [[message.content for message in talk] for talk in known.conversations],
+        "reply": known.reply,
+        "confidence": known.confidence,
+        "suggests": known.suggests,
+        "nSuggested": N_SUGGESTED,
+        "leastSimilar": LEAST_SIMILAR,
+        "matching": {
+            "maxCharacters": m.MAX_CHARACTERS, "maxWords": m.MAX_WORDS, "endings": m.ENDINGS,
+            "leastStem": m.LEAST_STEM, "leastEqual": m.LEAST_EQUAL, "form": m.FORM,
+            "synonym": m.SYNONYM, "beginning": m.BEGINNING, "misspelled": m.MISSPELLED,
+            "leastBeginning": m.LEAST_BEGINNING, "answer": m.ANSWER, "function": m.FUNCTION,
+            "unknown": m.UNKNOWN, "common": m.COMMON, "coverage": m.COVERAGE,
+            "evidence": m.EVIDENCE, "functionWords": sorted(m.FUNCTION_WORDS),
+            "commonWords": sorted(m.COMMON_WORDS), "synonyms": m.SYNONYMS,
+        },
+    }  # fmt: skip

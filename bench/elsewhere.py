@@ -70,7 +70,7 @@ def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> No
     masks = [gpt.tokenizer.mask(doc) or b"\1" * (n_tokens + 1) for doc in docs]
     bos, rules = gpt.tokenizer.bos_id, DecodeRules(max_tokens=n_tokens, sampling=Sampling(0))
     calls: dict[str, Callable[[], object]] = {
-        "microgpt": lambda: [*gpt.compiled.decode([bos], rules, random.Random())]
+        "microgpt": lambda: [*gpt.engine_model.decode([bos], rules, random.Random())]
     }
     lines = {"microgpt": ""}
     expected = bits([gpt.log_probabilities(each[:-1]) for each in tokens], tokens, masks)

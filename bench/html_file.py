@@ -165,7 +165,7 @@ def decoded_here(gpt: InferenceGpt, rounds: int) -> list[float]:
     for i in range(rounds + 1):
         started = perf_counter()
         seeds = range(i * N_SAMPLES, (i + 1) * N_SAMPLES)
-        n_tokens = sum(len(one) + 1 for one in gpt.compiled.decode_many(prompts, seeds, rules))
+        n_tokens = sum(len(one) + 1 for one in gpt.engine_model.decode_many(prompts, seeds, rules))
         found.append(n_tokens / (perf_counter() - started))
     return found[1:]
 

@@ -80,7 +80,7 @@ def random_windows_loss(gpt: InferenceGpt, text: str) -> float:
     tokens, first = gpt.tokenizer.encode(text), gpt.tokenizer.bos_id
     starts = [rng.randrange(len(tokens) - size) for _ in range(N_WINDOWS)]
     windows = [[first, *tokens[start + 1 : start + size + 1]] for start in starts]
-    return gpt.compiled.nll(windows) / (N_WINDOWS * size)
+    return gpt.engine_model.nll(windows) / (N_WINDOWS * size)
 
 
 def shakespeare_table(kept: dict) -> str:

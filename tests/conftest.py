@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_args
 
 import commands
@@ -67,12 +68,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def compiled_engine(worker_id: str) -> None:
     """Compile before the first test, so that no test has to wait for it or is told of it."""
     from microgpt.config import DType, Use
-    from microgpt.edited_sources import edited_sources
-    from microgpt.training.engines import prepare_engine
+    from microgpt.training.engines import prepare_engine, problem_of
+
+    if problem_of("compiled"):  # its tests say so themselves
+        return
     from microgpt_engine.machine_code import cache_directory
 
-    if edited_sources():  # the tests of the compiled engine say so themselves
-        return
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
     with FileLock(cache_directory() / "tests.lock"):  # another worker may compile
         prepare_engine("compiled", *get_args(DType), uses=get_args(Use))
@@ -207,6 +208,19 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
     yield put
     plugins._installed.cache_clear()
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the packages that have an engine."""
+    from microgpt import plugins
+
+    installed = plugins._installed()
+
+    def select(group: str, **names: str) -> Any:
+        return () if group == "microgpt.engines" else installed.select(group=group, **names)
+
+    monkeypatch.setattr(plugins, "_installed", lambda: SimpleNamespace(select=select))
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import pytest
 from commands import run_process
 
 from microgpt import dropout_mask, newton_schulz
+from microgpt.compilation import on_compiling
 from microgpt_engine import machine_code as compiling
-from microgpt_engine.machine_code import EntryPoint, on_compiling
+from microgpt_engine.machine_code import EntryPoint
 
 DOUBLE = f"{__name__}:double"
 COMPILING = compiling.COMPILING

@@ -2,7 +2,7 @@ import pytest
 
 from microgpt import InferenceGpt, TrainConfig, edited_sources, train
 from microgpt.edited_sources import FOLDER, IMPLEMENTED, UNCHANGED, code_hash, files_hash
-from microgpt.errors import ConfigError
+from microgpt.errors import ConfigError, EngineWarning
 
 DOCS = ["anna", "emma"]
 SOURCE = '''"""A docstring."""
@@ -45,9 +45,11 @@ def test_a_comment_does_not_count_as_an_edit(sources) -> None:
 
 def test_the_compiled_engine_refuses_edited_sources(edited) -> None:
     with pytest.raises(ConfigError, match=r"model\.py has been edited"):
-        train(DOCS)
-    result = train(DOCS, engine="reference", config=TrainConfig(steps=2))
+        train(DOCS, engine="compiled")
+    with pytest.warns(EngineWarning, match=r"model\.py has been edited"):
+        result = train(DOCS, config=TrainConfig(steps=2))
     assert [*result.plan.edited_sources] == ["model.py"]
     with pytest.raises(ConfigError, match=r"model\.py has been edited"):
-        InferenceGpt(result).generate(1)
-    assert InferenceGpt(result, engine="reference").generate(1)
+        InferenceGpt(result, engine="compiled").generate(1)
+    with pytest.warns(EngineWarning, match=r"model\.py has been edited"):
+        assert InferenceGpt(result).generate(1)

@@ -13,21 +13,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
-from weakref import WeakKeyDictionary
 
-from microgpt.batching.batch import Batch
 from microgpt.inference import InferenceGpt
 from microgpt.resource_limits import n_cpus
 from microgpt.sampling import Continuation, Job
-from microgpt_engine.decoding.arrays import DecodeArrays
-from microgpt_engine.decoding.decoder import is_reusable, max_sequences
+from microgpt.training.engines import Batch
 from microgpt_serve.errors import QueueFullError
 from microgpt_serve.work_queue import TOKENS_PER_PLACE
 
 MIN_TOKENS = 64  # tokens that the smallest request counts as, because each takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
 MAX_LARGE = 4  # maximum number of batches per thread that begin with a large request
-SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # reusable arrays per model
 Outcome = list[Continuation] | Exception
 
 
@@ -151,7 +147,7 @@ class BatchScheduler:
     def _work(self) -> None:
         """Process requests until the scheduler is closed. Runs in each worker thread."""
         batches: deque[_RunningBatch] = deque()
-        turn, spare = _BatchOrder(), SpareArrays()
+        turn = _BatchOrder()
         seconds = 0.0  # working time since a request last finished
         while True:
             with self._changed:
@@ -160,7 +156,7 @@ class BatchScheduler:
                 if self._is_closed:
                     return
                 if requests := self._take(batches, turn):
-                    batches.appendleft(_RunningBatch(requests, spare))
+                    batches.appendleft(_RunningBatch(requests))
                 if self._waiting:  # `_flush` wakes only one thread for all new requests
                     self._changed.notify()
             batch = batches.popleft()
@@ -174,8 +170,6 @@ class BatchScheduler:
                 seconds = 0.0
             if batch.requests:
                 batches.append(batch)
-            else:
-                batch.close()
 
     def _take(
         self, batches: Collection["_RunningBatch"], turn: "_BatchOrder"
@@ -187,7 +181,7 @@ class BatchScheduler:
         if first is None or len(batches) == MAX_BATCHES:
             return []
         self._waiting.remove(first)
-        room = max_sequences(first.model.config, first.job.rules) - first.job.n_sequences
+        room = first.model.engine_model.max_sequences(first.job.rules) - first.job.n_sequences
         taken, left = [first], list[QueuedRequest]()
         for request in self._waiting:
             is_alike = request.model is first.model and request.job.rules == first.job.rules
@@ -253,11 +247,10 @@ class _BatchOrder:
 class _RunningBatch:
     """A batch in progress. `requests` maps job numbers to requests."""
 
-    def __init__(self, requests: list[QueuedRequest], spare: SpareArrays) -> None:
+    def __init__(self, requests: list[QueuedRequest]) -> None:
         self.requests = dict(enumerate(requests))
         self.is_large = requests[0].is_large
         self._model = requests[0].model
-        self._spare = spare.setdefault(self._model, [])
         self._batch: Batch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
@@ -265,8 +258,7 @@ class _RunningBatch:
         try:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]
-                arrays = self._spare.pop() if self._spare else None
-                self._batch = Batch(self._model.compiled, jobs, arrays)
+                self._batch = self._model.engine_model.batch(jobs)
             for number in [n for n, request in self.requests.items() if request.is_cancelled]:
                 self._batch.drop(number)
                 del self.requests[number]
@@ -275,7 +267,7 @@ class _RunningBatch:
             fault = RuntimeError("the engine failed")  # a MicrogptError would produce status 400
             fault.__cause__ = error
             failed, self.requests = self.requests, {}
-            self._batch = None  # do not reuse the arrays, which may be corrupt
+            self._batch = None
             return [(request, fault) for request in failed.values()]
 
     def updates(self) -> list[tuple[QueuedRequest, list[Continuation]]]:
@@ -286,9 +278,3 @@ class _RunningBatch:
                 request.has_update = True
                 updates.append((request, self._batch.take(number)))
         return updates
-
-    def close(self) -> None:
-        """Keep the arrays for reuse by a later batch of the same model, unless they are large."""
-        model = self._model
-        if self._batch and is_reusable(model.config, model.compiled.dtype):
-            self._spare.append(self._batch.arrays)

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
+from microgpt.compilation import on_compiling
 from microgpt.plugins import plugin
-from microgpt_engine.machine_code import on_compiling
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.work_queue import WorkQueue
 

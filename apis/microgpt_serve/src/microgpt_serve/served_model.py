@@ -1,11 +1,13 @@
 """A loaded model, and what the service tells about it."""
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from microgpt.inference import InferenceGpt
+from microgpt.sampling import DecodeRules
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.engines import prepare_engine
 from microgpt_serve.schemas import MAX_NEW_TOKENS
@@ -43,7 +45,8 @@ class ServedModel:
 def served_model(name: str, saved: SavedModel, log: Callable[[str], None]) -> ServedModel:
     """Return a model that is ready to generate: compile the engine; pass messages to `log`."""
     gpt = InferenceGpt(saved)
-    prepare_engine("compiled", saved.dtype, uses=["generation"], tell=log)
-    _ = gpt.compiled.decode_weights
+    prepare_engine(gpt.engine, saved.dtype, uses=["generation"], tell=log)
+    rules = DecodeRules(max_tokens=1)  # one token, since the weights are converted for the first
+    deque(gpt.engine_model.decode_many([gpt.opening("")], [0], rules), maxlen=0)
     version = saved.sha256[:VERSION_DIGITS]
     return ServedModel(name, version, gpt, replace(saved, weights=gpt.weights))  # not a second copy

@@ -106,7 +106,7 @@ def analyze_file(
     length = float(block_size)
     if n_characters is None:
         length = (report.n_tokens - report.cut(block_size).n_tokens) / report.n_docs
-    load_kernels("compiled", uses=["training"])
+    load_kernels(None, uses=["training"])
     speed = operations_per_second(model, config, length=length)
     docs_per_s = config.batch_size * speed / step_operations(model, config, length)
     return DatasetReport(

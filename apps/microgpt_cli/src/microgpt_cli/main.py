@@ -11,10 +11,11 @@ import gc
 import os
 import sys
 import threading
+import warnings
 from contextlib import suppress
 from typing import NoReturn
 
-from microgpt_cli.terminal.console import discard_output, prepare_streams, say
+from microgpt_cli.terminal.console import discard_output, note, prepare_streams, say
 from microgpt_cli.terminal.signals import Terminated, ignore_signals, raise_on_sigterm
 
 gc.set_threshold(100_000)  # imports create many objects; collections would take 10 % of a start
@@ -70,11 +71,14 @@ def command() -> NoReturn:
 def _run() -> int:
     import typer
 
-    from microgpt.errors import FullDiskError, MicrogptError
+    from microgpt.errors import EngineWarning, FullDiskError, MicrogptError
     from microgpt_cli.app import app
 
     try:
-        return app()
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", EngineWarning)
+            warnings.showwarning = lambda warning, *place: note(str(warning))
+            return app()
     except typer.TyperException as error:
         say(f"error: {_usage(error)}")
         return error.exit_code

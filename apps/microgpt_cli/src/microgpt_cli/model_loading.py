@@ -17,6 +17,7 @@ from microgpt.storage.document_hashes import read_document_hashes
 from microgpt.storage.meta import Meta
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
+from microgpt.training.engines import default_engine, problem_of
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 
@@ -31,9 +32,7 @@ def load_model(directory: Path) -> SavedModel:
 
 
 def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
-    """Return the compiled engine, or the reference engine if its sources have been edited.
-
-    Print a note if it is the reference engine.
+    """Return the default engine.
 
     Args:
         lengths: number of tokens of each text.
@@ -41,11 +40,10 @@ def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
     Raises:
         ConfigError: the reference engine would take minutes.
     """
-    if not edited_sources():
-        return "compiled"
-    note_reference_engine()
-    check_duration(2 * count_params(saved.model) * sum(lengths) / READING)
-    return "reference"
+    engine = default_engine()
+    if engine == "reference":
+        check_duration(2 * count_params(saved.model) * sum(lengths) / READING)
+    return engine
 
 
 def training_documents(saved: SavedModel, directory: Path) -> Sequence[Document]:
@@ -94,18 +92,12 @@ def loss_of(meta: Meta) -> str:
     return ""
 
 
-def note_reference_engine() -> None:
-    """Print a note that the reference engine is used because sources have been edited."""
-    names = " and ".join(edited_sources())
-    note(f"found edits in {names}; using the reference engine, as the compiled one is unchanged")
-
-
 def check_duration(seconds: float) -> None:
     """Raise ConfigError if falling back to the reference engine would take minutes."""
-    if seconds > MOST_S:
+    if seconds > MOST_S and (problem := problem_of("compiled")):
         raise ConfigError(
-            f"the reference engine would take about {duration(seconds)}; reduce the "
-            f"amount of work, or undo the changes to {' and '.join(edited_sources())}"
+            f"the reference engine would take about {duration(seconds)}; reduce the amount of "
+            f"work, or {problem[1]}"
         )
 
 

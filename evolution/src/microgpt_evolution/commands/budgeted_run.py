@@ -51,7 +51,7 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
         )
         model_dir = winner.model_directory(options, resumed)
         pool = stack.enter_context(open_pool(options, n_trials=LARGEST))
-        compilation_s = load_kernels("compiled", uses=["training", "evaluation", "generation"])
+        compilation_s = load_kernels(None, uses=["training", "evaluation", "generation"])
         if limit:
             limit.extend(compilation_s)
         settings, parts = _prepare(options, limit, resumed, pool.n_workers())

@@ -45,7 +45,7 @@ def run(options: EvolveOptions) -> None:
         model_dir = winner.model_directory(options, resumed)
         settings, parts = _prepare(options, resumed)
         pool = stack.enter_context(open_pool(options, n_trials=settings.n_concurrent))
-        load_kernels("compiled", uses=["training", "evaluation", "generation"])
+        load_kernels(None, uses=["training", "evaluation", "generation"])
         records = resumed or stack.enter_context(Records.begin(RUNS, "evolve", settings))
         print_or_discard(
             f"Search: {settings.objective}, {settings.generations} generations, population "

@@ -83,7 +83,7 @@ def run(
             f"layer={model.n_layer}, ctx={model.block_size}, ff={model.n_ff_exp})",
             flush=True,
         )
-    load_kernels("compiled", uses=["training", "generation"])
+    load_kernels(None, uses=["training", "generation"])
     with TrainingProgress(config.steps) as progress:
         result = train(
             docs, model=model, config=config, tokenizer=tokenizer, on_event=progress.update

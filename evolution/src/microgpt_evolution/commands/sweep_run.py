@@ -138,7 +138,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     dtypes = sorted({config.dtype for config in sweep.configs})
     with resumable(records):
         uses: list[Use] = ["training", "evaluation", "generation"]
-        load_kernels("compiled", *dtypes, uses=uses)
+        load_kernels(None, *dtypes, uses=uses)
         if todo:
             n_models = len({trial.config for trial in todo})
             print_or_discard(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from microgpt.config import DEFAULT_DTYPE, DType, TextKind, TrainConfig
+from microgpt.config import DType, TextKind, TrainConfig
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
@@ -116,7 +116,7 @@ class LossObjective:
         genome: Genome | SweepConfig,
         seed: int,
         should_stop: ShouldStop | None,
-        dtype: DType = DEFAULT_DTYPE["compiled"],
+        dtype: DType | None = None,
     ) -> TrainResult | Evaluation:
         """Train a model; return the training result, or an evaluation if training failed."""
         try:
@@ -147,7 +147,7 @@ class LossObjective:
                 scored(self.validation, self.tokenizer, block_size, text=result.config.text)
             )
         weights = result.state.final_weights(result.config.steps)  # those of the model
-        nll = make_nll("compiled", result.dtype, result.model, weights)
+        nll = make_nll(result.plan.engine, result.dtype, result.model, weights)
         evaluation = pieces.evaluate(nll)
         assert evaluation is not None
         return evaluation.loss

@@ -93,7 +93,7 @@ class SweepObjective:
         own, value = self.data.own, None
         if own and not own.needs_training:
             return own.evaluate(config, should_stop)
-        _load_kernels("compiled", config.dtype)
+        _load_kernels(None, config.dtype)
         started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
             trained = self.data.train(config, seed, should_stop, config.dtype)

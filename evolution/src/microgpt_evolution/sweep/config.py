@@ -48,11 +48,11 @@ class SweepConfig(BaseGenome):
     out_scale: float = ModelConfig.out_scale
 
     def _check_together(self) -> None:
-        from microgpt.training.engines import check_engine  # slow to import
+        from microgpt.training.engines import check_engine, default_engine  # slow to import
 
         self.model()
         self.train_config(seed=0)
-        check_engine("compiled", self.dtype)
+        check_engine(default_engine(), self.dtype)
 
     def train_config(self, seed: int) -> TrainConfig:
         """Return the training hyper-parameters."""

@@ -20,7 +20,6 @@ from microgpt.sampling import (
     FinishReason,
     Job,
     TokenStream,
-    decode,
     new_context,
 )
 from microgpt.state import TrainedModel
@@ -155,7 +154,8 @@ class InferenceGpt(Predictor):
         while n is None or n_made < n:
             n_now = n_together if n is None else min(n_together, n - n_made)
             seeds = range(seed + n_made, seed + n_made + n_now)
-            yield from self.compiled.decode_many([tokens] * n_now, seeds, rules, threads=threads)
+            sequences = [tokens] * n_now
+            yield from self.engine_model.decode_many(sequences, seeds, rules, threads=threads)
             n_made += n_now
             n_together = min(2 * n_together, LAST_BATCH * threads)
 
@@ -231,9 +231,7 @@ class InferenceGpt(Predictor):
         return self._stream(tokens, rules, rng)
 
     def _stream(self, tokens: Sequence[int], rules: DecodeRules, rng: random.Random) -> TokenStream:
-        if self.engine == "reference":
-            return TokenStream(decode(self._gpt, tokens, rules, rng))
-        return TokenStream(self.compiled.decode(tokens, rules, rng))
+        return TokenStream(self.engine_model.decode(tokens, rules, rng))
 
     def chat(
         self,
@@ -306,11 +304,7 @@ class InferenceGpt(Predictor):
         if open_jobs:
             tokens, seeds = zip(*((job.prompts[0], job.seeds[0]) for job in open_jobs), strict=True)
             rules = open_jobs[0].rules
-            if self.engine == "reference":
-                streams = map(self._stream, tokens, repeat(rules), map(random.Random, seeds))
-                decoded = map(list, streams)
-            else:
-                decoded = self.compiled.decode_many(tokens, seeds, rules, threads=threads)
+            decoded = self.engine_model.decode_many(tokens, seeds, rules, threads=threads)
         for job in jobs:
             yield job.fixed.tokens if job.fixed else next(decoded)
 

@@ -4,6 +4,7 @@ Layout: columns in the buffers. See docs/engine.md#vectors. Shapes: H = n_head, 
 V = vocab_size.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ class Activations:
     def __init__(self, config: ModelConfig, buffers: Buffers, n: int) -> None:
         self.config, self.buffers, self._n = config, buffers, n
 
-    def log_probabilities(self, first: int = 0) -> NDArray[np.float64]:
-        """Return next-token log-probabilities (T - first, V) from index `first` on.
+    def log_probabilities(self, first: int = 0) -> Iterator[list[float]]:
+        """Yield next-token log-probabilities (T - first, V) from index `first` on.
 
         Raises:
             PromptError: a logit is not finite.
@@ -30,7 +31,8 @@ class Activations:
         logits = self.buffers.logits[:, first : self._n].T
         if not np.isfinite(logits).all():
             raise PromptError(NOT_FINITE_MESSAGE)
-        return log_softmax(logits)
+        for row in log_softmax(logits):  # a list of all rows would take four times the memory
+            yield row.tolist()
 
     def attention(self, layer: int) -> NDArray[Any]:
         """Return how much each token attends to each token of a layer: (H, T, T).

@@ -19,15 +19,16 @@ from microgpt.data.token_dataset import Tokens
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
 from microgpt.model_config import count_params
-from microgpt.sampling import DecodeRules, FinishReason
+from microgpt.sampling import DecodeRules, FinishReason, Job
+from microgpt.threads import map_in_threads
 from microgpt_engine.activations import Activations
 from microgpt_engine.buffers import Buffers, allocate_buffers
 from microgpt_engine.dataset import NO_ROWS, Dataset
-from microgpt_engine.decoding.arrays import FULL, RUNNING, STOPPED
+from microgpt_engine.decoding.arrays import FULL, RUNNING, STOPPED, DecodeArrays
+from microgpt_engine.decoding.batch import Batch
 from microgpt_engine.decoding.decoder import WORK_5_MS, Decoder, max_sequences
 from microgpt_engine.machine_code import EntryPoint
 from microgpt_engine.settings import architecture_of
-from microgpt_engine.threads import map_in_threads
 from microgpt_engine.weights import DecodeWeights, PackedWeights, for_decoding
 
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
@@ -49,6 +50,7 @@ class CompiledModel:
         packed.set(weights)
         self._weights = packed.matrices
         _make_read_only(packed.array, *packed.matrices)
+        self._spare: list[DecodeArrays] = []  # of finished batches, for reuse
 
     @cached_property
     def decode_weights(self) -> DecodeWeights:
@@ -180,6 +182,14 @@ class CompiledModel:
                 if statuses[i] > FULL:
                     decoder.check(i)
                 yield tokens
+
+    def max_sequences(self, rules: DecodeRules) -> int:
+        """Return the maximum number of sequences per batch, which bounds the memory use."""
+        return max_sequences(self.config, rules)
+
+    def batch(self, jobs: Sequence[Job]) -> Batch:
+        """Return jobs with the same rules to decode together."""
+        return Batch(self, jobs, self._spare)
 
 
 class _Draws:

@@ -16,8 +16,7 @@ import struct
 import time
 import uuid
 from array import array
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,9 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from microgpt import dropout_mask, newton_schulz
+from microgpt.compilation import report
 from microgpt.files.regular_file import open_at_once
 from microgpt_engine import processor
-
-Tell = Callable[[str], None]
 
 _NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
@@ -41,8 +39,6 @@ _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
 _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
 COMPILING = "compiling the engine (once on this computer, takes about ten seconds)"
-
-_tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 
 
 class CompiledForWasmError(Exception):
@@ -132,29 +128,6 @@ def _link(symbol: str, code: bytes) -> Callable[..., int]:
     engine.finalize_object()
     _engines.append(engine)
     return _NATIVE(engine.get_function_address(symbol))
-
-
-@contextlib.contextmanager
-def on_compiling(tell: Tell) -> Iterator[None]:
-    """Call `tell` once with each message: before a compilation, or when caching fails."""
-    told: set[str] = set()
-
-    def tell_once(line: str) -> None:
-        if line not in told:
-            told.add(line)
-            tell(line)
-
-    token = _tell.set(tell_once)
-    try:
-        yield
-    finally:
-        _tell.reset(token)
-
-
-def report(line: str) -> None:
-    """Pass a message to the function of `on_compiling`, if there is one."""
-    if tell := _tell.get():
-        tell(line)
 
 
 def cache_directory() -> Path:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from itertools import product
 from typing import Any, NoReturn, cast
 
+from microgpt.compilation import Tell, on_compiling, report
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.model import init_weights
 from microgpt.sampling import DecodeRules
@@ -32,17 +33,17 @@ class _NotCompiledError(Exception):
     """A kernel is not in the cache, or its file cannot be used."""
 
 
-def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: machine_code.Tell) -> None:
+def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: Tell) -> None:
     """Load the kernels for some uses; `tell` is called with a message if they must be compiled."""
     kinds = list(product(dtypes, uses))
     try:
-        with machine_code.on_compiling(_stop):
+        with on_compiling(_stop):
             _load(kinds)
     except _NotCompiledError as error:
-        with machine_code.on_compiling(tell):
+        with on_compiling(tell):
             if str(error) != machine_code.COMPILING:
                 tell(str(error))
-            machine_code.report(machine_code.COMPILING)
+            report(machine_code.COMPILING)
             if machine_code.can_be_kept():
                 shares = [TRAINING, INFERENCE, *([THREADS] if "threads" in uses else [])]
                 compile_together({dtype for dtype, _ in kinds}, shares, stderr=subprocess.DEVNULL)

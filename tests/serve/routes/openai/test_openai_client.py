@@ -141,7 +141,7 @@ def test_the_usage_counts_prompt_and_completion_tokens(client, request) -> None:
     gpt: InferenceGpt = request.getfixturevalue(f"{name}_gpt")
     usage = write(client, "a", seed=3, n=4, max_tokens=5, temperature=3).usage
     job = gpt.text_job(4, prompts=["a"], sampling=Sampling(3), max_tokens=5, seed=3)
-    found = gpt.compiled.decode_many([*job.prompts] * 4, job.seeds, job.rules)
+    found = gpt.engine_model.decode_many([*job.prompts] * 4, job.seeds, job.rules)
     assert usage.prompt_tokens == len(gpt.opening("a"))
     assert usage.completion_tokens == sum(map(len, found))
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens

@@ -55,7 +55,7 @@ def explain(
 
     saved = load_model(model)
     doc = document_of(text, is_chat=saved.tokenizer.is_chat)
-    load_kernels("compiled", saved.dtype, uses=["evaluation"])
+    load_kernels(None, saved.dtype, uses=["evaluation"])
     result = explanation.explain(
         InferenceGpt(saved),
         doc,

@@ -102,10 +102,10 @@ def check_options(format: str, output: Path, *, half: bool, int8: bool) -> None:
 
 def write_page(saved: "SavedModel", name: str, file: Path) -> None:
     """Write the HTML file of a model, and print its path."""
+    from microgpt.compilation import on_compiling
     from microgpt.errors import ConfigError
     from microgpt.plugins import plugin
     from microgpt_cli.terminal.progress import showing_compilation
-    from microgpt_engine.machine_code import on_compiling
 
     if (encode := plugin("exports", "html")) is None:
         raise ConfigError("--format html requires the package microgpt-page; install it")
@@ -116,8 +116,8 @@ def write_page(saved: "SavedModel", name: str, file: Path) -> None:
 
 def write_export(saved: "SavedModel", output: Path, format: str, *, int8: bool) -> None:
     """Write a model with its receipt for another program, and print the paths of its files."""
+    from microgpt.compilation import on_compiling
     from microgpt.errors import ConfigError
-    from microgpt_engine.machine_code import on_compiling
     from microgpt_exports.gguf_file import encode_gguf, encode_modelfile
     from microgpt_exports.onnx_file import encode_onnx
     from microgpt_exports.receipt import REPLIES_OTHERWISE

@@ -42,7 +42,7 @@ def score(
 
     saved = load_model(model)
     scorer = Scorer(InferenceGpt(saved), text=saved.text)
-    load_kernels("compiled", saved.dtype, uses=["evaluation"])
+    load_kernels(None, saved.dtype, uses=["evaluation"])
     held_out = scored_lines.held_out_bits(scorer, saved, model) if percentile else None
     own, *ancestors = saved.trained_on
     is_partial = bool(other_data(own, ancestors))

@@ -2,7 +2,6 @@
 
 from time import perf_counter
 
-from microgpt.edited_sources import edited_sources
 from microgpt.options import join
 from microgpt.training.options import TrainOptions
 from microgpt_cli.terminal.help import examples
@@ -25,17 +24,13 @@ def train(given: TrainOptions) -> None:
     given.check_ranges()  # before NumPy is loaded
 
     from microgpt.storage.training_directory import TrainingDirectory
-    from microgpt.training.engines import check_engine
-    from microgpt_cli.model_loading import note_reference_engine
-    from microgpt_cli.training.job import EDITED, recipe_options
+    from microgpt.training.engines import check_engine, default_engine
+    from microgpt_cli.training.job import recipe_options
     from microgpt_cli.training.recorded_runs import resumed_job
     from microgpt_cli.training.run import TrainRun, begin
 
     options = join(recipe_options(given), given)
-    if "engine" not in options and edited_sources():
-        note_reference_engine()
-        options = options.over(TrainOptions(engine="reference").by(EDITED))
-    check_engine(options.engine, options.dtype, options.threads)
+    check_engine(options.engine or default_engine(), options.dtype, options.threads)
     job = begin(options, started)
     with TrainingDirectory(options.resume or options.output) as directory:
         job = job or resumed_job(directory, given, started)

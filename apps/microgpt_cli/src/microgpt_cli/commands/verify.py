@@ -52,10 +52,10 @@ def verify(
 def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
     """Print the outcome of each check of the engines; return whether all have passed."""
     from microgpt.config import Use
-    from microgpt.edited_sources import edited_sources
+    from microgpt.training.engines import problem_of
     from microgpt_cli.verify.checks import KARPATHY, run_checks
 
-    if engine != "reference" and not edited_sources():
+    if engine != "reference" and not problem_of("compiled"):
         uses: list[Use] = ["training", "decoding"]
         load_kernels("compiled", *get_args(DType), uses=uses)
     failed = 0

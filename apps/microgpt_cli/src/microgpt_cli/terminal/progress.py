@@ -161,10 +161,11 @@ def time_left(n: float, per_s: float) -> str:
     return f"{duration(round(n / per_s))} left" if per_s else "? left"
 
 
-def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]") -> float:
+def load_kernels(engine: "EngineName | None", *dtypes: "DType", uses: "Collection[Use]") -> float:
     """Load the kernels of an engine; on a terminal, show how long compiling them has taken.
 
-    Return the seconds that the compilation took, or 0 if there was none.
+    None is the default engine. Return the seconds that the compilation took, or 0 if there was
+    none.
     """
     from microgpt.training.engines import prepare_engine
 

@@ -29,6 +29,7 @@ def command_again(plan: TrainingPlan) -> str:
     recorded |= {
         "chat": plan.tokenizer.is_chat,
         "text": "stream" if plan.config.text == "stream" else None,
+        "engine": None if plan.engine == "compiled" else plan.engine,
         "dtype": None if plan.dtype == DEFAULT_DTYPE[plan.engine] else plan.dtype,
     }
 

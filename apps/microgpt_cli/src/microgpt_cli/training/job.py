@@ -30,8 +30,6 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import load_kernels, with_progress
 
-EDITED = "edited sources"  # what sets the engine if the compiled one does not implement them
-
 
 def recipe_options(given: TrainOptions) -> TrainOptions:
     """Return the options that --portable, the preset or the genome.json sets, if there is one."""
@@ -125,7 +123,7 @@ def new_job(options: TrainOptions, sources: Sources, started: float) -> Training
         load_kernels=load_kernels,
         tell=note,
     )
-    if options.given.get("engine") == EDITED:
+    if not options.engine and job.plan.engine == "reference":
         plan = job.plan
         sizes = measure(job.parts.train, plan.tokenizer, plan.config.text)
         n_docs = plan.config.steps * plan.config.batch_size

@@ -17,7 +17,7 @@ from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.deadline import with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import Ending, ending
-from microgpt.training.engines import check_engine
+from microgpt.training.engines import check_engine, engine_module
 from microgpt.training.holding_out import split_documents
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, check_patience
@@ -57,8 +57,9 @@ def resumed_job(
         change = f"the run ends at step {config.steps}, not {plan.config.steps}"
         note(f"{change}; its learning rate now falls to 0 by then")
     _note_sources(plan)
-    _note_rounding(state)
-    if plan.engine != state.engine:
+    if plan.engine == state.engine:
+        _note_rounding(state)
+    else:
         note(
             f"the steps so far were computed by the {state.engine} engine; the last digits of the "
             "result will match neither"
@@ -150,12 +151,11 @@ def _note_rounding(state: TrainState) -> None:
     """Print a note if the steps so far were computed on a computer that rounds differently."""
     if state.rounding is None:
         return
-    from microgpt_engine.processor import ROUNDING
-
-    if state.rounding != ROUNDING:
+    rounding = engine_module(state.engine).ROUNDING
+    if state.rounding != rounding:
         note(
             f"the steps so far were computed with {state.rounding}, and this computer has "
-            f"{ROUNDING}; the last digits of the result will match neither"
+            f"{rounding}; the last digits of the result will match neither"
         )
 
 

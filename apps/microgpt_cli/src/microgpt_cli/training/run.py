@@ -164,7 +164,7 @@ class TrainRun:
         uses += ["generation"] if plan.ensemble else []
         job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
         if teachers := job.teachers:
-            job.extend(load_kernels("compiled", *teachers.dtypes, uses=teachers.uses))
+            job.extend(load_kernels(None, *teachers.dtypes, uses=teachers.uses))
             n = len(teachers.models)
             note(f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}")
             teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)

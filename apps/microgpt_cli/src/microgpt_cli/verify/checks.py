@@ -18,8 +18,9 @@ from microgpt.data.documents import bundled, load_text
 from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError, PromptError
 from microgpt.inference import InferenceGpt
+from microgpt.plugins import plugins
 from microgpt.state import TrainEvent
-from microgpt.training.engines import check_engine
+from microgpt.training.engines import check_usable
 from microgpt.training.train import DivergedError, train
 from microgpt_cli.verify.gradient_check import (
     engine_error,
@@ -65,9 +66,10 @@ def run_checks(
     """
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
-    engines = [engine] if engine else get_args(EngineName)[::-1]
-    for name in engines:
-        check_engine(name, None)
+    has_compiled = "compiled" in plugins("engines")
+    engines = [engine] if engine else ["reference", *(["compiled"] if has_compiled else [])]
+    if engine == "compiled" and not has_compiled:
+        check_usable(engine)
     golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
     names = bundled("names.txt")
     intact = hashlib.sha256(names.read_bytes()).hexdigest() == golden["names_sha256"]

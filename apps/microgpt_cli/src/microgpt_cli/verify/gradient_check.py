@@ -3,17 +3,21 @@
 import math
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from itertools import chain
+from typing import TYPE_CHECKING, Any, get_args
 
 from microgpt.config import Activation, DType, ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.dropout_mask import Dropout, batch_dropout
-from microgpt.model import init_weights, weight_shapes
-from microgpt.model_config import count_params
+from microgpt.dropout_mask import Dropout
+from microgpt.flat_weights import by_name
+from microgpt.model import Weights, init_weights, weight_shapes
 from microgpt.model_variants import GptVariant
 from microgpt.reference import ReferenceEngine
-from microgpt.training.reference_training import accumulate, target_loss
+from microgpt.training.reference_training import target_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
+
+if TYPE_CHECKING:
+    from microgpt.training.engines import EngineModule
 
 DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
 NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest gradient are mostly rounding error
@@ -117,7 +121,8 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     """
     import numpy as np
 
-    from microgpt_engine.training.trainer import CompiledEngine
+    from microgpt import reference_engine
+    from microgpt.plugins import plugin
 
     lengths = [rng.randint(2, model.block_size + 1) for _ in range(rng.randint(1, 4))]
     docs = [[rng.randrange(model.vocab_size) for _ in range(length)] for length in lengths]
@@ -129,21 +134,23 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
         rows = [_distribution(model, rng) for _ in range(sum(lengths) - len(docs))]
         dataset.soft_targets = np.array(rows, np.float32)
     config = TrainConfig(batch_size=len(docs), dropout=rng.choice(DROPOUTS), seed=rng.randrange(9))
-    weights = init_weights(model, rng)
-    compiled = CompiledEngine(model, config, dataset, dtype=dtype)
-    compiled.resume(0, weights, [0.0] * count_params(model), [0.0] * count_params(model))
-    loss = compiled.backward()
-    reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
-    targets = [dataset.targets_of(i) for i in range(len(docs))]
-    *_, expected_loss = accumulate(reference, docs, targets, batch_dropout(config, step=0))
+    matrices = init_weights(model, rng).values()
+    numbers = [number for rows in matrices for row in rows for number in row]
+
+    def backward(engine: "EngineModule", dtype: DType) -> tuple[float, Weights[float]]:
+        made = engine.make_engine(model, config, dataset, random.Random(0), dtype, 1)
+        made.set_weights(numbers)
+        return made.backward(lambda: False), by_name(model, made.grads().tolist())
+
+    expected_loss, expected = backward(reference_engine, "float64")
+    loss, found = backward(plugin("engines", "compiled"), dtype)  # even if sources are edited
     errors = [abs(loss / expected_loss - 1)]
-    found, values = compiled.grads(), reference.gpt.weights
-    largest = max(abs(param.grad) for param in reference.params)
-    for name in weight_shapes(model):
-        expected = [value.grad for row in values[name] for value in row]
-        grads = [grad for row in found[name] for grad in row]
-        scale = max(largest * NEGLIGIBLE, *map(abs, expected)) or 1.0  # 0 if autograd is broken
-        errors += [abs(a - b) / scale for a, b in zip(expected, grads, strict=True)]
+    largest = max(abs(grad) for rows in expected.values() for row in rows for grad in row)
+    for name, rows in expected.items():
+        wanted = [*chain.from_iterable(rows)]
+        scale = max(largest * NEGLIGIBLE, *map(abs, wanted)) or 1.0  # 0 if autograd is broken
+        grads = chain.from_iterable(found[name])
+        errors += [abs(a - b) / scale for a, b in zip(wanted, grads, strict=True)]
     return max(error if math.isfinite(error) else math.inf for error in errors)
 
 

@@ -27,10 +27,10 @@ def play(models: list[str] | None = SERVED_MODELS) -> None:
     The page is served on a free port of this machine, until Ctrl-C. `microgpt serve` serves the
     same page on a port of your choice; `microgpt export --format html` writes it to a file.
     """
+    from microgpt.compilation import on_compiling
     from microgpt.storage.model_sources import model_sources
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.terminal.progress import showing_compilation
-    from microgpt_engine.machine_code import on_compiling
     from microgpt_page.document import document
 
     sources = model_sources(models or os.environ.get("MODEL_DIR"))

@@ -8,7 +8,7 @@ from heapq import nlargest
 from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig
 from microgpt.data.sliding_windows import SlidingWindows
 from microgpt.data.tokenizer import Document, Message, Tokenizer, check_document
-from microgpt.errors import ConfigError, PromptError
+from microgpt.errors import PromptError
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.predictor import Predictor
 from microgpt.model_config import check_whole
@@ -138,7 +138,7 @@ def explain_tokens(
             predictions.append(_prediction(gpt.tokenizer, token, row, n_alternatives))
     weights: dict[Head, list[list[float]]] = {}
     if attention:
-        found = gpt.compiled.activations(tokens[:-1])
+        found = gpt.engine_model.activations(tokens[:-1])
         for layer, head in attention:  # the weights of all layers together may be large
             rows = found.attention(layer)[head]
             weights[layer, head] = [row[: i + 1].tolist() for i, row in enumerate(rows)]
@@ -147,8 +147,6 @@ def explain_tokens(
 
 def _check_heads(gpt: Predictor, n: int, heads: Collection[Head]) -> None:
     config = gpt.config
-    if gpt.engine == "reference":
-        raise ConfigError("attention requires the compiled engine")
     if n > config.block_size:
         raise PromptError(
             f"the text has {n} tokens with the start token; use at most {config.block_size}, the "

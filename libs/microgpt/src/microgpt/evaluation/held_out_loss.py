@@ -4,12 +4,11 @@ The perplexity is the exponential of the loss per token, `exp(loss)`.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.model import Gpt, cross_entropy
 
 AT_ONCE = 2**16  # number of tokens between calls to should_stop
 
@@ -76,29 +75,3 @@ class EvaluationSet:
             total += nll(portion)
         loss = total / self.n_tokens
         return HeldOutLoss(loss, self.n_docs, self.n_tokens, self._n_characters)
-
-
-def scalar_nll(gpt: Gpt[float], docs: TokenDataset) -> float:
-    """Return the summed NLL in nats, computed in plain Python."""
-    return sum(scalar_losses(gpt, docs))
-
-
-def scalar_losses(gpt: Gpt[float], docs: TokenDataset) -> Iterator[float]:
-    """Yield the NLL of each target token in nats, or 0 if it is masked."""
-    for i, tokens in enumerate(docs):
-        cache = gpt.new_cache()
-        for token, target in zip(tokens[:-1], docs.targets_of(i), strict=True):
-            assert not isinstance(target, list)  # soft targets are only for training
-            logits = gpt.forward(token, cache)
-            yield 0.0 if target is None else cross_entropy(logits, target)
-
-
-def scalar_log_probabilities(gpt: Gpt[float], tokens: Iterable[int]) -> list[list[float]]:
-    """Return the log-probabilities after each token: (n, V), computed in plain Python."""
-    cache, rows = gpt.new_cache(), []
-    for token in tokens:
-        logits = gpt.forward(token, cache)
-        largest = max(logits)
-        norm = largest + math.log(sum(math.exp(logit - largest) for logit in logits))
-        rows.append([logit - norm for logit in logits])
-    return rows

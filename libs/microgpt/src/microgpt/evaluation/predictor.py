@@ -18,37 +18,34 @@ from microgpt.data.tokenizer import (
     as_documents,
     count_predictions,
 )
-from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError, DataError, PromptError
-from microgpt.evaluation.held_out_loss import (
-    EvaluationSet,
-    HeldOutLoss,
-    scalar_log_probabilities,
-    scalar_losses,
-    scalar_nll,
-)
+from microgpt.evaluation.held_out_loss import EvaluationSet, HeldOutLoss
 from microgpt.model import Gpt, Weights
 from microgpt.model_config import check_whole, count_params
 from microgpt.model_variants import gpt_type
 from microgpt.sampling import n_kept
 from microgpt.state import TrainedModel
-from microgpt.training.engines import check_engine
+from microgpt.training.engines import (
+    EngineModel,
+    check_engine,
+    default_engine,
+    engine_module,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from microgpt_engine.compiled_model import CompiledModel
 
 
 class Predictor:
     """A read-only next-token predictor that threads can share."""
 
-    def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
+    def __init__(self, trained: TrainedModel, *, engine: EngineName | None = None) -> None:
         """Copy a model returned by `train` or `load`.
 
-        The engine is "compiled", or "reference" for slow plain Python. In float64, both give the
-        same results; in float32, rounding may change a sampled token.
+        The engine is "compiled", or "reference" for slow plain Python; see `default_engine`. In
+        float64, both give the same results; in float32, rounding may change a sampled token.
         """
+        engine = default_engine() if engine is None else engine
         check_choice("engine", engine, EngineName)
         if not isinstance(trained, TrainedModel):
             raise ConfigError(f'pass the result of train() or load("output"), not {trained!r:.60}')
@@ -102,11 +99,7 @@ class Predictor:
             raise DataError(
                 "there are no documents to evaluate, or the conversations have no assistant replies"
             )
-        if self.engine == "reference":
-            nll = partial(scalar_nll, self._gpt)
-        else:
-            nll = partial(self.compiled.nll, threads=threads)
-        evaluation = evaluation_set.evaluate(nll)
+        evaluation = evaluation_set.evaluate(partial(self.engine_model.nll, threads=threads))
         assert evaluation is not None
         return evaluation
 
@@ -133,12 +126,7 @@ class Predictor:
                 context, new = [*tokens[start:end]], max(known, first) - start
                 if size > 1:
                     context[0] = tokens[0]
-                if self.engine == "reference":
-                    yield from scalar_log_probabilities(self._gpt, context)[new:]
-                else:
-                    # Keep only the rows until the caller asks for the next one.
-                    for row in self.compiled.activations(context).log_probabilities(new):
-                        yield row.tolist()
+                yield from self.engine_model.activations(context).log_probabilities(new)
             start, known = end + 1 - n_kept(size), end
 
     def losses(self, docs: TokenDataset) -> "NDArray[Any]":
@@ -148,17 +136,12 @@ class Predictor:
         """
         import numpy as np
 
-        if self.engine == "reference":
-            return np.fromiter(scalar_losses(self._gpt, docs), float)
-        return self.compiled.losses(docs) if len(docs) else np.empty(0)
+        return self.engine_model.losses(docs) if len(docs) else np.empty(0)
 
     @cached_property
-    def compiled(self) -> "CompiledModel":
-        """The compiled model, built on first use; see `check_unedited`."""
-        check_unedited()
-        from microgpt_engine.compiled_model import CompiledModel
-
-        return CompiledModel(self.config, self._gpt.weights, self._dtype)
+    def engine_model(self) -> EngineModel:
+        """The model on its engine, built on first use."""
+        return engine_module(self.engine).make_model(self.config, self._gpt.weights, self._dtype)
 
     def check_prompt(self, tokens: Sequence[int], max_tokens: int | None) -> None:
         """Raise PromptError for an invalid prompt, and ConfigError for an invalid max_tokens."""

@@ -132,6 +132,8 @@ class _Description(BaseModel):
 
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
     """Return the contents of train_state.safetensors and train_state.json."""
+    from microgpt.training.engines import engine_module  # not for those who only read
+
     content = save_tensors(_as_tensors(plan, state))
     # Pydantic ignores keys that are not fields of `_Description`.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
@@ -142,16 +144,10 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
         "teacher_losses": tuple(each.val_loss for each in state.teachers),
         "input": path_to_text(plan.input) if plan.input else None,
         "created_by": f"microgpt {version('microgpt-lib')}",
-        "rounding": _rounding() if plan.engine == "compiled" else None,
+        "rounding": engine_module(plan.engine).ROUNDING,
     }
     description = _Description(**facts)
     return content, description.model_dump_json(indent=2).encode() + b"\n"
-
-
-def _rounding() -> str:
-    from microgpt_engine.processor import ROUNDING  # the engine is loaded only if it is used
-
-    return ROUNDING
 
 
 def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:

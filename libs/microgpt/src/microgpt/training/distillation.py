@@ -27,6 +27,8 @@ from microgpt.errors import ConfigError, PromptError
 from microgpt.resource_limits import check_memory
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
+from microgpt.threads import map_in_threads
+from microgpt.training.engines import EngineModel, default_engine, engine_module
 from microgpt.training.reading_order import reading_order
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from microgpt.data.ngram_model import NgramModel
-    from microgpt_engine.compiled_model import CompiledModel
 
 PORTION = 1024  # number of documents to predict at once
 N_TIMED = 10_000  # number of tokens to predict, to estimate the time for all of them
@@ -155,10 +156,9 @@ class Teachers:
         return self._dataset[:n_read]
 
     @cached_property
-    def _compiled(self) -> "list[CompiledModel]":
-        from microgpt_engine.compiled_model import CompiledModel
-
-        return [CompiledModel(each.model, each.weights, each.dtype) for each in self.models]
+    def _engine_models(self) -> list[EngineModel]:
+        make_model = engine_module(default_engine()).make_model
+        return [make_model(each.model, each.weights, each.dtype) for each in self.models]
 
     def _prepared(
         self, chunks: ChunkedDataset, order: Sequence[int], seed: int, threads: int
@@ -195,7 +195,7 @@ class Teachers:
         shares = [[i for i in ids if i % k == teacher] for teacher in range(k)]
         sequences = chain.from_iterable(
             model.decode_many([[bos]] * len(own), [first + i for i in own], rules, threads=threads)
-            for model, own in zip(self._compiled, shares, strict=True)
+            for model, own in zip(self._engine_models, shares, strict=True)
         )
         made = self.show(sequences, len(ids), "samples of the teachers")
         return {
@@ -207,7 +207,7 @@ class Teachers:
         self, docs: TokenDataset, out: "NDArray[np.float32]", should_stop: Event | None = None
     ) -> None:
         """Add the mean probabilities of the teachers to `out` (N, V)."""
-        for model in self._compiled:
+        for model in self._engine_models:
             model.add_probabilities(docs, out, share=1 / len(self.models), should_stop=should_stop)
 
     def _predictions(
@@ -215,8 +215,6 @@ class Teachers:
     ) -> "NDArray[np.float32]":
         """Return the targets of all predictions: (N, V), float32."""
         import numpy as np
-
-        from microgpt_engine.threads import map_in_threads
 
         n, starts = len(dataset.tokens) - len(dataset), dataset.starts
         targets = np.zeros((n, self.tokenizer.vocab_size), np.float32)

@@ -1,15 +1,19 @@
-"""Common interface of the engines: compiled and reference.
+"""What an engine is, and the choice of one: compiled, a plug-in, or the reference engine.
 
 Both engines give the same losses, weights and random numbers, up to rounding; the tests and
 `microgpt verify` check this. The reference engine imports neither numpy nor numba.
 """
 
 import random
-from collections.abc import Callable, Collection, Sequence
+import warnings
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from functools import partial
+from threading import Event
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from microgpt import reference_engine
+from microgpt.compilation import Tell
 from microgpt.config import (
     DEFAULT_DTYPE,
     DType,
@@ -20,20 +24,23 @@ from microgpt.config import (
     check_choice,
     check_threads,
 )
-from microgpt.data.token_dataset import TokenDataset
-from microgpt.edited_sources import check_unedited
-from microgpt.errors import ConfigError
-from microgpt.evaluation.held_out_loss import Nll, scalar_nll
-from microgpt.flat_weights import Numbers, by_name
+from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt.edited_sources import edited_sources
+from microgpt.errors import ConfigError, EngineWarning, PromptError
+from microgpt.evaluation.held_out_loss import Nll
+from microgpt.flat_weights import Numbers
+from microgpt.model import Weights
 from microgpt.model_config import count_params
-from microgpt.model_variants import gpt_type, init_variant
+from microgpt.plugins import plugin, plugins
 from microgpt.resource_limits import check_memory
+from microgpt.sampling import Continuation, DecodeRules, FinishReason, Job
 from microgpt.state import TrainingPlan, TrainState
-from microgpt.training.reference_training import ReferenceTraining
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TRAINING: tuple[Use, ...] = ("training",)
-BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
-BYTES_PER_PRODUCT = 32  # the reference engine stores both operands and gradients
 
 
 class Engine(Protocol):
@@ -70,6 +77,176 @@ class Engine(Protocol):
     def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
         """Return copies of the weights and of the Adam moments m and v."""
 
+    def grads(self) -> Numbers:
+        """Return a flat copy of the gradients of the last `backward` call."""
+
+
+class Activations(Protocol):
+    """The activations of one sequence of T tokens. H = n_head, V = vocab_size."""
+
+    def log_probabilities(self, first: int = 0) -> Iterable[list[float]]:
+        """Return next-token log-probabilities (T - first, V) from index `first` on.
+
+        Raises:
+            PromptError: a logit is not finite.
+        """
+
+    def attention(self, layer: int) -> "NDArray[Any]":
+        """Return how much each token attends to each token of a layer: (H, T, T).
+
+        Raises:
+            ConfigError: the engine does not keep the attention weights.
+        """
+
+
+class Batch(Protocol):
+    """Jobs with the same sampling rules, decoded together. Not thread-safe.
+
+    The result of a job does not depend on the other jobs; it equals the result of
+    `InferenceGpt.samples` or `InferenceGpt.reply`.
+    """
+
+    @property
+    def open(self) -> Collection[int]:
+        """The indices of the unfinished jobs."""
+
+    def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
+        """Decode for about 20 ms; return the index and result of each job that ended.
+
+        The result is the output that `take` has not returned, or a PromptError if the job failed.
+        """
+
+    def take(self, number: int) -> list[Continuation]:
+        """Return the output that an unfinished job has generated since the last call."""
+
+    def drop(self, number: int) -> None:
+        """Cancel an unfinished job."""
+
+
+class EngineModel(Protocol):
+    """A trained model on an engine. Threads can share it.
+
+    Documents have 2 to block_size + 1 tokens; losses are in nats. V = vocab_size.
+    """
+
+    def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
+        """Return the total negative log-likelihood of all unmasked target tokens."""
+
+    def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> "NDArray[Any]":
+        """Return the negative log-likelihood of each target token; 0 if it is masked."""
+
+    def add_probabilities(
+        self,
+        docs: Sequence[Tokens],
+        out: "NDArray[np.float32]",
+        *,
+        share: float = 1.0,
+        should_stop: Event | None = None,
+    ) -> None:
+        """Add the probabilities of all tokens at each prediction, scaled by share, to `out` (N, V).
+
+        If should_stop is set, the remaining documents are not read.
+        """
+
+    def activations(self, tokens: Tokens) -> Activations:
+        """Return the activations of up to block_size tokens."""
+
+    def decode(
+        self, prompt: Tokens, rules: DecodeRules, rng: random.Random
+    ) -> Generator[int, None, FinishReason]:
+        """Yield the same tokens as `sampling.decode`. Numbers may be drawn from rng in advance."""
+
+    def decode_many(
+        self,
+        prompts: Sequence[Tokens],
+        seeds: Sequence[int],
+        rules: DecodeRules,
+        *,
+        threads: int = 1,
+    ) -> Iterator[list[int]]:
+        """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`.
+
+        Raises:
+            PromptError: a sequence failed. The tokens of earlier prompts have already been yielded.
+        """
+
+    def max_sequences(self, rules: DecodeRules) -> int:
+        """Return the maximum number of sequences per batch."""
+
+    def batch(self, jobs: Sequence[Job]) -> Batch:
+        """Return jobs to decode together. Jobs with fewer sequences may start first."""
+
+
+class EngineModule(Protocol):
+    """An engine: `microgpt.reference_engine`, or a plug-in of the group `engines`."""
+
+    # What decides the last digits of its results on this computer; "" if nothing does.
+    ROUNDING: str
+
+    def prepare(self, dtypes: Iterable[DType], uses: Collection[Use], tell: Tell) -> None:
+        """Load what some uses need; call `tell` with a message before a slow compilation."""
+
+    def n_bytes(self, model: ModelConfig, longest: int) -> int:
+        """Return about how many bytes a thread needs to train on up to `longest` predictions."""
+
+    def make_engine(
+        self,
+        model: ModelConfig,
+        config: TrainConfig,
+        docs: TokenDataset,
+        rng: random.Random,
+        dtype: DType,
+        threads: int,
+    ) -> Engine:
+        """Return an engine with the weights that `init_variant` draws from rng."""
+
+    def make_model(
+        self, config: ModelConfig, weights: Weights[float] | Numbers, dtype: DType
+    ) -> EngineModel:
+        """Return a trained model."""
+
+    def shuffled(self, n: int, rng: random.Random, n_first: int) -> Sequence[int]:
+        """Shuffle range(n) like `rng.shuffle` and return the first n_first numbers."""
+
+
+def engine_module(name: str) -> EngineModule:
+    """Return an engine; see `check_usable` for the errors."""
+    check_usable(name)
+    return reference_engine if name == "reference" else cast(EngineModule, plugin("engines", name))
+
+
+def check_usable(name: str) -> None:
+    """Raise ConfigError if an engine is not installed, or if the sources have been edited."""
+    if problem := problem_of(name):
+        why, remedy = problem
+        raise ConfigError(
+            f"{why}; use the reference engine (--engine reference; "
+            f'engine="reference" in Python), or {remedy}'
+        )
+
+
+def default_engine() -> EngineName:
+    """Return the compiled engine; if it cannot be used, warn and return the reference engine."""
+    if problem := problem_of("compiled"):
+        why, remedy = problem
+        line = f"{why}; using the reference engine, which is slow; to avoid this, {remedy}"
+        warnings.warn(line, EngineWarning, stacklevel=1)  # one place, so Python shows it once
+        return "reference"
+    return "compiled"
+
+
+def problem_of(name: str) -> tuple[str, str] | None:
+    """Return why an engine cannot be used and what helps, or None if it can be used."""
+    if name == "reference":
+        return None
+    if name not in plugins("engines"):
+        return "the compiled engine is not installed", "install microgpt-engine"
+    if not (edited := edited_sources()):
+        return None
+    names, have = " and ".join(edited), "has" if len(edited) == 1 else "have"
+    why = f"{names} {have} been edited, and the compiled engine does not implement the change"
+    return why, "undo the edit"
+
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
     """Raise ConfigError unless the engine exists and supports these settings."""
@@ -77,10 +254,14 @@ def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
     if dtype is not None:
         check_choice("dtype", dtype, DType)
     if (engine, dtype) == ("reference", "float32"):
-        raise ConfigError("the reference engine supports only float64; omit dtype or the engine")
+        raise ConfigError(
+            "the reference engine supports only float64, not float32; use float64, or the compiled "
+            "engine"
+        )
     check_threads(threads)
     if engine == "reference" and threads > 1:
         raise ConfigError("the reference engine supports only one thread; omit threads")
+    check_usable(engine)
 
 
 def check_resume(resume: TrainState, plan: TrainingPlan) -> None:
@@ -109,7 +290,7 @@ def check_resume(resume: TrainState, plan: TrainingPlan) -> None:
 
 
 def prepare_engine(
-    engine: EngineName,
+    engine: EngineName | None,
     *dtypes: DType,
     uses: Collection[Use] = TRAINING,
     tell: Callable[[str], None] = lambda line: None,
@@ -119,22 +300,18 @@ def prepare_engine(
     Before compiling, `tell` is called with a message for the user. Return the seconds that the
     compilation took, or 0 if there was none.
 
-    Raises:
-        ConfigError: the compiled engine does not implement the sources, which have been edited.
+    Args:
+        engine: None for the default engine.
     """
-    if engine == "reference":
-        return 0.0
-    check_unedited()
-    from microgpt_engine.preparation import prepare
-
-    started, lines = perf_counter(), list[str]()
+    engine = engine or default_engine()
+    module, started, lines = engine_module(engine), perf_counter(), list[str]()
 
     def note(line: str) -> None:
         lines.append(line)
         tell(line)
 
     if uses:
-        prepare(dtypes or (DEFAULT_DTYPE[engine],), uses, note)
+        module.prepare(dtypes or (DEFAULT_DTYPE[engine],), uses, note)
     return perf_counter() - started if lines else 0.0
 
 
@@ -162,48 +339,16 @@ def make_engine(
         ConfigError: there is not enough memory, or the sources of the reference engine have been
             edited, so that the compiled one does not implement them.
     """
-    check_memory(_n_bytes(engine, model, docs.longest - 1), "training this model")
-    made: Engine
-    if engine == "compiled":
-        check_unedited()
-        from microgpt_engine.training.threaded_step import ThreadedEngine, useful_threads
-        from microgpt_engine.training.trainer import CompiledEngine
-        from microgpt_engine.weights import initial_weights
-
-        n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
-        threads = useful_threads(model, config, n_tokens, threads)
-        compiled = (
-            CompiledEngine(model, config, docs, dtype=dtype)
-            if threads == 1
-            else ThreadedEngine(model, config, docs, dtype=dtype, threads=threads)
-        )
-        compiled.set_weights(initial_weights(model, rng))
-        made = compiled
-    else:
-        made = ReferenceTraining(model, config, init_variant(model, rng), docs)
+    module = engine_module(engine)
+    check_memory(module.n_bytes(model, docs.longest - 1), "training this model")
+    made = module.make_engine(model, config, docs, rng, dtype, threads)
     if resume:
         made.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
     return made
-
-
-def _n_bytes(engine: EngineName, model: ModelConfig, longest: int) -> int:
-    """Return about how many bytes one thread needs for documents of up to `longest` predictions."""
-    n_params, C = count_params(model), model.n_embd
-    if engine == "reference":
-        return n_params * (BYTES_PER_WEIGHT + longest * BYTES_PER_PRODUCT)
-    per_layer = (6 + model.n_ff_exp) * C + model.n_head * longest / 2
-    per_token = 8 * C + model.vocab_size + model.n_layer * per_layer
-    n_rotary = 0 if model.n_positions else C * model.block_size  # numbers of its tables
-    return BYTES_PER_WEIGHT * (n_params + n_rotary) + round(8 * longest * per_token)
 
 
 def make_nll(
     engine: EngineName, dtype: DType, model: ModelConfig, weights: Numbers, *, threads: int = 1
 ) -> Nll:
     """Return a function that computes the negative log-likelihood of documents."""
-    if engine == "compiled":
-        from microgpt_engine.compiled_model import CompiledModel
-
-        compiled = CompiledModel(model, weights, dtype)
-        return partial(compiled.nll, threads=threads)
-    return partial(scalar_nll, gpt_type(model)(model, by_name(model, weights.tolist())))
+    return partial(engine_module(engine).make_model(model, weights, dtype).nll, threads=threads)

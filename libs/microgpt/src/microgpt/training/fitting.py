@@ -18,7 +18,7 @@ from microgpt.model_config import count_params
 from microgpt.state import Ensemble, TrainingPlan
 from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, Choice, choose, choose_vocabulary
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import prepare_engine
+from microgpt.training.engines import default_engine, prepare_engine
 from microgpt.training.holding_out import hold_out
 from microgpt.training.operations import TYPICAL, operations_per_second
 from microgpt.training.options import TrainOptions
@@ -64,7 +64,8 @@ class Fitting:
 
     def __post_init__(self) -> None:
         options, tokenizer = self.options, self.tokenizer
-        self.engine, self.dtype = options.engine, options.dtype or DEFAULT_DTYPE[options.engine]
+        self.engine = options.engine or default_engine()
+        self.dtype = options.dtype or DEFAULT_DTYPE[self.engine]
         self.tokenizer = self.teachers.tokenizer if self.teachers else tokenizer
         self._tokenizers: dict[int | None, Tokenizer] = {}  # by requested size of the vocabulary
         if self.tokenizer:
@@ -167,7 +168,7 @@ class Fitting:
         uses += ["threads"] if self.options.threads > 1 else []
         seconds = self.load_kernels(self.engine, self.dtype, uses=uses)
         if self.teachers:
-            seconds += self.load_kernels("compiled", *self.teachers.dtypes, uses=self.teachers.uses)
+            seconds += self.load_kernels(None, *self.teachers.dtypes, uses=self.teachers.uses)
         return seconds
 
     def encoding_s(self, fitted: Fitted) -> float:

@@ -159,11 +159,14 @@ class TrainOptions(Options):
         "transformers: rotary positions, squared ReLU, both normalizations, no token shift.",
         excludes="token_shift positions=learned activation=relu resume from_ genome",
     )
-    engine: EngineName = training(
-        "compiled",
-        "compiled: fast. reference: plain Python, slow but readable.",
+    engine: EngineName | None = training(
+        None,
+        "compiled: fast. reference: plain Python, slow but readable.  [default: compiled, if it is "
+        "installed]",
     )
-    dtype: DType | None = training(None, "Precision of the weights.  [default: float32]")
+    dtype: DType | None = training(
+        None, "Precision of the weights.  [default: float32; reference: float64]"
+    )
     threads: int = training(1, "Number of threads; does not change the result.", harmless=True)
     preset: PresetName | None = model(
         None,

@@ -19,7 +19,7 @@ from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import BestWeights
-from microgpt.training.engines import prepare_engine
+from microgpt.training.engines import default_engine, prepare_engine
 from microgpt.training.ensemble import with_ensemble
 from microgpt.training.examples import examples
 from microgpt.training.finetune import (
@@ -111,6 +111,7 @@ def plan_training(
         ConfigError: options contradict the documents, the parent or the teachers.
         DataError: there are too few documents to hold some out.
     """
+    options = options if options.engine else options.over(TrainOptions(engine=default_engine()))
     read = data_of(parent, teachers)
     extra: Mapping[str, Any] = {}
     if not (model or config or tokenizer or parent or teachers):

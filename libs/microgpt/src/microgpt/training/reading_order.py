@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 
 from microgpt.config import EngineName, TrainConfig
+from microgpt.training.engines import engine_module
 
 
 def reading_order(
@@ -16,10 +17,4 @@ def reading_order(
     n_read = min(n, config.steps * config.batch_size)
     if not config.shuffle:
         return range(n_read)
-    if engine != "reference":
-        from microgpt_engine import mersenne
-
-        return mersenne.shuffled(n, rng, n_read)
-    order = list(range(n))
-    rng.shuffle(order)
-    return order[:n_read]
+    return engine_module(engine).shuffled(n, rng, n_read)

@@ -25,7 +25,7 @@ RUN_S = 0.02  # target duration of `run`, which reads at least one document
 
 
 class ReferenceTraining:
-    """The reference engine with the interface `training.engines.Engine`."""
+    """The reference engine as an `Engine`."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
@@ -61,6 +61,10 @@ class ReferenceTraining:
         """Return copies of the weights and of the Adam moments m and v."""
         adam_m, adam_v = array("d", self._engine.adam_m), array("d", self._engine.adam_v)
         return self.flat_weights(), adam_m, adam_v
+
+    def grads(self) -> Numbers:
+        """Return a flat copy of the gradients."""
+        return array("d", [param.grad for param in self._engine.params])
 
     def undo(self) -> None:
         """Undo the last optimizer step."""

@@ -13,7 +13,7 @@ from microgpt.model_config import ModelConfig, check_whole
 from microgpt.own_functions import OwnSchedule
 from microgpt.state import TrainedModel, TrainEvent, TrainResult, TrainState
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import check_engine
+from microgpt.training.engines import check_engine, default_engine
 from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import data_of, plan_training
@@ -27,7 +27,7 @@ def train(
     model: ModelConfig | None = None,
     config: TrainConfig | None = None,
     tokenizer: Tokenizer | None = None,
-    engine: EngineName = "compiled",
+    engine: EngineName | None = None,
     dtype: DType | None = None,
     threads: int = 1,
     schedule: Callable[..., float] | None = None,
@@ -55,8 +55,8 @@ def train(
             Without a parent, it is a `CharTokenizer` for the documents; for conversations without
             capitals and accents, a `FoldingTokenizer`. If no model is given either and subwords
             suit the documents better, it is a `BpeTokenizer`.
-        engine: "compiled" or "reference". The reference engine computes the same results on
-            scalars, thousands of times slower.
+        engine: "compiled" or "reference", which computes the same results on scalars, thousands of
+            times slower; see `default_engine`.
         dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
             The reference engine always uses float64.
         threads: number of threads of the compiled engine; it does not affect the result.
@@ -94,6 +94,7 @@ def train(
         10
     """
     started = perf_counter()
+    engine = default_engine() if engine is None else engine
     check_engine(engine, dtype, threads)
     if state_every is not None:
         check_count("state_every", state_every)

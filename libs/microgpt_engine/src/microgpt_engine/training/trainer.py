@@ -149,10 +149,9 @@ class CompiledEngine:
         """Return flat copies of the weights and Adam moments in the order of `weight_shapes`."""
         return self.flat_weights(), self._m.flat(), self._v.flat()
 
-    def grads(self) -> dict[str, tuple[tuple[float, ...], ...]]:
-        """Return a copy of the gradients of the last `backward` call, by matrix name."""
-        views = self._grads.by_name()
-        return {name: tuple(map(tuple, view.tolist())) for name, view in views.items()}
+    def grads(self) -> NDArray[Any]:
+        """Return a flat copy of the gradients of the last `backward` call."""
+        return self._grads.flat()
 
     def _make_workspace(
         self, params: PackedWeights, grads: PackedWeights, buffers: Buffers

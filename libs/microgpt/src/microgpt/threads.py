@@ -1,7 +1,4 @@
-"""Map a function over items on several threads, in parallel if the function releases the GIL.
-
-Layout: no arrays. See docs/engine.md#sharing-work-between-threads.
-"""
+"""Map a function over items on several threads, in parallel if the function releases the GIL."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
-from microgpt.batching.batch import Batch
 from microgpt.data.tokenizer import ROLES
 from microgpt.errors import ConfigError, PromptError
 from microgpt.sampling import Continuation, DecodeRules, Job
+from microgpt.training.engines import Batch
 from microgpt.training.train import train
 from microgpt_engine import mersenne
 from microgpt_engine.decoding import decoder
@@ -24,7 +24,7 @@ def finish(batch: Batch) -> dict[int, list]:
 
 
 def texts(model: InferenceGpt, jobs: list[Job]) -> list[list[str]]:
-    results = finish(Batch(model.compiled, jobs))
+    results = finish(model.engine_model.batch(jobs))
     return [
         [model.tokenizer.decode(one.tokens) for one in results[number]]
         for number in range(len(jobs))
@@ -79,7 +79,9 @@ def test_several_replies_have_consecutive_seeds(chat, n_before) -> None:
 def test_several_replies_have_the_same_limits_as_one(chat) -> None:
     prompt = chat.chat_prompt([Message("user", "hi")])
     job = chat.reply_job(prompt, 3, sampling=Sampling(9.0), max_tokens=2, seed=1)
-    ends = [(len(one.tokens), one.finish_reason) for one in finish(Batch(chat.compiled, [job]))[0]]
+    ends = [
+        (len(one.tokens), one.finish_reason) for one in finish(chat.engine_model.batch([job]))[0]
+    ]
     assert len(ends) == 3
     assert all(n < 2 if reason == "stop" else n == 2 for n, reason in ends)
     with pytest.raises(ConfigError, match="num_replies must be >= 1"):
@@ -129,7 +131,7 @@ def test_the_parts_of_a_continuation_add_up_to_the_whole(text, monkeypatch) -> N
     monkeypatch.setattr("microgpt_engine.decoding.decoder.WORK_5_MS", 0)
     monkeypatch.setattr("microgpt_engine.decoding.decoder.RUN_S", 0.0)
     jobs = [text.text_job(3, seed=seed) for seed in (1, 50)]
-    expected, batch = finish(Batch(text.compiled, jobs)), Batch(text.compiled, jobs)
+    expected, batch = finish(text.engine_model.batch(jobs)), text.engine_model.batch(jobs)
     parts: dict[int, list[list[Continuation]]] = {0: [], 1: []}
     while batch.open:
         for number in batch.open:
@@ -145,7 +147,7 @@ def test_the_parts_of_a_continuation_add_up_to_the_whole(text, monkeypatch) -> N
 
 def test_a_dropped_job_does_not_affect_the_others(text) -> None:
     jobs = [text.text_job(40, seed=1), text.text_job(30, seed=100), text.text_job(3, seed=7)]
-    batch = Batch(text.compiled, jobs)
+    batch = text.engine_model.batch(jobs)
     batch.drop(1)
     results = finish(batch)
     assert sorted(results) == [0, 2]
@@ -157,7 +159,7 @@ def test_a_job_that_cannot_continue_gives_the_reason() -> None:
     huge = {name: [[3e38] * len(row) for row in rows] for name, rows in result.weights.items()}
     object.__setattr__(result, "weights", huge)
     model = InferenceGpt(result)
-    error = finish(Batch(model.compiled, [model.text_job()]))[0]
+    error = finish(model.engine_model.batch([model.text_job()]))[0]
     assert isinstance(error, PromptError)
     assert "not finite" in str(error)
     with pytest.raises(PromptError, match="not finite"):

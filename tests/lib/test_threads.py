@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from microgpt_engine.threads import map_in_threads
+from microgpt.threads import map_in_threads
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])

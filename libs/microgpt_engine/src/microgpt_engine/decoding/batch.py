@@ -8,23 +8,27 @@ result of `InferenceGpt.samples` or `InferenceGpt.reply`.
 
 from collections.abc import Sequence
 from itertools import product
+from typing import TYPE_CHECKING
 
 from microgpt.errors import PromptError
 from microgpt.sampling import Continuation, Job
-from microgpt_engine.compiled_model import CompiledModel
 from microgpt_engine.decoding.arrays import FULL, RUNNING, DecodeArrays
-from microgpt_engine.decoding.decoder import Decoder
+from microgpt_engine.decoding.decoder import Decoder, is_reusable
+
+if TYPE_CHECKING:
+    from microgpt_engine.compiled_model import CompiledModel
 
 
 class Batch:
     """Jobs with the same sampling rules, decoded together. Not thread-safe."""
 
     def __init__(
-        self, model: CompiledModel, jobs: Sequence[Job], arrays: DecodeArrays | None = None
+        self, model: "CompiledModel", jobs: Sequence[Job], spare: list[DecodeArrays]
     ) -> None:
         """Create a decoder for all jobs. Jobs with fewer sequences start first.
 
-        Pass the `arrays` of a finished batch of the same model to reuse them.
+        A batch takes its arrays from `spare`, and adds them when its last job ends, unless they are
+        large.
         """
         self.open: dict[int, slice] = {}
         pairs: list[tuple[Sequence[int], int]] = []
@@ -33,12 +37,12 @@ class Batch:
             pairs += product(job.prompts, job.seeds)
             self.open[number] = slice(start, len(pairs))
         prompts, seeds = zip(*pairs, strict=True)
+        try:
+            arrays = spare.pop()
+        except IndexError:  # other threads may take arrays, too
+            arrays = None
         self._decoder = Decoder(model, prompts, jobs[0].rules, seeds=seeds, arrays=arrays)
-
-    @property
-    def arrays(self) -> DecodeArrays:
-        """The decoding arrays, which another batch can reuse after this batch is finished."""
-        return self._decoder.arrays
+        self._spare = spare if is_reusable(model.config, model.dtype) else []
 
     def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
         """Decode for about 20 ms; return the index and result of each job that ended.
@@ -49,7 +53,10 @@ class Batch:
             self._decoder.run()
         status = self._decoder.sequences.status.tolist()
         ended = [number for number, rows in self.open.items() if RUNNING not in status[rows]]
-        return [(number, self._result(self.open.pop(number))) for number in ended]
+        results = [(number, self._result(self.open.pop(number))) for number in ended]
+        if ended and not self.open:
+            self._spare.append(self._decoder.arrays)
+        return results
 
     def take(self, number: int) -> list[Continuation]:
         """Return the output that an unfinished job has generated since the last call."""
@@ -58,6 +65,8 @@ class Batch:
     def drop(self, number: int) -> None:
         """Cancel an unfinished job."""
         self._decoder.sequences.status[self.open.pop(number)] = FULL
+        if not self.open:
+            self._spare.append(self._decoder.arrays)
 
     def _result(self, rows: slice) -> list[Continuation] | PromptError:
         try:

@@ -1,0 +1,32 @@
+"""Messages of an engine that compiles itself, passed to whoever shows them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Tell = Callable[[str], None]
+
+_tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
+
+
+@contextmanager
+def on_compiling(tell: Tell) -> Iterator[None]:
+    """Call `tell` once with each message: before a compilation, or when caching fails."""
+    told: set[str] = set()
+
+    def tell_once(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            tell(line)
+
+    token = _tell.set(tell_once)
+    try:
+        yield
+    finally:
+        _tell.reset(token)
+
+
+def report(line: str) -> None:
+    """Pass a message to the function of `on_compiling`, if there is one."""
+    if tell := _tell.get():
+        tell(line)

@@ -1,0 +1,51 @@
+"""The compiled engine as a plug-in: the functions of `microgpt.training.engines.EngineModule`.
+
+Layout: as in the classes whose objects it makes. See docs/engine.md.
+"""
+
+import random
+
+from microgpt.config import DType, ModelConfig, TrainConfig
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.model_config import count_params
+from microgpt_engine.compiled_model import CompiledModel
+from microgpt_engine.mersenne import shuffled as shuffled
+from microgpt_engine.preparation import prepare as prepare
+from microgpt_engine.processor import ROUNDING as ROUNDING
+from microgpt_engine.training.threaded_step import ThreadedEngine, useful_threads
+from microgpt_engine.training.trainer import CompiledEngine
+from microgpt_engine.weights import initial_weights
+
+BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
+
+make_model = CompiledModel
+
+
+def n_bytes(model: ModelConfig, longest: int) -> int:
+    """Return about how many bytes a thread needs to train on up to `longest` predictions."""
+    C = model.n_embd
+    per_layer = (6 + model.n_ff_exp) * C + model.n_head * longest / 2
+    per_token = 8 * C + model.vocab_size + model.n_layer * per_layer
+    n_rotary = 0 if model.n_positions else C * model.block_size  # numbers of its tables
+    n_numbers = count_params(model) + n_rotary
+    return BYTES_PER_WEIGHT * n_numbers + round(8 * longest * per_token)
+
+
+def make_engine(
+    model: ModelConfig,
+    config: TrainConfig,
+    docs: TokenDataset,
+    rng: random.Random,
+    dtype: DType,
+    threads: int,
+) -> CompiledEngine:
+    """Return an engine with random weights. Small steps use one thread."""
+    n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
+    threads = useful_threads(model, config, n_tokens, threads)
+    engine = (
+        CompiledEngine(model, config, docs, dtype=dtype)
+        if threads == 1
+        else ThreadedEngine(model, config, docs, dtype=dtype, threads=threads)
+    )
+    engine.set_weights(initial_weights(model, rng))
+    return engine

@@ -1,0 +1,26 @@
+from commands import ok, refused
+
+NOTE = "note: the compiled engine is not installed; using the reference engine"
+TRAIN = ("train", "--steps", "20")
+
+
+def test_commands_use_the_reference_engine_if_no_other_is_installed(
+    no_engine, microgpt, golden
+) -> None:
+    done = ok(microgpt(*TRAIN, "--json"))
+    assert done.stderr.count(NOTE) == 1
+    for command in (["generate", "-n", "2"], ["info"], ["chat", "hello"]):
+        assert ok(microgpt(*command)).stdout
+    assert ok(microgpt("verify", "--steps", "1")).stdout
+
+
+def test_a_missing_engine_that_is_asked_for_is_refused(no_engine, microgpt) -> None:
+    for command in ((*TRAIN, "--engine", "compiled"), ("verify", "--engine", "compiled")):
+        assert "install microgpt-engine" in refused(microgpt(*command))
+    assert "float64" in refused(microgpt(*TRAIN, "--dtype", "float32"))
+
+
+def test_a_slow_training_without_the_engine_is_refused(no_engine, microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\nolivia\n" * 5)
+    error = refused(microgpt("train", "--data", "names.txt", "--steps", "1000000"))
+    assert "install microgpt-engine" in error

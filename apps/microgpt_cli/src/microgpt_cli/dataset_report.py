@@ -13,6 +13,7 @@ from microgpt.amounts import count, duration, percentage
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.documents import load_documents, load_lines_or_stream
 from microgpt.data.read_options import ReadOptions
+from microgpt.data.readers import read_by_kind
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document
@@ -131,9 +132,10 @@ def _read(file: TextFile, how: ReadOptions, *, is_chat: bool | None) -> Sequence
     has_option = how.column is not None or how.separator is not None
     if not (has_option or is_chat or file.path.is_dir()):
         try:
-            return load_lines_or_stream(file, tell=note)
+            docs = read_by_kind(file, ReadOptions(), note)
+            return load_lines_or_stream(file, tell=note) if docs is None else docs
         except ConversationsError:
-            if is_chat is False or not file.path.is_file():  # a pipe cannot be read again
+            if is_chat is False:
                 raise
     return load_documents(file, replace(how, chat=not has_option), tell=note)
 

@@ -8,17 +8,18 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from io import IncrementalNewlineDecoder
-from itertools import chain, groupby, islice
+from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from microgpt.amounts import count
 from microgpt.config import TextKind
-from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
+from microgpt.data.readers import read_by_kind
 from microgpt.data.split import split_again
+from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError, DataError
 from microgpt.evaluation.scoring import Score, Scorer
@@ -28,7 +29,6 @@ from microgpt_cli.model_loading import note_training_data, training_documents
 from microgpt_cli.terminal.console import note, shows_color, styled, terminal_safe
 
 READ_BYTES = 2**20  # maximum number of bytes per read
-N_CHECKED = 100_000  # number of lines that are searched for a table or JSON
 N_TEXTS = 2**12  # maximum number of texts of a column per batch
 SURPRISING = 7.0  # bits from which a character is marked in a terminal: less likely than 1 in 128
 BOLD_RED = "1;31"
@@ -42,22 +42,21 @@ def line_batches(
     """Return batches of numbered lines of a file or of stdin, as soon as they can be read.
 
     They are read as in training: surrounding white space is removed, unless the model was trained
-    on running text. Empty lines are omitted. If a column is given, the texts in it are returned.
+    on running text. Empty lines are omitted. Of a table, or a file that a reader of another
+    package recognises, the texts are returned.
 
     Raises:
         ConfigError: a column is requested from standard input.
         DataError: the file cannot be read, or is a table or JSON and no column is requested.
     """
-    if column is not None:
-        if path is None:
-            raise ConfigError("--column requires a file; add --data or omit --column")
-        texts = load_column(path, column, tell=note)
-        firsts = range(0, len(texts), N_TEXTS)
-        return (dict(enumerate(texts[i : i + N_TEXTS], i + 1)) for i in firsts)
-    if path and os.path.isfile(path):  # a pipe can be read only once
-        every = chain.from_iterable(_complete_lines(path))
-        if lines := [line for each in islice(every, N_CHECKED) if (line := each.strip())]:
-            check_is_text(path, lines)
+    if column is not None and path is None:
+        raise ConfigError("--column requires a file; add --data or omit --column")
+    if path and (column is not None or os.path.isfile(path)):  # a pipe can be read only once
+        found = read_by_kind(TextFile(path, is_strict=False), ReadOptions("lines", column), note)
+        if found is not None:
+            texts = cast("list[str]", found)
+            firsts = range(0, len(texts), N_TEXTS)
+            return (dict(enumerate(texts[i : i + N_TEXTS], i + 1)) for i in firsts)
     return _numbered(path, text)
 
 
@@ -149,7 +148,7 @@ def note_training_file(
             note("text from a pipe is not compared with the training data; pass a file with --data")
         return trained
     with suppress(DataError):  # an empty file has no lines to score
-        docs = load_documents(path, ReadOptions(saved.text, column), check=False, tell=note)
+        docs = load_documents(path, ReadOptions(saved.text, column), tell=note)
         note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
     return None
 

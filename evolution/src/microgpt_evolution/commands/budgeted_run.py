@@ -162,7 +162,7 @@ def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
     how = ReadOptions.of(vars(settings))
 
     def load(path: Path) -> Split:
-        docs = load_documents(path, how, check=False, tell=note)
+        docs = load_documents(path, how, tell=note)
         return split_documents(docs, settings.held_out, settings.held_out, settings.gap)
 
     return documents_again(settings, path, load)

@@ -5,7 +5,7 @@ A package names its objects in its pyproject.toml, under `[project.entry-points.
     group      name        object
     commands   a command   a function with Typer's options, or a Typer app
     engines    an engine   a module with the functions of `microgpt.training.engines.EngineModule`
-    readers    a kind      a function from the bytes of a file to documents, or None
+    readers    a kind      a function from a file and options to documents, or None
     exports    a format    a function from a saved model to files
     pages      a page      a function from a model to HTML, which the service shows at /
     replies    a plug-in   a module with the functions of `microgpt.replies.ReplyPlugin`

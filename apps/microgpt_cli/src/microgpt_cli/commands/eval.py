@@ -101,10 +101,10 @@ def _load(
     data: Path, column: str | None, me: str | None, separator: str | None, saved: "SavedModel"
 ) -> "tuple[Sequence[Document], Sequence[Item]]":
     """Return the documents of a file, and for a chat model the replies that have a task."""
-    from microgpt.data.column_file import load_column
     from microgpt.data.conversation_file import load_chat_tests
     from microgpt.data.documents import load_documents
     from microgpt.data.read_options import ReadOptions
+    from microgpt.data.text_file import TextFile
 
     if saved.tokenizer.is_chat:
         for flag, value in (("--column", column), ("--separator", separator)):
@@ -115,15 +115,13 @@ def _load(
         return exam.conversations, exam.items
     if me is not None:
         raise ConfigError("--me requires a chat model; omit --me")
-    places: list[str] = []
-    if column is not None:
-        texts = load_column(data, column, tell=note, places=places)
-        _check_characters(texts, saved.tokenizer, places)
-        return texts, ()
-    found = load_documents(data, ReadOptions(saved.text, separator=separator), tell=note)
+    file = TextFile(data)
+    file.places = []
+    how = ReadOptions(saved.text, column, separator=separator)
+    found = load_documents(file, how, tell=note)
     docs = [found] if isinstance(found, str) else found
-    places = [] if separator is None else [f"document {n}" for n, _ in enumerate(docs, start=1)]
-    _check_characters(docs, saved.tokenizer, places or data)
+    numbers = [] if separator is None else [f"document {n}" for n, _ in enumerate(docs, start=1)]
+    _check_characters(docs, saved.tokenizer, file.places or numbers or data)
     return docs, ()
 
 

@@ -85,11 +85,8 @@ class Sources:
         names = [*map(str, paths)]
         return Teachers(models, names=names, show=with_progress), tuple(records)
 
-    def documents(self, *, check: bool = True) -> tuple[TextFile | None, Sequence[Document] | str]:
-        """Return the documents, and their file with its absolute path if they come from one.
-
-        See `load_documents` for `check`.
-        """
+    def documents(self) -> tuple[TextFile | None, Sequence[Document] | str]:
+        """Return the documents, and their file with its absolute path if they come from one."""
         path = self.data or _default_data(self.preset, chat=self.how.chat)
         if path is None:
             assert self.preset  # only presets have no input file
@@ -97,7 +94,7 @@ class Sources:
         like = self.parent_model or next(iter(self.teacher_models), None)
         text = self.how.text or (like.text if like else None)
         file = TextFile(path)
-        docs = load_documents(file, replace(self.how, text=text), check=check, tell=note)
+        docs = load_documents(file, replace(self.how, text=text), tell=note)
         file.path = Path(os.path.abspath(path))
         return file, docs
 

@@ -172,7 +172,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
         preset=plan.preset,
         seed=plan.config.seed,
     )
-    file, docs = sources.documents(check=False)
+    file, docs = sources.documents()
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     parts = split_documents(docs, *held_out, plan.data.gap or 0)
     if parts.facts.sha256 != plan.data.sha256:

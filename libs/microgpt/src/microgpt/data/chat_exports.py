@@ -8,25 +8,28 @@ JSON file per day, and users.json with the names.
 """
 
 import html
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
-from itertools import cycle, groupby, pairwise
+from itertools import cycle, dropwhile, groupby, islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic_core import from_json
 
 from microgpt.amounts import count
+from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import ROLES
-from microgpt.errors import DataError
+from microgpt.data.tokenizer import ROLES, Conversation, Message
+from microgpt.errors import ConversationsError, DataError
 from microgpt.printable import printable
 
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not
 N_NAMED = 20  # maximum number of participants in an error message
+N_HEAD = 20  # number of lines among which that of a WhatsApp message is sought
 IMPOSSIBLE = -1.0  # time of a date that does not exist
 
 _M = "[\u200e\u200f\u202a\u202c]*+"  # marks for the direction of text, which have no width
@@ -63,7 +66,58 @@ class _Post(NamedTuple):
     text: str
 
 
-def app_of(value: object) -> str | None:
+def read(
+    file: TextFile, how: ReadOptions, tell: Callable[[str], None] | None
+) -> list[Conversation] | None:
+    """Return the conversations of an export, or None for another file.
+
+    Raises:
+        ConversationsError: text is requested, but the file has the conversations of an app.
+        DataError: `how.me` is not in the export, or it has an unknown format.
+    """
+    is_folder = os.path.isdir(file.path)
+    is_plain = how.column is not None or how.separator is not None or how.text == "stream"
+    if not how.chat and (is_folder or is_plain):
+        return None
+    app, content = ("Slack", None) if is_folder else _recognised(file)
+    if app is None:
+        return None
+    if how.chat:
+        conversations = [*_conversations(app, content, file.path, how.me, tell)]
+        file.is_chat_export = True
+        return conversations
+    if app != "WhatsApp":
+        raise ConversationsError(f"{file.path} has conversations; read them with --chat")
+    if tell and how.text is None:
+        tell(f"{file.path} may be a WhatsApp export; --chat --me NAME reads its conversations")
+    return None
+
+
+def _recognised(file: TextFile) -> tuple[str | None, Any]:
+    """Return the app that exported a file, and the lines or the JSON value of the file."""
+    head = [*islice(dropwhile(lambda line: not line.strip(), file), 1 + N_HEAD)]
+    if any(map(WHATSAPP_MESSAGE.match, head)):
+        return "WhatsApp", file
+    if not head or head[0].lstrip()[0] not in "[{":
+        return None, None
+    first = _parsed(head[0])
+    if first is not None and not _app_of(first):
+        return None, None  # a JSON value on each line
+    value = _parsed("\n".join(file))
+    return _app_of(value), value
+
+
+def _parsed(text: str) -> object:
+    """Return the JSON value of an export, or None if the text is not JSON or cannot be of one."""
+    if not any(f'"{name}"' in text for name in ("mapping", "guild", "ts")):
+        return None
+    try:
+        return from_json(text)
+    except ValueError:
+        return None
+
+
+def _app_of(value: object) -> str | None:
     """Return the app that exported a JSON value, or None if unknown."""
     first = value[0] if isinstance(value, list) and value else value
     if not isinstance(first, dict):
@@ -75,13 +129,13 @@ def app_of(value: object) -> str | None:
     return "Slack" if first.get("type") == "message" and "ts" in first else None
 
 
-def read_export(
+def _conversations(
     app: str, content: Any, path: Path, me: str | None, tell: Callable[[str], None] | None
-) -> Iterator[tuple[str, int, object]]:
-    """Yield ("conversation", number, messages) for each conversation in an export.
+) -> Iterator[Conversation]:
+    """Yield the conversations in an export.
 
     Args:
-        app: "WhatsApp" or the result of `app_of`.
+        app: "WhatsApp" or the result of `_app_of`.
         content: lines or JSON value; None if the path is the folder of a Slack export.
         me: the participant who is the assistant; everyone else is the user.
         tell: called with a note on the number of messages that were left out.
@@ -98,7 +152,7 @@ def read_export(
             n_found, n_kept = n_found + 1, n_kept + sum(len(posts) for _, posts in sides)
             texts = ("\n".join(post.text for post in posts) for _, posts in sides)
             pairs = zip(cycle(ROLES), texts, strict=False)
-            yield "conversation", n_found, [{"role": r, "content": text} for r, text in pairs]
+            yield tuple(Message(role, text) for role, text in pairs)
     n, n_said = sum(map(len, channels)), sum(map(len, said))
     if not n_found:
         raise DataError(f"{path} has no reply from {printable(me)!r}; use another file")

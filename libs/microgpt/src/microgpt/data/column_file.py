@@ -12,7 +12,9 @@ from threading import Lock
 from typing import Any
 
 from microgpt.data.conversation_fields import PAIRS, is_conversation
+from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
+from microgpt.data.tokenizer import ROLES, Conversation, Message
 from microgpt.errors import ConversationsError, DataError
 from microgpt.printable import printable
 
@@ -36,13 +38,30 @@ def _fields_of_any_size() -> Iterator[None]:
             csv.field_size_limit(limit)
 
 
+def read(
+    file: TextFile, how: ReadOptions, tell: Callable[[str], None] | None
+) -> list[str] | list[Conversation] | None:
+    """Return the texts of a column, or the questions and answers of a table; None for text.
+
+    Raises:
+        DataError: the file is a table or JSON objects, and `how` does not name a column.
+    """
+    if how.column is not None:
+        return load_column(file, how.column, tell=tell)
+    if how.separator is not None or how.text == "stream":
+        return None
+    first = next(filter(str.strip, file), "").lstrip()
+    is_json = first[:1] in ("[", "{")
+    if how.chat and first and not is_json:
+        return _questions_and_answers(file.path, [*file])
+    if not how.chat and (is_json or (first and file.path.suffix.lower() in TABLE_SUFFIXES)):
+        _check_is_text(file.path, [doc for line in file if (doc := line.strip())])
+    return None
+
+
 @_fields_of_any_size()
 def load_column(
-    path: str | Path | TextFile,
-    column: str,
-    *,
-    tell: Callable[[str], None] | None = None,
-    places: list[str] | None = None,
+    path: str | Path | TextFile, column: str, *, tell: Callable[[str], None] | None = None
 ) -> list[str]:
     """Return the texts in a column of a table with a header, or in a field of JSON objects.
 
@@ -51,7 +70,6 @@ def load_column(
 
     Args:
         tell: called with a message for the user if rows were omitted.
-        places: list to which the location of each text is added, such as "line 3".
 
     Raises:
         DataError: the file is neither a table nor JSON, or the column is missing or has no text.
@@ -77,8 +95,8 @@ def load_column(
             raise DataError(f"{where}: {problem}, which is not text; remove it")
         if value and value.strip():
             docs.append(value.strip())
-            if places is not None:
-                places.append(where.removeprefix(f"{file.path}, "))
+            if file.places is not None:
+                file.places.append(where.removeprefix(f"{file.path}, "))
     if names and column not in names:
         raise DataError(
             f"{file.path} has no column {printable(column)!r}; choose one of: {_listed(names)}"
@@ -91,10 +109,10 @@ def load_column(
 
 
 @_fields_of_any_size()
-def questions_and_answers(path: Path, lines: Sequence[str]) -> list[dict[str, str]] | None:
+def _questions_and_answers(path: Path, lines: Sequence[str]) -> list[Conversation] | None:
     """Return the questions and answers in a table with these columns; None for other texts.
 
-    Empty rows are omitted; in other rows, the question or the answer may be empty.
+    Empty rows are omitted. A question without an answer, or the reverse, is a user message.
 
     Raises:
         DataError: the file is a table with other columns.
@@ -107,8 +125,12 @@ def questions_and_answers(path: Path, lines: Sequence[str]) -> list[dict[str, st
             raise DataError(f"{path} has the columns {found}; name two of them question and answer")
         return None
     rows = [row for _, row in _table_rows(path, lines)]
-    pairs = [tuple(str(row[name]).strip() for name in columns) for row in rows]
-    return [{"prompt": one, "completion": other} for one, other in pairs if one or other]
+    pairs = [[text for name in columns if (text := str(row[name]).strip())] for row in rows]
+    return [
+        tuple(Message(role, text) for role, text in zip(ROLES, pair, strict=False))
+        for pair in pairs
+        if pair
+    ]
 
 
 def _columns_of_questions(names: Iterable[str]) -> tuple[str, str] | None:
@@ -119,7 +141,7 @@ def _columns_of_questions(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 @_fields_of_any_size()
-def check_is_text(path: Path, docs: Sequence[str]) -> None:
+def _check_is_text(path: Path, docs: Sequence[str]) -> None:
     """Raise DataError if the lines of a file are a table or JSON instead of plain text."""
     names: Iterable[str] = ()
     what, note = "has JSON objects", ""

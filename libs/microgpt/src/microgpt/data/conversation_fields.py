@@ -1,14 +1,12 @@
 """The fields by which a JSON value or a table is recognised as a conversation."""
 
-from microgpt.data.chat_exports import app_of
-
 PAIRS = (("prompt", "completion"), ("question", "answer"))  # names of fields, or of columns
 
 
 def is_conversation(value: object) -> bool:
-    """Return whether a JSON value has the fields of a conversation, or of a part of an export."""
+    """Return whether a JSON value has the fields of a conversation."""
     if isinstance(value, dict):
-        if any(value.keys() >= {*pair} for pair in PAIRS) or app_of(value):
+        if any(value.keys() >= {*pair} for pair in PAIRS):
             return True
         value = value.get("messages", value.get("conversations"))
     pairs = ({"role", "content"}, {"from", "value"})

@@ -5,18 +5,17 @@
     {"prompt": "hi", "completion": "hello"}                 or question and answer
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 
-The last format is ShareGPT's. A table (CSV or TSV) with the columns question and answer, or prompt
-and completion, has a conversation in each row. A file may also be a JSON array of conversations, as
-ShareGPT files usually are, or an exported chat; see `chat_exports`. Error messages contain the
-file, the line and the index of the message.
+The last format is ShareGPT's. A file may also be a JSON array of conversations, as
+ShareGPT files usually are, or of a kind that a reader recognises (see `readers`), such as an
+exported chat or a table of questions. Error messages contain the file, the line and the index of
+the message.
 """
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -31,16 +30,15 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, from_json
 
 from microgpt.amounts import count
-from microgpt.data.chat_exports import WHATSAPP_MESSAGE, app_of, read_export
-from microgpt.data.column_file import questions_and_answers
 from microgpt.data.conversation_fields import PAIRS, is_conversation
+from microgpt.data.read_options import ReadOptions
+from microgpt.data.readers import read_by_kind
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
 from microgpt.errors import DataError
 from microgpt.printable import printable
 
-N_HEAD = 20  # number of lines among which that of a WhatsApp message is sought
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
 
 _Values = Iterator[tuple[str, int, object]]
@@ -90,12 +88,14 @@ def load_chat_tests(
     tests = ChatTestSet([], [], [])
     n_unanswered = n_without_reply = 0
     ignored: Counter[str] = Counter()
-    read = partial(read_export, path=file.path, me=me, tell=tell)
-    for unit, number, value in _values(file, read):
-        file.is_chat_export = unit == "conversation"
-        if me is not None and not file.is_chat_export:
-            raise DataError(f"{file.path} is not an exported chat between people; omit --me")
-        turns = _parse(value, f"{file.path}, {unit} {number}", ignored)
+    found = read_by_kind(file, ReadOptions(chat=True, me=me), tell)
+    if me is not None and not file.is_chat_export:
+        raise DataError(f"{file.path} is not an exported chat between people; omit --me")
+    of_reader = (("conversation", n, turns) for n, turns in enumerate(found or (), start=1))
+    for unit, number, value in _values(file) if found is None else of_reader:
+        where = f"{file.path}, {unit} {number}"
+        turns = _parse(value, where, ignored) if found is None else value
+        _check_order(turns, where)
         if turns[-1].role == "user":
             n_unanswered += 1
             turns = turns[:-1]
@@ -108,7 +108,7 @@ def load_chat_tests(
         tests.items.extend(
             Item(str(turn.task), conversation, place, number, unit)
             for place, turn in enumerate(turns)
-            if turn.role == "assistant" and turn.task is not None
+            if isinstance(turn, _Turn) and turn.role == "assistant" and turn.task is not None
         )
     if not tests.conversations:
         problem = "has no assistant reply" if n_without_reply else "is empty"
@@ -129,44 +129,24 @@ class _Turn(Message):
     task: object = None
 
 
-def _values(file: TextFile, read: Callable[..., _Values]) -> _Values:
-    """Yield the unit of each conversation (see `Item`), its number, and its line or JSON value.
-
-    For an export, `read` returns these values.
-    """
-    if file.path.is_dir():
-        yield from read("Slack", None)
-        return
+def _values(file: TextFile) -> _Values:
+    """Yield the unit of each conversation (see `Item`), its number, and its line or JSON value."""
     lines = enumerate(file, start=1)
     n, first = next((pair for pair in lines if pair[1].strip()), (1, ""))
-    head = [(n, first), *islice(lines, N_HEAD)]
-    numbered = chain(head, lines)
-    if any(WHATSAPP_MESSAGE.match(line) for _, line in head):
-        yield from read("WhatsApp", (line for _, line in numbered))
-    elif first and first.lstrip()[0] not in "[{":
-        yield from _table(file.path, [line for _, line in numbered])
-    elif not _starts_array(first):
-        yield from (("line", number, line) for number, line in numbered if line.strip())
-    else:
-        yield from _json_values(file.path, n, [line for _, line in numbered], read)
-
-
-def _table(path: Path, lines: Sequence[str]) -> _Values:
-    """Yield the questions and answers of a table in the same form as `_values`."""
-    pairs = questions_and_answers(path, lines)
-    if pairs is None:
+    numbered = chain([(n, first)], lines)
+    if first and first.lstrip()[0] not in "[{":
         raise DataError(
-            f"{path} has no conversations; use JSONL, one conversation per line, such as "
+            f"{file.path} has no conversations; use JSONL, one conversation per line, such as "
             '{"prompt": "hi", "completion": "hello"}, a table with the columns question and '
             "answer, or an exported chat"
         )
-    for number, pair in enumerate(pairs, start=1):
-        complete = all(pair.values())  # else, the note on messages without a reply counts it
-        alone = {"messages": [{"role": "user", "content": "".join(pair.values())}]}
-        yield "pair", number, pair if complete else alone
+    if not _starts_array(first):
+        yield from (("line", number, line) for number, line in numbered if line.strip())
+    else:
+        yield from _json_values(file.path, n, [line for _, line in numbered])
 
 
-def _json_values(path: Path, n: int, lines: Sequence[str], read: Callable[..., _Values]) -> _Values:
+def _json_values(path: Path, n: int, lines: Sequence[str]) -> _Values:
     """Yield the items of a file with one JSON value, from line n on, as `_values` does."""
     first, text = lines[0], "\n" * (n - 1) + "\n".join(lines)
     try:
@@ -178,9 +158,6 @@ def _json_values(path: Path, n: int, lines: Sequence[str], read: Callable[..., _
             f"{path} is neither JSONL nor a JSON array: {error}; write one conversation per line, "
             "or export the chat again"
         ) from error
-    if app := app_of(values):
-        yield from read(app, values)
-        return
     if not isinstance(values, list) or is_conversation(values):
         values = [values]
     for number, value in enumerate(values, start=1):
@@ -188,7 +165,7 @@ def _json_values(path: Path, n: int, lines: Sequence[str], read: Callable[..., _
 
 
 def _starts_array(line: str) -> bool:
-    """Return whether a line starts an export, an array of conversations or a longer JSON value."""
+    """Return whether a line starts an array of conversations or a longer JSON value."""
     if line.lstrip()[:1] not in ("[", "{"):
         return False
     try:
@@ -197,7 +174,7 @@ def _starts_array(line: str) -> bool:
         return True
     keys = {"messages", "conversations", "completion", "answer"}
     is_format = (isinstance(v, list) or (isinstance(v, dict) and keys & v.keys()) for v in values)
-    return bool(app_of(values)) or (isinstance(values, list) and bool(values) and all(is_format))
+    return isinstance(values, list) and bool(values) and all(is_format)
 
 
 def _messages(value: object, info: ValidationInfo) -> object:
@@ -266,15 +243,18 @@ def _parse(value: object, where: str, ignored: Counter[str]) -> Sequence[_Turn]:
             return _parse(json.dumps(value), where, ignored)  # fails with an error for JSON input
         problem = first_problem(error, root="messages").replace("at line 1 column", "at column")
         raise DataError(f"{where}: {problem}") from error
+    return turns
+
+
+def _check_order(turns: Sequence[Message], where: str) -> None:
     if not turns:
         raise DataError(f"{where}: the conversation is empty")
     for i, turn in enumerate(turns):
         if wrong := _problem(turn, i):
             raise DataError(f"{where}: messages[{i}]{wrong}")
-    return turns
 
 
-def _problem(turn: _Turn, i: int) -> str | None:
+def _problem(turn: Message, i: int) -> str | None:
     """Return the problem with message i, or None if the message is valid."""
     if turn.role != ROLES[i % 2]:
         if i == 0:
@@ -284,7 +264,8 @@ def _problem(turn: _Turn, i: int) -> str | None:
         return ": content must not be empty"
     if "\0" in turn.content:
         return ".content has the character '\\x00', which is not text; remove it"
-    is_named = isinstance(turn.task, str) and turn.task.strip()
-    if turn.role == "assistant" and turn.task is not None and not is_named:
-        return f".task: must be a non-empty string, got {turn.task!r:.80}"
+    task = turn.task if isinstance(turn, _Turn) else None
+    is_named = isinstance(task, str) and task.strip()
+    if turn.role == "assistant" and task is not None and not is_named:
+        return f".task: must be a non-empty string, got {task!r:.80}"
     return None

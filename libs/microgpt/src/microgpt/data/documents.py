@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from shlex import quote
+from typing import cast
 
-from microgpt.data.chat_exports import WHATSAPP_MESSAGE
-from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.read_options import ReadOptions
+from microgpt.data.readers import read_by_kind
 from microgpt.data.separator import BLANK, load_blocks, proposal
 from microgpt.data.text_file import TextFile
 from microgpt.data.text_kind import is_running_text
@@ -18,34 +18,35 @@ DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
 
 
 def load_documents(
-    path: Path | TextFile,
+    path: str | Path | TextFile,
     how: ReadOptions,
     *,
-    check: bool = True,
     tell: Callable[[str], None] | None = None,
 ) -> Sequence[Document] | str:
     """Return the documents of a file, or a string if the file is running text.
 
     Args:
-        check: whether to refuse tables and JSON files that would be read as plain lines.
         tell: called with notes for the user.
+
+    Raises:
+        DataError: the file cannot be read, has no documents, or requires other options.
     """
+    file = path if isinstance(path, TextFile) else TextFile(path)
     if how.chat:
-        return load_conversations(path, me=how.me, tell=tell)
-    if how.column is not None:
-        return load_text(path, column=how.column, tell=tell)
+        return load_conversations(file, me=how.me, tell=tell)
+    docs = read_by_kind(file, how, tell)
+    if docs is not None:
+        return docs
     if how.separator is not None:
-        return load_blocks(path, how.separator)
+        return load_blocks(file, how.separator)
     if how.text == "stream":
-        return load_stream(path)
+        return load_stream(file)
     if how.text == "lines":
-        file = path if isinstance(path, TextFile) else TextFile(path)
-        return load_text(file) if check else _non_empty_lines(file.path, file)
-    docs = load_lines_or_stream(path, tell=tell)
+        return _non_empty_lines(file.path, file)
+    docs = load_lines_or_stream(file, tell=tell)
     if tell and isinstance(docs, str):
         others = f"--text lines: each line is a document; --separator {BLANK}: each paragraph"
-        name = path.path if isinstance(path, TextFile) else path
-        tell(f"reading {name} as running text ({others})")
+        tell(f"reading {file.path} as running text ({others})")
     return docs
 
 
@@ -64,24 +65,17 @@ def load_text(
     Raises:
         DataError: the file cannot be read, is not UTF-8, has no text, or is a table or JSON.
     """
-    file = path if isinstance(path, TextFile) else TextFile(path)
-    if column is not None:
-        return load_column(file, column, tell=tell)
-    docs = _non_empty_lines(file.path, file)
-    check_is_text(file.path, docs)
-    return docs
+    docs = load_documents(path, ReadOptions("lines", column), tell=tell)
+    return [docs] if isinstance(docs, str) else cast("list[str]", docs)
 
 
 def load_lines_or_stream(
     path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
 ) -> list[str] | str:
-    """Return the lines as `load_text` does, or the whole content if the file is running text."""
+    """Return the lines of a text file, or its whole content if it is running text."""
     file = path if isinstance(path, TextFile) else TextFile(path)
     lines = list(file)
     docs = _non_empty_lines(file.path, lines)
-    check_is_text(file.path, docs)
-    if tell and WHATSAPP_MESSAGE.match(docs[0]):
-        tell(f"{file.path} may be a WhatsApp export; --chat --me NAME reads its conversations")
     is_stream = is_running_text(lines)
     separator = proposal(lines) if tell else None
     if tell and separator and not (is_stream and separator == BLANK):  # a book has paragraphs

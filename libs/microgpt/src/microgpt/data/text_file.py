@@ -1,5 +1,6 @@
 """Read a UTF-8 text file line by line; detect files in other encodings."""
 
+import os
 import unicodedata
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Iterator
@@ -25,20 +26,28 @@ class TextFile:
     Line endings may be \n, \r\n or \r, even within one file. A byte order mark is skipped.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, is_strict: bool = True) -> None:
         check_path("path", path)
         self.path = Path(path)
+        self.is_strict = is_strict  # whether to refuse what is not UTF-8 text, or to replace it
         self.has_bom = False  # whether the file starts with a byte order mark
         self.is_chat_export = False  # whether it had conversations from an app
         self.line_ends: set[str] = set()  # kinds of line endings found so far
+        self.places: list[str] | None = None  # if a list, gets the location of each text of a table
+        self._piped: list[str] | None = None  # lines of a pipe, which can be read only once
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the lines without line endings.
+        """Return the lines without line endings.
 
         Raises:
             DataError: the file cannot be read or is not UTF-8 text; the message contains the line,
                 the byte and the likely encoding.
         """
+        if self._piped is None and not os.path.isfile(self.path):
+            self._piped = [*self._lines()]
+        return self._lines() if self._piped is None else iter(self._piped)
+
+    def _lines(self) -> Iterator[str]:
         n_lines = 0
         try:
             with self.path.open("rb") as file:
@@ -55,6 +64,8 @@ class TextFile:
             raise DataError(f"cannot read {self.path}: {error.strerror}") from error
 
     def _decode(self, chunk: bytes, n_lines_before: int) -> str:
+        if not self.is_strict:
+            return chunk.decode(errors="replace")
         try:
             text = chunk.decode()
         except UnicodeDecodeError as error:

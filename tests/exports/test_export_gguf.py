@@ -8,13 +8,13 @@ from commands import ok, refused
 from exported_models import ARCHITECTURES, saved_model
 from gguf import GGUFReader
 
-from microgpt.storage.model_directory import export
+from microgpt import save
 from microgpt_exports.onnx_session import OnnxSession
 
 
 @pytest.fixture
 def portable(tmp_path: Path) -> Path:
-    export(saved_model("chat", block_size=32, **ARCHITECTURES["portable"]), tmp_path / "portable")
+    save(saved_model("chat", block_size=32, **ARCHITECTURES["portable"]), tmp_path / "portable")
     return tmp_path / "portable"
 
 
@@ -78,7 +78,7 @@ def test_unsuitable_export_options_are_refused(
 def test_a_model_with_a_plug_in_is_refused_whatever_its_shape(microgpt, tmp_path) -> None:
     chat = saved_model("chat", **ARCHITECTURES["newer"])
     meta = chat.meta.model_copy(update={"extra": {"characters": {}}})
-    export(replace(chat, meta=meta), tmp_path / "few")
+    save(replace(chat, meta=meta), tmp_path / "few")
     command = ("export", "few", "--format", "gguf", "--output", "new.gguf")
     assert refused(microgpt(*command)).startswith("a plug-in chooses what the model reads")
 

@@ -13,7 +13,6 @@ import pytest
 from microgpt import ModelConfig, TrainConfig, load, save
 from microgpt.errors import CheckpointError
 from microgpt.files.directory_lock import DirectoryLock
-from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
 
@@ -22,7 +21,6 @@ RESULTS = [train([doc], model=MODEL, config=CONFIG, engine="reference") for doc 
 SETTINGS = """
 import sys
 from microgpt import ModelConfig, TrainConfig, load, save
-from microgpt.storage.model_directory import export
 from microgpt.training.train import train
 MODEL, CONFIG = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=1)
 RESULTS = [train([doc], model=MODEL, config=CONFIG, engine="reference") for doc in ("abc", "de")]
@@ -123,8 +121,8 @@ def test_an_export_into_an_active_training_run_is_refused(tmp_path) -> None:
             (tmp_path / "link").unlink(missing_ok=True)
             (tmp_path / "link").symlink_to("model")
             with pytest.raises(CheckpointError, match=r"is being trained by .*; try again"):
-                export(saved, path)
-    export(saved, tmp_path / "model")
+                save(saved, path)
+    save(saved, tmp_path / "model", weights_format="safetensors")
     files = {"documents.crc32", "meta.json", "model.safetensors"}
     assert {*os.listdir(tmp_path / "model")} == files
 

@@ -15,7 +15,6 @@ from microgpt.errors import CheckpointError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainResult
 from microgpt.storage.meta import trained_on
-from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
 
@@ -282,7 +281,7 @@ def test_a_subword_tokenizer_is_saved_with_its_model(tmp_path: Path, weights_for
     loaded = load(tmp_path / "model")
     assert loaded.tokenizer.file == BPE.tokenizer.file
     assert loaded.tokenizer.encode("abcabé") == BPE.tokenizer.encode("abcabé")
-    export(loaded, tmp_path / "half", half=True)
+    save(loaded, tmp_path / "half", half=True)
     assert load(tmp_path / "half").tokenizer.file == BPE.tokenizer.file
     assert load(tmp_path / "half").meta.tokenizer_sha256 == meta["tokenizer_sha256"]
 

@@ -16,7 +16,6 @@ from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
 from microgpt.state import StepsChange, TrainingPlan, TrainResult, TrainState
-from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.train import train
@@ -161,7 +160,7 @@ def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stoppe
     training = saved.meta.training
     assert (training["val_loss"], training["steps_planned"]) == (stopped.val_loss, 40)
     assert load(directory).meta == saved.meta  # its hash and time are those of the state
-    export(saved, directory)
+    save(saved, directory)
     assert load(directory).weights == stopped.weights
     assert load(directory).progress is None
 
@@ -176,7 +175,9 @@ def test_saving_another_model_removes_an_ended_training_run(
         held.finish(replace(ended, plan=plan_of(parts, stopped)))
         if not has_ended:
             held.keep(plan_of(parts, stopped), stopped.state)
-    export(load(directory), directory)  # the same model in another format
+    save(
+        load(directory), directory, weights_format="safetensors"
+    )  # the same model in another format
     assert {*os.listdir(directory)} >= STATE_FILES
     other = train(["abba", "bab"], model=ModelConfig(block_size=4), config=TrainConfig(steps=2))
     save(other, directory)

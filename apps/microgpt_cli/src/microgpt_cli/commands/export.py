@@ -56,9 +56,9 @@ def export(
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
-    from microgpt.storage.model_directory import export as export_model
-    from microgpt.storage.model_directory import has_copy
+    from microgpt.storage.model_directory import has_copy, save
     from microgpt.storage.model_sources import name_of
+    from microgpt.storage.weights_file import WEIGHTS_FILES
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.training.replacement import (
         confirm_directory,
@@ -83,7 +83,9 @@ def export(
         is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)
         if not (force or is_in_place or has_copy(output, saved)):
             confirm_replacement(output, "--output")
-        file = export_model(saved, output, weights_format=cast("WeightsFormat", format), half=half)
+        weights_format = cast("WeightsFormat", format)
+        save(saved, output, weights_format=weights_format, half=half)
+        file = output / WEIGHTS_FILES[weights_format]
         print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))
 
 

@@ -25,7 +25,6 @@ from microgpt.config import (
     check_path,
 )
 from microgpt.data.folding import FoldingTokenizer, folded
-from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.files.atomic_files import (
     as_argument,
@@ -46,7 +45,6 @@ from microgpt.storage.meta import (
     META,
     STATE,
     STATE_DESCRIPTION,
-    Meta,
     meta_of,
     read_meta,
     restore_tokenizer,
@@ -74,53 +72,15 @@ def save(
     directory: str | Path,
     *,
     weights_format: WeightsFormat | None = None,
+    half: bool = False,
 ) -> None:
     """Write a model directory atomically, replacing any existing model.
 
     A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
-    directory wait for each other. The default format is JSON for up to a million weights.
-
-    Raises:
-        CheckpointError: the directory cannot be written, or is locked by a training run.
-    """
-    check_path("directory", directory)
-    path = Path(directory)
-    files = encode_model(result, weights_format)
-    with DirectoryLock(path):
-        publish_model(path, files, kept=())
-
-
-def encode_model(
-    result: TrainResult | SavedModel, weights_format: WeightsFormat | None = None
-) -> dict[str, bytes]:
-    """Return the content of each file that `save` writes, by file name."""
-    n_params = count_params(result.model)
-    weights_format = weights_format or ("json" if n_params <= MAX_IN_JSON else "safetensors")
-    content = encode_weights(result.model, result.weights, weights_format, result.dtype)
-    if isinstance(result, SavedModel):
-        return _files(WEIGHTS_FILES[weights_format], content, result.meta, result.tokenizer)
-    docs = result.documents
-    if isinstance(result.tokenizer, FoldingTokenizer):  # as the model reads and writes them
-        docs = [*docs, *map(folded, docs)]
-    hashes = hashes_file(docs, result.config.text)
-    sha256 = hashlib.sha256(hashes).hexdigest() if hashes else None
-    meta = meta_of(result, result.plan, result.state, result.test_loss)
-    meta = meta.model_copy(update={"documents_sha256": sha256})
-    files = _files(WEIGHTS_FILES[weights_format], content, meta, result.tokenizer)
-    return files | ({DOCUMENT_HASHES: hashes} if hashes else {})
-
-
-def export(
-    saved: SavedModel,
-    directory: str | Path,
-    *,
-    weights_format: WeightsFormat = "safetensors",
-    half: bool = False,
-) -> Path:
-    """Write a copy of a model in either format and return the path of the weights file.
+    directory wait for each other. The default format is JSON for up to a million weights. If a
+    copy of a loaded model is replaced, the files of its training are kept.
 
     Args:
-        directory: output directory; use the model's own directory to convert the model in place.
         half: whether to round the weights to float16; only for safetensors.
 
     Raises:
@@ -128,19 +88,46 @@ def export(
         CheckpointError: the directory cannot be written or is locked by a training run, or a weight
             is too large for float16.
     """
+    check_path("directory", directory)
+    path = Path(directory)
+    files = encode_model(result, weights_format, half=half)
+    with DirectoryLock(path):
+        is_copy = isinstance(result, SavedModel) and has_copy(path, result)
+        publish_model(path, files, kept=(DOCUMENT_HASHES, *TRAINING) if is_copy else ())
+
+
+def encode_model(
+    result: TrainResult | SavedModel,
+    weights_format: WeightsFormat | None = None,
+    *,
+    half: bool = False,
+) -> dict[str, bytes]:
+    """Return the content of each file that `save` writes, by file name."""
     if half and weights_format == "json":
         raise ConfigError(
             "half precision requires the safetensors format; JSON stores full precision"
         )
-    content = encode_weights(
-        saved.model, saved.weights, weights_format, "float16" if half else saved.dtype
-    )
-    path, name = Path(directory), WEIGHTS_FILES[weights_format]
-    files = _files(name, content, saved.meta, saved.tokenizer)
-    with DirectoryLock(path):
-        kept = (DOCUMENT_HASHES, *TRAINING) if has_copy(path, saved) else ()
-        publish_model(path, files, kept=kept)
-    return path / name
+    is_small = count_params(result.model) <= MAX_IN_JSON
+    weights_format = weights_format or ("json" if is_small and not half else "safetensors")
+    dtype = "float16" if half else result.dtype
+    content = encode_weights(result.model, result.weights, weights_format, dtype)
+    files, tokenizer = {WEIGHTS_FILES[weights_format]: content}, result.tokenizer
+    hashes = {"weights_sha256": _sha256(content)}
+    if tokenizer.file:
+        files[TOKENIZER] = tokenizer.file
+        hashes["tokenizer_sha256"] = _sha256(tokenizer.file)
+    if isinstance(result, SavedModel):
+        meta = result.meta
+    else:
+        meta = meta_of(result, result.plan, result.state, result.test_loss)
+        docs = result.documents
+        if isinstance(tokenizer, FoldingTokenizer):  # as the model reads and writes them
+            docs = [*docs, *map(folded, docs)]
+        if known := hashes_file(docs, result.config.text):
+            files[DOCUMENT_HASHES] = known
+            hashes["documents_sha256"] = _sha256(known)
+    description = meta.model_copy(update=hashes).model_dump_json(indent=2, exclude_none=True)
+    return files | {META: description.encode() + b"\n"}
 
 
 def load(directory: str | Path) -> SavedModel:
@@ -220,19 +207,6 @@ def _has_ended(directory: Path) -> bool:
     return False
 
 
-def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[str, bytes]:
-    """Return the contents of the weights file, tokenizer.json and meta.json by file name."""
-    files = {name: content}
-    if tokenizer.file:
-        files[TOKENIZER] = tokenizer.file
-    contents = (content, tokenizer.file)
-    hashes = [hashlib.sha256(file).hexdigest() if file else None for file in contents]
-    meta = meta.model_copy(update=dict(zip(HASHES, hashes, strict=True)))
-    description = meta.model_dump_json(indent=2, exclude_none=True)
-    files[META] = description.encode() + b"\n"
-    return files
-
-
 def _load(directory: Path) -> SavedModel:
     check_format(directory)
     if has_model(directory):
@@ -255,7 +229,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
     meta = meta_of(TrainedModel(*model), plan, state)
     written = os.stat(directory).st_mtime
     facts = {
-        "weights_sha256": hashlib.sha256(array("d", numbers).tobytes()).hexdigest(),
+        "weights_sha256": _sha256(array("d", numbers).tobytes()),
         "created_at": datetime.fromtimestamp(written, UTC).isoformat(timespec="seconds"),
         "training": meta.training | {"steps_planned": steps},
     }
@@ -277,9 +251,9 @@ def _load_finished(directory: Path) -> SavedModel:
     for name in present or ["weights.json"]:
         path = directory / name
         content = read_committed(directory, name, max_bytes(path, model))
-        if not _has_hash(content, meta.weights_sha256):
+        if meta.weights_sha256 not in (None, _sha256(content)):
             mismatch = mismatch or path
-        elif file and not _has_hash(file[1], meta.tokenizer_sha256):
+        elif file and meta.tokenizer_sha256 not in (None, _sha256(file[1])):
             mismatch = mismatch or file[0]
         else:
             tokenizer = restore_tokenizer(directory / META, meta, file, model.vocab_size)
@@ -291,5 +265,5 @@ def _load_finished(directory: Path) -> SavedModel:
     )
 
 
-def _has_hash(content: bytes, sha256: str | None) -> bool:
-    return sha256 in (None, hashlib.sha256(content).hexdigest())
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -91,3 +91,19 @@ def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) ->
     assert "left out 2 final user messages without a reply" in done.stderr
     done = microgpt("train", "--chat", "--data", "faq.csv", "--steps", "3", "--force", *SMALL)
     assert "can be learned as a whole, and other questions refused; omit --steps" in done.stderr
+
+
+@pytest.mark.parametrize(("n", "is_few"), [(200, True), (201, False)])
+def test_info_and_train_agree_on_what_counts_as_few_questions(
+    microgpt, tmp_path, n, is_few
+) -> None:
+    talks = [
+        [{"role": "user", "content": f"and {i}?"}, {"role": "assistant", "content": f"{i}."}]
+        for i in range(n)
+    ]
+    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, talks)))
+    told = microgpt("info", "--data", "chat.jsonl", "--budget", "1e13")
+    assert ("1,500 steps of 16 documents" in told.stdout) == is_few
+    assert "train --chat --data chat.jsonl --budget 1e13 --model chat" in told.stderr
+    train = ("train", "--chat", "--data", "chat.jsonl", "--budget", "1e9")
+    assert ("learned as a whole" in microgpt(*train).stderr) == is_few

@@ -140,22 +140,6 @@ def test_info_and_train_choose_the_same_context_for_a_book(microgpt, tmp_path) -
     assert microgpt("info", "--data", "book.txt").stdout.startswith("book.txt: running text, 2,")
 
 
-@pytest.mark.parametrize(("n", "is_few"), [(200, True), (201, False)])
-def test_info_and_train_agree_on_what_counts_as_few_questions(
-    microgpt, tmp_path, n, is_few
-) -> None:
-    talks = [
-        [{"role": "user", "content": f"and {i}?"}, {"role": "assistant", "content": f"{i}."}]
-        for i in range(n)
-    ]
-    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, talks)))
-    told = microgpt("info", "--data", "chat.jsonl", "--budget", "1e13")
-    assert ("1,500 steps of 16 documents" in told.stdout) == is_few
-    assert "train --chat --data chat.jsonl --budget 1e13 --model chat" in told.stderr
-    train = ("train", "--chat", "--data", "chat.jsonl", "--budget", "1e9")
-    assert ("learned as a whole" in microgpt(*train).stderr) == is_few
-
-
 def test_a_model_card_is_printed_for_a_readme(microgpt, text_model) -> None:
     card = ok(microgpt("info", text_model, "--card")).stdout
     assert card.startswith("# text-model\n")

@@ -12,10 +12,9 @@ from microgpt.model_config import count_params
 from microgpt.training.presets import PRESETS
 
 PRESETS_PAGE = Path(__file__).parents[2] / "docs/training.md"
-FEW_CONVERSATIONS = """
+WITH_A_TEXT = """
 from dataclasses import replace
 from microgpt.training.presets import PRESETS
-PRESETS["chat"] = replace(PRESETS["chat"], n_conversations=500)
 PRESETS["text"] = replace(PRESETS["text"], data="shakespeare")
 from microgpt_cli.main import main
 main()
@@ -23,11 +22,11 @@ main()
 
 
 @pytest.fixture
-def with_few(tmp_path):
-    """Run the command with a chat preset of few conversations, and a text preset with a text."""
+def with_a_text(tmp_path):
+    """Run the command with a text preset that has a text."""
 
     def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", FEW_CONVERSATIONS, *args]
+        command = [sys.executable, "-c", WITH_A_TEXT, *args]
         return commands.run_process(command, cwd=tmp_path)
 
     return run
@@ -71,40 +70,15 @@ def test_options_override_the_settings_of_the_text_preset(microgpt, tmp_path) ->
     assert not training.keys() & {"dropout", "val_fraction", "test_fraction", "val_loss"}
 
 
-@pytest.mark.slow
-def test_the_chat_preset_sets_options_and_is_recorded(with_few, tmp_path) -> None:
-    ok(with_few("train", "--preset", "chat", "--steps", "2", "--batch-size", "3"))
-    meta = json.loads((tmp_path / "output" / "meta.json").read_text())
-    assert (meta["n_embd"], meta["n_layer"], meta["n_ff_exp"]) == (96, 4, 1)
-    assert "end_turn" in meta["special_tokens"]
-    training = meta["training"]
-    assert (training["preset"], training["steps"], training["batch_size"]) == ("chat", 2, 3)
-
-
-def test_the_text_preset_holds_out_stretches_of_shakespeare(with_few, tmp_path) -> None:
+def test_the_text_preset_holds_out_stretches_of_shakespeare(with_a_text, tmp_path) -> None:
     options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")
-    done = ok(with_few(*options, "--block-size", "8", "--num-samples", "0"))
+    done = ok(with_a_text(*options, "--block-size", "8", "--num-samples", "0"))
     assert "note: data/shakespeare.txt not found; using the bundled shakespeare.txt" in done.stderr
     assert "; 20 held-out stretches with gaps of 8 characters" in done.stderr
     training = json.loads((tmp_path / "output" / "meta.json").read_text())["training"]
     assert (training["text"], training["gap"]) == ("stream", 8)
-    ok(with_few("generate", "--novel", "-n", "1", "--max-tokens", "40"))
-    assert with_few("train", "--resume", "output", "--steps", "3").returncode == 0
-
-
-@pytest.mark.slow
-def test_a_preset_run_resumes_only_with_the_same_data(with_few, tmp_path) -> None:
-    options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "6", "--n-layer", "1")
-    with_few(*options, "--output", "part")
-    state = tmp_path / "part" / "train_state.json"
-    assert json.loads(state.read_text())["input"] is None
-    done = ok(with_few("train", "--resume", "part", "--steps", "9"))
-    assert "resuming after step 6 of 9" in done.stderr
-    other = tmp_path / "other.jsonl"
-    other.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]')
-    assert "is not the input of the run" in refused(
-        with_few("train", "--resume", "part", "--steps", "12", "--input", other)
-    )
+    ok(with_a_text("generate", "--novel", "-n", "1", "--max-tokens", "40"))
+    assert with_a_text("train", "--resume", "output", "--steps", "3").returncode == 0
 
 
 @pytest.mark.parametrize(

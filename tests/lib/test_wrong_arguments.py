@@ -24,7 +24,6 @@ from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
-from microgpt_characters.synthetic_chat import conversations
 
 DOCS = ["anna", "emma"]
 SMALL: dict[str, Any] = {
@@ -118,8 +117,6 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: Scorer(CHAT), "a chat model cannot score texts; use a model trained on texts"),
         (lambda: Scorer(GPT).score("anna"), "docs is a string; pass a list"),
         (lambda: Scorer(GPT).score([()]), "texts[0] must be of type str, not tuple"),
-        (lambda: conversations("train", 0, 1), "conversations must be >= 1, got 0"),
-        (lambda: conversations("train", 1, -1), "seed must be >= 0, got -1"),
         (lambda: CharTokenizer.from_documents(3), "docs must be a list of texts"),
         (lambda: BpeTokenizer.from_documents([3]), "docs[0] must be a text or a list of Message"),
     ],

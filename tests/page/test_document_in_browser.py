@@ -178,6 +178,7 @@ def test_a_continued_reply_in_the_file_survives_a_reload(exported, opened) -> No
 
 
 def test_a_model_of_few_questions_answers_them_in_the_file(tmp_path, opened) -> None:
+    pytest.importorskip("microgpt_characters")
     pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
     talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]
     save(train(talks), tmp_path / "faq")

@@ -13,8 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microgpt import load_conversations
 from microgpt.data.chat_truncation import fit_conversation
+from microgpt.data.conversation_file import load_chat_tests
+from microgpt.data.documents import bundled
 from microgpt.data.tokenizer import CharTokenizer
+from microgpt.errors import ConfigError
 from microgpt_characters.synthetic_chat import (
     ALPHABET,
     MAX_TOKENS,
@@ -336,3 +340,33 @@ def test_conversations_are_short_and_use_a_small_alphabet(made, split) -> None:
 def test_every_python_version_generates_the_same_bytes(split, sha256) -> None:
     lines = "".join(f"{json_line(made)}\n" for made in conversations(split, 500, 42))
     assert hashlib.sha256(lines.encode()).hexdigest() == sha256
+
+
+def test_load_chat_tests_reads_the_tasks_that_the_grammar_writes(tmp_path) -> None:
+    made = list(conversations("train", 50, seed=1))
+    path = tmp_path / "chat.jsonl"
+    path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made))
+    written = [(e.task, e.prompt, e.reply) for c in made for e in c if e.task]
+    items = load_chat_tests(path).items
+    assert [(item.task, item.prompt, item.expected) for item in items] == written
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "seed"), [("chat.jsonl", "train", 7), ("chat_heldout.jsonl", "heldout", 43)]
+)
+def test_the_bundled_conversations_come_from_the_grammar(name, split, seed) -> None:
+    written = "".join(f"{json_line(each)}\n" for each in conversations(split, 4000, seed))
+    assert bundled(name).read_text() == written
+    assert len(load_conversations(bundled(name))) == 4000
+    assert set(written) >= {*ALPHABET} - {*"×÷"}
+    assert "\\u00d7" in written  # what is asked with one file can be read with the other
+    assert "\\u00f7" in written
+
+
+@pytest.mark.parametrize(
+    ("n", "seed", "problem"),
+    [(0, 1, "conversations must be >= 1, got 0"), (1, -1, "seed must be >= 0, got -1")],
+)
+def test_numbers_out_of_range_are_refused(n, seed, problem) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        conversations("train", n, seed)

@@ -10,7 +10,6 @@ from microgpt import Message, load_conversations
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.split import fingerprint
 from microgpt.errors import DataError
-from microgpt_characters.synthetic_chat import conversations, json_line
 
 
 def user(content: str = "hi", **fields: object) -> dict[str, object]:
@@ -47,15 +46,6 @@ def test_task_labels_do_not_change_the_loaded_conversations(file) -> None:
     without = load_conversations(file([user(), assistant()]))
     assert with_task == without == [(Message("user", "hi"), Message("assistant", "yo"))]
     assert fingerprint(with_task) == fingerprint(without)
-
-
-def test_load_chat_tests_reads_the_tasks_that_the_grammar_writes(tmp_path) -> None:
-    made = list(conversations("train", 50, seed=1))
-    path = tmp_path / "chat.jsonl"
-    path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made))
-    written = [(e.task, e.prompt, e.reply) for c in made for e in c if e.task]
-    items = load_chat_tests(path).items
-    assert [(item.task, item.prompt, item.expected) for item in items] == written
 
 
 @pytest.mark.parametrize("task", [None, 3, ["x"], ""])

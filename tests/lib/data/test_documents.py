@@ -12,7 +12,6 @@ from microgpt import Message, load, load_conversations, load_text
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.documents import DEMO_MODEL, bundled, load_lines_or_stream
 from microgpt.errors import DataError
-from microgpt_characters.synthetic_chat import ALPHABET, conversations, json_line
 
 HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
 CONVERSATION = (Message("user", "hi"), Message("assistant", "yo"))
@@ -48,18 +47,6 @@ def test_verify_uses_the_golden_losses_and_names(golden) -> None:
     shipped = json.loads(bundled("karpathy_seed42.json").read_text())
     assert shipped["losses"] == golden["losses"]
     assert shipped["samples"] == golden["names"]
-
-
-@pytest.mark.parametrize(
-    ("name", "split", "seed"), [("chat.jsonl", "train", 7), ("chat_heldout.jsonl", "heldout", 43)]
-)
-def test_the_bundled_conversations_come_from_the_grammar(name, split, seed) -> None:
-    written = "".join(f"{json_line(each)}\n" for each in conversations(split, 4000, seed))
-    assert bundled(name).read_text() == written
-    assert len(load_conversations(bundled(name))) == 4000
-    assert set(written) >= {*ALPHABET} - {*"×÷"}
-    assert "\\u00d7" in written  # what is asked with one file can be read with the other
-    assert "\\u00f7" in written
 
 
 def test_the_bundled_questions_include_400_items_per_task() -> None:

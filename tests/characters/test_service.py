@@ -5,9 +5,10 @@ import pytest
 from asgi import ask_app
 
 from microgpt import Message, save, train
+
+pytest.importorskip("microgpt_serve")
 from microgpt_serve import Settings, create_app
 
-pytest.importorskip("microgpt_characters")
 PAIRS = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
 
 

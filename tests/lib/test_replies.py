@@ -1,0 +1,98 @@
+import json
+from dataclasses import replace
+
+import pytest
+from commands import ok, refused
+from json_files import edit
+
+from microgpt import InferenceGpt, Message, load, save
+from microgpt.config import Sampling
+from microgpt.errors import CheckpointError, ConfigError, PluginError, PromptError
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import plan_training
+from microgpt.training.presets import PRESETS
+
+PARROT = """
+from microgpt import Message
+from microgpt.config import Sampling
+from microgpt.replies import Preparation
+
+
+def prepare(docs, options, tell):
+    tell(f"parrot has seen {len(docs)} conversations")
+    return Preparation(options, None, {"word": docs[0][0].content})
+
+
+class hook:
+    sampling = Sampling(temperature=0)
+
+    def __init__(self, extra):
+        self.word = extra["word"]
+
+    def choose(self, messages):
+        return {"say": self.word, "greet": [Message("user", "hi")]}.get(messages[-1].content)
+"""
+TALKS = [
+    (Message("user", text), Message("assistant", text)) for text in ("hi", "day", "greet", "hi")
+]
+
+
+@pytest.fixture
+def parrot(install, monkeypatch):
+    """Installs a plug-in, and no other of chats."""
+    monkeypatch.setattr("microgpt.replies.GROUP", "test_replies")
+    install("parrot", "test_replies", "parrot = parrot", parrot=PARROT)
+
+
+@pytest.fixture
+def saved(chat_model):
+    """A chat model with the record of a plug-in."""
+    edit(chat_model / "meta.json", extra={"parrot": {"word": "hi", "none": None}})
+    return load(chat_model)
+
+
+def test_a_plug_in_prepares_a_training_run_and_is_recorded(parrot) -> None:
+    told = []
+    plan = plan_training(TALKS, TrainOptions(), tell=told.append).plan
+    assert plan.extra == {"parrot": {"word": "hi"}}
+    assert "parrot has seen 4 conversations" in told
+    assert plan_training(["hi", "day"], TrainOptions()).plan.extra == {}
+
+
+def test_a_plug_in_answers_or_chooses_what_the_model_reads(parrot, saved) -> None:
+    meta = saved.meta.model_copy(update={"extra": None})
+    gpt, plain = InferenceGpt(saved), InferenceGpt(replace(saved, meta=meta))
+    greedy = Sampling(temperature=0)
+    assert gpt.chat("say").content == "hi"
+    assert gpt.chat("greet").content == plain.chat("hi", sampling=greedy).content
+    assert gpt.chat("yo", seed=3).content == plain.chat("yo", sampling=greedy).content
+    with pytest.raises(PromptError, match="cannot continue a text; use chat"):
+        gpt.generate()
+
+
+def test_the_record_of_a_plug_in_is_kept_as_it_is(saved, tmp_path) -> None:
+    save(saved, tmp_path / "copy")
+    facts = json.loads((tmp_path / "copy/meta.json").read_text())
+    assert facts["extra"] == {"parrot": {"word": "hi", "none": None}}
+
+
+def test_a_model_whose_plug_in_is_missing_names_it_when_it_is_used(
+    saved, chat_model, microgpt
+) -> None:
+    with pytest.raises(PluginError, match="'parrot', which is not installed; install the package"):
+        InferenceGpt(saved)
+    assert "such as microgpt-parrot" in refused(microgpt("chat", "hi", "--model", chat_model))
+    ok(microgpt("info", chat_model))
+    assert chat_model.name in ok(microgpt("list", chat_model.parent)).stdout
+
+
+def test_a_model_of_an_older_microgpt_is_refused(chat_model) -> None:
+    edit(chat_model / "meta.json", known_questions={"conversations": []})
+    with pytest.raises(CheckpointError, match=r"known_questions: .* older microgpt; train the"):
+        load(chat_model)
+
+
+def test_a_preset_whose_conversations_no_package_generates_names_the_package(monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.training.presets.plugin", lambda group, name: None)
+    with pytest.raises(ConfigError, match="requires the package microgpt-characters; install it"):
+        PRESETS["chat"].draw(seed=1)

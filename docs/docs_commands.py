@@ -39,6 +39,7 @@ EXCUSED = (
     (r"tail -f .*", "does not end"),
     (r"uv run --with .*", "downloads PyTorch or compiles llama.cpp; tests/exports runs both"),
     (r"ollama .*", "needs ollama"),
+    (r"(?s).*(film\.srt|microgpt-subtitles).*", "a package; test_plugins_page.py installs it"),
     (r"(?s).*(from llama_cpp|from transformers) import .*", "need packages that tests do not have"),
 )
 # Pages that show times, dates or numbers that differ, in learn.md by the vectors of the processor.

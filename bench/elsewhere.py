@@ -32,13 +32,21 @@ from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.presets import PORTABLE, PRESETS
 from microgpt_exports.comparison import MOST, Runtime, compare
-from microgpt_exports.formats import open_export
-from microgpt_exports.gguf_file import encode_gguf
-from microgpt_exports.onnx_file import encode_onnx
-from microgpt_exports.transformers_directory import encode_transformers
+from microgpt_exports.gguf_file import encode_gguf, read_gguf
+from microgpt_exports.llama_session import LlamaSession
+from microgpt_exports.onnx_file import encode_onnx, read_onnx
+from microgpt_exports.onnx_session import OnnxSession
+from microgpt_exports.receipt import Receipt
+from microgpt_exports.transformers_directory import encode_transformers, read_transformers
+from microgpt_exports.transformers_session import TransformersSession
 
 N_HELD_OUT = 1000  # documents
 STEPS = 300  # of the portable chat model
+PROGRAMS: dict[str, tuple[Callable[[Path], Receipt], Callable[[Path], Runtime]]] = {
+    "onnx": (read_onnx, OnnxSession),
+    "gguf": (read_gguf, LlamaSession),
+    "transformers": (read_transformers, TransformersSession),
+}
 
 
 def main() -> None:
@@ -78,7 +86,9 @@ def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> No
         for kind, files in exports(saved).items():
             publish(Path(folder, kind), files)
             file = "" if len(files) > 1 else next(iter(files))
-            receipt, session = open_export(Path(folder, kind, file))
+            path = Path(folder, kind, file)
+            read_receipt, run = PROGRAMS[kind.removesuffix(" --int8")]
+            receipt, session = read_receipt(path), run(path)
             found = compare(receipt, session)
             assert found.largest <= MOST
             rows = [log_softmax(session, each[:-1]) for each in tokens]

@@ -64,7 +64,7 @@ def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path)
     ("format", "options", "problem"),
     [
         ("gguf", ["--half"], "gguf uses float32; omit --half"),
-        ("gguf", ["--int8"], "--int8 requires --format onnx"),
+        ("gguf", ["--int8"], "gguf uses float32; omit --int8"),
     ],
 )
 def test_unsuitable_export_options_are_refused(
@@ -92,12 +92,16 @@ def test_verify_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     ok(microgpt("export", portable, "--format", format, "--output", "new"))
-    assert f"run: pip install 'microgpt-lib[{extra}]'" in refused(microgpt("verify", "new"))
+    assert f"run: pip install 'microgpt-exports[{extra}]'" in refused(microgpt("verify", "new"))
 
 
 @pytest.mark.parametrize(
     ("format", "session"),
-    [("gguf", "LlamaSession"), ("transformers", "TransformersSession")],
+    [
+        ("onnx", "OnnxSession"),
+        ("gguf", "LlamaSession"),
+        ("transformers", "TransformersSession"),
+    ],
 )
 def test_verify_chooses_the_program_by_the_exported_format(
     format, session, microgpt, portable, monkeypatch, tmp_path

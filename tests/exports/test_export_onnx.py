@@ -44,7 +44,7 @@ def test_verify_fails_if_a_model_computes_something_else(microgpt, file, monkeyp
     monkeypatch.setattr(OnnxSession, "read", wrong)
     done = microgpt("verify", file)
     assert done.returncode == 1
-    assert done.stderr == f"error: {file} does not compute what its receipt says\n"
+    assert done.stderr == f"error: {file} does not compute what its model computes\n"
     assert len(done.stdout.splitlines()) == 20
 
 
@@ -66,7 +66,12 @@ def test_an_existing_onnx_file_is_replaced_only_with_force(microgpt, text_model,
     [
         (["--half"], "onnx uses float32, or int8 with --int8; omit --half"),
         (["--output", "."], ". is a directory; name a file, such as model.onnx"),
-        (["--format", "html", "--int8"], "--int8 requires --format onnx"),
+        (["--format", "html", "--int8"], "html chooses the precision itself; omit --int8"),
+        (
+            ["--format", "json", "--int8"],
+            "json has no 8-bit weights; omit --int8, or use --format onnx",
+        ),
+        (["--format", "onyx"], "--format must be one of json, safetensors, gguf, html, onnx, "),
     ],
 )
 def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, problem) -> None:
@@ -79,8 +84,9 @@ def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["none.onnx"], "cannot read none.onnx: No such file or directory"),
-        (["mine.txt"], "mine.txt is not an ONNX file, or is damaged"),
+        (["none.onnx"], "none.onnx does not exist"),
+        (["mine.txt"], "mine.txt has none of the formats "),
+        (["mine.onnx"], "mine.onnx is not an ONNX file, or is damaged"),
         (["mine.gguf"], "mine.gguf is not a GGUF file, or is damaged"),
         (
             ["mine.txt", "--steps", "3"],
@@ -89,7 +95,7 @@ def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, 
     ],
 )
 def test_verify_refuses_a_file_that_is_not_an_export(microgpt, tmp_path, options, problem) -> None:
-    for name in ("mine.txt", "mine.gguf"):
+    for name in ("mine.txt", "mine.onnx", "mine.gguf"):
         (tmp_path / name).write_text("mine")
     assert refused(microgpt("verify", *options)).startswith(problem)
 

@@ -150,7 +150,7 @@ def test_a_piece_with_the_name_of_a_special_token_is_refused() -> None:
 
 def test_without_llama_cpp_the_error_says_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
-    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-lib\[gguf\]'"):
+    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-exports\[gguf\]'"):
         LlamaSession(tmp_path / "model.gguf")
 
 

@@ -148,10 +148,10 @@ def test_a_model_with_a_plug_in_is_refused() -> None:
 
 def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-lib\[onnx\]'"):
+    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-exports\[onnx\]'"):
         read_onnx(tmp_path / "model.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-lib\[onnx\]'"):
+    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-exports\[onnx\]'"):
         encode_onnx(saved_model())
 
 

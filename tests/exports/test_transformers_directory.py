@@ -193,7 +193,7 @@ def test_a_changed_receipt_is_refused(change, problem, directory) -> None:
 
 def test_without_transformers_the_error_says_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-lib\[transformers\]'"):
+    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-exports\[transformers\]'"):
         TransformersSession(tmp_path)
 
 

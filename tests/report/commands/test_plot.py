@@ -82,7 +82,7 @@ def test_plot_says_which_package_is_missing(microgpt, tmp_path) -> None:
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / f"{missing}.py").write_text(stub)
     assert refused(microgpt("plot", "model", PYTHONPATH=str(tmp_path / "stubs"))) == (
-        f"charts require the extra plots (No module named '{missing}'); run: pip install "
+        f"charts require microgpt-report[plots] (No module named '{missing}'); run: pip install "
         "'microgpt-report[plots]', or with uv: uv pip install 'microgpt-report[plots]'"
     )
 

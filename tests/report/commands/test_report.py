@@ -212,7 +212,9 @@ def test_a_search_succeeds_without_the_plotting_packages(microgpt, tmp_path) -> 
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / "altair.py").write_text(altair)
     done = ok(microgpt("evolve", *AESTHETIC, cold=True, PYTHONPATH=str(tmp_path / "stubs")))
-    assert "note: report.html was not written: charts require the extra plots (" in done.stderr
+    assert (
+        "note: report.html was not written: charts require microgpt-report[plots] (" in done.stderr
+    )
     assert (tmp_path / "genome.json").exists()
 
 

@@ -1,11 +1,13 @@
 """`microgpt export --format html`: a model as an HTML file to give away, as small as possible."""
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from microgpt.config import DType, Sampling
 from microgpt.errors import CheckpointError, ConfigError
+from microgpt.exports import ExportFormat, ExportRequest
 from microgpt.model_config import count_params
 from microgpt.sampling import DecodeRules
 from microgpt.storage.saved_model import SavedModel
@@ -29,6 +31,13 @@ def file_to_give(saved: SavedModel, name: str) -> bytes:
             "allowed; use --format safetensors"
         )
     return built(saved, name, _dtype(saved))
+
+
+def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
+    return {request.output: file_to_give(saved, request.name)}
+
+
+HTML = ExportFormat(_encode, "chooses the precision itself")
 
 
 def _dtype(saved: SavedModel) -> Literal["float16", "float32"]:

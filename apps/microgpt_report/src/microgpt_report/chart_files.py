@@ -24,7 +24,7 @@ def check_files(files: Sequence[Path]) -> None:
 
 def check_plots() -> None:
     """Raise ConfigError if a package of the extra `plots` is not installed."""
-    check_extra("plots", "charts", "altair", "vl_convert", package="microgpt-report")
+    check_extra("microgpt-report[plots]", "charts", "altair", "vl_convert")
 
 
 def write_chart(chart: "ChartType", files: Sequence[Path]) -> None:

@@ -8,21 +8,20 @@ from microgpt.errors import CheckpointError, ConfigError
 from microgpt.printable import printable
 
 
-def check_extra(extra: str, what: str, *names: str, package: str = "microgpt-lib") -> None:
+def check_extra(extra: str, what: str, *names: str) -> None:
     """Raise ConfigError if a package of an extra cannot be imported.
 
     Args:
+        extra: with the package that has it, such as "microgpt-exports[onnx]".
         what: feature that requires the extra, such as "ONNX files".
-        package: ours that has the extra.
     """
     for name in names:
         try:
             import_module(name)
         except (ImportError, OSError) as error:  # OSError: a library of the system is missing
             raise ConfigError(
-                f"{what} require the extra {extra} ({_one_line(error)}); run: "
-                f"pip install '{package}[{extra}]', or with uv: "
-                f"uv pip install '{package}[{extra}]'"
+                f"{what} require {extra} ({_one_line(error)}); run: "
+                f"pip install '{extra}', or with uv: uv pip install '{extra}'"
             ) from error
 
 

@@ -6,7 +6,7 @@ A package names its objects in its pyproject.toml, under `[project.entry-points.
     commands   a command   a function with Typer's options, or a Typer app
     engines    an engine   a module with the functions of `microgpt.training.engines.EngineModule`
     readers    a kind      a function from a file and options to documents, or None
-    exports    a format    a function from a saved model to files
+    exports    a format    a `microgpt.exports.ExportFormat`
     pages      a page      a function from a model to HTML, which the service shows at /
     replies    a plug-in   a module with the functions of `microgpt.replies.ReplyPlugin`
     grammars   a preset    a function from a number and a seed to generated conversations

@@ -7,6 +7,8 @@ from math import log
 from typing import TYPE_CHECKING, Any, Protocol
 
 from microgpt.config import Sampling
+from microgpt.exports import Verdict
+from microgpt.printable import printable
 from microgpt.sampling import sample
 from microgpt_exports.receipt import Receipt, ReceiptContinuation, ReceiptText
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 MOST = 1e-3  # largest difference of a log-probability, in nats
 MOST_BITS = 0.05  # largest cost of rounded weights, in bits per token of the texts
 PIECE = 16  # tokens read at once, so that the logits of a large vocabulary need little memory
+WIDTH = 32  # characters of a text in the table of a verdict
 
 
 class Runtime(Protocol):
@@ -48,6 +51,25 @@ class Comparison:
         are_equal = self.n_equal == tuple(len(each.tokens) for each in receipt.continuations)
         is_cheap = receipt.quantization is None or self.cost <= MOST_BITS
         return self.largest <= MOST and are_equal and is_cheap
+
+
+def verdict(receipt: Receipt, runtime: Runtime) -> Verdict:
+    """Return how the results of a runtime differ from a receipt, and whether they pass."""
+    found = compare(receipt, runtime)
+    lines = [f"{'text':<{WIDTH}}  {'receipt':>10}  {'here':>10}  {'largest difference':>18}"]
+    for each in found.texts:
+        text = f"{printable(each.text.text, WIDTH - 1):<{WIDTH}}"
+        numbers = f"{each.text.total:>10.4f}  {each.total:>10.4f}  {each.difference:>18.1e}"
+        lines.append(f"{text}  {numbers}")
+    for expected, n_equal in zip(receipt.continuations, found.n_equal, strict=True):
+        kind, n = "seeded" if expected.temperature else "greedy", len(expected.tokens)
+        outcome = "equal" if n_equal == n else f"token {n_equal} differs"
+        lines.append(f"{kind} continuation: {outcome} ({n - 1} tokens)")
+    if receipt.quantization:
+        cost = f"{found.cost:.4f} bits per token (at most {MOST_BITS})"
+        lines.append(f"cost of {receipt.quantization}: {cost}")
+    lines.append(f"largest difference: {found.largest:.1e} nats (at most {MOST:g})")
+    return Verdict(tuple(lines), found.passes(receipt))
 
 
 def compare(receipt: Receipt, runtime: Runtime) -> Comparison:

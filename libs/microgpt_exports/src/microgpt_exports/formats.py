@@ -1,36 +1,81 @@
-"""The formats of exported models with a receipt."""
+"""The formats that this package adds to `microgpt export`, each with a receipt to verify it."""
 
 from pathlib import Path
 
+from microgpt.exports import ExportFormat, ExportRequest, Verdict
 from microgpt.files.regular_file import open_at_once
-from microgpt_exports.comparison import Runtime
-from microgpt_exports.gguf_file import MAGIC, read_gguf
+from microgpt.printable import printable
+from microgpt.storage.saved_model import SavedModel
+from microgpt_exports.comparison import verdict
+from microgpt_exports.gguf_file import MAGIC, encode_gguf, encode_modelfile, read_gguf
 from microgpt_exports.llama_session import LlamaSession
-from microgpt_exports.onnx_file import read_onnx
+from microgpt_exports.onnx_file import PRODUCER, encode_onnx, read_onnx
 from microgpt_exports.onnx_session import OnnxSession
-from microgpt_exports.receipt import Receipt
-from microgpt_exports.transformers_directory import read_transformers
+from microgpt_exports.transformers_directory import (
+    RECEIPT,
+    encode_transformers,
+    read_transformers,
+)
 from microgpt_exports.transformers_session import TransformersSession
 
-
-def open_export(path: Path) -> tuple[Receipt, Runtime]:
-    """Check an exported model that may be untrusted, and open it in the program of its format.
-
-    Raises:
-        ConfigError: the program is not installed.
-        CheckpointError: the path is no exported model, or the program cannot run it.
-    """
-    if path.is_dir():
-        return read_transformers(path), TransformersSession(path)
-    if path.suffix == ".gguf" or _begins_with(path, MAGIC):
-        return read_gguf(path), LlamaSession(path)
-    return read_onnx(path), OnnxSession(path)
+N_BYTES = 16  # first bytes of a file, by which its format is known
 
 
-def _begins_with(path: Path, content: bytes) -> bool:
-    """Return whether a file can be read and begins with some bytes."""
+def _encode_onnx(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
+    return {request.output: encode_onnx(saved, int8=request.rounding == "int8")}
+
+
+def _verify_onnx(path: Path) -> Verdict | None:
+    if path.suffix != ".onnx" and PRODUCER not in _first_bytes(path):
+        return None
+    return verdict(read_onnx(path), OnnxSession(path))
+
+
+def _encode_gguf(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
+    """Return the file, and ollama's Modelfile for it."""
+    file = request.output
+    files = {file: encode_gguf(saved, file.stem)}
+    _note_characters(saved, request)
+    return files | {Path(f"{file}.Modelfile"): encode_modelfile(saved, file.name)}
+
+
+def _verify_gguf(path: Path) -> Verdict | None:
+    if path.suffix != ".gguf" and not _first_bytes(path).startswith(MAGIC):
+        return None
+    return verdict(read_gguf(path), LlamaSession(path))
+
+
+def _encode_transformers(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
+    files = encode_transformers(saved)
+    _note_characters(saved, request)
+    return {request.output / name: content for name, content in files.items()}
+
+
+def _verify_transformers(path: Path) -> Verdict | None:
+    if not (path / RECEIPT).exists():
+        return None
+    return verdict(read_transformers(path), TransformersSession(path))
+
+
+ONNX = ExportFormat(
+    _encode_onnx, "uses float32, or int8 with --int8", ("int8",), verify=_verify_onnx
+)
+GGUF = ExportFormat(_encode_gguf, "uses float32", verify=_verify_gguf)
+TRANSFORMERS = ExportFormat(
+    _encode_transformers, "uses float32", mark=RECEIPT, verify=_verify_transformers
+)
+
+
+def _note_characters(saved: SavedModel, request: ExportRequest) -> None:
+    if saved.tokenizer.chars:
+        known = printable("".join(saved.tokenizer.chars))
+        request.note(f'there, the tokenizer leaves out all characters other than "{known}"')
+
+
+def _first_bytes(path: Path) -> bytes:
+    """Return the first bytes of a file, or none if it cannot be read."""
     try:
         with open(path, "rb", opener=open_at_once) as file:
-            return file.read(len(content)) == content
+            return file.read(N_BYTES)
     except OSError:
-        return False
+        return b""

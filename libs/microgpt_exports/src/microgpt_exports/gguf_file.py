@@ -30,6 +30,7 @@ from microgpt_exports.foreign_tokenizer import foreign_tokenizer
 from microgpt_exports.receipt import (
     MAX_BYTES,
     Receipt,
+    check_replies,
     make_receipt,
     read_receipt,
     restored_tokenizer,
@@ -72,6 +73,7 @@ def encode_gguf(saved: SavedModel, name: str) -> bytes:
             many layers, or sources of the model have been edited.
         CheckpointError: a weight is too large for float32.
     """
+    check_replies(saved)  # first: the other errors would suggest a format or a training
     check_fits(saved.model)
     if saved.model.n_layer > MAX_LAYERS:
         raise ConfigError(f"llama.cpp reads at most {MAX_LAYERS} layers; use --format transformers")

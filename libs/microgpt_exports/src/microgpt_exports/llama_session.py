@@ -23,7 +23,7 @@ class LlamaSession:
     """
 
     def __init__(self, file: Path, n_tokens: int = MAX_TOKENS) -> None:
-        check_extra("gguf", "GGUF files in llama.cpp", "llama_cpp")
+        check_extra("microgpt-exports[gguf]", "GGUF files in llama.cpp", "llama_cpp")
         import llama_cpp
         from llama_cpp import _logger
 

@@ -21,7 +21,7 @@ from microgpt.printable import printable
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.weights_file import tensors_of
 from microgpt_exports.onnx_graph import IR_VERSION, OPSET, SCALES, TABLES, OnnxGraph
-from microgpt_exports.receipt import Receipt, make_receipt, read_receipt
+from microgpt_exports.receipt import Receipt, check_replies, make_receipt, read_receipt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 RECEIPT, TOKENIZER = "microgpt.receipt", "microgpt.tokenizer"  # keys of the metadata
+PRODUCER = b"\x12\x08microgpt"  # the field that follows the version, at the start of a file
 MAX_FILE = 2**31 - 1  # bytes; protobuf reads no more
 MAX_STRUCTURE = 2**20  # bytes that are neither weights nor metadata
 LAYER_BYTES = 1000  # of these; the smallest layer has more
@@ -50,7 +51,8 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
             of the model have been edited.
         CheckpointError: a weight is too large for float32, or the file would be too large.
     """
-    check_extra("onnx", "ONNX files", "onnx")
+    check_replies(saved)
+    check_extra("microgpt-exports[onnx]", "ONNX files", "onnx")
     weights = tensors_of(saved.model, saved.weights, "float32")
     exported, n_bytes = saved, (1 if int8 else 4) * count_params(saved.model)
     if n_bytes > MAX_FILE - MAX_STRUCTURE:
@@ -84,7 +86,7 @@ def read_onnx(path: Path) -> Receipt:
         ConfigError: the extra onnx is missing.
         CheckpointError: the file cannot be read, is damaged, or is not such a file.
     """
-    check_extra("onnx", "ONNX files", "onnx", "onnxruntime")
+    check_extra("microgpt-exports[onnx]", "ONNX files", "onnx", "onnxruntime")
     model = _parsed(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if RECEIPT not in metadata:

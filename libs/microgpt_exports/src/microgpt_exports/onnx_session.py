@@ -26,7 +26,7 @@ class OnnxSession:
     """
 
     def __init__(self, model: bytes | Path) -> None:
-        check_extra("onnx", "ONNX files", "onnxruntime")
+        check_extra("microgpt-exports[onnx]", "ONNX files", "onnxruntime")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

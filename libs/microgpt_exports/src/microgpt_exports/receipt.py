@@ -33,10 +33,6 @@ FORMAT_VERSION = 1
 N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first
 SEED = 42  # of the first text and of the seeded continuation
 MAX_BYTES = 2**20  # of a receipt in JSON; 16 texts of 256 tokens take 200 kB
-REPLIES_OTHERWISE = (
-    "a plug-in chooses what the model reads before it replies, which other programs cannot do; "
-    "use --format html"
-)
 
 Tokens = Annotated[tuple[int, ...], Field(min_length=2, max_length=MAX_TOKENS + 1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -93,6 +89,15 @@ class Receipt(_Strict):
     continuations: tuple[ReceiptContinuation, ReceiptContinuation]  # greedy, and seeded
 
 
+def check_replies(saved: SavedModel) -> None:
+    """Raise ConfigError if a plug-in chooses what a model reads before it replies."""
+    if saved.extra:
+        raise ConfigError(
+            "a plug-in chooses what the model reads before it replies, which other programs cannot "
+            "do; use --format html"
+        )
+
+
 def make_receipt(
     saved: SavedModel,
     exported: SavedModel,
@@ -108,10 +113,8 @@ def make_receipt(
         weights_sha256: SHA-256 of the weights in the exported file.
 
     Raises:
-        ConfigError: the model replies with a plug-in, or its sources have been edited.
+        ConfigError: the sources of the model have been edited.
     """
-    if saved.extra:
-        raise ConfigError(REPLIES_OTHERWISE)
     gpt = InferenceGpt(saved)
     rounded = InferenceGpt(exported) if exported is not saved else gpt
     drawn = [_drawn(gpt, SEED + i) for i in range(N_TEXTS)]

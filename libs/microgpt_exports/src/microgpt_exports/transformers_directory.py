@@ -29,6 +29,7 @@ from microgpt_exports.foreign_tokenizer import foreign_tokenizer
 from microgpt_exports.receipt import (
     MAX_BYTES,
     Receipt,
+    check_replies,
     make_receipt,
     read_receipt,
     restored_tokenizer,
@@ -50,6 +51,7 @@ def encode_transformers(saved: SavedModel) -> dict[str, bytes]:
     """
     from safetensors.numpy import save
 
+    check_replies(saved)  # first: the other errors would suggest a format or a training
     check_fits(saved.model)
     weights = save(to_apertus(saved.model, saved.weights), {"format": "pt"})
     receipt = make_receipt(saved, saved, weights_sha256=hashlib.sha256(weights).hexdigest())

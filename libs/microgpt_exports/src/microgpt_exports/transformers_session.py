@@ -20,7 +20,9 @@ class TransformersSession:
     """
 
     def __init__(self, directory: Path) -> None:
-        check_extra("transformers", "Directories of transformers", "torch", "transformers")
+        check_extra(
+            "microgpt-exports[transformers]", "Directories of transformers", "torch", "transformers"
+        )
         import transformers
 
         transformers.logging.set_verbosity_error()

@@ -3,24 +3,29 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast, get_args
 
-from microgpt.printable import printable
+from microgpt.config import WeightsFormat
+from microgpt.errors import ConfigError
+from microgpt.plugins import plugins
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
-    from microgpt.config import WeightsFormat
-    from microgpt.storage.saved_model import SavedModel
+    from microgpt.exports import ExportFormat, Rounding
 
-# Formats of other programs, and why they are not written in half precision.
-OTHERS = {
-    "html": "html chooses the precision itself",
-    "onnx": "onnx uses float32, or int8 with --int8",
-    "gguf": "gguf uses float32",
-    "transformers": "transformers uses float32",
+OWN = get_args(WeightsFormat)
+# Packages of the formats that the documentation names, for an installation without them.
+PACKAGES = {
+    "html": "microgpt-page",
+    **dict.fromkeys(("onnx", "gguf", "transformers"), "microgpt-exports"),
 }
+
+
+def formats() -> list[str]:
+    """Return the names of the installed formats."""
+    return [*OWN, *sorted(plugins("exports").keys() - {*OWN})]
 
 
 @examples(
@@ -34,10 +39,12 @@ def export(
     ),
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
-    format: Literal["json", "safetensors", "html", "onnx", "gguf", "transformers"] = opt.option(
+    format: str = opt.option(
         "safetensors",
         "Format of the weights; html: a page that runs the model in a browser; onnx, gguf and "
         "transformers: for other programs.",
+        metavar="|".join(formats()),
+        autocompletion=formats,
     ),
     half: bool = opt.flag("--half", "Round the weights to half precision (2 bytes per weight)."),
     int8: bool = opt.flag("--int8", "Round the weights of an ONNX file to 8 bits."),
@@ -55,96 +62,81 @@ def export(
     can be a student of another model (`--teacher`).
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
+    if format in OWN:
+        if int8:
+            raise ConfigError(f"{format} has no 8-bit weights; omit --int8, or use --format onnx")
+        write_model(model_dir, output, cast("WeightsFormat", format), half=half, is_forced=force)
+    else:
+        found = installed_format(format)
+        for name, is_given in (("half", half), ("int8", int8)):
+            if is_given and name not in found.roundings:
+                raise ConfigError(f"{format} {found.precision}; omit --{name}")
+        if half and int8:
+            raise ConfigError("--half and --int8 exclude each other; omit one of them")
+        rounding: Rounding | None = "half" if half else "int8" if int8 else None
+        write_export(model_dir, output, format, found, rounding, is_forced=force)
 
+
+def installed_format(name: str) -> "ExportFormat":
+    """Return a format of a plug-in; raise ConfigError if no installed package has it."""
+    from microgpt.exports import export_format
+
+    if found := export_format(name):
+        return found
+    if package := PACKAGES.get(name):
+        raise ConfigError(f"--format {name} requires the package {package}; install it")
+    raise ConfigError(f"--format must be one of {', '.join(formats())}, got {name}")
+
+
+def write_model(
+    model_dir: Path, output: Path, format: WeightsFormat, *, half: bool, is_forced: bool
+) -> None:
+    """Write a model directory, and print the path of its weights file."""
     from microgpt.storage.model_directory import has_copy, save
-    from microgpt.storage.model_sources import name_of
     from microgpt.storage.weights_file import WEIGHTS_FILES
     from microgpt_cli.model_loading import load_model
-    from microgpt_cli.training.replacement import (
-        confirm_directory,
-        confirm_file,
-        confirm_replacement,
-    )
-    from microgpt_exports.transformers_directory import RECEIPT
+    from microgpt_cli.training.replacement import confirm_replacement
 
-    check_options(format, output, half=half, int8=int8)
-    if format == "transformers":
-        confirm_directory(output, RECEIPT, is_forced=force)
-    elif format in OTHERS and not force:
-        confirm_file(output, example=f"model.{format}")
-        if format == "gguf":
-            confirm_file(modelfile_of(output))
-    saved = load_model(model_dir)
-    if format == "html":
-        write_page(saved, name_of(model_dir), output)
-    elif format in OTHERS:
-        write_export(saved, output, format, int8=int8)
-    else:
-        is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)
-        if not (force or is_in_place or has_copy(output, saved)):
-            confirm_replacement(output, "--output")
-        weights_format = cast("WeightsFormat", format)
-        save(saved, output, weights_format=weights_format, half=half)
-        file = output / WEIGHTS_FILES[weights_format]
-        print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))
-
-
-def check_options(format: str, output: Path, *, half: bool, int8: bool) -> None:
-    """Raise ConfigError for an option that a format does not have."""
-    from microgpt.errors import ConfigError
-
-    if int8 and format != "onnx":
-        raise ConfigError("--int8 requires --format onnx")
-    if format in OTHERS and half:
-        raise ConfigError(f"{OTHERS[format]}; omit --half")
     other = output.suffix[1:]
-    if other in ("html", "onnx", "gguf") and format not in OTHERS and not output.is_dir():
+    if other in {*PACKAGES, *plugins("exports")} and not output.is_dir():
         raise ConfigError(f"--format {format} writes a directory; for a file, use --format {other}")
+    saved = load_model(model_dir)
+    is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)
+    if not (is_forced or is_in_place or has_copy(output, saved)):
+        confirm_replacement(output, "--output")
+    save(saved, output, weights_format=format, half=half)
+    file = output / WEIGHTS_FILES[format]
+    print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))
 
 
-def write_page(saved: "SavedModel", name: str, file: Path) -> None:
-    """Write the HTML file of a model, and print its path."""
+def write_export(
+    model_dir: Path,
+    output: Path,
+    format: str,
+    found: "ExportFormat",
+    rounding: "Rounding | None",
+    *,
+    is_forced: bool,
+) -> None:
+    """Write a model in the format of a plug-in, and print the paths of its files."""
     from microgpt.compilation import on_compiling
-    from microgpt.errors import ConfigError
-    from microgpt.plugins import plugin
+    from microgpt.exports import ExportRequest, blaming_format
+    from microgpt.storage.model_sources import name_of
+    from microgpt_cli.model_loading import load_model
     from microgpt_cli.terminal.progress import showing_compilation
+    from microgpt_cli.training.replacement import confirm_directory, confirm_file
 
-    if (encode := plugin("exports", "html")) is None:
-        raise ConfigError("--format html requires the package microgpt-page; install it")
-    with showing_compilation() as tell, on_compiling(tell):
-        page = encode(saved, name)
-    write_files({file: page})
-
-
-def write_export(saved: "SavedModel", output: Path, format: str, *, int8: bool) -> None:
-    """Write a model with its receipt for another program, and print the paths of its files."""
-    from microgpt.compilation import on_compiling
-    from microgpt.errors import ConfigError
-    from microgpt_exports.gguf_file import encode_gguf, encode_modelfile
-    from microgpt_exports.onnx_file import encode_onnx
-    from microgpt_exports.receipt import REPLIES_OTHERWISE
-    from microgpt_exports.transformers_directory import encode_transformers
-
-    if saved.extra:  # the other errors would suggest a format or a training
-        raise ConfigError(REPLIES_OTHERWISE)
-    with on_compiling(note):
-        if format == "onnx":
-            files = {output: encode_onnx(saved, int8=int8)}
-        elif format == "gguf":
-            files = {output: encode_gguf(saved, output.stem)}
-            files[modelfile_of(output)] = encode_modelfile(saved, output.name)
-        else:
-            found = encode_transformers(saved)
-            files = {output / name: content for name, content in found.items()}
+    if found.mark:
+        confirm_directory(output, found.mark, is_forced=is_forced)
+    elif not is_forced:
+        confirm_file(output, example=f"model.{format}")
+    saved = load_model(model_dir)
+    with showing_compilation() as tell, on_compiling(tell), blaming_format(format):
+        files = found.encode(saved, ExportRequest(output, name_of(model_dir), note, rounding))
+    if not (found.mark or is_forced):
+        for beside in files.keys() - {output}:
+            confirm_file(beside)
     write_files(files)
-    if format != "onnx" and saved.tokenizer.chars:
-        known = printable("".join(saved.tokenizer.chars))
-        note(f'there, the tokenizer leaves out all characters other than "{known}"')
-
-
-def modelfile_of(file: Path) -> Path:
-    """Return the path of ollama's Modelfile for a GGUF file."""
-    return Path(f"{file}.Modelfile")
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:

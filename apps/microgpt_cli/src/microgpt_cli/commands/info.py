@@ -138,7 +138,7 @@ def _load(model_dir: Path) -> "SavedModel":
 def _print_card(model_dir: Path) -> None:
     from microgpt.compilation import on_compiling
     from microgpt.storage.document_hashes import read_document_hashes
-    from microgpt_exports.model_card import model_card
+    from microgpt_cli.model_card import model_card
 
     saved = _load(model_dir)
     known = read_document_hashes(model_dir, saved.meta)

@@ -1,18 +1,21 @@
 """`microgpt verify`: check the gradients and the engines, or an exported model."""
 
+import os
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import typer
 
 from microgpt.config import DType, EngineName
-from microgpt.errors import ConfigError
+from microgpt.errors import CheckpointError, ConfigError, PluginError
+from microgpt.plugins import plugins
 from microgpt_cli.terminal.console import print_or_discard, say
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument, option
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 
-WIDTH = 32  # characters of a text in the table
+if TYPE_CHECKING:
+    from microgpt.exports import Verdict
 
 
 @examples(
@@ -70,27 +73,42 @@ def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
 
 
 def verify_file(file: Path) -> bool:
-    """Print how the results of a model differ from its receipt; return whether it passes."""
-    from microgpt.printable import printable
-    from microgpt_exports.comparison import MOST, MOST_BITS, compare
-    from microgpt_exports.formats import open_export
+    """Print how the results of an exported model differ elsewhere; return whether they pass."""
+    verdict = verdict_of(file)
+    print_or_discard("\n".join(verdict.lines))
+    if not verdict.passed:
+        say(f"error: {file} does not compute what its model computes")
+    return verdict.passed
 
-    receipt, runtime = open_export(file)
-    found = compare(receipt, runtime)
-    lines = [f"{'text':<{WIDTH}}  {'receipt':>10}  {'here':>10}  {'largest difference':>18}"]
-    for each in found.texts:
-        text = f"{printable(each.text.text, WIDTH - 1):<{WIDTH}}"
-        numbers = f"{each.text.total:>10.4f}  {each.total:>10.4f}  {each.difference:>18.1e}"
-        lines.append(f"{text}  {numbers}")
-    for expected, n_equal in zip(receipt.continuations, found.n_equal, strict=True):
-        kind, n = "seeded" if expected.temperature else "greedy", len(expected.tokens)
-        outcome = "equal" if n_equal == n else f"token {n_equal} differs"
-        lines.append(f"{kind} continuation: {outcome} ({n - 1} tokens)")
-    if receipt.quantization:
-        cost = f"{found.cost:.4f} bits per token (at most {MOST_BITS})"
-        lines.append(f"cost of {receipt.quantization}: {cost}")
-    lines.append(f"largest difference: {found.largest:.1e} nats (at most {MOST:g})")
-    print_or_discard("\n".join(lines))
-    if not found.passes(receipt):
-        say(f"error: {file} does not compute what its receipt says")
-    return found.passes(receipt)
+
+def verdict_of(file: Path) -> "Verdict":
+    """Verify an exported model in the program of its format.
+
+    Raises:
+        PluginError: no format has the file, but the package of one cannot be imported.
+        ConfigError: no package is installed that can verify a file.
+        CheckpointError: the file does not exist, or has none of the formats.
+    """
+    from microgpt.exports import blaming_format, export_format
+
+    if not os.path.lexists(file):
+        raise CheckpointError(f"{file} does not exist")
+    names, broken = [], None
+    for name in plugins("exports"):
+        try:
+            found = export_format(name)
+        except PluginError as error:
+            broken = error
+            continue
+        if found and found.verify:
+            names.append(name)
+            with blaming_format(name):
+                if verdict := found.verify(file):
+                    return verdict
+    if broken:
+        raise broken
+    if not names:
+        raise ConfigError("`verify` of a PATH requires the package microgpt-exports; install it")
+    raise CheckpointError(
+        f"{file} has none of the formats {', '.join(names)}; write it with `microgpt export`"
+    )

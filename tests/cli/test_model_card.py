@@ -6,9 +6,9 @@ from exported_models import ARCHITECTURES, saved_model
 from microgpt import ModelConfig, TrainConfig, load, save, train
 from microgpt.data.split import split
 from microgpt.storage.document_hashes import read_document_hashes
+from microgpt.storage.meta import description_of
 from microgpt.storage.saved_model import SavedModel
-from microgpt_exports.imports.checkpoint import imported
-from microgpt_exports.model_card import N_SAMPLES, model_card
+from microgpt_cli.model_card import N_SAMPLES, model_card
 
 NAMES = [f"{a}{b}" for a in "abcdefgh" for b in ("nna", "mma", "ob")]
 
@@ -49,7 +49,8 @@ def test_a_card_counts_samples_that_are_training_documents(trained) -> None:
 
 def test_a_card_says_what_is_unknown_about_an_imported_model() -> None:
     saved = saved_model("chat", **ARCHITECTURES["newer"])
-    card = model_card(imported(saved, "MoonBase"), "mine")
+    imported = replace(saved, meta=description_of(saved, imported_from="MoonBase"))
+    card = model_card(imported, "mine")
     assert "Imported from MoonBase; its data are unknown." in card
     assert "## Losses\n\nNot measured." in card
     assert "## Memorisation\n\nNot measured. The model may repeat" in card

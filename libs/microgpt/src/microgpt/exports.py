@@ -1,0 +1,80 @@
+"""The formats of `microgpt export`, which packages add as plug-ins of the group `exports`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from microgpt.errors import MicrogptError, PluginError
+from microgpt.plugins import package, plugin, plugins
+from microgpt.storage.saved_model import SavedModel
+
+Rounding = Literal["half", "int8"]
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What a person asks of an export."""
+
+    output: Path  # a file, or the directory of a format with a mark
+    name: str  # of the model, for people
+    note: Callable[[str], None]  # shows a note to the person
+    rounding: Rounding | None = None  # of the weights; one that the format has
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an exported model computes in another program what it should."""
+
+    lines: tuple[str, ...]  # for people: what was compared
+    passed: bool
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A format in which a package writes models.
+
+    Args:
+        encode: returns the content of each file by its path; it writes none itself.
+        precision: follows the name of the format in the error of a rounding that it does not have.
+        roundings: those that it has.
+        mark: the name of a file that only exports of this format have; without a mark, the
+            output is a file instead of a directory.
+        verify: runs an exported model in its program; returns None if a path is of another format.
+    """
+
+    encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]
+    precision: str = "has one precision"
+    roundings: tuple[Rounding, ...] = ()
+    mark: str | None = None
+    verify: Callable[[Path], Verdict | None] | None = None
+
+
+def export_format(name: str) -> ExportFormat | None:
+    """Return a format, or None if no package has it.
+
+    Raises:
+        PluginError: its package cannot be imported, or is not the only one with this name.
+    """
+    found = plugin("exports", name)
+    if not isinstance(found, ExportFormat | None):
+        raise _fault(name, f"has no ExportFormat of the name {name}")
+    return found
+
+
+@contextmanager
+def blaming_format(name: str) -> Iterator[None]:
+    """Convert an unexpected exception of a format to a PluginError that names its package."""
+    try:
+        yield
+    except (MicrogptError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        raise _fault(name, f"has failed ({type(error).__name__}: {error})") from error
+
+
+def _fault(name: str, problem: str) -> PluginError:
+    return PluginError(
+        f"{package(plugins('exports')[name])} {problem}; repair or uninstall this package"
+    )

@@ -69,7 +69,7 @@ def encode_gguf(saved: SavedModel, name: str) -> bytes:
         name: display name of the model.
 
     Raises:
-        ConfigError: the model has another architecture, only answers known questions, or has too
+        ConfigError: the model has another architecture, replies with a plug-in, or has too
             many layers, or sources of the model have been edited.
         CheckpointError: a weight is too large for float32.
     """

@@ -47,7 +47,7 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
         int8: whether the weights are rounded to 8 bits, with a scale for each row.
 
     Raises:
-        ConfigError: the model only answers known questions, the extra onnx is missing, or sources
+        ConfigError: a plug-in chooses the replies, the extra onnx is missing, or sources
             of the model have been edited.
         CheckpointError: a weight is too large for float32, or the file would be too large.
     """

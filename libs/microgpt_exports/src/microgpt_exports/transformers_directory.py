@@ -45,7 +45,7 @@ def encode_transformers(saved: SavedModel) -> dict[str, bytes]:
     """Return the content of each file of the directory of a model, by file name.
 
     Raises:
-        ConfigError: the architecture is not Apertus, the model only answers known questions, or
+        ConfigError: the architecture is not Apertus, the model replies with a plug-in, or
             the source code of the architecture has been edited.
         CheckpointError: a weight is too large for float32.
     """

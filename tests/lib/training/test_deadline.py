@@ -8,7 +8,7 @@ from microgpt import CharTokenizer, ModelConfig, TrainConfig
 from microgpt.data.split import Split
 from microgpt.state import StepsChange, TrainEvent, TrainingPlan
 from microgpt.training import loop
-from microgpt.training.deadline import next_change, train_as_planned, with_steps
+from microgpt.training.deadline import next_change, plan_with_steps, train_as_planned
 from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import DivergedError, train
@@ -178,12 +178,12 @@ def test_a_divergence_in_a_shortened_run_is_reported() -> None:
 
 
 def test_two_changes_of_the_planned_steps_at_one_step_are_merged() -> None:
-    plan = with_steps(with_steps(plan_of(), 10, 300), 10, 200)
+    plan = plan_with_steps(plan_with_steps(plan_of(), 10, 300), 10, 200)
     assert plan.steps_changed == ((10, 400, 200),)
     assert plan.config.steps == 200
-    assert with_steps(plan, 10, 400) == plan_of()
-    assert with_steps(plan_of(), 0, 300) == plan_of(steps=300)
-    plan = with_steps(plan, 20, 500)
+    assert plan_with_steps(plan, 10, 400) == plan_of()
+    assert plan_with_steps(plan_of(), 0, 300) == plan_of(steps=300)
+    plan = plan_with_steps(plan, 20, 500)
     assert plan.steps_changed == ((10, 400, 200), (20, 200, 500))
     assert next_change(plan, 20) is None
     assert next_change(replace(plan, config=replace(plan.config, steps=200)), 20) == (20, 200, 500)

@@ -15,7 +15,7 @@ from microgpt.storage import training_directory
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.ensemble import LEAST, MOST_TEACHERS
 from microgpt.training.ensemble_training import steps_before, total_steps, train_job
-from microgpt.training.fitting import explain
+from microgpt.training.fitting import explain_settings
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.time_limit import TimeLimit
@@ -73,7 +73,7 @@ def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
         assert fitted.ensemble
         assert fitted.choice.operations <= 1.02 * budget
         assert fitted.choice.is_limited == (budget == 1e12)
-        assert "teachers, " in explain(fitted)[0]
+        assert "teachers, " in explain_settings(fitted)[0]
 
 
 def test_the_teachers_of_an_ensemble_differ_only_in_their_seeds() -> None:

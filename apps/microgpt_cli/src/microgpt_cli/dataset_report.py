@@ -24,7 +24,7 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt.training.choice import Expectation, expected_loss, useful_operations
 from microgpt.training.ensemble import LOSS_RATIO, with_ensemble
 from microgpt.training.finetune import extended_tokenizer
-from microgpt.training.fitting import Fitting, explain
+from microgpt.training.fitting import Fitting, explain_settings
 from microgpt.training.operations import operations_per_second, step_operations
 from microgpt.training.options import TrainOptions
 from microgpt.training.time_limit import TimeLimit
@@ -122,7 +122,7 @@ def analyze_file(
         docs_per_s=docs_per_s,
         tokens_per_s=docs_per_s * length,
         suitability=_suitability(saved, report, docs) if saved else None,
-        explanation=explain(fitted) if options.has_budget else (),
+        explanation=explain_settings(fitted) if options.has_budget else (),
         expectation=expectation,
     )
 

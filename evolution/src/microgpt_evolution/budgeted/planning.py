@@ -3,11 +3,11 @@
 from typing import Any
 
 from microgpt.amounts import in_short
+from microgpt.compilation import Tell
 from microgpt.errors import ConfigError
 from microgpt.training.ensemble import n_made_up
 from microgpt.training.fitting import Fitting
 from microgpt.training.options import TrainOptions
-from microgpt.training.planning import Tell
 from microgpt.training.time_limit import TimeLimit
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, space_for
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective

@@ -16,7 +16,7 @@ from microgpt.data.split import Split, fingerprint, split
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.training.choice import NAMES_SHA256
-from microgpt.training.fitting import explain
+from microgpt.training.fitting import explain_settings
 from microgpt.training.holding_out import split_documents
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
@@ -68,7 +68,7 @@ def start_grid(axes: Mapping[str, Sequence[Any]], base: BaseOptions, options: Sw
         fitted, parts = fitting.fit(limit), fitting.parts
         configs, impossible = grid_around(fitted, axes)
         chosen = chosen_settings(fitting, fitted, axes)
-        for line in explain(fitted):
+        for line in explain_settings(fitted):
             print_or_discard(line)
     for problem in impossible:
         note(f"skipped: {problem}")

@@ -48,7 +48,7 @@ def explain(
     heads = [_head(name) for name in attention or ()]
     write = plotting("writer")(plot) if plot else None
 
-    from microgpt.evaluation import explanation
+    from microgpt.evaluation.explanation import explain as explain_text
     from microgpt.inference import InferenceGpt
     from microgpt_cli.explanation import document_of, print_explanation
     from microgpt_cli.model_loading import load_model
@@ -56,7 +56,7 @@ def explain(
     saved = load_model(model)
     doc = document_of(text, is_chat=saved.tokenizer.is_chat)
     load_kernels(None, saved.dtype, uses=["evaluation"])
-    result = explanation.explain(
+    result = explain_text(
         InferenceGpt(saved),
         doc,
         n_alternatives=top,

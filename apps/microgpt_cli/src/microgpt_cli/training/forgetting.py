@@ -14,7 +14,7 @@ from microgpt.inference import InferenceGpt
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.document_hashes import DocumentHashes
 from microgpt.storage.training_directory import read_training
-from microgpt.training.choice import HELD_OUT
+from microgpt.training.choice import MAX_HELD_OUT
 from microgpt_cli.training.recorded_runs import recorded_documents
 
 
@@ -55,7 +55,7 @@ def forgetting(
         return None
     held_out, text = parts.test or parts.validation, plan.config.text
     docs = held_out or parts.train
-    every = max(1, sum(map(count_characters, docs)) // HELD_OUT)
+    every = max(1, sum(map(count_characters, docs)) // MAX_HELD_OUT)
     docs = [doc[: len(doc) // every] for doc in docs] if text == "stream" else docs[::every]
     before, after = (InferenceGpt(each).evaluate(docs, text=text).loss for each in (parent, child))
     read, ancestors = [*child.documents, *of_child.validation], child.plan.ancestor_data

@@ -14,7 +14,7 @@ from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text
 from microgpt.state import TeacherRecord, TrainingPlan, TrainState
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.training.deadline import with_steps
+from microgpt.training.deadline import plan_with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import Ending, ending
 from microgpt.training.engines import check_engine, engine_module
@@ -68,7 +68,7 @@ def resumed_job(
     teachers, records = _recorded_teachers(plan, given.teacher)
     limit = None
     if config.steps != plan.config.steps:
-        plan = replace(with_steps(plan, state.step, config.steps), minutes=None)
+        plan = replace(plan_with_steps(plan, state.step, config.steps), minutes=None)
     elif plan.minutes:
         limit = TimeLimit(plan.minutes, started)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)

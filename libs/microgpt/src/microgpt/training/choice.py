@@ -25,7 +25,7 @@ NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
-HELD_OUT = 40_000  # maximum number of characters in each held-out set
+MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
 # Operations beyond which the loss does not fall: for 150,000 tokens, and their growth.
 USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e11
@@ -64,7 +64,7 @@ class Choice(NamedTuple):
 
 def held_out_fraction(n_characters: int) -> float:
     """Return the default fraction of the documents to hold out for validation and for testing."""
-    return min(0.1, HELD_OUT / max(1, n_characters))
+    return min(0.1, MAX_HELD_OUT / max(1, n_characters))
 
 
 def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:

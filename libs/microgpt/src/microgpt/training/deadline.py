@@ -89,7 +89,7 @@ def train_as_planned(
         if change and is_change:
             plan = replace(plan, config=replace(plan.config, steps=change.after))
         elif pace:
-            plan = with_steps(plan, resume.step, pace.steps_in_time())
+            plan = plan_with_steps(plan, resume.step, pace.steps_in_time())
 
 
 def next_change(plan: TrainingPlan, step: int) -> StepsChange | None:
@@ -103,7 +103,7 @@ def next_change(plan: TrainingPlan, step: int) -> StepsChange | None:
     return next(later, None)
 
 
-def with_steps(plan: TrainingPlan, step: int, steps: int) -> TrainingPlan:
+def plan_with_steps(plan: TrainingPlan, step: int, steps: int) -> TrainingPlan:
     """Return the plan with a new total number of steps and a record of the change at `step`."""
     made = [change for change in plan.steps_changed if change.step < step]
     first = next((change for change in plan.steps_changed if change.step == step), None)

@@ -224,7 +224,7 @@ def describe_subwords(parts: Split, tokenizer: Tokenizer, vocab_size: int) -> It
         )
 
 
-def explain(fitted: Fitted) -> tuple[str, ...]:
+def explain_settings(fitted: Fitted) -> tuple[str, ...]:
     """Return two lines with the chosen settings and the reasons; none for Karpathy's settings."""
     if fitted.budget is None:
         return (_describe_preset(fitted.ensemble),) if fitted.ensemble else ()

@@ -1,10 +1,11 @@
 """Plan a training run: split the documents, and choose the settings that are not given."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from microgpt.compilation import Tell
 from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.contamination import contamination
@@ -34,14 +35,12 @@ from microgpt.training.fitting import (
     Fitting,
     LoadKernels,
     describe_subwords,
-    explain,
+    explain_settings,
 )
 from microgpt.training.holding_out import hold_out, recorded_split
 from microgpt.training.options import TrainOptions
 from microgpt.training.reading_order import reading_order
 from microgpt.training.time_limit import TimeLimit
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def plan_training(
         edited_sources=edited_sources() if options.engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
     ).at(0)
-    reasons = explain(chosen) if chosen else ()
+    reasons = explain_settings(chosen) if chosen else ()
     _tell_contamination(plan, tell)
     n_trial = chosen.choice.trial_steps if chosen else 0
     return TrainingJob(plan, parts, parent, teachers, None, limit, reasons, n_trial)

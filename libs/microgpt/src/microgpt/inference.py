@@ -51,7 +51,7 @@ class InferenceGpt(Predictor):
         ['anna']
     """
 
-    def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
+    def __init__(self, trained: TrainedModel, *, engine: EngineName | None = None) -> None:
         """Copy a model; see `Predictor`.
 
         Raises:

@@ -58,7 +58,8 @@ def package(found: EntryPoint) -> str:
 
 def summary(found: EntryPoint) -> str:
     """Return the first line of the docstring of a plug-in's module, which is not imported."""
-    name, path, spec = "", None, None
+    name, path = "", None
+    spec: Any = None
     try:
         for part in found.module.split("."):
             name = f"{name}.{part}".lstrip(".")

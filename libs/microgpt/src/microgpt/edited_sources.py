@@ -40,14 +40,18 @@ def edited_sources() -> dict[str, str]:
     return {name: each for name, each in found.items() if each != IMPLEMENTED[name]}
 
 
-def check_unedited() -> None:
-    """Raise ConfigError if the compiled engine does not implement the current sources."""
-    if edited := edited_sources():
-        raise ConfigError(
-            f"{' and '.join(edited)} {'has' if len(edited) == 1 else 'have'} been edited, and the "
-            "compiled engine does not implement the change; use the reference engine (--engine "
-            'reference; engine="reference" in Python), or undo the edit'
-        )
+def edit_missing_in(what: str) -> str:
+    """Return what is edited and that another implementation does not have it; "" if nothing is."""
+    if not (edited := edited_sources()):
+        return ""
+    have = "has" if len(edited) == 1 else "have"
+    return f"{' and '.join(edited)} {have} been edited, and {what} does not implement the change"
+
+
+def check_unedited(what: str) -> None:
+    """Raise ConfigError if another implementation does not implement the current sources."""
+    if problem := edit_missing_in(what):
+        raise ConfigError(f"{problem}; undo the edit")
 
 
 def files_hash() -> str:

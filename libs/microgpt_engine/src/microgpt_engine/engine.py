@@ -1,6 +1,6 @@
 """The compiled engine as a plug-in: the functions of `microgpt.training.engines.EngineModule`.
 
-Layout: as in the classes whose objects it makes. See docs/engine.md.
+Layout: as in the classes whose objects it makes. See docs/engine.md#the-work.
 """
 
 import random

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
+from microgpt.compilation import report
 from microgpt.config import DType, Use
 from microgpt.errors import ConfigError
 from microgpt_engine import machine_code, preparation
@@ -46,7 +47,7 @@ def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
             found[name] = content
     if len(found) == len(kernels):
         return found
-    machine_code.report(COMPILING)
+    report(COMPILING)
     shares = SHARES[:2] if kernels == TRAINING else SHARES[:1]
     with tempfile.TemporaryDirectory() as folder:
         write_modules(Path(folder), ("float32",), shares)

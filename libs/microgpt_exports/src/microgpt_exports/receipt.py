@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.config import ModelConfig, Sampling
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
+from microgpt.edited_sources import check_unedited
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.evaluation.predictor import Predictor
@@ -115,6 +116,7 @@ def make_receipt(
     Raises:
         ConfigError: the sources of the model have been edited.
     """
+    check_unedited("the exported model")
     gpt = InferenceGpt(saved)
     rounded = InferenceGpt(exported) if exported is not saved else gpt
     drawn = [_drawn(gpt, SEED + i) for i in range(N_TEXTS)]

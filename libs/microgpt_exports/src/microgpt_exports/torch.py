@@ -28,7 +28,7 @@ class Gpt(nn.Module):
 
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
-        check_unedited()
+        check_unedited("the module of PyTorch")
         self.model, self.config = model, model.model
         dtype = getattr(torch, model.dtype)
         for name in weight_shapes(self.config):

@@ -45,7 +45,7 @@ def resumed_job(
             "--learning-rate"
         )
     config = _changed_config(directory.path, plan, state, given)
-    plan = replace(plan, engine=given.engine if "engine" in given else plan.engine)
+    plan = replace(plan, engine=given.engine or plan.engine)
     check_engine(plan.engine, plan.dtype, given.threads)
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:

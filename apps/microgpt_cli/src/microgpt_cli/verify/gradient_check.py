@@ -143,11 +143,13 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
         return made.backward(lambda: False), by_name(model, made.grads().tolist())
 
     expected_loss, expected = backward(reference_engine, "float64")
-    loss, found = backward(plugin("engines", "compiled"), dtype)  # even if sources are edited
+    compiled = plugin("engines", "compiled")  # even if sources are edited
+    assert compiled
+    loss, found = backward(compiled, dtype)
     errors = [abs(loss / expected_loss - 1)]
     largest = max(abs(grad) for rows in expected.values() for row in rows for grad in row)
-    for name, rows in expected.items():
-        wanted = [*chain.from_iterable(rows)]
+    for name, matrix in expected.items():
+        wanted = [*chain.from_iterable(matrix)]
         scale = max(largest * NEGLIGIBLE, *map(abs, wanted)) or 1.0  # 0 if autograd is broken
         grads = chain.from_iterable(found[name])
         errors += [abs(a - b) / scale for a, b in zip(wanted, grads, strict=True)]

@@ -25,7 +25,7 @@ from microgpt.config import (
     check_threads,
 )
 from microgpt.data.token_dataset import TokenDataset, Tokens
-from microgpt.edited_sources import edited_sources
+from microgpt.edited_sources import edit_missing_in
 from microgpt.errors import ConfigError, EngineWarning, PromptError
 from microgpt.evaluation.held_out_loss import Nll
 from microgpt.flat_weights import Numbers
@@ -241,11 +241,8 @@ def problem_of(name: str) -> tuple[str, str] | None:
         return None
     if name not in plugins("engines"):
         return "the compiled engine is not installed", "install microgpt-engine"
-    if not (edited := edited_sources()):
-        return None
-    names, have = " and ".join(edited), "has" if len(edited) == 1 else "have"
-    why = f"{names} {have} been edited, and the compiled engine does not implement the change"
-    return why, "undo the edit"
+    why = edit_missing_in(f"the {name} engine")
+    return (why, "undo the edit") if why else None
 
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:

@@ -110,7 +110,8 @@ def plan_training(
         ConfigError: options contradict the documents, the parent or the teachers.
         DataError: there are too few documents to hold some out.
     """
-    options = options if options.engine else options.over(TrainOptions(engine=default_engine()))
+    engine = options.engine or default_engine()
+    options = options.over(TrainOptions(engine=engine))
     read = data_of(parent, teachers)
     extra: Mapping[str, Any] = {}
     if not (model or config or tokenizer or parent or teachers):
@@ -143,13 +144,13 @@ def plan_training(
     if teachers:
         teachers.check(parts.docs, tokenizer, model.block_size)
     check_patience(options.patience, parts.val_fraction)
-    default = parent.dtype if parent and options.engine != "reference" else None
+    default = parent.dtype if parent and engine != "reference" else None
     plan = TrainingPlan(
         model=_with_vocabulary(model, tokenizer),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
-        engine=options.engine,
-        dtype=options.dtype or default or DEFAULT_DTYPE[options.engine],
+        engine=engine,
+        dtype=options.dtype or default or DEFAULT_DTYPE[engine],
         vocab_size_wanted=chosen.vocab_size if chosen else None,
         data=parts.facts,
         column=options.column,
@@ -162,7 +163,7 @@ def plan_training(
         budget=chosen.budget if chosen and options.has_budget else None,
         extra=extra,
         examples=examples(parts, options),
-        edited_sources=edited_sources() if options.engine == "reference" else {},
+        edited_sources=edited_sources() if engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
     ).at(0)
     reasons = explain_settings(chosen) if chosen else ()

@@ -4,6 +4,7 @@ Jobs with the same sampling rules can share a batch, which decodes all sequences
 call of `run` takes about 20 ms. Between calls, the caller can collect finished jobs, cancel jobs
 and switch to another batch. The result of a job does not depend on the other jobs; it equals the
 result of `InferenceGpt.samples` or `InferenceGpt.reply`.
+Layout: one row per sequence. See docs/engine.md#decoding.
 """
 
 from collections.abc import Sequence

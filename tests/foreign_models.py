@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from microgpt import ModelConfig
 from microgpt.model import init_weights
-from microgpt.storage.saved_model import SavedModel
-from microgpt_exports.transformers_directory import RECEIPT, encode_transformers
 
 TEXTS = ["what is 3 plus 4?", "it is 7", "it's 12 o'clock", "naïve"] * 3
 SHAPE = {"n_embd": 16, "n_head": 4, "n_layer": 2, "block_size": 32}
@@ -49,12 +47,3 @@ def moonbase(directory: Path, *, is_chat: bool = True, dtype: str = "float32", *
     tensors = {name: np.array(rows, dtype) for name, rows in weights.items()}
     save_file(tensors, directory / "weights.safetensors")
     return library, {name: each.astype(float).tolist() for name, each in tensors.items()}
-
-
-def apertus(directory: Path, saved: SavedModel) -> dict[str, Any]:
-    """Write a directory as transformers does after a training run; return its tensors."""
-    directory.mkdir()
-    for name, content in encode_transformers(saved).items():
-        if name != RECEIPT:
-            (directory / name).write_bytes(content)
-    return load_file(directory / "model.safetensors")

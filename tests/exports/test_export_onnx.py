@@ -66,12 +66,10 @@ def test_an_existing_onnx_file_is_replaced_only_with_force(microgpt, text_model,
     [
         (["--half"], "onnx uses float32, or int8 with --int8; omit --half"),
         (["--output", "."], ". is a directory; name a file, such as model.onnx"),
-        (["--format", "html", "--int8"], "html chooses the precision itself; omit --int8"),
         (
             ["--format", "json", "--int8"],
             "json has no 8-bit weights; omit --int8, or use --format onnx",
         ),
-        (["--format", "onyx"], "--format must be one of json, safetensors, gguf, html, onnx, "),
     ],
 )
 def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, problem) -> None:

@@ -30,7 +30,6 @@ def test_an_imported_chat_model_works_with_every_command(microgpt, tmp_path) -> 
     ok(microgpt("chat", "--model", "ours", "what is 7"))
     ok(microgpt("explain", "ours", "what is 7"))
     ok(microgpt("export", "ours", "--output", "copy"))
-    ok(microgpt("export", "ours", "--format", "html", "--output", "page.html"))
     ok(microgpt("export", "ours", "--format", "onnx", "--output", "ours.onnx"))
     ok(microgpt("verify", "ours.onnx"))
 

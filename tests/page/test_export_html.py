@@ -34,10 +34,8 @@ def test_export_writes_through_a_symbolic_link(microgpt, text_model, tmp_path) -
     ("options", "problem"),
     [
         (["--output", "."], ". is a directory; name a file, such as model.html"),
-        (
-            ["--output", "page.html", "--half"],
-            "html chooses the precision itself",
-        ),
+        (["--output", "page.html", "--half"], "html chooses the precision itself; omit --half"),
+        (["--output", "page.html", "--int8"], "html chooses the precision itself; omit --int8"),
         (["--output", "page.html", "--model", "none"], "none does not exist"),
         (
             ["--output", "page.html", "--format", "json"],

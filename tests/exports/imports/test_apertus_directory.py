@@ -7,15 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exported_models import ARCHITECTURES, saved_model
-from foreign_models import apertus
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from microgpt import InferenceGpt, load, save
 from microgpt.errors import CheckpointError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.imports.checkpoint import import_model
+from microgpt_exports.transformers_directory import RECEIPT, encode_transformers
 
 PORTABLE = ARCHITECTURES["portable"]
+
+
+def apertus(directory: Path, saved: SavedModel) -> dict[str, np.ndarray]:
+    """Write a directory as transformers does after a training run; return its tensors."""
+    directory.mkdir()
+    for name, content in encode_transformers(saved).items():
+        if name != RECEIPT:
+            (directory / name).write_bytes(content)
+    return load_file(directory / "model.safetensors")
 
 
 def rows_of(saved: SavedModel) -> np.ndarray:

@@ -43,3 +43,4 @@ def test_the_package_is_found_and_used_and_gone_when_it_is_removed(site, tmp_pat
     assert "Print the most frequent words" not in bash("microgpt --help")
     assert "'words'" in bash("microgpt words film.srt")
     assert "num docs: 6" in bash("microgpt train --data film.srt --steps 1 --num-samples 0")
+    assert "got csv" in bash("microgpt export film --format csv --output b.csv")

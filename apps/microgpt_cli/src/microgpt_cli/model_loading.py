@@ -17,7 +17,6 @@ from microgpt.storage.document_hashes import read_document_hashes
 from microgpt.storage.meta import Meta
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
-from microgpt.training.engines import default_engine, problem_of
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 
@@ -40,6 +39,8 @@ def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
     Raises:
         ConfigError: the reference engine would take minutes.
     """
+    from microgpt.training.engines import default_engine
+
     engine = default_engine()
     if engine == "reference":
         check_duration(2 * count_params(saved.model) * sum(lengths) / READING)
@@ -94,6 +95,8 @@ def loss_of(meta: Meta) -> str:
 
 def check_duration(seconds: float) -> None:
     """Raise ConfigError if falling back to the reference engine would take minutes."""
+    from microgpt.training.engines import problem_of
+
     if seconds > MOST_S and (problem := problem_of("compiled")):
         raise ConfigError(
             f"the reference engine would take about {duration(seconds)}; reduce the amount of "

@@ -4,6 +4,7 @@ Layout: as in the classes whose objects it makes. See docs/engine.md#the-work.
 """
 
 import random
+from typing import TYPE_CHECKING
 
 from microgpt.config import DType, ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
@@ -12,9 +13,10 @@ from microgpt_engine.compiled_model import CompiledModel
 from microgpt_engine.mersenne import shuffled as shuffled
 from microgpt_engine.preparation import prepare as prepare
 from microgpt_engine.processor import ROUNDING as ROUNDING
-from microgpt_engine.training.threaded_step import ThreadedEngine, useful_threads
-from microgpt_engine.training.trainer import CompiledEngine
 from microgpt_engine.weights import initial_weights
+
+if TYPE_CHECKING:
+    from microgpt_engine.training.trainer import CompiledEngine
 
 BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
 
@@ -38,8 +40,11 @@ def make_engine(
     rng: random.Random,
     dtype: DType,
     threads: int,
-) -> CompiledEngine:
+) -> "CompiledEngine":
     """Return an engine with random weights. Small steps use one thread."""
+    from microgpt_engine.training.threaded_step import ThreadedEngine, useful_threads
+    from microgpt_engine.training.trainer import CompiledEngine
+
     n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
     threads = useful_threads(model, config, n_tokens, threads)
     engine = (

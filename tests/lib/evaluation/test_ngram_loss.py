@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.evaluation.ngram_loss import document_bits, ngram_bits
+from microgpt.evaluation.ngram_loss import ngram_bits
 
 docs_of = st.lists(st.text("abé\U0001f600\ud800", max_size=6), min_size=1, max_size=5)
 
@@ -21,13 +21,6 @@ def test_the_ngram_loss_is_per_character_and_counts_the_end() -> None:
     # "a" and the end have one count each, all of which is discounted; "b" has none.
     assert ngram_bits(["a"], ["b"]) == pytest.approx(math.log2(3))
     assert ngram_bits(["a"], ["b", "b"]) == pytest.approx(math.log2(3))
-
-
-def test_document_bits_add_up_to_the_ngram_loss() -> None:
-    docs = ["anna", "hannah", "nan", "", "ann"]
-    each = document_bits(docs, docs)
-    assert each.sum() / (5 + sum(map(len, docs))) == pytest.approx(ngram_bits(docs, docs))
-    assert each.argmin() == 3
 
 
 def test_repeated_text_is_more_predictable_than_random_text() -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from microgpt import BpeTokenizer, FoldingTokenizer, InferenceGpt, ModelConfig, TrainConfig
 from microgpt.errors import PromptError
-from microgpt.evaluation import scoring
 from microgpt.evaluation.explanation import explain
+from microgpt.evaluation.held_out_loss import EvaluationSet
 from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
 from microgpt.training.train import train
 
@@ -91,7 +91,7 @@ def test_unknown_characters_have_a_fixed_cost() -> None:
 def test_scoring_long_texts_in_pieces_gives_the_same_scores(gpt, text, monkeypatch) -> None:
     texts = ["olivia" * 9, "anna", "emma" * 20, "", "olivia" * 3]
     whole = Scorer(gpt, text=text).score(texts)
-    monkeypatch.setattr(scoring, "WORK_AT_ONCE", 1)
+    monkeypatch.setitem(EvaluationSet.__init__.__kwdefaults__, "at_once", 1)
     for piece, one in zip(Scorer(gpt, text=text).score(texts), whole, strict=True):
         assert piece.bits == pytest.approx(one.bits)
         assert piece.character_bits == pytest.approx(one.character_bits)

@@ -9,7 +9,6 @@ from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.config import Sampling
 from microgpt.data.split import Split
 from microgpt.errors import ConfigError
-from microgpt.evaluation.predictor import Predictor
 from microgpt.sampling import DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
 from microgpt.training import distillation
@@ -58,7 +57,7 @@ def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
 def mean_probabilities(teachers, doc) -> np.ndarray:
     """Return the mean of what each teacher predicts after each token but the last."""
     return np.mean(
-        [np.exp(Predictor(teacher).log_probabilities(list(doc[:-1]))) for teacher in teachers],
+        [np.exp(InferenceGpt(teacher).log_probabilities(list(doc[:-1]))) for teacher in teachers],
         axis=0,
     )
 

@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microgpt import ModelConfig, TrainConfig
+from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.ngram_model import NgramModel
 from microgpt.data.split import Split, split
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.evaluation.predictor import Predictor
 from microgpt.state import TrainingPlan
 from microgpt.training import ngram_teacher
 from microgpt.training.distillation import Teachers
@@ -70,7 +69,7 @@ def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypa
     monkeypatch.setattr(ngram_teacher, "PORTION", 500)  # a few documents at once
     tested, n = encoded(PARTS.validation, teacher), teacher.tokenizer.vocab_size
     ngrams = NgramModel(encoded(PARTS.train, teacher), n)
-    predictor = Predictor(teacher)
+    predictor = InferenceGpt(teacher)
     losses = dict.fromkeys(WEIGHTS, 0.0)
     for doc, counted in zip(tested, split_rows(ngrams.probabilities(tested), tested), strict=True):
         learned = np.exp(predictor.log_probabilities(list(doc[:-1])))

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any, Self
 
 from microgpt.config import DType, TextKind, TrainConfig
-from microgpt.data.chunked_dataset import scored
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import DataError
@@ -143,8 +142,8 @@ class LossObjective:
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
         if pieces is None:  # a race is harmless: both threads build the same set
-            pieces = self._pieces[block_size] = EvaluationSet(
-                scored(self.validation, self.tokenizer, block_size, text=result.config.text)
+            pieces = self._pieces[block_size] = EvaluationSet.of(
+                self.validation, self.tokenizer, block_size, result.config.text
             )
         weights = result.state.final_weights(result.config.steps)  # those of the model
         nll = make_nll(result.plan.engine, result.dtype, result.model, weights)

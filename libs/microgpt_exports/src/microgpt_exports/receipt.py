@@ -20,7 +20,6 @@ from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.edited_sources import check_unedited
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, ConfigError
-from microgpt.evaluation.predictor import Predictor
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import TokenStream
 from microgpt.storage.meta import (
@@ -203,7 +202,7 @@ def _generated(
     return [*first, *stream], stream
 
 
-def _text(gpt: Predictor, tokens: list[int]) -> ReceiptText:
+def _text(gpt: InferenceGpt, tokens: list[int]) -> ReceiptText:
     """Return a text with the log-probability of each token after the first."""
     rows = gpt.log_probability_rows(tokens[:-1])
     each = tuple(row[token] for row, token in zip(rows, tokens[1:], strict=True))

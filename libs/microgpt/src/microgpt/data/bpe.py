@@ -109,6 +109,10 @@ class BpeTokenizer(Tokenizer):
         """Return the number of tokens of a text."""
         return sum(map(len, self._words(text)))
 
+    def n_parts(self, char: str) -> int:
+        """Return the number of bytes of a character."""
+        return len(char.encode())
+
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
         """Return the token of each text that encodes to a single token."""
         encoded = (self.encode(text) for text in texts if not self.unknown_characters(text))

@@ -165,10 +165,16 @@ def _cut_stream(
 
 def _cut(doc: Document, tokenizer: Tokenizer, block_size: int) -> Chunks:
     """Return the chunks of a document."""
-    tokens = tokenizer.encode_document(doc)
-    mask = tokenizer.mask(doc)
-    if len(tokens) <= block_size + 1:
-        return [(tokens, mask)]
-    if isinstance(doc, str):
-        return SlidingWindows(tokens, block_size, mask)
+    tokens, mask = tokenizer.encode_document(doc), tokenizer.mask(doc)
+    if isinstance(doc, str) or len(tokens) <= block_size + 1:
+        return cut_text(tokens, block_size, mask)
     return turn_windows(tokens, block_size, mask, [tokenizer.role_id(role) for role in ROLES])
+
+
+def cut_text(
+    tokens: Sequence[int], block_size: int, mask: bytes | None = None, *, first: int | None = None
+) -> Chunks:
+    """Return the chunks of a text's tokens; `first` replaces the first token of each chunk."""
+    if 1 < len(tokens) <= block_size + 1:
+        return [(tokens, mask)]
+    return SlidingWindows(tokens, block_size, mask, first=first)

@@ -159,6 +159,10 @@ class Tokenizer(ABC):
     def count(self, text: str) -> int:
         """Return the number of tokens of a text."""
 
+    def n_parts(self, char: str) -> int:
+        """Return how many characters or bytes of `piece_names` encode a known character."""
+        return self.count(char)
+
     @abstractmethod
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
         """Return the token of each text that encodes to a single token."""

@@ -1,16 +1,18 @@
 """Explain the predictions of a model at each position of a text, with its attention."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from heapq import nlargest
+from itertools import chain
 
 from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig
-from microgpt.data.sliding_windows import SlidingWindows
+from microgpt.data.chunked_dataset import cut_text
+from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Message, Tokenizer, check_document
 from microgpt.errors import PromptError
-from microgpt.evaluation.held_out_loss import bits
-from microgpt.evaluation.predictor import Predictor
+from microgpt.evaluation.held_out_loss import EvaluationSet, bits
+from microgpt.inference import InferenceGpt
 from microgpt.model_config import check_whole
 
 Head = tuple[int, int]  # layer and head, both counted from 0
@@ -71,7 +73,7 @@ class Explanation:
 
 
 def explain(
-    gpt: Predictor,
+    gpt: InferenceGpt,
     text: Document,
     *,
     n_alternatives: int = N_ALTERNATIVES,
@@ -81,7 +83,7 @@ def explain(
     """Explain the predictions of a model for a text or a conversation.
 
     The last prediction is for the end of the text; for running text, it does not count. A text
-    longer than the context is read in windows, as in `Predictor.evaluate`.
+    longer than the context is read in windows, as in `InferenceGpt.evaluate`.
 
     Args:
         text: for a chat model, a conversation or one user message.
@@ -117,7 +119,7 @@ def explain(
 
 
 def explain_tokens(
-    gpt: Predictor,
+    gpt: InferenceGpt,
     tokens: Sequence[int],
     *,
     n_alternatives: int = N_ALTERNATIVES,
@@ -129,13 +131,13 @@ def explain_tokens(
     check_whole("n_alternatives", n_alternatives, minimum=0)
     if attention:
         _check_heads(gpt, n, attention)
-    predictions: list[Prediction] = []
-    first_token = None if has_end else tokens[0]  # as in `chunked_dataset.scored`
-    for chunk, mask in SlidingWindows(tokens, gpt.config.block_size, first=first_token):
-        first = mask.find(1, 1) if mask else 1
-        for row in gpt.log_probability_rows(chunk[:-1], first - 1):
-            token = tokens[len(predictions) + 1]
-            predictions.append(_prediction(gpt.tokenizer, token, row, n_alternatives))
+    first = None if has_end else tokens[0]  # as in `chunked_dataset.scored`
+    read = EvaluationSet([cut_text(tokens, gpt.config.block_size, first=first)], at_once=1)
+    rows = chain.from_iterable(rows for _, rows in read.walk(lambda docs: _rows(gpt, docs)))
+    predictions = [
+        _prediction(gpt.tokenizer, token, row, n_alternatives)
+        for token, row in zip(tokens[1:], rows, strict=True)
+    ]
     weights: dict[Head, list[list[float]]] = {}
     if attention:
         found = gpt.engine_model.activations(tokens[:-1])
@@ -145,7 +147,14 @@ def explain_tokens(
     return Explanation(tuple(predictions), tuple(map(label, tokens[:-1])), weights, has_end)
 
 
-def _check_heads(gpt: Predictor, n: int, heads: Collection[Head]) -> None:
+def _rows(gpt: InferenceGpt, docs: TokenDataset) -> Iterator[list[float]]:
+    """Yield the log-probabilities at each prediction that an earlier chunk does not have."""
+    for i, tokens in enumerate(docs):
+        mask = docs.mask_of(i)
+        yield from gpt.log_probability_rows(tokens[:-1], mask.find(1, 1) - 1 if mask else 0)
+
+
+def _check_heads(gpt: InferenceGpt, n: int, heads: Collection[Head]) -> None:
     config = gpt.config
     if n > config.block_size:
         raise PromptError(

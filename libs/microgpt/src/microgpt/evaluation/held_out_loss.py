@@ -4,14 +4,20 @@ The perplexity is the exponential of the loss per token, `exp(loss)`.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Self, TypeVar
 
+from microgpt.config import TextKind, check_choice
+from microgpt.data.chunked_dataset import scored
 from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import Document, Tokenizer, as_documents, count_predictions
+from microgpt.errors import DataError
 
 AT_ONCE = 2**16  # number of tokens between calls to should_stop
 
+T = TypeVar("T")
 # Function that returns the summed NLL of all unmasked target tokens, in nats.
 Nll = Callable[[TokenDataset], float]
 
@@ -37,7 +43,7 @@ def bits(nats: float) -> float:
 
 
 class EvaluationSet:
-    """Documents split into chunks, to be scored repeatedly."""
+    """Documents split into chunks, to be read repeatedly."""
 
     def __init__(
         self,
@@ -46,32 +52,71 @@ class EvaluationSet:
         at_once: int = AT_ONCE,
         n_characters: int | None = None,
     ) -> None:
-        """Store the chunks of each document, as returned by `chunked_dataset.scored`.
+        """Store the chunks of each document.
 
         n_characters is the number of characters of the scored tokens; the default is one per token.
         """
-        self.n_docs = 0
-        self._portions: list[TokenDataset] = []
+        self.n_docs, portion = 0, TokenDataset()
+        self._portions = [portion]
         for doc in docs:
             self.n_docs += 1
-            for chunk in doc:
-                if not self._portions or len(self._portions[-1].tokens) >= at_once:
-                    self._portions.append(TokenDataset())
-                self._portions[-1].append(*chunk)
+            for tokens, mask in doc:
+                if len(portion.tokens) >= at_once:
+                    self._portions.append(portion := TokenDataset())
+                portion.append(tokens, mask)
         self.n_tokens = sum(portion.n_predictions for portion in self._portions)
         self._n_characters = self.n_tokens if n_characters is None else n_characters
+
+    @classmethod
+    def of(
+        cls,
+        docs: Iterable[Document],
+        tokenizer: Tokenizer,
+        block_size: int,
+        text: TextKind,
+        *,
+        at_once: int = AT_ONCE,
+    ) -> Self:
+        """Return the chunks of documents, as a model with this context reads them.
+
+        Raises:
+            ConfigError: the kind of text is unknown.
+            DataError: there are no documents, or no tokens to predict.
+            TokenizerError: a document contains an unknown character.
+        """
+        check_choice("text", text, TextKind)
+        docs = as_documents(docs)
+        n_characters = sum(count_predictions(doc, text, len) for doc in docs)
+        chunks = scored(docs, tokenizer, block_size, text=text)
+        evaluation_set = cls(chunks, at_once=at_once, n_characters=n_characters)
+        if not evaluation_set.n_tokens:
+            raise DataError(
+                "there are no documents to evaluate, or the held-out conversations have no "
+                "assistant replies; add conversations with replies"
+            )
+        return evaluation_set
+
+    def walk(
+        self, predict: Callable[[TokenDataset], T], should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[TokenDataset, T]]:
+        """Yield about `at_once` tokens at a time, and what a model predicts for them.
+
+        All evaluations read documents here. `should_stop` is called before each prediction; if it
+        returns True, the walk ends.
+        """
+        for portion in self._portions:
+            if should_stop():
+                return
+            yield portion, predict(portion)
 
     def evaluate(
         self, nll: Nll, should_stop: Callable[[], bool] = lambda: False
     ) -> HeldOutLoss | None:
-        """Return the loss, or None if `should_stop` returned True.
-
-        Each `nll` call processes about `at_once` tokens. `should_stop` is called before each call.
-        """
-        total = 0.0
-        for portion in self._portions:
-            if should_stop():
-                return None
-            total += nll(portion)
-        loss = total / self.n_tokens
-        return HeldOutLoss(loss, self.n_docs, self.n_tokens, self._n_characters)
+        """Return the loss, or None if `should_stop` returned True."""
+        total, n_read = 0.0, 0
+        for portion, loss in self.walk(nll, should_stop):
+            total += loss
+            n_read += portion.n_predictions
+        if n_read < self.n_tokens:
+            return None
+        return HeldOutLoss(total / n_read, self.n_docs, n_read, self._n_characters)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from microgpt.data.ngram_model import ORDER, NgramModel
 from microgpt.data.token_dataset import TokenDataset
+from microgpt.evaluation.held_out_loss import EvaluationSet
 
 END = "\n"  # mark before and after each document
 
@@ -17,14 +18,6 @@ def ngram_bits(train: Sequence[str], held_out: Sequence[str], order: int = ORDER
 
     The end of a document counts as a character.
     """
-    n_characters = sum(map(len, held_out)) + len(held_out)
-    return float(document_bits(train, held_out, order).sum()) / n_characters
-
-
-def document_bits(
-    train: Sequence[str], held_out: Sequence[str], order: int = ORDER
-) -> NDArray[np.float64]:
-    """Return the bits of each held-out document, including its end, under such a model."""
     points = [_code_points(docs) for docs in (train, held_out)]
     characters = np.unique(np.concatenate(points))
     train_set, held_out_set = (
@@ -32,8 +25,11 @@ def document_bits(
         for each, docs in zip(points, (train, held_out), strict=True)
     )
     model = NgramModel(train_set, len(characters), order)
-    starts = np.array(held_out_set.starts[:-1]) - np.arange(len(held_out))  # without first tokens
-    return np.add.reduceat(-np.log2(model.target_probabilities(held_out_set)), starts)
+    evaluation = EvaluationSet([(doc, None)] for doc in held_out_set).evaluate(
+        lambda docs: -float(np.log(model.target_probabilities(docs)).sum())
+    )
+    assert evaluation
+    return evaluation.bits_per_character
 
 
 def _code_points(docs: Sequence[str]) -> NDArray[np.uint32]:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from microgpt.data.chunked_dataset import scored
 from microgpt.data.contamination import trained_documents
 from microgpt.data.tokenizer import Document
-from microgpt.errors import DataError, MicrogptError
+from microgpt.errors import MicrogptError
 from microgpt.evaluation.held_out_loss import AT_ONCE, EvaluationSet
 from microgpt.flat_weights import Numbers, by_name
 from microgpt.state import TrainEvent, TrainResult, TrainState
@@ -196,13 +195,10 @@ class TrainingLoop:
         if not docs:
             return None
         plan = self.plan
-        chunks = scored(docs, plan.tokenizer, plan.model.block_size, text=plan.config.text)
-        evaluation_set = EvaluationSet(chunks, at_once=1 if plan.engine == "reference" else AT_ONCE)
-        if not evaluation_set.n_tokens:
-            raise DataError(
-                "the held-out conversations have no assistant replies; hold out more conversations"
-            )
-        return evaluation_set
+        at_once = 1 if plan.engine == "reference" else AT_ONCE
+        return EvaluationSet.of(
+            docs, plan.tokenizer, plan.model.block_size, plan.config.text, at_once=at_once
+        )
 
     def _report(self, val_loss: float | None = None) -> None:
         """Call on_event if there are new losses or a validation loss."""

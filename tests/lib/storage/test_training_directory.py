@@ -230,7 +230,7 @@ def test_an_error_names_the_process_that_trains_in_a_directory(directory, tmp_pa
         ({"steps_changed": [[5, 60, 50]]}, r"steps_changed does not match config\.steps"),
         ({"input": None}, "input or preset is required"),
         ({"seconds": float("nan")}, "seconds: input should be a finite number"),
-        ({"dtype": "float64"}, r"safetensors: weights is not an array of \d+ float64 numbers"),
+        ({"dtype": "float64"}, r"safetensors .*: weights is not an array of \d+ float64 numb"),
     ],
 )
 def test_an_invalid_state_description_is_refused(directory, changes, problem) -> None:

@@ -2,7 +2,7 @@
 
 run.json               the settings, used again when the run is resumed
 evaluations.jsonl      one line per rung of an organism
-organisms/g1-3/        checkpoint of an organism that may be trained further; see `training_state`
+organisms/g1-3/        checkpoint of an organism that may be trained further
 """
 
 import math
@@ -20,7 +20,7 @@ from microgpt.files.atomic_files import publish
 from microgpt.files.path_text import path_from_text
 from microgpt.state import StepsChange, TrainingPlan, TrainState
 from microgpt.storage.meta import STATE, STATE_DESCRIPTION
-from microgpt.storage.training_state import encode_state, read_state
+from microgpt.storage.training_directory import encode_state, read_training
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Origin
 from microgpt_evolution.budgeted.objective import Rung
 from microgpt_evolution.errors import RunError
@@ -198,7 +198,7 @@ class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
     def training_run(self, id: str) -> tuple[TrainingPlan, TrainState] | None:
         """Return the plan and the state of a training run, or None if there are none."""
         try:
-            plan, state, _ = read_state(self._place(id))
+            plan, state, _ = read_training(self._place(id))
         except CheckpointError:
             return None
         return plan, state

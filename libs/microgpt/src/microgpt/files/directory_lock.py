@@ -9,7 +9,7 @@ import platform
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import cannot_write, check_place, finish_publish
@@ -40,7 +40,7 @@ class DirectoryLock:
         Raises:
             CheckpointError: another process holds the lock, or the directory cannot be written.
         """
-        self._directory, self._is_new = directory, False
+        self.path, self._is_new = directory, False
         self._lock: BaseFileLock | None = None
         try:
             check_place(directory)
@@ -68,15 +68,15 @@ class DirectoryLock:
         if self._lock:
             if self._names_holder:
                 with suppress(OSError):
-                    os.unlink(self._directory / LOCK)
+                    os.unlink(self.path / LOCK)
             self._lock.release()
             self._lock = None
         if self._is_new:
             with suppress(OSError):  # there are files
-                self._directory.rmdir()
+                self.path.rmdir()
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *error: object) -> None:
         self.release()
@@ -91,10 +91,10 @@ class DirectoryLock:
     def _acquire(self) -> "BaseFileLock":
         from filelock import FileLock, Timeout  # lazy import, because readers need no lock
 
-        lock = FileLock(self._directory / LOCK, thread_local=False, poll_interval=POLL_S)
+        lock = FileLock(self.path / LOCK, thread_local=False, poll_interval=POLL_S)
         end = time.monotonic() + WAIT_S
         while True:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             try:
                 lock.acquire(timeout=SETTLE_S)
                 return lock
@@ -105,13 +105,13 @@ class DirectoryLock:
                 use = self._use()
                 if not use.startswith(SHORT_USE) or time.monotonic() > end:
                     raise CheckpointError(
-                        f"{self._directory} is {use}; try again later, or use another directory"
+                        f"{self.path} is {use}; try again later, or use another directory"
                     ) from timeout
 
     def _use(self) -> str:
         """Return the purpose and the holder of the lock."""
         text = ""
         with suppress(OSError):
-            content = read_regular_file(self._directory / LOCK, 1000)
+            content = read_regular_file(self.path / LOCK, 1000)
             text = printable(content.decode(errors="replace"))
         return text if " by process " in text else f"{SHORT_USE} by another process"

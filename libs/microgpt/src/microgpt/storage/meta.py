@@ -23,7 +23,7 @@ from microgpt.state import Ensemble, TrainedModel, TrainingPlan, TrainState
 
 FORMAT_VERSION = 1
 META = "meta.json"
-# Files of a checkpoint; see `training_state`, which loads slower.
+# Files of a checkpoint; see `training_directory`, which loads slower.
 STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 MAX_META_BYTES = 2**24  # all Unicode characters as \u escapes take 14 MB
 MAX_TOKENIZER_BYTES = 2**26  # a vocabulary of a million tokens takes about 50 MB

@@ -220,9 +220,9 @@ def _load(directory: Path) -> SavedModel:
 
 def _load_unfinished(directory: Path) -> SavedModel:
     """Load the model of a training run as if the run had ended at its checkpoint."""
-    from microgpt.storage.training_state import read_state
+    from microgpt.storage.training_directory import read_training
 
-    plan, state, _ = read_state(directory)
+    plan, state, _ = read_training(directory)
     steps = plan.config.steps
     numbers = state.final_weights(steps).tolist()
     model = plan.model, by_name(plan.model, numbers), plan.tokenizer, plan.dtype

@@ -1,15 +1,64 @@
-"""A model directory during training, with a lock, a checkpoint and the final model."""
+"""A model directory during training: its lock, its checkpoint in two files, and the final model.
 
+    train_state.safetensors    weights, Adam moments, losses and subword tokenizer
+    train_state.json           everything else, and the SHA-256 of train_state.safetensors
+
+train_state.json is read first: it determines the maximum valid size of train_state.safetensors.
+"""
+
+import hashlib
+import math
 import os
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from importlib.metadata import version
+from operator import not_
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Literal
 
-from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import committed_path, publish, read_consistently
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
+from microgpt.data.contamination import Bounds
+from microgpt.data.split import DataFacts
+from microgpt.error_format import first_problem, other_version
+from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.files.atomic_files import (
+    committed_path,
+    publish,
+    read_committed,
+    read_consistently,
+)
 from microgpt.files.directory_lock import DirectoryLock
-from microgpt.state import TrainingPlan, TrainResult, TrainState
-from microgpt.storage.meta import META, STATE, STATE_DESCRIPTION
+from microgpt.files.path_text import path_from_text, path_to_text
+from microgpt.model_config import count_params
+from microgpt.printable import printable
+from microgpt.state import (
+    Ensemble,
+    StepsChange,
+    TeacherRecord,
+    TrainedTeacher,
+    TrainingPlan,
+    TrainResult,
+    TrainState,
+    is_chain,
+)
+from microgpt.storage.meta import (
+    MAX_META_BYTES,
+    MAX_TOKENIZER_BYTES,
+    META,
+    STATE,
+    STATE_DESCRIPTION,
+    Refused,
+    check_tokenizer_fields,
+    restore_tokenizer,
+    tokenizer_fields,
+)
 from microgpt.storage.model_directory import (
     TOKENIZER,
     TRAINING,
@@ -18,29 +67,37 @@ from microgpt.storage.model_directory import (
     has_model,
     publish_model,
 )
-from microgpt.storage.training_state import Status, encode_state, read_state
 from microgpt.storage.weights_file import WEIGHTS_FILES
-from microgpt.training.history_file import HISTORY, encode_history
+from microgpt.training.early_stopping import BestWeights
+from microgpt.training.history_file import (
+    HISTORY,
+    MAX_HISTORY_BYTES,
+    HistoryPoint,
+    encode_history,
+)
+from microgpt.training.presets import PresetName
+from microgpt.training.weight_averaging import WeightAverage
+
+FORMAT_VERSION = 2  # version 1 had splits that no longer exist
+TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
+Status = Literal["running", "ended", "diverged"]
+
+_Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
+_Positive = Annotated[float, Field(gt=0)] | None
 
 
-class TrainingDirectory:
+class TrainingDirectory(DirectoryLock):
     """The output directory of a training run, created with the first checkpoint."""
 
     def __init__(self, path: str | Path) -> None:
         """Lock a directory, which need not exist; raise CheckpointError if it cannot be locked."""
-        self.path = Path(path)
+        directory = Path(path)
         self.has_own_state = False  # whether this process has written a checkpoint
         own = (STATE, STATE_DESCRIPTION, HISTORY, TOKENIZER, META, *WEIGHTS_FILES.values())
         for name in own:
-            if os.path.isdir(self.path / name):  # Path.is_dir may raise OSError
-                raise CheckpointError(f"{self.path / name} is a directory; use another directory")
-        self._lock = DirectoryLock(self.path, "being trained")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
+            if os.path.isdir(directory / name):  # Path.is_dir may raise OSError
+                raise CheckpointError(f"{directory / name} is a directory; use another directory")
+        super().__init__(directory, "being trained")
 
     @property
     def has_model(self) -> bool:
@@ -86,12 +143,223 @@ def check_has_training(directory: Path) -> None:
         raise CheckpointError(f"{directory} {what}; use another directory, or train from scratch")
 
 
+def _has_state(directory: Path) -> bool:
+    return any(committed_path(directory, name).exists() for name in (STATE_DESCRIPTION, STATE))
+
+
+class _BestFacts(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, from_attributes=True)
+
+    step: _Count
+    val_loss: float
+    measured_at: _Count
+    n_worse: _Count
+
+
+class _AverageFacts(BaseModel):
+    model_config = ConfigDict(strict=True, from_attributes=True)
+
+    n: Annotated[int, Field(ge=1, le=MAX_SIZE)]
+    step: _Count
+    steps: _Count
+
+
+class _Description(BaseModel):
+    """The content of train_state.json, in key order."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, defer_build=True)
+
+    format_version: int = FORMAT_VERSION
+    state_sha256: str
+    status: Status
+    step: _Count
+    model: ModelConfig
+    tokenizer: str = "char"
+    chars: tuple[str, ...] | None = None
+    special_tokens: tuple[str, ...] | None = None
+    fold: bool | None = None
+    vocab_size_wanted: _Count | None = None
+    config: TrainConfig
+    engine: EngineName
+    dtype: DType
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
+    column: str | None = None
+    me: str | None = Field(None, exclude_if=not_)
+    separator: str | None = Field(None, exclude_if=not_)
+    data: DataFacts
+    preset: PresetName | None = None
+    parent_sha256: str | None = None
+    teachers: tuple[TeacherRecord, ...] = Field((), exclude_if=not_)
+    ancestor_data: tuple[DataFacts | None, ...] = Field((), exclude_if=not_)
+    contamination: dict[str, Bounds] = Field({}, exclude_if=not_)
+    genome_sha256: str | None = None
+    minutes: _Positive = Field(None, exclude_if=not_)
+    budget: _Positive = Field(None, exclude_if=not_)
+    extra: dict[str, Any] = Field({}, exclude_if=not_)
+    known_questions: Refused = None  # before there was `extra`
+    examples: tuple[str, ...] = Field((), exclude_if=not_)
+    edited_sources: dict[str, str] = Field({}, exclude_if=not_)
+    steps_changed: tuple[StepsChange, ...] = Field((), exclude_if=not_)
+    ensemble: Ensemble | None = Field(None, exclude_if=not_)
+    teacher_losses: tuple[float | None, ...] = Field((), exclude_if=not_)
+    best: _BestFacts | None = None
+    average: _AverageFacts | None = None
+    train_loss: float | None = None  # mean of the recent losses, for `microgpt list`
+    since_history: tuple[float, _Count]
+    seconds: Annotated[float, Field(ge=0)]
+    created_by: str
+    rounding: str | None = Field(None, exclude_if=not_)
+
+    def check(self) -> None:
+        """Raise CheckpointError if the facts contradict each other."""
+        step, steps, ensemble = self.step, self.config.steps, self.ensemble
+        n_trained, is_complete = len(self.teacher_losses), self.status == "ended"
+        problems = {
+            f"step is {step}, but config.steps is {steps}": step > steps,
+            "input or preset is required": not (self.input or self.preset),
+            "teacher_losses requires ensemble": n_trained and not ensemble,
+            "ensemble does not match the other fields": ensemble
+            and not ensemble.fits(self.config, n_trained, is_complete=is_complete),
+            "steps_changed does not match config.steps": not is_chain(self.steps_changed, steps),
+        }
+        for problem, is_there in problems.items():
+            if is_there:
+                raise CheckpointError(problem)
+
+    def max_bytes(self) -> int:
+        """Return the maximum valid size of train_state.safetensors in bytes."""
+        n_arrays = 3 + bool(self.best) + bool(self.average) + len(self.teacher_losses)
+        rest = MAX_HISTORY_BYTES + (MAX_TOKENIZER_BYTES if self.tokenizer == "bpe" else 0)
+        return n_arrays * np.dtype(self.dtype).itemsize * count_params(self.model) + rest
+
+
+def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
+    """Return the contents of train_state.safetensors and train_state.json."""
+    from microgpt.training.engines import engine_module  # not for those who only read
+
+    content = save_tensors(_as_tensors(plan, state))
+    # Pydantic ignores keys that are not fields of `_Description`.
+    facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
+    facts |= {
+        "state_sha256": hashlib.sha256(content).hexdigest(),
+        "status": status,
+        "train_loss": state.train_loss,
+        "teacher_losses": tuple(each.val_loss for each in state.teachers),
+        "input": path_to_text(plan.input) if plan.input else None,
+        "created_by": f"microgpt {version('microgpt-lib')}",
+        "rounding": engine_module(plan.engine).ROUNDING,
+    }
+    description = _Description(**facts)
+    return content, description.model_dump_json(indent=2).encode() + b"\n"
+
+
 def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     """Read the checkpoint in a directory; raise CheckpointError if it is missing or damaged."""
     check_has_training(directory)
     check_format(directory)
-    return read_consistently(directory, lambda: read_state(directory))
+    return read_consistently(directory, lambda: _read_state(directory))
 
 
-def _has_state(directory: Path) -> bool:
-    return any(committed_path(directory, name).exists() for name in (STATE_DESCRIPTION, STATE))
+def _read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
+    path, description_path = directory / STATE, directory / STATE_DESCRIPTION
+    facts = _read_description(directory, description_path)
+    content = read_committed(directory, STATE, facts.max_bytes())
+    if facts.state_sha256 != hashlib.sha256(content).hexdigest():
+        raise CheckpointError(
+            f"{path} does not match {description_path.name} (its sha256 differs); "
+            "restore both files, or train from scratch with --force"
+        )
+    try:
+        tensors = load_tensors(content)
+        state = _state(facts, tensors)
+        file = (path, tensors[TOKENIZER_BYTES].tobytes()) if facts.tokenizer == "bpe" else None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a valid checkpoint: {printable(str(error))}"
+        ) from error
+    tokenizer = restore_tokenizer(description_path, facts, file, facts.model.vocab_size)
+    plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
+    plan |= {"tokenizer": tokenizer, "input": path_from_text(facts.input) if facts.input else None}
+    return TrainingPlan(**plan), state, facts.status
+
+
+def _read_description(directory: Path, path: Path) -> _Description:
+    description = read_committed(directory, STATE_DESCRIPTION, MAX_META_BYTES)
+    if problem := other_version(description, "format_version", FORMAT_VERSION):
+        raise CheckpointError(f"{path}: {problem}")
+    try:
+        facts = _Description.model_validate_json(description)
+        facts.check()
+    except (ValidationError, MicrogptError) as error:
+        what = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise CheckpointError(f"{path}: {what}") from error
+    check_tokenizer_fields(path, facts)
+    return facts
+
+
+def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of a checkpoint, including the bytes of tokenizer.json, if any."""
+    numbers = {"weights": state.weights, "adam_m": state.adam_m, "adam_v": state.adam_v}
+    if state.average:
+        numbers["average"] = state.average.weights
+    if state.best:
+        numbers["best_weights"] = state.best.weights
+    numbers |= {f"teacher.{i}": teacher.weights for i, teacher in enumerate(state.teachers)}
+    tensors: dict[str, NDArray[np.generic]] = {
+        name: np.asarray(each, state.dtype) for name, each in numbers.items()
+    }
+    points = state.history
+    val_losses = [math.nan if point.val_loss is None else point.val_loss for point in points]
+    tensors |= {
+        "recent_losses": np.asarray(state.recent_losses, np.float64),
+        "history.step": np.array([point.step for point in points], np.int64),
+        "history.loss": np.array([point.loss for point in points], np.float64),
+        "history.val_loss": np.array(val_losses, np.float64),
+    }
+    if plan.tokenizer.file:
+        tensors[TOKENIZER_BYTES] = np.frombuffer(plan.tokenizer.file, np.uint8)
+    return tensors
+
+
+def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainState:
+    """Decode a checkpoint; raise ValueError if the arrays are invalid."""
+    n_params = count_params(facts.model)
+
+    def numbers(name: str) -> NDArray[Any]:
+        if tensors[name].shape != (n_params,) or tensors[name].dtype != facts.dtype:
+            raise ValueError(f"{name} is not an array of {n_params} {facts.dtype} numbers")
+        return tensors[name]
+
+    names = ("step", "dtype", "engine", "since_history", "seconds", "rounding")
+    best, average = facts.best, facts.average
+    return TrainState(
+        **{name: getattr(facts, name) for name in names},
+        **{name: numbers(name) for name in ("weights", "adam_m", "adam_v")},
+        best=BestWeights(**best.model_dump(), weights=numbers("best_weights")) if best else None,
+        recent_losses=_losses(tensors["recent_losses"]),
+        history=_history(tensors),
+        average=WeightAverage(numbers("average"), **average.model_dump()) if average else None,
+        teachers=tuple(
+            TrainedTeacher(numbers(f"teacher.{i}"), loss)
+            for i, loss in enumerate(facts.teacher_losses)
+        ),
+        trained_on=(facts.data, *facts.ancestor_data),
+    )
+
+
+def _history(tensors: Mapping[str, NDArray[Any]]) -> tuple[HistoryPoint, ...]:
+    """Decode the history points; raise ValueError if they are invalid."""
+    measured = tensors["history.val_loss"]
+    _losses(np.where(np.isnan(measured), 0, measured))
+    if tensors["history.step"].dtype != np.int64:
+        raise ValueError("the steps of the history must be integers")
+    val_losses = [None if math.isnan(loss) else loss for loss in measured.tolist()]
+    columns = (tensors["history.step"].tolist(), _losses(tensors["history.loss"]), val_losses)
+    return tuple(HistoryPoint(*point) for point in zip(*columns, strict=True))
+
+
+def _losses(tensor: NDArray[Any]) -> tuple[float, ...]:
+    """Convert losses to a tuple; raise ValueError if the array is invalid."""
+    if tensor.ndim != 1 or tensor.dtype != np.float64 or not np.isfinite(tensor).all():
+        raise ValueError("losses must be a vector of finite float64 numbers")
+    return tuple(tensor.tolist())

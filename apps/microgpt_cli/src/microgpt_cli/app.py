@@ -18,10 +18,12 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 # The first screen of help, in the order in which people need them; the others follow by package.
 _FIRST = ("train", "generate", "chat", "play", "info", "course", "evolve", "serve")
-# Packages of the founding documents' commands, for an installation without them.
+# Packages of the commands that the founding documents or an error name, for an installation
+# without them.
 _FOUNDING = {
     **dict.fromkeys(("evolve", "sweep", "analyze", "run", "judge"), "microgpt-evolution"),
     "serve": "microgpt-serve",
+    "import": "microgpt-exports",
 }
 
 

@@ -1,12 +1,14 @@
 """Compare the results of another program with a model's receipt."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any, Protocol
 
 from microgpt.config import Sampling
+from microgpt.errors import CheckpointError
 from microgpt.exports import Verdict
 from microgpt.printable import printable
 from microgpt.sampling import sample
@@ -26,6 +28,16 @@ class Runtime(Protocol):
 
     def read(self, tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
         """Return the logits after each token (T, V), and the new cache; None is an empty cache."""
+
+
+@contextmanager
+def running(program: str) -> Iterator[None]:
+    """Convert any exception of a program to a CheckpointError; they have no common base class."""
+    try:
+        yield
+    except Exception as error:
+        problem = printable(" ".join(str(error).split()))
+        raise CheckpointError(f"{program} cannot run the model: {problem}") from error
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from microgpt.errors import CheckpointError
 from microgpt.exports import ExportFormat, ExportRequest, Verdict
-from microgpt.files.regular_file import open_at_once
 from microgpt.printable import printable
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.comparison import verdict
@@ -73,9 +73,11 @@ def _note_characters(saved: SavedModel, request: ExportRequest) -> None:
 
 
 def _first_bytes(path: Path) -> bytes:
-    """Return the first bytes of a file, or none if it cannot be read."""
-    try:
-        with open(path, "rb", opener=open_at_once) as file:
-            return file.read(N_BYTES)
-    except OSError:
+    """Return the first bytes of a file; none of a directory or a pipe, which would not end."""
+    if not path.is_file():
         return b""
+    try:
+        with open(path, "rb") as file:
+            return file.read(N_BYTES)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error

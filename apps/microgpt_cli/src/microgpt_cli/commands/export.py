@@ -43,7 +43,7 @@ def export(
         "safetensors",
         "Format of the weights; html: a page that runs the model in a browser; onnx, gguf and "
         "transformers: for other programs.",
-        metavar="|".join(formats()),
+        metavar=f"<{'|'.join(formats())}>",
         autocompletion=formats,
     ),
     half: bool = opt.flag("--half", "Round the weights to half precision (2 bytes per weight)."),

@@ -6,7 +6,7 @@ from commands import ok, refused
 from microgpt import plugins
 
 CSV = '''"""Tables."""
-from microgpt.exports import ExportFormat, Verdict
+from microgpt.exports import ExportFormat, Verification
 
 def encode(saved, request):
     rows = (",".join(map(str, row)) for row in saved.weights["wte"])
@@ -14,7 +14,7 @@ def encode(saved, request):
 
 def verify(path):
     if path.suffix == ".csv":
-        return Verdict(("a table",), passed="," in path.read_text())
+        return Verification(("a table",), passed="," in path.read_text())
 
 csv = ExportFormat(encode, "writes all digits", verify=verify)
 '''

@@ -9,14 +9,14 @@ from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.data.tokenizer import ROLES
 from microgpt.errors import ConfigError, PromptError
 from microgpt.sampling import Continuation, DecodeRules, Job
-from microgpt.training.engines import Batch
+from microgpt.training.engines import EngineBatch
 from microgpt.training.train import train
 from microgpt_engine import mersenne
 from microgpt_engine.decoding import decoder
 from microgpt_engine.decoding.decoder import max_sequences
 
 
-def finish(batch: Batch) -> dict[int, list]:
+def finish(batch: EngineBatch) -> dict[int, list]:
     results: dict[int, list] = {}
     while batch.open:
         results.update(batch.run())

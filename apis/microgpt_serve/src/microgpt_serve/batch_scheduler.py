@@ -17,7 +17,7 @@ from time import perf_counter
 from microgpt.inference import InferenceGpt
 from microgpt.resource_limits import n_cpus
 from microgpt.sampling import Continuation, Job
-from microgpt.training.engines import Batch
+from microgpt.training.engines import EngineBatch
 from microgpt_serve.errors import QueueFullError
 from microgpt_serve.work_queue import TOKENS_PER_PLACE
 
@@ -251,7 +251,7 @@ class _RunningBatch:
         self.requests = dict(enumerate(requests))
         self.is_large = requests[0].is_large
         self._model = requests[0].model
-        self._batch: Batch | None = None
+        self._batch: EngineBatch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
         """Run for about 20 ms and return the finished requests. On an error, all requests fail."""

@@ -24,7 +24,7 @@ class ExportRequest:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verification:
     """Whether an exported model computes in another program what it should."""
 
     lines: tuple[str, ...]  # for people: what was compared
@@ -48,7 +48,7 @@ class ExportFormat:
     precision: str = "has one precision"
     roundings: tuple[Rounding, ...] = ()
     mark: str | None = None
-    verify: Callable[[Path], Verdict | None] | None = None
+    verify: Callable[[Path], Verification | None] | None = None
 
 
 def export_format(name: str) -> ExportFormat | None:

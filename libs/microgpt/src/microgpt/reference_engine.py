@@ -168,7 +168,7 @@ class ReferenceActivations:
 
 
 class ReferenceBatch:
-    """Jobs whose sequences are decoded one after another; see `Batch`."""
+    """Jobs whose sequences are decoded one after another; see `EngineBatch`."""
 
     def __init__(self, model: ReferenceModel, jobs: Sequence[Job]) -> None:
         self.open = {

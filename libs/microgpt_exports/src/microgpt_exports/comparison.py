@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from microgpt.config import Sampling
 from microgpt.errors import CheckpointError
-from microgpt.exports import Verdict
+from microgpt.exports import Verification
 from microgpt.printable import printable
 from microgpt.sampling import sample
 from microgpt_exports.receipt import Receipt, ReceiptContinuation, ReceiptText
@@ -65,7 +65,7 @@ class Comparison:
         return self.largest <= MOST and are_equal and is_cheap
 
 
-def verdict(receipt: Receipt, runtime: Runtime) -> Verdict:
+def verdict(receipt: Receipt, runtime: Runtime) -> Verification:
     """Return how the results of a runtime differ from a receipt, and whether they pass."""
     found = compare(receipt, runtime)
     lines = [f"{'text':<{WIDTH}}  {'receipt':>10}  {'here':>10}  {'largest difference':>18}"]
@@ -81,7 +81,7 @@ def verdict(receipt: Receipt, runtime: Runtime) -> Verdict:
         cost = f"{found.cost:.4f} bits per token (at most {MOST_BITS})"
         lines.append(f"cost of {receipt.quantization}: {cost}")
     lines.append(f"largest difference: {found.largest:.1e} nats (at most {MOST:g})")
-    return Verdict(tuple(lines), found.passes(receipt))
+    return Verification(tuple(lines), found.passes(receipt))
 
 
 def compare(receipt: Receipt, runtime: Runtime) -> Comparison:

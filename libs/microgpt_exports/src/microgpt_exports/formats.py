@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from microgpt.errors import CheckpointError
-from microgpt.exports import ExportFormat, ExportRequest, Verdict
+from microgpt.exports import ExportFormat, ExportRequest, Verification
 from microgpt.printable import printable
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.comparison import verdict
@@ -25,7 +25,7 @@ def _encode_onnx(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]
     return {request.output: encode_onnx(saved, int8=request.rounding == "int8")}
 
 
-def _verify_onnx(path: Path) -> Verdict | None:
+def _verify_onnx(path: Path) -> Verification | None:
     if path.suffix != ".onnx" and PRODUCER not in _first_bytes(path):
         return None
     return verdict(read_onnx(path), OnnxSession(path))
@@ -39,7 +39,7 @@ def _encode_gguf(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]
     return files | {Path(f"{file}.Modelfile"): encode_modelfile(saved, file.name)}
 
 
-def _verify_gguf(path: Path) -> Verdict | None:
+def _verify_gguf(path: Path) -> Verification | None:
     if path.suffix != ".gguf" and not _first_bytes(path).startswith(MAGIC):
         return None
     return verdict(read_gguf(path), LlamaSession(path))
@@ -51,7 +51,7 @@ def _encode_transformers(saved: SavedModel, request: ExportRequest) -> dict[Path
     return {request.output / name: content for name, content in files.items()}
 
 
-def _verify_transformers(path: Path) -> Verdict | None:
+def _verify_transformers(path: Path) -> Verification | None:
     if not (path / RECEIPT).exists():
         return None
     return verdict(read_transformers(path), TransformersSession(path))

@@ -15,7 +15,7 @@ from microgpt_cli.terminal.options import argument, option
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 
 if TYPE_CHECKING:
-    from microgpt.exports import Verdict
+    from microgpt.exports import Verification
 
 
 @examples(
@@ -81,7 +81,7 @@ def verify_file(file: Path) -> bool:
     return verdict.passed
 
 
-def verdict_of(file: Path) -> "Verdict":
+def verdict_of(file: Path) -> "Verification":
     """Verify an exported model in the program of its format.
 
     Raises:

@@ -81,7 +81,7 @@ class Engine(Protocol):
         """Return a flat copy of the gradients of the last `backward` call."""
 
 
-class Activations(Protocol):
+class EngineActivations(Protocol):
     """The activations of one sequence of T tokens. H = n_head, V = vocab_size."""
 
     def log_probabilities(self, first: int = 0) -> Iterable[list[float]]:
@@ -99,7 +99,7 @@ class Activations(Protocol):
         """
 
 
-class Batch(Protocol):
+class EngineBatch(Protocol):
     """Jobs with the same sampling rules, decoded together. Not thread-safe.
 
     The result of a job does not depend on the other jobs; it equals the result of
@@ -148,7 +148,7 @@ class EngineModel(Protocol):
         If should_stop is set, the remaining documents are not read.
         """
 
-    def activations(self, tokens: Tokens) -> Activations:
+    def activations(self, tokens: Tokens) -> EngineActivations:
         """Return the activations of up to block_size tokens."""
 
     def decode(
@@ -173,7 +173,7 @@ class EngineModel(Protocol):
     def max_sequences(self, rules: DecodeRules) -> int:
         """Return the maximum number of sequences per batch."""
 
-    def batch(self, jobs: Sequence[Job]) -> Batch:
+    def batch(self, jobs: Sequence[Job]) -> EngineBatch:
         """Return jobs to decode together. Jobs with fewer sequences may start first."""
 
 

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import pytest
 from json_files import edit
@@ -10,7 +9,6 @@ from microgpt.data.split import split
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
-from microgpt_characters import plugin
 from microgpt_characters.few_questions import MOST_QUESTIONS, are_few, recipe
 
 PAIRS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
@@ -105,10 +103,7 @@ def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:
     assert saved.extra == result.extra
     facts = json.loads((tmp_path / "m/meta.json").read_text())
     assert facts["extra"]["characters"]["reply"] == "I don't know."
-    options = {"unknown": "Who knows?", "suggest": True}
-    extra = plugin.changed(saved.extra["characters"], options, saved.tokenizer)
-    meta = saved.meta.model_copy(update={"extra": {"characters": extra}})
-    other = InferenceGpt(replace(saved, meta=meta))
+    other = InferenceGpt(saved, chat_options={"unknown": "Who knows?", "suggest": True})
     assert other.chat("is the cake old and the shop sad").content == (
         "Who knows? (Can I order a cake?)"
     )

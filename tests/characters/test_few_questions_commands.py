@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from commands import refused
+from json_files import edit
 
 PAIRS = {
     "When are you open?": "Every day from 7 to 18.",
@@ -67,6 +68,9 @@ def test_a_run_on_few_questions_can_be_resumed(faq, microgpt, tmp_path) -> None:
     more = microgpt("train", "--resume", "output", "--steps", "310")
     assert "exact answers        4 of 4" in more.stdout
     assert microgpt("chat", "xyzzy", "--model", "output").stdout == "I don't know.\n"
+    edit(tmp_path / "output/train_state.json", extra={"gone": {}})
+    more = microgpt("train", "--resume", "output", "--steps", "320")
+    assert "the plug-in 'gone', which is not installed" in refused(more)
 
 
 def test_the_json_output_counts_answers_to_reworded_questions(faq, microgpt) -> None:

@@ -21,17 +21,6 @@ main()
 FEW = replace(PRESETS["chat"], n_conversations=300)
 
 
-@pytest.fixture
-def with_few(tmp_path):
-    """Run the command with a chat preset of few conversations."""
-
-    def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", FEW_CONVERSATIONS, *args]
-        return commands.run_process(command, cwd=tmp_path)
-
-    return run
-
-
 def test_the_chat_preset_reads_basics_once_and_the_rest_twice() -> None:
     written = [
         json.loads(json_line(each))
@@ -48,25 +37,21 @@ def test_different_seeds_draw_different_preset_conversations() -> None:
 
 
 @pytest.mark.slow
-def test_the_chat_preset_sets_options_and_is_recorded(with_few, tmp_path) -> None:
-    ok(with_few("train", "--preset", "chat", "--steps", "2", "--batch-size", "3"))
-    meta = json.loads((tmp_path / "output" / "meta.json").read_text())
+def test_the_chat_preset_is_recorded_and_resumes_only_with_the_same_data(tmp_path) -> None:
+    def train(*args: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", FEW_CONVERSATIONS, "train", *args]
+        return commands.run_process(command, cwd=tmp_path)
+
+    ok(train("--preset", "chat", "--steps", "2", "--batch-size", "3"))
+    meta = json.loads((tmp_path / "output/meta.json").read_text())
     assert (meta["n_embd"], meta["n_layer"], meta["n_ff_exp"]) == (96, 4, 1)
     assert "end_turn" in meta["special_tokens"]
     training = meta["training"]
     assert (training["preset"], training["steps"], training["batch_size"]) == ("chat", 2, 3)
-
-
-@pytest.mark.slow
-def test_a_preset_run_resumes_only_with_the_same_data(with_few, tmp_path) -> None:
-    options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "6", "--n-layer", "1")
-    with_few(*options, "--output", "part")
-    state = tmp_path / "part" / "train_state.json"
-    assert json.loads(state.read_text())["input"] is None
-    done = ok(with_few("train", "--resume", "part", "--steps", "9"))
-    assert "resuming after step 6 of 9" in done.stderr
+    assert json.loads((tmp_path / "output/train_state.json").read_text())["input"] is None
+    done = ok(train("--resume", "output", "--steps", "3"))
+    assert "resuming after step 2 of 3" in done.stderr
     other = tmp_path / "other.jsonl"
     other.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]')
-    assert "is not the input of the run" in refused(
-        with_few("train", "--resume", "part", "--steps", "12", "--input", other)
-    )
+    again = train("--resume", "output", "--steps", "4", "--input", other)
+    assert "is not the input of the run" in refused(again)

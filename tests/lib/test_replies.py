@@ -26,7 +26,7 @@ def prepare(docs, options, tell):
 class hook:
     sampling = Sampling(temperature=0)
 
-    def __init__(self, extra):
+    def __init__(self, extra, tokenizer, options):
         self.word = extra["word"]
 
     def choose(self, messages):

@@ -4,7 +4,7 @@ An `InferenceGpt` is read-only, so threads can share it.
 """
 
 import random
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import count, islice, repeat
@@ -71,11 +71,20 @@ class InferenceGpt:
         ['anna']
     """
 
-    def __init__(self, trained: TrainedModel, *, engine: EngineName | None = None) -> None:
+    def __init__(
+        self,
+        trained: TrainedModel,
+        *,
+        engine: EngineName | None = None,
+        chat_options: Mapping[str, Any] | None = None,
+    ) -> None:
         """Copy a model returned by `train` or `load`.
 
-        The engine is "compiled", or "reference" for slow plain Python; see `default_engine`. In
-        float64, both give the same results; in float32, rounding may change a sampled token.
+        Args:
+            engine: "compiled", or "reference" for slow plain Python; see `default_engine`. In
+                float64, both give the same results; in float32, rounding may change a sampled
+                token.
+            chat_options: options of the model's plug-in, if any, such as {"suggest": True}.
 
         Raises:
             PluginError: the model replies with a plug-in that is not installed.
@@ -88,7 +97,10 @@ class InferenceGpt:
         self._gpt: Gpt[float] = gpt_type(trained.model)(trained.model, frozen)
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype = trained.dtype
-        self._hooks = [reply_plugin(name).hook(facts) for name, facts in trained.extra.items()]
+        self._hooks = [
+            reply_plugin(name).hook(facts, self.tokenizer, chat_options or {})
+            for name, facts in trained.extra.items()
+        ]
 
     def __repr__(self) -> str:
         size = self.config.block_size

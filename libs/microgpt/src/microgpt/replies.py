@@ -55,11 +55,12 @@ class ReplyPlugin(Protocol):
     ) -> Preparation | None:
         """Return what training on these conversations needs, or None to leave it as it is."""
 
-    def hook(self, extra: Any) -> ReplyHook:
-        """Return the hook of a model; raise CheckpointError if the record is damaged."""
+    def hook(self, extra: Any, tokenizer: Tokenizer, options: Mapping[str, Any]) -> ReplyHook:
+        """Return the hook of a model, with options of `microgpt chat` by name, if any.
 
-    def changed(self, extra: Any, options: Mapping[str, Any], tokenizer: Tokenizer) -> Any:
-        """Return the record with other options of `microgpt chat`; None leaves one as it is."""
+        Raises:
+            CheckpointError: the record is damaged.
+        """
 
     def tests(self, extra: Any) -> Sequence[ReplyTest]:
         """Return the questions of the training data, and then others that test the model."""

@@ -22,7 +22,6 @@ from microgpt_characters.questions.known_questions import (
 
 MOST_QUESTIONS = 200  # more are learned as other conversations are
 MOST_CHARACTERS = 40_000  # of all conversations together
-CONDITION = f"for at most {MOST_QUESTIONS} questions, which are learned as a whole"
 PREVENTING = (
     "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
     "portable",
@@ -60,7 +59,8 @@ def prepare(
     if not are_few(docs, options):
         _tell_other_options(docs, options, tell)
         if "unknown" in options:
-            raise ConfigError(f"--unknown is {CONDITION}; omit --unknown")
+            what = f"for at most {MOST_QUESTIONS} questions, which are learned as a whole"
+            raise ConfigError(f"--unknown is {what}; omit --unknown")
         return None
     unknown = DEFAULT_REPLY if options.unknown is None else options.unknown
     check_reply(unknown)

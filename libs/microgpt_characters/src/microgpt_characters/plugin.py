@@ -26,39 +26,37 @@ def prepare(
     return few_questions.prepare(docs, options, tell)
 
 
-def hook(extra: Any) -> KnownQuestions:
-    """Return the questions that a model knows; raise CheckpointError if they are damaged."""
-    return KnownQuestions.from_json(extra)
+def hook(extra: Any, tokenizer: "Tokenizer", options: Mapping[str, Any]) -> KnownQuestions:
+    """Return the questions that a model knows.
 
-
-def changed(extra: Any, options: Mapping[str, Any], tokenizer: "Tokenizer") -> Any:
-    """Return the record with another reply to unknown questions, or one with suggestions.
+    Args:
+        options: "unknown", another reply to unknown questions; "suggest", whether to suggest some.
 
     Raises:
+        CheckpointError: the record is damaged.
         ConfigError: the reply is blank.
         TokenizerError: the reply has characters that the model does not know.
     """
-    known = hook(extra)
-    unknown = options["unknown"]
-    reply = known.reply if unknown is None else unknown
-    known = replace(known, reply=reply, suggests=options["suggest"])
-    check_reply(known.reply)
-    tokenizer.encode(known.reply)
-    return known.to_json()
+    known = KnownQuestions.from_json(extra)
+    if (reply := options.get("unknown")) is not None:
+        check_reply(reply)
+        tokenizer.encode(reply)
+        known = replace(known, reply=reply)
+    return replace(known, suggests=True) if options.get("suggest") else known
 
 
 def tests(extra: Any) -> "Sequence[ReplyTest]":
     """Return the known questions, rewordings of them, and unknown questions."""
     from microgpt_characters.questions.wordings import reply_tests
 
-    return reply_tests(hook(extra))
+    return reply_tests(KnownQuestions.from_json(extra))
 
 
 def page_facts(extra: Any) -> Mapping[str, Any]:
     """Return the questions that a model knows, and the data for matching them."""
     from microgpt_characters.questions import matching as m
 
-    known = hook(extra)
+    known = KnownQuestions.from_json(extra)
     return {
         "conversations": [[message.content for message in talk] for talk in known.conversations],
         "reply": known.reply,

@@ -2,8 +2,6 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,10 +62,14 @@ def chat(
     from microgpt_cli.model_loading import engine_for
 
     saved = _load(model_dir, is_one_shot=message is not None)
-    if unknown is not None or suggest:
-        saved = _changed(saved, {"unknown": unknown, "suggest": suggest})
+    if (unknown is not None or suggest) and not saved.extra:
+        raise ConfigError(
+            "--unknown and --suggest require a model that has learned few questions as a whole "
+            "(`microgpt train --chat`); other models answer every question"
+        )
     engine = engine_for(saved, [saved.model.block_size])
-    model = InferenceGpt(saved, engine=engine)
+    options = {"unknown": unknown, "suggest": suggest}
+    model = InferenceGpt(saved, engine=engine, chat_options=options)
     if not saved.tokenizer.is_chat:
         raise TokenizerError(
             "this is not a chat model; train a model with --chat, or sample from this one with "
@@ -123,22 +125,6 @@ def _load(model_dir: Path | None, *, is_one_shot: bool) -> "SavedModel":
             return load(bundled(DEMO_MODEL))
     note(f"{problem}; using the demo model")
     return load(bundled(DEMO_MODEL))
-
-
-def _changed(saved: "SavedModel", options: Mapping[str, object]) -> "SavedModel":
-    """Return the model with other options of its plug-in."""
-    from microgpt.replies import reply_plugin
-
-    if not saved.extra:
-        raise ConfigError(
-            "--unknown and --suggest require a model that has learned few questions as a whole "
-            "(`microgpt train --chat`); other models answer every question"
-        )
-    extra = {
-        name: reply_plugin(name).changed(facts, options, saved.tokenizer)
-        for name, facts in saved.extra.items()
-    }
-    return replace(saved, meta=saved.meta.model_copy(update={"extra": extra}))
 
 
 class PipeInput:

@@ -12,6 +12,7 @@ from microgpt.data.split import Split
 from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text
+from microgpt.replies import reply_plugin
 from microgpt.state import TeacherRecord, TrainingPlan, TrainState
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.deadline import plan_with_steps
@@ -44,6 +45,8 @@ def resumed_job(
             f"weights are in {directory.path}.diverged); train from scratch with a smaller "
             "--learning-rate"
         )
+    for name in plan.extra:
+        reply_plugin(name)  # raises an error if it is not installed
     config = _changed_config(directory.path, plan, state, given)
     plan = replace(plan, engine=given.engine or plan.engine)
     check_engine(plan.engine, plan.dtype, given.threads)

@@ -135,10 +135,12 @@ def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     """Run the trials without a recorded result, and print a summary."""
     started, sweep, todo = perf_counter(), records.settings, records.todo()
-    dtypes = sorted({config.dtype for config in sweep.configs})
+    dtypes, engine = sorted({config.dtype for config in sweep.configs}), default_engine()
+    for dtype in dtypes:
+        check_engine(engine, dtype)
     with resumable(records):
         uses: list[Use] = ["training", "evaluation", "generation"]
-        load_kernels(None, *dtypes, uses=uses)
+        load_kernels(engine, *dtypes, uses=uses)
         if todo:
             n_models = len({trial.config for trial in todo})
             print_or_discard(

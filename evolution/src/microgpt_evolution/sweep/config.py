@@ -9,7 +9,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from microgpt.config import DEFAULT_DTYPE, DType, ModelConfig, Optimizer, TrainConfig
+from microgpt.config import DEFAULT_DTYPE, DType, ModelConfig, Optimizer, TrainConfig, check_choice
 from microgpt.errors import ConfigError
 from microgpt.model_config import Activation, Positions
 from microgpt_evolution.errors import GenomeError
@@ -48,11 +48,9 @@ class SweepConfig(BaseGenome):
     out_scale: float = ModelConfig.out_scale
 
     def _check_together(self) -> None:
-        from microgpt.training.engines import check_engine, default_engine  # slow to import
-
         self.model()
         self.train_config(seed=0)
-        check_engine(default_engine(), self.dtype)
+        check_choice("dtype", self.dtype, DType)
 
     def train_config(self, seed: int) -> TrainConfig:
         """Return the training hyper-parameters."""

@@ -16,6 +16,7 @@ from microgpt.data.split import Split, fingerprint, split
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.training.choice import NAMES_SHA256
+from microgpt.training.engines import check_engine, default_engine
 from microgpt.training.fitting import explain_settings
 from microgpt.training.holding_out import split_documents
 from microgpt.training.time_limit import TimeLimit

@@ -129,7 +129,7 @@ def test_old_turns_are_dropped_together_with_their_replies(chat: InferenceGpt) -
 
 
 def test_the_weights_of_a_loaded_model_are_read_only(text: InferenceGpt) -> None:
-    for rows in text._gpt.weights.values():
+    for rows in text.weights.values():
         with pytest.raises(TypeError):
             rows[0][0] = 0.0
         with pytest.raises(TypeError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from microgpt.amounts import duration, percentage
 from microgpt.config import EngineName
 from microgpt.data.contamination import Bounds, bounds_of, trained_share
-from microgpt.data.folding import FoldingTokenizer, folded
+from microgpt.data.folding import folded
 from microgpt.data.tokenizer import Document
 from microgpt.edited_sources import edited_sources
 from microgpt.errors import CheckpointError, ConfigError, DataError
@@ -118,7 +118,7 @@ def note_training_data(docs: Sequence[Document], saved: SavedModel, directory: P
     """Return the share of characters that are training data; print a note if there are any."""
     known = read_document_hashes(directory, saved.meta)
     share = trained_share(docs, saved.trained_on, known)
-    if isinstance(saved.tokenizer, FoldingTokenizer):  # the model reads other documents as these
+    if saved.tokenizer.folds:  # the model reads other documents as these
         read = [folded(doc) for doc in docs]
         low, high = trained_share(read, saved.trained_on, known)
         share = Bounds(max(share.low, low), max(share.high, high) if read == [*docs] else 1.0)

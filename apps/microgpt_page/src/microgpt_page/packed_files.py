@@ -10,8 +10,7 @@ from dataclasses import asdict
 from typing import Literal, NamedTuple
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.bpe import BpeTokenizer
-from microgpt.data.folding import FoldingTokenizer
+from microgpt.data.tokenizer import Tokenizer
 from microgpt.model_config import count_params
 from microgpt.model_variants import angles
 from microgpt.replies import reply_plugin
@@ -77,7 +76,7 @@ def model_file(
         "dtype": dtype,
         "rates": angles(saved.model, 1),
         "step": asdict(saved.config),
-        "bpe": bpe_facts(tokenizer) if isinstance(tokenizer, BpeTokenizer) else None,
+        "bpe": bpe_facts(tokenizer) if tokenizer.file else None,
         "questions": questions[0] if questions else None,
     }
     return PackedFile(facts, {"weights": b"".join(each.tobytes() for each in weights)})
@@ -95,11 +94,11 @@ def model_facts(saved: SavedModel, name: str) -> dict[str, object]:
         "num_params": count_params(saved.model),
         **asdict(saved.model),
         "characters": "".join(tokenizer.chars or ()),
-        "fold": isinstance(tokenizer, FoldingTokenizer),
+        "fold": tokenizer.folds,
     }
 
 
-def bpe_facts(tokenizer: BpeTokenizer) -> dict[str, object]:
+def bpe_facts(tokenizer: Tokenizer) -> dict[str, object]:
     """Return the bytes of each piece as characters up to U+00FF, and the merges."""
     assert tokenizer.file
     model = json.loads(tokenizer.file)["model"]

@@ -26,9 +26,8 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Message
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.held_out_loss import EvaluationSet, HeldOutLoss
-from microgpt.model import Gpt, Weights
+from microgpt.model import Weights
 from microgpt.model_config import check_whole, count_params
-from microgpt.model_variants import gpt_type
 from microgpt.replies import reply_plugin
 from microgpt.sampling import (
     Continuation,
@@ -93,8 +92,9 @@ class InferenceGpt:
         check_choice("engine", engine, EngineName)
         if not isinstance(trained, TrainedModel):
             raise ConfigError(f'pass the result of train() or load("output"), not {trained!r:.60}')
-        frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
-        self._gpt: Gpt[float] = gpt_type(trained.model)(trained.model, frozen)
+        self.weights: Weights[float] = {  # the rows of each matrix, by matrix name
+            name: tuple(map(tuple, rows)) for name, rows in trained.weights.items()
+        }
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype = trained.dtype
         self._hooks = [
@@ -110,11 +110,6 @@ class InferenceGpt:
     def num_params(self) -> int:
         """The number of weights."""
         return count_params(self.config)
-
-    @property
-    def weights(self) -> Weights[float]:
-        """The weights: the rows of each matrix, by matrix name."""
-        return self._gpt.weights
 
     @property
     def fixed_sampling(self) -> Sampling | None:
@@ -454,7 +449,7 @@ class InferenceGpt:
     @cached_property
     def engine_model(self) -> EngineModel:
         """The model on its engine, built on first use."""
-        return engine_module(self.engine).make_model(self.config, self._gpt.weights, self._dtype)
+        return engine_module(self.engine).make_model(self.config, self.weights, self._dtype)
 
     def check_prompt(self, tokens: Sequence[int], max_tokens: int | None) -> None:
         """Raise PromptError for an invalid prompt, and ConfigError for an invalid max_tokens."""

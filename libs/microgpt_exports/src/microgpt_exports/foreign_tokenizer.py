@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import TokenizerError
 
@@ -65,7 +64,7 @@ def _byte_characters() -> list[str]:
 def _chat_template(tokenizer: Tokenizer) -> str:
     """Return the template of a conversation; a text model continues the messages."""
     content = "message['content']"
-    if isinstance(tokenizer, FoldingTokenizer):
+    if tokenizer.folds:
         content += "|lower"
     if tokenizer.reading("\n") == {ord("\n"): " "}:
         content += r"|replace('\n', ' ')"

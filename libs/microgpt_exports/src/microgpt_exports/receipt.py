@@ -16,7 +16,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.config import ModelConfig, Sampling
-from microgpt.data.tokenizer import CharTokenizer, Tokenizer
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.edited_sources import check_unedited
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, ConfigError
@@ -171,7 +172,7 @@ def restored_tokenizer(receipt: Receipt, file: str | None, path: Path) -> Tokeni
     """
     fields = receipt.tokenizer
     check_tokenizer_fields(path, fields)
-    content = None if fields.tokenizer == CharTokenizer.kind else (path, (file or "").encode())
+    content = (path, (file or "").encode()) if TOKENIZERS[fields.tokenizer].has_file else None
     return restore_tokenizer(path, fields, content, receipt.model.vocab_size)
 
 

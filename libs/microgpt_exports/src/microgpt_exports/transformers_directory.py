@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from microgpt.config import Sampling
-from microgpt.data.folding import TABLE, FoldingTokenizer
-from microgpt.data.tokenizer import CharTokenizer, Tokenizer
+from microgpt.data.folding import TABLE
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import read
 from microgpt.model_config import ModelConfig, count_params
@@ -99,8 +100,9 @@ def read_transformers(directory: Path) -> Receipt:
 
 
 def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:
-    """Return tokenizer.json as `BpeTokenizer` writes it, or None for characters."""
-    if receipt.tokenizer.tokenizer == CharTokenizer.kind:
+    """Return tokenizer.json as `BpeTokenizer` writes it, or None if the kind has no file."""
+    kind = TOKENIZERS.get(receipt.tokenizer.tokenizer)  # an unknown one is refused later
+    if not (kind and kind.has_file):
         return None
     path = directory / TOKENIZER
     try:
@@ -204,7 +206,7 @@ def _tokenizer_file(tokenizer: Tokenizer) -> dict[str, object]:
 
 def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, object]]:
     """Yield the steps that change a text before it is encoded, as `fold` and `reading` do."""
-    if isinstance(tokenizer, FoldingTokenizer):
+    if tokenizer.folds:
         yield {"type": "NFKD"}
         yield {"type": "Lowercase"}
         yield {"type": "NFKD"}

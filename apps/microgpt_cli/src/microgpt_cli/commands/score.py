@@ -33,7 +33,7 @@ def score(
     terminal, surprising characters are red. Lines from a pipe are scored as they arrive.
     """
     from microgpt.data.contamination import other_data
-    from microgpt.data.folding import FoldingTokenizer, folded
+    from microgpt.data.folding import folded
     from microgpt.evaluation.scoring import Scorer
     from microgpt.inference import InferenceGpt
     from microgpt.storage.document_hashes import read_document_hashes
@@ -55,7 +55,7 @@ def score(
         scored_lines.line_batches(data, saved.text, column=column),
         trained,
         is_partial,
-        folded if isinstance(saved.tokenizer, FoldingTokenizer) else str,
+        folded if saved.tokenizer.folds else str,
     )
     batches = scored_lines.scored(scorer, lines, held_out, above)
     if top:

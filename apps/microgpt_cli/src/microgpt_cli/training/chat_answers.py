@@ -8,7 +8,7 @@ from microgpt.amounts import in_short, percentage
 from microgpt.data.contamination import Bounds, trained_documents
 from microgpt.data.conversation_file import Item, load_chat_tests
 from microgpt.data.documents import bundled
-from microgpt.data.folding import FoldingTokenizer, folded
+from microgpt.data.folding import folded
 from microgpt.data.split import Split
 from microgpt.data.statistics import measure
 from microgpt.data.tokenizer import Document, Message
@@ -152,7 +152,7 @@ def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:
     A conversation is held out as a whole, so its beginning may also occur in a different one. The
     second value is the share of these questions that the parent or the teachers have read.
     """
-    folds = isinstance(result.tokenizer, FoldingTokenizer)
+    folds = result.tokenizer.folds
 
     def asked(docs: Iterable[Document]) -> list[int]:
         """Return a hash of the messages before each reply, in the order of `_items`."""

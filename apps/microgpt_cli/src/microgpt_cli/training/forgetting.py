@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from microgpt.config import TextKind
 from microgpt.data.contamination import PIECE, Bounds, contamination, repeated_share
-from microgpt.data.folding import FoldingTokenizer, folded
+from microgpt.data.folding import folded
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, count_characters
 from microgpt.errors import MicrogptError
@@ -74,7 +74,7 @@ def _share_read(
     """Return the share of documents, or of pieces of running text, that a child has read."""
     if text == "stream":
         return repeated_share(docs, read, PIECE)
-    if isinstance(child.tokenizer, FoldingTokenizer):
+    if child.tokenizer.folds:
         read, docs = [*map(folded, read)], [*map(folded, docs)]
     if child.config.text == "stream":
         lines = "\n".join(["", *(doc for doc in read if isinstance(doc, str)), ""])

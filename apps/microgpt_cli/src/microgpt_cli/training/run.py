@@ -12,7 +12,6 @@ from microgpt.amounts import percentage
 from microgpt.config import Use
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.contamination import PIECE, repeated_share
-from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
@@ -231,7 +230,7 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
     is_stream = plan.config.text == "stream"
     what, count = ("characters", _n_chars) if is_stream else ("documents", len)
     if not quiet:
-        folds = isinstance(plan.tokenizer, FoldingTokenizer)
+        folds = plan.tokenizer.folds
         folding = '\nfolding: case and accents ("Jörg" is read as "jorg")' if folds else ""
         unit = "chars" if is_stream else "convos" if plan.tokenizer.is_chat else "docs"
         print_or_discard(

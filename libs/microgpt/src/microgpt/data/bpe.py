@@ -55,6 +55,7 @@ class BpeTokenizer(Tokenizer):
 
     kind = "bpe"
     unit = "tokens"
+    has_file = True
 
     def __init__(self, file: bytes, *, is_chat: bool = False) -> None:
         from microgpt.data.bpe_file import read_library  # lazy import, because it loads pydantic
@@ -94,6 +95,10 @@ class BpeTokenizer(Tokenizer):
         if found := "".join(map(_surrogates, texts)):
             raise _unknown_error(found)
         return cls(_learn(texts, n_pieces), is_chat=is_chat)
+
+    def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "BpeTokenizer":
+        """Return the same subwords, which encode any text, with or without chat tokens."""
+        return BpeTokenizer(self.file, is_chat=is_chat)
 
     def unknown_characters(self, text: str) -> str:
         """Return the lone surrogates in a text, and characters with a byte that has no token."""

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
-from microgpt.data.folding import FoldingTokenizer, folded
+from microgpt.data.folding import folded
 from microgpt.data.split import DataFacts, Split, document_parts, fingerprint, split_again
 from microgpt.data.tokenizer import Document, Tokenizer, count_characters
 
@@ -45,7 +45,7 @@ def contamination(
     is_again = read and not parts.has_own_sets
     again = split_again(parts.docs, parts.facts) if is_again else parts
     all_docs = {*parts.docs} if read else set()
-    folds = isinstance(tokenizer, FoldingTokenizer)
+    folds = bool(tokenizer and tokenizer.folds)
     for name in HELD_OUT:
         # A search tests later, and has no test set.
         docs = getattr(parts, name) or getattr(again, name)

@@ -49,6 +49,8 @@ class FoldingTokenizer(CharTokenizer):
         [1, 2, 3, 0]
     """
 
+    folds = True
+
     def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
         super().__init__(chars, is_chat=is_chat)
         self._ids_of: dict[str, tuple[int, ...]] = {

@@ -120,6 +120,8 @@ class Tokenizer(ABC):
 
     kind: ClassVar[TokenizerKind]  # value of `tokenizer` in meta.json
     unit: ClassVar[str]  # plural noun for the tokens in error messages
+    has_file: ClassVar[bool] = False  # whether the vocabulary is in tokenizer.json
+    folds: ClassVar[bool] = False  # whether case and accents are folded; see `folding`
     chars: tuple[str, ...] | None = None  # the vocabulary of a character tokenizer
     file: bytes | None = None  # the content of tokenizer.json of a subword tokenizer
 
@@ -150,6 +152,10 @@ class Tokenizer(ABC):
     def left_out(self, text: str) -> str:
         """Return the distinct characters that `reading` leaves out, in order of appearance."""
         return "".join(chr(code) for code, other in self.reading(text).items() if other is None)
+
+    @abstractmethod
+    def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "Tokenizer":
+        """Return a tokenizer that also knows the characters of the documents."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -293,6 +299,10 @@ class CharTokenizer(Tokenizer):
             return cls(sorted(set(text)))
         chars = set("".join(chain.from_iterable(map(texts_of, docs))))
         return cls(sorted(chars), is_chat=not all(isinstance(doc, str) for doc in docs))
+
+    def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "CharTokenizer":
+        """Return a tokenizer that also knows the characters of the documents."""
+        return type(self)(sorted({*self.chars, *self.from_documents(docs).chars}), is_chat=is_chat)
 
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters of the text that have no token, in order of appearance."""

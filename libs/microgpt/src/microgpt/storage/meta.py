@@ -6,15 +6,14 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Protocol, get_args
+from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from microgpt.config import MAX_SIZE, Activation, DType, ModelConfig, Positions, TrainConfig
-from microgpt.data.bpe import BpeTokenizer
-from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import DataFacts
-from microgpt.data.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, TokenizerKind
+from microgpt.data.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerKind
+from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, MicrogptError, TokenizerError
 from microgpt.files.atomic_files import read_committed
@@ -229,17 +228,18 @@ def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, object]:
         "tokenizer": tokenizer.kind,
         "chars": tokenizer.chars,
         "special_tokens": SPECIAL_TOKENS if tokenizer.is_chat else None,
-        "fold": True if isinstance(tokenizer, FoldingTokenizer) else None,
+        "fold": tokenizer.folds or None,
     }
 
 
 def check_tokenizer_fields(path: Path, fields: TokenizerFields) -> None:
     """Raise CheckpointError with the path of the JSON file if the fields are invalid."""
     kind = fields.tokenizer
-    if kind not in get_args(TokenizerKind):
-        expected = " or ".join(map(repr, get_args(TokenizerKind)))
+    kinds = dict.fromkeys(each.kind for each in TOKENIZERS.values())
+    if kind not in kinds:
+        expected = " or ".join(map(repr, kinds))
         raise CheckpointError(f"{path}: unknown tokenizer {kind!r:.80} (expected {expected})")
-    if kind == CharTokenizer.kind and fields.chars is None:
+    if not TOKENIZERS[kind].has_file and fields.chars is None:
         raise CheckpointError(f"{path}: chars: field required")
     if fields.special_tokens not in (None, SPECIAL_TOKENS):
         raise CheckpointError(f"{path}: special_tokens must be {list(SPECIAL_TOKENS)} or absent")
@@ -252,23 +252,19 @@ def restore_tokenizer(
 
     Args:
         path: path of the JSON file, for error messages.
-        file: path and content of tokenizer.json; None for a character tokenizer.
+        file: path and content of tokenizer.json, if the kind has a file.
 
     Raises:
         CheckpointError: the tokenizer is invalid or does not have vocab_size tokens.
     """
-    tokenizer: Tokenizer
-    is_chat = fields.special_tokens is not None
+    vocabulary: Any = file[1] if file else fields.chars
+    kind = "fold" if fields.fold and fields.tokenizer == "char" else fields.tokenizer
     try:
-        if file is None:
-            kind = FoldingTokenizer if fields.fold else CharTokenizer
-            tokenizer = kind(fields.chars or (), is_chat=is_chat)
-        else:
-            tokenizer = BpeTokenizer(file[1], is_chat=is_chat)
+        tokenizer = TOKENIZERS[kind](vocabulary, is_chat=fields.special_tokens is not None)
     except TokenizerError as error:
         raise CheckpointError(f"{file[0] if file else path}: {error}") from error
     if tokenizer.vocab_size != vocab_size:
-        what = "characters" if file is None else "subword tokens"
+        what = "subword tokens" if file else tokenizer.unit
         raise CheckpointError(
             f"{path}: vocab_size is {vocab_size}, but there are {tokenizer.vocab_size} {what} "
             "and special tokens"

@@ -24,7 +24,8 @@ from microgpt.config import (
     WeightsFormat,
     check_path,
 )
-from microgpt.data.folding import FoldingTokenizer, folded
+from microgpt.data.folding import folded
+from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.files.atomic_files import (
     as_argument,
@@ -121,7 +122,7 @@ def encode_model(
     else:
         meta = meta_of(result, result.plan, result.state, result.test_loss)
         docs = result.documents
-        if isinstance(tokenizer, FoldingTokenizer):  # as the model reads and writes them
+        if tokenizer.folds:  # as the model reads and writes them
             docs = [*docs, *map(folded, docs)]
         if known := hashes_file(docs, result.config.text):
             files[DOCUMENT_HASHES] = known
@@ -245,7 +246,7 @@ def _load_finished(directory: Path) -> SavedModel:
     except MicrogptError as error:
         raise CheckpointError(f"{directory / META}: {error}") from error
     file, mismatch = None, None
-    if meta.tokenizer != "char":
+    if TOKENIZERS[meta.tokenizer].has_file:
         file = directory / TOKENIZER, read_committed(directory, TOKENIZER, MAX_TOKENIZER_BYTES)
     present = [name for name in WEIGHTS_FILES.values() if committed_path(directory, name).exists()]
     for name in present or ["weights.json"]:

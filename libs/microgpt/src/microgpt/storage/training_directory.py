@@ -26,6 +26,7 @@ from safetensors.numpy import save as save_tensors
 from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data.contamination import Bounds
 from microgpt.data.split import DataFacts
+from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import (
@@ -229,7 +230,7 @@ class _Description(BaseModel):
     def max_bytes(self) -> int:
         """Return the maximum valid size of train_state.safetensors in bytes."""
         n_arrays = 3 + bool(self.best) + bool(self.average) + len(self.teacher_losses)
-        rest = MAX_HISTORY_BYTES + (MAX_TOKENIZER_BYTES if self.tokenizer == "bpe" else 0)
+        rest = MAX_HISTORY_BYTES + MAX_TOKENIZER_BYTES * TOKENIZERS[self.tokenizer].has_file
         return n_arrays * np.dtype(self.dtype).itemsize * count_params(self.model) + rest
 
 
@@ -272,7 +273,8 @@ def _read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     try:
         tensors = load_tensors(content)
         state = _state(facts, tensors)
-        file = (path, tensors[TOKENIZER_BYTES].tobytes()) if facts.tokenizer == "bpe" else None
+        has_file = TOKENIZERS[facts.tokenizer].has_file
+        file = (path, tensors[TOKENIZER_BYTES].tobytes()) if has_file else None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a valid checkpoint: {printable(str(error))}"

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from microgpt.config import ModelConfig
-from microgpt.data.bpe import BpeTokenizer
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer, texts_of
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
@@ -25,12 +24,7 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
         raise ConfigError(
             "a chat model can be fine-tuned only on conversations, not on text; use --chat"
         )
-    if isinstance(parent.tokenizer, BpeTokenizer):
-        return BpeTokenizer(parent.tokenizer.file, is_chat=is_chat)
-    assert isinstance(parent.tokenizer, CharTokenizer)
-    kind = type(parent.tokenizer)
-    chars = sorted({*parent.tokenizer.chars, *kind.from_documents(docs).chars})
-    return kind(chars, is_chat=is_chat)
+    return parent.tokenizer.extended(docs, is_chat=is_chat)
 
 
 def check_extra(parent: TrainedModel) -> None:

@@ -17,8 +17,8 @@ from microgpt_serve.middleware.access_log import AccessLogMiddleware
 
 
 class BrokenBatch:
-    def __init__(self, model, jobs, arrays) -> None:
-        pass
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
     def run(self):
         raise self.error
@@ -30,7 +30,6 @@ class BrokenBatch:
 def test_the_worker_thread_survives_any_error_of_the_engine(
     monkeypatch, names_result, error
 ) -> None:
-    monkeypatch.setattr(BrokenBatch, "error", error, raising=False)
     monkeypatch.setattr(batch_scheduler, "n_cpus", lambda: 1)
     model = InferenceGpt(names_result)
 
@@ -38,7 +37,7 @@ def test_the_worker_thread_survives_any_error_of_the_engine(
         work = BatchScheduler(8)
         work.start()
         with monkeypatch.context() as broken:
-            broken.setattr(batch_scheduler, "Batch", BrokenBatch)
+            broken.setattr(model.engine_model, "batch", lambda jobs: BrokenBatch(error))
             faults = [work.submit(model, model.text_job()).result for _ in range(2)]
             outcomes = await asyncio.wait_for(asyncio.gather(*faults, return_exceptions=True), 30)
         assert [type(one) for one in outcomes] == [RuntimeError] * 2
@@ -52,16 +51,21 @@ def test_the_worker_thread_survives_any_error_of_the_engine(
 
 
 def test_two_threads_run_two_batches_at_the_same_time(monkeypatch, names_result) -> None:
-    together = threading.Barrier(2)
-
-    class MeetingBatch(batch_scheduler.Batch):
-        def run(self):
-            together.wait(30)  # in vain if one thread had both
-            return super().run()
-
-    monkeypatch.setattr(batch_scheduler, "Batch", MeetingBatch)
-    monkeypatch.setattr(batch_scheduler, "n_cpus", lambda: 2)
+    together, n_runs = threading.Barrier(2), []
     model = InferenceGpt(names_result)
+    new_batch = model.engine_model.batch
+
+    def meeting(jobs):
+        def run():
+            n_runs.append(together.wait(30))  # in vain if one thread had both
+            return type(batch).run(batch)
+
+        batch = new_batch(jobs)
+        batch.run = run
+        return batch
+
+    monkeypatch.setattr(model.engine_model, "batch", meeting)
+    monkeypatch.setattr(batch_scheduler, "n_cpus", lambda: 2)
 
     async def ask() -> None:
         work = BatchScheduler(8)
@@ -70,6 +74,7 @@ def test_two_threads_run_two_batches_at_the_same_time(monkeypatch, names_result)
         jobs = [model.text_job(sampling=Sampling(heat)) for heat in (0.5, 0.6)]
         outcomes = await asyncio.gather(*[work.submit(model, job).result for job in jobs])
         assert all(one.tokens for (one,) in outcomes)
+        assert len(n_runs) >= 2
         work.close()
 
     asyncio.run(ask())

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from microgpt.errors import PromptError
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import DecodeRules
 from microgpt.storage.saved_model import SavedModel
@@ -47,6 +48,7 @@ def served_model(name: str, saved: SavedModel, log: Callable[[str], None]) -> Se
     gpt = InferenceGpt(saved)
     prepare_engine(gpt.engine, saved.dtype, uses=["generation"], tell=log)
     rules = DecodeRules(max_tokens=1)  # one token, since the weights are converted for the first
-    deque(gpt.engine_model.decode_many([gpt.opening("")], [0], rules), maxlen=0)
+    with suppress(PromptError):  # each request gets this error
+        deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)
     version = saved.sha256[:VERSION_DIGITS]
     return ServedModel(name, version, gpt, replace(saved, weights=gpt.weights))  # not a second copy

@@ -26,6 +26,17 @@ def test_held_out_fitness_is_the_loss_on_unseen_documents() -> None:
     assert found.fitness == found.val_loss == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::microgpt.errors.EngineWarning")
+def test_an_organism_is_measured_on_the_reference_engine_if_no_other_is_installed(
+    no_engine,
+) -> None:
+    found = LossObjective.of(PARTS, "held-out").measure(SMALL, seed=7)
+    config = TrainConfig(steps=60, lr=0.02, seed=7)
+    result = train(PARTS.train, model=MODEL, config=config, engine="reference")
+    assert (found.status, found.last_loss) == ("ok", result.losses[-1])
+    assert found.val_loss == InferenceGpt(result).evaluate(PARTS.validation).loss
+
+
 def test_last_document_fitness_is_the_loss_of_the_last_step() -> None:
     """As in evolve-rust: all of the file, in its order, a document a step if it fits."""
     objective = LossObjective.of(PARTS, "last-doc")

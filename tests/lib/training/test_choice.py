@@ -14,7 +14,7 @@ from microgpt.data.tokenizer import Message
 from microgpt.model_config import count_params
 from microgpt.training.choice import (
     EVALUATION_SHARE,
-    HELD_OUT,
+    MAX_HELD_OUT,
     Choice,
     choose,
     choose_vocabulary,
@@ -128,7 +128,7 @@ def test_subword_tokens_are_chosen_only_for_prose() -> None:
 
 def test_a_tenth_of_the_data_is_held_out_up_to_a_maximum() -> None:
     assert held_out_fraction(1_000) == 0.1
-    assert held_out_fraction(10**7) == HELD_OUT / 10**7
+    assert held_out_fraction(10**7) == MAX_HELD_OUT / 10**7
 
 
 def test_the_chosen_settings_do_not_depend_on_the_test_set() -> None:

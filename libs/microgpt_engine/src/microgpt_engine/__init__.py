@@ -1,5 +1,6 @@
 """Compiled engine: the model on NumPy arrays, compiled with Numba.
 
+    engine           what `microgpt.training.engines` finds by the entry point
     machine_code     load kernels, and compile them on first use
     compiler         compile kernels with Numba          processor    vector sizes
     preparation      load or compile all kernels         wasm         kernels as WebAssembly
@@ -10,7 +11,7 @@
     compiled_model   compiled inference, used by `InferenceGpt`
     settings         settings of the architecture and of steps, for the kernels
     weights          all weights in one array    buffers    all other arrays of training
-    mersenne         fast `random.Random`        threads    thread pool
+    mersenne         fast `random.Random`
 
 Each file names the layout of its arrays (one of the following) and the section of
 docs/engine.md that explains it. C = n_embd, N = tokens.

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import (
     BeforeValidator,
@@ -32,7 +32,7 @@ from pydantic_core import PydanticCustomError, from_json
 from microgpt.amounts import count
 from microgpt.data.conversation_fields import PAIRS, is_conversation
 from microgpt.data.read_options import ReadOptions
-from microgpt.data.readers import read_by_kind
+from microgpt.data.readers import Documents, read_by_kind
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
@@ -42,6 +42,7 @@ from microgpt.printable import printable
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
 
 _Values = Iterator[tuple[str, int, object]]
+_Conversations = Iterator[tuple[str, int, Sequence[Message]]]
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,9 @@ def load_chat_tests(
     found = read_by_kind(file, ReadOptions(chat=True, me=me), tell)
     if me is not None and not file.is_chat_export:
         raise DataError(f"{file.path} is not an exported chat between people; omit --me")
-    of_reader = (("conversation", n, turns) for n, turns in enumerate(found or (), start=1))
-    for unit, number, value in _values(file) if found is None else of_reader:
-        where = f"{file.path}, {unit} {number}"
-        turns = _parse(value, where, ignored) if found is None else value
-        _check_order(turns, where)
+    numbered = _parsed(file, ignored) if found is None else _numbered(found)
+    for unit, number, turns in numbered:
+        _check_order(turns, f"{file.path}, {unit} {number}")
         if turns[-1].role == "user":
             n_unanswered += 1
             turns = turns[:-1]
@@ -127,6 +126,18 @@ class _Turn(Message):
     """A message in the file; the `task` of a user message is ignored."""
 
     task: object = None
+
+
+def _numbered(found: Documents) -> _Conversations:
+    """Yield the conversations of a reader."""
+    for number, turns in enumerate(cast("Sequence[Conversation]", found), start=1):
+        yield "conversation", number, turns
+
+
+def _parsed(file: TextFile, ignored: Counter[str]) -> _Conversations:
+    """Yield the conversations of a file of JSON, and count the messages that are ignored."""
+    for unit, number, value in _values(file):
+        yield unit, number, _parse(value, f"{file.path}, {unit} {number}", ignored)
 
 
 def _values(file: TextFile) -> _Values:

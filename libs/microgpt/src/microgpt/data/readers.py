@@ -7,6 +7,7 @@ docs/plugins.md. A file that no reader recognises is text, or has conversations 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 from microgpt.data import chat_exports, column_file
 from microgpt.data.read_options import ReadOptions
@@ -38,7 +39,7 @@ def _installed(tell: Tell) -> Iterator[Reader]:
     """Yield the readers of other packages. A package that cannot be imported is told of."""
     for name, found in plugins("readers").items():
         try:
-            read = plugin("readers", name)
+            read: Any = plugin("readers", name)
         except PluginError as error:
             tell(str(error)) if tell else warnings.warn(str(error), stacklevel=2)
         else:

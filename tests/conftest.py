@@ -365,9 +365,9 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in edited_sources.IMPLEMENTED:
         shutil.copy(edited_sources.FOLDER / name, folder)
     monkeypatch.setattr(edited_sources, "FOLDER", folder)
-    edited_sources.edited_sources.cache_clear()
+    edited_sources.find_edited_sources.cache_clear()
     yield folder
-    edited_sources.edited_sources.cache_clear()
+    edited_sources.find_edited_sources.cache_clear()
 
 
 @pytest.fixture

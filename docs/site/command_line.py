@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from microgpt.plugins import package, plugins
+from microgpt.plugins import find_plugins, package
 from microgpt_cli.app import commands
 
 INDEX = "docs/reference/command_line.md"
@@ -17,7 +17,7 @@ def pages() -> dict[str, str]:
     root = typer.main.get_command(commands())
     assert isinstance(root, TyperGroup)
     found, index = {}, dict[str, list[str]]()
-    for name, entry in plugins("commands").items():
+    for name, entry in find_plugins("commands").items():
         command = root.get_command(None, name)
         lines = [f"# microgpt {name}\n", *command_lines(f"microgpt {name}", command, "##")]
         found[f"{INDEX.removesuffix('.md')}/{name}.md"] = "\n".join(lines)

@@ -4,8 +4,6 @@ from pathlib import Path
 import pytest
 from commands import ok, refused
 
-from microgpt.edited_sources import edited_sources
-
 SMALL = ("--data", "names.txt", "--preset", "karpathy", "--steps", "3", "--n-embd", "8")
 REASON = (
     "model.py has been edited, and the compiled engine does not implement the change; using the "
@@ -58,7 +56,7 @@ def test_generate_says_that_a_model_came_from_edited_sources(sources, microgpt, 
     (sources / "model.py").write_text(f"{code}\nEDIT = 1\n")
     ok(microgpt("train", *SMALL))
     (sources / "model.py").write_text(code)
-    edited_sources.cache_clear()
+    find_edited_sources.cache_clear()
     note = "note: output was trained with an edited reference engine that differs from this one"
     assert note in ok(microgpt("generate", "-n", "1")).stderr
     note = "found edits in model.py since this run began; the result matches neither version"

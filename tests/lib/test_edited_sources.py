@@ -34,13 +34,13 @@ def test_any_change_of_the_code_changes_the_code_hash(other) -> None:
 
 
 def test_edited_sources_lists_the_edited_files(edited) -> None:
-    assert [*edited_sources.edited_sources()] == ["model.py"]
+    assert [*edited_sources.find_edited_sources()] == ["model.py"]
 
 
 def test_a_comment_does_not_count_as_an_edit(sources) -> None:
     with (sources / "model.py").open("a") as file:
         file.write("# a comment\n")
-    assert edited_sources.edited_sources() == {}
+    assert edited_sources.find_edited_sources() == {}
 
 
 def test_the_compiled_engine_refuses_edited_sources(edited) -> None:

@@ -3,12 +3,12 @@ import sys
 import pytest
 
 from microgpt.errors import PluginError
-from microgpt.plugins import plugin, plugins, summary
+from microgpt.plugins import find_plugins, plugin, summary
 
 
 def test_a_plugin_is_found_by_name_and_imported_when_it_is_used(install) -> None:
     install("turns", "pages", "turn = turns:TAU", turns='"""A turn."""\nTAU = 6.28\n')
-    found = plugins("pages")["turn"]
+    found = find_plugins("pages")["turn"]
     assert (found.dist.name, summary(found)) == ("turns", "A turn.")
     assert "turns" not in sys.modules
     assert plugin("pages", "turn") == 6.28
@@ -46,10 +46,10 @@ def test_two_plugins_of_one_name_name_both_packages(install) -> None:
 
 def test_the_summary_of_a_plugin_without_a_docstring_is_empty(install) -> None:
     install("quiet", "pages", "quiet = quiet:it", quiet="it = 1\n")
-    assert summary(plugins("pages")["quiet"]) == ""
+    assert summary(find_plugins("pages")["quiet"]) == ""
 
 
 @pytest.mark.parametrize("entry", ["gone:it", "torn:it", "gone.part:it"])
 def test_the_summary_of_a_plugin_that_cannot_be_read_names_its_package(install, entry) -> None:
     install("broken-package", "pages", f"broken = {entry}", torn="def")
-    assert "uninstall broken-package" in summary(plugins("pages")["broken"])
+    assert "uninstall broken-package" in summary(find_plugins("pages")["broken"])

@@ -1,6 +1,6 @@
 """Exceptions that callers can handle, with messages for end users."""
 
-from microgpt.errors import MicrogptError
+from microgpt import MicrogptError
 
 
 class GenomeError(MicrogptError):

@@ -5,9 +5,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, ClassVar, get_args, get_type_hints
 
-from microgpt.config import ModelConfig, TrainConfig
-from microgpt.errors import ConfigError
-from microgpt.model_config import count_params
+from microgpt import ConfigError, ModelConfig, TrainConfig, count_params
 from microgpt_evolution.errors import GenomeError
 
 WHOLE_LIMITS = {  # minimum and maximum of each integer gene, as in evolve-rust

@@ -13,9 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from microgpt.config import MAX_SEED, TextKind
-from microgpt.error_format import first_problem, other_version
-from microgpt.files.atomic_files import publish, read
+from microgpt import MAX_SEED, TextKind, first_problem, other_version, publish, read
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import GENES, Genome

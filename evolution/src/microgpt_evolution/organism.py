@@ -12,7 +12,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import NameScores
 
 if TYPE_CHECKING:
-    from microgpt.state import TrainingPlan, TrainState
+    from microgpt import TrainingPlan, TrainState
 
 # "refused": too large to train; "diverged": non-finite loss; "crashed": any other failure.
 Status = Literal["ok", "diverged", "crashed", "refused"]

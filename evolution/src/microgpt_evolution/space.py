@@ -25,8 +25,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from microgpt.error_format import first_problem
-from microgpt.files.atomic_files import read
+from microgpt import first_problem, read
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import BaseGenome
 

@@ -26,7 +26,7 @@ from microgpt.errors import MicrogptError
 from microgpt.evaluation.explanation import explain
 from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
-from microgpt.plugins import plugins
+from microgpt.plugins import find_plugins
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import description_of
 from microgpt.storage.saved_model import SavedModel
@@ -87,7 +87,7 @@ def saved_model(rng: random.Random, dtype: str) -> SavedModel:
         weight_decay=0.1 * (config.n_head % 2),
         text=rng.choice(("lines", "stream")),
     )
-    meta = meta.model_copy(update={"extra": KNOWN if knows and plugins("replies") else None})
+    meta = meta.model_copy(update={"extra": KNOWN if knows and find_plugins("replies") else None})
     return SavedModel(config, exact, tokenizer, "float32", meta)
 
 

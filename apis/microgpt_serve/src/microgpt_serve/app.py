@@ -20,7 +20,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from microgpt.errors import MicrogptError
+from microgpt import MicrogptError
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import ServeError, handle_error
 from microgpt_serve.middleware.access_log import AccessLogMiddleware

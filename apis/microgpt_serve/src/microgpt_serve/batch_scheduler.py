@@ -14,10 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
 
-from microgpt.inference import InferenceGpt
-from microgpt.resource_limits import n_cpus
-from microgpt.sampling import Continuation, Job
-from microgpt.training.engines import EngineBatch
+from microgpt import Continuation, EngineBatch, InferenceGpt, Job, n_cpus
 from microgpt_serve.errors import QueueFullError
 from microgpt_serve.work_queue import TOKENS_PER_PLACE
 

@@ -27,8 +27,7 @@ def main() -> NoReturn:
 
 
 def _serve() -> int:
-    from microgpt.errors import MicrogptError
-    from microgpt.printable import printable
+    from microgpt import MicrogptError, printable
     from microgpt_serve.service import serve
     from microgpt_serve.settings import read_settings
 

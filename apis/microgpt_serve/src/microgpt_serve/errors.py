@@ -12,8 +12,7 @@ from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from microgpt.errors import MicrogptError, PluginError
-from microgpt.printable import printable
+from microgpt import MicrogptError, PluginError, printable
 
 MAX_SHOWN = 80  # maximum number of characters to quote from an invalid value
 INTERNAL_ERROR = "internal server error; see the log of the service"

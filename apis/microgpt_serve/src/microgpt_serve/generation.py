@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from microgpt.sampling import Continuation, Job
+from microgpt import Continuation, Job
 from microgpt_serve.app_state import AppState
 from microgpt_serve.batch_scheduler import QueuedRequest
 from microgpt_serve.errors import ClientDisconnectedError, ServeError, route_path

@@ -3,7 +3,7 @@
 import logging
 from datetime import UTC, datetime
 
-from microgpt.printable import printable
+from microgpt import printable
 
 MAX_CHARS = 2000  # maximum number of characters per message and per line of a traceback
 

@@ -5,8 +5,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from microgpt.compilation import on_compiling
-from microgpt.plugins import plugin
+from microgpt import on_compiling, plugin
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.work_queue import WorkQueue
 

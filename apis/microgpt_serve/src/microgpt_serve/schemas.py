@@ -15,10 +15,16 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
-from microgpt.config import DEFAULT_SEED, MAX_SEED, MAX_SIZE, Sampling
-from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
-from microgpt.printable import printable
-from microgpt.sampling import FinishReason
+from microgpt import (
+    DEFAULT_SEED,
+    IGNORED_ROLES,
+    MAX_SEED,
+    MAX_SIZE,
+    ROLES,
+    FinishReason,
+    Sampling,
+    printable,
+)
 from microgpt_serve.errors import MAX_SHOWN, STATUS_DESCRIPTIONS, int_if_whole
 
 ALL_ROLES = (*ROLES, *IGNORED_ROLES)

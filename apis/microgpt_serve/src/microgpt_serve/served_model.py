@@ -6,11 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from microgpt.errors import PromptError
-from microgpt.inference import InferenceGpt
-from microgpt.sampling import DecodeRules
-from microgpt.storage.saved_model import SavedModel
-from microgpt.training.engines import prepare_engine
+from microgpt import DecodeRules, InferenceGpt, PromptError, SavedModel, prepare_engine
 from microgpt_serve.schemas import MAX_NEW_TOKENS
 
 VERSION_DIGITS = 12

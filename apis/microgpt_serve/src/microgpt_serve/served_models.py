@@ -3,8 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from microgpt.storage.model_directory import load
-from microgpt.storage.model_sources import DEFAULT_MODEL_DIR, ModelSource, model_sources
+from microgpt import DEFAULT_MODEL_DIR, ModelSource, load, model_sources
 from microgpt_serve.errors import ServeError
 from microgpt_serve.served_model import ServedModel, served_model
 from microgpt_serve.settings import Settings

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from microgpt.errors import ConfigError
+from microgpt import ConfigError
 from microgpt_serve.errors import validation_message
 from microgpt_serve.middleware.api_key import is_key
 from microgpt_serve.middleware.hosts import host_of, is_loopback

@@ -8,9 +8,8 @@ from typing import Any
 import typer
 from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 
-from microgpt.errors import ConfigError
-from microgpt.plugins import package as package_of
-from microgpt.plugins import plugin, plugins, summary
+from microgpt import ConfigError, find_plugins, plugin, summary
+from microgpt import package as package_of
 from microgpt_cli.terminal.help import GroupedCommand
 from microgpt_cli.terminal.options import eager
 
@@ -50,7 +49,7 @@ class _Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the installed commands."""
-        return [*plugins("commands")]
+        return [*find_plugins("commands")]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any | None:
         """Import and return a command, or None if there is none of this name."""
@@ -73,18 +72,20 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command of a command line. An error suggests a command with a similar name."""
-        self.commands = dict.fromkeys(plugins("commands"))  # what the base class compares with
+        self.commands = dict.fromkeys(find_plugins("commands"))  # what the base class compares with
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Return the commands and options that begin with a text."""
-        found = [each for name, each in plugins("commands").items() if name.startswith(incomplete)]
+        found = [
+            each for name, each in find_plugins("commands").items() if name.startswith(incomplete)
+        ]
         options = super(TyperGroup, self).shell_complete(ctx, incomplete)
         return [*(CompletionItem(each.name, help=_about(each)) for each in found), *options]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands by package, then the options."""
-        found = plugins("commands")
+        found = find_plugins("commands")
         sections = {"Start": [found[name] for name in _FIRST if name in found]}
         others = (each for name, each in found.items() if name not in _FIRST)
         for each in sorted(others, key=lambda each: (package_of(each), each.name)):

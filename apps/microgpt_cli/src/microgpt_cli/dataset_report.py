@@ -9,25 +9,40 @@ from rich.cells import chop_cells
 from rich.console import Console
 from rich.text import Text
 
-from microgpt.amounts import count, duration, percentage
-from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.documents import load_documents, load_lines_or_stream
-from microgpt.data.read_options import ReadOptions
-from microgpt.data.readers import read_by_kind
-from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
-from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import Document
-from microgpt.errors import ConversationsError
-from microgpt.printable import printable
-from microgpt.replies import prepare_replies
-from microgpt.storage.saved_model import SavedModel
-from microgpt.training.choice import Expectation, expected_loss, useful_operations
-from microgpt.training.ensemble import LOSS_RATIO, with_ensemble
-from microgpt.training.finetune import extended_tokenizer
-from microgpt.training.fitting import Fitting, explain_settings
-from microgpt.training.operations import operations_per_second, step_operations
-from microgpt.training.options import TrainOptions
-from microgpt.training.time_limit import TimeLimit
+from microgpt import (
+    LOSS_RATIO,
+    RARE,
+    ConversationsError,
+    Cut,
+    DataReport,
+    Document,
+    Expectation,
+    Fitting,
+    ModelConfig,
+    ReadOptions,
+    SavedModel,
+    TextFile,
+    TimeLimit,
+    TrainConfig,
+    TrainOptions,
+    count,
+    count_with_others,
+    describe,
+    duration,
+    expected_loss,
+    explain_settings,
+    extended_tokenizer,
+    load_documents,
+    load_lines_or_stream,
+    operations_per_second,
+    percentage,
+    prepare_replies,
+    printable,
+    read_by_kind,
+    step_operations,
+    useful_operations,
+    with_ensemble,
+)
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import load_kernels

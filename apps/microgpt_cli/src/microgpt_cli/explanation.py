@@ -6,10 +6,7 @@ from itertools import cycle
 
 from rich.cells import cell_len
 
-from microgpt.data.tokenizer import ROLES, Document, Message
-from microgpt.errors import ConfigError
-from microgpt.evaluation.explanation import Explanation
-from microgpt.printable import printable
+from microgpt import ROLES, ConfigError, Document, Explanation, Message, printable
 from microgpt_cli.terminal.console import styled
 
 CLIP = 24  # maximum number of characters of a token

@@ -3,9 +3,7 @@
 import os
 from pathlib import Path
 
-from microgpt.data.documents import bundled
-from microgpt.errors import ConfigError
-from microgpt.resource_limits import free_bytes
+from microgpt import ConfigError, bundled, free_bytes
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_TEXT
 

@@ -71,7 +71,7 @@ def command() -> NoReturn:
 def _run() -> int:
     import typer
 
-    from microgpt.errors import EngineWarning, FullDiskError, MicrogptError
+    from microgpt import EngineWarning, FullDiskError, MicrogptError
     from microgpt_cli.app import app
 
     try:

@@ -4,16 +4,21 @@ import shlex
 from collections.abc import Container, Iterator
 from math import log
 
-from microgpt.amounts import count, percentage
-from microgpt.config import DEFAULT_SEED, Sampling
-from microgpt.data.contamination import bounds_of
-from microgpt.data.split import DataFacts
-from microgpt.data.tokenizer import Document
-from microgpt.inference import InferenceGpt
-from microgpt.model_config import count_params
-from microgpt.model_variants import ARCHITECTURE, is_karpathys
-from microgpt.printable import printable
-from microgpt.storage.saved_model import SavedModel
+from microgpt import (
+    ARCHITECTURE,
+    DEFAULT_SEED,
+    DataFacts,
+    Document,
+    InferenceGpt,
+    Sampling,
+    SavedModel,
+    bounds_of,
+    count,
+    count_params,
+    is_karpathys,
+    percentage,
+    printable,
+)
 
 N_SAMPLES = 200  # compared with the training documents
 UNITS = {"char": "characters", "bpe": "subwords"}

@@ -5,18 +5,25 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from microgpt.amounts import duration, percentage
-from microgpt.config import EngineName
-from microgpt.data.contamination import Bounds, bounds_of, trained_share
-from microgpt.data.folding import folded
-from microgpt.data.tokenizer import Document
-from microgpt.edited_sources import edited_sources
-from microgpt.errors import CheckpointError, ConfigError, DataError
-from microgpt.model_config import count_params
-from microgpt.storage.document_hashes import read_document_hashes
-from microgpt.storage.meta import Meta
-from microgpt.storage.model_directory import load
-from microgpt.storage.saved_model import SavedModel
+from microgpt import (
+    Bounds,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Document,
+    EngineName,
+    Meta,
+    SavedModel,
+    bounds_of,
+    count_params,
+    duration,
+    find_edited_sources,
+    folded,
+    load,
+    percentage,
+    read_document_hashes,
+    trained_share,
+)
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 
@@ -39,7 +46,7 @@ def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
     Raises:
         ConfigError: the reference engine would take minutes.
     """
-    from microgpt.training.engines import default_engine
+    from microgpt import default_engine
 
     engine = default_engine()
     if engine == "reference":
@@ -56,10 +63,7 @@ def training_documents(saved: SavedModel, directory: Path) -> Sequence[Document]
     Raises:
         DataError: neither has it.
     """
-    from microgpt.data.documents import bundled, load_documents
-    from microgpt.data.read_options import ReadOptions
-    from microgpt.data.split import fingerprint
-    from microgpt.storage.training_directory import read_training
+    from microgpt import ReadOptions, bundled, fingerprint, load_documents, read_training
 
     def load(path: Path, how: ReadOptions) -> Sequence[Document]:
         docs = load_documents(path, how)
@@ -95,7 +99,7 @@ def loss_of(meta: Meta) -> str:
 
 def check_duration(seconds: float) -> None:
     """Raise ConfigError if falling back to the reference engine would take minutes."""
-    from microgpt.training.engines import problem_of
+    from microgpt import problem_of
 
     if seconds > MOST_S and (problem := problem_of("compiled")):
         raise ConfigError(
@@ -107,7 +111,7 @@ def check_duration(seconds: float) -> None:
 def noted(saved: SavedModel, directory: Path) -> SavedModel:
     """Return the model unchanged; print a note on an unfinished run and on edited sources."""
     edited = saved.meta.training.get("edited_sources")
-    if edited and edited != edited_sources():
+    if edited and edited != find_edited_sources():
         note(f"{directory} was trained with an edited reference engine that differs from this one")
     if saved.progress:
         note(f"the training run in {directory} is unfinished; using its model {saved.progress}")

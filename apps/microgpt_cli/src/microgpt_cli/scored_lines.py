@@ -12,19 +12,23 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from microgpt.amounts import count
-from microgpt.config import TextKind
-from microgpt.data.contamination import recorded_facts
-from microgpt.data.documents import load_documents
-from microgpt.data.read_options import ReadOptions
-from microgpt.data.readers import read_by_kind
-from microgpt.data.split import split_again
-from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import Document
-from microgpt.errors import ConfigError, DataError
-from microgpt.evaluation.scoring import Score, Scorer
-from microgpt.storage.document_hashes import DocumentHashes
-from microgpt.storage.saved_model import SavedModel
+from microgpt import (
+    ConfigError,
+    DataError,
+    Document,
+    DocumentHashes,
+    ReadOptions,
+    SavedModel,
+    Score,
+    Scorer,
+    TextFile,
+    TextKind,
+    count,
+    load_documents,
+    read_by_kind,
+    recorded_facts,
+    split_again,
+)
 from microgpt_cli.model_loading import note_training_data, training_documents
 from microgpt_cli.terminal.console import note, shows_color, styled, terminal_safe
 

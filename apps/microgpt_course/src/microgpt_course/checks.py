@@ -7,11 +7,18 @@ from operator import mul
 from types import FunctionType
 from typing import Any
 
-from microgpt.model import Gpt, cross_entropy, init_weights, linear, rmsnorm, softmax
-from microgpt.model_config import ModelConfig
-from microgpt.reference import ReferenceEngine
-from microgpt.schedule import learning_rate
-from microgpt.value import Value
+from microgpt import (
+    Gpt,
+    ModelConfig,
+    ReferenceEngine,
+    Value,
+    cross_entropy,
+    init_weights,
+    learning_rate,
+    linear,
+    rmsnorm,
+    softmax,
+)
 from microgpt_course.facts import A_FINITE_DIFFERENCE, Fact, LearnerError, slope
 
 Learner = Any  # the module of the learner; nothing is known about what is in it

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from microgpt.data.documents import bundled, load_text
+from microgpt import bundled, load_text
 from microgpt_course.checks import ERRORS, check
 from microgpt_course.exercises import EXPERIMENTS, UNCHANGED, WHOLE
 from microgpt_course.facts import LearnerError

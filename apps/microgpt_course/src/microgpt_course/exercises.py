@@ -5,8 +5,7 @@ import tomllib
 from functools import cache
 from pathlib import Path, PurePath
 
-from microgpt.data.documents import bundled
-from microgpt.errors import ConfigError
+from microgpt import ConfigError, bundled
 
 SOLUTIONS = Path(__file__).with_name("solutions")
 WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # the whole program; trainings

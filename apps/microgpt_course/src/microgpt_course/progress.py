@@ -5,10 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from microgpt.data.documents import bundled
-from microgpt.error_format import first_problem
-from microgpt.errors import ConfigError
-from microgpt.files.atomic_files import as_argument, publish, read
+from microgpt import ConfigError, as_argument, bundled, first_problem, publish, read
 from microgpt_course.exercises import names, with_holes
 
 PROGRESS = "progress.json"

@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from microgpt.data.documents import bundled
-from microgpt.errors import ConfigError
-from microgpt.model_config import count_params
-from microgpt.storage.saved_model import SavedModel
+from microgpt import ConfigError, SavedModel, bundled, count_params
 from microgpt_engine import wasm
 from microgpt_page.packed_files import engine_file, model_file
 

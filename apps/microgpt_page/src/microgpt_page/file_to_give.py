@@ -5,13 +5,18 @@ from typing import Literal
 
 import numpy as np
 
-from microgpt.config import DType, Sampling
-from microgpt.errors import CheckpointError, ConfigError
-from microgpt.exports import ExportFormat, ExportRequest
-from microgpt.model_config import count_params
-from microgpt.sampling import DecodeRules
-from microgpt.storage.saved_model import SavedModel
-from microgpt.storage.weights_file import tensors_of
+from microgpt import (
+    CheckpointError,
+    ConfigError,
+    DecodeRules,
+    DType,
+    ExportFormat,
+    ExportRequest,
+    Sampling,
+    SavedModel,
+    count_params,
+    tensors_of,
+)
 from microgpt_engine.compiled_model import CompiledModel
 from microgpt_page.document import built
 

@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Literal, NamedTuple
 
-from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.tokenizer import Tokenizer
-from microgpt.model_config import count_params
-from microgpt.model_variants import angles
-from microgpt.replies import reply_plugin
-from microgpt.storage.saved_model import SavedModel
-from microgpt.storage.weights_file import tensors_of
+from microgpt import (
+    ModelConfig,
+    SavedModel,
+    Tokenizer,
+    TrainConfig,
+    angles,
+    count_params,
+    reply_plugin,
+    tensors_of,
+)
 from microgpt_engine.buffers import Buffers
 from microgpt_engine.decoding.arrays import Rows
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import altair as alt
 
-from microgpt.amounts import duration
+from microgpt import duration
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
 from microgpt_evolution.budgeted.records import BudgetedRecords, RungRecord
 from microgpt_evolution.errors import RunError

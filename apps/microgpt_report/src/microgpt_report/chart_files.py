@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt.errors import ConfigError
-from microgpt.extras import check_extra
-from microgpt.files.atomic_files import publish
+from microgpt import ConfigError, check_extra, publish
 from microgpt_report.look import picture
 
 if TYPE_CHECKING:

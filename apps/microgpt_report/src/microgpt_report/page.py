@@ -17,11 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
-from microgpt.amounts import duration
-from microgpt.errors import MicrogptError
-from microgpt.files.atomic_files import publish
-from microgpt.files.regular_file import read_regular_file
-from microgpt.printable import printable
+from microgpt import MicrogptError, duration, printable, publish, read_regular_file
 from microgpt_report.look import SCHEMES, css_variables, vega_config
 
 if TYPE_CHECKING:

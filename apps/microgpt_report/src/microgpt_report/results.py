@@ -8,10 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.errors import MicrogptError
-from microgpt.evaluation.explanation import Explanation
-from microgpt.inference import InferenceGpt
-from microgpt.state import TrainResult
+from microgpt import Explanation, InferenceGpt, MicrogptError, TrainResult
 from microgpt_evolution.search.evolve import EvolutionResult
 from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report.chart_files import check_files, check_plots, write_chart

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from microgpt.data.read_options import ReadOptions
-from microgpt.errors import ConfigError
-from microgpt.files.atomic_files import as_argument, publish
+from microgpt import ConfigError, ReadOptions, as_argument, publish
 from microgpt_evolution.commands.sweep_ranking import (
     data_options,
     from_here,

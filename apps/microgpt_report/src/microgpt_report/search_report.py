@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import fmean
 
-from microgpt.amounts import duration
+from microgpt import duration
 from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.search.retest import RetestFile
 from microgpt_report.charts import evaluations, genes, retest

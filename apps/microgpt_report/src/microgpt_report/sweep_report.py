@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from microgpt.amounts import count, duration
+from microgpt import count, duration
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.sweep import scaling_tables
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing

@@ -10,14 +10,25 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from microgpt.data.contamination import HELD_OUT, bounds_of
-from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import committed_path, read_committed
-from microgpt.model_config import count_params
-from microgpt.printable import printable
-from microgpt.state import TrainResult
-from microgpt.storage.meta import MAX_META_BYTES, META, STATE_DESCRIPTION, Meta, meta_of, read_meta
-from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
+from microgpt import (
+    HELD_OUT,
+    HISTORY,
+    MAX_META_BYTES,
+    META,
+    STATE_DESCRIPTION,
+    CheckpointError,
+    HistoryPoint,
+    Meta,
+    TrainResult,
+    bounds_of,
+    committed_path,
+    count_params,
+    meta_of,
+    printable,
+    read_committed,
+    read_history,
+    read_meta,
+)
 
 MAX_POINTS = 100  # maximum number of points per curve; more would not be visible
 WIDEST = 1 / 20  # maximum standard deviation of the Gaussian smoothing, as a fraction of the run

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
-from microgpt.config import Activation, Optimizer, Positions, TextKind, TrainConfig
-from microgpt.training.choice import (
+from microgpt import (
     CHARACTERS_PER_SUBWORD,
     MAX_CONTEXT,
     VOCABULARIES,
+    Activation,
     Choice,
+    Optimizer,
+    Positions,
+    TextKind,
+    TrainConfig,
     with_steps,
 )
 from microgpt_evolution.genome import BaseGenome

@@ -5,17 +5,25 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
-from microgpt.config import ModelConfig, TextKind, TrainConfig
-from microgpt.data.bpe import BpeTokenizer
-from microgpt.data.folding import char_tokenizer
-from microgpt.data.split import Split
-from microgpt.data.statistics import Sizes
-from microgpt.data.statistics import measure as sizes_of
-from microgpt.data.tokenizer import Tokenizer, count_predictions
-from microgpt.model_config import count_params
-from microgpt.state import TrainEvent, TrainState
-from microgpt.training.operations import evaluation_operations, step_operations
-from microgpt.training.train import DivergedError, train
+from microgpt import (
+    BpeTokenizer,
+    DivergedError,
+    ModelConfig,
+    Sizes,
+    Split,
+    TextKind,
+    Tokenizer,
+    TrainConfig,
+    TrainEvent,
+    TrainState,
+    char_tokenizer,
+    count_params,
+    count_predictions,
+    evaluation_operations,
+    step_operations,
+    train,
+)
+from microgpt import measure as sizes_of
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
 from microgpt_evolution.organism import Evaluation, ShouldStop
 

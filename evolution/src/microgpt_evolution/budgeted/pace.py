@@ -6,7 +6,7 @@ Only the resulting cuts are recorded (`TimeCut`), so resuming a search does not 
 from collections import deque
 from statistics import median
 
-from microgpt.training.time_limit import TimeLimit
+from microgpt import TimeLimit
 
 TOLERANCE = 0.03  # a search may end later by this fraction of its time
 WINDOW = 0.1  # the operations per second of all workers are measured over this fraction of the time

@@ -2,13 +2,7 @@
 
 from typing import Any
 
-from microgpt.amounts import in_short
-from microgpt.compilation import Tell
-from microgpt.errors import ConfigError
-from microgpt.training.ensemble import n_made_up
-from microgpt.training.fitting import Fitting
-from microgpt.training.options import TrainOptions
-from microgpt.training.time_limit import TimeLimit
+from microgpt import ConfigError, Fitting, Tell, TimeLimit, TrainOptions, in_short, n_made_up
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, space_for
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
 from microgpt_evolution.budgeted.records import BudgetedSettings

@@ -14,13 +14,19 @@ from typing import Annotated, Self, cast
 
 from pydantic import Field, model_validator
 
-from microgpt.config import TextKind
-from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import publish
-from microgpt.files.path_text import path_from_text
-from microgpt.state import StepsChange, TrainingPlan, TrainState
-from microgpt.storage.meta import STATE, STATE_DESCRIPTION
-from microgpt.storage.training_directory import encode_state, read_training
+from microgpt import (
+    STATE,
+    STATE_DESCRIPTION,
+    CheckpointError,
+    StepsChange,
+    TextKind,
+    TrainingPlan,
+    TrainState,
+    encode_state,
+    path_from_text,
+    publish,
+    read_training,
+)
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Origin
 from microgpt_evolution.budgeted.objective import Rung
 from microgpt_evolution.errors import RunError

@@ -10,11 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event, Lock
 
-from microgpt.data.split import Split
-from microgpt.state import TrainEvent, TrainResult, TrainState
-from microgpt.training.deadline import train_as_planned
-from microgpt.training.time_limit import TimeLimit
-from microgpt.training.train import train
+from microgpt import Split, TimeLimit, TrainEvent, TrainResult, TrainState, train, train_as_planned
 from microgpt_evolution.budgeted.genome import EVALUATIONS, Contestant, rank
 from microgpt_evolution.budgeted.objective import BudgetedObjective, Rung
 from microgpt_evolution.budgeted.pace import SearchPace

@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from microgpt.state import TrainResult
-from microgpt.training.distillation import Teachers
-from microgpt.training.options import TrainOptions
-from microgpt.training.planning import TrainingJob, plan_training
+from microgpt import Teachers, TrainingJob, TrainOptions, TrainResult, plan_training
 from microgpt_evolution.budgeted.genome import Contestant
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
 from microgpt_evolution.budgeted.records import BudgetedSettings

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt.errors import ConfigError
-from microgpt.plotting import plotting
+from microgpt import ConfigError, find_plotting
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import AS_JSON, CHART_HELP, argument, flag, option
@@ -35,7 +34,7 @@ def analyze(
 
     from microgpt_evolution.sweep import scaling_tables
 
-    write = plotting("writer")(output) if output else None
+    write = find_plotting("writer")(output) if output else None
     directories = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
     scaling = _read(directories)
     if output and write:
@@ -52,7 +51,7 @@ def analyze(
 
 def _read(directories: Sequence[Path]) -> "Scaling":
     """Return the combined scaling of all sweeps, and print notes on excluded training runs."""
-    from microgpt.files.atomic_files import as_argument
+    from microgpt import as_argument
     from microgpt_evolution.sweep.scaling import Scaling
     from microgpt_evolution.sweep.scaling_tables import read_sweeps
 

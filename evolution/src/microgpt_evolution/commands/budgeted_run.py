@@ -6,17 +6,21 @@ from math import log
 from pathlib import Path
 from time import perf_counter
 
-from microgpt.amounts import count, in_short
-from microgpt.data.documents import load_documents
-from microgpt.data.read_options import ReadOptions
-from microgpt.data.split import Split
-from microgpt.errors import DataError
-from microgpt.inference import InferenceGpt
-from microgpt.model_config import count_params
-from microgpt.state import TrainEvent, TrainResult
-from microgpt.training.fitting import Fitting
-from microgpt.training.holding_out import split_documents
-from microgpt.training.time_limit import TimeLimit
+from microgpt import (
+    DataError,
+    Fitting,
+    InferenceGpt,
+    ReadOptions,
+    Split,
+    TimeLimit,
+    TrainEvent,
+    TrainResult,
+    count,
+    count_params,
+    in_short,
+    load_documents,
+    split_documents,
+)
 from microgpt_cli.input_files import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_CHAT

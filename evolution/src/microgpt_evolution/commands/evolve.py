@@ -2,7 +2,7 @@
 
 from time import perf_counter
 
-from microgpt.errors import ConfigError
+from microgpt import ConfigError
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import with_options
 from microgpt_evolution.commands.options import EvolveOptions
@@ -24,7 +24,7 @@ def evolve(options: EvolveOptions) -> None:
     run_path(options.resume)
     options.check_ranges()
     if _is_budgeted(options):
-        from microgpt.training.time_limit import TimeLimit
+        from microgpt import TimeLimit
         from microgpt_evolution.commands.budgeted_run import run as run_budgeted
 
         minutes = options.minutes

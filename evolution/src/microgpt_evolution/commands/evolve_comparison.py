@@ -4,9 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from microgpt.data.split import Split
-from microgpt.training.presets import PRESETS
-from microgpt.training.train import DivergedError
+from microgpt import PRESETS, DivergedError, Split
 from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search.evolve import EvolutionResult

@@ -6,11 +6,7 @@ from random import Random
 
 import typer
 
-from microgpt.amounts import count
-from microgpt.data.documents import load_text
-from microgpt.data.split import Split, split
-from microgpt.errors import ConfigError, MicrogptError
-from microgpt.files.atomic_files import as_argument
+from microgpt import ConfigError, MicrogptError, Split, as_argument, count, load_text, split
 from microgpt_cli.input_files import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import load_kernels

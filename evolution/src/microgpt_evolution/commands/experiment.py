@@ -9,12 +9,16 @@ from typing import Any, TypeVar
 
 import typer
 
-from microgpt.amounts import count
-from microgpt.config import check_count
-from microgpt.data.split import Split
-from microgpt.errors import ConfigError, MicrogptError
-from microgpt.files.atomic_files import as_argument
-from microgpt.files.path_text import path_from_text, path_to_text
+from microgpt import (
+    ConfigError,
+    MicrogptError,
+    Split,
+    as_argument,
+    check_count,
+    count,
+    path_from_text,
+    path_to_text,
+)
 from microgpt_cli.input_files import check_regular
 from microgpt_cli.terminal.console import discard_output, say
 from microgpt_evolution.budgeted.records import BudgetedSettings

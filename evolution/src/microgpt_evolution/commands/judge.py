@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt.errors import DataError
-from microgpt.printable import printable
+from microgpt import DataError, printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import AS_JSON, DEFAULT_TEXT, argument, option
@@ -45,7 +44,7 @@ def judge(
     if not any(name.strip() for name in batch):
         raise DataError("no names to judge; pass them as arguments, or pipe them in, one per line")
 
-    from microgpt.data.documents import load_text
+    from microgpt import load_text
     from microgpt_cli.input_files import default_input
     from microgpt_evolution.objectives.judge import judge as find_verdict
     from microgpt_evolution.objectives.judge import known_names, normal

@@ -5,10 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from microgpt.config import TextKind, check_count, check_number, check_seed
-from microgpt.errors import ConfigError
-from microgpt.options import Options, borrowed, setting
-from microgpt.training.options import TrainOptions
+from microgpt import (
+    ConfigError,
+    Options,
+    TextKind,
+    TrainOptions,
+    borrowed,
+    check_count,
+    check_number,
+    check_seed,
+    setting,
+)
 from microgpt_cli.terminal.options import DEFAULT_TEXT, TEXT_HELP
 from microgpt_evolution.commands.runs import DEFAULT_GENOME, RUNS
 

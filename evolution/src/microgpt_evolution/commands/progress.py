@@ -6,7 +6,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Self
 
-from microgpt.files.atomic_files import cannot_write
+from microgpt import cannot_write
 from microgpt_cli.terminal.console import print_or_discard, say
 from microgpt_cli.terminal.progress import ProgressBar, short, time_left
 from microgpt_evolution.organism import Organism

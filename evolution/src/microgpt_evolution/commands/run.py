@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from microgpt.config import DEFAULT_SEED, check_seed
-from microgpt.errors import ConfigError
+from microgpt import DEFAULT_SEED, ConfigError, check_seed
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -49,12 +48,7 @@ def run(
     """
     check_seed(seed)
 
-    from microgpt.data.documents import load_text
-    from microgpt.data.split import fingerprint
-    from microgpt.data.tokenizer import CharTokenizer
-    from microgpt.inference import InferenceGpt
-    from microgpt.model_config import count_params
-    from microgpt.training.train import train
+    from microgpt import CharTokenizer, InferenceGpt, count_params, fingerprint, load_text, train
     from microgpt_cli.input_files import default_input
     from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
     from microgpt_evolution.genome import GENES, PRIMORDIAL
@@ -104,7 +98,7 @@ def run(
 
 def _read(genome: Path) -> "GenomeRecord":
     """Return the content of a genome file; refuse that of a search with a budget."""
-    from microgpt.files.atomic_files import as_argument
+    from microgpt import as_argument
     from microgpt_evolution.genome_file import BudgetedRecord, read_genome
 
     record = read_genome(genome)

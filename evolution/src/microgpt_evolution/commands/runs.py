@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from microgpt.errors import ConfigError
-from microgpt.plotting import plotting
+from microgpt import ConfigError, find_plotting
 from microgpt_cli.terminal.console import note
 
 RUNS = Path("experiments")  # default directory for searches and sweeps
@@ -30,7 +29,7 @@ def write_final_report(directory: Path) -> None:
     """Write the report of a finished run; on failure, print a note with the reason."""
     file = directory / REPORT
     try:
-        plotting("report")([directory], file)
+        find_plotting("report")([directory], file)
     except Exception as error:  # the results are already saved
         note(f"{REPORT} was not written: {error}")
     else:

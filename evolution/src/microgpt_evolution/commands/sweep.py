@@ -5,8 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from microgpt.errors import ConfigError
-from microgpt.options import Options
+from microgpt import ConfigError, Options
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.options import BaseOptions, GridOptions, StepsOptions, SweepOptions

@@ -4,14 +4,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from microgpt.amounts import in_short
-from microgpt.config import DEFAULT_SEED
-from microgpt.data.documents import bundled
-from microgpt.data.read_options import ReadOptions
-from microgpt.files.atomic_files import as_argument
-from microgpt.files.path_text import path_from_text
-from microgpt.training.choice import NAMES_SHA256
-from microgpt.training.options import TrainOptions
+from microgpt import (
+    DEFAULT_SEED,
+    NAMES_SHA256,
+    ReadOptions,
+    TrainOptions,
+    as_argument,
+    bundled,
+    in_short,
+    path_from_text,
+)
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_evolution.commands.options import N_SEEDS
 from microgpt_evolution.errors import GenomeError

@@ -8,18 +8,25 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from microgpt.amounts import count, duration, plural
-from microgpt.config import Use
-from microgpt.data.documents import load_documents
-from microgpt.data.read_options import ReadOptions
-from microgpt.data.split import Split, fingerprint, split
-from microgpt.error_format import first_problem
-from microgpt.errors import ConfigError
-from microgpt.training.choice import NAMES_SHA256
-from microgpt.training.engines import check_engine, default_engine
-from microgpt.training.fitting import explain_settings
-from microgpt.training.holding_out import split_documents
-from microgpt.training.time_limit import TimeLimit
+from microgpt import (
+    NAMES_SHA256,
+    ConfigError,
+    ReadOptions,
+    Split,
+    TimeLimit,
+    Use,
+    check_engine,
+    count,
+    default_engine,
+    duration,
+    explain_settings,
+    fingerprint,
+    first_problem,
+    load_documents,
+    plural,
+    split,
+    split_documents,
+)
 from microgpt_cli.input_files import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT

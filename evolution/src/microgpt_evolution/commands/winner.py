@@ -7,15 +7,15 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import (
+from microgpt import (
+    CheckpointError,
+    TrainResult,
     as_argument,
     check_place,
+    path_from_text,
+    read_meta,
+    save,
 )
-from microgpt.files.path_text import path_from_text
-from microgpt.state import TrainResult
-from microgpt.storage.meta import read_meta
-from microgpt.storage.model_directory import save
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.replacement import confirm_replacement
 from microgpt_evolution.budgeted.records import BudgetedRecords

@@ -6,7 +6,7 @@ The formulas come from `judge.py` and `evolve` in evolve-rust.
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
-from microgpt.data.tokenizer import Document
+from microgpt import Document
 
 MIN_LENGTH = 3  # shorter names are not scored
 VOWELS = frozenset("aeiouy")

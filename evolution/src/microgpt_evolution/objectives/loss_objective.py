@@ -10,15 +10,22 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from microgpt.config import DType, TextKind, TrainConfig
-from microgpt.data.split import Split
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
-from microgpt.errors import DataError
-from microgpt.evaluation.held_out_loss import EvaluationSet
-from microgpt.inference import InferenceGpt
-from microgpt.state import TrainResult
-from microgpt.training.engines import make_nll
-from microgpt.training.train import DivergedError, train
+from microgpt import (
+    CharTokenizer,
+    DataError,
+    DivergedError,
+    Document,
+    DType,
+    EvaluationSet,
+    InferenceGpt,
+    Split,
+    TextKind,
+    Tokenizer,
+    TrainConfig,
+    TrainResult,
+    make_nll,
+    train,
+)
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names

@@ -9,10 +9,7 @@ from threading import Thread
 from time import monotonic
 from typing import Any
 
-from microgpt.errors import ConfigError
-from microgpt.inference import InferenceGpt
-from microgpt.own_functions import number_from
-from microgpt.state import TrainResult
+from microgpt import ConfigError, InferenceGpt, TrainResult, number_from
 from microgpt_evolution.organism import Evaluation, ShouldStop
 
 GENOME = "genome"  # a function with this parameter gets the genome, and no model is trained

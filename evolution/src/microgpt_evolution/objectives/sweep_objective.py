@@ -8,15 +8,18 @@ from statistics import fmean
 from time import perf_counter, thread_time
 from typing import Self
 
-from microgpt.config import ModelConfig
-from microgpt.data.bpe import BpeTokenizer
-from microgpt.data.folding import char_tokenizer
-from microgpt.data.split import Split
-from microgpt.data.tokenizer import Tokenizer
-from microgpt.errors import ConfigError, DataError
-from microgpt.inference import InferenceGpt
-from microgpt.model_config import count_params
-from microgpt.training.engines import prepare_engine
+from microgpt import (
+    BpeTokenizer,
+    ConfigError,
+    DataError,
+    InferenceGpt,
+    ModelConfig,
+    Split,
+    Tokenizer,
+    char_tokenizer,
+    count_params,
+    prepare_engine,
+)
 from microgpt_evolution.genome import training_flops
 from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
 from microgpt_evolution.objectives.own_objective import OwnFunction

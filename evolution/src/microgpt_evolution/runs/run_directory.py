@@ -19,11 +19,15 @@ from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from microgpt.config import MAX_SEED
-from microgpt.error_format import first_problem
-from microgpt.errors import ConfigError
-from microgpt.files.atomic_files import as_argument, cannot_write, publish
-from microgpt.files.directory_lock import DirectoryLock
+from microgpt import (
+    MAX_SEED,
+    ConfigError,
+    DirectoryLock,
+    as_argument,
+    cannot_write,
+    first_problem,
+    publish,
+)
 from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.runs.run_files import (

@@ -12,10 +12,17 @@ from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from microgpt.error_format import first_problem, other_version
-from microgpt.files.atomic_files import SAVING, as_argument, cannot_write, publish, read
-from microgpt.files.directory_lock import DirectoryLock
-from microgpt.files.regular_file import read_regular_file
+from microgpt import (
+    SAVING,
+    DirectoryLock,
+    as_argument,
+    cannot_write,
+    first_problem,
+    other_version,
+    publish,
+    read,
+    read_regular_file,
+)
 from microgpt_evolution.errors import RunError
 
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"

@@ -7,12 +7,16 @@ from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from threading import Event
 
-from microgpt.config import DEFAULT_SEED, check_number
-from microgpt.data.split import Split, split
-from microgpt.data.tokenizer import Document
-from microgpt.errors import ConfigError
-from microgpt.inference import InferenceGpt
-from microgpt.plotting import Plottable
+from microgpt import (
+    DEFAULT_SEED,
+    ConfigError,
+    Document,
+    InferenceGpt,
+    Plottable,
+    Split,
+    check_number,
+    split,
+)
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, ObjectiveName, write_genome

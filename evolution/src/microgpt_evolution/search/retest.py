@@ -12,12 +12,16 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from microgpt.data.split import Split
-from microgpt.error_format import first_problem
-from microgpt.files.atomic_files import publish, read
-from microgpt.inference import InferenceGpt
-from microgpt.state import TrainResult
-from microgpt.training.train import DivergedError, train
+from microgpt import (
+    DivergedError,
+    InferenceGpt,
+    Split,
+    TrainResult,
+    first_problem,
+    publish,
+    read,
+    train,
+)
 from microgpt_evolution import confidence_interval
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome

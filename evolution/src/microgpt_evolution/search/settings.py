@@ -5,10 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from microgpt.data.split import Split
-from microgpt.data.tokenizer import CharTokenizer
-from microgpt.error_format import first_problem
-from microgpt.errors import ConfigError
+from microgpt import CharTokenizer, ConfigError, Split, first_problem
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import Fitness

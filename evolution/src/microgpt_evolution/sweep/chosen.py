@@ -4,11 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from microgpt.config import default_lr
-from microgpt.data.tokenizer import Document
-from microgpt.training.choice import with_steps
-from microgpt.training.fitting import Fitted, Fitting
-from microgpt.training.options import TrainOptions
+from microgpt import Document, Fitted, Fitting, TrainOptions, default_lr, with_steps
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, grid
 from microgpt_evolution.sweep.records import HELD_OUT, ChosenSettings

@@ -9,9 +9,17 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from microgpt.config import DEFAULT_DTYPE, DType, ModelConfig, Optimizer, TrainConfig, check_choice
-from microgpt.errors import ConfigError
-from microgpt.model_config import Activation, Positions
+from microgpt import (
+    DEFAULT_DTYPE,
+    Activation,
+    ConfigError,
+    DType,
+    ModelConfig,
+    Optimizer,
+    Positions,
+    TrainConfig,
+    check_choice,
+)
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import PRIMORDIAL, BaseGenome
 

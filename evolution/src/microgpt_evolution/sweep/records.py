@@ -8,9 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from microgpt.config import TextKind
-from microgpt.errors import ConfigError
-from microgpt.files.atomic_files import publish
+from microgpt import ConfigError, TextKind, publish
 from microgpt_evolution.organism import Evaluation, Status, Trial
 from microgpt_evolution.runs.run_directory import (
     SWEEP,

@@ -5,11 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from microgpt.config import DEFAULT_SEED, check_count
-from microgpt.data.split import Split, split
-from microgpt.data.tokenizer import Document
-from microgpt.errors import ConfigError
-from microgpt.training.options import TrainOptions
+from microgpt import DEFAULT_SEED, ConfigError, Document, Split, TrainOptions, check_count, split
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.chosen import chosen_settings, fitting_for, grid_around

@@ -11,7 +11,7 @@ from math import hypot
 from statistics import fmean
 from typing import Literal
 
-from microgpt.plotting import Plottable
+from microgpt import Plottable
 from microgpt_evolution.confidence_interval import half_width
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 from microgpt_evolution.sweep.power_law import FittedLaw, fit_law

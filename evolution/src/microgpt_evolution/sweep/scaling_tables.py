@@ -8,7 +8,7 @@ from itertools import groupby
 from math import floor, log10
 from pathlib import Path
 
-from microgpt.printable import printable
+from microgpt import printable
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.sweep.config import SETTINGS, SIZES, SweepConfig, differing, show
 from microgpt_evolution.sweep.power_law import LEAST, LEAST_FOR_FLOOR, FittedLaw, PowerLaw

@@ -10,8 +10,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any, Generic, Self, TypeVar, cast
 
-from microgpt.config import check_count
-from microgpt.resource_limits import n_cpus
+from microgpt import check_count, n_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -7,27 +7,14 @@
     save(result, "output")  # reload it with load("output")
 
 `Value` and `Gpt` are the readable scalar implementation.
-Public names are imported on first use, so `import microgpt` is fast.
+`__init__.pyi` lists all public names. They are imported on first use, so `import microgpt` is fast.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from microgpt.config import ModelConfig, Sampling, TrainConfig
-    from microgpt.data.bpe import BpeTokenizer
-    from microgpt.data.documents import load_conversations, load_text
-    from microgpt.data.folding import FoldingTokenizer
-    from microgpt.data.tokenizer import CharTokenizer, Message
-    from microgpt.errors import MicrogptError
-    from microgpt.inference import InferenceGpt
-    from microgpt.model import Gpt
-    from microgpt.state import TrainEvent, TrainResult
-    from microgpt.storage.model_directory import load, save
-    from microgpt.training.train import train
-    from microgpt.value import Value
+_attribute, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
 
-__all__ = [
+__all__ = [  # what most programs need; docs/reference/python.md describes these
     "BpeTokenizer",
     "CharTokenizer",
     "FoldingTokenizer",
@@ -48,30 +35,11 @@ __all__ = [
     "train",
 ]
 
-_NAMES = {  # public names by module
-    "config": ("ModelConfig", "Sampling", "TrainConfig"),
-    "data.bpe": ("BpeTokenizer",),
-    "data.documents": ("load_conversations", "load_text"),
-    "data.folding": ("FoldingTokenizer",),
-    "data.tokenizer": ("CharTokenizer", "Message"),
-    "errors": ("MicrogptError",),
-    "inference": ("InferenceGpt",),
-    "model": ("Gpt",),
-    "state": ("TrainEvent", "TrainResult"),
-    "storage.model_directory": ("load", "save"),
-    "training.train": ("train",),
-    "value": ("Value",),
-}
-
 
 def __getattr__(name: str) -> object:
-    for module, names in _NAMES.items():
-        if name in names:
-            return getattr(import_module(f"microgpt.{module}"), name)
     if name == "__version__":
-        return import_module("importlib.metadata").version("microgpt-lib")
-    raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
+        from importlib.metadata import version
 
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+        return version("microgpt-lib")
+    found: object = _attribute(name)
+    return found

@@ -29,7 +29,7 @@ UNCHANGED = "7dc314f759b0706c"  # hash of these files as they are, so that they 
 
 
 @cache
-def edited_sources() -> dict[str, str]:
+def find_edited_sources() -> dict[str, str]:
     """Return the hash of each file whose code the compiled engine does not implement.
 
     Comments, docstrings and the layout of the code do not count.
@@ -42,7 +42,7 @@ def edited_sources() -> dict[str, str]:
 
 def edit_missing_in(what: str) -> str:
     """Return what is edited and that another implementation does not have it; "" if nothing is."""
-    if not (edited := edited_sources()):
+    if not (edited := find_edited_sources()):
         return ""
     have = "has" if len(edited) == 1 else "have"
     return f"{' and '.join(edited)} {have} been edited, and {what} does not implement the change"

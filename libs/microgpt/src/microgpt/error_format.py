@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 
 
 def other_version(content: bytes | str, field: str, *known: int) -> str | None:

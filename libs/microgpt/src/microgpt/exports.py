@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from microgpt.errors import MicrogptError, PluginError
-from microgpt.plugins import package, plugin, plugins
+from microgpt.plugins import find_plugins, package, plugin
 from microgpt.storage.saved_model import SavedModel
 
 Rounding = Literal["half", "int8"]
@@ -76,5 +76,5 @@ def blaming_format(name: str) -> Iterator[None]:
 
 def _fault(name: str, problem: str) -> PluginError:
     return PluginError(
-        f"{package(plugins('exports')[name])} {problem}; repair or uninstall this package"
+        f"{package(find_plugins('exports')[name])} {problem}; repair or uninstall this package"
     )

@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from microgpt.errors import ConfigError
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 
 
 def check_extra(extra: str, what: str, *names: str) -> None:

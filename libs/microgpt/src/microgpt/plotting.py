@@ -16,7 +16,7 @@ from microgpt.errors import MicrogptError
 from microgpt.plugins import plugin
 
 
-def plotting(name: str) -> Callable[..., Any]:
+def find_plotting(name: str) -> Callable[..., Any]:
     """Return a function of the plotting package; raise MicrogptError if it is not installed."""
     function: Callable[..., Any] | None = plugin("plotting", name)
     if function is None:
@@ -36,12 +36,12 @@ class Plottable:
         Raises:
             MicrogptError: microgpt-report[plots] is not installed, or there is nothing to plot.
         """
-        return plotting("chart")(self)
+        return find_plotting("chart")(self)
 
     def _repr_html_(self) -> str | None:
         """Return HTML with the chart and samples, or None if they cannot be drawn."""
         try:
-            page: str = plotting("html")(self)
+            page: str = find_plotting("html")(self)
         except MicrogptError:
             return None
         return page

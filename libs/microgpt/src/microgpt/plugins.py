@@ -25,7 +25,7 @@ from typing import Any
 from microgpt.errors import PluginError
 
 
-def plugins(group: str) -> dict[str, EntryPoint]:
+def find_plugins(group: str) -> dict[str, EntryPoint]:
     """Return the plug-ins of a group by name, without importing them."""
     return {found.name: found for found in _installed().select(group=f"microgpt.{group}")}
 

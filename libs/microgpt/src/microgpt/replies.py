@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from microgpt.config import Sampling
 from microgpt.data.tokenizer import Document, Message, Tokenizer
 from microgpt.errors import PluginError
-from microgpt.plugins import plugin, plugins
+from microgpt.plugins import find_plugins, plugin
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.conversation_file import Item
@@ -85,7 +85,7 @@ def prepare_replies(
 ) -> Preparation:
     """Return what the first plug-in wants that has a use for the documents."""
     if docs and not isinstance(docs, str) and not isinstance(docs[0], str):
-        for name in plugins(GROUP):
+        for name in find_plugins(GROUP):
             if found := reply_plugin(name).prepare(docs, options, tell):
                 return found._replace(extra={name: found.extra})
     return Preparation(options)

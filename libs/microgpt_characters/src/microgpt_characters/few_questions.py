@@ -8,12 +8,18 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from string import ascii_letters, digits, punctuation
 
-from microgpt.amounts import count
-from microgpt.data.folding import char_tokenizer
-from microgpt.data.tokenizer import ROLES, Document, Message, Tokenizer, texts_of
-from microgpt.errors import ConfigError
-from microgpt.replies import Preparation
-from microgpt.training.options import TrainOptions
+from microgpt import (
+    ROLES,
+    ConfigError,
+    Document,
+    Message,
+    Preparation,
+    Tokenizer,
+    TrainOptions,
+    char_tokenizer,
+    count,
+    texts_of,
+)
 from microgpt_characters.questions.known_questions import (
     DEFAULT_REPLY,
     KnownQuestions,

@@ -12,9 +12,7 @@ from microgpt_characters.questions.known_questions import (
 )
 
 if TYPE_CHECKING:
-    from microgpt.data.tokenizer import Document, Tokenizer
-    from microgpt.replies import Preparation, ReplyTest
-    from microgpt.training.options import TrainOptions
+    from microgpt import Document, Preparation, ReplyTest, Tokenizer, TrainOptions
 
 
 def prepare(

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import ModelConfig
-from microgpt.errors import PromptError
-from microgpt.sampling import NOT_FINITE_MESSAGE
+from microgpt import NOT_FINITE_MESSAGE, ModelConfig, PromptError
 from microgpt_engine.buffers import Buffers
 
 

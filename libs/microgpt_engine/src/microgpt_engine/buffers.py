@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt import ModelConfig, TrainConfig
 from microgpt_engine.processor import lanes_of
 from microgpt_engine.weights import Array, Weights, aligned_zeros, padded, shapes_of
 

@@ -14,13 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import DType, ModelConfig
-from microgpt.data.token_dataset import Tokens
-from microgpt.flat_weights import Numbers
-from microgpt.model import Weights
-from microgpt.model_config import count_params
-from microgpt.sampling import DecodeRules, FinishReason, Job
-from microgpt.threads import map_in_threads
+from microgpt import (
+    DecodeRules,
+    DType,
+    FinishReason,
+    Job,
+    ModelConfig,
+    Numbers,
+    Tokens,
+    Weights,
+    count_params,
+    map_in_threads,
+)
 from microgpt_engine.activations import Activations
 from microgpt_engine.buffers import Buffers, allocate_buffers
 from microgpt_engine.dataset import NO_ROWS, Dataset

@@ -22,7 +22,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from microgpt.errors import ConfigError
+from microgpt import ConfigError
 from microgpt_engine import processor
 
 INT64 = ir.IntType(64)

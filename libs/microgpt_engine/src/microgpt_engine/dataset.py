@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt import TokenDataset, Tokens
 
 NO_ROWS = np.empty((0, 0), np.float32)
 

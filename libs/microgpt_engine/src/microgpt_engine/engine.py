@@ -6,9 +6,7 @@ Layout: as in the classes whose objects it makes. See docs/engine.md#the-work.
 import random
 from typing import TYPE_CHECKING
 
-from microgpt.config import DType, ModelConfig, TrainConfig
-from microgpt.data.token_dataset import TokenDataset
-from microgpt.model_config import count_params
+from microgpt import DType, ModelConfig, TokenDataset, TrainConfig, count_params
 from microgpt_engine.compiled_model import CompiledModel
 from microgpt_engine.mersenne import shuffled as shuffled
 from microgpt_engine.preparation import prepare as prepare

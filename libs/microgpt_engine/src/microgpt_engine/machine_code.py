@@ -25,9 +25,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from platformdirs import user_cache_path
 
-from microgpt import dropout_mask, newton_schulz
-from microgpt.compilation import report
-from microgpt.files.regular_file import open_at_once
+from microgpt import dropout_mask, newton_schulz, open_at_once, report
 from microgpt_engine import processor
 
 _NATIVE = ctypes.CFUNCTYPE(

@@ -15,10 +15,17 @@ from contextlib import suppress
 from itertools import product
 from typing import Any, NoReturn, cast
 
-from microgpt.compilation import Tell, on_compiling, report
-from microgpt.config import DType, ModelConfig, TrainConfig, Use
-from microgpt.model import init_weights
-from microgpt.sampling import DecodeRules
+from microgpt import (
+    DecodeRules,
+    DType,
+    ModelConfig,
+    Tell,
+    TrainConfig,
+    Use,
+    init_weights,
+    on_compiling,
+    report,
+)
 from microgpt_engine import machine_code, mersenne
 from microgpt_engine.compiled_model import CompiledModel
 

@@ -11,9 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, ModelConfig, TrainConfig
-from microgpt.model_config import count_params
-from microgpt.model_variants import QK_SCALE, angles
+from microgpt import (
+    MUON_LR_RATIO,
+    MUON_MOMENTUM,
+    QK_SCALE,
+    ModelConfig,
+    TrainConfig,
+    angles,
+    count_params,
+)
 from microgpt_engine.processor import lanes_of
 from microgpt_engine.weights import Array, aligned_zeros, padded
 

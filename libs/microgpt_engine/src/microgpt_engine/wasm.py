@@ -16,9 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
-from microgpt.compilation import report
-from microgpt.config import DType, Use
-from microgpt.errors import ConfigError
+from microgpt import ConfigError, DType, Use, report
 from microgpt_engine import machine_code, preparation
 
 INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels of a trained model

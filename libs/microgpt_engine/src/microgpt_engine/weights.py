@@ -15,11 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import ModelConfig
-from microgpt.flat_weights import Numbers
-from microgpt.model import Matrix, weight_shapes
-from microgpt.model_config import count_params
-from microgpt.model_variants import OUTPUTS
+from microgpt import OUTPUTS, Matrix, ModelConfig, Numbers, count_params, weight_shapes
 from microgpt_engine import mersenne
 from microgpt_engine.processor import VECTOR_BYTES, lanes_of
 

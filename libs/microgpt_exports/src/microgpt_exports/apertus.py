@@ -15,11 +15,15 @@ from collections.abc import Iterator, Mapping
 from math import e, log, prod
 from typing import TYPE_CHECKING, Any
 
-from microgpt.errors import CheckpointError, ConfigError
-from microgpt.model import Weights
-from microgpt.model_config import ModelConfig
-from microgpt.model_variants import QK_SCALE, ROTARY_BASE
-from microgpt.storage.weights_file import tensors_of
+from microgpt import (
+    QK_SCALE,
+    ROTARY_BASE,
+    CheckpointError,
+    ConfigError,
+    ModelConfig,
+    Weights,
+    tensors_of,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any, Protocol
 
-from microgpt.config import Sampling
-from microgpt.errors import CheckpointError
-from microgpt.exports import Verification
-from microgpt.printable import printable
-from microgpt.sampling import sample
+from microgpt import CheckpointError, Sampling, Verification, printable, sample
 from microgpt_exports.receipt import Receipt, ReceiptContinuation, ReceiptText
 
 if TYPE_CHECKING:

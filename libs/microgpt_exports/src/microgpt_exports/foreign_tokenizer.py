@@ -4,8 +4,7 @@ import json
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from microgpt.data.tokenizer import Tokenizer
-from microgpt.errors import TokenizerError
+from microgpt import Tokenizer, TokenizerError
 
 PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes written as themselves
 

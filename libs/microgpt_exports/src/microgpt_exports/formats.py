@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
-from microgpt.errors import CheckpointError
-from microgpt.exports import ExportFormat, ExportRequest, Verification
-from microgpt.printable import printable
-from microgpt.storage.saved_model import SavedModel
+from microgpt import (
+    CheckpointError,
+    ExportFormat,
+    ExportRequest,
+    SavedModel,
+    Verification,
+    printable,
+)
 from microgpt_exports.comparison import verdict
 from microgpt_exports.gguf_file import MAGIC, encode_gguf, encode_modelfile, read_gguf
 from microgpt_exports.llama_session import LlamaSession

@@ -16,15 +16,20 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from microgpt.config import Sampling
-from microgpt.data.tokenizer import Tokenizer
-from microgpt.errors import CheckpointError, ConfigError, MicrogptError
-from microgpt.files.atomic_files import read
-from microgpt.model_config import ModelConfig, count_params
-from microgpt.model_variants import ROTARY_BASE
-from microgpt.printable import printable
-from microgpt.storage.meta import MAX_TOKENIZER_BYTES
-from microgpt.storage.saved_model import SavedModel
+from microgpt import (
+    MAX_TOKENIZER_BYTES,
+    ROTARY_BASE,
+    CheckpointError,
+    ConfigError,
+    MicrogptError,
+    ModelConfig,
+    Sampling,
+    SavedModel,
+    Tokenizer,
+    count_params,
+    printable,
+    read,
+)
 from microgpt_exports.apertus import ACTIVATION, EPSILON, check_fits, tensor_shapes, to_apertus
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer
 from microgpt_exports.receipt import (

@@ -12,14 +12,16 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.errors import CheckpointError
-from microgpt.extras import check_extra
-from microgpt.files.atomic_files import read
-from microgpt.model import weight_shapes
-from microgpt.model_config import count_params
-from microgpt.printable import printable
-from microgpt.storage.saved_model import SavedModel
-from microgpt.storage.weights_file import tensors_of
+from microgpt import (
+    CheckpointError,
+    SavedModel,
+    check_extra,
+    count_params,
+    printable,
+    read,
+    tensors_of,
+    weight_shapes,
+)
 from microgpt_exports.onnx_graph import IR_VERSION, OPSET, SCALES, TABLES, OnnxGraph
 from microgpt_exports.receipt import Receipt, check_replies, make_receipt, read_receipt
 

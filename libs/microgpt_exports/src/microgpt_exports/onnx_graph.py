@@ -14,8 +14,7 @@ matrices transposed. An int8 matrix has another initializer with a scale for eac
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from microgpt.model_config import ModelConfig
-from microgpt.model_variants import QK_SCALE, angles
+from microgpt import QK_SCALE, ModelConfig, angles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

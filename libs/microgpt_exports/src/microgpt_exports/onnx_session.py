@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.extras import check_extra
+from microgpt import check_extra
 from microgpt_exports.comparison import running
 
 if TYPE_CHECKING:

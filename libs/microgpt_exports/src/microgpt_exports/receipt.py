@@ -15,20 +15,23 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from microgpt.config import ModelConfig, Sampling
-from microgpt.data.tokenizer import Tokenizer
-from microgpt.data.tokenizers import TOKENIZERS
-from microgpt.edited_sources import check_unedited
-from microgpt.error_format import first_problem, other_version
-from microgpt.errors import CheckpointError, ConfigError
-from microgpt.inference import InferenceGpt
-from microgpt.sampling import TokenStream
-from microgpt.storage.meta import (
+from microgpt import (
+    TOKENIZERS,
+    CheckpointError,
+    ConfigError,
+    InferenceGpt,
+    ModelConfig,
+    Sampling,
+    SavedModel,
+    Tokenizer,
+    TokenStream,
     check_tokenizer_fields,
+    check_unedited,
+    first_problem,
+    other_version,
     restore_tokenizer,
     tokenizer_fields,
 )
-from microgpt.storage.saved_model import SavedModel
 
 FORMAT_VERSION = 1
 N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first

@@ -14,13 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
-from microgpt.edited_sources import check_unedited
-from microgpt.errors import ConfigError
-from microgpt.model import weight_shapes
-from microgpt.model_variants import QK_SCALE, angles
-from microgpt.state import TrainedModel
-from microgpt.storage.meta import description_of
-from microgpt.storage.saved_model import SavedModel
+from microgpt import (
+    QK_SCALE,
+    ConfigError,
+    SavedModel,
+    TrainedModel,
+    angles,
+    check_unedited,
+    description_of,
+    weight_shapes,
+)
 
 
 class Gpt(nn.Module):

@@ -14,17 +14,21 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from microgpt.config import Sampling
-from microgpt.data.folding import TABLE
-from microgpt.data.tokenizer import Tokenizer
-from microgpt.data.tokenizers import TOKENIZERS
-from microgpt.errors import CheckpointError, MicrogptError
-from microgpt.files.atomic_files import read
-from microgpt.model_config import ModelConfig, count_params
-from microgpt.printable import printable
-from microgpt.storage.meta import MAX_TOKENIZER_BYTES
-from microgpt.storage.saved_model import SavedModel
-from microgpt.storage.weights_file import decode_tensors
+from microgpt import (
+    MAX_TOKENIZER_BYTES,
+    TABLE,
+    TOKENIZERS,
+    CheckpointError,
+    MicrogptError,
+    ModelConfig,
+    Sampling,
+    SavedModel,
+    Tokenizer,
+    count_params,
+    decode_tensors,
+    printable,
+    read,
+)
 from microgpt_exports.apertus import check_fits, check_tensors, settings_of, to_apertus
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer
 from microgpt_exports.receipt import (

@@ -5,7 +5,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.extras import check_extra
+from microgpt import check_extra
 from microgpt_exports.comparison import running
 
 if TYPE_CHECKING:

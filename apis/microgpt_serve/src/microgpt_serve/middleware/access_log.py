@@ -10,7 +10,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from microgpt.printable import printable
+from microgpt import printable
 from microgpt_serve.errors import INTERNAL_ERROR, ServeError, route_path
 
 LOG = logging.getLogger("microgpt_serve.access")

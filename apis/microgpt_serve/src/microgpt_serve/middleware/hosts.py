@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from microgpt.printable import printable
+from microgpt import printable
 from microgpt_serve.errors import MAX_SHOWN, ServeError, route_path
 from microgpt_serve.middleware.api_key import HEALTH
 

@@ -13,8 +13,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
-from microgpt.errors import ConfigError
-from microgpt.plugins import plugin
+from microgpt import ConfigError, plugin
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.middleware.api_key import ASSETS, PAGE

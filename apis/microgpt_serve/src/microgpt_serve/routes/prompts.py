@@ -5,8 +5,7 @@ from functools import partial
 
 from fastapi import Request
 
-from microgpt.data.chat_truncation import ChatPrompt
-from microgpt.data.tokenizer import IGNORED_ROLES, Message
+from microgpt import IGNORED_ROLES, ChatPrompt, Message
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_function

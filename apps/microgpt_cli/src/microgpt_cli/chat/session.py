@@ -8,15 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from microgpt.config import Sampling, check_seed
-from microgpt.data.tokenizer import Message
-from microgpt.errors import ConfigError, DataError
+from microgpt import ConfigError, DataError, Message, Sampling, check_seed
 
 if TYPE_CHECKING:
-    from microgpt.data.tokenizer import Tokenizer
-    from microgpt.evaluation.explanation import Explanation
-    from microgpt.inference import InferenceGpt
-    from microgpt.sampling import TokenStream
+    from microgpt import Explanation, InferenceGpt, Tokenizer, TokenStream
 
 N = TypeVar("N", int, float)
 
@@ -91,7 +86,7 @@ class ChatSession:
 
     def explain(self) -> "Explanation":
         """Explain the predictions of the last reply, given the text read before it."""
-        from microgpt.evaluation.explanation import explain_tokens
+        from microgpt import explain_tokens
 
         if not self.messages:
             raise ConfigError("there is no reply to explain yet; send a message first")
@@ -171,7 +166,7 @@ def _number(value: str, kind: Callable[[str], N], rule: str) -> N:
 
 def _save(session: ChatSession, name: str) -> str:
     """Write the conversation as one line of JSONL. Overwrite only this conversation's files."""
-    from microgpt.files.atomic_files import publish
+    from microgpt import publish
 
     path = _path("/save", name)
     if not session.messages:
@@ -188,7 +183,7 @@ def _save(session: ChatSession, name: str) -> str:
 
 
 def _load(session: ChatSession, name: str) -> str:
-    from microgpt.data.conversation_file import load_chat_tests
+    from microgpt import load_chat_tests
 
     path = _path("/load", name)
     conversations = load_chat_tests(path, tell=session.tell).conversations

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from microgpt.config import DEFAULT_SEED, Sampling, check_seed
-from microgpt.errors import CheckpointError, ConfigError, MicrogptError, PromptError, TokenizerError
+from microgpt import (
+    DEFAULT_SEED,
+    CheckpointError,
+    ConfigError,
+    MicrogptError,
+    PromptError,
+    Sampling,
+    TokenizerError,
+    check_seed,
+)
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -16,7 +24,7 @@ from microgpt_cli.terminal.progress import load_kernels
 from microgpt_cli.terminal.signals import Terminated
 
 if TYPE_CHECKING:
-    from microgpt.storage.saved_model import SavedModel
+    from microgpt import SavedModel
     from microgpt_cli.chat.session import ChatSession, ChatTurn
     from microgpt_cli.chat.terminal import TerminalInput
 
@@ -56,8 +64,7 @@ def chat(
     if message is not None and not message.strip():
         raise PromptError("the message is empty; pass some text")
 
-    from microgpt.files.atomic_files import as_argument
-    from microgpt.inference import InferenceGpt
+    from microgpt import InferenceGpt, as_argument
     from microgpt_cli.chat.session import ChatSession
     from microgpt_cli.model_loading import engine_for
 
@@ -87,8 +94,7 @@ def chat(
 
 
 def _banner(saved: "SavedModel") -> str:
-    from microgpt.model_config import count_params
-    from microgpt.training.presets import PRESETS
+    from microgpt import PRESETS, count_params
 
     size, unit = saved.model.block_size, saved.tokenizer.unit
     lines = [f"microgpt chat: {count_params(saved.model):,} weights, a context of {size} {unit}"]
@@ -107,8 +113,7 @@ def _load(model_dir: Path | None, *, is_one_shot: bool) -> "SavedModel":
 
     For a one-shot message, no note is printed if `output` does not exist.
     """
-    from microgpt.data.documents import DEMO_MODEL, bundled
-    from microgpt.storage.model_directory import load
+    from microgpt import DEMO_MODEL, bundled, load
     from microgpt_cli.model_loading import load_model, noted
 
     if model_dir is not None:

@@ -8,23 +8,24 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from microgpt.amounts import percentage
-from microgpt.config import check_threads
-from microgpt.errors import ConfigError, TokenizerError
-from microgpt.printable import printable
+from microgpt import ConfigError, TokenizerError, check_threads, percentage, printable
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.progress import load_kernels, with_progress
 
 if TYPE_CHECKING:
-    from microgpt.config import Use
-    from microgpt.data.contamination import Bounds
-    from microgpt.data.conversation_file import Item
-    from microgpt.data.tokenizer import Document, Tokenizer
-    from microgpt.evaluation.exact_match import Answer, ExactMatches
-    from microgpt.inference import InferenceGpt
-    from microgpt.storage.saved_model import SavedModel
+    from microgpt import (
+        Answer,
+        Bounds,
+        Document,
+        ExactMatches,
+        InferenceGpt,
+        Item,
+        SavedModel,
+        Tokenizer,
+        Use,
+    )
 
 N_ERRORS = 3  # number of errors printed per task; --json prints all errors
 N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10
@@ -61,9 +62,7 @@ def evaluate(
     check_threads(threads)
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
-    from microgpt.data.tokenizer import count_all
-    from microgpt.evaluation.held_out_loss import bits
-    from microgpt.inference import InferenceGpt
+    from microgpt import InferenceGpt, bits, count_all
     from microgpt_cli.model_loading import engine_for, load_model, note_training_data
 
     saved = load_model(model_dir)
@@ -101,10 +100,7 @@ def _load(
     data: Path, column: str | None, me: str | None, separator: str | None, saved: "SavedModel"
 ) -> "tuple[Sequence[Document], Sequence[Item]]":
     """Return the documents of a file, and for a chat model the replies that have a task."""
-    from microgpt.data.conversation_file import load_chat_tests
-    from microgpt.data.documents import load_documents
-    from microgpt.data.read_options import ReadOptions
-    from microgpt.data.text_file import TextFile
+    from microgpt import ReadOptions, TextFile, load_chat_tests, load_documents
 
     if saved.tokenizer.is_chat:
         for flag, value in (("--column", column), ("--separator", separator)):
@@ -129,8 +125,7 @@ def _held_out(
     docs: "Sequence[Document]", saved: "SavedModel"
 ) -> "Iterator[tuple[str, Sequence[Document], Bounds]]":
     """Yield the held-out sets of the documents if the model was trained on these documents."""
-    from microgpt.data.contamination import contamination, recorded_facts
-    from microgpt.data.split import split_again
+    from microgpt import contamination, recorded_facts, split_again
 
     if facts := recorded_facts(docs, saved.trained_on):
         parts = split_again(docs, facts)
@@ -146,8 +141,7 @@ def _check_characters(
 
     `places` are the locations of the documents, or the path of a text file to search.
     """
-    from microgpt.data.text_file import TextFile
-    from microgpt.data.tokenizer import texts_of
+    from microgpt import TextFile, texts_of
 
     chars = set().union(*chain.from_iterable(map(texts_of, docs)))
     if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
@@ -174,7 +168,7 @@ def _generate_replies(
     model: "InferenceGpt", items: "Sequence[Item]", threads: int
 ) -> "tuple[list[Answer], float]":
     """Return the model's reply to each item, and the total time in seconds."""
-    from microgpt.evaluation.exact_match import answer_all
+    from microgpt import answer_all
 
     started = perf_counter()
     answers = list(with_progress(answer_all(model, items, threads=threads), len(items), "replies"))
@@ -186,7 +180,7 @@ def _generate_replies(
 
 def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
     """Yield the lines of a report on the answers; `seconds` is the generation time."""
-    from microgpt.evaluation.exact_match import ExactMatches, by_task, wrong_replies
+    from microgpt import ExactMatches, by_task, wrong_replies
 
     score, tasks = ExactMatches.of(answers), by_task(answers)
     n_tokens = sum(answer.n_tokens for answer in answers)
@@ -206,7 +200,7 @@ def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
 
 def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, object]:
     """Return the report, with all errors, as a JSON object."""
-    from microgpt.evaluation.exact_match import by_task, wrong_replies
+    from microgpt import by_task, wrong_replies
 
     n_tokens = sum(answer.n_tokens for answer in answers)
     return {
@@ -234,7 +228,7 @@ def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, objec
 
 
 def _share(answers: "Sequence[Answer]") -> dict[str, object]:
-    from microgpt.evaluation.exact_match import ExactMatches
+    from microgpt import ExactMatches
 
     score = ExactMatches.of(answers)
     return {**asdict(score), "share": score.share, "interval": score.interval}

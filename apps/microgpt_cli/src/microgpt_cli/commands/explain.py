@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt.config import N_ALTERNATIVES
-from microgpt.errors import ConfigError
-from microgpt.plotting import plotting
+from microgpt import N_ALTERNATIVES, ConfigError, find_plotting
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import (
     AS_JSON,
@@ -18,7 +16,7 @@ from microgpt_cli.terminal.options import (
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
-    from microgpt.evaluation.explanation import Head
+    from microgpt import Head
 
 
 @examples("microgpt explain my-model queen --plot queen.svg")
@@ -46,10 +44,10 @@ def explain(
     the text, which a model of running text does not predict.
     """
     heads = [_head(name) for name in attention or ()]
-    write = plotting("writer")(plot) if plot else None
+    write = find_plotting("writer")(plot) if plot else None
 
-    from microgpt.evaluation.explanation import explain as explain_text
-    from microgpt.inference import InferenceGpt
+    from microgpt import InferenceGpt
+    from microgpt import explain as explain_text
     from microgpt_cli.explanation import document_of, print_explanation
     from microgpt_cli.model_loading import load_model
 

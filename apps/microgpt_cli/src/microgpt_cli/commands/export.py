@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from microgpt.config import WeightsFormat
-from microgpt.errors import ConfigError
-from microgpt.plugins import plugins
+from microgpt import ConfigError, WeightsFormat, find_plugins
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
-    from microgpt.exports import ExportFormat, Rounding
+    from microgpt import ExportFormat, Rounding
 
 OWN = get_args(WeightsFormat)
 # Packages of the formats that the documentation names, for an installation without them.
@@ -25,7 +23,7 @@ PACKAGES = {
 
 def formats() -> list[str]:
     """Return the names of the installed formats."""
-    return [*OWN, *sorted(plugins("exports").keys() - {*OWN})]
+    return [*OWN, *sorted(find_plugins("exports").keys() - {*OWN})]
 
 
 @examples(
@@ -79,7 +77,7 @@ def export(
 
 def installed_format(name: str) -> "ExportFormat":
     """Return a format of a plug-in; raise ConfigError if no installed package has it."""
-    from microgpt.exports import export_format
+    from microgpt import export_format
 
     if found := export_format(name):
         return found
@@ -92,13 +90,12 @@ def write_model(
     model_dir: Path, output: Path, format: WeightsFormat, *, half: bool, is_forced: bool
 ) -> None:
     """Write a model directory, and print the path of its weights file."""
-    from microgpt.storage.model_directory import has_copy, save
-    from microgpt.storage.weights_file import WEIGHTS_FILES
+    from microgpt import WEIGHTS_FILES, has_copy, save
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.training.replacement import confirm_replacement
 
     other = output.suffix[1:]
-    if other in {*PACKAGES, *plugins("exports")} and not output.is_dir():
+    if other in {*PACKAGES, *find_plugins("exports")} and not output.is_dir():
         raise ConfigError(f"--format {format} writes a directory; for a file, use --format {other}")
     saved = load_model(model_dir)
     is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)
@@ -119,9 +116,7 @@ def write_export(
     is_forced: bool,
 ) -> None:
     """Write a model in the format of a plug-in, and print the paths of its files."""
-    from microgpt.compilation import on_compiling
-    from microgpt.exports import ExportRequest, blaming_format
-    from microgpt.storage.model_sources import name_of
+    from microgpt import ExportRequest, blaming_format, name_of, on_compiling
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.terminal.progress import showing_compilation
     from microgpt_cli.training.replacement import confirm_directory, confirm_file
@@ -141,7 +136,7 @@ def write_export(
 
 def write_files(files: Mapping[Path, bytes]) -> None:
     """Write the files of a directory atomically, and print their paths. Links to files are kept."""
-    from microgpt.files.atomic_files import publish
+    from microgpt import publish
 
     targets = {Path(os.path.realpath(file)): content for file, content in files.items()}
     for directory in dict.fromkeys(target.parent for target in targets):

@@ -12,18 +12,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from microgpt import config
-from microgpt.errors import ConfigError
-from microgpt.printable import printable
+from microgpt import ConfigError, config, printable
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
-    from microgpt.data.tokenizer import Document
-    from microgpt.evaluation.explanation import Explanation
-    from microgpt.storage.saved_model import SavedModel
+    from microgpt import Document, Explanation, SavedModel
 
 rare = partial(opt.option, hidden=True)
 choice = partial(rare, rich_help_panel="Sampling")
@@ -86,8 +82,7 @@ def generate(
     config.check_count("--num-samples (-n)", num_samples)
     pattern = None if matches is None else _compiled(matches)
 
-    from microgpt.files.atomic_files import as_argument
-    from microgpt.inference import InferenceGpt
+    from microgpt import InferenceGpt, as_argument
     from microgpt_cli.model_loading import engine_for, load_model, training_documents
 
     saved = load_model(model_dir)
@@ -117,7 +112,7 @@ def generate(
         samples = _select(samples, num_samples, pattern, unique=unique, known=known)
     explained = None
     if explain:
-        from microgpt.evaluation.explanation import explain as explain_text
+        from microgpt import explain as explain_text
 
         explained = partial(explain_text, model, text_kind=saved.text)
     if as_json:
@@ -184,8 +179,7 @@ def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:
 
     A chat model generates user messages, so they are only the user messages.
     """
-    from microgpt.data.contamination import other_data
-    from microgpt.evaluation.memorisation import KnownTexts
+    from microgpt import KnownTexts, other_data
 
     own, *others = saved.trained_on
     if remark := other_data(own, others):

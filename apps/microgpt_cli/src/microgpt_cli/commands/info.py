@@ -10,17 +10,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from microgpt.config import check_count
-from microgpt.data.read_options import ReadOptions
-from microgpt.errors import CheckpointError, ConfigError
-from microgpt.printable import printable
-from microgpt.training.options import TrainOptions
+from microgpt import CheckpointError, ConfigError, ReadOptions, TrainOptions, check_count, printable
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, print_facts, terminal_safe
 from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
-    from microgpt.storage.saved_model import SavedModel
+    from microgpt import SavedModel
     from microgpt_cli.dataset_report import DatasetReport
 
 of_data = partial(opt.option, rich_help_panel="Data")
@@ -84,7 +80,7 @@ def info(
     if block_size is not None:
         check_count("block_size", block_size)
 
-    from microgpt.training.time_limit import TimeLimit
+    from microgpt import TimeLimit
     from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
 
     found = analyze_file(
@@ -136,8 +132,7 @@ def _load(model_dir: Path) -> "SavedModel":
 
 
 def _print_card(model_dir: Path) -> None:
-    from microgpt.compilation import on_compiling
-    from microgpt.storage.document_hashes import read_document_hashes
+    from microgpt import on_compiling, read_document_hashes
     from microgpt_cli.model_card import model_card
 
     saved = _load(model_dir)
@@ -149,8 +144,7 @@ def _print_card(model_dir: Path) -> None:
 
 
 def _print_model(model_dir: Path, *, as_json: bool) -> None:
-    from microgpt.model_config import count_params
-    from microgpt.model_variants import ARCHITECTURE, is_karpathys
+    from microgpt import ARCHITECTURE, count_params, is_karpathys
 
     saved = _load(model_dir)
     meta, model = saved.meta, saved.model
@@ -180,7 +174,7 @@ def _print_model(model_dir: Path, *, as_json: bool) -> None:
 
 def _note_command_again(model_dir: Path) -> None:
     """Print the command that trains the model again, if its directory has the record of the run."""
-    from microgpt.storage.training_directory import read_training
+    from microgpt import read_training
     from microgpt_cli.training.command_again import command_again
 
     with suppress(CheckpointError):
@@ -205,8 +199,7 @@ def _ensemble(training: Mapping[str, object]) -> dict[str, str]:
 
 def _losses(training: Mapping[str, object]) -> dict[str, str]:
     """Return formatted losses, with the steps at which they were measured if known."""
-    from microgpt.data.contamination import bounds_of
-    from microgpt.state import N_RECENT
+    from microgpt import N_RECENT, bounds_of
 
     steps = training.get("steps")
     n_steps = min(N_RECENT, steps) if isinstance(steps, int) else N_RECENT

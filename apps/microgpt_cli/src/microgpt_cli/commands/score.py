@@ -32,11 +32,7 @@ def score(
     Characters that the model does not know cost 20 bits each; their share is printed. In a
     terminal, surprising characters are red. Lines from a pipe are scored as they arrive.
     """
-    from microgpt.data.contamination import other_data
-    from microgpt.data.folding import folded
-    from microgpt.evaluation.scoring import Scorer
-    from microgpt.inference import InferenceGpt
-    from microgpt.storage.document_hashes import read_document_hashes
+    from microgpt import InferenceGpt, Scorer, folded, other_data, read_document_hashes
     from microgpt_cli import scored_lines
     from microgpt_cli.model_loading import load_model
 

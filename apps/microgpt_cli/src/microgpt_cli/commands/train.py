@@ -2,8 +2,7 @@
 
 from time import perf_counter
 
-from microgpt.options import join
-from microgpt.training.options import TrainOptions
+from microgpt import TrainOptions, join
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import with_options
 
@@ -23,8 +22,7 @@ def train(given: TrainOptions) -> None:
     started = perf_counter()
     given.check_ranges()  # before NumPy is loaded
 
-    from microgpt.storage.training_directory import TrainingDirectory
-    from microgpt.training.engines import check_engine, default_engine
+    from microgpt import TrainingDirectory, check_engine, default_engine
     from microgpt_cli.training.job import recipe_options
     from microgpt_cli.training.recorded_runs import resumed_job
     from microgpt_cli.training.run import TrainRun, begin

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, get_args
 
 import typer
 
-from microgpt.config import DType, EngineName
-from microgpt.errors import CheckpointError, ConfigError, PluginError
-from microgpt.plugins import plugins
+from microgpt import CheckpointError, ConfigError, DType, EngineName, PluginError, find_plugins
 from microgpt_cli.terminal.console import print_or_discard, say
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument, option
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 
 if TYPE_CHECKING:
-    from microgpt.exports import Verification
+    from microgpt import Verification
 
 
 @examples(
@@ -54,8 +52,7 @@ def verify(
 
 def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
     """Print the outcome of each check of the engines; return whether all have passed."""
-    from microgpt.config import Use
-    from microgpt.training.engines import problem_of
+    from microgpt import Use, problem_of
     from microgpt_cli.verify.checks import KARPATHY, run_checks
 
     if engine != "reference" and not problem_of("compiled"):
@@ -89,12 +86,12 @@ def verdict_of(file: Path) -> "Verification":
         ConfigError: no package is installed that can verify a file.
         CheckpointError: the file does not exist, or has none of the formats.
     """
-    from microgpt.exports import blaming_format, export_format
+    from microgpt import blaming_format, export_format
 
     if not os.path.lexists(file):
         raise CheckpointError(f"{file} does not exist")
     names, broken = [], None
-    for name in plugins("exports"):
+    for name in find_plugins("exports"):
         try:
             found = export_format(name)
         except PluginError as error:

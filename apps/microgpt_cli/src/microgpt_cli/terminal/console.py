@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TextIO
 
-from microgpt.printable import printable
+from microgpt import printable
 
 MAX_LINE = 4096  # maximum number of characters per line on stderr; enough for any path
 # Characters that control a terminal: bidirectional overrides, and control characters except line

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from microgpt.errors import ConfigError
+from microgpt import ConfigError
 from microgpt_cli.terminal.options import eager
 
 Command = TypeVar("Command", bound=Callable[..., None])

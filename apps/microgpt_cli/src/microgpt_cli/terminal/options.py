@@ -9,8 +9,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from microgpt.errors import ConfigError
-from microgpt.options import Options
+from microgpt import ConfigError, Options
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
@@ -88,7 +87,7 @@ def text_or_model(text: str | None, model: T, flag: str) -> tuple[str | None, T 
     A note says that `flag` is for a text that names a model.
     """
     if text and model in (None, DEFAULT_MODEL_DIR):
-        from microgpt.storage.model_directory import is_model_directory
+        from microgpt import is_model_directory
 
         if is_model_directory(path := Path(text)):
             note(f"using the model in {path}; to use {text!r} as text, pass it with {flag}")

@@ -8,15 +8,14 @@ from math import isfinite, log
 from time import perf_counter
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from microgpt.amounts import duration
+from microgpt import duration
 from microgpt_cli.terminal.console import note, say
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
-    from microgpt.config import DType, EngineName, Use
-    from microgpt.state import TrainEvent, TrainingPlan
+    from microgpt import DType, EngineName, TrainEvent, TrainingPlan, Use
 
 T = TypeVar("T")
 
@@ -113,7 +112,7 @@ class TrainingProgress(ProgressBar):
         plan = self._plan
         if not plan or self._mean_loss <= log(plan.model.vocab_size):
             return
-        from microgpt.config import default_lr
+        from microgpt import default_lr
 
         self._plan = None
         self.stop()
@@ -167,7 +166,7 @@ def load_kernels(engine: "EngineName | None", *dtypes: "DType", uses: "Collectio
     None is the default engine. Return the seconds that the compilation took, or 0 if there was
     none.
     """
-    from microgpt.training.engines import prepare_engine
+    from microgpt import prepare_engine
 
     with showing_compilation() as tell:
         return prepare_engine(engine, *dtypes, uses=uses, tell=tell)

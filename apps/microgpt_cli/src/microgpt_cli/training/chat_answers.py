@@ -4,22 +4,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import NamedTuple, TypeVar
 
-from microgpt.amounts import in_short, percentage
-from microgpt.data.contamination import Bounds, trained_documents
-from microgpt.data.conversation_file import Item, load_chat_tests
-from microgpt.data.documents import bundled
-from microgpt.data.folding import folded
-from microgpt.data.split import Split
-from microgpt.data.statistics import measure
-from microgpt.data.tokenizer import Document, Message
-from microgpt.evaluation.exact_match import Answer, ExactMatches, answer_all
-from microgpt.inference import InferenceGpt
-from microgpt.printable import printable
-from microgpt.replies import ReplyTest, reply_plugin
-from microgpt.state import TrainResult
-from microgpt.training.choice import TUNING_PASSES, TUNING_STEPS, useful_operations
-from microgpt.training.operations import step_operations
-from microgpt.training.presets import PRESETS
+from microgpt import (
+    PRESETS,
+    TUNING_PASSES,
+    TUNING_STEPS,
+    Answer,
+    Bounds,
+    Document,
+    ExactMatches,
+    InferenceGpt,
+    Item,
+    Message,
+    ReplyTest,
+    Split,
+    TrainResult,
+    answer_all,
+    bundled,
+    folded,
+    in_short,
+    load_chat_tests,
+    measure,
+    percentage,
+    printable,
+    reply_plugin,
+    step_operations,
+    trained_documents,
+    useful_operations,
+)
 
 T = TypeVar("T")
 

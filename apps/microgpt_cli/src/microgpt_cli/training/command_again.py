@@ -3,10 +3,7 @@
 import shlex
 from collections.abc import Iterable
 
-from microgpt.config import DEFAULT_DTYPE
-from microgpt.files.path_text import path_from_text
-from microgpt.state import TrainingPlan
-from microgpt.training.options import TrainOptions
+from microgpt import DEFAULT_DTYPE, TrainingPlan, TrainOptions, path_from_text
 
 DATA = ("input", "chat", "column", "me", "separator", "text", "seed", "engine", "dtype")
 SHAPE = (

@@ -4,17 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from microgpt.config import TextKind
-from microgpt.data.contamination import PIECE, Bounds, contamination, repeated_share
-from microgpt.data.folding import folded
-from microgpt.data.split import Split
-from microgpt.data.tokenizer import Document, count_characters
-from microgpt.errors import MicrogptError
-from microgpt.inference import InferenceGpt
-from microgpt.state import TrainedModel, TrainResult
-from microgpt.storage.document_hashes import DocumentHashes
-from microgpt.storage.training_directory import read_training
-from microgpt.training.choice import MAX_HELD_OUT
+from microgpt import (
+    MAX_HELD_OUT,
+    PIECE,
+    Bounds,
+    Document,
+    DocumentHashes,
+    InferenceGpt,
+    MicrogptError,
+    Split,
+    TextKind,
+    TrainedModel,
+    TrainResult,
+    contamination,
+    count_characters,
+    folded,
+    read_training,
+    repeated_share,
+)
 from microgpt_cli.training.recorded_runs import recorded_documents
 
 

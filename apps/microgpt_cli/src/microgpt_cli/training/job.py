@@ -7,23 +7,29 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from microgpt.config import DEFAULT_SEED
-from microgpt.data.documents import load_documents
-from microgpt.data.read_options import ReadOptions
-from microgpt.data.statistics import measure
-from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import Document
-from microgpt.errors import ConfigError
-from microgpt.files.path_text import path_to_text
-from microgpt.model_config import count_params
-from microgpt.plugins import plugin
-from microgpt.state import TeacherRecord
-from microgpt.storage.saved_model import SavedModel
-from microgpt.training.distillation import Teachers
-from microgpt.training.options import N_SAMPLES, TrainOptions
-from microgpt.training.planning import TrainingJob, plan_training
-from microgpt.training.presets import PORTABLE, PRESETS, PresetName
-from microgpt.training.time_limit import TimeLimit
+from microgpt import (
+    DEFAULT_SEED,
+    N_SAMPLES,
+    PORTABLE,
+    PRESETS,
+    ConfigError,
+    Document,
+    PresetName,
+    ReadOptions,
+    SavedModel,
+    TeacherRecord,
+    Teachers,
+    TextFile,
+    TimeLimit,
+    TrainingJob,
+    TrainOptions,
+    count_params,
+    load_documents,
+    measure,
+    path_to_text,
+    plan_training,
+    plugin,
+)
 from microgpt_cli.input_files import default_input
 from microgpt_cli.model_loading import TRAINING, check_duration, load_model
 from microgpt_cli.terminal.console import note

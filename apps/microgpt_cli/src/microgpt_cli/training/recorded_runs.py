@@ -6,23 +6,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from microgpt.amounts import count
-from microgpt.config import TrainConfig
-from microgpt.data.split import Split
-from microgpt.edited_sources import edited_sources
-from microgpt.errors import ConfigError
-from microgpt.files.path_text import path_from_text
-from microgpt.replies import reply_plugin
-from microgpt.state import TeacherRecord, TrainingPlan, TrainState
-from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.training.deadline import plan_with_steps
-from microgpt.training.distillation import Teachers
-from microgpt.training.early_stopping import Ending, ending
-from microgpt.training.engines import check_engine, engine_module
-from microgpt.training.holding_out import split_documents
-from microgpt.training.options import TrainOptions
-from microgpt.training.planning import TrainingJob, check_patience
-from microgpt.training.time_limit import TimeLimit
+from microgpt import (
+    ConfigError,
+    Ending,
+    Split,
+    TeacherRecord,
+    Teachers,
+    TimeLimit,
+    TrainConfig,
+    TrainingDirectory,
+    TrainingJob,
+    TrainingPlan,
+    TrainOptions,
+    TrainState,
+    check_engine,
+    check_patience,
+    count,
+    ending,
+    engine_module,
+    find_edited_sources,
+    path_from_text,
+    plan_with_steps,
+    read_training,
+    reply_plugin,
+    split_documents,
+)
 from microgpt_cli.input_files import check_regular
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.job import Sources
@@ -145,7 +153,7 @@ def _tell_end(
 
 def _note_sources(plan: TrainingPlan) -> None:
     """Print a note if the sources of the reference engine have changed since a run started."""
-    if plan.engine == "reference" and plan.edited_sources != (now := edited_sources()):
+    if plan.engine == "reference" and plan.edited_sources != (now := find_edited_sources()):
         names = " and ".join(dict.fromkeys([*plan.edited_sources, *now]))
         note(f"found edits in {names} since this run began; the result matches neither version")
 

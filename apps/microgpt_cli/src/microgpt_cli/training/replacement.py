@@ -5,15 +5,19 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import as_argument, committed_path
-from microgpt.state import TrainingPlan
-from microgpt.storage.meta import META, STATE, is_result_of, read_meta
-from microgpt.storage.model_directory import (
+from microgpt import (
+    META,
     MOONBASE_WEIGHTS,
+    STATE,
     TOKENIZER,
     TRAINING,
+    CheckpointError,
+    TrainingPlan,
+    as_argument,
+    committed_path,
     has_model,
+    is_result_of,
+    read_meta,
 )
 from microgpt_cli.model_loading import loss_of
 from microgpt_cli.terminal.console import ask

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from microgpt.data.contamination import other_data
-from microgpt.data.split import Split
-from microgpt.data.tokenizer import Document, count_predictions, texts_of
-from microgpt.evaluation.held_out_loss import bits
-from microgpt.evaluation.memorisation import KnownTexts, Memorisation, compare
-from microgpt.evaluation.ngram_loss import ngram_bits
-from microgpt.files.atomic_files import as_argument
-from microgpt.model_config import count_params
-from microgpt.state import TrainResult
-from microgpt.training.choice import NAMES_SHA256
+from microgpt import (
+    NAMES_SHA256,
+    Document,
+    KnownTexts,
+    Memorisation,
+    Split,
+    TrainResult,
+    as_argument,
+    bits,
+    compare,
+    count_params,
+    count_predictions,
+    ngram_bits,
+    other_data,
+    texts_of,
+)
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.forgetting import Forgetting

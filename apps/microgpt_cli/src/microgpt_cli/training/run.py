@@ -8,29 +8,34 @@ from pathlib import Path
 
 import typer
 
-from microgpt.amounts import percentage
-from microgpt.config import Use
-from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.contamination import PIECE, repeated_share
-from microgpt.data.read_options import ReadOptions
-from microgpt.data.split import Split
-from microgpt.data.tokenizer import Document
-from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import as_argument
-from microgpt.inference import InferenceGpt
-from microgpt.model_config import count_params
-from microgpt.state import TrainingPlan, TrainResult, TrainState
-from microgpt.storage.model_directory import save
-from microgpt.storage.training_directory import TrainingDirectory, check_has_training, read_training
-from microgpt.training.ensemble_training import (
+from microgpt import (
+    PIECE,
+    CheckpointError,
+    ChunkedDataset,
+    DivergedError,
+    Document,
+    InferenceGpt,
+    ReadOptions,
+    Split,
+    TrainingDirectory,
+    TrainingJob,
+    TrainingPlan,
+    TrainOptions,
+    TrainResult,
+    TrainState,
+    Use,
+    as_argument,
+    check_has_training,
+    count_params,
+    percentage,
+    read_training,
+    repeated_share,
+    save,
     steps_before,
     total_steps,
     train_job,
+    with_tried_rate,
 )
-from microgpt.training.options import TrainOptions
-from microgpt.training.planning import TrainingJob
-from microgpt.training.train import DivergedError
-from microgpt.training.tuning import with_tried_rate
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest

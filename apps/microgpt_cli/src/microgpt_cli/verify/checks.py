@@ -7,21 +7,24 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from microgpt.config import (
+from microgpt import (
     DEFAULT_SEED,
     Activation,
+    ConfigError,
+    DivergedError,
     DType,
     EngineName,
+    InferenceGpt,
+    PromptError,
     TrainConfig,
+    TrainEvent,
+    bundled,
+    check_usable,
+    find_edited_sources,
+    find_plugins,
+    load_text,
+    train,
 )
-from microgpt.data.documents import bundled, load_text
-from microgpt.edited_sources import edited_sources
-from microgpt.errors import ConfigError, PromptError
-from microgpt.inference import InferenceGpt
-from microgpt.plugins import plugins
-from microgpt.state import TrainEvent
-from microgpt.training.engines import check_usable
-from microgpt.training.train import DivergedError, train
 from microgpt_cli.verify.gradient_check import (
     engine_error,
     expression_error,
@@ -66,7 +69,7 @@ def run_checks(
     """
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
-    has_compiled = "compiled" in plugins("engines")
+    has_compiled = "compiled" in find_plugins("engines")
     engines = [engine] if engine else ["reference", *(["compiled"] if has_compiled else [])]
     if engine == "compiled" and not has_compiled:
         check_usable(engine)
@@ -74,7 +77,7 @@ def run_checks(
     names = bundled("names.txt")
     intact = hashlib.sha256(names.read_bytes()).hexdigest() == golden["names_sha256"]
     yield Check("names.txt", "unchanged" if intact else f"{names} has changed", passed=intact)
-    if edited := " and ".join(edited_sources()):
+    if edited := " and ".join(find_edited_sources()):
         outcome = f"found edits in {edited}, which only the reference engine has"
         yield Check("sources", outcome, passed=False)
     if "reference" in engines:

@@ -6,18 +6,31 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, get_args
 
-from microgpt.config import Activation, DType, ModelConfig, TrainConfig
-from microgpt.data.token_dataset import TokenDataset
-from microgpt.dropout_mask import Dropout
-from microgpt.flat_weights import by_name
-from microgpt.model import Weights, init_weights, weight_shapes
-from microgpt.model_variants import GptVariant
-from microgpt.reference import ReferenceEngine
-from microgpt.training.reference_training import target_loss
-from microgpt.value import Number, Value, dot, exp, log, relu, total
+from microgpt import (
+    Activation,
+    Dropout,
+    DType,
+    GptVariant,
+    ModelConfig,
+    Number,
+    ReferenceEngine,
+    TokenDataset,
+    TrainConfig,
+    Value,
+    Weights,
+    by_name,
+    dot,
+    exp,
+    init_weights,
+    log,
+    relu,
+    target_loss,
+    total,
+    weight_shapes,
+)
 
 if TYPE_CHECKING:
-    from microgpt.training.engines import EngineModule
+    from microgpt import EngineModule
 
 DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
 NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest gradient are mostly rounding error
@@ -121,8 +134,7 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     """
     import numpy as np
 
-    from microgpt import reference_engine
-    from microgpt.plugins import plugin
+    from microgpt import plugin, reference_engine
 
     lengths = [rng.randint(2, model.block_size + 1) for _ in range(rng.randint(1, 4))]
     docs = [[rng.randrange(model.vocab_size) for _ in range(length)] for length in lengths]

@@ -49,7 +49,7 @@ def check(
     The first number that differs is shown, with what it should be and where to look. The exit
     code is 0 if the exercise is right, and 1 if not. Your code runs in a process of its own.
     """
-    from microgpt.errors import ConfigError
+    from microgpt import ConfigError
     from microgpt_course.checking import check_file
     from microgpt_course.exercises import EXPERIMENTS, WHOLE, names
     from microgpt_course.progress import file_hash, read_progress, write_progress
@@ -138,7 +138,7 @@ def _exercise(given: str | None, progress: "CourseProgress") -> str:
 
 def _experiments(place: Path, progress: "CourseProgress") -> None:
     """Run the experiments that have a prediction and no result, and print all results."""
-    from microgpt.errors import ConfigError
+    from microgpt import ConfigError
     from microgpt_course.exercises import EXPERIMENTS, UNCHANGED
     from microgpt_course.progress import file_hash, write_progress
 

@@ -17,8 +17,7 @@ are the four steps of one head, for one token:
     # and keys is now [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
 """
 
-from microgpt.model import softmax
-from microgpt.value import dot
+from microgpt import dot, softmax
 
 
 def attend(query, key, value, keys, values):

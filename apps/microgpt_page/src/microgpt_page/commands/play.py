@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
-from microgpt.errors import MicrogptError
+from microgpt import MicrogptError
 from microgpt_cli.terminal.console import say
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import SERVED_MODELS
@@ -27,8 +27,7 @@ def play(models: list[str] | None = SERVED_MODELS) -> None:
     The page is served on a free port of this machine, until Ctrl-C. `microgpt serve` serves the
     same page on a port of your choice; `microgpt export --format html` writes it to a file.
     """
-    from microgpt.compilation import on_compiling
-    from microgpt.storage.model_sources import model_sources
+    from microgpt import model_sources, on_compiling
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.terminal.progress import showing_compilation
     from microgpt_page.document import document

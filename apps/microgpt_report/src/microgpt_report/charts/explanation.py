@@ -3,8 +3,7 @@
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt.evaluation.explanation import Explanation
-from microgpt.printable import printable
+from microgpt import Explanation, printable
 from microgpt_report import look, theme
 from microgpt_report.page import Row
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt.printable import printable
+from microgpt import printable
 from microgpt_report import look, theme
 from microgpt_report.page import Row
 from microgpt_report.setting_names import describe_settings, with_name

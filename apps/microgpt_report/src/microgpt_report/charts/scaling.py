@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import altair as alt
 
-from microgpt.amounts import plural
+from microgpt import plural
 from microgpt_evolution.sweep.config import SweepConfig, differing
 from microgpt_evolution.sweep.power_law import LEAST
 from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, time_front

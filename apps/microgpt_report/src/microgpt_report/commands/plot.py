@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from microgpt.errors import ConfigError
+from microgpt import ConfigError
 from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import (
@@ -30,7 +30,7 @@ def plot(
     Points show the held-out loss, and a ring marks the minimum. A faint line shows the training
     loss, and a dashed line shows the smoothed training loss. Unfinished runs are also plotted.
     """
-    from microgpt.files.atomic_files import as_argument
+    from microgpt import as_argument
     from microgpt_report.chart_files import check_files, check_plots, write_chart
     from microgpt_report.training_runs import read_training_runs
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from microgpt.error_format import first_problem
 from microgpt.errors import TokenizerError
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library

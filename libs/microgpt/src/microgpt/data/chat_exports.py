@@ -25,7 +25,7 @@ from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import ROLES, Conversation, Message
 from microgpt.errors import ConversationsError, DataError
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not
 N_NAMED = 20  # maximum number of participants in an error message

@@ -16,7 +16,7 @@ from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import ROLES, Conversation, Message
 from microgpt.errors import ConversationsError, DataError
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied

@@ -37,7 +37,7 @@ from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
 from microgpt.errors import DataError
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
 

@@ -14,7 +14,7 @@ from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document, Message
 from microgpt.errors import DataError, MicrogptError, PluginError
-from microgpt.plugins import package, plugin, plugins
+from microgpt.plugins import find_plugins, package, plugin
 
 Tell = Callable[[str], None] | None  # is called with notes for the user
 Documents = Sequence[Document] | str  # a string is running text
@@ -37,7 +37,7 @@ def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell = None) -> Documen
 
 def _installed(tell: Tell) -> Iterator[Reader]:
     """Yield the readers of other packages. A package that cannot be imported is told of."""
-    for name, found in plugins("readers").items():
+    for name, found in find_plugins("readers").items():
         try:
             read: Any = plugin("readers", name)
         except PluginError as error:

@@ -15,7 +15,7 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from microgpt.data.text_file import TextFile
 from microgpt.errors import ConfigError, DataError
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 
 BLANK = "blank"
 MIN_BLOCKS = 3  # minimum number of documents for a proposal

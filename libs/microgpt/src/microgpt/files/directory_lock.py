@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import cannot_write, check_place, finish_publish
 from microgpt.files.regular_file import read_regular_file
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 from microgpt.storage.model_directory import REMEDY, is_model_directory
 
 DEFAULT_MODEL_DIR = "output"

@@ -38,7 +38,7 @@ from microgpt.files.atomic_files import (
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model_config import count_params
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 from microgpt.state import (
     Ensemble,
     StepsChange,

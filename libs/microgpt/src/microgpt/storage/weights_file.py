@@ -12,7 +12,7 @@ from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
 from microgpt.model import Weights, weight_shapes
 from microgpt.model_config import count_params
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 from microgpt.resource_limits import check_memory
 from microgpt.storage.meta import META
 

@@ -31,7 +31,7 @@ from microgpt.evaluation.held_out_loss import Nll
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
 from microgpt.model_config import count_params
-from microgpt.plugins import plugin, plugins
+from microgpt.plugins import find_plugins, plugin
 from microgpt.resource_limits import check_memory
 from microgpt.sampling import Continuation, DecodeRules, FinishReason, Job
 from microgpt.state import TrainingPlan, TrainState
@@ -239,7 +239,7 @@ def problem_of(name: str) -> tuple[str, str] | None:
     """Return why an engine cannot be used and what helps, or None if it can be used."""
     if name == "reference":
         return None
-    if name not in plugins("engines"):
+    if name not in find_plugins("engines"):
         return "the compiled engine is not installed", "install microgpt-engine"
     why = edit_missing_in(f"the {name} engine")
     return (why, "undo the edit") if why else None

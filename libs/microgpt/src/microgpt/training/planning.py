@@ -13,7 +13,7 @@ from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import DataFacts, Split
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
-from microgpt.edited_sources import edited_sources
+from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.replies import prepare_replies
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
@@ -163,7 +163,7 @@ def plan_training(
         budget=chosen.budget if chosen and options.has_budget else None,
         extra=extra,
         examples=examples(parts, options),
-        edited_sources=edited_sources() if engine == "reference" else {},
+        edited_sources=find_edited_sources() if engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
     ).at(0)
     reasons = explain_settings(chosen) if chosen else ()

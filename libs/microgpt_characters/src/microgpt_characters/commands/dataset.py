@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from microgpt.errors import ConfigError
+from microgpt import ConfigError
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import SEED_HELP, flag, option
 
@@ -35,7 +35,7 @@ def chat(
     days, months, opposites, capitals, two questions in one message, and messages that the assistant
     cannot answer. The held-out words are the same for all seeds.
     """
-    from microgpt.files.atomic_files import publish
+    from microgpt import publish
     from microgpt_characters.synthetic_chat import conversations as draw
     from microgpt_characters.synthetic_chat import json_line
 

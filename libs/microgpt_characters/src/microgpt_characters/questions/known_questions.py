@@ -6,10 +6,15 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from microgpt.config import Sampling
-from microgpt.data.tokenizer import ROLES, Conversation, Message
-from microgpt.error_format import first_problem
-from microgpt.errors import CheckpointError, ConfigError
+from microgpt import (
+    ROLES,
+    CheckpointError,
+    ConfigError,
+    Conversation,
+    Message,
+    Sampling,
+    first_problem,
+)
 
 if TYPE_CHECKING:  # the options of `train` need none of it
     from microgpt_characters.questions.matching import Match, Matcher

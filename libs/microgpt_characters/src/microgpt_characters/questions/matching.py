@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from microgpt.data.folding import fold
+from microgpt import fold
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")  # noqa: RUF001
 # Number of characters and words of a text that count; they limit the time for a long one.

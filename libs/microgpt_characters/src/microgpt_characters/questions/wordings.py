@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-from microgpt.data.conversation_file import Item
-from microgpt.data.tokenizer import Message
-from microgpt.replies import ReplyTest
+from microgpt import Item, Message, ReplyTest
 from microgpt_characters.questions.known_questions import KnownQuestions
 from microgpt_characters.questions.matching import FUNCTION_WORDS, words_of
 from microgpt_characters.synthetic_chat.draw import PHRASES, Draw

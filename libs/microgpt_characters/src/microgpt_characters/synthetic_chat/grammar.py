@@ -9,8 +9,7 @@ import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 
-from microgpt.data.tokenizer import Conversation, Message
-from microgpt.errors import ConfigError
+from microgpt import ConfigError, Conversation, Message
 from microgpt_characters.synthetic_chat import tasks
 from microgpt_characters.synthetic_chat.draw import ChatSplit, Draw, Exchange
 

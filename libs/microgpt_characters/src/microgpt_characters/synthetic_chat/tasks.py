@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import combinations_with_replacement
 
-from microgpt.data.documents import bundled, load_text
+from microgpt import bundled, load_text
 from microgpt_characters.synthetic_chat.draw import (
     PHRASES,
     SHORT,

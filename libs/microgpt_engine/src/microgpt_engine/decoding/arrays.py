@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from microgpt.config import ModelConfig
+from microgpt import ModelConfig
 from microgpt_engine.processor import lanes_of
 from microgpt_engine.weights import Array, aligned_zeros, padded, shapes_of
 

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
-from microgpt.errors import PromptError
-from microgpt.sampling import Continuation, Job
+from microgpt import Continuation, Job, PromptError
 from microgpt_engine.decoding.arrays import FULL, RUNNING, DecodeArrays
 from microgpt_engine.decoding.decoder import Decoder, is_reusable
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microgpt.config import ModelConfig
-from microgpt.errors import PromptError
-from microgpt.model_config import count_params
-from microgpt.sampling import (
+from microgpt import (
     NO_TOKEN_LEFT_MESSAGE,
     NOT_FINITE_MESSAGE,
     Continuation,
     DecodeRules,
     FinishReason,
+    ModelConfig,
+    PromptError,
+    count_params,
 )
 from microgpt_engine import mersenne
 from microgpt_engine.decoding.arrays import (

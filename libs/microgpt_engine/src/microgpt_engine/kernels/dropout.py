@@ -10,7 +10,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from microgpt.dropout_mask import GOLDEN_32, GOLDEN_64, ROUNDS_32, ROUNDS_64
+from microgpt import GOLDEN_32, GOLDEN_64, ROUNDS_32, ROUNDS_64
 from microgpt_engine.compiler import kernel
 from microgpt_engine.simd.vector import (
     INT32,

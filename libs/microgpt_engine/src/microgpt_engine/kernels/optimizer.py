@@ -9,7 +9,7 @@ See docs/engine.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
 
 import math
 
-from microgpt.newton_schulz import COEFFICIENTS, N_ITERATIONS, NORM_EPS
+from microgpt import COEFFICIENTS, N_ITERATIONS, NORM_EPS
 from microgpt_engine.buffers import OptimizerState
 from microgpt_engine.compiler import inlined, kernel
 from microgpt_engine.kernels.matmul import linear

@@ -14,9 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.token_dataset import Tokens
-from microgpt.model_config import count_params
+from microgpt import ModelConfig, Tokens, TrainConfig, count_params
 from microgpt_engine.buffers import allocate_buffers
 from microgpt_engine.machine_code import EntryPoint
 from microgpt_engine.training.trainer import CompiledEngine, n_columns

@@ -13,10 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.token_dataset import Tokens
-from microgpt.flat_weights import Numbers
-from microgpt.own_functions import OwnSchedule
+from microgpt import ModelConfig, Numbers, OwnSchedule, Tokens, TrainConfig
 from microgpt_engine.buffers import (
     Buffers,
     OptimizerState,

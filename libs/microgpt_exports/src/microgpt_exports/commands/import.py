@@ -26,11 +26,7 @@ def import_checkpoint(
 
     A model whose architecture does not fit is refused with the reason. No code in a file is run.
     """
-    from microgpt.data.documents import load_text
-    from microgpt.data.tokenizer import CharTokenizer
-    from microgpt.errors import ConfigError
-    from microgpt.model_config import count_params
-    from microgpt.storage.model_directory import save
+    from microgpt import CharTokenizer, ConfigError, count_params, load_text, save
     from microgpt_cli.terminal.console import terminal_safe
     from microgpt_cli.training.replacement import confirm_replacement
     from microgpt_exports.imports.checkpoint import import_model

@@ -11,16 +11,22 @@ import json
 from pathlib import Path
 from typing import cast
 
-from microgpt.data.folding import FoldingTokenizer
-from microgpt.data.tokenizer import CharTokenizer, Tokenizer
-from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import read
-from microgpt.model_config import ModelConfig
-from microgpt.printable import printable
-from microgpt.state import TrainedModel
-from microgpt.storage.meta import MAX_META_BYTES
-from microgpt.storage.model_directory import TOKENIZER
-from microgpt.storage.weights_file import Matrices, decode_tensors, max_bytes, rows_of
+from microgpt import (
+    MAX_META_BYTES,
+    TOKENIZER,
+    CharTokenizer,
+    CheckpointError,
+    FoldingTokenizer,
+    Matrices,
+    ModelConfig,
+    Tokenizer,
+    TrainedModel,
+    decode_tensors,
+    max_bytes,
+    printable,
+    read,
+    rows_of,
+)
 from microgpt_exports.apertus import from_apertus, shape_of
 from microgpt_exports.imports.tokenizer_json import TokenizerJson, naming
 

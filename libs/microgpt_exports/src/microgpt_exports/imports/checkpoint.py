@@ -11,19 +11,24 @@ import os
 import re
 from pathlib import Path
 
-from microgpt.config import DType, ModelConfig
-from microgpt.data.tokenizer import Tokenizer
-from microgpt.errors import CheckpointError, ConfigError
-from microgpt.files.atomic_files import as_argument, read
-from microgpt.state import TrainedModel
-from microgpt.storage.meta import META, description_of
-from microgpt.storage.model_directory import MOONBASE_WEIGHTS, has_model
-from microgpt.storage.saved_model import SavedModel
-from microgpt.storage.weights_file import (
+from microgpt import (
+    META,
+    MOONBASE_WEIGHTS,
+    CheckpointError,
+    ConfigError,
+    DType,
     Matrices,
+    ModelConfig,
+    SavedModel,
+    Tokenizer,
+    TrainedModel,
+    as_argument,
     check_matrix,
     decode_json,
     decode_tensors,
+    description_of,
+    has_model,
+    read,
     rows_of,
 )
 from microgpt_exports.imports.apertus_directory import CONFIG, read_apertus

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from microgpt.errors import CheckpointError
+from microgpt import CheckpointError
 
 # A name that a family of programs gives to a tensor, the programs, and what does not fit.
 FAMILIES = (

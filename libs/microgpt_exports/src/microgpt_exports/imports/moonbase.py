@@ -8,13 +8,18 @@ meta.json              the shape, with our names, and the names of the chat toke
 
 from pathlib import Path
 
-from microgpt.data.tokenizer import SPECIAL_TOKENS
-from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import read
-from microgpt.state import TrainedModel
-from microgpt.storage.meta import META, read_meta
-from microgpt.storage.model_directory import MOONBASE_WEIGHTS, TOKENIZER
-from microgpt.storage.weights_file import decode_weights, max_bytes
+from microgpt import (
+    META,
+    MOONBASE_WEIGHTS,
+    SPECIAL_TOKENS,
+    TOKENIZER,
+    CheckpointError,
+    TrainedModel,
+    decode_weights,
+    max_bytes,
+    read,
+    read_meta,
+)
 from microgpt_exports.imports.tokenizer_json import TokenizerJson, naming
 
 SPECIAL = tuple(f"<{name}>" for name in ("bos", *SPECIAL_TOKENS))  # in the order of their ids

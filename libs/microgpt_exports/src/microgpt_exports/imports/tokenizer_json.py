@@ -7,11 +7,14 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from microgpt.data.bpe import BpeTokenizer
-from microgpt.error_format import first_problem
-from microgpt.errors import CheckpointError, MicrogptError
-from microgpt.files.atomic_files import read
-from microgpt.storage.meta import MAX_TOKENIZER_BYTES
+from microgpt import (
+    MAX_TOKENIZER_BYTES,
+    BpeTokenizer,
+    CheckpointError,
+    MicrogptError,
+    first_problem,
+    read,
+)
 
 
 class _AddedToken(BaseModel):

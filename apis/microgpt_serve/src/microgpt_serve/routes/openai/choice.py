@@ -7,9 +7,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from microgpt.data.tokenizer import Tokenizer
-from microgpt.sampling import Continuation, FinishReason
-from microgpt.stop_strings import cut_at_stop
+from microgpt import Continuation, FinishReason, Tokenizer, cut_at_stop
 
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 

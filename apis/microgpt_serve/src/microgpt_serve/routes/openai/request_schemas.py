@@ -22,7 +22,7 @@ from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
-from microgpt.config import MAX_SEED, Sampling
+from microgpt import MAX_SEED, Sampling
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
     MAX_SAMPLES,

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from microgpt.sampling import Continuation, Job
+from microgpt import Continuation, Job
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import ClientDisconnectedError, as_serve_error
 from microgpt_serve.generation import run_job, stream_job

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from microgpt.sampling import FinishReason
+from microgpt import FinishReason
 
 
 class Model(TypedDict):

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.printable import printable
+from microgpt.printable_text import printable
 
 
 def test_control_characters_are_escaped_and_long_text_is_cut() -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from commands import ok, refused
 
+from microgpt.edited_sources import find_edited_sources
+
 SMALL = ("--data", "names.txt", "--preset", "karpathy", "--steps", "3", "--n-embd", "8")
 REASON = (
     "model.py has been edited, and the compiled engine does not implement the change; using the "

@@ -176,12 +176,12 @@ from .options import setting as setting
 from .own_functions import OwnSchedule as OwnSchedule
 from .own_functions import number_from as number_from
 from .plotting import Plottable as Plottable
-from .plotting import plotting as plotting
+from .plotting import find_plotting as find_plotting
+from .plugins import find_plugins as find_plugins
 from .plugins import package as package
 from .plugins import plugin as plugin
-from .plugins import plugins as plugins
 from .plugins import summary as summary
-from .printable import printable as printable
+from .printable_text import printable as printable
 from .reference import ReferenceEngine as ReferenceEngine
 from .reference import document_loss as document_loss
 from .replies import Preparation as Preparation

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from microgpt import ConfigError, config, printable
+from microgpt import (
+    DEFAULT_SEED,
+    ConfigError,
+    Sampling,
+    Use,
+    check_count,
+    check_seed,
+    check_threads,
+    printable,
+)
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -49,18 +58,18 @@ def generate(
     unique: bool = opt.flag("--unique", "Skip repeated samples."),
     novel: bool = opt.flag("--novel", "Skip samples that occur in the training data."),
     seed: int = opt.option(
-        config.DEFAULT_SEED, "Seed of the first sample; incremented by 1 for each further sample."
+        DEFAULT_SEED, "Seed of the first sample; incremented by 1 for each further sample."
     ),
     temperature: float = opt.option(
-        config.Sampling.temperature, opt.TEMPERATURE_HELP, rich_help_panel="Sampling"
+        Sampling.temperature, opt.TEMPERATURE_HELP, rich_help_panel="Sampling"
     ),
     top_k: int | None = choice(None, "Sample only from the k most likely tokens."),
     top_p: float = choice(
-        config.Sampling.top_p,
+        Sampling.top_p,
         "Nucleus sampling: sample from the smallest set of tokens with this total probability.",
     ),
     min_p: float = choice(
-        config.Sampling.min_p,
+        Sampling.min_p,
         "Exclude tokens whose probability is below this fraction of the highest probability.",
     ),
     explain: bool = opt.flag(
@@ -76,10 +85,10 @@ def generate(
     """
     prompt, model_dir = opt.text_or_model(prompt, model_dir, "--prompt")
     prompt = opt.one_of(prompt, prompt_option, "--prompt") or ""
-    sampling = config.Sampling(temperature, top_k, top_p, min_p)
-    config.check_seed(seed)
-    config.check_threads(threads)
-    config.check_count("--num-samples (-n)", num_samples)
+    sampling = Sampling(temperature, top_k, top_p, min_p)
+    check_seed(seed)
+    check_threads(threads)
+    check_count("--num-samples (-n)", num_samples)
     pattern = None if matches is None else _compiled(matches)
 
     from microgpt import InferenceGpt, as_argument
@@ -106,7 +115,7 @@ def generate(
         seed=seed,
         threads=threads,
     )
-    uses: list[config.Use] = ["generation", "evaluation"] if explain else ["generation"]
+    uses: list[Use] = ["generation", "evaluation"] if explain else ["generation"]
     load_kernels(engine, saved.dtype, uses=uses)
     if is_choosy:
         samples = _select(samples, num_samples, pattern, unique=unique, known=known)

@@ -134,7 +134,7 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     """
     import numpy as np
 
-    from microgpt import plugin, reference_engine
+    from microgpt import engine_module, plugin
 
     lengths = [rng.randint(2, model.block_size + 1) for _ in range(rng.randint(1, 4))]
     docs = [[rng.randrange(model.vocab_size) for _ in range(length)] for length in lengths]
@@ -154,7 +154,7 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
         made.set_weights(numbers)
         return made.backward(lambda: False), by_name(model, made.grads().tolist())
 
-    expected_loss, expected = backward(reference_engine, "float64")
+    expected_loss, expected = backward(engine_module("reference"), "float64")
     compiled = plugin("engines", "compiled")  # even if sources are edited
     assert compiled
     loss, found = backward(compiled, dtype)

@@ -138,21 +138,6 @@ def test_a_training_run_with_subwords_resumes_exactly(tmp_path, parts, reading) 
             read_training(tmp_path / "model")
 
 
-def test_the_old_model_stays_usable_while_a_bpe_model_is_trained(tmp_path, parts) -> None:
-    models = []
-    for docs in (["abab"] * 3, ["xyxy"] * 3):
-        tokenizer = BpeTokenizer.from_documents(docs, vocab_size=258)
-        options = {"config": TrainConfig(steps=1), "engine": "reference"}
-        models.append(train(docs, tokenizer=tokenizer, **options))
-    old, new = models
-    save(old, tmp_path / "model")
-    with TrainingDirectory(tmp_path / "model") as held:
-        held.keep(plan_of(parts, new), new.state)
-        assert load(tmp_path / "model").tokenizer.file == old.tokenizer.file
-        held.finish(replace(new, plan=plan_of(parts, new)))
-    assert load(tmp_path / "model").tokenizer.file == new.tokenizer.file
-
-
 def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stopped) -> None:
     saved = load(directory)
     assert saved.weights == stopped.weights
@@ -206,16 +191,6 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         pass
     assert os.listdir(tmp_path / "model") == []
-
-
-def test_an_error_names_the_process_that_trains_in_a_directory(directory, tmp_path) -> None:
-    owner = rf"is being trained by process {os.getpid()} on .*; try again later"
-    for path in (directory, tmp_path / "new"):
-        with TrainingDirectory(path), pytest.raises(CheckpointError, match=f"{path.name} {owner}"):
-            TrainingDirectory(path)
-    with TrainingDirectory(directory):
-        pass
-    assert os.listdir(tmp_path) == [directory.name]
 
 
 @pytest.mark.parametrize(

@@ -336,7 +336,9 @@ def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainSta
     best, average = facts.best, facts.average
     return TrainState(
         **{name: getattr(facts, name) for name in names},
-        **{name: numbers(name) for name in ("weights", "adam_m", "adam_v")},
+        weights=numbers("weights"),
+        adam_m=numbers("adam_m"),
+        adam_v=numbers("adam_v"),
         best=BestWeights(**best.model_dump(), weights=numbers("best_weights")) if best else None,
         recent_losses=_losses(tensors["recent_losses"]),
         history=_history(tensors),

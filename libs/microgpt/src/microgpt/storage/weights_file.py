@@ -98,17 +98,12 @@ def decode_weights(
     Raises:
         CheckpointError: the content is invalid or does not match the model.
     """
-    return rows_of(decode_matrices(content, path), path, model)
-
-
-def decode_matrices(content: bytes, path: Path) -> Matrices:
-    """Decode the content of a weights file, whose matrices may have any names and sizes."""
     if path.suffix == ".json":
-        return decode_json(content, path)
+        return rows_of(decode_json(content, path), path, model)
     tensors = decode_tensors(content, path)
     for name, tensor in tensors.items():
         check_matrix(tensor, name, path)
-    return tensors
+    return rows_of(tensors, path, model)
 
 
 def rows_of(

@@ -64,7 +64,7 @@ def check_place(directory: Path) -> None:
     """Raise CheckpointError if a directory is not writable or cannot be created."""
     for path in (directory, *directory.parents):
         if path.is_dir():
-            if not os.access(path, os.W_OK):
+            if not os.access(path, os.W_OK) and path.is_dir():  # a holder may have removed it
                 raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
             return
         if os.path.lexists(path) and not path.is_dir():  # another process may have just created it

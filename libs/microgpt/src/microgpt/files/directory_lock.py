@@ -24,6 +24,7 @@ SHORT_USE = "being written"  # purpose of a short-lived lock
 WAIT_S = 60.0  # maximum wait for the holders of short-lived locks
 SETTLE_S = 0.2  # delay before reporting another holder, because the process may have just ended
 POLL_S = 0.005
+MAX_REMOVALS = 100  # maximum number of times that other holders remove a new directory
 
 
 class DirectoryLock:
@@ -92,14 +93,16 @@ class DirectoryLock:
         from filelock import FileLock, Timeout  # lazy import, because readers need no lock
 
         lock = FileLock(self.path / LOCK, thread_local=False, poll_interval=POLL_S)
-        end = time.monotonic() + WAIT_S
+        end, n_removals = time.monotonic() + WAIT_S, 0
         while True:
-            self.path.mkdir(parents=True, exist_ok=True)
             try:
+                self.path.mkdir(parents=True, exist_ok=True)
                 lock.acquire(timeout=SETTLE_S)
                 return lock
-            except FileNotFoundError:  # the previous holder has just removed a new directory
-                if time.monotonic() > end:
+            except (FileExistsError, FileNotFoundError):
+                # Another holder has just removed its new directory, or this one cannot be created.
+                n_removals += 1
+                if n_removals > MAX_REMOVALS:
                     raise
             except Timeout as timeout:
                 use = self._use()

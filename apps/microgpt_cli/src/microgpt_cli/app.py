@@ -72,7 +72,8 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command of a command line. An error suggests a command with a similar name."""
-        self.commands = dict.fromkeys(find_plugins("commands"))  # what the base class compares with
+        names: dict[str, Any] = dict.fromkeys(find_plugins("commands"))
+        self.commands = names  # the base class compares with them
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:

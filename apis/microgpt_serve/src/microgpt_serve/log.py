@@ -1,6 +1,7 @@
 """Logging to stderr, as text."""
 
 import logging
+import warnings
 from datetime import UTC, datetime
 
 from microgpt import printable
@@ -39,6 +40,7 @@ def set_up_logs() -> None:
     handler.setFormatter(_Formatter())
     logging.raiseExceptions = False  # a full disk must not produce a traceback per line
     logging.captureWarnings(True)
+    warnings.formatwarning = lambda warning, *place: str(warning)  # without a line of source
     logging.getLogger().handlers = [handler]  # also logs warnings from asyncio and other libraries
     for name, level in (("microgpt_serve", logging.INFO), ("uvicorn", logging.ERROR)):
         logging.getLogger(name).setLevel(level)

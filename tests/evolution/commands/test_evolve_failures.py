@@ -184,8 +184,3 @@ def test_a_search_ends_without_the_package_of_reports(microgpt, monkeypatch) -> 
         "note: report.html was not written: charts and reports require the package "
         "microgpt-report; run: pip install 'microgpt-report[plots]'"
     )
-
-
-def test_evolve_refuses_edited_sources(edited, microgpt) -> None:
-    problem = "model.py has been edited, and the compiled engine does not implement the change"
-    assert refused(microgpt("evolve", "--input", "names.txt")).startswith(problem)

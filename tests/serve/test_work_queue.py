@@ -9,8 +9,7 @@ import pytest
 
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import QueueFullError, ServeError
-from microgpt_serve.generation import run_function
-from microgpt_serve.routes.prompts import encode_messages
+from microgpt_serve.generation import encode_messages, run_function
 from microgpt_serve.schemas import ChatMessage
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings

@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None, models: ServedModels | None = N
         yield
         state.scheduler.close()
         state.work.close()
-        state.pages.close()
+        state.page_work.close()
 
     app = FastAPI(
         title="microgpt",

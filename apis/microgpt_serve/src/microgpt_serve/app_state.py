@@ -11,9 +11,7 @@ from fastapi import Depends, Request
 from microgpt_serve.batch_scheduler import BatchScheduler
 from microgpt_serve.errors import ServeError
 from microgpt_serve.metrics import Metrics
-from microgpt_serve.model_pages import ModelPages
-from microgpt_serve.served_model import ServedModel
-from microgpt_serve.served_models import ServedModels
+from microgpt_serve.served_models import ServedModel, ServedModels
 from microgpt_serve.settings import Settings
 from microgpt_serve.work_queue import WorkQueue
 
@@ -28,7 +26,8 @@ class AppState:
         self.metrics = Metrics(routes, models.by_name, lambda: self.scheduler.n_waiting)
         self.scheduler = BatchScheduler(QUEUE_LIMIT, self.metrics.observe_speed)
         self.work = WorkQueue(QUEUE_LIMIT)
-        self.pages = ModelPages()
+        self.pages: dict[str, asyncio.Future[bytes]] = {}  # of the models, by name
+        self.page_work = WorkQueue(1)
         self.is_draining = False
         self.n_running = 0  # number of requests that shutdown waits for
         self.n_body_bytes = 0  # total size of bodies being received or validated

@@ -28,7 +28,7 @@ def main() -> NoReturn:
 
 def _serve() -> int:
     from microgpt import MicrogptError, printable
-    from microgpt_serve.service import serve
+    from microgpt_serve.server import serve
     from microgpt_serve.settings import read_settings
 
     try:

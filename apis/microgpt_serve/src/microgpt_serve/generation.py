@@ -1,4 +1,4 @@
-"""Run generation jobs and checks of texts, and cancel both at the deadline or on a disconnect."""
+"""Run jobs, checks and encodings, and cancel them at the deadline or on a disconnect."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -7,14 +7,17 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from microgpt import Continuation, Job
+from microgpt import IGNORED_ROLES, ChatPrompt, Continuation, Job, Message
 from microgpt_serve.app_state import AppState
 from microgpt_serve.batch_scheduler import QueuedRequest
 from microgpt_serve.errors import ClientDisconnectedError, ServeError, route_path
-from microgpt_serve.served_model import ServedModel
+from microgpt_serve.schemas import MAX_CHARACTERS, ChatMessage
+from microgpt_serve.served_models import ServedModel
 
 WATCH_AFTER_S = 0.05  # delay before watching for a disconnect; most replies finish sooner
 CHARACTERS_PER_TOKEN = 512  # validated or encoded in the time that a small model needs for a token
+# Longer input is processed in a thread, because even input of this size takes a few ms.
+MAX_INLINE_CHARS = 2_000  # maximum number of characters, plus 2 per message, to encode inline
 T = TypeVar("T")
 
 
@@ -23,7 +26,7 @@ async def run_function(
     request: Request,
     function: Callable[[], T],
     n_characters: int,
-    limit: int,
+    limit: int = MAX_INLINE_CHARS,
     n_objects: int = 0,
 ) -> T:
     """Validate or encode text; use the work queue's thread if it is longer than the limit.
@@ -38,6 +41,34 @@ async def run_function(
     result = state.work.submit(function, n_characters // CHARACTERS_PER_TOKEN + n_objects)
     with _watched(state, request, result):
         return await result
+
+
+async def encode_messages(
+    messages: Sequence[ChatMessage], model: ServedModel, request: Request, state: AppState
+) -> ChatPrompt:
+    """Encode a conversation without its system messages; truncate it to fit into the context."""
+    if not model.gpt.tokenizer.is_chat:
+        raise ServeError(
+            400, "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
+        )
+    n_characters = sum(len(message.content) for message in messages)
+    if n_characters > MAX_CHARACTERS:
+        message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"
+        raise ServeError(400, message, field="messages")
+
+    def encode() -> ChatPrompt:
+        conversation = [
+            Message(one.role, one.content)  # type: ignore[arg-type]
+            for one in messages
+            if one.role not in IGNORED_ROLES
+        ]
+        if not conversation:
+            message = "messages has no user message; add one (the model ignores system messages)"
+            raise ServeError(400, message, field="messages")
+        return model.gpt.chat_prompt(conversation)
+
+    size = n_characters + 2 * len(messages)
+    return await run_function(state, request, encode, size, n_objects=len(messages))
 
 
 async def run_job(

@@ -11,27 +11,14 @@ MAX_CHARS = 2000  # maximum number of characters per message and per line of a t
 
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        request = getattr(record, "request", None)
-        if request is None:
-            message = _message(record).replace("\n", "\n    ")
-            return f"{_now()} {record.levelname.lower()}: {message}"
-        client, path = (request[name].replace(" ", r"\x20") for name in ("client", "path"))
-        return (
-            f"{_now()} {client} {request['method']} {path} "
-            f"{request['status']} {request['ms']:.1f}ms {request['id']}"
-        )
-
-
-def _message(record: logging.LogRecord) -> str:
-    """Return the message on one line, followed by the traceback, if any."""
-    lines = [record.getMessage()]
-    if record.exc_info:
-        lines += logging.Formatter().formatException(record.exc_info).splitlines()
-    return "\n".join(printable(line, MAX_CHARS) for line in lines)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        """Return the time and the message on one line, followed by the traceback, if any."""
+        lines = [record.getMessage()]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).splitlines()
+        message = "\n    ".join(printable(line, MAX_CHARS) for line in lines)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        is_access = record.name == "microgpt_serve.access" and record.levelno == logging.INFO
+        return f"{now} {message}" if is_access else f"{now} {record.levelname.lower()}: {message}"
 
 
 def set_up_logs() -> None:

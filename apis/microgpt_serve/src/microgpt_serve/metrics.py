@@ -14,7 +14,7 @@ from prometheus_client import (
 )
 
 from microgpt_serve.errors import STATUS_DESCRIPTIONS
-from microgpt_serve.served_model import ServedModel
+from microgpt_serve.served_models import ServedModel
 
 PROTOCOL_STATUSES = (408, 431)  # status codes that only `protocol` sends; not counted
 STATUSES = [one for one in (200, *STATUS_DESCRIPTIONS) if one not in PROTOCOL_STATUSES]

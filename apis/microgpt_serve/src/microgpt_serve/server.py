@@ -1,4 +1,4 @@
-"""Run the app: signals and graceful shutdown.
+"""Run the service: load the models, open the port, and serve until a signal.
 
 SIGTERM, Ctrl-C    finish running replies, refuse new requests, then exit
 second signal      exit at once
@@ -17,14 +17,18 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
+from microgpt_serve.log import set_up_logs
 from microgpt_serve.protocol import LimitedProtocol
-from microgpt_serve.settings import unknown_variables
+from microgpt_serve.served_models import ServedModels
+from microgpt_serve.settings import Settings, unknown_variables
 
 LOG = logging.getLogger("microgpt_serve")
 # uvloop accepts one connection per listener and event-loop iteration. With one listener, clients
 # waited 0.5 s to connect while 16 other clients sent large bodies, each on a new connection.
 N_LISTENERS = 8
+BACKLOG = 2048  # maximum number of connections waiting to be accepted
 KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually close first
 # Switch interval of the GIL in seconds during generation. With the default of 5 ms, the
 # first event of a stream took 1.1 to 1.2 times as long (three runs of the study `serve_streams`,
@@ -32,6 +36,29 @@ KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually clos
 SWITCH_S = 0.001
 LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(settings: Settings) -> None:
+    """Serve requests until a signal stops the server.
+
+    Raises:
+        MicrogptError: a model cannot be loaded.
+        OSError: the port cannot be opened.
+    """
+    set_up_logs()
+    models = ServedModels.load(settings)
+    with _listen(settings.host, settings.port) as listener:
+        Server(create_app(settings, models), listener).run_until_stopped()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        message = f"cannot listen on {host}:{port}: {reason}; choose another PORT or HOST"
+        raise OSError(message) from error
 
 
 class Server(uvicorn.Server):

@@ -4,7 +4,7 @@ from microgpt import Message
 from microgpt.sampling import Continuation
 from microgpt_serve.routes.openai.completions import _ChatCompletionBuilder
 from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest
-from microgpt_serve.served_model import ServedModel
+from microgpt_serve.served_models import ServedModel
 
 HI = {"role": "user", "content": "hi there"}
 

@@ -23,7 +23,7 @@ def serve(
     """
     given = one_of(models, model_option, "--model")
 
-    from microgpt_serve.service import serve as serve_until_stopped
+    from microgpt_serve.server import serve as serve_until_stopped
     from microgpt_serve.settings import read_settings
 
     serve_until_stopped(read_settings(model_dir=given, host=host, port=port))

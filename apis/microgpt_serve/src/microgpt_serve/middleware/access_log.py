@@ -36,7 +36,6 @@ class AccessLogMiddleware:
         # The client's request id if it can be logged safely.
         given = (value for name, value in scope["headers"] if name == ID_HEADER and _IS_ID(value))
         request_id = next(given, b"").decode() or f"{self._prefix}-{next(self._numbers):x}"
-        scope["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -65,13 +64,7 @@ class AccessLogMiddleware:
             model = scope.get("model", "")  # set by `AppState.model_of`
             self._count(route, status, seconds, model)
             if LOG.isEnabledFor(logging.INFO):
-                client = scope.get("client")
-                request = {
-                    "client": printable(client[0]) if client else "",
-                    "method": scope["method"],
-                    "path": printable(path),
-                    "status": status,
-                    "ms": round(seconds * 1000, 3),
-                    "id": request_id,
-                }
-                LOG.info("", extra={"request": request})
+                texts = ((scope.get("client") or ("",))[0], path)
+                client, shown = (printable(text).replace(" ", r"\x20") for text in texts)
+                end = f"{status} {seconds * 1000:.1f}ms {request_id}"
+                LOG.info(f"{client} {scope['method']} {shown} {end}")

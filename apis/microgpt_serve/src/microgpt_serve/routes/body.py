@@ -28,9 +28,7 @@ from microgpt_serve.schemas import MAX_CHARACTERS
 JSON_TYPE = "application/json"
 MAX_BODY_BYTES = 4 * 2**20
 MAX_LISTED = 1000  # with more validation errors than this, only their number is reported
-# Larger input is processed in a thread, because even input of this size takes a few ms.
 MAX_INLINE_BYTES = 16_384  # maximum size of a body to validate on the event loop
-MAX_INLINE_CHARS = 2_000  # maximum number of characters, plus 2 per message, to encode inline
 # Validation holds the GIL for a time that grows with the number of JSON values, not bytes. The
 # punctuation is therefore counted first. A body with 16,384 such characters takes about 5 ms.
 MAX_PUNCTUATION = 16_384

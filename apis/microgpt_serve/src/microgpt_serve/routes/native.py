@@ -6,9 +6,8 @@ from fastapi import APIRouter, Request
 
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
-from microgpt_serve.generation import run_function, run_job
-from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
-from microgpt_serve.routes.prompts import encode_messages
+from microgpt_serve.generation import encode_messages, run_function, run_job
+from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.schemas import (
     MAX_PROMPT_COPIES,
     ChatRequest,
@@ -63,7 +62,7 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
         max_tokens=model.max_new_tokens(body.max_tokens),
         seed=body.seed,
     )
-    job = await run_function(state, request, encode, len(body.prompt), MAX_INLINE_CHARS)
+    job = await run_function(state, request, encode, len(body.prompt))
     decode = model.gpt.tokenizer.decode
     continuations = await run_job(state, request, model, job)
     samples = [body.prompt + decode(one.tokens) for one in continuations]

@@ -1,8 +1,10 @@
 """GET /, the page of a model, and GET /docs: web pages that load nothing from other hosts."""
 
+import asyncio
+import logging
 from base64 import b64encode
-from collections.abc import AsyncIterator
-from functools import cache
+from collections.abc import AsyncIterator, Sequence
+from functools import cache, partial
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -13,13 +15,16 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
-from microgpt import ConfigError, plugin
-from microgpt_serve.app_state import StateDep
+from microgpt import ConfigError, on_compiling, plugin
+from microgpt_serve.app_state import AppState, StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.middleware.api_key import ASSETS, PAGE
 from microgpt_serve.routes.status import ModelName
+from microgpt_serve.served_models import ServedModel
 
+LOG = logging.getLogger("microgpt_serve")
 READ_METHODS = ["GET", "HEAD"]
+WAIT_S = 2.0  # time after which a browser is told to ask again
 PIECE = 2**16  # bytes of a page in memory for each client that reads slowly
 KEY_FORM = Path(__file__).with_name("key_form.html")
 NO_SOURCES = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -49,7 +54,7 @@ async def page(request: Request, state: StateDep, name: ModelName = None) -> Res
     model = state.model_of(request, name)
     others = [other.name for other in state.models.by_name.values() if other is not model]
     try:
-        content = await state.pages.find(model, others)
+        content = await _page(state, model, others)
     except ConfigError as error:  # such as a model that is too large, or a missing compiler
         links = " ".join(f'<a href="?model={quote(one, "")}">{escape(one)}</a>' for one in others)
         return _notice(escape(str(error)) + (f"</p><p>Other models: {links}" if links else ""))
@@ -61,6 +66,31 @@ async def page(request: Request, state: StateDep, name: ModelName = None) -> Res
             status=503,
         )
     return _in_pieces(content)
+
+
+async def _page(state: AppState, model: ServedModel, others: Sequence[str]) -> bytes | None:
+    """Return the page of a model, which is made when it is first asked for, or None if not yet.
+
+    Args:
+        others: names of the models to which the page links.
+
+    Raises:
+        ConfigError: the model is too large for a page, or its engine cannot be compiled.
+    """
+    if model.name not in state.pages:
+        state.pages[model.name] = state.page_work.submit(partial(_made, model, others), 0)
+    page = state.pages[model.name]
+    if not (await asyncio.wait([page], timeout=WAIT_S))[0]:
+        return None
+    if page.exception():
+        state.pages.pop(model.name, None)
+    return page.result()
+
+
+def _made(model: ServedModel, others: Sequence[str]) -> bytes:
+    with on_compiling(LOG.info):
+        page: bytes = plugin("pages", "document")(model.saved, model.name, others)  # type: ignore[misc]
+    return page
 
 
 def _notice(sentence: str, script: str = "", status: int = 200) -> HTMLResponse:

@@ -8,7 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.routes.openai.response_schemas import Model, Models, OpenAIErrorResponse
 from microgpt_serve.schemas import HealthResponse, error_responses
-from microgpt_serve.served_model import ServedModel
+from microgpt_serve.served_models import ServedModel
 
 router, openai_router = APIRouter(), APIRouter()
 ModelName = Annotated[

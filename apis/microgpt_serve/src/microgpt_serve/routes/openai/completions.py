@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from microgpt_serve.app_state import AppState, StateDep
 from microgpt_serve.errors import ServeError
-from microgpt_serve.generation import run_function
-from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
+from microgpt_serve.generation import encode_messages, run_function
+from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.openai.choice import GeneratedChoice
 from microgpt_serve.routes.openai.request_schemas import (
     ChatCompletionRequest,
@@ -22,9 +22,8 @@ from microgpt_serve.routes.openai.response_schemas import (
     Completion,
     CompletionChoice,
 )
-from microgpt_serve.routes.prompts import encode_messages
 from microgpt_serve.schemas import MAX_CHARACTERS, MAX_SAMPLES
-from microgpt_serve.served_model import ServedModel
+from microgpt_serve.served_models import ServedModel
 
 router = APIRouter(route_class=BodyRoute)
 
@@ -118,7 +117,7 @@ async def completions(body: CompletionRequest, request: Request, state: StateDep
         max_tokens=model.max_new_tokens(body.max_tokens),
         seed=body.seed_or_random(),
     )
-    job = await run_function(state, request, encode, length, MAX_INLINE_CHARS)
+    job = await run_function(state, request, encode, length)
     dropped = {"tokens_dropped": job.tokens_dropped} if job.tokens_dropped else {}
     return await _CompletionBuilder(state, request, body, model, job, dropped).respond()
 

@@ -23,7 +23,7 @@ from microgpt_serve.routes.body import JSON_TYPE
 from microgpt_serve.routes.openai.choice import GeneratedChoice
 from microgpt_serve.routes.openai.request_schemas import OpenAIRequest
 from microgpt_serve.routes.openai.response_schemas import Usage
-from microgpt_serve.served_model import ServedModel
+from microgpt_serve.served_models import ServedModel
 
 LOG = logging.getLogger("microgpt_serve")
 DONE = b"data: [DONE]\n\n"

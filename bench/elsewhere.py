@@ -33,12 +33,10 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt.training.presets import PORTABLE, PRESETS
 from microgpt_exports.comparison import MOST, Runtime, compare
 from microgpt_exports.gguf_file import encode_gguf, read_gguf
-from microgpt_exports.llama_session import LlamaSession
-from microgpt_exports.onnx_file import encode_onnx, read_onnx
-from microgpt_exports.onnx_session import OnnxSession
+from microgpt_exports.onnx_file import OnnxSession, encode_onnx, read_onnx
 from microgpt_exports.receipt import Receipt
+from microgpt_exports.sessions import LlamaSession, TransformersSession
 from microgpt_exports.transformers_directory import encode_transformers, read_transformers
-from microgpt_exports.transformers_session import TransformersSession
 
 N_HELD_OUT = 1000  # documents
 STEPS = 300  # of the portable chat model

@@ -9,7 +9,7 @@ from exported_models import ARCHITECTURES, saved_model
 from gguf import GGUFReader
 
 from microgpt import save
-from microgpt_exports.onnx_session import OnnxSession
+from microgpt_exports.onnx_file import OnnxSession
 
 
 @pytest.fixture

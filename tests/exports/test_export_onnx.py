@@ -32,7 +32,7 @@ def test_export_prints_the_loss_increase_of_int8(microgpt, chat_model) -> None:
 
 
 def test_verify_fails_if_a_model_computes_something_else(microgpt, file, monkeypatch) -> None:
-    from microgpt_exports.onnx_session import OnnxSession
+    from microgpt_exports.onnx_file import OnnxSession
 
     read = OnnxSession.read
 

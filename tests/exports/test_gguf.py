@@ -18,7 +18,7 @@ from microgpt_exports.comparison import compare
 from microgpt_exports.foreign_tokenizer import _byte_characters as bytes_to_characters
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer
 from microgpt_exports.gguf_file import TENSORS, encode_gguf, encode_modelfile, read_gguf
-from microgpt_exports.llama_session import LlamaSession
+from microgpt_exports.sessions import LlamaSession
 
 PORTABLE = ARCHITECTURES["portable"]
 TEXT = "it's naïve — isn't it? ☃ 日本語 ÿÃé\n 😀😀  we've"

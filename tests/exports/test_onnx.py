@@ -14,8 +14,7 @@ from microgpt.config import Sampling
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.comparison import compare
-from microgpt_exports.onnx_file import encode_onnx, read_onnx
-from microgpt_exports.onnx_session import OnnxSession
+from microgpt_exports.onnx_file import OnnxSession, encode_onnx, read_onnx
 from microgpt_exports.receipt import Receipt
 
 SLOW = pytest.mark.slow

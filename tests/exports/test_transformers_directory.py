@@ -17,11 +17,11 @@ from microgpt.errors import CheckpointError, ConfigError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.apertus import shape_of
 from microgpt_exports.comparison import compare
+from microgpt_exports.sessions import TransformersSession
 from microgpt_exports.transformers_directory import (
     encode_transformers,
     read_transformers,
 )
-from microgpt_exports.transformers_session import TransformersSession
 
 PORTABLE = ARCHITECTURES["portable"]
 CHAT = [("user", "how are you"), ("assistant", "fine."), ("user", "good")]

@@ -12,15 +12,13 @@ from microgpt import (
 )
 from microgpt_exports.comparison import verdict
 from microgpt_exports.gguf_file import MAGIC, encode_gguf, encode_modelfile, read_gguf
-from microgpt_exports.llama_session import LlamaSession
-from microgpt_exports.onnx_file import PRODUCER, encode_onnx, read_onnx
-from microgpt_exports.onnx_session import OnnxSession
+from microgpt_exports.onnx_file import PRODUCER, OnnxSession, encode_onnx, read_onnx
+from microgpt_exports.sessions import LlamaSession, TransformersSession
 from microgpt_exports.transformers_directory import (
     RECEIPT,
     encode_transformers,
     read_transformers,
 )
-from microgpt_exports.transformers_session import TransformersSession
 
 N_BYTES = 16  # first bytes of a file, by which its format is known
 

@@ -155,7 +155,8 @@ def _head(texts: Mapping[str, str], config: ModelConfig, tokenizer: Tokenizer) -
     metadata |= _metadata(config, tokenizer)
     names = _tensor_names(config)
     parts = [struct.pack("<4sIQQ", MAGIC, VERSION, len(names), len(metadata))]
-    parts += [_string(name) + _typed(*each) for name, each in metadata.items()]
+    for name, (kind, value) in metadata.items():
+        parts += [_string(name), struct.pack("<I", kind), *_value(kind, value)]
     offset, shapes = 0, tensor_shapes(config)
     for theirs, name in names.items():
         shape = shapes[theirs][::-1]  # the fastest dimension first
@@ -241,11 +242,6 @@ def _read_string(content: memoryview, at: int, most: int) -> tuple[str, int]:
     if size > min(most, len(content) - start):
         raise ValueError("a string is too long")
     return str(content[start : start + size], "utf-8"), start + size
-
-
-def _typed(kind: int, value: Any) -> bytes:
-    """Return a value of the metadata after its type."""
-    return struct.pack("<I", kind) + b"".join(_value(kind, value))
 
 
 def _value(kind: int, value: Any) -> Iterator[bytes]:

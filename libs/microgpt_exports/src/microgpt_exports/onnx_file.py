@@ -1,11 +1,11 @@
-"""ONNX files: write a model with its receipt, and read a file that may be untrusted.
+"""ONNX files: write a model with its receipt, read a file that may be untrusted, and run one.
 
 A file is accepted only if its graph equals the one that microgpt writes for the shape in its
 receipt, so it can neither request more memory nor refer to other files.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from math import prod
@@ -22,6 +22,7 @@ from microgpt import (
     tensors_of,
     weight_shapes,
 )
+from microgpt_exports.comparison import running
 from microgpt_exports.onnx_graph import IR_VERSION, OPSET, SCALES, TABLES, OnnxGraph
 from microgpt_exports.receipt import Receipt, check_replies, make_receipt, read_receipt
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 RECEIPT, TOKENIZER = "microgpt.receipt", "microgpt.tokenizer"  # keys of the metadata
+SILENT = 4  # onnxruntime logs only what ends the process
 PRODUCER = b"\x12\x08microgpt"  # the field that follows the version, at the start of a file
 MAX_FILE = 2**31 - 1  # bytes; protobuf reads no more
 MAX_STRUCTURE = 2**20  # bytes that are neither weights nor metadata
@@ -65,8 +67,8 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
     graph = OnnxGraph(saved.model, int8=int8)
     stored = {name: _stored(name, matrix) for name, matrix in weights.items()}
     model = _model(graph, _tensors(stored | graph.constants))
-    facts = {"weights_sha256": _weights_sha256(model)}
-    receipt = make_receipt(saved, exported, **facts, quantization="int8" if int8 else None)
+    sha256, kind = _weights_sha256(model), "int8" if int8 else None
+    receipt = make_receipt(saved, exported, weights_sha256=sha256, quantization=kind)
     metadata = {RECEIPT: receipt.model_dump_json()}
     if saved.tokenizer.file:
         metadata[TOKENIZER] = saved.tokenizer.file.decode()
@@ -110,6 +112,58 @@ def read_onnx(path: Path) -> Receipt:
     if sha256 != receipt.weights_sha256:
         raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
     return receipt
+
+
+class OnnxSession:
+    """A model that onnxruntime runs, on one core.
+
+    Args:
+        model: the content of a file, or its path, which needs less memory.
+
+    Raises:
+        ConfigError: the extra onnx is missing.
+        CheckpointError: onnxruntime cannot run the model.
+    """
+
+    def __init__(self, model: bytes | Path) -> None:
+        check_extra("microgpt-exports[onnx]", "ONNX files", "onnxruntime")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = SILENT
+        self._program = f"onnxruntime {onnxruntime.__version__}"
+        with running(self._program):
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        self._cache_inputs = self._session.get_inputs()[1:]
+
+    def read(
+        self, tokens: "Sequence[int] | NDArray[Any]", cache: "Arrays | None"
+    ) -> "tuple[NDArray[Any], Arrays]":
+        """Return the logits after each token (T, V), and the new cache; None is an empty cache.
+
+        For a batch, tokens are (B, T) and logits (B, T, V).
+        """
+        import numpy as np
+
+        ids = np.atleast_2d(np.asarray(tokens, "int64"))
+        cache = self._empty_cache(len(ids)) if cache is None else cache
+        with running(self._program):
+            logits, *present = self._session.run(None, {"input_ids": ids, **cache})
+        names = (each.name for each in self._cache_inputs)
+        found = logits if np.ndim(tokens) == 2 else logits[0]
+        return found, dict(zip(names, present, strict=True))
+
+    def _empty_cache(self, n_sequences: int) -> "Arrays":
+        import numpy as np
+
+        sizes = {"batch": n_sequences, "past": 0}
+        return {
+            each.name: np.zeros([sizes.get(size, size) for size in each.shape], "float32")
+            for each in self._cache_inputs
+        }
 
 
 def _parsed(path: Path) -> "ModelProto":

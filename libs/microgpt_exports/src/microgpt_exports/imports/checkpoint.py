@@ -9,6 +9,7 @@ Files may be untrusted: pickles are refused, and names and shapes are checked fi
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from microgpt import (
@@ -32,7 +33,6 @@ from microgpt import (
     rows_of,
 )
 from microgpt_exports.imports.apertus_directory import CONFIG, read_apertus
-from microgpt_exports.imports.foreign import check_names
 from microgpt_exports.imports.moonbase import read_moonbase
 
 MAX_BYTES = 2**33  # of a file with weights
@@ -40,6 +40,19 @@ MAX_JSON = 2**26  # of one with JSON, whose numbers take up to 41 times as much 
 SCRIPT = "Karpathy's script"
 PICKLES = (b"PK\x03\x04", b"\x80")  # first bytes of a file of torch.save, and of any pickle
 WRAPPERS = re.compile(r"^(_orig_mod\.|module\.)+|\.weight$")  # of modules of PyTorch
+# A name that a family of programs gives to a tensor, the programs, and what does not fit.
+FAMILIES = (
+    (r"attn\.c_attn\.weight$", "nanoGPT, minGPT, makemore or GPT-2",
+     "GELU, LayerNorm, and no RMSNorm after the embeddings"),
+    (r"attn\.c_q\.weight$", "nanochat or modded-nanogpt",
+     "logits that tanh limits, or another scale of queries and keys"),
+    (r"mlp\.act_fn\.alpha_p$", "transformers",
+     "the settings are in config.json: import the directory"),
+    (r"mlp\.gate_proj\.weight$", "the Llama family",
+     "a gated MLP, and no RMSNorm after the embeddings"),
+)  # fmt: skip
+BIASES = r"(attn|mlp|ln_\w+)(\.\w+)?\.bias$"
+MASKS = r"attn\.(masked_)?bias$"  # buffers of GPT-2 and its descendants
 
 
 def import_model(
@@ -103,11 +116,23 @@ def _read(path: Path) -> tuple[Matrices, str]:
     if int.from_bytes(content[:8], "little") > len(content):  # not the size of a header
         return _read_json(content, path), "JSON"
     found = decode_tensors(content, path)
-    check_names(found, path)
+    _check_names(found, path)
     tensors = {WRAPPERS.sub("", name): tensor for name, tensor in found.items()}
     for name, tensor in tensors.items():
         check_matrix(tensor, name, path)
     return tensors, "safetensors"
+
+
+def _check_names(names: Collection[str], path: Path) -> None:
+    """Raise CheckpointError with the reason if tensors with these names are not supported."""
+    for pattern, program, reason in FAMILIES:
+        if any(re.search(pattern, name) for name in names):
+            has_biases = any(re.search(BIASES, n) and not re.search(MASKS, n) for n in names)
+            what = f"biases, {reason}" if has_biases else reason
+            raise CheckpointError(
+                f"{path} is a checkpoint of {program}, which does not fit microgpt's architecture: "
+                f"it has {what}"
+            )
 
 
 def _read_json(content: bytes, path: Path) -> Matrices:

@@ -123,9 +123,7 @@ def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:
         ([], "extra.characters: "),
     ],
 )
-def test_a_model_with_damaged_known_questions_is_refused_when_it_is_used(
-    result, tmp_path, known, problem
-) -> None:
+def test_damaged_known_questions_are_refused_when_used(result, tmp_path, known, problem) -> None:
     save(result, tmp_path / "m")
     edit(tmp_path / "m/meta.json", extra={"characters": known})
     saved = load(tmp_path / "m")

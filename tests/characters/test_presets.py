@@ -37,7 +37,7 @@ def test_different_seeds_draw_different_preset_conversations() -> None:
 
 
 @pytest.mark.slow
-def test_the_chat_preset_is_recorded_and_resumes_only_with_the_same_data(tmp_path) -> None:
+def test_the_chat_preset_resumes_only_with_the_same_data(tmp_path) -> None:
     def train(*args: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", FEW_CONVERSATIONS, "train", *args]
         return commands.run_process(command, cwd=tmp_path)

@@ -15,7 +15,7 @@ PACKAGES = {str(folder.relative_to(ROOT)) for folder in FOLDERS} - KEPT
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_the_others_install_list_their_commands_train_and_generate(package, tmp_path) -> None:
+def test_the_other_packages_install_train_and_generate(package, tmp_path) -> None:
     script = [sys.executable, ROOT / ".ci/tear_out", package, tmp_path / "copy"]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

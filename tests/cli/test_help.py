@@ -8,7 +8,7 @@ START = ["train", "generate", "chat", "play", "info", "course", "evolve", "serve
 SAME = {"--json", "--temperature", "--threads", "--n-embd", "--learning-rate", "--me"}
 
 
-def test_help_shows_the_first_commands_and_then_those_of_each_package(microgpt) -> None:
+def test_help_shows_first_commands_then_those_of_each_package(microgpt) -> None:
     wide = microgpt("--help", COLUMNS="80").stdout
     sections = re.findall(r"^(\S+):\n((?:  .+\n)+)", wide, re.M)
     first, *packages, last = (title for title, _ in sections)

@@ -21,9 +21,7 @@ def test_a_command_of_another_package_is_listed_and_run(microgpt, install) -> No
     assert "missing argument" in refused(microgpt("shout"))
 
 
-def test_a_command_that_cannot_be_imported_names_its_package_and_stops_no_other(
-    microgpt, install
-) -> None:
+def test_a_broken_command_names_its_package_and_stops_no_other(microgpt, install) -> None:
     install("loud", "commands", "shout = loud:shout", loud="import nosuchmodule")
     error = refused(microgpt("shout", "anna"))
     assert error.startswith("loud cannot be imported (ModuleNotFoundError: No module named")
@@ -32,7 +30,7 @@ def test_a_command_that_cannot_be_imported_names_its_package_and_stops_no_other(
     ok(microgpt("list"))
 
 
-def test_a_command_that_two_packages_have_names_both_and_stops_no_other(microgpt, install) -> None:
+def test_a_command_of_two_packages_names_both(microgpt, install) -> None:
     install("loud", "commands", "train = loud:shout", loud=SHOUT)
     assert "loud and microgpt-cli both add train" in refused(microgpt("train"))
     ok(microgpt("--help"))
@@ -49,9 +47,7 @@ def test_a_command_that_two_packages_have_names_both_and_stops_no_other(microgpt
         ("serve", "microgpt-serve"),
     ],
 )
-def test_a_founding_command_names_its_package_that_is_not_installed(
-    microgpt, install, command, package
-) -> None:
+def test_a_founding_command_names_its_missing_package(microgpt, install, command, package) -> None:
     install(package, "commands", "")  # it hides the package of this name, and has no plug-ins
     assert f"\n  {command} " not in ok(microgpt("--help")).stdout
     error = refused(microgpt(command))
@@ -59,7 +55,7 @@ def test_a_founding_command_names_its_package_that_is_not_installed(
     assert "install this package" in error
 
 
-def test_an_unknown_command_suggests_a_similar_one_of_any_package(microgpt) -> None:
+def test_an_unknown_command_suggests_a_similar_one(microgpt) -> None:
     assert "Did you mean 'train'?" in refused(microgpt("trian"))
     assert "Did you mean 'generate'" in refused(microgpt("generat"))
     assert "Did you mean" not in refused(microgpt("xyzxyz"))

@@ -28,7 +28,7 @@ def site(tmp_path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_package_is_found_and_used_and_gone_when_it_is_removed(site, tmp_path) -> None:
+def test_a_package_is_found_used_and_removed(site, tmp_path) -> None:
     env = {**os.environ, "PYTHONPATH": str(site), "PATH": f"{COMMAND.parent}:{os.environ['PATH']}"}
 
     def bash(command: str) -> str:

@@ -143,11 +143,11 @@ def test_kernels_use_only_constants_covered_by_the_source_hash() -> None:
         ]
         if {name for _, name in imports} & {"kernel", "inlined", "emitted"}:
             constants |= {
-                module
-                for module, name in imports
-                if name.isupper() and module.startswith("microgpt.") and ".engine" not in module
+                name for module, name in imports if name.isupper() and module == "microgpt"
             }
-    assert constants == {"microgpt.dropout_mask", "microgpt.newton_schulz"}
+    covered = {**vars(dropout_mask), **vars(newton_schulz)}
+    assert constants
+    assert constants <= covered.keys()
 
 
 @pytest.mark.parametrize("module", [dropout_mask, newton_schulz])

@@ -106,7 +106,7 @@ def test_an_answer_in_the_faq_file_may_have_several_lines(tmp_path: Path, monkey
         learnt.extend(conversations)
         raise MicrogptError("enough")
 
-    monkeypatch.setattr("microgpt.training.train.train", train)
+    monkeypatch.setattr("microgpt.train", train)
     with pytest.raises(SystemExit, match="error: enough"):
         runpy.run_path(str(EXAMPLES / "faq.py"), run_name="__main__")
     answers = [talk[1].content for talk in learnt]

@@ -75,9 +75,7 @@ def test_a_save_waits_for_another_save_but_not_for_training(tmp_path, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_new", [True, False])
-def test_one_of_three_processes_trains_in_a_directory_and_the_others_say_so(
-    tmp_path, is_new
-) -> None:
+def test_one_of_three_processes_trains_in_a_directory(tmp_path, is_new) -> None:
     directory = tmp_path / "model"
     if not is_new:
         directory.mkdir()
@@ -99,7 +97,7 @@ except Exception as error:
 
 
 @pytest.mark.slow
-def test_a_directory_that_comes_and_goes_is_held_by_one_process_at_a_time(tmp_path) -> None:
+def test_a_directory_that_comes_and_goes_has_one_holder(tmp_path) -> None:
     code = """
 import os
 from pathlib import Path

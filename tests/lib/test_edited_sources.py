@@ -1,8 +1,9 @@
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig, edited_sources, train
+from microgpt.compilation import EngineWarning
 from microgpt.edited_sources import FOLDER, IMPLEMENTED, UNCHANGED, code_hash, files_hash
-from microgpt.errors import ConfigError, EngineWarning
+from microgpt.errors import ConfigError
 
 DOCS = ["anna", "emma"]
 SOURCE = '''"""A docstring."""

@@ -2,8 +2,7 @@ import sys
 
 import pytest
 
-from microgpt.errors import PluginError
-from microgpt.plugins import find_plugins, plugin, summary
+from microgpt.plugins import PluginError, find_plugins, plugin, summary
 
 
 def test_a_plugin_is_found_by_name_and_imported_when_it_is_used(install) -> None:
@@ -50,6 +49,6 @@ def test_the_summary_of_a_plugin_without_a_docstring_is_empty(install) -> None:
 
 
 @pytest.mark.parametrize("entry", ["gone:it", "torn:it", "gone.part:it"])
-def test_the_summary_of_a_plugin_that_cannot_be_read_names_its_package(install, entry) -> None:
+def test_the_summary_of_a_broken_plugin_names_its_package(install, entry) -> None:
     install("broken-package", "pages", f"broken = {entry}", torn="def")
     assert "uninstall broken-package" in summary(find_plugins("pages")["broken"])

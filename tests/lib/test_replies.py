@@ -7,7 +7,8 @@ from json_files import edit
 
 from microgpt import InferenceGpt, Message, load, save
 from microgpt.config import Sampling
-from microgpt.errors import CheckpointError, ConfigError, PluginError, PromptError
+from microgpt.errors import CheckpointError, ConfigError, PromptError
+from microgpt.plugins import PluginError
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
 from microgpt.training.presets import PRESETS
@@ -76,9 +77,7 @@ def test_the_record_of_a_plug_in_is_kept_as_it_is(saved, tmp_path) -> None:
     assert facts["extra"] == {"parrot": {"word": "hi", "none": None}}
 
 
-def test_a_model_whose_plug_in_is_missing_names_it_when_it_is_used(
-    saved, chat_model, microgpt
-) -> None:
+def test_a_model_names_its_missing_plugin_when_it_is_used(saved, chat_model, microgpt) -> None:
     with pytest.raises(PluginError, match="'parrot', which is not installed; install the package"):
         InferenceGpt(saved)
     assert "such as microgpt-parrot" in refused(microgpt("chat", "hi", "--model", chat_model))
@@ -92,7 +91,7 @@ def test_a_model_of_an_older_microgpt_is_refused(chat_model) -> None:
         load(chat_model)
 
 
-def test_a_preset_whose_conversations_no_package_generates_names_the_package(monkeypatch) -> None:
+def test_the_chat_preset_names_the_missing_package(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.presets.plugin", lambda group, name: None)
     with pytest.raises(ConfigError, match="requires the package microgpt-characters; install it"):
         PRESETS["chat"].draw(seed=1)

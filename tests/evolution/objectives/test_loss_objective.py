@@ -27,7 +27,7 @@ def test_held_out_fitness_is_the_loss_on_unseen_documents() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::microgpt.errors.EngineWarning")
-def test_an_organism_is_measured_on_the_reference_engine_if_no_other_is_installed(
+def test_an_organism_is_measured_on_the_reference_engine(
     no_engine,
 ) -> None:
     found = LossObjective.of(PARTS, "held-out").measure(SMALL, seed=7)

@@ -5,7 +5,8 @@ from importlib.metadata import EntryPoint, EntryPoints
 import pytest
 
 from microgpt import Message, load_conversations, load_text, plugins
-from microgpt.errors import DataError, PluginError
+from microgpt.errors import DataError
+from microgpt.plugins import PluginError
 
 TALK = [(Message("user", "hi"), Message("assistant", "yo"))]
 

@@ -79,7 +79,7 @@ def test_a_killed_training_run_leaves_a_whole_checkpoint(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_and_resumed_a_hundred_times_has_the_same_weights(tmp_path) -> None:
+def test_a_run_killed_a_hundred_times_has_the_same_weights(tmp_path) -> None:
     shape, config = ModelConfig(n_embd=2, n_head=1, block_size=2), TrainConfig(steps=12)
     options = {"model": shape, "config": config, "engine": "reference"}
     whole = train(["ab", "ba"], **options)

@@ -3,16 +3,15 @@ from itertools import chain
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig, load, save, train
+from microgpt.compilation import EngineWarning
 from microgpt.config import Sampling
-from microgpt.errors import ConfigError, EngineWarning
+from microgpt.errors import ConfigError
 from microgpt.evaluation.explanation import explain
 
 MISSING = "the compiled engine is not installed"
 
 
-def test_everything_works_on_the_reference_engine_if_no_other_is_installed(
-    no_engine, tmp_path
-) -> None:
+def test_everything_works_on_the_reference_engine(no_engine, tmp_path) -> None:
     with pytest.warns(EngineWarning, match=f"{MISSING}.* reference .*install microgpt-engine"):
         result = train(["anna", "emma"], config=TrainConfig(steps=3))
     assert (result.plan.engine, result.dtype) == ("reference", "float64")
@@ -27,7 +26,7 @@ def test_everything_works_on_the_reference_engine_if_no_other_is_installed(
 
 
 @pytest.mark.filterwarnings("ignore::microgpt.errors.EngineWarning")
-def test_teachers_predict_on_the_reference_engine_if_no_other_is_installed(no_engine) -> None:
+def test_teachers_predict_on_the_reference_engine(no_engine) -> None:
     teacher = train(["anna", "emma"], config=TrainConfig(steps=3))
     student = train(["anna", "emma"], config=TrainConfig(steps=3), teachers=[teacher])
     assert student.plan.engine == "reference"

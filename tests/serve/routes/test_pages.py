@@ -42,7 +42,7 @@ def test_without_the_key_the_page_is_a_form_that_asks_for_it(names_dir) -> None:
     assert 'type="password"' in form.text
 
 
-def test_a_service_whose_page_cannot_be_imported_names_the_package(names_dir, install) -> None:
+def test_a_service_with_a_broken_page_names_the_package(names_dir, install) -> None:
     install("microgpt-page", "pages", "document = broken:page", broken="import nosuchmodule")
     page, other = ask_app(
         create_app(Settings(model_dir=str(names_dir))), ("GET", "/", {}), ("GET", "/v1/models", {})

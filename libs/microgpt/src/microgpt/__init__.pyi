@@ -7,6 +7,7 @@ from .amounts import duration as duration
 from .amounts import in_short as in_short
 from .amounts import percentage as percentage
 from .amounts import plural as plural
+from .compilation import EngineWarning as EngineWarning
 from .compilation import Tell as Tell
 from .compilation import on_compiling as on_compiling
 from .compilation import report as report
@@ -97,10 +98,8 @@ from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError
 from .errors import ConversationsError as ConversationsError
 from .errors import DataError as DataError
-from .errors import EngineWarning as EngineWarning
 from .errors import FullDiskError as FullDiskError
 from .errors import MicrogptError as MicrogptError
-from .errors import PluginError as PluginError
 from .errors import PromptError as PromptError
 from .errors import TokenizerError as TokenizerError
 from .evaluation.exact_match import Answer as Answer
@@ -177,6 +176,7 @@ from .own_functions import OwnSchedule as OwnSchedule
 from .own_functions import number_from as number_from
 from .plotting import Plottable as Plottable
 from .plotting import find_plotting as find_plotting
+from .plugins import PluginError as PluginError
 from .plugins import find_plugins as find_plugins
 from .plugins import package as package
 from .plugins import plugin as plugin

@@ -1,4 +1,4 @@
-"""Messages of an engine that compiles itself, passed to whoever shows them."""
+"""Messages of engines, passed to whoever shows them, as before a compilation."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +7,10 @@ from contextvars import ContextVar
 Tell = Callable[[str], None]
 
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
+
+
+class EngineWarning(UserWarning):
+    """The compiled engine cannot be used, so the default is the reference engine."""
 
 
 @contextmanager

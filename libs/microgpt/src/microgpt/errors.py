@@ -9,14 +9,6 @@ class ConfigError(MicrogptError):
     """A setting is out of range."""
 
 
-class EngineWarning(UserWarning):
-    """The compiled engine cannot be used, so the default is the reference engine."""
-
-
-class PluginError(MicrogptError):
-    """A package that adds a command, an engine or a format cannot be used."""
-
-
 class DataError(MicrogptError):
     """Training or evaluation data cannot be used."""
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from microgpt.errors import MicrogptError, PluginError
-from microgpt.plugins import find_plugins, package, plugin
+from microgpt.errors import MicrogptError
+from microgpt.plugins import PluginError, find_plugins, package, plugin
 from microgpt.storage.saved_model import SavedModel
 
 Rounding = Literal["half", "int8"]

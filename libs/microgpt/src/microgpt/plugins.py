@@ -22,7 +22,11 @@ from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from microgpt.errors import PluginError
+from microgpt.errors import MicrogptError
+
+
+class PluginError(MicrogptError):
+    """A package that adds a command, an engine or a format cannot be used."""
 
 
 def find_plugins(group: str) -> dict[str, EntryPoint]:

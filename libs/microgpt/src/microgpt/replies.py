@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from microgpt.config import Sampling
 from microgpt.data.tokenizer import Document, Message, Tokenizer
-from microgpt.errors import PluginError
-from microgpt.plugins import find_plugins, plugin
+from microgpt.plugins import PluginError, find_plugins, plugin
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.conversation_file import Item

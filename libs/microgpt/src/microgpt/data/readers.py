@@ -13,8 +13,8 @@ from microgpt.data import chat_exports, column_file
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document, Message
-from microgpt.errors import DataError, MicrogptError, PluginError
-from microgpt.plugins import find_plugins, package, plugin
+from microgpt.errors import DataError, MicrogptError
+from microgpt.plugins import PluginError, find_plugins, package, plugin
 
 Tell = Callable[[str], None] | None  # is called with notes for the user
 Documents = Sequence[Document] | str  # a string is running text

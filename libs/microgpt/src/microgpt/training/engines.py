@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from microgpt import reference_engine
-from microgpt.compilation import Tell
+from microgpt.compilation import EngineWarning, Tell
 from microgpt.config import (
     DEFAULT_DTYPE,
     DType,
@@ -26,7 +26,7 @@ from microgpt.config import (
 )
 from microgpt.data.token_dataset import TokenDataset, Tokens
 from microgpt.edited_sources import edit_missing_in
-from microgpt.errors import ConfigError, EngineWarning, PromptError
+from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.held_out_loss import Nll
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights

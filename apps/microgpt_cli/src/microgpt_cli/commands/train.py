@@ -22,27 +22,21 @@ def train(given: TrainOptions) -> None:
     started = perf_counter()
     given.check_ranges()  # before NumPy is loaded
 
-    from microgpt import TrainingDirectory, check_engine, default_engine
-    from microgpt_cli.training.job import recipe_options
+    from microgpt import TrainingDirectory, check_engine, check_has_training, default_engine
+    from microgpt_cli.training.job import new_job, recipe_options
     from microgpt_cli.training.recorded_runs import resumed_job
-    from microgpt_cli.training.run import TrainRun, begin
+    from microgpt_cli.training.run import TrainRun
 
     options = join(recipe_options(given), given)
     check_engine(options.engine or default_engine(), options.dtype, options.threads)
-    job = begin(options, started)
+    if options.resume:
+        check_has_training(options.resume)  # before its directory is locked
+    job = None if options.resume else new_job(options, started)
     with TrainingDirectory(options.resume or options.output) as directory:
         job = job or resumed_job(directory, given, started)
         if not job:
             return
-        run = TrainRun(
-            job,
-            directory,
-            options.from_,
-            threads=options.threads,
-            num_samples=options.num_samples,
-            novel=options.novel,
-            as_json=options.as_json,
-        )
+        run = TrainRun(job, directory, options)
         if not (options.resume or options.force):
             is_default = all(name == "output" or given.setting(name).harmless for name in given)
             run.check_output(is_default=is_default)

@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 from microgpt import (
-    DEFAULT_SEED,
     N_SAMPLES,
     PORTABLE,
     PRESETS,
@@ -57,62 +55,18 @@ def recipe_options(given: TrainOptions) -> TrainOptions:
     return TrainOptions.of(portable, "--portable").over(recipe)
 
 
-@dataclass(frozen=True)
-class Sources:
-    """The files that a training run reads, and how it reads them."""
+def new_job(options: TrainOptions, started: float) -> TrainingJob:
+    """Return the job of a new run, with options from the user, a preset or a genome.
 
-    data: Path | None = None  # by default, the file of the preset, which may generate documents
-    parent: Path | None = None  # directory of the model to fine-tune
-    teachers: Sequence[Path] = ()  # directories of the models to learn from
-    # By default, `text` is that of the parent or the first teacher.
-    how: ReadOptions = field(default_factory=ReadOptions)
-    preset: PresetName | None = None
-    seed: int = DEFAULT_SEED
-
-    @cached_property
-    def parent_model(self) -> SavedModel | None:
-        """The model to fine-tune, if any."""
-        return load_model(self.parent) if self.parent else None
-
-    @cached_property
-    def teacher_models(self) -> tuple[SavedModel, ...]:
-        """The models to learn from."""
-        return tuple(map(load_model, self.teachers))
-
-    def load_teachers(self) -> tuple[Teachers | None, tuple[TeacherRecord, ...]]:
-        """Return the teachers, which show their progress, and their records."""
-        models, paths = self.teacher_models, self.teachers
-        if not models:
-            return None, ()
-        records = (
-            TeacherRecord(path_to_text(os.path.abspath(path)), saved.sha256)
-            for path, saved in zip(paths, models, strict=True)
-        )
-        names = [*map(str, paths)]
-        return Teachers(models, names=names, show=with_progress), tuple(records)
-
-    def documents(self) -> tuple[TextFile | None, Sequence[Document] | str]:
-        """Return the documents, and their file with its absolute path if they come from one."""
-        path = self.data or _default_data(self.preset, chat=self.how.chat)
-        if path is None:
-            assert self.preset  # only presets have no input file
-            return None, PRESETS[self.preset].draw(self.seed)
-        like = self.parent_model or next(iter(self.teacher_models), None)
-        text = self.how.text or (like.text if like else None)
-        file = TextFile(path)
-        docs = load_documents(file, replace(self.how, text=text), tell=note)
-        file.path = Path(os.path.abspath(path))
-        return file, docs
-
-
-def new_job(options: TrainOptions, sources: Sources, started: float) -> TrainingJob:
-    """Return the job of a new run, with options from the user, a preset or a genome."""
+    The time of --minutes starts at `started`, a value of `perf_counter`.
+    """
     count_samples(options.num_samples, chat=options.chat)
-    minutes = options.minutes
-    limit = TimeLimit(minutes, started) if minutes else None
-    parent = sources.parent_model
-    teachers, records = sources.load_teachers()
-    file, docs = sources.documents()
+    parent = load_model(options.from_) if options.from_ else None
+    teachers, records = load_teachers(options.teacher or ())
+    how, like = ReadOptions.of(vars(options)), parent or (teachers and teachers.models[0])
+    if isinstance(like, SavedModel):
+        how = replace(how, text=how.text or like.text)
+    file, docs = read_input(options.input, how, options.preset, options.seed)
     if file and file.is_chat_export:  # whose messages may be private
         options = TrainOptions(examples=False).over(options)
     if not file:  # the conversations are generated in the order in which to read them
@@ -122,24 +76,53 @@ def new_job(options: TrainOptions, sources: Sources, started: float) -> Training
         options,
         parent=parent,
         teachers=teachers,
-        limit=limit,
+        limit=TimeLimit(options.minutes, started) if options.minutes else None,
         load_kernels=load_kernels,
         tell=note,
     )
-    if not options.engine and job.plan.engine == "reference":
-        plan = job.plan
+    plan = job.plan
+    if not options.engine and plan.engine == "reference":
         sizes = measure(job.parts.train, plan.tokenizer, plan.config.text)
         n_docs = plan.config.steps * plan.config.batch_size
         n_tokens = n_docs * sizes.chunk_length(plan.model.block_size)
         check_duration(6 * count_params(plan.model) * n_tokens / TRAINING)
     plan = replace(
-        job.plan,
+        plan,
         input=file.path if file else None,
         parent_sha256=parent.sha256 if parent else None,
         teachers=records,
         genome_sha256=sha256(options.genome.read_bytes()).hexdigest() if options.genome else None,
     )
     return replace(job, plan=plan)
+
+
+def load_teachers(paths: Sequence[Path]) -> tuple[Teachers | None, tuple[TeacherRecord, ...]]:
+    """Return the teachers in directories, which show their progress, and their records."""
+    models = tuple(map(load_model, paths))
+    records = (
+        TeacherRecord(path_to_text(os.path.abspath(path)), saved.sha256)
+        for path, saved in zip(paths, models, strict=True)
+    )
+    names = [*map(str, paths)]
+    teachers = Teachers(models, names=names, show=with_progress) if models else None
+    return teachers, tuple(records)
+
+
+def read_input(
+    data: Path | None, how: ReadOptions, preset: PresetName | None, seed: int
+) -> tuple[TextFile | None, Sequence[Document] | str]:
+    """Return the documents, and their file with its absolute path if they come from one.
+
+    By default, the file is that of the preset, which may generate documents instead.
+    """
+    path = data or _default_data(preset, chat=how.chat)
+    if path is None:
+        assert preset  # only presets have no input file
+        return None, PRESETS[preset].draw(seed)
+    file = TextFile(path)
+    docs = load_documents(file, how, tell=note)
+    file.path = Path(os.path.abspath(path))
+    return file, docs
 
 
 def count_samples(num_samples: int | None, *, chat: bool) -> int:

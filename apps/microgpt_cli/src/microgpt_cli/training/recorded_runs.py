@@ -33,7 +33,7 @@ from microgpt import (
 )
 from microgpt_cli.input_files import check_regular
 from microgpt_cli.terminal.console import note
-from microgpt_cli.training.job import Sources
+from microgpt_cli.training.job import load_teachers, read_input
 
 # What may be given, besides what is harmless.
 MAY_CHANGE = {"resume", "engine", "input", "teacher", "steps", "patience"}
@@ -67,14 +67,7 @@ def resumed_job(
     if config.steps < plan.config.steps:
         change = f"the run ends at step {config.steps}, not {plan.config.steps}"
         note(f"{change}; its learning rate now falls to 0 by then")
-    _note_sources(plan)
-    if plan.engine == state.engine:
-        _note_rounding(state)
-    else:
-        note(
-            f"the steps so far were computed by the {state.engine} engine; the last digits of the "
-            "result will match neither"
-        )
+    _note_computation(plan, state)
     path, parts = recorded_documents(plan, given.input)
     teachers, records = _recorded_teachers(plan, given.teacher)
     limit = None
@@ -84,12 +77,7 @@ def resumed_job(
         limit = TimeLimit(plan.minutes, started)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
         limit.extend(-state.seconds)
-    plan = replace(
-        plan,
-        config=config,
-        input=path,
-        teachers=records,
-    )
+    plan = replace(plan, config=config, input=path, teachers=records)
     directory.keep(plan, state)
     return TrainingJob(plan, parts, teachers=teachers, resume=state, limit=limit)
 
@@ -151,23 +139,20 @@ def _tell_end(
         print(json.dumps({"steps": step, "ended": reason, "output": str(path)}))
 
 
-def _note_sources(plan: TrainingPlan) -> None:
-    """Print a note if the sources of the reference engine have changed since a run started."""
+def _note_computation(plan: TrainingPlan, state: TrainState) -> None:
+    """Print a note if the steps so far were computed by other code or on another computer."""
     if plan.engine == "reference" and plan.edited_sources != (now := find_edited_sources()):
         names = " and ".join(dict.fromkeys([*plan.edited_sources, *now]))
         note(f"found edits in {names} since this run began; the result matches neither version")
-
-
-def _note_rounding(state: TrainState) -> None:
-    """Print a note if the steps so far were computed on a computer that rounds differently."""
-    if state.rounding is None:
-        return
-    rounding = engine_module(state.engine).ROUNDING
-    if state.rounding != rounding:
-        note(
-            f"the steps so far were computed with {state.rounding}, and this computer has "
-            f"{rounding}; the last digits of the result will match neither"
-        )
+    before = f"by the {state.engine} engine"
+    if plan.engine == state.engine:
+        rounding = engine_module(state.engine).ROUNDING if state.rounding else None
+        if state.rounding == rounding:
+            return
+        before = f"with {state.rounding}, and this computer has {rounding}"
+    note(
+        f"the steps so far were computed {before}; the last digits of the result will match neither"
+    )
 
 
 def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | None, Split]:
@@ -177,18 +162,13 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
     """
     if plan.input and not given:
         check_regular(plan.input, "pass the documents of this run with --data")
-    sources = Sources(
-        given or plan.input,
-        how=plan.read_options,
-        preset=plan.preset,
-        seed=plan.config.seed,
-    )
-    file, docs = sources.documents()
+    path = given or plan.input
+    file, docs = read_input(path, plan.read_options, plan.preset, plan.config.seed)
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     parts = split_documents(docs, *held_out, plan.data.gap or 0)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
-            f"{given or plan.input or 'the preset'} is not the input of the run: the sha256 of its "
+            f"{path or 'the preset'} is not the input of the run: the sha256 of its "
             f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
             "original file with --data, or train the model on another text with --from"
         )
@@ -215,8 +195,7 @@ def _recorded_teachers(
     for directory in directories:
         if not os.path.isdir(directory):
             raise ConfigError(f"the teacher {directory} does not exist; {remedy}")
-    sources = Sources(teachers=directories)
-    teachers, records = sources.load_teachers()
+    teachers, records = load_teachers(directories)
     for directory, found, expected in zip(directories, records, recorded, strict=True):
         sha256, wanted = found.weights_sha256, expected.weights_sha256
         if sha256 != wanted:

@@ -12,6 +12,7 @@ from microgpt import (
     KnownTexts,
     Memorisation,
     Split,
+    TrainOptions,
     TrainResult,
     as_argument,
     bits,
@@ -37,9 +38,7 @@ def print_results(
     parts: Split,
     output: Path,
     lost: Forgetting | None,
-    *,
-    novel: bool,
-    as_json: bool,
+    options: TrainOptions,
 ) -> None:
     """Print the result and samples to stdout, and notes on memorised samples to stderr."""
     answers, memorised, text = None, None, result.config.text
@@ -50,8 +49,8 @@ def print_results(
     if samples:
         texts = [doc for doc in result.documents if isinstance(doc, str)]
         known = KnownTexts(texts, room=result.model.block_size, text=text)
-        memorised = compare(samples, known, nearest=novel or as_json)
-    if as_json:
+        memorised = compare(samples, known, nearest=options.novel or options.as_json)
+    if options.as_json:
         facts = _summary(result, samples, memorised, output)
         facts |= {"parents_data": lost._asdict()} if lost else {}
         print(json.dumps(facts | (answers.facts() if answers else {})))
@@ -70,7 +69,7 @@ def print_results(
         end = "\n" if text == "stream" else " "
         print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
     sys.stdout.flush()
-    if memorised and (memorised.n_known or novel or what != "text"):
+    if memorised and (memorised.n_known or options.novel or what != "text"):
         _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
     if answers and answers.advice:
         note(answers.advice)
@@ -102,11 +101,9 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
 
 def _note_counting(result: TrainResult, parts: Split) -> None:
     """Print a note if n-gram counts predict the held-out part of a small text better."""
-    name = "test" if parts.test else "validation"
-    loss, docs = {
-        "test": (result.test_loss, parts.test),
-        "validation": (result.val_loss, parts.validation),
-    }[name]
+    name, loss, docs = "validation", result.val_loss, parts.validation
+    if parts.test:
+        name, loss, docs = "test", result.test_loss, parts.test
     train, held_out = (
         [text for doc in part for text in texts_of(doc)] for part in (parts.train, docs)
     )

@@ -15,7 +15,6 @@ from microgpt import (
     DivergedError,
     Document,
     InferenceGpt,
-    ReadOptions,
     Split,
     TrainingDirectory,
     TrainingJob,
@@ -25,7 +24,6 @@ from microgpt import (
     TrainState,
     Use,
     as_argument,
-    check_has_training,
     count_params,
     percentage,
     read_training,
@@ -40,7 +38,7 @@ from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.forgetting import forgetting
-from microgpt_cli.training.job import Sources, count_samples, new_job
+from microgpt_cli.training.job import count_samples
 from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
 from microgpt_cli.training.results import print_results, use_command
 
@@ -48,56 +46,32 @@ N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples 
 MUCH = 0.05  # share of repeated text that is told
 
 
-def begin(options: TrainOptions, started: float) -> TrainingJob | None:
-    """Return the new job; None for --resume.
-
-    The time of --minutes starts at `started`, a value of `perf_counter`.
-    """
-    if options.resume:
-        check_has_training(options.resume)
-        return None
-    sources = Sources(
-        data=options.input,
-        parent=options.from_,
-        teachers=tuple(options.teacher or ()),
-        how=ReadOptions.of(vars(options)),
-        preset=options.preset,
-        seed=options.seed,
-    )
-    return new_job(options, sources, started)
-
-
 @dataclass
 class TrainRun:
-    """A run of `microgpt train`: its job, its output directory, and its output options."""
+    """A run of `microgpt train`: its job, its output directory, and the options of the user."""
 
     job: TrainingJob
     directory: TrainingDirectory
-    parent: Path | None  # directory of the model to fine-tune
-    threads: int
-    num_samples: int | None
-    novel: bool
-    as_json: bool
+    options: TrainOptions
     _has_write_error: bool = field(default=False, init=False)
 
     def run(self) -> None:
         """Train, save the model, and print the results."""
         for line in self.job.reasons:
             note(line)
-        is_stream = self.job.plan.config.text == "stream"
-        n_samples = count_samples(self.num_samples, chat=self.job.plan.tokenizer.is_chat)
-        if is_stream and self.num_samples is None:
+        options, is_stream = self.options, self.job.plan.config.text == "stream"
+        n_samples = count_samples(options.num_samples, chat=self.job.plan.tokenizer.is_chat)
+        if is_stream and options.num_samples is None:
             n_samples = N_STREAM_SAMPLES
         result = self._train(n_samples)
-        path = self.directory.path
         samples: list[str] = []
         if n_samples:
             model = InferenceGpt(result, engine=result.plan.engine)
             length = STREAM_SAMPLE_TOKENS if is_stream else None
             samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
         parts = self.job.parts
-        lost = forgetting(self.job.parent, self.parent, result, parts)
-        print_results(result, samples, parts, path, lost, novel=self.novel, as_json=self.as_json)
+        lost = forgetting(self.job.parent, options.from_, result, parts)
+        print_results(result, samples, parts, self.directory.path, lost, options)
 
     def check_output(self, *, is_default: bool) -> None:
         """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.
@@ -124,7 +98,7 @@ class TrainRun:
         chunks = job.chunks
         try:
             self._prepare(chunks, n_samples)
-            job = with_tried_rate(job, threads=self.threads, tell=note)
+            job = with_tried_rate(job, threads=self.options.threads, tell=note)
         except KeyboardInterrupt as signal:
             step = f"at step {job.resume.step}" if job.resume else "before the first step"
             raise type(signal)(f"{step}; nothing was written") from None
@@ -133,11 +107,11 @@ class TrainRun:
             StopRequest() as stop,
         ):
             progress.restart(first_step)
-            _note_data(job, chunks, quiet=self.as_json)
+            _note_data(job, chunks, quiet=self.options.as_json)
             try:
                 result = train_job(
                     job,
-                    threads=self.threads,
+                    threads=self.options.threads,
                     on_event=progress.update,
                     on_state=self._save_checkpoint,
                     should_stop=stop,
@@ -161,7 +135,7 @@ class TrainRun:
 
     def _prepare(self, chunks: ChunkedDataset, n_samples: int) -> None:
         """Load the kernels, and let the teachers predict the targets."""
-        job, plan, threads = self.job, self.job.plan, self.threads
+        job, plan, threads = self.job, self.job.plan, self.options.threads
         uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
         uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
         uses += ["evaluation"] if job.parts.validation or job.parts.test or plan.ensemble else []

@@ -10,7 +10,7 @@ from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 
 from microgpt import ConfigError, find_plugins, plugin, summary
 from microgpt import package as package_of
-from microgpt_cli.terminal.help import GroupedCommand
+from microgpt_cli.terminal.help import GroupedCommand, SectionedGroup
 from microgpt_cli.terminal.options import eager
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -38,7 +38,7 @@ def _past_typer() -> Iterator[None]:
         raise _Stopped(stop) from stop
 
 
-class _Commands(TyperGroup):
+class _Commands(SectionedGroup):
     """The commands of all packages. A command is imported when it is used, not to be listed.
 
     Closed pipes and Ctrl-C are left to `main`.
@@ -84,20 +84,14 @@ class _Commands(TyperGroup):
         options = super(TyperGroup, self).shell_complete(ctx, incomplete)
         return [*(CompletionItem(each.name, help=_about(each)) for each in found), *options]
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands by package, then the options."""
+    def sections(self) -> dict[str, list[tuple[str, str]]]:
+        """Return the names and summaries of the commands by package."""
         found = find_plugins("commands")
-        sections = {"Start": [found[name] for name in _FIRST if name in found]}
+        sections = {"Start": [(name, _about(found[name])) for name in _FIRST if name in found]}
         others = (each for name, each in found.items() if name not in _FIRST)
         for each in sorted(others, key=lambda each: (package_of(each), each.name)):
-            sections.setdefault(package_of(each), []).append(each)
-        width = max(map(len, found))
-        for title, entries in sections.items():
-            with formatter.section(title):
-                formatter.write_dl([(f"{each.name:<{width}}", _about(each)) for each in entries])
-        with formatter.section("Options"):
-            records = (param.get_help_record(ctx) for param in self.get_params(ctx))
-            formatter.write_dl([record for record in records if record])
+            sections.setdefault(package_of(each), []).append((each.name, _about(each)))
+        return sections
 
 
 def _about(found: EntryPoint) -> str:

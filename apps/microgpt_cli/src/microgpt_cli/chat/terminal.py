@@ -1,6 +1,6 @@
 """Chat input on a terminal with prompt_toolkit: editing, history and completion."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 
 from platformdirs import user_state_path
@@ -14,6 +14,7 @@ from prompt_toolkit.output import create_output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
 
+from microgpt_cli.chat.session import COMMANDS
 from microgpt_cli.terminal.signals import StopRequest
 
 USER_COLOR, MODEL_COLOR = "ansigreen", "ansicyan"  # colors of the labels
@@ -22,8 +23,8 @@ USER_COLOR, MODEL_COLOR = "ansigreen", "ansicyan"  # colors of the labels
 class TerminalInput:
     """Reads messages and prints labels, in color unless NO_COLOR is set."""
 
-    def __init__(self, commands: Mapping[str, str]) -> None:
-        """Create a prompt that completes `commands`, a mapping from names to argument names."""
+    def __init__(self) -> None:
+        """Create a prompt that completes the commands of a chat."""
         self._output = create_output()
         if isinstance(self._output, Vt100_Output):
             self._output.enable_cpr = False  # do not query the cursor position
@@ -31,7 +32,7 @@ class TerminalInput:
             multiline=True,
             key_bindings=_key_bindings(),
             history=_history(),
-            completer=_Completer(commands),
+            completer=_Completer(),
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
             enable_suspend=True,
@@ -88,18 +89,17 @@ class _History(FileHistory):
 
 
 class _Completer(Completer):
-    def __init__(self, commands: Mapping[str, str]) -> None:
-        self._commands = commands
+    def __init__(self) -> None:
         self._files = PathCompleter(expanduser=True)
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
         text = document.text_before_cursor
         name, separator, path = text.partition(" ")
-        if separator and self._commands.get(name) == "FILE":
+        if separator and name in COMMANDS and COMMANDS[name].value == "FILE":
             yield from self._files.get_completions(Document(path), event)
-        for command, value in self._commands.items():
-            if command.startswith(text):
-                yield Completion(command + (" " if value else ""), start_position=-len(text))
+        for name, command in COMMANDS.items():
+            if name.startswith(text):
+                yield Completion(name + (" " if command.value else ""), start_position=-len(text))
 
 
 def _key_bindings() -> KeyBindings:

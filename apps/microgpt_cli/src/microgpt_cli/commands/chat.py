@@ -162,10 +162,9 @@ def _make_input(at_terminal: bool) -> "PipeInput | TerminalInput":
         from prompt_toolkit.utils import is_dumb_terminal
 
         if not is_dumb_terminal():
-            from microgpt_cli.chat.session import COMMANDS
             from microgpt_cli.chat.terminal import TerminalInput
 
-            return TerminalInput({name: command.value for name, command in COMMANDS.items()})
+            return TerminalInput()
     return PipeInput(with_prompt=at_terminal)
 
 

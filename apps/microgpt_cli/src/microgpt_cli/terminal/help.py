@@ -149,21 +149,23 @@ class GroupedCommand(TyperCommand):
 
 
 class SectionedGroup(TyperGroup):
-    """A command group whose help has one section per panel, with untruncated summaries."""
+    """A group of commands whose help has sections and untruncated summaries."""
+
+    def sections(self) -> dict[str, list[tuple[str, str]]]:
+        """Return the names and summaries of the commands by section."""
+        found = self.commands.items()
+        return {"Commands": [(name, each.get_short_help_str(limit=1000)) for name, each in found]}
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then the options."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        width = max(map(len, self.commands))
-        for name, command in self.commands.items():
-            panel = getattr(command, "rich_help_panel", None) or "Commands"
-            summary = command.get_short_help_str(limit=1000)  # the formatter wraps long lines
-            sections.setdefault(panel, []).append((f"{name:<{width}}", summary))
-        records = (param.get_help_record(ctx) for param in self.get_params(ctx))
-        sections["Options"] = [record for record in records if record]
+        sections = self.sections()
+        width = max(len(name) for rows in sections.values() for name, _ in rows)
         for title, rows in sections.items():
             with formatter.section(title):
-                formatter.write_dl(rows)
+                formatter.write_dl([(f"{name:<{width}}", summary) for name, summary in rows])
+        with formatter.section("Options"):
+            records = (param.get_help_record(ctx) for param in self.get_params(ctx))
+            formatter.write_dl([record for record in records if record])
 
 
 def _refuse_repeated(params: Sequence[Any]) -> None:

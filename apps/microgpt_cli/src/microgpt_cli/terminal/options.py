@@ -41,9 +41,8 @@ DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."
 OR_DEMO = f"default: {DEFAULT_MODEL_DIR}, else the demo model"
-model_argument = partial(argument, metavar="MODEL")
-GIVEN_MODEL = model_argument(..., MODEL_HELP)
-MODEL_ARGUMENT = model_argument(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]")
+GIVEN_MODEL = argument(..., MODEL_HELP, "MODEL")
+MODEL_ARGUMENT = argument(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", "MODEL")
 SERVED_MODELS = argument(
     None,
     "Directory of a model or NAME=DIR, once or more, or a directory of models.  "

@@ -13,7 +13,6 @@ from microgpt.training.engines import EngineBatch
 from microgpt.training.train import train
 from microgpt_engine import mersenne
 from microgpt_engine.decoding import decoder
-from microgpt_engine.decoding.decoder import max_sequences
 
 
 def finish(batch: EngineBatch) -> dict[int, list]:
@@ -167,8 +166,8 @@ def test_a_job_that_cannot_continue_gives_the_reason() -> None:
 
 
 def test_a_higher_max_tokens_allows_fewer_sequences_in_a_batch(text) -> None:
-    assert max_sequences(text.config, DecodeRules()) == 2**16
-    assert max_sequences(text.config, DecodeRules(max_tokens=1008)) == 2**10
+    assert text.engine_model.max_sequences(DecodeRules()) == 2**16
+    assert text.engine_model.max_sequences(DecodeRules(max_tokens=1008)) == 2**10
 
 
 def test_random_numbers_are_drawn_only_when_they_are_needed(text, monkeypatch) -> None:

@@ -19,7 +19,7 @@ from microgpt_engine.weights import Array, Weights, aligned_zeros, padded, shape
 class Buffers(NamedTuple):
     """Documents, activations, gradients and scratch arrays of a micro-batch.
 
-    The type of each array names its dimensions; see `buffer_shapes` for their sizes.
+    The type of each array names its dimensions; see `allocate_buffers` for their sizes.
     """
 
     # Documents; each token is one column.
@@ -62,10 +62,8 @@ class Buffers(NamedTuple):
     dwpe: Annotated[Array, "T or 0", "padded C"]  # gradient of wpe; zero between micro-batches
 
 
-def buffer_shapes(
-    model: ModelConfig, dtype: str, n_tokens: int, longest: int
-) -> dict[str, tuple[int, ...]]:
-    """Return the buffer shapes for n_tokens tokens in documents of up to `longest` tokens."""
+def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> Buffers:
+    """Return zero-filled buffers for n_tokens tokens in documents of up to `longest` tokens."""
     C, L, lanes = model.n_embd, model.n_layer, lanes_of(dtype)
     # Attention writes up to one vector past the last column, token shift one column. An odd number
     # of vectors per row avoids the cache-set conflicts of power-of-two strides.
@@ -79,11 +77,6 @@ def buffer_shapes(
         "2 H or 0": 2 * model.n_head * model.qk_norm,
         "keys": _n_keys(model, dtype, n_tokens, longest), "longest": padded(longest, dtype),
     }  # fmt: skip
-    return shapes_of(Buffers, sizes)
-
-
-def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> Buffers:
-    """Return zero-filled buffers; see `buffer_shapes` for the arguments."""
 
     def allocate(name: str, shape: tuple[int, ...]) -> Array:
         if len(shape) == 1:
@@ -92,7 +85,7 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
         room = (*outer, padded(rows, dtype), columns)
         return aligned_zeros(room, "int32" if name == "keys" else dtype)[..., :rows, :]
 
-    shapes = buffer_shapes(model, dtype, n_tokens, longest)
+    shapes = shapes_of(Buffers, sizes)
     return Buffers(**{name: allocate(name, shape) for name, shape in shapes.items()})
 
 

@@ -15,32 +15,71 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt import (
+    NOT_FINITE_MESSAGE,
     DecodeRules,
     DType,
     FinishReason,
     Job,
     ModelConfig,
     Numbers,
+    PromptError,
     Tokens,
     Weights,
     count_params,
     map_in_threads,
 )
-from microgpt_engine.activations import Activations
 from microgpt_engine.buffers import Buffers, allocate_buffers
 from microgpt_engine.dataset import NO_ROWS, Dataset
 from microgpt_engine.decoding.arrays import FULL, RUNNING, STOPPED, DecodeArrays
 from microgpt_engine.decoding.batch import Batch
-from microgpt_engine.decoding.decoder import WORK_5_MS, Decoder, max_sequences
+from microgpt_engine.decoding.decoder import WORK_5_MS, Decoder
 from microgpt_engine.machine_code import EntryPoint
 from microgpt_engine.settings import architecture_of
 from microgpt_engine.weights import DecodeWeights, PackedWeights, for_decoding
 
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
 CALL_WORK = 10**9  # number of weights times tokens per kernel call; a call takes about 20 ms
+MAX_BATCH_TOKENS = 2**20  # maximum number of tokens per batch if all sequences reach full length
 GROUP = 1024  # maximum number of sequences per decoder; larger groups are not faster
 
 evaluate = EntryPoint("microgpt_engine.kernels.forward:evaluate")
+
+
+class Activations:
+    """Probabilities and attention weights of a sequence of T tokens; V = vocab_size."""
+
+    def __init__(self, config: ModelConfig, buffers: Buffers, n: int) -> None:
+        self.config, self.buffers, self._n = config, buffers, n
+
+    def log_probabilities(self, first: int = 0) -> Iterator[list[float]]:
+        """Yield next-token log-probabilities (T - first, V) from index `first` on.
+
+        Raises:
+            PromptError: a logit is not finite.
+        """
+        logits = self.buffers.logits[:, first : self._n].T
+        if not np.isfinite(logits).all():
+            raise PromptError(NOT_FINITE_MESSAGE)
+        scores = logits.astype(np.float64)
+        scores -= scores.max(axis=-1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+        for row in scores:  # a list of all rows would take four times the memory
+            yield row.tolist()
+
+    def attention(self, layer: int) -> NDArray[Any]:
+        """Return how much each token attends to each token of a layer: (n_head, T, T).
+
+        Rows are queries and columns are keys. Rows sum to 1; later tokens have weight 0.
+        """
+        packed, n = self.buffers.attn_weights[layer], self._n
+        maps = np.zeros((self.config.n_head, n, n), packed.dtype)
+        lanes, row = packed.shape[1], 0
+        for head in maps:  # in the order in which `attention` writes them
+            for start in range(0, n, lanes):
+                end = min(start + lanes, n)
+                head[start:end, :end] = packed[row : row + end, : end - start].T
+                row += -(-end // lanes) * lanes
+        return maps
 
 
 class CompiledModel:
@@ -179,7 +218,7 @@ class CompiledModel:
                 pass
             return decoder
 
-        size = min(GROUP, max_sequences(self.config, rules), -(-len(prompts) // threads)) or 1
+        size = min(GROUP, self.max_sequences(rules), -(-len(prompts) // threads)) or 1
         parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
         for decoder in map_in_threads(work, parts, threads):
             statuses = decoder.sequences.status.tolist()
@@ -190,7 +229,7 @@ class CompiledModel:
 
     def max_sequences(self, rules: DecodeRules) -> int:
         """Return the maximum number of sequences per batch, which bounds the memory use."""
-        return max_sequences(self.config, rules)
+        return max(1, MAX_BATCH_TOKENS // (self.config.block_size + (rules.max_tokens or 0)))
 
     def batch(self, jobs: Sequence[Job]) -> Batch:
         """Return jobs with the same rules to decode together."""

@@ -80,12 +80,6 @@ class PackedWeights:
         return np.concatenate([view.ravel() for view in self.by_name().values()])
 
 
-def packed_bytes(model: ModelConfig, dtype: str) -> int:
-    """Return the size of `PackedWeights` in bytes."""
-    n_rows = count_params(model) // model.n_embd
-    return n_rows * padded(model.n_embd, dtype) * np.dtype(dtype).itemsize
-
-
 def initial_weights(model: ModelConfig, rng: random.Random) -> NDArray[np.float64]:
     """Return the weights of `init_variant` as a flat array in the order of `weight_shapes`."""
     numbers, start = mersenne.gauss(count_params(model), model.init_std, rng), 0

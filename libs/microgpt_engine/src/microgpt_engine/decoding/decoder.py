@@ -46,7 +46,6 @@ MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts r
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
 CACHE_BYTES = 2**24  # maximum size of all keys and values, to fit into the processor cache
 MAX_REUSED_BYTES = 2**23  # maximum size of the keys and values of a reusable context
-MAX_BATCH_TOKENS = 2**20  # maximum number of tokens per batch if all sequences reach full length
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
 decode = EntryPoint("microgpt_engine.decoding.decode_kernel:decode")
@@ -85,7 +84,8 @@ class Decoder:
         most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # a step cannot be interrupted
         shape = config
         if not is_reusable(config, dtype):
-            shape = shortened(config, self.sequences.tokens.shape[1])
+            n_tokens = min(self.sequences.tokens.shape[1], config.block_size)
+            shape = replace(config, block_size=n_tokens)
         # Unused slots are never accessed, so the operating system allocates no memory for them.
         self.arrays = arrays or DecodeArrays(
             allocate_cache(shape, dtype, most_slots),
@@ -179,17 +179,7 @@ class Decoder:
             raise PromptError(NO_TOKEN_LEFT_MESSAGE)
 
 
-def shortened(model: ModelConfig, n_tokens: int) -> ModelConfig:
-    """Return the shape of a model, with its context shortened to at most n_tokens tokens."""
-    return replace(model, block_size=min(n_tokens, model.block_size))
-
-
 def is_reusable(model: ModelConfig, dtype: str) -> bool:
     """Return whether the arrays of a decoder have the length of a full context."""
     size = 2 * model.n_layer * model.block_size * model.n_embd
     return size * np.dtype(dtype).itemsize <= MAX_REUSED_BYTES
-
-
-def max_sequences(model: ModelConfig, rules: DecodeRules) -> int:
-    """Return the maximum number of sequences per batch, which bounds the memory use."""
-    return max(1, MAX_BATCH_TOKENS // (model.block_size + (rules.max_tokens or 0)))

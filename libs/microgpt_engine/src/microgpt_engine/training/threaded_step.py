@@ -18,7 +18,7 @@ from microgpt import ModelConfig, Tokens, TrainConfig, count_params
 from microgpt_engine.buffers import allocate_buffers
 from microgpt_engine.machine_code import EntryPoint
 from microgpt_engine.training.trainer import CompiledEngine, n_columns
-from microgpt_engine.weights import PackedWeights, aligned_zeros, packed_bytes
+from microgpt_engine.weights import PackedWeights, aligned_zeros
 
 Result = TypeVar("Result")
 
@@ -72,7 +72,9 @@ class ThreadedEngine(CompiledEngine):
         buffers = [self.workspace.buffers] + [
             allocate_buffers(model, dtype, self._n_columns, longest) for _ in self._copies
         ]
-        n_workspaces = _count_workspaces(model, config, dtype, threads)
+        # micro-batches that are processed between two barriers
+        room = GRADS_BYTES // (2 * threads * self._params.array.nbytes)
+        n_workspaces = min(threads * max(1, min(MAX_PER_THREAD, room)), config.batch_size)
         self._workspaces += [
             self._make_workspace(params[i], PackedWeights(model, dtype), buffers[i])
             for i in (number % threads for number in range(1, n_workspaces))
@@ -187,9 +189,3 @@ class ThreadedEngine(CompiledEngine):
             return math.nan
         self._published_step = step + 1
         return loss
-
-
-def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threads: int) -> int:
-    """Return the number of micro-batches that are processed between two barriers."""
-    room = GRADS_BYTES // (2 * threads * packed_bytes(model, dtype))
-    return min(threads * max(1, min(MAX_PER_THREAD, room)), config.batch_size)

@@ -117,15 +117,12 @@ class Matcher:
 
     def _match(self, i: int, score: float, total: float, covered: dict[str, float]) -> Match:
         """Return the match of a known question, given the weight of the shared words."""
-        coverage = self._coverage(i, covered)
+        # Share of the known question's weight that the text contains.
+        weight = sum(self._weights[word] * similarity for word, similarity in covered.items())
+        coverage = weight / self._sizes[i] if self._sizes[i] else 0.0
         similarity = score / total * (1 - COVERAGE + COVERAGE * coverage)
         similarity += EVIDENCE * coverage * min(score / self._unknown, 2)  # two rare words at most
         return Match(i, score / (math.sqrt(self._sizes[i]) + 1), min(similarity, 1.0))
-
-    def _coverage(self, i: int, found: dict[str, float]) -> float:
-        """Return the share of a known question's weight that a text contains."""
-        weight = sum(self._weights[word] * similarity for word, similarity in found.items())
-        return weight / self._sizes[i] if self._sizes[i] else 0.0
 
     def _similar(self, word: str) -> "Counter[str]":
         """Return the known words that are similar to a word, with their highest similarity."""

@@ -22,7 +22,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from microgpt import MicrogptError
 from microgpt_serve.app_state import AppState
-from microgpt_serve.errors import ServeError, handle_error
+from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError, handle_error
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
 from microgpt_serve.middleware.api_key import HEALTH, ApiKeyMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
@@ -30,7 +30,7 @@ from microgpt_serve.routes import native, pages, status
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.openai import completions
 from microgpt_serve.routes.openai.response_schemas import OpenAIErrorResponse
-from microgpt_serve.schemas import ErrorResponse, error_responses
+from microgpt_serve.schemas import ErrorResponse
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings, read_settings
 
@@ -117,7 +117,7 @@ def _error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
     is_openai = router.routes[0].path.startswith("/v1/")  # type: ignore[attr-defined]
     shape = OpenAIErrorResponse if is_openai else ErrorResponse
     statuses = BODY_ERRORS if router.route_class is BodyRoute else ERRORS
-    return error_responses(statuses, shape)
+    return {one: {"model": shape, "description": STATUS_DESCRIPTIONS[one]} for one in statuses}
 
 
 def _openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:

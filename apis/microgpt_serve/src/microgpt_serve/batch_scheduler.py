@@ -54,16 +54,14 @@ class QueuedRequest:
     @cached_property
     def n_tokens(self) -> int:
         """Number of tokens that count towards the queue limit, within bounds."""
-        n_tokens = len(self.job.seeds) * sum(map(self._most_tokens, self.job.prompts))
+        most_new = self.job.rules.max_tokens or self.model.config.block_size
+        n_tokens = len(self.job.seeds) * sum(len(one) + most_new for one in self.job.prompts)
         return min(max(MIN_TOKENS, n_tokens), TOKENS_PER_PLACE)
 
     @property
     def is_large(self) -> bool:
         """Whether the request takes a whole place in the queue."""
         return self.n_tokens == TOKENS_PER_PLACE
-
-    def _most_tokens(self, prompt: Sequence[int]) -> int:
-        return len(prompt) + (self.job.rules.max_tokens or self.model.config.block_size)
 
 
 class BatchScheduler:

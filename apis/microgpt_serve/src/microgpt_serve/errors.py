@@ -35,7 +35,6 @@ STATUS_DESCRIPTIONS: Mapping[int, str] = {
     504: "The reply was not ready within the time limit.",
     505: "The request is not HTTP/1.1 or HTTP/1.0.",
 }
-_OPENAI_CODES = {401: "invalid_api_key"}
 
 
 class ServeError(Exception):
@@ -53,7 +52,7 @@ class ServeError(Exception):
     ) -> None:
         super().__init__(message)
         self.status, self.field, self.headers = status, field, headers
-        self.code = code or _OPENAI_CODES.get(status)
+        self.code = "invalid_api_key" if status == 401 else code
         if retry_after_s is not None:
             self.headers = {"retry-after": str(retry_after_s)}
 

@@ -76,7 +76,6 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._stop_receive_timer()
-        self._stop_send_timer()
         self._leave_slow()
         super().connection_lost(exc)
         for cycle in self._cycles:  # uvicorn notifies only the newest cycle, which may be queued
@@ -91,7 +90,6 @@ class LimitedProtocol(HttpToolsProtocol):
             self._slow.pop(0).transport.abort()
 
     def resume_writing(self) -> None:  # noqa: D102
-        self._stop_send_timer()
         self._leave_slow()
         super().resume_writing()
 
@@ -216,12 +214,10 @@ class LimitedProtocol(HttpToolsProtocol):
         return sum(one.transport.get_write_buffer_size() for one in self._slow)
 
     def _leave_slow(self) -> None:
-        with contextlib.suppress(ValueError):
-            self._slow.remove(self)
-
-    def _stop_send_timer(self) -> None:
         if self._send_timer is not None:
             self._send_timer.cancel()
+        with contextlib.suppress(ValueError):
+            self._slow.remove(self)
 
     def _refuse(self, status: int, message: str) -> None:
         """Send an error response if possible, then close the connection."""

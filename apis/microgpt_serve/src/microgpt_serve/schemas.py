@@ -1,8 +1,7 @@
 """Request and response models of microgpt's own API, shown at /docs."""
 
-from collections.abc import Iterable
 from functools import lru_cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -25,7 +24,7 @@ from microgpt import (
     Sampling,
     printable,
 )
-from microgpt_serve.errors import MAX_SHOWN, STATUS_DESCRIPTIONS, int_if_whole
+from microgpt_serve.errors import MAX_SHOWN, int_if_whole
 
 ALL_ROLES = (*ROLES, *IGNORED_ROLES)
 MAX_SAMPLES = 50
@@ -200,11 +199,3 @@ class ErrorResponse(BaseModel):
     error: str
 
     model_config = example({"error": "temperature must be >= 0, got -0.5"})
-
-
-def error_responses(
-    statuses: Iterable[int] | dict[int, str], shape: type = ErrorResponse
-) -> dict[int | str, dict[str, Any]]:
-    """Return the error responses for the schema of a route, perhaps with its own descriptions."""
-    texts = statuses if isinstance(statuses, dict) else STATUS_DESCRIPTIONS
-    return {one: {"model": shape, "description": texts[one]} for one in statuses}

@@ -48,7 +48,9 @@ def serve(settings: Settings) -> None:
     set_up_logs()
     models = ServedModels.load(settings)
     with _listen(settings.host, settings.port) as listener:
-        Server(create_app(settings, models), listener).run_until_stopped()
+        sys.setswitchinterval(SWITCH_S)
+        listeners = [listener, *(listener.dup() for _ in range(N_LISTENERS - 1))]
+        Server(create_app(settings, models), listener).run(listeners)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -79,11 +81,6 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=LAST_WRITES_S,
         )
         super().__init__(config)
-
-    def run_until_stopped(self) -> None:
-        """Answer requests until a signal stops the server."""
-        sys.setswitchinterval(SWITCH_S)
-        self.run([self._listener, *(self._listener.dup() for _ in range(N_LISTENERS - 1))])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start accepting requests. Signal handlers are already installed."""

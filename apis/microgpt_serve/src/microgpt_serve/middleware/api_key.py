@@ -39,8 +39,3 @@ class ApiKeyMiddleware:
                 await error.response(path)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-
-def is_key(text: str) -> bool:
-    """Return whether a key is non-empty and can be sent in a header."""
-    return bool(text) and all("!" <= char <= "~" for char in text)

@@ -7,20 +7,20 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.routes.openai.response_schemas import Model, Models, OpenAIErrorResponse
-from microgpt_serve.schemas import HealthResponse, error_responses
+from microgpt_serve.schemas import ErrorResponse, HealthResponse
 from microgpt_serve.served_models import ServedModel
 
 router, openai_router = APIRouter(), APIRouter()
 ModelName = Annotated[
     str | None, Query(alias="model", description="Name of the model. Default: the first one.")
 ]
-NAMED = {404: "No model with this name is served."}
+UNKNOWN = "No model with this name is served."
 
 
 @router.get(
     "/health",
     summary="Liveness probe",
-    responses=error_responses(NAMED),
+    responses={404: {"model": ErrorResponse, "description": UNKNOWN}},
     response_model_exclude_none=True,
 )
 async def health(request: Request, state: StateDep, name: ModelName = None) -> HealthResponse:
@@ -49,7 +49,7 @@ async def models(state: StateDep) -> Models:
 @openai_router.get(
     "/v1/models/{name:path}",
     summary="Describe a model (OpenAI-compatible)",
-    responses=error_responses(NAMED, OpenAIErrorResponse),
+    responses={404: {"model": OpenAIErrorResponse, "description": UNKNOWN}},
 )
 async def model_of(name: str, state: StateDep) -> Model:
     """Return the model with this name."""

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     GetPydanticSchema,
     ValidationError,
@@ -35,6 +34,7 @@ from microgpt_serve.schemas import (
     Temperature,
     TopK,
     TopP,
+    example,
 )
 
 MAX_STOPS = 4
@@ -234,7 +234,7 @@ class CompletionRequest(OpenAIRequest):
         prompt = self.prompt or ""
         return [prompt] if isinstance(prompt, str) or isinstance(prompt[0], int) else prompt
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "hello", "seed": 42}]})
+    model_config = example({"prompt": "hello", "seed": 42})
 
 
 class ChatCompletionMessage(ChatMessage):
@@ -280,8 +280,4 @@ class ChatCompletionRequest(OpenAIRequest):
     prediction: Annotated[Any, unsupported_except()] = None
     web_search_options: Annotated[Any, unsupported_except()] = None
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"messages": [{"role": "user", "content": "hello"}], "seed": 42}]
-        }
-    )
+    model_config = example({"messages": [{"role": "user", "content": "hello"}], "seed": 42})

@@ -65,10 +65,11 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
         weights, rounded = _quantized(weights)
         exported = replace(saved, weights={name: each.tolist() for name, each in rounded.items()})
     graph = OnnxGraph(saved.model, int8=int8)
-    stored = {name: _stored(name, matrix) for name, matrix in weights.items()}
+    # Matrices whose rows are looked up are stored as they are; scales have one dimension.
+    stored = {name: each if name in TABLES else each.T for name, each in weights.items()}
     model = _model(graph, _tensors(stored | graph.constants))
-    sha256, kind = _weights_sha256(model), "int8" if int8 else None
-    receipt = make_receipt(saved, exported, weights_sha256=sha256, quantization=kind)
+    facts = {"weights_sha256": _weights_sha256(model)}
+    receipt = make_receipt(saved, exported, **facts, quantization="int8" if int8 else None)
     metadata = {RECEIPT: receipt.model_dump_json()}
     if saved.tokenizer.file:
         metadata[TOKENIZER] = saved.tokenizer.file.decode()
@@ -196,11 +197,6 @@ def _quantized(weights: "Arrays") -> "tuple[Arrays, Arrays]":
         found[name + SCALES] = scales
         rounded[name] = found[name] * scales[:, None]
     return found, rounded
-
-
-def _stored(name: str, matrix: "NDArray[Any]") -> "NDArray[Any]":
-    """Return a matrix as in the file: transposed, unless its rows are looked up."""
-    return matrix if name in TABLES else matrix.T
 
 
 def _model(graph: OnnxGraph, tensors: "Iterable[TensorProto]") -> "ModelProto":

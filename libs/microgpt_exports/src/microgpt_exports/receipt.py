@@ -125,6 +125,7 @@ def make_receipt(
     drawn = [_drawn(gpt, SEED + i) for i in range(N_TEXTS)]
     texts = [_text(rounded, tokens) for tokens in drawn]
     unrounded = texts if rounded is gpt else [_text(gpt, tokens) for tokens in drawn]
+    ids = {str(gpt.tokenizer.names[token]): token for token in gpt.tokenizer.special_ids}
     kind, size = "conversations" if gpt.tokenizer.is_chat else "text", gpt.config.block_size
     return Receipt(
         description=f"A language model of {kind} with {gpt.num_params:,} weights and a context of "
@@ -134,7 +135,7 @@ def make_receipt(
         quantization=quantization,
         model_sha256=saved.sha256,
         weights_sha256=weights_sha256,
-        tokenizer=_receipt_tokenizer(saved.tokenizer),
+        tokenizer=ReceiptTokenizer.model_validate(tokenizer_fields(gpt.tokenizer) | {"ids": ids}),
         texts=tuple(texts),
         bits=mean_bits(texts),
         unrounded_bits=mean_bits(unrounded),
@@ -218,8 +219,3 @@ def _continuation(gpt: InferenceGpt, temperature: float) -> ReceiptContinuation:
     """Return the continuation of BOS until the context is full."""
     tokens, _ = _generated(gpt, [gpt.tokenizer.bos_id], temperature, SEED)
     return ReceiptContinuation(temperature=temperature, seed=SEED, tokens=tuple(tokens))
-
-
-def _receipt_tokenizer(tokenizer: Tokenizer) -> ReceiptTokenizer:
-    ids = {str(tokenizer.names[token]): token for token in tokenizer.special_ids}
-    return ReceiptTokenizer.model_validate(tokenizer_fields(tokenizer) | {"ids": ids})

@@ -14,7 +14,7 @@ from killed_saves import killed_saves
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, TrainResult, load, save
 from microgpt.storage.document_hashes import read_document_hashes
 from microgpt.storage.model_directory import is_model_directory
-from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
 from microgpt.training.history_file import read_history
 from microgpt.training.train import train
 
@@ -87,7 +87,7 @@ def test_a_run_killed_a_hundred_times_has_the_same_weights(tmp_path) -> None:
 
     def train_in(directory: Path) -> None:
         with TrainingDirectory(directory) as held:
-            resume = read_training(directory)[1] if held.has_state else None
+            resume = read_training(directory)[1] if has_state(held.path) else None
             options["on_state"] = lambda state: held.keep(plan, state)
             result = train(["ab", "ba"], **options, state_every=1, resume=resume)
             held.finish(replace(result, plan=plan))

@@ -1,7 +1,7 @@
 from microgpt import Message, TrainConfig, train
 from microgpt.data.split import split
-from microgpt.training.examples import examples
 from microgpt.training.options import TrainOptions
+from microgpt.training.planning import examples
 
 DOCS = [
     (Message("user", text), Message("assistant", reply))

@@ -240,6 +240,7 @@ from .storage.saved_model import SavedModel as SavedModel
 from .storage.training_directory import TrainingDirectory as TrainingDirectory
 from .storage.training_directory import check_has_training as check_has_training
 from .storage.training_directory import encode_state as encode_state
+from .storage.training_directory import has_state as has_state
 from .storage.training_directory import read_training as read_training
 from .storage.weights_file import WEIGHTS_FILES as WEIGHTS_FILES
 from .storage.weights_file import Matrices as Matrices

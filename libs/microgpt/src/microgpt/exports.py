@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from microgpt.compilation import Tell
 from microgpt.errors import MicrogptError
 from microgpt.plugins import PluginError, find_plugins, package, plugin
 from microgpt.storage.saved_model import SavedModel
@@ -19,7 +20,7 @@ class ExportRequest:
 
     output: Path  # a file, or the directory of a format with a mark
     name: str  # of the model, for people
-    note: Callable[[str], None]  # shows a note to the person
+    note: Tell  # shows a note to the person
     rounding: Rounding | None = None  # of the weights; one that the format has
 
 

@@ -4,11 +4,12 @@ The record of a plug-in is in the `extra` of meta.json, under the name of the pl
 plug-in reads it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from microgpt.compilation import Tell
 from microgpt.config import Sampling
-from microgpt.data.tokenizer import Document, Message, Tokenizer
+from microgpt.data.tokenizer import Document, Documents, Message, Tokenizer
 from microgpt.plugins import PluginError, find_plugins, plugin
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
@@ -50,7 +51,7 @@ class ReplyPlugin(Protocol):
     """
 
     def prepare(
-        self, docs: Sequence[Document], options: "TrainOptions", tell: Callable[[str], None]
+        self, docs: Sequence[Document], options: "TrainOptions", tell: Tell
     ) -> Preparation | None:
         """Return what training on these conversations needs, or None to leave it as it is."""
 
@@ -79,9 +80,7 @@ def reply_plugin(name: str) -> ReplyPlugin:
     return found
 
 
-def prepare_replies(
-    docs: Sequence[Document] | str, options: "TrainOptions", tell: Callable[[str], None]
-) -> Preparation:
+def prepare_replies(docs: Documents, options: "TrainOptions", tell: Tell) -> Preparation:
     """Return what the first plug-in wants that has a use for the documents."""
     if docs and not isinstance(docs, str) and not isinstance(docs[0], str):
         for name in find_plugins(GROUP):

@@ -25,6 +25,8 @@ from microgpt import (
     Use,
     as_argument,
     count_params,
+    has_model,
+    has_state,
     percentage,
     read_training,
     repeated_share,
@@ -80,7 +82,7 @@ class TrainRun:
         until the answer does not count towards --minutes.
         """
         path, plan = self.directory.path, self.job.plan
-        if self.directory.has_state:
+        if has_state(self.directory.path):
             recorded, state, status = read_training(path)
             if status == "running":
                 raise CheckpointError(
@@ -163,7 +165,7 @@ class TrainRun:
     def _would_replace_finished_model(self, state: TrainState) -> bool:
         """Return whether saving a run without any steps would replace a finished model."""
         is_new = not (state.step or state.teachers or self.directory.has_own_state)
-        return is_new and self.directory.has_model
+        return is_new and has_model(self.directory.path)
 
     def _save_interrupted(self, result: TrainResult) -> str:
         """Save the state of an interrupted run and return the message to print."""
@@ -177,7 +179,7 @@ class TrainRun:
         except CheckpointError as error:
             message += f"; this checkpoint was not saved: {error}"
         hint = self._resume_hint()
-        if hint and not directory.has_model:
+        if hint and not has_model(directory.path):
             hint += f"; use the model so far with: {use_command(result, directory.path)}"
         return message + hint
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic_core import from_json
 
 from microgpt.amounts import count
+from microgpt.compilation import Tell
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import ROLES, Conversation, Message
@@ -66,9 +67,7 @@ class _Post(NamedTuple):
     text: str
 
 
-def read(
-    file: TextFile, how: ReadOptions, tell: Callable[[str], None] | None
-) -> list[Conversation] | None:
+def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversation] | None:
     """Return the conversations of an export, or None for another file.
 
     Raises:
@@ -130,7 +129,7 @@ def _app_of(value: object) -> str | None:
 
 
 def _conversations(
-    app: str, content: Any, path: Path, me: str | None, tell: Callable[[str], None] | None
+    app: str, content: Any, path: Path, me: str | None, tell: Tell | None
 ) -> Iterator[Conversation]:
     """Yield the conversations in an export.
 

@@ -4,14 +4,14 @@ import csv
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from microgpt.data.conversation_fields import PAIRS, is_conversation
+from microgpt.compilation import Tell
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import ROLES, Conversation, Message
@@ -22,6 +22,8 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied
 SAMPLE = 20  # maximum number of JSON values to examine
 N_NAMED = 20  # maximum number of column names in an error message
+
+PAIRS = (("prompt", "completion"), ("question", "answer"))  # names of fields, or of columns
 
 _LIMIT_LOCK = Lock()  # held while the field size limit is raised
 _Rows = Iterator[tuple[str, dict[str, object]]]  # (location for error messages, fields by name)
@@ -39,7 +41,7 @@ def _fields_of_any_size() -> Iterator[None]:
 
 
 def read(
-    file: TextFile, how: ReadOptions, tell: Callable[[str], None] | None
+    file: TextFile, how: ReadOptions, tell: Tell | None
 ) -> list[str] | list[Conversation] | None:
     """Return the texts of a column, or the questions and answers of a table; None for text.
 
@@ -60,9 +62,7 @@ def read(
 
 
 @_fields_of_any_size()
-def load_column(
-    path: str | Path | TextFile, column: str, *, tell: Callable[[str], None] | None = None
-) -> list[str]:
+def load_column(path: str | Path | TextFile, column: str, *, tell: Tell | None = None) -> list[str]:
     """Return the texts in a column of a table with a header, or in a field of JSON objects.
 
     JSON may be one object per line or an array of objects. Surrounding white space is removed, and
@@ -245,6 +245,20 @@ def _json_values(lines: Sequence[str]) -> tuple[str, Iterator[tuple[int, object]
     if whole is not None:  # an object or conversation spread over several lines
         return "line", enumerate([whole], start=1)
     return "line", ((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())
+
+
+def is_conversation(value: object) -> bool:
+    """Return whether a JSON value has the fields of a conversation."""
+    if isinstance(value, dict):
+        if any(value.keys() >= {*pair} for pair in PAIRS):
+            return True
+        value = value.get("messages", value.get("conversations"))
+    pairs = ({"role", "content"}, {"from", "value"})
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(one, dict) and any(p <= one.keys() for p in pairs) for one in value)
+    )
 
 
 def _elements(value: object) -> list[object]:

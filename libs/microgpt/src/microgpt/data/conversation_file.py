@@ -13,7 +13,7 @@ the message.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -30,9 +30,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, from_json
 
 from microgpt.amounts import count
-from microgpt.data.conversation_fields import PAIRS, is_conversation
+from microgpt.compilation import Tell
+from microgpt.data.column_file import PAIRS, is_conversation
 from microgpt.data.read_options import ReadOptions
-from microgpt.data.readers import Documents, read_by_kind
+from microgpt.data.readers import read_by_kind
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
@@ -76,10 +77,7 @@ class ChatTestSet:
 
 
 def load_chat_tests(
-    path: str | Path | TextFile,
-    *,
-    me: str | None = None,
-    tell: Callable[[str], None] | None = None,
+    path: str | Path | TextFile, *, me: str | None = None, tell: Tell | None = None
 ) -> ChatTestSet:
     """Return the conversations of a file, with an `Item` for each reply that has a `task`.
 
@@ -92,7 +90,13 @@ def load_chat_tests(
     found = read_by_kind(file, ReadOptions(chat=True, me=me), tell)
     if me is not None and not file.is_chat_export:
         raise DataError(f"{file.path} is not an exported chat between people; omit --me")
-    numbered = _parsed(file, ignored) if found is None else _numbered(found)
+    numbered: _Conversations = (
+        (unit, number, _parse(value, f"{file.path}, {unit} {number}", ignored))
+        for unit, number, value in _values(file)
+    )
+    if found is not None:
+        conversations = enumerate(cast("Sequence[Conversation]", found), start=1)
+        numbered = (("conversation", number, turns) for number, turns in conversations)
     for unit, number, turns in numbered:
         _check_order(turns, f"{file.path}, {unit} {number}")
         if turns[-1].role == "user":
@@ -126,18 +130,6 @@ class _Turn(Message):
     """A message in the file; the `task` of a user message is ignored."""
 
     task: object = None
-
-
-def _numbered(found: Documents) -> _Conversations:
-    """Yield the conversations of a reader."""
-    for number, turns in enumerate(cast("Sequence[Conversation]", found), start=1):
-        yield "conversation", number, turns
-
-
-def _parsed(file: TextFile, ignored: Counter[str]) -> _Conversations:
-    """Yield the conversations of a file of JSON, and count the messages that are ignored."""
-    for unit, number, value in _values(file):
-        yield unit, number, _parse(value, f"{file.path}, {unit} {number}", ignored)
 
 
 def _values(file: TextFile) -> _Values:

@@ -1,28 +1,26 @@
 """Load documents from files: lines, running text or conversations."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from shlex import quote
 from typing import cast
 
+from microgpt.compilation import Tell
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.readers import read_by_kind
 from microgpt.data.separator import BLANK, load_blocks, proposal
 from microgpt.data.text_file import TextFile
 from microgpt.data.text_kind import is_running_text
-from microgpt.data.tokenizer import Conversation, Document
+from microgpt.data.tokenizer import Conversation, Documents
 from microgpt.errors import DataError
 
 DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
 
 
 def load_documents(
-    path: str | Path | TextFile,
-    how: ReadOptions,
-    *,
-    tell: Callable[[str], None] | None = None,
-) -> Sequence[Document] | str:
+    path: str | Path | TextFile, how: ReadOptions, *, tell: Tell | None = None
+) -> Documents:
     """Return the documents of a file, or a string if the file is running text.
 
     Args:
@@ -51,10 +49,7 @@ def load_documents(
 
 
 def load_text(
-    path: str | Path | TextFile,
-    *,
-    column: str | None = None,
-    tell: Callable[[str], None] | None = None,
+    path: str | Path | TextFile, *, column: str | None = None, tell: Tell | None = None
 ) -> list[str]:
     """Return the non-empty lines of a UTF-8 text file, with surrounding white space removed.
 
@@ -70,7 +65,7 @@ def load_text(
 
 
 def load_lines_or_stream(
-    path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
+    path: str | Path | TextFile, *, tell: Tell | None = None
 ) -> list[str] | str:
     """Return the lines of a text file, or its whole content if it is running text."""
     file = path if isinstance(path, TextFile) else TextFile(path)
@@ -107,10 +102,7 @@ def load_stream(path: str | Path | TextFile) -> str:
 
 
 def load_conversations(
-    path: str | Path | TextFile,
-    *,
-    me: str | None = None,
-    tell: Callable[[str], None] | None = None,
+    path: str | Path | TextFile, *, me: str | None = None, tell: Tell | None = None
 ) -> list[Conversation]:
     """Return the conversations of a file; see `conversation_file` for the formats.
 

@@ -5,26 +5,25 @@ docs/plugins.md. A file that no reader recognises is text, or has conversations 
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
+from microgpt.compilation import Tell
 from microgpt.data import chat_exports, column_file
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import Document, Message
+from microgpt.data.tokenizer import Documents, Message
 from microgpt.errors import DataError, MicrogptError
 from microgpt.plugins import PluginError, find_plugins, package, plugin
 
-Tell = Callable[[str], None] | None  # is called with notes for the user
-Documents = Sequence[Document] | str  # a string is running text
 # It returns conversations if the options have `chat`, and None for a file of another kind.
-Reader = Callable[[TextFile, ReadOptions, Tell], Documents | None]
+Reader = Callable[[TextFile, ReadOptions, Tell | None], Documents | None]
 
 _OWN: tuple[Reader, ...] = (chat_exports.read, column_file.read)
 
 
-def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell = None) -> Documents | None:
+def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
     """Return what the first reader returns that recognises a file, or None.
 
     Raises:
@@ -35,7 +34,7 @@ def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell = None) -> Documen
     return next((docs for docs in found if docs is not None), None)
 
 
-def _installed(tell: Tell) -> Iterator[Reader]:
+def _installed(tell: Tell | None) -> Iterator[Reader]:
     """Yield the readers of other packages. A package that cannot be imported is told of."""
     for name, found in find_plugins("readers").items():
         try:
@@ -49,7 +48,7 @@ def _installed(tell: Tell) -> Iterator[Reader]:
 def _guarded(read: Reader, name: str) -> Reader:
     """Return a reader of a package whose errors name the package."""
 
-    def guarded(file: TextFile, how: ReadOptions, tell: Tell) -> Documents | None:
+    def guarded(file: TextFile, how: ReadOptions, tell: Tell | None) -> Documents | None:
         kind, what = (Message, "conversations") if how.chat else (str, "texts")
         try:
             docs = read(file, how, tell)

@@ -39,6 +39,7 @@ class Message:
 
 Conversation = tuple[Message, ...]
 Document = str | Sequence[Message]
+Documents = Sequence[Document] | str  # a string is running text
 
 
 def as_documents(docs: Iterable[Document]) -> Sequence[Document]:

@@ -65,7 +65,6 @@ from microgpt.storage.model_directory import (
     TRAINING,
     check_format,
     encode_model,
-    has_model,
     publish_model,
 )
 from microgpt.storage.weights_file import WEIGHTS_FILES
@@ -100,16 +99,6 @@ class TrainingDirectory(DirectoryLock):
                 raise CheckpointError(f"{directory / name} is a directory; use another directory")
         super().__init__(directory, "being trained")
 
-    @property
-    def has_model(self) -> bool:
-        """Whether the directory contains a model."""
-        return has_model(self.path)
-
-    @property
-    def has_state(self) -> bool:
-        """Whether the directory contains a checkpoint."""
-        return _has_state(self.path)
-
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> None:
         """Write a checkpoint. If the write fails, the previous checkpoint is kept."""
         content, description = encode_state(plan, state, status)
@@ -138,13 +127,14 @@ class TrainingDirectory(DirectoryLock):
 
 def check_has_training(directory: Path) -> None:
     """Raise CheckpointError if a directory has no checkpoint to resume."""
-    if not _has_state(directory):
+    if not has_state(directory):
         exists = "has no checkpoint to resume" if directory.is_dir() else "is not a directory"
         what = exists if os.path.exists(directory) else "does not exist"
         raise CheckpointError(f"{directory} {what}; use another directory, or train from scratch")
 
 
-def _has_state(directory: Path) -> bool:
+def has_state(directory: Path) -> bool:
+    """Return whether a directory contains a checkpoint."""
     return any(committed_path(directory, name).exists() for name in (STATE_DESCRIPTION, STATE))
 
 

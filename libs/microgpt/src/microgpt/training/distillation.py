@@ -41,10 +41,6 @@ PORTION = 1024  # number of documents to predict at once
 N_TIMED = 10_000  # number of tokens to predict, to estimate the time for all of them
 
 
-def _without_progress(work: Iterable[Any], n: int, what: str) -> Iterable[Any]:
-    return work
-
-
 @dataclass
 class Teachers:
     """The teachers of a student, and the dataset that they prepare."""
@@ -53,7 +49,7 @@ class Teachers:
     n_samples: int = 0  # number of documents to make up, in turns
     names: Sequence[str] = ()  # names of the models in error messages
     # Wraps an iterable of n results, to show the progress: show(results, n, "portions").
-    show: Callable[[Iterable[Any], int, str], Iterable[Any]] = _without_progress
+    show: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda work, n, what: work
     # Predicts the documents that they make up, too, with this share of the mean.
     ngrams: "NgramModel | None" = None
     ngram_weight: float = 0.0

@@ -290,7 +290,7 @@ def prepare_engine(
     engine: EngineName | None,
     *dtypes: DType,
     uses: Collection[Use] = TRAINING,
-    tell: Callable[[str], None] = lambda line: None,
+    tell: Tell = lambda line: None,
 ) -> float:
     """Load the kernels of an engine. If some are not cached, all of that dtype are compiled.
 

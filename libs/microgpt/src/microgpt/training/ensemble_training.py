@@ -62,9 +62,8 @@ def steps_before(plan: TrainingPlan, state: TrainState | None) -> int:
     """Return the number of completed steps of all models together."""
     if not state:
         return 0
-    if not plan.ensemble:
-        return state.step
-    return state.step + sum(_steps_of(plan.ensemble, i) for i in range(len(state.teachers)))
+    taught = range(len(state.teachers))
+    return state.step + (_steps_of(plan.ensemble, taught) if plan.ensemble else 0)
 
 
 def total_steps(plan: TrainingPlan, state: TrainState | None) -> int:
@@ -73,14 +72,13 @@ def total_steps(plan: TrainingPlan, state: TrainState | None) -> int:
     if not ensemble:
         return plan.config.steps
     k = len(state.teachers) if state else 0
-    others = (i for i in range(ensemble.n_teachers + 1) if i != k)
-    return plan.config.steps + sum(_steps_of(ensemble, i) for i in others)
+    return plan.config.steps + _steps_of(ensemble, {*range(ensemble.n_teachers + 1)} - {k})
 
 
-def _steps_of(ensemble: Ensemble, i: int) -> int:
-    """Return the number of steps of a model, after the known changes."""
-    changes = ensemble.changes_of(i)
-    return changes[-1].after if changes else ensemble.config_of(i).steps
+def _steps_of(ensemble: Ensemble, models: Iterable[int]) -> int:
+    """Return the number of steps of some models together, after the known changes."""
+    changes = {i: ensemble.changes_of(i) for i in models}
+    return sum(c[-1].after if c else ensemble.config_of(i).steps for i, c in changes.items())
 
 
 @dataclass
@@ -134,7 +132,7 @@ class _EnsembleTraining:
         """Train the next model; the result has the state of the whole run."""
         k, before, earlier = len(self.teachers), self._steps_before(), self._seconds
         taught = tuple(self.teachers)
-        later = sum(_steps_of(self.ensemble, i) for i in range(k + 1, self._n_models))
+        later = _steps_of(self.ensemble, range(k + 1, self.ensemble.n_teachers + 1))
 
         def whole(state: TrainState) -> TrainState:
             return replace(state, teachers=taught, seconds=earlier + state.seconds)
@@ -192,10 +190,6 @@ class _EnsembleTraining:
                 best = BestWeights(0, each.val_loss, each.weights, measured_at=0, n_worse=0)
         return best
 
-    @property
-    def _n_models(self) -> int:
-        return self.ensemble.n_teachers + 1
-
     def _has_time_for(self, k: int) -> bool:
         """Return whether there is time to train teacher k and the student."""
         limit = self.job.limit
@@ -235,7 +229,7 @@ class _EnsembleTraining:
         return TimeLimit(seconds / 60, limit.clock(), reserve_s=0.0, clock=limit.clock)
 
     def _steps_before(self) -> int:
-        return sum(_steps_of(self.ensemble, i) for i in range(len(self.teachers)))
+        return _steps_of(self.ensemble, range(len(self.teachers)))
 
     def _show(self, work: Iterable[Any], n: int, what: str) -> Iterator[Any]:
         """Yield the results of the teachers, and report the progress; stop if requested."""

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from microgpt.compilation import Tell
 from microgpt.config import ModelConfig
 from microgpt.data.tokenizer import Document, Tokenizer, texts_of
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
+from microgpt.training.options import TrainOptions
 
 ROW_PER_TOKEN = ("wte", "lm_head")
 
@@ -27,22 +29,34 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
     return parent.tokenizer.extended(docs, is_chat=is_chat)
 
 
-def check_extra(parent: TrainedModel) -> None:
-    """Raise ConfigError if a plug-in knows what the parent has learned."""
+def inherited_tokenizer(
+    parent: TrainedModel, docs: Sequence[Document], options: TrainOptions, tell: Tell
+) -> Tokenizer:
+    """Return the tokenizer of the parent, extended with new characters in the documents.
+
+    Raises:
+        ConfigError: a plug-in knows what the parent has learned; the parent knows no character of
+            the documents, apart from spaces; or the options set another tokenizer.
+    """
     if parent.extra:
         raise ConfigError(
             f"the plug-in {' and '.join(parent.extra)} has a record of what the parent has learned "
             "and would forget; put all conversations into one file, and train on it without a "
             "parent"
         )
-
-
-def check_alphabet(parent: TrainedModel, docs: Iterable[Document]) -> None:
-    """Raise ConfigError if the parent knows no character of the documents, apart from spaces."""
+    tokenizer = extended_tokenizer(parent, docs)
     texts = (text for doc in docs for text in texts_of(doc))
     chars = "".join("".join(set[str]().union(*texts)).split())  # without white space
     if chars and {*chars} == {*parent.tokenizer.unknown_characters(chars)}:
         raise ConfigError("the parent knows none of the characters of the text; train without it")
+    known = {"tokenizer": tokenizer.kind, "vocab_size": parent.tokenizer.vocab_size}
+    for name, found in known.items():
+        if name in options and getattr(options, name) != found:
+            flag, wanted = options.flag(name), getattr(options, name)
+            raise ConfigError(f"{flag} is {wanted}, but the --from model has {found}; omit {flag}")
+    if added := new_tokens(parent, tokenizer):
+        tell(f"added tokens with random weights: {', '.join(map(repr, added))}")
+    return tokenizer
 
 
 def new_tokens(parent: TrainedModel, tokenizer: Tokenizer) -> list[str | bytes]:

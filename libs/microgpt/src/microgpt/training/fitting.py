@@ -1,18 +1,19 @@
 """Choose and explain the settings that neither the user nor a recipe sets, for a budget."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from time import perf_counter
 from typing import NamedTuple
 
 from microgpt.amounts import DIGITS, count, duration, in_short
+from microgpt.compilation import Tell
 from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, Use
 from microgpt.data.bpe import BpeTokenizer, can_learn_bpe
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
-from microgpt.data.tokenizer import Document, Tokenizer, texts_of
+from microgpt.data.tokenizer import Documents, Tokenizer, texts_of
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params
 from microgpt.state import Ensemble, TrainingPlan
@@ -74,11 +75,11 @@ class Fitting:
     @classmethod
     def of(
         cls,
-        docs: Sequence[Document] | str,
+        docs: Documents,
         options: TrainOptions,
         *,
         load_kernels: LoadKernels = prepare_engine,
-        tell: Callable[[str], None] = lambda line: None,
+        tell: Tell = lambda line: None,
     ) -> "Fitting":
         """Return a fitting for documents, some of which are held out."""
         config = TrainConfig(text="stream" if isinstance(docs, str) else "lines")

@@ -1,10 +1,11 @@
 """Hold out documents: as the options specify, as in an earlier training run, or by default."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from microgpt.compilation import Tell
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import DataFacts, Split, split, split_stream
-from microgpt.data.tokenizer import Document, count_characters
+from microgpt.data.tokenizer import Documents, count_characters
 from microgpt.errors import DataError
 from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
 from microgpt.training.options import TrainOptions
@@ -14,7 +15,7 @@ FRACTIONS = ("val_fraction", "test_fraction")
 
 
 def recorded_split(
-    docs: Sequence[Document] | str, read: Sequence[DataFacts | None], options: TrainOptions
+    docs: Documents, read: Sequence[DataFacts | None], options: TrainOptions
 ) -> TrainOptions:
     """Return the split options of an earlier training run on these documents, if any."""
     facts = recorded_facts([docs] if isinstance(docs, str) else docs, read)
@@ -28,9 +29,7 @@ def recorded_split(
     return found
 
 
-def hold_out(
-    docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
-) -> Split:
+def hold_out(docs: Documents, options: TrainOptions, tell: Tell) -> Split:
     """Split documents according to the options or their defaults.
 
     With --minutes or --budget, the default is to hold out some documents if there are enough.
@@ -51,7 +50,7 @@ def hold_out(
         return _split(docs, options)
 
 
-def _split(docs: Sequence[Document] | str, options: TrainOptions) -> Split:
+def _split(docs: Documents, options: TrainOptions) -> Split:
     """Split documents according to the options."""
     gap = options.gap  # unused characters around a held-out stretch of running text
     if gap is None and "block_size" in options:
@@ -61,9 +60,7 @@ def _split(docs: Sequence[Document] | str, options: TrainOptions) -> Split:
     return split_documents(docs, options.val_fraction, options.test_fraction, gap)
 
 
-def split_documents(
-    docs: Sequence[Document] | str, validation: float, test: float, gap: int
-) -> Split:
+def split_documents(docs: Documents, validation: float, test: float, gap: int) -> Split:
     """Split documents by hash, or running text by position."""
     if isinstance(docs, str):
         return split_stream(docs, validation=validation, test=test, gap=gap)

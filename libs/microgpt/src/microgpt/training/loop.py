@@ -283,7 +283,7 @@ class TrainingLoop:
             self.engine.undo()
             del self.losses[self.engine.n_steps - self.first_step :]
             self.average = None  # the average may include diverged weights
-            self.history = self.history.replay(self.losses, self.config, self.resume)
+            self.history = self.history.replay(self.losses)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
 
 

@@ -15,6 +15,7 @@ class LossHistory:
     """The losses of a training run, restored from a checkpoint if one is given."""
 
     def __init__(self, config: TrainConfig, resume: TrainState | None) -> None:
+        self._start = config, resume
         self._interval = max(1, config.steps // N_POINTS)
         self._step = resume.step if resume else 0
         self.points = list(resume.history) if resume else []
@@ -46,11 +47,9 @@ class LossHistory:
                 self.points.pop()
             self.points.append(HistoryPoint(self._step, last.loss, val_loss))
 
-    def replay(
-        self, losses: Sequence[float], config: TrainConfig, resume: TrainState | None
-    ) -> "LossHistory":
+    def replay(self, losses: Sequence[float]) -> "LossHistory":
         """Return a new history that contains only these losses of the current `train` call."""
-        history = LossHistory(config, resume)
+        history = LossHistory(*self._start)
         measured = {point.step: point.val_loss for point in self.points}
         for loss in losses:
             history.add([loss])

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from microgpt.compilation import Tell
@@ -12,7 +13,7 @@ from microgpt.data.contamination import contamination
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import DataFacts, Split
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.data.tokenizer import CharTokenizer, Document, Documents, Tokenizer
 from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.replies import prepare_replies
@@ -22,14 +23,7 @@ from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.engines import default_engine, prepare_engine
 from microgpt.training.ensemble import with_ensemble
-from microgpt.training.examples import examples
-from microgpt.training.finetune import (
-    check_alphabet,
-    check_extra,
-    check_shape,
-    extended_tokenizer,
-    new_tokens,
-)
+from microgpt.training.finetune import check_shape, inherited_tokenizer
 from microgpt.training.fitting import (
     Fitted,
     Fitting,
@@ -41,6 +35,9 @@ from microgpt.training.holding_out import hold_out, recorded_split
 from microgpt.training.options import TrainOptions
 from microgpt.training.reading_order import reading_order
 from microgpt.training.time_limit import TimeLimit
+
+N_EXAMPLES, MAX_EXAMPLE = 4, 60  # number and maximum length of examples for the page
+N_SEARCHED = 100  # number of conversations in which to look for examples
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class TrainingJob:
 
 
 def plan_training(
-    documents: Sequence[Document] | str | Split,
+    documents: Documents | Split,
     options: TrainOptions,
     *,
     model: ModelConfig | None = None,
@@ -114,8 +111,10 @@ def plan_training(
     options = options.over(TrainOptions(engine=engine))
     read = data_of(parent, teachers)
     extra: Mapping[str, Any] = {}
-    if not (model or config or tokenizer or parent or teachers):
-        options, tokenizer, extra = prepare_replies(_undivided(documents), options, tell)
+    docs = documents.docs if isinstance(documents, Split) else documents
+    is_split = isinstance(documents, Split) and bool(documents.validation or documents.test)
+    if not (model or config or tokenizer or parent or teachers or is_split):
+        options, tokenizer, extra = prepare_replies(docs, options, tell)
     if "unknown" in options and not extra:
         raise ConfigError(
             "--unknown is for few questions, with the package microgpt-characters; omit --unknown"
@@ -127,7 +126,7 @@ def plan_training(
         base = replace(base, text="stream" if isinstance(documents, str) else "lines")
     chosen = None
     if parent:
-        tokenizer = tokenizer or _inherited_tokenizer(parent, parts, options, tell)
+        tokenizer = tokenizer or inherited_tokenizer(parent, parts.docs, options, tell)
         model = options.shape(model or replace(parent.model, vocab_size=0))
         check_shape(parent, model)
         if options.has_budget:
@@ -178,15 +177,8 @@ def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[Dat
     return tuple(dict.fromkeys(facts for each in models for facts in each.trained_on))
 
 
-def _undivided(documents: Sequence[Document] | str | Split) -> Sequence[Document] | str:
-    """Return the documents if none are held out, otherwise an empty list."""
-    if not isinstance(documents, Split):
-        return documents
-    return [] if documents.validation or documents.test else documents.docs
-
-
 def _split(
-    documents: Sequence[Document] | str | Split,
+    documents: Documents | Split,
     read: Sequence[DataFacts | None],
     options: TrainOptions,
     source: TrainedModel | Teachers | None,
@@ -227,23 +219,6 @@ def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Fitted:
     return fitted
 
 
-def _inherited_tokenizer(
-    parent: TrainedModel, parts: Split, options: TrainOptions, tell: Tell
-) -> Tokenizer:
-    """Return the tokenizer of the parent model, extended with new characters in the documents."""
-    check_extra(parent)
-    tokenizer = extended_tokenizer(parent, parts.docs)
-    check_alphabet(parent, parts.docs)
-    known = {"tokenizer": tokenizer.kind, "vocab_size": parent.tokenizer.vocab_size}
-    for name, found in known.items():
-        if name in options and getattr(options, name) != found:
-            flag, wanted = options.flag(name), getattr(options, name)
-            raise ConfigError(f"{flag} is {wanted}, but the --from model has {found}; omit {flag}")
-    if added := new_tokens(parent, tokenizer):
-        tell(f"added tokens with random weights: {', '.join(map(repr, added))}")
-    return tokenizer
-
-
 def _with_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
     if model.vocab_size not in (0, tokenizer.vocab_size):
         raise ConfigError(
@@ -259,6 +234,18 @@ def check_patience(patience: int | None, val_fraction: float) -> None:
         raise ConfigError(
             "--patience requires --val-fraction; add --val-fraction or omit --patience"
         )
+
+
+def examples(parts: Split, options: TrainOptions) -> tuple[str, ...]:
+    """Return example messages for the page of a chat model, unless the options forbid them.
+
+    They are the first short ones that training reads.
+    """
+    if not options.examples:
+        return ()
+    first = (doc[0] for doc in parts.train[:N_SEARCHED] if doc and not isinstance(doc, str))
+    texts = dict.fromkeys(one.content for one in first if one.role == "user")
+    return (*islice((text for text in texts if len(text) <= MAX_EXAMPLE), N_EXAMPLES),)
 
 
 def _tell_single_exchanges(docs: Sequence[Document], tell: Tell) -> None:

@@ -1,9 +1,9 @@
 """Choose the learning rate of a fine-tuning run with short trial runs."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from math import cbrt, inf
 
+from microgpt.compilation import Tell
 from microgpt.training.choice import RATIO, TRIALS, WARMUP
 from microgpt.training.deadline import train_as_planned
 from microgpt.training.loop import DivergedError
@@ -14,7 +14,7 @@ CLEAR = 0.1  # a highest rate whose loss is so much lower than that of the next 
 
 
 def with_tried_rate(
-    job: TrainingJob, *, threads: int = 1, tell: Callable[[str], None] = lambda line: None
+    job: TrainingJob, *, threads: int = 1, tell: Tell = lambda line: None
 ) -> TrainingJob:
     """Return a job with the learning rate that its trials recommend, if it has trials.
 

@@ -45,7 +45,6 @@ def test_an_existing_file_is_replaced_only_with_force(microgpt, tmp_path, lines)
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--conversations", "0"], "conversations must be >= 1, got 0"),
         (["--split", "test"], "invalid value for '--split'"),
         (["--output", "folder", "--force"], "folder is a directory; use another path"),
     ],

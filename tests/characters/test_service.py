@@ -57,16 +57,3 @@ def test_a_model_of_few_questions_refuses_to_continue_texts(directory, path) -> 
     response = post(Settings(model_dir=directory), path, {"prompt": "When"})
     assert response.status_code == 400
     assert "only answers questions and cannot continue a text; use chat" in response.text
-
-
-def test_max_tokens_truncates_the_reply_to_unknown_questions(directory) -> None:
-    reply = post(Settings(model_dir=directory), "/microgpt/v1/chat", asked("?!", max_tokens=5))
-    assert (reply.json()["content"], reply.json()["finish_reason"]) == ("I don", "length")
-
-
-def test_an_answer_does_not_depend_on_earlier_messages(directory) -> None:
-    history = [{"role": "user", "content": "hm"}, {"role": "assistant", "content": "I don't know."}]
-    body = {"messages": [*history, {"role": "user", "content": "cake"}]}
-    assert post(Settings(model_dir=directory), "/microgpt/v1/chat", body).json()["content"] == (
-        "Call us."
-    )

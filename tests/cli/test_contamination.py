@@ -87,14 +87,6 @@ def test_contamination_includes_documents_a_grandparent_read(train, folder) -> N
     assert [each["val_fraction"] for each in training["ancestor_data"]] == [0.4, 0.1]
 
 
-def test_contamination_is_unknown_if_a_parent_had_other_data(train, folder) -> None:
-    (folder / "more.txt").write_text(NAMES + "\nabba")
-    notes, out, training = train("--from", "all", "--val-fraction", "0.1", data="more.txt")
-    assert "or teacher: validation unknown;" in notes
-    assert training["contamination"] == {"validation": [0, 1]}
-    assert " (contamination unknown)\n" in out
-
-
 def test_fine_tuning_on_running_text_inherits_the_split(train) -> None:
     _, _, training = train("--from", "running", data="text.txt")
     assert training["gap"] == 8

@@ -37,13 +37,6 @@ def test_train_refuses_a_slow_fallback_to_the_reference_engine(edited, microgpt,
     assert not (names.parent / "output").exists()
 
 
-def test_the_compiled_engine_refuses_edited_sources(edited, microgpt, names) -> None:
-    problem = "model.py has been edited, and the compiled engine does not implement the change"
-    error = refused(microgpt("train", *SMALL, "--engine", "compiled"))
-    assert error.startswith(problem)
-    assert "undo the edit" in error
-
-
 def test_verify_names_the_edited_sources(edited, microgpt) -> None:
     done = microgpt("verify", "--steps", "1")
     assert done.returncode == 1

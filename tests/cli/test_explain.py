@@ -97,7 +97,6 @@ def test_chat_can_explain_its_last_reply(microgpt, chat_model) -> None:
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["ann9"], "the vocabulary does not contain '9'"),
         (["anna", "emma"], "2 texts are given, but the model is not a chat model; pass one text"),
         (["anna", "--attention=x"], "--attention must be LAYER.HEAD, such as 0.1, got 'x'"),
         (["anna", "--top=-1"], "should be greater than or equal to 0"),

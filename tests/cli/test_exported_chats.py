@@ -39,7 +39,6 @@ def test_every_command_reads_an_exported_chat(microgpt, exports, data, me) -> No
     [
         (["train", "--chat", "--data", "discord.json"], "name the assistant with --me NAME"),
         (["train", "--data", "discord.json", "--me", "Anna"], "--me requires --chat"),
-        (["train", "--data", "conversations.json"], "has conversations; read them with --chat"),
         (["train", "--chat", "--data", "."], "cannot read .: Is a directory, but not a Slack"),
     ],
 )

@@ -16,10 +16,6 @@ NOTE = f"as running text ({WAYS})"
 def files(tmp_path: Path) -> Path:
     (tmp_path / "book.txt").write_text("\n\n".join([PARAGRAPH] * 9))
     (tmp_path / "towns.csv").write_text('name;land\n"Bad Tölz";DE\nLinz;AT\n')
-    (tmp_path / "objects.jsonl").write_text('{"id": 1, "name": "Linz"}\n')
-    (tmp_path / "talk.json").write_text(
-        '[{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}]'
-    )
     return tmp_path
 
 
@@ -66,11 +62,6 @@ def test_the_header_says_if_a_chat_model_folds_case_and_accents(microgpt, files)
     [
         (["train", "--data", "towns.csv"],
          "towns.csv is a table; read one column (--column NAME"),
-        (["train", "--data", "objects.jsonl"],
-         "objects.jsonl has JSON objects; read one column"),
-        (["train", "--data", "talk.json"], "talk.json has conversations; read them with --chat"),
-        (["train", "--data", "towns.csv", "--column", "x"],
-         "towns.csv has no column 'x'; choose one of: name, land"),
         (["train", "--data", "towns.csv", "--column", "name", "--text", "stream"],
          "--column cannot be used with --text stream; omit one of them"),
     ],

@@ -107,10 +107,8 @@ def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_mo
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--top-k", "0"], "top_k must be >= 1, got 0"),
         (["--num-samples", "0"], "--num-samples (-n) must be >= 1, got 0"),
         (["--num-samples", str(2**63)], "--num-samples (-n) must be at most 2147483647"),
-        (["--max-tokens", "1000000"], "max_tokens must be at most 100000"),
         (["--threads", "9999"], "threads must be at most 1024"),
         (
             ["--matches", "(a"],

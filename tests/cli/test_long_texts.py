@@ -11,14 +11,6 @@ from microgpt import load
 SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "30", "--num-samples", "2", "--output", "m")
 CHARS = ("--tokenizer", "char")
 HELD_OUT = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1")
-STREAM = (*CHARS, *HELD_OUT)
-
-
-@pytest.fixture
-def long(tmp_path: Path) -> Path:
-    """Two names, and two documents that are longer than a context of 16."""
-    (tmp_path / "long.txt").write_text(f"anna\n{'emma ' * 8}\nmia\n{'xy' * 30}\n")
-    return tmp_path / "long.txt"
 
 
 @pytest.fixture
@@ -26,13 +18,6 @@ def book(tmp_path: Path) -> Path:
     """A text of 184 characters in lines, with line ends of Windows."""
     (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
     return tmp_path / "book.txt"
-
-
-def test_train_says_that_long_documents_are_split(microgpt, long) -> None:
-    done = microgpt("train", "--input", long, *SMALL, "--block-size", "16")
-    fate = "they are split into 11 pieces"
-    assert f"2 of 4 documents are longer than the block size of 16; {fate}\n" in done.stderr
-    assert done.stdout.startswith("num docs: 4\n")
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])

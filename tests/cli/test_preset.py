@@ -42,19 +42,6 @@ def test_the_docs_list_each_preset_with_its_size(name) -> None:
 
 
 @pytest.mark.slow
-def test_the_names_preset_holds_out_validation_and_test_sets(microgpt, tmp_path) -> None:
-    done = ok(microgpt("train", "--preset", "names-10s", "--steps", "3", "--num-samples", "0"))
-    note = "23591 documents for training, 2993 for validation, 2910 for testing; 2539 duplicates "
-    assert f"{note}are left out\n" in done.stderr
-    assert done.stdout.startswith("num docs: 32033\nvocab size: 27\nnum params: 57888\n")
-    meta = json.loads((tmp_path / "output" / "meta.json").read_text())
-    known = {"preset": "names-10s", "steps": 3, "batch_size": 128, "lr": 0.004, "optimizer": "muon"}
-    known |= {"dropout": 0.03, "weight_decay": 0.1, "average_tail": 0.3}
-    known |= {"val_fraction": 0.1, "test_fraction": 0.1}
-    assert meta["training"].items() >= known.items()
-
-
-@pytest.mark.slow
 def test_options_override_the_settings_of_the_text_preset(microgpt, tmp_path) -> None:
     (tmp_path / "my.txt").write_text("\n".join(f"this is sentence {i}" for i in range(50)))
     options = ("train", "--preset", "text", "--input", "my.txt", "--steps", "2", "--n-layer", "1")

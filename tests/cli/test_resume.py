@@ -102,7 +102,6 @@ def test_resume_saves_the_model_of_an_interrupted_run(microgpt, unfinished) -> N
         (["--lr", "0.5"], "--learning-rate is 0.5, but the run to resume has 0.02"),
         (["--output", "other"], "--model is other, but the run to resume has model"),
         (["--force"], "--force cannot be used with --resume"),
-        (["--from", "model"], "--from cannot be used with --resume"),
         (
             ["--steps", "10"],
             "--steps is 10, but the training run in model has already completed 60 steps; "

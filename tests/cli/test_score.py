@@ -186,7 +186,3 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
 )
 def test_bad_input_to_score_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:
     assert problem in refused(microgpt("score", text_model, *args))
-
-
-def test_score_refuses_a_chat_model(microgpt, chat_model) -> None:
-    assert "a chat model cannot score texts" in refused(microgpt("score", chat_model, stdin="hi\n"))

@@ -67,14 +67,6 @@ def test_the_teachers_of_a_student_are_recorded_and_shown(microgpt, folder) -> N
     assert microgpt("generate", "--model", "student", "-n", "2").returncode == 0
 
 
-def test_train_describes_the_targets_of_a_student(microgpt, folder) -> None:
-    data = ("--data", "names.txt", *SMALL, "--steps", "5")
-    done = microgpt("train", *data, *TAUGHT, "--model", "a")
-    assert "note: the targets are the predictions of 2 teachers\n" in done.stderr
-    done = microgpt("train", *data, "--teacher", "one", "--model", "b")
-    assert "note: the targets are the predictions of a teacher\n" in done.stderr
-
-
 def test_chat_and_subword_models_can_be_teachers(microgpt, folder) -> None:
     (folder / "talks.jsonl").write_text("\n".join([json.dumps(TALK)] * 9))
     options = {"chat": ["--chat", "--data", "talks.jsonl"], "bpe": ["--data", "names.txt"]}
@@ -128,15 +120,10 @@ def test_resume_cannot_add_teachers(microgpt, folder) -> None:
         (["--teacher", "nowhere"], "nowhere does not exist; use a directory"),
         (["--teacher", "one", "--tokenizer", "char"], "--tokenizer cannot be used with --teacher"),
         (["--teacher", "one", "--block-size", "9"], "the context of one (8 tokens) is shorter"),
-        (["--teacher", "one", "--data", "other.txt"], "do not know the characters 'x', 'y'; rem"),
-        (["--teacher", "one", "--teacher", "other"], "the vocabulary of other (5 tokens) differs"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_incompatible_teacher_options_are_refused(microgpt, folder, options, problem) -> None:
-    (folder / "other.txt").write_text("xyab\n" * 9)
-    data = [] if "--data" in options else ["--data", "names.txt"]
-    if "other" in options:
-        microgpt("train", "--data", "other.txt", *SMALL, "--steps", "1", "--model", "other")
-    assert problem in refused(microgpt("train", *data, *options, "--model", "new"))
+    command = ("train", "--data", "names.txt", *options, "--model", "new")
+    assert problem in refused(microgpt(*command))
     assert not (folder / "new").exists()

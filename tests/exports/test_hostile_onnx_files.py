@@ -1,7 +1,5 @@
 import json
-import random
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import onnx
@@ -118,19 +116,6 @@ def test_a_receipt_without_log_probabilities_is_refused(content, tmp_path) -> No
     assert "the receipt is damaged" in refused(model.SerializeToString(), tmp_path)
     model.metadata_props[0].value = "[" * 2_000_000
     assert "the receipt is larger than" in refused(model.SerializeToString(), tmp_path)
-
-
-def test_truncated_files_are_refused_and_bit_flips_do_not_crash(content, tmp_path) -> None:
-    rng = random.Random(1)
-    for end in (0, 1, 2, 10, len(content) // 2, len(content) - 1, *rng.sample(range(20_000), 30)):
-        refused(content[:end], tmp_path)
-    for _ in range(60):
-        at = rng.randrange(len(content))
-        changed = content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
-        path = tmp_path / "changed.onnx"
-        path.write_bytes(changed)
-        with suppress(CheckpointError):  # what is changed may be a name in the metadata
-            read_onnx(path)
 
 
 def test_files_that_microgpt_has_not_written_are_refused(tmp_path) -> None:

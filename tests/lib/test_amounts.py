@@ -1,11 +1,6 @@
-import re
-from pathlib import Path
-
 import pytest
 
 from microgpt.amounts import count, duration, percentage, plural
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_only_a_count_of_one_uses_the_singular() -> None:
@@ -31,13 +26,3 @@ def test_a_small_share_is_not_rounded_to_0_percent() -> None:
     assert [percentage(share) for share in (0, 0.0001, 0.0005, 0.123, 1)] == [
         "0.0%", "<0.1%", "0.1%", "12.3%", "100.0%",
     ]  # fmt: skip
-
-
-def test_only_the_amounts_module_forms_plurals() -> None:
-    by_hand = re.compile(r"""\{["']s["'] (?:\*|if)""")
-    files = (
-        file
-        for name in ("libs", "evolution", "apps", "apis")
-        for file in (ROOT / name).rglob("src/**/*.py")
-    )
-    assert not [str(file) for file in files if by_hand.search(file.read_text())], "use amounts.py"

@@ -84,14 +84,6 @@ EXPLAIN = f"""{ENGINE}
     const [{{ attention, backward }}] = await asked(worker, "explain", args[0]);
     return [attention["0.1"], backward.weight.gradients];
 """
-KARPATHY = f"""{ENGINE}
-    const worker = await started("engine-data");
-    await asked(worker, "read", {{ bytes: await data("names-data") }});
-    await asked(worker, "start", {{ model: {{}}, config: {{}}, validation: 0, text: "lines" }});
-    const parts = await asked(worker, "train", {{}});
-    const losses = parts.flatMap((part) => [...part.losses]);
-    return [losses, parts.flatMap(({{ moments }}) => moments).at(-1).samples];
-"""
 
 
 @pytest.fixture(scope="module")
@@ -151,12 +143,6 @@ def test_attention_and_gradients_equal_those_of_python(shown, text_model, opened
     for ours, theirs in zip([*attention, *gradients], [*found, *expected], strict=True):
         assert ours == pytest.approx(theirs, abs=1e-5)
     assert max(map(max, expected)) > 1e-3
-
-
-def test_karpathys_run_equals_his_own(shown, text_model, opened, golden) -> None:
-    losses, names = opened(shown(text_model)[0])(KARPATHY)
-    assert losses == pytest.approx(golden["losses"], abs=1e-5)
-    assert names == golden["names"]
 
 
 def test_a_continued_reply_in_the_file_survives_a_reload(exported, opened) -> None:

@@ -7,15 +7,6 @@ def test_a_model_can_be_exported_as_a_single_html_page(microgpt, text_model, tmp
     made = microgpt("export", text_model, "--format", "html", "--output", page)
     assert made.stdout == f"{page}: {page.stat().st_size:,} bytes\n"
     assert page.read_bytes().startswith(b"<!doctype html>")
-    page.write_text("mine")
-    refused = microgpt("export", text_model, "--format", "html", "--output", page)
-    assert refused.returncode == 2
-    assert refused.stderr.endswith(
-        f"{page} exists; use another file with --output, or replace it with --force\n"
-    )
-    assert page.read_text() == "mine"
-    microgpt("export", text_model, "--format", "html", "--output", page, "--force")
-    assert page.read_bytes().startswith(b"<!doctype html>")
 
 
 def test_export_writes_through_a_symbolic_link(microgpt, text_model, tmp_path) -> None:
@@ -33,9 +24,7 @@ def test_export_writes_through_a_symbolic_link(microgpt, text_model, tmp_path) -
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--output", "."], ". is a directory; name a file, such as model.html"),
         (["--output", "page.html", "--half"], "html chooses the precision itself; omit --half"),
-        (["--output", "page.html", "--int8"], "html chooses the precision itself; omit --int8"),
         (["--output", "page.html", "--model", "none"], "none does not exist"),
         (
             ["--output", "page.html", "--format", "json"],

@@ -1,6 +1,5 @@
 """Exports of chats: small files made by hand after the published formats, in `exports/`."""
 
-import contextlib
 import json
 from datetime import date
 from pathlib import Path
@@ -270,72 +269,6 @@ def test_parsing_a_hostile_message_takes_linear_time(tmp_path, text) -> None:
         f"1.2.24, 08:00 - A: hi\n1.2.24, 08:01 - B: x {text}\n1.2.24, 08:01 - B: {text}\n{text}"
     )
     assert len(read(path, "B")[0]) == 1
-
-
-def _export(app: str) -> st.SearchStrategy[object]:
-    """Return JSON values that have some of the fields of an export, with values of any kind."""
-    leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
-    anything = st.recursive(
-        leaf,
-        lambda each: (
-            st.lists(each, max_size=2) | st.dictionaries(st.text(max_size=2), each, max_size=2)
-        ),
-        max_leaves=4,
-    )
-
-    def some(**fields: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
-        return anything | st.fixed_dictionaries(
-            {}, optional={k: v | anything for k, v in fields.items()}
-        )
-
-    name = st.sampled_from(["a", "b", "c"])
-    if app == "ChatGPT":
-        message = some(
-            author=some(role=st.sampled_from(["user", "assistant", "tool"])),
-            content=some(content_type=st.just("text"), parts=st.lists(name)),
-            recipient=st.just("all"),
-        )
-        node = some(parent=name | st.none(), message=message)
-        chat = st.fixed_dictionaries(
-            {"title": name, "mapping": st.dictionaries(name, node), "current_node": name}
-        )
-        return st.lists(chat, min_size=1, max_size=3)
-    if app == "Discord":
-        time = st.datetimes().map(lambda at: f"{at.isoformat()}+00:00")
-        author = some(name=name, nickname=name)
-        message = some(type=st.just("Default"), timestamp=time, content=name, author=author)
-        return st.fixed_dictionaries(
-            {"guild": anything, "channel": anything, "messages": st.lists(message) | anything}
-        )
-    user = some(user=name, ts=st.floats().map(str), text=name, user_profile=some(real_name=name))
-    first = st.just({"type": "message", "ts": "1.5", "user": "a", "text": "x"})
-    return st.tuples(first, user, user).map(list)
-
-
-@pytest.mark.parametrize("app", ["ChatGPT", "Discord", "Slack"])
-@given(data=st.data(), me=st.sampled_from([None, "a", "b"]))
-def test_any_json_file_yields_conversations_or_a_data_error(
-    tmp_path_factory, app, data, me
-) -> None:
-    path = tmp_path_factory.getbasetemp() / f"{app}.json"
-    path.write_text(json.dumps(data.draw(_export(app))))
-    with contextlib.suppress(DataError):
-        read(path, me)
-
-
-LINE = st.sampled_from(["31.12.23, 21:41 - ", "[1/2/23, 9:41:02 PM] ", "99/99/99, 99:99 - ", ""])
-SAYS = st.sampled_from(["A: ", "B: ", "A:", "", "\u200e", "~ B: "])
-
-
-@given(
-    lines=st.lists(st.tuples(LINE, SAYS, st.text(max_size=9)).map("".join), max_size=9),
-    me=st.sampled_from([None, "A", "B"]),
-)
-def test_any_text_file_yields_conversations_or_a_data_error(tmp_path_factory, lines, me) -> None:
-    path = tmp_path_factory.getbasetemp() / "whatsapp.txt"
-    path.write_bytes("\n".join(lines).encode("utf-8", "replace"))
-    with contextlib.suppress(DataError):
-        read(path, me)
 
 
 @given(

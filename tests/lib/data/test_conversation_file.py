@@ -60,12 +60,6 @@ def test_a_task_label_that_is_not_a_name_is_refused(file, task) -> None:
         load_chat_tests(path)
 
 
-def test_a_table_without_questions_is_refused_with_its_columns(tmp_path) -> None:
-    (tmp_path / "faq.csv").write_text("q,a\nhi,hello\n")
-    with pytest.raises(DataError, match="has the columns q, a; name two of them question"):
-        load_conversations(tmp_path / "faq.csv")
-
-
 @pytest.mark.parametrize(
     ("messages", "problem"),
     [
@@ -133,25 +127,17 @@ def test_system_messages_are_omitted_with_a_note(file) -> None:
         ("[\n]", "is empty; write one conversation per line"),
         ('[\n"a"]', "item 1: input should be a valid array, got 'a'"),
         ('[\n[{"role": "user", "content": "\\ud800"}]]', "array: unexpected end of hex escape"),
-        ("[\n3]", "item 1: input should be a valid array, got 3"),
         (json.dumps([SHAREGPT, {"conversations": 3}], indent=1), "item 2: input should be a valid"),
         ('[{"role": "user"', "line 1: invalid JSON: EOF"),
-        ('[{"messages": []}, {"messages": 3}]', "item 1: the conversation is empty"),
         ('[{"messages": []},\n{"messages": 3}', "is neither JSONL nor a JSON array: EOF"),
         ('{"conversations": [3]}', r"messages\[0\]: input should be an object, got 3"),
         ('{"conversations": [{"from": "tool", "value": "a"}]}', r"messages\[0\].role: .* 'tool'"),
         ('{"input": "a", "output": "b"}', r"line 1: not .* \(fields: input, output\); use p"),
-        ('[{"input": "a", "output": "b"}]', r"line 1: not .* \(fields: input, output\)"),
         (json.dumps([{"input": "a"}], indent=1), r"item 1: not a conversation \(fields: input\)"),
-        ("{}", r"not a conversation \(fields: none\)"),
         ("[" * 100_000, "line 1: invalid JSON: recursion limit"),
-        ('{"text": "hi"}\n3', r"line 1: not a conversation \(fields: text\)"),
-        ("[3]", r"line 1: messages\[0\]: input should be an object, got 3"),
         ('[{"role": "user"}]', r"line 1: messages\[0\]\.content: field required"),
         (r'[{"role": "user", "content": "\ud800"}]', "line 1: invalid JSON: .*hex escape"),
-        ('{"messages": [{"text": "a"}]}', r"messages\[0\]\.role: field required"),
         ('{"prompt": "a", "completion": 3}', r"messages\[1\].content: .* string, got 3"),
-        (json.dumps([SYSTEM]), "line 1: the conversation is empty"),
         (json.dumps([user("a\0b")]), r"line 1: messages\[0\].content has the character '\\x00'"),
         (json.dumps([[user(), assistant("\0")]]), r"item 1: messages\[1\].content has the char"),
         ("\nhi\n", "chat.json has no conversations; use JSONL, one conversation per line"),

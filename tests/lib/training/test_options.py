@@ -23,12 +23,3 @@ def test_options_and_config_fields_have_the_same_defaults(kind: type) -> None:
     for setting in fields(kind):
         if setting.name in options.keys() - others:
             assert options[setting.name] == setting.default, setting.name
-
-
-def test_every_command_line_option_has_a_help_text_and_a_panel() -> None:
-    others = {"n_tokens", "gap", "evaluations", "shuffle", "examples", "single"}
-    others |= {"n_teachers", "student_length"}
-    for each in fields(TrainOptions):
-        rule = TrainOptions.setting(each.name)
-        assert rule.help.endswith((".", "]"))
-        assert bool(rule.panel) != (each.name in others)

@@ -75,18 +75,6 @@ def test_plot_accepts_model_names_with_special_characters(microgpt, tmp_path) ->
         assert text in svg
 
 
-def test_plot_says_which_package_is_missing(microgpt, tmp_path) -> None:
-    missing = "altair"
-    trained(tmp_path / "model")
-    stub = f'raise ModuleNotFoundError("No module named {missing!r}", name={missing!r})\n'
-    (tmp_path / "stubs").mkdir()
-    (tmp_path / "stubs" / f"{missing}.py").write_text(stub)
-    assert refused(microgpt("plot", "model", PYTHONPATH=str(tmp_path / "stubs"))) == (
-        f"charts require microgpt-report[plots] (No module named '{missing}'); run: pip install "
-        "'microgpt-report[plots]', or with uv: uv pip install 'microgpt-report[plots]'"
-    )
-
-
 @pytest.mark.parametrize(
     ("args", "problem"),
     [

@@ -22,18 +22,6 @@ def test_a_genome_yields_a_model_and_a_train_config() -> None:
     assert (config.steps, config.lr, config.batch_size, config.seed) == (500, 0.0119, 1, 7)
 
 
-@pytest.mark.parametrize(
-    ("genome", "n_params"),  # of evolve-rust; its own scripts have 16,480 for the second
-    [
-        (PRIMORDIAL, 4192),
-        (replace(PRIMORDIAL, n_emb=32, n_layer=2), 26_816),
-        (replace(PRIMORDIAL, n_emb=64, n_layer=4), 201_088),
-    ],
-)
-def test_the_number_of_weights_of_a_genome_is_correct(genome: Genome, n_params: int) -> None:
-    assert genome.n_params(27) == n_params
-
-
 def test_training_operations_agree_with_a_hand_count() -> None:
     genome = Genome(n_emb=2, n_ctx=4, n_layer=1, n_head=1, n_ff_exp=1, steps=50, lr=0.01)
     # Forward, a document of three tokens, vocabulary of 5: q, k, v, o and the two of the MLP are

@@ -108,9 +108,7 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
         ('{"vocab_size": 27, "n_embd": 16}', r"is not a genome: it has none of the keys n_emb,"),
         (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), "is not a complete genome: it lacks lr$"),
         ('{"version": 3, "genes": []}', "version is 3, but this microgpt reads only 1 and 2; use"),
-        (EVOLVE_RUST_FILE.replace("0.0092", "NaN"), "lr: input should be a finite number"),
         (EVOLVE_RUST_FILE.replace("24", "25"), r"n_emb \(25\) must be divisible by n_head \(4\)"),
-        (EVOLVE_RUST_FILE.replace("500", "5"), "steps must be between 50 and 10000, got 5"),
         ("\udcff", "is not a genome: it is not UTF-8 text; use"),
     ],
 )

@@ -122,15 +122,11 @@ def test_a_space_file_can_be_read(path) -> None:
         ("[values]\nlr = [1]\n[rates]\nx = 1", "rates has the unknown gene 'x'"),
         ("[values]\nlr = [1]\n[rates]\nlr = -1", "rates.lr: "),
         ("[values]\nlr = [1]\n[[first]]\nx = 1", "first has the unknown gene 'x'"),
-        ("[values]\nlr = [1]\n[other]\nx = 1", "other: "),
         ("[values\n", "is not valid TOML"),
         ("a = " + "[" * 9999, "is not valid TOML"),
-        ("a = " + "1" * 5000, "is not valid TOML"),
         ("x." * 2**15 + "x = 1", "larger than 32,768 bytes"),
         ("[values]\nn_emb = [32, 16]", "values.n_emb must be in ascending order, got 32, 16"),
         ("[values]\nlr = [0.1, 0.1]", "values.lr must be in ascending order"),
-        ("[values]\nn_emb = [16, 'a']", "values.n_emb must be in ascending order"),
-        ("[values]\nlr = ['a', 'a']", "values.lr must be in ascending order"),
     ],
 )
 def test_invalid_space_files_are_refused(path, text, problem) -> None:

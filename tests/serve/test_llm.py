@@ -38,13 +38,6 @@ def _base(server) -> str:
 
 
 @pytest.mark.slow
-def test_llm_prints_the_same_reply_as_the_library(llm, talk_gpt) -> None:
-    done = llm("prompt", "-m", "talk", *OPTIONS, "--no-stream", "-s", "Be kind.", "hi there")
-    reply = talk_gpt.chat([Message("user", "hi there")], sampling=Sampling(1.5), seed=3)
-    assert (done.returncode, done.stdout) == (0, f"{reply.content}\n"), done.stderr
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [[], ["--no-stream"]])
 def test_llm_prints_the_continuation_of_a_text_model(llm, names_gpt, how) -> None:
     done = llm("prompt", "-m", "names", *OPTIONS, *how, "an")

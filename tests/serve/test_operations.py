@@ -28,9 +28,7 @@ GENERATE = "/microgpt/v1/generate"
         ("MICROGPT_TIMEOUT_S", "nan", "MICROGPT_TIMEOUT_S must be"),
         ("MICROGPT_TIMEOUT_S", "0", "MICROGPT_TIMEOUT_S must be > 0"),
         ("MICROGPT_CORS_ORIGINS", "https://a.example/", "MICROGPT_CORS_ORIGINS must be * or ori"),
-        ("MICROGPT_CORS_ORIGINS", "a.example", "MICROGPT_CORS_ORIGINS must be * or origins"),
         ("MICROGPT_ALLOWED_HOSTS", "https://a.example", "MICROGPT_ALLOWED_HOSTS must be * or host"),
-        ("MODEL_DIR", "/nowhere", "/nowhere does not exist"),
         ("MODEL_DIR", "/no\x1b[2Jwhere", r"/no\x1b[2Jwhere does not exist"),
     ],
 )

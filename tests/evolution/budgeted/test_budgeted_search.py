@@ -117,8 +117,3 @@ def test_a_budgeted_search_trains_no_refused_genome(small) -> None:
 def test_a_search_fails_if_every_genome_of_its_space_is_refused(small) -> None:
     with pytest.raises(GenomeError, match="no genome of the space is small enough"):
         played(small, 60.0, bowl, accepts=lambda genome: False)
-
-
-def test_the_same_seed_gives_the_same_organisms(small) -> None:
-    a, b = (played(small, 60.0, bowl) for _ in range(2))
-    assert a == b

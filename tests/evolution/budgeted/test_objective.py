@@ -33,10 +33,6 @@ def test_the_losses_of_a_budgeted_search_equal_those_of_evaluate(objective, smal
     assert len(result.losses) == EVALUATIONS
 
 
-def test_genomes_that_exceed_the_limits_are_refused(objective, small) -> None:
-    assert objective.refusal(Rung(small)) is None
-
-
 def test_runs_with_fewer_steps_than_evaluations_are_refused(objective, small) -> None:
     brief = replace(objective, operations=objective.operations / 1e4)
     assert "fewer than 8" in brief.refusal(Rung(small))

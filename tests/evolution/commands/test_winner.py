@@ -1,7 +1,5 @@
 """What a search does not overwrite."""
 
-import os
-
 import pytest
 from commands import refused
 
@@ -13,14 +11,6 @@ def test_evolve_does_not_replace_another_model(microgpt, text_model, tmp_path) -
     error = refused(microgpt(*SEARCH, "--train-winner", text_model))
     assert "use another directory with --train-winner" in error
     assert not (tmp_path / "experiments").exists()
-
-
-def test_evolve_does_not_replace_files_of_another_program(microgpt, tmp_path) -> None:
-    (tmp_path / "mb").mkdir()
-    (tmp_path / "mb" / "history.jsonl").touch()
-    error = refused(microgpt(*SEARCH, "--train-winner", "mb"))
-    assert error.startswith("mb has history.jsonl")
-    assert os.listdir(tmp_path / "mb") == ["history.jsonl"]
 
 
 def test_evolve_explains_why_it_reads_an_existing_genome_file(microgpt, tmp_path) -> None:

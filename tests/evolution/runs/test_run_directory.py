@@ -32,10 +32,8 @@ def test_a_run_can_be_opened_by_the_path_of_its_log(run) -> None:
     ("content", "problem"),
     [
         ('{"version": 3, "runs": []}', "version is 3, but this microgpt reads only 2; use the"),
-        ('{"version": 1}', "version is 1, but this microgpt reads only 2; use the"),
         ('{"version": 2}', "created_by: field required"),
         ("[]", "run.json: input should be"),
-        ("<<<<", "run.json: invalid JSON"),
         ("[" * 100_000, "run.json: invalid JSON"),
         ("\xff", "run.json: invalid JSON"),
     ],
@@ -122,17 +120,6 @@ def test_an_incomplete_last_line_of_the_records_is_skipped(run) -> None:
     with Records.open(run) as records:
         records.add(trial, Evaluation("crashed"), flops=1, n_params=1)
     assert len(Records.read(run).lines) == 1
-
-
-def test_a_full_disk_raises_an_error_with_the_reason(run, monkeypatch) -> None:
-    def full(self, mode):
-        raise OSError(28, "No space left on device")
-
-    trial = Trial(PRIMORDIAL, 7, "g1-1", "random")
-    with Records.open(run) as records, monkeypatch.context() as patch:
-        patch.setattr(Path, "open", full)
-        with pytest.raises(CheckpointError, match="No space left on device"):
-            records.add(trial, Evaluation("crashed"), flops=1, n_params=1)
 
 
 def test_the_last_line_recorded_for_an_evaluation_counts(run) -> None:

@@ -6,7 +6,7 @@ import pytest
 from searches import DOCS
 
 import microgpt_evolution
-from microgpt.errors import ConfigError, DataError, MicrogptError
+from microgpt.errors import ConfigError, MicrogptError
 from microgpt.training.train import train
 from microgpt_evolution import EvolutionResult, NoWinnerError, SearchEvent, evolve, read_genome
 from microgpt_evolution.errors import StoppedError
@@ -83,26 +83,13 @@ def test_a_search_with_another_objective_returns_a_score(objective) -> None:
         ({"stop_after_minutes": 0}, "stop_after_minutes must be greater than 0"),
         ({"workers": 0}, "workers"),
         ({"objective": "hydra", "head": "origin"}, "head: input should be"),
-        ({"seed": -1}, "seed"),
-        ({"objective": "beauty"}, "objective"),
         ({"objective": []}, "objective must be one of"),
         ({"population": 10**9}, "population: input should be less than or equal to 10000, got 10"),
-        ({"objective": "hydra", "samples": 10**9}, "samples: input should be less than or equal"),
     ],
 )
 def test_evolve_refuses_invalid_arguments(options, problem) -> None:
     with pytest.raises(ConfigError, match=problem):
         evolve(DOCS, **options)
-
-
-def test_evolve_refuses_what_is_no_list_of_documents() -> None:
-    with pytest.raises(MicrogptError, match="docs must be a list of texts or conversations, not N"):
-        evolve(None)
-
-
-def test_evolve_refuses_too_few_documents() -> None:
-    with pytest.raises(DataError, match="too few"):
-        evolve(["anna"])
 
 
 def test_a_search_without_a_winner_raises_an_error(monkeypatch) -> None:

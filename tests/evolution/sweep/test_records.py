@@ -90,11 +90,8 @@ def test_the_table_has_a_row_for_each_training_run(run) -> None:
         ('{"point"', "nonsense", "line 1: invalid JSON: .*; remove the line and resume"),
         ('"n_head":4', '"n_head":5', r"line 1: n_embd \(16\) must be divisible by n_head \(5\)"),
         ('"val_loss":2.25', '"val_loss":null', "line 1: status is ok, but a loss is missing"),
-        ('"val_loss":2.25', '"val_loss":NaN', "line 1: val_loss: input should be a finite"),
         ('"val_loss":2.25', '"val_loss":1e300', "line 1: val_loss: input should be less than"),
         ('"flops":7', '"flops":0', "line 1: flops: input should be greater than"),
-        ('"steps":3000', '"steps":"many"', "line 1: point.steps: input should be"),
-        ('"status":"ok"', '"status":"fine"', "line 1: status: input should be"),
     ],
 )
 def test_an_error_names_the_damaged_line_of_a_record(run, old, new, problem) -> None:

@@ -45,10 +45,6 @@ def test_the_stream_of_an_empty_reply_has_a_role_and_an_end(subword_gpt) -> None
     assert told[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-def test_text_that_may_become_a_stop_string_is_not_streamed(subword_gpt) -> None:
-    assert events(subword_gpt, ["hi there"], ("h", None), ("i", None), (" the", None)) == []
-
-
 def test_ignored_request_fields_take_no_memory() -> None:
     fields = dict.fromkeys(("parsed", "reasoning", "reasoning_content", "refusal"), "a" * 10**6)
     messages = [{"role": "assistant", "content": "", **fields}, {"role": "user", "content": "hi"}]

@@ -73,28 +73,6 @@ def test_the_pieces_of_a_choice_add_up_to_its_text(case, stop) -> None:
         assert len(tokenizer.decode(made[: choice.n_tokens + 1])) > len(cut)
 
 
-def test_a_choice_holds_back_only_a_possible_stop_string() -> None:
-    choice, made = GeneratedChoice(0, CHARACTERS, stop=["abc", "bca"]), CHARACTERS.encode("aabbc")
-    seen = []
-    for token in made:
-        choice.extend(Continuation([token], None))
-        seen.append(choice.new_text())
-    assert seen == ["", "a", "", "ab", ""]
-    choice.extend(Continuation([], "length"))
-    assert (choice.new_text(), choice.finish_reason) == ("bc", "length")
-
-
-def test_a_choice_holds_back_an_incomplete_character() -> None:
-    byte_tokens = [SUBWORDS.piece_names.index(bytes([byte])) for byte in "漢".encode()]
-    choice = GeneratedChoice(0, SUBWORDS)
-    for token in byte_tokens[:2]:
-        choice.extend(Continuation([token], None))
-        assert choice.new_text() == ""
-        assert choice.n_tokens == 0
-    choice.extend(Continuation(byte_tokens[2:], None))
-    assert (choice.new_text(), choice.n_tokens) == ("漢", 3)
-
-
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_finished_choice_ignores_further_tokens(reason) -> None:
     choice = GeneratedChoice(0, CHARACTERS, stop=["c"])

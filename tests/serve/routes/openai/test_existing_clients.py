@@ -20,14 +20,10 @@ SYSTEM, BOT = {"content": "", "role": "system"}, {"content": "", "name": "bot", 
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        (CHAT, {"messages": [HI], **LANGCHAIN, "seed": -1}),
-        (CHAT, {"messages": [HI], **LANGCHAIN, "store": True}),
-        (CHAT, {"messages": [HI], **LANGCHAIN, "reasoning_effort": "low"}),
         (CHAT, {"messages": [HI], "model": "gpt-5", "max_completion_tokens": 20, "stream": False}),
         (CHAT, {"messages": [SYSTEM, {**HI, "name": "ann"}, BOT, HI], **LANGCHAIN}),
         (COMPLETIONS, {"prompt": ["hi"], **LANGCHAIN_TEXT}),
         (COMPLETIONS, {"prompt": "hi", "stream": True, **LANGCHAIN_TEXT}),
-        (CHAT, {"messages": [HI], "model": "demo", "n": 2, "seed": -5, "stop": ["x"]}),
         *(
             (CHAT, {"messages": [HI, {**YO, **extra}, HI], "model": "demo"})
             for extra in (

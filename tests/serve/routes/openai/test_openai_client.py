@@ -76,11 +76,6 @@ def test_every_response_has_a_different_id(talker) -> None:
     assert len({one.partition("-")[2] for one in answers}) == 4
 
 
-def test_a_completion_is_the_text_after_the_prompt(writer, names_gpt) -> None:
-    (whole,) = names_gpt.generate(prompt="an", seed=3, temperature=2)
-    assert "an" + write(writer, "an", seed=3, temperature=2).choices[0].text == whole
-
-
 def test_several_choices_have_consecutive_seeds(writer, names_gpt, talker, talk_gpt) -> None:
     choices = write(writer, n=50, seed=2**63 - 1, temperature=2).choices
     assert [one.index for one in choices] == list(range(50))
@@ -119,19 +114,6 @@ def test_max_tokens_ends_a_reply_with_finish_reason_length(talker, limit) -> Non
     reply = ask(talker, seed=1, temperature=9, **limit)
     assert (reply.usage.completion_tokens, reply.choices[0].finish_reason) == (3, "length")
     assert len(reply.choices[0].message.content) == 3
-
-
-def test_a_text_ends_before_a_stop_string(writer, talker) -> None:
-    whole = write(writer, seed=7, n=20, **HOT).choices
-    stopped = write(writer, seed=7, n=20, stop=["a", "li"], **HOT).choices
-    for one, other in zip(whole, stopped, strict=True):
-        assert one.text.startswith(other.text)
-        assert not {"a", "li"} & {other.text[i : i + n] for i in range(20) for n in (1, 2)}
-        assert other.finish_reason == ("stop" if other.text != one.text else one.finish_reason)
-    text = ask(talker, seed=1, **HOT).choices[0].message.content
-    reply = ask(talker, seed=1, stop=text[2:4], **HOT)
-    assert reply.choices[0].message.content == text[: text.index(text[2:4])]
-    assert reply.choices[0].finish_reason == "stop"
 
 
 @pytest.mark.parametrize("client", ["writer", "talker", "reader"])

@@ -24,28 +24,20 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
     ("fields", "message", "field"),
     [
         ({"temperature": -0.5}, "temperature must be >= 0, got -0.5", "temperature"),
-        ({"temperature": "1"}, "temperature must be a number, got '1'", "temperature"),
         ({"top_p": 1.1}, "top_p must be <= 1, got 1.1", "top_p"),
-        ({"top_k": 0}, "top_k must be >= 1", "top_k"),
-        ({"n": 0}, "n must be >= 1, got 0", "n"),
         ({"n": 51}, "n must be <= 50, got 51", "n"),
         ({"seed": -(2**63) - 1}, "seed must be >= -9223372036854775808", "seed"),
         ({"stop": ""}, "stop[0] must not be empty", "stop[0]"),
         ({"stop": ["a", 5]}, "stop[1] must be a string, got 5", "stop[1]"),
         ({"stop": ["a" * 1025]}, "stop[0] must have at most 1024 characters", "stop[0]"),
         ({"stop": list("abcde")}, "stop must have at most 4 entries", "stop"),
-        ({"stop": 5}, "stop must be a list", "stop"),
-        ({"stream": "yes"}, "stream must be true or false", "stream"),
         ({"stream_options": {"x": 1}}, "unknown field 'x'", "stream_options.x"),
         ({"frequency_penalty": 0.5}, "is not supported, got 0.5; omit freq", "frequency_penalty"),
         ({"presence_penalty": False}, "presence_penalty is not supported", "presence_penalty"),
         ({"safety_identifier": "a" * 513}, "safety_identifier", "safety_identifier"),
-        ({"prompt_cache_key": 5}, "prompt_cache_key must be a string, got 5", "prompt_cache_key"),
         ({"verbosity": "loud"}, "verbosity must be 'low', 'medium' or 'high'", "verbosity"),
         ({"metadata": {"a": 1}}, "metadata.a must be a string, got 1", "metadata.a"),
-        ({"metadata": dict.fromkeys(map(str, range(17)), "")}, "must have at most 16", "metadata"),
         ({"logit_bias": {"50256": -100}}, "logit_bias is not supported; omit", "logit_bias"),
-        ({"model": 5}, "model must be a string", "model"),
         ({"colour": "blue"}, "unknown field 'colour'", "colour"),
     ],
 )
@@ -63,11 +55,7 @@ def test_the_error_for_an_invalid_field_names_the_field(talk, path, fields, mess
          'messages[0]: unknown role "tool"', "messages[0].role"),
         ({"messages": [{"role": "system", "content": "Be kind."}]},
          "messages has no user message; add one", "messages"),
-        ({"messages": [HI, {**HI, "role": "tool"}]}, 'messages[1]: unknown role "tool"',
-         "messages[1].role"),
         ({"messages": [{**HI, "content": " "}]}, "content must not be empty",
-         "messages[0].content"),
-        ({"messages": [{**HI, "content": []}]}, "content must not be empty",
          "messages[0].content"),
         ({"messages": [{**HI, "content": None}]}, "must be a string", "messages[0].content"),
         ({"messages": [{**HI, "content": ["hi"]}]}, "must be a string or a list of {",
@@ -144,14 +132,6 @@ def test_fields_that_chat_clients_always_send_are_accepted(talk, names) -> None:
     assert reply.status == 200, reply
     body = {"best_of": 1, "suffix": "", "echo": False}
     assert names.request("POST", COMPLETIONS, body).status == 200
-
-
-def test_the_client_raises_a_bad_request_error_for_a_bad_field(talk) -> None:
-    with pytest.raises(openai.BadRequestError) as caught:
-        talk.openai().chat.completions.create(model="any", messages=[HI], temperature=-1)
-    assert caught.value.body["message"] == "temperature must be >= 0, got -1"
-    assert (caught.value.param, caught.value.code) == ("temperature", None)
-    assert caught.value.type == "invalid_request_error"
 
 
 @pytest.mark.parametrize(

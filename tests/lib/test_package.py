@@ -34,6 +34,22 @@ def test_the_package_exports_its_public_names() -> None:
     assert set(microgpt.__all__) <= set(dir(microgpt))
 
 
+def test_each_public_name_exists_and_is_imported_by_a_package() -> None:
+    stub = ast.parse(SOURCE.joinpath("__init__.pyi").read_text())
+    names = [each for node in stub.body if isinstance(node, ast.ImportFrom) for each in node.names]
+    public = {each.name for each in names}
+    used = set()
+    for folder in ("apis", "apps", "libs", "evolution"):
+        for file in ROOT.joinpath(folder).rglob("*.py"):
+            nodes = ast.walk(ast.parse(file.read_text()))
+            froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+            used |= {
+                each.name for node in froms if node.module == "microgpt" for each in node.names
+            }
+    assert all(getattr(microgpt, name, None) is not None for name in public)
+    assert public <= used | set(microgpt.__all__)
+
+
 def test_the_package_version_equals_the_distribution_version() -> None:
     assert microgpt.__version__ == version("microgpt-lib")
 

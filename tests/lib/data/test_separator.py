@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.data.separator import BLANK, load_blocks, proposal
+from microgpt.data.text_file import TextFile
 from microgpt.errors import ConfigError, DataError
 
 RECIPES = "Tea\nwater\n\nWait.\n%\nToast\nbread\n %\n%\nSalad\nMix.\n"
@@ -13,7 +14,7 @@ POEMS = "Roses are red\nand so on\n\n\nOne\nTwo\n\nA line\nand another\n"
 def file(tmp_path):
     def write(content: str):
         (tmp_path / "some.txt").write_text(content)
-        return tmp_path / "some.txt"
+        return TextFile(tmp_path / "some.txt")
 
     return write
 
@@ -81,4 +82,4 @@ def test_a_suggested_separator_yields_at_least_three_documents(tmp_path_factory,
     if separator := proposal(text.split("\n")):
         path = tmp_path_factory.mktemp("blocks") / "some.txt"
         path.write_text(text)
-        assert len(load_blocks(path, separator)) >= 3
+        assert len(load_blocks(TextFile(path), separator)) >= 3

@@ -17,9 +17,8 @@ from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
 from microgpt.state import StepsChange, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.training.early_stopping import BestWeights
+from microgpt.training.kept_weights import BestWeights, WeightAverage
 from microgpt.training.train import train
-from microgpt.training.weight_averaging import WeightAverage
 
 DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
 CONFIG = TrainConfig(steps=40, lr=0.01, patience=30)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from microgpt.data.column_file import load_column
+from microgpt.data.text_file import TextFile
 from microgpt.errors import DataError
 
 N_FILES = 200
@@ -45,7 +46,7 @@ def test_javascript_reads_the_same_table_columns_as_python(node, tmp_path) -> No
         file.write_text(text, "utf-8")
         inputs.append([text, column])
         try:
-            expected.append([names, "\n".join(load_column(file, names[column]))])
+            expected.append([names, "\n".join(load_column(TextFile(file), names[column]))])
         except DataError:  # cells of a single column may look like several
             expected.append("error")
     found = node(CODE, inputs)
@@ -57,7 +58,7 @@ def test_quotes_between_tabs_may_be_ordinary_characters(node, tmp_path) -> None:
     text = 'a\tb\n5" x\t"q\n1\t2'
     file = tmp_path / "table.tsv"
     file.write_text(text, "utf-8")
-    assert node(CODE, [[text, 1]]) == [[["a", "b"], "\n".join(load_column(file, "b"))]]
+    assert node(CODE, [[text, 1]]) == [[["a", "b"], "\n".join(load_column(TextFile(file), "b"))]]
 
 
 def test_a_line_end_in_a_cell_becomes_a_space(node) -> None:
@@ -79,4 +80,4 @@ def test_a_damaged_table_is_refused_as_in_python(node, tmp_path, text) -> None:
     file = tmp_path / "table.csv"
     file.write_text(text, "utf-8")
     with pytest.raises(DataError):
-        load_column(file, "a")
+        load_column(TextFile(file), "a")

@@ -267,8 +267,6 @@ from .training.choice import with_steps as with_steps
 from .training.deadline import plan_with_steps as plan_with_steps
 from .training.deadline import train_as_planned as train_as_planned
 from .training.distillation import Teachers as Teachers
-from .training.early_stopping import Ending as Ending
-from .training.early_stopping import ending as ending
 from .training.engines import EngineBatch as EngineBatch
 from .training.engines import EngineModule as EngineModule
 from .training.engines import check_engine as check_engine
@@ -292,6 +290,8 @@ from .training.history_file import HISTORY as HISTORY
 from .training.history_file import HistoryPoint as HistoryPoint
 from .training.history_file import read_history as read_history
 from .training.holding_out import split_documents as split_documents
+from .training.kept_weights import Ending as Ending
+from .training.kept_weights import ending as ending
 from .training.loop import DivergedError as DivergedError
 from .training.operations import evaluation_operations as evaluation_operations
 from .training.operations import operations_per_second as operations_per_second

@@ -28,10 +28,9 @@ if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.read_options import ReadOptions
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
-    from microgpt.training.early_stopping import BestWeights, Ending
     from microgpt.training.history_file import HistoryPoint
+    from microgpt.training.kept_weights import BestWeights, Ending, WeightAverage
     from microgpt.training.presets import PresetName
-    from microgpt.training.weight_averaging import WeightAverage
 
 MAX_TEACHERS = 1000  # of an ensemble; guards against damaged files
 N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss

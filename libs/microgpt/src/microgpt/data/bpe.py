@@ -13,7 +13,7 @@ from itertools import chain, islice
 from threading import Thread
 
 from microgpt.config import check_count
-from microgpt.data.tokenizer import Document, Tokenizer, as_documents, n_special, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer, all_texts, as_documents, n_special
 from microgpt.errors import ConfigError, TokenizerError
 
 DEFAULT_VOCAB_SIZE = 1024
@@ -83,7 +83,7 @@ class BpeTokenizer(Tokenizer):
         """
         docs = as_documents(docs)
         is_chat = not all(isinstance(doc, str) for doc in docs)
-        texts = list(chain.from_iterable(map(texts_of, docs)))
+        texts = all_texts(docs)
         check_count("vocab_size", vocab_size)
         n_pieces = vocab_size - n_special(is_chat=is_chat)
         if n_pieces < N_BYTES:

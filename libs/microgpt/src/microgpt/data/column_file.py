@@ -62,7 +62,7 @@ def read(
 
 
 @_fields_of_any_size()
-def load_column(path: str | Path | TextFile, column: str, *, tell: Tell | None = None) -> list[str]:
+def load_column(file: TextFile, column: str, *, tell: Tell | None = None) -> list[str]:
     """Return the texts in a column of a table with a header, or in a field of JSON objects.
 
     JSON may be one object per line or an array of objects. Surrounding white space is removed, and
@@ -74,7 +74,6 @@ def load_column(path: str | Path | TextFile, column: str, *, tell: Tell | None =
     Raises:
         DataError: the file is neither a table nor JSON, or the column is missing or has no text.
     """
-    file = path if isinstance(path, TextFile) else TextFile(path)
     lines = list(file)
     first = next(filter(str.strip, lines), "").lstrip()
     if not first:

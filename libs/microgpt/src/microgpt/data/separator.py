@@ -8,7 +8,6 @@ time.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 from shlex import quote
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
@@ -21,7 +20,7 @@ BLANK = "blank"
 MIN_BLOCKS = 3  # minimum number of documents for a proposal
 
 
-def load_blocks(path: str | Path | TextFile, separator: str) -> list[str]:
+def load_blocks(file: TextFile, separator: str) -> list[str]:
     """Return the texts between separators, without white space around them.
 
     Raises:
@@ -29,7 +28,6 @@ def load_blocks(path: str | Path | TextFile, separator: str) -> list[str]:
         DataError: the file cannot be read, or has no separator or only separators.
     """
     is_separator = _test_of(separator)
-    file = path if isinstance(path, TextFile) else TextFile(path)
     lines = [*file]
     if not any(map(is_separator, lines)):
         found = printable(proposal(lines) or "")

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from microgpt.data.tokenizer import Document, count_characters, texts_of
+from microgpt.data.tokenizer import Document, all_texts, count_characters
 
 MAX_LINES = 5_000  # maximum number of lines examined for the layout of running text
 WORD = re.compile(r"[^\W\d_]{2,}")  # two or more letters
@@ -66,5 +66,5 @@ def _sample(docs: Sequence[Document]) -> str:
     n_characters = sum(map(count_characters, docs))
     if len(docs) > MIN_DOCUMENTS:
         docs = docs[:: max(1, n_characters // MAX_CHARACTERS)]
-    texts = [text for doc in docs for text in texts_of(doc)]
+    texts = all_texts(docs)
     return "\n".join(text[: 1 + MAX_CHARACTERS // len(texts)] for text in texts)

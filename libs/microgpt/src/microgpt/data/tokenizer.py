@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from typing import ClassVar, Literal, cast, get_args
 
 from microgpt.config import TextKind, check_type
@@ -86,6 +85,11 @@ def joined(docs: Iterable[Document], separator: str) -> str | None:
 def texts_of(doc: Document) -> Iterable[str]:
     """Return the texts of a document: the text itself, or the messages of a conversation."""
     return (doc,) if isinstance(doc, str) else (message.content for message in doc)
+
+
+def all_texts(docs: Iterable[Document]) -> list[str]:
+    """Return the texts of all documents."""
+    return [text for doc in docs for text in texts_of(doc)]
 
 
 def count_characters(doc: Document) -> int:
@@ -298,8 +302,8 @@ class CharTokenizer(Tokenizer):
         text = joined(docs, "")
         if text is not None:
             return cls(sorted(set(text)))
-        chars = set("".join(chain.from_iterable(map(texts_of, docs))))
-        return cls(sorted(chars), is_chat=not all(isinstance(doc, str) for doc in docs))
+        chars = sorted(set("".join(all_texts(docs))))
+        return cls(chars, is_chat=not all(isinstance(doc, str) for doc in docs))
 
     def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "CharTokenizer":
         """Return a tokenizer that also knows the characters of the documents."""

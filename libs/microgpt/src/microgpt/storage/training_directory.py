@@ -68,15 +68,14 @@ from microgpt.storage.model_directory import (
     publish_model,
 )
 from microgpt.storage.weights_file import WEIGHTS_FILES
-from microgpt.training.early_stopping import BestWeights
 from microgpt.training.history_file import (
     HISTORY,
     MAX_HISTORY_BYTES,
     HistoryPoint,
     encode_history,
 )
+from microgpt.training.kept_weights import BestWeights, WeightAverage
 from microgpt.training.presets import PresetName
-from microgpt.training.weight_averaging import WeightAverage
 
 FORMAT_VERSION = 2  # version 1 had splits that no longer exist
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json

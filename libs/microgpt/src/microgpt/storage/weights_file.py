@@ -136,7 +136,10 @@ def rows_of(
                 f"{path} does not match {source}: {name} is {found}, not {rows} × {columns}"
             )
     check_fits(model)
-    return {name: tuple(map(tuple, _as_lists(matrices[name]))) for name in shapes}
+    return {
+        name: tuple(map(tuple, m if isinstance(m := matrices[name], Sequence) else m.tolist()))
+        for name in shapes
+    }
 
 
 def check_matrix(matrix: "NDArray[Any]", name: str, path: Path) -> None:
@@ -150,10 +153,6 @@ def check_matrix(matrix: "NDArray[Any]", name: str, path: Path) -> None:
         )
     if not np.isfinite(matrix).all():
         raise CheckpointError(f"{path}: {printable(name)} has a value that is not finite")
-
-
-def _as_lists(matrix: "Sequence[Sequence[float]] | NDArray[Any]") -> Sequence[Sequence[float]]:
-    return matrix if isinstance(matrix, Sequence) else matrix.tolist()
 
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -5,7 +5,7 @@ docs/measurements/choice.md describes the runs and the quality of the rule; the 
 the study `fit_choice`, last at a922fbb8.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import exp, lcm, log
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, Tr
 from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
 from microgpt.data.text_kind import is_prose
-from microgpt.data.tokenizer import Document, Tokenizer, count_characters, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_characters
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.options import TrainOptions
 from microgpt.training.presets import VARIANT
@@ -166,14 +166,10 @@ def baseline_bits(parts: Split) -> float:
     docs, n_characters = parts.train, sum(map(count_characters, parts.train))
     every = max(1, n_characters // N_CHARACTERS)
     if len(docs) < 100 * every:  # long documents, such as stretches of running text
-        sample = [text[: 1 + N_CHARACTERS // len(docs)] for text in _texts(docs)]
+        sample = [text[: 1 + N_CHARACTERS // len(docs)] for text in all_texts(docs)]
     else:
-        sample = _texts(docs[::every])
-    return ngram_bits(sample, _texts(parts.validation), ORDER)
-
-
-def _texts(docs: Iterable[Document]) -> list[str]:
-    return [text for doc in docs for text in texts_of(doc)]
+        sample = all_texts(docs[::every])
+    return ngram_bits(sample, all_texts(parts.validation), ORDER)
 
 
 def useful_operations(sizes: Sizes) -> float:

@@ -23,7 +23,7 @@ from microgpt.state import (
 )
 from microgpt.training.deadline import train_as_planned
 from microgpt.training.distillation import Teachers
-from microgpt.training.early_stopping import BestWeights
+from microgpt.training.kept_weights import BestWeights
 from microgpt.training.ngram_teacher import add_ngrams
 from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
@@ -110,7 +110,9 @@ class _EnsembleTraining:
                 resume = None  # the state before the first step of this teacher
                 break
             started, first_step = limit.clock() if limit else 0.0, resume.step if resume else 0
-            result = self._train(replace(job, limit=self._limit_of_teacher(k)), resume)
+            # This leaves time for the other teachers and the student.
+            own = self._limit(1 / (max(1, FEWEST - k) + self._student_cost()))
+            result = self._train(replace(job, limit=own), resume)
             if result.ending == "stopped":
                 return result
             self._last = result
@@ -215,10 +217,6 @@ class _EnsembleTraining:
         n_read = min(n_docs, student.steps * student.batch_size)
         predicted = ensemble.n_teachers * n_read / 3  # a prediction is a third of a training step
         return (student.steps + predicted / student.batch_size) / teacher.steps
-
-    def _limit_of_teacher(self, k: int) -> TimeLimit | None:
-        """Return a teacher's time limit, which leaves time for other teachers and the student."""
-        return self._limit(1 / (max(1, FEWEST - k) + self._student_cost()))
 
     def _limit(self, share: float) -> TimeLimit | None:
         """Return a time limit that is the given share of the remaining time."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from microgpt.compilation import Tell
 from microgpt.config import ModelConfig
-from microgpt.data.tokenizer import Document, Tokenizer, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer, all_texts
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
@@ -45,8 +45,7 @@ def inherited_tokenizer(
             "parent"
         )
     tokenizer = extended_tokenizer(parent, docs)
-    texts = (text for doc in docs for text in texts_of(doc))
-    chars = "".join("".join(set[str]().union(*texts)).split())  # without white space
+    chars = "".join("".join(set[str]().union(*all_texts(docs))).split())  # without white space
     if chars and {*chars} == {*parent.tokenizer.unknown_characters(chars)}:
         raise ConfigError("the parent knows none of the characters of the text; train without it")
     known = {"tokenizer": tokenizer.kind, "vocab_size": parent.tokenizer.vocab_size}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
 from time import perf_counter
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from microgpt.data.bpe import BpeTokenizer, can_learn_bpe
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
-from microgpt.data.tokenizer import Documents, Tokenizer, texts_of
+from microgpt.data.tokenizer import Documents, Tokenizer, all_texts
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params
 from microgpt.state import Ensemble, TrainingPlan
@@ -175,7 +174,7 @@ class Fitting:
     def encoding_s(self, fitted: Fitted) -> float:
         """Estimate the time to encode the training documents that are read."""
         docs = self.parts.train[:: max(1, len(self.parts.train) // 1000)]
-        texts = [text[: N_TIMED // len(docs) + 1] for doc in docs for text in texts_of(doc)]
+        texts = [text[: N_TIMED // len(docs) + 1] for text in all_texts(docs)]
         started = perf_counter()
         for text in texts:
             fitted.tokenizer.encode(text)
@@ -212,7 +211,7 @@ def _rounded(budget: float) -> float:
 
 def describe_subwords(parts: Split, tokenizer: Tokenizer, vocab_size: int) -> Iterator[str]:
     """Yield the size of a BPE tokenizer and the length of its tokens."""
-    texts = list(chain.from_iterable(map(texts_of, parts.train)))
+    texts = all_texts(parts.train)
     n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))
     yield (
         f"trained a BPE tokenizer on {n_characters} characters: {tokenizer.vocab_size} tokens, "

@@ -57,7 +57,11 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
     content = read_committed(directory, HISTORY, MAX_HISTORY_BYTES)
     for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
-            point = _parse(line, where=f"{path}, line {number}")
+            try:
+                point = _POINT.validate_json(line)
+            except ValidationError as error:
+                problem = first_problem(error).replace("at line 1 column", "at column")
+                raise CheckpointError(f"{path}, line {number}: {problem}") from error
             if points and point.step <= points[-1].step:
                 raise CheckpointError(
                     f"{path}, line {number}: step {point.step} follows step {points[-1].step}; "
@@ -65,14 +69,6 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
                 )
             points.append(point)
     return tuple(points)
-
-
-def _parse(line: bytes, where: str) -> HistoryPoint:
-    try:
-        return _POINT.validate_json(line)
-    except ValidationError as error:
-        problem = first_problem(error).replace("at line 1 column", "at column")
-        raise CheckpointError(f"{where}: {problem}") from error
 
 
 _POINT = TypeAdapter(HistoryPoint)

@@ -12,12 +12,17 @@ from microgpt.errors import MicrogptError
 from microgpt.evaluation.held_out_loss import AT_ONCE, EvaluationSet
 from microgpt.flat_weights import Numbers, by_name
 from microgpt.state import TrainEvent, TrainResult, TrainState
-from microgpt.training.early_stopping import Ending, ending, keep_best
 from microgpt.training.engines import check_engine, check_resume, make_engine, make_nll
 from microgpt.training.finetune import inherited
+from microgpt.training.kept_weights import (
+    Ending,
+    WeightAverage,
+    ending,
+    keep_best,
+    next_averaged_step,
+)
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.planning import TrainingJob
-from microgpt.training.weight_averaging import WeightAverage, next_averaged_step
 
 EVENT_INTERVAL_S = 0.05  # minimum seconds between events; the overhead is not measurable
 STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # interval and maximum share of time for checkpoints

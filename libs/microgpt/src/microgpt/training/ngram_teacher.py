@@ -6,14 +6,12 @@ generate, because its counts come from the text itself. Its weight is chosen for
 the validation documents. `bench/small_texts.py` measures the gain.
 """
 
-from typing import TYPE_CHECKING
+import numpy as np
 
+from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.ngram_model import NgramModel
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.training.distillation import Teachers
-
-if TYPE_CHECKING:
-    from microgpt.data.chunked_dataset import ChunkedDataset
 
 WEIGHTS = tuple(i / 10 for i in range(10))  # the weights that are tried
 MIN_GAIN = 0.005  # of the loss; less is within the error of a small validation set
@@ -22,10 +20,7 @@ PORTION = 2**24  # number of probabilities of the teachers at once, which bounds
 
 
 def add_ngrams(
-    teachers: Teachers,
-    train: "ChunkedDataset",
-    held_out: "ChunkedDataset",
-    weight: float | None = None,
+    teachers: Teachers, train: ChunkedDataset, held_out: ChunkedDataset, weight: float | None = None
 ) -> None:
     """Add an n-gram model of the training documents to the teachers if it lowers their loss.
 
@@ -46,8 +41,6 @@ def add_ngrams(
 
 def best_weight(teachers: Teachers, ngrams: NgramModel, docs: TokenDataset) -> float:
     """Return the weight of the n-gram model with the lowest loss; 0 if the gain is small."""
-    import numpy as np
-
     losses = np.zeros(len(WEIGHTS))
     n_docs = max(1, PORTION // max(1, docs.longest * ngrams.vocab_size))
     for first in range(0, len(docs), n_docs):

@@ -20,7 +20,6 @@ from microgpt.replies import prepare_replies
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
-from microgpt.training.early_stopping import BestWeights
 from microgpt.training.engines import default_engine, prepare_engine
 from microgpt.training.ensemble import with_ensemble
 from microgpt.training.finetune import check_shape, inherited_tokenizer
@@ -32,6 +31,7 @@ from microgpt.training.fitting import (
     explain_settings,
 )
 from microgpt.training.holding_out import hold_out, recorded_split
+from microgpt.training.kept_weights import BestWeights
 from microgpt.training.options import TrainOptions
 from microgpt.training.reading_order import reading_order
 from microgpt.training.time_limit import TimeLimit

@@ -1,7 +1,7 @@
 import pytest
 
 from microgpt import TrainConfig
-from microgpt.training.early_stopping import BestWeights, ending, keep_best
+from microgpt.training.kept_weights import BestWeights, ending, keep_best
 
 
 def test_weights_with_a_lower_loss_replace_the_best_weights() -> None:

@@ -1,4 +1,4 @@
-"""Load the model of a command, and print notes on its training."""
+"""Find and load the model and the data of a command, and print notes on them."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -15,10 +15,12 @@ from microgpt import (
     Meta,
     SavedModel,
     bounds_of,
+    bundled,
     count_params,
     duration,
     find_edited_sources,
     folded,
+    free_bytes,
     load,
     percentage,
     read_document_hashes,
@@ -63,7 +65,7 @@ def training_documents(saved: SavedModel, directory: Path) -> Sequence[Document]
     Raises:
         DataError: neither has it.
     """
-    from microgpt import ReadOptions, bundled, fingerprint, load_documents, read_training
+    from microgpt import ReadOptions, fingerprint, load_documents, read_training
 
     def load(path: Path, how: ReadOptions) -> Sequence[Document]:
         docs = load_documents(path, how)
@@ -133,3 +135,22 @@ def note_training_data(docs: Sequence[Document], saved: SavedModel, directory: P
     elif share.high:
         note("this text may be training data of the model, its parent or its teachers")
     return share
+
+
+def default_input(name: str = DEFAULT_TEXT) -> Path:
+    """Return the default data file in ./data, or the bundled file if ./data has none."""
+    path = Path("data", name)
+    if os.path.exists(path):
+        return path
+    note(f"{path} not found; using the bundled {name}")
+    return bundled(name)
+
+
+def check_regular(path: Path, remedy: str) -> None:
+    """Raise ConfigError if a path is a device or a pipe, or a file that exceeds the free memory."""
+    if not os.path.exists(path) or os.path.isdir(path):
+        return
+    if not os.path.isfile(path):
+        raise ConfigError(f"{path} is not a regular file; {remedy}")
+    if os.path.getsize(path) > free_bytes():
+        raise ConfigError(f"{path} is larger than the free memory; {remedy}")

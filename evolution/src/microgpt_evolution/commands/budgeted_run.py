@@ -21,7 +21,7 @@ from microgpt import (
     load_documents,
     split_documents,
 )
-from microgpt_cli.input_files import default_input
+from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left

@@ -7,7 +7,7 @@ from random import Random
 import typer
 
 from microgpt import ConfigError, MicrogptError, Split, as_argument, count, load_text, split
-from microgpt_cli.input_files import default_input
+from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import load_kernels
 from microgpt_evolution.commands import winner

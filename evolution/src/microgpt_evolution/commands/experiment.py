@@ -19,7 +19,7 @@ from microgpt import (
     path_from_text,
     path_to_text,
 )
-from microgpt_cli.input_files import check_regular
+from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import discard_output, say
 from microgpt_evolution.budgeted.records import BudgetedSettings
 from microgpt_evolution.commands.options import EvolveOptions, SweepOptions

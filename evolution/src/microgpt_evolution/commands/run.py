@@ -49,7 +49,7 @@ def run(
     check_seed(seed)
 
     from microgpt import CharTokenizer, InferenceGpt, count_params, fingerprint, load_text, train
-    from microgpt_cli.input_files import default_input
+    from microgpt_cli.model_loading import default_input
     from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
     from microgpt_evolution.genome import GENES, PRIMORDIAL
 

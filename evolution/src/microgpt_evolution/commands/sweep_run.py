@@ -27,7 +27,7 @@ from microgpt import (
     split,
     split_documents,
 )
-from microgpt_cli.input_files import default_input
+from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left

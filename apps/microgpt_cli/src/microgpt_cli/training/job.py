@@ -28,8 +28,7 @@ from microgpt import (
     plan_training,
     plugin,
 )
-from microgpt_cli.input_files import default_input
-from microgpt_cli.model_loading import TRAINING, check_duration, load_model
+from microgpt_cli.model_loading import TRAINING, check_duration, default_input, load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import load_kernels, with_progress

@@ -31,7 +31,7 @@ from microgpt import (
     reply_plugin,
     split_documents,
 )
-from microgpt_cli.input_files import check_regular
+from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.job import load_teachers, read_input
 

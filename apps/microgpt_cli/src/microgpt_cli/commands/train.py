@@ -33,11 +33,5 @@ def train(given: TrainOptions) -> None:
         check_has_training(options.resume)  # before its directory is locked
     job = None if options.resume else new_job(options, started)
     with TrainingDirectory(options.resume or options.output) as directory:
-        job = job or resumed_job(directory, given, started)
-        if not job:
-            return
-        run = TrainRun(job, directory, options)
-        if not (options.resume or options.force):
-            is_default = all(name == "output" or given.setting(name).harmless for name in given)
-            run.check_output(is_default=is_default)
-        run.run()
+        if job := job or resumed_job(directory, given, started):
+            TrainRun(job, directory, options).run()

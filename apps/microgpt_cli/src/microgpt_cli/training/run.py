@@ -59,6 +59,8 @@ class TrainRun:
 
     def run(self) -> None:
         """Train, save the model, and print the results."""
+        if not (self.options.resume or self.options.force):
+            self._check_output()
         for line in self.job.reasons:
             note(line)
         options, is_stream = self.options, self.job.plan.config.text == "stream"
@@ -75,14 +77,14 @@ class TrainRun:
         lost = forgetting(self.job.parent, options.from_, result, parts)
         print_results(result, samples, parts, self.directory.path, lost, options)
 
-    def check_output(self, *, is_default: bool) -> None:
+    def _check_output(self) -> None:
         """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.
 
         An unfinished run is always kept. A run without options may replace the same model. The time
         until the answer does not count towards --minutes.
         """
-        path, plan = self.directory.path, self.job.plan
-        if has_state(self.directory.path):
+        path, plan, options = self.directory.path, self.job.plan, self.options
+        if has_state(path):
             recorded, state, status = read_training(path)
             if status == "running":
                 raise CheckpointError(
@@ -90,6 +92,7 @@ class TrainRun:
                     f"{recorded.config.steps}{recorded.model_of(state)}); resume it with "
                     f"--resume {as_argument(path)}, or replace it with --force"
                 )
+        is_default = all(name == "output" or options.setting(name).harmless for name in options)
         if not (is_default and has_same_model(path, plan)):
             self.job.extend(confirm_replacement(path, unused_model(plan.input)))
 

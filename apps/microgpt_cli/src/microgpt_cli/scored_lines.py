@@ -5,7 +5,7 @@ import os
 import sys
 from bisect import bisect_left
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import IncrementalNewlineDecoder
 from itertools import groupby
@@ -15,7 +15,6 @@ from typing import NamedTuple, cast
 from microgpt import (
     ConfigError,
     DataError,
-    Document,
     DocumentHashes,
     ReadOptions,
     SavedModel,
@@ -24,8 +23,11 @@ from microgpt import (
     TextFile,
     TextKind,
     count,
+    folded,
     load_documents,
+    other_data,
     read_by_kind,
+    read_document_hashes,
     recorded_facts,
     split_again,
 )
@@ -136,17 +138,16 @@ def _marked(score: Score) -> str:
 
 
 def note_training_file(
-    path: Path | None,
-    column: str | None,
-    saved: SavedModel,
-    model: Path,
-    trained: DocumentHashes | None,
+    path: Path | None, column: str | None, saved: SavedModel, model: Path
 ) -> DocumentHashes | None:
     """Print a note if a model was trained on the file, or may have been.
 
     Return the hashes to compare each line with, or None if the whole file has been compared. A pipe
-    is always compared line by line.
+    is always compared line by line, as is a file if there are hashes of all training data.
     """
+    trained = read_document_hashes(model, saved.meta)
+    if trained is not None and not _has_other_data(saved):
+        return trained
     if path is None or not os.path.isfile(path):
         if saved.text == "stream" and (path or not sys.stdin.isatty()):
             note("text from a pipe is not compared with the training data; pass a file with --data")
@@ -158,28 +159,31 @@ def note_training_file(
 
 
 def count_trained(
-    batches: Iterator[Batch],
-    trained: DocumentHashes | None,
-    is_partial: bool,
-    read: Callable[[str], Document],
+    batches: Iterator[Batch], trained: DocumentHashes | None, saved: SavedModel
 ) -> Iterator[Batch]:
     """Yield the lines; at the end, print a note on those that the model was trained on.
 
-    The number is a minimum if the hashes are partial, without all data of the model's ancestors.
-
-    Args:
-        read: returns a line as the model reads it, which may fold case and accents.
+    The number is a minimum if the hashes are without data of the model's ancestors.
     """
+    folds = saved.tokenizer.folds
     n_lines = n_trained = 0
     for batch in batches:
         yield batch
         n_lines += len(batch)
         if trained:
-            n_trained += sum(line in trained or read(line) in trained for line in batch.values())
+            n_trained += sum(
+                line in trained or (folds and folded(line) in trained) for line in batch.values()
+            )
     if n_trained:
-        at_least = "at least " if is_partial else ""
+        at_least = "at least " if _has_other_data(saved) else ""
         what = f"{at_least}{n_trained:,} of {count(n_lines, 'line')} are training data"
         note(f"{what}; their scores are lower than those of new lines")
+
+
+def _has_other_data(saved: SavedModel) -> bool:
+    """Return whether a parent or a teacher was trained on data that the model was not."""
+    own, *ancestors = saved.trained_on
+    return bool(other_data(own, ancestors))
 
 
 def held_out_bits(scorer: Scorer, saved: SavedModel, directory: Path) -> Sequence[float]:

@@ -32,7 +32,7 @@ def score(
     Characters that the model does not know cost 20 bits each; their share is printed. In a
     terminal, surprising characters are red. Lines from a pipe are scored as they arrive.
     """
-    from microgpt import InferenceGpt, Scorer, folded, other_data, read_document_hashes
+    from microgpt import InferenceGpt, Scorer
     from microgpt_cli import scored_lines
     from microgpt_cli.model_loading import load_model
 
@@ -40,19 +40,11 @@ def score(
     scorer = Scorer(InferenceGpt(saved), text=saved.text)
     load_kernels(None, saved.dtype, uses=["evaluation"])
     held_out = scored_lines.held_out_bits(scorer, saved, model) if percentile else None
-    own, *ancestors = saved.trained_on
-    is_partial = bool(other_data(own, ancestors))
-    trained = read_document_hashes(model, saved.meta)
-    if trained is None or is_partial:
-        trained = scored_lines.note_training_file(data, column, saved, model, trained)
+    trained = scored_lines.note_training_file(data, column, saved, model)
     if not data and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
-    lines = scored_lines.count_trained(
-        scored_lines.line_batches(data, saved.text, column=column),
-        trained,
-        is_partial,
-        folded if saved.tokenizer.folds else str,
-    )
+    lines = scored_lines.line_batches(data, saved.text, column=column)
+    lines = scored_lines.count_trained(lines, trained, saved)
     batches = scored_lines.scored(scorer, lines, held_out, above)
     if top:
         every = chain.from_iterable(batches)

@@ -5,14 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microgpt import N_ALTERNATIVES, ConfigError, find_plotting
+from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import (
-    AS_JSON,
-    CHART_HELP,
-    GIVEN_MODEL,
-    argument,
-    option,
-)
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
@@ -21,21 +15,21 @@ if TYPE_CHECKING:
 
 @examples("microgpt explain my-model queen --plot queen.svg")
 def explain(
-    model: Path = GIVEN_MODEL,
-    text: list[str] = argument(
+    model: Path = opt.GIVEN_MODEL,
+    text: list[str] = opt.argument(
         ...,
         "Text. For a chat model, messages that alternate between the user and the assistant.",
         "TEXT",
     ),
-    top: int = option(N_ALTERNATIVES, "Number of likely tokens to show at a position.", min=0),
-    attention: list[str] | None = option(
+    top: int = opt.option(N_ALTERNATIVES, "Number of likely tokens to show at a position.", min=0),
+    attention: list[str] | None = opt.option(
         None,
         "Also show the attention weights of a head, such as 0.1 for head 1 of layer 0; can be "
         "repeated.",
         metavar="LAYER.HEAD",
     ),
-    plot: list[Path] | None = option(None, CHART_HELP, metavar="<path>"),
-    as_json: bool = AS_JSON,
+    plot: list[Path] | None = opt.option(None, opt.CHART_HELP, metavar="<path>"),
+    as_json: bool = opt.AS_JSON,
 ) -> None:
     """Explain what a model predicted at each position of a text.
 

@@ -3,13 +3,10 @@
 import shlex
 from collections.abc import Iterable
 
-from microgpt import DEFAULT_DTYPE, TrainingPlan, TrainOptions, path_from_text
+from microgpt import ARCHITECTURE, DEFAULT_DTYPE, TrainingPlan, TrainOptions, path_from_text
 
 DATA = ("input", "chat", "column", "me", "separator", "text", "seed", "engine", "dtype")
-SHAPE = (
-    *("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", "positions", "activation"),
-    *("token_shift", "qk_norm", "final_norm", "out_scale"),
-)
+SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
 STEP = (
     *("steps", "batch_size", "lr", "optimizer", "warmup_steps", "dropout", "weight_decay"),
     *("average_tail", "patience", "val_fraction", "test_fraction"),

@@ -12,7 +12,7 @@ NumPy array in a 64-bit CPython. See docs/engine.md#webassembly.
 import os
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -86,7 +86,9 @@ def module(code: bytes, symbol: str) -> bytes:
         ValueError: the object has data, whose addresses only a linker could assign.
     """
     kept, index = [], None
-    for number, section in _sections(code):
+    sections = _Reader(code[8:])  # after the magic number and the version
+    while sections.rest:
+        number, section = sections.byte(), sections.part()
         if number == CUSTOM:  # names, symbols and relocations
             index = _function_index(section, symbol) if index is None else index
         elif number == DATA:
@@ -99,12 +101,6 @@ def module(code: bytes, symbol: str) -> bytes:
     kept.append((EXPORTS, b"\1" + _number(len(name)) + name + bytes([FUNCTION]) + _number(index)))
     kept.sort(key=lambda section: section[0])
     return code[:8] + b"".join(bytes([n]) + _number(len(part)) + part for n, part in kept)
-
-
-def _sections(code: bytes) -> Iterator[tuple[int, bytes]]:
-    reader = _Reader(code[8:])  # after the magic number and the version
-    while reader.rest:
-        yield reader.byte(), reader.part()
 
 
 def _function_index(section: bytes, symbol: str) -> int | None:

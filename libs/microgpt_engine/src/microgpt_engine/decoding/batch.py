@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from microgpt import Continuation, Job, PromptError
 from microgpt_engine.decoding.arrays import FULL, RUNNING, DecodeArrays
-from microgpt_engine.decoding.decoder import Decoder, is_reusable
+from microgpt_engine.decoding.decoder import Decoder
 
 if TYPE_CHECKING:
     from microgpt_engine.compiled_model import CompiledModel
@@ -42,7 +42,7 @@ class Batch:
         except IndexError:  # other threads may take arrays, too
             arrays = None
         self._decoder = Decoder(model, prompts, jobs[0].rules, seeds=seeds, arrays=arrays)
-        self._spare = spare if is_reusable(model.config, model.dtype) else []
+        self._spare = spare if self._decoder.is_reusable else []
 
     def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
         """Decode for about 20 ms; return the index and result of each job that ended.

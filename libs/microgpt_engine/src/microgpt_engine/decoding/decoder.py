@@ -17,7 +17,6 @@ from microgpt import (
     Continuation,
     DecodeRules,
     FinishReason,
-    ModelConfig,
     PromptError,
     count_params,
 )
@@ -74,7 +73,9 @@ class Decoder:
         """
         config, dtype = model.config, model.dtype
         slot_size = 2 * config.n_layer * config.block_size * config.n_embd
-        most_slots = max(1, min(MAX_SLOTS, CACHE_BYTES // (slot_size * np.dtype(dtype).itemsize)))
+        slot_bytes = slot_size * np.dtype(dtype).itemsize
+        most_slots = max(1, min(MAX_SLOTS, CACHE_BYTES // slot_bytes))
+        self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether the arrays fit other sequences
         n_slots = min(len(prompts), most_slots)
         self._config, self._dtype, self._weights = config, dtype, model.decode_weights
         self.sequences = self._new_sequences(prompts, rules, n_slots)
@@ -83,7 +84,7 @@ class Decoder:
         self._n_drawn = 0  # number of random numbers drawn for each sequence
         most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # a step cannot be interrupted
         shape = config
-        if not is_reusable(config, dtype):
+        if not self.is_reusable:
             n_tokens = min(self.sequences.tokens.shape[1], config.block_size)
             shape = replace(config, block_size=n_tokens)
         # Unused slots are never accessed, so the operating system allocates no memory for them.
@@ -177,9 +178,3 @@ class Decoder:
             raise PromptError(NOT_FINITE_MESSAGE)
         if status == STUCK:
             raise PromptError(NO_TOKEN_LEFT_MESSAGE)
-
-
-def is_reusable(model: ModelConfig, dtype: str) -> bool:
-    """Return whether the arrays of a decoder have the length of a full context."""
-    size = 2 * model.n_layer * model.block_size * model.n_embd
-    return size * np.dtype(dtype).itemsize <= MAX_REUSED_BYTES

@@ -5,7 +5,7 @@ Callers get flat copies of these, in the order of `weight_shapes`. See docs/engi
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from time import perf_counter
 from typing import Any
@@ -74,13 +74,7 @@ class CompiledEngine:
         self._params.set(numbers)
         self._reset()
 
-    def resume(
-        self,
-        step: int,
-        weights: Mapping[str, Sequence[Sequence[float]]] | Numbers,
-        adam_m: Sequence[float] | Numbers,
-        adam_v: Sequence[float] | Numbers,
-    ) -> None:
+    def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
         """Restore the state of an earlier training run."""
         self._params.set(weights)
         self._m.set(adam_m)

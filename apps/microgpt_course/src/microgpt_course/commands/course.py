@@ -52,10 +52,9 @@ def check(
     from microgpt import ConfigError
     from microgpt_course.checking import check_file
     from microgpt_course.exercises import EXPERIMENTS, WHOLE, names
-    from microgpt_course.progress import file_hash, read_progress, write_progress
+    from microgpt_course.progress import file_hash, write_progress
 
-    place = _place(directory)
-    progress = read_progress(place)
+    place, progress = _opened(directory)
     for name in names():
         if name in progress.done and file_hash(place / f"{name}.py") != progress.done[name]:
             del progress.done[name]  # changed since its check
@@ -90,10 +89,9 @@ def hint(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
     The hints go from vague to almost the answer.
     """
     from microgpt_course.exercises import hints
-    from microgpt_course.progress import read_progress, write_progress
+    from microgpt_course.progress import write_progress
 
-    place = _place(directory)
-    progress = read_progress(place)
+    place, progress = _opened(directory)
     name = _exercise(exercise, progress)
     found = hints(name)
     n = min(progress.hints.get(name, 0) + 1, len(found))
@@ -114,18 +112,17 @@ def show(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
     A solution is one of many: the check compares results, not code.
     """
     from microgpt_course.exercises import solution
-    from microgpt_course.progress import read_progress
 
-    print_or_discard(solution(_exercise(exercise, read_progress(_place(directory)))))
+    print_or_discard(solution(_exercise(exercise, _opened(directory)[1])))
 
 
-def _place(given: Path | None) -> Path:
-    """Return the learner's directory: the given one, else the current one or ./course."""
-    from microgpt_course.progress import PROGRESS
+def _opened(given: Path | None) -> tuple[Path, "CourseProgress"]:
+    """Return the learner's directory, the given one or else . or ./course, and its record."""
+    from microgpt_course.progress import PROGRESS, read_progress
 
-    if given is None and not Path(PROGRESS).exists() and (DIRECTORY / PROGRESS).exists():
-        return DIRECTORY
-    return given or Path()
+    is_here = Path(PROGRESS).exists() or not (DIRECTORY / PROGRESS).exists()
+    place = given or (Path() if is_here else DIRECTORY)
+    return place, read_progress(place)
 
 
 def _exercise(given: str | None, progress: "CourseProgress") -> str:

@@ -14,7 +14,6 @@ from microgpt import (
     Document,
     Message,
     Preparation,
-    Tokenizer,
     TrainOptions,
     char_tokenizer,
     count,
@@ -71,8 +70,9 @@ def prepare(
     unknown = DEFAULT_REPLY if options.unknown is None else options.unknown
     check_reply(unknown)
     known = known_questions(docs, unknown, tell)
-    options = options.over(recipe(docs))
-    return Preparation(options, tokenizer_for(docs, unknown), known.to_json())
+    characters = f"{unknown} {ascii_letters}{digits}{punctuation}"  # also for other wordings
+    tokenizer = char_tokenizer([*docs, (Message("user", characters),)])
+    return Preparation(options.over(recipe(docs)), tokenizer, known.to_json())
 
 
 def recipe(docs: Sequence[Document]) -> TrainOptions:
@@ -84,12 +84,6 @@ def recipe(docs: Sequence[Document]) -> TrainOptions:
     steps = max(LEAST_STEPS, PASSES * len(docs) // BATCH)
     facts = TrainOptions(block_size=context, steps=steps, warmup_steps=steps // 20)
     return facts.over(RECIPE).by("few questions")
-
-
-def tokenizer_for(docs: Sequence[Document], reply: str) -> Tokenizer:
-    """Return a tokenizer for conversations, other wordings and the reply to unknown questions."""
-    characters = f"{reply} {ascii_letters}{digits}{punctuation}"
-    return char_tokenizer([*docs, (Message("user", characters),)])
 
 
 def known_questions(

@@ -54,9 +54,8 @@ def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange
 
     Args:
         split: "train"; "basics", with short questions in the first wording of each task, for a
-        first training run; "heldout", with words, names, number pairs and prompts that "train"
-        never
-            contains, for any seed; or "wordings", with wordings that "train" never contains.
+            first training run; "heldout", with words, names, number pairs and prompts that "train"
+            never contains, for any seed; or "wordings", with wordings that "train" never contains.
         seed: random seed, at least 0.
 
     Raises:

@@ -11,7 +11,7 @@ transformers reads no other settings.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from microgpt import (
@@ -149,7 +149,7 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:
     files = {
         "config.json": settings_of(config) | ids,
         "generation_config.json": generation,
-        TOKENIZER: _tokenizer_file(tokenizer),
+        TOKENIZER: _tokenizer_file(tokenizer, read.special),
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "bos_token": names[read.bos_id],
@@ -167,9 +167,8 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:
     }
 
 
-def _tokenizer_file(tokenizer: Tokenizer) -> dict[str, object]:
+def _tokenizer_file(tokenizer: Tokenizer, special: Mapping[str, int]) -> dict[str, object]:
     """Return the content of tokenizer.json, which puts BOS before each text."""
-    special = foreign_tokenizer(tokenizer).special
     facts: dict[str, object]
     if tokenizer.file:
         facts = json.loads(tokenizer.file)

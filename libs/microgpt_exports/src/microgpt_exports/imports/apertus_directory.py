@@ -33,8 +33,8 @@ from microgpt_exports.imports.tokenizer_json import TokenizerJson, naming
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
-def read_apertus(directory: Path) -> tuple[TrainedModel, str]:
-    """Return the model in a directory, and the name of the program.
+def read_apertus(directory: Path) -> TrainedModel:
+    """Return the model in a directory.
 
     Raises:
         CheckpointError: a file is missing or damaged, or does not fit our architecture.
@@ -52,7 +52,7 @@ def read_apertus(directory: Path) -> tuple[TrainedModel, str]:
     with naming(path):
         weights = from_apertus(model, tensors)
     matrices = rows_of(cast("Matrices", weights), path, model, CONFIG)
-    return TrainedModel(model, matrices, tokenizer, "float32"), "transformers"
+    return TrainedModel(model, matrices, tokenizer, "float32")
 
 
 def _shape(path: Path) -> ModelConfig:

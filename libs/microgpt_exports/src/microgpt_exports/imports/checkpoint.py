@@ -78,10 +78,10 @@ def import_model(
         raise ConfigError(
             f"{path} needs no import: every command reads it; to copy it, use: {copy}"
         )
-    for name, read_directory in ((MOONBASE_WEIGHTS, read_moonbase), (CONFIG, read_apertus)):
-        if os.path.exists(path / name):
-            trained, source = read_directory(path)
-            return imported(trained, source)
+    if os.path.exists(path / MOONBASE_WEIGHTS):
+        return imported(read_moonbase(path), "MoonBase")
+    if os.path.exists(path / CONFIG):
+        return imported(read_apertus(path), "transformers")
     raise CheckpointError(f"{path} has no checkpoint that `microgpt import` reads")
 
 

@@ -26,8 +26,8 @@ SPECIAL = tuple(f"<{name}>" for name in ("bos", *SPECIAL_TOKENS))  # in the orde
 TABLES = ("wte", "lm_head")  # matrices with a row for each token
 
 
-def read_moonbase(directory: Path) -> tuple[TrainedModel, str]:
-    """Return the model in a directory, and the name of the program.
+def read_moonbase(directory: Path) -> TrainedModel:
+    """Return the model in a directory.
 
     Raises:
         CheckpointError: a file is missing or damaged, or does not fit the others.
@@ -52,4 +52,4 @@ def read_moonbase(directory: Path) -> tuple[TrainedModel, str]:
     path = directory / MOONBASE_WEIGHTS
     weights = decode_weights(read(path, max_bytes(path, model)), path, model)
     weights |= {name: tuple(weights[name][token] for token in order) for name in TABLES}
-    return TrainedModel(model, weights, tokenizer, "float32"), "MoonBase"
+    return TrainedModel(model, weights, tokenizer, "float32")

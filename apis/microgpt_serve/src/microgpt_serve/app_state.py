@@ -23,7 +23,7 @@ class AppState:
 
     def __init__(self, settings: Settings, models: ServedModels, routes: list[str]) -> None:
         self.settings, self.models = settings, models
-        self.metrics = Metrics(routes, models.by_name, lambda: self.scheduler.n_waiting)
+        self.metrics = Metrics(routes, models, lambda: self.scheduler.n_waiting)
         self.scheduler = BatchScheduler(QUEUE_LIMIT, self.metrics.observe_speed)
         self.work = WorkQueue(QUEUE_LIMIT)
         self.pages: dict[str, asyncio.Future[bytes]] = {}  # of the models, by name

@@ -10,7 +10,6 @@ from prometheus_client import (
     Gauge,
     Histogram,
     disable_created_metrics,
-    generate_latest,
 )
 
 from microgpt_serve.errors import STATUS_DESCRIPTIONS
@@ -77,7 +76,3 @@ class Metrics:
         """Record the generation speed of a worker thread."""
         if n_tokens:
             self._speed.observe(n_tokens / seconds)
-
-    def text(self) -> bytes:
-        """Return all metrics in the Prometheus text format."""
-        return generate_latest(self.registry)

@@ -51,11 +51,8 @@ class ServedModel:
         return f"{self.name} ({kind}, {self.gpt.num_params:,} weights, version {self.version})"
 
 
-@dataclass(frozen=True)
-class ServedModels:
+class ServedModels(dict[str, ServedModel]):
     """All models of a service by name, in order."""
-
-    by_name: dict[str, ServedModel]
 
     @classmethod
     def load(cls, settings: Settings) -> "ServedModels":
@@ -66,19 +63,19 @@ class ServedModels:
     @property
     def first(self) -> ServedModel:
         """The model of the requests that name none."""
-        return next(iter(self.by_name.values()))
+        return next(iter(self.values()))
 
     def find(self, name: str | None) -> ServedModel:
         """Return the model with a name, or the first one. Raise ServeError if there is none."""
         if name is None:
             return self.first
-        if name not in self.by_name:
-            message = f"model {name!r:.80} does not exist; use {' or '.join(self.by_name)}"
+        if name not in self:
+            message = f"model {name!r:.80} does not exist; use {' or '.join(self)}"
             raise ServeError(404, message, field="model", code="model_not_found")
-        return self.by_name[name]
+        return self[name]
 
     def __str__(self) -> str:
-        return " and ".join(map(str, self.by_name.values()))
+        return " and ".join(map(str, self.values()))
 
 
 def _load(source: ModelSource) -> ServedModel:

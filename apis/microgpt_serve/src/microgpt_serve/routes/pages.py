@@ -52,7 +52,7 @@ async def page(request: Request, state: StateDep, name: ModelName = None) -> Res
         form, policy = key_form()
         return HTMLResponse(form, headers={**HEADERS, "Content-Security-Policy": policy})
     model = state.model_of(request, name)
-    others = [other.name for other in state.models.by_name.values() if other is not model]
+    others = [other.name for other in state.models.values() if other is not model]
     try:
         content = await _page(state, model, others)
     except ConfigError as error:  # such as a model that is too large, or a missing compiler

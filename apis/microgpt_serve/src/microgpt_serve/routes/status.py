@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.routes.openai.response_schemas import Model, Models, OpenAIErrorResponse
@@ -37,13 +37,14 @@ async def health(request: Request, state: StateDep, name: ModelName = None) -> H
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(state: StateDep) -> Response:
     """Return all metrics in the Prometheus text format."""
-    return Response(state.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    text = generate_latest(state.metrics.registry)
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @openai_router.get("/v1/models", summary="List the models (OpenAI-compatible)")
 async def models(state: StateDep) -> Models:
     """Return all models."""
-    return {"object": "list", "data": list(map(_model, state.models.by_name.values()))}
+    return {"object": "list", "data": list(map(_model, state.models.values()))}
 
 
 @openai_router.get(

@@ -142,4 +142,4 @@ class _CompletionBuilder(ResponseBuilder):
 
 def chosen_model(body: OpenAIRequest, request: Request, state: AppState) -> ServedModel:
     """Return the model of a request. If only one is served, any name is accepted."""
-    return state.model_of(request, None if len(state.models.by_name) == 1 else body.model)
+    return state.model_of(request, None if len(state.models) == 1 else body.model)

@@ -8,7 +8,7 @@ Repeating a search writes the same bytes.
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -74,6 +74,7 @@ class BudgetedRecord:
 
 
 AnyRecord = GenomeRecord | BudgetedRecord
+R = TypeVar("R", GenomeRecord, BudgetedRecord)
 
 
 def read_genome(path: str | Path) -> AnyRecord:
@@ -84,11 +85,15 @@ def read_genome(path: str | Path) -> AnyRecord:
     """
     try:
         text = read(path, MAX_BYTES, GenomeError).decode("utf-8-sig")
+        facts = json.loads(text)
     except UnicodeDecodeError as error:
         raise GenomeError(
             f"{path} is not a genome: it is not UTF-8 text; use another file"
         ) from error
-    facts = _parse(text, path)
+    except (ValueError, RecursionError) as error:
+        raise GenomeError(f"{path}: invalid JSON: {error}") from error
+    if not isinstance(facts, dict):
+        raise GenomeError(f"{path} is not a genome: it must be a JSON object")
     if problem := other_version(text, "version", FORMAT_VERSION, BUDGETED_VERSION):
         raise GenomeError(f"{path}: {problem}")
     is_budgeted = facts.get("version") == BUDGETED_VERSION
@@ -107,6 +112,15 @@ def read_genome(path: str | Path) -> AnyRecord:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise GenomeError(f"{path}: {problem}") from error
     return record
+
+
+def read_genome_of(kind: type[R], path: Path, remedy: str) -> R:
+    """Read a genome.json of one kind of search; raise GenomeError with the remedy otherwise."""
+    record = read_genome(path)
+    if isinstance(record, kind):
+        return record
+    other = "with" if isinstance(record, BudgetedRecord) else "without"
+    raise GenomeError(f"{path} is from a search {other} a budget; {remedy}")
 
 
 def recipe(path: Path) -> dict[str, object]:
@@ -183,14 +197,3 @@ def _worth(record: AnyRecord) -> float | None:
     if record.fitness == "own":  # of another function, perhaps
         loss = None
     return None if loss is None else -loss
-
-
-def _parse(text: str, path: str | Path) -> dict[str, Any]:
-    """Parse a JSON object."""
-    try:
-        facts = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise GenomeError(f"{path}: invalid JSON: {error}") from error
-    if not isinstance(facts, dict):
-        raise GenomeError(f"{path} is not a genome: it must be a JSON object")
-    return facts

@@ -16,7 +16,7 @@ n_embd = 64
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from math import dist
 from pathlib import Path
@@ -80,7 +80,7 @@ class Space(BaseModel):
 
     def crossover(self, a: G, b: G, rng: Random) -> G:
         """Return a genome that takes each gene from either parent with equal probability."""
-        genes = {gene: getattr(rng.choice((a, b)), gene) for gene in _names(a)}
+        genes = {gene: getattr(rng.choice((a, b)), gene) for gene in asdict(a)}
         return _valid(a, genes) or a
 
     def closest(self, genome: G) -> G:
@@ -120,10 +120,6 @@ class Space(BaseModel):
         if isinstance(value, str) or isinstance(values[0], str):
             return values[0]
         return min(values, key=lambda each: abs((each or 0) - (value or 0)))
-
-
-def _names(genome: G) -> list[str]:
-    return [field.name for field in fields(genome)]
 
 
 def _valid(genome: G, genes: Mapping[str, object]) -> G | None:

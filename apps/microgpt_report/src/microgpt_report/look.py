@@ -1,4 +1,13 @@
-"""Colors, fonts and sizes of all charts, reports and terminal pictures, light and dark."""
+"""Colors, fonts and sizes of all charts and reports, light and dark; files of charts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microgpt import ConfigError, check_extra, publish
+
+if TYPE_CHECKING:
+    from altair.typing import ChartType
 
 # All have a contrast of 3:1 with both backgrounds. The first eight are chosen to differ as much as
 # possible, also without red or green cones: at least 0.117 in OKLab (tests/report/test_look.py).
@@ -19,6 +28,7 @@ SCHEMES = {
 }
 FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 PADDING = 12  # pixels around a chart in a file
+FILES = (".png", ".svg")  # types of files that a chart can be written to
 PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 
 Specification = dict[str, object]  # of a Vega-Lite chart, or of the looks of all charts
@@ -66,6 +76,25 @@ def picture(chart: Specification, kind: str) -> bytes:
         return content
     head, bracket, rest = vl_convert.vegalite_to_svg(whole).partition(">")
     return f"{head}{bracket}<style>{_dark_rules()}</style>{rest}".encode()
+
+
+def check_files(files: Sequence[Path]) -> None:
+    """Raise ConfigError unless every file name ends in .png or .svg."""
+    for file in files:
+        if file.suffix.lower() not in FILES:
+            raise ConfigError(f"the chart must be a {' or '.join(FILES)} file, got {file}")
+
+
+def check_plots() -> None:
+    """Raise ConfigError if a package of the extra `plots` is not installed."""
+    check_extra("microgpt-report[plots]", "charts", "altair", "vl_convert")
+
+
+def write_chart(chart: "ChartType", files: Sequence[Path]) -> None:
+    """Write a chart to .png and .svg files atomically; raise CheckpointError if a write fails."""
+    for file in files:
+        content = picture(chart.to_dict(), file.suffix.lower().removeprefix("."))
+        publish(file.parent, {file.name: content})
 
 
 def _dark_rules() -> str:

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 from microgpt import Explanation, InferenceGpt, MicrogptError, TrainResult
 from microgpt_evolution.search.evolve import EvolutionResult
 from microgpt_evolution.sweep.scaling import Scaling
-from microgpt_report.chart_files import check_files, check_plots, write_chart
-from microgpt_report.look import PNG_SCALE, file_config, picture
+from microgpt_report.look import (
+    PNG_SCALE,
+    check_files,
+    check_plots,
+    file_config,
+    picture,
+    write_chart,
+)
 
 if TYPE_CHECKING:
     import altair as alt

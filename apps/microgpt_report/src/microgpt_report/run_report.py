@@ -14,8 +14,10 @@ from microgpt_evolution.commands.sweep_ranking import (
 from microgpt_evolution.genome_file import GENOME
 from microgpt_evolution.runs.run_directory import BUDGETED, SWEEP, kind_at, kind_of
 from microgpt_evolution.runs.run_files import read_settings
+from microgpt_evolution.search.records import read_search
+from microgpt_evolution.search.retest import read_retest
 from microgpt_evolution.sweep.records import read_sweep
-from microgpt_report.chart_files import check_plots
+from microgpt_report.look import check_plots
 
 
 def write_report(directories: Sequence[Path], file: Path) -> None:
@@ -36,7 +38,7 @@ def write_report(directories: Sequence[Path], file: Path) -> None:
     check_plots()
     from microgpt_report.budgeted_report import budgeted_report
     from microgpt_report.page import render
-    from microgpt_report.run_summary import read_run_summary
+    from microgpt_report.run_summary import summarise
     from microgpt_report.search_report import search_report
     from microgpt_report.sweep_report import sweep_report
     from microgpt_report.training_runs import labels
@@ -46,7 +48,8 @@ def write_report(directories: Sequence[Path], file: Path) -> None:
     elif sweeps:
         found = sweep_report(directories)
     else:
-        found = search_report(read_run_summary(directories[0], *labels(directories)))
+        run = read_search(directories[0])
+        found = search_report(summarise(run, *labels(directories), read_retest(run.directory)))
     found = replace(found, commands=_next_commands(directories[0]))
     publish(file.parent, {file.name: render(found).encode()})
 
@@ -66,10 +69,8 @@ def _next_commands(directory: Path) -> list[str]:
         return [train_command(sweep, cells[0].config, directory), use] if cells else []
     if not (directory / GENOME).exists():
         return resume
-    data = ""
-    if settings.get("input") == "documents":  # passed from Python
-        data = "--data FILE "
-    elif "input" in settings:  # an imported log does not name its documents
+    data = "--data FILE "
+    if settings["input"] != "documents":  # which Python passed
         data = data_options(str(settings["input"]), ReadOptions.of(settings))
     genome = as_argument(run / GENOME)
     return [f"microgpt train {data}--genome {genome} --model {model}", use]

@@ -1,10 +1,9 @@
 """Summary of a search for reports: generations, measures, champions and winner."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
@@ -12,14 +11,8 @@ from microgpt_evolution.objectives.scores import HEADS
 from microgpt_evolution.organism import Evaluation, Organism
 from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE
-from microgpt_evolution.search.records import (
-    EvaluationRecord,
-    Generation,
-    Records,
-    read_search,
-    replay,
-)
-from microgpt_evolution.search.retest import RetestFile, read_retest
+from microgpt_evolution.search.records import EvaluationRecord, Generation, Records, replay
+from microgpt_evolution.search.retest import RetestFile
 from microgpt_evolution.search.settings import SearchSettings
 
 LOSSES = {
@@ -44,11 +37,6 @@ class Measure:
     def is_loss(self) -> bool:
         """Whether the measure is a loss, so that lower is better."""
         return self.score is None
-
-    @property
-    def better(self) -> str:
-        """The better direction: "lower" or "higher"."""
-        return "lower" if self.is_loss else "higher"
 
     def of(self, evaluation: Evaluation) -> float | None:
         """Return the value of an evaluation, or None for a failure or a missing score."""
@@ -95,14 +83,12 @@ class RunSummary:
     @cached_property
     def organisms(self) -> dict[str, tuple[str, Organism]]:
         """Map from organism ID to (population name, organism), including elites and migrants."""
-        return {organism.id: (name, organism) for name, organism in self.all_organisms()}
-
-    def all_organisms(self) -> Iterator[tuple[str, Organism]]:
-        """Yield the population name and each organism, by generation and rank."""
-        for generation in self.generations:
-            for name, ranked in generation.populations.items():
-                for organism in ranked:
-                    yield name, organism
+        return {
+            organism.id: (name, organism)
+            for generation in self.generations
+            for name, ranked in generation.populations.items()
+            for organism in ranked
+        }
 
     def knows(self, entry: EvaluationRecord) -> bool:
         """Return whether an evaluation belongs to the search or to its retest."""
@@ -144,7 +130,7 @@ class RunSummary:
     def champions(self) -> dict[str, Organism]:
         """The best finished organism per population; the winner, if known, takes precedence."""
         best: dict[str, Organism] = {}
-        for name, found in self.all_organisms():
+        for name, found in self.organisms.values():
             if found.has_finished and (name not in best or found.fitness < best[name].fitness):
                 best[name] = found
         is_hydra = self.settings.objective == "hydra"
@@ -164,16 +150,6 @@ class RunSummary:
 def title_of(population: str) -> str:
     """Return the title of a Hydra head, or an empty string for other populations."""
     return HEADS[population].title if population in HEADS else ""  # type: ignore[index]
-
-
-def read_run_summary(directory: Path, name: str) -> RunSummary:
-    """Read a run and return a summary with the given name.
-
-    Raises:
-        RunError: the run does not exist, is damaged, or has no generations yet.
-    """
-    run = read_search(directory)
-    return summarise(run, name, read_retest(run.directory))
 
 
 def summarise(run: Records, name: str, retest: RetestFile | None = None) -> RunSummary:

@@ -73,27 +73,16 @@ def tooltip(*names: str) -> list[alt.Tooltip]:
 EVALUATION_TOOLTIP = tooltip("id", "origin", "worth", *GENES, "params", "names")
 
 
-def generations_axis(first: int, last: int) -> alt.X:
-    """Return the x axis of generations, with integer ticks."""
-    step = max(1, -(-(last - first) // 20))
-    return alt.X(
-        "x:Q",
-        title="generation",
-        scale=alt.Scale(domain=[first - 0.5, last + 0.5], nice=False),
-        axis=alt.Axis(values=list(range(first, last + 1, step)), format="d", grid=False),
-    )
-
-
-def log_axis(field: str, title: str, form: str = ".4~s", padding: int = 12) -> alt.X:
+def log_axis(field: str, title: str, form: str = ".4~s") -> alt.X:
     """Return a logarithmic x axis; its title names the scale."""
-    scale = alt.Scale(type="log", nice=False, padding=padding)
+    scale = alt.Scale(type="log", nice=False, padding=12)
     axis = alt.Axis(grid=False, format=form, tickCount=6, labelOverlap="greedy", labelSeparation=10)
     return alt.X(field, title=title + LOG, scale=scale, axis=axis)
 
 
-def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:
+def loss_axis(field: str, title: str) -> alt.Y:
     """Return a y axis for losses or scores. The axis need not include 0."""
-    return alt.Y(field, title=title, scale=alt.Scale(zero=False, padding=padding))
+    return alt.Y(field, title=title, scale=alt.Scale(zero=False, padding=8))
 
 
 def color_scale(names: Sequence[str]) -> alt.Scale:

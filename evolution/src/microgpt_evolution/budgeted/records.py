@@ -196,11 +196,6 @@ class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
         """Return the recorded cut of a generation, if any."""
         return next((each for each in self.settings.cuts if each.generation == generation), None)
 
-    def state(self, id: str) -> TrainState | None:
-        """Return the state of a training run, or None if there is none."""
-        run = self.training_run(id)
-        return run and run[1]
-
     def training_run(self, id: str) -> tuple[TrainingPlan, TrainState] | None:
         """Return the plan and the state of a training run, or None if there are none."""
         try:

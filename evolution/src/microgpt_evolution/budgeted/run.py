@@ -289,8 +289,8 @@ class BudgetedSearch:
     def _state(self, organism: Contestant) -> TrainState | None:
         """Return the state after the known losses of an organism, if it is recorded."""
         step = self._step(organism)
-        state = self._records.state(organism.id) if step else None
-        return state if state and state.step == step else None
+        run = self._records.training_run(organism.id) if step else None
+        return run[1] if run and run[1].step == step else None
 
     def _step(self, organism: Contestant) -> int:
         """Return the step of an organism's last evaluation with a finite loss."""

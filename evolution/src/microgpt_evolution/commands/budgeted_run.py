@@ -25,7 +25,7 @@ from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
-from microgpt_evolution.budgeted.genome import GENES, BudgetedGenome
+from microgpt_evolution.budgeted.genome import GENES
 from microgpt_evolution.budgeted.planning import plan_search
 from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
 from microgpt_evolution.budgeted.run import BudgetedEvent, BudgetedSearch
@@ -39,8 +39,8 @@ from microgpt_evolution.commands.experiment import (
 )
 from microgpt_evolution.commands.options import EvolveOptions
 from microgpt_evolution.commands.runs import RUNS, write_final_report
-from microgpt_evolution.errors import GenomeError, NoWinnerError
-from microgpt_evolution.genome_file import GENOME, BudgetedRecord, read_genome, write_genome
+from microgpt_evolution.errors import NoWinnerError
+from microgpt_evolution.genome_file import GENOME, BudgetedRecord, read_genome_of, write_genome
 from microgpt_evolution.space import read_space
 
 N_SAMPLES = 10  # number of samples of the winner to print
@@ -130,7 +130,9 @@ def _prepare(
         return resumed.settings, _parts_again(resumed.settings, options.input)
     chat = options.chat
     space = read_space(options.space, GENES) if options.space else None
-    ancestor = _ancestor(options.warm_start) if options.warm_start else None
+    ancestor = None
+    if warm_start := options.warm_start:
+        ancestor = read_genome_of(BudgetedRecord, warm_start, "omit --warm-start").genome
     path = options.input or default_input(*([DEFAULT_CHAT] if chat else []))
     docs = load_documents(path, ReadOptions.of(vars(options)), tell=note)
     fitting = Fitting.of(docs, options.limits, load_kernels=load_kernels, tell=note)
@@ -153,13 +155,6 @@ def _prepare(
         train_winner=as_setting(options.train_winner) if options.train_winner else None,
     )
     return settings, fitting.parts
-
-
-def _ancestor(path: Path) -> BudgetedGenome:
-    record = read_genome(path)
-    if isinstance(record, BudgetedRecord):
-        return record.genome
-    raise GenomeError(f"{path} is from a search without a budget; omit --warm-start")
 
 
 def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:

@@ -53,6 +53,7 @@ def _is_budgeted(options: EvolveOptions) -> bool:
                     raise ConfigError(
                         f"{said} cannot be used with the run to resume; omit one of them"
                     )
+            options.check()
             return True
     options.check()
     return options.limits.has_budget

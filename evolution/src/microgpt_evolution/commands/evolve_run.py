@@ -1,15 +1,27 @@
 """Run or resume the search of `microgpt evolve`, and save the winner."""
 
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
+from time import perf_counter
+from typing import Self
 
 import typer
 
-from microgpt import ConfigError, MicrogptError, Split, as_argument, count, load_text, split
+from microgpt import (
+    ConfigError,
+    MicrogptError,
+    Split,
+    as_argument,
+    cannot_write,
+    count,
+    load_text,
+    split,
+)
 from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
-from microgpt_cli.terminal.progress import load_kernels
+from microgpt_cli.terminal.progress import ProgressBar, load_kernels, short, time_left
 from microgpt_evolution.commands import winner
 from microgpt_evolution.commands.evolve_comparison import describe_comparison
 from microgpt_evolution.commands.experiment import (
@@ -19,19 +31,20 @@ from microgpt_evolution.commands.experiment import (
     resumable,
 )
 from microgpt_evolution.commands.options import EvolveOptions
-from microgpt_evolution.commands.progress import SearchLog, SearchProgress
 from microgpt_evolution.commands.runs import RUNS, write_final_report
-from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.genome import GENES, Genome
-from microgpt_evolution.genome_file import BudgetedRecord, read_genome
+from microgpt_evolution.genome import GENES
+from microgpt_evolution.genome_file import GenomeRecord, read_genome_of
+from microgpt_evolution.organism import Organism
 from microgpt_evolution.search.evolve import EvolutionResult, run_search
 from microgpt_evolution.search.genome_operators import Operators
-from microgpt_evolution.search.log import Log, Trace, retest_table
+from microgpt_evolution.search.log import Log, Trace, describe, retest_table
 from microgpt_evolution.search.records import Records
-from microgpt_evolution.search.runner import Listener
+from microgpt_evolution.search.runner import Listener, SearchEvent, SearchRunner
 from microgpt_evolution.search.settings import HELD_OUT, SearchSettings, describe_documents
 from microgpt_evolution.space import read_space
 from microgpt_evolution.workers.pools import Pool
+
+N_FAILURES = 3  # maximum number of printed failures; the run records all of them
 
 
 def run(options: EvolveOptions) -> None:
@@ -63,7 +76,9 @@ def run(options: EvolveOptions) -> None:
 
 
 def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSettings, Split]:
-    genome = _ancestor(options.warm_start) if options.warm_start else None
+    genome = None
+    if path := options.warm_start:
+        genome = read_genome_of(GenomeRecord, path, "add --minutes or --budget").genome
     space = read_space(options.space, GENES) if options.space else None
     if resumed:
         settings = resumed.settings
@@ -122,8 +137,69 @@ def _search(
     return result
 
 
-def _ancestor(path: Path) -> Genome:
-    record = read_genome(path)
-    if isinstance(record, BudgetedRecord):
-        raise GenomeError(f"{path} is from a search with a budget; add --minutes or --budget")
-    return record.genome
+class SearchProgress(ProgressBar, Listener):
+    """Progress of a search: generations, champions, species, speed and time left."""
+
+    def __init__(self, generations: int) -> None:
+        super().__init__("generation", generations)
+        self._before: SearchEvent | None = None
+        self._started, self._n_evaluated, self._n_failed = perf_counter(), 0, 0
+
+    def evaluated(self, run: SearchRunner, organism: Organism) -> None:
+        """Print a line for an organism that crashed or was refused, up to N_FAILURES times."""
+        evaluation = organism.evaluation
+        if evaluation and evaluation.status in ("crashed", "refused"):
+            self._n_failed += 1
+            if self._n_failed <= N_FAILURES:
+                self.stop()
+                say(describe(organism))
+
+    def update(self, event: SearchEvent) -> None:
+        """Show the state of the search after an event."""
+        before, self._before = self._before, event
+        if before and event.n_done > before.n_done and event.stage == before.stage:
+            self._n_evaluated += 1
+        rate = self._n_evaluated / (perf_counter() - self._started)
+        left = time_left(event.n_all - event.n_done + event.n_later, rate)
+        bests = sorted(event.champions.items())  # they come as their evaluations end
+        best = ", ".join(f"{name} {o.worth:.4f}" for name, o in bests)
+        best = best.lower() or "no champion yet"
+        what = "retests" if event.stage == "again" else "organisms"
+        measured = f"{event.n_done} of {event.n_all} {what}, {event.n_species} species"
+        if event.stagnation is not None:
+            measured += f", stagnation {event.stagnation}"
+        ended = max(0, event.generation - (event.stage == "generation"))
+        line = f"generation {ended} / {self._total} | {best} | {left}"
+        self.show(ended, left, line, f"{best} | {measured} | {short(rate)} organisms/s")
+
+
+class SearchLog:
+    """Writes lines to the log file and stdout, and hides the progress while printing."""
+
+    def __init__(self, path: Path, progress: SearchProgress) -> None:
+        self._path, self._progress = path, progress
+        with self._writing():
+            self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+        with suppress(OSError):  # write errors have already been reported
+            self._file.close()
+
+    def __call__(self, line: str) -> None:
+        """Print and write a line; raise CheckpointError if the log cannot be written."""
+        self._progress.stop()
+        print_or_discard(line)
+        with self._writing():
+            self._file.write(f"{line}\n")
+            self._file.flush()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(self._path.parent, error) from error

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 
@@ -30,7 +30,6 @@ from microgpt_evolution.workers.dask import Dask
 from microgpt_evolution.workers.pools import Pool, Threads, default_workers
 
 SWITCH_INTERVAL_S = 2e-4
-S = TypeVar("S", SearchSettings, BudgetedSettings)
 
 
 @contextmanager
@@ -39,11 +38,6 @@ def open_pool(options: EvolveOptions | SweepOptions, *, n_trials: int) -> Iterat
     workers = options.workers
     if workers is not None:
         check_count("workers", workers)
-        if options.scheduler:
-            raise ConfigError(
-                "--workers cannot be used with --scheduler, which uses all workers of the "
-                "cluster; omit one of them"
-            )
     if options.scheduler:
         pool: Pool = Dask(options.scheduler)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from microgpt import DEFAULT_SEED, ConfigError, check_seed
+from microgpt import DEFAULT_SEED, as_argument, check_seed
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -52,10 +52,14 @@ def run(
     from microgpt_cli.model_loading import default_input
     from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
     from microgpt_evolution.genome import GENES, PRIMORDIAL
+    from microgpt_evolution.genome_file import GenomeRecord, read_genome_of
 
     if not genome and os.path.lexists(DEFAULT_GENOME):
         genome = DEFAULT_GENOME
-    record = _read(genome) if genome else None
+    record = None
+    if genome:
+        remedy = f"train it with: microgpt train --genome {as_argument(genome)}"
+        record = read_genome_of(GenomeRecord, genome, remedy)
     given = {gene: ctx.params[gene] for gene in GENES if ctx.params[gene] is not None}
     path = input or default_input()
     docs = load_text(path, column=column, tell=note)
@@ -94,20 +98,6 @@ def run(
             "these losses are for the last training document; the held-out loss of the genome "
             f"is {record.val_loss:.4f}"
         )
-
-
-def _read(genome: Path) -> "GenomeRecord":
-    """Return the content of a genome file; refuse that of a search with a budget."""
-    from microgpt import as_argument
-    from microgpt_evolution.genome_file import BudgetedRecord, read_genome
-
-    record = read_genome(genome)
-    if isinstance(record, BudgetedRecord):
-        raise ConfigError(
-            f"{genome} is from a search with a budget; train it with: "
-            f"microgpt train --genome {as_argument(genome)}"
-        )
-    return record
 
 
 def _print_introduction(record: "GenomeRecord | None") -> None:

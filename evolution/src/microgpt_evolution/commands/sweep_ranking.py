@@ -15,7 +15,7 @@ from microgpt import (
     path_from_text,
 )
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
-from microgpt_evolution.commands.options import N_SEEDS
+from microgpt_evolution.commands.options import N_SEEDS, SHORT_AXES
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
@@ -24,8 +24,6 @@ from microgpt_evolution.sweep.scaling_tables import columns, with_interval
 
 N_ROWS = 10  # maximum number of configurations in the ranking
 COMPUTE = {"steps": "more steps", "batch_size": "larger batches"}
-# The command sets these options, too, so that it shows what is trained.
-ALWAYS = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
 MAX_RATIO = 4  # between the best value of a sweep and one beyond the edge of its range
 
 
@@ -98,7 +96,8 @@ def _remarks(sweep: SweepSettings, cell: Cell) -> Iterator[str]:
 
 def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
     """Return the command that trains a configuration; its held-out documents are the same."""
-    names = {*ALWAYS, *differing([config, SweepConfig()])}
+    # The command sets those with short axes always, so that it shows what is trained.
+    names = {*SHORT_AXES, *differing([config, SweepConfig()])}
     tokens = ""
     if chosen := sweep.chosen:
         tokens = "--text stream " if chosen.text == "stream" else ""

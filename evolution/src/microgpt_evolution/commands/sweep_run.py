@@ -14,7 +14,6 @@ from microgpt import (
     ReadOptions,
     Split,
     TimeLimit,
-    Use,
     check_engine,
     count,
     default_engine,
@@ -38,7 +37,7 @@ from microgpt_evolution.commands.sweep_ranking import describe_sweep
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.sweep.chosen import chosen_settings, fitting_for, grid_around
+from microgpt_evolution.sweep.chosen import fitting_for, grid_around
 from microgpt_evolution.sweep.config import SweepConfig, differing, grid
 from microgpt_evolution.sweep.records import (
     HELD_OUT,
@@ -74,8 +73,7 @@ def start_grid(axes: Mapping[str, Sequence[Any]], base: BaseOptions, options: Sw
         limit = TimeLimit(base.minutes, perf_counter()) if base.minutes else None
         fitting = fitting_for(docs, base.limits, load_kernels=load_kernels, tell=note)
         fitted, parts = fitting.fit(limit), fitting.parts
-        configs, impossible = grid_around(fitted, axes)
-        chosen = chosen_settings(fitting, fitted, axes)
+        configs, impossible, chosen = grid_around(fitting, fitted, axes)
         for line in explain_settings(fitted):
             print_or_discard(line)
     for problem in impossible:
@@ -123,6 +121,7 @@ def _start(
 
 def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
     """Run the remaining trials of a sweep; `path` is required if the documents were moved."""
+    options.check()
     with SweepRecords.open(run) as records:
         sweep = records.settings
         if sweep.has_function:
@@ -147,8 +146,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     for dtype in dtypes:
         check_engine(engine, dtype)
     with resumable(records):
-        uses: list[Use] = ["training", "evaluation", "generation"]
-        load_kernels(engine, *dtypes, uses=uses)
+        load_kernels(engine, *dtypes, uses=["training", "evaluation", "generation"])
         if todo:
             n_models = len({trial.config for trial in todo})
             print_or_discard(

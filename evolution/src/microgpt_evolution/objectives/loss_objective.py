@@ -21,7 +21,6 @@ from microgpt import (
     Split,
     TextKind,
     Tokenizer,
-    TrainConfig,
     TrainResult,
     make_nll,
     train,
@@ -125,11 +124,13 @@ class LossObjective:
         dtype: DType | None = None,
     ) -> TrainResult | Evaluation:
         """Train a model; return the training result, or an evaluation if training failed."""
+        is_shuffled = self.fitness != "last-doc"
+        config = replace(genome.train_config(seed), shuffle=is_shuffled, text=self.text)
         try:
             result = train(
                 self.training,
                 model=genome.model(),
-                config=self._config(genome, seed),
+                config=config,
                 tokenizer=self.tokenizer,
                 dtype=dtype,
                 should_stop=should_stop,
@@ -137,10 +138,6 @@ class LossObjective:
         except DivergedError:
             return DIVERGED
         return Evaluation("crashed") if result.ending == "stopped" else result
-
-    def _config(self, genome: Genome | SweepConfig, seed: int) -> TrainConfig:
-        is_shuffled = self.fitness != "last-doc"
-        return replace(genome.train_config(seed), shuffle=is_shuffled, text=self.text)
 
     def held_out_loss(self, result: TrainResult) -> float:
         """Return the loss on the validation documents, in nats per token."""

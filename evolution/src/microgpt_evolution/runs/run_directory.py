@@ -287,10 +287,7 @@ class RunDirectory(Generic[S, L]):
 
     def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: Any, n_params: int) -> None:
         """Append an evaluation; raise CheckpointError if it cannot be written."""
-        self.append(self.line_type.of(trial, evaluation, flops=flops, n_params=n_params))
-
-    def append(self, line: L) -> None:
-        """Append a line; raise CheckpointError if it cannot be written."""
+        line = self.line_type.of(trial, evaluation, flops=flops, n_params=n_params)
         try:
             with (self.directory / EVALUATIONS).open("ab") as file:
                 file.write(with_checksum(line.encode()))

@@ -113,8 +113,7 @@ def _draw(gene: str, space: Values, rng: random.Random) -> float:
 
 
 def _increased(genome: Genome, gene: str) -> Genome:
-    genes = asdict(genome)
-    return Genome(**genes | {gene: _clamp(genes[gene] + 1, WHOLE_LIMITS[gene])})
+    return replace(genome, **{gene: _clamp(getattr(genome, gene) + 1, WHOLE_LIMITS[gene])})
 
 
 def _clamp(value: _Number, limits: tuple[_Number, _Number]) -> _Number:

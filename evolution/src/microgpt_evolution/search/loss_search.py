@@ -24,7 +24,7 @@ CHAMPIONSHIP_AFTER = 2  # number of generations without progress before a champi
 CATACLYSM_AFTER = 4
 PROGRESS = 1e-8  # minimum improvement; smaller gains may be rounding errors
 MIN_FAILURES = 2  # of a species, before random genomes avoid it
-N_IMMIGRANTS = 2
+N_IMMIGRANTS = 2  # random organisms per generation; fewer in a population of less than four
 N_CHAMPIONS = 3
 CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # thresholds for the uniform draw that selects the operator
 MAX_TRIES = 20  # number of random genomes drawn before a blacklisted species is accepted
@@ -142,7 +142,7 @@ class LossSearch(Population):
 
     def _normal(self, winners: Sequence[Organism]) -> list[Organism]:
         children = [kept(winners[0], "elite")]
-        children += [self._immigrant() for _ in range(count_immigrants(self.size))]
+        children += [self._immigrant() for _ in range(min(N_IMMIGRANTS, self.size - 2))]
         children += [self._offspring(winners) for _ in range(self.size - len(children))]
         return children
 
@@ -192,8 +192,3 @@ class LossSearch(Population):
             if genome.species not in self._avoided:
                 return genome
         return draw(self.rng)
-
-
-def count_immigrants(size: int) -> int:
-    """Return the number of immigrants (random organisms): at most 2, and at most size - 2."""
-    return max(0, min(N_IMMIGRANTS, size - 2))

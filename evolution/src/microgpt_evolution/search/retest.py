@@ -123,18 +123,9 @@ def choose(
         return Winner(min(candidates, key=lambda candidate: candidate.mean(None)).organism)
     if head is None:  # report the judge's score
         return Winner(best_for_all(list(search.heads), candidates).organism, JUDGE)
-    champion = head_winners(search, candidates).get(head)
-    return Winner(champion.organism, head, head) if champion else None
-
-
-def head_winners(search: Hydra, candidates: Candidates) -> dict[HeadName, Candidate]:
-    """Return the best candidate of each head that has one."""
     by_seed = {candidate.organism.seed: candidate for candidate in candidates}
-    return {
-        head: best_for(head, [by_seed[organism.seed] for organism in organisms])
-        for head, organisms in search.met.items()
-        if organisms
-    }
+    champions = [by_seed[organism.seed] for organism in search.met[head]]
+    return Winner(best_for(head, champions).organism, head, head) if champions else None
 
 
 def best_for(measure: str, candidates: Candidates) -> Candidate:

@@ -10,26 +10,21 @@ from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, grid
 from microgpt_evolution.sweep.records import HELD_OUT, ChosenSettings
 
 
-def chosen_config(fitted: Fitted) -> SweepConfig:
-    """Return the settings that suit the documents and the budget.
-
-    Raises:
-        GenomeError: a setting is outside the range that a sweep allows.
-    """
-    model, config = fitted.choice.model, fitted.choice.config
-    known = {**vars(model), **vars(config), "lr": config.lr or default_lr(model.n_embd)}
-    return SweepConfig(**{name: known[name] for name in SETTINGS if name in known})
-
-
 def grid_around(
-    fitted: Fitted, axes: Mapping[str, Sequence[Any]]
-) -> tuple[list[SweepConfig], list[str]]:
-    """Return the result of `grid`, with the chosen settings as the first configuration.
+    fitting: Fitting, fitted: Fitted, axes: Mapping[str, Sequence[Any]]
+) -> tuple[list[SweepConfig], list[str], ChosenSettings]:
+    """Return the result of `grid`, with the chosen settings first, and their record.
 
     Each configuration has as many steps as the operations of the chosen settings allow, unless the
     steps are an axis.
+
+    Raises:
+        GenomeError: a chosen setting is outside the range that a sweep allows.
     """
-    base, choice, sizes = chosen_config(fitted), fitted.choice, fitted.sizes
+    choice, sizes = fitted.choice, fitted.sizes
+    lr = choice.config.lr or default_lr(choice.model.n_embd)
+    known = {**vars(choice.model), **vars(choice.config), "lr": lr}
+    base = SweepConfig(**{name: known[name] for name in SETTINGS if name in known})
     configs, impossible = grid(axes, base)
     found = {base: None}
     for config in configs:
@@ -46,22 +41,16 @@ def grid_around(
                 impossible.append(str(error))
                 continue
         found[config] = None
-    return list(found), impossible
-
-
-def chosen_settings(
-    fitting: Fitting, fitted: Fitted, axes: Mapping[str, Sequence[Any]]
-) -> ChosenSettings:
-    """Return the chosen settings, as recorded with a grid around them."""
     assert fitted.budget  # there is none only for Karpathy's names without a limit
-    return ChosenSettings(
-        base=chosen_config(fitted),
+    chosen = ChosenSettings(
+        base=base,
         budget=fitted.budget,
         swept=tuple(axes),
-        text=fitted.choice.config.text,
+        text=choice.config.text,
         vocab_size=fitted.vocab_size,
         gap=fitting.parts.gap or 0,
     )
+    return list(found), impossible, chosen
 
 
 def fitting_for(docs: Sequence[Document] | str, limits: TrainOptions, **options: Any) -> Fitting:

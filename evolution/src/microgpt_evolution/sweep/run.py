@@ -8,7 +8,7 @@ from typing import Any
 from microgpt import DEFAULT_SEED, ConfigError, Document, Split, TrainOptions, check_count, split
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
-from microgpt_evolution.sweep.chosen import chosen_settings, fitting_for, grid_around
+from microgpt_evolution.sweep.chosen import fitting_for, grid_around
 from microgpt_evolution.sweep.config import grid
 from microgpt_evolution.sweep.records import HELD_OUT, SweepRecords, SweepResult, SweepSettings
 from microgpt_evolution.workers.pools import Pool, pool_of
@@ -56,8 +56,7 @@ def sweep(
     else:
         fitting = fitting_for(docs, TrainOptions(budget=budget))
         fitted, parts = fitting.fit(), fitting.parts
-        configs, _ = grid_around(fitted, axes)
-        chosen = chosen_settings(fitting, fitted, axes)
+        configs, _, chosen = grid_around(fitting, fitted, axes)
     settings = SweepSettings(
         sweep="grid",
         points=tuple(configs),

@@ -54,8 +54,8 @@ def by_generation(summary: RunSummary, evaluations: list[Row]) -> Section:
     """Return the section with all evaluations, and the best and mean of each generation."""
     kinds = {row["kind"] for row in evaluations}
     caption = (
-        f"One mark per evaluation; {summary.common.better} is better. Solid line: best of each "
-        "generation. Dashed: mean. Crosses at the top: failed evaluations."
+        f"One mark per evaluation; {'lower' if summary.common.is_loss else 'higher'} is better. "
+        "Solid line: best of each generation. Dashed: mean. Crosses at the top: failed evaluations."
     )
     generations: list[Row] = [
         {
@@ -80,8 +80,11 @@ def by_generation(summary: RunSummary, evaluations: list[Row]) -> Section:
 def _generations(summary: RunSummary, name: str, kinds: set[str]) -> ChartType:
     """Return the chart of one population. The charts of all populations share a color scale."""
     first = 0 if PRIMORDIAL in kinds else 1
-    last = max(generation.number for generation in summary.generations)
-    x = theme.generations_axis(first, max(last, first + 1))
+    last = max(first + 1, summary.generations[-1].number)
+    ticks = list(range(first, last + 1, max(1, -(-(last - first) // 20))))
+    scale = alt.Scale(domain=[first - 0.5, last + 0.5], nice=False)
+    axis = alt.Axis(values=ticks, format="d", grid=False)
+    x = alt.X("x:Q", title="generation", scale=scale, axis=axis)
     marks = _of(name).encode(x=x, color=theme.kind_color(kinds))
     failed = marks.transform_filter(alt.datum.status != "ok").encode(
         y=alt.value(6), tooltip=theme.tooltip("id", "status")

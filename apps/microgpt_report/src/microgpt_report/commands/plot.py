@@ -31,7 +31,7 @@ def plot(
     loss, and a dashed line shows the smoothed training loss. Unfinished runs are also plotted.
     """
     from microgpt import as_argument
-    from microgpt_report.chart_files import check_files, check_plots, write_chart
+    from microgpt_report.look import check_files, check_plots, write_chart
     from microgpt_report.training_runs import read_training_runs
 
     files = output or DEFAULT_FILES

@@ -61,7 +61,6 @@ def ranked(sweep: SweepSettings, results: Sequence[SweepResult]) -> list[Cell]:
 
 
 def _as_options(values: Mapping[str, str]) -> str:
-    """Format settings as options of `train` or `sweep grid`."""
     return " ".join(f"{TrainOptions.flag(name)} {value}" for name, value in values.items())
 
 

@@ -92,7 +92,6 @@ def _start(
     parts: Split,
     chosen: ChosenSettings | None = None,
 ) -> None:
-    """Run a new sweep on a split of the documents."""
     seed = options.seed
     try:
         settings = SweepSettings(

@@ -6,7 +6,7 @@ for _ in range(10):
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
@@ -109,7 +109,6 @@ class LossSearch(Population):
         self.schedule = StagnationSchedule()
         self.blacklist = Blacklist(fitness)
         self.stage: StagnationStage = "normal"  # in which the current generation was bred
-        self._avoided: Collection[str] = ()  # blacklisted species, which random genomes avoid
 
     @property
     def stagnation(self) -> int:
@@ -131,7 +130,6 @@ class LossSearch(Population):
         """
         self.stage = self.schedule.stage
         self.schedule = self.schedule.after_breeding()
-        self._avoided = self.blacklist.species
         winners = [organism for organism in self.organisms if organism.has_finished]
         if self.stage == "cataclysm":
             return self._cataclysm(winners)
@@ -189,6 +187,6 @@ class LossSearch(Population):
         """Draw a genome whose species is not blacklisted, if there is one."""
         for _ in range(MAX_TRIES):
             genome = draw(self.rng)
-            if genome.species not in self._avoided:
+            if genome.species not in self.blacklist.species:
                 return genome
         return draw(self.rng)

@@ -105,7 +105,6 @@ def _generations(summary: RunSummary, name: str, kinds: set[str]) -> ChartType:
 
 
 def _of(name: str, dataset: str = "evaluations") -> alt.Chart:
-    """Return a chart of the rows of one population."""
     return theme.of(dataset).transform_filter(alt.datum.population == title_of(name))
 
 

@@ -160,17 +160,16 @@ def lived(kind: str, n_generations: int):
 def test_a_replay_contains_every_organism_of_the_search(kind) -> None:
     generations, known = lived(kind, 8)
     found = replay(search(kind), 8, known)
-    assert [g.number for g in found] == list(range(1, 9))
+    assert len(found) == 8
     organisms = [
-        {organism.id: organism for ranked in g.populations.values() for organism in ranked}
-        for g in found
+        {organism.id: organism for ranked in g.values() for organism in ranked} for g in found
     ]
     assert organisms == generations
     assert any(o.origin == "elite" for g in organisms for o in g.values())
     assert all(
         ranked == sorted(ranked, key=lambda organism: organism.fitness)
         for g in found
-        for ranked in g.populations.values()
+        for ranked in g.values()
     )
 
 
@@ -181,6 +180,6 @@ def test_a_replay_of_a_stopped_search_ends_where_it_stopped() -> None:
     kept = {key: evaluation for key, evaluation in known.items() if key not in later}
     kept |= {k: known[k] for g in generations[:3] for o in g.values() if (k := (o.genome, o.seed))}
     found = replay(search("loss"), 5, kept)
-    assert [g.number for g in found] == [1, 2, 3, 4]
-    (ranked,) = found[-1].populations.values()
+    assert len(found) == 4
+    (ranked,) = found[-1].values()
     assert {o.id for o in ranked} == generations[3].keys() - {o.id for o in bred_last}

@@ -65,7 +65,7 @@ class RunSummary:
     def measures(self) -> dict[str, Measure]:
         """The measure of each population, by population name."""
         names = dict.fromkeys(
-            name for g in self.generations for name, ranked in g.populations.items() if ranked
+            name for g in self.generations for name, ranked in g.items() if ranked
         )
         if self.settings.objective == "hydra":
             return {name: Measure(f"{title_of(name)} score", name) for name in names}
@@ -86,7 +86,7 @@ class RunSummary:
         return {
             organism.id: (name, organism)
             for generation in self.generations
-            for name, ranked in generation.populations.items()
+            for name, ranked in generation.items()
             for organism in ranked
         }
 

@@ -80,7 +80,7 @@ def _start(summary: RunSummary, population: str) -> tuple[float, str]:
     for entry in summary.run.lines:
         if entry.origin == PRIMORDIAL and (worth := measure.of(entry.evaluation)) is not None:
             return worth, "primordial genome"
-    everyone = (generation.populations.get(population, ()) for generation in summary.generations)
+    everyone = (generation.get(population, ()) for generation in summary.generations)
     finished = ([o.worth for o in ranked if o.has_finished] for ranked in everyone)
     return fmean(next(filter(None, finished))), "mean of the first generation"
 

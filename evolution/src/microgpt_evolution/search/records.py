@@ -7,7 +7,6 @@ records.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -25,6 +24,7 @@ LARGEST = 1e300  # maximum loss; sums of larger losses may overflow
 _PENDING = Evaluation("crashed")  # sentinel for a missing evaluation; compared by identity
 
 Known = Mapping[tuple[Genome, int], Evaluation]  # evaluations by genome and seed
+Generation = Mapping[str, Sequence[Organism]]  # evaluated organisms, ranked, by population name
 
 
 class EvaluationRecord(Line):
@@ -119,28 +119,20 @@ def read_search(path: Path) -> Records:
     return run
 
 
-@dataclass(frozen=True)
-class Generation:
-    """The evaluated organisms of one generation."""
-
-    number: int  # generation number, counted from 1
-    populations: Mapping[str, Sequence[Organism]]  # ranked organisms, by population name
-
-
 def replay(search: Search, n_generations: int, known: Known) -> list[Generation]:
     """Return the recorded generations of a new search; the last one may be incomplete."""
     generations: list[Generation] = []
-    for number in range(1, n_generations + 1):
+    for _ in range(n_generations):
         todo = search.ask()
         found = [known.get((organism.genome, organism.seed)) for organism in todo]
         if todo and not any(found):
             break
         search.tell([evaluation or _PENDING for evaluation in found])
-        populations = {
+        ranked = {
             name: [o for o in population.generations[-1] if o.evaluation is not _PENDING]
             for name, population in search.populations.items()
         }
-        generations.append(Generation(number, populations))
+        generations.append(ranked)
         if not all(found):
             break
     return generations

@@ -44,8 +44,7 @@ def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
 
 def _x(summary: RunSummary, population: str, organism: Organism) -> float:
     """Return the x position of an organism in its generation, by its slot."""
-    generation = next(g for g in summary.generations if g.number == organism.generation)
-    slots = [o.slot for o in generation.populations[population]]
+    slots = [o.slot for o in summary.generations[organism.generation - 1][population]]
     share = (organism.slot - min(slots) + 0.5) / (max(slots) - min(slots) + 1)
     return organism.generation + SPREAD * (share - 0.5)
 
@@ -60,12 +59,12 @@ def by_generation(summary: RunSummary, evaluations: list[Row]) -> Section:
     generations: list[Row] = [
         {
             "population": title_of(name),
-            "generation": generation.number,
+            "generation": number,
             "best": min(worths) if summary.measures[name].is_loss else max(worths),
             "mean": fmean(worths),
         }
-        for generation in summary.generations
-        for name, ranked in generation.populations.items()
+        for number, generation in enumerate(summary.generations, start=1)
+        for name, ranked in generation.items()
         if (worths := [organism.worth for organism in ranked if organism.has_finished])
     ]
     return Section(
@@ -80,7 +79,7 @@ def by_generation(summary: RunSummary, evaluations: list[Row]) -> Section:
 def _generations(summary: RunSummary, name: str, kinds: set[str]) -> ChartType:
     """Return the chart of one population. The charts of all populations share a color scale."""
     first = 0 if PRIMORDIAL in kinds else 1
-    last = max(first + 1, summary.generations[-1].number)
+    last = max(first + 1, len(summary.generations))
     ticks = list(range(first, last + 1, max(1, -(-(last - first) // 20))))
     scale = alt.Scale(domain=[first - 0.5, last + 0.5], nice=False)
     axis = alt.Axis(values=ticks, format="d", grid=False)

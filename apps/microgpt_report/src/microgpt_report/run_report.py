@@ -49,7 +49,7 @@ def write_report(directories: Sequence[Path], file: Path) -> None:
         found = sweep_report(directories)
     else:
         run = read_search(directories[0])
-        found = search_report(summarise(run, *labels(directories), read_retest(run.directory)))
+        found = search_report(summarise(run, labels(directories)[0], read_retest(run.directory)))
     found = replace(found, commands=_next_commands(directories[0]))
     publish(file.parent, {file.name: render(found).encode()})
 

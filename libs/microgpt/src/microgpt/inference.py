@@ -23,7 +23,7 @@ from microgpt.config import (
 )
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import Document, Message
+from microgpt.data.tokenizer import Document, Message, Tokenizer
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.held_out_loss import EvaluationSet, HeldOutLoss
 from microgpt.model import Weights
@@ -39,7 +39,6 @@ from microgpt.sampling import (
     new_context,
 )
 from microgpt.state import TrainedModel
-from microgpt.stop_strings import cut_at_stop, text_until
 from microgpt.training.engines import EngineModel, check_engine, default_engine, engine_module
 
 if TYPE_CHECKING:
@@ -192,7 +191,7 @@ class InferenceGpt:
         if rng is not None or self.engine == "reference":
             rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
             streams = (self._stream(tokens, rules, each) for each in rngs)
-            texts = (prompt + text_until(stream, self.tokenizer, stop) for stream in streams)
+            texts = (prompt + _text_until(stream, self.tokenizer, stop) for stream in streams)
             return islice(texts, num_samples)
         sequences = self._decode_batches(tokens, rules, num_samples, seed, threads)
         return (prompt + cut_at_stop(self.tokenizer.decode(each), stop) for each in sequences)
@@ -467,6 +466,27 @@ class InferenceGpt:
             raise PromptError(
                 f"the tokens of a prompt must be from 0 to {self.config.vocab_size - 1}"
             )
+
+
+def cut_at_stop(text: str, stop: tuple[str, ...], start: int = 0) -> str:
+    """Return the text before the stop string that ends first, or all text if there is none.
+
+    No stop string may begin before `start`.
+    """
+    places = [text.find(string, start) for string in stop]
+    ends = [(place + len(stop[i]), place) for i, place in enumerate(places) if place >= 0]
+    return text[: min(ends)[1]] if ends else text
+
+
+def _text_until(stream: TokenStream, tokenizer: Tokenizer, stop: tuple[str, ...]) -> str:
+    """Decode a stream up to the first stop string and return the text."""
+    text = ""
+    for piece in tokenizer.decode_stream(stream):
+        text += piece
+        if any(string in text for string in stop):
+            stream.close()
+            break
+    return cut_at_stop(text, stop)
 
 
 def _check_stop(stop: Collection[str]) -> None:

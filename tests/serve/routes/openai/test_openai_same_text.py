@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from microgpt import InferenceGpt, Message, Sampling
-from microgpt.stop_strings import cut_at_stop
+from microgpt.inference import cut_at_stop
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "add_variant.md").read_text(encoding="utf-8")
-SOURCE = Path("libs/microgpt/src")
+SOURCES = [Path(f"libs/{name}/src") for name in ("microgpt", "microgpt_engine")]
 CONFIRM = """
     import re
     from microgpt import edited_sources as edited
@@ -51,14 +51,16 @@ def changes() -> list[tuple[str, str, str]]:
 
 @pytest.mark.slow
 def test_following_the_guide_adds_a_variant_to_both_engines(tmp_path) -> None:
-    shutil.copytree(ROOT / SOURCE, tmp_path / SOURCE)
+    for source in SOURCES:
+        shutil.copytree(ROOT / source, tmp_path / source)
     for name, old, new in changes():
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert text.count(old) == 1, f"adapt the diff in docs/add_variant.md to {name}: {old}"
         (tmp_path / name).write_text(text.replace(old, new), encoding="utf-8")
 
     def run(code: str) -> None:
-        env = os.environ | {"PYTHONPATH": str(tmp_path / SOURCE), "NUMBA_CACHE_DIR": str(tmp_path)}
+        path = os.pathsep.join(str(tmp_path / source) for source in SOURCES)
+        env = os.environ | {"PYTHONPATH": path, "NUMBA_CACHE_DIR": str(tmp_path)}
         command = [sys.executable, "-c", textwrap.dedent(code)]
         done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -12,8 +12,8 @@ from microgpt.errors import ConfigError
 from microgpt_serve import batch_scheduler
 from microgpt_serve.batch_scheduler import MAX_LARGE, BatchScheduler
 from microgpt_serve.errors import QueueFullError
-from microgpt_serve.log import set_up_logs
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
+from microgpt_serve.server import set_up_logs
 
 
 class BrokenBatch:

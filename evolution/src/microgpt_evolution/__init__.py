@@ -5,25 +5,15 @@ from microgpt_evolution import evolve
 result = evolve(names, seed=42)
 """
 
-from importlib import import_module
+import lazy_loader
 
-_MODULE_OF = {  # imported on first use, so that importing only the judge is fast
-    "EvolutionResult": "search.evolve",
-    "Genome": "genome",
-    "NoWinnerError": "errors",
-    "SearchEvent": "search.runner",
-    "evolve": "search.evolve",
-    "read_genome": "genome_file",
-}
-
-__all__ = ["EvolutionResult", "Genome", "NoWinnerError", "SearchEvent", "evolve", "read_genome"]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'microgpt_evolution' has no attribute {name!r}")
-    return getattr(import_module(f"microgpt_evolution.{_MODULE_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={  # imported on first use, so that importing only the judge is fast
+        "errors": ["NoWinnerError"],
+        "genome": ["Genome"],
+        "genome_file": ["read_genome"],
+        "search.evolve": ["EvolutionResult", "evolve"],
+        "search.runner": ["SearchEvent"],
+    },
+)

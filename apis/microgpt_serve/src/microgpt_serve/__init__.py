@@ -8,18 +8,8 @@
 The public names are imported on first use, so that importing the package is cheap.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from microgpt_serve.app import create_app
-    from microgpt_serve.settings import Settings
-
-__all__ = ["Settings", "create_app"]
-
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{'app' if name == 'create_app' else 'settings'}")
-    return getattr(module, name)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"app": ["create_app"], "settings": ["Settings"]}
+)

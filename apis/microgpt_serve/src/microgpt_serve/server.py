@@ -11,15 +11,17 @@ import logging
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from microgpt import printable
 from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
-from microgpt_serve.log import set_up_logs
 from microgpt_serve.protocol import LimitedProtocol
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings, unknown_variables
@@ -34,6 +36,7 @@ KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually clos
 # first event of a stream took 1.1 to 1.2 times as long (three runs of the study `serve_streams`,
 # last at a922fbb8).
 SWITCH_S = 0.001
+MAX_CHARS = 2000  # maximum number of characters per log message and line of a traceback
 LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -137,3 +140,27 @@ def _announce(state: AppState, listener: socket.socket) -> None:
                 "web pages can access the service through DNS rebinding; set "
                 "MICROGPT_ALLOWED_HOSTS to the host names that clients use"
             )
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the time and the message on one line, followed by the traceback, if any."""
+        lines = [record.getMessage()]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).splitlines()
+        message = "\n    ".join(printable(line, MAX_CHARS) for line in lines)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        is_access = record.name == "microgpt_serve.access" and record.levelno == logging.INFO
+        return f"{now} {message}" if is_access else f"{now} {record.levelname.lower()}: {message}"
+
+
+def set_up_logs() -> None:
+    """Have this process log to stderr, as text."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter())
+    logging.raiseExceptions = False  # a full disk must not produce a traceback per line
+    logging.captureWarnings(True)
+    warnings.formatwarning = lambda warning, *place: str(warning)  # without a line of source
+    logging.getLogger().handlers = [handler]  # also logs warnings from asyncio and other libraries
+    for name, level in (("microgpt_serve", logging.INFO), ("uvicorn", logging.ERROR)):
+        logging.getLogger(name).setLevel(level)

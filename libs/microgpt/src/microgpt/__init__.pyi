@@ -125,7 +125,6 @@ from .exports import Rounding as Rounding
 from .exports import Verification as Verification
 from .exports import blaming_format as blaming_format
 from .exports import export_format as export_format
-from .extras import check_extra as check_extra
 from .files.atomic_files import SAVING as SAVING
 from .files.atomic_files import as_argument as as_argument
 from .files.atomic_files import cannot_write as cannot_write
@@ -178,6 +177,7 @@ from .own_functions import number_from as number_from
 from .plotting import Plottable as Plottable
 from .plotting import find_plotting as find_plotting
 from .plugins import PluginError as PluginError
+from .plugins import check_extra as check_extra
 from .plugins import find_plugins as find_plugins
 from .plugins import package as package
 from .plugins import plugin as plugin

@@ -18,11 +18,13 @@ docs/plugins.md has an example of each kind that others may add.
 
 import ast
 from functools import cache
+from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from microgpt.errors import MicrogptError
+from microgpt.errors import ConfigError, MicrogptError
+from microgpt.printable_text import printable
 
 
 class PluginError(MicrogptError):
@@ -73,6 +75,24 @@ def summary(found: EntryPoint) -> str:
     except (AttributeError, ImportError, SyntaxError, OSError, ValueError):
         return f"(cannot be read; repair or uninstall {package(found)})"
     return (text or "").partition("\n")[0]
+
+
+def check_extra(extra: str, what: str, *names: str) -> None:
+    """Raise ConfigError if a package of an extra cannot be imported.
+
+    Args:
+        extra: with the package that has it, such as "microgpt-exports[onnx]".
+        what: feature that requires the extra, such as "ONNX files".
+    """
+    for name in names:
+        try:
+            import_module(name)
+        except (ImportError, OSError) as error:  # OSError: a library of the system is missing
+            problem = printable(" ".join(str(error).split()))
+            raise ConfigError(
+                f"{what} require {extra} ({problem}); run: "
+                f"pip install '{extra}', or with uv: uv pip install '{extra}'"
+            ) from error
 
 
 @cache

@@ -3,23 +3,39 @@
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from microgpt import CheckpointError, ConfigError, ReadOptions, TrainOptions, check_count, printable
+from microgpt import (
+    ARCHITECTURE,
+    DEFAULT_DTYPE,
+    CheckpointError,
+    ConfigError,
+    ReadOptions,
+    TrainOptions,
+    check_count,
+    printable,
+)
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, print_facts, terminal_safe
 from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
-    from microgpt import SavedModel
+    from microgpt import SavedModel, TrainingPlan
     from microgpt_cli.dataset_report import DatasetReport
 
 of_data = partial(opt.option, rich_help_panel="Data")
+# Options of the command that trains a model again.
+DATA = ("input", "chat", "column", "me", "separator", "text", "seed", "engine", "dtype")
+SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
+STEP = (
+    *("steps", "batch_size", "lr", "optimizer", "warmup_steps", "dropout", "weight_decay"),
+    *("average_tail", "patience", "val_fraction", "test_fraction"),
+)
 
 
 @examples("microgpt info my-model")
@@ -175,11 +191,49 @@ def _print_model(model_dir: Path, *, as_json: bool) -> None:
 def _note_command_again(model_dir: Path) -> None:
     """Print the command that trains the model again, if its directory has the record of the run."""
     from microgpt import read_training
-    from microgpt_cli.training.command_again import command_again
 
     with suppress(CheckpointError):
         plan, *_ = read_training(model_dir)
-        note(f"to train this model again, run: {command_again(plan)} --model NAME")
+        note(f"to train this model again, run: {_command_again(plan)} --model NAME")
+
+
+def _command_again(plan: "TrainingPlan") -> str:
+    """Return the command that trains the model of a plan again, without its directory.
+
+    Settings that suited a budget or a few questions are chosen again. Other settings are a preset,
+    Karpathy's by default, and what differs from it.
+    """
+    from microgpt import path_from_text
+
+    recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
+    recorded |= {
+        "chat": plan.tokenizer.is_chat,
+        "text": "stream" if plan.config.text == "stream" else None,
+        "engine": None if plan.engine == "compiled" else plan.engine,
+        "dtype": None if plan.dtype == DEFAULT_DTYPE[plan.engine] else plan.dtype,
+    }
+
+    def differing(names: Iterable[str], usual: TrainOptions) -> dict[str, object]:
+        return {name: recorded[name] for name in names if recorded[name] != getattr(usual, name)}
+
+    facts = differing(DATA, TrainOptions())
+    if plan.budget or plan.extra:
+        facts["budget"] = plan.budget
+    elif plan.parent_sha256:
+        facts |= {**differing(STEP, TrainOptions()), "from_": "PARENT"}
+    else:
+        facts["preset"] = preset = plan.preset or "karpathy"
+        facts |= differing((*SHAPE, *STEP), TrainOptions.of_preset(preset))
+    if plan.tokenizer.kind == "bpe":
+        facts |= {"tokenizer": "bpe", "vocab_size": plan.model.vocab_size}
+    words = ["microgpt train"]
+    for name, value in facts.items():
+        if value is not None and value is not False:
+            text = "" if value is True else shlex.quote(str(value))
+            words.append(f"{TrainOptions.flag(name)} {text}".rstrip())
+    for each in plan.teachers:
+        words.append(f"--teacher {shlex.quote(str(path_from_text(each.directory)))}")
+    return " ".join(words)
 
 
 def _ensemble(training: Mapping[str, object]) -> dict[str, str]:

@@ -5,7 +5,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from microgpt import CheckpointError, ConfigError, printable
+from microgpt import (
+    META,
+    STATE_DESCRIPTION,
+    CheckpointError,
+    ConfigError,
+    committed_path,
+    printable,
+)
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import AS_JSON, argument
@@ -41,15 +48,7 @@ def list_models(
 
 def _models(top: Path) -> Iterator[tuple[str, str, int, str]]:
     """Yield the path, kind, number of weights and loss of each model in a directory tree."""
-    from microgpt import (
-        META,
-        STATE_DESCRIPTION,
-        committed_path,
-        count_params,
-        has_model,
-        load,
-        read_meta,
-    )
+    from microgpt import count_params, has_model, load, read_meta
     from microgpt_cli.model_loading import loss_of
 
     for folder, names, _ in os.walk(top, onerror=lambda error: note(f"cannot read {error}")):

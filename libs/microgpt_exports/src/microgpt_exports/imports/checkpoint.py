@@ -1,7 +1,7 @@
 """Import a checkpoint of another program; refuse one that does not fit the architecture.
 
     weights in a file        with the names of Karpathy's script: JSON or safetensors
-    a directory of MoonBase  see `moonbase`
+    a directory of MoonBase  of a version with subword tokens
     of transformers          that `microgpt export` has written; see `apertus_directory`
 
 Files may be untrusted: pickles are refused, and names and shapes are checked first.
@@ -15,6 +15,8 @@ from pathlib import Path
 from microgpt import (
     META,
     MOONBASE_WEIGHTS,
+    SPECIAL_TOKENS,
+    TOKENIZER,
     CheckpointError,
     ConfigError,
     DType,
@@ -27,13 +29,16 @@ from microgpt import (
     check_matrix,
     decode_json,
     decode_tensors,
+    decode_weights,
     description_of,
     has_model,
+    max_bytes,
     read,
+    read_meta,
     rows_of,
 )
 from microgpt_exports.imports.apertus_directory import CONFIG, read_apertus
-from microgpt_exports.imports.moonbase import read_moonbase
+from microgpt_exports.imports.tokenizer_json import TokenizerJson, naming
 
 MAX_BYTES = 2**33  # of a file with weights
 MAX_JSON = 2**26  # of one with JSON, whose numbers take up to 41 times as much memory
@@ -51,6 +56,9 @@ FAMILIES = (
     (r"mlp\.gate_proj\.weight$", "the Llama family",
      "a gated MLP, and no RMSNorm after the embeddings"),
 )  # fmt: skip
+# The special tokens of MoonBase, in the order of their ids; and matrices with a row for each token.
+SPECIAL = tuple(f"<{name}>" for name in ("bos", *SPECIAL_TOKENS))
+TABLES = ("wte", "lm_head")
 BIASES = r"(attn|mlp|ln_\w+)(\.\w+)?\.bias$"
 MASKS = r"attn\.(masked_)?bias$"  # buffers of GPT-2 and its descendants
 
@@ -79,7 +87,7 @@ def import_model(
             f"{path} needs no import: every command reads it; to copy it, use: {copy}"
         )
     if os.path.exists(path / MOONBASE_WEIGHTS):
-        return imported(read_moonbase(path), "MoonBase")
+        return imported(_from_moonbase(path), "MoonBase")
     if os.path.exists(path / CONFIG):
         return imported(read_apertus(path), "transformers")
     raise CheckpointError(f"{path} has no checkpoint that `microgpt import` reads")
@@ -108,6 +116,35 @@ def _from_file(path: Path, n_head: int | None, tokenizer: Tokenizer | None) -> S
     is_double = getattr(tensors["wte"], "dtype", "float64") == "float64"  # as numbers of JSON are
     dtype: DType = "float64" if is_double else "float32"
     return imported(TrainedModel(config, weights, tokenizer, dtype), source)
+
+
+def _from_moonbase(directory: Path) -> TrainedModel:
+    """Return the model in a directory of MoonBase.
+
+    The matrices and meta.json have our names. In tokenizer.json, byte-level BPE, the special tokens
+    are the first ones, and bytes that the training text does not have are missing.
+    """
+    path, file = directory / META, directory / TOKENIZER
+    meta = read_meta(directory, "bpe")
+    is_chat = meta.special_tokens is not None
+    with naming(path):
+        model = meta.model()
+    found, special = TokenizerJson.of(file), SPECIAL if is_chat else SPECIAL[:1]
+    if found.special != [*enumerate(special)]:
+        raise CheckpointError(f"{file}: the first tokens must be {', '.join(special)}")
+    bos, *others = range(len(special))
+    order = [*map(found.model.vocab.__getitem__, found.pieces), *others, bos]  # their tokens
+    if len(order) != model.vocab_size or sorted(order) != [*range(len(order))]:
+        raise CheckpointError(
+            f"{path}: vocab_size is {model.vocab_size}, but {TOKENIZER} has {len(order)} tokens, "
+            "or its ids are not consecutive"
+        )
+    with naming(file):
+        tokenizer = found.bpe(is_chat=is_chat)
+    path = directory / MOONBASE_WEIGHTS
+    weights = decode_weights(read(path, max_bytes(path, model)), path, model)
+    weights |= {name: tuple(weights[name][token] for token in order) for name in TABLES}
+    return TrainedModel(model, weights, tokenizer, "float32")
 
 
 def _read(path: Path) -> tuple[Matrices, str]:

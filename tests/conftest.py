@@ -45,6 +45,7 @@ sys.dont_write_bytecode = False  # pytest would rewrite the assertions of all fi
 
 # A shell lets what it runs in the background ignore Ctrl-C, which the commands would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -145,7 +145,6 @@ from .inference import cut_at_stop as cut_at_stop
 from .model import Gpt as Gpt
 from .model import Matrix as Matrix
 from .model import Weights as Weights
-from .model import add as add
 from .model import cross_entropy as cross_entropy
 from .model import init_weights as init_weights
 from .model import linear as linear
@@ -184,7 +183,6 @@ from .plugins import plugin as plugin
 from .plugins import summary as summary
 from .printable_text import printable as printable
 from .reference import ReferenceEngine as ReferenceEngine
-from .reference import document_loss as document_loss
 from .replies import Preparation as Preparation
 from .replies import ReplyTest as ReplyTest
 from .replies import prepare_replies as prepare_replies

@@ -19,7 +19,7 @@ others.
 `exp` and `log` accept floats and Values, so both functions work with both.
 """
 
-from microgpt import exp, log
+from microgpt.value import exp, log
 
 
 def softmax(logits):

@@ -13,7 +13,7 @@ number by number and adds up the products. [1, 2] and [3, 4] have the dot produc
     linear([3.0, 4.0], [[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]])    # [11.0, 4.0, 3.0]
 """
 
-from microgpt import dot
+from microgpt.value import dot  # dot(row, x), for floats and Values
 
 
 def embedding(token, position, wte, wpe):

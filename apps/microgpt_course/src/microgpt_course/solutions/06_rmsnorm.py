@@ -8,7 +8,7 @@ A vector of zeros would divide by 0. Add 1e-5 to the mean square, before the roo
 `x ** -0.5` is one divided by the square root of x. It works for Values, too; math.sqrt does not.
 """
 
-from microgpt import dot
+from microgpt.value import dot
 
 
 def rmsnorm(x):

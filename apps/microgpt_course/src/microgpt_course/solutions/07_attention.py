@@ -17,7 +17,8 @@ are the four steps of one head, for one token:
     # and keys is now [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
 """
 
-from microgpt import dot, softmax
+from microgpt.model import softmax
+from microgpt.value import dot
 
 
 def attend(query, key, value, keys, values):

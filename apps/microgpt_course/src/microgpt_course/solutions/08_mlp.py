@@ -9,7 +9,8 @@ the two matrices are the hidden units.
 Without ReLU, two matrices could do no more than one: (fc2 fc1) x is a single matrix times x.
 """
 
-from microgpt import linear, relu
+from microgpt.model import linear
+from microgpt.value import relu  # of one number, a float or a Value
 
 
 def mlp(x, fc1, fc2):

@@ -12,7 +12,7 @@ the result is added is not normalized. With two functions that are easy to follo
     # after attention [4.0, 5.0]; its rmsnorm is [0.8835, 1.1043]; result [4.8835, 6.1043]
 """
 
-from microgpt import add, rmsnorm
+from microgpt.model import add, rmsnorm  # add(a, b): the sum of two lists, number by number
 
 
 def block(x, attention, mlp):

@@ -13,7 +13,7 @@ them, BOS included). Stop when BOS is drawn or when `longest` tokens have been d
 drawn tokens, without BOS.
 """
 
-from microgpt import softmax
+from microgpt.model import softmax
 
 
 def sample(logits, temperature, rng):

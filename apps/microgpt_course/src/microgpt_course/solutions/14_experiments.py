@@ -9,19 +9,11 @@ check` trains both models, each for 1,000 steps in about 20 seconds, and shows b
 import random
 from dataclasses import replace
 
-from microgpt import (
-    CharTokenizer,
-    Gpt,
-    ModelConfig,
-    ReferenceEngine,
-    document_loss,
-    dot,
-    exp,
-    init_weights,
-    linear,
-    rmsnorm,
-    softmax,
-)
+from microgpt.data.tokenizer import CharTokenizer
+from microgpt.model import Gpt, init_weights, linear, rmsnorm, softmax
+from microgpt.model_config import ModelConfig
+from microgpt.reference import ReferenceEngine, document_loss
+from microgpt.value import dot, exp
 
 predictions = {  # write a number instead of None, such as 0.1
     "no residual connections": None,

@@ -26,7 +26,7 @@ def test_held_out_fitness_is_the_loss_on_unseen_documents() -> None:
     assert found.fitness == found.val_loss == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore::microgpt.errors.EngineWarning")
+@pytest.mark.filterwarnings("ignore::microgpt.compilation.EngineWarning")
 def test_an_organism_is_measured_on_the_reference_engine(
     no_engine,
 ) -> None:

@@ -25,7 +25,7 @@ def test_everything_works_on_the_reference_engine(no_engine, tmp_path) -> None:
         explain(model, "anna", attention=[(0, 0)])
 
 
-@pytest.mark.filterwarnings("ignore::microgpt.errors.EngineWarning")
+@pytest.mark.filterwarnings("ignore::microgpt.compilation.EngineWarning")
 def test_teachers_predict_on_the_reference_engine(no_engine) -> None:
     teacher = train(["anna", "emma"], config=TrainConfig(steps=3))
     student = train(["anna", "emma"], config=TrainConfig(steps=3), teachers=[teacher])

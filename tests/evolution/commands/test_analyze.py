@@ -3,16 +3,14 @@
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from commands import ok, refused
 
-sys.path.append(str(Path(__file__).parent))
-
+from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
+from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
 
 SEEDS = (42, 43, 44)
 STEPS = tuple(SweepConfig(steps=n) for n in (1000, 4000, 16_000, 64_000))
@@ -47,16 +45,18 @@ def write(
     with begun as records:
         for point, seed in settings.tasks:
             n_params = count(point)
-            shared = {"point": point, "seed": seed, "n_params": n_params}
-            shared["flops"] = 6 * n_params * point.steps
-            if (point, seed) in failed:
-                records.append(SweepResult(**shared, status=status, reason="why"))
-                continue
             val_loss = loss(point) + OFFSETS[seed]
             losses = {"val_loss": val_loss, "last_loss": val_loss + 1, "train_loss": val_loss}
             samples = ("anna", "em ma", "ava")
             more = {"samples": samples, "cpu_seconds": point.steps / 1e5} | outcome
-            records.append(SweepResult(**shared, status="ok", **losses, **more))
+            is_ok = (point, seed) not in failed
+            evaluation = Evaluation("ok", **losses, **more)
+            records.add(
+                Trial(point, seed),
+                evaluation if is_ok else Evaluation(status, reason="why"),
+                flops=6 * n_params * point.steps,
+                n_params=n_params,
+            )
     return str(records.directory.relative_to(folder))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from asgi import ask_app
 
+from microgpt import save
 from microgpt.errors import MicrogptError
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt_serve import Settings, create_app
@@ -136,3 +137,16 @@ def test_the_checkpoint_of_an_unfinished_training_is_served(tmp_path, names_resu
     ended = ServedModels.load(settings).first
     assert (ended.saved.progress, len(caplog.messages)) == (None, 1)
     assert ended.version != served.version
+
+
+def test_a_context_that_takes_too_much_memory_is_shortened(tmp_path, names_result, caplog) -> None:
+    caplog.set_level(logging.INFO, "microgpt_serve")
+    config = replace(names_result.model, positions="rotary", block_size=10**6)
+    weights = {name: rows for name, rows in names_result.weights.items() if name != "wpe"}
+    save(replace(names_result, model=config, weights=weights), tmp_path / "long")
+    served = ServedModels.load(Settings(model_dir=str(tmp_path / "long"))).first
+    length = served.gpt.config.block_size
+    assert 2**14 < length < 2**18
+    assert caplog.messages == [
+        f"the context of 1,000,000 tokens is too long; using {length:,} tokens"
+    ]

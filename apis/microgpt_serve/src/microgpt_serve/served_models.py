@@ -13,6 +13,7 @@ from microgpt import (
     ModelSource,
     PromptError,
     SavedModel,
+    count_params,
     load,
     model_sources,
     prepare_engine,
@@ -22,6 +23,7 @@ from microgpt_serve.schemas import MAX_NEW_TOKENS
 from microgpt_serve.settings import Settings
 
 LOG = logging.getLogger("microgpt_serve")
+MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def _load(source: ModelSource) -> ServedModel:
             f"the training run in {source.directory} is unfinished; "
             f"using its model {saved.progress}"
         )
+    saved = _within_memory(saved)
     gpt = InferenceGpt(saved)
     prepare_engine(gpt.engine, saved.dtype, uses=["generation"], tell=LOG.info)
     rules = DecodeRules(max_tokens=1)  # one token, since the weights are converted for the first
@@ -95,3 +98,15 @@ def _load(source: ModelSource) -> ServedModel:
         deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)
     saved = replace(saved, weights=gpt.weights)  # not a second copy
     return ServedModel(source.name, saved.sha256[:12], gpt, saved)
+
+
+def _within_memory(saved: SavedModel) -> SavedModel:
+    """Shorten a rotary model's context if it is so long that reading it delays other requests."""
+    model, n_bytes = saved.model, 4 if saved.dtype == "float32" else 8
+    n_numbers = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights
+    n_numbers += 4 * model.n_embd + model.head_dim  # tables of the positions
+    most = max(MAX_CONTEXT_BYTES, count_params(model) * n_bytes) // (n_numbers * n_bytes + 16)
+    if model.positions != "rotary" or model.block_size <= most:
+        return saved
+    LOG.info(f"the context of {model.block_size:,} tokens is too long; using {most:,} tokens")
+    return replace(saved, model=replace(model, block_size=most))

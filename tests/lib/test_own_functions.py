@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -28,6 +29,14 @@ def is_nan(step: int, **settings: float) -> float:
 
 def is_text(step: int, **settings: float) -> str:
     return "fast"
+
+
+def is_huge(step: int, **settings: float) -> int:
+    return 10**5000
+
+
+def is_signaling_nan(step: int, **settings: float) -> Decimal:
+    return Decimal("sNaN")
 
 
 def fails(step: int, **settings: float) -> float:
@@ -71,6 +80,8 @@ def test_a_run_with_a_custom_schedule_can_be_resumed() -> None:
     [
         (is_negative, "is_negative returned -0.000.* for step 16"),
         (is_nan, "is_nan returned nan for step 0"),
+        (is_huge, "a finite number .* is_huge returned inf for step 0"),
+        (is_signaling_nan, "is_signaling_nan must return a number"),
         (is_text, "is_text must return a number, got 'fast'"),
         (fails, r"raised ZeroDivisionError: division by zero \(test_own_functions.py, line \d+\)"),
         (few_arguments, r"called as few_arguments\(…, lr=…, steps=…, warmup_steps=…\)"),

@@ -2,6 +2,9 @@
 
 import random
 import warnings
+from collections import deque
+from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,16 @@ from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
+
+
+class Frame:
+    """A table like a DataFrame of pandas, which yields the names of its columns."""
+
+    columns = ("name", "year")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
 
 DOCS = ["anna", "emma"]
 SMALL: dict[str, Any] = {
@@ -50,6 +63,11 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: train([b"abc"]), "docs[0] must be a text or a list of Message objects, not bytes"),
         (lambda: train([]), "there are no documents to train on"),
         (lambda: train("names.txt"), "docs is a string; pass a list"),
+        (lambda: train(StringIO("anna\nbob\n")), "docs is a file; pass a list"),
+        (lambda: train({"anna", "bob"}), "docs must be a list of texts or conversations, not set"),
+        (lambda: train([{"anna", "bob"}]), "docs[0] must be a text or"),
+        (lambda: train(Frame()), "docs must be a list of texts or conversations, not Frame"),
+        (lambda: train(np.array("anna")), "docs must be a list of texts or conversations, not nd"),
         (lambda: train(DOCS, engine="tpu"), 'unknown engine "tpu"'),
         (lambda: train(DOCS, dtype="float16"), 'unknown dtype "float16"'),
         (
@@ -127,3 +145,11 @@ def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
     numbers = (config.lr, config.dropout, config.steps, model.n_embd, sampling.top_k)
     assert [type(number) for number in numbers] == [float, float, int, int, int]
     assert TrainConfig(lr=1).lr is 1  # noqa: F632
+
+
+def test_sequences_without_slices_are_read_as_lists() -> None:
+    for docs in (DOCS * 50, [tuple(TALK[0])] * 50):
+        expected = train(docs, **SMALL).weights
+        assert train(deque(docs), **SMALL).weights == expected
+        nested = [doc if isinstance(doc, str) else deque(doc) for doc in docs]
+        assert train(nested, **SMALL).weights == expected

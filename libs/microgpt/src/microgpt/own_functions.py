@@ -60,5 +60,7 @@ def number_from(function: Function, *arguments: Any, **options: Any) -> float:
         raise ConfigError(f"{name} raised {problem:.200}{where}") from error
     try:
         return float(value + 0)
-    except (TypeError, ValueError) as error:
+    except OverflowError:  # such as 10**400
+        return math.inf
+    except (TypeError, ValueError, ArithmeticError) as error:  # the last: Decimal("sNaN")
         raise ConfigError(f"{name} must return a number, got {value!r:.80}") from error

@@ -9,7 +9,7 @@ turns…, BOS]. Text never encodes to special tokens: "<|user|>" is just eight c
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, cast, get_args
@@ -45,13 +45,20 @@ def as_documents(docs: Iterable[Document]) -> Sequence[Document]:
     """Return documents as a sequence of texts, and of conversations as tuples.
 
     Raises:
-        DataError: a document is neither a text nor a conversation.
+        DataError: a document is neither a text nor a conversation, or docs has no documents or no
+            fixed order, like an open file, a table or a set.
     """
-    if isinstance(docs, str):
-        raise DataError("docs is a string; pass a list of texts, such as load_text(path)")
-    if not isinstance(docs, Iterable) or isinstance(docs, Mapping):
+    if isinstance(docs, str) or hasattr(docs, "read"):  # the lines of a file have their ends
+        what = "a string" if isinstance(docs, str) else "a file"
+        raise DataError(f"docs is {what}; pass a list of texts, such as load_text(path)")
+    try:
+        found = iter(docs)
+    except TypeError:
+        found = None
+    # A data frame yields the names of its columns. The order of a set differs between processes.
+    if not found or isinstance(docs, Mapping | set | frozenset) or hasattr(docs, "columns"):
         raise DataError(f"docs must be a list of texts or conversations, not {type(docs).__name__}")
-    docs = docs if isinstance(docs, Sequence) else list(docs)
+    docs = docs if isinstance(docs, list | tuple) else list(found)
     if set(map(type, docs)) != {str}:  # a loop would take a tenth of a short training
         for i, doc in enumerate(docs):
             check_document(f"docs[{i}]", doc)
@@ -60,8 +67,8 @@ def as_documents(docs: Iterable[Document]) -> Sequence[Document]:
 
 def hashable(docs: Sequence[Document]) -> Sequence[Document]:
     """Return documents in a hashable form: conversations that are lists become tuples."""
-    if any(issubclass(kind, list) for kind in set(map(type, docs))):
-        return [tuple(doc) if isinstance(doc, list) else doc for doc in docs]
+    if any(issubclass(kind, MutableSequence) for kind in set(map(type, docs))):
+        return [tuple(doc) if isinstance(doc, MutableSequence) else doc for doc in docs]
     return docs
 
 

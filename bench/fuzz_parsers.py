@@ -45,7 +45,7 @@ from microgpt_evolution.space import read_space
 from microgpt_evolution.sweep.records import read_sweep
 from microgpt_exports.apertus import FITTING
 from microgpt_exports.gguf_file import encode_gguf, read_gguf
-from microgpt_exports.imports.checkpoint import import_model
+from microgpt_exports.imports import import_model
 from microgpt_exports.onnx_file import encode_onnx, read_onnx
 from microgpt_exports.transformers_directory import encode_transformers, read_transformers
 from microgpt_page.document import WEB
@@ -230,12 +230,6 @@ def moonbase(folder: Path) -> None:
     write(folder, n_embd=4, n_head=1, n_layer=1, block_size=8)
 
 
-def import_weights(folder: Path) -> None:
-    """Import the weights of a model, which have the names of Karpathy's script."""
-    (file,) = [path for path in folder.iterdir() if path.name in (JSON, TENSORS)]
-    import_model(file, n_head=2, tokenizer=microgpt.CharTokenizer("aeimnv"))
-
-
 def run(folder: Path) -> None:
     read_sweep(folder) if kind_at(folder) == SWEEP else read_search(folder)
 
@@ -418,8 +412,6 @@ PARSERS: dict[str, Maker] = {
     "meta.json": in_file(model, "meta.json", microgpt.load),
     "meta.json of a chat": in_file(partial(model, chat=True), "meta.json", microgpt.load),
     "tokenizer.json": in_file(subwords, "tokenizer.json", microgpt.load),
-    "import: weights in JSON": in_file(model, JSON, import_weights),
-    "import: safetensors": in_file(in_tensors, TENSORS, import_weights),
     "import: config.json": in_file(foreign, "config.json", import_model),
     "import: tokenizer.json": in_file(foreign, "tokenizer.json", import_model),
     "import: MoonBase's meta.json": in_file(moonbase, "meta.json", import_model),

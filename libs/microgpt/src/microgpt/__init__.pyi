@@ -242,8 +242,6 @@ from .storage.training_directory import has_state as has_state
 from .storage.training_directory import read_training as read_training
 from .storage.weights_file import WEIGHTS_FILES as WEIGHTS_FILES
 from .storage.weights_file import Matrices as Matrices
-from .storage.weights_file import check_matrix as check_matrix
-from .storage.weights_file import decode_json as decode_json
 from .storage.weights_file import decode_tensors as decode_tensors
 from .storage.weights_file import decode_weights as decode_weights
 from .storage.weights_file import max_bytes as max_bytes

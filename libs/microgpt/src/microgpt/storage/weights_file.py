@@ -99,10 +99,13 @@ def decode_weights(
         CheckpointError: the content is invalid or does not match the model.
     """
     if path.suffix == ".json":
-        return rows_of(decode_json(content, path), path, model)
+        try:
+            return rows_of(_MATRICES.validate_json(content), path, model)
+        except ValidationError as error:
+            raise CheckpointError(f"{path}: {first_problem(error)}") from error
     tensors = decode_tensors(content, path)
     for name, tensor in tensors.items():
-        check_matrix(tensor, name, path)
+        _check_matrix(tensor, name, path)
     return rows_of(tensors, path, model)
 
 
@@ -142,7 +145,7 @@ def rows_of(
     }
 
 
-def check_matrix(matrix: "NDArray[Any]", name: str, path: Path) -> None:
+def _check_matrix(matrix: "NDArray[Any]", name: str, path: Path) -> None:
     """Raise CheckpointError unless an array is a matrix of finite numbers."""
     import numpy as np
 
@@ -159,14 +162,6 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _MATRICES = TypeAdapter(
     dict[str, list[list[_Finite]]], config=ConfigDict(strict=True, defer_build=True)
 )
-
-
-def decode_json(content: bytes, path: Path) -> Matrices:
-    """Return the matrices in a JSON file; raise CheckpointError if it is invalid."""
-    try:
-        return _MATRICES.validate_json(content)
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: {first_problem(error)}") from error
 
 
 def decode_tensors(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":

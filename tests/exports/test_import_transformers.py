@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from microgpt import InferenceGpt, load, save
 from microgpt.errors import CheckpointError
 from microgpt.storage.saved_model import SavedModel
-from microgpt_exports.imports.checkpoint import import_model
+from microgpt_exports.imports import import_model
 from microgpt_exports.transformers_directory import RECEIPT, encode_transformers
 
 PORTABLE = ARCHITECTURES["portable"]

@@ -1,1 +1,0 @@
-"""Import models that other programs have trained."""

@@ -1,0 +1,106 @@
+"""Models of MoonBase compute the same here; other directories are refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from foreign_models import moonbase
+
+from microgpt import InferenceGpt, Message, ModelConfig, load, save
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.model import Gpt
+from microgpt_exports.imports import import_model
+
+
+def log_probabilities(config: ModelConfig, weights: Any, tokens: list[int]) -> np.ndarray:
+    """Return what the readable engine computes after the last token."""
+    gpt = Gpt(config, weights)
+    cache = gpt.new_cache()
+    logits = np.array([gpt.forward(token, cache) for token in tokens][-1])
+    return logits - np.logaddexp.reduce(logits)
+
+
+@pytest.mark.parametrize("is_chat", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_moonbase_model_gives_the_same_log_probabilities(tmp_path, is_chat, dtype) -> None:
+    library, weights = moonbase(tmp_path / "theirs", is_chat=is_chat, dtype=dtype)
+    save(import_model(tmp_path / "theirs"), tmp_path / "ours")
+    saved = load(tmp_path / "ours")
+    read = saved.tokenizer
+    assert saved.meta.training == {"imported_from": "MoonBase"}
+    theirs = library.encode("what is 7", add_special_tokens=False).ids
+    tokens = [read.bos_id, *read.encode("what is 7")]
+    n_special = 4 if is_chat else 1
+    order = [*range(n_special, saved.model.vocab_size), *range(1, n_special), 0]
+    expected = log_probabilities(saved.model, weights, [0, *theirs])[order]
+    row = [*InferenceGpt(saved).log_probability_rows(tokens)][-1]
+    assert np.abs(expected - row).max() < 1e-5
+    assert read.unknown_characters("what is 7? Z") == "Z"
+    assert read.is_chat == is_chat
+
+
+def test_an_imported_moonbase_chat_model_can_chat(tmp_path) -> None:
+    moonbase(tmp_path / "theirs")
+    gpt = InferenceGpt(import_model(tmp_path / "theirs"))
+    reply = gpt.chat([Message("user", "what is 3 plus 4? Z")], max_tokens=5)
+    assert reply.unknown_characters == "Z"
+
+
+def test_moonbase_in_bfloat16_is_read_as_float32(tmp_path) -> None:
+    _, weights = moonbase(tmp_path / "theirs")
+    file = tmp_path / "theirs/weights.safetensors"
+    header: dict[str, Any] = {}
+    data = b""
+    for name, rows in weights.items():
+        halves = (np.array(rows, "<f4").view("<u4") >> 16).astype("<u2")
+        end = len(data) + halves.nbytes
+        header[name] = {"dtype": "BF16", "shape": halves.shape, "data_offsets": [len(data), end]}
+        data += halves.tobytes()
+    text = json.dumps(header).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    saved = import_model(tmp_path / "theirs")
+    wq = np.array(saved.weights["layer0.attn_wq"])
+    expected = (np.array(weights["layer0.attn_wq"], "<f4").view("<u4") & 0xFFFF0000).view("<f4")
+    assert (wq == expected).all()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: None, Path.mkdir, Path.touch, lambda path: path.symlink_to("/dev/zero")]
+)
+def test_a_path_without_a_checkpoint_is_refused(tmp_path, make) -> None:
+    make(tmp_path / "given")
+    with pytest.raises(CheckpointError, match="has no checkpoint that `microgpt import` reads"):
+        import_model(tmp_path / "given")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "problem"),
+    [
+        ("meta.json", '"n_embd": 16', '"n_embd": 15', "n_embd .15. must be divisible by n_head"),
+        ("meta.json", '"n_embd": 16', '"n_embd": 12', "lm_head is|wte is"),
+        ("meta.json", '"vocab_size": ', '"vocab_size": 1', "vocab_size is 1.*, but tokenizer.json"),
+        ("meta.json", '"assistant"', '"bot"', "special_tokens must be"),
+        ("meta.json", '"n_embd": 16', '"n_embd": null', "n_embd: input should be a valid integer"),
+        ("tokenizer.json", '"content":"<user>"', '"content":"<human>"', "first tokens must be <bo"),
+        ("tokenizer.json", '"normalizer":null', '"normalizer":{}', "unsupported tokenizer: normal"),
+        ("tokenizer.json", '"added_tokens":', '"added":', "added_tokens: field required"),
+        ("tokenizer.json", '"a":', '"aa":', "must be byte sequences|needs a missing token"),
+    ],
+)
+def test_an_unsuitable_moonbase_directory_is_refused(tmp_path, name, old, new, problem) -> None:
+    moonbase(tmp_path / "mb")
+    file = tmp_path / "mb" / name
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(CheckpointError, match=problem):
+        import_model(tmp_path / "mb")
+
+
+def test_a_model_directory_needs_no_import(tmp_path) -> None:
+    moonbase(tmp_path / "theirs")
+    save(import_model(tmp_path / "theirs"), tmp_path / "ours")
+    with pytest.raises(ConfigError, match="needs no import: every command reads it"):
+        import_model(tmp_path / "ours")

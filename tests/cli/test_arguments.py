@@ -1,5 +1,5 @@
 import pytest
-from commands import ok
+from commands import ok, refused
 
 
 def test_generate_accepts_a_prompt_as_an_argument(microgpt, text_model) -> None:
@@ -58,3 +58,32 @@ def test_a_text_that_names_a_model_is_the_model(microgpt, text_model, chat_model
         assert done.stdout == microgpt(command, "--model", model, stdin="hi\n").stdout
         text = microgpt(command, flag, model.name, "--model", model)
         assert "using the model" not in text.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (["info", "--model="], "'--model': must not be empty"),
+        (["train", "--from", "", "--steps=1"], "'--from': must not be empty"),
+        (["train", "--teacher", "", "--steps=1"], "'--teacher': must not be empty"),
+        (["explain", "", "an"], "'MODEL': must not be empty"),
+        (["info", "--data", "my", "text file.txt"], "quotes: 'my text file.txt'"),
+        (["train", "--data", "my", "text", "file.txt"], "quotes: 'my text file.txt'"),
+        (["train", "--data=https://a.org/b.txt"], "https://a.org/b.txt: download it first"),
+        (["train", "--minutes", "1m"], "must be a number such as 2 or 0.5, got '1m'"),
+        (["gen"], "Did you mean 'generate'?"),
+        (["sweep", "g"], "Did you mean 'grid'?"),
+    ],
+)
+def test_a_mistyped_argument_is_explained(microgpt, tmp_path, command, problem) -> None:
+    (tmp_path / "my text file.txt").write_text("anna\n")
+    assert problem in refused(microgpt(*command))
+
+
+def test_data_may_be_standard_input(microgpt) -> None:
+    text = "anna\nemma\nmia\n"
+    for data in (["--data", "-"], ["--input=-"]):
+        done = ok(
+            microgpt("train", *data, "--steps=1", "--n-embd=4", "--force", stdin=text, cold=True)
+        )
+        assert done.stdout.startswith("num docs: 3\n")

@@ -33,7 +33,7 @@ def names(tmp_path: Path) -> Path:
         (["--chat", "--num-samples", "5"], "--num-samples cannot be used with"),
         (["--val-fraction", "0.001"], "too few documents (2): the validation split is empty"),
         (["--from", "nowhere"], "nowhere does not exist; use a directory"),
-        (["--steps", "many"], "unable to parse string as an integer, got 'many'; see "),
+        (["--steps", "many"], "must be an integer such as 2, got 'many'; see "),
         (["--stepz", "5"], "no such option: --stepz"),
         (["names.txt"], "unexpected extra argument(s) (names.txt); see 'microgpt train --help"),
         (["--data", "more.txt"], "--data is given more than once; join the files, for example"),

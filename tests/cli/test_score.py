@@ -180,7 +180,7 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
     ("args", "problem"),
     [
         (["--data=none.txt"], "cannot read none.txt: No such file or directory"),
-        (["--above=x"], "invalid value for '--above': Input should be a valid number"),
+        (["--above=x"], "invalid value for '--above': must be a number"),
         (["--column=a"], "--column requires a file; add --data or omit --column"),
     ],
 )

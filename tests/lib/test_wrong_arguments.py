@@ -82,6 +82,8 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: train(Split(TALK, TALK, validation=MUTE)), "there are no documents to evaluate"),
         (lambda: split(3, test=0.1), "docs must be a list of texts or conversations, not int"),
         (lambda: load_text("a\0b"), r"path has a NUL or a lone surrogate: 'a\x00b'"),
+        (lambda: save(RESULT, ""), "directory must not be empty"),
+        (lambda: load(""), "directory must not be empty"),
         (lambda: save(RESULT, "a\ud800b"), r"directory has a NUL or a lone surrogate: 'a\ud800b'"),
         (lambda: save(RESULT, "output", weights_format="gz"), 'unknown weights_format "gz"'),
         (lambda: GPT.generate(0), "num_samples must be >= 1, got 0"),

@@ -71,7 +71,7 @@ class _Commands(SectionedGroup):
         return typer.main.get_command(alone)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command of a command line. An error suggests a command with a similar name."""
+        """Find the command of a command line."""
         names: dict[str, Any] = dict.fromkeys(find_plugins("commands"))
         self.commands = names  # the base class compares with them
         return super().resolve_command(ctx, args)

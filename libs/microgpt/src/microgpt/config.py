@@ -149,6 +149,8 @@ def check_type(name: str, value: object, *kinds: Any) -> None:
 
 def check_path(name: str, path: str | os.PathLike[str]) -> None:
     """Raise ConfigError unless an argument is a valid file path."""
+    if not os.fspath(path):  # such as the value of an unset variable; Path("") is "."
+        raise ConfigError(f"{name} must not be empty; use . for the current directory")
     if NOT_IN_PATHS.search(os.fspath(path)):
         raise ConfigError(f"{name} has a NUL or a lone surrogate: {os.fspath(path)!r:.80}")
 

@@ -4,7 +4,8 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import typer
@@ -13,6 +14,10 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from microgpt import ConfigError
 from microgpt_cli.terminal.options import eager
 
+NUMBERS = {
+    "number": "must be a number such as 2 or 0.5",
+    "integer": "must be an integer such as 2",
+}
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
@@ -62,15 +67,30 @@ class GroupedCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line; complete an error with a hint."""
         values, extra, order = {}, [], []
+        _refuse_unquoted(args)
         try:
             values, extra, order = self.make_parser(ctx).parse_args(list(args))
             rest = super().parse_args(ctx, list(args))
+            self._check_paths(values, ctx.params)
         except typer.TyperException as error:
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
+            if found := re.search(r" as an? (number|integer)", error.message):
+                error.message = NUMBERS[found[1]]  # instead of pydantic's
+            error.message = error.message.replace("Input should be", "must be")
             error.message += self._hint(error, args, values, extra)
             raise
         _refuse_repeated(order)
         return rest
+
+    def _check_paths(self, given: dict[str, Any], values: dict[str, Any]) -> None:
+        """Replace `--data -` by standard input; refuse empty paths, as of unset variables."""
+        for param in self.params:
+            path = given.get(param.name)
+            if path == "-" and "--data" in param.opts:
+                values[param.name] = Path("/dev/stdin")
+            is_path = param.type_descriptor.annotation in (Path, list[Path])
+            if is_path and "" in (path if isinstance(path, list) else [path]):  # Path("") is "."
+                raise typer.BadParameter("must not be empty; use . for this directory", param=param)
 
     def _hint(self, error: Any, args: list[str], values: dict[str, Any], extra: list[str]) -> str:
         """Return a hint to add to a usage error, such as the wrong value or the missing --data."""
@@ -156,6 +176,16 @@ class SectionedGroup(TyperGroup):
         found = self.commands.items()
         return {"Commands": [(name, each.get_short_help_str(limit=1000)) for name, each in found]}
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command of a command line. An error suggests a command with a similar name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.TyperException as error:
+            longer = [repr(name) for name in self.list_commands(ctx) if name.startswith(args[0])]
+            if longer:  # difflib, which the base class uses, does not weigh beginnings
+                error.message = f"no such command {args[0]!r}. Did you mean {' or '.join(longer)}?"
+            raise
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then the options."""
         sections = self.sections()
@@ -166,6 +196,14 @@ class SectionedGroup(TyperGroup):
         with formatter.section("Options"):
             records = (param.get_help_record(ctx) for param in self.get_params(ctx))
             formatter.write_dl([record for record in records if record])
+
+
+def _refuse_unquoted(args: Sequence[str]) -> None:
+    """Raise ConfigError if adjacent arguments are the parts of an existing path with blanks."""
+    for i, first in enumerate(args):
+        path = next(filter(os.path.exists, accumulate(args[i:], "{} {}".format)), first)
+        if path != first:
+            raise ConfigError(f"{path} has blanks; put it into quotes: {shlex.quote(path)}")
 
 
 def _refuse_repeated(params: Sequence[Any]) -> None:

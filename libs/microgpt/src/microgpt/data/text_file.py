@@ -61,7 +61,10 @@ class TextFile:
                     n_lines += len(lines)
                     yield from lines
         except OSError as error:
-            raise DataError(f"cannot read {self.path}: {error.strerror}") from error
+            path, problem = str(self.path), error.strerror
+            if path.startswith(("http:/", "https:/", "ftp:/")):  # Path has joined the slashes
+                path, problem = path.replace(":/", "://", 1), "download it first, and pass the file"
+            raise DataError(f"cannot read {path}: {problem}") from error
 
     def _decode(self, chunk: bytes, n_lines_before: int) -> str:
         if not self.is_strict:

@@ -138,6 +138,7 @@ def load(directory: str | Path) -> SavedModel:
         CheckpointError: a file is missing, damaged, in an unknown format, or belongs to another
             model; the message names the file and the location of the error.
     """
+    check_path("directory", directory)
     directory = Path(directory)
     exists = os.path.exists(directory)  # checked first: a concurrent save may create the directory
     if not os.path.isdir(directory):  # Path.is_dir may raise OSError

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from microgpt import ConfigError, Fitting, Tell, TimeLimit, TrainOptions, in_short, n_made_up
+from microgpt import ConfigError, Fitting, Tell, TimeLimit, in_short, n_made_up
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, space_for
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
 from microgpt_evolution.budgeted.records import BudgetedSettings
@@ -21,7 +21,6 @@ MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 
 def plan_search(
     fitting: Fitting,
-    limits: TrainOptions,
     limit: TimeLimit | None,
     *,
     n_workers: int,
@@ -34,7 +33,6 @@ def plan_search(
     """Return the settings of a search on the documents of a `Fitting`.
 
     Args:
-        limits: the options that limit a training run.
         limit: time limit of --minutes; all workers search until then.
         chat: whether the documents are conversations.
         space: the user's space; None for the default one.
@@ -90,7 +88,6 @@ def plan_search(
         data_sha256=parts.facts.sha256,
         held_out=parts.val_fraction,
         gap=parts.gap or 0,
-        minutes=limits.minutes,
         operations_per_s=fitted.operations_per_s,
         target=space.target,
         distill=distill,

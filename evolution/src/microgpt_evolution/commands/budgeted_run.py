@@ -1,12 +1,15 @@
 """Run or resume the search of `microgpt evolve --minutes`, and save the winner."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from math import log
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from microgpt import (
+    DEFAULT_SEED,
     DataError,
     Fitting,
     InferenceGpt,
@@ -14,6 +17,7 @@ from microgpt import (
     Split,
     TimeLimit,
     TrainEvent,
+    TrainOptions,
     TrainResult,
     count,
     count_params,
@@ -37,7 +41,6 @@ from microgpt_evolution.commands.experiment import (
     open_pool,
     resumable,
 )
-from microgpt_evolution.commands.options import EvolveOptions
 from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.genome_file import GENOME, BudgetedRecord, read_genome_of, write_genome
@@ -47,18 +50,18 @@ N_SAMPLES = 10  # number of samples of the winner to print
 PER_MILLE = 1000  # resolution of the progress bar
 
 
-def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
+def run(given: Mapping[str, Any], limit: TimeLimit | None) -> None:
     """Run or resume a search; `limit` is set by --minutes."""
     with ExitStack() as stack:
-        resumed = (
-            stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
-        )
-        model_dir = winner.model_directory(options, resumed)
-        pool = stack.enter_context(open_pool(options, n_trials=LARGEST))
+        resumed = None
+        if "resume" in given:
+            resumed = stack.enter_context(BudgetedRecords.open(given["resume"]))
+        model_dir = winner.model_directory(given, resumed)
+        pool = stack.enter_context(open_pool(given, n_trials=LARGEST))
         compilation_s = load_kernels(None, uses=["training", "evaluation", "generation"])
         if limit:
             limit.extend(compilation_s)
-        settings, parts = _prepare(options, limit, resumed, pool.n_workers())
+        settings, parts = _prepare(given, limit, resumed, pool.n_workers())
         records = resumed or stack.enter_context(BudgetedRecords.begin(RUNS, "evolve", settings))
         print_or_discard(
             f"Search: {in_short(settings.budget)} operations, "
@@ -69,7 +72,7 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
         search = BudgetedSearch(parts, pool, records, on_event=progress.update, limit=limit)
         student, has_ended = None, False
         try:
-            with resumable(records, winner.resume_command(options, records)):
+            with resumable(records, winner.resume_command(given, records)):
                 search.run()
                 progress.stop()
                 if not search.best:
@@ -85,7 +88,7 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
             if search.best:
                 _save_winner(
                     search, records.directory, student, model_dir,
-                    force=options.force, has_ended=has_ended,
+                    force="force" in given, has_ended=has_ended,
                 )  # fmt: skip
                 write_final_report(records.directory)
 
@@ -121,26 +124,26 @@ class BudgetedProgress(ProgressBar):
 
 
 def _prepare(
-    options: EvolveOptions,
+    given: Mapping[str, Any],
     limit: TimeLimit | None,
     resumed: BudgetedRecords | None,
     n_workers: int,
 ) -> tuple[BudgetedSettings, Split]:
     if resumed:
-        return resumed.settings, _parts_again(resumed.settings, options.input)
-    chat = options.chat
-    space = read_space(options.space, GENES) if options.space else None
+        return resumed.settings, _parts_again(resumed.settings, given.get("input"))
+    chat = "chat" in given
+    space = read_space(given["space"], GENES) if "space" in given else None
     ancestor = None
-    if warm_start := options.warm_start:
+    if warm_start := given.get("warm_start"):
         ancestor = read_genome_of(BudgetedRecord, warm_start, "omit --warm-start").genome
-    path = options.input or default_input(*([DEFAULT_CHAT] if chat else []))
-    docs = load_documents(path, ReadOptions.of(vars(options)), tell=note)
-    fitting = Fitting.of(docs, options.limits, load_kernels=load_kernels, tell=note)
+    path = given.get("input") or default_input(*([DEFAULT_CHAT] if chat else []))
+    docs = load_documents(path, ReadOptions.of(given), tell=note)
+    limits = {name: given[name] for name in ("minutes", "budget") if name in given}
+    fitting = Fitting.of(docs, TrainOptions.of(limits), load_kernels=load_kernels, tell=note)
     if not fitting.parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
     settings = plan_search(
         fitting,
-        options.limits,
         limit,
         n_workers=n_workers,
         chat=chat,
@@ -148,11 +151,12 @@ def _prepare(
         warm_start=ancestor,
         tell=note,
         input=as_setting(path),
-        column=options.column,
-        me=options.me,
-        separator=options.separator,
-        seed=options.seed,
-        train_winner=as_setting(options.train_winner) if options.train_winner else None,
+        column=given.get("column"),
+        me=given.get("me"),
+        separator=given.get("separator"),
+        seed=given.get("seed", DEFAULT_SEED),
+        minutes=given.get("minutes"),
+        train_winner=as_setting(given["train_winner"]) if "train_winner" in given else None,
     )
     return settings, fitting.parts
 

@@ -1,59 +1,152 @@
 """`microgpt evolve`: search for the best hyper-parameters of a model."""
 
+from functools import partial
+from pathlib import Path
 from time import perf_counter
+from typing import Any, Literal
 
-from microgpt import ConfigError
+import typer
+
+from microgpt import ConfigError, TextKind
+from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import with_options
-from microgpt_evolution.commands.options import EvolveOptions
-from microgpt_evolution.commands.runs import run_path
+from microgpt_evolution.commands.options import (
+    ME,
+    SCHEDULER,
+    SEPARATOR,
+    WORKERS,
+    check_options,
+    given_options,
+    refuse_both,
+    typed,
+)
+from microgpt_evolution.commands.runs import DEFAULT_GENOME, RUNS, run_path
 
-# The options that may be changed when a search with a budget is resumed.
+# The options of a search with a budget, and those that its resumption accepts.
+OF_BUDGET = ("chat", "me", "separator", "text")
 RESUMED = ("input", "workers", "scheduler", "resume", "train_winner", "force")
+BUDGETED = ("column", "minutes", "budget", "seed", "warm_start", "space", *OF_BUDGET, *RESUMED)
+search, budgeted, output = (
+    partial(opt.option, rich_help_panel=panel) for panel in ("Search", "Budget", "Output")
+)
+rare, beauty, of_budget, rare_output = (
+    partial(opt.option, rich_help_panel=panel, hidden=True)
+    for panel in ("Search", "Beauty", "Budget", "Output")
+)
 
 
 @examples("microgpt evolve --train-winner winner")
-@with_options(EvolveOptions)
-def evolve(options: EvolveOptions) -> None:
+def evolve(
+    ctx: typer.Context,
+    input: Path | None = search(
+        None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
+    ),
+    column: str | None = opt.COLUMN,
+    objective: Literal["loss", "aesthetic", "hydra"] | None = search(
+        None,
+        "loss: minimize the loss; aesthetic: maximize the judge's score of generated names; hydra: "
+        "evolve three populations (heads), each with its own score for names.  [default: loss]",
+    ),
+    population: int | None = search(
+        None,
+        "Number of organisms per generation; with hydra, per head.  [default: 8; aesthetic: 12]",
+    ),
+    generations: int | None = search(
+        None,
+        "Number of generations; with hydra, number of cycles of three generations each.  "
+        "[default: 10; aesthetic, hydra: 5]",
+    ),
+    fitness: Literal["held-out", "last-doc"] | None = rare(
+        None,
+        "held-out: loss of held-out documents. last-doc: loss of the last training document, as in "
+        "evolve-rust; depends mostly on luck.  [default: held-out]",
+    ),
+    samples: int | None = beauty(
+        None,
+        "Number of names to generate and score per organism; evolve-rust uses 5.  [default: 200]",
+    ),
+    head: Literal["weaver", "mirror", "spark"] | None = beauty(
+        None,
+        "Hydra head whose champion is saved as the genome.  "
+        "[default: the champion that all heads together rank best]",
+    ),
+    seed: int | None = search(None, f"{opt.SEED_HELP}  [default: 42]"),
+    warm_start: Path | None = rare(
+        None, "Fill half of the first generation with this genome and mutants of it."
+    ),
+    minutes: float | None = budgeted(
+        None,
+        "Search all settings of `train` for this time, which covers the whole command except "
+        "compilation.",
+    ),
+    budget: float | None = of_budget(None, "Like --minutes, but limits the number of operations."),
+    chat: bool = of_budget(False, "Train on conversations.", "--chat"),
+    me: str | None = ME,
+    separator: str | None = SEPARATOR,
+    text: TextKind | None = of_budget(
+        None,
+        "lines: one document per line. stream: one running text.  "
+        "[default: stream for files that look like a book, else lines]",
+    ),
+    stop_after_minutes: float | None = rare(None, "Start no new generation after this time."),
+    space: Path | None = rare(
+        None,
+        "TOML file with the values of each gene, mutation rates, the first generation and a target "
+        "that ends the search.",
+    ),
+    workers: int | None = WORKERS,
+    scheduler: str | None = SCHEDULER,
+    resume: Path | None = output(None, f"Directory of the search to resume, in {RUNS}."),
+    train_winner: Path | None = output(
+        None, "Train a model with the best genome and save it in this directory."
+    ),
+    force: bool = rare_output(
+        False,
+        f"Replace an existing model in --train-winner, and {DEFAULT_GENOME} even if its score is "
+        "better.",
+        "--force",
+    ),
+    trace: bool = rare_output(False, "Print a line per organism to standard error.", "--trace"),
+) -> None:
     """Search for good hyper-parameters by evolution.
 
     Each organism is trained from scratch and scored; the best reproduce. At the end, the
     finalists are retested with fresh seeds, and the genome of the winner is written to genome.json.
     """
-    started = perf_counter()
-    run_path(options.resume)
-    options.check_ranges()
-    if _is_budgeted(options):
+    started, given = perf_counter(), given_options(ctx)
+    run_path(resume)
+    check_options(given)
+    if _is_budgeted(given):
         from microgpt import TimeLimit
         from microgpt_evolution.commands.budgeted_run import run as run_budgeted
 
-        minutes = options.minutes
-        limit = TimeLimit(minutes, started) if minutes else None
-        run_budgeted(options, limit)
+        run_budgeted(given, TimeLimit(minutes, started) if minutes else None)
         return
 
     from microgpt_evolution.commands.evolve_run import run
 
-    run(options)
+    run(given)
 
 
-def _is_budgeted(options: EvolveOptions) -> bool:
+def _is_budgeted(given: dict[str, Any]) -> bool:
     """Return whether the options are those of a search with a budget.
 
     Raises:
         ConfigError: an option belongs to a different kind of search.
     """
-    if known := options.resume:
-        from microgpt_evolution.runs.run_directory import BUDGETED, kind_at
+    limit = next((name for name in ("minutes", "budget") if name in given), None)
+    if "resume" in given:
+        from microgpt_evolution.runs.run_directory import BUDGETED as BUDGETED_RUN
+        from microgpt_evolution.runs.run_directory import kind_at
 
-        if kind_at(known) == BUDGETED:
-            for name in options:
-                if name not in RESUMED:
-                    said = options.said(name)
-                    raise ConfigError(
-                        f"{said} cannot be used with the run to resume; omit one of them"
-                    )
-            options.check()
+        if kind_at(given["resume"]) == BUDGETED_RUN:
+            for name in given.keys() - set(RESUMED):
+                refuse_both(typed(name), "the run to resume")
             return True
-    options.check()
-    return options.limits.has_budget
+    for name in given:
+        if limit and name not in BUDGETED:
+            refuse_both(typed(name), typed(limit))
+        if not limit and name in OF_BUDGET:
+            needed = f"{typed(name)} requires --minutes or --budget"
+            raise ConfigError(f"{needed}; add one of them or omit {typed(name)}")
+    return limit is not None

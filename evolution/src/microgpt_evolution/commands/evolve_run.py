@@ -1,15 +1,16 @@
 """Run or resume the search of `microgpt evolve`, and save the winner."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
 from time import perf_counter
-from typing import Self
+from typing import Any, Self
 
 import typer
 
 from microgpt import (
+    DEFAULT_SEED,
     ConfigError,
     MicrogptError,
     Split,
@@ -30,7 +31,6 @@ from microgpt_evolution.commands.experiment import (
     open_pool,
     resumable,
 )
-from microgpt_evolution.commands.options import EvolveOptions
 from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.genome import GENES
 from microgpt_evolution.genome_file import GenomeRecord, read_genome_of
@@ -47,13 +47,13 @@ from microgpt_evolution.workers.pools import Pool
 N_FAILURES = 3  # maximum number of printed failures; the run records all of them
 
 
-def run(options: EvolveOptions) -> None:
+def run(given: Mapping[str, Any]) -> None:
     """Run or resume a search."""
     with ExitStack() as stack:
-        resumed = stack.enter_context(Records.open(options.resume)) if options.resume else None
-        model_dir = winner.model_directory(options, resumed)
-        settings, parts = _prepare(options, resumed)
-        pool = stack.enter_context(open_pool(options, n_trials=settings.n_concurrent))
+        resumed = stack.enter_context(Records.open(given["resume"])) if "resume" in given else None
+        model_dir = winner.model_directory(given, resumed)
+        settings, parts = _prepare(given, resumed)
+        pool = stack.enter_context(open_pool(given, n_trials=settings.n_concurrent))
         load_kernels(None, uses=["training", "evaluation", "generation"])
         records = resumed or stack.enter_context(Records.begin(RUNS, "evolve", settings))
         print_or_discard(
@@ -61,11 +61,11 @@ def run(options: EvolveOptions) -> None:
             f"{settings.population}, seed {settings.seed}, {count(pool.n_workers(), 'worker')}; "
             f"run: {records.directory}"
         )
-        n_known, resume = records.n_known, winner.resume_command(options, records)
+        n_known, resume = records.n_known, winner.resume_command(given, records)
         with resumable(records, resume):
-            result = _search(options, parts, pool, records, model_dir)
+            result = _search(given, parts, pool, records, model_dir)
     last = max(int(entry.id[1:].partition("-")[0]) for entry in result.run.lines)
-    if options.stop_after_minutes and last < settings.n_generations:
+    if "stop_after_minutes" in given and last < settings.n_generations:
         note(
             f"time limit reached after generation {last} of {settings.n_generations}; "
             f"continue with: {resume} {as_argument(records.directory)}"
@@ -75,30 +75,30 @@ def run(options: EvolveOptions) -> None:
     write_final_report(records.directory)
 
 
-def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSettings, Split]:
+def _prepare(given: Mapping[str, Any], resumed: Records | None) -> tuple[SearchSettings, Split]:
     genome = None
-    if path := options.warm_start:
+    if path := given.get("warm_start"):
         genome = read_genome_of(GenomeRecord, path, "add --minutes or --budget").genome
-    space = read_space(options.space, GENES) if options.space else None
+    space = read_space(given["space"], GENES) if "space" in given else None
     if resumed:
         settings = resumed.settings
-        settings.check(options.values(), genome, space)
+        settings.check(given, genome, space)
         if settings.fitness == "own":
             raise ConfigError("the search minimises a function; resume it with evolve() in Python")
         held_out = {"validation": settings.val_fraction, "test": settings.test_fraction}
         return settings, documents_again(
             settings,
-            options.input,
+            given.get("input"),
             lambda path: split(load_text(path, column=settings.column), **held_out),
         )
-    path, column = options.input or default_input(), options.column
+    path, column = given.get("input") or default_input(), given.get("column")
     parts = split(load_text(path, column=column, tell=note), validation=HELD_OUT, test=HELD_OUT)
     settings = SearchSettings.begin(
-        options.values(),
+        given,
         input=as_setting(path),
         column=column,
-        seed=options.seed,
-        train_winner=as_setting(options.train_winner) if options.train_winner else None,
+        seed=given.get("seed", DEFAULT_SEED),
+        train_winner=as_setting(given["train_winner"]) if "train_winner" in given else None,
         warm_start=genome,
         space=space,
         **describe_documents(parts),
@@ -110,21 +110,25 @@ def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSet
 
 
 def _search(
-    options: EvolveOptions, parts: Split, pool: Pool, records: Records, model_dir: Path | None
+    given: Mapping[str, Any],
+    parts: Split,
+    pool: Pool,
+    records: Records,
+    model_dir: Path | None,
 ) -> EvolutionResult:
     """Search, show the progress, and save the log and the winner."""
     settings = records.settings
     progress = SearchProgress(settings.n_generations)
     with SearchLog(records.log, progress) as log:
-        listeners: list[Listener] = [Log(log), Trace(say) if options.trace else progress]
-        on_event = None if options.trace else progress.update
-        minutes = options.stop_after_minutes
+        listeners: list[Listener] = [Log(log), Trace(say) if "trace" in given else progress]
+        on_event = None if "trace" in given else progress.update
+        minutes = given.get("stop_after_minutes")
         result = run_search(parts, pool, records, listeners, on_event, minutes)
         progress.stop()
         if result is None:
             say(f"error: no organism finished training; see {records.log}")
             raise typer.Exit(1)
-        winner.write_if_better(result.record, log, force=options.force)
+        winner.write_if_better(result.record, log, force="force" in given)
         for line in retest_table(result.winner.found, result.retest):
             log(line)
         for name in result.names:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from microgpt import (
     MicrogptError,
     Split,
     as_argument,
-    check_count,
     count,
     path_from_text,
     path_to_text,
@@ -22,7 +21,6 @@ from microgpt import (
 from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import discard_output, say
 from microgpt_evolution.budgeted.records import BudgetedSettings
-from microgpt_evolution.commands.options import EvolveOptions, SweepOptions
 from microgpt_evolution.runs.run_directory import SWEEP, RunDirectory
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.sweep.records import SweepSettings
@@ -33,19 +31,16 @@ SWITCH_INTERVAL_S = 2e-4
 
 
 @contextmanager
-def open_pool(options: EvolveOptions | SweepOptions, *, n_trials: int) -> Iterator[Pool]:
+def open_pool(given: Mapping[str, Any], *, n_trials: int) -> Iterator[Pool]:
     """Yield a pool of threads, or of Dask workers if a scheduler is given."""
-    workers = options.workers
-    if workers is not None:
-        check_count("workers", workers)
-    if options.scheduler:
-        pool: Pool = Dask(options.scheduler)
+    if "scheduler" in given:
+        pool: Pool = Dask(given["scheduler"])
     else:
         # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
         # makes two threads 91 % as fast as two processes instead of 86 %
         # (study `evolution_speed`, last at a922fbb8).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        pool = Threads(workers or default_workers(n_trials))
+        pool = Threads(given.get("workers") or default_workers(n_trials))
     with pool:
         pool.executor()  # fail before creating a run if the cluster is unreachable
         yield pool

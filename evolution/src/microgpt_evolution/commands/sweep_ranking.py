@@ -15,7 +15,7 @@ from microgpt import (
     path_from_text,
 )
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
-from microgpt_evolution.commands.options import N_SEEDS, SHORT_AXES
+from microgpt_evolution.commands.sweep import N_SEEDS, SHORT_AXES
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings

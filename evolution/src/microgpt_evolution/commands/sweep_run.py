@@ -31,7 +31,6 @@ from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
 from microgpt_evolution.commands.experiment import as_setting, documents_again, open_pool, resumable
-from microgpt_evolution.commands.options import BaseOptions, SweepOptions
 from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.commands.sweep_ranking import describe_sweep
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
@@ -48,61 +47,60 @@ from microgpt_evolution.sweep.records import (
 )
 from microgpt_evolution.workers.pools import Pool
 
+Given = Mapping[str, Any]  # options that the user has given, by name
 
-def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOptions) -> None:
+
+def start_sweep(kind: Kind, configs: Sequence[SweepConfig], given: Given) -> None:
     """Run a new sweep of Karpathy's settings with the options of the command."""
-    options.check_ranges()
-    how = ReadOptions.of({**vars(options), "text": "lines"})
-    docs = load_documents(_input(options), how, tell=note)
+    docs = load_documents(_input(given), ReadOptions.of({**given, "text": "lines"}), tell=note)
     parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-    _start(kind, configs, options, parts)
+    _start(kind, configs, given, parts)
 
 
-def start_grid(axes: Mapping[str, Sequence[Any]], base: BaseOptions, options: SweepOptions) -> None:
+def start_grid(axes: Mapping[str, Sequence[Any]], given: Given) -> None:
     """Run a new grid around the settings that `train` chooses, or around Karpathy's."""
-    options.check_ranges()
-    base.check()
-    base.limits.check_ranges()
-    text = {"text": "lines"} if base.preset else {}
-    docs = load_documents(_input(options), ReadOptions.of(vars(options) | text), tell=note)
+    how = {**given, "text": "lines"} if "preset" in given else given
+    limits = {name: given[name] for name in ("minutes", "budget") if name in given}
+    docs = load_documents(_input(given), ReadOptions.of(how), tell=note)
     is_karpathys = not isinstance(docs, str) and fingerprint(docs) == NAMES_SHA256
-    if base.preset or (is_karpathys and not base.limits.has_budget):
+    if "preset" in given or (is_karpathys and not limits):
         configs, impossible = grid(axes)
         parts, chosen = split(docs, validation=HELD_OUT, test=HELD_OUT), None
     else:
-        limit = TimeLimit(base.minutes, perf_counter()) if base.minutes else None
-        fitting = fitting_for(docs, base.limits, load_kernels=load_kernels, tell=note)
+        limit = TimeLimit(given["minutes"], perf_counter()) if "minutes" in given else None
+        fitting = fitting_for(docs, limits, load_kernels=load_kernels, tell=note)
         fitted, parts = fitting.fit(limit), fitting.parts
         configs, impossible, chosen = grid_around(fitting, fitted, axes)
         for line in explain_settings(fitted):
             print_or_discard(line)
     for problem in impossible:
         note(f"skipped: {problem}")
-    _start("grid", configs, options, parts, chosen)
+    _start("grid", configs, given, parts, chosen)
 
 
-def _input(options: SweepOptions) -> Path:
-    return options.input or default_input(DEFAULT_CHAT if options.chat else DEFAULT_TEXT)
+def _input(given: Given) -> Path:
+    path: Path | None = given.get("input")
+    return path or default_input(DEFAULT_CHAT if "chat" in given else DEFAULT_TEXT)
 
 
 def _start(
     kind: Kind,
     configs: Sequence[SweepConfig],
-    options: SweepOptions,
+    given: Given,
     parts: Split,
     chosen: ChosenSettings | None = None,
 ) -> None:
-    seed = options.seed
+    seed, n_seeds = given["seed"], given["seeds"]
     try:
         settings = SweepSettings(
             sweep=kind,
             points=tuple(configs),
-            seeds=tuple(range(seed, seed + options.seeds)),
-            input=as_setting(_input(options)),
-            chat=options.chat,
-            column=options.column,
-            me=options.me,
-            separator=options.separator,
+            seeds=tuple(range(seed, seed + n_seeds)),
+            input=as_setting(_input(given)),
+            chat="chat" in given,
+            column=given.get("column"),
+            me=given.get("me"),
+            separator=given.get("separator"),
             data_sha256=parts.facts.sha256,
             val_fraction=parts.val_fraction,
             test_fraction=parts.test_fraction,
@@ -112,16 +110,15 @@ def _start(
         raise ConfigError(first_problem(error)) from error
     objective = SweepObjective.of(parts, settings)
     with (
-        open_pool(options, n_trials=len(configs) * options.seeds) as pool,
+        open_pool(given, n_trials=len(configs) * n_seeds) as pool,
         SweepRecords.begin(RUNS, "sweep", settings) as records,
     ):
         _run(objective, pool, records)
 
 
-def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
-    """Run the remaining trials of a sweep; `path` is required if the documents were moved."""
-    options.check()
-    with SweepRecords.open(run) as records:
+def resume(given: Given) -> None:
+    """Run the remaining trials of a sweep; `input` is required if the documents were moved."""
+    with SweepRecords.open(given["run"]) as records:
         sweep = records.settings
         if sweep.has_function:
             raise ConfigError("the sweep measures a function; resume it with sweep() in Python")
@@ -133,8 +130,8 @@ def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
             docs = load_documents(path, how, tell=note)
             return split_documents(docs, sweep.val_fraction, sweep.test_fraction, gap)
 
-        objective = SweepObjective.of(documents_again(sweep, path, load), sweep)
-        with open_pool(options, n_trials=len(records.todo())) as pool:
+        objective = SweepObjective.of(documents_again(sweep, given.get("input"), load), sweep)
+        with open_pool(given, n_trials=len(records.todo())) as pool:
             _run(objective, pool, records)
 
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from microgpt import (
     CheckpointError,
@@ -20,7 +21,6 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.training.replacement import confirm_replacement
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.commands.experiment import as_setting
-from microgpt_evolution.commands.options import EvolveOptions
 from microgpt_evolution.commands.runs import DEFAULT_GENOME
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome_file import (
@@ -36,19 +36,20 @@ from microgpt_evolution.genome_file import (
 from microgpt_evolution.search.records import Records
 
 
-def model_directory(options: EvolveOptions, run: Records | BudgetedRecords | None) -> Path | None:
+def model_directory(given: Mapping[str, Any], run: Records | BudgetedRecords | None) -> Path | None:
     """Return the directory of --train-winner, given now or recorded in the run to resume.
 
     Raises an error before the search starts if the results cannot be written. A resumed run
     replaces the model that it has saved itself.
     """
     kept = run.settings.train_winner if run else None
-    directory = options.train_winner or (path_from_text(kept) if kept else None)
+    directory = given.get("train_winner") or (path_from_text(kept) if kept else None)
+    is_forced = "force" in given
     if directory:
         check_place(directory)
-        if not (options.force or (run and _is_model_of(directory, run.directory / GENOME))):
+        if not (is_forced or (run and _is_model_of(directory, run.directory / GENOME))):
             confirm_replacement(directory, "--train-winner")
-    if os.path.lexists(DEFAULT_GENOME) and not options.force:
+    if os.path.lexists(DEFAULT_GENOME) and not is_forced:
         try:
             read_genome(DEFAULT_GENOME)  # fail early
         except GenomeError as error:
@@ -67,12 +68,12 @@ def _is_model_of(directory: Path, genome: Path) -> bool:
     return False
 
 
-def resume_command(options: EvolveOptions, run: Records | BudgetedRecords) -> str:
+def resume_command(given: Mapping[str, Any], run: Records | BudgetedRecords) -> str:
     """Return the command that resumes a run, without the directory of the run."""
-    given = options.train_winner
-    if given is None or as_setting(given) == run.settings.train_winner:
+    model_dir = given.get("train_winner")
+    if model_dir is None or as_setting(model_dir) == run.settings.train_winner:
         return "microgpt evolve --resume"
-    return f"microgpt evolve --train-winner {as_argument(given)} --resume"
+    return f"microgpt evolve --train-winner {as_argument(model_dir)} --resume"
 
 
 def write_if_better(record: AnyRecord, log: Callable[[str], None], *, force: bool) -> None:

@@ -53,15 +53,17 @@ def grid_around(
     return list(found), impossible, chosen
 
 
-def fitting_for(docs: Sequence[Document] | str, limits: TrainOptions, **options: Any) -> Fitting:
+def fitting_for(
+    docs: Sequence[Document] | str, limits: Mapping[str, float], **options: Any
+) -> Fitting:
     """Return a `Fitting` that holds out some of the documents, even if there are few.
 
     Args:
-        limits: the budget of each training run.
+        limits: the budget of each training run, in minutes or operations.
         options: other arguments of `Fitting.of`.
     """
-    fitting = Fitting.of(docs, limits, **options)
+    fitting = Fitting.of(docs, TrainOptions.of(limits), **options)
     if fitting.parts.validation:
         return fitting
-    held_out = TrainOptions(val_fraction=HELD_OUT, test_fraction=HELD_OUT)
-    return Fitting.of(docs, limits.over(held_out), **options)
+    given = {"val_fraction": HELD_OUT, "test_fraction": HELD_OUT, **limits}
+    return Fitting.of(docs, TrainOptions.of(given), **options)

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from microgpt import DEFAULT_SEED, ConfigError, Document, Split, TrainOptions, check_count, split
+from microgpt import DEFAULT_SEED, ConfigError, Document, Split, check_count, split
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.chosen import fitting_for, grid_around
@@ -54,7 +54,7 @@ def sweep(
         parts: Split = split(docs, validation=HELD_OUT, test=HELD_OUT)
         configs, _ = grid(axes)
     else:
-        fitting = fitting_for(docs, TrainOptions(budget=budget))
+        fitting = fitting_for(docs, {"budget": budget})
         fitted, parts = fitting.fit(), fitting.parts
         configs, _, chosen = grid_around(fitting, fitted, axes)
     settings = SweepSettings(

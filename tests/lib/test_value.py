@@ -45,12 +45,18 @@ def test_a_value_used_twice_accumulates_both_gradients() -> None:
 
 @pytest.mark.parametrize(
     ("base", "exponent", "grad"),
-    [(0.0, 2.0, 0.0), (0.0, 1.0, 1.0), (-2.0, 3.0, 12.0), (math.nan, 2.0, math.nan)],
+    [(0.0, 2.0, 0.0), (0.0, 1.0, 1.0), (0.0, 0, 0.0), (-2.0, 3.0, 12.0), (math.nan, 2.0, math.nan)],
 )
 def test_the_gradient_of_a_power_is_correct_at_zero(base, exponent, grad) -> None:
     x = Value(base)
     (x**exponent).backward()
     assert x.grad == pytest.approx(grad, nan_ok=True)
+
+
+@pytest.mark.parametrize("data", ["a", None, [1.0]])
+def test_a_value_must_be_a_number(data) -> None:
+    with pytest.raises(TypeError, match="a Value must be a number, got"):
+        Value(data)
 
 
 def test_an_exponent_must_be_a_constant() -> None:

@@ -23,9 +23,9 @@ IMPLEMENTED = {
     "newton_schulz.py": "12ca827a583aa200",
     "reference.py": "4d1b0ccb6d414954",
     "sampling.py": "8f16e8104c0d4fcf",
-    "value.py": "a1d0ba79f9ce9284",
+    "value.py": "122af88988b9a36e",
 }
-UNCHANGED = "7dc314f759b0706c"  # hash of these files as they are, so that they need not be parsed
+UNCHANGED = "aa1f14e9f7d754ab"  # hash of these files as they are, so that they need not be parsed
 
 
 @cache

@@ -1,8 +1,7 @@
 """Scalar automatic differentiation, and functions that accept `Value`s or floats.
 
-Each operation computes its result and a local derivative for each input. `backward` combines the
-local derivatives by the chain rule. A node refers to its inputs, never to its outputs, so a graph
-is freed together with its result, without the cyclic garbage collector.
+Each operation computes its result and its derivative for each input; `backward` combines these by
+the chain rule. A node refers to its inputs only, so a graph is freed together with its result.
 """
 
 import math
@@ -20,6 +19,8 @@ class Value:
     __slots__ = ("_inputs", "_local_grads", "data", "grad")
 
     def __init__(self, data: float, _inputs: Values = (), _grads: tuple[float, ...] = ()) -> None:
+        if not (_inputs or hasattr(data, "__float__")):
+            raise TypeError(f"a Value must be a number, got {data!r:.40}")
         self.data = data
         self.grad = 0.0  # d result / d self, set by `result.backward()`
         self._inputs = _inputs
@@ -48,7 +49,7 @@ class Value:
     def __pow__(self, exponent: float) -> "Value":
         if isinstance(exponent, Value):
             return NotImplemented  # gradients with respect to the exponent are not supported
-        slope = exponent * math.pow(self.data, exponent - 1)
+        slope = exponent * math.pow(self.data, exponent - 1) if exponent else 0.0  # 0.0 ** -1
         return Value(math.pow(self.data, exponent), (self,), (slope,))
 
     def exp(self) -> "Value":
@@ -84,8 +85,7 @@ class Value:
 
     def backward(self) -> None:
         """Add d self / d leaf to the `grad` of each leaf of the computation graph."""
-        order: list[Value] = []  # topological order, inputs first, without leaves
-        seen = {self}
+        order, seen = list[Value](), {self}  # order: topological, inputs first, without leaves
         path = [(self, iter(self._inputs))]
         while path:  # iterative depth-first search; recursion could exceed Python's limit
             node, unvisited = path[-1]

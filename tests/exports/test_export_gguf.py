@@ -67,16 +67,14 @@ def test_unsuitable_export_options_are_refused(microgpt, portable) -> None:
 @pytest.mark.parametrize(
     ("format", "session"),
     [
-        ("onnx", "OnnxSession"),
-        ("gguf", "LlamaSession"),
-        ("transformers", "TransformersSession"),
+        ("onnx", "onnx_file.OnnxSession"),
+        ("gguf", "gguf_file.LlamaSession"),
+        ("transformers", "transformers_directory.TransformersSession"),
     ],
 )
 def test_verify_chooses_the_program_by_the_exported_format(
     format, session, microgpt, portable, monkeypatch, tmp_path
 ) -> None:
-    from microgpt_exports import formats
-
     opened = []
     onnx = tmp_path / "model.onnx"
     ok(microgpt("export", portable, "--format", "onnx", "--output", onnx))
@@ -86,7 +84,7 @@ def test_verify_chooses_the_program_by_the_exported_format(
         opened.append(path)
         return OnnxSession(onnx)
 
-    monkeypatch.setattr(formats, session, run_instead)
+    monkeypatch.setattr(f"microgpt_exports.{session}", run_instead)
     assert "greedy continuation: equal" in ok(microgpt("verify", "new")).stdout
     assert opened == [Path("new")]
 

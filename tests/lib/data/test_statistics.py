@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,17 +65,6 @@ def test_documents_longer_than_the_block_size_are_counted_as_cut(docs, block_siz
     cut = describe(docs).cut(block_size)
     assert cut.n_docs == sum(len(doc) + 1 > block_size for doc in docs)
     assert cut.n_tokens == sum(len((doc + "$")[block_size:]) for doc in docs)
-
-
-@given(texts, st.integers(1, 10**6))
-def test_a_histogram_counts_each_document_in_one_bin(docs, longest) -> None:
-    docs = [*docs, "a" * longest]
-    bins = describe(docs).histogram()
-    assert len(bins) <= 18
-    assert bins[-1].last >= longest + 1
-    assert all(first.last + 1 == second.first for first, second in pairwise(bins))
-    for each in bins:
-        assert each.n_docs == sum(each.first <= len(doc) + 1 <= each.last for doc in docs)
 
 
 def test_documents_with_unknown_characters_are_counted() -> None:

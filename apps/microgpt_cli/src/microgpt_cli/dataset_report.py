@@ -49,11 +49,9 @@ from microgpt_cli.terminal.progress import load_kernels
 
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
 WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters
-BAR_WIDTH = 50
 N_ALPHABET_LINES = 4  # maximum number of lines for the alphabet
 N_NAMED = 12  # maximum number of characters listed with their counts
 CLIP = 24  # maximum width of a document, in columns
-BLOCKS = "▏▎▍▌▋▊▉█"  # bars with widths of 1/8 to 8/8 of a column
 LINE_END_NAMES = {"\n": r"\n", "\r": r"\r (old Mac)", "\r\n": r"\r\n (Windows)"}
 
 
@@ -73,9 +71,8 @@ class DatasetReport:
     how: ReadOptions
     n_characters: int | None  # length of running text; None for documents
     report: DataReport
-    block_size: int  # default block size of `train` for the file
     cuts: Sequence[Cut]  # documents too long for each block size, smallest block size first
-    model: ModelConfig  # model and training settings used to measure the speed
+    model: ModelConfig  # model and training settings of `train` for the file, for the speed
     config: TrainConfig
     docs_per_s: float  # training speed with one thread, in documents or in chunks of running text
     tokens_per_s: float
@@ -90,7 +87,6 @@ def analyze_file(
     model_dir: Path | None,
     how: ReadOptions,
     *,
-    block_size: int | None,
     options: TrainOptions,
     limit: TimeLimit | None = None,
 ) -> DatasetReport:
@@ -115,13 +111,10 @@ def analyze_file(
     if saved and saved.tokenizer.kind == "bpe":
         tokenizer = extended_tokenizer(saved, docs)
     report = describe(docs, tokenizer if tokenizer.kind == "bpe" else None)
-    default = fitted.choice.model.block_size
-    asked = block_size or (saved.model.block_size if saved else default)
-    block_size = block_size or default
-    model = replace(fitted.choice.model, vocab_size=tokenizer.vocab_size, block_size=block_size)
-    length = float(block_size)
+    model = replace(fitted.choice.model, vocab_size=tokenizer.vocab_size)
+    length = float(model.block_size)
     if n_characters is None:
-        length = (report.n_tokens - report.cut(block_size).n_tokens) / report.n_docs
+        length = (report.n_tokens - report.cut(model.block_size).n_tokens) / report.n_docs
     load_kernels(None, uses=["training"])
     speed = operations_per_second(model, config, length=length)
     docs_per_s = config.batch_size * speed / step_operations(model, config, length)
@@ -130,8 +123,7 @@ def analyze_file(
         how=replace(how, chat=report.tokenizer.is_chat),
         n_characters=n_characters,
         report=report,
-        block_size=default,
-        cuts=_cuts(report, default, asked),
+        cuts=_cuts(report, model.block_size, saved),
         model=model,
         config=config,
         docs_per_s=docs_per_s,
@@ -174,8 +166,7 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
         "has_bom": found.file.has_bom,
         "line_ends": sorted(found.file.line_ends),
         "lengths": {f"p{percent}": report.percentile(percent) for percent in PERCENTS},
-        "histogram": [asdict(each) for each in report.histogram()],
-        "recommended_block_size": found.block_size,
+        "recommended_block_size": found.model.block_size,
         "cuts": [asdict(cut) for cut in found.cuts],
         "training": {
             "model": asdict(found.model),
@@ -196,11 +187,12 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
     return facts
 
 
-def _cuts(report: DataReport, default: int, block_size: int) -> list[Cut]:
-    """Count the documents that are too long for block sizes from 1/4 to 4 times the default."""
+def _cuts(report: DataReport, default: int, saved: SavedModel | None) -> list[Cut]:
+    """Count the documents that are too long for a model, and for 1/4 to 4 times the default."""
     powers = [default * 2**i // 4 for i in range(5)]
     enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
-    sizes = {size for size in powers if 1 <= size <= enough} | {default, block_size}
+    sizes = {size for size in powers if 1 <= size <= enough} | {default}
+    sizes |= {saved.model.block_size} if saved else set()
     return [report.cut(size) for size in sorted(sizes)]
 
 
@@ -223,9 +215,9 @@ def report_lines(found: DatasetReport) -> Iterator[str]:
     yield f"{found.file.path}: {what}"
     for name, text in _facts(found):
         yield from _fact(name, text)
-    sections = [_percentiles(report), _histogram(report), _cut_table(found), _training(found)]
-    if found.n_characters is not None:  # running text has no documents to truncate
-        del sections[2]
+    sections = [_percentiles(report), _training(found)]
+    if found.n_characters is None:  # running text has no documents to truncate
+        sections.insert(1, _cut_table(found))
     if found.explanation:
         sections.append(_choice(found))
     if found.suitability:
@@ -270,30 +262,15 @@ def _percentiles(report: DataReport) -> Iterator[str]:
         yield "".join(f"{text:>{max(7, len(lengths[-1]) + 2)}}" for text in row)
 
 
-def _histogram(report: DataReport) -> Iterator[str]:
-    bins = report.histogram()
-    labels = [f"{b.first:,}" if b.first == b.last else f"{b.first:,}-{b.last:,}" for b in bins]
-    width, most = max(map(len, labels)), max(b.n_docs for b in bins)
-    for label, b in zip(labels, bins, strict=True):
-        share = percentage(b.n_docs / report.n_docs) if b.n_docs else ""
-        yield f"  {label:>{width}}  {_bar(b.n_docs / most)} {share}".rstrip()
-
-
-def _bar(share: float) -> str:
-    eighths = max(round(share * BAR_WIDTH * 8), share > 0)
-    rest = eighths % 8
-    return BLOCKS[-1] * (eighths // 8) + BLOCKS[rest - 1 : rest]
-
-
 def _cut_table(found: DatasetReport) -> Iterator[str]:
     report = found.report
     yield "block size  documents too long     tokens beyond it"
     for cut in found.cuts:
         n_docs = _with_percent(cut.n_docs, report.n_docs)
         n_tokens = _with_percent(cut.n_tokens, report.n_tokens)
-        remark = "recommended" if cut.block_size == found.block_size else ""
+        remark = "recommended" if cut.block_size == found.model.block_size else ""
         yield f"{cut.block_size:>10,}  {n_docs:<21}  {n_tokens:<24}  {remark}".rstrip()
-    n = found.block_size
+    n = found.model.block_size
     yield f"({n:,} is the default of train: 99% of the documents fit, or it is the maximum)"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import log
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from microgpt import CheckpointError, Sampling, Verification, printable, sample
@@ -17,6 +18,7 @@ MOST = 1e-3  # largest difference of a log-probability, in nats
 MOST_BITS = 0.05  # largest cost of rounded weights, in bits per token of the texts
 PIECE = 16  # tokens read at once, so that the logits of a large vocabulary need little memory
 WIDTH = 32  # characters of a text in the table of a verdict
+N_BYTES = 16  # first bytes of a file, by which its format is known
 
 
 class Runtime(Protocol):
@@ -24,6 +26,17 @@ class Runtime(Protocol):
 
     def read(self, tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
         """Return the logits after each token (T, V), and the new cache; None is an empty cache."""
+
+
+def first_bytes(path: Path) -> bytes:
+    """Return the first bytes of a file; none of a directory or a pipe, which would not end."""
+    if not path.is_file():
+        return b""
+    try:
+        with open(path, "rb") as file:
+            return file.read(N_BYTES)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """A tokenizer for other programs: GPT-2's byte-level BPE, special tokens and a chat template."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from microgpt import Tokenizer, TokenizerError
+from microgpt import Tokenizer, TokenizerError, printable
 
 PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes written as themselves
 
@@ -52,6 +53,13 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
         tuple(token for token in tokenizer.special_ids if token != end_id),
         _chat_template(tokenizer),
     )
+
+
+def note_characters(tokenizer: Tokenizer, note: Callable[[str], None]) -> None:
+    """Say which characters other programs leave out."""
+    if tokenizer.chars:
+        known = printable("".join(tokenizer.chars))
+        note(f'there, the tokenizer leaves out all characters other than "{known}"')
 
 
 def _byte_characters() -> list[str]:

@@ -21,17 +21,21 @@ from microgpt import (
     ROTARY_BASE,
     CheckpointError,
     ConfigError,
+    ExportFormat,
+    ExportRequest,
     MicrogptError,
     ModelConfig,
     Sampling,
     SavedModel,
     Tokenizer,
+    Verification,
     count_params,
     printable,
     read,
 )
 from microgpt_exports.apertus import ACTIVATION, EPSILON, check_fits, tensor_shapes, to_apertus
-from microgpt_exports.foreign_tokenizer import foreign_tokenizer
+from microgpt_exports.comparison import first_bytes, verdict
+from microgpt_exports.foreign_tokenizer import foreign_tokenizer, note_characters
 from microgpt_exports.receipt import (
     MAX_BYTES,
     Receipt,
@@ -40,6 +44,7 @@ from microgpt_exports.receipt import (
     read_receipt,
     restored_tokenizer,
 )
+from microgpt_exports.sessions import LlamaSession
 
 MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
 FIRST = struct.calcsize("<4sIQQ")  # bytes before the metadata
@@ -147,6 +152,23 @@ def encode_modelfile(saved: SavedModel, name: str) -> bytes:
         f'PARAMETER stop "{stop}"',
     ]
     return "\n".join([*lines, ""]).encode()
+
+
+def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
+    """Return the file, and ollama's Modelfile for it."""
+    file = request.output
+    files = {file: encode_gguf(saved, file.stem)}
+    note_characters(saved.tokenizer, request.note)
+    return files | {Path(f"{file}.Modelfile"): encode_modelfile(saved, file.name)}
+
+
+def _verify(path: Path) -> Verification | None:
+    if path.suffix != ".gguf" and not first_bytes(path).startswith(MAGIC):
+        return None
+    return verdict(read_gguf(path), LlamaSession(path))
+
+
+GGUF = ExportFormat(_encode, "uses float32", verify=_verify)
 
 
 def _head(texts: Mapping[str, str], config: ModelConfig, tokenizer: Tokenizer) -> bytes:

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from microgpt import (
     CheckpointError,
+    ExportFormat,
+    ExportRequest,
     SavedModel,
+    Verification,
     check_extra,
     count_params,
     printable,
@@ -22,7 +25,7 @@ from microgpt import (
     tensors_of,
     weight_shapes,
 )
-from microgpt_exports.comparison import running
+from microgpt_exports.comparison import first_bytes, running, verdict
 from microgpt_exports.onnx_graph import IR_VERSION, OPSET, SCALES, TABLES, OnnxGraph
 from microgpt_exports.receipt import Receipt, check_replies, make_receipt, read_receipt
 
@@ -165,6 +168,19 @@ class OnnxSession:
             each.name: np.zeros([sizes.get(size, size) for size in each.shape], "float32")
             for each in self._cache_inputs
         }
+
+
+def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
+    return {request.output: encode_onnx(saved, int8=request.rounding == "int8")}
+
+
+def _verify(path: Path) -> Verification | None:
+    if path.suffix != ".onnx" and PRODUCER not in first_bytes(path):
+        return None
+    return verdict(read_onnx(path), OnnxSession(path))
+
+
+ONNX = ExportFormat(_encode, "uses float32, or int8 with --int8", ("int8",), verify=_verify)
 
 
 def _parsed(path: Path) -> "ModelProto":

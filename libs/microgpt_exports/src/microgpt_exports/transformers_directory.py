@@ -19,18 +19,22 @@ from microgpt import (
     TABLE,
     TOKENIZERS,
     CheckpointError,
+    ExportFormat,
+    ExportRequest,
     MicrogptError,
     ModelConfig,
     Sampling,
     SavedModel,
     Tokenizer,
+    Verification,
     count_params,
     decode_tensors,
     printable,
     read,
 )
 from microgpt_exports.apertus import check_fits, check_tensors, settings_of, to_apertus
-from microgpt_exports.foreign_tokenizer import foreign_tokenizer
+from microgpt_exports.comparison import verdict
+from microgpt_exports.foreign_tokenizer import foreign_tokenizer, note_characters
 from microgpt_exports.receipt import (
     MAX_BYTES,
     Receipt,
@@ -39,6 +43,7 @@ from microgpt_exports.receipt import (
     read_receipt,
     restored_tokenizer,
 )
+from microgpt_exports.sessions import TransformersSession
 
 WEIGHTS, TOKENIZER, RECEIPT = "model.safetensors", "tokenizer.json", "receipt.json"
 MAX_WEIGHTS = 2**34  # bytes
@@ -101,6 +106,21 @@ def read_transformers(directory: Path) -> Receipt:
             )
     _check_weights(directory / WEIGHTS, receipt)
     return receipt
+
+
+def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
+    files = encode_transformers(saved)
+    note_characters(saved.tokenizer, request.note)
+    return {request.output / name: content for name, content in files.items()}
+
+
+def _verify(path: Path) -> Verification | None:
+    if not (path / RECEIPT).exists():
+        return None
+    return verdict(read_transformers(path), TransformersSession(path))
+
+
+TRANSFORMERS = ExportFormat(_encode, "uses float32", mark=RECEIPT, verify=_verify)
 
 
 def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:

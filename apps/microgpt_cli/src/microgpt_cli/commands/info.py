@@ -17,7 +17,6 @@ from microgpt import (
     ConfigError,
     ReadOptions,
     TrainOptions,
-    check_count,
     printable,
 )
 from microgpt_cli.terminal import options as opt
@@ -56,9 +55,6 @@ def info(
     column: str | None = opt.COLUMN,
     me: str | None = opt.ME,
     separator: str | None = opt.SEPARATOR,
-    block_size: int | None = of_data(
-        None, "Block size to use in the report.  [default: the recommended block size]"
-    ),
     minutes: float | None = of_data(
         None, "Also print the settings that `train --minutes` would choose, and the expected loss."
     ),
@@ -77,8 +73,7 @@ def info(
     model_dir = opt.one_of(model, model_option, "--model")
     if not data:
         given: dict[str, object] = {"--chat": chat or None, "--column": column, "--me": me}
-        given |= {"--separator": separator, "--block-size": block_size}
-        given |= {"--minutes": minutes, "--budget": budget}
+        given |= {"--separator": separator, "--minutes": minutes, "--budget": budget}
         for flag, value in given.items():
             if value is not None:
                 raise ConfigError(f"{flag} requires --data; add --data or omit {flag}")
@@ -93,8 +88,6 @@ def info(
     options.check_ranges()
     how = ReadOptions(None, column, chat or me is not None, me, separator)
     options.over(TrainOptions.of(vars(how))).check()
-    if block_size is not None:
-        check_count("block_size", block_size)
 
     from microgpt import TimeLimit
     from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
@@ -103,7 +96,6 @@ def info(
         data,
         model_dir,
         how,
-        block_size=block_size,
         options=options,
         limit=TimeLimit(minutes, started) if minutes else None,
     )
@@ -112,16 +104,11 @@ def info(
         return
     for line in report_lines(found):
         print(line)
-    _note_command(found, data, block_size, options, is_of_model=model_dir is not None)
+    _note_command(found, data, options, is_of_model=model_dir is not None)
 
 
 def _note_command(
-    found: "DatasetReport",
-    data: Path,
-    block_size: int | None,
-    options: TrainOptions,
-    *,
-    is_of_model: bool,
+    found: "DatasetReport", data: Path, options: TrainOptions, *, is_of_model: bool
 ) -> None:
     """Print the command that trains on the file."""
     from microgpt_cli.training.replacement import unused_model
@@ -129,8 +116,6 @@ def _note_command(
     command = f"{found.how.as_typed()}--data {shlex.quote(str(data))}"
     for name, value in options.values().items():
         command += f" --{name} {value:.12g}".replace("e+", "e")
-    if block_size:
-        command += f" --block-size {found.model.block_size}"
     if is_of_model and found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
     where = unused_model(data)

@@ -1,9 +1,9 @@
 """Dataset statistics: document lengths, characters, duplicates, truncation, estimated sizes."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import chain
 from math import ceil
 
 from microgpt.config import TextKind
@@ -12,7 +12,6 @@ from microgpt.errors import DataError
 
 N_FREQUENT = 5  # maximum number of duplicates to list
 RARE = 10  # characters with fewer occurrences are learned poorly
-N_BINS = 16  # approximate number of histogram bins; fits on a screen
 MAX_SAMPLED = 10_000  # number of evenly spaced documents whose lengths are estimated
 MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for an estimate
 
@@ -24,15 +23,6 @@ class Cut:
     block_size: int  # context length in tokens
     n_docs: int  # number of documents longer than the context
     n_tokens: int  # number of tokens beyond the context
-
-
-@dataclass(frozen=True)
-class Bin:
-    """A histogram bin: the number of documents with a length from first to last, inclusive."""
-
-    first: int
-    last: int
-    n_docs: int
 
 
 @dataclass(frozen=True)
@@ -75,25 +65,6 @@ class DataReport:
         beyond = [(length - block_size, n) for length, n in self.lengths.items()]
         beyond = [(excess, n) for excess, n in beyond if excess > 0]
         return Cut(block_size, sum(n for _, n in beyond), sum(excess * n for excess, n in beyond))
-
-    def histogram(self) -> list[Bin]:
-        """Return a histogram of the lengths with about 16 bins of equal, round width.
-
-        The last bin extends to the longest document, so that a few long documents do not widen the
-        other bins.
-        """
-        shortest, typical, longest = map(self.percentile, (0, 99, 100))
-        width = _round_up((typical - shortest + 1) / N_BINS)
-        start = max(1, shortest // width * width)
-        last = (longest - start) // width
-        if last > N_BINS:
-            last = (typical - start) // width + 1
-        counts = [0] * (last + 1)
-        for length, n in self.lengths.items():
-            counts[min((length - start) // width, last)] += n
-        firsts = [start + i * width for i in range(len(counts))]
-        ends = [*(first + width - 1 for first in firsts[:-1]), longest]
-        return [Bin(*facts) for facts in zip(firsts, ends, counts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -174,9 +145,3 @@ def _tokens_per_character(docs: Sequence[Document], tokenizer: Tokenizer) -> flo
         return 1.0
     texts = [text[: MAX_CHARACTERS // len(docs) + 1] for doc in docs for text in texts_of(doc)]
     return sum(map(tokenizer.count, texts)) / max(1, sum(map(len, texts)))
-
-
-def _round_up(number: float) -> int:
-    """Round up to 1, 2 or 5 times a power of ten."""
-    steps: Iterator[int] = (step * 10**power for power in count() for step in (1, 2, 5))
-    return next(step for step in steps if step >= number)

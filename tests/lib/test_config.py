@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
@@ -56,6 +57,9 @@ def test_training_settings_outside_their_range_are_refused(setting: dict[str, fl
         ({"top_p": 1.5}, r"top_p must be from 0 to 1, got 1\.5"),
         ({"top_p": math.nan}, "top_p must be from 0 to 1, got nan"),
         ({"min_p": -0.1}, r"min_p must be from 0 to 1, got -0\.1"),
+        ({"temperature": True}, "temperature must be >= 0, got True"),
+        ({"top_k": True}, "top_k must be an integer, got True"),
+        ({"top_p": np.bool_(True)}, "top_p must be from 0 to 1, got .*True"),
     ],
 )
 def test_sampling_settings_outside_their_range_are_refused(setting, problem) -> None:

@@ -93,10 +93,10 @@ def test_decoding_depends_on_the_whole_prompt(gpt) -> None:
     assert len(greedy) > 1
 
 
-def kept(weights: list[float], **settings: float) -> set[int]:
+def kept(weights: list[float], temperature: float = 1, **settings: float) -> set[int]:
     """Return the tokens that are ever drawn."""
     logits, rng = [math.log(weight) for weight in weights], random.Random(0)
-    sampling = Sampling(1, **settings)
+    sampling = Sampling(temperature, **settings)
     return {sample(logits, sampling=sampling, rng=rng, forbidden=()) for _ in range(300)}
 
 
@@ -120,6 +120,15 @@ def kept(weights: list[float], **settings: float) -> set[int]:
 )
 def test_sampling_filters_are_applied_one_after_the_other(weights, filters, expected) -> None:
     assert kept(weights, **filters) == expected
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [({"top_k": 1}, {2}), ({"top_p": 0}, {2}), ({"min_p": 1}, {2}), ({"top_k": 2}, {2, 3})],
+)
+@pytest.mark.parametrize("temperature", [1, 1e7, 1e17, 1e308])
+def test_filters_keep_the_likeliest_at_any_temperature(temperature, filters, expected) -> None:
+    assert kept([1, 2, 4, 3], temperature, **filters) == expected
 
 
 def test_temperature_is_applied_before_the_filters() -> None:

@@ -18,10 +18,10 @@ from microgpt_engine.decoding.decoder import Decoder
 
 SAMPLING = st.builds(
     Sampling,
-    temperature=st.sampled_from([0.0, 0.3, 1.0, 3.0]),
+    temperature=st.sampled_from([0.0, 0.3, 1.0, 3.0, 1e9]),
     top_k=st.none() | st.integers(1, 45),
     top_p=st.sampled_from([1.0, 0.9, 0.5, 0.0]),
-    min_p=st.sampled_from([0.0, 0.05, 0.7]),
+    min_p=st.sampled_from([0.0, 0.05, 0.7, 1.0]),
 )
 
 

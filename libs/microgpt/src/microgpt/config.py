@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 from microgpt.errors import ConfigError
@@ -112,6 +113,8 @@ class Sampling:
         check_fields(self)
         for name in ("top_p", "min_p"):
             _check_field(self, name, "from 0 to 1", lambda x: 0 <= x <= 1)
+        if self.min_p == 1:  # at a high temperature, rounding makes all probabilities equal
+            object.__setattr__(self, "top_k", 1)
 
 
 def check_seed(seed: int) -> None:
@@ -132,7 +135,8 @@ def check_threads(threads: int) -> None:
 def check_number(name: str, value: float, rule: str, fits: Callable[[float], bool]) -> float:
     """Return a setting, as an int or a float; raise ConfigError if it is out of range."""
     try:
-        is_valid = math.isfinite(value) and fits(value)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        is_valid = is_number and math.isfinite(value) and fits(value)
     except OverflowError:  # an integer such as 10**400, from a file
         is_valid = False
     if not is_valid:

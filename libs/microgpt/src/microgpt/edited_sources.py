@@ -22,10 +22,10 @@ IMPLEMENTED = {
     "muon.py": "7f6cd95c20656f68",
     "newton_schulz.py": "12ca827a583aa200",
     "reference.py": "4d1b0ccb6d414954",
-    "sampling.py": "8f16e8104c0d4fcf",
+    "sampling.py": "f9f1add4864917e8",
     "value.py": "122af88988b9a36e",
 }
-UNCHANGED = "aa1f14e9f7d754ab"  # hash of these files as they are, so that they need not be parsed
+UNCHANGED = "966db49f6cc2eb05"  # hash of these files as they are, so that they need not be parsed
 
 
 @cache

@@ -34,7 +34,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         check_fields(self, vocab_size={"minimum": 0})
         for name, number in (("init_std", self.init_std), ("out_scale", self.out_scale)):
-            if not (isinstance(number, Real) and 0 < number <= 1e38):
+            is_number = isinstance(number, Real) and not isinstance(number, bool)
+            if not (is_number and 0 < number <= 1e38):
                 raise ConfigError(f"{name} must be a number greater than 0")
             object.__setattr__(self, name, float(number))  # a NumPy number becomes a float
         if self.positions == "rotary" and self.n_embd // self.n_head % 2:
@@ -81,24 +82,23 @@ def check_fields(settings: Any, **limits: dict[str, int]) -> None:
     for field in fields(settings):
         name, kind, value = field.name, field.type, getattr(settings, field.name)
         if kind is int or (kind == int | None and value is not None):
-            if isinstance(value, Integral) and not isinstance(value, bool):
-                value = int(value)  # a NumPy integer becomes an int
-                object.__setattr__(settings, name, value)
-            check_whole(name, value, **limits.get(name, {"minimum": 1}))
+            value = check_whole(name, value, **limits.get(name, {"minimum": 1}))
+            object.__setattr__(settings, name, value)
         elif kind is bool and not isinstance(value, bool):
             raise ConfigError(f"{name} must be True or False, got {value!r:.24}")
         elif get_origin(kind) is Literal:
             check_choice(name, value, kind)
 
 
-def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:
-    """Raise ConfigError unless a setting is an integer from minimum to maximum."""
-    if not isinstance(value, int) or isinstance(value, bool):
+def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> int:
+    """Return a setting as an int; raise ConfigError unless it is from minimum to maximum."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
         raise ConfigError(f"{name} must be an integer, got {value!r:.24}")
     if value < minimum:
         raise ConfigError(f"{name} must be >= {minimum}, got {max(value, -(10**20))}")
     if value > maximum:
         raise ConfigError(f"{name} must be at most {maximum}")
+    return int(value)  # a NumPy integer becomes an int
 
 
 def check_choice(name: str, value: str | None, choices: Any) -> None:

@@ -74,15 +74,17 @@ def sample(
     largest = max(logits[token] for token in allowed)
     # Subtract the maximum before dividing: the logits could overflow at temperatures close to 0.
     scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
-    kept = _likeliest({token: math.exp(score) for token, score in scores.items()}, sampling)
+    # A high temperature makes all weights equal, so the order is that of the logits.
+    by_logit = sorted(allowed, key=logits.__getitem__, reverse=True)  # stable sort
+    weights = {token: math.exp(score) for token, score in scores.items()}
+    kept = _likeliest(by_logit, weights, sampling)
     probs = softmax([scores[token] for token in kept])
     return rng.choices(kept, weights=probs)[0]
 
 
-def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
+def _likeliest(ordered: list[int], weights: dict[int, float], sampling: Sampling) -> list[int]:
     """Return the tokens that top_k, top_p and min_p keep; the largest weight must be 1."""
-    by_weight = sorted(weights, key=weights.__getitem__, reverse=True)  # stable sort
-    kept = by_weight[: sampling.top_k]
+    kept = ordered[: sampling.top_k]
     if sampling.top_p < 1:
         mass = total(weights[token] for token in sorted(kept))
         sums = list(accumulate(weights[token] for token in kept))

@@ -36,9 +36,7 @@ def sample(
     if not _are_finite(logits, row):
         return NOT_FINITE
     if barred < NO_RULE:
-        for i in range(V):
-            if s.rules[i] >= barred:
-                logits[row, i] = -np.inf
+        _exclude(logits, row, s, barred)
     peak = _peak(logits, row)
     if peak == -np.inf:
         return NONE_ALLOWED
@@ -47,10 +45,14 @@ def sample(
         while logits[row, best] < peak:
             best += 1
         return best
+    is_limited = 0 < s.top_k < V or s.top_p < 1 or s.min_p > 0
+    if is_limited:
+        for i in range(0, V, lanes(logits)):
+            store(sums, 0, i, load(logits, row, i))
     for i in range(0, V, lanes(logits)):
         store(logits, row, i, exp((load(logits, row, i) - peak) / s.temperature))
-    if 0 < s.top_k < V or s.top_p < 1 or s.min_p > 0:
-        _keep_likeliest(logits[row], V, s.top_k, s.top_p, s.min_p, order)
+    if is_limited:
+        _keep_likeliest(logits[row], sums[0], V, s.top_k, s.top_p, s.min_p, order)
     return _draw(logits, row, V, uniform, sums)
 
 
@@ -60,6 +62,13 @@ def _are_finite(logits: Array, row: int) -> bool:
     for i in range(0, logits.shape[1], lanes(logits)):
         zeros = zeros + 0.0 * load(logits, row, i)
     return bool(total(zeros) == 0)
+
+
+@inlined
+def _exclude(logits: Array, row: int, s: Sequences, barred: int) -> None:
+    for i in range(logits.shape[1]):
+        if s.rules[i] >= barred:
+            logits[row, i] = -np.inf
 
 
 @inlined
@@ -97,74 +106,77 @@ def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
 
 @kernel
 def _keep_likeliest(
-    weights: Array, V: int, top_k: int, top_p: float, min_p: float, order: Array
+    weights: Array, logits: Array, V: int, top_k: int, top_p: float, min_p: float, order: Array
 ) -> None:
-    """Zero the weights that top_k, top_p or min_p exclude. The largest weight must be 1."""
+    """Zero the weights that top_k, top_p or min_p exclude. The largest weight must be 1.
+
+    A high temperature makes all weights equal, so the order is that of the logits.
+    """
     if 0 < top_k < V:
-        _keep_top_k(weights, V, top_k, order)
+        _keep_top_k(weights, logits, V, top_k, order)
     if top_p < 1:
-        _keep_top_p(weights, V, top_p, order)
+        _keep_top_p(weights, logits, V, top_p, order)
     for i in range(V):
         if weights[i] < min_p:
             weights[i] = 0
 
 
 @kernel
-def _keep_top_k(weights: Array, V: int, k: int, order: Array) -> None:
-    """Zero all weights except the k largest; among equal weights, keep the first."""
-    _heap(weights, V, order)
+def _keep_top_k(weights: Array, logits: Array, V: int, k: int, order: Array) -> None:
+    """Zero all weights but those of the k largest logits; among equals, keep the first."""
+    _heap(logits, V, order)
     for n in range(V - 1, V - 1 - k, -1):
-        _take_largest(weights, n, order)
+        _take_largest(logits, n, order)
     for i in range(V - k):
         weights[order[i]] = 0
 
 
 @kernel
-def _keep_top_p(weights: Array, V: int, p: float, order: Array) -> None:
+def _keep_top_p(weights: Array, logits: Array, V: int, p: float, order: Array) -> None:
     """Zero all weights outside the nucleus, the smallest set whose share is at least p."""
     mass = 0.0
     for i in range(V):
         mass += weights[i]
-    _heap(weights, V, order)
+    _heap(logits, V, order)
     kept, n = 0.0, V
     while n > 0 and (kept < p * mass or n == V):
         n -= 1
-        _take_largest(weights, n, order)
+        _take_largest(logits, n, order)
         kept += weights[order[n]]
     for i in range(n):
         weights[order[i]] = 0
 
 
 @kernel
-def _heap(weights: Array, V: int, order: Array) -> None:
-    """Fill `order` with all tokens as a max-heap by weight."""
+def _heap(logits: Array, V: int, order: Array) -> None:
+    """Fill `order` with all tokens as a max-heap by logit."""
     for i in range(V):
         order[i] = i
     for i in range(V // 2 - 1, -1, -1):
-        _sift(weights, i, V, order)
+        _sift(logits, i, V, order)
 
 
 @kernel
-def _take_largest(weights: Array, n: int, order: Array) -> None:
-    """Move the token with the largest weight of a heap of n + 1 tokens to index n."""
+def _take_largest(logits: Array, n: int, order: Array) -> None:
+    """Move the token with the largest logit of a heap of n + 1 tokens to index n."""
     order[0], order[n] = order[n], order[0]
-    _sift(weights, 0, n, order)
+    _sift(logits, 0, n, order)
 
 
 @kernel
-def _sift(weights: Array, i: int, n: int, order: Array) -> None:
+def _sift(logits: Array, i: int, n: int, order: Array) -> None:
     """Sift down the token at index i of a heap of n tokens."""
     while 2 * i + 1 < n:
         child = 2 * i + 1
-        if child + 1 < n and _is_before(weights, order[child + 1], order[child]):
+        if child + 1 < n and _is_before(logits, order[child + 1], order[child]):
             child += 1
-        if not _is_before(weights, order[child], order[i]):
+        if not _is_before(logits, order[child], order[i]):
             return
         order[i], order[child] = order[child], order[i]
         i = child
 
 
 @kernel
-def _is_before(weights: Array, a: int, b: int) -> bool:
+def _is_before(logits: Array, a: int, b: int) -> bool:
     """Return whether token a is likelier than b, or equally likely with a lower index."""
-    return bool(weights[a] > weights[b] or (weights[a] == weights[b] and a < b))
+    return bool(logits[a] > logits[b] or (logits[a] == logits[b] and a < b))

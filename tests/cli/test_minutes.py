@@ -96,8 +96,11 @@ def test_contradictory_limits_are_refused(microgpt, folder, options, problem) ->
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a single document", "nothing is held out by default: too few documents (1)"),
-        ("the same line\n" * 300, "nothing is held out by default: too few distinct documents (1)"),
+        (
+            "a single document",
+            "held out for validation or testing by default: too few documents (1)",
+        ),
+        ("the same line\n" * 300, "by default: too few distinct documents (1)"),
         ("\n".join("ab " * 3000 for _ in range(3)) + "\nc" * 20, "longer than the block size"),
     ],
     ids=["one document", "all equal", "long lines"],
@@ -107,6 +110,24 @@ def test_train_accepts_small_and_unusual_data(microgpt, folder, content, said) -
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr
     assert "sample  1: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("n", "fraction", "said"),
+    [
+        (5, 0.2, "note: nothing is held out for testing by default: too few documents (5): the t"),
+        (4, 0.5, "error: too few documents (4): the train split is empty; add documents or use an"),
+        (4, 0.9, "error: too few documents (4): the train split is empty; add documents or use an"),
+    ],
+)
+def test_what_is_held_out_of_few_documents_is_said_once(
+    microgpt, folder, n, fraction, said
+) -> None:
+    (folder / "few.txt").write_text("\n".join(("emma", "olivia", "ava", "isabella", "sophia")[:n]))
+    options = ("--data=few.txt", "--val-fraction", str(fraction), "--budget=1e9", "-n1")
+    told = microgpt("train", *options).stderr
+    assert said in told
+    assert told.count("too few documents") == 1
 
 
 def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, folder, monkeypatch) -> None:

@@ -107,7 +107,8 @@ def split(docs: Iterable[Document], *, validation: float = 0.0, test: float = 0.
         if fraction and not parts[name]:
             n = sum(map(len, parts.values()))
             what = "documents" if n == len(docs) else "distinct documents"
-            raise DataError(f"too few {what} ({n:,}): the {name} split is empty; add documents")
+            problem = f"too few {what} ({n:,}): the {name} split is empty"
+            raise DataError(f"{problem}; add documents or use another fraction")
     sets = parts["train"], parts["validation"], parts["test"]
     return Split(docs, *sets, validation, test, _by_fractions=sets)
 
@@ -143,7 +144,7 @@ def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: 
     for name, fraction in {"train": 1.0, **shares}.items():
         if fraction and not found[name]:
             what = f"too few characters ({len(text):,}): the {name} split is empty"
-            raise DataError(f"{what}; add text")
+            raise DataError(f"{what}; add text or use another fraction")
     sets = found["train"], found["validation"], found["test"]
     return Split((text,), *sets, validation, test, gap, _by_fractions=sets)
 

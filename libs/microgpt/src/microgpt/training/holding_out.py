@@ -6,12 +6,12 @@ from microgpt.compilation import Tell
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import DataFacts, Split, split, split_stream
 from microgpt.data.tokenizer import Documents, count_characters
-from microgpt.errors import DataError
+from microgpt.errors import ConfigError, DataError
 from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
 from microgpt.training.options import TrainOptions
 
 CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits
-FRACTIONS = ("val_fraction", "test_fraction")
+FRACTIONS = {"val_fraction": "validation", "test_fraction": "testing"}
 
 
 def recorded_split(
@@ -41,13 +41,13 @@ def hold_out(docs: Documents, options: TrainOptions, tell: Tell) -> Split:
     default = TrainOptions(val_fraction=fraction, test_fraction=fraction)
     try:
         return _split(docs, options.over(default))
-    except DataError as error:
-        if all(name in options for name in FRACTIONS):
-            raise
-        if options.from_:  # nothing would say when the model has learned enough
+    except (ConfigError, DataError) as error:
+        uses = [use for name, use in FRACTIONS.items() if name not in options]
+        parts = _split(docs, options)  # fails if a fraction of the user does
+        if options.from_ and not parts.validation:  # nothing says when the model has learned enough
             raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
-        tell(f"nothing is held out by default: {error}")
-        return _split(docs, options)
+        tell(f"nothing is held out for {' or '.join(uses)} by default: {error}")
+        return parts
 
 
 def _split(docs: Documents, options: TrainOptions) -> Split:

@@ -94,7 +94,6 @@ def test_experiments_compare_a_prediction_with_a_training(microgpt, place: Path)
 
 def test_course_refuses_bad_input_in_one_line(microgpt, place: Path) -> None:
     assert "no exercise '15'; use a number" in refused(microgpt("course", "check", "15"))
-    assert "--whole is for exercise 13" in refused(microgpt("course", "check", "--whole"))
     assert "is not a directory of the course" in refused(
         microgpt("course", "check", "--directory", "none")
     )

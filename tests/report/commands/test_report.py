@@ -18,10 +18,10 @@ from searches import AESTHETIC, HYDRA, SMALL, begin, changed, run_of, write_name
 pytestmark = pytest.mark.slow
 
 SECTIONS = {
-    "loss": "generations retest finalists names pareto importance",
+    "loss": "generations retest names pareto importance",
     # no "importance": ten organisms, fewer than FEWEST
-    "aesthetic": "generations retest finalists names pareto",
-    "hydra": "generations retest finalists names pareto importance",
+    "aesthetic": "generations retest names pareto",
+    "hydra": "generations retest names pareto importance",
 }
 
 

@@ -27,8 +27,7 @@ def check_file(name: str, path: Path, extra: str = "") -> CheckResult:
     """Check a learner's file in a process of its own.
 
     Args:
-        extra: of the whole program, --whole compares all losses and names, instead of 100 losses;
-            of the experiments, the one to run. Without it, only their predictions are read.
+        extra: of the experiments, the one to run; without it, only their predictions are read.
     """
     child = (sys.executable, "-m", "microgpt_course.child")
     command = [*child, name, str(path), *([extra] if extra else [])]

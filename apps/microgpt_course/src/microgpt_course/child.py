@@ -1,6 +1,6 @@
 """Check a learner's file in a process of its own, which ends whatever the file does.
 
-    python -m microgpt_course.child 03_backward PATH [EXPERIMENT | --whole]
+    python -m microgpt_course.child 03_backward PATH [EXPERIMENT]
 
 It prints a JSON object per line: what is `right`, what is `wrong`, what the file has `printed`, the
 `figure` of an experiment. `checking.py` reads these lines.
@@ -28,7 +28,7 @@ from microgpt_course.facts import LearnerError
 LIMIT = 5.0  # processor seconds for a check; unless a loop does not end, it takes less than one
 LONG_LIMIT = 600.0  # for the whole program, and for an experiment
 MAX_MEMORY = 2 << 30  # bytes
-N_LOSSES = 100  # losses of the whole program that are compared, unless all are
+N_LOSSES = 100  # losses of the whole program that are compared
 MAX_PRINTED = 40  # lines of the learner's output that are shown
 LOSS = re.compile(r"loss\s*[:=]?\s*(-?\d+\.\d+|nan|inf)\s*$", re.IGNORECASE)
 STEP_HINTS = (  # for the first loss that differs
@@ -38,7 +38,6 @@ STEP_HINTS = (  # for the first loss that differs
     "and values.",
     "Are all gradients set to 0 in each step, and is the learning rate 0.01 * (1 - s / 1000)?",
 )
-NAME = re.compile(r"sample\s+(\d+):\s*(\w*)")
 
 _results = sys.stdout
 
@@ -77,54 +76,39 @@ class Printed(io.TextIOBase):
 
 
 class Compared(Printed):
-    """Compares the losses and names that a program prints with Karpathy's."""
+    """Compares the losses that a program prints with those of Karpathy's run."""
 
-    def __init__(self, *, whole: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
-        self.whole, self.n_losses, self.n_names = whole, 0, 0
+        golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
+        self.losses, self.n_losses = golden["losses"], 0
 
     def line(self, line: str) -> None:
         """Raise Wrong at the first difference, and Finished after the last comparison."""
-        if found := LOSS.search(line):
-            self._loss(found[1])
-        elif (found := NAME.search(line)) and self.n_names < 20:
-            right = self.golden["samples"][self.n_names]
-            if found[2] != right:
-                raise Wrong(f"sample {self.n_names + 1} is {found[2]!r}; it should be {right!r}")
-            self.n_names += 1
-            if self.n_names == 20:
-                tell(right="the twenty names")
-                raise Finished
-        else:
+        if not (found := LOSS.search(line)):
             super().line(line)
-
-    def _loss(self, printed: str) -> None:
-        losses = self.golden["losses"]
-        if self.n_losses == len(losses):
             return
-        right = losses[self.n_losses]
+        printed, right = found[1], self.losses[self.n_losses]
         n_digits = min(len(printed.partition(".")[2]), 6)  # the rest may differ by rounding
         if not abs(float(printed) - right) <= 0.6 * 10.0**-n_digits:
             why = STEP_HINTS[min(self.n_losses, len(STEP_HINTS) - 1)]
             raise Wrong(f"the loss of step {self.n_losses + 1} is {printed}; it should be "
                         f"{right:.{n_digits}f}. {why}")  # fmt: skip
         self.n_losses += 1
-        if self.n_losses == (len(losses) if self.whole else N_LOSSES):
-            tell(right=f"the first {self.n_losses} losses, the last is {printed}")
-            if not self.whole:
-                raise Finished
+        if self.n_losses == N_LOSSES:
+            tell(right=f"the first {N_LOSSES} losses, the last is {printed}")
+            raise Finished
 
 
 def run(name: str, path: Path, extra: str) -> None:
     """Run the learner's file and check what it defines or prints."""
     if name == WHOLE:
-        sys.stdout = printed = Compared(whole=extra == "--whole")
+        sys.stdout = printed = Compared()
         with suppress(Finished):
             runpy.run_path(str(path), run_name="__main__")
             n = printed.n_losses
             what = f"{n} loss{'es' * (n > 1)}" if n else 'no line that ends with "loss 3.3660"'
-            raise Wrong(f"the program ended after printing {what} and {printed.n_names} names")
+            raise Wrong(f"the program ended after printing {what}")
         return
     sys.stdout = Printed()
     namespace = runpy.run_path(str(path), run_name=name)

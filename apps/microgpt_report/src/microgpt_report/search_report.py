@@ -7,7 +7,8 @@ from statistics import fmean
 from microgpt import duration
 from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.search.retest import RetestFile
-from microgpt_report.charts import evaluations, genes, retest
+from microgpt_evolution.sweep.scaling import Mean
+from microgpt_report.charts import evaluations, genes
 from microgpt_report.page import Report, Section, Table, change, cost, describe_data
 from microgpt_report.run_summary import LOSSES, PRIMORDIAL, Measure, RunSummary, title_of
 from microgpt_report.setting_names import describe_settings
@@ -21,8 +22,7 @@ def search_report(summary: RunSummary) -> Report:
     rows = evaluations.evaluation_rows(summary)
     sections = [
         evaluations.by_generation(summary, rows),
-        retest.winner(summary),
-        retest.finalists(summary),
+        _winner(summary),
         _names(summary),
         evaluations.by_size(summary),
         genes.importances(summary, [row for row in rows if row["overall"] is not None]),
@@ -93,6 +93,37 @@ def _retested(retest: RetestFile | None, measure: Measure) -> Sequence[float]:
         return retest.scores[measure.score].again if measure.score in retest.scores else ()
     of_last = measure.name == LOSSES["last-doc"]
     return (retest.last_loss if of_last else retest.val_loss).again
+
+
+def _winner(summary: RunSummary) -> Section | None:
+    """Return the section with the measurements of the winner; None if there was no retest."""
+    retest = summary.retest
+    if retest is None:
+        return None
+    measured = {
+        "loss of the last document": retest.last_loss,
+        "held-out loss": retest.val_loss,
+        "test loss": retest.test_loss,
+        **{f"{title_of(n) or n} score": m for n, m in retest.scores.items()},
+    }
+    rows = []
+    for name, measures in measured.items():
+        again = Mean.of(measures.again) if measures.again else None
+        mean, half_width = (again.value, again.half_width) if again else (None, None)
+        cells = [_cell(measures.found), _cell(mean), _cell(half_width, "± ")]
+        rows.append([name, *cells, str(len(measures.again))])
+    return Section(
+        "retest",
+        "Winner: search and retest",
+        "Values of the winner in the search and after retraining with fresh seeds: mean and 95 % "
+        "confidence interval. The test documents were not used in the search. Losses are in nats "
+        "per token.",
+        table=Table(["", "search", "retest", "95 % interval", "seeds"], rows),
+    )
+
+
+def _cell(number: float | None, sign: str = "") -> str:
+    return "–" if number is None else f"{sign}{number:.4f}"
 
 
 def _names(summary: RunSummary) -> Section | None:

@@ -41,7 +41,6 @@ TOOLTIPS: dict[str, dict[str, str]] = {
     "share": {"title": "explained share", "format": ".1%"},
     "chance": {"title": "95th percentile by chance", "format": ".1%"},
     "correlation": {"title": "rank correlation (positive: larger is better)", "format": "+.2f"},
-    "what": {"title": "measured in"},
 }
 
 

@@ -7,7 +7,7 @@ import typer
 
 from microgpt_cli.terminal.console import note, print_or_discard, styled
 from microgpt_cli.terminal.help import GroupedCommand, command_group
-from microgpt_cli.terminal.options import argument, flag, option
+from microgpt_cli.terminal.options import argument, option
 
 if TYPE_CHECKING:
     from microgpt_course.checking import CheckResult
@@ -39,19 +39,14 @@ def start(
 
 
 @course.command(cls=GroupedCommand, epilog="microgpt course check\nmicrogpt course check 7")
-def check(
-    exercise: str | None = EXERCISE,
-    directory: Path | None = IN,
-    whole: bool = flag("--whole", "Of the last program, compare all 1,000 losses and the names."),
-) -> None:
+def check(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
     """Check what you have written.
 
     The first number that differs is shown, with what it should be and where to look. The exit
     code is 0 if the exercise is right, and 1 if not. Your code runs in a process of its own.
     """
-    from microgpt import ConfigError
     from microgpt_course.checking import check_file
-    from microgpt_course.exercises import EXPERIMENTS, WHOLE, names
+    from microgpt_course.exercises import EXPERIMENTS, names
     from microgpt_course.progress import file_hash, write_progress
 
     place, progress = _opened(directory)
@@ -59,14 +54,12 @@ def check(
         if name in progress.done and file_hash(place / f"{name}.py") != progress.done[name]:
             del progress.done[name]  # changed since its check
     name = _exercise(exercise, progress)
-    if whole and name != WHOLE:
-        raise ConfigError(f"--whole is for exercise {WHOLE}; omit it")
     path = place / f"{name}.py"
     content = file_hash(path)
     if name == EXPERIMENTS:
         _experiments(place, progress)
         return
-    outcome = check_file(name, path, "--whole" if whole else "")
+    outcome = check_file(name, path)
     for line in outcome.printed:
         print_or_discard(f"  printed: {line}")
     for fact in outcome.right:

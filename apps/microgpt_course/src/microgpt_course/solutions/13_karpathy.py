@@ -23,7 +23,7 @@ which needs `__radd__`; -x needs `__neg__`; the float of a logit is its .data. Y
 5. Then twenty names: temperature 0.5, until BOS or 16 letters, with the same rng, for each
    print(f"sample {i + 1}: {name}").
 
-`microgpt course check` compares the first 100 losses, and with --whole all of them and the names.
+`microgpt course check` compares the first 100 losses.
 """
 
 # Your code.

@@ -1,1 +1,1 @@
-"""Charts of training runs (loss curves), sweeps (scaling) and searches (genes, retest, ...)."""
+"""Charts of training runs (loss curves), sweeps (scaling) and searches (evaluations, genes)."""

@@ -72,10 +72,12 @@ def test_no_held_out_question_is_in_the_training_data() -> None:
     talks = [
         (*one, Message("user", str(n)), Message("assistant", "b"))
         for n in range(40)
-        for one in [(Message("user", f"{n % 4}"), Message("assistant", f"{n % 3}"))]
+        for one in [(Message("user", f"no {n % 4}"), Message("assistant", f"{n % 3}"))]
     ]
     parts = split(talks, validation=0.5)
-    assert {*asked_of(parts)} == {talk[2].content for talk in parts.validation}
+    new = {talk[2].content for talk in parts.validation}
+    read = [(Message("user", f"{one.content} "), reply) for one, reply, *_ in parts.train]
+    assert {*asked_of(replace(parts, validation=(*parts.validation, *read)))} == new
 
 
 def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) -> None:

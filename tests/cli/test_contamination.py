@@ -1,7 +1,9 @@
 import json
 import random
 import shutil
+from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 import commands
 import pytest
@@ -172,3 +174,18 @@ def test_training_data_is_recognised_regardless_of_case(microgpt, tmp_path) -> N
     ok(microgpt(*train, *small, "--model", "child"))
     for name, told in (("title", "100.0%"), ("lower", "100.0%"), ("other", "may be")):
         assert told in microgpt("eval", "child", "--data", f"{name}.jsonl").stderr
+
+
+@pytest.mark.parametrize("form", [str.title, partial(normalize, "NFD"), "\u200b{}".format])
+def test_held_out_documents_read_in_another_form_are_counted(microgpt, tmp_path, form) -> None:
+    names = [f"{name}é" for name in dict.fromkeys(NAMES.split("\n"))]
+    changed = [form(name) for name in names]
+    (tmp_path / "forms.txt").write_text("\n".join(names + changed))
+    other = dict(zip(names + changed, changed + names, strict=True))
+    parts = split([*other], validation=0.2)
+    n = len({other[doc] for doc in parts.validation} & {*parts.train})
+    told = ok(microgpt("train", "--data=forms.txt", *SMALL, "--val-fraction=0.2")).stderr
+    assert f"{n} of the {len(parts.validation)} held-out documents are in the training" in told
+    assert json.loads(microgpt("info", "--data=forms.txt", "--json").stdout)["n_alike"] == len(
+        names
+    )

@@ -155,6 +155,7 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
         "is_chat": report.tokenizer.is_chat,
         "n_docs": report.n_docs,
         "n_repeats": report.n_repeats,
+        "n_alike": report.n_alike,
         "most_frequent": [
             {"document": doc if isinstance(doc, str) else list(map(asdict, doc)), "n": n}
             for doc, n in report.most_frequent
@@ -232,6 +233,9 @@ def _facts(found: DatasetReport) -> Iterator[tuple[str, str]]:
     repeats = f"{_with_percent(report.n_repeats, report.n_docs)} are duplicates"
     unit = "documents" if found.n_characters is None else "lines"
     yield unit, f"{report.n_docs:,}; {repeats if report.n_repeats else 'no duplicates'}"
+    if report.n_alike and found.n_characters is None:
+        n_alike = _with_percent(report.n_alike, report.n_docs)
+        yield "", f"{n_alike} differ from another only in case, accents or invisible characters"
     if report.most_frequent:
         yield "most frequent", ", ".join(f"{_clip(doc)} ({n:,})" for doc, n in report.most_frequent)
     yield "tokens to predict", f"{report.n_tokens:,}"

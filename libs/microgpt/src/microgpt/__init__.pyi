@@ -55,6 +55,7 @@ from .data.folding import FoldingTokenizer as FoldingTokenizer
 from .data.folding import char_tokenizer as char_tokenizer
 from .data.folding import fold as fold
 from .data.folding import folded as folded
+from .data.folding import plain as plain
 from .data.read_options import ReadOptions as ReadOptions
 from .data.readers import read_by_kind as read_by_kind
 from .data.split import DataFacts as DataFacts

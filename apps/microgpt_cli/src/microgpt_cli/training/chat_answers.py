@@ -25,6 +25,7 @@ from microgpt import (
     load_chat_tests,
     measure,
     percentage,
+    plain,
     printable,
     reply_plugin,
     step_operations,
@@ -163,14 +164,13 @@ def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:
     A conversation is held out as a whole, so its beginning may also occur in a different one. The
     second value is the share of these questions that the parent or the teachers have read.
     """
-    folds = result.tokenizer.folds
 
     def asked(docs: Iterable[Document]) -> list[int]:
         """Return a hash of the messages before each reply, in the order of `_items`."""
         found = []
-        for doc in map(folded, docs) if folds else docs:
+        for doc in docs:
             before = 0
-            for message in doc:
+            for message in folded(doc, plain):
                 if isinstance(message, Message) and message.role == "assistant":
                     found.append(before)
                 before = hash((before, message))

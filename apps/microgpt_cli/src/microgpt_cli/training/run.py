@@ -25,9 +25,11 @@ from microgpt import (
     Use,
     as_argument,
     count_params,
+    folded,
     has_model,
     has_state,
     percentage,
+    plain,
     read_training,
     repeated_share,
     save,
@@ -245,12 +247,15 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
 
 
 def _note_repetition(parts: Split) -> None:
-    """Print a note if much of the held-out part of a running text repeats the training part."""
+    """Print a note if the training part has much of the held-out part, perhaps in another form."""
+    held_out = [*parts.validation, *parts.test]
     if parts.gap is None:
-        return
-    share = repeated_share([*parts.validation, *parts.test], parts.train, PIECE)
+        known = {folded(doc, plain) for doc in parts.train}
+        n = sum(folded(doc, plain) in known for doc in held_out)
+        share, what = n / len(held_out), f"{n} of the {len(held_out)} held-out documents are"
+        how = "but for case, accents, spaces and invisible characters"
+    else:
+        share = repeated_share(held_out, parts.train, PIECE)
+        what, how = f"{percentage(share)} of the held-out text is", f"pieces of {PIECE} characters"
     if share >= MUCH:
-        note(
-            f"{percentage(share)} of the held-out text also occurs in the training part (pieces of "
-            f"{PIECE} characters); the losses of other text are higher"
-        )
+        note(f"{what} in the training part, too ({how}); the losses of other text are higher")

@@ -1,7 +1,8 @@
 """A character tokenizer that folds case and accents: "Jörg" is encoded as "jorg"."""
 
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from microgpt.data.tokenizer import CharTokenizer, Document
@@ -13,6 +14,9 @@ TABLE = str.maketrans(
         "þ": "th", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-",  # noqa: RUF001
     }
 )  # fmt: skip
+INVISIBLE = re.compile(
+    "[\u00ad\u200b-\u200f\u2060\ufeff]"
+)  # soft hyphens, joiners, byte order marks
 
 
 def fold(text: str) -> str:
@@ -22,13 +26,20 @@ def fold(text: str) -> str:
     combining diacritical marks U+0300 to U+036F, recompose the rest (for Hangul), and
     apply `TABLE`.
     """
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     kept = "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
     return unicodedata.normalize("NFC", kept).translate(TABLE)
 
 
-def folded(doc: Document) -> Document:
-    """Return a text or a conversation with all texts folded."""
+def plain(text: str) -> str:
+    """Fold a text, and remove invisible characters and superfluous white space."""
+    return " ".join(INVISIBLE.sub("", fold(text)).split())
+
+
+def folded(doc: Document, fold: Callable[[str], str] = fold) -> Document:
+    """Return a text or a conversation with all texts folded, by default with `fold`."""
     if isinstance(doc, str):
         return fold(doc)
     return tuple(replace(message, content=fold(message.content)) for message in doc)

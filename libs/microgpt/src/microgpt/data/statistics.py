@@ -7,6 +7,7 @@ from itertools import chain
 from math import ceil
 
 from microgpt.config import TextKind
+from microgpt.data.folding import folded, plain
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, count_characters, texts_of
 from microgpt.errors import DataError
 
@@ -36,6 +37,7 @@ class DataReport:
     tokenizer: Tokenizer  # tokenizer used to compute the lengths
     n_docs: int
     n_repeats: int  # number of documents that are duplicates of an earlier document
+    n_alike: int  # number of others that differ from an earlier one only in form; see `plain`
     most_frequent: Sequence[tuple[Document, int]]  # most frequent duplicates, with their counts
     lengths: Mapping[int, int]  # number of documents per length, sorted by length
     char_counts: Mapping[str, int]  # number of occurrences per character, sorted by character
@@ -114,6 +116,7 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
         tokenizer=tokenizer,
         n_docs=len(docs),
         n_repeats=len(docs) - len(copies),
+        n_alike=len(copies) - len({folded(doc, plain) for doc in copies}),
         most_frequent=[(doc, n) for doc, n in copies.most_common(N_FREQUENT) if n > 1],
         lengths=dict(sorted(lengths.items())),
         char_counts=dict(sorted(char_counts.items())),

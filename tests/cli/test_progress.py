@@ -2,6 +2,7 @@ import itertools
 import re
 
 import pytest
+from commands import ok
 
 from microgpt import ModelConfig, TrainConfig, TrainEvent, train
 from microgpt_cli.terminal import progress
@@ -72,6 +73,15 @@ def test_with_progress_yields_every_item_and_prints_each_tenth(monkeypatch, caps
 )
 def test_numbers_are_shortened_to_three_digits(number, text) -> None:
     assert progress.short(number) == text
+
+
+@pytest.mark.parametrize(("lr", "is_told"), [("1e6", True), ("1e-9", True), ("0.03", False)])
+def test_train_ends_with_a_note_if_it_has_learned_nothing(microgpt, tmp_path, lr, is_told) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\nolivia\nava\n")
+    options = ("--data=names.txt", "--preset=karpathy", "--steps=60", "-n0", "--learning-rate", lr)
+    told = ok(microgpt("train", *options)).stderr
+    assert ("no better than a uniform guess" in told) == is_told
+    assert (f"--learning-rate 0.01 instead of {float(lr):g}" in told) == is_told
 
 
 def test_progress_reports_a_loss_worse_than_guessing_once(capsys) -> None:

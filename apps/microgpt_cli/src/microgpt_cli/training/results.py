@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import log
 from pathlib import Path
 
 from microgpt import (
@@ -19,6 +20,7 @@ from microgpt import (
     compare,
     count_params,
     count_predictions,
+    default_lr,
     ngram_bits,
     other_data,
     texts_of,
@@ -57,6 +59,7 @@ def print_results(
         return
     _print_losses(result, parts)
     _note_counting(result, parts)
+    _note_uniform_guess(result, options.lr)
     if lost:
         print(lost.line())
     for line in answers.lines() if answers else ():
@@ -115,6 +118,17 @@ def _note_counting(result: TrainResult, parts: Split) -> None:
         note(
             f"counting predicts the {name} documents better: n-grams have {counted:.2f} bits per "
             f"character, the model {ours:.2f}, because the text is small; more text helps most"
+        )
+
+
+def _note_uniform_guess(result: TrainResult, lr: float | None) -> None:
+    """Print a note if a given learning rate made the model no better than a uniform guess."""
+    loss = result.state.train_loss if result.val_loss is None else result.val_loss
+    guess, usual = log(result.model.vocab_size), default_lr(result.model.n_embd)
+    if lr not in (None, usual) and loss is not None and loss > 0.999 * guess:
+        note(
+            f"the model is no better than a uniform guess, whose loss is {guess:.4f} (mean loss: "
+            f"{loss:.4g}); use --learning-rate {usual:g} instead of {lr:g}"
         )
 
 

@@ -35,7 +35,7 @@ def assert_error(reply, status: int, text: str | None = None) -> None:
         ),
         ({"num_samples": 1.5}, "num_samples must be an integer, got 1.5"),
         ({"seed": -1}, "seed must be >= 0, got -1"),
-        ({"seed": 2**63}, "seed must be <= 9223372036854775807"),
+        ({"seed": 2**63}, "seed must be < 9223372036854775808"),
         ({"seed": 10**3000}, "seed must be"),
         ({"prompt": 5}, "prompt must be a string, got 5"),
         ({"prompt": "aZé"}, "the vocabulary does not contain 'Z', 'é'"),

@@ -128,13 +128,13 @@ def test_the_checkpoint_of_an_unfinished_training_is_served(tmp_path, names_resu
     result = replace(names_result, plan=replace(names_result.plan, input=Path("names.txt")))
     with TrainingDirectory(directory) as training:
         training.keep(result.plan, result.state)
-        served = ServedModels.load(settings).first
+        served = ServedModels.load(settings).find(None)
         training.finish(result)
     assert served.saved.progress == "at step 60 of 60"
     assert caplog.messages == [
         f"the training run in {directory} is unfinished; using its model at step 60 of 60"
     ]
-    ended = ServedModels.load(settings).first
+    ended = ServedModels.load(settings).find(None)
     assert (ended.saved.progress, len(caplog.messages)) == (None, 1)
     assert ended.version != served.version
 
@@ -144,7 +144,7 @@ def test_a_context_that_takes_too_much_memory_is_shortened(tmp_path, names_resul
     config = replace(names_result.model, positions="rotary", block_size=10**6)
     weights = {name: rows for name, rows in names_result.weights.items() if name != "wpe"}
     save(replace(names_result, model=config, weights=weights), tmp_path / "long")
-    served = ServedModels.load(Settings(model_dir=str(tmp_path / "long"))).first
+    served = ServedModels.load(Settings(model_dir=str(tmp_path / "long"))).find(None)
     length = served.gpt.config.block_size
     assert 2**14 < length < 2**18
     assert caplog.messages == [

@@ -12,7 +12,6 @@ from pydantic import (
     field_validator,
 )
 from pydantic.config import JsonDict
-from pydantic.json_schema import WithJsonSchema
 
 from microgpt import (
     DEFAULT_SEED,
@@ -43,19 +42,7 @@ Temperature = Annotated[
 ]
 # Accepts 5.0 as 5. This must be the last annotation; otherwise, the schema lacks the limits.
 WHOLE_FLOAT = BeforeValidator(int_if_whole)
-Seed = Annotated[
-    int,
-    Field(ge=0, le=MAX_SEED),
-    WHOLE_FLOAT,
-    WithJsonSchema(  # `exclusiveMaximum` is a power of two, which floats represent exactly
-        {
-            "type": "integer",
-            "minimum": 0,
-            "exclusiveMaximum": MAX_SEED + 1,
-            "description": "Random seed; the same seed gives the same text.",
-        }
-    ),
-]
+Seed = Annotated[int, Field(ge=0, lt=MAX_SEED + 1), WHOLE_FLOAT]  # floats represent 2^63 exactly
 Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE_FLOAT]
 MaxTokens = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS), WHOLE_FLOAT]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -110,7 +97,16 @@ class ModelChoice(RequestBody):
     model: str | None = Field(None, description="Name of the model. Default: the first one.")
 
 
-sampling_of = lru_cache(Sampling)  # to check the settings takes as long as to parse a request
+@lru_cache  # to check the settings takes as long as to parse a request
+def sampling_of(
+    temperature: float | None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+) -> Sampling:
+    """Return sampling settings; None is the default."""
+    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+    return Sampling(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 class GenerateRequest(ModelChoice):
@@ -132,11 +128,6 @@ class GenerateRequest(ModelChoice):
     top_p: TopP = None
 
     model_config = example({"num_samples": 5, "temperature": 0.5, "seed": 42})
-
-    @property
-    def sampling(self) -> Sampling:
-        """Sampling settings of the request."""
-        return sampling_of(self.temperature, self.top_k, 1.0 if self.top_p is None else self.top_p)
 
 
 class GenerateResponse(BaseModel):

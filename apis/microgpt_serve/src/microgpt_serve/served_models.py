@@ -62,15 +62,10 @@ class ServedModels(dict[str, ServedModel]):
         sources = model_sources(settings.model_dir)
         return cls({source.name: _load(source) for source in sources})
 
-    @property
-    def first(self) -> ServedModel:
-        """The model of the requests that name none."""
-        return next(iter(self.values()))
-
     def find(self, name: str | None) -> ServedModel:
         """Return the model with a name, or the first one. Raise ServeError if there is none."""
         if name is None:
-            return self.first
+            return next(iter(self.values()))
         if name not in self:
             message = f"model {name!r:.80} does not exist; use {' or '.join(self)}"
             raise ServeError(404, message, field="model", code="model_not_found")

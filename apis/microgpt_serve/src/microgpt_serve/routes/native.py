@@ -58,7 +58,7 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
         model.gpt.text_job,
         body.num_samples,
         prompts=[body.prompt],
-        sampling=body.sampling,
+        sampling=sampling_of(body.temperature, body.top_k, body.top_p),
         max_tokens=model.max_new_tokens(body.max_tokens),
         seed=body.seed,
     )

@@ -35,6 +35,7 @@ from microgpt_serve.schemas import (
     TopK,
     TopP,
     example,
+    sampling_of,
 )
 
 MAX_STOPS = 4
@@ -124,12 +125,7 @@ _Tokens = Annotated[
 _Prompts = Annotated[list[Entry], Field(min_length=1, max_length=MAX_SAMPLES, fail_fast=True)]
 _Label = Annotated[str, Field(max_length=MAX_LABEL)]
 _Labels = Annotated[dict[_Label, _Label], Field(max_length=MAX_PAIRS)]
-_Seed = Annotated[
-    int,
-    Field(ge=MIN_SEED, le=MAX_SEED),
-    WHOLE_FLOAT,
-    WithJsonSchema({"type": "integer", "minimum": MIN_SEED, "exclusiveMaximum": MAX_SEED + 1}),
-]
+_Seed = Annotated[int, Field(ge=MIN_SEED, lt=MAX_SEED + 1), WHOLE_FLOAT]
 _IGNORED = Field(None, description="Ignored.")
 _Dropped = Annotated[Any, AfterValidator(lambda value: None)]  # it could be as large as the body
 
@@ -197,12 +193,7 @@ class OpenAIRequest(RequestBody):
     @property
     def sampling(self) -> Sampling:
         """Sampling settings of the request."""
-        return Sampling(
-            Sampling.temperature if self.temperature is None else self.temperature,
-            self.top_k,
-            1.0 if self.top_p is None else self.top_p,
-            0.0 if self.min_p is None else self.min_p,
-        )
+        return sampling_of(self.temperature, self.top_k, self.top_p, self.min_p)
 
     def seed_or_random(self) -> int:
         """Return the seed of the request, or a random seed if there is none."""

@@ -92,9 +92,6 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
         "tease           3       1   33.3%   6.1% to 79.2%\n"
         "all tasks       4       2   50.0%   15.0% to 85.0%\n"
         "\n"
-        "most frequent wrong replies\n"
-        "  'yo': 2 times, 100.0% of the 2 items with a different answer\n"
-        "\n"
         "errors, up to 3 per task\n"
         "  tease, line 2: 'hi': expected 'oh', got 'yo'\n"
         "  tease, line 3: 'hi': expected 'oho', got 'yo'\n"
@@ -117,7 +114,6 @@ def test_the_json_output_of_eval_locates_every_error(microgpt, chat_model, exam)
     assert replies["interval"] == pytest.approx([0.0179, 0.4042], abs=5e-5)
     tasks = {task: (facts["n"], facts["n_exact"]) for task, facts in replies["tasks"].items()}
     assert tasks == {"greet": (1, 1), "tease": (9, 0)}
-    assert replies["wrong_replies"] == [{"reply": "yo", "n": 9, "n_items": 9}]
     assert replies["n_tokens"] == 30
     assert replies["tokens_per_s"] == pytest.approx(30 / replies["seconds"])
     assert [error["line"] for error in replies["errors"]] == list(range(2, 11))

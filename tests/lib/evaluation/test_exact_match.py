@@ -12,10 +12,8 @@ from microgpt.errors import ConfigError
 from microgpt.evaluation.exact_match import (
     Answer,
     ExactMatches,
-    WrongReply,
     answer_all,
     by_task,
-    wrong_replies,
 )
 
 
@@ -42,7 +40,6 @@ def test_expected_replies_are_folded_if_the_tokenizer_folds(chat_result) -> None
         ("yo", "yo", True),
         ("Yes", "yo", False),  # it cannot be said
     ]
-    assert wrong_replies([*answers, answers[1]]) == [WrongReply("yo", 2, 2)]
 
 
 texts = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=2, max_size=8)
@@ -111,11 +108,3 @@ def test_answers_are_counted_per_task() -> None:
         ExactMatches(1, 1),
         ExactMatches(2, 1),
     ]
-
-
-def test_frequent_wrong_replies_are_counted() -> None:
-    """Of eight items five have another answer than "no", which comes three times there."""
-    replies = ["no", "no", "no", "7", "4"]
-    answers = [answer("4", reply) for reply in replies]
-    answers += [answer("no", reply) for reply in ("no", "no", "7")]
-    assert wrong_replies(answers) == [WrongReply("no", 3, 5), WrongReply("7", 2, 8)]

@@ -29,13 +29,11 @@ from microgpt import (
     recorded_facts,
     split_again,
     texts_of,
-    wrong_replies,
 )
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import with_progress
 
 N_ERRORS = 3  # number of errors printed per task; --json prints all errors
-N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10
 N_CHARACTERS = 10  # number of unknown characters that are listed
 CLIP = 48  # maximum number of characters printed per text
 
@@ -123,12 +121,6 @@ def report_lines(answers: Sequence[Answer], seconds: float) -> Iterator[str]:
     yield ""
     rows = [(printable(task, CLIP), ExactMatches.of(some)) for task, some in tasks.items()]
     yield from _table([*rows, ("all tasks", score)])
-    if wrong := wrong_replies(answers)[:N_WRONG_REPLIES]:
-        yield ""
-        yield "most frequent wrong replies"
-    for one in wrong:
-        share = f"{percentage(one.n / one.n_items)} of the {one.n_items:,} items"
-        yield f"  {_clip(one.reply)}: {one.n:,} times, {share} with a different answer"
     yield from _errors(tasks)
 
 
@@ -142,7 +134,6 @@ def reply_facts(answers: Sequence[Answer], seconds: float) -> dict[str, object]:
         "seconds": seconds,
         "tokens_per_s": n_tokens / seconds,
         "tasks": {task: _share(some) for task, some in by_task(answers).items()},
-        "wrong_replies": [asdict(wrong) for wrong in wrong_replies(answers)[:N_WRONG_REPLIES_JSON]],
         "errors": [
             {
                 "task": answer.item.task,

@@ -107,7 +107,6 @@ from .evaluation.exact_match import Answer as Answer
 from .evaluation.exact_match import ExactMatches as ExactMatches
 from .evaluation.exact_match import answer_all as answer_all
 from .evaluation.exact_match import by_task as by_task
-from .evaluation.exact_match import wrong_replies as wrong_replies
 from .evaluation.explanation import Explanation as Explanation
 from .evaluation.explanation import Head as Head
 from .evaluation.explanation import explain as explain

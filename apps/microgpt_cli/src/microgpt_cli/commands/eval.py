@@ -34,7 +34,7 @@ def evaluate(
 
     For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
     task, the model generates these replies at temperature 0, and the command prints the share of
-    exact matches per task and the most frequent wrong replies.
+    exact matches per task, and errors.
     """
     check_threads(threads)
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR

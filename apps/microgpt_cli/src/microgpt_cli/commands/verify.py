@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import typer
 
@@ -11,9 +11,6 @@ from microgpt_cli.terminal.console import print_or_discard, say
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument, option
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
-
-if TYPE_CHECKING:
-    from microgpt import Verification
 
 
 @examples(
@@ -40,18 +37,16 @@ def verify(
     With a PATH, run the exported model in onnxruntime, llama.cpp or transformers instead, and
     compare its log-probabilities with those that microgpt recorded in its receipt.
     """
-    if file is not None:
-        if steps is not None or engine is not None:
-            raise ConfigError("--steps and --engine cannot be used with a PATH; omit them")
-        passed = verify_file(file)
+    if file is None:
+        _verify_engines(steps, engine)
+    elif steps is not None or engine is not None:
+        raise ConfigError("--steps and --engine cannot be used with a PATH; omit them")
     else:
-        passed = verify_engines(steps, engine)
-    if not passed:
-        raise typer.Exit(1)
+        _verify_file(file)
 
 
-def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
-    """Print the outcome of each check of the engines; return whether all have passed."""
+def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
+    """Print the outcome of each check of the engines; exit with 1 if one has failed."""
     from microgpt import Use, problem_of
     from microgpt_cli.verify.checks import KARPATHY, run_checks
 
@@ -66,25 +61,17 @@ def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
             failed += not check.passed
     if failed:
         say(f"error: failed checks: {failed}")
-    return not failed
+        raise typer.Exit(1)
 
 
-def verify_file(file: Path) -> bool:
-    """Print how the results of an exported model differ elsewhere; return whether they pass."""
-    verdict = verdict_of(file)
-    print_or_discard("\n".join(verdict.lines))
-    if not verdict.passed:
-        say(f"error: {file} does not compute what its model computes")
-    return verdict.passed
-
-
-def verdict_of(file: Path) -> "Verification":
-    """Verify an exported model in the program of its format.
+def _verify_file(file: Path) -> None:
+    """Run an exported model in the program of its format, and print how its results differ there.
 
     Raises:
         PluginError: no format has the file, but the package of one cannot be imported.
         ConfigError: no package is installed that can verify a file.
         CheckpointError: the file does not exist, or has none of the formats.
+        Exit: the results differ.
     """
     from microgpt import blaming_format, export_format
 
@@ -97,11 +84,17 @@ def verdict_of(file: Path) -> "Verification":
         except PluginError as error:
             broken = error
             continue
-        if found and found.verify:
-            names.append(name)
-            with blaming_format(name):
-                if verdict := found.verify(file):
-                    return verdict
+        if not (found and found.verify):
+            continue
+        names.append(name)
+        with blaming_format(name):
+            verdict = found.verify(file)
+        if verdict:
+            print_or_discard("\n".join(verdict.lines))
+            if not verdict.passed:
+                say(f"error: {file} does not compute what its model computes")
+                raise typer.Exit(1)
+            return
     if broken:
         raise broken
     if not names:

@@ -1,6 +1,5 @@
 """Score chat replies by exact match."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -66,15 +65,6 @@ class ExactMatches:
         return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
-@dataclass(frozen=True)
-class WrongReply:
-    """A frequent wrong reply, such as "i don't know"."""
-
-    reply: str
-    n: int  # number of times the reply was given and was wrong
-    n_items: int  # number of items with a different expected reply
-
-
 def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) -> Iterator[Answer]:
     """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
 
@@ -102,17 +92,6 @@ def by_task(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
     for answer in answers:
         tasks.setdefault(answer.item.task, []).append(answer)
     return dict(sorted(tasks.items()))
-
-
-def wrong_replies(answers: Sequence[Answer]) -> list[WrongReply]:
-    """Return wrong replies that were given more than once, most frequent first."""
-    said = Counter(one.reply for one in answers if one.reply is not None and not one.is_exact)
-    right = Counter(one.expected for one in answers)
-    return [
-        WrongReply(reply, n, len(answers) - right[reply])
-        for reply, n in sorted(said.items(), key=lambda pair: (-pair[1], pair[0]))
-        if n > 1
-    ]
 
 
 def _prompt(model: InferenceGpt, item: Item) -> ChatPrompt | PromptError:

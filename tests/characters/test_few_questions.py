@@ -79,21 +79,21 @@ def test_few_questions_are_all_answered_exactly(result) -> None:
 
 
 def test_the_temperature_has_no_effect_on_few_questions(result) -> None:
-    gpt, hot = InferenceGpt(result), Sampling(temperature=100.0)
-    assert [gpt.chat(asked, sampling=hot).content for asked, _ in PAIRS] == [
+    gpt = InferenceGpt(result)
+    assert [gpt.chat(asked, temperature=100).content for asked, _ in PAIRS] == [
         said for _, said in PAIRS
     ]
     prompts = [gpt.chat_prompt([Message("user", asked)]) for asked, _ in PAIRS]
-    texts = map(gpt.tokenizer.decode, gpt.replies(prompts, sampling=hot, seed=7))
-    assert [*texts] == [said for _, said in PAIRS]
+    jobs = [gpt.reply_job(prompt, sampling=Sampling(100.0), seed=7) for prompt in prompts]
+    assert [*map(gpt.tokenizer.decode, gpt.decode(jobs))] == [said for _, said in PAIRS]
 
 
 def test_a_batch_can_mix_known_and_unknown_questions(result) -> None:
     gpt = InferenceGpt(result)
     asked = ["cake", "who are the beatles", "where is it, where are you"]
     prompts = [gpt.chat_prompt([Message("user", text)]) for text in asked]
-    replies = gpt.replies(prompts, sampling=Sampling(temperature=0))
-    texts = [gpt.tokenizer.decode(tokens) for tokens in replies]
+    jobs = [gpt.reply_job(prompt, sampling=Sampling(0)) for prompt in prompts]
+    texts = [gpt.tokenizer.decode(tokens) for tokens in gpt.decode(jobs)]
     assert texts == ["Call us.", "I don't know.", "12 Mill Street."]
 
 

@@ -72,7 +72,7 @@ def test_temperature_and_seed_can_be_shown_and_set(session, chat_result) -> None
     assert run_command(session, "/temperature 3") == "(temperature 3.0)"
     assert run_command(session, "/seed") == "(seed 42)"
     assert run_command(session, "/seed  7") == "(seed 7)"
-    expected = InferenceGpt(chat_result).chat([HI], sampling=Sampling(3.0), seed=7)
+    expected = InferenceGpt(chat_result).chat([HI], temperature=3, seed=7)
     assert say(session, "hi") == expected.content
 
 

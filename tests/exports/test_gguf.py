@@ -10,7 +10,6 @@ from exported_models import ARCHITECTURES, TOKENIZERS, drawn_shape, saved_model
 from tokenizers.pre_tokenizers import ByteLevel
 
 from microgpt import BpeTokenizer, InferenceGpt
-from microgpt.config import Sampling
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.errors import CheckpointError, ConfigError, TokenizerError
 from microgpt.storage.saved_model import SavedModel
@@ -168,7 +167,7 @@ def test_llama_cpp_gives_the_same_probabilities_and_texts(tokenizer, tmp_path) -
         [saved.tokenizer.bos_id],
         stop=(),
         max_tokens=256,
-        sampling=Sampling(0),
+        temperature=0,
         rng=random.Random(),
     )
     tokens, cache = [saved.tokenizer.bos_id], None

@@ -10,7 +10,6 @@ import pytest
 from exported_models import ARCHITECTURES, NEWER, TOKENIZERS, drawn_shape, saved_model
 
 from microgpt import InferenceGpt
-from microgpt.config import Sampling
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.comparison import compare
@@ -65,7 +64,7 @@ def test_onnxruntime_generates_the_same_256_greedy_tokens(architecture, tokenize
     saved, content = exported(architecture, tokenizer)
     session, bos = OnnxSession(content), saved.tokenizer.bos_id
     stream = InferenceGpt(saved).generate_from_prompt(
-        [bos], stop=(), max_tokens=256, sampling=Sampling(0), rng=random.Random()
+        [bos], stop=(), max_tokens=256, temperature=0, rng=random.Random()
     )
     expected = [bos, *stream]
     without, state, cached = [bos], None, [bos]

@@ -12,7 +12,6 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer as Library
 
 from microgpt import InferenceGpt, Message
-from microgpt.config import Sampling
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.apertus import shape_of
@@ -211,7 +210,7 @@ def test_transformers_gives_the_same_probabilities_and_texts(tokenizer, tmp_path
         [saved.tokenizer.bos_id],
         stop=(),
         max_tokens=256,
-        sampling=Sampling(0),
+        temperature=0,
         rng=random.Random(),
     )
     model = transformers.AutoModelForCausalLM.from_pretrained(directory)
@@ -231,7 +230,7 @@ def test_a_transformers_pipeline_gives_the_same_replies(tmp_path) -> None:
     pipeline = transformers.pipeline("text-generation", directory)
     messages = [{"role": "user", "content": "Hi There"}]
     found = pipeline(messages, do_sample=False, max_new_tokens=20)[0]["generated_text"][-1]
-    expected = InferenceGpt(saved).chat("hi there", sampling=Sampling(0), max_tokens=20)
+    expected = InferenceGpt(saved).chat("hi there", temperature=0, max_tokens=20)
     assert found == {"role": "assistant", "content": expected.content}
     prompt = torch.tensor([InferenceGpt(saved).chat_prompt([Message("user", "hi there")]).tokens])
     model = transformers.AutoModelForCausalLM.from_pretrained(directory)

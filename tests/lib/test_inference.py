@@ -32,7 +32,17 @@ def test_the_repr_of_a_model_is_one_line(text_result, tmp_path) -> None:
 
 
 def test_chat_accepts_a_string_as_a_user_message(chat: InferenceGpt) -> None:
-    assert chat.chat("hi") == chat.chat([user("hi")])
+    as_dict = {"role": "user", "content": "hi"}
+    assert chat.chat("hi") == chat.chat([user("hi")]) == chat.chat([as_dict])
+
+
+def test_a_reply_is_sampled_by_name_as_a_text_is(chat: InferenceGpt) -> None:
+    prompt, sampling = chat.chat_prompt([user("hi")]), Sampling(9, 5, 0.9, 0.01)
+    settings = {"temperature": 9, "top_k": 5, "top_p": 0.9, "min_p": 0.01, "max_tokens": 4}
+    found = [chat.chat("hi", **settings, seed=seed).content for seed in range(9)]
+    jobs = [chat.reply_job(prompt, sampling=sampling, max_tokens=4, seed=seed) for seed in range(9)]
+    assert found == [chat.tokenizer.decode(chat.stream(job)) for job in jobs]
+    assert len({*found}) > 1
 
 
 def test_consecutive_samples_have_consecutive_seeds(text: InferenceGpt) -> None:
@@ -76,7 +86,7 @@ def test_log_probabilities_match_the_reference_past_the_context(block_size: int)
     gpt, reference = InferenceGpt(trained), InferenceGpt(trained, engine="reference")
     start = gpt.opening("")
     stream = gpt.generate_from_prompt(
-        start, stop=(), max_tokens=40, sampling=Sampling(0), rng=random.Random(1)
+        start, stop=(), max_tokens=40, temperature=0, rng=random.Random(1)
     )
     tokens = [*start, *stream]
     rows = np.array(gpt.log_probabilities(tokens))
@@ -114,8 +124,9 @@ def test_consecutive_replies_have_consecutive_seeds(chat: InferenceGpt) -> None:
     prompt = chat.chat_prompt(messages)
     rules = {"stop": (chat.tokenizer.end_turn_id,), "forbidden": [4, 5, 7], "min_tokens": 1}
     rng = random.Random(100 + 2)
-    expected = chat.generate_from_prompt(prompt.tokens, **rules, sampling=Sampling(3), rng=rng)
-    assert list(expected) == list(chat.reply(prompt, sampling=Sampling(3), seed=100))
+    expected = chat.generate_from_prompt(prompt.tokens, **rules, temperature=3, rng=rng)
+    job = chat.reply_job(prompt, sampling=Sampling(3), seed=100)
+    assert list(expected) == list(chat.stream(job))
 
 
 def test_old_turns_are_dropped_together_with_their_replies(chat: InferenceGpt) -> None:
@@ -220,9 +231,8 @@ def test_both_engines_draw_equally_often_before_a_stop_string(text, plain) -> No
 
 
 def test_an_endless_stream_begins_like_a_finite_one(text) -> None:
-    sampling = Sampling(2)
-    endless = text.samples(sampling=sampling, threads=2)
-    assert list(islice(endless, 300)) == list(text.samples(300, sampling=sampling))
+    endless = text.samples(temperature=2, threads=2)
+    assert list(islice(endless, 300)) == text.generate(300, temperature=2)
 
 
 def test_eight_threads_can_use_one_model_for_everything(text_result) -> None:
@@ -231,7 +241,7 @@ def test_eight_threads_can_use_one_model_for_everything(text_result) -> None:
     def ask(seed: int) -> tuple[object, ...]:
         bos = model.tokenizer.bos_id
         stream = model.generate_from_prompt(
-            [bos], stop=(bos,), sampling=Sampling(2), rng=random.Random(seed)
+            [bos], stop=(bos,), temperature=2, rng=random.Random(seed)
         )
         samples, loss = model.generate(70, seed=seed, temperature=2), model.evaluate(["mia" * 20])
         return samples, list(stream), loss
@@ -248,12 +258,12 @@ def test_the_number_of_threads_does_not_change_the_loss(text) -> None:
 
 def test_closing_a_stream_does_not_rewind_a_shared_generator(text) -> None:
     bos, rng, expected = text.tokenizer.bos_id, random.Random(1), random.Random(1)
-    stream = text.generate_from_prompt([bos], stop=(), sampling=Sampling(1), rng=rng)
+    stream = text.generate_from_prompt([bos], stop=(), temperature=1, rng=rng)
     next(stream)
     drawn = rng.random()
     stream.close()
     assert rng.random() != drawn
-    alone = text.generate_from_prompt([bos], stop=(), sampling=Sampling(1), rng=expected)
+    alone = text.generate_from_prompt([bos], stop=(), temperature=1, rng=expected)
     next(alone)
     alone.close()
     rng = random.Random(1)

@@ -1,4 +1,4 @@
-from microgpt.inference import cut_at_stop
+from microgpt.stop_strings import cut_at_stop
 
 
 def test_a_text_is_cut_before_the_first_complete_stop_string() -> None:

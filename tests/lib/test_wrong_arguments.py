@@ -46,6 +46,7 @@ SMALL: dict[str, Any] = {
 RESULT = train(DOCS, **SMALL)
 GPT, COMPILED = InferenceGpt(RESULT, engine="reference"), InferenceGpt(RESULT)
 TALK, MUTE = [(Message("user", "hi"), Message("assistant", "ho"))], [(Message("user", "hi"),)]
+HI = {"role": "user", "content": "hi"}
 STREAM = TrainConfig(steps=2, text="stream")
 CHAT = InferenceGpt(train(TALK, **SMALL), engine="reference")
 TINY = InferenceGpt(train(TALK, **SMALL | {"model": ModelConfig(n_embd=4, n_head=1, block_size=1)}))
@@ -60,7 +61,7 @@ def continued(tokens: list[int], **arguments: Any) -> object:
     ("call", "problem"),
     [
         (lambda: train(None), "docs must be a list of texts or conversations, not NoneType"),
-        (lambda: train([b"abc"]), "docs[0] must be a text or a list of Message objects, not bytes"),
+        (lambda: train([b"abc"]), "docs[0] must be a text or a list of messages, not bytes"),
         (lambda: train([]), "there are no documents to train on"),
         (lambda: train("names.txt"), "docs is a string; pass a list"),
         (lambda: train(StringIO("anna\nbob\n")), "docs is a file; pass a list"),
@@ -106,20 +107,25 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: continued([]), "a prompt must have 1 to 8 tokens, got 0"),
         (lambda: continued([0] * 9), "a prompt must have 1 to 8 tokens, got 9"),
         (lambda: continued([-1]), "the tokens of a prompt must be from 0 to"),
-        (lambda: CHAT.chat(["hi"]), "messages must be Message objects"),
+        (lambda: CHAT.chat(["hi"]), "messages[0] must be a Message or {"),
+        (lambda: CHAT.chat([HI, {"role": "user"}]), "messages[1] must be a Message or {"),
+        (lambda: CHAT.chat([{**HI, "role": "system"}]), "messages[0] must be a Message or {"),
+        (lambda: CHAT.chat("hi", seed=True), "seed must be an integer, got True"),
+        (lambda: train(["anna", ["a", "b"]]), "docs[1][0] must be a Message or {"),
+        (lambda: train([[HI, {"role": "bot"}]]), "docs[0][1] must be a Message or {"),
         (lambda: CHAT.chat([]), "messages must not be empty"),
         (lambda: GPT.chat([Message("user", "a")]), "this is not a chat model; train one with"),
         (lambda: InferenceGpt("output"), 'pass the result of train() or load("output"), not'),
         (lambda: InferenceGpt(RESULT, engine="fast"), 'unknown engine "fast"'),
         (lambda: Message("user", None), "content must be of type str, not NoneType"),
         (lambda: Message(5, "hi"), "role must be of type str, not int"),
-        (lambda: explain(GPT, None), "text must be a text or a list of Message objects"),
+        (lambda: explain(GPT, None), "text must be a text or a list of messages"),
         (lambda: explain(GPT, "ann9"), "the vocabulary does not contain '9'"),
         (lambda: explain(GPT, "anna", n_alternatives=-1), "n_alternatives must be >= 0, got -1"),
         (lambda: explain(GPT, "anna", attention=[(0, 0)]), "attention requires the compiled eng"),
         (lambda: explain(COMPILED, "anna", attention=[(1, 0)]), "layer must be at most 0"),
         (lambda: explain(COMPILED, "anna", attention=[(0, 1)]), "head must be at most 0"),
-        (lambda: Scorer(GPT).score([3]), "docs[0] must be a text or a list of Message objects"),
+        (lambda: Scorer(GPT).score([3]), "docs[0] must be a text or a list of messages"),
         (lambda: Scorer(CHAT), "a chat model cannot score texts; use a model trained on texts"),
         (lambda: Scorer(GPT).score([()]), "texts[0] must be of type str, not tuple"),
         (lambda: CharTokenizer.from_documents(3), "docs must be a list of texts"),
@@ -141,7 +147,7 @@ def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
         result = train(split(NAMES, validation=rate * 20), config=config, model=model)
         save(result, tmp_path)
         sampling = Sampling(np.float32(0.5), top_k=np.int64(3))
-        assert list(InferenceGpt(result).samples(1, sampling=sampling))
+        assert list(InferenceGpt(result).generate(1, temperature=rate, seed=np.int64(7)))
     settings = load(tmp_path).meta
     assert (settings.training["lr"], settings.init_std) == (float(rate), float(rate))
     numbers = (config.lr, config.dropout, config.steps, model.n_embd, sampling.top_k)

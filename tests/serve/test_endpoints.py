@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 import pytest
 
-from microgpt import InferenceGpt, Message, Sampling, load
+from microgpt import InferenceGpt, Message, load
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_chat_returns_the_same_reply_as_the_library(talk, talk_result) -> None:
     contents = ["hi there", "yo man", "h日y"]
     roles = ("user", "assistant")
     messages = [Message(roles[i % 2], text) for i, text in enumerate(contents)]
-    expected = model.chat(messages, seed=3, sampling=Sampling(2.0))
+    expected = model.chat(messages, seed=3, temperature=2.0)
     assert talk.chat(*contents, seed=3, temperature=2).json == {
         "role": "assistant",
         "content": expected.content,
@@ -83,7 +83,7 @@ def test_a_subword_model_can_be_served(shared, subword_dir, subword_result) -> N
     text = "<|end_turn|> é 👩‍🚀"
     for temperature in (0, 1.5):
         reply = server.chat(text, temperature=temperature, seed=3).json
-        expected = gpt.chat([Message("user", text)], sampling=Sampling(temperature), seed=3)
+        expected = gpt.chat([Message("user", text)], temperature=temperature, seed=3)
         assert reply == {"role": "assistant", **asdict(expected)}
         assert reply["unknown_characters"] == ""
     settings = {"num_samples": 5, "temperature": 1.5, "prompt": "漢"}

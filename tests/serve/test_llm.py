@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import run_process
 
-from microgpt import Message, Sampling
+from microgpt import Message
 
 LLM = Path(sys.executable).parent / "llm"
 OPTIONS = ["-o", "seed", "3", "-o", "temperature", "1.5"]
@@ -51,6 +51,6 @@ def test_llm_can_stream_replies_and_continue_a_conversation(llm, talk_gpt) -> No
     for text, where in (("hi there", ("-m", "talk")), ("yo", ("-c",))):
         done = llm("prompt", *where, *OPTIONS, text)
         said.append(Message("user", text))
-        reply = talk_gpt.chat(said, sampling=Sampling(1.5), seed=3)
+        reply = talk_gpt.chat(said, temperature=1.5, seed=3)
         said.append(Message("assistant", reply.content))
         assert (done.returncode, done.stdout) == (0, f"{said[-1].content}\n"), done.stderr

@@ -35,7 +35,7 @@ def texts(model: InferenceGpt, jobs: list[Job]) -> list[list[str]]:
 def test_other_jobs_do_not_change_the_samples_of_a_job(text, wanted) -> None:
     sampling = Sampling(2.0)
     jobs = [text.text_job(n, seed=seed, sampling=sampling) for n, seed in wanted]
-    expected = [[*text.samples(n, seed=seed, sampling=sampling)] for n, seed in wanted]
+    expected = [text.generate(n, seed=seed, temperature=2) for n, seed in wanted]
     assert texts(text, jobs) == expected
 
 
@@ -48,10 +48,10 @@ def test_each_prompt_of_a_job_is_continued_independently(text) -> None:
     expected = [
         t.removeprefix(prompt)
         for prompt in prompts
-        for t in text.samples(3, prompt=prompt, seed=7, sampling=sampling)
+        for t in text.generate(3, prompt=prompt, seed=7, temperature=2)
     ]
     other = text.text_job(2, seed=1, sampling=sampling)
-    alone = [*text.samples(2, seed=1, sampling=sampling)]
+    alone = text.generate(2, seed=1, temperature=2)
     assert texts(text, [as_text, other, as_tokens]) == [expected, alone, expected]
 
 
@@ -67,11 +67,9 @@ def test_a_prompt_given_as_tokens_is_used_unchanged(text, chat) -> None:
 def test_several_replies_have_consecutive_seeds(chat, n_before) -> None:
     messages = [*[Message("user", "hi"), Message("assistant", "yo")] * n_before]
     messages.append(Message("user", "hi"))
-    sampling, prompt = Sampling(9.0), chat.chat_prompt(messages)
-    together = texts(chat, [chat.reply_job(prompt, 7, sampling=sampling, seed=5)])[0]
-    assert together == [
-        chat.chat(messages, sampling=sampling, seed=5 + i).content for i in range(7)
-    ]
+    prompt = chat.chat_prompt(messages)
+    together = texts(chat, [chat.reply_job(prompt, 7, sampling=Sampling(9.0), seed=5)])[0]
+    assert together == [chat.chat(messages, temperature=9, seed=5 + i).content for i in range(7)]
     assert len({*together}) > 1
 
 
@@ -105,24 +103,23 @@ def test_batched_replies_equal_single_replies(
         for texts in conversations
     ]
     sampling = Sampling(temperature)
+    jobs = [chat.reply_job(prompt, sampling=sampling, seed=seed) for prompt in prompts]
     expected = []
-    for prompt in prompts:
-        stream = chat.reply(prompt, sampling=sampling, seed=seed)
+    for prompt, job in zip(prompts, jobs, strict=True):
+        stream = chat.stream(job)
         expected.append(list(stream))
         room = chat.config.block_size - len(prompt.tokens) + 1  # for tokens and their end
         assert stream.finish_reason == ("stop" if len(expected[-1]) < room else "length")
-    found = chat.replies(prompts, sampling=sampling, seed=seed, threads=threads)
-    assert list(found) == expected
+    assert list(chat.decode(jobs, threads=threads)) == expected
 
 
 def test_replies_from_several_batches_are_returned_in_order(chat, monkeypatch) -> None:
     monkeypatch.setattr("microgpt_engine.compiled_model.GROUP", 3)
     prompts = [chat.chat_prompt([Message("user", "hioy"[: 1 + i % 4])]) for i in range(20)]
-    sampling = Sampling(0)
-    expected = [list(chat.reply(prompt, sampling=sampling)) for prompt in prompts]
+    jobs = [chat.reply_job(prompt, sampling=Sampling(0)) for prompt in prompts]
+    expected = [list(chat.stream(job)) for job in jobs]
     for threads in (1, 4):
-        found = chat.replies(prompts, sampling=sampling, threads=threads)
-        assert list(found) == expected
+        assert list(chat.decode(jobs, threads=threads)) == expected
 
 
 def test_the_parts_of_a_continuation_add_up_to_the_whole(text, monkeypatch) -> None:

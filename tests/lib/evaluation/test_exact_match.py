@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgpt import InferenceGpt, Message, Sampling
+from microgpt import InferenceGpt, Message
 from microgpt.data.conversation_file import Item
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import ROLES
@@ -55,7 +55,7 @@ def test_an_answer_is_greedy_and_depends_on_all_earlier_messages(
     assert [each.item for each in answers] == items
     for each in answers:
         history = each.item.conversation[: each.item.place]
-        reply = chat.chat(history, sampling=Sampling(0))
+        reply = chat.chat(history, temperature=0)
         assert each.reply == reply.content
         assert each.n_tokens == len(reply.content) + (reply.finish_reason == "stop")
 

@@ -47,6 +47,9 @@ def test_only_replies_are_learnt(train) -> None:
     config = TrainConfig(steps=100, lr=0.05)
     result = train([talk], model=replace(SMALL, block_size=12), config=config)
     assert InferenceGpt(result).chat(talk[:1]).content == "c"
+    as_dicts = [{"role": one.role, "content": one.content} for one in talk]
+    again = train([as_dicts], model=replace(SMALL, block_size=12), config=config)
+    assert again.losses == result.losses
     asked = [(Message("user", "c"), Message("assistant", "aab"))]
     assert InferenceGpt(result).evaluate(asked).loss > 1
 

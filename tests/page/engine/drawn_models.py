@@ -184,7 +184,7 @@ def answered(saved: SavedModel, name: str, body: dict[str, Any]) -> Any:
     if name == "generate":
         n, prompt = body["num_samples"], body.get("prompt", "")
         job = gpt.text_job(n, prompts=[prompt], sampling=sampling, **limits)
-        texts = gpt.samples(n, prompt=prompt, sampling=sampling, **limits)
+        texts = gpt.samples(n, prompt=prompt, **chosen, **limits)
         return {"samples": [*texts], "tokens_dropped": job.tokens_dropped or None}
     if name == "decode":
         tokens = body["tokens"]
@@ -195,14 +195,14 @@ def answered(saved: SavedModel, name: str, body: dict[str, Any]) -> Any:
             job.prompts[0],
             stop=job.rules.stop,
             max_tokens=limits["max_tokens"],
-            sampling=sampling,
+            **chosen,
             rng=random.Random(limits["seed"]),
         )
         return {"text": gpt.tokenizer.decode(stream)}
     if name == "explain":
         document, prompt = read_document(gpt, body)
         return {**explained(gpt, saved, document, body), **dropped(prompt)}
-    reply = gpt.chat(messages_of(body), sampling=sampling, **limits)
+    reply = gpt.chat(messages_of(body), **chosen, **limits)
     if name == "chat":
         return reply.content
     return {

@@ -141,7 +141,6 @@ from .files.regular_file import read_regular_file as read_regular_file
 from .flat_weights import Numbers as Numbers
 from .flat_weights import by_name as by_name
 from .inference import InferenceGpt as InferenceGpt
-from .inference import cut_at_stop as cut_at_stop
 from .model import Gpt as Gpt
 from .model import Matrix as Matrix
 from .model import Weights as Weights
@@ -207,6 +206,7 @@ from .state import TrainEvent as TrainEvent
 from .state import TrainingPlan as TrainingPlan
 from .state import TrainResult as TrainResult
 from .state import TrainState as TrainState
+from .stop_strings import cut_at_stop as cut_at_stop
 from .storage.document_hashes import DocumentHashes as DocumentHashes
 from .storage.document_hashes import read_document_hashes as read_document_hashes
 from .storage.meta import MAX_META_BYTES as MAX_META_BYTES

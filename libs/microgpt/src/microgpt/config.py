@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from microgpt.errors import ConfigError
 from microgpt.model_config import MAX_SIZE as MAX_SIZE
@@ -117,14 +117,23 @@ class Sampling:
             object.__setattr__(self, "top_k", 1)
 
 
-def check_seed(seed: int) -> None:
-    """Raise ConfigError unless the seed is an integer from 0 to 2**63 - 1."""
-    check_whole("seed", seed, minimum=0, maximum=MAX_SEED)
+class SamplingArguments(TypedDict, total=False):
+    """The arguments of `Sampling`, for functions that pass them on."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float
+    min_p: float
 
 
-def check_count(name: str, count: int) -> None:
-    """Raise ConfigError unless a setting is an integer >= 1."""
-    check_whole(name, count, minimum=1)
+def check_seed(seed: int) -> int:
+    """Return a seed as an int; raise ConfigError unless it is from 0 to 2**63 - 1."""
+    return check_whole("seed", seed, minimum=0, maximum=MAX_SEED)
+
+
+def check_count(name: str, count: int) -> int:
+    """Return a setting as an int; raise ConfigError unless it is an integer >= 1."""
+    return check_whole(name, count, minimum=1)
 
 
 def check_threads(threads: int) -> None:

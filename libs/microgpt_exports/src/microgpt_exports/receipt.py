@@ -201,7 +201,7 @@ def _generated(
         first,
         stop=stop,
         max_tokens=min(MAX_TOKENS, gpt.config.block_size) + 1 - len(first),
-        sampling=Sampling(temperature=temperature),
+        temperature=temperature,
         rng=random.Random(seed),
     )
     return [*first, *stream], stream

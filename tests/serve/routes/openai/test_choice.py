@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from microgpt import BpeTokenizer
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.inference import cut_at_stop
 from microgpt.sampling import Continuation
+from microgpt.stop_strings import cut_at_stop
 from microgpt_serve.routes.openai.choice import GeneratedChoice, stable_prefix
 
 # Of many characters, the pieces hold a beginning or an end, of some, an end and a beginning.

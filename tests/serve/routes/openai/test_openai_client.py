@@ -82,10 +82,8 @@ def test_several_choices_have_consecutive_seeds(writer, names_gpt, talker, talk_
     wanted = names_gpt.generate(50, seed=2**63 - 1, temperature=2)
     assert [one.text for one in choices] == wanted
     said = [one.message.content for one in ask(talker, n=3, seed=5, **HOT).choices]
-    sampling, messages = Sampling(1.5), [Message("user", "hi there")]
-    assert said == [
-        talk_gpt.chat(messages, sampling=sampling, seed=5 + i).content for i in range(3)
-    ]
+    messages = [Message("user", "hi there")]
+    assert said == [talk_gpt.chat(messages, temperature=1.5, seed=5 + i).content for i in range(3)]
 
 
 def test_a_negative_seed_is_reproducible(writer, names_gpt) -> None:
@@ -145,7 +143,7 @@ def test_a_returned_message_can_continue_the_conversation(talker, talk_gpt) -> N
     for turn in range(3):
         message = ask(talker, *messages, seed=4, **HOT).choices[0].message
         said = [Message(ROLES[i % 2], text) for i, text in enumerate(contents)]
-        assert message.content == talk_gpt.chat(said, sampling=Sampling(1.5), seed=4).content, turn
+        assert message.content == talk_gpt.chat(said, temperature=1.5, seed=4).content, turn
         messages += [message, {"role": "user", "content": "yo"}]
         contents += [message.content, "yo"]
 

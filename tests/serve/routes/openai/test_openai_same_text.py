@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from microgpt import InferenceGpt, Message, Sampling
-from microgpt.inference import cut_at_stop
+from microgpt import InferenceGpt, Message
+from microgpt.stop_strings import cut_at_stop
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
@@ -48,7 +48,7 @@ def fields(one: Wanted) -> dict:
 def by_library(gpt: InferenceGpt, path: str, one: Wanted) -> str:
     if path == CHAT:
         message = Message("user", one.said)
-        reply = gpt.chat([message], sampling=Sampling(one.temperature), seed=one.seed)
+        reply = gpt.chat([message], temperature=one.temperature, seed=one.seed)
         return cut_at_stop(reply.content, one.stop)
     settings = {"temperature": one.temperature, "stop": one.stop, "seed": one.seed}
     return gpt.generate(prompt=one.said, **settings)[0].removeprefix(one.said)

@@ -76,8 +76,8 @@ class ChatSession:
                 f"turns ({prompt.tokens_dropped} tokens so far)"
             )
         self._has_dropped = prompt.tokens_dropped > 0
-        stream = self._model.reply(prompt, sampling=self.sampling, seed=self.seed)
-        return ChatTurn(question, stream, self._model.tokenizer)
+        job = self._model.reply_job(prompt, sampling=self.sampling, seed=self.seed)
+        return ChatTurn(question, self._model.stream(job), self._model.tokenizer)
 
     def add(self, turn: ChatTurn) -> None:
         """Append the message and the (possibly partial) reply; ignore a turn without a reply."""

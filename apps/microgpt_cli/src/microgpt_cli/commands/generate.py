@@ -85,7 +85,7 @@ def generate(
     """
     prompt, model_dir = opt.text_or_model(prompt, model_dir, "--prompt")
     prompt = opt.one_of(prompt, prompt_option, "--prompt") or ""
-    sampling = Sampling(temperature, top_k, top_p, min_p)
+    Sampling(temperature, top_k, top_p, min_p)  # refuse a wrong setting before loading the model
     check_seed(seed)
     check_threads(threads)
     check_count("--num-samples (-n)", num_samples)
@@ -109,7 +109,10 @@ def generate(
     samples = model.samples(
         None if is_choosy else num_samples,
         prompt=prompt,
-        sampling=sampling,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
         stop=stop or (),
         max_tokens=max_tokens,
         seed=seed,

@@ -13,7 +13,14 @@ from itertools import chain, islice
 from threading import Thread
 
 from microgpt.config import check_count
-from microgpt.data.tokenizer import Document, Tokenizer, all_texts, as_documents, n_special
+from microgpt.data.tokenizer import (
+    AnyDocument,
+    Document,
+    Tokenizer,
+    all_texts,
+    as_documents,
+    n_special,
+)
 from microgpt.errors import ConfigError, TokenizerError
 
 DEFAULT_VOCAB_SIZE = 1024
@@ -69,7 +76,7 @@ class BpeTokenizer(Tokenizer):
 
     @classmethod
     def from_documents(
-        cls, docs: Iterable[Document], vocab_size: int = DEFAULT_VOCAB_SIZE
+        cls, docs: Iterable[AnyDocument], vocab_size: int = DEFAULT_VOCAB_SIZE
     ) -> "BpeTokenizer":
         """Train a tokenizer on texts or conversations; of long data, use evenly spaced parts.
 

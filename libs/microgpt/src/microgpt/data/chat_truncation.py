@@ -1,6 +1,6 @@
 """Truncate a conversation to the model's context by dropping the oldest turns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -21,7 +21,7 @@ class ChatPrompt:
 
 
 def fit_conversation(
-    messages: Iterable[Message], tokenizer: Tokenizer, block_size: int
+    messages: Sequence[Message], tokenizer: Tokenizer, block_size: int
 ) -> ChatPrompt:
     """Fit a conversation into the context, leaving a quarter of the context for the reply.
 
@@ -33,11 +33,8 @@ def fit_conversation(
             unknown characters.
         TokenizerError: the model is not a chat model.
     """
-    messages = list(messages)
     if not messages:
         raise PromptError("messages must not be empty")
-    if not all(isinstance(message, Message) for message in messages):
-        raise PromptError('messages must be Message objects, such as [Message("user", "hi")]')
     table = tokenizer.reading("".join(each.content for each in messages))
     texts = [each.content.translate(table) for each in messages]
     sizes = [tokenizer.count(text) + 2 for text in texts]  # with the role and end_turn tokens

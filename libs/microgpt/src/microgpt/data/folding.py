@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from microgpt.data.tokenizer import CharTokenizer, Document
+from microgpt.data.tokenizer import AnyDocument, CharTokenizer, Document
 
 # Replacements for letters and punctuation that have no decomposition in Unicode.
 TABLE = str.maketrans(
@@ -69,7 +69,7 @@ class FoldingTokenizer(CharTokenizer):
         }
 
     @classmethod
-    def from_documents(cls, docs: Iterable[Document]) -> "FoldingTokenizer":
+    def from_documents(cls, docs: Iterable[AnyDocument]) -> "FoldingTokenizer":
         """Build a tokenizer from the folded characters of texts or conversations."""
         plain = CharTokenizer.from_documents(docs)
         return cls(sorted(set(fold("".join(plain.chars)))), is_chat=plain.is_chat)

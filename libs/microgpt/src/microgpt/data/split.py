@@ -9,7 +9,7 @@ from typing import cast
 
 from microgpt.config import TrainConfig, check_number
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.tokenizer import Document, Tokenizer, as_documents, hashable, joined
+from microgpt.data.tokenizer import AnyDocument, Document, Tokenizer, as_documents, hashable, joined
 from microgpt.errors import ConfigError, DataError
 from microgpt.model_config import check_whole
 
@@ -85,7 +85,7 @@ class Split:
         return self._chunked[key]
 
 
-def split(docs: Iterable[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:
+def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float = 0.0) -> Split:
     """Split documents by hash and remove duplicates.
 
     A document's set depends only on its content, not on other documents, their order or a seed. If

@@ -9,7 +9,7 @@ turns…, BOS]. Text never encodes to special tokens: "<|user|>" is just eight c
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, cast, get_args
@@ -38,10 +38,12 @@ class Message:
 
 Conversation = tuple[Message, ...]
 Document = str | Sequence[Message]
+AnyMessage = Message | Mapping[str, str]
+AnyDocument = str | Iterable[AnyMessage]  # what `as_document` makes a document
 Documents = Sequence[Document] | str  # a string is running text
 
 
-def as_documents(docs: Iterable[Document]) -> Sequence[Document]:
+def as_documents(docs: Iterable[AnyDocument]) -> Sequence[Document]:
     """Return documents as a sequence of texts, and of conversations as tuples.
 
     Raises:
@@ -60,9 +62,36 @@ def as_documents(docs: Iterable[Document]) -> Sequence[Document]:
         raise DataError(f"docs must be a list of texts or conversations, not {type(docs).__name__}")
     docs = docs if isinstance(docs, list | tuple) else list(found)
     if set(map(type, docs)) != {str}:  # a loop would take a tenth of a short training
-        for i, doc in enumerate(docs):
-            check_document(f"docs[{i}]", doc)
-    return hashable(docs)
+        return [as_document(f"docs[{i}]", doc) for i, doc in enumerate(docs)]
+    return cast("Sequence[str]", docs)
+
+
+def as_document(name: str, doc: object) -> Document:
+    """Return a text unchanged, and a conversation as `as_conversation` does."""
+    return doc if isinstance(doc, str) else as_conversation(name, doc)
+
+
+def as_conversation(name: str, turns: object) -> Conversation:
+    """Return a conversation of messages, or of dicts such as {"role": "user", "content": "hi"}.
+
+    Raises:
+        DataError: it is no list, or a message is neither; the error contains the name.
+    """
+    if isinstance(turns, str | bytes | Mapping | Set) or not isinstance(turns, Iterable):
+        what = "a text or a list of messages"
+        raise DataError(f"{name} must be {what}, not {type(turns).__name__}")
+    conversation = []
+    for i, turn in enumerate(turns):
+        message = turn
+        if isinstance(turn, Mapping) and isinstance(turn.get("content"), str):
+            message = Message(str(turn.get("role")), turn["content"])  # type: ignore[arg-type]
+        if not isinstance(message, Message) or message.role not in ROLES:
+            raise DataError(
+                f'{name}[{i}] must be a Message or {{"role": "user" or "assistant", "content": '
+                f'"…"}}, got {turn!r:.80}'
+            )
+        conversation.append(message)
+    return tuple(conversation)
 
 
 def hashable(docs: Sequence[Document]) -> Sequence[Document]:
@@ -70,15 +99,6 @@ def hashable(docs: Sequence[Document]) -> Sequence[Document]:
     if any(issubclass(kind, MutableSequence) for kind in set(map(type, docs))):
         return [tuple(doc) if isinstance(doc, MutableSequence) else doc for doc in docs]
     return docs
-
-
-def check_document(name: str, doc: object) -> None:
-    """Raise DataError unless an argument is a text or a conversation."""
-    if isinstance(doc, str):
-        return
-    if not (isinstance(doc, Sequence) and all(isinstance(turn, Message) for turn in doc)):
-        what = "a text or a list of Message objects"
-        raise DataError(f"{name} must be {what}, not {type(doc).__name__}")
 
 
 def joined(docs: Iterable[Document], separator: str) -> str | None:
@@ -303,7 +323,7 @@ class CharTokenizer(Tokenizer):
         self._text_of = dict(enumerate(self.chars)) | dict.fromkeys(self.special_ids, "")
 
     @classmethod
-    def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
+    def from_documents(cls, docs: Iterable[AnyDocument]) -> "CharTokenizer":
         """Build a tokenizer from all characters in texts or conversations."""
         docs = as_documents(docs)
         text = joined(docs, "")

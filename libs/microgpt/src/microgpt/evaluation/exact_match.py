@@ -73,8 +73,9 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     reply is None and counts as wrong if the question exceeds the context.
     """
     found = [_prompt(model, item) for item in items]
-    prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]
-    replies = model.replies(prompts, sampling=Sampling(temperature=0), threads=threads)
+    prompts, greedy = (one for one in found if isinstance(one, ChatPrompt)), Sampling(0)
+    jobs = (model.reply_job(prompt, sampling=greedy) for prompt in prompts)
+    replies = model.decode(jobs, threads=threads)
     for item, prompt in zip(items, found, strict=True):
         expected = _readable(model.tokenizer, item.expected)
         if isinstance(prompt, PromptError):

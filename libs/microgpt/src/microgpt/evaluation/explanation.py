@@ -9,7 +9,7 @@ from itertools import chain
 from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig
 from microgpt.data.chunked_dataset import cut_text
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import Document, Message, Tokenizer, check_document
+from microgpt.data.tokenizer import Document, Message, Tokenizer, as_document
 from microgpt.errors import PromptError
 from microgpt.evaluation.held_out_loss import EvaluationSet, bits
 from microgpt.inference import InferenceGpt
@@ -103,7 +103,7 @@ def explain(
         >>> [each.text for each in explain(model, "anna").predictions]
         ['a', 'n', 'n', 'a', '<|bos|>']
     """
-    check_document("text", text)
+    text = as_document("text", text)
     if isinstance(text, str) and gpt.tokenizer.is_chat:
         text = (Message("user", text),)
     tokens = gpt.tokenizer.encode_document(text)

@@ -12,7 +12,7 @@ from microgpt.config import TextKind, check_choice
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import Document, Tokenizer, as_documents, count_predictions
+from microgpt.data.tokenizer import AnyDocument, Tokenizer, as_documents, count_predictions
 from microgpt.errors import DataError
 
 AT_ONCE = 2**16  # number of tokens between calls to should_stop
@@ -70,7 +70,7 @@ class EvaluationSet:
     @classmethod
     def of(
         cls,
-        docs: Iterable[Document],
+        docs: Iterable[AnyDocument],
         tokenizer: Tokenizer,
         block_size: int,
         text: TextKind,

@@ -7,7 +7,7 @@ from time import perf_counter
 from microgpt.config import DType, EngineName, TrainConfig, check_count
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import Split, split, split_again
-from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.data.tokenizer import AnyDocument, Tokenizer
 from microgpt.errors import DataError
 from microgpt.model_config import ModelConfig, check_whole
 from microgpt.own_functions import OwnSchedule
@@ -22,7 +22,7 @@ __all__ = ["DivergedError", "train"]
 
 
 def train(
-    docs: Iterable[Document] | Split,
+    docs: Iterable[AnyDocument] | Split,
     *,
     model: ModelConfig | None = None,
     config: TrainConfig | None = None,

@@ -1,0 +1,118 @@
+"""A trained model that predicts tokens: losses and probabilities of texts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from microgpt.config import EngineName, TextKind, TrainConfig, check_choice
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import AnyDocument
+from microgpt.errors import ConfigError, PromptError
+from microgpt.evaluation.held_out_loss import EvaluationSet, HeldOutLoss
+from microgpt.model import Weights
+from microgpt.model_config import count_params
+from microgpt.sampling import n_kept
+from microgpt.state import TrainedModel
+from microgpt.training.engines import EngineModel, check_engine, default_engine, engine_module
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class LanguageModel:
+    """A read-only model that predicts tokens; threads can share it."""
+
+    def __init__(self, trained: TrainedModel, *, engine: EngineName | None = None) -> None:
+        """Copy a model returned by `train` or `load`."""
+        engine = default_engine() if engine is None else engine
+        check_choice("engine", engine, EngineName)
+        if not isinstance(trained, TrainedModel):
+            raise ConfigError(f'pass the result of train() or load("output"), not {trained!r:.60}')
+        self.weights: Weights[float] = {  # the rows of each matrix, by matrix name
+            name: tuple(map(tuple, rows)) for name, rows in trained.weights.items()
+        }
+        self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
+        self._dtype = trained.dtype
+
+    def __repr__(self) -> str:
+        size = self.config.block_size
+        return f"<{type(self).__name__}: {self.num_params:,} weights, block_size {size}>"
+
+    @property
+    def num_params(self) -> int:
+        """The number of weights."""
+        return count_params(self.config)
+
+    @cached_property
+    def engine_model(self) -> EngineModel:
+        """The model on its engine, built on first use."""
+        return engine_module(self.engine).make_model(self.config, self.weights, self._dtype)
+
+    def evaluate(
+        self,
+        docs: Iterable[AnyDocument],
+        *,
+        text: TextKind = TrainConfig.text,
+        threads: int = 1,
+    ) -> HeldOutLoss:
+        """Return the loss of held-out documents.
+
+        Documents longer than the context are read in overlapping windows. Each token is predicted
+        once; after the first window, at least half a context precedes each predicted token.
+
+        Args:
+            docs: texts or conversations.
+            text: "stream" for running text, which has no start and no end.
+
+        Raises:
+            ConfigError: a setting is out of range or unknown.
+            DataError: there are no documents.
+            TokenizerError: a document contains an unknown character.
+        """
+        check_engine(self.engine, None, threads)
+        read = EvaluationSet.of(docs, self.tokenizer, self.config.block_size, text)
+        loss = read.evaluate(partial(self.engine_model.nll, threads=threads))
+        assert loss
+        return loss
+
+    def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> list[list[float]]:
+        """Return log(softmax(logits)) after each token, starting at index `first`: (n, V).
+
+        Tokens beyond the context are read as in generation: when the context is full, a new context
+        starts with the first token and the last half.
+
+        Raises:
+            PromptError: there are no tokens, or a token is unknown.
+        """
+        return list(self.log_probability_rows(tokens, first))
+
+    def log_probability_rows(self, tokens: Sequence[int], first: int = 0) -> Iterator[list[float]]:
+        """Yield the rows of `log_probabilities` one by one, which saves memory."""
+        if not tokens:
+            raise PromptError("tokens must not be empty")
+        self.check_tokens(tokens)
+        start, known, size = 0, 0, self.config.block_size
+        while known < len(tokens):
+            end = min(start + size, len(tokens))
+            if end > first:
+                context, new = [*tokens[start:end]], max(known, first) - start
+                if size > 1:
+                    context[0] = tokens[0]
+                yield from self.engine_model.activations(context).log_probabilities(new)
+            start, known = end + 1 - n_kept(size), end
+
+    def losses(self, docs: TokenDataset) -> "NDArray[Any]":
+        """Return the negative log-likelihood of each prediction in nats; 0 if it is masked.
+
+        Each document must have 2 to block_size + 1 tokens.
+        """
+        import numpy as np
+
+        return self.engine_model.losses(docs) if len(docs) else np.empty(0)
+
+    def check_tokens(self, tokens: Sequence[int]) -> None:
+        """Raise PromptError if a token is not in the vocabulary."""
+        if tokens and (min(tokens) < 0 or max(tokens) >= self.config.vocab_size):
+            raise PromptError(
+                f"the tokens of a prompt must be from 0 to {self.config.vocab_size - 1}"
+            )

@@ -124,13 +124,3 @@ def test_info_and_train_choose_the_same_context_for_a_book(microgpt, tmp_path) -
     microgpt("train", "--data", "book.txt", "--model", "book", "-n", "0", "--steps", "1")
     assert load(tmp_path / "book").model.block_size == facts["recommended_block_size"]
     assert microgpt("info", "--data", "book.txt").stdout.startswith("book.txt: running text, 2,")
-
-
-def test_a_model_card_is_printed_for_a_readme(microgpt, text_model) -> None:
-    card = ok(microgpt("info", text_model, "--card")).stdout
-    assert card.startswith("# text-model\n")
-    assert "## Memorisation\n\n" in card
-    problem = refused(microgpt("info", text_model, "--card", "--json"))
-    assert problem == "--card prints Markdown; omit --json"
-    problem = refused(microgpt("info", "--data", "names.txt", "--card"))
-    assert problem == "--card cannot be used with --data; omit one of them"

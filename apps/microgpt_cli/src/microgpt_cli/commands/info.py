@@ -17,14 +17,13 @@ from microgpt import (
     ConfigError,
     ReadOptions,
     TrainOptions,
-    printable,
 )
 from microgpt_cli.terminal import options as opt
-from microgpt_cli.terminal.console import note, print_facts, terminal_safe
+from microgpt_cli.terminal.console import note, print_facts
 from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
-    from microgpt import SavedModel, TrainingPlan
+    from microgpt import TrainingPlan
     from microgpt_cli.dataset_report import DatasetReport
 
 of_data = partial(opt.option, rich_help_panel="Data")
@@ -61,7 +60,6 @@ def info(
     budget: float | None = of_data(
         None, "Like --minutes, but for `train --budget`, a number of operations.", hidden=True
     ),
-    card: bool = opt.flag("--card", "Print a model card, as Markdown for a README.md."),
     as_json: bool = opt.AS_JSON,
 ) -> None:
     """Describe a model or a training file.
@@ -77,13 +75,8 @@ def info(
         for flag, value in given.items():
             if value is not None:
                 raise ConfigError(f"{flag} requires --data; add --data or omit {flag}")
-        if card and as_json:
-            raise ConfigError("--card prints Markdown; omit --json")
-        show = _print_card if card else partial(_print_model, as_json=as_json)
-        show(model_dir or opt.DEFAULT_MODEL_DIR)
+        _print_model(model_dir or opt.DEFAULT_MODEL_DIR, as_json=as_json)
         return
-    if card:
-        raise ConfigError("--card cannot be used with --data; omit one of them")
     options = TrainOptions.of({"minutes": minutes, "budget": budget})
     options.check_ranges()
     how = ReadOptions(None, column, chat or me is not None, me, separator)
@@ -123,31 +116,14 @@ def _note_command(
     note(f"to train on this file, run: microgpt train {command} {where}")
 
 
-def _load(model_dir: Path) -> "SavedModel":
+def _print_model(model_dir: Path, *, as_json: bool) -> None:
+    from microgpt import ARCHITECTURE, count_params, is_karpathys
     from microgpt_cli.model_loading import load_model
 
     if os.path.isfile(model_dir):
         what = shlex.quote(str(model_dir))
         raise ConfigError(f"{model_dir} is a file; describe a training file with --data {what}")
-    return load_model(model_dir)
-
-
-def _print_card(model_dir: Path) -> None:
-    from microgpt import on_compiling, read_document_hashes
-    from microgpt_cli.model_card import model_card
-
-    saved = _load(model_dir)
-    known = read_document_hashes(model_dir, saved.meta)
-    name = Path(os.path.realpath(model_dir)).name
-    with on_compiling(note):
-        text = model_card(saved, printable(name), known)
-    print(terminal_safe(text), end="")
-
-
-def _print_model(model_dir: Path, *, as_json: bool) -> None:
-    from microgpt import ARCHITECTURE, count_params, is_karpathys
-
-    saved = _load(model_dir)
+    saved = load_model(model_dir)
     meta, model = saved.meta, saved.model
     shape = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"]
     shape += [] if is_karpathys(model) else ARCHITECTURE

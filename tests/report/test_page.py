@@ -15,7 +15,7 @@ def test_a_report_page_escapes_control_characters(monkeypatch) -> None:
     odd = "x\x1b]0;x\x07\x9b\u202e<é"
     sections = [Section("odd", odd, odd, table=Table([odd], [[odd]]), text=f"{odd}\n{odd}")]
     monkeypatch.setattr(page, "vega", str)
-    text = page.render(Report(odd, odd, {odd: odd}, sections, [odd]))
+    text = page.render(Report(odd, odd, {odd: odd}, sections))
     assert not set("\x1b\x07\x9b\u202e") & set(text)
     assert r"<pre>x\x1b]0;x\x07\x9b\u202e&lt;é" "\n" "x" in text
 

@@ -1,8 +1,6 @@
-import html
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -59,13 +57,6 @@ def text_of(run: Path) -> str:
     return (run / "report.html").read_text(encoding="utf-8")
 
 
-def commands_of(run: Path) -> list[list[str]]:
-    """Return the commands at the end of a report, as a shell splits them."""
-    lines = re.search('<pre id="next">(.*?)</pre>', text_of(run), re.DOTALL)
-    assert lines
-    return [shlex.split(html.unescape(line)) for line in lines[1].splitlines()]
-
-
 def rows_of(path: Path, name: str = "evaluations") -> list[dict[str, object]]:
     return page_of(path)["datasets"][name]
 
@@ -104,24 +95,6 @@ def test_a_report_begins_with_the_result_of_the_search(searches, objective, meas
         assert float(found[2]) == pytest.approx(fmean(again), abs=0.01)
 
 
-def test_the_commands_at_the_end_of_a_report_work(searches, microgpt, tmp_path) -> None:
-    run = shutil.copytree(searches["loss"], tmp_path / "a run")
-    write_names(tmp_path)
-    ok(microgpt("report", run))
-    commands = commands_of(run)
-    assert [command[:2] for command in commands] == [
-        ["microgpt", "train"],
-        ["microgpt", "generate"],
-    ]
-    for command in commands:
-        ok(microgpt(*command[1:]))
-    steps = json.loads((run / "genome.json").read_text())["steps"]
-    assert (
-        json.loads((tmp_path / "a run-winner" / "meta.json").read_text())["training"]["steps"]
-        == steps
-    )
-
-
 def test_report_defaults_to_the_newest_run_and_is_reproducible(
     searches, microgpt, tmp_path
 ) -> None:
@@ -136,7 +109,7 @@ def test_report_defaults_to_the_newest_run_and_is_reproducible(
     assert (tmp_path / "again.html").read_bytes() == (newest / "report.html").read_bytes()
 
 
-def test_the_report_of_an_interrupted_search_says_how_to_resume(microgpt, tmp_path) -> None:
+def test_the_report_of_an_interrupted_search_has_what_is_known(microgpt, tmp_path) -> None:
     write_names(tmp_path)
     process = begin(tmp_path, *changed(SMALL, "--generations", "400"))
     process.send_signal(signal.SIGINT)
@@ -150,7 +123,6 @@ def test_the_report_of_an_interrupted_search_says_how_to_resume(microgpt, tmp_pa
     assert len(rows_of(run / "report.html")) == n
     assert "the search has not ended" in text_of(run)
     assert "s of training so far</h1>" in text_of(run)
-    assert commands_of(run) == [["microgpt", "evolve", "--resume", f"experiments/{run.name}"]]
     assert "retest" not in page_of(run / "report.html")["sections"]
 
 
@@ -159,7 +131,7 @@ def test_several_searches_are_reported_separately(copied, microgpt) -> None:
     assert error == "several searches were given; report them separately"
 
 
-def test_the_report_of_a_sweep_contains_working_commands(copied, microgpt, tmp_path) -> None:
+def test_the_report_of_a_sweep_has_its_charts_and_tables(copied, microgpt, tmp_path) -> None:
     write_names(tmp_path)
     grid = ("--n-embd", "8,16", "--steps", "50,100", "--seeds", "2", "--input", "names.txt")
     grid += ("--preset", "karpathy")
@@ -178,9 +150,6 @@ def test_the_report_of_a_sweep_contains_working_commands(copied, microgpt, tmp_p
     assert height > 1200
     error = refused(microgpt("analyze", run, "--output", "s.gif"))
     assert error == "the chart must be a .png or .svg file, got s.gif"
-    train, _ = commands_of(run)
-    assert microgpt(*train[1:]).returncode == 0
-    assert (tmp_path / f"{run.name}-winner").is_dir()
     error = refused(microgpt("report", run, copied("loss")))
     assert "is a sweep, but" in error
     assert error.endswith("run is a search; report them separately")
@@ -199,9 +168,8 @@ def test_searches_and_sweeps_read_multi_line_documents(microgpt, tmp_path, searc
     done = ok(microgpt(*search, "--data", "cakes.txt", "--separator", "%", "--workers", "1"))
     (run,) = (tmp_path / "experiments").iterdir()
     assert json.loads((run / "run.json").read_text())["settings"]["separator"] == "%"
-    report = (run / "report.html").read_text()
-    for text in [report] + [done.stdout] * (search[0] == "sweep"):
-        command = text.replace("train --preset karpathy", "train")
+    if search[0] == "sweep":
+        command = done.stdout.replace("train --preset karpathy", "train")
         assert "microgpt train --data cakes.txt --separator % --" in command
     ok(microgpt(search[0], *(["resume"] if search[0] == "sweep" else ["--resume"]), run))
 

@@ -65,7 +65,6 @@ class Report:
     title: str  # kind and name of the run
     facts: Mapping[str, str]
     sections: Sequence[Section]
-    commands: Sequence[str] = ()  # what to type next
 
 
 def change(start: float, end: float) -> str:
@@ -107,9 +106,6 @@ def render(report: Report) -> str:
         "<noscript><p>The charts need JavaScript, which is disabled.</p></noscript>",
         *(line for section in report.sections for line in _section(section)),
     ]
-    if report.commands:
-        commands = escaped("\n".join(report.commands))
-        content.append(f'<h2>Next</h2>\n<pre id="next">{commands}</pre>')
     return Template(_asset("page.html")).substitute(
         policy=POLICY,
         title=escaped(report.title),

@@ -6,13 +6,11 @@ def test_generate_accepts_a_prompt_as_an_argument(microgpt, text_model) -> None:
     options = ("--model", text_model, "-n", 2)
     done = ok(microgpt("generate", "an", *options))
     assert all(line[11:].startswith("an") for line in done.stdout.splitlines())
-    assert microgpt("generate", "--prompt", "an", *options).stdout == done.stdout
 
 
 def test_chat_accepts_a_message_as_an_argument(microgpt, chat_model) -> None:
     done = microgpt("chat", "hi", "--model", chat_model)
     assert (done.returncode, done.stdout) == (0, "yo\n")
-    assert microgpt("chat", "--message", "hi", "--model-dir", chat_model).stdout == "yo\n"
 
 
 def test_a_model_may_be_an_argument_instead_of_an_option(microgpt, text_model, tmp_path) -> None:
@@ -31,8 +29,6 @@ def test_a_model_may_be_an_argument_instead_of_an_option(microgpt, text_model, t
 @pytest.mark.parametrize(
     ("command", "flag"),
     [
-        (["generate", "an", "--prompt", ""], "--prompt"),
-        (["chat", "hi", "--message", "hi"], "--message"),
         (["info", "output", "--model-dir", "output"], "--model"),
         (["eval", "output", "--data", "x", "--model", "output"], "--model"),
         (["export", "output", "--output", "x", "--model", "output"], "--model"),
@@ -46,17 +42,12 @@ def test_a_value_cannot_be_given_as_both_argument_and_option(microgpt, command, 
 
 
 def test_a_text_that_names_a_model_is_the_model(microgpt, text_model, chat_model) -> None:
-    for command, model, flag in (
-        ("generate", text_model, "--prompt"),
-        ("chat", chat_model, "--message"),
-    ):
+    for command, model in (("generate", text_model), ("chat", chat_model)):
         done = microgpt(command, model.name, stdin="hi\n")
-        told = (
-            f"using the model in {model.name}; to use '{model.name}' as text, pass it with {flag}"
-        )
+        told = f"using the model in {model.name}; to use '{model.name}' as text, add --model"
         assert done.stderr.startswith(f"note: {told}\n")
         assert done.stdout == microgpt(command, "--model", model, stdin="hi\n").stdout
-        text = microgpt(command, flag, model.name, "--model", model)
+        text = microgpt(command, model.name, "--model", model)
         assert "using the model" not in text.stderr
 
 

@@ -128,9 +128,7 @@ def test_a_bad_option_value_is_refused_with_a_clear_message(
 
 def test_an_argument_that_is_not_utf8_causes_no_traceback(microgpt, text_model) -> None:
     prompt = os.fsdecode(b"a\xff")
-    assert "does not contain" in refused(
-        microgpt("generate", "--model-dir", text_model, "--prompt", prompt)
-    )
+    assert "does not contain" in refused(microgpt("generate", "--model-dir", text_model, prompt))
 
 
 def test_a_genome_needs_the_package_of_searches(microgpt, names, monkeypatch) -> None:

@@ -49,9 +49,11 @@ def test_chat_continues_after_refusing_an_overlong_message(microgpt, chat_model)
 
 
 def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, "--message", "hi", stdin="hi\n")
+    done = microgpt("chat", "--model-dir", chat_model, "hi", stdin="hi\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
-    done = microgpt("chat", "--model-dir", chat_model, "--message", "/quit hi")
+    done = ok(microgpt("chat", "--model-dir", chat_model, "hi", "--seed=random"))
+    assert done.stderr.startswith("note: --seed ")
+    done = microgpt("chat", "--model-dir", chat_model, "/quit hi")
     assert (
         done.stderr
         == "note: removed characters that are not in the vocabulary: '/', 'q', 'u', 't', ' '\n"
@@ -67,7 +69,7 @@ def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> 
 def test_chat_refuses_a_message_that_it_cannot_answer(
     microgpt, chat_model, message, problem
 ) -> None:
-    assert refused(microgpt("chat", "--model-dir", chat_model, "--message", message)) == problem
+    assert refused(microgpt("chat", "--model-dir", chat_model, message)) == problem
 
 
 def test_chat_uses_the_demo_model_without_a_trained_one(microgpt, demo_reply) -> None:
@@ -85,7 +87,7 @@ def test_chat_says_when_the_model_in_output_cannot_chat(
     text_model.rename(tmp_path / "output")
     if damaged:
         (tmp_path / "output/meta.json").unlink()
-    done = microgpt("chat", "--message", "hi")
+    done = microgpt("chat", "hi")
     assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
     problem = "cannot read output/meta.json: No such file" if damaged else "output has no chat"
     assert done.stderr.startswith(f"note: {problem}")

@@ -82,7 +82,7 @@ def test_temperature_and_seed_can_be_shown_and_set(session, chat_result) -> None
         ("/temperature -1", "temperature must be >= 0, got -1.0"),
         ("/temperature nan", "temperature must be >= 0, got nan"),
         ("/seed -1", "seed must be >= 0, got -1"),
-        ("/seed " + "9" * 5000, "seed must be an integer, got '9999"),
+        ("/seed " + "9" * 5000, "seed must be an integer or random, got '9999"),
         ("/clear all", "/clear takes no argument, got 'all'"),
         ("/save", "/save requires a file name"),
         ("/load a\0b", r"a file name cannot contain a null character, got 'a\x00b'"),

@@ -37,14 +37,16 @@ def test_generate_prints_the_same_samples_as_lines_and_as_json(microgpt, text_mo
     assert lines == [f"sample {i:2d}: {text}" for i, text in enumerate(expected, start=1)]
 
 
-def test_a_stop_string_in_the_prompt_does_not_end_a_sample(samples) -> None:
-    args = ["--num-samples", "30", "--temperature", "2", "--prompt", "an"]
-    texts = samples(*args)
-    cut = samples(*args, "--stop", "n", "--stop", "aa")
-    for text, found in zip(texts, cut, strict=True):
-        places = [i for i in (text.find("n", 2), text.find("aa", 2)) if i >= 0]
-        assert found == text[: min(places, default=len(text))]
-    assert texts != cut
+def test_a_random_seed_is_printed_and_gives_the_same_samples(microgpt, text_model, samples) -> None:
+    args = ("--temperature", "2")
+    drawn = [microgpt("generate", "--model", text_model, *args, "--seed=random") for _ in range(2)]
+    assert drawn[0].stdout != drawn[1].stdout
+    printed = re.fullmatch(r"note: --seed (\d+)\n", drawn[0].stderr)
+    assert printed
+    expected = samples(*args, "--seed", printed[1])
+    assert drawn[0].stdout.splitlines() == [
+        f"sample {i:2d}: {text}" for i, text in enumerate(expected, start=1)
+    ]
 
 
 def test_the_narrowest_sampling_options_give_greedy_samples(samples) -> None:
@@ -56,7 +58,7 @@ def test_the_narrowest_sampling_options_give_greedy_samples(samples) -> None:
 
 
 def test_the_start_of_an_overlong_prompt_is_dropped_with_a_note(microgpt, text_model) -> None:
-    done = microgpt("generate", "--model-dir", text_model, "--prompt", "anna" * 5, "--json")
+    done = microgpt("generate", "--model-dir", text_model, "anna" * 5, "--json")
     assert json.loads(done.stdout)["samples"][0].startswith("anna" * 5)
     assert done.stderr == (
         "note: the prompt does not fit into the context; its first 12 tokens are ignored\n"
@@ -95,7 +97,9 @@ def test_the_novel_option_finds_the_training_file_of_the_model(microgpt, tmp_pat
     assert len(done.stdout.splitlines()) == 5
     data.write_text(data.read_text().replace("anna", "emma"))
     error = refused(microgpt("generate", "--model", "m", "--novel"))
-    assert "was not found; put the file back" in error
+    assert f"{data} has changed" in error
+    data.unlink()
+    assert "was not found" in refused(microgpt("generate", "--model", "m", "--novel"))
 
 
 def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_model) -> None:
@@ -109,6 +113,8 @@ def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_mo
     [
         (["--num-samples", "0"], "--num-samples (-n) must be >= 1, got 0"),
         (["--num-samples", str(2**63)], "--num-samples (-n) must be at most 2147483647"),
+        (["--seed", "rnd"], "seed must be an integer or random, got 'rnd'"),
+        (["--seed=-1"], "seed must be >= 0, got -1"),
         (["--threads", "9999"], "threads must be at most 1024"),
         (
             ["--matches", "(a"],
@@ -126,7 +132,7 @@ def test_bad_input_to_generate_gives_a_one_line_error(microgpt, text_model, args
     assert refused(microgpt("generate", "--model-dir", text_model, *args)) == problem
 
 
-@pytest.mark.parametrize("others", [(), ("--unique",), ("--prompt", "a")])
+@pytest.mark.parametrize("others", [(), ("--unique",), ("a",)])
 def test_the_matches_option_leaves_out_samples_that_do_not_match(samples, others) -> None:
     args = ["--temperature", "2", *others]
     found = samples(*args, "--matches", ".*[mn].*a", "--num-samples", "30")

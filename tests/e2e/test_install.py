@@ -24,7 +24,7 @@ pytestmark = [
 
 # Commands in the order in which they can run: each needs what those before it have written.
 EVERY_COMMAND = """
-chat --message hi
+chat hi
 train --data names.txt --steps 20 --num-samples 1 --model one
 train --data names.txt --steps 20 --num-samples 1 --seed 1 --model two
 generate --model one --num-samples 2

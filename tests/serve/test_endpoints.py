@@ -27,7 +27,7 @@ def test_the_demo_model_is_served_if_there_is_no_other_model(serve, microgpt) ->
     assert "serving demo (chat, " in server.log
     assert server.get("/health").json["model"] == "demo"
     for seed in range(3):
-        said = microgpt("chat", "--message", "hello", "--temperature", "2", "--seed", str(seed))
+        said = microgpt("chat", "hello", "--temperature", "2", "--seed", str(seed))
         reply = server.chat("hello", temperature=2, seed=seed).json
         assert said.stdout == f"{reply['content']}\n"
 

@@ -79,15 +79,15 @@ def training_documents(saved: SavedModel, directory: Path) -> Sequence[Document]
         docs = load(path, how)
         if fingerprint(docs) == expected:
             return docs
+    problem = "the training data of the model was not found"
     with suppress(CheckpointError, DataError):  # there is no checkpoint, or the file has changed
         plan = read_training(directory)[0]
         if plan.input and os.path.isfile(plan.input):
+            problem = f"{plan.input} has changed since the model was trained on it"
             docs = load(plan.input, plan.read_options)
             if fingerprint(docs) == expected:
                 return docs
-    raise DataError(
-        "the training data of the model was not found; put the file back to where it was"
-    )
+    raise DataError(f"{problem}; put the file back as it was")
 
 
 def loss_of(meta: Meta) -> str:

@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from microgpt import ConfigError, DataError, Message, Sampling, check_seed
+from microgpt import ConfigError, DataError, Message, Sampling
+from microgpt_cli.terminal.options import seed_of
 
 if TYPE_CHECKING:
     from microgpt import Explanation, InferenceGpt, Tokenizer, TokenStream
-
-N = TypeVar("N", int, float)
 
 KEYS = """exit or Ctrl-D quits; Ctrl-C stops a reply or clears the line. Alt-Enter, or Esc
 then Enter, starts a new line. The arrow keys recall earlier messages; Tab completes
@@ -144,24 +143,17 @@ def _clear(session: ChatSession, _: str) -> str:
 
 def _temperature(session: ChatSession, value: str) -> str:
     if value:
-        temperature = _number(value, float, "temperature must be a number")
-        session.sampling = replace(session.sampling, temperature=temperature)
+        try:
+            session.sampling = replace(session.sampling, temperature=float(value))
+        except ValueError:
+            raise ConfigError(f"temperature must be a number, got {value!r:.20}") from None
     return f"(temperature {session.sampling.temperature})"
 
 
 def _seed(session: ChatSession, value: str) -> str:
     if value:
-        seed = _number(value, int, "seed must be an integer")
-        check_seed(seed)
-        session.seed = seed
+        session.seed = seed_of(value)
     return f"(seed {session.seed})"
-
-
-def _number(value: str, kind: Callable[[str], N], rule: str) -> N:
-    try:
-        return kind(value)
-    except ValueError:
-        raise ConfigError(f"{rule}, got {value!r:.20}") from None
 
 
 def _save(session: ChatSession, name: str) -> str:

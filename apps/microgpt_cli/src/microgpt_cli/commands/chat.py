@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from microgpt import (
     DEFAULT_SEED,
     CheckpointError,
@@ -15,7 +13,6 @@ from microgpt import (
     PromptError,
     Sampling,
     TokenizerError,
-    check_seed,
 )
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, say, terminal_safe
@@ -36,11 +33,12 @@ def chat(
     message: str | None = opt.argument(
         None, "Message to reply to, or a model.  [default: start a conversation]", "MESSAGE"
     ),
-    message_option: str | None = typer.Option(None, "--message", hidden=True),
     model_dir: Path | None = opt.option(None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL),
     temperature: float = opt.option(Sampling.temperature, opt.TEMPERATURE_HELP),
-    seed: int = opt.option(
-        DEFAULT_SEED, "Seed of the first reply; incremented by 1 for each further reply."
+    seed: str = opt.option(
+        str(DEFAULT_SEED),
+        "Seed of the first reply, or random; incremented by 1 for each further reply.",
+        metavar=opt.SEED_METAVAR,
     ),
     unknown: str | None = opt.option(
         None,
@@ -57,10 +55,8 @@ def chat(
     line by line, without labels; an empty line is printed for each line without a reply. A model
     of few questions ignores --temperature and --seed.
     """
-    message, model_dir = opt.text_or_model(message, model_dir, "--message")
-    message = opt.one_of(message, message_option, "--message")
-    sampling = Sampling(temperature)
-    check_seed(seed)
+    message, model_dir = opt.text_or_model(message, model_dir)
+    sampling, first_seed = Sampling(temperature), opt.seed_of(seed)
     if message is not None and not message.strip():
         raise PromptError("the message is empty; pass some text")
 
@@ -83,7 +79,7 @@ def chat(
             f"microgpt generate --model {as_argument(model_dir or opt.DEFAULT_MODEL_DIR)}"
         )
     load_kernels(engine, saved.dtype, uses=["decoding"])
-    session = ChatSession(model, sampling, seed, note)
+    session = ChatSession(model, sampling, first_seed, note)
     if message is not None:
         _print_reply(session, session.ask(message), can_stop=False)
         return

@@ -4,21 +4,18 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import typer
-
 from microgpt import (
     DEFAULT_SEED,
     ConfigError,
     Sampling,
-    Use,
     check_count,
-    check_seed,
     check_threads,
     printable,
 )
@@ -28,10 +25,10 @@ from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
-    from microgpt import Document, Explanation, SavedModel
+    from microgpt import Document, SavedModel
 
-rare = partial(opt.option, hidden=True)
-choice = partial(rare, rich_help_panel="Sampling")
+DEFAULT = str(DEFAULT_SEED)
+choice = partial(opt.option, hidden=True, rich_help_panel="Sampling")
 MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `generate` stops
 FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 
@@ -41,24 +38,22 @@ def generate(
     prompt: str | None = opt.argument(
         None, "Prompt; every sample starts with this text. Or a model.", "PROMPT"
     ),
-    prompt_option: str | None = typer.Option(None, "--prompt", hidden=True),
-    model_dir: Path = opt.option(opt.DEFAULT_MODEL_DIR, opt.MODEL_HELP, *opt.MODEL),
+    model_dir: Path | None = opt.option(
+        None, f"{opt.MODEL_HELP}  [default: {opt.DEFAULT_MODEL_DIR}]", *opt.MODEL
+    ),
     num_samples: int = opt.option(20, "Number of samples.", "--num-samples", "-n"),
     max_tokens: int | None = opt.option(
         None, "Maximum number of new tokens.  [default: as many as fit in the context]"
-    ),
-    stop: list[str] | None = rare(
-        None,
-        "Stop generating at this text, which is not printed; can be given more than once.",
-        metavar="<str>",
     ),
     matches: str | None = opt.option(
         None, "Skip samples that do not match as a whole.", metavar="<regex>"
     ),
     unique: bool = opt.flag("--unique", "Skip repeated samples."),
     novel: bool = opt.flag("--novel", "Skip samples that occur in the training data."),
-    seed: int = opt.option(
-        DEFAULT_SEED, "Seed of the first sample; incremented by 1 for each further sample."
+    seed: str = opt.option(
+        DEFAULT,
+        "Seed of the first sample, or random; incremented by 1 for each further sample.",
+        metavar=opt.SEED_METAVAR,
     ),
     temperature: float = opt.option(
         Sampling.temperature, opt.TEMPERATURE_HELP, rich_help_panel="Sampling"
@@ -72,9 +67,6 @@ def generate(
         Sampling.min_p,
         "Exclude tokens whose probability is below this fraction of the highest probability.",
     ),
-    explain: bool = opt.flag(
-        "--explain", "Also print the probability of each token; see microgpt explain."
-    ),
     threads: int = opt.THREADS,
     as_json: bool = opt.AS_JSON,
 ) -> None:
@@ -83,10 +75,9 @@ def generate(
     The same seed gives the same samples. --matches, --unique and --novel continue with more seeds
     until there are enough samples, but stop after skipping 10,000 consecutive samples.
     """
-    prompt, model_dir = opt.text_or_model(prompt, model_dir, "--prompt")
-    prompt = opt.one_of(prompt, prompt_option, "--prompt") or ""
-    Sampling(temperature, top_k, top_p, min_p)  # refuse a wrong setting before loading the model
-    check_seed(seed)
+    prompt, model_dir = opt.text_or_model(prompt, model_dir)
+    prompt, model_dir = prompt or "", model_dir or opt.DEFAULT_MODEL_DIR
+    sampling, first_seed = Sampling(temperature, top_k, top_p, min_p), opt.seed_of(seed)
     check_threads(threads)
     check_count("--num-samples (-n)", num_samples)
     pattern = None if matches is None else _compiled(matches)
@@ -109,30 +100,20 @@ def generate(
     samples = model.samples(
         None if is_choosy else num_samples,
         prompt=prompt,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        stop=stop or (),
         max_tokens=max_tokens,
-        seed=seed,
+        seed=first_seed,
         threads=threads,
+        **asdict(sampling),
     )
-    uses: list[Use] = ["generation", "evaluation"] if explain else ["generation"]
-    load_kernels(engine, saved.dtype, uses=uses)
+    load_kernels(engine, saved.dtype, uses=["generation"])
     if is_choosy:
         samples = _select(samples, num_samples, pattern, unique=unique, known=known)
-    explained = None
-    if explain:
-        from microgpt import explain as explain_text
-
-        explained = partial(explain_text, model, text_kind=saved.text)
     if as_json:
-        texts = list(samples)
-        more = {"explanations": [explained(text).facts() for text in texts]} if explained else {}
-        print(json.dumps({"samples": texts} | more))
+        print(json.dumps({"samples": list(samples)}))
     else:
-        _print_lines(samples, explained)
+        _print_lines(samples)
+    if seed == DEFAULT and temperature and sys.stderr.isatty():
+        note("the next run prints the same samples; for others, use --seed random")
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -171,16 +152,11 @@ def _select(
             return
 
 
-def _print_lines(samples: Iterator[str], explained: "Callable[[str], Explanation] | None") -> None:
+def _print_lines(samples: Iterator[str]) -> None:
     """Print each sample when it is complete."""
-    if explained:
-        from microgpt_cli.explanation import print_explanation
-
     due = 0.0
     for n_printed, text in enumerate(samples, start=1):
         print(f"sample {n_printed:2d}: {terminal_safe(text)}")
-        if explained:
-            print_explanation(explained(text))
         if perf_counter() > due:
             sys.stdout.flush()
             due = perf_counter() + FLUSH_INTERVAL_S

@@ -107,7 +107,7 @@ class GroupedCommand(TyperCommand):
         has_data = any("--data" in option.opts for option in self.params)
         if not param and extra and has_data and "data" not in values and "input" not in values:
             return f"; to read a file, use --data {shlex.quote(extra[0])}"
-        if not param and extra and any("--message" in option.opts for option in self.params):
+        if not param and extra and any(option.name == "message" for option in self.params):
             return "; put a message into quotes, and choose a model with --model"
         return ""
 

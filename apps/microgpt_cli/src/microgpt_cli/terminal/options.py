@@ -1,5 +1,6 @@
 """Options shared by several commands, and their help panels."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from microgpt import ConfigError, Options
+from microgpt import ConfigError, Options, check_seed
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 CHART_HELP = "Chart file, .png or .svg; can be repeated."
 AS_JSON = flag("--json", "Print one JSON document.")
+SEED_METAVAR = "<int>|random"
 SEED_HELP = "Random seed; the same seed gives the same result."
 THREADS = option(1, "Number of threads; does not change the result.")
 TEXT_HELP = "UTF-8 text, one document per line"
@@ -80,18 +82,27 @@ def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
     return option if argument is None else argument
 
 
-def text_or_model(text: str | None, model: T, flag: str) -> tuple[str | None, T | Path]:
-    """Return a text and a model. Unless a model is given, the text may name it.
-
-    A note says that `flag` is for a text that names a model.
-    """
-    if text and model in (None, DEFAULT_MODEL_DIR):
+def text_or_model(text: str | None, model: Path | None) -> tuple[str | None, Path | None]:
+    """Return a text and a model. Unless a model is given, the text may name it."""
+    if text and model is None:
         from microgpt import is_model_directory
 
         if is_model_directory(path := Path(text)):
-            note(f"using the model in {path}; to use {text!r} as text, pass it with {flag}")
+            note(f"using the model in {path}; to use {text!r} as text, add --model")
             return None, path
     return text, model
+
+
+def seed_of(text: str) -> int:
+    """Return a seed; draw and print one for the text "random"."""
+    if text == "random":
+        seed = secrets.randbits(32)
+        note(f"--seed {seed}")
+        return seed
+    try:
+        return check_seed(int(text))
+    except ValueError:
+        raise ConfigError(f"seed must be an integer or random, got {text!r:.20}") from None
 
 
 def option_of(kind: type[Options], name: str) -> Any:

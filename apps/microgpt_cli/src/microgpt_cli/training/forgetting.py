@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from microgpt import (
     MAX_HELD_OUT,
-    PIECE,
     Bounds,
     Document,
     DocumentHashes,
@@ -80,7 +79,7 @@ def _share_read(
 ) -> float:
     """Return the share of documents, or of pieces of running text, that a child has read."""
     if text == "stream":
-        return repeated_share(docs, read, PIECE)
+        return repeated_share(docs, read)
     if child.tokenizer.folds:
         read, docs = [*map(folded, read)], [*map(folded, docs)]
     if child.config.text == "stream":

@@ -255,7 +255,7 @@ def _note_repetition(parts: Split) -> None:
         share, what = n / len(held_out), f"{n} of the {len(held_out)} held-out documents are"
         how = "but for case, accents, spaces and invisible characters"
     else:
-        share = repeated_share(held_out, parts.train, PIECE)
+        share = repeated_share(held_out, parts.train)
         what, how = f"{percentage(share)} of the held-out text is", f"pieces of {PIECE} characters"
     if share >= MUCH:
         note(f"{what} in the training part, too ({how}); the losses of other text are higher")

@@ -111,15 +111,14 @@ def trained_share(
     return Bounds(low, low if are_all else 1.0)
 
 
-def repeated_share(held_out: Sequence[Document], read: Sequence[Document], size: int) -> float:
+def repeated_share(held_out: Sequence[Document], read: Sequence[Document]) -> float:
     """Return the share of held-out running text that also occurs in the training text.
 
-    Args:
-        size: number of characters that are compared at once, at up to N_PIECES places.
+    Pieces of PIECE characters are compared, at up to N_PIECES places.
     """
     text = "\n".join(doc for doc in read if isinstance(doc, str))
     texts = [doc for doc in held_out if isinstance(doc, str)]
-    pieces = [doc[at : at + size] for doc in texts for at in range(0, len(doc), size)]
+    pieces = [doc[at : at + PIECE] for doc in texts for at in range(0, len(doc), PIECE)]
     pieces = pieces[:: 1 + len(pieces) // N_PIECES]
     return sum(piece in text for piece in pieces) / max(1, len(pieces))
 
@@ -154,7 +153,7 @@ def _share_of_own(parts: Split, docs: Sequence[Document], *, folds: bool) -> flo
     if not (folds or parts.has_own_sets):
         return 0.0
     if len(parts.docs) == 1 and parts.has_own_sets:  # running text
-        return repeated_share(docs, parts.train, PIECE)
+        return repeated_share(docs, parts.train)
     return _share_in(parts.train, docs, folds=folds)
 
 

@@ -19,6 +19,7 @@ from time import perf_counter
 from harness import TRAINING, parsed, show_progress, train_missing
 from tables import headed, mean_and_sd, runs_of
 
+from microgpt import OnEvent, StopWhen
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
 from microgpt.model_config import count_params
@@ -73,7 +74,9 @@ def measured(seed: int, label: str, *, preset: PresetName) -> Training:
             measuring_s += perf_counter() - asked
             show_progress(label, event.step, event.steps, event.val_loss)
 
-    result = train_job(plan_training(NAMES, options), on_event=on_event, should_stop=should_stop)
+    result = train_job(
+        plan_training(NAMES, options), hooks=[OnEvent(on_event), StopWhen(should_stop)]
+    )
     seconds = perf_counter() - started - measuring_s
     assert result.val_loss is not None
     assert result.test_loss is not None

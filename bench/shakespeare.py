@@ -17,6 +17,7 @@ from statistics import fmean
 from harness import FIRST_SEED, TRAINING, parsed, show_progress, train_missing
 from tables import headed, mean_and_sd, runs_of
 
+from microgpt import OnEvent
 from microgpt.data.documents import bundled, load_stream
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
@@ -60,7 +61,7 @@ def measured(seed: int, label: str, *, preset: Preset) -> ShakespeareTraining:
         if event.losses and event.step % 100 < len(event.losses):
             show_progress(label, event.step, event.steps, event.losses[-1])
 
-    result = train((text[:cut],), model=preset.model, config=config, on_event=on_event)
+    result = train((text[:cut],), model=preset.model, config=config, hooks=[OnEvent(on_event)])
     gpt = InferenceGpt(result)
     return ShakespeareTraining(
         params=count_params(result.model),

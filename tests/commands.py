@@ -144,9 +144,9 @@ def running(command: Sequence[str | Path], **options: Any) -> Iterator[subproces
 
 LITTLE_ROOM = """
 import resource, sys
-from microgpt.training import loop
+from microgpt.training import hooks
 from microgpt_cli import main
-loop.STATE_INTERVAL_S, loop.STATE_SHARE = 0.0, float("inf")  # save as often as possible
+hooks.STATE_INTERVAL_S, hooks.STATE_SHARE = 0.0, float("inf")  # save as often as possible
 most = int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 main.main()

@@ -79,14 +79,40 @@ def test_a_finished_training_run_can_be_extended(microgpt, names, tmp_path) -> N
     microgpt("train", "--input", names, *SMALL, "--steps", "30", "--output", "model")
     done = microgpt("train", "--resume", "model")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == (
-        "note: the training run in model completed its 30 steps; to continue it, pass a larger "
-        "total with --steps\n"
-    )
+    assert "completed its 30 steps; to continue it, pass a larger total with --steps" in done.stderr
     done = microgpt("train", "--resume", "model", "--steps", "40")
     assert "step   40 /   40 | loss" in done.stdout
     assert "(new, hallucinated documents)" in done.stdout  # as when it began
     assert load(tmp_path / "model").meta.training["steps"] == 40
+    done = ok(microgpt("train", "--resume", "model", "--minutes", "0.03"))
+    found = load(tmp_path / "model").meta.training
+    assert found["steps"] > 40
+    (said,) = [each for each in microgpt("info", "model").stderr.splitlines() if "again" in each]
+    for command in said.partition("run: ")[2].replace("NAME", "other").split(" && "):
+        ok(microgpt(*shlex.split(command)[1:]))
+    weights = [tmp_path / name / "weights.json" for name in ("model", "other")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_a_run_that_ended_before_its_last_step_can_be_continued(microgpt, names, tmp_path) -> None:
+    options = ("train", "--input", names, *SMALL, "--steps", "40", "--val-fraction", "0.2")
+    ok(microgpt(*options, "--model", "whole"))
+    ok(microgpt(*options, "--until", "25", "--model", "part"))
+    assert load(tmp_path / "part").meta.training["until"] == 25
+    done = microgpt("train", "--resume", "part")
+    assert "ended after step 25 of 40; to continue it, pass --steps 40" in done.stderr
+    ok(microgpt("train", "--resume", "part", "--steps", "40"))
+    assert load(tmp_path / "part").weights == load(tmp_path / "whole").weights
+
+
+def test_a_model_can_be_tuned_in_its_own_directory(microgpt, names, tmp_path) -> None:
+    ok(microgpt("train", "--input", names, *SMALL, "--steps", "30", "--model", "model"))
+    sha256 = load(tmp_path / "model").sha256
+    tune = ("train", "--input", names, "--from", "model", "--minutes", "0.04")
+    ok(microgpt(*tune, "--model", "model"))
+    assert load(tmp_path / "model").meta.training["parent_sha256"] == sha256
+    ok(microgpt(*tune, "--model", "child"))
+    assert "has a model" in refused(microgpt(*tune, "--model", "child"))
 
 
 def test_resume_saves_the_model_of_an_interrupted_run(microgpt, unfinished) -> None:

@@ -16,9 +16,9 @@ import pytest
 TRAIN = [
     sys.executable,
     "-c",
-    "from microgpt.training import loop\n"
+    "from microgpt.training import hooks\n"
     "from microgpt_cli.main import main\n"
-    "loop.STATE_INTERVAL_S, loop.STATE_SHARE = 0.0, 1.0\n"
+    "hooks.STATE_INTERVAL_S, hooks.STATE_SHARE = 0.0, 1.0\n"
     "main()",
     "train",
 ]

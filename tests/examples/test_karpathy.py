@@ -7,6 +7,7 @@ from commands import run_process
 
 from microgpt import InferenceGpt, load_text
 from microgpt.data.documents import bundled
+from microgpt.training.hooks import OnEvent, StopWhen
 from microgpt.training.train import train
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "karpathy.py"
@@ -20,8 +21,10 @@ def test_the_script_computes_the_same_steps_as_the_reference(steps, golden) -> N
     result = train(
         load_text(bundled("names.txt")),
         engine="reference",
-        on_event=lambda event: losses.extend(event.losses),
-        should_stop=lambda: len(losses) >= steps,
+        hooks=[
+            OnEvent(lambda event: losses.extend(event.losses)),
+            StopWhen(lambda: len(losses) >= steps),
+        ],
     )
     n_steps = len(losses)  # it may take a few more before it stops
     loop = "for step in range(num_steps):"

@@ -9,6 +9,7 @@ import pytest
 
 from microgpt import ModelConfig, TrainConfig, train
 from microgpt.errors import ConfigError
+from microgpt.training.hooks import OnEvent
 
 DOCS = ["anna", "emma", "olivia", "ava"]
 SMALL = ModelConfig(n_embd=8, block_size=8)
@@ -68,10 +69,9 @@ def test_both_engines_follow_a_custom_schedule() -> None:
 
 def test_a_run_with_a_custom_schedule_can_be_resumed() -> None:
     whole = train(DOCS, model=SMALL, config=CONFIG, schedule=halved)
-    states = []
     options = {"model": SMALL, "config": CONFIG, "schedule": halved}
-    train(DOCS, until=10, on_state=states.append, state_every=10, **options)
-    again = train(DOCS, resume=states[-1], **options)
+    part = train(DOCS, **options | {"config": replace(CONFIG, until=10)})
+    again = train(DOCS, resume=part.state, **options)
     assert again.weights == whole.weights
 
 
@@ -90,7 +90,7 @@ def test_a_run_with_a_custom_schedule_can_be_resumed() -> None:
 def test_an_impossible_schedule_is_refused_before_the_first_step(schedule, problem) -> None:
     steps = []
     with pytest.raises(ConfigError, match=problem):
-        train(DOCS, model=SMALL, config=CONFIG, schedule=schedule, on_event=steps.append)
+        train(DOCS, model=SMALL, config=CONFIG, schedule=schedule, hooks=[OnEvent(steps.append)])
     assert not steps
 
 

@@ -8,6 +8,7 @@ from microgpt import ModelConfig, TrainConfig
 from microgpt.data.documents import bundled, load_text
 from microgpt.model import Gpt, cross_entropy, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
+from microgpt.training.hooks import OnEvent, StopWhen
 from microgpt.training.reference_training import accumulate, soft_cross_entropy
 from microgpt.training.train import train
 
@@ -96,8 +97,10 @@ def test_karpathys_losses_are_reproduced_exactly(golden) -> None:
     result = train(
         NAMES,
         engine="reference",
-        on_event=lambda event: seen.extend(event.losses),
-        should_stop=lambda: len(seen) >= steps,
+        hooks=[
+            OnEvent(lambda event: seen.extend(event.losses)),
+            StopWhen(lambda: len(seen) >= steps),
+        ],
     )
     assert len(result.losses) >= steps
     assert result.losses == pytest.approx(golden["losses"][: len(result.losses)], abs=1e-9, rel=0)

@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 from searches import edit_evaluations
 
+from microgpt.training.hooks import OnEvent
 from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train
 from microgpt_evolution.budgeted import objective
@@ -197,14 +198,13 @@ def timed(folder, settings, parts, monkeypatch, slow: float):
     def measure_slowly(self, rung, *args, **options):
         operations = budgeted.cost(rung.genome, 1)
 
-        def train_slowly(*args, on_event, **options):
+        def train_slowly(*args, hooks, **options):
             def note(event) -> None:
                 nonlocal now
                 if event.val_loss is not None:
                     now += slow * 60 * operations / settings.budget
-                on_event(event)
 
-            return train(*args, on_event=note, **options)
+            return train(*args, hooks=[OnEvent(note), *hooks], **options)
 
         with monkeypatch.context() as patch:
             patch.setattr(objective, "train", train_slowly)

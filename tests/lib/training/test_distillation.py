@@ -149,7 +149,7 @@ def test_the_loss_of_a_student_falls_to_the_target_entropy(teachers) -> None:
 def test_a_stopped_training_run_resumes_to_the_same_result(teachers) -> None:
     settings = {"model": MODEL, "config": CONFIG, "teachers": Teachers(teachers, 9)}
     whole = train_model(NAMES, **settings)
-    part = train_model(NAMES, **settings, until=5)
+    part = train_model(NAMES, **settings | {"config": replace(CONFIG, until=5)})
     resumed = train_model(NAMES, **settings, resume=part.state)
     assert resumed.weights == whole.weights
     assert [*part.losses, *resumed.losses] == whole.losses

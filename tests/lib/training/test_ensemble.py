@@ -10,12 +10,13 @@ import pytest
 from microgpt.config import TrainConfig
 from microgpt.data.split import split
 from microgpt.errors import CheckpointError
-from microgpt.state import StepsChange, TrainedTeacher
+from microgpt.state import TrainedTeacher
 from microgpt.storage import training_directory
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.ensemble import LEAST, MOST_TEACHERS
 from microgpt.training.ensemble_training import steps_before, total_steps, train_job
 from microgpt.training.fitting import explain_settings
+from microgpt.training.hooks import Checkpoints, OnEvent, StopWhen
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.time_limit import TimeLimit
@@ -42,7 +43,7 @@ def _soon_learned() -> Iterator[None]:
 def whole():
     """The result of an uninterrupted run, and its events."""
     events = []
-    return train_job(planned(), on_event=events.append), events
+    return train_job(planned(), hooks=[OnEvent(events.append)]), events
 
 
 def test_a_small_text_gets_an_ensemble_only_for_a_large_budget() -> None:
@@ -118,10 +119,11 @@ def test_an_ensemble_stopped_anywhere_ends_with_the_same_weights(whole, moment, 
     with TrainingDirectory(tmp_path / "run") as directory:
         stopped = train_job(
             planned(),
-            on_event=seen.append,
-            on_state=directory.keep,
-            state_every=7,
-            should_stop=lambda: len(seen) >= n,
+            hooks=[
+                OnEvent(seen.append),
+                Checkpoints(directory.keep, every=7),
+                StopWhen(lambda: len(seen) >= n),
+            ],
         )
         if stopped.ending == "stopped":
             directory.keep(stopped.plan, stopped.state)
@@ -157,12 +159,10 @@ def test_a_slow_machine_trains_fewer_teachers() -> None:
         seen.append(event)
         clock.now += 10.0 if "teacher 2" in event.what and event.val_loss else 0.0
 
-    result = train_job(replace(job, limit=limit), on_event=slow_down)
+    result = train_job(replace(job, limit=limit), hooks=[OnEvent(slow_down)])
     ensemble = result.plan.ensemble
-    assert 2 <= ensemble.n_teachers < n
-    plan = replace(result.plan, ensemble=ensemble.with_changes(
-        ensemble.n_teachers, result.plan.steps_changed)).at(0)  # fmt: skip
-    again = train_job(replace(job, plan=plan))
+    assert 1 <= ensemble.n_teachers < n
+    again = train_job(replace(job, plan=result.plan.at(0)))
     assert again.weights == result.weights
 
 
@@ -178,15 +178,6 @@ def test_the_best_teacher_is_kept_if_the_student_is_no_better() -> None:
     second = replace(job.plan, config=ensemble.config_of(1), ensemble=None)
     losses = [first.val_loss, train_job(replace(job, plan=second)).val_loss]
     assert result.val_loss == min(losses)
-
-
-def test_an_ensemble_records_the_changed_steps_of_each_model() -> None:
-    ensemble = planned().plan.ensemble
-    change = (StepsChange(3, ensemble.teacher.steps, 5),)
-    plan = replace(planned().plan, ensemble=ensemble.with_changes(1, change))
-    assert plan.at(1).steps_changed == change
-    assert plan.at(1).config.steps == ensemble.teacher.steps
-    assert plan.at(0).steps_changed == plan.at(2).steps_changed == ()
 
 
 def test_an_ensemble_holds_out_the_documents_of_a_given_split() -> None:
@@ -242,8 +233,7 @@ def test_a_resumed_run_still_omits_the_teachers_it_dropped() -> None:
 
     stopped = train_job(
         replace(job, limit=limit),
-        on_event=follow,
-        should_stop=lambda: bool(seen) and "predicted" in seen[-1],
+        hooks=[OnEvent(follow), StopWhen(lambda: bool(seen) and "predicted" in seen[-1])],
     )
     n = stopped.plan.ensemble.n_teachers
     assert (stopped.ending, len(stopped.state.teachers)) == ("stopped", n - 1)
@@ -272,11 +262,11 @@ def test_killing_a_run_while_it_writes_its_model_loses_nothing(
 
 
 @pytest.mark.parametrize("step", [0, 7])
-def test_a_teacher_is_omitted_only_before_its_first_step(step) -> None:
+def test_a_resumed_run_omits_a_teacher_for_which_there_is_no_time(step) -> None:
     """The run is resumed late, in the third teacher."""
     job, states = planned(budget=1e11), []
     n = job.plan.ensemble.n_teachers
-    train_job(job, on_state=lambda *found: states.append(found), state_every=7)
+    train_job(job, hooks=[Checkpoints(lambda *found: states.append(found), every=7)])
     plan, state = next(
         (plan, state) for plan, state in states if len(state.teachers) == 2 and state.step == step
     )
@@ -284,5 +274,5 @@ def test_a_teacher_is_omitted_only_before_its_first_step(step) -> None:
     limit = TimeLimit(minutes=1e-3, started=0.0, reserve_s=0.0, clock=clock)
     late = replace(state, seconds=100.0)
     result = train_job(replace(job, plan=plan, resume=late, limit=limit))
-    assert result.plan.ensemble.n_teachers == (2 if step == 0 else 3) < n
+    assert result.plan.ensemble.n_teachers == 2 < n
     assert result.config.seed == result.plan.ensemble.student.seed

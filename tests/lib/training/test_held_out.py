@@ -4,6 +4,7 @@ import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import split
+from microgpt.training.hooks import OnEvent, StopWhen
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
@@ -63,7 +64,7 @@ def test_a_stop_during_a_measurement_changes_nothing(train) -> None:
     # Every place with the engine that is fast; the loop around them is the same.
     for stop_at in (1, 4, 5, 9) if train.keywords["engine"] == "reference" else range(12):
         answers = iter([False] * stop_at)
-        part = train(PARTS, config=config, should_stop=lambda it=answers: next(it, True))
+        part = train(PARTS, config=config, hooks=[StopWhen(lambda it=answers: next(it, True))])
         resumed = train(PARTS, config=config, resume=part.state)
         assert resumed.weights == whole.weights
         assert held_out_losses(resumed) == held_out_losses(whole)
@@ -72,7 +73,7 @@ def test_a_stop_during_a_measurement_changes_nothing(train) -> None:
 
 def test_events_report_each_held_out_loss_once(train) -> None:
     events = []
-    result = train(PARTS, config=TrainConfig(steps=40), on_event=events.append)
+    result = train(PARTS, config=TrainConfig(steps=40), hooks=[OnEvent(events.append)])
     told = {event.step: event.val_loss for event in events if event.val_loss is not None}
     assert told == held_out_losses(result)
     assert sum(event.n_docs for event in events) == 40

@@ -12,6 +12,7 @@ from microgpt.model_config import count_params
 from microgpt.model_variants import init_variant
 from microgpt.newton_schulz import orthogonalized
 from microgpt.training.engines import make_engine
+from microgpt.training.hooks import Checkpoints
 from microgpt_cli.verify.gradient_check import random_model
 from microgpt_engine.weights import initial_weights
 
@@ -61,7 +62,12 @@ def test_threads_and_resuming_do_not_change_the_final_weights(optimizer) -> None
     model = replace(VARIANT, n_embd=64, n_layer=3)  # large enough for threads
     config = replace(CONFIG, steps=8, batch_size=32, optimizer=optimizer, dropout=0.1)
     states = []
-    whole = train(DOCS, model=model, config=config, on_state=states.append, state_every=3)
+    whole = train(
+        DOCS,
+        model=model,
+        config=config,
+        hooks=[Checkpoints(lambda _, state: states.append(state), every=3)],
+    )
     assert train(DOCS, model=model, config=config, threads=2).weights == whole.weights
     (state,) = [state for state in states if state.step == 3]
     resumed = train(DOCS, model=model, config=config, resume=state, threads=2)

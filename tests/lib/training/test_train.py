@@ -11,8 +11,10 @@ from microgpt.config import default_lr
 from microgpt.data.split import Split, split
 from microgpt.errors import ConfigError, TokenizerError
 from microgpt.model import weight_shapes
-from microgpt.state import TrainEvent, TrainState
+from microgpt.state import TrainEvent, TrainingPlan, TrainState
+from microgpt.training import hooks as training_hooks
 from microgpt.training import loop, reference_training
+from microgpt.training.hooks import Checkpoints, OnEvent, StopWhen
 from microgpt.training.loop import EVENT_INTERVAL_S
 from microgpt.training.train import DivergedError
 from microgpt.training.train import train as train_model
@@ -29,7 +31,7 @@ SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
 def test_training_events_cover_each_step_once_in_order(train) -> None:
     events = []
     config = TrainConfig(steps=60, batch_size=2)
-    result = train(DOCS, model=SMALL, config=config, on_event=events.append)
+    result = train(DOCS, model=SMALL, config=config, hooks=[OnEvent(events.append)])
     assert sum(event.n_docs for event in events) == 120
     assert [loss for event in events for loss in event.losses] == list(result.losses)
     assert len(result.losses) == 60
@@ -67,7 +69,7 @@ def test_a_stopped_training_run_resumes_to_the_same_result(
     for stop_at in (0, 1, 4, 7, 10):
         answers = iter([False] * stop_at)
         stop = partial(next, answers, True)
-        part = train(docs, model=SMALL, config=config, should_stop=stop)
+        part = train(docs, model=SMALL, config=config, hooks=[StopWhen(stop)])
         assert part.state.step == stop_at
         resumed = train(docs, model=SMALL, config=config, resume=part.state)
         assert resumed.weights == whole.weights
@@ -89,7 +91,7 @@ def test_train_chooses_the_shape_unless_one_is_given() -> None:
 
 def test_karpathys_names_get_karpathys_settings() -> None:
     names = load_text("data/names.txt")
-    result = train_model(names, should_stop=lambda: True)
+    result = train_model(names, hooks=[StopWhen(lambda: True)])
     assert result.model == ModelConfig(vocab_size=27)
     assert result.config == TrainConfig(lr=0.01)
 
@@ -108,19 +110,20 @@ def test_a_checkpoint_resumes_only_with_the_data_of_its_run() -> None:
         ({"docs": DOCS, "parent": parent}, {"docs": DOCS}),
         ({"docs": DOCS}, {"docs": split(DOCS, validation=0.5)}),
     ):
-        state = train_model(**before, model=SMALL, config=TrainConfig(steps=9), until=4).state
+        state = train_model(**before, model=SMALL, config=TrainConfig(steps=9, until=4)).state
         with pytest.raises(ConfigError, match="belongs to different documents, a different split"):
             train_model(**after, model=SMALL, config=TrainConfig(steps=9), resume=state)
 
 
-@pytest.mark.parametrize("until", [0, 1, 4, 9])
-def test_the_until_option_stops_training_and_keeps_the_schedule(train, until) -> None:
+@pytest.mark.parametrize("until", [1, 4, 9])
+def test_a_run_can_end_before_its_schedule_and_be_resumed(train, until) -> None:
     parts = Split(DOCS, DOCS[1:], DOCS[:1], DOCS[:1])
     config = TrainConfig(steps=10, evaluations=3, **REGULARISED)
     whole = train(parts, model=SMALL, config=config)
-    part = train(parts, model=SMALL, config=config, until=until)
-    assert (part.ending, part.state.step, part.test_loss) == ("stopped", until, None)
-    resumed = train(parts, model=SMALL, config=config, resume=part.state, until=99)
+    part = train(parts, model=SMALL, config=replace(config, until=until))
+    assert (part.ending, part.state.step) == ("until", until)
+    assert part.test_loss is not None
+    resumed = train(parts, model=SMALL, config=replace(config, until=99), resume=part.state)
     assert (resumed.ending, resumed.weights) == ("steps", whole.weights)
     assert [*part.losses, *resumed.losses] == whole.losses
     assert resumed.state.history == whole.state.history
@@ -152,7 +155,7 @@ def test_stopping_in_the_middle_of_a_step_loses_nothing(
     options = {"model": SMALL, "config": config, "engine": engine, "threads": threads}
     whole = train_model(DOCS, **options)
     n_batch, n_read = n_read // 4, 0  # three steps, and what makes sure that the last is finite
-    part = train_model(DOCS, **options, should_stop=lambda: n_read > 1.2 * n_batch)
+    part = train_model(DOCS, **options, hooks=[StopWhen(lambda: n_read > 1.2 * n_batch)])
     assert (part.ending, part.state.step) == ("stopped", 1)
     assert n_read < 1.7 * n_batch
     resumed = train_model(DOCS, **options, resume=part.state)
@@ -191,7 +194,7 @@ def test_a_resumed_run_keeps_the_dtype_of_its_state() -> None:
 def test_a_tokenizer_without_a_needed_character_is_refused(train) -> None:
     events = []
     with pytest.raises(TokenizerError, match="does not contain 'b', 'e', 'i', 'l', 's', 'v'"):
-        train(DOCS, tokenizer=CharTokenizer("anm"), on_event=events.append)
+        train(DOCS, tokenizer=CharTokenizer("anm"), hooks=[OnEvent(events.append)])
     assert not events
 
 
@@ -236,14 +239,15 @@ def test_sampling_continues_the_random_numbers_of_training(train) -> None:
 def test_training_events_are_sent_at_most_every_50_ms(train) -> None:
     events = []
     steps = 10 if train.keywords["engine"] == "reference" else 60_000
-    result = train(["maximilian"] * 3, config=TrainConfig(steps=steps), on_event=events.append)
+    config = TrainConfig(steps=steps)
+    result = train(["maximilian"] * 3, config=config, hooks=[OnEvent(events.append)])
     assert 2 <= len(events) <= result.seconds / EVENT_INTERVAL_S + 2
 
 
 def test_one_slow_write_does_not_delay_the_next_checkpoint(monkeypatch) -> None:
     now, durations, saved_at = 0.0, {3: 8.0}, []
 
-    def save(state: TrainState) -> None:
+    def save(plan: TrainingPlan, state: TrainState) -> None:
         nonlocal now
         saved_at.append(state.step)
         now += durations.get(len(saved_at) - 1, 1.0)
@@ -252,9 +256,11 @@ def test_one_slow_write_does_not_delay_the_next_checkpoint(monkeypatch) -> None:
         nonlocal now
         now += 1.0
 
-    monkeypatch.setattr(loop, "perf_counter", lambda: now)
+    for module in (loop, training_hooks):
+        monkeypatch.setattr(module, "perf_counter", lambda: now)
     monkeypatch.setattr(loop, "EVENT_INTERVAL_S", 0.0)
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)
-    train_model(DOCS, model=SMALL, config=TrainConfig(steps=90), on_state=save, on_event=follow)
+    hooks = [Checkpoints(save), OnEvent(follow)]
+    train_model(DOCS, model=SMALL, config=TrainConfig(steps=90), hooks=hooks)
     # Writes that usually take 1 s come every 20 s, and the pause in the fourth does not change it.
     assert saved_at == [0, 5, 25, 45, 65, 85]

@@ -7,6 +7,7 @@ import pytest
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.split import split
 from microgpt.training import tuning
+from microgpt.training.loop import TrainingLoop
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.train import DivergedError, train
@@ -66,10 +67,12 @@ def test_a_run_longer_than_its_trials_gets_a_lower_learning_rate(monkeypatch, jo
 
 
 def test_a_trial_that_diverges_has_an_infinite_loss(monkeypatch, job) -> None:
-    def diverge(job: TrainingJob, *, threads: int) -> None:
-        raise DivergedError("at once", train(["abcd"], config=TrainConfig(steps=1)))
+    result = train(["abcd"], config=TrainConfig(steps=1))
 
-    monkeypatch.setattr(tuning, "train_as_planned", diverge)
+    def diverge(loop: TrainingLoop) -> None:
+        raise DivergedError("at once", result)
+
+    monkeypatch.setattr(TrainingLoop, "run", diverge)
     assert tuning._held_out_loss(job, 0.1, 1) == inf
 
 

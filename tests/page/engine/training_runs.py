@@ -21,6 +21,7 @@ from microgpt.config import TextKind
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split, split_stream
 from microgpt.data.tokenizer import CharTokenizer
+from microgpt.training.hooks import OnEvent
 from microgpt.training.train import DivergedError, train
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file
@@ -80,7 +81,8 @@ def run(text: str, model: ModelConfig, config: TrainConfig, validation: float) -
             held_out[event.step] = event.val_loss
 
     try:
-        result = train(parts, model=model, config=config, tokenizer=tokenizer, on_event=follow)
+        settings = {"model": model, "config": config, "tokenizer": tokenizer}
+        result = train(parts, **settings, hooks=[OnEvent(follow)])
         has_diverged = False
     except DivergedError as error:
         result, has_diverged = error.result, True

@@ -9,8 +9,10 @@ from microgpt import (
     BpeTokenizer,
     DivergedError,
     ModelConfig,
+    OnEvent,
     Sizes,
     Split,
+    StopWhen,
     TextKind,
     Tokenizer,
     TrainConfig,
@@ -168,6 +170,8 @@ class BudgetedObjective:
             return Evaluation("ok")
         tokens = self.tokens(rung.genome.vocab_size)
         model, config = self.settings(rung.genome, seed)
+        if rung.until < EVALUATIONS:
+            config = replace(config, until=rung.until * config.steps_between_evaluations)
         losses: list[float] = []
         may_continue, started = True, perf_counter()
 
@@ -185,7 +189,6 @@ class BudgetedObjective:
         def stop() -> bool:
             return not may_continue or (should_stop is not None and should_stop())
 
-        is_last = rung.until == EVALUATIONS
         try:
             result = train(
                 self.parts,
@@ -193,9 +196,7 @@ class BudgetedObjective:
                 config=config,
                 tokenizer=tokens.tokenizer,
                 resume=rung.state,
-                until=None if is_last else rung.until * config.steps_between_evaluations,
-                on_event=note,
-                should_stop=stop,
+                hooks=[OnEvent(note), StopWhen(stop)],
             )
         except DivergedError:
             return Evaluation("diverged", losses=(math.inf,))

@@ -18,7 +18,6 @@ from microgpt import (
     STATE,
     STATE_DESCRIPTION,
     CheckpointError,
-    StepsChange,
     TextKind,
     TrainingPlan,
     TrainState,
@@ -78,7 +77,8 @@ class BudgetedSettings(RunSettings):
     minutes: Annotated[float, Field(gt=0)] | None = None  # the budget was computed from this time
     operations_per_s: _Operations | None = None  # of one worker, measured for it
     cuts: tuple[TimeCut, ...] = ()  # by the time limit; empty if the search was as fast as measured
-    student_steps: tuple[StepsChange, ...] = ()  # changes of the student's steps by the time limit
+    student_steps: int | None = None  # of a student that a time limit may have shortened
+    student_until: int | None = None  # step after which the time limit ended its training
     target: float | None = None  # loss at which the search ends
     distill: int = 0  # maximum number of organisms that teach a student at the end
     teacher_samples: int = 0  # number of documents that they make up for it

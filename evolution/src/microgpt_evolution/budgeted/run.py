@@ -10,7 +10,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event, Lock
 
-from microgpt import Split, TimeLimit, TrainEvent, TrainResult, TrainState, train, train_as_planned
+from microgpt import (
+    Checkpoints,
+    Hook,
+    Split,
+    StopWhen,
+    TimeLimit,
+    TrainResult,
+    TrainState,
+    train,
+    train_job,
+)
 from microgpt_evolution.budgeted.genome import EVALUATIONS, Contestant, rank
 from microgpt_evolution.budgeted.objective import BudgetedObjective, Rung
 from microgpt_evolution.budgeted.pace import SearchPace
@@ -169,18 +179,17 @@ class BudgetedSearch:
     def _trained(self, organism: Contestant) -> TrainResult:
         """Return the model of an organism; retrain it if its state was not kept."""
         model, config = self.objective.settings(organism.genome, organism.seed)
+        if not organism.is_complete:
+            config = replace(config, until=self._step(organism))
         return train(
             self.objective.parts,
             model=model,
             config=config,
             tokenizer=self.objective.tokens(organism.genome.vocab_size).tokenizer,
             resume=self._state(organism),
-            until=None if organism.is_complete else self._step(organism),
         )
 
-    def student(
-        self, on_event: Callable[[TrainEvent], None] = lambda event: None
-    ) -> TrainResult | None:
+    def student(self, hooks: Sequence[Hook] = ()) -> TrainResult | None:
         """Train a model of the winner's size on the mean predictions of the best organisms.
 
         Returns None if there are fewer than two teachers. The time limit shortens the training.
@@ -198,16 +207,13 @@ class BudgetedSearch:
         if limit := self._limit:
             seconds = max(MIN_STUDENT_S, limit.seconds_left())
             limit = TimeLimit(seconds / 60, limit.clock(), reserve_s=0.0, clock=limit.clock)
-        result = train_as_planned(
-            replace(job, limit=limit),
-            on_event=on_event,
-            on_state=partial(records.keep, STUDENT),
-            should_stop=self._stop.is_set,
-        )
+        save, stop = Checkpoints(partial(records.keep, STUDENT)), StopWhen(self._stop.is_set)
+        result = train_job(replace(job, limit=limit), hooks=(*hooks, save, stop))
         if result.ending == "stopped":
             raise StoppedError("stopped while the student was being trained")
-        if changes := result.plan.steps_changed:
-            records.change(records.settings.model_copy(update={"student_steps": changes}))
+        if limit:
+            taken = {"student_steps": result.config.steps, "student_until": result.config.until}
+            records.change(records.settings.model_copy(update=taken))
         return result
 
     def _teachers(self) -> list[Contestant]:

@@ -42,7 +42,7 @@ def student_job(
     """Return the training run of a student with the winner's size.
 
     Its context is the shortest of the winner's and the teachers'. It is trained without dropout and
-    weight decay, and longer than the winner, with the recorded changes in the number of steps.
+    weight decay, and longer than the winner, or as long as the time limit of a search allowed.
     """
     model, config = objective.settings(best.genome, training_seed(settings.seed, 0, 1))
     context = min(model.block_size, *(each.model.block_size for each in teachers))
@@ -60,7 +60,9 @@ def student_job(
         tokenizer=objective.tokens(best.genome.vocab_size).tokenizer,
         teachers=Teachers(teachers, settings.teacher_samples),
     )
-    return replace(job, plan=replace(job.plan, steps_changed=settings.student_steps))
+    plan = job.plan.with_steps(settings.student_steps or job.plan.config.steps)
+    config = replace(plan.config, until=settings.student_until)
+    return replace(job, plan=replace(plan, config=config))
 
 
 def _can_teach(objective: BudgetedObjective, organism: Contestant, best: Contestant) -> bool:

@@ -13,6 +13,7 @@ from microgpt import (
     DataError,
     Fitting,
     InferenceGpt,
+    OnEvent,
     ReadOptions,
     Split,
     TimeLimit,
@@ -78,7 +79,7 @@ def run(given: Mapping[str, Any], limit: TimeLimit | None) -> None:
                 if not search.best:
                     raise NoWinnerError("no organism finished training; use other documents")
                 if settings.distill:
-                    student = search.student(progress.update_student)
+                    student = search.student([OnEvent(progress.update_student)])
                     progress.stop()
                     if student is None:
                         note("there is no student, because there are fewer than two teachers")

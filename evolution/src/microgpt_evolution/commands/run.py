@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from microgpt import DEFAULT_SEED, as_argument, check_seed
+from microgpt import DEFAULT_SEED, OnEvent, as_argument, check_seed
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -84,7 +84,7 @@ def run(
     load_kernels(None, uses=["training", "generation"])
     with TrainingProgress(config.steps) as progress:
         result = train(
-            docs, model=model, config=config, tokenizer=tokenizer, on_event=progress.update
+            docs, model=model, config=config, tokenizer=tokenizer, hooks=[OnEvent(progress.update)]
         )
     loss = result.state.recent_losses[-1]
     if not silent:

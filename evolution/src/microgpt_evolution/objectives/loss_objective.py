@@ -19,6 +19,7 @@ from microgpt import (
     EvaluationSet,
     InferenceGpt,
     Split,
+    StopWhen,
     TextKind,
     Tokenizer,
     TrainResult,
@@ -133,7 +134,7 @@ class LossObjective:
                 config=config,
                 tokenizer=self.tokenizer,
                 dtype=dtype,
-                should_stop=should_stop,
+                hooks=[StopWhen(should_stop)] if should_stop else (),
             )
         except DivergedError:
             return DIVERGED

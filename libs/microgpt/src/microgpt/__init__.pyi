@@ -199,7 +199,6 @@ from .sampling import sample as sample
 from .schedule import default_lr as default_lr
 from .schedule import learning_rate as learning_rate
 from .state import N_RECENT as N_RECENT
-from .state import StepsChange as StepsChange
 from .state import TeacherRecord as TeacherRecord
 from .state import TrainedModel as TrainedModel
 from .state import TrainEvent as TrainEvent
@@ -260,8 +259,6 @@ from .training.choice import Expectation as Expectation
 from .training.choice import expected_loss as expected_loss
 from .training.choice import useful_operations as useful_operations
 from .training.choice import with_steps as with_steps
-from .training.deadline import plan_with_steps as plan_with_steps
-from .training.deadline import train_as_planned as train_as_planned
 from .training.distillation import Teachers as Teachers
 from .training.engines import EngineBatch as EngineBatch
 from .training.engines import EngineModule as EngineModule
@@ -286,6 +283,10 @@ from .training.history_file import HISTORY as HISTORY
 from .training.history_file import HistoryPoint as HistoryPoint
 from .training.history_file import read_history as read_history
 from .training.holding_out import split_documents as split_documents
+from .training.hooks import Checkpoints as Checkpoints
+from .training.hooks import Hook as Hook
+from .training.hooks import OnEvent as OnEvent
+from .training.hooks import StopWhen as StopWhen
 from .training.kept_weights import Ending as Ending
 from .training.kept_weights import ending as ending
 from .training.loop import DivergedError as DivergedError

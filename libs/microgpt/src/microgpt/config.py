@@ -47,7 +47,8 @@ class TrainConfig:
     Raises ConfigError if a setting is invalid.
     """
 
-    steps: int = 1000  # number of weight updates
+    steps: int = 1000  # number of weight updates, over which the learning rate falls to 0
+    until: int | None = None  # step after which training ends before `steps`
     batch_size: int = 1  # number of documents (or chunks of long documents) per step
     lr: float | None = None  # initial learning rate; decays linearly to 0; None means `default_lr`
     warmup_steps: int = 0  # number of steps of linear learning-rate warm-up

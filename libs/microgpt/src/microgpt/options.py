@@ -108,6 +108,12 @@ class Options:
         """Return only the options with these names, if they are set."""
         return type(self)(**{name: getattr(self, name) for name in names if name in self})
 
+    def without(self, name: str) -> Self:
+        """Return the options except for one."""
+        values, given = self.values(), {**self.given}
+        del values[name], given[name]
+        return type(self)(**values)._by(given)
+
     def over(self, base: Self) -> Self:
         """Return the options that are set here, completed by the options of `base`."""
         values = {name: getattr(each, name) for each in (base, self) for name in each}

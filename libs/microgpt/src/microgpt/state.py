@@ -4,7 +4,6 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -71,22 +70,6 @@ class TrainedModel:
         )
 
 
-class StepsChange(NamedTuple):
-    """A change in the number of steps during a training run."""
-
-    step: int  # number of completed steps at that time
-    before: int  # total number of steps planned before
-    after: int  # total number of steps planned from then on
-
-
-def is_chain(changes: Sequence[StepsChange], steps: int) -> bool:
-    """Return whether each change starts at the result of the last, and `steps` is in one."""
-    numbers = [n for change in changes for n in (change.before, change.after)]
-    ascend = all(a.step < b.step and a.after == b.before for a, b in pairwise(changes))
-    in_range = all(0 <= one.step <= min(one.before, one.after) for one in changes)
-    return ascend and in_range and (steps in numbers or not changes)
-
-
 class TeacherRecord(NamedTuple):
     """A teacher of a training run."""
 
@@ -103,8 +86,6 @@ class Ensemble:
     teacher: TrainConfig  # settings of the teachers, with the seed of the run
     student: TrainConfig
     ngram_weight: float | None = None  # of an n-gram model in their targets; None: not yet chosen
-    # Changes of the number of steps of each model that has been trained.
-    steps_changed: tuple[tuple[StepsChange, ...], ...] = ()
 
     def config_of(self, i: int) -> TrainConfig:
         """Return the settings of a teacher, counted from 0, or of the student, which comes last."""
@@ -113,35 +94,23 @@ class Ensemble:
         digest = sha256(f"{self.teacher.seed}/{i}".encode()).digest()
         return replace(self.teacher, seed=int.from_bytes(digest[:8], "big") >> 1)
 
-    def changes_of(self, i: int) -> tuple[StepsChange, ...]:
-        """Return the known changes in a model's number of steps."""
-        return self.steps_changed[i] if i < len(self.steps_changed) else ()
-
     def fits(self, config: TrainConfig, n_trained: int, *, is_complete: bool) -> bool:
         """Return whether this ensemble is valid for a run with n_trained trained teachers.
 
         Args:
             config: settings of the model that is being trained or, at the end, of the student.
         """
-        n, changes = self.n_teachers, self.steps_changed
+        n = self.n_teachers
         if not (1 <= n <= MAX_TEACHERS and n_trained <= n and 0 <= self.n_samples <= MAX_SIZE):
             return False
         if not 0 <= (self.ngram_weight or 0) < 1:
             return False
         own = self.config_of(n if is_complete else n_trained)
-        is_own = replace(config, steps=own.steps) == own
-        chains = all(is_chain(each, each[-1].after) for each in changes if each)
-        return is_own and chains and len(changes) <= n + 1
+        return replace(config, until=own.until) == own
 
     def name_of(self, i: int) -> str:
         """Return the name of a model, such as "teacher 2 of 6"."""
         return f"teacher {i + 1} of {self.n_teachers}" if i < self.n_teachers else "student"
-
-    def with_changes(self, i: int, changes: tuple[StepsChange, ...]) -> "Ensemble":
-        """Return the ensemble with new changes in a model's number of steps."""
-        known = [self.changes_of(j) for j in range(max(i + 1, len(self.steps_changed)))]
-        known[i] = changes
-        return replace(self, steps_changed=tuple(known))
 
 
 @dataclass(frozen=True)
@@ -170,9 +139,10 @@ class TrainingPlan:
     extra: Mapping[str, Any] = field(default_factory=dict)  # records of plug-ins, by name
     examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
     edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine
-    # In ascending order. The student of a resumed search has the later changes, too.
-    steps_changed: tuple[StepsChange, ...] = ()
-    # If there is one, `config` and `steps_changed` are those of the model that is being trained.
+    # Earlier parts of a run that was resumed with another number of steps: the number of steps,
+    # and the step after which the part ended.
+    legs: tuple[tuple[int, int], ...] = ()
+    # If there is one, `config` is that of the model that is being trained.
     ensemble: Ensemble | None = None
 
     def model_of(self, state: "TrainState") -> str:
@@ -180,16 +150,24 @@ class TrainingPlan:
         return f" of {self.ensemble.name_of(len(state.teachers))}" if self.ensemble else ""
 
     def at(self, i: int) -> "TrainingPlan":
-        """Return the plan of a model of the ensemble: a teacher, counted from 0, or the student.
+        """Return the plan of a model of the ensemble: a teacher, counted from 0, or the student."""
+        return replace(self, config=self.ensemble.config_of(i)) if self.ensemble else self
 
-        The run of this model begins with the number of steps before the first change.
+    def with_steps(self, steps: int) -> "TrainingPlan":
+        """Return the plan with another number of steps, and with warm-ups in proportion.
+
+        The steps of an ensemble are those of a teacher; the student's change in proportion.
         """
-        if not self.ensemble:
-            return self
-        config, changes = self.ensemble.config_of(i), self.ensemble.changes_of(i)
-        if changes:
-            config = replace(config, steps=changes[0].before)
-        return replace(self, config=config, steps_changed=changes)
+        before, ensemble = self.config.steps, self.ensemble
+
+        def scaled(config: TrainConfig) -> TrainConfig:
+            n = max(1, config.steps * steps // before)
+            return replace(config, steps=n, warmup_steps=config.warmup_steps * n // config.steps)
+
+        if ensemble:
+            teacher, student = scaled(ensemble.teacher), scaled(ensemble.student)
+            ensemble = replace(ensemble, teacher=teacher, student=student)
+        return replace(self, config=scaled(self.config), ensemble=ensemble)
 
     @property
     def seed(self) -> int:
@@ -216,6 +194,7 @@ class TrainEvent:
     n_tokens: int  # number of predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
     what: str = ""  # which model of an ensemble is being trained
+    seconds: float = 0.0  # training time so far, without pauses of the program
 
 
 @dataclass(frozen=True)

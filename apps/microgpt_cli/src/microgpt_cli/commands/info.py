@@ -31,8 +31,8 @@ of_data = partial(opt.option, rich_help_panel="Data")
 DATA = ("input", "chat", "column", "me", "separator", "text", "seed", "engine", "dtype")
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
 STEP = (
-    *("steps", "batch_size", "lr", "optimizer", "warmup_steps", "dropout", "weight_decay"),
-    *("average_tail", "patience", "val_fraction", "test_fraction"),
+    *("steps", "until", "batch_size", "lr", "optimizer", "warmup_steps", "dropout"),
+    *("weight_decay", "average_tail", "patience", "val_fraction", "test_fraction"),
 )
 
 
@@ -155,7 +155,12 @@ def _note_command_again(model_dir: Path) -> None:
 
     with suppress(CheckpointError):
         plan, *_ = read_training(model_dir)
-        note(f"to train this model again, run: {_command_again(plan)} --model NAME")
+        commands = [f"{_command_again(plan)} --model NAME"]
+        ends = [*plan.legs[1:], (plan.config.steps, plan.config.until)]
+        for steps, until in ends if plan.legs else ():
+            until_text = f" --until {until}" if until else ""
+            commands.append(f"microgpt train --resume NAME --steps {steps}{until_text}")
+        note(f"to train this model again, run: {' && '.join(commands)}")
 
 
 def _command_again(plan: "TrainingPlan") -> str:
@@ -178,8 +183,14 @@ def _command_again(plan: "TrainingPlan") -> str:
         return {name: recorded[name] for name in names if recorded[name] != getattr(usual, name)}
 
     facts = differing(DATA, TrainOptions())
+    recorded["steps"], recorded["until"] = (
+        plan.legs[0] if plan.legs else (plan.config.steps, plan.config.until)
+    )
     if plan.budget or plan.extra:
-        facts["budget"] = plan.budget
+        facts |= {"budget": plan.budget, "until": recorded["until"]}
+        if plan.budget:
+            first = plan.ensemble.teacher.steps if plan.ensemble else recorded["steps"]
+            facts["steps"] = first
     elif plan.parent_sha256:
         facts |= {**differing(STEP, TrainOptions()), "from_": "PARENT"}
     else:

@@ -80,7 +80,7 @@ class TrainingProgress(ProgressBar):
         self._done, self._last_line = step, perf_counter()
         self._n_losses, self._mean_loss, self._last_loss = 0, 0.0, 0.0
         self._val_loss: float | None = None
-        self._totals = deque([(perf_counter(), 0, 0, 0)])  # time, steps, documents, tokens
+        self._totals = deque[tuple[float, int, int, int]]()  # time, steps, documents, tokens
 
     def update(self, event: "TrainEvent") -> None:
         """Show the progress after a training event."""
@@ -125,8 +125,8 @@ class TrainingProgress(ProgressBar):
 
     def _speed(self, event: "TrainEvent") -> list[float]:
         """Return steps, documents and tokens per second over the last SPEED_WINDOW_S seconds."""
-        now = perf_counter()
-        _, steps, docs, tokens = self._totals[-1]
+        now = event.seconds
+        _, steps, docs, tokens = self._totals[-1] if self._totals else (now, 0, 0, 0)
         steps += len(event.losses)
         self._totals.append((now, steps, docs + event.n_docs, tokens + event.n_tokens))
         while len(self._totals) > 2 and self._totals[1][0] < now - SPEED_WINDOW_S:

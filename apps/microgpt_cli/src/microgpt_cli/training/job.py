@@ -70,6 +70,9 @@ def new_job(options: TrainOptions, started: float) -> TrainingJob:
         options = TrainOptions(examples=False).over(options)
     if not file:  # the conversations are generated in the order in which to read them
         options = TrainOptions(shuffle=False).over(options)
+    steps = None
+    if options.budget and options.given.get("steps") == "":  # as a time limit has corrected them
+        steps, options = options.steps, options.without("steps")
     job = plan_training(
         docs,
         options,
@@ -79,7 +82,7 @@ def new_job(options: TrainOptions, started: float) -> TrainingJob:
         load_kernels=load_kernels,
         tell=note,
     )
-    plan = job.plan
+    plan = job.plan.with_steps(steps) if steps else job.plan
     if not options.engine and plan.engine == "reference":
         sizes = measure(job.parts.train, plan.tokenizer, plan.config.text)
         n_docs = plan.config.steps * plan.config.batch_size

@@ -26,7 +26,6 @@ from microgpt import (
     engine_module,
     find_edited_sources,
     path_from_text,
-    plan_with_steps,
     read_training,
     reply_plugin,
     split_documents,
@@ -36,7 +35,7 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.training.job import load_teachers, read_input
 
 # What may be given, besides what is harmless.
-MAY_CHANGE = {"resume", "engine", "input", "teacher", "steps", "patience"}
+MAY_CHANGE = {"resume", "engine", "input", "teacher", "minutes", "steps", "until", "patience"}
 
 
 def resumed_job(
@@ -44,7 +43,8 @@ def resumed_job(
 ) -> TrainingJob | None:
     """Return a resumed job after saving its changed settings, or None if the run has ended.
 
-    A run with a time limit uses the remaining time, unless the number of steps is changed.
+    A run with a time limit uses the remaining time, unless another limit or a number of steps is
+    given.
     """
     plan, state, status = read_training(directory.path)
     if status == "diverged":
@@ -55,7 +55,15 @@ def resumed_job(
         )
     for name in plan.extra:
         reply_plugin(name)  # raises an error if it is not installed
+    limit = None
+    if minutes := given.minutes or (None if "steps" in given else plan.minutes):
+        limit = TimeLimit(minutes, started)
+        limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
+        limit.extend(0.0 if given.minutes else -state.seconds)
     config = _changed_config(directory.path, plan, state, given)
+    if limit and given.minutes and state.step and not plan.ensemble:
+        steps_per_s = state.step / state.seconds
+        config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
     plan = replace(plan, engine=given.engine or plan.engine)
     check_engine(plan.engine, plan.dtype, given.threads)
     reason = ending(state.step, state.best, config)
@@ -64,20 +72,17 @@ def resumed_job(
             recorded_documents(plan, given.input)  # refuses other documents
         _tell_end(directory.path, state.step, reason, replace(plan, config=config), given)
         return None
-    if config.steps < plan.config.steps:
+    if config.steps != plan.config.steps:
         change = f"the run ends at step {config.steps}, not {plan.config.steps}"
         note(f"{change}; its learning rate now falls to 0 by then")
     _note_computation(plan, state)
     path, parts = recorded_documents(plan, given.input)
     teachers, records = _recorded_teachers(plan, given.teacher)
-    limit = None
-    if config.steps != plan.config.steps:
-        plan = replace(plan_with_steps(plan, state.step, config.steps), minutes=None)
-    elif plan.minutes:
-        limit = TimeLimit(plan.minutes, started)
-        limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
-        limit.extend(-state.seconds)
-    plan = replace(plan, config=config, input=path, teachers=records)
+    if config.steps != plan.config.steps and state.step:
+        plan = replace(plan, legs=(*plan.legs, (plan.config.steps, state.step)))
+    minutes = state.seconds / 60 + given.minutes if given.minutes else plan.minutes
+    minutes = minutes if limit else None
+    plan = replace(plan, config=config, input=path, teachers=records, minutes=minutes)
     directory.keep(plan, state)
     return TrainingJob(plan, parts, teachers=teachers, resume=state, limit=limit)
 
@@ -102,7 +107,7 @@ def _changed_config(
             what = f"{flag} ({who})" if who else flag
             raise ConfigError(f"{what} is {value}, but the run to resume has {known}; omit {flag}")
     if plan.ensemble:
-        for name in given.only("steps", "patience"):
+        for name in given.only("steps", "until", "patience"):
             if getattr(given, name) != recorded[name]:
                 flag = given.flag(name)
                 raise ConfigError(
@@ -110,7 +115,9 @@ def _changed_config(
                     "train its model further with --from"
                 )
         return plan.config
-    config = given.only("steps", "patience").applied_to(plan.config)
+    config = given.only("steps", "until", "patience").applied_to(plan.config)
+    if (given.minutes or "steps" in given) and "until" not in given:
+        config = replace(config, until=None)
     check_patience(config.patience, plan.data.val_fraction)
     if state.step > config.steps:
         raise ConfigError(
@@ -128,12 +135,15 @@ def _tell_end(
     config = plan.config
     if plan.ensemble:
         why, more = "has ended", "continue the training of its model with --from"
+    elif reason == "until":
+        why = f"ended after step {step} of {config.steps}"
+        more = f"pass --steps {config.steps}, or --minutes"
     elif reason == "patience":
         n, steps = config.patience or 0, config.steps
         why = f"stopped early after step {step}: {n} evaluations without improvement"
         more = f"pass for example --patience {2 * n} --steps {steps}"
     else:
-        why, more = f"completed its {step} steps", "pass a larger total with --steps"
+        why, more = f"completed its {step} steps", "pass a larger total with --steps, or --minutes"
     note(f"the training run in {path} {why}; to continue it, {more}")
     if given.as_json:
         print(json.dumps({"steps": step, "ended": reason, "output": str(path)}))

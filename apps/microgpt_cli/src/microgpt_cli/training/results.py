@@ -175,7 +175,6 @@ def _summary(
         "contamination": result.plan.contamination or None,
         "seconds": round(result.seconds, 3),
         "budget": result.plan.budget,
-        "steps_changed": result.plan.steps_changed or None,
         "teachers": result.plan.ensemble.n_teachers if result.plan.ensemble else None,
         "samples": samples,
         "memorised": asdict(memorised) if memorised else None,

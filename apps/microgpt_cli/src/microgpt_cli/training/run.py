@@ -11,11 +11,14 @@ import typer
 from microgpt import (
     PIECE,
     CheckpointError,
+    Checkpoints,
     ChunkedDataset,
     DivergedError,
     Document,
     InferenceGpt,
+    OnEvent,
     Split,
+    StopWhen,
     TrainingDirectory,
     TrainingJob,
     TrainingPlan,
@@ -94,6 +97,8 @@ class TrainRun:
                     f"{recorded.config.steps}{recorded.model_of(state)}); resume it with "
                     f"--resume {as_argument(path)}, or replace it with --force"
                 )
+        if options.from_ and os.path.realpath(options.from_) == os.path.realpath(path):
+            return  # the model goes on in its own directory
         is_default = all(name == "output" or options.setting(name).harmless for name in options)
         if not (is_default and has_same_model(path, plan)):
             self.job.extend(confirm_replacement(path, unused_model(plan.input)))
@@ -116,13 +121,8 @@ class TrainRun:
             progress.restart(first_step)
             _note_data(job, chunks, quiet=self.options.as_json)
             try:
-                result = train_job(
-                    job,
-                    threads=self.options.threads,
-                    on_event=progress.update,
-                    on_state=self._save_checkpoint,
-                    should_stop=stop,
-                )
+                hooks = OnEvent(progress.update), Checkpoints(self._save_checkpoint), StopWhen(stop)
+                result = train_job(job, threads=self.options.threads, hooks=hooks)
             except DivergedError as error:
                 progress.stop()
                 say(f"error: {error} ({self._save_last_good(error.result)})")
@@ -131,6 +131,12 @@ class TrainRun:
             if result.ending == "stopped":
                 assert stop.reason
                 raise stop.reason(self._save_interrupted(result))
+            if result.ending == "until" and job.limit:
+                note(
+                    f"the time was over after step {result.state.step} of {result.config.steps}; "
+                    f"train the rest with --resume {as_argument(directory.path)} --steps "
+                    f"{result.config.steps}"
+                )
             try:
                 directory.finish(result)
             except CheckpointError as error:  # exit code 1, as the directory was writable before

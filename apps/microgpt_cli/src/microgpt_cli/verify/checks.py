@@ -15,7 +15,9 @@ from microgpt import (
     DType,
     EngineName,
     InferenceGpt,
+    OnEvent,
     PromptError,
+    StopWhen,
     TrainConfig,
     TrainEvent,
     bundled,
@@ -133,8 +135,7 @@ def _replay_karpathy(
             config=KARPATHY,
             engine=engine,
             dtype=dtype,
-            on_event=follow,
-            should_stop=lambda: len(losses) >= steps,
+            hooks=[OnEvent(follow), StopWhen(lambda: len(losses) >= steps)],
         )
         samples = []
         if steps == KARPATHY.steps:

@@ -135,6 +135,7 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
     return {
         "seed": config.seed,
         "steps": config.steps,
+        "until": config.until,
         "batch_size": config.batch_size,
         "lr": config.lr,
         "warmup_steps": config.warmup_steps or None,
@@ -159,7 +160,7 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
         "minutes": plan.minutes,
         "budget": plan.budget,
         "edited_sources": plan.edited_sources or None,
-        "steps_changed": [list(change) for change in plan.steps_changed] or None,
+        "legs": [[*leg] for leg in plan.legs] or None,
         "ensemble": _ensemble(plan.ensemble) if plan.ensemble else None,
     }
 

@@ -41,13 +41,11 @@ from microgpt.model_config import count_params
 from microgpt.printable_text import printable
 from microgpt.state import (
     Ensemble,
-    StepsChange,
     TeacherRecord,
     TrainedTeacher,
     TrainingPlan,
     TrainResult,
     TrainState,
-    is_chain,
 )
 from microgpt.storage.meta import (
     MAX_META_BYTES,
@@ -189,7 +187,8 @@ class _Description(BaseModel):
     known_questions: Refused = None  # before there was `extra`
     examples: tuple[str, ...] = Field((), exclude_if=not_)
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)
-    steps_changed: tuple[StepsChange, ...] = Field((), exclude_if=not_)
+    steps_changed: Refused = None  # before a run began again with the right number of steps
+    legs: tuple[tuple[int, int], ...] = Field((), exclude_if=not_)
     ensemble: Ensemble | None = Field(None, exclude_if=not_)
     teacher_losses: tuple[float | None, ...] = Field((), exclude_if=not_)
     best: _BestFacts | None = None
@@ -210,7 +209,6 @@ class _Description(BaseModel):
             "teacher_losses requires ensemble": n_trained and not ensemble,
             "ensemble does not match the other fields": ensemble
             and not ensemble.fits(self.config, n_trained, is_complete=is_complete),
-            "steps_changed does not match config.steps": not is_chain(self.steps_changed, steps),
         }
         for problem, is_there in problems.items():
             if is_there:

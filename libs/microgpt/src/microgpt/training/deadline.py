@@ -1,187 +1,99 @@
-"""Train to a deadline: if a run would end late, shorten the rest of its schedule.
+"""End a run in time: correct its number of steps once, and stop it when the time is over.
 
-Each change in the number of steps is recorded, so that a resumed run takes the same steps.
+The number of steps follows from a speed that was measured before, on random documents. The first
+steps of the run measure it again. If the run would end late, or early although the text is worth
+the time, it begins again with the right number. Its schedule is then that of any run with this
+number of steps, which `--budget` and `--steps` repeat, and no change within a run is recorded.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from statistics import median
-from time import perf_counter
 
 from microgpt.config import TrainConfig
-from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
-from microgpt.state import StepsChange, TrainEvent, TrainingPlan, TrainResult, TrainState
-from microgpt.training.loop import DivergedError, TrainingLoop
+from microgpt.training.hooks import Hook
+from microgpt.training.loop import TrainingLoop
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.planning import TrainingJob
-from microgpt.training.time_limit import TimeLimit
 
-# A run may end later by TOLERANCE of its time. As long as much of it is left, it may be expected
-# to end later by up to EARLY more, since the speed may recover, and a change cannot be undone.
-TOLERANCE, EARLY = 0.03, 0.05
-SHORTEST = 0.02  # minimum fraction of the time for the steps after a change, which anneal the rate
-WARM_UP_S = 1.0  # the first steps are slower, because caches are cold
-# Fraction of the time of the run that a measurement of the speed takes, and its minimum in seconds.
-MEASURED, MEASURED_S = 0.05, 1.0
-# It has parts of equal length. The median of their speeds counts, at least of three: a pause, which
-# makes one part longer, does not change it.
-PARTS, FEWEST = 5, 3
+WARM_UP_S = 0.5  # the first steps are slower, because caches are cold
+# Fraction of the time that the measurement takes, and its minimum in seconds.
+MEASURED, MEASURED_S = 0.02, 1.0
+# Fractions of the time by which a run may be expected to end early or late, and end late at all.
+EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
+USED = 0.9  # minimum fraction of the budget that a run uses if the text is worth more steps
 
 
-def train_as_planned(
-    job: TrainingJob,
-    *,
-    threads: int = 1,
-    on_event: Callable[[TrainEvent], None] = lambda event: None,
-    on_state: Callable[[TrainingPlan, TrainState], None] = lambda plan, state: None,
-    state_every: int | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> TrainResult:
-    """Train with the settings of a job, and return the result with the plan that was followed.
+class Deadline(Hook):
+    """Ends a run at its time limit, and measures early how many steps it has time for."""
 
-    The number of steps changes as recorded in `plan.steps_changed`. With a time limit, it is also
-    reduced whenever the run would otherwise end too late. See `train` for the other arguments.
+    def __init__(self, job: TrainingJob, n_models: float | None) -> None:
+        """Prepare the time limit of a job.
 
-    Args:
-        on_state: called with the current plan and a checkpoint.
-    """
-    plan, resume, losses = job.plan, job.resume, list[float]()
-    while True:
-        change = next_change(plan, resume.step if resume else 0)
-        pace = _Pace(job.parts, plan, job.limit) if job.limit else None
-        is_interrupted = False
+        Args:
+            n_models: cost of the run as a multiple of that of its first model, to measure whether
+                there is time for it; None not to measure.
+        """
+        assert job.limit
+        self.steps: int | None = None  # number of steps for which there is time, if it differs
+        self._limit, self._n_models = job.limit, n_models
+        self._left_before = self._limit.seconds_left()
+        self._left_at_start = 0.0
+        self._first: tuple[float, float] | None = None  # time left and work after the warm-up
+        self._budget = (job.plan.budget or math.inf) / _step_operations(job)
+        self._evaluation, self._test = _evaluation_steps(job)
 
-        def stop(pace: _Pace | None = pace) -> bool:
-            nonlocal is_interrupted
-            is_interrupted = is_interrupted or should_stop()
-            return is_interrupted or (pace is not None and pace.is_late)
+    def on_step(self, run: TrainingLoop) -> None:
+        """End the run if its time is over."""
+        left = self._limit.seconds_left()
+        if self._n_models is not None:
+            self._measure(run, left, self._n_models)
+        if run.step and left - run.evaluation_s < -LATE * self._limit.seconds:
+            run.end()
 
-        def follow(event: TrainEvent, pace: _Pace | None = pace) -> None:
-            on_event(event)
-            if pace:
-                pace.add(event)
+    def should_stop(self) -> bool:
+        """Return whether the run has to begin again with another number of steps."""
+        return self.steps is not None
 
-        try:
-            loop = TrainingLoop(
-                replace(job, plan=plan, resume=resume),
-                threads=threads,
-                until=change.step if change else None,
-                started=perf_counter(),
-                on_event=follow,
-                on_state=partial(on_state, plan),
-                state_every=state_every,
-                should_stop=stop,
-            )
-            result = loop.run()
-        except DivergedError as error:
-            error.result = replace(error.result, losses=[*losses, *error.result.losses])
-            raise
-        losses += result.losses
-        resume = result.state
-        is_change = change is not None and resume.step == change.step
-        if is_interrupted or (result.ending != "stopped" and not is_change):
-            return replace(result, losses=losses)
-        if state_every is None:  # each loop waits for a few seconds before it saves
-            on_state(plan, resume)
-        if change and is_change:
-            plan = replace(plan, config=replace(plan.config, steps=change.after))
-        elif pace:
-            plan = plan_with_steps(plan, resume.step, pace.steps_in_time())
-
-
-def next_change(plan: TrainingPlan, step: int) -> StepsChange | None:
-    """Return the first change in the number of steps that a run has not made yet, if any."""
-    steps = plan.config.steps
-    later = (
-        change
-        for change in plan.steps_changed
-        if change.step > step or (change.step == step and change.before == steps)
-    )
-    return next(later, None)
-
-
-def plan_with_steps(plan: TrainingPlan, step: int, steps: int) -> TrainingPlan:
-    """Return the plan with a new total number of steps and a record of the change at `step`."""
-    made = [change for change in plan.steps_changed if change.step < step]
-    first = next((change for change in plan.steps_changed if change.step == step), None)
-    before = first.before if first else plan.config.steps
-    if step and steps != before:  # before the first step, there is nothing to repeat
-        made.append(StepsChange(step, before, steps))
-    config = replace(plan.config, steps=steps)
-    return replace(plan, config=config, steps_changed=tuple(made))
-
-
-class _Pace:
-    """The speed of a run in operations per second, and whether the run would end too late."""
-
-    def __init__(self, parts: Split, plan: TrainingPlan, limit: TimeLimit) -> None:
-        self._limit, self._config = limit, plan.config
-        chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
-        length = chunks.mean_length
-
-        def evaluation(docs: Sequence[Document]) -> float:
-            """Return the number of operations of an evaluation of held-out documents."""
-            if not docs:
-                return 0.0
-            read = replace(chunks, docs=docs).n_tokens
-            n_times = 2 if plan.config.text == "stream" else 1  # scored with half a context before
-            return evaluation_operations(plan.model, length, n_times * read)
-
-        self._per_step = step_operations(plan.model, plan.config, length)
-        self._per_evaluation, self._test = evaluation(parts.validation), evaluation(parts.test)
-        self._measured_s = max(MEASURED_S, MEASURED * limit.seconds)
-        self._created, self._first_event = limit.clock(), 0.0
-        self._part: tuple[float, float] | None = None  # time and operations at the start of a part
-        self._rates: list[float] = []  # of the parts since the warm-up
-        self._step, self._rate = 0, 0.0
-        self.is_late = False
-
-    def add(self, event: TrainEvent) -> None:
-        """Measure the speed after an event, and decide whether the run would end too late."""
-        self._step = event.step
-        now, done = self._limit.clock(), self._operations(event.step, self._config)
-        self._first_event = self._first_event or now
-        if now < self._first_event + WARM_UP_S:
+    def _measure(self, run: TrainingLoop, left: float, n_models: float) -> None:
+        """Compare the time that the run needs with the time that is left."""
+        config, done = run.config, self._work(run.step, run.config)
+        self._left_at_start = self._left_at_start or left
+        if not self._first and run.step and left <= self._left_at_start - WARM_UP_S:
+            self._first = left, done
+        seconds = max(MEASURED_S, MEASURED * self._limit.seconds)
+        if not self._first or done == self._first[1] or self._first[0] - left < seconds:
             return
-        self._part = self._part or (now, done)
-        then, done_then = self._part
-        if now < then + self._measured_s / PARTS:
-            return
-        self._part = now, done
-        self._rates.append((done - done_then) / (now - then))
-        is_measured = now >= self._first_event + WARM_UP_S + self._measured_s
-        if not is_measured or len(self._rates) < FEWEST or event.step >= event.steps:
-            return
-        usual, recent = median(self._rates), median(self._rates[-FEWEST:])
-        limit, left = self._limit, self._operations_left(event.steps)
-        tolerance = TOLERANCE + EARLY * left / self._operations(event.steps, self._config)
-        is_late = now + left / usual > limit.end + tolerance * limit.seconds
-        # A slower machine may recover; if not, the run is shortened again, while there is time.
-        is_last_chance = limit.end - now < 2 * (WARM_UP_S + self._measured_s)
-        self._rate = min(usual, recent) if is_last_chance else usual
-        self.is_late = is_late and left / self._rate > SHORTEST * limit.seconds
+        self._n_models = None
+        per_step = (self._first[0] - left) / (done - self._first[1])
+        work = n_models * self._work(config.steps, config) + self._test
+        late = ((work - done) * per_step - left) / self._limit.seconds
+        if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and work > USED * self._budget):
+            setup_s = self._left_before - self._left_at_start  # the documents are encoded again
+            self.steps = max(1, int(config.steps * (left - setup_s) / (work * per_step)))
 
-    def steps_in_time(self) -> int:
-        """Return the largest number of steps that can end in time at the current speed."""
-        limit = self._limit
-        setup_s = self._first_event - self._created  # the documents are encoded again
-        time_left = max(limit.seconds_left() - setup_s, SHORTEST * limit.seconds)
-        fewer = range(self._step + 1, self._config.steps)
-        n = bisect_right(fewer, time_left * self._rate, key=self._operations_left)
-        return self._step + max(1, n)
-
-    def _operations_left(self, steps: int) -> float:
-        """Return the remaining operations if the run has this number of steps."""
-        config = replace(self._config, steps=steps)
-        return self._operations(steps, config) - self._operations(self._step, config)
-
-    def _operations(self, step: int, config: TrainConfig) -> float:
-        """Return the number of operations of a run's first steps and the evaluations after them."""
+    def _work(self, step: int, config: TrainConfig) -> float:
+        """Return the cost of a model's first steps and the evaluations after them, in steps."""
         n_evaluations, rest = divmod(step, config.steps_between_evaluations)
-        is_last = step >= config.steps
-        n_evaluations += is_last and rest > 0
-        spent = step * self._per_step + n_evaluations * self._per_evaluation
-        return spent + is_last * self._test
+        n_evaluations += step == config.steps and rest > 0
+        return step + n_evaluations * self._evaluation
+
+
+def _step_operations(job: TrainingJob) -> float:
+    return step_operations(job.plan.model, job.plan.config, job.chunks.mean_length)
+
+
+def _evaluation_steps(job: TrainingJob) -> tuple[float, float]:
+    """Return the cost of a validation loss and of the test loss, in training steps."""
+    config, model, chunks = job.plan.config, job.plan.model, job.chunks
+    per_step = _step_operations(job)
+
+    def cost(docs: Sequence[Document]) -> float:
+        if not docs:
+            return 0.0
+        n_times = 2 if config.text == "stream" else 1  # scored with half a context before
+        n_tokens = n_times * replace(chunks, docs=docs).n_tokens
+        return evaluation_operations(model, chunks.mean_length, n_tokens) / per_step
+
+    return cost(job.parts.validation), cost(job.parts.test)

@@ -34,7 +34,7 @@ def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
         teacher = fitted.choice.config
         steps = round(options.student_length * teacher.steps)
         student, n_samples = _student(teacher, steps), n_made_up(fitted, steps)
-        choice = fitted.choice._replace(config=student)
+        choice, teacher = fitted.choice._replace(config=student), replace(teacher, until=None)
         return fitted._replace(choice=choice, ensemble=Ensemble(n, n_samples, teacher, student))
     budget, useful = fitted.budget, useful_operations(fitted.sizes)
     if budget is None or budget < LEAST * useful:
@@ -63,7 +63,7 @@ def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
 def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> Fitted | None:
     """Return the settings of n teachers and a student; None if the budget is too small."""
     one, budget = fitting.for_budget(of_teacher), whole.budget or 0.0
-    model, teacher, sizes = one.choice.model, one.choice.config, one.sizes
+    model, teacher, sizes = one.choice.model, replace(one.choice.config, until=None), one.sizes
     length = sizes.chunk_length(model.block_size)
     per_step = step_operations(model, teacher, length)
     of_teachers = n * one.choice.operations
@@ -77,7 +77,7 @@ def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> F
     steps = int((left - predictions) / per_step)
     if n_samples < 0 or steps < teacher.steps / n:
         return None
-    student = _student(teacher, steps)
+    student = replace(_student(teacher, steps), until=one.choice.config.until)
     spent = of_teachers + predictions + steps * per_step + evaluations
     is_limited = n == MOST_TEACHERS and spent < 0.9 * budget
     choice = one.choice._replace(config=student, operations=spent, is_limited=is_limited)

@@ -13,8 +13,8 @@ from microgpt.config import TrainConfig
 from microgpt.flat_weights import Numbers
 
 # "steps": all steps are done. "patience": the validation loss has not improved for
-# `config.patience` evaluations. "stopped": the caller interrupted training.
-Ending = Literal["steps", "patience", "stopped"]
+# `config.patience` evaluations. "until": the step `config.until`. "stopped": a hook asked to stop.
+Ending = Literal["steps", "patience", "until", "stopped"]
 MAX_AVERAGED = 100  # maximum number of steps whose weights are averaged
 
 
@@ -42,7 +42,9 @@ def ending(step: int, best: BestWeights | None, config: TrainConfig) -> Ending |
     """Return the reason to end training after this step, or None to continue."""
     if step >= config.steps:
         return "steps"
-    return "patience" if best and config.patience and best.n_worse >= config.patience else None
+    if best and config.patience and best.n_worse >= config.patience:
+        return "patience"
+    return "until" if config.until and step >= config.until else None
 
 
 @dataclass(frozen=True)

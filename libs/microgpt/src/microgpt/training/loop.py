@@ -1,31 +1,29 @@
-"""The training loop: optimizer steps, validation, checkpoints and events."""
+"""The training loop, which runs the engine and calls hooks."""
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from time import perf_counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter, process_time
 
+from microgpt.config import TrainConfig
 from microgpt.data.contamination import trained_documents
 from microgpt.data.tokenizer import Document
 from microgpt.errors import MicrogptError
 from microgpt.evaluation.held_out_loss import AT_ONCE, EvaluationSet
 from microgpt.flat_weights import Numbers, by_name
-from microgpt.state import TrainEvent, TrainResult, TrainState
+from microgpt.state import TrainedTeacher, TrainEvent, TrainResult, TrainState
 from microgpt.training.engines import check_engine, check_resume, make_engine, make_nll
 from microgpt.training.finetune import inherited
-from microgpt.training.kept_weights import (
-    Ending,
-    WeightAverage,
-    ending,
-    keep_best,
-    next_averaged_step,
-)
+from microgpt.training.hooks import Averaging, Hook, Validation
+from microgpt.training.kept_weights import Ending, ending
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.planning import TrainingJob
 
 EVENT_INTERVAL_S = 0.05  # minimum seconds between events; the overhead is not measurable
-STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # interval and maximum share of time for checkpoints
+# Between two calls of the engine, a program that waits for so long, and computes for a smaller
+# share of that time, was stopped, as by Ctrl-Z. On a busy machine, it computes for a larger share.
+PAUSE_S, PAUSE_SHARE = 3.0, 1 / 20
 
 
 class DivergedError(MicrogptError):
@@ -39,24 +37,32 @@ class DivergedError(MicrogptError):
         self.result = result
 
 
+@dataclass(frozen=True)
+class Part:
+    """The place of a model in the run of an ensemble; the default is a run of one model."""
+
+    name: str = ""
+    teachers: tuple[TrainedTeacher, ...] = ()  # those that have been trained before
+    steps_before: int = 0  # of all models together
+    steps_after: int = 0
+    seconds: float = 0.0  # of the models before
+
+
 @dataclass
 class TrainingLoop:
-    """One training run of a job; see `train` for the other fields."""
+    """The training run of one model, as its hooks see it."""
 
     job: TrainingJob
-    threads: int
-    until: int | None
-    started: float  # reading of `perf_counter` from which the training time counts
-    on_event: Callable[[TrainEvent], None]
-    on_state: Callable[[TrainState], None]
-    state_every: int | None
-    should_stop: Callable[[], bool]
+    threads: int = 1
+    hooks: Sequence[Hook] = ()
+    part: Part = Part()
     losses: list[float] = field(default_factory=list)  # losses of this `train` call
     unreported: list[float] = field(default_factory=list)  # losses since the last event
 
     def __post_init__(self) -> None:
+        self.started = perf_counter()
         job, plan, resume = self.job, self.job.plan, self.job.resume
-        self.plan, self.config, self.resume = plan, plan.config, resume
+        self.plan = plan
         check_engine(plan.engine, plan.dtype, self.threads)
         if resume:
             check_resume(resume, plan)
@@ -70,62 +76,93 @@ class TrainingLoop:
             drawn = self.engine.flat_weights().tolist()
             self.engine.set_weights(inherited(job.parent, plan.model, plan.tokenizer, drawn))
         self.first_step = resume.step if resume else 0
-        self.history = LossHistory(self.config, resume)
+        self.history = LossHistory(plan.config, resume)
         self.best = resume.best if resume else job.best
         average = resume.average if resume else None
         # The total number of steps determines which steps are averaged.
-        self.average = average if average and average.steps == self.config.steps else None
-        self.validation_set = self._evaluation_set(self.job.parts.validation)
+        self.average = average if average and average.steps == plan.config.steps else None
+        validation = self._evaluation_set(job.parts.validation)
+        self.keepers = [Averaging(), *([Validation(validation)] if validation else ())]
         self.event_due = perf_counter() + EVENT_INTERVAL_S
-        self.checkpoint_step = resume.step if resume else -1  # latest checkpointed step
-        self.state_due = perf_counter() + STATE_INTERVAL_S if resume else 0.0
-        self.state_s = 0.0  # duration of the latest checkpoint
+        self.is_stopping = False  # whether a hook has asked to stop
+        self.evaluation_s = 0.0  # duration of the latest evaluation
+        self.paused_s = 0.0  # time during which the program was stopped
+        self._latest = perf_counter(), process_time()
+
+    @property
+    def config(self) -> TrainConfig:
+        """The training settings."""
+        return self.plan.config
+
+    @property
+    def step(self) -> int:
+        """The number of completed steps."""
+        return self.engine.n_steps
 
     def run(self) -> TrainResult:
         """Train until the last step, an early stop or an interruption, and return the result."""
         while not (reason := self._pause()):
             self._take_steps()
         if not math.isfinite(self.engine.backward(self.should_stop)):
-            raise self._diverged(f"after step {self.engine.n_steps}")
+            raise self.diverged(f"after step {self.step}")
         test_loss = None
         if reason != "stopped":
-            self.history.mark()
+            if reason != "until":  # whose state can be resumed
+                self.history.mark()
             test_set = self._evaluation_set(self.job.parts.test)
-            weights = self.best.weights if self.best else self._weights()
-            test_loss = self._loss(test_set, weights) if test_set else None
+            weights = self.best.weights if self.best else self.weights()
+            test_loss = self.loss(test_set, weights) if test_set else None
             reason = "stopped" if test_set and test_loss is None else reason
-        self._report()
+        self.report()
         return self._result(reason, test_loss)
 
     def _pause(self) -> Ending | None:
-        """Evaluate and save a checkpoint if due. Return the reason to end, or None."""
-        self._update_average()
-        step = self.engine.n_steps
-        if self._is_evaluation_due() and not self._evaluate():
+        """Call the hooks between two steps. Return the reason to end, or None."""
+        for keeper in self.keepers:
+            keeper.on_step(self)
+        if self.is_stopping:  # during an evaluation
             return "stopped"
-        if reason := ending(step, self.best, self.config):
+        if self.unreported and perf_counter() >= self.event_due:
+            self.report()
+        if reason := ending(self.step, self.best, self.config):
             return reason
-        if self._is_state_due():
-            self._checkpoint()
-        if self.should_stop() or (self.until is not None and step >= self.until):
+        self._note_pause()
+        for hook in self.hooks:
+            hook.on_step(self)
+        if self.should_stop():
             return "stopped"
-        return None
+        return ending(self.step, self.best, self.config)
+
+    def end(self) -> None:
+        """Let the run end after this step; its schedule does not change."""
+        self.plan = replace(self.plan, config=replace(self.config, until=self.step))
+
+    def should_stop(self) -> bool:
+        """Return whether a hook asks to stop, or has asked."""
+        self.is_stopping = self.is_stopping or any(hook.should_stop() for hook in self.hooks)
+        return self.is_stopping
 
     def _take_steps(self) -> None:
-        """Train for a short time, and report the losses if it is time."""
-        step = self.engine.n_steps
-        run = self.engine.run(self._next_pause())
-        if run and math.isnan(run[-1]):
-            self._add_losses(run[:-1])
-            raise self._diverged(f"at step {step + len(run)}")
-        self._add_losses(run)
-        # An evaluation at this step reports the losses, too.
-        is_due = perf_counter() >= self.event_due and not self._is_evaluation_due()
-        if self.unreported and is_due:
-            self._report()
+        """Train for a short time, until a hook needs a pause at the latest."""
+        step, last = self.step, min(self.config.steps, self.config.until or self.config.steps)
+        pauses = (hook.next_step(self) for hook in (*self.keepers, *self.hooks))
+        losses = self.engine.run(min([last, *(pause for pause in pauses if pause)]))
+        if losses and math.isnan(losses[-1]):
+            self._add_losses(losses[:-1])
+            raise self.diverged(f"at step {step + len(losses)}")
+        self._add_losses(losses)
+        self._note_pause()
+
+    def _note_pause(self) -> None:
+        """Recognise that the program was stopped since the last call; see `PAUSE_S`."""
+        before, self._latest = self._latest, (perf_counter(), process_time())
+        passed, computed = (now - then for now, then in zip(self._latest, before, strict=True))
+        if passed > PAUSE_S and computed < PAUSE_SHARE * passed:
+            self.paused_s += passed
+            self.job.extend(passed)
 
     def _add_losses(self, losses: Sequence[float]) -> None:
-        first = self.engine.n_steps - len(losses)
+        first = self.step - len(losses)
         losses = [
             loss if loss or self._has_targets(step) else math.nan
             for step, loss in enumerate(losses, start=first)
@@ -140,59 +177,17 @@ class TrainingLoop:
         masks = (dataset.mask_of(i % len(dataset)) for i in range(step * n, (step + 1) * n))
         return any(mask is None or 1 in mask[1:] for mask in masks)
 
-    def _next_pause(self) -> int:
-        """Return the next step at which to average, evaluate, save a checkpoint or stop."""
-        step, pauses = self.engine.n_steps, [self.config.steps]
-        if self.until is not None:
-            pauses.append(self.until)
-        if averaged := next_averaged_step(step, self.config):
-            pauses.append(averaged)
-        if self.validation_set:
-            pauses.append(_next_multiple(step, self.config.steps_between_evaluations))
-        if self.state_every:
-            pauses.append(_next_multiple(step, self.state_every))
-        return min(pauses)
-
-    def _update_average(self) -> None:
-        """Add the current weights to the average if this step is averaged."""
-        step, average = self.engine.n_steps, self.average
-        if next_averaged_step(step - 1, self.config) != step or (average and average.step == step):
-            return
-        weights = self.engine.flat_weights()
-        self.average = (
-            average.updated(weights, step)
-            if average
-            else WeightAverage(weights, 1, step, self.config.steps)
-        )
-
-    def _weights(self) -> Numbers:
+    def weights(self) -> Numbers:
         """Return the averaged weights, or the current weights if none are averaged."""
         return self.average.weights if self.average else self.engine.flat_weights()
 
-    def _is_evaluation_due(self) -> bool:
-        step = self.engine.n_steps
-        is_time = step % self.config.steps_between_evaluations == 0 or step >= self.config.steps
-        is_new = not self.best or self.best.measured_at < step
-        return bool(self.validation_set and step and is_time and is_new)
-
-    def _evaluate(self) -> bool:
-        """Measure the validation loss and keep the best weights; return False if interrupted."""
-        assert self.validation_set
-        step, weights = self.engine.n_steps, self._weights()
-        loss = self._loss(self.validation_set, weights)
-        if loss is None:
-            return False
-        if not math.isfinite(loss):
-            raise self._diverged(f"after step {step}")
-        self.best = keep_best(self.best, step, loss, weights)
-        self.history.mark(loss)
-        self._report(loss)
-        return True
-
-    def _loss(self, docs: EvaluationSet, weights: Numbers) -> float | None:
+    def loss(self, docs: EvaluationSet, weights: Numbers) -> float | None:
+        """Return the loss of some weights, or None if a hook has asked to stop."""
         plan = self.plan
         nll = make_nll(plan.engine, plan.dtype, plan.model, weights, threads=self.threads)
+        started = perf_counter()
         evaluation = docs.evaluate(nll, self.should_stop)
+        self.evaluation_s = perf_counter() - started
         return evaluation.loss if evaluation else None
 
     def _evaluation_set(self, docs: Sequence[Document]) -> EvaluationSet | None:
@@ -205,20 +200,23 @@ class TrainingLoop:
             docs, plan.tokenizer, plan.model.block_size, plan.config.text, at_once=at_once
         )
 
-    def _report(self, val_loss: float | None = None) -> None:
-        """Call on_event if there are new losses or a validation loss."""
+    def report(self, val_loss: float | None = None) -> None:
+        """Send an event if there are new losses or a validation loss."""
         if self.unreported or val_loss is not None:
-            step, n = self.engine.n_steps, len(self.unreported)
+            step, part, n = self.step, self.part, len(self.unreported)
             event = TrainEvent(
-                step=step,
-                steps=self.config.steps,
+                step=part.steps_before + step,
+                steps=part.steps_before + self.config.steps + part.steps_after,
                 losses=tuple(self.unreported),
                 n_docs=n * self.config.batch_size,
                 n_tokens=self._tokens_until(step) - self._tokens_until(step - n),
                 val_loss=val_loss,
+                what=part.name,
+                seconds=self.seconds,
             )
             self.unreported.clear()
-            self.on_event(event)
+            for hook in self.hooks:
+                hook.on_event(event)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
 
     def _tokens_until(self, step: int) -> int:
@@ -227,28 +225,17 @@ class TrainingLoop:
         rounds, rest = divmod(n_read, len(dataset))
         return rounds * len(dataset.tokens) + dataset.starts[rest] - n_read
 
-    def _is_state_due(self) -> bool:
-        step = self.engine.n_steps
-        if step == self.checkpoint_step:
-            return False
-        if self.state_every:
-            return step % self.state_every == 0
-        return perf_counter() >= self.state_due
+    @property
+    def seconds(self) -> float:
+        """The training time so far, in seconds, without pauses of the program."""
+        before = self.job.resume.seconds if self.job.resume else self.part.seconds
+        return before + perf_counter() - self.started - self.paused_s
 
-    def _checkpoint(self) -> None:
-        started = perf_counter()
-        self.on_state(self._state())
-        now = perf_counter()
-        self.checkpoint_step = self.engine.n_steps
-        # One slow write, such as the first or one during a pause, does not delay the next.
-        usual_s, self.state_s = min(self.state_s, now - started), now - started
-        self.state_due = now + max(STATE_INTERVAL_S, usual_s / STATE_SHARE)
-
-    def _state(self) -> TrainState:
+    def state(self) -> TrainState:
+        """Return a copy of the state, from which the run can be resumed."""
         weights, adam_m, adam_v = self.engine.numbers()
-        before = self.resume.seconds if self.resume else 0.0
         return TrainState(
-            step=self.engine.n_steps,
+            step=self.step,
             weights=weights,
             adam_m=adam_m,
             adam_v=adam_v,
@@ -258,14 +245,15 @@ class TrainingLoop:
             recent_losses=tuple(self.history.recent),
             history=tuple(self.history.points),
             since_history=self.history.since_point,
-            seconds=before + perf_counter() - self.started,
+            seconds=self.seconds,
             average=self.average,
+            teachers=self.part.teachers,
             trained_on=(self.plan.data, *self.plan.ancestor_data),
         )
 
     def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:
         """Return the training result after the current step."""
-        state, parts = self._state(), self.job.parts
+        state, parts = self.state(), self.job.parts
         weights = state.final_weights(self.config.steps)
         ancestors = trained_documents(parts.docs, self.plan.ancestor_data)
         return TrainResult(
@@ -282,15 +270,11 @@ class TrainingLoop:
             documents=[*dict.fromkeys((*parts.train, *ancestors))] if ancestors else parts.train,
         )
 
-    def _diverged(self, when: str) -> DivergedError:
+    def diverged(self, when: str) -> DivergedError:
         """Undo the diverged step if it belongs to this `train` call, and return the error."""
-        if self.engine.n_steps > self.first_step:
+        if self.step > self.first_step:
             self.engine.undo()
-            del self.losses[self.engine.n_steps - self.first_step :]
+            del self.losses[self.step - self.first_step :]
             self.average = None  # the average may include diverged weights
             self.history = self.history.replay(self.losses)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
-
-
-def _next_multiple(step: int, n: int) -> int:
-    return (step // n + 1) * n

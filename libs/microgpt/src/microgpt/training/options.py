@@ -27,7 +27,6 @@ data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
 )
 NO_SHAPE = ModelConfig()
-LIMIT = "preset resume"  # --minutes and --budget exclude these
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,14 @@ class TrainOptions(Options):
         None,
         "Choose all settings for this time limit. It applies to the whole command "
         "except compilation; some documents are held out for validation and testing.",
-        excludes=f"budget {LIMIT} steps",
+        excludes="budget preset steps",
         short=True,
     )
     budget: float | None = training(
         None,
         "Like --minutes, but limits the number of operations, such as 5e13, so the speed has no "
         "effect. `train --minutes` prints the number that reproduces its model.",
-        excludes=f"{LIMIT} steps",
+        excludes="preset resume",
     )
     chat: bool = data(False, "Train on conversations.", excludes="text=stream", short=True)
     text: TextKind | None = data(
@@ -98,6 +97,9 @@ class TrainOptions(Options):
         requires="tokenizer=bpe",
     )
     steps: int = training(TrainConfig.steps, "Number of training steps.", short=True)
+    until: int | None = training(
+        None, "End after this step; the learning rate falls as if training went on to --steps."
+    )
     lr: float | None = training(
         None,
         "Learning rate; decays linearly to 0.  [default: 0.01; lower if n_embd > 16]",
@@ -187,7 +189,7 @@ class TrainOptions(Options):
     )
     resume: Path | None = saving(
         None,
-        "Resume the training run in this directory; --steps can be changed.",
+        "Resume the training run in this directory; a finished one with --steps or --minutes.",
         short=True,
         is_record=True,
     )

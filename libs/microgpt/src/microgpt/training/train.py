@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from time import perf_counter
 
-from microgpt.config import DType, EngineName, TrainConfig, check_count
+from microgpt.config import DType, EngineName, TrainConfig, check_type
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import Split, split, split_again
 from microgpt.data.tokenizer import AnyDocument, Tokenizer
 from microgpt.errors import DataError
-from microgpt.model_config import ModelConfig, check_whole
+from microgpt.model_config import ModelConfig
 from microgpt.own_functions import OwnSchedule
-from microgpt.state import TrainedModel, TrainEvent, TrainResult, TrainState
+from microgpt.state import TrainedModel, TrainResult, TrainState
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import check_engine, default_engine
+from microgpt.training.hooks import Hook
 from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import data_of, plan_training
@@ -34,11 +34,7 @@ def train(
     parent: TrainedModel | None = None,
     teachers: Sequence[TrainedModel] | Teachers = (),
     resume: TrainState | None = None,
-    until: int | None = None,
-    on_event: Callable[[TrainEvent], None] | None = None,
-    on_state: Callable[[TrainState], None] | None = None,
-    state_every: int | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> TrainResult:
     """Train a model on documents and return the result.
 
@@ -70,13 +66,8 @@ def train(
             of steps may differ; the learning rate schedule then uses the new number. A checkpoint
             does not contain the settings: only the dtype, the number of weights, the step, and the
             data of this training, its parent and its teachers are checked.
-        until: step at which to stop if training has not ended before. The learning rate schedule
-            does not depend on it.
-        on_event: called about every 50 ms with the losses since the last call.
-        on_state: called with a checkpoint at the start and then about every 5 s.
-        state_every: number of steps between calls of on_state, instead of about 5 s.
-        should_stop: called about every 20 ms, even within a step. Once it returns true, it is
-            called once more and training ends. The result covers all completed steps.
+        hooks: what observes the training or stops it, such as `OnEvent`, `Checkpoints` and
+            `StopWhen`, or your own `Hook`.
 
     The first use of the compiled engine compiles it, which takes about ten seconds;
     `engines.prepare_engine` does this in advance.
@@ -93,13 +84,10 @@ def train(
         >>> len(result.losses)
         10
     """
-    started = perf_counter()
     engine = default_engine() if engine is None else engine
     check_engine(engine, dtype, threads)
-    if state_every is not None:
-        check_count("state_every", state_every)
-    if until is not None:
-        check_whole("until", until, minimum=0)
+    for hook in hooks:
+        check_type("each of hooks", hook, Hook)
     given = teachers if isinstance(teachers, Teachers) else Teachers(teachers)
     taught = given if given.models else None
     parts = docs if isinstance(docs, Split) else split(docs)
@@ -122,14 +110,4 @@ def train(
     if schedule is not None:
         config = OwnSchedule.checked(job.plan.config, schedule)
         job = replace(job, plan=replace(job.plan, config=config))
-    loop = TrainingLoop(
-        replace(job, resume=resume),
-        threads=threads,
-        until=until,
-        started=started,
-        on_event=on_event or (lambda event: None),
-        on_state=on_state or (lambda state: None),
-        state_every=state_every,
-        should_stop=should_stop or (lambda: False),
-    )
-    return loop.run()
+    return TrainingLoop(replace(job, resume=resume), threads, hooks).run()

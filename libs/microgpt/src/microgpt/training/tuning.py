@@ -6,8 +6,7 @@ from math import cbrt, inf, log
 from microgpt.compilation import Tell
 from microgpt.data.tokenizer import all_texts, count_predictions
 from microgpt.training.choice import RATIO, TRIALS, WARMUP
-from microgpt.training.deadline import train_as_planned
-from microgpt.training.loop import DivergedError
+from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.planning import TrainingJob
 
 TOLERANCE = 0.01  # a lower rate forgets less: it may have a held-out loss that is so much higher
@@ -61,7 +60,7 @@ def _held_out_loss(job: TrainingJob, rate: float, threads: int) -> float:
     # The rate does not depend on the documents that are left out.
     plan, parts = replace(job.plan, config=config), replace(job.parts, test=())
     try:
-        result = train_as_planned(replace(job, plan=plan, parts=parts, limit=None), threads=threads)
+        result = TrainingLoop(replace(job, plan=plan, parts=parts, limit=None), threads).run()
     except DivergedError:
         return inf
     return result.val_loss or inf

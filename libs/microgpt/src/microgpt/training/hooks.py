@@ -1,0 +1,161 @@
+"""Hooks, which observe a training run, keep its weights or stop it."""
+
+import math
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from microgpt.config import check_count
+from microgpt.evaluation.held_out_loss import EvaluationSet
+from microgpt.state import TrainEvent, TrainingPlan, TrainState
+from microgpt.training.kept_weights import WeightAverage, keep_best, next_averaged_step
+
+if TYPE_CHECKING:
+    from microgpt.training.loop import TrainingLoop
+
+STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # interval and maximum share of time for checkpoints
+
+
+class Hook:
+    """Observes a training run. Override the methods that you need; the others do nothing.
+
+    Examples:
+        >>> class Printer(Hook):
+        ...     def on_event(self, event):
+        ...         print(f"step {event.step} of {event.steps}: loss {event.losses[-1]:.4f}")
+    """
+
+    def on_event(self, event: TrainEvent) -> None:
+        """Receive the losses since the last event; called about every 50 ms."""
+
+    def on_step(self, run: "TrainingLoop") -> None:
+        """Observe the run between two steps; called about every 20 ms and after `next_step`.
+
+        It is not called after the last step; the result has that state.
+        """
+
+    def next_step(self, run: "TrainingLoop") -> int | None:
+        """Return the next step after which `on_step` must be called, or None if any will do."""
+        return None
+
+    def should_stop(self) -> bool:
+        """Return whether to stop; called about every 20 ms, even within a step.
+
+        The result covers all completed steps; its state can be resumed.
+        """
+        return False
+
+
+class OnEvent(Hook):
+    """Calls a function with each event."""
+
+    def __init__(self, function: Callable[[TrainEvent], None]) -> None:
+        self._function = function
+
+    def on_event(self, event: TrainEvent) -> None:
+        """Call the function."""
+        self._function(event)
+
+
+class StopWhen(Hook):
+    """Stops the run once a function returns true."""
+
+    def __init__(self, condition: Callable[[], bool]) -> None:
+        self._condition = condition
+
+    def should_stop(self) -> bool:
+        """Return what the function returns."""
+        return self._condition()
+
+
+class Checkpoints(Hook):
+    """Calls a function with plan and state, at the start and then about every 5 s.
+
+    Args:
+        save: for example, `TrainingDirectory.keep`.
+        every: number of steps between calls, instead of about 5 s.
+    """
+
+    def __init__(
+        self, save: Callable[[TrainingPlan, TrainState], object], *, every: int | None = None
+    ) -> None:
+        if every is not None:
+            check_count("every", every)
+        self._save, self._every = save, every
+        self._run: TrainingLoop | None = None
+
+    def next_step(self, run: "TrainingLoop") -> int | None:
+        """Return the next step to save, if they are counted."""
+        return next_multiple(run.step, self._every) if self._every else None
+
+    def on_step(self, run: "TrainingLoop") -> None:
+        """Save the state if it is due."""
+        if run is not self._run:
+            self._run, resume = run, run.job.resume
+            self._saved_step = resume.step if resume else -1
+            self._due = perf_counter() + STATE_INTERVAL_S if resume else 0.0
+            self._seconds = 0.0  # duration of the latest save
+        is_due = run.step % self._every == 0 if self._every else perf_counter() >= self._due
+        if not is_due or run.step == self._saved_step:
+            return
+        started = perf_counter()
+        self._save(run.plan, run.state())
+        now = perf_counter()
+        self._saved_step = run.step
+        # One slow write, such as the first or one during a pause, does not delay the next.
+        usual_s, self._seconds = min(self._seconds, now - started), now - started
+        self._due = now + max(STATE_INTERVAL_S, usual_s / STATE_SHARE)
+
+
+class Averaging(Hook):
+    """Averages the weights over the last steps; see `TrainConfig.average_tail`."""
+
+    def next_step(self, run: "TrainingLoop") -> int | None:
+        """Return the next step whose weights are averaged."""
+        return next_averaged_step(run.step, run.config)
+
+    def on_step(self, run: "TrainingLoop") -> None:
+        """Add the current weights to the average if this step is averaged."""
+        step, average = run.step, run.average
+        is_averaged = next_averaged_step(step - 1, run.config) == step
+        if not is_averaged or (average and average.step == step):
+            return
+        weights = run.engine.flat_weights()
+        run.average = (
+            average.updated(weights, step)
+            if average
+            else WeightAverage(weights, 1, step, run.config.steps)
+        )
+
+
+class Validation(Hook):
+    """Measures the validation loss `TrainConfig.evaluations` times and keeps the best weights."""
+
+    def __init__(self, documents: EvaluationSet) -> None:
+        self._documents = documents
+
+    def next_step(self, run: "TrainingLoop") -> int | None:
+        """Return the next step of an evaluation."""
+        return next_multiple(run.step, run.config.steps_between_evaluations)
+
+    def on_step(self, run: "TrainingLoop") -> None:
+        """Measure the loss if it is due and the run is not stopped meanwhile."""
+        step, config = run.step, run.config
+        is_time = step % config.steps_between_evaluations == 0 or step >= config.steps
+        is_new = not run.best or run.best.measured_at < step
+        if not (step and is_time and is_new):
+            return
+        weights = run.weights()
+        loss = run.loss(self._documents, weights)
+        if loss is None:
+            return
+        if not math.isfinite(loss):
+            raise run.diverged(f"after step {step}")
+        run.best = keep_best(run.best, step, loss, weights)
+        run.history.mark(loss)
+        run.report(loss)
+
+
+def next_multiple(step: int, n: int) -> int:
+    """Return the next multiple of n after a step."""
+    return (step // n + 1) * n

@@ -27,6 +27,7 @@ def follow(steps: int, events: int) -> None:
                     losses=(2.5,) * n,
                     n_docs=n,
                     n_tokens=7 * n,
+                    seconds=i / 1000,
                 )
             )
 

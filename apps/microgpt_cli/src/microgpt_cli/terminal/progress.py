@@ -126,6 +126,8 @@ class TrainingProgress(ProgressBar):
     def _speed(self, event: "TrainEvent") -> list[float]:
         """Return steps, documents and tokens per second over the last SPEED_WINDOW_S seconds."""
         now = event.seconds
+        if self._totals and now < self._totals[-1][0]:  # the run began again
+            self._totals.clear()
         _, steps, docs, tokens = self._totals[-1] if self._totals else (now, 0, 0, 0)
         steps += len(event.losses)
         self._totals.append((now, steps, docs + event.n_docs, tokens + event.n_tokens))

@@ -84,7 +84,8 @@ class GroupedCommand(TyperCommand):
 
     def _check_paths(self, given: dict[str, Any], values: dict[str, Any]) -> None:
         """Replace `--data -` by standard input; refuse empty paths, as of unset variables."""
-        for param in self.params:
+        params: list[Any] = self.params
+        for param in params:
             path = given.get(param.name)
             if path == "-" and "--data" in param.opts:
                 values[param.name] = Path("/dev/stdin")

@@ -35,7 +35,6 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.history_file import read_history
 from microgpt_course.progress import read_progress, start
-from microgpt_evolution.genome import WHOLE_LIMITS
 from microgpt_evolution.genome_file import GENOME, read_genome
 from microgpt_evolution.runs.run_directory import SWEEP, kind_at
 from microgpt_evolution.runs.run_files import CHECKSUM, with_checksum
@@ -235,7 +234,7 @@ def run(folder: Path) -> None:
 
 
 def space(path: Path) -> None:
-    read_space(path, [*WHOLE_LIMITS, "lr"])
+    read_space(path, is_budgeted=False)
 
 
 def hashes(folder: Path) -> Made:
@@ -386,7 +385,7 @@ def page(code: str, *seeds: bytes) -> Maker:
     return make
 
 
-SPACE = b"rates.lr = 0.5\n[values]\nn_emb = [8, 16]\nlr = [0.01]\n[[first]]\nlr = 0.01\n"
+SPACE = b"rates.lr = 0.5\n[values]\nn_embd = [8, 16]\nlr = [0.01]\n[[first]]\nlr = 0.01\n"
 CSV = b'id,text\n1,"say ""hi"""\n2,b\n'
 JSONL = b'{"id": 1, "text": "a"}\n{"id": 2, "text": "b"}\n'
 TALK = [

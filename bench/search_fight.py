@@ -33,9 +33,10 @@ from tables import headed
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split, split_stream
 from microgpt.training.choice import choose
-from microgpt_evolution.budgeted.genome import BudgetedGenome
+from microgpt_evolution.budgeted.genome import genome_of
 from microgpt_evolution.budgeted.objective import BudgetedObjective
 from microgpt_evolution.budgeted.search import SurrogateSearch
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.space import Space
 
 TABLE = RESULTS / "search_table.json.xz"  # made by the study `search_table`, last at a922fbb8
@@ -146,16 +147,16 @@ def read_table() -> dict[str, dict[str, list[list[float]]]]:
     return found
 
 
-def start_of(text: str) -> BudgetedGenome:
+def start_of(text: str) -> Genome:
     """Return the rule's genome for a text, with the nearest value of the grid for each gene.
 
     Values are compared by their logarithms, or directly if one is 0.
     """
     objective, genes = objective_of(text), {}
-    tokens = objective.tokens(None)
+    tokens = objective.tokens()
     choice = choose(objective.parts, tokens.tokenizer, OPERATIONS, text=objective.text)
     length = tokens.training.chunk_length(choice.model.block_size)
-    ruled = BudgetedGenome.of(choice, length, None)
+    ruled = genome_of(choice, length, None)
     for gene, values in GRID.items():
         scale = float if 0 in values else math.log
         wanted = scale(getattr(ruled, gene))
@@ -178,13 +179,13 @@ def objective_of(text: str) -> BudgetedObjective:
 
 
 def searches(
-    name: str, losses: Losses, start: BudgetedGenome, seeds: list[int]
+    name: str, losses: Losses, start: Genome, seeds: list[int]
 ) -> list[list[tuple[int, int, int]]]:
     """Return the requests of the searches of a method, in order."""
     if name == "optuna":
         grid = {gene: [*values] for gene, values in GRID.items()}
         return rival_searches(Job(grid, losses, BUDGET * POINTS, seeds))
-    method: Callable[[Ledger, Random, BudgetedGenome], None]
+    method: Callable[[Ledger, Random, Genome], None]
     method = {"random": random_search, "rule": rule, "ours": ours}[name]
     found = []
     for seed in seeds:
@@ -204,18 +205,18 @@ def rival_searches(job: Job) -> list[list[tuple[int, int, int]]]:
     return json.loads(found)
 
 
-def random_search(ledger: Ledger, rng: Random, start: BudgetedGenome) -> None:
+def random_search(ledger: Ledger, rng: Random, start: Genome) -> None:
     """Train random genomes."""
     while True:
         ledger.train(ledger.new(rng.randrange(len(GENES))))
 
 
-def rule(ledger: Ledger, rng: Random, start: BudgetedGenome) -> None:
+def rule(ledger: Ledger, rng: Random, start: Genome) -> None:
     """Train only the rule's genome, with one seed after the other."""
     ledger.train(Run(index_of(start), ledger.seed % ledger.n_seeds))
 
 
-def ours(ledger: Ledger, rng: Random, start: BudgetedGenome) -> None:
+def ours(ledger: Ledger, rng: Random, start: Genome) -> None:
     """Search with a surrogate, beginning with the rule's genome."""
     search = SurrogateSearch(
         Space(values=GRID), [start], ledger.budget / POINTS, lambda genome, n: n / POINTS,
@@ -229,7 +230,7 @@ def ours(ledger: Ledger, rng: Random, start: BudgetedGenome) -> None:
         search.tell(losses)
 
 
-def index_of(genome: BudgetedGenome) -> int:
+def index_of(genome: Genome) -> int:
     """Return the index of a genome in the table."""
     return GENES.index(tuple(getattr(genome, gene) for gene in GRID))
 

@@ -18,8 +18,8 @@ from microgpt.data.documents import bundled
 from microgpt_evolution import Genome
 
 POPULATION, GENERATIONS, N_NAMES = 8, 5, 200
-FIRST = Genome(n_emb=16, n_ctx=16, n_layer=1, n_head=4, n_ff_exp=4, steps=300, lr=0.01)
-GENES = {"n_emb": (8, 16, 24, 32), "n_layer": (1, 2, 3), "steps": (300, 600), "lr": (0.01, 0.03)}
+FIRST = Genome(steps=300, lr=0.01)  # the rest is Karpathy's
+GENES = {"n_embd": (8, 16, 24, 32), "n_layer": (1, 2, 3), "steps": (300, 600), "lr": (0.01, 0.03)}
 
 
 def beauty(name: str) -> float:

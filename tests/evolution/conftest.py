@@ -5,16 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from microgpt_evolution.budgeted.genome import BudgetedGenome
-from microgpt_evolution.genome import PRIMORDIAL
+from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.organism import Evaluation, Organism, rank
 
 MakeOrganism = Callable[..., Organism]
-SMALL = BudgetedGenome(
-    n_embd=8, n_layer=1, n_head=2, n_ff_exp=2, block_size=8, vocab_size=None, n_tokens=40,
-    lr=0.01, optimizer="adamw", weight_decay=0.0, dropout=0.0, average_tail=0.0,
-    positions="learned", token_shift=False, activation="relu", qk_norm=False, final_norm=False,
-    out_scale=1.0,
+SMALL = Genome(
+    n_embd=8, n_layer=1, n_head=2, n_ff_exp=2, block_size=8, n_tokens=40, lr=0.01
 )  # fmt: skip
 
 
@@ -52,6 +48,6 @@ def make_ranked(make_organism) -> Callable[..., list[Organism]]:
 
 
 @pytest.fixture(scope="session")
-def small() -> BudgetedGenome:
+def small() -> Genome:
     """A genome of a search with a budget, of a small model with Karpathy's architecture."""
     return SMALL

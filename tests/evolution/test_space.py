@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from microgpt_evolution.budgeted.genome import RATES, VALUES, space_for
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.genome import GENES, PRIMORDIAL
+from microgpt_evolution.genome import BUDGETED_GENES, PRIMORDIAL
 from microgpt_evolution.search.genome_operators import Operators
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.space import Space, read_space
@@ -78,22 +78,22 @@ def test_the_default_space_depends_on_the_documents(small) -> None:
     subwords = replace(small, vocab_size=512)
     stream = space_for(subwords, "stream", 500_000)
     assert stream.values["block_size"] == (32, 64, 128, 256)
-    assert stream.values["vocab_size"] == (None, 384, 512, 768, 1024)
-    assert asdict(small).keys() >= stream.values.keys()
+    assert stream.values["vocab_size"] == (0, 384, 512, 768, 1024)
+    assert {*BUDGETED_GENES} >= stream.values.keys()
 
 
 FILE = """
 target = 2.2
 
 [values]
-n_emb = [8, 16, 32]
+n_embd = [8, 16, 32]
 lr = [0.01, 0.02]
 
 [rates]
 lr = 0
 
 [[first]]
-n_emb = 32
+n_embd = 32
 steps = 400
 """
 
@@ -105,11 +105,11 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_space_file_can_be_read(path) -> None:
-    file = read_space(path, GENES)
+    file = read_space(path, is_budgeted=False)
     assert (file.target, file.rates) == (2.2, {"lr": 0.0})
-    assert file.values == {"n_emb": (8, 16, 32), "lr": (0.01, 0.02)}
+    assert file.values == {"n_embd": (8, 16, 32), "lr": (0.01, 0.02)}
     (first,) = Operators.of(file).first
-    assert (first.n_emb, first.steps, first.n_ctx) == (32, 400, PRIMORDIAL.n_ctx)
+    assert (first.n_embd, first.steps, first.block_size) == (32, 400, PRIMORDIAL.block_size)
 
 
 @pytest.mark.parametrize(
@@ -117,38 +117,41 @@ def test_a_space_file_can_be_read(path) -> None:
     [
         ("values = 3", "values: "),
         ("target = 2", "values: field required"),
-        ("[values]\nn_emb = []", "values.n_emb: "),
-        ("[values]\nwidth = [1]", "values has the unknown gene 'width'; the genes are n_emb, "),
+        ("[values]\nn_embd = []", "values.n_embd: "),
+        ("[values]\nwidth = [1]", "values has the unknown gene 'width'; the genes are n_embd, "),
         ("[values]\nlr = [1]\n[rates]\nx = 1", "rates has the unknown gene 'x'"),
         ("[values]\nlr = [1]\n[rates]\nlr = -1", "rates.lr: "),
         ("[values]\nlr = [1]\n[[first]]\nx = 1", "first has the unknown gene 'x'"),
         ("[values\n", "is not valid TOML"),
         ("a = " + "[" * 9999, "is not valid TOML"),
         ("x." * 2**15 + "x = 1", "larger than 32,768 bytes"),
-        ("[values]\nn_emb = [32, 16]", "values.n_emb must be in ascending order, got 32, 16"),
+        ("[values]\nn_embd = [32, 16]", "values.n_embd must be in ascending order, got 32, 16"),
+        ("[values]\nn_embd = [8.5]", "n_embd must be an integer, got 8.5"),
+        ("[values]\nn_embd = [500]", "n_embd must be between 1 and 128, got 500"),
+        ('[values]\nlr = [0.1, "fast"]', "lr must be a number, got 'fast'"),
         ("[values]\nlr = [0.1, 0.1]", "values.lr must be in ascending order"),
     ],
 )
 def test_invalid_space_files_are_refused(path, text, problem) -> None:
     path.write_text(text)
     with pytest.raises(GenomeError) as error:
-        read_space(path, GENES)
+        read_space(path, is_budgeted=False)
     assert problem in str(error.value)
     assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])
-@pytest.mark.parametrize("warm_start", [None, replace(PRIMORDIAL, n_emb=20, lr=0.03)])
+@pytest.mark.parametrize("warm_start", [None, replace(PRIMORDIAL, n_embd=20, lr=0.03)])
 def test_every_search_stays_within_the_space(path, objective, warm_start) -> None:
     facts = {"input": "names.txt", "data_sha256": "0" * 64, "vocab_size": 27, "seed": 1}
     facts["warm_start"] = warm_start
-    space = read_space(path, GENES)
+    space = read_space(path, is_budgeted=False)
     settings = SearchSettings.begin({"objective": objective}, **facts, space=space)
     assert settings.warm_start == warm_start  # --resume compares it with the given one
     organisms = settings.search().organisms
     assert organisms[0].origin == "genome"
     assert warm_start or organisms[0].genome.steps == 400
     for organism in organisms:
-        assert organism.genome.n_emb in (8, 16, 32)
+        assert organism.genome.n_embd in (8, 16, 32)
         assert organism.genome.lr in (0.01, 0.02)
         assert organism.origin != "random" or organism.genome.n_layer == PRIMORDIAL.n_layer

@@ -5,8 +5,7 @@ import re
 import altair as alt
 import pytest
 
-from microgpt_evolution.budgeted.genome import GENES as BUDGETED_GENES
-from microgpt_evolution.genome import GENES
+from microgpt_evolution.genome import BUDGETED_GENES, GENES
 from microgpt_evolution.sweep.config import SETTINGS
 from microgpt_report import theme
 from microgpt_report.look import COLORS, GREY, MORE_COLORS, SCHEMES, picture

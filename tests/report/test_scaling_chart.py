@@ -2,19 +2,19 @@ from collections.abc import Iterable
 
 import pytest
 
-from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.records import SweepResult
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report.charts.scaling import N_ON_CURVE, SettingMarks, draw
 
 STEPS = (100, 300, 1_000, 3_000, 10_000)
 
 
-def results(losses_of_rate: dict[float, list[float]]) -> list[SweepResult]:
+def results(losses_of_rate: dict[float, list[float]]) -> list[TrialRecord]:
     """Return the results of three seeds that are 0.001 apart."""
     return [
-        SweepResult(
-            point=SweepConfig(lr=lr, steps=steps),
+        TrialRecord(
+            genome=Genome(lr=lr, steps=steps),
             seed=seed,
             status="ok",
             val_loss=loss + 0.001 * seed,
@@ -30,7 +30,7 @@ def results(losses_of_rate: dict[float, list[float]]) -> list[SweepResult]:
     ]
 
 
-def panels(found: Iterable[SweepResult]) -> dict[str, tuple[str, int]]:
+def panels(found: Iterable[TrialRecord]) -> dict[str, tuple[str, int]]:
     """Return the caption of each panel, and the number of points of its lines."""
     chart = draw(Scaling.of(found)).to_dict()
     panels = {}
@@ -91,14 +91,14 @@ def test_no_frontier_is_drawn_if_times_differ_only_by_noise() -> None:
 @pytest.mark.parametrize(
     ("configs", "title"),
     [
-        ([SweepConfig(steps=100), SweepConfig(steps=200)], None),
-        ([SweepConfig(lr=0.1), SweepConfig(lr=0.2)], "learning rate"),
+        ([Genome(steps=100), Genome(steps=200)], None),
+        ([Genome(lr=0.1), Genome(lr=0.2)], "learning rate"),
         (
-            [SweepConfig(n_embd=n, lr=lr) for n in (16, 32) for lr in (0.1, 0.2, 0.3)],
+            [Genome(n_embd=n, lr=lr) for n in (16, 32) for lr in (0.1, 0.2, 0.3)],
             "model (width/heads/layers)",
         ),
         (
-            [SweepConfig(qk_norm=on, lr=lr) for on in (False, True) for lr in (0.1, 0.2, 0.3)],
+            [Genome(qk_norm=on, lr=lr) for on in (False, True) for lr in (0.1, 0.2, 0.3)],
             "learning rate",
         ),
     ],

@@ -1,8 +1,8 @@
 import re
 from pathlib import Path
 
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
 from microgpt_report.sweep_report import sweep_report
 
@@ -11,7 +11,7 @@ def sweep(folder: Path, name: str, steps: tuple[int, ...], failed: int = 0) -> P
     """Record a sweep whose training runs took 2 s and 7 operations each, and return its path."""
     settings = SweepSettings(
         sweep="steps",
-        points=tuple(SweepConfig(steps=n) for n in steps),
+        genomes=tuple(Genome(steps=n) for n in steps),
         seeds=(1, 2),
         input="/names.txt",
         data_sha256="abc",

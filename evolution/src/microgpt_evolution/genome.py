@@ -1,140 +1,101 @@
-"""Genomes: settings of a training run, within limits. `Genome` has evolve-rust's seven genes."""
+"""Genomes: the settings of a model and of its training, by the names of `microgpt train`."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, Self
 
-from microgpt import ConfigError, ModelConfig, TrainConfig, count_params
+from microgpt import (
+    DEFAULT_DTYPE,
+    ConfigError,
+    DType,
+    ModelConfig,
+    TrainConfig,
+    check_choice,
+    count_params,
+)
 from microgpt_evolution.errors import GenomeError
 
-WHOLE_LIMITS = {  # minimum and maximum of each integer gene, as in evolve-rust
-    "n_emb": (1, 128),
-    "n_ctx": (1, 256),
-    "n_layer": (1, 12),
-    "n_head": (1, 16),
-    "n_ff_exp": (1, 8),
-    "steps": (50, 10_000),
-}
-LR_LIMITS = (1e-6, 1.0)
+Limits = Mapping[str, tuple[float, float]]  # minimum and maximum of numbers
+KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a name"}
 
 
-@dataclass(frozen=True, slots=True)
-class BaseGenome:
-    """Base class of genomes, which are frozen dataclasses with a field for each gene.
+@dataclass(frozen=True)
+class Genome(TrainConfig, ModelConfig):
+    """All settings of a model and of its training.
+
+    The defaults are Karpathy's, but the learning rate is that of evolve-rust: the same for all
+    widths, so that a sweep varies only one setting.
 
     Raises:
-        GenomeError: a gene is out of range, or two genes contradict each other.
+        GenomeError: a setting is out of range, or two settings contradict each other.
     """
 
-    limits: ClassVar[Mapping[str, tuple[float, float]]] = {}  # minimum and maximum of numbers
-    library_names: ClassVar[Mapping[str, str]] = {}  # of settings that have another name there
+    lr: float = 0.005
+    dtype: DType = DEFAULT_DTYPE["compiled"]
+    n_tokens: int | None = None  # predicted tokens per step, which set the number of documents
 
     def __post_init__(self) -> None:
-        for name, kinds in _kinds_of(type(self)).items():  # type: ignore[arg-type]
-            _check(name, getattr(self, name), kinds, self.limits.get(name))
         try:
-            self._check_together()
+            self.model()
+            self.train_config(self.seed)
+            check_choice("dtype", self.dtype, DType)
         except ConfigError as error:
             raise GenomeError(str(error)) from error
 
-    def _check_together(self) -> None:
-        """Raise ConfigError if the genes contradict each other."""
-        self.model(vocab_size=1)
-        TrainConfig(**self.settings_of(TrainConfig))
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the genome with these settings; the others have their defaults."""
+        check_genes(settings)
+        return cls(**settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings that differ from the defaults."""
+        found = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {name: value for name, (value, default) in found.items() if value != default}
 
     def model(self, vocab_size: int = 0) -> ModelConfig:
-        """Return the model configuration; if vocab_size is 0, `train` determines it."""
-        return ModelConfig(**self.settings_of(ModelConfig) | {"vocab_size": vocab_size})
+        """Return the shape of the model; if vocab_size is 0, `train` determines it."""
+        shape = {field.name: getattr(self, field.name) for field in fields(ModelConfig)}
+        return ModelConfig(**shape | {"vocab_size": vocab_size})
 
-    def settings_of(self, config: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
-        """Return the genes that are settings of a configuration, by setting name."""
-        names = {field.name for field in fields(config)}
-        genes = (field.name for field in fields(self))
-        found = {self.library_names.get(name, name): getattr(self, name) for name in genes}
-        return {name: gene for name, gene in found.items() if name in names}
-
-
-@cache
-def _kinds_of(genome: type[BaseGenome]) -> dict[str, tuple[Any, ...]]:
-    hints = get_type_hints(genome)
-    return {f.name: get_args(hints[f.name]) or (hints[f.name],) for f in fields(genome)}
-
-
-def _check(
-    name: str, gene: Any, kinds: tuple[Any, ...], limits: tuple[float, float] | None
-) -> None:
-    """Raise GenomeError unless a gene has the right type and is within its limits.
-
-    Names, such as the optimizer, are checked by the configurations.
-    """
-    is_number = isinstance(gene, int | float) and not isinstance(gene, bool)
-    if gene is None and type(None) in kinds:
-        return
-    if bool in kinds and not isinstance(gene, bool):
-        raise GenomeError(f"{name} must be true or false, got {gene!r:.80}")
-    if int in kinds and (not is_number or isinstance(gene, float)):
-        raise GenomeError(f"{name} must be an integer, got {gene!r:.80}")
-    if float in kinds and not is_number:
-        raise GenomeError(f"{name} must be a number, got {gene!r:.80}")
-    if limits and not limits[0] <= gene <= limits[1]:  # also rejects NaN
-        least, most = (f"{limit:g}" if isinstance(limit, float) else limit for limit in limits)
-        raise GenomeError(f"{name} must be between {least} and {most}, got {gene!r:.40}")
-
-
-@dataclass(frozen=True, slots=True)
-class Genome(BaseGenome):
-    """The hyper-parameters of a model and its training run.
-
-    Raises:
-        GenomeError: a gene is out of range, or n_emb is not divisible by n_head.
-    """
-
-    limits: ClassVar = {**WHOLE_LIMITS, "lr": LR_LIMITS}
-    library_names: ClassVar = {"n_emb": "n_embd", "n_ctx": "block_size"}
-
-    n_emb: int
-    n_ctx: int  # context length, in tokens
-    n_layer: int  # number of transformer blocks
-    n_head: int  # number of attention heads per layer
-    n_ff_exp: int  # MLP hidden size divided by n_emb
-    steps: int  # number of training steps, with one document per step
-    lr: float  # initial learning rate
-
-    def _check_together(self) -> None:
-        if self.n_emb % self.n_head:
-            raise GenomeError(f"n_emb ({self.n_emb}) must be divisible by n_head ({self.n_head})")
+    def train_config(self, seed: int) -> TrainConfig:
+        """Return the training settings."""
+        settings = {field.name: getattr(self, field.name) for field in fields(TrainConfig)}
+        return TrainConfig(**settings | {"seed": seed})
 
     @property
     def species(self) -> str:
-        """The model shape, such as "16-4-1-16-4"; only steps and lr differ within a species."""
-        shape = (self.n_emb, self.n_head, self.n_layer, self.n_ctx, self.n_ff_exp)
-        return "-".join(map(str, shape))
+        """The model shape, such as "16-4-1-16-4", and the size of a vocabulary of subwords."""
+        shape = (self.n_embd, self.n_head, self.n_layer, self.block_size, self.n_ff_exp)
+        return "-".join(map(str, (*shape, self.vocab_size) if self.vocab_size else shape))
 
     def describe(self) -> str:
-        """Format the genome on one line, as in evolve-rust's log.
+        """Format the most important settings on one line; without n_tokens, as evolve-rust does.
 
         Examples:
             >>> PRIMORDIAL.describe()
             'Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 '
         """
+        if self.n_tokens is None:
+            return (
+                f"Emb:{self.n_embd:<3} Head:{self.n_head} Lay:{self.n_layer} Ctx:"
+                f"{self.block_size:<2} FF:{self.n_ff_exp} LR:{self.lr:.4f} Steps:{self.steps:<4}"
+            )
+        tokens = f"{self.vocab_size} subwords" if self.vocab_size else "characters"
         return (
-            f"Emb:{self.n_emb:<3} Head:{self.n_head} Lay:{self.n_layer} Ctx:{self.n_ctx:<2} "
-            f"FF:{self.n_ff_exp} LR:{self.lr:.4f} Steps:{self.steps:<4}"
+            f"layers {self.n_layer}, width {self.n_embd}, context {self.block_size}, {tokens}, "
+            f"{self.n_tokens} tokens per step, learning rate {self.lr:.2g} ({self.optimizer}), "
+            f"dropout {self.dropout:g}, weight decay {self.weight_decay:g}"
         )
-
-    def train_config(self, seed: int) -> TrainConfig:
-        """Return the training settings, with one document per step."""
-        settings = self.settings_of(TrainConfig)
-        return TrainConfig(batch_size=1, seed=seed, **settings)
 
     def n_params(self, vocab_size: int) -> int:
         """Return the number of parameters."""
         return count_params(self.model(vocab_size))
 
     def flops(self, vocab_size: int, n_tokens: int) -> int:
-        """Return the number of FLOPs to train on n_tokens, with at most n_ctx tokens per step."""
-        n_tokens = min(n_tokens, self.steps * self.n_ctx)
+        """Return the number of FLOPs to train on n_tokens, with at most one context per step."""
+        n_tokens = min(n_tokens, self.steps * self.block_size)
         return training_flops(self.model(vocab_size), n_docs=self.steps, n_tokens=n_tokens)
 
 
@@ -152,5 +113,53 @@ def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:
     return matrices + round(12 * model.n_layer * model.n_embd * mean_keys * n_tokens)
 
 
-GENES = tuple(field.name for field in fields(Genome))
-PRIMORDIAL = Genome(n_emb=16, n_ctx=16, n_layer=1, n_head=4, n_ff_exp=4, steps=200, lr=0.005)
+PRIMORDIAL = Genome(steps=200)
+LIMITS: Limits = {  # of evolve-rust's genes
+    "n_embd": (1, 128),
+    "block_size": (1, 256),
+    "n_layer": (1, 12),
+    "n_head": (1, 16),
+    "n_ff_exp": (1, 8),
+    "steps": (50, 10_000),
+    "lr": (1e-6, 1.0),
+}
+GENES = tuple(LIMITS)
+BUDGETED_GENES = (  # all settings of a training run except its steps
+    *("n_embd", "n_layer", "n_head", "n_ff_exp", "block_size", "vocab_size", "n_tokens", "lr"),
+    *("optimizer", "weight_decay", "dropout", "average_tail", "positions", "token_shift"),
+    *("activation", "qk_norm", "final_norm", "out_scale"),
+)
+BUDGETED_LIMITS: Limits = {
+    "n_embd": (1, 1024),
+    "n_layer": (1, 32),
+    "n_head": (1, 64),
+    "n_ff_exp": (1, 16),
+    "block_size": (1, 4096),
+    "vocab_size": (257, 65_536),
+    "n_tokens": (1, 1_000_000),
+    "lr": (1e-6, 1.0),
+}
+
+
+def values_of(genome: Genome, names: Iterable[str]) -> dict[str, Any]:
+    """Return the values of some settings, by name."""
+    return {name: getattr(genome, name) for name in names}
+
+
+def check_genes(genes: Mapping[str, Any], limits: Limits | None = None) -> None:
+    """Raise GenomeError unless all settings are known, have the right type and are within limits.
+
+    What else a setting must be, and what two of them must be together, a genome checks itself.
+    """
+    for name, gene in genes.items():
+        if name not in Genome.__dataclass_fields__:
+            raise GenomeError(f"{name!r:.80} is not a setting of a training run")
+        default = getattr(Genome, name)
+        kind = int if default is None else type(default)
+        kinds = (int, float) if kind is float else kind
+        if not isinstance(gene, kinds) or isinstance(gene, bool) != (kind is bool):
+            raise GenomeError(f"{name} must be {KINDS[kind]}, got {gene!r:.80}")
+        least, most = (limits or {}).get(name, (-math.inf, math.inf))
+        if kind in (int, float) and not least <= gene <= most:  # also rejects NaN
+            ends = [f"{end:g}" if isinstance(end, float) else str(end) for end in (least, most)]
+            raise GenomeError(f"{name} must be between {' and '.join(ends)}, got {gene!r:.40}")

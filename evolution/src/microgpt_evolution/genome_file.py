@@ -6,78 +6,75 @@ Repeating a search writes the same bytes.
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
+from pydantic import Field, ValidationError
 
-from microgpt import MAX_SEED, TextKind, first_problem, other_version, publish, read
-from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
+from microgpt import (
+    MAX_SEED,
+    ModelConfig,
+    TextKind,
+    first_problem,
+    other_version,
+    publish,
+    read,
+)
+from microgpt_evolution.budgeted.genome import EVALUATIONS
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.genome import GENES, Genome
+from microgpt_evolution.genome import (
+    BUDGETED_GENES,
+    BUDGETED_LIMITS,
+    GENES,
+    LIMITS,
+    check_genes,
+    values_of,
+)
 from microgpt_evolution.objectives.fitness import Fitness
+from microgpt_evolution.runs.run_files import Genes, Stored
 
 GENOME = "genome.json"
-FORMAT_VERSION: Final = 1  # genomes with evolve-rust's genes have it
-BUDGETED_VERSION: Final = 2
+FORMAT_VERSION, BUDGETED_VERSION = 1, 2
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
+ALIASES = {"n_embd": "n_emb", "block_size": "n_ctx"}  # evolve-rust's names, in version 1
+KEYS = [ALIASES.get(gene, gene) for gene in GENES]
+REQUIRED = {  # by version; the genes come in addition
+    FORMAT_VERSION: ("loss", "generation"),
+    BUDGETED_VERSION: ("operations", "budget", "val_loss", "generation", "text", "data_sha256"),
+}
 
 ObjectiveName = Literal["loss", "aesthetic", "hydra"]
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+Operations = Annotated[float, Field(gt=0)]
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True))
-class GenomeRecord:
+class GenomeRecord(Stored):
     """The content of genome.json; the fields are in the order of the keys in the file."""
 
-    n_emb: int
-    n_ctx: int
-    n_layer: int
-    n_head: int
-    n_ff_exp: int
-    steps: int
-    lr: _Finite
-    loss: _Finite  # loss on the last training document; set for every objective
+    genome: Genes
+    loss: float | None = None  # loss on the last training document, but with a budget
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
     evolved: bool = True  # true in all files written by a search
-    version: Literal[1] = FORMAT_VERSION
+    version: Literal[1, 2] = 1
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested
     fitness: Fitness | None = None  # the loss that was minimised; None if a score was maximised
-    val_loss: _Finite | None = None  # held-out loss in nats per token
-    score: _Finite | None = None  # mean score of the samples; None if a loss was minimised
+    operations: Operations | None = None  # of the training run, with a budget
+    budget: Operations | None = None  # operations of the search
+    text: TextKind | None = None  # set with a budget
+    gap: Annotated[int, Field(ge=0)] | None = None  # of the split of running text
+    val_loss: float | None = None  # held-out, per token; with a budget, per character
+    score: float | None = None  # mean score of the samples; None if a loss was minimised
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # document checksum
 
     @property
-    def genome(self) -> Genome:
-        """The genome of the winner; raises GenomeError if a gene is out of range."""
-        return Genome(**{gene: getattr(self, gene) for gene in GENES})
+    def is_budgeted(self) -> bool:
+        """Whether the search had a budget."""
+        return self.version == BUDGETED_VERSION
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True))
-class BudgetedRecord:
-    """The content of a genome.json of version 2: the winner of a search with a budget."""
-
-    genome: BudgetedGenome
-    operations: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # of its training run
-    val_loss: _Finite  # validation loss in nats per character
-    generation: Annotated[int, Field(ge=1)]
-    text: TextKind
-    version: Literal[2] = BUDGETED_VERSION
-    budget: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # operations of the search
-    gap: Annotated[int, Field(ge=0)] | None = None  # of the split of running text
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]  # seed of the search
-    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-AnyRecord = GenomeRecord | BudgetedRecord
-R = TypeVar("R", GenomeRecord, BudgetedRecord)
-
-
-def read_genome(path: str | Path) -> AnyRecord:
+def read_genome(path: str | Path) -> GenomeRecord:
     """Read a genome.json file; the fitness of files from evolve-rust is "last-doc".
 
     Raises:
@@ -96,30 +93,47 @@ def read_genome(path: str | Path) -> AnyRecord:
         raise GenomeError(f"{path} is not a genome: it must be a JSON object")
     if problem := other_version(text, "version", FORMAT_VERSION, BUDGETED_VERSION):
         raise GenomeError(f"{path}: {problem}")
-    is_budgeted = facts.get("version") == BUDGETED_VERSION
-    if not is_budgeted:
-        if facts.keys().isdisjoint(GENES):
-            raise GenomeError(f"{path} is not a genome: it has none of the keys {', '.join(GENES)}")
-        if missing := [key for key in (*GENES, "loss", "generation") if key not in facts]:
-            raise GenomeError(f"{path} is not a complete genome: it lacks {', '.join(missing)}")
-        if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
-            facts["fitness"] = "last-doc"  # files from evolve-rust do not name the fitness
-    kind: type[AnyRecord] = BudgetedRecord if is_budgeted else GenomeRecord
     try:
-        record = TypeAdapter(kind).validate_json(json.dumps(facts))
-        _ = record.genome  # raises GenomeError if a gene is out of range
+        return _record(facts)
     except (ValidationError, GenomeError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise GenomeError(f"{path}: {problem}") from error
-    return record
 
 
-def read_genome_of(kind: type[R], path: Path, remedy: str) -> R:
+def _record(facts: dict[str, Any]) -> GenomeRecord:
+    """Return the record of a parsed file."""
+    version = facts.setdefault("version", FORMAT_VERSION)
+    genes, names, limits = facts, tuple(KEYS), LIMITS
+    if version == BUDGETED_VERSION:
+        genes, names, limits = facts.pop("genome", None), BUDGETED_GENES, BUDGETED_LIMITS
+    if not isinstance(genes, dict) or genes.keys().isdisjoint(names):
+        raise GenomeError(f"it is not a genome, because it has none of {', '.join(names)}")
+    required = *names, *REQUIRED[version]
+    if missing := [key for key in required if key not in facts and key not in genes]:
+        raise GenomeError(f"it is not a complete genome, because it lacks {', '.join(missing)}")
+    genes = {name: genes.pop(name) for name in names}
+    if version == FORMAT_VERSION:
+        if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
+            facts["fitness"] = "last-doc"  # files from evolve-rust do not name the fitness
+        genes = dict(zip(GENES, genes.values(), strict=True))
+    elif genes["vocab_size"] is None:
+        del genes["vocab_size"]
+    try:
+        check_genes(genes, limits)
+        return GenomeRecord.model_validate_json(json.dumps({**facts, "genome": genes}))
+    except GenomeError as error:
+        problem = str(error)
+        for name, alias in ALIASES.items() if version == FORMAT_VERSION else ():
+            problem = problem.replace(name, alias)
+        raise GenomeError(problem) from error
+
+
+def read_genome_of(path: Path, remedy: str, *, is_budgeted: bool) -> GenomeRecord:
     """Read a genome.json of one kind of search; raise GenomeError with the remedy otherwise."""
     record = read_genome(path)
-    if isinstance(record, kind):
+    if record.is_budgeted == is_budgeted:
         return record
-    other = "with" if isinstance(record, BudgetedRecord) else "without"
+    other = "with" if record.is_budgeted else "without"
     raise GenomeError(f"{path} is from a search {other} a budget; {remedy}")
 
 
@@ -129,11 +143,12 @@ def recipe(path: Path) -> dict[str, object]:
     As in the search, a budget does not include the evaluations of a training run.
     """
     record = read_genome(path)
-    if isinstance(record, GenomeRecord):
-        genome = record.genome
-        return {**vars(genome.model()), "steps": genome.steps, "lr": genome.lr, "vocab_size": None}
+    if not record.is_budgeted:
+        shape = [field.name for field in fields(ModelConfig) if field.name != "vocab_size"]
+        return values_of(record.genome, [*shape, "steps", "lr"])
     return {
-        **asdict(record.genome),
+        **values_of(record.genome, BUDGETED_GENES),
+        "vocab_size": record.genome.vocab_size or None,
         "gap": record.gap,
         "tokenizer": "bpe" if record.genome.vocab_size else "char",
         "budget": record.operations,
@@ -141,7 +156,7 @@ def recipe(path: Path) -> dict[str, object]:
     }
 
 
-def write_genome(path: str | Path, record: AnyRecord) -> None:
+def write_genome(path: str | Path, record: GenomeRecord) -> None:
     """Atomically write a genome.json file; equal records produce equal bytes.
 
     Raises:
@@ -151,46 +166,41 @@ def write_genome(path: str | Path, record: AnyRecord) -> None:
     publish(path.parent, {path.name: encode_genome(record)})
 
 
-def encode_genome(record: AnyRecord) -> bytes:
+def encode_genome(record: GenomeRecord) -> bytes:
     """Encode a record as genome.json."""
-    facts = {name: fact for name, fact in asdict(record).items() if fact is not None}
+    genes = values_of(record.genome, BUDGETED_GENES if record.is_budgeted else GENES)
+    if record.is_budgeted:
+        genes = {"genome": genes | {"vocab_size": genes["vocab_size"] or None}}
+    genes = {ALIASES.get(name, name): gene for name, gene in genes.items()}
+    facts = genes | record.model_dump(exclude_none=True, exclude={"genome"})
     return f"{json.dumps(facts, indent=2)}\n".encode()
 
 
-def score_of(record: AnyRecord) -> str:
+def score_of(record: GenomeRecord) -> str:
     """Return the score of a genome, else its held-out loss, else its last-document loss."""
-    if isinstance(record, BudgetedRecord):
-        return f"held-out loss {record.val_loss:.4f} per character"
     if record.score is not None:
         return f"score {record.score:.4f}"
     loss, what = record.val_loss, "held-out"
     if loss is None:
         loss, what = record.loss, "last-document"
-    return f"{what} loss {loss:.4f}"
+    return f"{what} loss {loss:.4f}{' per character' if record.is_budgeted else ''}"
 
 
-def replaces(new: AnyRecord, old: AnyRecord) -> bool:
+def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
     """Return whether a new genome should replace an old one.
 
     True if the new genome is better, or if the two cannot be compared: their objective, head,
     fitness or data differ, or the old value is unknown.
     """
-    if _contest(new) != _contest(old):
+    contests = [(r.version, r.objective, r.head, r.fitness, r.data_sha256) for r in (new, old)]
+    if contests[0] != contests[1]:
         return True
     new_worth, old_worth = _worth(new), _worth(old)
     return old_worth is None or (new_worth is not None and new_worth > old_worth)
 
 
-def _contest(record: AnyRecord) -> tuple[str | None, ...]:
-    if isinstance(record, BudgetedRecord):
-        return "budget", record.data_sha256
-    return record.objective, record.head, record.fitness, record.data_sha256
-
-
-def _worth(record: AnyRecord) -> float | None:
+def _worth(record: GenomeRecord) -> float | None:
     """Return the value of a record that is to be maximised, or None if it is unknown."""
-    if isinstance(record, BudgetedRecord):
-        return -record.val_loss
     if record.objective != "loss":
         return record.score
     loss = record.loss if record.fitness == "last-doc" else record.val_loss

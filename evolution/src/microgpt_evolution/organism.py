@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import NameScores
@@ -24,7 +24,7 @@ Provenance = Literal[  # how an organism was created
 ]  # fmt: skip
 
 TOURNAMENT_SIZE = 3
-Config = TypeVar("Config")
+Key = tuple[Genome, int, int | None]  # genome, seed, and end of a rung
 ShouldStop = Callable[[], bool]  # polled during training; if it returns true, training stops
 
 
@@ -50,14 +50,35 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Trial(Generic[Config]):
+class Rung:
+    """A training run of a budgeted search, to be continued up to one of its evaluations."""
+
+    genome: Genome
+    until: int  # number of evaluations at which to stop
+    n_known: int = 0  # number of evaluations whose losses are known
+    state: "TrainState | None" = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Trial:
     """A training run that a search or a sweep evaluates."""
 
-    config: Config  # a genome, a rung or a sweep configuration
+    config: Genome | Rung
     seed: int
     id: str = ""  # id of the organism in a search; empty in a sweep
     origin: str = ""  # how the organism was created, or why it is trained
     parents: tuple[str, ...] = ()  # ids of the parent organisms
+
+    @property
+    def genome(self) -> Genome:
+        """The settings of the training run."""
+        return self.config.genome if isinstance(self.config, Rung) else self.config
+
+    @property
+    def key(self) -> "Key":
+        """What identifies the record of the trial."""
+        until = self.config.until if isinstance(self.config, Rung) else None
+        return self.genome, self.seed, until
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +99,7 @@ class Organism:
         return f"g{self.generation}-{self.slot}"
 
     @property
-    def trial(self) -> Trial[Genome]:
+    def trial(self) -> Trial:
         """The training run of the organism."""
         return Trial(self.genome, self.seed, self.id, self.origin, self.parents)
 

@@ -16,27 +16,34 @@ n_embd = 64
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from itertools import pairwise
+from dataclasses import replace
 from math import dist
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt import first_problem, read
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.genome import BaseGenome
+from microgpt_evolution.genome import (
+    BUDGETED_GENES,
+    BUDGETED_LIMITS,
+    GENES,
+    LIMITS,
+    Genome,
+    Limits,
+    check_genes,
+)
 
-G = TypeVar("G", bound=BaseGenome)
-Gene = bool | int | float | str | None
+Gene = bool | int | float | str
 Values = dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]
 Rates = dict[str, Annotated[float, Field(ge=0)]]
 
 MORE_GENES = 0.35  # probability to mutate another gene, after each gene
 JUMP = 0.25  # probability that a gene moves by two places instead of one
 MAX_TRIES = 100  # number of draws before a space without valid genomes is reported
+OF_SEARCH, BUDGETED = (GENES, LIMITS), (BUDGETED_GENES, BUDGETED_LIMITS)
 MAX_BYTES = 2**15  # for a key of as many parts as fit, tomllib takes seconds
 
 
@@ -48,28 +55,30 @@ class Space(BaseModel):
     target: float | None = None
     values: Values
     rates: Rates = {}  # 1 for genes that are not here
-    first: tuple[dict[str, JsonValue], ...] = ()  # checked by the type of genome
+    first: tuple[dict[str, Any], ...] = ()
 
-    def first_genomes(self, genome: G) -> list[G]:
+    def first_genomes(self, genome: Genome) -> list[Genome]:
         """Return the genomes of the first generation; other genes are taken from `genome`."""
         return [replace(genome, **genes) for genes in self.first]
 
-    def random(self, genome: G, rng: Random) -> G:
+    def random(self, genome: Genome, rng: Random) -> Genome:
         """Return a genome with random values; genes without values are taken from `genome`."""
         for _ in range(MAX_TRIES):
-            genes = {gene: rng.choice(values) for gene, values in self.values.items()}
+            genes: dict[str, Any] = {
+                gene: rng.choice(values) for gene, values in self.values.items()
+            }
             try:
                 return replace(genome, **genes)
             except GenomeError as error:
                 problem = error
         raise GenomeError(f"the space has no valid genomes ({problem}); add compatible values")
 
-    def mutate(self, genome: G, rng: Random) -> G:
+    def mutate(self, genome: Genome, rng: Random) -> Genome:
         """Return a copy in which one or more genes have a neighbouring value."""
         varying = (gene for gene, values in self.values.items() if len(values) > 1)
         rates = {gene: rate for gene in varying if (rate := self.rates.get(gene, 1.0)) > 0}
         for _ in range(MAX_TRIES if rates else 0):
-            genes: dict[str, Gene] = {}
+            genes: dict[str, Any] = {}
             while not genes or rng.random() < MORE_GENES:
                 (gene,) = rng.choices([*rates], [*rates.values()])
                 genes[gene] = self._neighbour(gene, getattr(genome, gene), rng)
@@ -78,12 +87,13 @@ class Space(BaseModel):
                 return mutant
         raise GenomeError("the space has no other valid genomes; check its values")
 
-    def crossover(self, a: G, b: G, rng: Random) -> G:
+    def crossover(self, a: Genome, b: Genome, rng: Random) -> Genome:
         """Return a genome that takes each gene from either parent with equal probability."""
-        genes = {gene: getattr(rng.choice((a, b)), gene) for gene in asdict(a)}
+        names = BUDGETED_GENES if a.n_tokens else GENES
+        genes = {gene: getattr(rng.choice((a, b)), gene) for gene in names}
         return _valid(a, genes) or a
 
-    def closest(self, genome: G) -> G:
+    def closest(self, genome: Genome) -> Genome:
         """Return the genome with the closest values of the space.
 
         If these values contradict each other, one gene gets a different value or, if none fits, the
@@ -97,7 +107,7 @@ class Space(BaseModel):
         point = self.coordinates(genome)
         return min(valid, key=lambda each: dist(point, self.coordinates(each)))
 
-    def coordinates(self, genome: G) -> list[float]:
+    def coordinates(self, genome: Genome) -> list[float]:
         """Return the coordinates of a genome; the values of a gene are spaced evenly in [0, 1]."""
         found = []
         for gene, values in self.values.items():
@@ -119,10 +129,10 @@ class Space(BaseModel):
             return value
         if isinstance(value, str) or isinstance(values[0], str):
             return values[0]
-        return min(values, key=lambda each: abs((each or 0) - (value or 0)))
+        return min(values, key=lambda each: abs(each - value))
 
 
-def _valid(genome: G, genes: Mapping[str, object]) -> G | None:
+def _valid(genome: Genome, genes: Mapping[str, Any]) -> Genome | None:
     """Return the genome with some genes replaced, or None if they contradict one another."""
     try:
         return replace(genome, **genes)
@@ -130,12 +140,12 @@ def _valid(genome: G, genes: Mapping[str, object]) -> G | None:
         return None
 
 
-def read_space(path: Path, genes: Sequence[str]) -> Space:
-    """Read a space file for genomes with these genes.
+def read_space(path: Path, *, is_budgeted: bool) -> Space:
+    """Read a space file for a search with or without a budget.
 
     Raises:
         GenomeError: the file cannot be read, is invalid, names an unknown gene, or has values that
-            are not in ascending order.
+            are out of range or not in ascending order.
     """
     import tomllib
 
@@ -145,26 +155,29 @@ def read_space(path: Path, genes: Sequence[str]) -> Space:
         raise GenomeError(f"{path}: {first_problem(error)}") from error
     except (ValueError, RecursionError) as error:  # tomllib raises ValueError for a long integer
         raise GenomeError(f"{path} is not valid TOML: {error}") from error
+    try:
+        _check(space, *(BUDGETED if is_budgeted else OF_SEARCH))
+    except GenomeError as error:
+        raise GenomeError(f"{path}: {error}") from error
+    return space
+
+
+def _check(space: Space, genes: Sequence[str], limits: Limits) -> None:
+    """Raise GenomeError for an unknown gene, or for values that are out of range or of order."""
     sections: list[tuple[str, Iterable[str]]] = [("values", space.values), ("rates", space.rates)]
     for section, names in [*sections, *(("first", genome) for genome in space.first)]:
         if unknown := [name for name in names if name not in genes]:
             raise GenomeError(
-                f"{path}: {section} has the unknown gene {unknown[0]!r:.80}; the genes are "
+                f"{section} has the unknown gene {unknown[0]!r:.80}; the genes are "
                 f"{', '.join(genes)}"
             )
+    for genome in space.first:
+        check_genes(genome, limits)
     for gene, values in space.values.items():
-        if not _is_ascending(values):
+        for value in values:
+            check_genes({gene: value}, limits)
+        is_name = isinstance(values[0], str)  # names may be in any order
+        if len(set(values)) < len(values) or not (is_name or list(values) == sorted(values)):
             raise GenomeError(
-                f"{path}: values.{gene} must be in ascending order, got "
-                f"{', '.join(map(repr, values)):.80}"
+                f"values.{gene} must be in ascending order, got {', '.join(map(repr, values)):.80}"
             )
-    return space
-
-
-def _is_ascending(values: Sequence[Any]) -> bool:
-    """Return whether numbers are in ascending order; names may be in any order."""
-    if all(isinstance(value, str) for value in values):
-        return len(set(values)) == len(values)
-    return all(
-        not isinstance(a, str) and not isinstance(b, str) and a < b for a, b in pairwise(values)
-    )

@@ -32,7 +32,8 @@ def settings(small, small_parts) -> BudgetedSettings:
         input="/some/where.txt",
         text="lines",
         data_sha256=small_parts.facts.sha256,
-        held_out=0.2,
+        val_fraction=0.2,
+        test_fraction=0.2,
         seed=3,
         first=(replace(small, n_embd=16),),
         values={gene: VALUES[gene] for gene in GENES},
@@ -53,7 +54,7 @@ def finished(records, parts, pool, **options) -> tuple[str, str, list]:
         assert search.spent <= records.settings.budget
     digest = hashlib.sha256(repr(trained.weights).encode()).hexdigest()
     rungs = BudgetedRecords.read(records.directory).lines
-    return digest, best.id, sorted((r.id, r.until, r.losses, r.operations) for r in rungs)
+    return digest, best.id, sorted((r.id, r.until, r.losses, r.flops) for r in rungs)
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +121,9 @@ def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) ->
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('"until":6', '"until":9', "until"),
-        ('"n_embd":16', '"n_embd":0', "n_embd must be between"),
-        ('{"id":', '{"name":', "id: field required"),
+        ('"until":6', '"until":"6"', "until"),
+        ('"n_head":2', '"n_head":0', "n_head must be >= 1"),
+        ('"seed":', '"name":', "seed: field required"),
     ],
 )
 def test_damaged_search_records_are_refused(tmp_path, expected_run, old, new, problem) -> None:
@@ -135,7 +136,7 @@ def test_damaged_search_records_are_refused(tmp_path, expected_run, old, new, pr
 
 def test_records_of_other_genomes_are_refused(tmp_path, small_parts, expected_run) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
-    edit_evaluations(tmp_path / "run", '"n_embd":16', '"n_embd":8')
+    edit_evaluations(tmp_path / "run", '"n_head":2', '"n_head":1')
     with pytest.raises(RunError, match="a different genome for g1-"):
         finished(BudgetedRecords.open(tmp_path / "run"), small_parts, Threads(1))
 
@@ -179,7 +180,7 @@ def test_the_student_takes_the_shorter_context_of_its_teachers(
         ({"first": []}, "settings.first: "),
         ({"values": {"lr": []}}, "settings.values.lr: "),
         ({"rates": {"lr": -1}}, "settings.rates.lr: "),
-        ({"values": {"lr": [0.01]}}, "settings.first: the space has no other valid genomes"),
+        ({"values": {"lr": [0.01]}}, "settings: the space has no other valid genomes"),
     ],
 )
 def test_an_error_names_the_damaged_setting(tmp_path, settings, change, problem) -> None:

@@ -8,28 +8,28 @@ from pathlib import Path
 import pytest
 from commands import ok, refused
 
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
 
 SEEDS = (42, 43, 44)
-STEPS = tuple(SweepConfig(steps=n) for n in (1000, 4000, 16_000, 64_000))
+STEPS = tuple(Genome(steps=n) for n in (1000, 4000, 16_000, 64_000))
 OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # of the losses of a seed
 
 
-def loss_of(point: SweepConfig) -> float:
+def loss_of(point: Genome) -> float:
     """Return a loss that falls by a law: 2 + 30 / √steps."""
     return 2 + 30 * point.steps**-0.5
 
 
-def count(point: SweepConfig) -> int:
+def count(point: Genome) -> int:
     """Return the number of weights, with an alphabet of 26 letters."""
     return 12 * point.n_layer * point.n_embd**2 + 70 * point.n_embd
 
 
 def write(
     folder: Path,
-    points=STEPS,
+    genomes=STEPS,
     *,
     loss=loss_of,
     sha256="abc",
@@ -39,7 +39,7 @@ def write(
 ) -> str:
     """Write a sweep, and return its directory as an argument."""
     settings = SweepSettings(
-        sweep="grid", points=points, seeds=SEEDS, input=f"/{sha256}.txt", data_sha256=sha256
+        sweep="grid", genomes=genomes, seeds=SEEDS, input=f"/{sha256}.txt", data_sha256=sha256
     )
     begun = SweepRecords.begin(folder / "experiments", "sweep", settings)
     with begun as records:
@@ -89,7 +89,7 @@ def test_analyze_prints_losses_returns_and_a_power_law(microgpt, tmp_path) -> No
 def test_analyze_can_combine_several_sweeps(microgpt, tmp_path) -> None:
     """And the best size for a budget is a larger one from where it is better on."""
     small = write(tmp_path)
-    large = write(tmp_path, (SweepConfig(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
+    large = write(tmp_path, (Genome(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
     done = microgpt("analyze", small, large)
     tables = sections(done.stdout)
     costs = tables["Loss against cost. Gain"]
@@ -103,7 +103,7 @@ def test_analyze_can_combine_several_sweeps(microgpt, tmp_path) -> None:
 
 
 def test_points_of_equal_cost_are_compared_with_the_best_one(microgpt, tmp_path) -> None:
-    points = (SweepConfig(lr=0.01), SweepConfig(lr=0.003))
+    points = (Genome(lr=0.01), Genome(lr=0.003))
     write(tmp_path, points, loss=lambda point: 2 + point.lr)
     table = sections(microgpt("analyze").stdout)["Equal operations. Behind"]
     assert [row[0] for row in table] == ["lr", "0.003", "0.01"]

@@ -152,8 +152,12 @@ def test_a_full_disk_is_reported_and_the_search_resumes(microgpt, tmp_path, whol
 @pytest.mark.parametrize(
     ("options", "space", "problem"),
     [
-        (SMALL, "n_emb = [17]\nlr = [0.01, 0.02]", "(n_emb (17) must be divisible by n_head (4))"),
-        (SMALL, "n_emb = [8, 24]\n[[first]]\nn_emb = 9", "n_emb (9) must be divisible"),
+        (
+            SMALL,
+            "n_embd = [17]\nlr = [0.01, 0.02]",
+            "(n_embd (17) must be divisible by n_head",
+        ),
+        (SMALL, "n_embd = [8, 24]\n[[first]]\nn_embd = 9", "n_embd (9) must be divisible"),
         (BUDGET, "n_embd = [8]\nn_layer = [1]", "the space has no other valid genomes; check its"),
     ],
 )

@@ -7,20 +7,21 @@ from searches import write_names
 from microgpt.data.documents import bundled
 from microgpt.data.read_options import ReadOptions
 from microgpt_evolution.commands.sweep_ranking import data_options, describe_sweep
-from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.records import SweepResult, SweepSettings
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.runs.run_directory import TrialRecord
+from microgpt_evolution.sweep.records import SweepSettings
 
 SEEDS = (1, 2, 3)
 
 
-def lines_of(losses: dict[SweepConfig, tuple[float | None, ...]]) -> list[str]:
+def lines_of(losses: dict[Genome, tuple[float | None, ...]]) -> list[str]:
     """Return the lines for these held-out losses, one per seed; None has diverged."""
     sweep = SweepSettings(
-        sweep="grid", points=tuple(losses), seeds=SEEDS, input="/docs/my names.txt", data_sha256=""
+        sweep="grid", genomes=tuple(losses), seeds=SEEDS, input="/docs/my names.txt", data_sha256=""
     )
     results = [
-        SweepResult(
-            point=config, seed=seed, status="diverged" if loss is None else "ok",
+        TrialRecord(
+            genome=config, seed=seed, status="diverged" if loss is None else "ok",
             val_loss=loss, last_loss=loss, train_loss=loss, n_params=4192, flops=1,
         )
         for config, of_config in losses.items()
@@ -29,10 +30,10 @@ def lines_of(losses: dict[SweepConfig, tuple[float | None, ...]]) -> list[str]:
     return list(describe_sweep(sweep, results, Path("experiments/sweep_1")))
 
 
-def rates(*losses: float) -> dict[SweepConfig, tuple[float | None, ...]]:
+def rates(*losses: float) -> dict[Genome, tuple[float | None, ...]]:
     """Return losses of rising learning rates, which hardly differ between the seeds."""
     steps = zip((0.001, 0.003, 0.01), losses, strict=True)
-    return {SweepConfig(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}
+    return {Genome(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}
 
 
 def test_the_best_settings_come_first_in_the_ranking() -> None:
@@ -54,7 +55,7 @@ def test_the_best_settings_come_first_in_the_ranking() -> None:
 
 def test_settings_are_compared_with_the_best_ones_seed_by_seed() -> None:
     """By hand: the differences are 0.1, 0.1 and 0.13, so 4.303 · 0.01732 / √3."""
-    losses = {SweepConfig(lr=0.01): (2.1, 2.2, 2.3), SweepConfig(lr=0.003): (2.2, 2.3, 2.43)}
+    losses = {Genome(lr=0.01): (2.1, 2.2, 2.3), Genome(lr=0.003): (2.2, 2.3, 2.43)}
     _, title, headings, first, second, *_ = lines_of(losses)
     assert title.endswith("; Behind 1: paired by seed)")
     assert headings.endswith("  Behind 1  Params")
@@ -72,19 +73,19 @@ def test_a_best_value_at_the_edge_suggests_a_wider_range() -> None:
 
 
 def test_a_lead_that_may_be_chance_suggests_more_seeds() -> None:
-    losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.005): (2.1, 2.25, 2.3)}
+    losses = {**rates(2.4, 2.2, 2.3), Genome(lr=0.005): (2.1, 2.25, 2.3)}
     (line,) = (line for line in lines_of(losses) if line.startswith("Next:"))
     assert "may be chance" in line
     assert line.endswith("--seeds 6")
 
 
 def test_configurations_with_diverged_runs_rank_last() -> None:
-    losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.1): (2.0, None, 2.0)}
+    losses = {**rates(2.4, 2.2, 2.3), Genome(lr=0.1): (2.0, None, 2.0)}
     assert lines_of(losses)[6].endswith("2 of 3 seeds")
 
 
 def test_the_ranking_notes_unequal_compute() -> None:
-    losses = {SweepConfig(steps=n, batch_size=n): (2 + n, 2.1 + n, 2.2 + n) for n in (1, 2)}
+    losses = {Genome(steps=n, batch_size=n): (2 + n, 2.1 + n, 2.2 + n) for n in (1, 2)}
     assert lines_of(losses)[5] == (
         "Runs with more steps or larger batches had more compute; "
         "the ranking does not correct for it"

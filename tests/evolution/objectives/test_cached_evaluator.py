@@ -13,13 +13,13 @@ from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMe
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.organism import Trial
+from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_evolution.search.records import Records
-from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
+from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
 from microgpt_evolution.workers.pools import Pool, Threads
 
-SMALL = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
-CONFIGS = (SweepConfig(n_embd=8, n_head=2, steps=20), SweepConfig(n_embd=8, n_head=2, steps=40))
+SMALL = Genome(n_embd=8, block_size=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
+CONFIGS = (Genome(n_embd=8, n_head=2, steps=20), Genome(n_embd=8, n_head=2, steps=40))
 
 
 def test_known_trials_are_reused_and_large_trials_are_refused(tmp_path: Path) -> None:
@@ -39,7 +39,8 @@ def test_known_trials_are_reused_and_large_trials_are_refused(tmp_path: Path) ->
 
 
 def begin(folder: Path) -> SweepRecords:
-    settings = SweepSettings(sweep="grid", points=CONFIGS, seeds=(1, 2), input="/x", data_sha256="")
+    facts = {"seeds": (1, 2), "input": "/x", "data_sha256": ""}
+    settings = SweepSettings(sweep="grid", genomes=CONFIGS, **facts)
     return SweepRecords.begin(folder, "sweep", settings)
 
 
@@ -48,7 +49,7 @@ def sweep(
     pool: Pool,
     on_measured: OnMeasured | None = None,
     should_stop: Event | None = None,
-) -> list[SweepResult]:
+) -> list[TrialRecord]:
     """Evaluate what is left of a sweep; return all results without times."""
     objective = SweepObjective.of(PARTS)
     with records, pool:
@@ -60,7 +61,7 @@ def sweep(
 
 def test_the_number_of_workers_does_not_change_a_sweep(tmp_path) -> None:
     alone = sweep(begin(tmp_path), Threads(1))
-    assert [(r.config, r.seed) for r in alone] == [(c, s) for c in CONFIGS for s in (1, 2)]
+    assert [(r.genome, r.seed) for r in alone] == [(c, s) for c in CONFIGS for s in (1, 2)]
     assert {r.status for r in alone} == {"ok"}
     assert sweep(begin(tmp_path), Threads(3)) == alone
 

@@ -14,7 +14,7 @@ from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.organism import Evaluation
 
 MODEL = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
-SMALL = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
+SMALL = Genome(n_embd=8, block_size=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
 
 
 def test_held_out_fitness_is_the_loss_on_unseen_documents() -> None:
@@ -40,7 +40,7 @@ def test_an_organism_is_measured_on_the_reference_engine(
 def test_last_document_fitness_is_the_loss_of_the_last_step() -> None:
     """As in evolve-rust: all of the file, in its order, a document a step if it fits."""
     objective = LossObjective.of(PARTS, "last-doc")
-    still, model = replace(SMALL, n_ctx=16, lr=1e-6), replace(MODEL, block_size=16)
+    still, model = replace(SMALL, block_size=16, lr=1e-6), replace(MODEL, block_size=16)
     for steps in (50, 51, 83):
         found = objective.measure(replace(still, steps=steps), seed=3)
         config = TrainConfig(steps=1, lr=1e-6, seed=3, shuffle=False)

@@ -18,7 +18,7 @@ SMALL = {"population": 4, "generations": 2, "seed": 3}
 
 
 def size(genome: Genome) -> float:
-    return genome.n_emb * genome.n_layer
+    return genome.n_embd * genome.n_layer
 
 
 def vowels(model: InferenceGpt) -> float:
@@ -109,7 +109,7 @@ def test_a_sweep_can_measure_a_custom_function(tmp_path) -> None:
     axes = {"n_embd": [8, 16], "steps": [20]}
     run = {"objective": vowels, "seeds": 2, "run_dir": tmp_path / "run"}
     found = sweep(DOCS, axes, **run)
-    assert [(each.config.n_embd, each.seed) for each in found] == [
+    assert [(each.genome.n_embd, each.seed) for each in found] == [
         (8, 42), (8, 43), (16, 42), (16, 43)
     ]  # fmt: skip
     assert all(-1 <= each.value <= 0 < each.val_loss for each in found)
@@ -123,6 +123,6 @@ def test_a_sweep_can_measure_a_custom_function(tmp_path) -> None:
 def test_a_sweep_with_a_budget_varies_the_chosen_settings() -> None:
     first, *others = sweep(DOCS, {"lr": [0.001, 0.02]}, budget=3e8, seeds=1)
     assert len(others) == 2
-    assert {each.config.n_embd for each in others} == {first.config.n_embd}
-    assert [each.config.lr for each in others] == [0.001, 0.02]
+    assert {each.genome.n_embd for each in others} == {first.genome.n_embd}
+    assert [each.genome.lr for each in others] == [0.001, 0.02]
     assert all(each.val_loss > 0 for each in (first, *others))

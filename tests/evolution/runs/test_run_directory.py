@@ -31,8 +31,8 @@ def test_a_run_can_be_opened_by_the_path_of_its_log(run) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('{"version": 3, "runs": []}', "version is 3, but this microgpt reads only 2; use the"),
-        ('{"version": 2}', "created_by: field required"),
+        ('{"version": 2, "runs": []}', "version is 2, but this microgpt reads only 3; use the"),
+        ('{"version": 3}', "created_by: field required"),
         ("[]", "run.json: input should be"),
         ("[" * 100_000, "run.json: invalid JSON"),
         ("\xff", "run.json: invalid JSON"),

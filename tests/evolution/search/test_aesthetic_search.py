@@ -29,26 +29,26 @@ def differing(a: Genome, b: Genome) -> set[str]:
 @given(RNGS, st.integers(0, 30))
 def test_genomes_and_mutants_lie_in_the_space_of_evolve_rust(rng, n) -> None:
     genome = random_genome(rng)
-    assert genome.n_emb in (16, 24, 32)
+    assert genome.n_embd in (16, 24, 32)
     assert genome.n_head in (2, 4)
     assert genome.n_layer in (1, 2, 3)
     assert 0.001 <= genome.lr <= 0.015
-    assert (genome.n_ctx, genome.n_ff_exp, genome.steps) == (16, 4, 300)
+    assert (genome.block_size, genome.n_ff_exp, genome.steps) == (16, 4, 300)
     for _ in range(n):
         mutant = mutate(genome, rng)
         assert len(differing(genome, mutant)) <= 1
-        assert mutant.n_emb in MUTATED_WIDTHS
+        assert mutant.n_embd in MUTATED_WIDTHS
         assert mutant.n_head in HEAD_COUNTS
         assert 1 <= mutant.n_layer <= 4
         assert 1e-4 <= mutant.lr <= 0.1
-        assert (mutant.n_ctx, mutant.n_ff_exp, mutant.steps) == (16, 4, 300)
+        assert (mutant.block_size, mutant.n_ff_exp, mutant.steps) == (16, 4, 300)
         genome = mutant
 
 
 @given(RNGS, st.integers(1, 128))
-def test_the_width_of_a_mutant_is_divisible_by_its_heads(rng, n_emb) -> None:
-    mutant = mutate(replace(PRIMORDIAL, n_emb=n_emb, n_head=1), rng)
-    assert mutant.n_emb % mutant.n_head == 0
+def test_the_width_of_a_mutant_is_divisible_by_its_heads(rng, n_embd) -> None:
+    mutant = mutate(replace(PRIMORDIAL, n_embd=n_embd, n_head=1), rng)
+    assert mutant.n_embd % mutant.n_head == 0
 
 
 def make(size: int, seed: int = 0, **options) -> AestheticPopulation:

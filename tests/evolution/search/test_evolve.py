@@ -32,7 +32,7 @@ def test_the_package_exports_its_public_names() -> None:
 def test_the_winning_genome_can_be_trained(found) -> None:
     genome = found.genome
     trained = train(DOCS, model=genome.model(), config=genome.train_config(seed=1))
-    assert (trained.ending, trained.model.n_embd) == ("steps", genome.n_emb)
+    assert (trained.ending, trained.model.n_embd) == ("steps", genome.n_embd)
     assert found.record.val_loss == pytest.approx(sum(found.retest.val_losses) / 3)
     assert len(found.names) == 10
 

@@ -67,7 +67,7 @@ def test_a_child_mixes_the_genes_of_a_champion_and_a_guest(seed) -> None:
         if organism.origin == "cross":
             own, guest = (asdict(before[parent]) for parent in organism.parents)
             genes = asdict(organism.genome)
-            if own["n_emb"] % guest["n_head"] == guest["n_emb"] % own["n_head"] == 0:
+            if own["n_embd"] % guest["n_head"] == guest["n_embd"] % own["n_head"] == 0:
                 assert all(genes[name] in (own[name], guest[name]) for name in genes)
 
 

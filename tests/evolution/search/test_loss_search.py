@@ -52,7 +52,7 @@ def test_a_search_begins_with_random_genomes_or_an_ancestor(size, seed, is_warm)
     for slot, organism in enumerate(population, start=1):  # measured anew, as all are
         assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
         assert organism.seed == training_seed(seed, 1, slot)
-        assert organism.genome.n_emb % organism.genome.n_head == 0
+        assert organism.genome.n_embd % organism.genome.n_head == 0
 
 
 @given(STAGES, FITNESSES, SEEDS)
@@ -141,7 +141,7 @@ def test_a_cataclysm_keeps_the_best_and_adds_random_genomes(make_ranked, size, s
     population = bred("cataclysm", make_ranked([2.0] * size), seed)
     assert origins(population) == ["re-eval", *["cataclysm"] * (size - 1)]
     for organism in population[1:]:
-        assert organism.genome.n_emb in WIDE["n_emb"]
+        assert organism.genome.n_embd in WIDE["n_embd"]
         assert organism.genome.steps in WIDE["steps"]
 
 
@@ -160,7 +160,7 @@ def measure(organism) -> Evaluation:
     if luck > 0.2:
         return Evaluation("crashed")
     genome = organism.genome
-    loss = 3 - genome.n_emb / 64 + abs(math.log10(genome.lr) + 2) / 4 + luck
+    loss = 3 - genome.n_embd / 64 + abs(math.log10(genome.lr) + 2) / 4 + luck
     return Evaluation("ok", math.nan if luck < -0.22 else loss, loss, loss)
 
 

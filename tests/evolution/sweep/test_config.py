@@ -4,12 +4,13 @@ from microgpt import ModelConfig, TrainConfig
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.sweep.config import SETTINGS, SIZES, STEPS, SweepConfig, differing, grid
+from microgpt_evolution.genome import Genome, values_of
+from microgpt_evolution.sweep.config import SETTINGS, SIZES, STEPS, describe, differing, grid
 
 
 def test_the_default_sweep_config_matches_karpathys_run() -> None:
-    assert SweepConfig().model(vocab_size=27) == ModelConfig(vocab_size=27)
-    assert SweepConfig().train_config(seed=42) == TrainConfig(lr=0.005)
+    assert Genome().model(vocab_size=27) == ModelConfig(vocab_size=27)
+    assert Genome().train_config(seed=42) == TrainConfig(lr=0.005)
 
 
 @pytest.mark.parametrize(
@@ -17,17 +18,17 @@ def test_the_default_sweep_config_matches_karpathys_run() -> None:
 )
 def test_an_impossible_config_is_refused(settings) -> None:
     with pytest.raises(GenomeError, match=next(iter(settings))):
-        SweepConfig(**settings)
+        Genome(**settings)
 
 
 def test_configs_are_described_by_the_settings_that_differ() -> None:
     configs = [
-        SweepConfig(steps=21_000, lr=0.02),
-        SweepConfig(steps=21_000),
-        SweepConfig(steps=21_000, n_layer=2),
+        Genome(steps=21_000, lr=0.02),
+        Genome(steps=21_000),
+        Genome(steps=21_000, n_layer=2),
     ]
     assert differing(configs) == ["n_layer", "lr"]
-    assert configs[0].describe(["steps", "lr"]) == "steps 21,000, lr 0.02"
+    assert describe(values_of(configs[0], ["steps", "lr"])) == "steps 21,000, lr 0.02"
 
 
 def test_every_sweep_setting_is_a_setting_of_a_training_run() -> None:
@@ -38,8 +39,6 @@ def test_every_sweep_setting_is_a_setting_of_a_training_run() -> None:
 def test_the_step_series_match_evolve_rust() -> None:
     assert STEPS["tripling"] == (1000, 3000, 9000)
     assert STEPS["fibonacci"] == (1000, 2000, 3000, 5000, 8000, 13_000, 21_000)
-    model = SweepConfig(steps=1000).describe(["n_embd", "n_head", "n_layer"])
-    assert model == "n_embd 16, n_head 4, n_layer 1"
 
 
 def test_the_three_model_sizes_have_the_stated_parameter_counts() -> None:
@@ -47,14 +46,14 @@ def test_the_three_model_sizes_have_the_stated_parameter_counts() -> None:
     counts = {name: count_params(config.model(vocab_size=27)) for name, config in SIZES.items()}
     assert counts == {"small": 4192, "medium": 26_816, "large": 201_088}
     assert {config.steps for config in SIZES.values()} == {5000}
-    assert {config.lr for config in (SweepConfig(steps=1000), *SIZES.values())} == {0.005}
+    assert {config.lr for config in (Genome(steps=1000), *SIZES.values())} == {0.005}
 
 
 def test_a_grid_contains_each_combination_once_in_order() -> None:
     configs, impossible = grid({"n_embd": [16, 32, 16], "lr": [0.005, 0.01]})
     assert configs == [
-        SweepConfig(n_embd=16), SweepConfig(n_embd=16, lr=0.01),
-        SweepConfig(n_embd=32), SweepConfig(n_embd=32, lr=0.01),
+        Genome(n_embd=16), Genome(n_embd=16, lr=0.01),
+        Genome(n_embd=32), Genome(n_embd=32, lr=0.01),
     ]  # fmt: skip
     assert impossible == []
 
@@ -64,13 +63,34 @@ def test_impossible_combinations_are_skipped_with_one_note() -> None:
     assert {(config.n_embd, config.n_head) for config in configs} == {(30, 5), (32, 4)}
     assert len(configs) == 4
     assert [line.split(";")[0] for line in impossible] == [
-        "n_embd (30) must be divisible by n_head (4)",
-        "n_embd (32) must be divisible by n_head (5)",
+        f"n_embd {n_embd}, n_head {n_head}, lr 0.01 and 1 more: n_embd ({n_embd}) must be "
+        f"divisible by n_head ({n_head})"
+        for n_embd, n_head in ((30, 4), (32, 5))
     ]
 
 
+def test_a_note_on_an_impossible_combination_names_its_rate() -> None:
+    """The user may not have set the weight decay, of which the message is."""
+    _, impossible = grid({"lr": [0.01, 1e3, 1e30]}, Genome(weight_decay=0.05))
+    for line, lr in zip(impossible, ("1000.0", "1e+30"), strict=True):
+        assert line.startswith(f"lr {lr}: weight_decay (0.05) must be at most ")
+
+
+@pytest.mark.parametrize(
+    ("axes", "problem"),
+    [
+        ({"lr": ["fast"]}, "lr must be a number, got 'fast'"),
+        ({"width": [8]}, "'width' is not a setting"),
+        ({"optimizer": ["sgd", "muon"]}, 'unknown optimizer "sgd"'),
+    ],
+)
+def test_a_mistyped_axis_is_refused(axes, problem) -> None:
+    with pytest.raises(GenomeError, match=problem):
+        grid(axes)
+
+
 def test_a_grid_without_valid_combinations_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no combination of the grid is valid: n_embd"):
+    with pytest.raises(ConfigError, match="no combination of the grid is valid: n_embd 30, n_"):
         grid({"n_embd": [30], "n_head": [4, 7]})
 
 

@@ -8,31 +8,32 @@ from searches import edit_evaluations
 
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.organism import Evaluation, Trial
+from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_evolution.search.records import Records
-from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings, read_sweep
+from microgpt_evolution.sweep.records import SweepRecords, SweepSettings, read_sweep
 
 SETTINGS = SweepSettings(
     sweep="steps",
-    points=(SweepConfig(steps=1000), SweepConfig(steps=3000)),
+    genomes=(Genome(steps=1000), Genome(steps=3000)),
     seeds=(42, 43),
     input="/names.txt",
     data_sha256="abc",
 )
 
 
-def result(n_steps=1000, seed=42, **outcome) -> SweepResult:
+def result(n_steps=1000, seed=42, **outcome) -> TrialRecord:
     losses = {"status": "ok", "val_loss": 2.25, "last_loss": 2.5, "train_loss": 2.3}
-    return SweepResult(
-        point=SweepConfig(steps=n_steps), seed=seed, n_params=4192, flops=7, **(outcome or losses)
+    return TrialRecord(
+        genome=Genome(steps=n_steps), seed=seed, n_params=4192, flops=7, **(outcome or losses)
     )
 
 
 def add(records: SweepRecords, n_steps=1000, seed=42, status="ok", reason="") -> None:
     losses = {"val_loss": 2.25, "last_loss": 2.5, "train_loss": 2.3} if status == "ok" else {}
     evaluation = Evaluation(status, reason=reason, **losses)
-    records.add(Trial(SweepConfig(steps=n_steps), seed), evaluation, flops=7, n_params=4192)
+    records.add(Trial(Genome(steps=n_steps), seed), evaluation, flops=7, n_params=4192)
 
 
 @pytest.fixture
@@ -46,9 +47,9 @@ def run(tmp_path: Path) -> Path:
 
 def test_recorded_points_are_reused_and_the_rest_is_trained(run) -> None:
     with SweepRecords.open(run) as records:
-        assert records.final((SweepConfig(steps=3000), 42)) == result(3000)
+        assert records.known(Trial(Genome(steps=3000), 42)) == result(3000).evaluation
         assert records.todo() == [
-            Trial(SweepConfig(steps=1000), 42), Trial(SweepConfig(steps=3000), 43),
+            Trial(Genome(steps=1000), 42), Trial(Genome(steps=3000), 43),
         ]  # fmt: skip
         assert records.n_known == 2
 
@@ -66,7 +67,7 @@ def test_failures_that_depend_on_the_machine_are_tried_again(run, status, is_kno
     with SweepRecords.open(run) as records:
         add(records, status=status, reason="why")
     with SweepRecords.open(run) as records:
-        assert (Trial(SweepConfig(steps=1000), 42) not in records.todo()) == is_known
+        assert (Trial(Genome(steps=1000), 42) not in records.todo()) == is_known
         add(records)
     _, results = read_sweep(run)
     assert results[0] == result()  # the last line counts
@@ -87,11 +88,9 @@ def test_the_table_has_a_row_for_each_training_run(run) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('{"point"', "nonsense", "line 1: invalid JSON: .*; remove the line and resume"),
-        ('"n_head":4', '"n_head":5', r"line 1: n_embd \(16\) must be divisible by n_head \(5\)"),
-        ('"val_loss":2.25', '"val_loss":null', "line 1: status is ok, but a loss is missing"),
-        ('"val_loss":2.25', '"val_loss":1e300', "line 1: val_loss: input should be less than"),
-        ('"flops":7', '"flops":0', "line 1: flops: input should be greater than"),
+        ('{"genome"', "nonsense", "line 1: invalid JSON: .*; remove the line and resume"),
+        ('"steps":3000', '"n_head":5', r"line 1: n_embd \(16\) must be divisible by n_head \(5\)"),
+        ('"flops":7.0', '"flops":null', "line 1: flops: input should be"),
     ],
 )
 def test_an_error_names_the_damaged_line_of_a_record(run, old, new, problem) -> None:
@@ -104,10 +103,10 @@ def test_an_error_names_the_damaged_line_of_a_record(run, old, new, problem) -> 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"points": []}, r"settings\.points: "),
+        ({"genomes": []}, r"settings\.genomes: "),
         ({"seeds": [-1]}, r"settings\.seeds\[0\]: "),
         ({"sweep": "all"}, r"settings\.sweep: "),
-        ({"points": [{"n_embd": 30}]}, r"settings\.points: n_embd \(30\) must be divisible"),
+        ({"genomes": [{"n_embd": 30}]}, r"settings: n_embd \(30\) must be divisible"),
     ],
 )
 def test_an_error_names_the_damaged_setting(run, change, problem) -> None:

@@ -1,14 +1,14 @@
 import pytest
 
-from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.records import SweepResult
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_evolution.sweep.scaling import Scaling
 
 
-def result(point, loss, *, seed=42, n_params=4192, flops=None, status="ok") -> SweepResult:
+def result(point, loss, *, seed=42, n_params=4192, flops=None, status="ok") -> TrialRecord:
     losses = {"val_loss": loss, "last_loss": loss + 1, "train_loss": loss}
-    return SweepResult(
-        point=point,
+    return TrialRecord(
+        genome=point,
         seed=seed,
         status=status,
         n_params=n_params,
@@ -17,14 +17,14 @@ def result(point, loss, *, seed=42, n_params=4192, flops=None, status="ok") -> S
     )
 
 
-def steps(number: int) -> SweepConfig:
-    return SweepConfig(steps=number)
+def steps(number: int) -> Genome:
+    return Genome(steps=number)
 
 
 SIZES = [
-    (SweepConfig(n_embd=16, n_head=4, n_layer=1, steps=5000), 4192),
-    (SweepConfig(n_embd=32, n_head=4, n_layer=2, steps=5000), 26_816),
-    (SweepConfig(n_embd=64, n_head=8, n_layer=4, steps=5000), 201_088),
+    (Genome(n_embd=16, n_head=4, n_layer=1, steps=5000), 4192),
+    (Genome(n_embd=32, n_head=4, n_layer=2, steps=5000), 26_816),
+    (Genome(n_embd=64, n_head=8, n_layer=4, steps=5000), 201_088),
 ]
 
 
@@ -81,8 +81,8 @@ def test_a_return_compares_only_seeds_shared_by_both_points() -> None:
 
 
 def test_a_series_varies_one_setting_and_fixes_all_others() -> None:
-    points = [SweepConfig(steps=n, lr=lr) for lr in (0.005, 0.02) for n in (100, 200)]
-    points += [SweepConfig(steps=100, n_embd=32)]
+    points = [Genome(steps=n, lr=lr) for lr in (0.005, 0.02) for n in (100, 200)]
+    points += [Genome(steps=100, n_embd=32)]
     found = Scaling.of(
         result(point, 2.0, n_params=14_528 if point.n_embd == 32 else 4192) for point in points
     )

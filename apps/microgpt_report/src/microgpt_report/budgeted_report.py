@@ -1,16 +1,17 @@
 """Report of a search with a budget: learning curves, the best loss so far, and the organisms."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 
 import altair as alt
 
 from microgpt import duration
-from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
-from microgpt_evolution.budgeted.records import BudgetedRecords, RungRecord
+from microgpt_evolution.budgeted.genome import EVALUATIONS
+from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.genome import BUDGETED_GENES, Genome, values_of
+from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_report import look, theme
 from microgpt_report.page import Report, Row, Section, Table, change, cost, describe_data
 from microgpt_report.setting_names import in_words, value_in_words
@@ -28,7 +29,7 @@ def budgeted_report(directory: Path) -> Report:
     run = BudgetedRecords.read(directory)
     settings, rungs = run.settings, run.lines
     losses: dict[str, list[float]] = {}  # of each organism that did not diverge in its first rung
-    for rung in sorted(rungs, key=lambda rung: rung.until):
+    for rung in sorted(rungs, key=lambda rung: rung.until or 0):
         if rung.losses:
             losses.setdefault(rung.id, []).extend(rung.losses)
     if not losses:
@@ -39,7 +40,7 @@ def budgeted_report(directory: Path) -> Report:
     best = ranked[0]
     start = next((id for id in losses if genomes[id] == rule), best)
     found = f"{lowest[best]:.2f}" if start == best else change(lowest[start], lowest[best])
-    spent, took = sum(rung.operations for rung in rungs), sum(rung.seconds for rung in rungs)
+    spent, took = sum(rung.flops for rung in rungs), sum(rung.seconds for rung in rungs)
     n_complete = sum(len(curve) == EVALUATIONS for curve in losses.values())
     facts = {
         "start": f"{lowest[start]:.4f} nats per character, settings of the rule",
@@ -69,9 +70,9 @@ def budgeted_report(directory: Path) -> Report:
     )
 
 
-def _changes(genome: BudgetedGenome, first: BudgetedGenome) -> str:
+def _changes(genome: Genome, first: Genome) -> str:
     """Return the genes that differ, for example "layers 3 → 4"."""
-    new, old = asdict(genome), asdict(first)
+    new, old = (values_of(each, BUDGETED_GENES) for each in (genome, first))
     changes = [
         f"{in_words(gene)} {value_in_words(old[gene])} → {value_in_words(new[gene])}"
         for gene in new
@@ -80,7 +81,7 @@ def _changes(genome: BudgetedGenome, first: BudgetedGenome) -> str:
     return ", ".join(changes) or "the rule's genome"
 
 
-def _curves(rungs: Sequence[RungRecord], rule: BudgetedGenome) -> Section:
+def _curves(rungs: Sequence[TrialRecord], rule: Genome) -> Section:
     rows: list[Row] = [
         {
             "id": rung.id,
@@ -90,7 +91,9 @@ def _curves(rungs: Sequence[RungRecord], rule: BudgetedGenome) -> Section:
             "genome": rung.genome.describe(),
         }
         for rung in rungs
-        for evaluation, loss in enumerate(rung.losses, start=rung.until - len(rung.losses) + 1)
+        for evaluation, loss in enumerate(
+            rung.losses, start=(rung.until or 0) - len(rung.losses) + 1
+        )
     ]
     line = theme.of("curves").encode(
         x=alt.X(
@@ -114,9 +117,9 @@ def _curves(rungs: Sequence[RungRecord], rule: BudgetedGenome) -> Section:
     )
 
 
-def _progress(rungs: Sequence[RungRecord]) -> Section:
+def _progress(rungs: Sequence[TrialRecord]) -> Section:
     finished = [rung for rung in rungs if rung.losses]
-    spent = accumulate(rung.operations for rung in finished)
+    spent = accumulate(rung.flops for rung in finished)
     best = accumulate((min(rung.losses) for rung in finished), min)
     rows: list[Row] = [
         {

@@ -9,9 +9,10 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import HEADS
 from microgpt_evolution.organism import Evaluation, Organism
+from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE
-from microgpt_evolution.search.records import EvaluationRecord, Generation, Records, replay
+from microgpt_evolution.search.records import Generation, Records, replay
 from microgpt_evolution.search.retest import RetestFile
 from microgpt_evolution.search.settings import SearchSettings
 
@@ -90,22 +91,22 @@ class RunSummary:
             for organism in ranked
         }
 
-    def knows(self, entry: EvaluationRecord) -> bool:
+    def knows(self, entry: TrialRecord) -> bool:
         """Return whether an evaluation belongs to the search or to its retest."""
         if entry.origin == CONFIRM:
             return len(entry.parents) == 1 and entry.parents[0] in self.organisms
         return entry.origin == PRIMORDIAL or entry.id in self.organisms
 
-    def place_of(self, entry: EvaluationRecord) -> tuple[str, Organism | None]:
+    def place_of(self, entry: TrialRecord) -> tuple[str, Organism | None]:
         """Return the population of an evaluation, and the organism that was (re)tested, if any."""
         ids = [id_ for id_ in (entry.id, *entry.parents) if id_ in self.organisms]
         return self.organisms[ids[0]] if ids else (next(iter(self.measures)), None)
 
-    def worth(self, entry: EvaluationRecord) -> float | None:
+    def worth(self, entry: TrialRecord) -> float | None:
         """Return the value of the population's measure for an evaluation."""
         return self.measures[self.place_of(entry)[0]].of(entry.evaluation)
 
-    def cost(self, entry: EvaluationRecord) -> float:
+    def cost(self, entry: TrialRecord) -> float:
         """Return the loss, or the negative score; infinity if the evaluation failed."""
         worth, measure = self.worth(entry), self.measures[self.place_of(entry)[0]]
         return math.inf if worth is None else worth if measure.is_loss else -worth

@@ -1,10 +1,10 @@
 """Report of one search: its headline, facts and sections."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from statistics import fmean
 
 from microgpt import duration
+from microgpt_evolution.genome import GENES, values_of
 from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.search.retest import RetestFile
 from microgpt_evolution.sweep.scaling import Mean
@@ -56,7 +56,7 @@ def _facts(summary: RunSummary) -> dict[str, str]:
         if again := _retested(summary.retest, summary.measures[name]):
             measured += f", {fmean(again):.4f} retested"
         found["winner"] = f"{winner.id}, {measured}{state}"
-        found["genome"] = describe_settings(asdict(winner.genome))
+        found["genome"] = describe_settings(values_of(winner.genome, GENES))
     entries = summary.run.lines
     n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
     found["evaluations"] = f"{len(entries):,}{f' ({n_failed:,} failed)' if n_failed else ''}"
@@ -70,7 +70,7 @@ def _facts(summary: RunSummary) -> dict[str, str]:
         if (value := getattr(settings, name)) is not None:
             found[name] = str(value)
     if settings.warm_start:
-        found["warm start"] = describe_settings(asdict(settings.warm_start))
+        found["warm start"] = describe_settings(values_of(settings.warm_start, GENES))
     return found
 
 

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 
 # The others are words already, apart from underscores.
 WORDS = {
-    "n_emb": "width",
     "n_embd": "width",
     "n_head": "heads",
     "n_layer": "layers",
-    "n_ctx": "context",
     "block_size": "context",
     "n_ff_exp": "MLP ratio",
     "lr": "learning rate",

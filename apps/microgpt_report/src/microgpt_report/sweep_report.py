@@ -5,9 +5,11 @@ from pathlib import Path
 
 from microgpt import count, duration
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.genome import Genome, values_of
+from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_evolution.sweep import scaling_tables
-from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing
-from microgpt_evolution.sweep.records import SweepResult, SweepSettings
+from microgpt_evolution.sweep.config import SETTINGS, differing
+from microgpt_evolution.sweep.records import SweepSettings
 from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report.charts.scaling import draw
 from microgpt_report.page import Report, Section, change, cost, describe_data
@@ -24,7 +26,7 @@ def sweep_report(directories: Sequence[Path]) -> Report:
     sweeps = scaling_tables.read_sweeps(directories, "report")
     # Sweeps may share training runs, which count once; a finished run counts rather than a failed.
     found = sorted((r for _, some in sweeps for r in some), key=lambda result: result.is_ok)
-    results = [*{(result.config, result.seed): result for result in found}.values()]
+    results = [*{result.key: result for result in found}.values()]
     if not results:
         raise RunError(f"{directories[0]} has no results yet; try again later")
     scaling = Scaling.of(results)
@@ -53,7 +55,7 @@ def sweep_report(directories: Sequence[Path]) -> Report:
 
 
 def _facts(
-    sweeps: Sequence[SweepSettings], results: Sequence[SweepResult], scaling: Scaling
+    sweeps: Sequence[SweepSettings], results: Sequence[TrialRecord], scaling: Scaling
 ) -> dict[str, str]:
     finished = [result for result in results if result.is_ok]
     n_asked = len({task for sweep in sweeps for task in sweep.tasks})
@@ -62,8 +64,8 @@ def _facts(
     if scaling.front:
         best = scaling.front[-1]
         facts["result"] = f"held-out loss {scaling_tables.with_interval(best.val_loss)}"
-        names = {*scaling_tables.SIZE, "steps", "lr", *differing([best.config, SweepConfig()])}
-        values = {n: getattr(best.config, n) for n in SETTINGS if n in names}
+        names = {*scaling_tables.SIZE, "steps", "lr", *differing([best.config, Genome()])}
+        values = values_of(best.config, [name for name in SETTINGS if name in names])
         facts["configuration"] = describe_settings(values)
     return facts | {
         "training runs": f"{len(finished):,} of {n_asked:,} finished",

@@ -1,116 +1,39 @@
-"""The genome of a budgeted search (all settings of a training run except its steps), and its space.
+"""The genes of a budgeted search, all settings of a training run except its steps; their space.
 
-A `Contestant` is an organism with such a genome and its losses so far.
+A `Contestant` is an organism with its losses so far.
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import ClassVar, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 from microgpt import (
     CHARACTERS_PER_SUBWORD,
     MAX_CONTEXT,
     VOCABULARIES,
-    Activation,
     Choice,
-    Optimizer,
-    Positions,
     TextKind,
-    TrainConfig,
-    with_steps,
 )
-from microgpt_evolution.genome import BaseGenome
+from microgpt_evolution.genome import BUDGETED_GENES, Genome
 from microgpt_evolution.space import Gene, Space
 
 EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
 RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; half-way losses mislead
-MAX_TOKENS_PER_STEP = 1_000_000
 Origin = Literal["given", "mutant", "cross"]
-LIMITS: Mapping[str, tuple[float, float]] = {  # minimum and maximum of each number
-    "n_embd": (1, 1024),
-    "n_layer": (1, 32),
-    "n_head": (1, 64),
-    "n_ff_exp": (1, 16),
-    "block_size": (1, 4096),
-    "vocab_size": (257, 65_536),
-    "n_tokens": (1, MAX_TOKENS_PER_STEP),
-    "lr": (1e-6, 1.0),
-}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetedGenome(BaseGenome):
-    """The settings of a training run; the number of steps follows from the operations."""
+def genome_of(choice: Choice, length: float, vocab_size: int | None) -> Genome:
+    """Return the genome of the settings that the rule chose; its steps follow from the operations.
 
-    limits: ClassVar = LIMITS
+    Args:
+        length: mean number of predicted tokens per document or chunk.
+        vocab_size: requested size of the BPE vocabulary; None for characters.
+    """
+    known = {**vars(choice.config), **vars(choice.model), "vocab_size": vocab_size or 0}
+    known["n_tokens"] = round(choice.config.batch_size * length)
+    return Genome(**{name: known[name] for name in BUDGETED_GENES})
 
-    n_embd: int
-    n_layer: int
-    n_head: int
-    n_ff_exp: int
-    block_size: int
-    vocab_size: int | None  # size of the BPE vocabulary; None for characters
-    n_tokens: int  # number of predicted tokens per step
-    lr: float
-    optimizer: Optimizer
-    weight_decay: float
-    dropout: float
-    average_tail: float
-    positions: Positions
-    token_shift: bool
-    activation: Activation
-    qk_norm: bool
-    final_norm: bool
-    out_scale: float
-
-    def train_config(
-        self, operations: float, length: float, *, vocab_size: int, text: TextKind, evaluations: int
-    ) -> TrainConfig:
-        """Return the training settings, with as many steps as the operations allow.
-
-        Args:
-            operations: cost of all steps; see `microgpt.training.operations`.
-            length: mean number of predicted tokens per document or chunk.
-            vocab_size: number of tokens of the tokenizer.
-        """
-        config = TrainConfig(
-            batch_size=max(1, round(self.n_tokens / length)),
-            evaluations=evaluations,
-            text=text,
-            **self.settings_of(TrainConfig),
-        )
-        return with_steps(config, self.model(vocab_size), operations, length)
-
-    @property
-    def species(self) -> str:
-        """The model shape, such as "64-4-3-16-4-char"."""
-        shape = (self.n_embd, self.n_head, self.n_layer, self.block_size, self.n_ff_exp)
-        return "-".join(map(str, (*shape, self.vocab_size or "char")))
-
-    def describe(self) -> str:
-        """Format the most important genes on one line."""
-        tokens = f"{self.vocab_size} subwords" if self.vocab_size else "characters"
-        return (
-            f"layers {self.n_layer}, width {self.n_embd}, context {self.block_size}, {tokens}, "
-            f"{self.n_tokens} tokens per step, learning rate {self.lr:.2g} ({self.optimizer}), "
-            f"dropout {self.dropout:g}, weight decay {self.weight_decay:g}"
-        )
-
-    @classmethod
-    def of(cls, choice: Choice, length: float, vocab_size: int | None) -> "BudgetedGenome":
-        """Return the genome of the settings that the rule chose.
-
-        Args:
-            length: mean number of predicted tokens per document or chunk.
-            vocab_size: requested size of the BPE vocabulary; None for characters.
-        """
-        known = {**vars(choice.config), **vars(choice.model)}
-        known |= {"vocab_size": vocab_size, "n_tokens": round(choice.config.batch_size * length)}
-        return cls(**{name: known[name] for name in GENES})
-
-
-GENES = tuple(field.name for field in fields(BudgetedGenome))
 
 # Values of each gene, in ascending order. The context and the size of the vocabulary depend
 # on the documents.
@@ -140,7 +63,7 @@ RATES: dict[str, float] = {
 }  # fmt: skip
 
 
-def space_for(rule: BudgetedGenome, text: TextKind, n_characters: int) -> Space:
+def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:
     """Return the default space for documents.
 
     Args:
@@ -150,9 +73,9 @@ def space_for(rule: BudgetedGenome, text: TextKind, n_characters: int) -> Space:
     context = rule.block_size
     contexts = (32, 64, 128, 256) if text == "stream" else (context // 2, context, 2 * context)
     values = {**VALUES, "block_size": tuple(n for n in contexts if 8 <= n <= MAX_CONTEXT)}
-    if rule.vocab_size is not None:  # otherwise, subwords do not suit the documents
+    if rule.vocab_size:  # otherwise, subwords do not suit the documents
         most = n_characters / CHARACTERS_PER_SUBWORD
-        values["vocab_size"] = (None, *(size for size in VOCABULARIES if size <= most))
+        values["vocab_size"] = (0, *(size for size in VOCABULARIES if size <= most))
     return Space(values=values, rates=RATES)
 
 
@@ -161,7 +84,7 @@ class Contestant:
     """An organism of a budgeted search, with its validation losses so far."""
 
     id: str  # such as "g3-5": the fifth organism of the third generation
-    genome: BudgetedGenome
+    genome: Genome
     origin: Origin
     parents: tuple[str, ...]
     seed: int  # of its training run

@@ -17,17 +17,18 @@ from microgpt import (
     Tokenizer,
     TrainConfig,
     TrainEvent,
-    TrainState,
     char_tokenizer,
     count_params,
     count_predictions,
     evaluation_operations,
     step_operations,
     train,
+    with_steps,
 )
 from microgpt import measure as sizes_of
-from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
-from microgpt_evolution.organism import Evaluation, ShouldStop
+from microgpt_evolution.budgeted.genome import EVALUATIONS
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.organism import Evaluation, Rung, ShouldStop
 
 STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
 
@@ -66,16 +67,6 @@ class Plan(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A training run to be continued up to one of its evaluations."""
-
-    genome: BudgetedGenome
-    until: int = EVALUATIONS  # number of evaluations at which to stop
-    n_known: int = 0  # number of evaluations whose losses are known
-    state: TrainState | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True)
 class BudgetedObjective:
     """Trains organisms for a number of operations each and measures their held-out loss."""
 
@@ -83,17 +74,17 @@ class BudgetedObjective:
     text: TextKind
     operations: float  # for a complete training run, without evaluations
     watch: Watch | None = field(default=None, repr=False, compare=False)
-    _known: dict[int | None, Tokens] = field(default_factory=dict, repr=False, compare=False)
-    _plans: dict[BudgetedGenome, Plan] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[int, Tokens] = field(default_factory=dict, repr=False, compare=False)
+    _plans: dict[Genome, Plan] = field(default_factory=dict, repr=False, compare=False)
 
-    def tokens(self, vocab_size: int | None) -> Tokens:
-        """Return the tokenizer for a BPE vocabulary of this size, or for characters if None."""
+    def tokens(self, vocab_size: int = 0) -> Tokens:
+        """Return the tokenizer for a BPE vocabulary of this size, or for characters if it is 0."""
         if vocab_size not in self._known:  # a race is harmless: both threads get the same
             parts = self.parts
             tokenizer: Tokenizer = (
-                char_tokenizer(parts.docs)
-                if vocab_size is None
-                else BpeTokenizer.from_documents(parts.train, vocab_size)
+                BpeTokenizer.from_documents(parts.train, vocab_size)
+                if vocab_size
+                else char_tokenizer(parts.docs)
             )
             n_tokens, n_characters = (
                 sum(count_predictions(doc, self.text, count) for doc in parts.validation)
@@ -106,16 +97,16 @@ class BudgetedObjective:
             self._known[vocab_size] = Tokens(tokenizer, training, validation, per_character)
         return self._known[vocab_size]
 
-    def settings(self, genome: BudgetedGenome, seed: int = 0) -> tuple[ModelConfig, TrainConfig]:
+    def settings(self, genome: Genome, seed: int = 0) -> tuple[ModelConfig, TrainConfig]:
         """Return the model and training settings of a complete training run."""
         plan = self.plan(genome)
         return plan.model, replace(plan.config, seed=seed)
 
-    def cost(self, genome: BudgetedGenome, n_evaluations: int) -> float:
+    def cost(self, genome: Genome, n_evaluations: int) -> float:
         """Return the number of operations up to the n-th evaluation, evaluations included."""
         return n_evaluations * self.plan(genome).operations
 
-    def student_cost(self, genome: BudgetedGenome, n_teachers: int, n_samples: int) -> float:
+    def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:
         """Return the cost in operations of a student of this size and of its teachers' targets."""
         if not n_teachers:
             return 0.0
@@ -124,17 +115,21 @@ class BudgetedObjective:
         teaching = evaluation_operations(plan.model, plan.length, n_tokens)
         return STUDENT_LENGTH * self.cost(genome, EVALUATIONS) + n_teachers * teaching
 
-    def plan(self, genome: BudgetedGenome) -> Plan:
+    def plan(self, genome: Genome) -> Plan:
         """Return the settings of a complete training run, and its cost."""
         if genome in self._plans:
             return self._plans[genome]
         tokens = self.tokens(genome.vocab_size)
         model = genome.model(tokens.tokenizer.vocab_size)
         length = tokens.training.chunk_length(model.block_size)
-        config = genome.train_config(
-            self.operations, length, vocab_size=model.vocab_size, text=self.text,
+        assert genome.n_tokens
+        config = replace(
+            genome.train_config(seed=0),
+            batch_size=max(1, round(genome.n_tokens / length)),
             evaluations=EVALUATIONS,
-        )  # fmt: skip
+            text=self.text,
+        )
+        config = with_steps(config, model, self.operations, length)
         steps = config.steps_between_evaluations * step_operations(model, config, length)
         held_out = tokens.validation
         is_long = held_out.mean_length > model.block_size  # windows read each token twice

@@ -3,10 +3,11 @@
 from typing import Any
 
 from microgpt import ConfigError, Fitting, Tell, TimeLimit, in_short, n_made_up
-from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, space_for
+from microgpt_evolution.budgeted.genome import EVALUATIONS, genome_of, space_for
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
 from microgpt_evolution.budgeted.records import BudgetedSettings
 from microgpt_evolution.budgeted.search import SMALLEST
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.space import Space
 
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
@@ -26,7 +27,7 @@ def plan_search(
     n_workers: int,
     chat: bool,
     space: Space | None,
-    warm_start: BudgetedGenome | None,
+    warm_start: Genome | None,
     tell: Tell,
     **recorded: Any,
 ) -> BudgetedSettings:
@@ -50,7 +51,7 @@ def plan_search(
     ruled = fitting.for_budget(MAX_SHARE * budget)
     choice, sizes = ruled.choice, ruled.sizes
     text, length = choice.config.text, sizes.chunk_length(choice.model.block_size)
-    rule = BudgetedGenome.of(choice, length, ruled.vocab_size)
+    rule = genome_of(choice, length, ruled.vocab_size)
     if space:
         rule = space.closest(rule)
     objective = BudgetedObjective(parts, text, choice.operations)
@@ -86,7 +87,8 @@ def plan_search(
         chat=chat,
         text=text,
         data_sha256=parts.facts.sha256,
-        held_out=parts.val_fraction,
+        val_fraction=parts.val_fraction,
+        test_fraction=parts.test_fraction,
         gap=parts.gap or 0,
         operations_per_s=fitted.operations_per_s,
         target=space.target,

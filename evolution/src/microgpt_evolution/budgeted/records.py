@@ -5,12 +5,11 @@ evaluations.jsonl      one line per rung of an organism
 organisms/g1-3/        checkpoint of an organism that may be trained further
 """
 
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Annotated, Self, cast
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -18,7 +17,6 @@ from microgpt import (
     STATE,
     STATE_DESCRIPTION,
     CheckpointError,
-    TextKind,
     TrainingPlan,
     TrainState,
     encode_state,
@@ -26,24 +24,15 @@ from microgpt import (
     publish,
     read_training,
 )
-from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Origin
-from microgpt_evolution.budgeted.objective import Rung
+from microgpt_evolution.budgeted.genome import EVALUATIONS
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.runs.run_directory import (
-    BUDGETED,
-    InputPath,
-    Line,
-    RunDirectory,
-    RunSettings,
-    Seed,
-)
-from microgpt_evolution.runs.run_files import Stored
+from microgpt_evolution.runs.run_directory import BUDGETED, RunDirectory, RunSettings, Seed
+from microgpt_evolution.runs.run_files import Genes, Stored
 from microgpt_evolution.space import Rates, Space, Values
 
 ORGANISMS = "organisms"
 _Operations = Annotated[float, Field(gt=0)]
-_Loss = Annotated[float, Field(ge=0, le=1e100)]
 
 
 class TimeCut(Stored):
@@ -60,19 +49,9 @@ class BudgetedSettings(RunSettings):
     """The settings of a budgeted search, as stored in run.json."""
 
     kind = BUDGETED
-    genomes = "first"
 
     budget: _Operations  # operations of the search
     operations: _Operations  # operations of a complete training run, without evaluations
-    input: InputPath
-    column: str | None = None  # column or field with the documents
-    chat: bool = False  # whether the documents are conversations
-    me: str | None = None  # who the assistant is in an exported chat
-    separator: str | None = None  # between documents of several lines
-    text: TextKind
-    data_sha256: str  # SHA-256 of all documents
-    held_out: float  # fraction of the documents in each of the validation and test sets
-    gap: int = 0  # number of unused characters around held-out stretches of running text
     seed: Seed
     minutes: Annotated[float, Field(gt=0)] | None = None  # the budget was computed from this time
     operations_per_s: _Operations | None = None  # of one worker, measured for it
@@ -83,10 +62,9 @@ class BudgetedSettings(RunSettings):
     distill: int = 0  # maximum number of organisms that teach a student at the end
     teacher_samples: int = 0  # number of documents that they make up for it
     # Genomes of the first generation.
-    first: Annotated[tuple[BudgetedGenome, ...], Field(min_length=1)]
+    first: Annotated[tuple[Genes, ...], Field(min_length=1)]
     values: Values  # of each gene
     rates: Rates  # relative mutation rates; 1 for other genes
-    train_winner: str | None = None  # path of the directory for the model of the winner
 
     @property
     def space(self) -> Space:
@@ -100,80 +78,25 @@ class BudgetedSettings(RunSettings):
         return self
 
 
-class RungRecord(Line):
-    """A line of evaluations.jsonl: the losses of an organism in one rung, and their cost."""
-
-    id: str
-    origin: Origin
-    parents: tuple[str, ...]
-    genome: BudgetedGenome
-    seed: int
-    until: Annotated[int, Field(ge=1, le=EVALUATIONS)]  # evaluation at which the rung ends
-    losses: tuple[_Loss, ...]  # in nats per character; empty if training diverged or crashed
-    operations: float
-    seconds: float
-    cpu_seconds: float
-    reason: str | None = None  # why there are no losses
-
-    @classmethod
-    def of(cls, trial: Trial[Rung], evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
-        """Return the record of a rung; `flops` is the cost of the whole rung."""
-        rung, n = trial.config, len(evaluation.losses)
-        n_planned = rung.until - rung.n_known
-        return cls(
-            id=trial.id,
-            origin=cast(Origin, trial.origin),
-            parents=trial.parents,
-            genome=trial.config.genome,
-            seed=trial.seed,
-            until=rung.n_known + n if evaluation.status == "ok" else rung.until,
-            losses=tuple(loss for loss in evaluation.losses if loss < math.inf),
-            operations=flops * (n / n_planned if evaluation.status == "ok" else 1),
-            seconds=round(evaluation.seconds, 4),
-            cpu_seconds=round(evaluation.cpu_seconds, 4),
-            reason=evaluation.reason or None,
-        )
-
-    @staticmethod
-    def key_of(trial: Trial[Rung]) -> tuple[str, int]:
-        """Return the key of a trial: the organism and the end of the rung."""
-        return trial.id, trial.config.until
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """The organism and the end of the rung."""
-        return self.id, self.until
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """The losses of the rung; infinity if training diverged or crashed."""
-        if not self.losses:
-            return Evaluation("diverged", losses=(math.inf,))
-        return Evaluation("ok", min(self.losses), losses=self.losses)
-
-
-class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
+class BudgetedRecords(RunDirectory[BudgetedSettings]):
     """The records of a budgeted search; see `RunDirectory`."""
 
-    settings_type, line_type = BudgetedSettings, RungRecord
+    settings_type = BudgetedSettings
 
-    def known(self, trial: Trial[Rung]) -> Evaluation | None:
+    def known(self, trial: Trial) -> Evaluation | None:
         """Return the recorded losses of an organism in a rung, or None.
 
         Raises:
-            RunError: a different genome or seed is recorded.
+            RunError: a different genome is recorded.
         """
-        line = self.final(RungRecord.key_of(trial))
-        if line and (line.genome, line.seed) != (trial.config.genome, trial.seed):
+        if any(line.id == trial.id and line.genome != trial.genome for line in self.lines):
             raise RunError(
                 f"{self.directory} has a different genome for {trial.id}, from another version of "
                 "microgpt or NumPy; start a new search"
             )
         return super().known(trial)
 
-    def add(
-        self, trial: Trial[Rung], evaluation: Evaluation, *, flops: float, n_params: int
-    ) -> None:
+    def add(self, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> None:
         """Write the state of an organism, then its losses; raise CheckpointError on failure."""
         if evaluation.status == "ok" and not evaluation.losses:
             return  # there was no time for it

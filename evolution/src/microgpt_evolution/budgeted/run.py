@@ -22,14 +22,14 @@ from microgpt import (
     train_job,
 )
 from microgpt_evolution.budgeted.genome import EVALUATIONS, Contestant, rank
-from microgpt_evolution.budgeted.objective import BudgetedObjective, Rung
+from microgpt_evolution.budgeted.objective import BudgetedObjective
 from microgpt_evolution.budgeted.pace import SearchPace
 from microgpt_evolution.budgeted.records import BudgetedRecords, TimeCut
 from microgpt_evolution.budgeted.search import SurrogateSearch
 from microgpt_evolution.budgeted.student import find_teachers, student_job
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.organism import Evaluation, Trial
+from microgpt_evolution.organism import Evaluation, Rung, Trial
 from microgpt_evolution.workers.pools import Pool, Threads
 
 STUDENT = "student"  # name of its state among those of the organisms
@@ -105,7 +105,7 @@ class BudgetedSearch:
             settings.budget - student,
             objective.cost,
             n_finalists=max(1, settings.distill),
-            accepts=lambda genome: objective.refusal(Rung(genome)) is None,
+            accepts=lambda genome: objective.refusal(Rung(genome, EVALUATIONS)) is None,
             seed=settings.seed,
         )
         self._budget -= student
@@ -285,12 +285,13 @@ class BudgetedSearch:
         cut = self._records.cut(self._generation) or TimeCut(generation=self._generation)
         self._records.keep_cut(cut.model_copy(update={"rungs": rungs}))
 
-    def _trial(self, organism: Contestant, until: int) -> Trial[Rung]:
+    def _trial(self, organism: Contestant, until: int) -> Trial:
         """Return the trial of a rung, with a state to continue from if it has no result yet."""
-        is_known = self._records.final((organism.id, until))
-        state = None if is_known else self._state(organism)
-        rung = Rung(organism.genome, until, len(organism.losses), state)
-        return Trial(rung, organism.seed, organism.id, organism.origin, organism.parents)
+        rung = Rung(organism.genome, until, len(organism.losses))
+        trial = Trial(rung, organism.seed, organism.id, organism.origin, organism.parents)
+        if self._records.known(trial):
+            return trial
+        return replace(trial, config=replace(rung, state=self._state(organism)))
 
     def _state(self, organism: Contestant) -> TrainState | None:
         """Return the state after the known losses of an organism, if it is recorded."""

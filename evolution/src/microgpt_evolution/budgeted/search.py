@@ -18,12 +18,12 @@ from random import Random
 from microgpt_evolution.budgeted.genome import (
     EVALUATIONS,
     RUNGS,
-    BudgetedGenome,
     Contestant,
     Origin,
 )
 from microgpt_evolution.budgeted.surrogate import Surrogate
 from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.organism import training_seed
 from microgpt_evolution.space import Space
 
@@ -38,7 +38,7 @@ N_MUTATIONS = (1, 1, 2, 3)  # drawn with equal probability
 MAX_DRAWS = 1000
 
 
-Cost = Callable[[BudgetedGenome, int], float]  # operations for a number of evaluations
+Cost = Callable[[Genome, int], float]  # operations for a number of evaluations
 
 
 class SurrogateSearch:
@@ -47,12 +47,12 @@ class SurrogateSearch:
     def __init__(
         self,
         space: Space,
-        first: Sequence[BudgetedGenome],
+        first: Sequence[Genome],
         budget: float,
         cost: Cost,
         *,
         n_finalists: int = 1,
-        accepts: Callable[[BudgetedGenome], bool] = lambda genome: True,
+        accepts: Callable[[Genome], bool] = lambda genome: True,
         seed: int,
     ) -> None:
         """Prepare a search.
@@ -132,10 +132,10 @@ class SurrogateSearch:
         return self._accepted(draws, N_CANDIDATES, known) or self._accepted(draws, N_CANDIDATES)
 
     def _accepted(
-        self, draws: Iterator[Contestant], n: int, known: Collection[BudgetedGenome] = ()
+        self, draws: Iterator[Contestant], n: int, known: Collection[Genome] = ()
     ) -> list[Contestant]:
         """Return at most n accepted organisms with different genomes."""
-        found: dict[BudgetedGenome, Contestant] = {}
+        found: dict[Genome, Contestant] = {}
         for organism in islice(draws, MAX_DRAWS):
             if organism.genome not in known and self._accepts(organism.genome):
                 found.setdefault(organism.genome, organism)

@@ -24,13 +24,11 @@ from microgpt import (
     count_params,
     in_short,
     load_documents,
-    split_documents,
 )
 from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
-from microgpt_evolution.budgeted.genome import GENES
 from microgpt_evolution.budgeted.planning import plan_search
 from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
 from microgpt_evolution.budgeted.run import BudgetedEvent, BudgetedSearch
@@ -44,7 +42,7 @@ from microgpt_evolution.commands.experiment import (
 )
 from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.errors import NoWinnerError
-from microgpt_evolution.genome_file import GENOME, BudgetedRecord, read_genome_of, write_genome
+from microgpt_evolution.genome_file import GENOME, GenomeRecord, read_genome_of, write_genome
 from microgpt_evolution.space import read_space
 
 N_SAMPLES = 10  # number of samples of the winner to print
@@ -131,12 +129,12 @@ def _prepare(
     n_workers: int,
 ) -> tuple[BudgetedSettings, Split]:
     if resumed:
-        return resumed.settings, _parts_again(resumed.settings, given.get("input"))
+        return resumed.settings, documents_again(resumed.settings, given.get("input"))
     chat = "chat" in given
-    space = read_space(given["space"], GENES) if "space" in given else None
+    space = read_space(given["space"], is_budgeted=True) if "space" in given else None
     ancestor = None
     if warm_start := given.get("warm_start"):
-        ancestor = read_genome_of(BudgetedRecord, warm_start, "omit --warm-start").genome
+        ancestor = read_genome_of(warm_start, "omit --warm-start", is_budgeted=True).genome
     path = given.get("input") or default_input(*([DEFAULT_CHAT] if chat else []))
     docs = load_documents(path, ReadOptions.of(given), tell=note)
     limits = {name: given[name] for name in ("minutes", "budget") if name in given}
@@ -162,16 +160,6 @@ def _prepare(
     return settings, fitting.parts
 
 
-def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
-    how = ReadOptions.of(vars(settings))
-
-    def load(path: Path) -> Split:
-        docs = load_documents(path, how, tell=note)
-        return split_documents(docs, settings.held_out, settings.held_out, settings.gap)
-
-    return documents_again(settings, path, load)
-
-
 def _save_winner(
     search: BudgetedSearch,
     run: Path,
@@ -186,7 +174,8 @@ def _save_winner(
     The test loss is measured at the end of the search, and only for the model that is kept.
     """
     settings, (best, trained) = search.settings, search.winner()
-    record = BudgetedRecord(
+    record = GenomeRecord(
+        version=2,
         genome=best.genome,
         operations=settings.operations,
         val_loss=best.loss,

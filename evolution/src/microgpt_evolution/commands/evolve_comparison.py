@@ -5,7 +5,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from microgpt import PRESETS, DivergedError, Split
-from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS
+from microgpt_evolution.genome import LIMITS, PRIMORDIAL
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search.evolve import EvolutionResult
 from microgpt_evolution.search.retest import Retest, retest
@@ -28,7 +28,7 @@ def describe_comparison(
     """
     objective, measure = LossObjective.of(parts), result.winner.measure
     compute = objective.flops(result.genome) / objective.flops(AS_GENOME)
-    least, most = WHOLE_LIMITS["steps"]
+    least, most = map(int, LIMITS["steps"])
     equal = replace(AS_GENOME, steps=min(max(round(CONFIG.steps * compute), least), most))
     seeds = result.winner.fresh_seeds(settings.seed)
     n_samples = N_SAMPLES if measure else 0

@@ -32,15 +32,15 @@ from microgpt_evolution.commands.experiment import (
     resumable,
 )
 from microgpt_evolution.commands.runs import RUNS, write_final_report
-from microgpt_evolution.genome import GENES
-from microgpt_evolution.genome_file import GenomeRecord, read_genome_of
+from microgpt_evolution.genome_file import read_genome_of
 from microgpt_evolution.organism import Organism
+from microgpt_evolution.runs.run_directory import HELD_OUT
 from microgpt_evolution.search.evolve import EvolutionResult, run_search
 from microgpt_evolution.search.genome_operators import Operators
 from microgpt_evolution.search.log import Log, Trace, describe, retest_table
 from microgpt_evolution.search.records import Records
 from microgpt_evolution.search.runner import Listener, SearchEvent, SearchRunner
-from microgpt_evolution.search.settings import HELD_OUT, SearchSettings, describe_documents
+from microgpt_evolution.search.settings import SearchSettings, describe_documents
 from microgpt_evolution.space import read_space
 from microgpt_evolution.workers.pools import Pool
 
@@ -78,19 +78,14 @@ def run(given: Mapping[str, Any]) -> None:
 def _prepare(given: Mapping[str, Any], resumed: Records | None) -> tuple[SearchSettings, Split]:
     genome = None
     if path := given.get("warm_start"):
-        genome = read_genome_of(GenomeRecord, path, "add --minutes or --budget").genome
-    space = read_space(given["space"], GENES) if "space" in given else None
+        genome = read_genome_of(path, "add --minutes or --budget", is_budgeted=False).genome
+    space = read_space(given["space"], is_budgeted=False) if "space" in given else None
     if resumed:
         settings = resumed.settings
         settings.check(given, genome, space)
         if settings.fitness == "own":
             raise ConfigError("the search minimises a function; resume it with evolve() in Python")
-        held_out = {"validation": settings.val_fraction, "test": settings.test_fraction}
-        return settings, documents_again(
-            settings,
-            given.get("input"),
-            lambda path: split(load_text(path, column=settings.column), **held_out),
-        )
+        return settings, documents_again(settings, given.get("input"))
     path, column = given.get("input") or default_input(), given.get("column")
     parts = split(load_text(path, column=column, tell=note), validation=HELD_OUT, test=HELD_OUT)
     settings = SearchSettings.begin(

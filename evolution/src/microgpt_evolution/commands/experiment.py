@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,18 @@ import typer
 from microgpt import (
     ConfigError,
     MicrogptError,
+    ReadOptions,
     Split,
     as_argument,
     count,
+    load_documents,
     path_from_text,
     path_to_text,
+    split_documents,
 )
 from microgpt_cli.model_loading import check_regular
-from microgpt_cli.terminal.console import discard_output, say
-from microgpt_evolution.budgeted.records import BudgetedSettings
-from microgpt_evolution.runs.run_directory import SWEEP, RunDirectory
-from microgpt_evolution.search.settings import SearchSettings
-from microgpt_evolution.sweep.records import SweepSettings
+from microgpt_cli.terminal.console import discard_output, note, say
+from microgpt_evolution.runs.run_directory import SWEEP, RunDirectory, RunSettings
 from microgpt_evolution.workers.dask import Dask
 from microgpt_evolution.workers.pools import Pool, Threads, default_workers
 
@@ -51,21 +51,18 @@ def as_setting(path: Path) -> str:
     return path_to_text(os.path.abspath(path))
 
 
-def documents_again(
-    settings: SearchSettings | BudgetedSettings | SweepSettings,
-    path: Path | None,
-    load: Callable[[Path], Split],
-) -> Split:
+def documents_again(settings: RunSettings, path: Path | None) -> Split:
     """Return the documents of a run to resume; `path` is required if they were moved.
 
     Raises:
         ConfigError: the documents are not those of the run.
     """
-    run = "sweep" if isinstance(settings, SweepSettings) else "run"
+    run = "sweep" if settings.kind == SWEEP else "run"
     if path is None:
         path = path_from_text(settings.input)
         check_regular(path, f"pass the documents of this {run} with --data")
-    parts = load(path)
+    docs = load_documents(path, ReadOptions.of(vars(settings)), tell=note)
+    parts = split_documents(docs, settings.val_fraction, settings.test_fraction, settings.gap)
     if parts.facts.sha256 != settings.data_sha256:
         raise ConfigError(
             f"{path} is not the input of the {run}: its documents have a different sha256; "
@@ -75,7 +72,7 @@ def documents_again(
 
 
 @contextmanager
-def resumable(records: RunDirectory[Any, Any], command: str = "") -> Iterator[None]:
+def resumable(records: RunDirectory[Any], command: str = "") -> Iterator[None]:
     """Add the resume command (default: the one for this kind of run) to an error message."""
     kind = records.settings.kind
     how = f"resume with: {command or kind.resume} {as_argument(records.directory)}"

@@ -34,8 +34,8 @@ def run(
     column: str | None = opt.COLUMN,
     seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
     silent: bool = opt.flag("--silent", "Do not print progress or generated names."),
-    n_emb: int | None = gene(None, "Embedding width.", "--emb", "-e"),
-    n_ctx: int | None = gene(None, "Context length in tokens.", "--ctx", "-c"),
+    n_embd: int | None = gene(None, "Embedding width.", "--emb", "-e"),
+    block_size: int | None = gene(None, "Context length in tokens.", "--ctx", "-c"),
     n_layer: int | None = gene(None, "Number of transformer blocks.", "--layer", "-y"),
     n_head: int | None = gene(None, "Number of attention heads; must divide --emb.", "--head"),
     n_ff_exp: int | None = gene(None, "MLP width, in multiples of --emb.", "--ff", "-f"),
@@ -51,16 +51,17 @@ def run(
     from microgpt import CharTokenizer, InferenceGpt, count_params, fingerprint, load_text, train
     from microgpt_cli.model_loading import default_input
     from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
-    from microgpt_evolution.genome import GENES, PRIMORDIAL
-    from microgpt_evolution.genome_file import GenomeRecord, read_genome_of
+    from microgpt_evolution.genome import GENES, LIMITS, PRIMORDIAL, check_genes
+    from microgpt_evolution.genome_file import read_genome_of
 
     if not genome and os.path.lexists(DEFAULT_GENOME):
         genome = DEFAULT_GENOME
     record = None
     if genome:
         remedy = f"train it with: microgpt train --genome {as_argument(genome)}"
-        record = read_genome_of(GenomeRecord, genome, remedy)
+        record = read_genome_of(genome, remedy, is_budgeted=False)
     given = {gene: ctx.params[gene] for gene in GENES if ctx.params[gene] is not None}
+    check_genes(given, LIMITS)
     path = input or default_input()
     docs = load_text(path, column=column, tell=note)
     organism = replace(record.genome if record else PRIMORDIAL, **given)

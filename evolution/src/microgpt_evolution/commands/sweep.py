@@ -21,7 +21,8 @@ from microgpt_evolution.commands.options import (
     typed,
 )
 from microgpt_evolution.commands.runs import RUNS, run_path
-from microgpt_evolution.sweep.config import SETTINGS, SIZES, STEPS, SweepConfig
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.sweep.config import SETTINGS, SIZES, STEPS
 
 N_SEEDS, MAX_SEEDS = 3, 1000  # training runs per model of a sweep
 SHORT_AXES = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
@@ -147,7 +148,7 @@ def steps(given: Mapping[str, Any]) -> None:
     """
     from microgpt_evolution.commands.sweep_run import start_sweep
 
-    start_sweep("steps", [SweepConfig(steps=steps) for steps in STEPS[given["set_"]]], given)
+    start_sweep("steps", [Genome(steps=steps) for steps in STEPS[given["set_"]]], given)
 
 
 @sweep.command(cls=GroupedCommand, epilog="microgpt sweep params && microgpt analyze")
@@ -209,7 +210,7 @@ def resume(
 
 def _values(name: str, text: str) -> list[Any]:
     """Parse a comma-separated list of values; raise ConfigError if a value is invalid."""
-    kind = type(getattr(SweepConfig, name))
+    kind = type(getattr(Genome, name))
     whats = {float: "numbers, such as 0.1,0.2", bool: "true or false"}
     try:
         read: Callable[[str], Any] = (lambda word: BOOLEANS[word.lower()]) if kind is bool else kind

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from microgpt import (
     DEFAULT_SEED,
@@ -17,8 +19,10 @@ from microgpt import (
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_evolution.commands.sweep import N_SEEDS, SHORT_AXES
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
-from microgpt_evolution.sweep.records import SweepResult, SweepSettings
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.runs.run_directory import TrialRecord
+from microgpt_evolution.sweep.config import SETTINGS, differing, show
+from microgpt_evolution.sweep.records import SweepSettings
 from microgpt_evolution.sweep.scaling import Cell, Scaling, gain
 from microgpt_evolution.sweep.scaling_tables import columns, with_interval
 
@@ -28,7 +32,7 @@ MAX_RATIO = 4  # between the best value of a sweep and one beyond the edge of it
 
 
 def describe_sweep(
-    sweep: SweepSettings, results: Sequence[SweepResult], run: Path
+    sweep: SweepSettings, results: Sequence[TrialRecord], run: Path
 ) -> Iterator[str]:
     """Yield the summary line by line; at least one training run must have finished."""
     n_seeds, cells = len(sweep.seeds), ranked(sweep, results)
@@ -51,7 +55,7 @@ def describe_sweep(
     yield f"Tables and chart:  microgpt analyze {as_argument(run)} --output scaling.svg"
 
 
-def ranked(sweep: SweepSettings, results: Sequence[SweepResult]) -> list[Cell]:
+def ranked(sweep: SweepSettings, results: Sequence[TrialRecord]) -> list[Cell]:
     """Return the configurations, best first; those with missing runs come last."""
     n_seeds = len(sweep.seeds)
     return sorted(
@@ -93,13 +97,13 @@ def _remarks(sweep: SweepSettings, cell: Cell) -> Iterator[str]:
         yield f"{len(cell.losses)} of {n_seeds} seeds"
 
 
-def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
+def train_command(sweep: SweepSettings, config: Genome, run: Path) -> str:
     """Return the command that trains a configuration; its held-out documents are the same."""
     # The command sets those with short axes always, so that it shows what is trained.
-    names = {*SHORT_AXES, *differing([config, SweepConfig()])}
+    names = {*SHORT_AXES, *differing([config, Genome()])}
     tokens = ""
     if chosen := sweep.chosen:
-        tokens = "--text stream " if chosen.text == "stream" else ""
+        tokens = "--text stream " if sweep.text == "stream" else ""
         if chosen.vocab_size:
             tokens += f"--tokenizer bpe --vocab-size {chosen.vocab_size} "
     fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"
@@ -121,7 +125,7 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
         and (values := _beyond(name, [cell.config for cell in cells]))
     }
     if beyond:
-        names = {*beyond, *differing([best, chosen.base if chosen else SweepConfig()])}
+        names = {*beyond, *differing([best, chosen.base if chosen else Genome()])}
         names = names & {*chosen.swept} if chosen else names
         axes = {name: str(getattr(best, name)).lower() for name in SETTINGS if name in names}
         axes |= {name: ",".join(map(str, values)) for name, values in beyond.items()}
@@ -145,7 +149,7 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
             )
 
 
-def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
+def _beyond(name: str, configs: Sequence[Genome]) -> list[float]:
     """Return a wider range if the best configuration, the first, is at the edge, else []."""
     values = sorted({getattr(config, name) for config in configs})
     best = getattr(configs[0], name)
@@ -156,7 +160,8 @@ def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
     value = best * min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)
     value = round(value) if isinstance(best, int) else float(f"{value:.2g}")
     try:
-        SweepConfig(**{**vars(configs[0]), name: value})
+        changes: dict[str, Any] = {name: value}
+        replace(configs[0], **changes)
     except GenomeError:  # the value beyond the edge is invalid
         return []
     return sorted([neighbour, best, value]) if value not in values else []

@@ -24,7 +24,6 @@ from microgpt import (
     load_documents,
     plural,
     split,
-    split_documents,
 )
 from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
@@ -33,13 +32,14 @@ from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
 from microgpt_evolution.commands.experiment import as_setting, documents_again, open_pool, resumable
 from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.commands.sweep_ranking import describe_sweep
+from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.organism import Evaluation, Trial
+from microgpt_evolution.runs.run_directory import HELD_OUT
 from microgpt_evolution.sweep.chosen import fitting_for, grid_around
-from microgpt_evolution.sweep.config import SweepConfig, differing, grid
+from microgpt_evolution.sweep.config import describe, differing, grid
 from microgpt_evolution.sweep.records import (
-    HELD_OUT,
     ChosenSettings,
     Kind,
     SweepRecords,
@@ -50,7 +50,7 @@ from microgpt_evolution.workers.pools import Pool
 Given = Mapping[str, Any]  # options that the user has given, by name
 
 
-def start_sweep(kind: Kind, configs: Sequence[SweepConfig], given: Given) -> None:
+def start_sweep(kind: Kind, configs: Sequence[Genome], given: Given) -> None:
     """Run a new sweep of Karpathy's settings with the options of the command."""
     docs = load_documents(_input(given), ReadOptions.of({**given, "text": "lines"}), tell=note)
     parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
@@ -85,7 +85,7 @@ def _input(given: Given) -> Path:
 
 def _start(
     kind: Kind,
-    configs: Sequence[SweepConfig],
+    configs: Sequence[Genome],
     given: Given,
     parts: Split,
     chosen: ChosenSettings | None = None,
@@ -94,7 +94,7 @@ def _start(
     try:
         settings = SweepSettings(
             sweep=kind,
-            points=tuple(configs),
+            genomes=tuple(configs),
             seeds=tuple(range(seed, seed + n_seeds)),
             input=as_setting(_input(given)),
             chat="chat" in given,
@@ -104,6 +104,8 @@ def _start(
             data_sha256=parts.facts.sha256,
             val_fraction=parts.val_fraction,
             test_fraction=parts.test_fraction,
+            text="stream" if parts.gap is not None else "lines",
+            gap=parts.gap or 0,
             chosen=chosen,
         )
     except ValidationError as error:
@@ -122,15 +124,7 @@ def resume(given: Given) -> None:
         sweep = records.settings
         if sweep.has_function:
             raise ConfigError("the sweep measures a function; resume it with sweep() in Python")
-
-        def load(path: Path) -> Split:
-            chosen = sweep.chosen
-            text, gap = (chosen.text, chosen.gap) if chosen else ("lines", 0)
-            how = ReadOptions.of({**vars(sweep), "text": text})
-            docs = load_documents(path, how, tell=note)
-            return split_documents(docs, sweep.val_fraction, sweep.test_fraction, gap)
-
-        objective = SweepObjective.of(documents_again(sweep, given.get("input"), load), sweep)
+        objective = SweepObjective.of(documents_again(sweep, given.get("input")), sweep)
         with open_pool(given, n_trials=len(records.todo())) as pool:
             _run(objective, pool, records)
 
@@ -138,13 +132,13 @@ def resume(given: Given) -> None:
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     """Run the trials without a recorded result, and print a summary."""
     started, sweep, todo = perf_counter(), records.settings, records.todo()
-    dtypes, engine = sorted({config.dtype for config in sweep.configs}), default_engine()
+    dtypes, engine = sorted({genome.dtype for genome in sweep.genomes}), default_engine()
     for dtype in dtypes:
         check_engine(engine, dtype)
     with resumable(records):
         load_kernels(engine, *dtypes, uses=["training", "evaluation", "generation"])
         if todo:
-            n_models = len({trial.config for trial in todo})
+            n_models = len({trial.genome for trial in todo})
             print_or_discard(
                 f"{count(len(todo), 'training run')} of {count(n_models, 'model')}, "
                 f"{pool.n_workers()} in parallel"
@@ -170,25 +164,25 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
 class SweepProgress(ProgressBar):
     """Progress of a sweep. The time left is estimated from the FLOPs of the trials."""
 
-    def __init__(self, todo: Sequence[Trial[SweepConfig]], objective: SweepObjective) -> None:
+    def __init__(self, todo: Sequence[Trial], objective: SweepObjective) -> None:
         super().__init__("training", len(todo))
-        self._todo, self._flops = todo, [objective.flops(trial.config) for trial in todo]
+        self._todo, self._flops = todo, [objective.flops(trial.genome) for trial in todo]
         self._flops_left, self._flops_done = sum(self._flops), 0
-        self._names = differing(trial.config for trial in todo)
-        self._noted: set[tuple[SweepConfig, str]] = set()  # with the status
+        self._names = differing(trial.genome for trial in todo)
+        self._noted: set[tuple[Genome, str]] = set()  # with the status
         self._started = perf_counter()
         self._show()
 
     def update(self, i: int, evaluation: Evaluation) -> None:
         """Count a finished trial; print the reason for a failure once per configuration."""
-        config, status = self._todo[i].config, evaluation.status
+        config, status = self._todo[i].genome, evaluation.status
         self._flops_left -= self._flops[i]
         if status == "ok":
             self._flops_done += self._flops[i]
         elif (config, status) not in self._noted:
             self._noted.add((config, status))
             self.stop()
-            which = config.describe(self._names) or "the model"
+            which = describe(values_of(config, self._names)) or "the model"
             note(f"{which}: {status}, {evaluation.reason}")
         self._show(1)
 

@@ -25,8 +25,7 @@ from microgpt_evolution.commands.runs import DEFAULT_GENOME
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome_file import (
     GENOME,
-    AnyRecord,
-    BudgetedRecord,
+    GenomeRecord,
     encode_genome,
     read_genome,
     replaces,
@@ -76,7 +75,7 @@ def resume_command(given: Mapping[str, Any], run: Records | BudgetedRecords) -> 
     return f"microgpt evolve --train-winner {as_argument(model_dir)} --resume"
 
 
-def write_if_better(record: AnyRecord, log: Callable[[str], None], *, force: bool) -> None:
+def write_if_better(record: GenomeRecord, log: Callable[[str], None], *, force: bool) -> None:
     """Write genome.json if it does not exist, if the genome is better, or if `force` is set."""
     is_there = os.path.lexists(DEFAULT_GENOME)
     if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
@@ -87,11 +86,11 @@ def write_if_better(record: AnyRecord, log: Callable[[str], None], *, force: boo
         return
     write_genome(DEFAULT_GENOME, record)
     log(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
-    how = "" if isinstance(record, BudgetedRecord) else ", measured with fresh seeds"
+    how = "" if record.is_budgeted else ", measured with fresh seeds"
     note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
 
 
-def save_model(trained: TrainResult, record: AnyRecord, directory: Path) -> None:
+def save_model(trained: TrainResult, record: GenomeRecord, directory: Path) -> None:
     """Save the model of a winner, with the checksum of its genome.json."""
     genome_sha256 = hashlib.sha256(encode_genome(record)).hexdigest()
     save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), directory)

@@ -42,7 +42,7 @@ class CachedEvaluator:
         self,
         objective: Objective[Any],
         pool: Pool,
-        records: RunDirectory[Any, Any],
+        records: RunDirectory[Any],
         *,
         should_stop: Event | None = None,
     ) -> None:
@@ -53,12 +53,12 @@ class CachedEvaluator:
         work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
         self._work = work if is_here else PickledOnce.of(work)
 
-    def count_known(self, trials: Sequence[Trial[Any]]) -> int:
+    def count_known(self, trials: Sequence[Trial]) -> int:
         """Return the number of trials that have a recorded evaluation."""
         return sum(self.records.known(trial) is not None for trial in trials)
 
     def measure(
-        self, trials: Sequence[Trial[Any]], on_measured: OnMeasured | None = None
+        self, trials: Sequence[Trial], on_measured: OnMeasured | None = None
     ) -> list[Evaluation]:
         """Return the evaluations of distinct trials; call on_measured with each new evaluation.
 
@@ -92,9 +92,7 @@ class CachedEvaluator:
         return [evaluation for evaluation in found if evaluation]
 
 
-def _measure(
-    objective: Objective[Any], should_stop: ShouldStop | None, trial: Trial[Any]
-) -> Evaluation:
+def _measure(objective: Objective[Any], should_stop: ShouldStop | None, trial: Trial) -> Evaluation:
     """Return the evaluation of a trial, including its duration."""
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
     found = objective.measure(trial.config, trial.seed, should_stop)

@@ -32,7 +32,6 @@ from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, NameScores, score_names
 from microgpt_evolution.organism import Evaluation, ShouldStop
-from microgpt_evolution.sweep.config import SweepConfig
 
 MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one core
 TEMPERATURE = 1.0
@@ -83,7 +82,7 @@ class LossObjective:
 
     def flops(self, genome: Genome) -> int:
         """Estimate the FLOPs of a training run that uses all documents equally often."""
-        n_tokens = sum(n * min(length - 1, genome.n_ctx) for length, n in self.lengths.items())
+        n_tokens = sum(n * min(length - 1, genome.block_size) for length, n in self.lengths.items())
         n_tokens = round(genome.steps * n_tokens / len(self.training.docs))
         return genome.flops(self.tokenizer.vocab_size, n_tokens)
 
@@ -119,7 +118,7 @@ class LossObjective:
 
     def train(
         self,
-        genome: Genome | SweepConfig,
+        genome: Genome,
         seed: int,
         should_stop: ShouldStop | None,
         dtype: DType | None = None,

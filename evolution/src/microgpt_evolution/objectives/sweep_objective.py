@@ -20,11 +20,10 @@ from microgpt import (
     count_params,
     prepare_engine,
 )
-from microgpt_evolution.genome import training_flops
+from microgpt_evolution.genome import Genome, training_flops
 from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
 from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.organism import Evaluation, ShouldStop
-from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepSettings
 
 _load_kernels = cache(prepare_engine)  # a worker on another machine starts without kernels
@@ -58,7 +57,7 @@ class SweepObjective:
             tokenizer = BpeTokenizer.from_documents(parts.train, chosen.vocab_size)
         elif chosen:
             tokenizer = char_tokenizer(parts.docs)
-        text = chosen.text if chosen else "lines"
+        text = sweep.text if sweep else "lines"
         own = OwnFunction(function) if function else None
         data = LossObjective.of(
             parts, keeps_best=chosen is not None, tokenizer=tokenizer, text=text, own=own
@@ -70,11 +69,11 @@ class SweepObjective:
             )
         return cls(data)
 
-    def n_params(self, config: SweepConfig) -> int:
+    def n_params(self, config: Genome) -> int:
         """Return the number of parameters."""
         return count_params(self._model(config))
 
-    def flops(self, config: SweepConfig) -> int:
+    def flops(self, config: Genome) -> int:
         """Estimate the FLOPs of a training run that uses all documents equally often."""
         hyper = replace(config.train_config(seed=0), text=self.data.text)
         chunks = self.data.training.chunked(self.data.tokenizer, config.block_size, hyper)
@@ -82,11 +81,11 @@ class SweepObjective:
         n_tokens = round(n_chunks * chunks.n_tokens / max(1, len(chunks)))
         return training_flops(self._model(config), n_docs=n_chunks, n_tokens=n_tokens)
 
-    def refusal(self, config: SweepConfig) -> str | None:
+    def refusal(self, config: Genome) -> str | None:
         """Return None: any configuration can be trained."""
 
     def measure(
-        self, config: SweepConfig, seed: int, should_stop: ShouldStop | None = None
+        self, config: Genome, seed: int, should_stop: ShouldStop | None = None
     ) -> Evaluation:
         """Train a model and return its evaluation; `seconds` covers training only.
 
@@ -128,5 +127,5 @@ class SweepObjective:
             cpu_seconds=round(cpu_seconds, 6),
         )
 
-    def _model(self, config: SweepConfig) -> ModelConfig:
+    def _model(self, config: Genome) -> ModelConfig:
         return config.model(self.data.tokenizer.vocab_size)

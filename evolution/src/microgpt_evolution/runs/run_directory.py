@@ -8,11 +8,12 @@ A resumed run starts from the beginning and reuses the recorded evaluations.
 """
 
 import json
+import math
 import os
 import shutil
-from abc import abstractmethod
-from collections.abc import Hashable, Iterator, Set
+from collections.abc import Iterator, Set
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
@@ -23,17 +24,20 @@ from microgpt import (
     MAX_SEED,
     ConfigError,
     DirectoryLock,
+    TextKind,
     as_argument,
     cannot_write,
     first_problem,
     publish,
 )
 from microgpt_evolution.errors import GenomeError, RunError
-from microgpt_evolution.organism import Evaluation, Trial
+from microgpt_evolution.objectives.scores import NameScores
+from microgpt_evolution.organism import Evaluation, Key, Rung, Status, Trial
 from microgpt_evolution.runs.run_files import (
     EVALUATIONS,
     REMEDY,
     RUN,
+    Genes,
     Stored,
     directory_of,
     encode_run,
@@ -62,17 +66,35 @@ SWEEP = Kind("sweep", "microgpt sweep", "microgpt sweep resume")
 KEYS = {"sweep": SWEEP, "budget": BUDGETED}
 
 
-InputPath = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # of the documents when the run began
+HELD_OUT = 0.1  # fraction of documents in each of the validation and test sets
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Count = Annotated[int, Field(ge=1)]
+
+
+# What a record has of an evaluation, besides its cost.
+MEASURED = (
+    *("status", "fitness", "last_loss", "val_loss", "train_loss", "value", "losses", "scores"),
+    "samples",
+)
 
 
 class RunSettings(Stored):
     """Base class of the settings of a run, as stored in run.json."""
 
     kind: ClassVar[Kind]
-    genomes: ClassVar[str]  # the field with genomes, for error messages
     derived: ClassVar[Set[str]] = frozenset()  # fields that follow from the others
+
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents
+    column: str | None = None  # column or field with the documents
+    chat: bool = False  # whether the documents are conversations
+    me: str | None = None  # who the assistant is in an exported chat
+    separator: str | None = None  # between documents of several lines
+    text: TextKind = "lines"
+    data_sha256: str  # SHA-256 of all documents
+    val_fraction: float = HELD_OUT  # fraction of the documents in the validation set
+    test_fraction: float = HELD_OUT
+    gap: int = 0  # number of unused characters around held-out stretches of running text
+    train_winner: str | None = None  # path of the directory for the model of the winner
 
     @classmethod
     def parse(cls, settings: dict[str, object], directory: Path) -> Self:
@@ -87,59 +109,90 @@ class RunSettings(Stored):
             return cls.model_validate_json(json.dumps(settings))
         except ValidationError as error:
             raise RunError(f"{where}.{first_problem(error)}") from error
-        except GenomeError as error:
-            raise RunError(f"{where}.{cls.genomes}: {error}") from error
-        except ConfigError as error:
+        except (GenomeError, ConfigError) as error:
             raise RunError(f"{where}: {error}") from error
 
 
-class Line(Stored):
-    """Base class of the lines of evaluations.jsonl; each has the evaluation of a trial."""
+class TrialRecord(Stored):
+    """A line of evaluations.jsonl: a trial, and what was measured. Losses are in nats.
+
+    Times are those of the machine that has trained.
+    """
+
+    id: str = ""
+    origin: str = ""
+    parents: tuple[str, ...] = ()
+    genome: Genes
+    seed: int
+    until: int | None = None  # evaluation at which the rung of a budgeted search ended
+    status: Status
+    reason: str | None = None  # why there is no result, on one line
+    fitness: float | None = None  # None if it is not finite
+    last_loss: float | None = None
+    val_loss: float | None = None
+    train_loss: float | None = None
+    value: float | None = None
+    losses: tuple[float, ...] = ()  # finite ones, per character
+    scores: NameScores | None = None
+    samples: tuple[str, ...] = ()
+    n_params: int
+    flops: float
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     @classmethod
-    @abstractmethod
-    def of(cls, trial: Trial[Any], evaluation: Evaluation, *, flops: Any, n_params: int) -> Self:
-        """Return the line of an evaluation, with the cost and the size of the training run."""
-
-    @staticmethod
-    def key_of(trial: Trial[Any]) -> Hashable:
-        """Return the key of a trial's line."""
-        return trial.config, trial.seed
+    def of(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
+        """Return the record of an evaluation; `flops` is the cost of the whole trial."""
+        rung, until, losses = trial.config, None, evaluation.losses
+        if isinstance(rung, Rung):
+            until = rung.until
+            if evaluation.status == "ok":  # a time limit may have ended it before
+                until = rung.n_known + len(losses)
+                flops *= len(losses) / (rung.until - rung.n_known)
+        found: dict[str, Any] = {name: getattr(evaluation, name) for name in MEASURED} | {
+            "reason": evaluation.reason or None,
+            "fitness": evaluation.fitness if math.isfinite(evaluation.fitness) else None,
+            "losses": tuple(loss for loss in losses if loss < math.inf),
+            "seconds": round(evaluation.seconds, 4),
+            "cpu_seconds": round(evaluation.cpu_seconds, 4),
+        }
+        return cls(
+            id=trial.id,
+            origin=trial.origin,
+            parents=trial.parents,
+            genome=trial.genome,
+            seed=trial.seed,
+            until=until,
+            n_params=n_params,
+            flops=flops,
+            **found,
+        )
 
     @property
-    @abstractmethod
-    def key(self) -> Hashable:
-        """Key that identifies the line; a later line with the same key replaces it."""
+    def key(self) -> Key:
+        """What identifies the trial; a later line with the same key replaces this one."""
+        return self.genome, self.seed, self.until
 
-    @property
-    @abstractmethod
+    @cached_property
     def evaluation(self) -> Evaluation:
-        """The evaluation, with the values that the search or the sweep uses."""
+        """What was measured, without the cost."""
+        found = {name: getattr(self, name) for name in MEASURED}
+        fitness = math.inf if self.fitness is None else self.fitness
+        return Evaluation(**found | {"fitness": fitness})
 
     @property
-    def is_final(self) -> bool:
-        """Whether a resumed run reuses the line; false if it depends on the machine."""
-        return True
+    def is_ok(self) -> bool:
+        """Whether training finished with finite losses."""
+        return self.status == "ok"
 
     @classmethod
-    def parse(cls, content: bytes, where: str, settings: RunSettings | None = None) -> Self:
+    def parse(cls, content: bytes, where: str) -> Self:
         """Parse a line; raise RunError with the location on failure."""
         try:
-            line = cls.model_validate_json(content)
-        except (ValidationError, GenomeError, ConfigError) as error:
+            return cls.model_validate_json(content)
+        except (ValidationError, GenomeError) as error:
             problem = first_problem(error) if isinstance(error, ValidationError) else error
             raise RunError(f"{where}: {problem}; {REMEDY}") from error
-        if settings and (reason := line.problem(settings)):
-            raise RunError(f"{where}: {reason}; {REMEDY}")
-        return line
-
-    def encode(self) -> bytes:
-        """Encode the line as JSON."""
-        return self.model_dump_json().encode()
-
-    def problem(self, settings: RunSettings) -> str | None:
-        """Return the reason why a run with these settings cannot use the line, or None."""
-        return None
 
 
 def kind_of(settings: dict[str, object]) -> Kind:
@@ -153,22 +206,21 @@ def kind_at(path: Path) -> Kind:
 
 
 S = TypeVar("S", bound=RunSettings)
-L = TypeVar("L", bound=Line)
 
 
-class RunDirectory(Generic[S, L]):
+class RunDirectory(Generic[S]):
     """The records of one run, locked until `close`. The log file is next to the directory.
 
-    A subclass names the types of the settings and of the lines.
+    A subclass names the type of the settings.
     """
 
     settings_type: type[S]
-    line_type: type[L]
+    repeats_failures = False  # whether a resumed run repeats trials that crashed or were refused
 
     def __init__(self, directory: Path, settings: S, lock: DirectoryLock | None = None) -> None:
         self.directory, self.settings = directory, settings
         self.log = directory.with_name(f"{directory.name}.log")
-        self._lines: dict[Hashable, L] = {}
+        self._lines: dict[Key, TrialRecord] = {}
         self._lock = lock
 
     @classmethod
@@ -261,36 +313,36 @@ class RunDirectory(Generic[S, L]):
         self.close()
 
     @property
-    def lines(self) -> tuple[L, ...]:
+    def lines(self) -> tuple[TrialRecord, ...]:
         """The last line of each key, in order of completion."""
         return tuple(self._lines.values())
 
     @property
     def n_known(self) -> int:
         """The number of recorded evaluations that a resumed run reuses."""
-        return sum(line.is_final for line in self.lines)
+        return sum(map(self._is_final, self.lines))
 
     @property
     def n_recorded(self) -> int:
         """The number of evaluations in the file; after an interrupt, it can be `n_known` + 1."""
         return len(whole_lines(self.directory))
 
-    def final(self, key: Hashable) -> L | None:
-        """Return the recorded line with a key, or None if the trial must still be run."""
-        line = self._lines.get(key)
-        return line if line and line.is_final else None
-
-    def known(self, trial: Trial[Any]) -> Evaluation | None:
+    def known(self, trial: Trial) -> Evaluation | None:
         """Return the recorded evaluation of a trial, or None if the trial must still be run."""
-        line = self.final(self.line_type.key_of(trial))
-        return line.evaluation if line else None
+        line = self._lines.get(trial.key)
+        return line.evaluation if line and self._is_final(line) else None
 
-    def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: Any, n_params: int) -> None:
+    def _is_final(self, line: TrialRecord) -> bool:
+        """Return whether a resumed run uses a record."""
+        return not self.repeats_failures or line.status in ("ok", "diverged")
+
+    def add(self, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> None:
         """Append an evaluation; raise CheckpointError if it cannot be written."""
-        line = self.line_type.of(trial, evaluation, flops=flops, n_params=n_params)
+        line = TrialRecord.of(trial, evaluation, flops=flops, n_params=n_params)
         try:
             with (self.directory / EVALUATIONS).open("ab") as file:
-                file.write(with_checksum(line.encode()))
+                content = line.model_dump_json(exclude_defaults=True).encode()
+                file.write(with_checksum(content))
         except OSError as error:
             raise cannot_write(self.directory, error) from error
         self._lines[line.key] = line
@@ -304,6 +356,6 @@ class RunDirectory(Generic[S, L]):
     def _read_lines(self) -> list[tuple[str, bytes]]:
         """Read the complete lines; return them with their locations."""
         located = whole_lines(self.directory)
-        lines = (self.line_type.parse(line, where, self.settings) for where, line in located)
+        lines = (TrialRecord.parse(line, where) for where, line in located)
         self._lines = {line.key: line for line in lines}
         return located

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, count
 from pathlib import Path
+from typing import Annotated
 from zlib import crc32
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, ValidationError
 
 from microgpt import (
     SAVING,
@@ -23,14 +24,23 @@ from microgpt import (
     read,
     read_regular_file,
 )
-from microgpt_evolution.errors import RunError
+from microgpt_evolution.errors import GenomeError, RunError
+from microgpt_evolution.genome import Genome
 
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAX_RUN_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
 MAX_EVALUATIONS_BYTES = 2**28  # enough for 400,000 lines without samples
 CHECKSUM = b',"crc32":"'  # begins the last key of a line
 REMEDY = "remove the line and resume the run, which repeats the evaluation"
+
+
+def _genome_of(settings: object) -> Genome:
+    if isinstance(settings, Genome):
+        return settings
+    if not isinstance(settings, dict):
+        raise GenomeError(f"a genome must be a JSON object, got {settings!r:.80}")
+    return Genome.from_dict(settings)
 
 
 class Stored(BaseModel):
@@ -39,6 +49,11 @@ class Stored(BaseModel):
     model_config = ConfigDict(
         strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True
     )
+
+
+Genes = Annotated[  # a genome, of which only the settings that are not the default are stored
+    Genome, PlainValidator(_genome_of), PlainSerializer(Genome.to_dict)
+]
 
 
 class _Run(Stored):

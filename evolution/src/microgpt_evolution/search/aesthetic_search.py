@@ -20,7 +20,7 @@ from microgpt_evolution.search.population import Population, child, kept
 
 JUDGE = "judge"  # the score that the aesthetic search maximises
 N_ELITES = 2
-N_CTX, N_FF_EXP, STEPS = 16, 4, 300
+BLOCK_SIZE, N_FF_EXP, STEPS = 16, 4, 300
 WIDTHS, HEAD_COUNTS, DEPTHS = (16, 24, 32), (2, 4), (1, 2, 3)
 LR = (0.001, 0.015)
 MUTATED_WIDTHS = (16, 24, 32, 40)
@@ -31,8 +31,8 @@ LR_FACTOR, MUTATED_LR = (0.7, 1.3), (1e-4, 0.1)
 def random_genome(rng: Random) -> Genome:
     """Return a genome with random width, head count, depth and learning rate."""
     return Genome(
-        n_emb=rng.choice(WIDTHS),
-        n_ctx=N_CTX,
+        n_embd=rng.choice(WIDTHS),
+        block_size=BLOCK_SIZE,
         n_layer=rng.choice(DEPTHS),
         n_head=rng.choice(HEAD_COUNTS),
         n_ff_exp=N_FF_EXP,
@@ -47,7 +47,7 @@ def mutate(genome: Genome, rng: Random) -> Genome:
         case 0:
             return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
         case 1:
-            return _with_shared_width(genome, genome.n_emb, rng.choice(HEAD_COUNTS))
+            return _with_shared_width(genome, genome.n_embd, rng.choice(HEAD_COUNTS))
         case 2:
             n_layer = genome.n_layer + rng.choice((-1, 1))
             return replace(genome, n_layer=min(max(n_layer, 1), MAX_DEPTH))
@@ -56,15 +56,15 @@ def mutate(genome: Genome, rng: Random) -> Genome:
             return replace(genome, lr=min(max(lr, MUTATED_LR[0]), MUTATED_LR[1]))
 
 
-def _with_shared_width(genome: Genome, n_emb: int, n_head: int) -> Genome:
-    """Return a copy with this width and head count; use two heads if n_head does not divide n_emb.
+def _with_shared_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
+    """Return a copy with this width and head count; use two heads if n_head does not divide n_embd.
 
     For two heads, an odd width (possible only after a warm start) is rounded to an even number.
     """
-    if n_emb % n_head:
+    if n_embd % n_head:
         n_head = 2
-        n_emb = max(n_emb // n_head, 1) * n_head
-    return replace(genome, n_emb=n_emb, n_head=n_head)
+        n_embd = max(n_embd // n_head, 1) * n_head
+    return replace(genome, n_embd=n_embd, n_head=n_head)
 
 
 AESTHETIC = EVOLVE_RUST._replace(random=random_genome, mutate=mutate)

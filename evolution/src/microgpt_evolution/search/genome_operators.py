@@ -3,15 +3,15 @@
 The Hydra also uses crossover. The aesthetic search has its own operators (`aesthetic_search`), and
 the budgeted search mutates genomes by its space (`Space.mutate`).
 
-All constants come from evolve-rust, except that growth is limited by `WHOLE_LIMITS`.
+All constants come from evolve-rust, except that growth is limited by `LIMITS`.
 """
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from microgpt_evolution.genome import GENES, PRIMORDIAL, WHOLE_LIMITS, Genome
+from microgpt_evolution.genome import GENES, LIMITS, PRIMORDIAL, Genome, values_of
 from microgpt_evolution.space import Space
 
 _Number = TypeVar("_Number", int, float)
@@ -26,8 +26,8 @@ GROWN_CONTEXTS = (12, 16, 24, 32)
 Values = Mapping[str, tuple[float, ...]]  # allowed values per gene; for lr, the range of log10(lr)
 
 NORMAL: Values = {
-    "n_emb": (8, 12, 16, 20, 24, 32),
-    "n_ctx": (8, 12, 16, 24),
+    "n_embd": (8, 12, 16, 20, 24, 32),
+    "block_size": (8, 12, 16, 24),
     "n_layer": (1, 2, 3),
     "n_head": (1, 2, 4),
     "n_ff_exp": (1, 2, 3, 4),
@@ -35,8 +35,8 @@ NORMAL: Values = {
     "lr": (-3.0, -1.3),
 }
 WIDE: Values = {  # used in a cataclysm, the restart after long stagnation
-    "n_emb": (8, 16, 24, 32, 48, 64),
-    "n_ctx": (8, 12, 16, 24, 32),
+    "n_embd": (8, 16, 24, 32, 48, 64),
+    "block_size": (8, 12, 16, 24, 32),
     "n_layer": (1, 2, 3, 4, 5, 6),
     "n_head": (1, 2, 4, 8),
     "n_ff_exp": (1, 2, 3, 4, 5, 6),
@@ -53,7 +53,7 @@ def random_genome(rng: random.Random, space: Values = NORMAL) -> Genome:
 
 def mutate(genome: Genome, rng: random.Random) -> Genome:
     """Return a copy with one to three mutations; a gene may be mutated more than once."""
-    genes = asdict(genome)
+    genes = values_of(genome, GENES)
     for _ in range(rng.randint(1, 3)):
         gene = rng.choice(GENES)
         if gene == "steps":
@@ -91,20 +91,20 @@ def grow(genome: Genome, rng: random.Random) -> Genome:
             return _increased(genome, "n_layer")
         case 1:
             n_head = 2 * genome.n_head
-            if genome.n_emb % n_head or n_head > WHOLE_LIMITS["n_head"][1]:
+            if genome.n_embd % n_head or n_head > LIMITS["n_head"][1]:
                 return _increased(genome, "n_layer")
             return replace(genome, n_head=n_head)
         case 2:
-            longer = [n_ctx for n_ctx in GROWN_CONTEXTS if n_ctx > genome.n_ctx]
-            return replace(genome, n_ctx=min(longer, default=genome.n_ctx))
+            longer = [length for length in GROWN_CONTEXTS if length > genome.block_size]
+            return replace(genome, block_size=min(longer, default=genome.block_size))
         case _:
             return _increased(genome, "n_ff_exp")
 
 
 def _with_fitting_heads(genes: dict[str, Any]) -> Genome:
-    """Build a genome; if n_head does not divide n_emb, use the largest head count that does."""
-    if genes["n_emb"] % genes["n_head"]:
-        genes["n_head"] = next(n_head for n_head in HEAD_COUNTS if genes["n_emb"] % n_head == 0)
+    """Build a genome; if n_head does not divide n_embd, use the largest head count that does."""
+    if genes["n_embd"] % genes["n_head"]:
+        genes["n_head"] = next(n_head for n_head in HEAD_COUNTS if genes["n_embd"] % n_head == 0)
     return Genome(**genes)
 
 
@@ -113,7 +113,7 @@ def _draw(gene: str, space: Values, rng: random.Random) -> float:
 
 
 def _increased(genome: Genome, gene: str) -> Genome:
-    return replace(genome, **{gene: _clamp(getattr(genome, gene) + 1, WHOLE_LIMITS[gene])})
+    return replace(genome, **{gene: _clamp(getattr(genome, gene) + 1, LIMITS[gene])})
 
 
 def _clamp(value: _Number, limits: tuple[_Number, _Number]) -> _Number:

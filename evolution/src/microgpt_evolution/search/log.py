@@ -59,7 +59,7 @@ class Log(Listener):
         for head, champions in search.met.items():
             if champions:
                 genome, score = champions[0].genome, champions[0].worth
-                genes = f"Emb:{genome.n_emb} Head:{genome.n_head} Lay:{genome.n_layer}"
+                genes = f"Emb:{genome.n_embd} Head:{genome.n_head} Lay:{genome.n_layer}"
                 self._write(
                     f"  {f'[{HEADS[head].title}]':8} Champion: {genes} LR:{genome.lr:.4f} -> "
                     f"Score: {score:.2f} ({HEADS[head].quality})"

@@ -89,7 +89,7 @@ class Winner:
         return [run_seed, *(_seed(self.organism, run_seed, repeat) for repeat in repeats)]
 
 
-def confirmation_trials(finalists: Sequence[Organism], run_seed: int) -> list[Trial[Genome]]:
+def confirmation_trials(finalists: Sequence[Organism], run_seed: int) -> list[Trial]:
     """Return N_REPEATS retest trials per finalist, grouped by finalist."""
     return [
         Trial(o.genome, _seed(o, run_seed, i), f"{o.id}-again{i}", "confirm", (o.id,))

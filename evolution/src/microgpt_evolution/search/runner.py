@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Literal
 
-from microgpt_evolution.genome import PRIMORDIAL, Genome
+from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
 from microgpt_evolution.organism import Evaluation, Organism, Trial, count_species, training_seed
 from microgpt_evolution.search.retest import (
@@ -133,7 +133,7 @@ class SearchRunner:
             listener.generation_ended(self)
 
     def _measure(
-        self, stage: Stage, trials: Sequence[Trial[Genome]], on_measured: OnMeasured | None = None
+        self, stage: Stage, trials: Sequence[Trial], on_measured: OnMeasured | None = None
     ) -> list[Evaluation]:
         """Evaluate trials; send events when the stage begins and after each evaluation."""
         n_done = self.evaluator.count_known(trials)

@@ -11,7 +11,8 @@ from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.loss_objective import MAX_FLOPS, N_SAMPLES
 from microgpt_evolution.objectives.scores import HEADS, HeadName
-from microgpt_evolution.runs.run_directory import SEARCH, Count, InputPath, RunSettings, Seed
+from microgpt_evolution.runs.run_directory import SEARCH, Count, RunSettings, Seed
+from microgpt_evolution.runs.run_files import Genes
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
 from microgpt_evolution.search.genome_operators import Operators
 from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Hydra
@@ -21,7 +22,6 @@ from microgpt_evolution.space import Space
 
 Search = Population | Hydra  # both classes have the methods ask, tell and finalists
 
-HELD_OUT = 0.1  # fraction of documents in each of the validation and test splits
 # Options of each objective, with their default values.
 DEFAULTS: Mapping[ObjectiveName, Mapping[str, object]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
@@ -41,26 +41,19 @@ class SearchSettings(RunSettings):
     """The settings of a search, as stored in run.json."""
 
     kind = SEARCH
-    genomes = "warm_start"
     derived = frozenset({"input", "column", "vocab_size"})
 
     objective: ObjectiveName
-    input: InputPath
-    column: str | None = None  # column or field with the documents
-    data_sha256: str  # SHA-256 of all documents
     vocab_size: Count
-    val_fraction: float = HELD_OUT
-    test_fraction: float = HELD_OUT
     population: Annotated[Count, Field(le=MAX_POPULATION)]  # number of organisms per population
     generations: Count  # number of generations; for the Hydra, number of cycles
     seed: Seed
     fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
     samples: Annotated[Count, Field(le=MAX_SAMPLES)] | None = None  # number of names per organism
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
-    warm_start: Genome | None = None  # stored as a genome, because the genome file may change
+    warm_start: Genes | None = None  # stored as a genome, because the genome file may change
     space: Space | None = None  # None for evolve-rust's space
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
-    train_winner: str | None = None  # path of the directory for the model of the winner
 
     @property
     def n_generations(self) -> int:

@@ -6,13 +6,15 @@ from typing import Any
 
 from microgpt import Document, Fitted, Fitting, TrainOptions, default_lr, with_steps
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, grid
-from microgpt_evolution.sweep.records import HELD_OUT, ChosenSettings
+from microgpt_evolution.genome import Genome, values_of
+from microgpt_evolution.runs.run_directory import HELD_OUT
+from microgpt_evolution.sweep.config import SETTINGS, describe, grid
+from microgpt_evolution.sweep.records import ChosenSettings
 
 
 def grid_around(
     fitting: Fitting, fitted: Fitted, axes: Mapping[str, Sequence[Any]]
-) -> tuple[list[SweepConfig], list[str], ChosenSettings]:
+) -> tuple[list[Genome], list[str], ChosenSettings]:
     """Return the result of `grid`, with the chosen settings first, and their record.
 
     Each configuration has as many steps as the operations of the chosen settings allow, unless the
@@ -24,7 +26,7 @@ def grid_around(
     choice, sizes = fitted.choice, fitted.sizes
     lr = choice.config.lr or default_lr(choice.model.n_embd)
     known = {**vars(choice.model), **vars(choice.config), "lr": lr}
-    base = SweepConfig(**{name: known[name] for name in SETTINGS if name in known})
+    base = Genome(**{name: known[name] for name in SETTINGS if name in known})
     configs, impossible = grid(axes, base)
     found = {base: None}
     for config in configs:
@@ -38,7 +40,7 @@ def grid_around(
             try:
                 config = replace(config, steps=fit.steps, warmup_steps=warmup)
             except GenomeError as error:
-                impossible.append(str(error))
+                impossible.append(f"{describe(values_of(config, axes))}: {error}")
                 continue
         found[config] = None
     assert fitted.budget  # there is none only for Karpathy's names without a limit
@@ -46,9 +48,7 @@ def grid_around(
         base=base,
         budget=fitted.budget,
         swept=tuple(axes),
-        text=choice.config.text,
         vocab_size=fitted.vocab_size,
-        gap=fitting.parts.gap or 0,
     )
     return list(found), impossible, chosen
 

@@ -8,9 +8,10 @@ from typing import Any
 from microgpt import DEFAULT_SEED, ConfigError, Document, Split, check_count, split
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
+from microgpt_evolution.runs.run_directory import HELD_OUT, TrialRecord
 from microgpt_evolution.sweep.chosen import fitting_for, grid_around
 from microgpt_evolution.sweep.config import grid
-from microgpt_evolution.sweep.records import HELD_OUT, SweepRecords, SweepResult, SweepSettings
+from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
 from microgpt_evolution.workers.pools import Pool, pool_of
 
 
@@ -24,16 +25,16 @@ def sweep(
     seed: int = DEFAULT_SEED,
     workers: int | Pool | None = None,
     run_dir: str | os.PathLike[str] | None = None,
-) -> list[SweepResult]:
+) -> list[TrialRecord]:
     """Train every combination of settings, and return the results in the order of the grid.
 
-    Each result has `config`, `seed`, `status`, `reason`, `val_loss` (in nats per token) and, with
+    Each result has `genome`, `seed`, `status`, `reason`, `val_loss` (in nats per token) and, with
     an objective, its `value`.
 
     Args:
         axes: lists of values, by setting, such as {"n_embd": [16, 32], "lr": [0.003, 0.01]}.
         objective: function of the trained model, an `InferenceGpt`; if its parameter is called
-            `genome`, it receives the `SweepConfig`, and nothing is trained. See `evolve`.
+            `genome`, it receives the settings, a `Genome`, and nothing is trained. See `evolve`.
         budget: operations of each training run. The other settings are then those that `train`
             chooses for the documents; without a budget, Karpathy's with a learning rate of 0.005.
         seeds: number of training runs per combination.
@@ -59,13 +60,15 @@ def sweep(
         configs, _, chosen = grid_around(fitting, fitted, axes)
     settings = SweepSettings(
         sweep="grid",
-        points=tuple(configs),
+        genomes=tuple(configs),
         seeds=tuple(range(seed, seed + seeds)),
         input="documents",
         data_sha256=parts.facts.sha256,
         val_fraction=parts.val_fraction,
         test_fraction=parts.test_fraction,
         has_function=objective is not None,
+        text="stream" if isinstance(docs, str) else "lines",
+        gap=parts.gap or 0,
         chosen=chosen,
     )
     with SweepRecords.at(run_dir, settings) as records:

@@ -13,9 +13,10 @@ from typing import Literal
 
 from microgpt import Plottable
 from microgpt_evolution.confidence_interval import half_width
-from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.runs.run_directory import TrialRecord
+from microgpt_evolution.sweep.config import SETTINGS
 from microgpt_evolution.sweep.power_law import FittedLaw, fit_law
-from microgpt_evolution.sweep.records import SweepResult
 
 Axis = Literal["steps", "params"]
 UNIT = 1000  # marginal returns are per 1,000 steps or 1,000 parameters
@@ -40,9 +41,9 @@ class Mean:
 class Cell:
     """The results of all finished training runs of one configuration."""
 
-    config: SweepConfig
+    config: Genome
     n_params: int
-    flops: int  # FLOPs per training run
+    flops: float  # FLOPs per training run
     samples: Sequence[str]  # samples of the model trained with the first seed
     losses: Mapping[int, float]  # held-out losses by seed
     val_loss: Mean
@@ -50,12 +51,12 @@ class Cell:
     cpu_seconds: Mean  # CPU time per training run
 
     @classmethod
-    def of(cls, results: Mapping[int, SweepResult]) -> "Cell":
+    def of(cls, results: Mapping[int, TrialRecord]) -> "Cell":
         """Build the cell of one configuration from the results of its finished runs."""
         first = next(iter(results.values()))
         losses = {seed: r.val_loss for seed, r in results.items() if r.val_loss is not None}
         return cls(
-            config=first.config,
+            config=first.genome,
             n_params=first.n_params,
             flops=first.flops,
             samples=first.samples,
@@ -112,12 +113,12 @@ class Scaling(Plottable):
         return f"<Scaling: {len(self.cells)} configurations, {len(self.series)} series>"
 
     @classmethod
-    def of(cls, results: Iterable[SweepResult]) -> "Scaling":
+    def of(cls, results: Iterable[TrialRecord]) -> "Scaling":
         """Return the analysis of all finished runs, ignoring repeated runs."""
-        by_config: dict[SweepConfig, dict[int, SweepResult]] = {}
+        by_config: dict[Genome, dict[int, TrialRecord]] = {}
         for result in results:
             if result.is_ok and result.val_loss is not None:
-                by_config.setdefault(result.config, {}).setdefault(result.seed, result)
+                by_config.setdefault(result.genome, {}).setdefault(result.seed, result)
         cells = sorted(map(Cell.of, by_config.values()), key=lambda c: (c.flops, c.val_loss.value))
         axes: tuple[Axis, ...] = ("steps", "params")
         series = [s for axis in axes for s in _series(cells, axis)]

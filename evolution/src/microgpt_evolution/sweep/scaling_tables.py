@@ -10,9 +10,17 @@ from pathlib import Path
 
 from microgpt import printable
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.sweep.config import SETTINGS, SIZES, SweepConfig, differing, show
+from microgpt_evolution.genome import Genome, values_of
+from microgpt_evolution.runs.run_directory import TrialRecord
+from microgpt_evolution.sweep.config import (
+    SETTINGS,
+    SIZES,
+    describe,
+    differing,
+    show,
+)
 from microgpt_evolution.sweep.power_law import LEAST, LEAST_FOR_FLOOR, FittedLaw, PowerLaw
-from microgpt_evolution.sweep.records import SweepResult, SweepSettings, read_sweep
+from microgpt_evolution.sweep.records import SweepSettings, read_sweep
 from microgpt_evolution.sweep.scaling import UNIT, Cell, Mean, Scaling, Series
 
 SIZE = ("n_embd", "n_head", "n_layer")
@@ -26,7 +34,7 @@ GAP = "  "  # space between columns
 
 def read_sweeps(
     directories: Sequence[Path], verb: str
-) -> list[tuple[SweepSettings, list[SweepResult]]]:
+) -> list[tuple[SweepSettings, list[TrialRecord]]]:
     """Read the settings and results of sweeps; `verb` is used in an error message.
 
     Raises:
@@ -61,7 +69,7 @@ def as_csv(scaling: Scaling) -> str:
 
 def _point(scaling: Scaling, cell: Cell) -> dict[str, object]:
     return {
-        **asdict(cell.config),
+        **values_of(cell.config, SETTINGS),
         "n_params": cell.n_params,
         "flops": cell.flops,
         "cpu_seconds": cell.cpu_seconds.value,
@@ -135,7 +143,7 @@ def with_interval(mean: Mean | None, digits: int = 4) -> str:
     return f"{mean.value:.{digits}f}{half}"
 
 
-def model_name(config: SweepConfig) -> str:
+def model_name(config: Genome) -> str:
     """Return the name of a model size, such as "small", or n_embd/n_head/n_layer if unnamed."""
     size = tuple(getattr(config, name) for name in SIZE)
     return NAMES.get(size, "/".join(map(str, size)))
@@ -160,9 +168,9 @@ def _shared(series: Series, scaling: Scaling) -> str:
     cell = series.cells[0]
     varied = differing(cell.config for cell in series.cells)
     always = SIZE if series.axis == "steps" else ["steps"]
-    chosen = differing([SweepConfig(), *(other.config for other in scaling.cells)])
+    chosen = differing([Genome(), *(other.config for other in scaling.cells)])
     names = [name for name in SETTINGS if name in {*always, *chosen} - {*varied}]
-    shared = cell.config.describe(names)
+    shared = describe(values_of(cell.config, names))
     return f"{shared} ({cell.n_params:,} parameters)" if series.axis == "steps" else shared
 
 

@@ -1,14 +1,14 @@
 """Charts of the evaluations of a search by generation and by size."""
 
-from dataclasses import asdict
 from statistics import fmean
 
 import altair as alt
 from altair.typing import ChartType
 
+from microgpt_evolution.genome import GENES, values_of
 from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.organism import Organism
-from microgpt_evolution.search.records import EvaluationRecord
+from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import PRIMORDIAL, RunSummary, title_of
@@ -22,7 +22,7 @@ def evaluation_rows(summary: RunSummary) -> list[Row]:
     return [_row(summary, entry) for entry in entries]
 
 
-def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
+def _row(summary: RunSummary, entry: TrialRecord) -> Row:
     population, organism = summary.place_of(entry)
     evaluation = entry.evaluation
     return {
@@ -35,7 +35,7 @@ def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
         "status": evaluation.status,
         "worth": summary.worth(entry),
         "overall": summary.common.of(evaluation),
-        **asdict(entry.genome),
+        **values_of(entry.genome, GENES),
         "params": summary.n_params(entry.genome),
         "names": first_names(evaluation.samples),
         "on_front": entry.id in summary.pareto_front,

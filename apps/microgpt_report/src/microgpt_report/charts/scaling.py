@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import altair as alt
 
 from microgpt import plural
-from microgpt_evolution.sweep.config import SweepConfig, differing
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.sweep.config import differing
 from microgpt_evolution.sweep.power_law import LEAST
 from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, time_front
 from microgpt_evolution.sweep.scaling_tables import NOUNS, SIZE, model_name
@@ -163,7 +164,7 @@ class SettingMarks:
     Symbols show the other settings that differ, except the steps, which are part of the cost.
     """
 
-    def __init__(self, configs: Sequence[SweepConfig]) -> None:
+    def __init__(self, configs: Sequence[Genome]) -> None:
         """Choose the settings for configurations in the order of their size."""
         varied = [name for name in differing(configs) if name != "steps"]
         self._colored = ""  # the setting that colors show, if it is not the size
@@ -190,14 +191,14 @@ class SettingMarks:
             legend=alt.Legend(title=note, columns=columns) if self._others else None,
         )
 
-    def row(self, config: SweepConfig) -> Row:
+    def row(self, config: Genome) -> Row:
         """Return the fields of a configuration that `color` and `symbol` encode."""
         return {"color": self._color(config), "symbol": self._symbol(config)}
 
-    def _color(self, config: SweepConfig) -> str:
+    def _color(self, config: Genome) -> str:
         if not self._colored:
             return model_name(config)
         return value_in_words(getattr(config, self._colored))
 
-    def _symbol(self, config: SweepConfig) -> str:
+    def _symbol(self, config: Genome) -> str:
         return describe_settings({name: getattr(config, name) for name in self._others})

@@ -79,7 +79,7 @@ def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> No
         "microgpt": lambda: [*gpt.engine_model.decode([bos], rules, random.Random())]
     }
     lines = {"microgpt": ""}
-    expected = bits([gpt.log_probabilities(each[:-1]) for each in tokens], tokens, masks)
+    expected = bits([[*gpt.log_probabilities(each[:-1])] for each in tokens], tokens, masks)
     with tempfile.TemporaryDirectory() as folder:
         for kind, files in exports(saved).items():
             publish(Path(folder, kind), files)

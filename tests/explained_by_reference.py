@@ -80,7 +80,7 @@ def ablations(saved: SavedModel, text: Text, position: int | None = None) -> lis
     places = [i for i, counts in enumerate(counted) if counts] or range(len(counted))
 
     def rows_and_bits(model: SavedModel) -> tuple[list[list[float]], float]:
-        rows = InferenceGpt(model).log_probabilities(tokens[:-1])
+        rows = [*InferenceGpt(model).log_probabilities(tokens[:-1])]
         return rows, -math.fsum(rows[i][tokens[i + 1]] for i in places) / math.log(2)
 
     (own, bits), found = rows_and_bits(saved), []

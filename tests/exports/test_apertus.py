@@ -25,7 +25,7 @@ ATTENTION, MLP = "model.layers.1.self_attn", "model.layers.1.mlp"
 def log_probabilities(saved: SavedModel, weights: dict[str, np.ndarray], tokens: list[int]):
     lists = {name: each.tolist() for name, each in weights.items()}
     model = SavedModel(saved.model, lists, saved.tokenizer, "float64", saved.meta)
-    return np.array(InferenceGpt(model).log_probabilities(tokens))
+    return np.array([*InferenceGpt(model).log_probabilities(tokens)])
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ TOKENS = [random.Random(1).randrange(27) for _ in range(64)]
 
 def test_the_apertus_model_gives_the_same_log_probabilities(saved) -> None:
     tensors = to_apertus(saved.model, saved.weights)
-    expected = np.array(InferenceGpt(saved).log_probabilities(TOKENS))
+    expected = np.array([*InferenceGpt(saved).log_probabilities(TOKENS)])
     assert np.abs(forward(tensors, 3, TOKENS) - expected).max() < 1e-5
     assert {name: each.shape for name, each in tensors.items()} == tensor_shapes(saved.model)
     assert {each.dtype for each in tensors.values()} == {np.dtype("float32")}

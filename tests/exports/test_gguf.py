@@ -70,7 +70,7 @@ def test_a_gguf_file_gives_the_same_log_probabilities(tokenizer, tmp_path) -> No
     rng = random.Random(1)
     tokens = [rng.randrange(saved.model.vocab_size) for _ in range(64)]
     found = forward(named, fields["apertus.attention.head_count"], tokens)
-    expected = np.array(InferenceGpt(saved).log_probabilities(tokens))
+    expected = np.array([*InferenceGpt(saved).log_probabilities(tokens)])
     assert np.abs(found - expected).max() < 1e-5
     assert fields["apertus.rope.freq_base"] == 10_000
     assert fields["apertus.context_length"] == 64

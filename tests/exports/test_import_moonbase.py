@@ -35,7 +35,7 @@ def test_a_moonbase_model_gives_the_same_log_probabilities(tmp_path, is_chat, dt
     n_special = 4 if is_chat else 1
     order = [*range(n_special, saved.model.vocab_size), *range(1, n_special), 0]
     expected = log_probabilities(saved.model, weights, [0, *theirs])[order]
-    row = [*InferenceGpt(saved).log_probability_rows(tokens)][-1]
+    row = [*InferenceGpt(saved).log_probabilities(tokens)][-1]
     assert np.abs(expected - row).max() < 1e-5
     assert read.unknown_characters("what is 7? Z") == "Z"
     assert read.is_chat == is_chat

@@ -30,7 +30,7 @@ def apertus(directory: Path, saved: SavedModel) -> dict[str, np.ndarray]:
 def rows_of(saved: SavedModel) -> np.ndarray:
     rng = random.Random(2)
     tokens = [rng.randrange(saved.model.vocab_size) for _ in range(100)]
-    return np.array([*InferenceGpt(saved).log_probability_rows(tokens)])
+    return np.array([*InferenceGpt(saved).log_probabilities(tokens)])
 
 
 @pytest.mark.parametrize("tokenizer", ["names", "chat", "text"])
@@ -116,7 +116,7 @@ def test_a_model_trained_in_transformers_can_be_imported(tmp_path) -> None:
     back = import_model(tmp_path / "trained")
     with torch.no_grad():
         theirs = model(tokens[:1]).logits[0].double().log_softmax(-1).numpy()
-    ours = np.array([*InferenceGpt(back).log_probability_rows(tokens[0].tolist())])
+    ours = np.array([*InferenceGpt(back).log_probabilities(tokens[0].tolist())])
     assert np.abs(ours - theirs).max() < 1e-4
     assert np.abs(rows_of(back) - rows_of(saved)).max() > 0.1
     assert json.loads((tmp_path / "trained/config.json").read_text())["model_type"] == "apertus"

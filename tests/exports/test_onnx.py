@@ -49,7 +49,7 @@ def test_onnxruntime_computes_the_same_log_probabilities(architecture, tokenizer
     gpt, session, rng = InferenceGpt(saved), OnnxSession(content), random.Random(1)
     V, size = saved.model.vocab_size, saved.model.block_size
     batch = np.array([[rng.randrange(V) for _ in range(size)] for _ in range(2)])
-    expected = np.array([gpt.log_probabilities(tokens.tolist()) for tokens in batch])
+    expected = np.array([[*gpt.log_probabilities(tokens.tolist())] for tokens in batch])
     at_once, _ = session.read(batch, None)
     state, found = None, []
     for start, end in pairwise((0, 1, 2, 40, 41, size)):

@@ -44,7 +44,7 @@ def largest_difference(ours: list[list[float]], theirs: list[list[float]]) -> fl
 def test_torch_gives_the_same_log_probabilities(architecture, tokenizer) -> None:
     saved = saved_model(tokenizer, **ARCHITECTURES[architecture])
     tokens = tokens_of(saved, 256)
-    ours = [*InferenceGpt(saved).log_probability_rows(tokens)]
+    ours = [*InferenceGpt(saved).log_probabilities(tokens)]
     assert largest_difference(ours, log_probabilities(saved, tokens)) < 1e-4
 
 
@@ -52,7 +52,7 @@ def test_torch_gives_the_same_log_probabilities(architecture, tokenizer) -> None
 def test_torch_agrees_on_models_of_any_shape(seed) -> None:
     saved = saved_model(seed=seed, **drawn_shape(seed))
     tokens = tokens_of(saved, saved.model.block_size)
-    ours = [*InferenceGpt(saved).log_probability_rows(tokens)]
+    ours = [*InferenceGpt(saved).log_probabilities(tokens)]
     assert largest_difference(ours, log_probabilities(saved, tokens)) < 1e-4
 
 
@@ -63,7 +63,7 @@ def test_torch_generates_the_same_256_greedy_tokens(architecture) -> None:
     with torch.no_grad():
         for _ in range(256):
             tokens.append(int(gpt(torch.tensor([tokens]))[0, -1].argmax()))
-    rows = InferenceGpt(saved).log_probability_rows(tokens[:-1])
+    rows = InferenceGpt(saved).log_probabilities(tokens[:-1])
     assert [max(range(len(row)), key=row.__getitem__) for row in rows] == tokens[1:]
 
 
@@ -107,7 +107,7 @@ def test_a_model_trained_in_torch_is_saved_and_loaded(dtype: DType, tmp_path) ->
     tokens = tokens_of(saved, 12)
     with torch.no_grad():
         theirs = gpt(torch.tensor([tokens]))[0].double().log_softmax(-1).tolist()
-    assert largest_difference([*InferenceGpt(found).log_probability_rows(tokens)], theirs) < 1e-5
+    assert largest_difference([*InferenceGpt(found).log_probabilities(tokens)], theirs) < 1e-5
 
 
 def test_a_torch_module_keeps_the_text_kind_and_examples() -> None:

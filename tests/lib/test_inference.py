@@ -89,10 +89,10 @@ def test_log_probabilities_match_the_reference_past_the_context(block_size: int)
         start, stop=(), max_tokens=40, temperature=0, rng=random.Random(1)
     )
     tokens = [*start, *stream]
-    rows = np.array(gpt.log_probabilities(tokens))
+    rows = np.array([*gpt.log_probabilities(tokens)])
     assert rows.argmax(axis=1)[:-1].tolist() == tokens[1:]
-    np.testing.assert_allclose(rows, reference.log_probabilities(tokens), atol=1e-12)
-    np.testing.assert_array_equal(rows[17:], gpt.log_probabilities(tokens, 17))
+    np.testing.assert_allclose(rows, [*reference.log_probabilities(tokens)], atol=1e-12)
+    np.testing.assert_array_equal(rows[17:], [*gpt.log_probabilities(tokens, 17)])
 
 
 def test_generating_with_too_large_weights_raises_an_error(text_result) -> None:

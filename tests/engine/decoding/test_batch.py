@@ -159,7 +159,7 @@ def test_a_job_that_cannot_continue_gives_the_reason() -> None:
     assert isinstance(error, PromptError)
     assert "not finite" in str(error)
     with pytest.raises(PromptError, match="not finite"):
-        model.log_probabilities(model.opening("a"))
+        [*model.log_probabilities(model.opening("a"))]
 
 
 def test_a_higher_max_tokens_allows_fewer_sequences_in_a_batch(text) -> None:

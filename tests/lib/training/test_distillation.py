@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
-from microgpt.config import Sampling
 from microgpt.data.split import Split
 from microgpt.errors import ConfigError
-from microgpt.sampling import DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
 from microgpt.training import distillation
 from microgpt.training.distillation import Teachers
@@ -57,7 +55,10 @@ def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
 def mean_probabilities(teachers, doc) -> np.ndarray:
     """Return the mean of what each teacher predicts after each token but the last."""
     return np.mean(
-        [np.exp(InferenceGpt(teacher).log_probabilities(list(doc[:-1]))) for teacher in teachers],
+        [
+            np.exp([*InferenceGpt(teacher).log_probabilities(list(doc[:-1]))])
+            for teacher in teachers
+        ],
         axis=0,
     )
 
@@ -77,10 +78,9 @@ def test_the_teachers_take_turns_in_generating_samples(teachers) -> None:
     config = replace(CONFIG, shuffle=False, steps=100)
     dataset, n_chunks = dataset_of(teachers, 9, config=config)
     first, bos = random.Random(config.seed).getrandbits(62), 4
-    rules = DecodeRules((bos,), min_tokens=1, max_tokens=6, sampling=Sampling(temperature=1))
     for i in range(n_chunks, n_chunks + 9):
         teacher, rng = InferenceGpt(teachers[i % 3], engine="reference"), random.Random(first + i)
-        settings = {"stop": [bos], "min_tokens": 1, "max_tokens": 6, "sampling": rules.sampling}
+        settings = {"stop": [bos], "min_tokens": 1, "max_tokens": 6, "temperature": 1}
         tokens = list(teacher.generate_from_prompt([bos], **settings, rng=rng))
         assert list(dataset[i]) == [bos, *tokens, *([bos] if len(tokens) < 6 else [])]
 

@@ -72,7 +72,7 @@ def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypa
     predictor = InferenceGpt(teacher)
     losses = dict.fromkeys(WEIGHTS, 0.0)
     for doc, counted in zip(tested, split_rows(ngrams.probabilities(tested), tested), strict=True):
-        learned = np.exp(predictor.log_probabilities(list(doc[:-1])))
+        learned = np.exp([*predictor.log_probabilities(list(doc[:-1]))])
         for weight in WEIGHTS:
             mixed = (1 - weight) * np.array(learned) + weight * counted
             losses[weight] -= np.log(mixed[range(len(doc) - 1), doc[1:]]).sum()

@@ -261,10 +261,9 @@ class InferenceGpt(LanguageModel):
     ) -> Reply:
         """Return the assistant's reply to a conversation or to one user message.
 
-        See `chat_prompt` and `reply_job`.
-
         Args:
-            messages: `Message`s, or dicts such as {"role": "user", "content": "hi"}.
+            messages: `Message`s, or dicts such as {"role": "user", "content": "hi"}; the oldest
+                are dropped if the context is too small.
             temperature: see `Sampling` for this, top_k, top_p and min_p.
             max_tokens: maximum number of tokens of the reply.
         """
@@ -272,11 +271,10 @@ class InferenceGpt(LanguageModel):
             messages = [Message("user", messages)]
         prompt, sampling = self.chat_prompt(messages), Sampling(temperature, top_k, top_p, min_p)
         job = self.reply_job(prompt, sampling=sampling, max_tokens=max_tokens, seed=seed)
-        stream = self.stream(job)
-        content = self.tokenizer.decode(stream)
-        end = stream.finish_reason
-        assert end is not None
-        return Reply(content, end, prompt.tokens_dropped, prompt.unknown_characters)
+        content = self.tokenizer.decode(stream := self.stream(job))
+        assert stream.finish_reason
+        dropped, unknown = prompt.tokens_dropped, prompt.unknown_characters
+        return Reply(content, stream.finish_reason, dropped, unknown)
 
     def chat_prompt(self, messages: Iterable[AnyMessage]) -> ChatPrompt:
         """Return a conversation, truncated to fit into the context; see `fit_conversation`.

@@ -75,8 +75,8 @@ class LanguageModel:
         assert loss
         return loss
 
-    def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> list[list[float]]:
-        """Return log(softmax(logits)) after each token, starting at index `first`: (n, V).
+    def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> Iterator[list[float]]:
+        """Yield log(softmax(logits)) (V) after each token, starting at index `first`.
 
         Tokens beyond the context are read as in generation: when the context is full, a new context
         starts with the first token and the last half.
@@ -84,10 +84,6 @@ class LanguageModel:
         Raises:
             PromptError: there are no tokens, or a token is unknown.
         """
-        return list(self.log_probability_rows(tokens, first))
-
-    def log_probability_rows(self, tokens: Sequence[int], first: int = 0) -> Iterator[list[float]]:
-        """Yield the rows of `log_probabilities` one by one, which saves memory."""
         if not tokens:
             raise PromptError("tokens must not be empty")
         self.check_tokens(tokens)

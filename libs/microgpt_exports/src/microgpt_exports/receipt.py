@@ -209,7 +209,7 @@ def _generated(
 
 def _text(gpt: InferenceGpt, tokens: list[int]) -> ReceiptText:
     """Return a text with the log-probability of each token after the first."""
-    rows = gpt.log_probability_rows(tokens[:-1])
+    rows = gpt.log_probabilities(tokens[:-1])
     each = tuple(row[token] for row, token in zip(rows, tokens[1:], strict=True))
     labels = "".join(map(gpt.tokenizer.label, tokens))
     return ReceiptText(text=labels, tokens=tuple(tokens), log_probabilities=each, total=sum(each))

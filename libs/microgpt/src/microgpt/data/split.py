@@ -129,7 +129,7 @@ def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: 
         DataError: the training set or a requested held-out set has no characters.
     """
     _check_fractions(validation, test)
-    check_whole("gap", gap, minimum=0)
+    gap = check_whole("gap", gap, minimum=0)
     shares = {"validation": validation, "test": test}
     if not validation + test:
         return Split((text,), (text,))

@@ -151,7 +151,7 @@ def _rows(gpt: InferenceGpt, docs: TokenDataset) -> Iterator[list[float]]:
     """Yield the log-probabilities at each prediction that an earlier chunk does not have."""
     for i, tokens in enumerate(docs):
         mask = docs.mask_of(i)
-        yield from gpt.log_probability_rows(tokens[:-1], mask.find(1, 1) - 1 if mask else 0)
+        yield from gpt.log_probabilities(tokens[:-1], mask.find(1, 1) - 1 if mask else 0)
 
 
 def _check_heads(gpt: InferenceGpt, n: int, heads: Collection[Head]) -> None:

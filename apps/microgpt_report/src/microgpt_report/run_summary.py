@@ -76,10 +76,9 @@ class RunSummary:
         return {name: Measure(loss) for name in names}
 
     @property
-    def common(self) -> Measure:
-        """The measure used for all organisms. In a Hydra search, this is the judge's score."""
-        measures = list(self.measures.values())
-        return measures[0] if len(measures) == 1 else Measure("judge score", JUDGE)
+    def is_for_loss(self) -> bool:
+        """Whether the search is for a low loss rather than for a high score."""
+        return self.settings.objective == "loss"
 
     @cached_property
     def organisms(self) -> dict[str, tuple[str, Organism]]:

@@ -8,7 +8,7 @@ from microgpt_evolution.genome import GENES, values_of
 from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.search.retest import RetestFile
 from microgpt_evolution.sweep.scaling import Mean
-from microgpt_report.charts import evaluations, genes
+from microgpt_report.charts import evaluations
 from microgpt_report.page import Report, Section, Table, change, cost, describe_data
 from microgpt_report.run_summary import LOSSES, PRIMORDIAL, Measure, RunSummary, title_of
 from microgpt_report.setting_names import describe_settings
@@ -25,7 +25,6 @@ def search_report(summary: RunSummary) -> Report:
         _winner(summary),
         _names(summary),
         evaluations.by_size(summary),
-        genes.importances(summary, [row for row in rows if row["overall"] is not None]),
     ]
     title = f"{KINDS[summary.settings.objective]}: {summary.name}"
     return Report(_headline(summary), title, _facts(summary), list(filter(None, sections)))

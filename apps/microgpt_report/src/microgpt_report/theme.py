@@ -38,9 +38,6 @@ TOOLTIPS: dict[str, dict[str, str]] = {
     "params": {"title": "parameters", "format": ",d"},
     "worth": {"title": "fitness", "format": ".4f"},
     "loss": {"title": "held-out loss", "format": ".4f"},
-    "share": {"title": "explained share", "format": ".1%"},
-    "chance": {"title": "95th percentile by chance", "format": ".1%"},
-    "correlation": {"title": "rank correlation (positive: larger is better)", "format": "+.2f"},
 }
 
 

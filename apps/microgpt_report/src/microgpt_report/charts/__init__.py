@@ -1,1 +1,1 @@
-"""Charts of training runs (loss curves), sweeps (scaling) and searches (evaluations, genes)."""
+"""Charts of training runs (loss curves), sweeps (scaling) and searches (evaluations)."""

@@ -34,7 +34,6 @@ def _row(summary: RunSummary, entry: TrialRecord) -> Row:
         "origin": entry.origin,
         "status": evaluation.status,
         "worth": summary.worth(entry),
-        "overall": summary.common.of(evaluation),
         **values_of(entry.genome, GENES),
         "params": summary.n_params(entry.genome),
         "names": first_names(evaluation.samples),
@@ -53,7 +52,7 @@ def by_generation(summary: RunSummary, evaluations: list[Row]) -> Section:
     """Return the section with all evaluations, and the best and mean of each generation."""
     kinds = {row["kind"] for row in evaluations}
     caption = (
-        f"One mark per evaluation; {'lower' if summary.common.is_loss else 'higher'} is better. "
+        f"One mark per evaluation; {'lower' if summary.is_for_loss else 'higher'} is better. "
         "Solid line: best of each generation. Dashed: mean. Crosses at the top: failed evaluations."
     )
     generations: list[Row] = [
@@ -114,7 +113,7 @@ def by_size(summary: RunSummary) -> Section | None:
         return None
     return Section(
         "pareto",
-        f"{'Loss' if summary.common.is_loss else 'Score'} and number of parameters",
+        f"{'Loss' if summary.is_for_loss else 'Score'} and number of parameters",
         "Orange line: the Pareto front. No organism with as many or fewer parameters is better.",
         theme.panels(names, lambda name: _pareto(summary, name)),
     )

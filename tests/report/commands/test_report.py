@@ -183,7 +183,7 @@ def test_a_search_succeeds_without_the_plotting_packages(microgpt, tmp_path) -> 
 
 def test_an_unreadable_or_missing_run_is_refused(microgpt, tmp_path) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "run.json").write_text('{"version": 2}')
+    (tmp_path / "run" / "run.json").write_text('{"version": 3}')
     assert refused(microgpt("report", "run")) == "run/run.json: created_by: field required"
     assert refused(microgpt("report")) == (
         "there is no run in experiments; create one with `microgpt evolve` or `microgpt sweep`"

@@ -26,8 +26,6 @@ def fold(text: str) -> str:
     combining diacritical marks U+0300 to U+036F, recompose the rest (for Hangul), and
     apply `TABLE`.
     """
-    if text.isascii():
-        return text.lower()
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     kept = "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
     return unicodedata.normalize("NFC", kept).translate(TABLE)
@@ -35,7 +33,8 @@ def fold(text: str) -> str:
 
 def plain(text: str) -> str:
     """Fold a text, and remove invisible characters and superfluous white space."""
-    return " ".join(INVISIBLE.sub("", fold(text)).split())
+    folded = text.lower() if text.isascii() else INVISIBLE.sub("", fold(text))  # lower is faster
+    return " ".join(folded.split())
 
 
 def folded(doc: Document, fold: Callable[[str], str] = fold) -> Document:

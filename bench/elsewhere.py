@@ -27,10 +27,12 @@ from microgpt.config import Sampling
 from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations, load_text
 from microgpt.data.tokenizer import Document
 from microgpt.files.atomic_files import publish
+from microgpt.model_config import PORTABLE
 from microgpt.sampling import DecodeRules
+from microgpt.settings import Settings
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
-from microgpt.training.presets import PORTABLE, PRESETS
+from microgpt.training.presets import preset_settings
 from microgpt_exports.comparison import MOST, Runtime, compare
 from microgpt_exports.gguf_file import encode_gguf, read_gguf
 from microgpt_exports.onnx_file import OnnxSession, encode_onnx, read_onnx
@@ -60,10 +62,10 @@ def main() -> None:
             save(model, f"{folder}/{kind}")
             measure(kind, Path(folder, kind), names[-N_HELD_OUT:], rounds)
         measure("demo chat model", bundled(DEMO_MODEL), chats, rounds)
-        recipe = PRESETS["chat"]
-        config = replace(recipe.config, steps=STEPS, warmup_steps=STEPS // 50)
+        recipe = Settings.from_dict(preset_settings("chat"))
+        config = replace(recipe.training, steps=STEPS, warmup_steps=STEPS // 50)
         taught = load_conversations(bundled("chat.jsonl"))
-        model = train(taught, model=replace(recipe.model, **PORTABLE), config=config)
+        model = train(taught, model=replace(recipe.shape, **PORTABLE), config=config)
         save(model, f"{folder}/chat")
         measure("portable chat model", Path(folder, "chat"), chats, rounds)
 

@@ -21,14 +21,13 @@ from microgpt.data.tokenizer import count_predictions
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble_training import train_job
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
 
 BUDGET = 1.08e14
 EVERY = {"french words": 20}  # each of so many documents is read
 TEXTS = ("names", "identifiers", "towns", "french words", "technical prose")
 WAYS = ("single", "ensemble")
-HELD_OUT = {"names": TrainOptions(val_fraction=0.1, test_fraction=0.1)}  # as in the presets
+HELD_OUT = {"names": {"val_fraction": 0.1, "test_fraction": 0.1}}  # as in the presets
 
 
 @dataclass
@@ -56,10 +55,10 @@ def main() -> None:
 def measured(seed: int, label: str, *, text: str, way: str) -> EnsembleTraining:
     """Train what `train --budget` chooses."""
     docs = document_of(text)[:: EVERY.get(text, 1)]
-    options = TrainOptions(budget=BUDGET, seed=seed).over(HELD_OUT.get(text, TrainOptions()))
+    given = {**HELD_OUT.get(text, {}), "budget": BUDGET, "seed": seed}
     if way == "single":
-        options = TrainOptions(single=True).over(options)
-    job = plan_training(docs, options)
+        given["single"] = True
+    job = plan_training(docs, given)
     result, parts, kind = train_job(job), job.parts, job.plan.config.text
     assert result.test_loss is not None
     tokens, characters = (

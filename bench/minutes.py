@@ -20,12 +20,12 @@ from tables import headed, mean_and_sd, runs_of
 from texts import SECOND, document_of
 
 from microgpt.inference import InferenceGpt
+from microgpt.settings import Settings
 from microgpt.training.choice import MAX_CONTEXT, expected_loss
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble_training import train_job
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
-from microgpt.training.presets import PRESETS, Preset
+from microgpt.training.presets import preset_settings
 
 CONTENDERS = ("rule", "preset")
 # The texts and seconds, with the test losses of the best and the median of 20 random settings (24
@@ -72,12 +72,12 @@ def main() -> None:
 def measured(seed: int, label: str, *, text: str, seconds: int, contender: str) -> MinutesTraining:
     """Train as the contender does, and return the losses."""
     docs, budget = document_of(text), seconds * SECOND
-    job = plan_training(docs, TrainOptions(budget=budget, seed=seed))
+    job = plan_training(docs, {"budget": budget, "seed": seed})
     interval = expected_loss(job.parts, budget)[1:] if contender == "rule" else None
     if contender == "preset":
         preset = preset_for(docs, seconds)
-        config = replace(preset.config, seed=seed, text=job.plan.config.text)
-        job = plan_training(job.parts, TrainOptions(), model=preset.model, config=config)
+        config = replace(preset.training, seed=seed, text=job.plan.config.text)
+        job = plan_training(job.parts, {}, model=preset.shape, config=config)
     started = perf_counter()
     result = train_job(job)
     took = perf_counter() - started
@@ -89,15 +89,18 @@ def measured(seed: int, label: str, *, text: str, seconds: int, contender: str) 
     return MinutesTraining(val, test, took, interval)
 
 
-def preset_for(docs: list[str] | str, seconds: int) -> Preset:
+def _preset(name: str) -> Settings:
+    return Settings.from_dict(preset_settings(name))
+
+
+def preset_for(docs: list[str] | str, seconds: int) -> Settings:
     """Return the preset for a text; for lines, the single model that names-60s once was."""
     if isinstance(docs, str):
-        return PRESETS["text-60s" if seconds < 100 else "text-300s"]
-    brief = PRESETS["names-10s"]
-    context = max(brief.model.block_size, min(MAX_CONTEXT, 1 + max(map(len, docs))))
-    model = replace(brief.model, n_embd=64, n_layer=3, block_size=context)
-    config = replace(brief.config, steps=9_000, warmup_steps=180, dropout=0.1)
-    return replace(brief, model=model, config=config)
+        return _preset("text-60s" if seconds < 100 else "text-300s")
+    brief = _preset("names-10s")
+    context = max(brief.block_size, min(MAX_CONTEXT, 1 + max(map(len, docs))))
+    shape = {"n_embd": 64, "n_layer": 3, "block_size": context}
+    return replace(brief, **shape, steps=9_000, warmup_steps=180, dropout=0.1)
 
 
 def minutes_table(kept: dict) -> str:

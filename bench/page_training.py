@@ -24,7 +24,6 @@ from harness import parsed, pin
 
 from microgpt.data.documents import bundled, load_text
 from microgpt.training.engines import Engine, make_engine
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt_engine import wasm
 from microgpt_page.document import WEB
@@ -67,8 +66,7 @@ def main() -> None:
     print("| | here, a step | Node, a step | ratio, median |\n|---|---|---|---|")
     texts = load_text(bundled("names.txt"))
     for name, (given, n) in RUNS.items():
-        options = TrainOptions(test_fraction=0.0, **given)
-        job = plan_training(texts, options.over(TrainOptions.of_preset("karpathy")))
+        job = plan_training(texts, {**given, "preset": "karpathy", "test_fraction": 0.0})
         rng = random.Random(job.plan.config.seed)
         plan = job.plan
         data = job.dataset(rng, 1)

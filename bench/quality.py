@@ -23,16 +23,14 @@ from microgpt import OnEvent, StopWhen
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
 from microgpt.model_config import count_params
-from microgpt.options import join
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble_training import train_job
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
-from microgpt.training.presets import PresetName
+from microgpt.training.presets import preset_settings
 
 NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
-PRESET_NAMES: tuple[PresetName, ...] = ("names-10s", "names-60s", "names-600s")
+PRESET_NAMES = ("names-10s", "names-60s", "names-600s")
 
 
 @dataclass
@@ -55,10 +53,10 @@ def main() -> None:
     print(presets_table(train_missing("quality", measures, options)))
 
 
-def measured(seed: int, label: str, *, preset: PresetName) -> Training:
+def measured(seed: int, label: str, *, preset: str) -> Training:
     """Train a preset, and return its cost and losses."""
     prepare_engine("compiled", uses=("training", "evaluation", "generation"))
-    options = join(TrainOptions.of_preset(preset), TrainOptions(preset=preset, seed=seed))
+    given = {**preset_settings(preset), "seed": seed}
     asked = started = perf_counter()
     measuring_s = 0.0
 
@@ -74,9 +72,8 @@ def measured(seed: int, label: str, *, preset: PresetName) -> Training:
             measuring_s += perf_counter() - asked
             show_progress(label, event.step, event.steps, event.val_loss)
 
-    result = train_job(
-        plan_training(NAMES, options), hooks=[OnEvent(on_event), StopWhen(should_stop)]
-    )
+    hooks = [OnEvent(on_event), StopWhen(should_stop)]
+    result = train_job(plan_training(NAMES, given), hooks=hooks)
     seconds = perf_counter() - started - measuring_s
     assert result.val_loss is not None
     assert result.test_loss is not None

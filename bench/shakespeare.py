@@ -21,9 +21,10 @@ from microgpt import OnEvent
 from microgpt.data.documents import bundled, load_stream
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
+from microgpt.settings import Settings
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
-from microgpt.training.presets import PRESETS, Preset
+from microgpt.training.presets import preset_settings
 from microgpt.training.train import train
 
 PRESET_NAMES = ("text-60s", "shakespeare", "text-300s")
@@ -46,13 +47,16 @@ class ShakespeareTraining:
 def main() -> None:
     """Run the missing training runs and print the table."""
     options = parsed(__doc__, only=PRESET_NAMES, **TRAINING)
-    measures = {name: partial(measured, preset=PRESETS[name]) for name in PRESET_NAMES}
+    measures = {
+        name: partial(measured, preset=Settings.from_dict(preset_settings(name)))
+        for name in PRESET_NAMES
+    }
     print(shakespeare_table(train_missing("shakespeare", measures, options)))
 
 
-def measured(seed: int, label: str, *, preset: Preset) -> ShakespeareTraining:
+def measured(seed: int, label: str, *, preset: Settings) -> ShakespeareTraining:
     """Train on the first 90 % without looking at the rest; return the cost and the losses."""
-    config = replace(preset.config, seed=seed, text="stream")
+    config = replace(preset.training, seed=seed, text="stream")
     text = load_stream(bundled("shakespeare.txt"))
     cut = len(text) - len(text) // 10
     prepare_engine("compiled", uses=("training", "evaluation"))
@@ -61,7 +65,8 @@ def measured(seed: int, label: str, *, preset: Preset) -> ShakespeareTraining:
         if event.losses and event.step % 100 < len(event.losses):
             show_progress(label, event.step, event.steps, event.losses[-1])
 
-    result = train((text[:cut],), model=preset.model, config=config, hooks=[OnEvent(on_event)])
+    hooks = [OnEvent(on_event)]
+    result = train((text[:cut],), model=preset.shape, config=config, hooks=hooks)
     gpt = InferenceGpt(result)
     return ShakespeareTraining(
         params=count_params(result.model),

@@ -27,7 +27,6 @@ from microgpt.inference import InferenceGpt
 from microgpt.training import ngram_teacher
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble_training import train_job
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
 
 BUDGET = 1e13  # operations of about a minute
@@ -70,10 +69,10 @@ def measured(seed: int, label: str, *, text: str, size: int, way: str) -> SmallT
     known = set("".join(parts.train))
     test = [doc for doc in docs[size:] if known.issuperset(doc)][:N_TEST]
     ngram_teacher.MIN_GAIN = MIN_GAIN if way == "ensemble and n-grams" else 1.0
-    options = TrainOptions(budget=BUDGET, seed=seed)
+    given = {"budget": BUDGET, "seed": seed}
     if way == "one model":
-        options = TrainOptions(single=True).over(options)
-    result = train_job(plan_training(parts, options))
+        given["single"] = True
+    result = train_job(plan_training(parts, given))
     ours = InferenceGpt(result).evaluate(test).bits_per_character
     return SmallTraining(ours, ngram_bits(parts.train, test))
 

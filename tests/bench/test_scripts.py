@@ -9,12 +9,7 @@ import commands
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BRIEF_PRESETS = (  # and small ones
-    "from dataclasses import replace; "
-    "bench.PRESETS = {name: replace(preset, config=replace(preset.config, steps=8, batch_size=4, "
-    "average_tail=0.0), model=replace(preset.model, n_embd=8, n_head=2, n_layer=1)) "
-    "for name, preset in bench.PRESETS.items()}"
-)
+SMALL = "dict(steps=8, n_embd=8, n_head=2, n_layer=1)"
 # The options of each script, and what else is made smaller; the rivals, which are not in the
 # workspace, stay away.
 SHORTEST = {
@@ -44,7 +39,7 @@ SHORTEST = {
     "page_training": ("--rounds 1", ""),
     "quality": (
         "--only names-10s --seeds 1",
-        "bench.join = lambda *_: bench.TrainOptions(steps=8, n_embd=8, n_head=2, n_layer=1)",
+        f"bench.preset_settings = lambda _: {SMALL}",
     ),
     "report": ("", ""),
     "search_fight": (
@@ -56,7 +51,7 @@ SHORTEST = {
     "serve_hostile": ("--seconds 0.5 --attackers 2 --rate 10", ""),
     "serve_load": ("--rounds 1 --seconds 0.3 --connections 2", ""),
     "serve_mixed": ("--minutes 0.1 --connections 2", "bench.SERVICES = 2"),
-    "shakespeare": ("--only text-60s --seeds 1", BRIEF_PRESETS),
+    "shakespeare": ("--only text-60s --seeds 1", f"bench.preset_settings = lambda _: {SMALL}"),
     "small_texts": (
         "--only names --seeds 1",
         "bench.TEXTS = ('names',); bench.SIZES = (50,); bench.BUDGET = 3e8",

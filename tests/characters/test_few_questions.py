@@ -7,7 +7,6 @@ from microgpt import InferenceGpt, Message, load, save, train
 from microgpt.config import Sampling
 from microgpt.data.split import split
 from microgpt.errors import CheckpointError, ConfigError
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
 from microgpt_characters.few_questions import MOST_QUESTIONS, are_few, recipe
 
@@ -43,28 +42,28 @@ def result():
     ],
 )
 def test_few_questions_are_detected_by_documents_and_options(docs, options, expected) -> None:
-    assert are_few(docs, TrainOptions(**options)) == expected
+    assert are_few(docs, options) == expected
 
 
 def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
     long = talks([*PAIRS, ("a" * 300, "b" * 400)])
-    plan = plan_training(long, TrainOptions()).plan
-    assert plan.model.block_size == recipe(long).block_size == 1024
+    plan = plan_training(long, {}).plan
+    assert plan.model.block_size == recipe(long)["block_size"] == 1024
     known = plan.extra["characters"]["conversations"]
     assert [each["content"] for each in known[-1]] == ["a" * 300, "b" * 400]
 
 
 def test_the_unknown_option_requires_a_model_of_few_questions() -> None:
     with pytest.raises(ConfigError, match="--unknown is for at most 200 questions"):
-        plan_training(talks(PAIRS), TrainOptions(unknown="?", steps=10))
+        plan_training(talks(PAIRS), {"unknown": "?", "steps": 10})
     with pytest.raises(ConfigError, match="--unknown is for few questions"):
-        plan_training(["anna"], TrainOptions(unknown="?"))
+        plan_training(["anna"], {"unknown": "?"})
 
 
 def test_a_split_with_validation_has_no_known_questions() -> None:
-    assert plan_training(split(talks(PAIRS)), TrainOptions()).plan.extra
+    assert plan_training(split(talks(PAIRS)), {}).plan.extra
     parts = split(talks([(str(n), "x") for n in range(40)]), validation=0.3)
-    assert plan_training(parts, TrainOptions()).plan.extra == {}
+    assert plan_training(parts, {}).plan.extra == {}
 
 
 def test_few_questions_are_all_answered_exactly(result) -> None:

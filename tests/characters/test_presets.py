@@ -1,24 +1,20 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import commands
 import pytest
 from commands import ok, refused
 
-from microgpt.training.presets import PRESETS
-from microgpt_characters.synthetic_chat import conversations, json_line
+from microgpt_characters.synthetic_chat import conversations, json_line, lessons
 
 FEW_CONVERSATIONS = """
-from dataclasses import replace
 from microgpt.training.presets import PRESETS
-PRESETS["chat"] = replace(PRESETS["chat"], n_conversations=500)
+PRESETS["chat"]["n_conversations"] = 500
 from microgpt_cli.main import main
 main()
 """
-FEW = replace(PRESETS["chat"], n_conversations=300)
 
 
 def test_the_chat_preset_reads_basics_once_and_the_rest_twice() -> None:
@@ -28,12 +24,12 @@ def test_the_chat_preset_reads_basics_once_and_the_rest_twice() -> None:
         for each in conversations(split, n, 7)
     ]
     spoken = [[(m["role"], m["content"]) for m in conversation] for conversation in written]
-    drawn = [[(m.role, m.content) for m in conversation] for conversation in FEW.draw(seed=7)]
+    drawn = [[(m.role, m.content) for m in conversation] for conversation in lessons(300, 7)]
     assert drawn == spoken
 
 
 def test_different_seeds_draw_different_preset_conversations() -> None:
-    assert FEW.draw(seed=1) != FEW.draw(seed=2)
+    assert lessons(300, 1) != lessons(300, 2)
 
 
 @pytest.mark.slow

@@ -9,13 +9,13 @@ import pytest
 from commands import ok, refused
 
 from microgpt.model_config import count_params
-from microgpt.training.presets import PRESETS
+from microgpt.settings import Settings
+from microgpt.training.presets import PRESETS, preset_settings
 
 PRESETS_PAGE = Path(__file__).parents[2] / "docs/training.md"
 WITH_A_TEXT = """
-from dataclasses import replace
 from microgpt.training.presets import PRESETS
-PRESETS["text"] = replace(PRESETS["text"], data="shakespeare")
+PRESETS["text"]["data"] = "shakespeare"
 from microgpt_cli.main import main
 main()
 """
@@ -36,8 +36,9 @@ def with_a_text(tmp_path):
 def test_the_docs_list_each_preset_with_its_size(name) -> None:
     lines = PRESETS_PAGE.read_text().splitlines()
     (row,) = [line for line in lines if line.startswith(f"| `{name}` |")]
-    if PRESETS[name].data == "names":
-        model = replace(PRESETS[name].model, vocab_size=27)
+    if PRESETS[name].get("data") == "names":
+        shape = Settings.from_dict(preset_settings(name)).shape
+        model = replace(shape, vocab_size=27)
         assert f"| {count_params(model):,} |" in row
 
 

@@ -6,11 +6,9 @@ from commands import ok, refused
 from json_files import edit
 
 from microgpt import InferenceGpt, Message, load, save
-from microgpt.errors import CheckpointError, ConfigError, PromptError
+from microgpt.errors import CheckpointError, PromptError
 from microgpt.plugins import PluginError
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
-from microgpt.training.presets import PRESETS
 
 PARROT = """
 from microgpt import Message
@@ -53,10 +51,10 @@ def saved(chat_model):
 
 def test_a_plug_in_prepares_a_training_run_and_is_recorded(parrot) -> None:
     told = []
-    plan = plan_training(TALKS, TrainOptions(), tell=told.append).plan
+    plan = plan_training(TALKS, {}, tell=told.append).plan
     assert plan.extra == {"parrot": {"word": "hi"}}
     assert "parrot has seen 4 conversations" in told
-    assert plan_training(["hi", "day"], TrainOptions()).plan.extra == {}
+    assert plan_training(["hi", "day"], {}).plan.extra == {}
 
 
 def test_a_plug_in_answers_or_chooses_what_the_model_reads(parrot, saved) -> None:
@@ -87,9 +85,3 @@ def test_a_model_of_an_older_microgpt_is_refused(chat_model) -> None:
     edit(chat_model / "meta.json", known_questions={"conversations": []})
     with pytest.raises(CheckpointError, match=r"known_questions: .* older microgpt; train the"):
         load(chat_model)
-
-
-def test_the_chat_preset_names_the_missing_package(monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.training.presets.plugin", lambda group, name: None)
-    with pytest.raises(ConfigError, match="requires the package microgpt-characters; install it"):
-        PRESETS["chat"].draw(seed=1)

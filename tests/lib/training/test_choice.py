@@ -22,7 +22,6 @@ from microgpt.training.choice import (
     held_out_fraction,
 )
 from microgpt.training.operations import step_operations
-from microgpt.training.options import TrainOptions
 
 SHAKESPEARE = load_stream(bundled("shakespeare.txt"))
 TOWNS = [f"{a}{b}{c}ton" for a in "bdfgklmnpr" for b in "aeiou" for c in ("ll", "mp", "rs", "nt")]
@@ -33,7 +32,7 @@ def chosen(docs: Split | list, budget: float = 1e12, **fixed: Any) -> Choice:
     parts = docs if isinstance(docs, Split) else split(docs)
     text = "lines" if parts.gap is None else "stream"
     tokenizer = char_tokenizer(parts.docs)
-    return choose(parts, tokenizer, budget, text=text, fixed=TrainOptions(**fixed))
+    return choose(parts, tokenizer, budget, text=text, given=fixed)
 
 
 @given(
@@ -147,8 +146,7 @@ def test_the_expected_loss_falls_with_the_number_of_operations() -> None:
 
 def tuned(docs: list[str], budget: float, **fixed: Any) -> Choice:
     parts, parent = split(docs, validation=0.1), ModelConfig(n_embd=24, block_size=8)
-    tokenizer, options = char_tokenizer(docs), TrainOptions(**fixed)
-    return choose(parts, tokenizer, budget, text="lines", fixed=options, parent=parent)
+    return choose(parts, char_tokenizer(docs), budget, text="lines", given=fixed, parent=parent)
 
 
 def test_fine_tuning_keeps_the_shape_of_the_parent() -> None:

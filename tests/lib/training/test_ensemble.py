@@ -17,17 +17,17 @@ from microgpt.training.ensemble import LEAST, MOST_TEACHERS
 from microgpt.training.ensemble_training import steps_before, total_steps, train_job
 from microgpt.training.fitting import explain_settings
 from microgpt.training.hooks import Checkpoints, OnEvent, StopWhen
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
+from microgpt.training.presets import preset_settings
 from microgpt.training.time_limit import TimeLimit
 
 RNG = random.Random(0)
 NAMES = ["".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300)]
-SMALL = TrainOptions(n_embd=8, n_layer=1, budget=3e10)
+SMALL = {"n_embd": 8, "n_layer": 1, "budget": 3e10}
 
 
-def planned(**options) -> TrainingJob:
-    job = plan_training(NAMES, TrainOptions(**options).over(SMALL))
+def planned(**given) -> TrainingJob:
+    job = plan_training(NAMES, {**SMALL, **given})
     return replace(job, plan=replace(job.plan, input=Path("names.txt")))
 
 
@@ -60,8 +60,7 @@ def test_one_model_can_be_requested_instead_of_an_ensemble() -> None:
 
 def test_a_model_with_a_parent_gets_no_ensemble(whole) -> None:
     result, _ = whole
-    options = TrainOptions(budget=3e10)
-    assert not plan_training(NAMES, options, parent=result).plan.ensemble
+    assert not plan_training(NAMES, {"budget": 3e10}, parent=result).plan.ensemble
 
 
 def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
@@ -69,7 +68,7 @@ def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
     from microgpt.training.fitting import Fitting
 
     for budget in (3e10, 1e11, 1e12):
-        fitting = Fitting.of(NAMES, TrainOptions(budget=budget))
+        fitting = Fitting.of(NAMES, {"budget": budget})
         fitted = with_ensemble(fitting, fitting.fit())
         assert fitted.ensemble
         assert fitted.choice.operations <= 1.02 * budget
@@ -188,13 +187,13 @@ def test_an_ensemble_holds_out_the_documents_of_a_given_split() -> None:
 
 
 def test_a_preset_can_train_an_ensemble() -> None:
-    recipe = TrainOptions.of_preset("names-600s")
+    recipe = preset_settings("names-600s")
     ensemble = plan_training(NAMES, recipe).plan.ensemble
     assert (ensemble.n_teachers, ensemble.teacher.steps, ensemble.student.steps) == (6, 4400, 12320)
-    shorter = TrainOptions(steps=100).over(recipe)
+    shorter = {**recipe, "steps": 100}
     assert plan_training(NAMES, shorter).plan.ensemble.student.steps == 280
-    assert not plan_training(NAMES, TrainOptions(single=True).over(recipe)).plan.ensemble
-    assert not plan_training(NAMES, TrainOptions.of_preset("names-10s")).plan.ensemble
+    assert not plan_training(NAMES, {**recipe, "single": True}).plan.ensemble
+    assert not plan_training(NAMES, preset_settings("names-10s")).plan.ensemble
 
 
 def test_a_genome_or_given_settings_prevent_an_ensemble() -> None:

@@ -1,6 +1,5 @@
 from microgpt import Message, TrainConfig, train
 from microgpt.data.split import split
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import examples
 
 DOCS = [
@@ -15,14 +14,14 @@ PARTS = split(DOCS)
 
 def test_the_first_short_messages_are_the_examples() -> None:
     parts = split([(Message("assistant", "hello"),), *DOCS])
-    assert examples(parts, TrainOptions()) == ("hi", "is it open?", "my secret", "how much?")
+    assert examples(parts) == ("hi", "is it open?", "my secret", "how much?")
 
 
 def test_a_held_out_document_gives_no_example() -> None:
     docs = [(Message("user", f"number {i}"), Message("assistant", "yes")) for i in range(40)]
     parts = split(docs, validation=0.5)
     held_out = {doc[0].content for doc in parts.validation}
-    assert held_out.isdisjoint(examples(parts, TrainOptions()))
+    assert held_out.isdisjoint(examples(parts))
 
 
 def test_training_in_python_records_no_examples() -> None:

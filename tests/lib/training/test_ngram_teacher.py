@@ -15,7 +15,6 @@ from microgpt.training import ngram_teacher
 from microgpt.training.distillation import Teachers
 from microgpt.training.ensemble_training import train_job
 from microgpt.training.ngram_teacher import WEIGHTS, add_ngrams, best_weight
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
 from microgpt.training.train import train as train_model
 
@@ -124,7 +123,7 @@ def test_an_ensemble_records_the_weight_of_its_ngram_model(monkeypatch) -> None:
         return chosen[-1][1]
 
     monkeypatch.setattr(ngram_teacher, "best_weight", chosen_weight)
-    job = plan_training(PARTS, TrainOptions(n_embd=8, n_layer=1, budget=1e10))
+    job = plan_training(PARTS, {"n_embd": 8, "n_layer": 1, "budget": 1e10})
     result = train_job(job)
     assert chosen == [(sorted(PARTS.validation), result.plan.ensemble.ngram_weight)]
     assert chosen[0][1] in WEIGHTS[1:]

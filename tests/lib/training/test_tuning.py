@@ -8,7 +8,6 @@ from microgpt import ModelConfig, TrainConfig
 from microgpt.data.split import split
 from microgpt.training import tuning
 from microgpt.training.loop import TrainingLoop
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.train import DivergedError, train
 from microgpt.training.tuning import with_tried_rate
@@ -21,7 +20,7 @@ PARTS = split(DOCS, validation=0.2, test=0.2)
 @pytest.fixture(scope="module")
 def job() -> TrainingJob:
     parent = train(["abcd"], model=ModelConfig(n_embd=8, n_layer=1), config=TrainConfig(steps=5))
-    return plan_training(PARTS, TrainOptions(budget=1e10), parent=parent)
+    return plan_training(PARTS, {"budget": 1e10}, parent=parent)
 
 
 def with_losses(monkeypatch, *losses: float) -> None:

@@ -24,7 +24,6 @@ from microgpt import (
     TextFile,
     TimeLimit,
     TrainConfig,
-    TrainOptions,
     count,
     count_with_others,
     describe,
@@ -87,19 +86,21 @@ def analyze_file(
     model_dir: Path | None,
     how: ReadOptions,
     *,
-    options: TrainOptions,
+    limits: Mapping[str, float | None],
     limit: TimeLimit | None = None,
 ) -> DatasetReport:
     """Compute the statistics of a file and measure the training speed."""
     saved = load_model(model_dir) if model_dir else None
     file = TextFile(data)
     docs = _read(file, how, is_chat=how.chat or (saved.tokenizer.is_chat if saved else None))
-    options = prepare_replies(docs, options, lambda line: None).options
-    fitting = Fitting.of(docs, options, load_kernels=load_kernels, tell=note)
+    has_budget = any(limits.values())
+    given = {name: value for name, value in limits.items() if value is not None}
+    given = prepare_replies(docs, given, lambda line: None).given
+    fitting = Fitting.of(docs, given, load_kernels=load_kernels, tell=note)
     fitted = with_ensemble(fitting, fitting.fit(limit))
     config, tokenizer, n_characters = fitted.choice.config, fitted.tokenizer, None
     expectation = None
-    if options.has_budget and fitting.parts.validation:
+    if has_budget and fitting.parts.validation:
         operations = min(fitted.choice.operations, useful_operations(fitted.sizes))
         expectation = expected_loss(fitting.parts, operations)
         if fitted.ensemble:
@@ -129,7 +130,7 @@ def analyze_file(
         docs_per_s=docs_per_s,
         tokens_per_s=docs_per_s * length,
         suitability=_suitability(saved, report, docs) if saved else None,
-        explanation=explain_settings(fitted) if options.has_budget else (),
+        explanation=explain_settings(fitted) if has_budget else (),
         expectation=expectation,
     )
 

@@ -3,12 +3,9 @@
 The defaults match Karpathy's script and are also the defaults of the command line.
 """
 
-import math
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Literal, TypedDict
 
 from microgpt.errors import ConfigError
@@ -16,11 +13,12 @@ from microgpt.model_config import MAX_SIZE as MAX_SIZE
 from microgpt.model_config import Activation as Activation
 from microgpt.model_config import ModelConfig as ModelConfig
 from microgpt.model_config import Positions as Positions
-from microgpt.model_config import check_choice as check_choice
-from microgpt.model_config import check_fields
-from microgpt.model_config import check_whole as check_whole
 from microgpt.schedule import default_lr as default_lr
 from microgpt.schedule import learning_rate
+from microgpt.setting import LESS_THAN_1, NOT_NEGATIVE, POSITIVE, SHARE, check_fields, setting
+from microgpt.setting import check_choice as check_choice
+from microgpt.setting import check_number as check_number
+from microgpt.setting import check_whole as check_whole
 
 TextKind = Literal["lines", "stream"]
 Optimizer = Literal["adamw", "muon"]
@@ -47,38 +45,75 @@ class TrainConfig:
     Raises ConfigError if a setting is invalid.
     """
 
-    steps: int = 1000  # number of weight updates, over which the learning rate falls to 0
-    until: int | None = None  # step after which training ends before `steps`
-    batch_size: int = 1  # number of documents (or chunks of long documents) per step
-    lr: float | None = None  # initial learning rate; decays linearly to 0; None means `default_lr`
-    warmup_steps: int = 0  # number of steps of linear learning-rate warm-up
-    optimizer: Optimizer = "adamw"  # "muon": Muon for block matrices, AdamW for the rest
-    seed: int = DEFAULT_SEED  # seed of the document order, initial weights and final samples
-    shuffle: bool = True  # read documents in random order
-    text: TextKind = "lines"  # whether the input is separate documents or one running text
-    evaluations: int = 20  # number of evaluations of the held-out loss
-    patience: int | None = None  # number of evaluations without improvement before early stopping
-    weight_decay: float = 0.0  # AdamW weight decay, multiplied by lr
-    dropout: float = 0.0  # dropout probability, applied to embeddings and residual branches
-    average_tail: float = 0.0  # average the weights over this last fraction of the steps
-    beta1: float = 0.85  # Adam: decay rate of the first moment
-    beta2: float = 0.99  # Adam: decay rate of the second moment
-    adam_eps: float = 1e-8  # Adam: added to the denominator to avoid division by zero
+    steps: int = setting(1000, "Number of training steps.", panel="Training", short=True)
+    until: int | None = setting(
+        None,
+        "End after this step; the learning rate falls as if training went on to --steps.",
+        panel="Training",
+    )
+    lr: float | None = setting(
+        None,
+        "Learning rate; decays linearly to 0.  [default: 0.01; lower if n_embd > 16]",
+        "--learning-rate",
+        "--lr",
+        panel="Training",
+        short=True,
+        limits=POSITIVE,
+    )
+    # Documents, or chunks of long documents.
+    batch_size: int = setting(1, "Number of documents per training step.", panel="Training")
+    optimizer: Optimizer = setting(
+        "adamw",
+        "muon: Muon for the matrices of the blocks, AdamW for the rest; begin with a learning rate "
+        "of 0.003.",
+        panel="Training",
+    )
+    warmup_steps: int = setting(
+        0,
+        "Increase the learning rate linearly over the first N steps.",
+        panel="Training",
+        minimum=0,
+    )
+    dropout: float = setting(
+        0.0, "Dropout probability; reduces overfitting.", panel="Training", limits=LESS_THAN_1
+    )
+    weight_decay: float = setting(0.0, "AdamW weight decay.", panel="Training", limits=NOT_NEGATIVE)
+    average_tail: float = setting(
+        0.0,
+        "Average the weights over this final fraction of the steps.",
+        panel="Training",
+        limits=SHARE,
+    )
+    patience: int | None = setting(
+        None, "Stop after N validation checks (20 per run) without improvement.", panel="Training"
+    )
+    # Of the document order, initial weights and final samples.
+    seed: int = setting(
+        DEFAULT_SEED,
+        "Random seed; the same seed gives the same result.",
+        panel="Training",
+        minimum=0,
+        maximum=MAX_SEED,
+    )
+    text: TextKind = setting(
+        "lines",
+        "lines: one document per line. stream: one running text.  "
+        "[default: stream for files that look like a book, else lines]",
+        panel="Data",
+    )
+    shuffle: bool = setting(True, "Whether to read the documents in random order.")
+    evaluations: int = setting(20, "Number of validation checks.")
+    beta1: float = setting(0.85, "Decay rate of Adam's first moment.", limits=LESS_THAN_1)
+    beta2: float = setting(0.99, "Decay rate of Adam's second moment.", limits=LESS_THAN_1)
+    adam_eps: float = setting(1e-8, "Added to Adam's denominator.", limits=POSITIVE)
 
     def __post_init__(self) -> None:
-        check_fields(self, warmup_steps={"minimum": 0}, seed={"minimum": 0, "maximum": MAX_SEED})
-        for name in ("lr", "adam_eps"):
-            if name == "adam_eps" or self.lr is not None:
-                _check_field(self, name, "a number greater than 0", lambda x: x > 0)
-        _check_field(self, "weight_decay", "a number >= 0", lambda x: x >= 0)
+        check_fields(self)
         fastest = (self.lr or 0) * (MUON_LR_RATIO if self.optimizer == "muon" else 1)
         if self.weight_decay * fastest > 1:  # larger values would flip the sign of the weights
             raise ConfigError(
                 f"weight_decay ({self.weight_decay:g}) must be at most {1 / fastest:g} at this lr"
             )
-        _check_field(self, "average_tail", "from 0 to 1", lambda x: 0 <= x <= 1)
-        for name in ("dropout", "beta1", "beta2"):
-            _check_field(self, name, "in [0, 1)", lambda x: 0 <= x < 1)
 
     @property
     def steps_between_evaluations(self) -> int:
@@ -104,16 +139,19 @@ class Sampling:
     The temperature is applied first, then the filters top_k, top_p and min_p, in that order.
     """
 
-    temperature: float = 0.5  # 0 is greedy; 1 uses the model's probabilities
-    top_k: int | None = None  # keep the k most likely tokens
-    top_p: float = 1.0  # keep the smallest set of top tokens with at least this probability
-    min_p: float = 0.0  # keep tokens with at least this fraction of the highest probability
+    temperature: float = setting(
+        0.5, "0 is greedy; 1 uses the model's probabilities.", limits=NOT_NEGATIVE
+    )
+    top_k: int | None = setting(None, "Keep the k most likely tokens.")
+    top_p: float = setting(
+        1.0, "Keep the smallest set of top tokens with at least this probability.", limits=SHARE
+    )
+    min_p: float = setting(
+        0.0, "Keep tokens with at least this fraction of the highest probability.", limits=SHARE
+    )
 
     def __post_init__(self) -> None:
-        _check_field(self, "temperature", ">= 0", lambda x: x >= 0)
         check_fields(self)
-        for name in ("top_p", "min_p"):
-            _check_field(self, name, "from 0 to 1", lambda x: 0 <= x <= 1)
         if self.min_p == 1:  # at a high temperature, rounding makes all probabilities equal
             object.__setattr__(self, "top_k", 1)
 
@@ -142,18 +180,6 @@ def check_threads(threads: int) -> None:
     check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
 
 
-def check_number(name: str, value: float, rule: str, fits: Callable[[float], bool]) -> float:
-    """Return a setting, as an int or a float; raise ConfigError if it is out of range."""
-    try:
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        is_valid = is_number and math.isfinite(value) and fits(value)
-    except OverflowError:  # an integer such as 10**400, from a file
-        is_valid = False
-    if not is_valid:
-        raise ConfigError(f"{name} must be {rule}, got {value!r:.24}")
-    return value if isinstance(value, int) else float(value)
-
-
 def check_type(name: str, value: object, *kinds: Any) -> None:
     """Raise ConfigError unless an argument is an object of one of the types."""
     if not isinstance(value, kinds):
@@ -167,8 +193,3 @@ def check_path(name: str, path: str | os.PathLike[str]) -> None:
         raise ConfigError(f"{name} must not be empty; use . for the current directory")
     if NOT_IN_PATHS.search(os.fspath(path)):
         raise ConfigError(f"{name} has a NUL or a lone surrogate: {os.fspath(path)!r:.80}")
-
-
-def _check_field(settings: object, name: str, rule: str, fits: Callable[[float], bool]) -> None:
-    # A NumPy number becomes a float.
-    object.__setattr__(settings, name, check_number(name, getattr(settings, name), rule, fits))

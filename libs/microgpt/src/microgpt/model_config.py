@@ -1,43 +1,66 @@
 """The shape of a GPT, validated on creation."""
 
-from dataclasses import dataclass, fields
-from numbers import Integral, Real
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from microgpt.errors import ConfigError
+from microgpt.setting import MAX_SIZE as MAX_SIZE
+from microgpt.setting import POSITIVE, check_fields, setting
+from microgpt.setting import check_choice as check_choice
+from microgpt.setting import check_whole as check_whole
 
 Positions = Literal["learned", "rotary"]
 Activation = Literal["relu", "relu2"]
 
+# The architecture of the text presets and of `train --minutes`, which differs from Karpathy's, and
+# what of it llama.cpp and transformers have, too; see `model_variants`.
+MODERN: Mapping[str, Any] = {
+    "positions": "rotary", "token_shift": True, "activation": "relu2", "qk_norm": True,
+    "final_norm": True, "out_scale": 0.1,
+}  # fmt: skip
+PORTABLE: Mapping[str, Any] = {
+    "positions": "rotary", "token_shift": False, "activation": "relu2", "qk_norm": True,
+    "final_norm": True,
+}  # fmt: skip
 OPTIONS = ("positions", "token_shift", "activation", "qk_norm", "final_norm")
-MAX_SIZE = 2**31 - 1  # upper limit for all sizes and counts
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The shape of a GPT. Raises ConfigError if a value is invalid."""
 
-    n_embd: int = 16  # width: number of embedding dimensions
-    n_head: int = 4  # number of attention heads, with n_embd / n_head dimensions each
-    n_layer: int = 1  # depth: number of transformer blocks
-    block_size: int = 16  # context length in tokens
-    n_ff_exp: int = 4  # hidden width of the MLP, in multiples of n_embd
-    vocab_size: int = 0  # number of tokens; 0 until `train` sets it from the tokenizer
-    init_std: float = 0.08  # standard deviation of the initial weights, as in Karpathy's script
-    positions: Positions = "learned"  # see `model_variants` for this and the next five fields
-    token_shift: bool = False
-    activation: Activation = "relu"
-    qk_norm: bool = False
-    final_norm: bool = False
-    out_scale: float = 1.0
+    n_embd: int = setting(16, "Embedding width.", panel="Model", short=True)
+    n_head: int = setting(4, "Number of attention heads; must divide n_embd.", panel="Model")
+    n_layer: int = setting(1, "Number of transformer blocks.", panel="Model", short=True)
+    block_size: int = setting(16, "Context length in tokens.", panel="Model", short=True)
+    n_ff_exp: int = setting(4, "MLP width, in multiples of n_embd.", panel="Model")
+    # The number of tokens: 0 until `train` sets it from the tokenizer.
+    vocab_size: int = setting(0, "Size of the vocabulary.", minimum=0)
+    init_std: float = setting(
+        0.08, "Standard deviation of the initial weights, as in Karpathy's script.", limits=POSITIVE
+    )
+    # See `model_variants` for the next six.
+    positions: Positions = setting(
+        "learned", "Learned or rotary position embeddings.", panel="Model"
+    )
+    activation: Activation = setting(
+        "relu", "Activation of the MLP: ReLU or squared ReLU.", panel="Model"
+    )
+    token_shift: bool = setting(
+        False, "Let embeddings and MLPs also read the previous token.", panel="Model"
+    )
+    qk_norm: bool = setting(False, "Normalize queries and keys.", panel="Model")
+    final_norm: bool = setting(False, "Normalize before the projection to logits.", panel="Model")
+    out_scale: float = setting(
+        1.0,
+        "Scale factor of the initial attn_wo and mlp_fc2 weights.",
+        panel="Model",
+        limits=POSITIVE,
+    )
 
     def __post_init__(self) -> None:
-        check_fields(self, vocab_size={"minimum": 0})
-        for name, number in (("init_std", self.init_std), ("out_scale", self.out_scale)):
-            is_number = isinstance(number, Real) and not isinstance(number, bool)
-            if not (is_number and 0 < number <= 1e38):
-                raise ConfigError(f"{name} must be a number greater than 0")
-            object.__setattr__(self, name, float(number))  # a NumPy number becomes a float
+        check_fields(self)
         if self.positions == "rotary" and self.n_embd // self.n_head % 2:
             raise ConfigError("rotary positions need an even number of dimensions per head")
         if self.n_embd % self.n_head:
@@ -75,34 +98,3 @@ def check_options(config: ModelConfig, model: object) -> None:
         value = getattr(config, name)
         if value != getattr(ModelConfig, name) and name not in getattr(model, "options", ()):
             raise ConfigError(f"{name} {value} requires microgpt.model_variants.GptVariant")
-
-
-def check_fields(settings: Any, **limits: dict[str, int]) -> None:
-    """Check the integers (at least 1 unless `limits` specify otherwise), choices and flags."""
-    for field in fields(settings):
-        name, kind, value = field.name, field.type, getattr(settings, field.name)
-        if kind is int or (kind == int | None and value is not None):
-            value = check_whole(name, value, **limits.get(name, {"minimum": 1}))
-            object.__setattr__(settings, name, value)
-        elif kind is bool and not isinstance(value, bool):
-            raise ConfigError(f"{name} must be True or False, got {value!r:.24}")
-        elif get_origin(kind) is Literal:
-            check_choice(name, value, kind)
-
-
-def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> int:
-    """Return a setting as an int; raise ConfigError unless it is from minimum to maximum."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise ConfigError(f"{name} must be an integer, got {value!r:.24}")
-    if value < minimum:
-        raise ConfigError(f"{name} must be >= {minimum}, got {max(value, -(10**20))}")
-    if value > maximum:
-        raise ConfigError(f"{name} must be at most {maximum}")
-    return int(value)  # a NumPy integer becomes an int
-
-
-def check_choice(name: str, value: str | None, choices: Any) -> None:
-    """Raise ConfigError unless a setting is one of the values of a Literal type."""
-    *others, last = (f'"{choice}"' for choice in get_args(choices))
-    if f'"{value}"' not in (*others, last):
-        raise ConfigError(f'unknown {name} "{value}" (expected {", ".join(others)} or {last})')

@@ -14,7 +14,7 @@ from microgpt.plugins import PluginError, find_plugins, plugin
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.conversation_file import Item
-    from microgpt.training.options import TrainOptions
+    from microgpt.settings import Given
 
 GROUP = "replies"
 
@@ -22,7 +22,7 @@ GROUP = "replies"
 class Preparation(NamedTuple):
     """What a plug-in wants of a training run."""
 
-    options: "TrainOptions"
+    given: "Given"  # settings, with those that the plug-in adds
     tokenizer: Tokenizer | None = None  # None: one that suits the documents
     extra: Mapping[str, Any] = {}  # JSON, by the name of the plug-in
 
@@ -50,9 +50,7 @@ class ReplyPlugin(Protocol):
     Each `extra` is the JSON that the plug-in has recorded.
     """
 
-    def prepare(
-        self, docs: Sequence[Document], options: "TrainOptions", tell: Tell
-    ) -> Preparation | None:
+    def prepare(self, docs: Sequence[Document], given: "Given", tell: Tell) -> Preparation | None:
         """Return what training on these conversations needs, or None to leave it as it is."""
 
     def hook(self, extra: Any, tokenizer: Tokenizer, options: Mapping[str, Any]) -> ReplyHook:
@@ -80,10 +78,10 @@ def reply_plugin(name: str) -> ReplyPlugin:
     return found
 
 
-def prepare_replies(docs: Documents, options: "TrainOptions", tell: Tell) -> Preparation:
+def prepare_replies(docs: Documents, given: "Given", tell: Tell) -> Preparation:
     """Return what the first plug-in wants that has a use for the documents."""
     if docs and not isinstance(docs, str) and not isinstance(docs[0], str):
         for name in find_plugins(GROUP):
-            if found := reply_plugin(name).prepare(docs, options, tell):
+            if found := reply_plugin(name).prepare(docs, given, tell):
                 return found._replace(extra={name: found.extra})
-    return Preparation(options)
+    return Preparation(given)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.tokenizer import Document
     from microgpt.training.history_file import HistoryPoint
     from microgpt.training.kept_weights import BestWeights, Ending, WeightAverage
-    from microgpt.training.presets import PresetName
 
 MAX_TEACHERS = 1000  # of an ensemble; guards against damaged files
 N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
@@ -128,7 +127,7 @@ class TrainingPlan:
     me: str | None = None  # who the assistant is in an exported chat
     separator: str | None = None  # between documents of several lines
     vocab_size_wanted: int | None = None  # requested vocab_size; the actual one may be smaller
-    preset: "PresetName | None" = None
+    preset: str | None = None
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
     ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers

@@ -12,11 +12,12 @@ from microgpt import (
     ROLES,
     ConfigError,
     Document,
+    Given,
     Message,
     Preparation,
-    TrainOptions,
     char_tokenizer,
     count,
+    flag,
     texts_of,
 )
 from microgpt_characters.questions.known_questions import (
@@ -33,17 +34,17 @@ PREVENTING = (
 )  # fmt: skip
 BATCH, LEAST_STEPS = 16, 300
 PASSES = 120  # number of times that each conversation is read; 90 are enough for sixty questions
-RECIPE = TrainOptions(
-    n_embd=64, n_head=4, n_layer=2, lr=0.01, batch_size=BATCH, dropout=0.0, weight_decay=0.0,
-    evaluations=1, val_fraction=0.0, test_fraction=0.0,
-)  # fmt: skip
+RECIPE = {
+    "n_embd": 64, "n_head": 4, "n_layer": 2, "lr": 0.01, "batch_size": BATCH, "dropout": 0.0,
+    "weight_decay": 0.0, "evaluations": 1, "val_fraction": 0.0, "test_fraction": 0.0,
+}  # fmt: skip
 
 
-def are_few(docs: Sequence[Document], options: TrainOptions) -> bool:
-    """Return whether the documents are a few questions, and all options allow memorising them."""
+def are_few(docs: Sequence[Document], given: Given) -> bool:
+    """Return whether the documents are a few questions, and the settings allow memorising them."""
     if not docs or not all(map(_is_questions, docs)):
         return False
-    if any(map(options.holds, PREVENTING)) or options.engine == "reference":
+    if any(map(given.get, PREVENTING)) or given.get("engine") == "reference":
         return False
     n_questions = sum(len(doc) for doc in docs) / 2
     n_characters = sum(map(len, chain.from_iterable(map(texts_of, docs))))
@@ -58,32 +59,32 @@ def _is_questions(doc: Document) -> bool:
 
 
 def prepare(
-    docs: Sequence[Document], options: TrainOptions, tell: Callable[[str], None]
+    docs: Sequence[Document], given: Given, tell: Callable[[str], None]
 ) -> Preparation | None:
     """Return what training needs if the documents are a few questions."""
-    if not are_few(docs, options):
-        _tell_other_options(docs, options, tell)
-        if "unknown" in options:
+    if not are_few(docs, given):
+        _tell_other_settings(docs, given, tell)
+        if "unknown" in given:
             what = f"for at most {MOST_QUESTIONS} questions, which are learned as a whole"
             raise ConfigError(f"--unknown is {what}; omit --unknown")
         return None
-    unknown = DEFAULT_REPLY if options.unknown is None else options.unknown
+    unknown: str = given.get("unknown", DEFAULT_REPLY)
     check_reply(unknown)
     known = known_questions(docs, unknown, tell)
     characters = f"{unknown} {ascii_letters}{digits}{punctuation}"  # also for other wordings
     tokenizer = char_tokenizer([*docs, (Message("user", characters),)])
-    return Preparation(options.over(recipe(docs)), tokenizer, known.to_json())
+    return Preparation({**recipe(docs), **given}, tokenizer, known.to_json())
 
 
-def recipe(docs: Sequence[Document]) -> TrainOptions:
+def recipe(docs: Sequence[Document]) -> Given:
     """Return the settings for few conversations, with a context for the longest one."""
     longest = max(sum(len(text) + 2 for text in texts_of(doc)) for doc in docs)
     context = 64
     while context < 4 * longest // 3 + 8:  # a quarter is reserved for the reply
         context *= 2
     steps = max(LEAST_STEPS, PASSES * len(docs) // BATCH)
-    facts = TrainOptions(block_size=context, steps=steps, warmup_steps=steps // 20)
-    return facts.over(RECIPE).by("few questions")
+    found = {"block_size": context, "most_steps": steps, "warmup_steps": steps // 20}
+    return {**RECIPE, **found}
 
 
 def known_questions(
@@ -104,14 +105,15 @@ def known_questions(
     return KnownQuestions.of(talks, reply)
 
 
-def _tell_other_options(
-    docs: Sequence[Document], options: TrainOptions, tell: Callable[[str], None]
+def _tell_other_settings(
+    docs: Sequence[Document], given: Given, tell: Callable[[str], None]
 ) -> None:
-    """Report the options that prevent memorising a few questions."""
-    others = TrainOptions(engine=options.engine)
-    preventing = [name for name in PREVENTING if options.holds(name) and not options.given[name]]
-    if preventing and are_few(docs, others):
-        flags = " and ".join(map(options.flag, preventing))
+    """Report the settings that prevent memorising a few questions."""
+    preventing = [name for name in PREVENTING if given.get(name)]
+    if "preset" in preventing:  # which gives the others
+        preventing = ["preset"]
+    if preventing and are_few(docs, {"engine": given.get("engine")}):
+        flags = " and ".join(map(flag, preventing))
         tell(
             f"so few conversations can be learned as a whole, and other questions refused; omit "
             f"{flags} for that"

@@ -12,16 +12,16 @@ from microgpt_characters.questions.known_questions import (
 )
 
 if TYPE_CHECKING:
-    from microgpt import Document, Preparation, ReplyTest, Tokenizer, TrainOptions
+    from microgpt import Document, Given, Preparation, ReplyTest, Tokenizer
 
 
 def prepare(
-    docs: "Sequence[Document]", options: "TrainOptions", tell: Callable[[str], None]
+    docs: "Sequence[Document]", given: "Given", tell: Callable[[str], None]
 ) -> "Preparation | None":
     """Return what training needs if the documents are a few questions."""
     from microgpt_characters import few_questions
 
-    return few_questions.prepare(docs, options, tell)
+    return few_questions.prepare(docs, given, tell)
 
 
 def hook(extra: Any, tokenizer: "Tokenizer", options: Mapping[str, Any]) -> KnownQuestions:

@@ -95,8 +95,8 @@ def _banner(saved: "SavedModel") -> str:
     size, unit = saved.model.block_size, saved.tokenizer.unit
     lines = [f"microgpt chat: {count_params(saved.model):,} weights, a context of {size} {unit}"]
     training, preset = saved.meta.training, PRESETS["chat"]
-    is_whole = training.get("n_docs", 0) >= preset.n_conversations
-    if training.get("preset") == "chat" and is_whole and training["steps"] >= preset.config.steps:
+    is_whole = training.get("n_docs", 0) >= preset["n_conversations"]
+    if training.get("preset") == "chat" and is_whole and training["steps"] >= preset["steps"]:
         lines.append(
             "It knows sums of numbers to 99, spelling, days, months, opposites and capitals."
         )

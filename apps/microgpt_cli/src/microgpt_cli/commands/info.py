@@ -16,7 +16,9 @@ from microgpt import (
     CheckpointError,
     ConfigError,
     ReadOptions,
-    TrainOptions,
+    Settings,
+    TrainConfig,
+    flag,
 )
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, print_facts
@@ -77,10 +79,9 @@ def info(
                 raise ConfigError(f"{flag} requires --data; add --data or omit {flag}")
         _print_model(model_dir or opt.DEFAULT_MODEL_DIR, as_json=as_json)
         return
-    options = TrainOptions.of({"minutes": minutes, "budget": budget})
-    options.check_ranges()
+    limits = {"minutes": minutes, "budget": budget}
     how = ReadOptions(None, column, chat or me is not None, me, separator)
-    options.over(TrainOptions.of(vars(how))).check()
+    Settings.from_dict({**limits, **vars(how), "text": TrainConfig.text})
 
     from microgpt import TimeLimit
     from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
@@ -89,7 +90,7 @@ def info(
         data,
         model_dir,
         how,
-        options=options,
+        limits=limits,
         limit=TimeLimit(minutes, started) if minutes else None,
     )
     if as_json:
@@ -97,18 +98,19 @@ def info(
         return
     for line in report_lines(found):
         print(line)
-    _note_command(found, data, options, is_of_model=model_dir is not None)
+    _note_command(found, data, limits, is_of_model=model_dir is not None)
 
 
 def _note_command(
-    found: "DatasetReport", data: Path, options: TrainOptions, *, is_of_model: bool
+    found: "DatasetReport", data: Path, limits: Mapping[str, float | None], *, is_of_model: bool
 ) -> None:
     """Print the command that trains on the file."""
     from microgpt_cli.training.replacement import unused_model
 
     command = f"{found.how.as_typed()}--data {shlex.quote(str(data))}"
-    for name, value in options.values().items():
-        command += f" --{name} {value:.12g}".replace("e+", "e")
+    for name, value in limits.items():
+        if value is not None:
+            command += f" --{name} {value:.12g}".replace("e+", "e")
     if is_of_model and found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
     where = unused_model(data)
@@ -169,7 +171,7 @@ def _command_again(plan: "TrainingPlan") -> str:
     Settings that suited a budget or a few questions are chosen again. Other settings are a preset,
     Karpathy's by default, and what differs from it.
     """
-    from microgpt import path_from_text
+    from microgpt import path_from_text, preset_settings
 
     recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
     recorded |= {
@@ -179,10 +181,10 @@ def _command_again(plan: "TrainingPlan") -> str:
         "dtype": None if plan.dtype == DEFAULT_DTYPE[plan.engine] else plan.dtype,
     }
 
-    def differing(names: Iterable[str], usual: TrainOptions) -> dict[str, object]:
+    def differing(names: Iterable[str], usual: Settings) -> dict[str, object]:
         return {name: recorded[name] for name in names if recorded[name] != getattr(usual, name)}
 
-    facts = differing(DATA, TrainOptions())
+    facts = differing(DATA, Settings())
     recorded["steps"], recorded["until"] = (
         plan.legs[0] if plan.legs else (plan.config.steps, plan.config.until)
     )
@@ -192,17 +194,17 @@ def _command_again(plan: "TrainingPlan") -> str:
             first = plan.ensemble.teacher.steps if plan.ensemble else recorded["steps"]
             facts["steps"] = first
     elif plan.parent_sha256:
-        facts |= {**differing(STEP, TrainOptions()), "from_": "PARENT"}
+        facts |= {**differing(STEP, Settings()), "from_": "PARENT"}
     else:
         facts["preset"] = preset = plan.preset or "karpathy"
-        facts |= differing((*SHAPE, *STEP), TrainOptions.of_preset(preset))
+        facts |= differing((*SHAPE, *STEP), Settings.from_dict(preset_settings(preset)))
     if plan.tokenizer.kind == "bpe":
         facts |= {"tokenizer": "bpe", "vocab_size": plan.model.vocab_size}
     words = ["microgpt train"]
     for name, value in facts.items():
         if value is not None and value is not False:
             text = "" if value is True else shlex.quote(str(value))
-            words.append(f"{TrainOptions.flag(name)} {text}".rstrip())
+            words.append(f"{'--from' if name == 'from_' else flag(name)} {text}".rstrip())
     for each in plan.teachers:
         words.append(f"--teacher {shlex.quote(str(path_from_text(each.directory)))}")
     return " ".join(words)

@@ -1,20 +1,19 @@
 """Options shared by several commands, and their help panels."""
 
 import secrets
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterator
 from functools import partial
-from inspect import Parameter, Signature
+from inspect import Parameter, Signature, get_annotations
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from microgpt import ConfigError, Options, check_seed
+from microgpt import ConfigError, Settings, check_seed
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
-AnyOptions = TypeVar("AnyOptions", bound=Options)
+PANELS = ("Data", "Training", "Model", "Saving", "Output")  # of `train --help`, in order
 DEFAULT_MODEL_DIR = Path("output")
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
 
@@ -105,50 +104,48 @@ def seed_of(text: str) -> int:
         raise ConfigError(f"seed must be an integer or random, got {text!r:.20}") from None
 
 
-def option_of(kind: type[Options], name: str) -> Any:
-    """Return the typer.Option of a field."""
-    rule = kind.setting(name)
-    return typer.Option(
-        *(rule.flags or [kind.flag(name)]),
-        help=rule.help,
-        rich_help_panel=rule.panel,
-        hidden=not rule.short,
-        metavar=rule.metavar,
-    )
+def with_options(
+    kind: Any, *, settings: bool = False
+) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
+    """Return a decorator that turns the fields of a dataclass into options of a command.
 
+    The fields are made by `microgpt.setting`. The command gets an object of the dataclass.
 
-def with_options(*kinds: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that turns the fields of the given dataclasses into options of a command.
-
-    The command is called with an object of each dataclass, in which the given options are set.
+    Args:
+        settings: whether the command also has the options of `microgpt.Settings`. Those that the
+            user sets are the first field of the dataclass, `given`.
     """
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        def run(ctx: typer.Context, **_: object) -> None:
-            command(*(given_options(ctx, kind) for kind in kinds))
+    def decorate(command: Callable[[Any], None]) -> Callable[..., None]:
+        def run(ctx: typer.Context, **values: Any) -> None:
+            own = {name: values.pop(name) for name in kind.__dataclass_fields__ if name in values}
+            sources = {name: ctx.get_parameter_source(name) for name in values}
+            typed = {name for name, found in sources.items() if found and found.name != "DEFAULT"}
+            given = [{name: values[name] for name in values if name in typed}]
+            command(kind(*(given if settings else ()), **own))
 
-        parameters = [Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)]
-        for kind in kinds:
-            hints = get_type_hints(kind)
-            parameters += [
-                Parameter(
-                    field.name,
-                    Parameter.KEYWORD_ONLY,
-                    default=field.default,
-                    annotation=Annotated[hints[field.name], option_of(kind, field.name)],
-                )
-                for field in fields(kind)
-                if kind.setting(field.name).panel
-            ]
-        run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        options = [each for one in (kind, *([Settings] * settings)) for each in _options_of(one)]
+        options.sort(key=lambda each: PANELS.index(each.annotation.__metadata__[0].rich_help_panel))
+        context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        run.__signature__ = Signature([context, *options])  # type: ignore[attr-defined]
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         return run
 
     return decorate
 
 
-def given_options(ctx: typer.Context, kind: type[AnyOptions]) -> AnyOptions:
-    """Return the options that the user has set."""
-    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
-    given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
-    return kind.of({name: ctx.params[name] for name in given})
+def _options_of(kind: Any) -> Iterator[Parameter]:
+    """Yield the options of a dataclass: a field with a panel is one; own fields come first."""
+    hints, fields = get_type_hints(kind), kind.__dataclass_fields__
+    for name in dict.fromkeys([*get_annotations(kind), *fields]):
+        facts = fields[name].metadata
+        if "panel" in facts:
+            option = typer.Option(
+                *(facts["flags"] or [f"--{name.replace('_', '-')}"]),
+                help=facts["help"],
+                rich_help_panel=facts["panel"],
+                hidden=not facts.get("short"),
+                metavar=facts.get("metavar"),
+            )
+            annotation, default = Annotated[hints[name], option], fields[name].default
+            yield Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -118,7 +118,7 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     if are_bundled and not (result.plan.parent_sha256 or result.plan.preset):
         better = [option for at, option in BETTER[bool(result.plan.minutes) :] if at > share]
     elif result.plan.input is None and (preset := result.plan.preset):
-        better = [f"--steps {PRESETS[preset].config.steps}, as in the preset"]
+        better = [f"--steps {PRESETS[preset]['steps']}, as in the preset"]
     advice = f"for more exact answers: {', or '.join(better)}" if share < POOR else None
     read_before = Bounds(known, 1.0 if is_unknown else known)
     return ChatAnswers(answers, bool(held_out), read_before, advice)

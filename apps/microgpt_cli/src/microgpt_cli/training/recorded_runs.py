@@ -17,7 +17,6 @@ from microgpt import (
     TrainingDirectory,
     TrainingJob,
     TrainingPlan,
-    TrainOptions,
     TrainState,
     check_engine,
     check_patience,
@@ -25,6 +24,7 @@ from microgpt import (
     ending,
     engine_module,
     find_edited_sources,
+    flag,
     path_from_text,
     read_training,
     reply_plugin,
@@ -33,13 +33,14 @@ from microgpt import (
 from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.job import load_teachers, read_input
+from microgpt_cli.training.request import TrainRequest
 
-# What may be given, besides what is harmless.
-MAY_CHANGE = {"resume", "engine", "input", "teacher", "minutes", "steps", "until", "patience"}
+CHANGES = ("steps", "until", "patience")  # settings with which a run can go on
+MAY_CHANGE = {*CHANGES, "engine", "minutes", "threads"}
 
 
 def resumed_job(
-    directory: TrainingDirectory, given: TrainOptions, started: float
+    directory: TrainingDirectory, request: TrainRequest, started: float
 ) -> TrainingJob | None:
     """Return a resumed job after saving its changed settings, or None if the run has ended.
 
@@ -55,32 +56,32 @@ def resumed_job(
         )
     for name in plan.extra:
         reply_plugin(name)  # raises an error if it is not installed
-    limit = None
-    if minutes := given.minutes or (None if "steps" in given else plan.minutes):
+    limit, given = None, request.given
+    if minutes := given.get("minutes") or (None if "steps" in given else plan.minutes):
         limit = TimeLimit(minutes, started)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
-        limit.extend(0.0 if given.minutes else -state.seconds)
-    config = _changed_config(directory.path, plan, state, given)
-    if limit and given.minutes and state.step and not plan.ensemble:
+        limit.extend(0.0 if "minutes" in given else -state.seconds)
+    config = _changed_config(directory.path, plan, state, request)
+    if limit and "minutes" in given and state.step and not plan.ensemble:
         steps_per_s = state.step / state.seconds
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
-    plan = replace(plan, engine=given.engine or plan.engine)
-    check_engine(plan.engine, plan.dtype, given.threads)
+    plan = replace(plan, engine=given.get("engine") or plan.engine)
+    check_engine(plan.engine, plan.dtype, request.threads)
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:
-        if given.input:
-            recorded_documents(plan, given.input)  # refuses other documents
-        _tell_end(directory.path, state.step, reason, replace(plan, config=config), given)
+        if request.input:
+            recorded_documents(plan, request.input)  # refuses other documents
+        _tell_end(directory.path, state.step, reason, replace(plan, config=config), request)
         return None
     if config.steps != plan.config.steps:
         change = f"the run ends at step {config.steps}, not {plan.config.steps}"
         note(f"{change}; its learning rate now falls to 0 by then")
     _note_computation(plan, state)
-    path, parts = recorded_documents(plan, given.input)
-    teachers, records = _recorded_teachers(plan, given.teacher)
+    path, parts = recorded_documents(plan, request.input)
+    teachers, records = _recorded_teachers(plan, request.teacher)
     if config.steps != plan.config.steps and state.step:
         plan = replace(plan, legs=(*plan.legs, (plan.config.steps, state.step)))
-    minutes = state.seconds / 60 + given.minutes if given.minutes else plan.minutes
+    minutes = state.seconds / 60 + given["minutes"] if "minutes" in given else plan.minutes
     minutes = minutes if limit else None
     plan = replace(plan, config=config, input=path, teachers=records, minutes=minutes)
     directory.keep(plan, state)
@@ -88,7 +89,7 @@ def resumed_job(
 
 
 def _changed_config(
-    directory: Path, plan: TrainingPlan, state: TrainState, given: TrainOptions
+    directory: Path, plan: TrainingPlan, state: TrainState, request: TrainRequest
 ) -> TrainConfig:
     """Return the settings of a run with the requested changes; refuse impossible changes."""
     recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
@@ -96,28 +97,26 @@ def _changed_config(
         "chat": plan.tokenizer.is_chat,
         "tokenizer": plan.tokenizer.kind,
         "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
-        "output": directory,
     }
     if plan.ensemble:  # its options are those of the teachers, with the seed of the run
         recorded |= vars(plan.ensemble.teacher)
-    for name, who in given.given.items():
-        value, flag = getattr(given, name), given.flag(name)
+    for name, value in request.given.items():
         known = recorded.get(name, value)
-        if name not in MAY_CHANGE and not given.setting(name).harmless and value != known:
-            what = f"{flag} ({who})" if who else flag
-            raise ConfigError(f"{what} is {value}, but the run to resume has {known}; omit {flag}")
+        if name not in MAY_CHANGE and value != known:
+            what = f"{flag(name)} is {value}, but the run to resume has {known}"
+            raise ConfigError(f"{what}; omit {flag(name)}")
+    changes = {name: request.given[name] for name in CHANGES if name in request.given}
     if plan.ensemble:
-        for name in given.only("steps", "until", "patience"):
-            if getattr(given, name) != recorded[name]:
-                flag = given.flag(name)
+        for name, value in changes.items():
+            if value != recorded[name]:
                 raise ConfigError(
-                    f"{flag} cannot be changed in a run of several models; omit {flag}, or "
-                    "train its model further with --from"
+                    f"{flag(name)} cannot be changed in a run of several models; omit "
+                    f"{flag(name)}, or train its model further with --from"
                 )
         return plan.config
-    config = given.only("steps", "until", "patience").applied_to(plan.config)
-    if (given.minutes or "steps" in given) and "until" not in given:
-        config = replace(config, until=None)
+    config = replace(plan.config, **changes)
+    if changes.keys() & {"steps"} or "minutes" in request.given:
+        config = replace(config, until=changes.get("until"))
     check_patience(config.patience, plan.data.val_fraction)
     if state.step > config.steps:
         raise ConfigError(
@@ -129,7 +128,7 @@ def _changed_config(
 
 
 def _tell_end(
-    path: Path, step: int, reason: Ending, plan: TrainingPlan, given: TrainOptions
+    path: Path, step: int, reason: Ending, plan: TrainingPlan, request: TrainRequest
 ) -> None:
     """Print why a run has ended and how to continue it."""
     config = plan.config
@@ -145,7 +144,7 @@ def _tell_end(
     else:
         why, more = f"completed its {step} steps", "pass a larger total with --steps, or --minutes"
     note(f"the training run in {path} {why}; to continue it, {more}")
-    if given.as_json:
+    if request.as_json:
         print(json.dumps({"steps": step, "ended": reason, "output": str(path)}))
 
 

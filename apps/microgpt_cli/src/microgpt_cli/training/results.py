@@ -13,7 +13,6 @@ from microgpt import (
     KnownTexts,
     Memorisation,
     Split,
-    TrainOptions,
     TrainResult,
     as_argument,
     bits,
@@ -28,6 +27,7 @@ from microgpt import (
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.forgetting import Forgetting
+from microgpt_cli.training.request import TrainRequest
 
 MOST_COUNTED = 50_000  # characters of a text that is compared with counts of n-grams
 COUNTING = 1.01  # they are better if the model's loss is at least as many times theirs
@@ -40,7 +40,7 @@ def print_results(
     parts: Split,
     output: Path,
     lost: Forgetting | None,
-    options: TrainOptions,
+    request: TrainRequest,
 ) -> None:
     """Print the result and samples to stdout, and notes on memorised samples to stderr."""
     answers, memorised, text = None, None, result.config.text
@@ -51,8 +51,8 @@ def print_results(
     if samples:
         texts = [doc for doc in result.documents if isinstance(doc, str)]
         known = KnownTexts(texts, room=result.model.block_size, text=text)
-        memorised = compare(samples, known, nearest=options.novel or options.as_json)
-    if options.as_json:
+        memorised = compare(samples, known, nearest=request.novel or request.as_json)
+    if request.as_json:
         facts = _summary(result, samples, memorised, output)
         facts |= {"parents_data": lost._asdict()} if lost else {}
         print(json.dumps(facts | (answers.facts() if answers else {})))
@@ -72,7 +72,7 @@ def print_results(
         end = "\n" if text == "stream" else " "
         print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
     sys.stdout.flush()
-    if memorised and (memorised.n_known or options.novel or what != "text"):
+    if memorised and (memorised.n_known or request.novel or what != "text"):
         _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
     if answers and answers.advice:
         note(answers.advice)

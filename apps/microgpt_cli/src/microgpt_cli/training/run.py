@@ -22,7 +22,6 @@ from microgpt import (
     TrainingDirectory,
     TrainingJob,
     TrainingPlan,
-    TrainOptions,
     TrainResult,
     TrainState,
     Use,
@@ -47,6 +46,7 @@ from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.forgetting import forgetting
 from microgpt_cli.training.job import count_samples
 from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
+from microgpt_cli.training.request import TrainRequest
 from microgpt_cli.training.results import print_results, use_command
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
@@ -55,22 +55,22 @@ MUCH = 0.05  # share of repeated text that is told
 
 @dataclass
 class TrainRun:
-    """A run of `microgpt train`: its job, its output directory, and the options of the user."""
+    """A run of `microgpt train`: its job, its output directory, and what the user asks."""
 
     job: TrainingJob
     directory: TrainingDirectory
-    options: TrainOptions
+    request: TrainRequest
     _has_write_error: bool = field(default=False, init=False)
 
     def run(self) -> None:
         """Train, save the model, and print the results."""
-        if not (self.options.resume or self.options.force):
+        if not (self.request.resume or self.request.force):
             self._check_output()
         for line in self.job.reasons:
             note(line)
-        options, is_stream = self.options, self.job.plan.config.text == "stream"
-        n_samples = count_samples(options.num_samples, chat=self.job.plan.tokenizer.is_chat)
-        if is_stream and options.num_samples is None:
+        request, is_stream = self.request, self.job.plan.config.text == "stream"
+        n_samples = count_samples(request.num_samples, chat=self.job.plan.tokenizer.is_chat)
+        if is_stream and request.num_samples is None:
             n_samples = N_STREAM_SAMPLES
         result = self._train(n_samples)
         samples: list[str] = []
@@ -79,8 +79,8 @@ class TrainRun:
             length = STREAM_SAMPLE_TOKENS if is_stream else None
             samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
         parts = self.job.parts
-        lost = forgetting(self.job.parent, options.from_, result, parts)
-        print_results(result, samples, parts, self.directory.path, lost, options)
+        lost = forgetting(self.job.parent, request.from_, result, parts)
+        print_results(result, samples, parts, self.directory.path, lost, request)
 
     def _check_output(self) -> None:
         """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.
@@ -88,7 +88,7 @@ class TrainRun:
         An unfinished run is always kept. A run without options may replace the same model. The time
         until the answer does not count towards --minutes.
         """
-        path, plan, options = self.directory.path, self.job.plan, self.options
+        path, plan = self.directory.path, self.job.plan
         if has_state(path):
             recorded, state, status = read_training(path)
             if status == "running":
@@ -97,10 +97,9 @@ class TrainRun:
                     f"{recorded.config.steps}{recorded.model_of(state)}); resume it with "
                     f"--resume {as_argument(path)}, or replace it with --force"
                 )
-        if options.from_ and os.path.realpath(options.from_) == os.path.realpath(path):
+        if self.request.from_ and os.path.realpath(self.request.from_) == os.path.realpath(path):
             return  # the model goes on in its own directory
-        is_default = all(name == "output" or options.setting(name).harmless for name in options)
-        if not (is_default and has_same_model(path, plan)):
+        if not (self.request.is_default and has_same_model(path, plan)):
             self.job.extend(confirm_replacement(path, unused_model(plan.input)))
 
     def _train(self, n_samples: int) -> TrainResult:
@@ -110,7 +109,7 @@ class TrainRun:
         chunks = job.chunks
         try:
             self._prepare(chunks, n_samples)
-            job = with_tried_rate(job, threads=self.options.threads, tell=note)
+            job = with_tried_rate(job, threads=self.request.threads, tell=note)
         except KeyboardInterrupt as signal:
             step = f"at step {job.resume.step}" if job.resume else "before the first step"
             raise type(signal)(f"{step}; nothing was written") from None
@@ -119,10 +118,10 @@ class TrainRun:
             StopRequest() as stop,
         ):
             progress.restart(first_step)
-            _note_data(job, chunks, quiet=self.options.as_json)
+            _note_data(job, chunks, quiet=self.request.as_json)
             try:
                 hooks = OnEvent(progress.update), Checkpoints(self._save_checkpoint), StopWhen(stop)
-                result = train_job(job, threads=self.options.threads, hooks=hooks)
+                result = train_job(job, threads=self.request.threads, hooks=hooks)
             except DivergedError as error:
                 progress.stop()
                 say(f"error: {error} ({self._save_last_good(error.result)})")
@@ -148,7 +147,7 @@ class TrainRun:
 
     def _prepare(self, chunks: ChunkedDataset, n_samples: int) -> None:
         """Load the kernels, and let the teachers predict the targets."""
-        job, plan, threads = self.job, self.job.plan, self.options.threads
+        job, plan, threads = self.job, self.job.plan, self.request.threads
         uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
         uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
         uses += ["evaluation"] if job.parts.validation or job.parts.test or plan.ensemble else []

@@ -73,7 +73,6 @@ from microgpt.training.history_file import (
     encode_history,
 )
 from microgpt.training.kept_weights import BestWeights, WeightAverage
-from microgpt.training.presets import PresetName
 
 FORMAT_VERSION = 2  # version 1 had splits that no longer exist
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
@@ -175,7 +174,7 @@ class _Description(BaseModel):
     me: str | None = Field(None, exclude_if=not_)
     separator: str | None = Field(None, exclude_if=not_)
     data: DataFacts
-    preset: PresetName | None = None
+    preset: str | None = None
     parent_sha256: str | None = None
     teachers: tuple[TeacherRecord, ...] = Field((), exclude_if=not_)
     ancestor_data: tuple[DataFacts | None, ...] = Field((), exclude_if=not_)

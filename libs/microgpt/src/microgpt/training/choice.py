@@ -8,6 +8,7 @@ the study `fit_choice`, last at a922fbb8.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import exp, lcm, log
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, TrainConfig
@@ -15,9 +16,9 @@ from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
 from microgpt.data.text_kind import is_prose
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_characters
+from microgpt.model_config import MODERN
+from microgpt.settings import Given, with_given
 from microgpt.training.operations import evaluation_operations, step_operations
-from microgpt.training.options import TrainOptions
-from microgpt.training.presets import VARIANT
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
@@ -49,7 +50,6 @@ N_CHARACTERS, ORDER = 1_000_000, 5  # of the n-gram model: training characters, 
 # (study `fit_choice`, last at a922fbb8).
 CONSTANT, PER_NGRAM_LOSS, PER_OPERATIONS, PER_CHARACTERS = -0.351, 1.184, -0.045, -0.004
 ERROR = 0.16  # standard deviation of the logarithm of the loss, for texts outside the fit
-NOTHING = TrainOptions()
 
 
 class Choice(NamedTuple):
@@ -87,7 +87,7 @@ def choose(
     budget: float,
     *,
     text: TextKind,
-    fixed: TrainOptions = NOTHING,
+    given: Given = MappingProxyType({}),
     parent: ModelConfig | None = None,
 ) -> Choice:
     """Return the settings that are expected to give the lowest held-out loss.
@@ -97,19 +97,19 @@ def choose(
     Args:
         budget: operations for training and evaluations; see `training.operations`.
         parent: shape of the model to fine-tune, if any.
-        fixed: settings to keep; the others are chosen to match.
+        given: settings to keep; the others are chosen to match.
     """
     sizes = measure(parts.train, tokenizer, text)
     limit = useful_operations(sizes)
     useful = min(budget, limit)
-    unit = lcm(8, 2 * (fixed.n_head or ModelConfig.n_head))  # whole pairs for each head
+    unit = lcm(8, 2 * given.get("n_head", ModelConfig.n_head))  # whole pairs for each head
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
-    model = parent or _model(width, _context(sizes, text), fixed)
+    model = parent or _model(width, _context(sizes, text), given)
     model = replace(model, vocab_size=tokenizer.vocab_size)
     length = sizes.chunk_length(model.block_size)
-    config = _config(model, length, useful, text, fixed)
+    config = _config(model, length, useful, text, given)
     per_step = step_operations(model, config, length)
-    has_trials = parent and parts.validation and "lr" not in fixed
+    has_trials = parent and parts.validation and "lr" not in given
     if parent:
         pass_steps = sizes.n_tokens / (config.batch_size * length)
         limit = per_step * max(TUNING_STEPS, TUNING_PASSES * pass_steps)
@@ -120,24 +120,30 @@ def choose(
     if held_out:
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
     spent = held_out * (evaluations + 1)  # the last one is that of the test set
-    steps = fixed.steps if "steps" in fixed else max(1, int((useful - spent) / per_step))
-    if fixed.given.get("steps"):  # those of a recipe are what it needs, within the budget
-        steps = min(steps, max(1, int((budget - spent) / per_step)))
-    used = min(steps * per_step, limit) if "steps" in fixed else useful
+    steps = max(1, int((useful - spent) / per_step))
+    if enough := given.get("most_steps"):
+        steps = min(enough, max(1, int((budget - spent) / per_step)))
+    steps = given.get("steps", steps)
+    used = min(steps * per_step, limit) if has_steps(given) else useful
     trial_steps = min(steps, int(TRIAL_SHARE * budget / per_step)) if has_trials else 0
     if trial_steps < MIN_TRIAL:
         trial_steps = 0
         config = replace(config, lr=config.lr / RATIO) if parent and config.lr else config
-    found = TrainOptions(
-        steps=steps,
-        evaluations=evaluations,
-        warmup_steps=steps // WARMUP,
-        dropout=TUNING_DROPOUT if parent else round(DROPOUT * used / limit, 2),
-    )
-    config = fixed.over(found).applied_to(config)
-    is_limited = limit < budget and "steps" not in fixed
+    found = {
+        "steps": steps,
+        "evaluations": evaluations,
+        "warmup_steps": steps // WARMUP,
+        "dropout": TUNING_DROPOUT if parent else round(DROPOUT * used / limit, 2),
+    }
+    config = with_given(config, {**found, **given})
+    is_limited = limit < budget and not has_steps(given)
     operations = (steps + TRIALS * trial_steps) * per_step + spent
     return Choice(model, config, operations, is_limited, trial_steps)
+
+
+def has_steps(given: Given) -> bool:
+    """Return whether the number of steps is given, so that the budget follows from it."""
+    return "steps" in given or "most_steps" in given
 
 
 class Expectation(NamedTuple):
@@ -178,36 +184,33 @@ def useful_operations(sizes: Sizes) -> float:
     return max(MIN_USEFUL, useful)
 
 
-def _model(width: int, context: int, fixed: TrainOptions) -> ModelConfig:
+def _model(width: int, context: int, given: Given) -> ModelConfig:
     """Return the shape of a model with this width, without a vocabulary."""
-    width = fixed.n_embd if "n_embd" in fixed else width
-    rule = TrainOptions(
-        n_embd=width, n_layer=max(2, round(width / WIDTH_PER_LAYER)), block_size=context, **VARIANT
-    )
-    if fixed.n_head and width % (
-        2 * fixed.n_head
-    ):  # rotary positions need an even number of dimensions
-        rule = TrainOptions(positions="learned").over(rule)
-    return fixed.over(rule).shape()
+    width = given.get("n_embd", width)
+    rule = {"n_layer": max(2, round(width / WIDTH_PER_LAYER)), "block_size": context, **MODERN}
+    if width % (2 * given.get("n_head", ModelConfig.n_head)):
+        rule["positions"] = "learned"  # rotary ones need an even number of dimensions per head
+    return with_given(ModelConfig(), {"n_embd": width, **rule, **given, "vocab_size": 0})
 
 
 def _config(
-    model: ModelConfig, length: float, useful: float, text: TextKind, fixed: TrainOptions
+    model: ModelConfig, length: float, useful: float, text: TextKind, given: Given
 ) -> TrainConfig:
     """Return the training settings for a model and chunks of this mean length, without steps."""
-    lr = fixed.lr or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
-    n_tokens = fixed.n_tokens or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
-    rule = TrainOptions(
-        batch_size=max(1, round(n_tokens / length)),
-        lr=lr,
-        optimizer="muon",
-        weight_decay=WEIGHT_DECAY if WEIGHT_DECAY * MUON_LR_RATIO * lr <= 1 else 0.0,
-        text=text,
-    )
-    config = fixed.over(rule).applied_to(TrainConfig())
-    if "batch_size" in fixed or not all(n in fixed for n in ("n_embd", "n_layer", "steps")):
+    lr = given.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
+    n_tokens = given.get("n_tokens") or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
+    rule = {
+        "batch_size": max(1, round(n_tokens / length)),
+        "lr": lr,
+        "optimizer": "muon",
+        "weight_decay": WEIGHT_DECAY if WEIGHT_DECAY * MUON_LR_RATIO * lr <= 1 else 0.0,
+        "steps": given.get("most_steps", TrainConfig.steps),
+    }
+    config = with_given(TrainConfig(), {**rule, **given, "text": text})
+    has_shape = has_steps(given) and "n_embd" in given and "n_layer" in given
+    if "batch_size" in given or not has_shape:
         return config
-    return _affordable(model, config, length, useful / config.steps, fixed)
+    return _affordable(model, config, length, useful / config.steps, given)
 
 
 def with_steps(
@@ -224,7 +227,7 @@ def with_steps(
 
 
 def _affordable(
-    model: ModelConfig, config: TrainConfig, length: float, per_step: float, fixed: TrainOptions
+    model: ModelConfig, config: TrainConfig, length: float, per_step: float, given: Given
 ) -> TrainConfig:
     """Return the settings with the batch size that the operations per step allow.
 
@@ -236,7 +239,7 @@ def _affordable(
         return step_operations(model, replace(config, **{"batch_size": 1, **changes}), length)
 
     muon = cost(optimizer="muon") - cost(optimizer="adamw")
-    if 2 * muon > per_step and not ("optimizer" in fixed or "lr" in fixed):
+    if 2 * muon > per_step and not ("optimizer" in given or "lr" in given):
         config = replace(config, optimizer="adamw", lr=None)
     n = 1 + max(0, int((per_step - cost()) / (cost(batch_size=2) - cost())))
     return replace(config, batch_size=min(n, config.batch_size))

@@ -8,8 +8,9 @@ different errors, so a student of their mean predictions is better than any of t
 from dataclasses import replace
 
 from microgpt.config import TrainConfig
+from microgpt.settings import Settings
 from microgpt.state import Ensemble
-from microgpt.training.choice import WARMUP, useful_operations
+from microgpt.training.choice import WARMUP, has_steps, useful_operations
 from microgpt.training.fitting import Fitted, Fitting
 from microgpt.training.operations import evaluation_operations, step_operations
 
@@ -29,10 +30,10 @@ def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
     """
     if not _is_possible(fitting, fitted):
         return fitted
-    options = fitting.options
-    if n := options.n_teachers:
+    given = fitting.given
+    if n := given.get("n_teachers", 0):
         teacher = fitted.choice.config
-        steps = round(options.student_length * teacher.steps)
+        steps = round(given.get("student_length", Settings.student_length) * teacher.steps)
         student, n_samples = _student(teacher, steps), n_made_up(fitted, steps)
         choice, teacher = fitted.choice._replace(config=student), replace(teacher, until=None)
         return fitted._replace(choice=choice, ensemble=Ensemble(n, n_samples, teacher, student))
@@ -46,16 +47,17 @@ def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
 
 
 def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
-    """Return whether the options and the kind of data allow an ensemble."""
-    options = fitting.options
-    return (options.has_budget or bool(options.n_teachers)) and not (
-        options.single
-        or options.genome
+    """Return whether the settings and the kind of data allow an ensemble."""
+    given = fitting.given
+    has_budget = given.get("minutes") or given.get("budget")
+    return bool(has_budget or given.get("n_teachers")) and not (
+        given.get("single")
+        or given.get("genome")
         or fitting.parent
         or fitting.teachers
         or fitted.tokenizer.is_chat  # teachers cannot make up conversations
         or fitting.engine == "reference"
-        or (fitted.has_steps and not options.n_teachers)
+        or (has_steps(given) and not given.get("n_teachers"))
         or n_made_up(fitted, 1) < 0
     )
 

@@ -8,8 +8,8 @@ from microgpt.config import ModelConfig
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
+from microgpt.settings import Given, flag
 from microgpt.state import TrainedModel
-from microgpt.training.options import TrainOptions
 
 ROW_PER_TOKEN = ("wte", "lm_head")
 
@@ -30,13 +30,13 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
 
 
 def inherited_tokenizer(
-    parent: TrainedModel, docs: Sequence[Document], options: TrainOptions, tell: Tell
+    parent: TrainedModel, docs: Sequence[Document], given: Given, tell: Tell
 ) -> Tokenizer:
     """Return the tokenizer of the parent, extended with new characters in the documents.
 
     Raises:
         ConfigError: a plug-in knows what the parent has learned; the parent knows no character of
-            the documents, apart from spaces; or the options set another tokenizer.
+            the documents, apart from spaces; or another tokenizer is given.
     """
     if parent.extra:
         raise ConfigError(
@@ -50,9 +50,9 @@ def inherited_tokenizer(
         raise ConfigError("the parent knows none of the characters of the text; train without it")
     known = {"tokenizer": tokenizer.kind, "vocab_size": parent.tokenizer.vocab_size}
     for name, found in known.items():
-        if name in options and getattr(options, name) != found:
-            flag, wanted = options.flag(name), getattr(options, name)
-            raise ConfigError(f"{flag} is {wanted}, but the --from model has {found}; omit {flag}")
+        if (wanted := given.get(name, found)) != found:
+            what = f"{flag(name)} is {wanted}, but the --from model has {found}"
+            raise ConfigError(f"{what}; omit {flag(name)}")
     if added := new_tokens(parent, tokenizer):
         tell(f"added tokens with random weights: {', '.join(map(repr, added))}")
     return tokenizer

@@ -1,28 +1,34 @@
 """Choose and explain the settings that neither the user nor a recipe sets, for a budget."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
 from microgpt.amounts import DIGITS, count, duration, in_short
 from microgpt.compilation import Tell
-from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, Use
-from microgpt.data.bpe import BpeTokenizer, can_learn_bpe
+from microgpt.config import DEFAULT_DTYPE, DType, EngineName, ModelConfig, TrainConfig, Use
+from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer, can_learn_bpe
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
 from microgpt.data.tokenizer import Documents, Tokenizer, all_texts
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params
+from microgpt.settings import Given, with_given
 from microgpt.state import Ensemble, TrainingPlan
-from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, Choice, choose, choose_vocabulary
+from microgpt.training.choice import (
+    DEFAULT_BUDGET,
+    NAMES_SHA256,
+    Choice,
+    choose,
+    choose_vocabulary,
+    has_steps,
+)
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, prepare_engine
 from microgpt.training.holding_out import hold_out
 from microgpt.training.operations import TYPICAL, operations_per_second
-from microgpt.training.options import TrainOptions
-from microgpt.training.presets import PRESETS
 from microgpt.training.time_limit import TimeLimit
 
 MIN_TRAINING_S = 1.0  # minimum time that a message recommends
@@ -40,7 +46,7 @@ class Fitted(NamedTuple):
     sizes: Sizes  # of the training set
     operations_per_s: float | None = None  # measured for --minutes
     ensemble: Ensemble | None = None  # then `choice` is that of the student, and for all together
-    has_steps: bool = False  # whether the number of steps was given, so the budget follows from it
+    has_steps: bool = False  # whether the number of steps was given; the budget follows from it
 
     @property
     def n_passes(self) -> float:
@@ -56,16 +62,17 @@ class Fitting:
 
     parts: Split
     config: TrainConfig  # Karpathy's training settings, except for those that are given
-    options: TrainOptions  # those that are given, by the user, a preset or a genome
+    given: Given  # settings of the user, a preset or a genome
     tokenizer: Tokenizer | None = None  # by default, that of the teachers, or one is chosen
     teachers: Teachers | None = None
     load_kernels: LoadKernels = prepare_engine
     parent: ModelConfig | None = None  # shape of the model to fine-tune, if any
 
     def __post_init__(self) -> None:
-        options, tokenizer = self.options, self.tokenizer
-        self.engine = options.engine or default_engine()
-        self.dtype = options.dtype or DEFAULT_DTYPE[self.engine]
+        given, tokenizer = self.given, self.tokenizer
+        self.engine: EngineName = given.get("engine") or default_engine()
+        self.dtype: DType = given.get("dtype") or DEFAULT_DTYPE[self.engine]
+        self.threads: int = given.get("threads", 1)
         self.tokenizer = self.teachers.tokenizer if self.teachers else tokenizer
         self._tokenizers: dict[int | None, Tokenizer] = {}  # by requested size of the vocabulary
         if self.tokenizer:
@@ -75,14 +82,14 @@ class Fitting:
     def of(
         cls,
         docs: Documents,
-        options: TrainOptions,
+        given: Given,
         *,
         load_kernels: LoadKernels = prepare_engine,
         tell: Tell = lambda line: None,
     ) -> "Fitting":
         """Return a fitting for documents, some of which are held out."""
         config = TrainConfig(text="stream" if isinstance(docs, str) else "lines")
-        return cls(hold_out(docs, options, tell), config, options, load_kernels=load_kernels)
+        return cls(hold_out(docs, given, tell), config, given, load_kernels=load_kernels)
 
     def fit(self, limit: TimeLimit | None = None) -> Fitted:
         """Return the settings for the time limit, else for --budget or the default budget.
@@ -93,11 +100,11 @@ class Fitting:
             ConfigError: there is not enough time for one step.
         """
         if not limit:
-            options = self.options
-            has_recipe = options.preset or options.genome
-            if (has_recipe or self.parts.facts.sha256 == NAMES_SHA256) and not options.budget:
+            budget = self.given.get("budget")
+            has_recipe = self.given.get("preset") or self.given.get("genome")
+            if (has_recipe or self.parts.facts.sha256 == NAMES_SHA256) and not budget:
                 return self.for_budget(None)
-            return self.for_budget(options.budget or DEFAULT_BUDGET[self.engine])
+            return self.for_budget(budget or DEFAULT_BUDGET[self.engine])
         left = limit.seconds_left()
         guess = self.for_budget(TYPICAL[self.engine] * _positive(left, limit))
         limit.reserve_for(guess.choice.model, is_chat=guess.tokenizer.is_chat)
@@ -109,7 +116,7 @@ class Fitting:
             length=guess.sizes.chunk_length(model.block_size),
             engine=self.engine,
             dtype=self.dtype,
-            threads=self.options.threads,
+            threads=self.threads,
         )
         left = limit.seconds_left() - self.encoding_s(guess) - self._teaching_s(guess)
         budget = _rounded(speed * _positive(left, limit))
@@ -122,29 +129,28 @@ class Fitting:
 
         If budget is None, return Karpathy's settings, overridden by the given options.
         """
-        vocab_size, text, fixed = self._vocabulary(budget), self.config.text, self.options
+        vocab_size, text, given = self._vocabulary(budget), self.config.text, self.given
         tokenizer = self._tokenizer(vocab_size)
         sizes = measure(self.parts.train, tokenizer, text)
         if budget is None:
-            model = replace(self.options.shape(), vocab_size=tokenizer.vocab_size)
+            model = with_given(ModelConfig(), {**given, "vocab_size": tokenizer.vocab_size})
             return Fitted(tokenizer, vocab_size, Choice(model, self.config, 0.0), None, sizes)
-        choice = choose(self.parts, tokenizer, budget, text=text, fixed=fixed, parent=self.parent)
+        choice = choose(self.parts, tokenizer, budget, text=text, given=given, parent=self.parent)
         if choice.config.steps == 1 and choice.operations > 1.1 * budget:
             raise ConfigError(
                 f"{in_short(budget)} operations are too few: one step takes "
                 f"{in_short(choice.operations)}; increase --minutes or --budget"
             )
-        has_steps = "steps" in self.options
-        budget = float(f"{choice.operations:.2g}") if has_steps else budget
-        return Fitted(tokenizer, vocab_size, choice, budget, sizes, has_steps=has_steps)
+        budget = float(f"{choice.operations:.2g}") if has_steps(given) else budget
+        return Fitted(tokenizer, vocab_size, choice, budget, sizes, has_steps=has_steps(given))
 
     def _tokenizer(self, vocab_size: int | None) -> Tokenizer:
         """Return a BPE tokenizer learned from the training split, or a character tokenizer."""
         if vocab_size not in self._tokenizers:
-            started, preset = perf_counter(), self.options.preset
+            started = perf_counter()
             if vocab_size is not None:
                 learned: Tokenizer = BpeTokenizer.from_documents(self.parts.train, vocab_size)
-            elif preset and PRESETS[preset].fold:
+            elif self.given.get("fold"):
                 learned = FoldingTokenizer.from_documents(self.parts.docs)
             else:
                 learned = char_tokenizer(self.parts.docs)
@@ -153,11 +159,12 @@ class Fitting:
 
     def _vocabulary(self, budget: float | None) -> int | None:
         """Return the requested size of the BPE vocabulary, or None for characters."""
-        options = self.options
+        given = self.given
         if self.tokenizer:
             return None
-        if "tokenizer" in options:
-            return options.vocab_size if options.tokenizer == "bpe" else None
+        if "tokenizer" in given:
+            size: int = given.get("vocab_size", DEFAULT_VOCAB_SIZE)
+            return size if given["tokenizer"] == "bpe" else None
         if budget is None or not can_learn_bpe():
             return None
         return choose_vocabulary(self.parts.train, budget)
@@ -165,7 +172,7 @@ class Fitting:
     def _load_kernels(self) -> float:
         """Load the kernels; return the seconds that their compilation took."""
         uses: list[Use] = ["training", "evaluation", "decoding"]
-        uses += ["threads"] if self.options.threads > 1 else []
+        uses += ["threads"] if self.threads > 1 else []
         seconds = self.load_kernels(self.engine, self.dtype, uses=uses)
         if self.teachers:
             seconds += self.load_kernels(None, *self.teachers.dtypes, uses=self.teachers.uses)
@@ -192,7 +199,7 @@ class Fitting:
         tokenizer, facts = fitted.tokenizer, self.parts.facts
         plan = TrainingPlan(model, config, tokenizer, self.engine, self.dtype, facts)
         chunks = self.parts.chunked(fitted.tokenizer, model.block_size, config)
-        return self.teachers.estimated_seconds(chunks, plan, self.options.threads)
+        return self.teachers.estimated_seconds(chunks, plan, self.threads)
 
 
 def _positive(seconds: float, limit: TimeLimit) -> float:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from microgpt.compilation import Tell
-from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
+from microgpt.config import DEFAULT_DTYPE, EngineName, ModelConfig, TrainConfig, default_lr
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.contamination import contamination
 from microgpt.data.folding import char_tokenizer
@@ -17,6 +17,7 @@ from microgpt.data.tokenizer import CharTokenizer, Document, Documents, Tokenize
 from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.replies import prepare_replies
+from microgpt.settings import Given, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
@@ -32,7 +33,6 @@ from microgpt.training.fitting import (
 )
 from microgpt.training.holding_out import hold_out, recorded_split
 from microgpt.training.kept_weights import BestWeights
-from microgpt.training.options import TrainOptions
 from microgpt.training.reading_order import reading_order
 from microgpt.training.time_limit import TimeLimit
 
@@ -83,7 +83,7 @@ class TrainingJob:
 
 def plan_training(
     documents: Documents | Split,
-    options: TrainOptions,
+    given: Given,
     *,
     model: ModelConfig | None = None,
     config: TrainConfig | None = None,
@@ -94,81 +94,86 @@ def plan_training(
     load_kernels: LoadKernels = prepare_engine,
     tell: Tell = lambda line: None,
 ) -> TrainingJob:
-    """Return a training run with the options that are set; the others suit the documents.
+    """Return a training run with the given settings; the others suit the documents.
 
     Args:
         documents: texts, conversations, one running text, or a `Split` of them.
-        model, config, tokenizer: these override the corresponding options.
+        model, config, tokenizer: these override the given settings.
         limit: time limit, from which the preparation is subtracted.
         load_kernels: see `prepare_engine`; called if the speed is measured.
         tell: called with notes for the user.
 
     Raises:
-        ConfigError: options contradict the documents, the parent or the teachers.
+        ConfigError: settings contradict the documents, the parent or the teachers.
         DataError: there are too few documents to hold some out.
     """
-    engine = options.engine or default_engine()
-    options = options.over(TrainOptions(engine=engine))
+    engine: EngineName = given.get("engine") or default_engine()
+    given = {**given, "engine": engine}
+    has_budget = bool(given.get("minutes") or given.get("budget"))
     read = data_of(parent, teachers)
     extra: Mapping[str, Any] = {}
-    docs = documents.docs if isinstance(documents, Split) else documents
-    is_split = isinstance(documents, Split) and bool(documents.validation or documents.test)
-    if not (model or config or tokenizer or parent or teachers or is_split):
-        options, tokenizer, extra = prepare_replies(docs, options, tell)
-    if "unknown" in options and not extra:
+    if not (model or config or tokenizer or parent or teachers or _is_divided(documents)):
+        docs = documents.docs if isinstance(documents, Split) else documents
+        given, tokenizer, extra = prepare_replies(docs, given, tell)
+    if "unknown" in given and not extra:
         raise ConfigError(
             "--unknown is for few questions, with the package microgpt-characters; omit --unknown"
         )
-    options, parts = _split(documents, read, options, parent or teachers, tell)
+    given, parts = _split(documents, read, given, parent or teachers, tell)
     _tell_single_exchanges(() if extra else parts.docs, tell)
-    base = options.applied_to(config or TrainConfig())
+    base = with_given(config or TrainConfig(), given)
     if not isinstance(documents, Split):
         base = replace(base, text="stream" if isinstance(documents, str) else "lines")
     chosen = None
     if parent:
-        tokenizer = tokenizer or inherited_tokenizer(parent, parts.docs, options, tell)
-        model = options.shape(model or replace(parent.model, vocab_size=0))
+        tokenizer = tokenizer or inherited_tokenizer(parent, parts.docs, given, tell)
+        shape = model or replace(parent.model, vocab_size=0)
+        model = with_given(shape, {**given, "vocab_size": shape.vocab_size})
         check_shape(parent, model)
-        if options.has_budget:
-            fitting = Fitting(parts, base, options, tokenizer, teachers, load_kernels, parent.model)
+        if has_budget:
+            fitting = Fitting(parts, base, given, tokenizer, teachers, load_kernels, parent.model)
             chosen = _chosen(fitting, limit, tell)
             base = chosen.choice.config
     elif model:
         tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(parts.docs))
     else:
-        fitting = Fitting(parts, base, options, tokenizer, teachers, load_kernels)
+        fitting = Fitting(parts, base, given, tokenizer, teachers, load_kernels)
         chosen = _chosen(fitting, limit, tell)
         model, tokenizer = chosen.choice.model, chosen.tokenizer
         base = base if config else chosen.choice.config
     if teachers:
         teachers.check(parts.docs, tokenizer, model.block_size)
-    check_patience(options.patience, parts.val_fraction)
     default = parent.dtype if parent and engine != "reference" else None
     plan = TrainingPlan(
         model=_with_vocabulary(model, tokenizer),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
         engine=engine,
-        dtype=options.dtype or default or DEFAULT_DTYPE[engine],
+        dtype=given.get("dtype") or default or DEFAULT_DTYPE[engine],
         vocab_size_wanted=chosen.vocab_size if chosen else None,
         data=parts.facts,
-        column=options.column,
-        me=options.me,
-        separator=options.separator,
-        preset=options.preset,
+        column=given.get("column"),
+        me=given.get("me"),
+        separator=given.get("separator"),
+        preset=given.get("preset"),
         ancestor_data=read,
         contamination=contamination(parts, read, tokenizer),
         minutes=limit.minutes if limit else None,
-        budget=chosen.budget if chosen and options.has_budget else None,
+        budget=chosen.budget if chosen and has_budget else None,
         extra=extra,
-        examples=examples(parts, options),
+        genome_sha256=given.get("genome"),
         edited_sources=find_edited_sources() if engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
     ).at(0)
-    reasons = explain_settings(chosen) if chosen else ()
     _tell_contamination(plan, tell)
-    n_trial = chosen.choice.trial_steps if chosen else 0
-    return TrainingJob(plan, parts, parent, teachers, None, limit, reasons, n_trial)
+    job = TrainingJob(plan, parts, parent, teachers, limit=limit)
+    if not chosen:
+        return job
+    return replace(job, reasons=explain_settings(chosen), trial_steps=chosen.choice.trial_steps)
+
+
+def _is_divided(documents: Documents | Split) -> bool:
+    return isinstance(documents, Split) and bool(documents.validation or documents.test)
 
 
 def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[DataFacts | None, ...]:
@@ -180,41 +185,44 @@ def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[Dat
 def _split(
     documents: Documents | Split,
     read: Sequence[DataFacts | None],
-    options: TrainOptions,
+    given: Given,
     source: TrainedModel | Teachers | None,
     tell: Tell,
-) -> tuple[TrainOptions, Split]:
-    """Return the split documents, and the options with those of an earlier split.
+) -> tuple[Given, Split]:
+    """Return the split documents, and the given settings with those of an earlier split.
 
-    The student of teachers has their context and tokenizer, if the options do not set others.
+    The student of teachers has their context and tokenizer, if no others are given.
     """
     if not isinstance(documents, Split):
-        recorded = recorded_split(documents, read, options)
-        if new := [name for name in sorted(recorded) if name not in options]:
-            values = ", ".join(f"{name} {getattr(recorded, name)}" for name in new)
+        recorded = recorded_split(documents, read, given)
+        if new := sorted(recorded.keys() - given.keys()):
+            values = ", ".join(f"{name} {recorded[name]}" for name in new)
             tell(f"as in the training of the parent or teacher: {values}")
-        options = options.over(recorded)
-    inherited = options
+        given = {**recorded, **given}
+    inherited = given
     if source:
         size = source.block_size if isinstance(source, Teachers) else source.model.block_size
-        inherited = options.over(TrainOptions(block_size=size, tokenizer=source.tokenizer.kind))
-    parts = documents if isinstance(documents, Split) else hold_out(documents, inherited, tell)
-    return (inherited if isinstance(source, Teachers) else options), parts
+        inherited = {"block_size": size, "tokenizer": source.tokenizer.kind, **given}
+    parts = documents
+    if not isinstance(parts, Split):
+        parts = hold_out(parts, inherited, tell, has_parent=isinstance(source, TrainedModel))
+    check_patience(given.get("patience"), parts.val_fraction)
+    return (inherited if isinstance(source, Teachers) else given), parts
 
 
 def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Fitted:
-    """Choose the settings that suit the documents, unless a recipe or the caller sets them."""
-    fitted, options = with_ensemble(fitting, fitting.fit(limit)), fitting.options
+    """Choose the settings that suit the documents, unless they are given."""
+    fitted, given = with_ensemble(fitting, fitting.fit(limit)), fitting.given
     model, config, *_ = fitted.choice
-    if fitted.vocab_size and "tokenizer" in options:
+    if fitted.vocab_size and "tokenizer" in given:
         for line in describe_subwords(fitting.parts, fitted.tokenizer, fitted.vocab_size):
             tell(line)
-    if options.budget and "evaluations" in options:  # as in a search, which does not count them
+    if given.get("budget") and "evaluations" in given:  # as in a search, which does not count them
         config = with_steps(
-            config, model, options.budget, fitted.sizes.chunk_length(model.block_size)
+            config, model, given["budget"], fitted.sizes.chunk_length(model.block_size)
         )
-        if "warmup_steps" in options:
-            config = replace(config, warmup_steps=options.warmup_steps)
+        if "warmup_steps" in given:
+            config = replace(config, warmup_steps=given["warmup_steps"])
         return fitted._replace(choice=fitted.choice._replace(config=config))
     return fitted
 
@@ -236,13 +244,11 @@ def check_patience(patience: int | None, val_fraction: float) -> None:
         )
 
 
-def examples(parts: Split, options: TrainOptions) -> tuple[str, ...]:
-    """Return example messages for the page of a chat model, unless the options forbid them.
+def examples(parts: Split) -> tuple[str, ...]:
+    """Return example messages for the page of a chat model.
 
     They are the first short ones that training reads.
     """
-    if not options.examples:
-        return ()
     first = (doc[0] for doc in parts.train[:N_SEARCHED] if doc and not isinstance(doc, str))
     texts = dict.fromkeys(one.content for one in first if one.role == "user")
     return (*islice((text for text in texts if len(text) <= MAX_EXAMPLE), N_EXAMPLES),)

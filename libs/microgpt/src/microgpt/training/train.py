@@ -15,7 +15,6 @@ from microgpt.training.distillation import Teachers
 from microgpt.training.engines import check_engine, default_engine
 from microgpt.training.hooks import Hook
 from microgpt.training.loop import DivergedError, TrainingLoop
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import data_of, plan_training
 
 __all__ = ["DivergedError", "train"]
@@ -88,8 +87,8 @@ def train(
     check_engine(engine, dtype, threads)
     for hook in hooks:
         check_type("each of hooks", hook, Hook)
-    given = teachers if isinstance(teachers, Teachers) else Teachers(teachers)
-    taught = given if given.models else None
+    together = teachers if isinstance(teachers, Teachers) else Teachers(teachers)
+    taught = together if together.models else None
     parts = docs if isinstance(docs, Split) else split(docs)
     if not parts.docs:
         raise DataError("there are no documents to train on")
@@ -97,10 +96,10 @@ def train(
     if parts is not docs and (facts := recorded_facts(parts.docs, read)):
         parts = split_again(parts.docs, facts)
     dtype = dtype or (resume.dtype if resume else None)
-    options = TrainOptions(engine=engine, dtype=dtype, threads=threads, examples=False)
+    given = {"engine": engine, "dtype": dtype, "threads": threads}
     job = plan_training(
         parts,
-        options,
+        given,
         model=model,
         config=config,
         tokenizer=tokenizer,

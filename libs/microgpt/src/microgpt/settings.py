@@ -1,0 +1,180 @@
+"""All settings of a training run.
+
+A user, a preset or a genome gives some of them, as a mapping from names to values. The rule of
+`training.choice` and Karpathy's defaults complete them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, fields, replace
+from functools import partial
+from typing import Any, Self, TypeVar
+
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
+from microgpt.data.tokenizer import TokenizerKind
+from microgpt.errors import ConfigError
+from microgpt.setting import LESS_THAN_1, POSITIVE, setting
+
+Given = Mapping[str, Any]  # settings by name; those that are not in it are chosen
+Config = TypeVar("Config")
+data, model, training = (partial(setting, panel=panel) for panel in ("Data", "Model", "Training"))
+
+
+@dataclass(frozen=True)
+class Settings(TrainConfig, ModelConfig):
+    """The settings of shape, training and data. Raises ConfigError if one is invalid."""
+
+    minutes: float | None = training(
+        None,
+        "Choose all settings for this time limit. It applies to the whole command "
+        "except compilation; some documents are held out for validation and testing.",
+        short=True,
+        limits=POSITIVE,
+    )
+    budget: float | None = training(
+        None,
+        "Like --minutes, but limits the number of operations, such as 5e13, so the speed has no "
+        "effect. `train --minutes` prints the number that reproduces its model.",
+        limits=POSITIVE,
+    )
+    chat: bool = data(False, "Train on conversations.", short=True)
+    column: str | None = data(
+        None, "Read this column of a CSV or TSV file, or this field of JSON objects.", short=True
+    )
+    separator: str | None = data(
+        None,
+        "Line that separates documents of several lines, such as %. blank: blank lines. "
+        "/PATTERN/: lines that contain a match of this regular expression.",
+    )
+    me: str | None = data(
+        None, "Name of the participant who is the assistant in an exported chat between people."
+    )
+    val_fraction: float = data(
+        0.0,
+        "Fraction of documents to hold out for validation; the weights with the lowest held-out "
+        "loss are kept.",
+        short=True,
+        limits=LESS_THAN_1,
+    )
+    test_fraction: float = data(
+        0.0, "Fraction of documents to hold out for the final test loss.", limits=LESS_THAN_1
+    )
+    tokenizer: TokenizerKind = data("char", "char: one token per character. bpe: subword tokens.")
+    vocab_size: int = data(
+        DEFAULT_VOCAB_SIZE, "Size of the BPE vocabulary, including special tokens."
+    )
+    unknown: str | None = training(
+        None,
+        "With --chat and few questions, the reply to a question that the model does not know.  "
+        "[default: I don't know.]",
+    )
+    engine: EngineName | None = training(
+        None,
+        "compiled: fast. reference: plain Python, slow but readable.  [default: compiled, if it is "
+        "installed]",
+    )
+    dtype: DType | None = training(
+        None, "Precision of the weights.  [default: float32; reference: float64]"
+    )
+    threads: int = training(1, "Number of threads; does not change the result.")
+    preset: str | None = model(
+        None,
+        "Start from a tested recipe, such as names-60s, text, shakespeare or chat, and its data; "
+        "other options override them.  "
+        "names-10s, names-60s, names-600s: train on names for about that many seconds.  "
+        "text-60s, text (180 s), text-300s: train on your own longer texts; require --data.  "
+        "shakespeare: the text recipe on Tiny Shakespeare.  chat: train a small assistant in about "
+        "five minutes.  karpathy: the default settings.",
+        metavar="NAME",
+        short=True,
+    )
+    portable: bool = model(
+        False,
+        "Train the Apertus architecture, which other programs support, for `export` to gguf and "
+        "transformers: rotary positions, squared ReLU, both normalizations, no token shift.",
+    )
+    # A genome, an earlier training or a caller in Python sets these.
+    genome: str | None = setting(None, "SHA-256 of the genome.json that gives settings.")
+    most_steps: int | None = setting(None, "Number of steps that are enough, within a budget.")
+    n_tokens: int | None = setting(None, "Number of tokens per training step.")
+    gap: int | None = setting(
+        None,
+        "Number of unused characters around a held-out stretch; the context if it is None.",
+        minimum=0,
+    )
+    fold: bool = setting(False, "Whether to fold case and accents; see `FoldingTokenizer`.")
+    single: bool = setting(False, "Whether to train one model instead of an ensemble.")
+    n_teachers: int = setting(0, "Number of teachers in the ensemble.", minimum=0)
+    student_length: float = setting(
+        2.0, "Number of the student's steps, as a multiple of a teacher's.", limits=POSITIVE
+    )
+
+    def __post_init__(self) -> None:
+        TrainConfig.__post_init__(self)
+        ModelConfig.__post_init__(self)
+
+    @classmethod
+    def from_dict(cls, given: Given) -> Self:
+        """Return Karpathy's settings but for the given ones.
+
+        Raises:
+            ConfigError: a name is unknown, a value is invalid, or two settings exclude each other.
+        """
+        for name in given:
+            if name not in FIELDS:
+                raise ConfigError(f"unknown setting {name!r:.80}; use one of {', '.join(FIELDS)}")
+        check_conflicts(given)
+        return cls(**given)
+
+    @property
+    def shape(self) -> ModelConfig:
+        """The shape of the model, whose vocab_size is 0."""
+        return replace(with_given(ModelConfig(), vars(self)), vocab_size=0)
+
+    @property
+    def training(self) -> TrainConfig:
+        """The training settings."""
+        return with_given(TrainConfig(), vars(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings that differ from their defaults."""
+        return {name: fact for name, fact in asdict(self).items() if fact != FIELDS[name].default}
+
+
+FIELDS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Settings)}
+
+
+def flag(name: str) -> str:
+    """Return a setting as it is typed, such as --n-embd for n_embd."""
+    flags = FIELDS[name].metadata["flags"]
+    return flags[0] if flags else f"--{name.replace('_', '-')}"
+
+
+def with_given(config: Config, given: Given) -> Config:
+    """Return a configuration with those of its fields that are given."""
+    names = (each.name for each in fields(config))  # type: ignore[arg-type]
+    found = {name: given[name] for name in names if name in given}
+    return replace(config, **found)  # type: ignore[type-var]
+
+
+def check_conflicts(given: Given) -> None:
+    """Raise ConfigError if two settings exclude each other, or one requires another."""
+    has = {name for name, value in given.items() if value is not None and value is not False}
+    exclusive = [("minutes", "budget"), ("minutes", "preset"), ("minutes", "steps")]
+    exclusive += [("budget", "preset"), ("column", "chat"), ("separator", "chat")]
+    exclusive += [("separator", "column")]
+    if given.get("text") == "stream":
+        exclusive += [(name, "text") for name in ("chat", "column", "separator")]
+    shape = {"token_shift": True, "positions": "learned", "activation": "relu"}
+    exclusive += [("portable", name) for name in shape if given.get(name) == shape[name]]
+    for one, other in exclusive:
+        if one in has and other in has:
+            value = f" {given[other]}" if isinstance(given[other], str) else ""
+            both = f"{flag(one)} cannot be used with {flag(other)}{value}"
+            raise ConfigError(f"{both}; omit one of them")
+    for name in ("me", "unknown"):
+        if name in has and "chat" not in has:
+            raise ConfigError(f"{flag(name)} requires --chat; add --chat or omit {flag(name)}")
+    if "vocab_size" in has and given.get("tokenizer") != "bpe":
+        what = "--vocab-size requires --tokenizer bpe"
+        raise ConfigError(f"{what}; add --tokenizer bpe or omit --vocab-size")

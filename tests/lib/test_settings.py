@@ -1,0 +1,61 @@
+from dataclasses import replace
+
+import pytest
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.errors import ConfigError
+from microgpt.settings import FIELDS, Settings
+from microgpt.training.presets import PRESETS, preset_settings
+
+
+def test_the_settings_that_are_not_given_are_karpathys() -> None:
+    settings = Settings.from_dict({"n_embd": 32, "steps": 5})
+    assert settings.shape == ModelConfig(n_embd=32)
+    assert settings.training == TrainConfig(steps=5)
+    assert settings.to_dict() == {"n_embd": 32, "steps": 5}
+    assert Settings.from_dict(settings.to_dict()) == settings
+    assert replace(settings, n_embd=16, steps=1000) == Settings()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_a_record_of_valid_settings(name) -> None:
+    given = preset_settings(name)
+    settings = Settings.from_dict(given)
+    assert {each: getattr(settings, each) for each in given} == given
+    others = PRESETS[name].keys() - given.keys()
+    assert others <= {"data", "n_conversations", "modern"}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_value_outside_the_limits_is_refused_by_name(name) -> None:
+    wrong = "?" if FIELDS[name].type not in (str, str | None) else 5
+    with pytest.raises(ConfigError) as error:
+        Settings(**{name: wrong})
+    assert name in str(error.value)
+    assert str(wrong) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"minutes": 1, "budget": 1e9}, "--minutes cannot be used with --budget; omit one"),
+        ({"minutes": 1, "steps": 10}, "--minutes cannot be used with --steps; omit one"),
+        ({"budget": 1e9, "preset": "text"}, "--budget cannot be used with --preset text; omit"),
+        ({"chat": True, "text": "stream"}, "--chat cannot be used with --text stream; omit"),
+        ({"column": "a", "separator": "%"}, "--separator cannot be used with --column a; omit"),
+        ({"portable": True, "activation": "relu"}, "--portable cannot be used with --activation"),
+        ({"me": "Ann"}, "--me requires --chat; add --chat or omit --me"),
+        ({"vocab_size": 500}, "--vocab-size requires --tokenizer bpe; add --tokenizer bpe or"),
+        ({"n_embed": 16}, "unknown setting 'n_embed'; use one of n_embd, "),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(given, problem) -> None:
+    with pytest.raises(ConfigError) as error:
+        Settings.from_dict(given)
+    assert str(error.value).startswith(problem)
+
+
+def test_settings_that_do_not_contradict_are_accepted() -> None:
+    Settings.from_dict({"minutes": 1, "chat": True, "me": "Ann", "text": "lines"})
+    Settings.from_dict({"portable": True, "positions": "rotary", "column": None, "chat": False})
+    Settings.from_dict({"tokenizer": "bpe", "vocab_size": 500})

@@ -49,7 +49,7 @@ from microgpt_exports.onnx_file import encode_onnx, read_onnx
 from microgpt_exports.transformers_directory import encode_transformers, read_transformers
 from microgpt_page.document import WEB
 from microgpt_serve.app import create_app
-from microgpt_serve.settings import Settings
+from microgpt_serve.settings import ServiceSettings
 
 Made = tuple[list[bytes], Callable[[bytes], object]]
 Maker = Callable[[Path], Made]
@@ -267,7 +267,7 @@ REQUESTS = {
 def asgi(folder: Path) -> Made:
     """Send requests to the app in this process: a path on a line, then the body."""
     names = model(folder.with_name("names"))
-    app = create_app(Settings(model_dir=str(names)))
+    app = create_app(ServiceSettings(model_dir=str(names)))
     loop = asyncio.new_event_loop()
     loop.run_until_complete(app.router.lifespan_context(app).__aenter__())
 

@@ -30,10 +30,10 @@ from harness import parsed
 from machine import machine
 from tqdm import tqdm
 
-from microgpt_serve.settings import Settings
+from microgpt_serve.settings import ServiceSettings
 
 MEASURE_S = 3  # interval between two measurements of memory
-TIMEOUT_S = Settings.model_fields["timeout_s"].default  # for which a stopped service goes on
+TIMEOUT_S = ServiceSettings.model_fields["timeout_s"].default  # for which a stopped service goes on
 SAME = ("one text", "50 texts", "chat")  # kinds whose reply depends only on the seed
 SERVICES = 12
 TRAIN = ("--steps", "100", "--n-embd", "64", "--n-layer", "2", "--block-size", "256")

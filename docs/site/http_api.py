@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from microgpt_serve.app import create_app
-from microgpt_serve.settings import Settings
+from microgpt_serve.settings import ServiceSettings
 
 
 def page() -> str:
     """Return the reference as Markdown, without its beginning."""
-    schema = create_app(Settings()).openapi()
+    schema = create_app(ServiceSettings()).openapi()
     lines = list[str]()
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():

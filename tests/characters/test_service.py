@@ -7,7 +7,7 @@ from asgi import ask_app
 from microgpt import Message, save, train
 
 pytest.importorskip("microgpt_serve")
-from microgpt_serve import Settings, create_app
+from microgpt_serve import ServiceSettings, create_app
 
 PAIRS = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
 
@@ -21,13 +21,13 @@ def directory(tmp_path_factory):
 
 
 def ask_service(
-    settings: Settings, method: str, path: str, body: dict | None = None
+    settings: ServiceSettings, method: str, path: str, body: dict | None = None
 ) -> httpx.Response:
     (response,) = ask_app(create_app(settings), (method, path, {"json": body}))
     return response
 
 
-def post(settings: Settings, path: str, body: dict) -> httpx.Response:
+def post(settings: ServiceSettings, path: str, body: dict) -> httpx.Response:
     return ask_service(settings, "POST", path, body)
 
 
@@ -39,7 +39,7 @@ def asked(text: str, **others) -> dict:
     ("text", "said"), [("order cakes", "Call us."), ("who are the beatles", "I don't know.")]
 )
 def test_each_route_answers_known_questions_and_refuses_others(directory, text, said) -> None:
-    settings = Settings(model_dir=directory)
+    settings = ServiceSettings(model_dir=directory)
     reply = post(settings, "/microgpt/v1/chat", asked(text, temperature=9)).json()
     assert (reply["content"], reply["finish_reason"]) == (said, "stop")
     body = asked(text, n=2, temperature=9, seed=1)
@@ -54,6 +54,6 @@ def test_each_route_answers_known_questions_and_refuses_others(directory, text, 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/microgpt/v1/generate"])
 def test_a_model_of_few_questions_refuses_to_continue_texts(directory, path) -> None:
-    response = post(Settings(model_dir=directory), path, {"prompt": "When"})
+    response = post(ServiceSettings(model_dir=directory), path, {"prompt": "When"})
     assert response.status_code == 400
     assert "only answers questions and cannot continue a text; use chat" in response.text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from commands import ok, refused
 
-from microgpt_cli.training import job
+from microgpt_cli.training import request
 
 
 @pytest.fixture
@@ -132,6 +132,6 @@ def test_an_argument_that_is_not_utf8_causes_no_traceback(microgpt, text_model) 
 
 
 def test_a_genome_needs_the_package_of_searches(microgpt, names, monkeypatch) -> None:
-    monkeypatch.setattr(job, "plugin", lambda group, name: None)
+    monkeypatch.setattr(request, "plugin", lambda group, name: None)
     error = refused(microgpt("train", "--data", names, "--genome", "genome.json"))
     assert error.startswith("--genome requires microgpt-evolution")

@@ -82,7 +82,7 @@ def test_train_keeps_karpathys_settings_if_only_a_shape_is_given(microgpt, folde
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--budget", "inf"], "--budget must be a number greater than 0, got inf"),
+        (["--budget", "inf"], "budget must be a number greater than 0, got inf"),
         (["--minutes", "0.001"], "--minutes 0.001 is too short, because the preparation takes "),
         (["--minutes", "1", "--budget", "1e9"], "--minutes cannot be used with --budget; omit"),
     ],

@@ -72,7 +72,7 @@ def test_the_text_preset_holds_out_stretches_of_shakespeare(with_a_text, tmp_pat
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--preset", "names"), "is not one of 'names-10s', 'names-60s'"),
+        (("--preset", "names"), "unknown preset 'names'; use one of names-10s, names-60s"),
         (("--preset", "text"), "requires your own data; pass it with --data"),
         (("--preset", "chat", "--genome", "genome.json"), "omit one of them"),
     ],

@@ -14,7 +14,7 @@ README = Path(__file__).resolve().parents[2] / "apis/microgpt_serve/README.md"
 
 
 def test_the_public_names_can_be_imported() -> None:
-    assert microgpt_serve.__all__ == ["Settings", "create_app"]
+    assert microgpt_serve.__all__ == ["ServiceSettings", "create_app"]
     assert all(getattr(microgpt_serve, name) for name in microgpt_serve.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = microgpt_serve.nothing

@@ -1,13 +1,13 @@
 from asgi import ask_app
 from pydantic import SecretStr
 
-from microgpt_serve import Settings, create_app
+from microgpt_serve import ServiceSettings, create_app
 
 CHAT = {"messages": [{"role": "user", "content": "hi"}]}
 
 
 def test_a_service_below_a_path_prefix_gives_the_same_responses(talk_dir) -> None:
-    app = create_app(Settings(model_dir=str(talk_dir), api_key=SecretStr("k")))
+    app = create_app(ServiceSettings(model_dir=str(talk_dir), api_key=SecretStr("k")))
     key = {"headers": {"Authorization": "Bearer k"}}
     paths = ("/health", "/docs", "/openapi.json")
     *pages, refused, unknown, reply, metrics = ask_app(

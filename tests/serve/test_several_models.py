@@ -12,7 +12,7 @@ from asgi import ask_app
 from microgpt import save
 from microgpt.errors import MicrogptError
 from microgpt.storage.training_directory import TrainingDirectory
-from microgpt_serve import Settings, create_app
+from microgpt_serve import ServiceSettings, create_app
 from microgpt_serve.served_models import ServedModels
 
 GENERATE = "/microgpt/v1/generate"
@@ -30,8 +30,8 @@ def folder(names_dir, talk_dir, tmp_path) -> Path:
 
 
 @pytest.fixture
-def both(names_dir, talk_dir) -> Settings:
-    return Settings(model_dir=(f"n={names_dir}", str(talk_dir)))
+def both(names_dir, talk_dir) -> ServiceSettings:
+    return ServiceSettings(model_dir=(f"n={names_dir}", str(talk_dir)))
 
 
 def test_the_model_of_a_request_answers_it(both, names_gpt, talk_gpt) -> None:
@@ -89,7 +89,7 @@ def test_an_unknown_model_gets_404_and_the_names(both, method, path, more) -> No
 
 
 def test_a_single_model_answers_to_any_name_of_openai(names_dir) -> None:
-    app = create_app(Settings(model_dir=str(names_dir)))
+    app = create_app(ServiceSettings(model_dir=str(names_dir)))
     body = {"model": "gpt-5", "prompt": "a"}
     openai, own = ask_app(
         app, *(("POST", p, {"json": body}) for p in ("/v1/completions", GENERATE))
@@ -119,12 +119,12 @@ def test_models_that_cannot_be_served_are_refused(folder, monkeypatch, given, pr
     monkeypatch.chdir(folder)
     shutil.copytree("names", "a/names")
     with pytest.raises(MicrogptError, match=f"^{re.escape(problem)}"):
-        ServedModels.load(Settings(model_dir=given))
+        ServedModels.load(ServiceSettings(model_dir=given))
 
 
 def test_the_checkpoint_of_an_unfinished_training_is_served(tmp_path, names_result, caplog) -> None:
     caplog.set_level(logging.INFO, "microgpt_serve")
-    directory, settings = tmp_path / "model", Settings(model_dir=str(tmp_path / "model"))
+    directory, settings = tmp_path / "model", ServiceSettings(model_dir=str(tmp_path / "model"))
     result = replace(names_result, plan=replace(names_result.plan, input=Path("names.txt")))
     with TrainingDirectory(directory) as training:
         training.keep(result.plan, result.state)
@@ -144,7 +144,7 @@ def test_a_context_that_takes_too_much_memory_is_shortened(tmp_path, names_resul
     config = replace(names_result.model, positions="rotary", block_size=10**6)
     weights = {name: rows for name, rows in names_result.weights.items() if name != "wpe"}
     save(replace(names_result, model=config, weights=weights), tmp_path / "long")
-    served = ServedModels.load(Settings(model_dir=str(tmp_path / "long"))).find(None)
+    served = ServedModels.load(ServiceSettings(model_dir=str(tmp_path / "long"))).find(None)
     length = served.gpt.config.block_size
     assert 2**14 < length < 2**18
     assert caplog.messages == [

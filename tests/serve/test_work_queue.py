@@ -12,7 +12,7 @@ from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.generation import encode_messages, run_function
 from microgpt_serve.schemas import ChatMessage
 from microgpt_serve.served_models import ServedModels
-from microgpt_serve.settings import Settings
+from microgpt_serve.settings import ServiceSettings
 from microgpt_serve.work_queue import TOKENS_PER_PLACE, WorkQueue
 
 
@@ -58,7 +58,7 @@ def test_work_ends_when_the_client_disconnects_or_times_out(names_dir, leaves, s
         return {"type": "http.disconnect"}
 
     async def ask() -> None:
-        settings = Settings(model_dir=str(names_dir), timeout_s=30 if leaves else 0.2)
+        settings = ServiceSettings(model_dir=str(names_dir), timeout_s=30 if leaves else 0.2)
         state = AppState(settings, ServedModels.load(settings), [])
         running = state.work.submit(partial(go_on.wait, 30), 1)
         request = SimpleNamespace(scope={}, receive=receive)

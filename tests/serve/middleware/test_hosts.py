@@ -1,7 +1,7 @@
 import pytest
 
 from microgpt_serve.middleware.hosts import host_of
-from microgpt_serve.settings import Settings
+from microgpt_serve.settings import ServiceSettings
 
 GENERATE = "/microgpt/v1/generate"
 EVIL = {"Host": "evil.example", "Origin": "http://evil.example", "Sec_Fetch_Site": "cross-site"}
@@ -127,4 +127,4 @@ def test_a_public_service_without_allowed_hosts_logs_a_warning(serve, names_dir)
     ],
 )
 def test_host_checks_are_on_only_where_web_pages_could_do_harm(options, is_checked) -> None:
-    assert Settings(**options).checks_hosts == is_checked
+    assert ServiceSettings(**options).checks_hosts == is_checked

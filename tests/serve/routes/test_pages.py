@@ -5,7 +5,7 @@ from urllib.parse import quote
 import pytest
 from asgi import ask_app
 
-from microgpt_serve import Settings, create_app
+from microgpt_serve import ServiceSettings, create_app
 
 KEY = {"Authorization": "Bearer secret"}
 MODEL_DATA = '<script type="text/plain" id="model-data">'
@@ -23,7 +23,10 @@ def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> 
         for method in ("GET", "HEAD", "POST")
         for headers in ({}, {"Authorization": "Bearer wrong"})
     ]
-    apps = [create_app(Settings(model_dir=str(d), api_key="secret")) for d in (names_dir, talk_dir)]
+    apps = [
+        create_app(ServiceSettings(model_dir=str(d), api_key="secret"))
+        for d in (names_dir, talk_dir)
+    ]
     for request, *both in zip(asked, *(ask_app(app, *asked) for app in apps), strict=True):
         found = [
             (each.status_code, each.content, {**each.headers, "x-request-id": ""}) for each in both
@@ -36,7 +39,7 @@ def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> 
 
 def test_without_the_key_the_page_is_a_form_that_asks_for_it(names_dir) -> None:
     pytest.importorskip("microgpt_page")
-    app = create_app(Settings(model_dir=str(names_dir), api_key="secret"))
+    app = create_app(ServiceSettings(model_dir=str(names_dir), api_key="secret"))
     form, below = (ask_app(app, ("GET", "/", {}), below=prefix)[0] for prefix in ("", "/pre"))
     assert form.status_code == below.status_code == 200
     assert 'type="password"' in form.text
@@ -45,7 +48,9 @@ def test_without_the_key_the_page_is_a_form_that_asks_for_it(names_dir) -> None:
 def test_a_service_with_a_broken_page_names_the_package(names_dir, install) -> None:
     install("microgpt-page", "pages", "document = broken:page", broken="import nosuchmodule")
     page, other = ask_app(
-        create_app(Settings(model_dir=str(names_dir))), ("GET", "/", {}), ("GET", "/v1/models", {})
+        create_app(ServiceSettings(model_dir=str(names_dir))),
+        ("GET", "/", {}),
+        ("GET", "/v1/models", {}),
     )
     assert (page.status_code, other.status_code) == (500, 200)
     assert page.json()["error"].startswith("microgpt-page cannot be imported")
@@ -53,7 +58,7 @@ def test_a_service_with_a_broken_page_names_the_package(names_dir, install) -> N
 
 def test_a_service_without_a_page_refers_to_its_docs(names_dir, install) -> None:
     install("microgpt-page", "pages", "")  # it hides the package of this name
-    app = create_app(Settings(model_dir=str(names_dir)))
+    app = create_app(ServiceSettings(model_dir=str(names_dir)))
     page, docs = ask_app(app, ("GET", "/", {}), ("GET", "/docs", {}))
     assert (page.status_code, docs.status_code) == (404, 200)
     assert "/docs" in page.json()["error"]
@@ -62,7 +67,7 @@ def test_a_service_without_a_page_refers_to_its_docs(names_dir, install) -> None
 @pytest.mark.slow
 def test_a_model_that_is_too_large_for_a_page_is_not_sent(slow_dir, talk_dir) -> None:
     pytest.importorskip("microgpt_page")
-    app = create_app(Settings(model_dir=(str(slow_dir), f"talk & co={talk_dir}")))
+    app = create_app(ServiceSettings(model_dir=(str(slow_dir), f"talk & co={talk_dir}")))
     large, other = ask_app(app, ("GET", "/", {}), ("GET", "/?model=talk%20%26%20co", {}))
     assert large.status_code == 200
     assert "at most 20 MB" in large.text

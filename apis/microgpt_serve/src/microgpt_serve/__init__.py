@@ -1,9 +1,9 @@
 """HTTP service: a FastAPI app that serves one model.
 
     import uvicorn
-    from microgpt_serve import Settings, create_app
+    from microgpt_serve import ServiceSettings, create_app
 
-    uvicorn.run(create_app(Settings(model_dir="output")))
+    uvicorn.run(create_app(ServiceSettings(model_dir="output")))
 
 The public names are imported on first use, so that importing the package is cheap.
 """
@@ -11,5 +11,5 @@ The public names are imported on first use, so that importing the package is che
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"app": ["create_app"], "settings": ["Settings"]}
+    __name__, submod_attrs={"app": ["create_app"], "settings": ["ServiceSettings"]}
 )

@@ -32,14 +32,16 @@ from microgpt_serve.routes.openai import completions
 from microgpt_serve.routes.openai.response_schemas import OpenAIErrorResponse
 from microgpt_serve.schemas import ErrorResponse
 from microgpt_serve.served_models import ServedModels
-from microgpt_serve.settings import Settings, read_settings
+from microgpt_serve.settings import ServiceSettings, read_settings
 
 ROUTERS = (completions.router, status.openai_router, native.router, status.router)
 ERRORS = (401, 403)
 BODY_ERRORS = (400, *ERRORS, 404, 408, 413, 415, 503, 504)
 
 
-def create_app(settings: Settings | None = None, models: ServedModels | None = None) -> FastAPI:
+def create_app(
+    settings: ServiceSettings | None = None, models: ServedModels | None = None
+) -> FastAPI:
     """Create an app that serves one or more models.
 
     Only the `microgpt-serve` command sets up logging, signal handlers and connection limits.
@@ -52,8 +54,8 @@ def create_app(settings: Settings | None = None, models: ServedModels | None = N
         MicrogptError: a setting is invalid, or a model cannot be loaded.
 
     Examples:
-        >>> from microgpt_serve import Settings, create_app
-        >>> create_app(Settings(timeout_s=60)).title
+        >>> from microgpt_serve import ServiceSettings, create_app
+        >>> create_app(ServiceSettings(timeout_s=60)).title
         'microgpt'
     """
     settings = settings or read_settings()
@@ -120,7 +122,7 @@ def _error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
     return {one: {"model": shape, "description": STATUS_DESCRIPTIONS[one]} for one in statuses}
 
 
-def _openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
+def _openapi_schema(app: FastAPI, settings: ServiceSettings) -> dict[str, Any]:
     """Return the OpenAPI schema of an app, without errors that cannot occur with its settings.
 
     The schema is built on the first call, because it would take a fifth of the startup time.

@@ -12,7 +12,7 @@ from microgpt_serve.batch_scheduler import BatchScheduler
 from microgpt_serve.errors import ServeError
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.served_models import ServedModel, ServedModels
-from microgpt_serve.settings import Settings
+from microgpt_serve.settings import ServiceSettings
 from microgpt_serve.work_queue import WorkQueue
 
 QUEUE_LIMIT = 64  # maximum number of waiting requests; small ones count less
@@ -21,7 +21,7 @@ QUEUE_LIMIT = 64  # maximum number of waiting requests; small ones count less
 class AppState:
     """State of an app, shared by all requests."""
 
-    def __init__(self, settings: Settings, models: ServedModels, routes: list[str]) -> None:
+    def __init__(self, settings: ServiceSettings, models: ServedModels, routes: list[str]) -> None:
         self.settings, self.models = settings, models
         self.metrics = Metrics(routes, models, lambda: self.scheduler.n_waiting)
         self.scheduler = BatchScheduler(QUEUE_LIMIT, self.metrics.observe_speed)

@@ -20,7 +20,7 @@ from microgpt import (
 )
 from microgpt_serve.errors import ServeError
 from microgpt_serve.schemas import MAX_NEW_TOKENS
-from microgpt_serve.settings import Settings
+from microgpt_serve.settings import ServiceSettings
 
 LOG = logging.getLogger("microgpt_serve")
 MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
@@ -57,7 +57,7 @@ class ServedModels(dict[str, ServedModel]):
     """All models of a service by name, in order."""
 
     @classmethod
-    def load(cls, settings: Settings) -> "ServedModels":
+    def load(cls, settings: ServiceSettings) -> "ServedModels":
         """Load all models. Raise MicrogptError if there is none, or one cannot be loaded."""
         sources = model_sources(settings.model_dir)
         return cls({source.name: _load(source) for source in sources})

@@ -24,7 +24,7 @@ from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
 from microgpt_serve.protocol import LimitedProtocol
 from microgpt_serve.served_models import ServedModels
-from microgpt_serve.settings import Settings, unknown_variables
+from microgpt_serve.settings import ServiceSettings, unknown_variables
 
 LOG = logging.getLogger("microgpt_serve")
 # uvloop accepts one connection per listener and event-loop iteration. With one listener, clients
@@ -41,7 +41,7 @@ LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: ServiceSettings) -> None:
     """Serve requests until a signal stops the server.
 
     Raises:

@@ -57,7 +57,7 @@ Entry = TypeVar("Entry")
 _List = Annotated[tuple[Entry, ...], NoDecode, BeforeValidator(_split)]
 
 
-class Settings(BaseSettings):
+class ServiceSettings(BaseSettings):
     """Service settings. Each field can be set by an environment variable."""
 
     model_config = SettingsConfigDict(env_prefix="MICROGPT_", frozen=True, extra="ignore")
@@ -85,14 +85,16 @@ class Settings(BaseSettings):
         return not (self.is_exposed or self.api_key)
 
 
-def read_settings(**options: Any) -> Settings:
+def read_settings(**options: Any) -> ServiceSettings:
     """Read the settings from the environment; options that are not None take precedence.
 
     Raises:
         ConfigError: a setting is invalid; the message names the variable.
     """
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
+        return ServiceSettings(
+            **{name: value for name, value in options.items() if value is not None}
+        )
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         name = str(problem["loc"][0]).upper().removeprefix("MICROGPT_")
@@ -103,7 +105,7 @@ def read_settings(**options: Any) -> Settings:
 
 def unknown_variables() -> Iterator[str]:
     """Yield a sentence about each variable of the environment that looks like a setting."""
-    known = {f"MICROGPT_{name.upper()}" for name in Settings.model_fields}
+    known = {f"MICROGPT_{name.upper()}" for name in ServiceSettings.model_fields}
     known -= {f"MICROGPT_{name}" for name in UNPREFIXED}
     for name in sorted(os.environ):
         is_like = name.upper().startswith("MICROGPT_") and not KUBERNETES.fullmatch(name)

@@ -94,8 +94,8 @@ def analyze_file(
     file = TextFile(data)
     docs = _read(file, how, is_chat=how.chat or (saved.tokenizer.is_chat if saved else None))
     has_budget = any(limits.values())
-    given = {name: value for name, value in limits.items() if value is not None}
-    given = prepare_replies(docs, given, lambda line: None).given
+    limits = {name: value for name, value in limits.items() if value is not None}
+    given = prepare_replies(docs, limits, lambda line: None).given
     fitting = Fitting.of(docs, given, load_kernels=load_kernels, tell=note)
     fitted = with_ensemble(fitting, fitting.fit(limit))
     config, tokenizer, n_characters = fitted.choice.config, fitted.tokenizer, None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from microgpt import Teachers, TrainingJob, TrainOptions, TrainResult, plan_training
+from microgpt import Teachers, TrainingJob, TrainResult, plan_training
 from microgpt_evolution.budgeted.genome import Contestant
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
 from microgpt_evolution.budgeted.records import BudgetedSettings
@@ -48,7 +48,7 @@ def student_job(
     context = min(model.block_size, *(each.model.block_size for each in teachers))
     job = plan_training(
         objective.parts,
-        TrainOptions(),
+        {},
         model=replace(model, block_size=context),
         config=replace(
             config,

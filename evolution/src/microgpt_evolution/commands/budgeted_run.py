@@ -18,7 +18,6 @@ from microgpt import (
     Split,
     TimeLimit,
     TrainEvent,
-    TrainOptions,
     TrainResult,
     count,
     count_params,
@@ -138,7 +137,7 @@ def _prepare(
     path = given.get("input") or default_input(*([DEFAULT_CHAT] if chat else []))
     docs = load_documents(path, ReadOptions.of(given), tell=note)
     limits = {name: given[name] for name in ("minutes", "budget") if name in given}
-    fitting = Fitting.of(docs, TrainOptions.of(limits), load_kernels=load_kernels, tell=note)
+    fitting = Fitting.of(docs, limits, load_kernels=load_kernels, tell=note)
     if not fitting.parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
     settings = plan_search(

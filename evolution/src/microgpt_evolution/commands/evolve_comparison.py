@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from microgpt import PRESETS, DivergedError, Split
+from microgpt import DivergedError, Split, TrainConfig
 from microgpt_evolution.genome import LIMITS, PRIMORDIAL
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search.evolve import EvolutionResult
@@ -14,7 +14,7 @@ from microgpt_evolution.sweep.scaling import Mean
 from microgpt_evolution.sweep.scaling_tables import columns, with_interval
 
 PRESET = "karpathy"
-CONFIG = PRESETS["karpathy"].config
+CONFIG = TrainConfig()
 AS_GENOME = replace(PRIMORDIAL, steps=CONFIG.steps, lr=CONFIG.lr_at(0))  # of the same shape
 
 

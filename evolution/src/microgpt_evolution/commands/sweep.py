@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from microgpt import DEFAULT_SEED, ConfigError, TrainOptions, check_seed
+from microgpt import DEFAULT_SEED, FIELDS, ConfigError, check_seed, flag
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.options import (
@@ -18,7 +18,6 @@ from microgpt_evolution.commands.options import (
     WORKERS,
     check_options,
     given_options,
-    typed,
 )
 from microgpt_evolution.commands.runs import RUNS, run_path
 from microgpt_evolution.genome import Genome
@@ -97,16 +96,16 @@ def _of_grid(
 
 def _axis(name: str) -> Parameter:
     """Return the option of `sweep grid` that varies a setting; its help lists the choices."""
-    kind, rule = get_type_hints(TrainOptions)[name], TrainOptions.setting(name)
+    kind, rule = FIELDS[name].type, FIELDS[name].metadata
     literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]
     choices = ("false", "true") if kind is bool else get_args(literals[0]) if literals else ()
-    help = rule.help.partition("  [")[0]
+    help = rule["help"].partition("  [")[0]
     if choices:
         help = f"{help.rstrip('.')} ({', '.join(choices)})."
     axis = opt.option(
         None,
         help,
-        *rule.flags,
+        *rule["flags"],
         metavar="<list>",
         rich_help_panel="Grid (comma-separated values)",
         hidden=name not in SHORT_AXES,
@@ -217,7 +216,6 @@ def _values(name: str, text: str) -> list[Any]:
         return [read(part.strip()) for part in text.split(",")]
     except (KeyError, ValueError) as error:
         what = whats.get(kind, "integers, such as 1,2,4")
-        flag = (TrainOptions.setting(name).flags or [typed(name)])[0]
         raise ConfigError(
-            f"{flag} must be a comma-separated list of {what}, got {text!r:.80}"
+            f"{flag(name)} must be a comma-separated list of {what}, got {text!r:.80}"
         ) from error

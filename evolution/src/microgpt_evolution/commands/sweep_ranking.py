@@ -10,9 +10,9 @@ from microgpt import (
     DEFAULT_SEED,
     NAMES_SHA256,
     ReadOptions,
-    TrainOptions,
     as_argument,
     bundled,
+    flag,
     in_short,
     path_from_text,
 )
@@ -65,7 +65,7 @@ def ranked(sweep: SweepSettings, results: Sequence[TrialRecord]) -> list[Cell]:
 
 
 def _as_options(values: Mapping[str, str]) -> str:
-    return " ".join(f"{TrainOptions.flag(name)} {value}" for name, value in values.items())
+    return " ".join(f"{flag(name)} {value}" for name, value in values.items())
 
 
 def _table(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from microgpt import Document, Fitted, Fitting, TrainOptions, default_lr, with_steps
+from microgpt import Document, Fitted, Fitting, default_lr, with_steps
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.runs.run_directory import HELD_OUT
@@ -62,8 +62,8 @@ def fitting_for(
         limits: the budget of each training run, in minutes or operations.
         options: other arguments of `Fitting.of`.
     """
-    fitting = Fitting.of(docs, TrainOptions.of(limits), **options)
+    fitting = Fitting.of(docs, limits, **options)
     if fitting.parts.validation:
         return fitting
-    given = {"val_fraction": HELD_OUT, "test_fraction": HELD_OUT, **limits}
-    return Fitting.of(docs, TrainOptions.of(given), **options)
+    held_out = {"val_fraction": HELD_OUT, "test_fraction": HELD_OUT}
+    return Fitting.of(docs, {**held_out, **limits}, **options)

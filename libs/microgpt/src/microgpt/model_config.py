@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from microgpt.errors import ConfigError
 from microgpt.setting import MAX_SIZE as MAX_SIZE
-from microgpt.setting import POSITIVE, check_fields, setting
+from microgpt.setting import Limits, check_fields, setting
 from microgpt.setting import check_choice as check_choice
 from microgpt.setting import check_whole as check_whole
 
@@ -23,6 +23,7 @@ PORTABLE: Mapping[str, Any] = {
     "positions": "rotary", "token_shift": False, "activation": "relu2", "qk_norm": True,
     "final_norm": True,
 }  # fmt: skip
+SCALE: Limits = ("a number greater than 0", lambda x: 0 < x <= 1e38)
 OPTIONS = ("positions", "token_shift", "activation", "qk_norm", "final_norm")
 
 
@@ -38,7 +39,7 @@ class ModelConfig:
     # The number of tokens: 0 until `train` sets it from the tokenizer.
     vocab_size: int = setting(0, "Size of the vocabulary.", minimum=0)
     init_std: float = setting(
-        0.08, "Standard deviation of the initial weights, as in Karpathy's script.", limits=POSITIVE
+        0.08, "Standard deviation of the initial weights, as in Karpathy's script.", limits=SCALE
     )
     # See `model_variants` for the next six.
     positions: Positions = setting(
@@ -56,7 +57,7 @@ class ModelConfig:
         1.0,
         "Scale factor of the initial attn_wo and mlp_fc2 weights.",
         panel="Model",
-        limits=POSITIVE,
+        limits=SCALE,
     )
 
     def __post_init__(self) -> None:

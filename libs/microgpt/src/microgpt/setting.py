@@ -11,8 +11,8 @@ from microgpt.errors import ConfigError
 MAX_SIZE = 2**31 - 1  # upper limit for all sizes and counts
 
 Limits = tuple[str, Callable[[float], bool]]  # how an error message says it, and the test
-POSITIVE: Limits = ("a number greater than 0", lambda x: 0 < x <= 1e38)
-NOT_NEGATIVE: Limits = ("a number >= 0", lambda x: x >= 0)
+POSITIVE: Limits = ("a number greater than 0", lambda x: x > 0)
+NOT_NEGATIVE: Limits = (">= 0", lambda x: x >= 0)
 SHARE: Limits = ("from 0 to 1", lambda x: 0 <= x <= 1)
 LESS_THAN_1: Limits = ("in [0, 1)", lambda x: 0 <= x < 1)
 
@@ -49,11 +49,11 @@ def checked(name: str, value: Any, kind: Any, facts: Any) -> Any:
     if kind is int:
         minimum, maximum = facts.get("minimum", 1), facts.get("maximum", MAX_SIZE)
         return check_whole(name, value, minimum=minimum, maximum=maximum)
-    elif kind is float:
-        value = check_number(name, value, *facts["limits"])
-    elif kind is bool and not isinstance(value, bool):
+    if kind is float:
+        return check_number(name, value, *facts["limits"])
+    if kind is bool and not isinstance(value, bool):
         raise ConfigError(f"{name} must be True or False, got {value!r:.24}")
-    elif get_origin(kind) is Literal:
+    if get_origin(kind) is Literal:
         check_choice(name, value, kind)
     elif kind is str and not isinstance(value, str):
         raise ConfigError(f"{name} must be a text, got {value!r:.24}")
@@ -71,10 +71,11 @@ def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE)
     return int(value)  # a NumPy integer becomes an int
 
 
-def check_number(name: str, value: float, rule: str, fits: Callable[[float], bool]) -> float:
+def check_number(name: str, value: Any, rule: str, fits: Callable[[float], bool]) -> float:
     """Return a setting, as an int or a float; raise ConfigError if it is out of range."""
     try:
-        is_valid = math.isfinite(value) and fits(value)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        is_valid = is_number and math.isfinite(value) and fits(value)
     except OverflowError:  # an integer such as 10**400, from a file
         is_valid = False
     if not is_valid:

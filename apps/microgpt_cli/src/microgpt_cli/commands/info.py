@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 of_data = partial(opt.option, rich_help_panel="Data")
 # Options of the command that trains a model again.
 DATA = ("input", "chat", "column", "me", "separator", "text", "seed", "engine", "dtype")
+FILES = {"input": "--data", "from_": "--from"}
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
 STEP = (
     *("steps", "until", "batch_size", "lr", "optimizer", "warmup_steps", "dropout"),
@@ -182,7 +183,9 @@ def _command_again(plan: "TrainingPlan") -> str:
     }
 
     def differing(names: Iterable[str], usual: Settings) -> dict[str, object]:
-        return {name: recorded[name] for name in names if recorded[name] != getattr(usual, name)}
+        return {
+            name: recorded[name] for name in names if recorded[name] != getattr(usual, name, None)
+        }
 
     facts = differing(DATA, Settings())
     recorded["steps"], recorded["until"] = (
@@ -204,7 +207,7 @@ def _command_again(plan: "TrainingPlan") -> str:
     for name, value in facts.items():
         if value is not None and value is not False:
             text = "" if value is True else shlex.quote(str(value))
-            words.append(f"{'--from' if name == 'from_' else flag(name)} {text}".rstrip())
+            words.append(f"{FILES.get(name) or flag(name)} {text}".rstrip())
     for each in plan.teachers:
         words.append(f"--teacher {shlex.quote(str(path_from_text(each.directory)))}")
     return " ".join(words)

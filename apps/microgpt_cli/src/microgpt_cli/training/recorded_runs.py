@@ -32,6 +32,7 @@ from microgpt import (
 )
 from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.job import load_teachers, read_input
 from microgpt_cli.training.request import TrainRequest
 
@@ -100,6 +101,10 @@ def _changed_config(
     }
     if plan.ensemble:  # its options are those of the teachers, with the seed of the run
         recorded |= vars(plan.ensemble.teacher)
+    if request.output not in (DEFAULT_MODEL_DIR, directory):
+        raise ConfigError(
+            f"--model is {request.output}, but the run to resume has {directory}; omit --model"
+        )
     for name, value in request.given.items():
         known = recorded.get(name, value)
         if name not in MAY_CHANGE and value != known:

@@ -14,6 +14,7 @@ from microgpt import (
     check_whole,
     checked,
     flag,
+    plugin,
     setting,
 )
 from microgpt_cli.terminal.options import DATA, DEFAULT_MODEL_DIR
@@ -101,7 +102,7 @@ class TrainRequest:
             for other in names:
                 if value and others.get(other):
                     shown = f"--{other.strip('_').replace('_', '-')}"
-                    both = f"{name} cannot be used with {shown}"
+                    both = f"{shown} cannot be used with {name}"
                     raise ConfigError(f"{both}; omit one of them")
 
     def completed(self) -> dict[str, Any]:
@@ -117,8 +118,6 @@ class TrainRequest:
         return {**recipe, **portable, **given}
 
     def _genome_settings(self, path: Path) -> dict[str, Any]:
-        from microgpt import plugin
-
         read_recipe = plugin("recipes", "genome")
         if read_recipe is None:
             raise ConfigError(

@@ -59,7 +59,7 @@ def print_results(
         return
     _print_losses(result, parts)
     _note_counting(result, parts)
-    _note_uniform_guess(result, options.lr)
+    _note_uniform_guess(result, request.given.get("lr"))
     if lost:
         print(lost.line())
     for line in answers.lines() if answers else ():

@@ -10,7 +10,7 @@ from microgpt.config import TextKind
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a file of documents; see `TrainOptions`, which has the same fields."""
+    """How to read a file of documents; see `Settings`, which has the same fields."""
 
     text: TextKind | None = None  # by default, running text is detected
     column: str | None = None  # column of a table, or field of JSON objects, with the documents

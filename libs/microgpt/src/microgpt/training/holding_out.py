@@ -57,7 +57,9 @@ def _split(docs: Documents, given: Given) -> Split:
         gap = given["block_size"] * (CHARACTERS_PER_SUBWORD if is_bpe else 1)
     elif gap is None:  # the context is chosen after the split
         gap = MAX_CONTEXT
-    return split_documents(docs, *(given.get(name, 0.0) for name in FRACTIONS), gap)
+    return split_documents(
+        docs, given.get("val_fraction", 0.0), given.get("test_fraction", 0.0), gap
+    )
 
 
 def split_documents(docs: Documents, validation: float, test: float, gap: int) -> Split:

@@ -58,7 +58,6 @@ from .data.folding import folded as folded
 from .data.folding import plain as plain
 from .data.read_options import ReadOptions as ReadOptions
 from .data.readers import read_by_kind as read_by_kind
-from .data.split import DataFacts as DataFacts
 from .data.split import Split as Split
 from .data.split import fingerprint as fingerprint
 from .data.split import split as split

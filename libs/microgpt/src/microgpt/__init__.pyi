@@ -19,7 +19,6 @@ from .config import MUON_MOMENTUM as MUON_MOMENTUM
 from .config import N_ALTERNATIVES as N_ALTERNATIVES
 from .config import DType as DType
 from .config import EngineName as EngineName
-from .config import Optimizer as Optimizer
 from .config import Sampling as Sampling
 from .config import TextKind as TextKind
 from .config import TrainConfig as TrainConfig
@@ -153,7 +152,6 @@ from .model_config import MAX_SIZE as MAX_SIZE
 from .model_config import PORTABLE as PORTABLE
 from .model_config import Activation as Activation
 from .model_config import ModelConfig as ModelConfig
-from .model_config import Positions as Positions
 from .model_config import check_choice as check_choice
 from .model_config import count_params as count_params
 from .model_variants import ARCHITECTURE as ARCHITECTURE

@@ -50,7 +50,9 @@ class TrainRequest:
         None, "Use the shape, steps and learning rate of this genome; other options override it."
     )
     resume: Path | None = saving(
-        None, "Resume the training run in this directory; a finished one with --steps or --minutes.", short=True
+        None,
+        "Resume the training run in this directory; a finished one with --steps or --minutes.",
+        short=True,
     )
     from_: Path | None = saving(
         None, "Fine-tune the model in this directory.", "--from", short=True

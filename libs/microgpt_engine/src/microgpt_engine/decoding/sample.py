@@ -36,7 +36,9 @@ def sample(
     if not _are_finite(logits, row):
         return NOT_FINITE
     if barred < NO_RULE:
-        _exclude(logits, row, s, barred)
+        for i in range(V):
+            if s.rules[i] >= barred:
+                logits[row, i] = -np.inf
     peak = _peak(logits, row)
     if peak == -np.inf:
         return NONE_ALLOWED
@@ -45,13 +47,11 @@ def sample(
         while logits[row, best] < peak:
             best += 1
         return best
-    is_limited = 0 < s.top_k < V or s.top_p < 1 or s.min_p > 0
-    if is_limited:
-        for i in range(0, V, lanes(logits)):
-            store(sums, 0, i, load(logits, row, i))
     for i in range(0, V, lanes(logits)):
-        store(logits, row, i, exp((load(logits, row, i) - peak) / s.temperature))
-    if is_limited:
+        score = load(logits, row, i) - peak
+        store(sums, 0, i, score)
+        store(logits, row, i, exp(score / s.temperature))
+    if 0 < s.top_k < V or s.top_p < 1 or s.min_p > 0:
         _keep_likeliest(logits[row], sums[0], V, s.top_k, s.top_p, s.min_p, order)
     return _draw(logits, row, V, uniform, sums)
 
@@ -62,13 +62,6 @@ def _are_finite(logits: Array, row: int) -> bool:
     for i in range(0, logits.shape[1], lanes(logits)):
         zeros = zeros + 0.0 * load(logits, row, i)
     return bool(total(zeros) == 0)
-
-
-@inlined
-def _exclude(logits: Array, row: int, s: Sequences, barred: int) -> None:
-    for i in range(logits.shape[1]):
-        if s.rules[i] >= barred:
-            logits[row, i] = -np.inf
 
 
 @inlined
@@ -108,10 +101,7 @@ def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
 def _keep_likeliest(
     weights: Array, logits: Array, V: int, top_k: int, top_p: float, min_p: float, order: Array
 ) -> None:
-    """Zero the weights that top_k, top_p or min_p exclude. The largest weight must be 1.
-
-    A high temperature makes all weights equal, so the order is that of the logits.
-    """
+    """Zero the weights that top_k, top_p or min_p exclude. The largest weight must be 1."""
     if 0 < top_k < V:
         _keep_top_k(weights, logits, V, top_k, order)
     if top_p < 1:

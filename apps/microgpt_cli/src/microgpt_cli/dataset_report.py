@@ -55,14 +55,6 @@ LINE_END_NAMES = {"\n": r"\n", "\r": r"\r (old Mac)", "\r\n": r"\r\n (Windows)"}
 
 
 @dataclass(frozen=True)
-class Suitability:
-    """Characters of a file that are unknown to a model."""
-
-    unknown: Mapping[str, int]  # count of each unknown character, most frequent first
-    n_docs: int  # number of documents with an unknown character
-
-
-@dataclass(frozen=True)
 class DatasetReport:
     """The output of `microgpt info --data`."""
 
@@ -75,7 +67,10 @@ class DatasetReport:
     config: TrainConfig
     docs_per_s: float  # training speed with one thread, in documents or in chunks of running text
     tokens_per_s: float
-    suitability: Suitability | None
+    # With a model: the count of each character that is unknown to it, most frequent first, and the
+    # number of documents with such a character.
+    unknown: Mapping[str, int] | None
+    n_unknown_docs: int
     # For a time limit or a budget: what `train` would choose and why, and the expected result.
     explanation: Sequence[str]
     expectation: Expectation | None
@@ -116,6 +111,8 @@ def analyze_file(
     length = float(model.block_size)
     if n_characters is None:
         length = (report.n_tokens - report.cut(model.block_size).n_tokens) / report.n_docs
+    unknown = _unknown(saved, report) if saved else None
+    known = report.char_counts.keys() - (unknown or {})
     load_kernels(None, uses=["training"])
     speed = operations_per_second(model, config, length=length)
     docs_per_s = config.batch_size * speed / step_operations(model, config, length)
@@ -129,7 +126,8 @@ def analyze_file(
         config=config,
         docs_per_s=docs_per_s,
         tokens_per_s=docs_per_s * length,
-        suitability=_suitability(saved, report, docs) if saved else None,
+        unknown=unknown,
+        n_unknown_docs=count_with_others(docs, known) if unknown else 0,
         explanation=explain_settings(fitted) if has_budget else (),
         expectation=expectation,
     )
@@ -184,8 +182,8 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
         facts["choice"] = list(found.explanation)
     if found.expectation:
         facts["expected_loss"] = found.expectation._asdict()
-    if found.suitability:
-        facts["suitability"] = asdict(found.suitability)
+    if found.unknown is not None:
+        facts["suitability"] = {"unknown": found.unknown, "n_docs": found.n_unknown_docs}
     return facts
 
 
@@ -198,12 +196,11 @@ def _cuts(report: DataReport, default: int, saved: SavedModel | None) -> list[Cu
     return [report.cut(size) for size in sorted(sizes)]
 
 
-def _suitability(saved: SavedModel, report: DataReport, docs: Sequence[Document]) -> Suitability:
-    not_known = frozenset(saved.tokenizer.unknown_characters("".join(report.char_counts)))
-    counts = sorted(report.char_counts.items(), key=lambda item: -item[1])
-    unknown = {char: n for char, n in counts if char in not_known}
-    known = report.char_counts.keys() - not_known
-    return Suitability(unknown, count_with_others(docs, known) if unknown else 0)
+def _unknown(saved: SavedModel, report: DataReport) -> dict[str, int]:
+    """Return the count of each character that a model does not know, most frequent first."""
+    unknown = saved.tokenizer.unknown_characters("".join(report.char_counts))
+    counts = ((char, report.char_counts[char]) for char in unknown)
+    return dict(sorted(counts, key=lambda item: -item[1]))
 
 
 def report_lines(found: DatasetReport) -> Iterator[str]:
@@ -222,8 +219,8 @@ def report_lines(found: DatasetReport) -> Iterator[str]:
         sections.insert(1, _cut_table(found))
     if found.explanation:
         sections.append(_choice(found))
-    if found.suitability:
-        sections.append(_unknown_characters(found.suitability, report.n_docs))
+    if found.unknown is not None:
+        sections.append(_unknown_characters(found.unknown, found.n_unknown_docs, report.n_docs))
     for section in sections:
         yield ""
         yield from section
@@ -300,13 +297,13 @@ def _choice(found: DatasetReport) -> Iterator[str]:
         )
 
 
-def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:
-    if not found.unknown:
+def _unknown_characters(unknown: Mapping[str, int], n: int, n_docs: int) -> Iterator[str]:
+    if not unknown:
         yield "the model knows all characters"
         return
-    yield f"characters unknown to the model: {len(found.unknown):,}"
-    yield from _fact("documents affected", _with_percent(found.n_docs, n_docs))
-    yield from _fact("characters", _list_counts(found.unknown))
+    yield f"characters unknown to the model: {len(unknown):,}"
+    yield from _fact("documents affected", _with_percent(n, n_docs))
+    yield from _fact("characters", _list_counts(unknown))
 
 
 def _fact(name: str, text: str) -> Iterator[str]:

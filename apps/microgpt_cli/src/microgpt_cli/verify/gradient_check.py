@@ -1,6 +1,7 @@
 """Compare gradients with finite differences on random expressions and small models."""
 
 import math
+import operator
 import random
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -37,20 +38,12 @@ NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest gradient are m
 DROPOUTS = 0.0, 0.3  # dropout rates of the model checks
 N_LEAVES, N_STEPS = 3, 8  # number of inputs and operations of a random expression
 
+ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
 # All operations of `Value`, applied to numbers a and b and a constant c.
 OPERATIONS: list[Callable[[Any, Any, float], Any]] = [
-    lambda a, b, c: a + b,
-    lambda a, b, c: a - b,
-    lambda a, b, c: a * b,
-    lambda a, b, c: a / b,
-    lambda a, b, c: a + c,
-    lambda a, b, c: c + a,
-    lambda a, b, c: a - c,
-    lambda a, b, c: c - a,
-    lambda a, b, c: a * c,
-    lambda a, b, c: c * a,
-    lambda a, b, c: a / c,
-    lambda a, b, c: c / a,
+    *(lambda a, b, c, of=of: of(a, b) for of in ARITHMETIC),
+    *(lambda a, b, c, of=of: of(a, c) for of in ARITHMETIC),
+    *(lambda a, b, c, of=of: of(c, a) for of in ARITHMETIC),
     lambda a, b, c: a**c,
     lambda a, b, c: -a,
     lambda a, b, c: exp(a),

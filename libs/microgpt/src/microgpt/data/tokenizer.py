@@ -66,38 +66,44 @@ def as_documents(docs: Iterable[AnyDocument]) -> Sequence[Document]:
     return cast("Sequence[str]", docs)
 
 
-def as_document(name: str, doc: object) -> Document:
+def as_document(name: str, doc: AnyDocument) -> Document:
     """Return a text unchanged, and a conversation as `as_conversation` does."""
     return doc if isinstance(doc, str) else as_conversation(name, doc)
 
 
-def as_conversation(name: str, turns: object) -> Conversation:
+def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:
     """Return a conversation of messages, or of dicts such as {"role": "user", "content": "hi"}.
 
     Raises:
         DataError: it is no list, or a message is neither; the error contains the name.
     """
-    if isinstance(turns, str | bytes | Mapping | Set) or not isinstance(turns, Iterable):
+    is_list = isinstance(turns, list | tuple) or (
+        isinstance(turns, Iterable) and not isinstance(turns, str | bytes | Mapping | Set)
+    )
+    if not is_list:
         what = "a text or a list of messages"
         raise DataError(f"{name} must be {what}, not {type(turns).__name__}")
-    conversation = []
-    for i, turn in enumerate(turns):
-        message = turn
-        if isinstance(turn, Mapping) and isinstance(turn.get("content"), str):
-            message = Message(str(turn.get("role")), turn["content"])  # type: ignore[arg-type]
-        if not isinstance(message, Message) or message.role not in ROLES:
-            raise DataError(
-                f'{name}[{i}] must be a Message or {{"role": "user" or "assistant", "content": '
-                f'"…"}}, got {turn!r:.80}'
-            )
-        conversation.append(message)
-    return tuple(conversation)
+    turns = tuple(turns)
+    messages = tuple(map(_as_message, turns))
+    if None in messages:
+        i = messages.index(None)
+        what = 'a Message or {"role": "user" or "assistant", "content": "…"}'
+        raise DataError(f"{name}[{i}] must be {what}, got {turns[i]!r:.80}")
+    return cast("Conversation", messages)
+
+
+def _as_message(turn: object) -> Message | None:
+    if not isinstance(turn, Message):
+        if not isinstance(turn, Mapping) or not isinstance(turn.get("content"), str):
+            return None
+        turn = Message(cast("Role", str(turn.get("role"))), turn["content"])
+    return turn if turn.role in ROLES else None
 
 
 def hashable(docs: Sequence[Document]) -> Sequence[Document]:
     """Return documents in a hashable form: conversations that are lists become tuples."""
     if any(issubclass(kind, MutableSequence) for kind in set(map(type, docs))):
-        return [tuple(doc) if isinstance(doc, MutableSequence) else doc for doc in docs]
+        return [as_document(f"docs[{i}]", doc) for i, doc in enumerate(docs)]
     return docs
 
 

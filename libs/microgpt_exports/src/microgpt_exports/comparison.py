@@ -50,19 +50,10 @@ def running(program: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class ComparedText:
-    """The log-probability of a text in the receipt and in the runtime."""
-
-    text: ReceiptText
-    total: float  # here
-    difference: float  # largest one of a token
-
-
-@dataclass(frozen=True)
 class Comparison:
     """How much a runtime differs from a receipt."""
 
-    texts: tuple[ComparedText, ...]
+    texts: tuple[tuple[float, float], ...]  # log-probability here, largest difference of a token
     n_equal: tuple[int, ...]  # equal tokens of each continuation
     largest: float  # the largest difference of a log-probability
     cost: float  # mean loss here minus that before rounding, in bits per token
@@ -78,10 +69,9 @@ def verdict(receipt: Receipt, runtime: Runtime) -> Verification:
     """Return how the results of a runtime differ from a receipt, and whether they pass."""
     found = compare(receipt, runtime)
     lines = [f"{'text':<{WIDTH}}  {'receipt':>10}  {'here':>10}  {'largest difference':>18}"]
-    for each in found.texts:
-        text = f"{printable(each.text.text, WIDTH - 1):<{WIDTH}}"
-        numbers = f"{each.text.total:>10.4f}  {each.total:>10.4f}  {each.difference:>18.1e}"
-        lines.append(f"{text}  {numbers}")
+    for text, (total, difference) in zip(receipt.texts, found.texts, strict=True):
+        numbers = f"{text.total:>10.4f}  {total:>10.4f}  {difference:>18.1e}"
+        lines.append(f"{printable(text.text, WIDTH - 1):<{WIDTH}}  {numbers}")
     for expected, n_equal in zip(receipt.continuations, found.n_equal, strict=True):
         kind, n = "seeded" if expected.temperature else "greedy", len(expected.tokens)
         outcome = "equal" if n_equal == n else f"token {n_equal} differs"
@@ -98,14 +88,15 @@ def compare(receipt: Receipt, runtime: Runtime) -> Comparison:
     import numpy as np
 
     texts = tuple(_compared(text, runtime) for text in receipt.texts)
-    n_tokens = sum(len(each.text.tokens) - 1 for each in texts)
-    bits = -sum(each.total for each in texts) / n_tokens / log(2)
+    n_tokens = sum(len(text.tokens) - 1 for text in receipt.texts)
+    bits = -sum(total for total, _ in texts) / n_tokens / log(2)
     n_equal = tuple(_n_equal(each, runtime) for each in receipt.continuations)
-    largest = float(np.max([each.difference for each in texts]))  # NaN if one is
+    largest = float(np.max([difference for _, difference in texts]))  # NaN if one is
     return Comparison(texts, n_equal, largest, bits - receipt.unrounded_bits)
 
 
-def _compared(text: ReceiptText, runtime: Runtime) -> ComparedText:
+def _compared(text: ReceiptText, runtime: Runtime) -> tuple[float, float]:
+    """Return the log-probability of a text in a runtime, and the largest difference of a token."""
     import numpy as np
 
     cache, here = None, []
@@ -118,7 +109,7 @@ def _compared(text: ReceiptText, runtime: Runtime) -> ComparedText:
             rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True))
         here += [row[token] for row, token in zip(rows, tokens[1:], strict=True)]
     differences = np.abs(np.subtract(here, text.log_probabilities))
-    return ComparedText(text, float(sum(here)), float(differences.max()))
+    return float(sum(here)), float(differences.max())
 
 
 def _n_equal(expected: ReceiptContinuation, runtime: Runtime) -> int:

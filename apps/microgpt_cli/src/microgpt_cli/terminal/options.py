@@ -1,6 +1,5 @@
 """Options shared by several commands, and their help panels."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from functools import partial
 from inspect import Parameter, Signature, get_annotations
@@ -95,6 +94,8 @@ def text_or_model(text: str | None, model: Path | None) -> tuple[str | None, Pat
 def seed_of(text: str) -> int:
     """Return a seed; draw and print one for the text "random"."""
     if text == "random":
+        import secrets
+
         seed = secrets.randbits(32)
         note(f"--seed {seed}")
         return seed

@@ -12,7 +12,7 @@ from microgpt.training.presets import VARIANT
 from microgpt.training.train import train
 from microgpt_engine import settings
 from microgpt_engine.compiled_model import CompiledModel
-from microgpt_engine.settings import MIN_POSITIONS, architecture_of
+from microgpt_engine.settings import MIN_POSITIONS, model_settings
 
 RNG = random.Random(1)
 DOCS = [[RNG.randrange(11) for _ in range(RNG.randint(2, 31))] for _ in range(40)]
@@ -74,15 +74,12 @@ def rotary() -> TrainResult:
 
 def test_rotary_tables_are_only_as_long_as_the_text(rotary, monkeypatch) -> None:
     wide = replace(rotary.model, block_size=10**6)
-    assert architecture_of(wide, "float32", 20).row_rotation.shape[1] == MIN_POSITIONS
-    assert architecture_of(rotary.model, "float32", 20).row_rotation.shape[1] == 64
+    assert model_settings(wide, "float32", 20).row_rotation.shape[1] == MIN_POSITIONS
+    assert model_settings(rotary.model, "float32", 20).row_rotation.shape[1] == 64
     plain = InferenceGpt(rotary)
     text, tokens = plain.generate(20, temperature=3), plain.opening("annaemma" * 5)
     rows = [*plain.log_probabilities(tokens)]
     monkeypatch.setattr(settings, "MIN_POSITIONS", 1)
-    settings._latest.cache_clear()
-    assert architecture_of(rotary.model, "float32", 3).row_rotation.shape[1] == 4
+    assert model_settings(rotary.model, "float32", 3).row_rotation.shape[1] == 4
     assert InferenceGpt(rotary).generate(20, temperature=3) == text
     assert [*InferenceGpt(rotary).log_probabilities(tokens)] == rows
-    longest = architecture_of(rotary.model, "float32")
-    assert architecture_of(rotary.model, "float32", 3) is longest  # instead of both in memory

@@ -5,15 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import namedtuple
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 from commands import run_process
 
-from microgpt import dropout_mask, newton_schulz
 from microgpt.compilation import on_compiling
+from microgpt.edited_sources import IMPLEMENTED
 from microgpt_engine import machine_code as compiling
 from microgpt_engine.machine_code import EntryPoint
 
@@ -145,16 +147,20 @@ def test_kernels_use_only_constants_covered_by_the_source_hash() -> None:
             constants |= {
                 name for module, name in imports if name.isupper() and module == "microgpt"
             }
-    covered = {**vars(dropout_mask), **vars(newton_schulz)}
+    modules = [import_module(f"microgpt.{Path(file).stem}") for file in IMPLEMENTED]
     assert constants
-    assert constants <= covered.keys()
+    assert constants <= set().union(*map(vars, [compiling, *modules]))
 
 
-@pytest.mark.parametrize("module", [dropout_mask, newton_schulz])
-def test_the_source_hash_covers_the_constants_of_the_kernels(module, tmp_path, monkeypatch) -> None:
-    (tmp_path / "changed.py").touch()
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "changed.py"))
+def test_the_source_hash_covers_the_constants_of_the_kernels(monkeypatch) -> None:
+    monkeypatch.setattr(compiling, "files_hash", lambda: "changed")
     assert compiling._sources() != compiling._IMPORTED
+
+
+def test_settings_of_other_names_are_not_given_to_the_same_machine_code() -> None:
+    kinds = [namedtuple("Settings", names) for names in ("beta1 beta2", "beta2 beta1")]
+    one, other = (compiling._layout((np.zeros(1), kind(0.85, 0.99))) for kind in kinds)
+    assert one != other
 
 
 @pytest.mark.usefixtures("umask")

@@ -21,6 +21,7 @@ from microgpt import (
 )
 from microgpt_engine.buffers import Buffers
 from microgpt_engine.decoding.arrays import Rows
+from microgpt_engine.settings import KINDS
 
 VERSION_DIGITS = 12  # a version is the beginning of the SHA-256 of the weights
 MAX_EXAMPLES = 8  # maximum number of messages that the page of a chat model offers
@@ -50,10 +51,11 @@ def engine_file(kernels: Mapping[str, bytes]) -> PackedFile:
     """
     facts = {
         "defaults": {"model": asdict(ModelConfig()), "config": asdict(TrainConfig())},
-        "layout": {
+        "layout": KINDS
+        | {
             name: {each: list(kind.__metadata__) for each, kind in arrays.__annotations__.items()}
             for name, arrays in LAYOUT.items()
-        },  # the names of the dimensions of each array
+        },  # the kind of each setting, and the names of the dimensions of each array
     }
     return PackedFile(facts, kernels)
 

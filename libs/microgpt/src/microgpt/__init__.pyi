@@ -90,6 +90,7 @@ from .dropout_mask import ROUNDS_32 as ROUNDS_32
 from .dropout_mask import ROUNDS_64 as ROUNDS_64
 from .dropout_mask import Dropout as Dropout
 from .edited_sources import check_unedited as check_unedited
+from .edited_sources import files_hash as files_hash
 from .edited_sources import find_edited_sources as find_edited_sources
 from .error_format import first_problem as first_problem
 from .error_format import other_version as other_version

@@ -5,11 +5,11 @@
     compiler         compile kernels with Numba          processor    vector sizes
     preparation      load or compile all kernels         wasm         kernels as WebAssembly
     simd/            SIMD vectors, reductions within a vector, matrix tiles
-    kernels/         matrix products, attention, layers, loss, dropout, optimizers, forward pass
+    kernels/         the operations of a model and their gradients, forward pass, optimizers
     training/        training steps on one or more threads
     decoding/        batched sampling with a KV cache
     compiled_model   compiled inference, used by `InferenceGpt`
-    settings         settings of the architecture and of steps, for the kernels
+    settings         settings of the model and of training, for the kernels
     weights          all weights in one array    buffers    all other arrays of training
     mersenne         fast `random.Random`
 

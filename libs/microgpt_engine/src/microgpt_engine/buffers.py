@@ -28,7 +28,7 @@ class Buffers(NamedTuple):
     counted: Annotated[Array, "1", "N"]  # 1 if the prediction contributes to the loss, else 0
     previous: Annotated[Array, "n"]  # previous token, or -1 for the first of a document
     positions: Annotated[Array, "n"]  # position of each token in its document
-    keys: Annotated[Array, "1", "N"]  # int32, dropout key of each column; see `draw_keys`
+    keys: Annotated[Array, "1", "N"]  # int32, key of each column's random mask; see `draw_keys`
     doc_starts: Annotated[Array, "n + 1"]  # first column of each document, then the end of the last
 
     # Activations that the backward pass needs.

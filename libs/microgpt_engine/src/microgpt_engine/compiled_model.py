@@ -34,7 +34,7 @@ from microgpt_engine.decoding.arrays import FULL, RUNNING, STOPPED, DecodeArrays
 from microgpt_engine.decoding.batch import Batch
 from microgpt_engine.decoding.decoder import WORK_5_MS, Decoder
 from microgpt_engine.machine_code import EntryPoint
-from microgpt_engine.settings import architecture_of
+from microgpt_engine.settings import model_settings
 from microgpt_engine.weights import DecodeWeights, PackedWeights, for_decoding
 
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
@@ -149,14 +149,14 @@ class CompiledModel:
         n_losses = dataset.tokens.size - len(docs)
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
         buffers = allocate_buffers(self.config, self.dtype, n_columns, dataset.longest)
-        architecture = architecture_of(self.config, self.dtype, dataset.longest)
+        settings = model_settings(self.config, self.dtype, dataset.longest)
         losses = np.empty(n_losses, self.dtype)
         n_tokens = max(1, CALL_WORK // count_params(self.config))
         done = 0
         while done < len(docs) and not (should_stop and should_stop.is_set()):
             done = evaluate(
-                self._weights, buffers, dataset, losses, probabilities, share, architecture,
-                done, n_tokens,
+                self._weights, buffers, dataset, losses, probabilities, share, settings, done,
+                n_tokens,
             )  # fmt: skip
         return losses, buffers
 

@@ -25,7 +25,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from platformdirs import user_cache_path
 
-from microgpt import dropout_mask, newton_schulz, open_at_once, report
+from microgpt import MUON_LR_RATIO, MUON_MOMENTUM, files_hash, open_at_once, report
 from microgpt_engine import processor
 
 _NATIVE = ctypes.CFUNCTYPE(
@@ -90,7 +90,8 @@ def _layout(arg: Any) -> str:
     if isinstance(arg, np.ndarray):
         return f"{arg.dtype.str}{arg.ndim}"
     if isinstance(arg, tuple):
-        return f"{type(arg).__name__}({','.join(map(_layout, arg))})"
+        names = getattr(arg, "_fields", "")  # none of the arguments of a call
+        return f"{type(arg).__name__}{names}({','.join(map(_layout, arg))})"
     return "float" if isinstance(arg, float) else "int"
 
 
@@ -221,6 +222,7 @@ def _path(place: str, layout: str) -> Path:
         (llvm.get_default_triple(), processor.NAME, processor.FEATURES),
         settings,
         _IMPORTED,
+        (MUON_LR_RATIO, MUON_MOMENTUM),  # constants of kernels that are not in `_sources`
         place,
         layout,
     )
@@ -246,9 +248,9 @@ def _check_is_private(place: Path | int) -> None:
 
 
 def _sources() -> str:
-    """Return the hash of the sources of the kernels, including the modules of their constants."""
-    digest, constants = hashlib.sha256(), (dropout_mask.__file__, newton_schulz.__file__)
-    for file in (*sorted(Path(__file__).parent.rglob("*.py")), *map(Path, constants)):
+    """Return the hash of the sources of the kernels and of what they implement."""
+    digest = hashlib.sha256(files_hash().encode())
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -109,8 +109,8 @@ def _training_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
         yield lambda: threads.add(grads, grads, 1)
         yield lambda: threads.add_and_clear(grads, grads)
         yield lambda: threads.publish_and_clear(grads, grads)
-        yield lambda: threads.find_directions(state, settings, 0, 1, scratch)
-        yield lambda: threads.update(state, 0.0, settings, grads, progress)
+        yield lambda: threads.find_directions(state, settings[0], 0, 1, scratch)
+        yield lambda: threads.update(state, 0.0, *settings, grads, progress)
 
 
 def _inference_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:

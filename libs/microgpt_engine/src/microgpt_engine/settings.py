@@ -1,70 +1,67 @@
-"""Settings of the architecture and of training steps, in the types that the kernels require.
+"""The settings of a model and of a training run as kernels read them: the fields of the core.
 
+A kernel receives a named tuple of the fields that are numbers or flags, under their names. A choice
+becomes a flag for each of its values, such as `relu2`. A new field needs no line here.
 Layout: the tables of rotary positions have a column per position for training and a row per
 position for decoding. See docs/engine.md#a-step. Shapes: C = n_embd, D = head_dim, T =
 block_size.
 """
 
-import math
+from collections import namedtuple
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from microgpt import (
-    MUON_LR_RATIO,
-    MUON_MOMENTUM,
-    QK_SCALE,
-    ModelConfig,
-    TrainConfig,
-    angles,
-    count_params,
-)
+from microgpt import ModelConfig, TrainConfig, angles
 from microgpt_engine.processor import lanes_of
 from microgpt_engine.weights import Array, aligned_zeros, padded
 
 MIN_POSITIONS = 1024  # minimum size of the tables, if the context is not smaller
+Settings = Any  # a named tuple of `model_settings` or `train_settings` in a kernel
 
 
-class Architecture(NamedTuple):
-    """Settings of a model's architecture; see `microgpt.model_variants`.
+def kinds_of(config: type) -> dict[str, str]:
+    """Return the kind of each number in the settings of a kernel, by name.
 
-    The arrays are empty if the positions are learned.
+    It is "int", "float" or "bool"; for a value of a choice, it is the name of the field.
     """
-
-    n_head: int
-    attention_scale: float  # scale factor of the attention scores
-    shift: int  # C // 2, see `GptVariant`; -1 without token shift
-    is_squared: bool  # whether the activation is squared ReLU
-    qk_norm: bool
-    final_norm: bool
-    rotation: Array  # (D, up to T), cosine and sine for each pair of dimensions, for `rotate`
-    row_rotation: Array  # (2, up to T, 2 C), cosines and signed sines, for `adjust_row`
+    kinds: dict[str, str] = {}
+    for name, kind in get_type_hints(config).items():
+        if kind in (int, float, bool):
+            kinds[name] = kind.__name__
+        elif get_origin(kind) is Literal:
+            kinds |= dict.fromkeys(get_args(kind), name)
+    return kinds
 
 
-def architecture_of(model: ModelConfig, dtype: str, n_positions: int | None = None) -> Architecture:
-    """Return the kernel settings of a model; the result is cached and must not be modified.
+# For JavaScript and the cache of machine code: the layout of the two tuples.
+KINDS = {"model": kinds_of(ModelConfig), "config": kinds_of(TrainConfig)}
+_make_tuple: Any = namedtuple  # mypy requires literal names
+_ModelSettings = _make_tuple("_ModelSettings", [*KINDS["model"], "rotation", "row_rotation"])
+_TrainSettings = _make_tuple("_TrainSettings", KINDS["config"])
 
-    The tables of rotary positions cover at least n_positions positions (default: all).
+
+def model_settings(model: ModelConfig, dtype: str, n_positions: int | None = None) -> Settings:
+    """Return the settings of a model for kernels; the result is cached and must not be modified.
+
+    The last two are tables of rotary positions: `rotation` is (D, T), the cosine and sine of each
+    pair of dimensions, for `rotate`; `row_rotation` is (2, T, 2 C), cosines and signed sines, for
+    `adjust_row`. They cover at least n_positions positions (default: all), or none if the positions
+    are learned.
     """
     n = model.block_size if model.positions == "rotary" else 0
     if n_positions is not None:
         n = min(n, max(MIN_POSITIONS, 2 ** (n_positions - 1).bit_length()))
-    latest = _latest(model, dtype)
-    found = latest.get("architecture")
-    if found is None or found.row_rotation.shape[1] < n:
-        found = latest["architecture"] = _architecture(model, dtype, n)
-    return found
+    return _with_tables(model, dtype, n)
 
 
 @lru_cache(maxsize=16)
-def _latest(model: ModelConfig, dtype: str) -> dict[str, Architecture]:
-    """Return a cache for the largest tables computed so far for a model."""
-    return {}
+def _with_tables(model: ModelConfig, dtype: str, n: int) -> Settings:
+    return _ModelSettings(*_numbers(model, KINDS["model"]), *_rotary_tables(model, dtype, n))
 
 
-def _architecture(model: ModelConfig, dtype: str, n: int) -> Architecture:
-    scale = QK_SCALE**2 if model.qk_norm else 1.0
+def _rotary_tables(model: ModelConfig, dtype: str, n: int) -> tuple[Array, Array]:
     D, width = model.head_dim, 2 * model.n_embd
     turns = np.outer(np.arange(n), angles(model, 1))
     cosine, sine = np.cos(turns), np.sin(turns)
@@ -77,56 +74,17 @@ def _architecture(model: ModelConfig, dtype: str, n: int) -> Architecture:
             pair = start % D // 2
             rows[0, :, start] = rows[0, :, start + 1] = cosine[:, pair]
             rows[1, :, start], rows[1, :, start + 1] = -sine[:, pair], sine[:, pair]
-    return Architecture(
-        n_head=int(model.n_head),
-        attention_scale=scale / math.sqrt(D),
-        shift=model.n_embd // 2 if model.token_shift else -1,
-        is_squared=model.activation == "relu2",
-        qk_norm=bool(model.qk_norm),
-        final_norm=bool(model.final_norm),
-        rotation=columns,
-        row_rotation=rows,
-    )
+    return columns, rows
 
 
-class StepSettings(NamedTuple):
-    """Settings of a training step."""
+def train_settings(config: TrainConfig) -> Settings:
+    """Return the settings of a training run for kernels."""
+    return _TrainSettings(*_numbers(config, KINDS["config"]))
 
-    architecture: Architecture
-    batch_size: int
-    dropout: float
-    seed: int
-    beta1: float
-    beta2: float
-    eps: float
-    weight_decay: float
-    n_adam_rows: int  # number of rows of the weights that AdamW updates; Muon updates the others
-    n_embd: int
-    n_layer: int
-    n_ff_exp: int
-    muon_lr_ratio: float  # see `config.MUON_LR_RATIO`
-    muon_momentum: float
 
-    @classmethod
-    def of(cls, model: ModelConfig, config: TrainConfig, dtype: str) -> "StepSettings":
-        """Return the kernel settings of a training run."""
-        n_rows = count_params(model) // model.n_embd
-        if config.optimizer == "muon":
-            n_rows -= model.n_layer * (4 + 2 * model.n_ff_exp) * model.n_embd
-        return cls(
-            architecture=architecture_of(model, dtype),
-            batch_size=int(config.batch_size),
-            dropout=float(config.dropout),
-            seed=int(config.seed),
-            beta1=float(config.beta1),
-            beta2=float(config.beta2),
-            # A smaller epsilon could round to 0, and the update of unused weights would be 0 / 0.
-            eps=max(float(config.adam_eps), float(np.finfo(dtype).tiny)),
-            weight_decay=float(config.weight_decay),
-            n_adam_rows=int(n_rows),
-            n_embd=int(model.n_embd),
-            n_layer=int(model.n_layer),
-            n_ff_exp=int(model.n_ff_exp),
-            muon_lr_ratio=MUON_LR_RATIO,
-            muon_momentum=MUON_MOMENTUM,
-        )
+def _numbers(config: ModelConfig | TrainConfig, kinds: dict[str, str]) -> list[float]:
+    types = {"int": int, "float": float, "bool": bool}
+    return [
+        types[kind](getattr(config, name)) if kind in types else getattr(config, kind) == name
+        for name, kind in kinds.items()
+    ]

@@ -26,14 +26,14 @@ from microgpt_engine.decoding.kv_cache import cached_attention, store_key_value
 from microgpt_engine.decoding.sample import NONE_ALLOWED, NOT_FINITE, sample
 from microgpt_engine.kernels.layers import add, embed, relu, rmsnorm_rows, shift_row
 from microgpt_engine.kernels.matmul import linear_rows
-from microgpt_engine.kernels.rotary import adjust_row
-from microgpt_engine.settings import Architecture
+from microgpt_engine.kernels.rotary import adjust_row, score_scale
+from microgpt_engine.settings import Settings
 from microgpt_engine.simd.vector import lanes, load, store
 from microgpt_engine.weights import DecodeWeights
 
 
 def decode(
-    weights: DecodeWeights, arrays: DecodeArrays, s: Sequences, how: Architecture, n_tokens: int
+    weights: DecodeWeights, arrays: DecodeArrays, s: Sequences, model: Settings, n_tokens: int
 ) -> int:
     """Decode until no sequence is RUNNING or n_tokens are read; return the number of tokens read.
 
@@ -45,9 +45,9 @@ def decode(
         if N == 0:
             break
         read += N
-        _forward(weights, arrays.cache, rows, how, N)
+        _forward(weights, arrays.cache, rows, model, N)
         n_last = _gather_last(s, rows, N)
-        if how.final_norm:
+        if model.final_norm:
             rmsnorm_rows(rows.x, rows.x, n_last)
         linear_rows(rows.x, n_last, weights.lm_head, rows.logits)
         for row in range(n_last):
@@ -83,11 +83,12 @@ def _schedule(s: Sequences, rows: Rows, T: int) -> int:
 
 
 @inlined
-def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, how: Architecture, N: int) -> None:
+def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, model: Settings, N: int) -> None:
     """Write the residual stream of N tokens to rows.x; write keys and values to the cache."""
     w, r, C, T = weights, rows, rows.x.shape[1], rows.attn_weights.shape[1]
-    n_head, D = how.n_head, C // how.n_head
-    embed(w.wte, w.wpe, r.tokens, r.previous, r.positions, how.shift, r.x, N, C)
+    n_head, D, scale = model.n_head, C // model.n_head, score_scale(model)
+    shift = C // 2 if model.token_shift else 0
+    embed(w.wte, w.wpe, r.tokens, r.previous, r.positions, model, r.x, N, C)
     rmsnorm_rows(r.x, r.x, N)
     for layer in range(w.attn_wo.shape[0]):
         keys, values = cache.keys[:, layer], cache.values[:, layer]
@@ -95,22 +96,22 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, how: Architectu
         linear_rows(r.normed, N, w.attn_wqkv[layer], r.qkv)
         for n in range(N):
             slot, t = r.slots[n], r.positions[n]
-            adjust_row(r.qkv, n, t, how, D)
+            adjust_row(r.qkv, n, t, model, D)
             store_key_value(r.qkv, n, t, n_head, D, T, keys[slot], values[slot])
         for n in range(N):
             slot, n_keys = r.slots[n], r.positions[n] + 1
             cached_attention(
-                r.qkv, n, n_keys, n_head, how.attention_scale, D, T, keys[slot], values[slot],
+                r.qkv, n, n_keys, n_head, scale, D, T, keys[slot], values[slot],
                 r.attn_weights, r.attn_out,
             )  # fmt: skip
         linear_rows(r.attn_out, N, w.attn_wo[layer], r.normed)
         add(r.normed, r.x, N)
         rmsnorm_rows(r.x, r.normed, N)
-        if how.shift > 0:
+        if shift > 0:
             for n in range(N):
-                shift_row(r.normed, n, r.positions[n], how.shift, cache.mlp_in[r.slots[n], layer])
+                shift_row(r.normed, n, r.positions[n], shift, cache.mlp_in[r.slots[n], layer])
         linear_rows(r.normed, N, w.mlp_fc1[layer], r.hidden)
-        relu(r.hidden, N, r.hidden.shape[1], how.is_squared)
+        relu(r.hidden, N, r.hidden.shape[1], model)
         linear_rows(r.hidden, N, w.mlp_fc2[layer], r.normed)
         add(r.normed, r.x, N)
 

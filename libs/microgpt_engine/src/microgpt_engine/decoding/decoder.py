@@ -34,7 +34,7 @@ from microgpt_engine.decoding.arrays import (
     allocate_rows,
 )
 from microgpt_engine.machine_code import EntryPoint
-from microgpt_engine.settings import architecture_of
+from microgpt_engine.settings import model_settings
 
 if TYPE_CHECKING:
     from microgpt_engine.compiled_model import CompiledModel
@@ -141,9 +141,9 @@ class Decoder:
         s = self.sequences
         self._draw(int((s.n_tokens - s.n_prompt).max()) + self._n_tokens + 1)
         n_positions = int(s.n_tokens.max()) + self._n_tokens  # read at the most
-        architecture = architecture_of(self._config, self._dtype, n_positions)
+        settings = model_settings(self._config, self._dtype, n_positions)
         started = perf_counter()
-        n_read = decode(self._weights, self.arrays, s, architecture, self._n_tokens)
+        n_read = decode(self._weights, self.arrays, s, settings, self._n_tokens)
         speed = n_read / (perf_counter() - started)
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return RUNNING in self.sequences.status

@@ -14,8 +14,8 @@ from microgpt_engine.kernels.cross_entropy import add_softmax, token_losses
 from microgpt_engine.kernels.dropout import add_dropped, drop
 from microgpt_engine.kernels.layers import copy, cut_at_starts, embed, relu, rmsnorm
 from microgpt_engine.kernels.matmul import add_linear, linear, transpose
-from microgpt_engine.kernels.rotary import adjust, read_rotation
-from microgpt_engine.settings import Architecture
+from microgpt_engine.kernels.rotary import adjust, read_rotation, score_scale
+from microgpt_engine.settings import Settings
 from microgpt_engine.simd.vector import Array
 from microgpt_engine.weights import Weights
 
@@ -27,7 +27,7 @@ def evaluate(
     losses: Array,  # loss of each predicted token in nats, in document order; 0 if masked
     probabilities: Array,  # (predictions, V), increased by share * softmax(logits); may be empty
     share: float,
-    architecture: Architecture,
+    model: Settings,
     first: int,
     n_tokens: int,
 ) -> int:
@@ -39,7 +39,7 @@ def evaluate(
     while read < n_tokens and first < n_docs:
         n_read = read_documents(dataset, first, n_docs - first, buffers)
         N = buffers.doc_starts[n_read]
-        forward(weights, buffers, architecture, n_read, N, 0.0)
+        forward(weights, buffers, model, n_read, N, 0.0)
         done = starts[first] - first  # the first token of a document is not predicted
         b = buffers
         token_losses(b.logits, b.targets, b.counted, b.logit_norms, N, losses[done:])
@@ -77,14 +77,15 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
 
 @kernel
 def forward(
-    weights: Weights, buffers: Buffers, how: Architecture, n_docs: int, N: int, dropout: float
+    weights: Weights, buffers: Buffers, model: Settings, n_docs: int, N: int, dropout: float
 ) -> None:
     """Set buffers.logits to the logits of each column. Dropout uses buffers.keys."""
     w, b = weights, buffers
-    x, C = b.x, b.x.shape[0]
-    if how.rotation.shape[0]:
-        read_rotation(how.rotation, b.doc_starts, n_docs, b.rotation)
-    embed(w.wte, w.wpe, b.tokens, b.previous, b.positions, how.shift, b.transposed, N, C)
+    x, C, scale = b.x, b.x.shape[0], score_scale(model)
+    shift = C // 2 if model.token_shift else 0
+    if model.rotary:
+        read_rotation(model.rotation, b.doc_starts, n_docs, b.rotation)
+    embed(w.wte, w.wpe, b.tokens, b.previous, b.positions, model, b.transposed, N, C)
     transpose(b.transposed, x, N, C)
     rmsnorm(x, b.embedded, b.embedded_scale, 0, N, 0)
     if dropout:
@@ -95,19 +96,18 @@ def forward(
         qkv, attn_out, hidden = b.qkv[layer], b.attn_out[layer], b.hidden[layer]
         rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N, 0)
         linear(w.attn_wqkv[layer], b.attn_norm[layer], qkv, N)
-        adjust(qkv[: 2 * C], how, b.rotation, b.qk_scale[layer], N)
+        adjust(qkv[: 2 * C], model, b.rotation, b.qk_scale[layer], N)
         attention(
-            qkv, how.n_head, how.attention_scale, b.doc_starts, n_docs,
-            b.attn_weights[layer], attn_out,
+            qkv, model.n_head, scale, b.doc_starts, n_docs, b.attn_weights[layer], attn_out
         )  # fmt: skip
         _add_branch(w.attn_wo[layer], attn_out, b, 2 * layer + 1, dropout, N)
-        rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N, how.shift)
-        if how.shift > 0:
-            cut_at_starts(b.mlp_norm[layer], b.cut[layer], how.shift, b.doc_starts, n_docs)
+        rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N, shift)
+        if shift > 0:
+            cut_at_starts(b.mlp_norm[layer], b.cut[layer], shift, b.doc_starts, n_docs)
         linear(w.mlp_fc1[layer], b.mlp_norm[layer], hidden, N)
-        relu(hidden, hidden.shape[0], N, how.is_squared)
+        relu(hidden, hidden.shape[0], N, model)
         _add_branch(w.mlp_fc2_t[layer].T, hidden, b, 2 * layer + 2, dropout, N)
-    if how.final_norm:
+    if model.final_norm:
         rmsnorm(x, x, b.final_scale, 0, N, 0)
     linear(w.lm_head, x, b.logits, N)
 

@@ -5,6 +5,7 @@ See docs/engine.md#vectors. Shapes: C = n_embd, N = tokens.
 """
 
 from microgpt_engine.compiler import inlined, kernel
+from microgpt_engine.settings import Settings
 from microgpt_engine.simd.lanes import total
 from microgpt_engine.simd.vector import (
     Array,
@@ -26,19 +27,20 @@ def embed(
     tokens: Array,
     previous: Array,  # previous token of each token, or -1
     positions: Array,
-    shift: int,  # see `Architecture`
+    model: Settings,
     x_t: Array,  # output: (N, C)
     N: int,
     C: int,
 ) -> None:
     """Set x_t to the sum of the embeddings; compiled version of `GptVariant.embedding`."""
+    shift = C // 2
     for n in range(N):
         for c in range(0, wte.shape[1], lanes(wte)):
             x = load(wte, tokens[n], c)
             if wpe.shape[0]:
                 x = x + load(wpe, positions[n], c)
             store(x_t, n, c, x)
-        if shift >= 0 and previous[n] >= 0:
+        if model.token_shift and previous[n] >= 0:
             for c in range(shift):
                 x_t[n, c] += wte[previous[n], C - shift + c]
             for c in range(shift, C):
@@ -51,20 +53,21 @@ def embed_backward(
     tokens: Array,
     previous: Array,
     positions: Array,
-    shift: int,
+    model: Settings,
     dwte: Array,
     dwpe: Array,
     N: int,
     C: int,
 ) -> None:
     """Add dx_t to the gradients of the embeddings. See `embed` for the other arguments."""
+    shift = C // 2
     for n in range(N):
         for c in range(0, dwte.shape[1], lanes(dwte)):
             dx = load(dx_t, n, c)
             store(dwte, tokens[n], c, load(dwte, tokens[n], c) + dx)
             if dwpe.shape[0]:
                 store(dwpe, positions[n], c, load(dwpe, positions[n], c) + dx)
-        if shift >= 0 and previous[n] >= 0:
+        if model.token_shift and previous[n] >= 0:
             for c in range(shift):
                 dwte[previous[n], C - shift + c] += dx_t[n, c]
             for c in range(shift, C):
@@ -178,24 +181,24 @@ def rmsnorm_backward_in_place(dx: Array, normed: Array, scales: Array, layer: in
 
 
 @inlined
-def relu(x: Array, n_rows: int, n_columns: int, is_squared: bool) -> None:
-    """Apply relu, or its square, in place to the first n_rows rows and n_columns columns of x."""
+def relu(x: Array, n_rows: int, n_columns: int, model: Settings) -> None:
+    """Apply the activation in place to the first n_rows rows and n_columns columns of x."""
     zero = splat(x, 0)
     for i in range(n_rows):
         for n in range(0, n_columns, lanes(x)):
             xi = load(x, i, n)
             xi = where_positive(xi, xi, zero)
-            store(x, i, n, xi * xi if is_squared else xi)
+            store(x, i, n, xi * xi if model.relu2 else xi)
 
 
-@kernel
-def relu_backward(dx: Array, x: Array, is_squared: bool, N: int) -> None:
+@inlined
+def relu_backward(dx: Array, x: Array, model: Settings, N: int) -> None:
     """Replace the gradient dx of x, the output of `relu`, with the gradient of its input."""
     zero = splat(x, 0)
     for i in range(x.shape[0]):
         for n in range(0, N, lanes(x)):
             xi, dxi = load(x, i, n), load(dx, i, n)
-            if is_squared:
+            if model.relu2:
                 dxi = 2.0 * square_root(xi) * dxi
             store(dx, i, n, where_positive(xi, dxi, zero))
 

@@ -9,11 +9,13 @@ See docs/engine.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
 
 import math
 
-from microgpt import COEFFICIENTS, N_ITERATIONS, NORM_EPS
+import numpy as np
+
+from microgpt import COEFFICIENTS, MUON_LR_RATIO, MUON_MOMENTUM, N_ITERATIONS, NORM_EPS
 from microgpt_engine.buffers import OptimizerState
 from microgpt_engine.compiler import inlined, kernel
 from microgpt_engine.kernels.matmul import linear
-from microgpt_engine.settings import StepSettings
+from microgpt_engine.settings import Settings
 from microgpt_engine.simd.lanes import total
 from microgpt_engine.simd.tiles import transpose_tile
 from microgpt_engine.simd.vector import Array, lanes, load, splat, square_root, store
@@ -22,30 +24,34 @@ _A, _B, _C = COEFFICIENTS
 
 
 @kernel
-def optimize(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings) -> None:
+def optimize(
+    state: OptimizerState, n_steps: int, lr: float, model: Settings, config: Settings
+) -> None:
     """Update all weights; n_steps is the number of steps including the current one.
 
     `find_directions` must have computed all directions.
     """
-    adam(state, n_steps, lr, settings)
-    muon(state, lr * settings.muon_lr_ratio, settings)
+    adam(state, n_steps, lr, config)
+    muon(state, lr * MUON_LR_RATIO, model, config)
 
 
 @inlined
-def adam(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings) -> None:
-    """Update the first n_adam_rows rows with AdamW (Loshchilov & Hutter 2019, alg. 2)."""
-    params, m, v, beta1, beta2 = state.params, state.m, state.v, settings.beta1, settings.beta2
-    kept = 1 - lr * settings.weight_decay
+def adam(state: OptimizerState, n_steps: int, lr: float, config: Settings) -> None:
+    """Update the rows before those of Muon with AdamW (Loshchilov & Hutter 2019, alg. 2)."""
+    params, m, v, beta1, beta2 = state.params, state.m, state.v, config.beta1, config.beta2
+    # A smaller epsilon could round to 0, and the update of unused weights would be 0 / 0.
+    eps = max(config.adam_eps, np.finfo(params.dtype).tiny)
+    kept = 1 - lr * config.weight_decay
     lr_by_bias = lr / (1 - _power(beta1, n_steps))  # bias correction: the means start at 0
     v_by_bias = 1 / (1 - _power(beta2, n_steps))
-    for i in range(settings.n_adam_rows):
+    for i in range(params.shape[0] - state.directions.shape[0]):
         for j in range(0, params.shape[1], lanes(params)):
             grad = load(state.grads, i, j)
             mean = beta1 * load(m, i, j) + (1 - beta1) * grad
             square = beta2 * load(v, i, j) + (1 - beta2) * grad * grad
             store(m, i, j, mean)
             store(v, i, j, square)
-            change = lr_by_bias * mean / (square_root(square * v_by_bias) + settings.eps)
+            change = lr_by_bias * mean / (square_root(square * v_by_bias) + eps)
             store(params, i, j, kept * load(params, i, j) - change)
 
 
@@ -76,15 +82,16 @@ def squares_are_finite(x: Array) -> bool:
 
 
 @inlined
-def muon(state: OptimizerState, lr: float, settings: StepSettings) -> None:
-    """Update the rows after n_adam_rows and the running means of their gradients."""
-    params, m, momentum, n = state.params, state.m, settings.muon_momentum, settings.n_adam_rows
-    kept = 1 - lr * settings.weight_decay
-    fc1 = n + 4 * settings.n_layer * settings.n_embd
-    fc2 = fc1 + settings.n_layer * settings.n_ff_exp * settings.n_embd
+def muon(state: OptimizerState, lr: float, model: Settings, config: Settings) -> None:
+    """Update the rows after those of AdamW and the running means of their gradients."""
+    params, m, momentum = state.params, state.m, MUON_MOMENTUM
+    n = params.shape[0] - state.directions.shape[0]
+    kept = 1 - lr * config.weight_decay
+    fc1 = n + 4 * model.n_layer * model.n_embd
+    fc2 = fc1 + model.n_layer * model.n_ff_exp * model.n_embd
     for i in range(n, params.shape[0]):
         # The matrices of fc1 have more rows than columns.
-        scale = lr * math.sqrt(settings.n_ff_exp) if fc1 <= i < fc2 else lr
+        scale = lr * math.sqrt(model.n_ff_exp) if fc1 <= i < fc2 else lr
         for j in range(0, params.shape[1], lanes(params)):
             mean = momentum * load(m, i, j) + (1 - momentum) * load(state.grads, i, j)
             store(m, i, j, mean)
@@ -95,7 +102,7 @@ def muon(state: OptimizerState, lr: float, settings: StepSettings) -> None:
 @kernel
 def find_directions(
     state: OptimizerState,
-    settings: StepSettings,
+    model: Settings,
     first: int,
     stride: int,
     scratch: Array,  # (at least 2 padded C + m, padded C)
@@ -104,16 +111,17 @@ def find_directions(
 
     A direction is the orthogonalized momentum of a matrix.
     """
-    C, side, n_rows = settings.n_embd, scratch.shape[1], state.directions.shape[0]
+    C, side, n_rows = model.n_embd, scratch.shape[1], state.directions.shape[0]
     gram, square, room = scratch[:side], scratch[side : 2 * side], scratch[2 * side :]
-    matrix, n_matrices = first, 6 * settings.n_layer if n_rows else 0
+    matrix, n_matrices = first, 6 * model.n_layer if n_rows else 0
+    n_adam_rows = state.params.shape[0] - n_rows
     while matrix < n_matrices:
-        start, end = _rows(matrix, settings)
+        start, end = _rows(matrix, model)
         x, y = room[: end - start], state.directions[start:end]
         if N_ITERATIONS % 2 == 0:
             x, y = y, x
-        start, end = start + settings.n_adam_rows, end + settings.n_adam_rows
-        _normalized_momentum(state.grads[start:end], state.m[start:end], settings.muon_momentum, x)
+        start, end = start + n_adam_rows, end + n_adam_rows
+        _normalized_momentum(state.grads[start:end], state.m[start:end], x)
         for _ in range(N_ITERATIONS):
             _symmetric_product(x[:, :C].T, x, gram)
             _symmetric_product(gram[:C, :C], gram, square)
@@ -124,21 +132,21 @@ def find_directions(
 
 
 @inlined
-def _rows(matrix: int, settings: StepSettings) -> tuple[int, int]:
+def _rows(matrix: int, model: Settings) -> tuple[int, int]:
     """Return the first row, and the row after the last, of a matrix that Muon updates.
 
     wq, wk and wv of all layers come first, then wo, fc1 and fc2.
     """
-    s, n_square = settings, 4 * settings.n_layer
-    n_rows = s.n_embd if matrix < n_square else s.n_ff_exp * s.n_embd
-    start = min(matrix, n_square) * s.n_embd + max(0, matrix - n_square) * n_rows
+    C, n_square = model.n_embd, 4 * model.n_layer
+    n_rows = C if matrix < n_square else model.n_ff_exp * C
+    start = min(matrix, n_square) * C + max(0, matrix - n_square) * n_rows
     return start, start + n_rows
 
 
 @inlined
-def _normalized_momentum(grads: Array, means: Array, momentum: float, x: Array) -> None:
+def _normalized_momentum(grads: Array, means: Array, x: Array) -> None:
     """Set x to the Nesterov momentum after this step, scaled to a Frobenius norm of 1."""
-    squares = splat(x, 0)
+    squares, momentum = splat(x, 0), MUON_MOMENTUM
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):
             grad = load(grads, i, j)

@@ -7,9 +7,12 @@ docs/engine.md#a-step.
 Shapes: C = n_embd, D = head_dim, N = columns, T = block_size.
 """
 
+import math
+
+from microgpt import QK_SCALE
 from microgpt_engine.compiler import inlined, kernel
 from microgpt_engine.kernels.layers import rmsnorm, rmsnorm_backward_in_place
-from microgpt_engine.settings import Architecture
+from microgpt_engine.settings import Settings
 from microgpt_engine.simd.lanes import from_lane, swap_pairs, total
 from microgpt_engine.simd.vector import Array, lanes, load, splat, square_root, store
 
@@ -39,43 +42,50 @@ def rotate(x: Array, rotation: Array, sign: float, N: int) -> None:
         low += D
 
 
+@inlined
+def score_scale(model: Settings) -> float:
+    """Return the scale factor of the attention scores."""
+    scale = QK_SCALE * QK_SCALE if model.qk_norm else 1.0
+    return scale / math.sqrt(model.n_embd // model.n_head)
+
+
 @kernel
-def adjust(qk: Array, how: Architecture, rotation: Array, scales: Array, N: int) -> None:
+def adjust(qk: Array, model: Settings, rotation: Array, scales: Array, N: int) -> None:
     """Normalize and rotate queries and keys (2 C, N) in place, as the architecture requires."""
-    if how.qk_norm:
-        D = qk.shape[0] // (2 * how.n_head)
-        for head in range(2 * how.n_head):
+    if model.qk_norm:
+        D = qk.shape[0] // (2 * model.n_head)
+        for head in range(2 * model.n_head):
             x = qk[head * D : (head + 1) * D]
             rmsnorm(x, x, scales, head, N, 0)
-    if rotation.shape[0]:
+    if model.rotary:
         rotate(qk, rotation, 1.0, N)
 
 
 @kernel
 def adjust_backward(
-    dqk: Array, qk: Array, how: Architecture, rotation: Array, scales: Array, N: int
+    dqk: Array, qk: Array, model: Settings, rotation: Array, scales: Array, N: int
 ) -> None:
     """Replace dqk, the gradient of the output qk of `adjust`, with the gradient of its input."""
-    if how.qk_norm:  # rotation preserves lengths and angles, so the order does not matter
-        D = qk.shape[0] // (2 * how.n_head)
-        for head in range(2 * how.n_head):
+    if model.qk_norm:  # rotation preserves lengths and angles, so the order does not matter
+        D = qk.shape[0] // (2 * model.n_head)
+        for head in range(2 * model.n_head):
             rows = slice(head * D, (head + 1) * D)
             rmsnorm_backward_in_place(dqk[rows], qk[rows], scales, head, N)
-    if rotation.shape[0]:
+    if model.rotary:
         rotate(dqk, rotation, -1.0, N)
 
 
 @inlined
-def adjust_row(qkv: Array, row: int, position: int, how: Architecture, D: int) -> None:
+def adjust_row(qkv: Array, row: int, position: int, model: Settings, D: int) -> None:
     """Apply `adjust` to the queries and keys of one token, stored in a row of qkv (rows, 3 C)."""
-    step, width = lanes(qkv), 2 * how.n_head * D
-    if how.qk_norm:
+    step, width = lanes(qkv), 2 * model.n_head * D
+    if model.qk_norm:
         low = 0
         while low < width:
             _normalize_head(qkv, row, low, D)
             low += D
-    if how.row_rotation.shape[1]:
-        cosines, sines = how.row_rotation[0], how.row_rotation[1]
+    if model.rotary:
+        cosines, sines = model.row_rotation[0], model.row_rotation[1]
         for c in range(0, width, step):
             x = load(qkv, row, c)
             turned = swap_pairs(x) * load(sines, position, c)

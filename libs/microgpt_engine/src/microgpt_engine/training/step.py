@@ -30,8 +30,8 @@ from microgpt_engine.kernels.layers import (
 )
 from microgpt_engine.kernels.matmul import add_outer, linear, transpose
 from microgpt_engine.kernels.optimizer import find_directions, optimize, squares_are_finite
-from microgpt_engine.kernels.rotary import adjust_backward
-from microgpt_engine.settings import Architecture, StepSettings
+from microgpt_engine.kernels.rotary import adjust_backward, score_scale
+from microgpt_engine.settings import Settings
 from microgpt_engine.simd.vector import Array
 from microgpt_engine.weights import Weights
 
@@ -39,7 +39,8 @@ from microgpt_engine.weights import Weights
 def take_steps(
     workspace: Workspace,
     dataset: Dataset,  # documents in training order, repeated as needed
-    settings: StepSettings,
+    model: Settings,
+    config: Settings,
     lrs: Array,  # learning rate of each step
     losses: Array,  # output: loss of each step taken; same length as lrs
     update: bool,  # if False, stop after computing the gradients of the first step
@@ -53,7 +54,7 @@ def take_steps(
     """
     state, buffers, progress = workspace.state, workspace.buffers, workspace.progress
     # progress: completed steps; documents read and loss so far in the current step
-    batch_size, n_docs, first_step = settings.batch_size, dataset.starts.size - 1, int(progress[0])
+    batch_size, n_docs, first_step = config.batch_size, dataset.starts.size - 1, int(progress[0])
     targets_before, tokens_read = dataset.targets_before, 0
     while tokens_read < n_tokens and progress[0] < first_step + lrs.size:
         step, done = int(progress[0]), int(progress[1])
@@ -62,11 +63,12 @@ def take_steps(
         total = (end // n_docs - first // n_docs) * targets_before[n_docs]
         total += targets_before[end % n_docs] - targets_before[first % n_docs]
         n_read = read_documents(dataset, first + done, batch_size - done, buffers)
-        if settings.dropout:
-            draw_keys(buffers.keys, buffers.doc_starts, n_read, settings.seed, first + done)
+        if config.dropout:
+            draw_keys(buffers.keys, buffers.doc_starts, n_read, config.seed, first + done)
         progress[1] += n_read
+        weight, is_first = 1 / max(total, 1), done == 0
         progress[2] += _forward_backward(
-            workspace, dataset.soft_targets, settings, n_read, 1 / max(total, 1), done == 0
+            workspace, dataset.soft_targets, model, config.dropout, n_read, weight, is_first
         )
         tokens_read += buffers.doc_starts[n_read]
         if progress[1] == batch_size:
@@ -77,8 +79,8 @@ def take_steps(
                 break
             if not update:
                 break
-            find_directions(state, settings, 0, 1, workspace.scratch)
-            optimize(state, step + 1, lrs[i], settings)
+            find_directions(state, model, 0, 1, workspace.scratch)
+            optimize(state, step + 1, lrs[i], model, config)
             clear(state.grads, state.grads.shape[1])
             progress[0], progress[1], progress[2] = step + 1, 0, 0
     return tokens_read
@@ -88,7 +90,8 @@ def take_steps(
 def _forward_backward(
     workspace: Workspace,
     soft_targets: Array,  # see `Dataset`
-    settings: StepSettings,
+    model: Settings,
+    dropout: float,
     n_docs: int,
     weight: float,  # weight of one token in the loss
     is_first: bool,  # whether this is the first micro-batch of a step
@@ -98,13 +101,13 @@ def _forward_backward(
     Each gradient is summed over the micro-batch before it is added. Threads can therefore process
     micro-batches independently and obtain the same result.
     """
-    b, dw, how = workspace.buffers, workspace.dweights, settings.architecture
+    b, dw = workspace.buffers, workspace.dweights
     N, C = b.doc_starts[n_docs], b.x.shape[0]
-    forward(workspace.weights, b, how, n_docs, N, settings.dropout)
+    forward(workspace.weights, b, model, n_docs, N, dropout)
     loss = cross_entropy(b.logits, b.targets, soft_targets, b.counted, b.logit_norms, N, weight)
-    _backward(workspace.weights, dw, b, how, n_docs, N, settings.dropout)
+    _backward(workspace.weights, dw, b, model, n_docs, N, dropout)
     dwte, dwpe = (dw.wte, dw.wpe) if is_first else (b.dwte, b.dwpe)
-    embed_backward(b.transposed, b.tokens, b.previous, b.positions, how.shift, dwte, dwpe, N, C)
+    embed_backward(b.transposed, b.tokens, b.previous, b.positions, model, dwte, dwpe, N, C)
     if not is_first:  # each token is added to a zeroed array, whose sum is then added
         add_and_clear(b.dwte, dw.wte)
         add_and_clear(b.dwpe, dw.wpe)
@@ -113,17 +116,18 @@ def _forward_backward(
 
 @inlined
 def _backward(
-    w: Weights, dw: Weights, b: Buffers, how: Architecture, n_docs: int, N: int, dropout: float
+    w: Weights, dw: Weights, b: Buffers, model: Settings, n_docs: int, N: int, dropout: float
 ) -> None:
     """Backpropagate from the gradient in b.logits; add the gradients of matrices to dw.
 
     The gradient of the embeddings, before their RMSNorm, is written to b.transposed (N, C). Dropout
     sites: 0 after the embeddings, 2 l + 1 and 2 l + 2 after attention and MLP of layer l.
     """
-    dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]
+    dx, x_t, C, scale = b.dx, b.transposed, b.dx.shape[0], score_scale(model)
+    shift = C // 2 if model.token_shift else 0
     add_outer(b.logits, b.x, x_t, dw.lm_head, N)
     linear(w.lm_head.T, b.logits, dx, N)
-    if how.final_norm:
+    if model.final_norm:
         rmsnorm_backward_in_place(dx, b.x, b.final_scale, 0, N)
     for layer in range(w.attn_wo.shape[0] - 1, -1, -1):
         dbranch = dx
@@ -132,14 +136,14 @@ def _backward(
             drop(dx, b.keys, 2 * layer + 2, dropout, dbranch, N)
         add_outer(b.hidden[layer], dbranch, x_t, dw.mlp_fc2_t[layer], N)
         linear(w.mlp_fc2_t[layer], dbranch, b.dhidden, N)
-        relu_backward(b.dhidden, b.hidden[layer], how.is_squared, N)
+        relu_backward(b.dhidden, b.hidden[layer], model, N)
         add_outer(b.dhidden, b.mlp_norm[layer], x_t, dw.mlp_fc1[layer], N)
         linear(w.mlp_fc1[layer].T, b.dhidden, b.dbranch, N)
-        if how.shift > 0:  # token shift; see `GptVariant`
+        if shift > 0:  # token shift; see `GptVariant`
             restore_at_starts(
-                b.mlp_norm[layer], b.dbranch, b.cut[layer], how.shift, b.doc_starts, n_docs
+                b.mlp_norm[layer], b.dbranch, b.cut[layer], shift, b.doc_starts, n_docs
             )
-        rmsnorm_backward(b.dbranch, b.mlp_norm[layer], b.mlp_norm_scale, layer, dx, N, how.shift)
+        rmsnorm_backward(b.dbranch, b.mlp_norm[layer], b.mlp_norm_scale, layer, dx, N, shift)
 
         dbranch = dx
         if dropout:
@@ -148,11 +152,11 @@ def _backward(
         add_outer(dbranch, b.attn_out[layer], x_t, dw.attn_wo[layer], N)
         linear(w.attn_wo[layer].T, dbranch, b.dbranch, N)
         attention_backward(
-            b.dbranch, b.qkv[layer], how.n_head, how.attention_scale, b.doc_starts, n_docs,
+            b.dbranch, b.qkv[layer], model.n_head, scale, b.doc_starts, n_docs,
             b.attn_weights[layer], b.attn_out[layer], b.dscores, b.tile, b.dqkv,
         )  # fmt: skip
         adjust_backward(
-            b.dqkv[: 2 * C], b.qkv[layer, : 2 * C], how, b.rotation, b.qk_scale[layer], N
+            b.dqkv[: 2 * C], b.qkv[layer, : 2 * C], model, b.rotation, b.qk_scale[layer], N
         )
         add_outer(b.dqkv, b.attn_norm[layer], x_t, dw.attn_wqkv[layer], N)
         linear(w.attn_wqkv[layer].T, b.dqkv, b.dbranch, N)
@@ -164,7 +168,12 @@ def _backward(
 
 
 def update(
-    state: OptimizerState, lr: float, settings: StepSettings, published: Array, progress: Array
+    state: OptimizerState,
+    lr: float,
+    model: Settings,
+    config: Settings,
+    published: Array,
+    progress: Array,
 ) -> bool:
     """Update the weights and copy them for other threads; return False if a gradient is not finite.
 
@@ -173,7 +182,7 @@ def update(
     n_steps = int(progress[0]) + 1
     if not squares_are_finite(state.grads):
         return False
-    optimize(state, n_steps, lr, settings)
+    optimize(state, n_steps, lr, model, config)
     clear(state.grads, state.grads.shape[1])
     publish(state.params, published)
     progress[0], progress[1], progress[2] = n_steps, 0, 0

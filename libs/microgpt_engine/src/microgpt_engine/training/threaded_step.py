@@ -180,12 +180,12 @@ class ThreadedEngine(CompiledEngine):
 
     def _finish(self, step: int) -> float:
         """Update the weights; return the loss, or NaN if the loss or a gradient is not finite."""
-        state, settings, loss = self.workspace.state, self.settings, float(self._progress[2])
+        state, model, loss = self.workspace.state, self.settings[0], float(self._progress[2])
         if self.config.optimizer == "muon":  # the threads share the matrices
             n, scratches = self._threads, self._scratches
-            self._in_threads(lambda i: find_directions(state, settings, i, n, scratches[i]), n)
-        lr, published = float(self.config.lr_at(step)), self._published.array
-        if not (math.isfinite(loss) and update(state, lr, settings, published, self._progress)):
+            self._in_threads(lambda i: find_directions(state, model, i, n, scratches[i]), n)
+        args = float(self.config.lr_at(step)), *self.settings, self._published.array
+        if not (math.isfinite(loss) and update(state, *args, self._progress)):
             return math.nan
         self._published_step = step + 1
         return loss

@@ -23,7 +23,7 @@ from microgpt_engine.buffers import (
 )
 from microgpt_engine.dataset import Dataset
 from microgpt_engine.machine_code import EntryPoint
-from microgpt_engine.settings import StepSettings
+from microgpt_engine.settings import model_settings, train_settings
 from microgpt_engine.weights import PackedWeights, aligned_zeros
 
 # Tokens per micro-batch if the documents are short: enough to fill the vectors, and few enough for
@@ -47,7 +47,7 @@ class CompiledEngine:
         """Set all weights to 0. Training cycles through `docs` of 2 to block_size + 1 tokens."""
         self.config = config
         self._dataset = Dataset.of(docs)
-        self.settings = StepSettings.of(model, config, dtype)
+        self.settings = model_settings(model, dtype), train_settings(config)
         self._params, self._grads, self._m, self._v = (
             PackedWeights(model, dtype) for _ in range(4)
         )
@@ -86,7 +86,7 @@ class CompiledEngine:
         """Train for about 20 ms, up to step `until`; return the losses of the steps taken.
 
         A longer step is spread over several calls, the last of which returns the loss.
-        See `Engine.run` for the meaning of a final NaN.
+        See `ReferenceTraining.run` for the meaning of a final NaN.
         """
         started = perf_counter()
         if not self._grads_are_fresh:
@@ -171,7 +171,7 @@ class CompiledEngine:
         """Take up to len(losses) training steps; return the number of tokens read."""
         first = int(workspace.progress[0])
         lrs = learning_rates(self.config, np.arange(first, first + losses.size))
-        return take_steps(workspace, self._dataset, self.settings, lrs, losses, update, n_tokens)
+        return take_steps(workspace, self._dataset, *self.settings, lrs, losses, update, n_tokens)
 
     def _reset(self) -> None:
         """Discard the snapshots and gradients of earlier weights."""
@@ -207,23 +207,16 @@ def n_columns(config: TrainConfig, longest: int) -> int:
 def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
     """Return the learning rate of each step; compiled version of `schedule.learning_rate`."""
     if isinstance(config, OwnSchedule):
-        first, last = int(steps[0]), int(steps[-1])
-        blocks = range(first // MAX_STEPS, last // MAX_STEPS + 1)
-        rates = np.concatenate([_own_rates(config, block) for block in blocks])
-        return rates[first - blocks[0] * MAX_STEPS :][: len(steps)]
+        return _own_rates(config).take(np.minimum(steps, config.steps))
     warmup = np.minimum(1.0, (steps + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     linear: NDArray[Any] = config.initial_lr * warmup * (1 - steps / config.steps)
     return linear
 
 
 @lru_cache(maxsize=4)
-def _own_rates(config: TrainConfig, block: int) -> NDArray[Any]:
-    """Return the rates of MAX_STEPS steps from a user-defined schedule, which may be slow.
+def _own_rates(config: TrainConfig) -> NDArray[Any]:
+    """Return the rates of all steps from a user-defined schedule, which may be slow.
 
     After the last step, the rate is 0: gradients are computed, but no step is taken.
     """
-    rates = np.zeros(MAX_STEPS)
-    first = block * MAX_STEPS
-    for i in range(first, min(first + MAX_STEPS, config.steps)):
-        rates[i - first] = config.lr_at(i)
-    return rates
+    return np.array([*map(config.lr_at, range(config.steps)), 0.0])

@@ -99,12 +99,12 @@ export class Decoder {
 
   /** Decode for about 20 ms; return whether any sequence is still running. */
   run() {
-    const { memory, decodeWeights, architecture } = this.#model;
+    const { memory, decodeWeights, settings } = this.#model;
     this.#draw();
     const sequences = [...Object.values(this.#sequences), ...this.#settings];
     const started = performance.now();
     const n = memory.call("decode", [
-      decodeWeights, this.#arrays, sequences, architecture, this.#nTokens,
+      decodeWeights, this.#arrays, sequences, settings, this.#nTokens,
     ]); // prettier-ignore
     const speed = n / Math.max(performance.now() - started, 0.1);
     this.#nTokens = Math.max(1, Math.min(Math.floor(speed * RUN_MS), 10 * this.#nTokens));

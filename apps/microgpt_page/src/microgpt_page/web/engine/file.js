@@ -6,7 +6,7 @@ import { joined } from "./zip.js";
  * What engine_file writes.
  * @typedef {object} EngineFile
  * @property {{model: any, config: any}} defaults those of `ModelConfig` and `TrainConfig`
- * @property {{rows: Record<string, string[]>, buffers: Record<string, string[]>}} layout
+ * @property {Record<"rows" | "buffers", Record<string, string[]>> & Record<"model" | "config", Record<string, string>>} layout
  * @property {Record<string, Uint8Array>} parts decode, evaluate, uniforms, take_steps
  */
 

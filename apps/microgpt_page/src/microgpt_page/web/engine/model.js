@@ -24,7 +24,7 @@ export class Model {
     const { weights, ...kernels } = parts;
     const numbers = decodeNumbers(weights, dtype);
     this.config = model;
-    this.layout = layout; // the shape of each array of `Rows` and of `Buffers`
+    this.layout = layout; // of the named tuples that kernels take
     this.nWeights = countWeights(model);
     this.rates = rates;
     this.memory = new Memory(kernels);
@@ -33,7 +33,7 @@ export class Model {
     this.#panels = newPanels(this.memory, this.matrices);
     const [wte, wpe] = this.packed.matrices;
     this.decodeWeights = [wte, wpe, ...Object.values(this.#panels)];
-    this.architecture = architectureOf(this.memory, model, rates);
+    this.settings = [numbersOf(model, layout.model), ...rotaryTables(this.memory, model, rates)];
     this.setWeights(numbers);
   }
 
@@ -65,7 +65,7 @@ export class Model {
       for (let done = 0; done < chunks.length; ) {
         done = memory.call("evaluate", [
           this.packed.matrices, Object.values(buffers), dataset, losses, noRows, float(1),
-          this.architecture, done, nTokens,
+          this.settings, done, nTokens,
         ]); // prettier-ignore
       }
       return use(losses.numbers, buffers);
@@ -76,11 +76,22 @@ export class Model {
 }
 
 /**
- * Return the arguments of `Architecture`.
+ * Return the numbers of settings as a kernel takes them. A choice is a flag for each value.
+ * @param {any} settings the fields of `ModelConfig` or `TrainConfig`
+ * @param {Record<string, string>} kinds see `kinds_of`
+ */
+export const numbersOf = (settings, kinds) =>
+  Object.entries(kinds).map(([name, kind]) => {
+    if (kind in settings) return settings[kind] === name;
+    return kind === "float" ? float(settings[name]) : settings[name];
+  });
+
+/**
+ * Return the tables of rotary positions; see `model_settings`.
  * @param {Memory} memory
  * @param {number[]} rates the angle of each pair of dimensions at position 1; see `angles`
  */
-function architectureOf(memory, model, rates) {
+function rotaryTables(memory, model, rates) {
   const { n_embd: C, n_head: H } = model;
   const D = C / H;
   const T = model.positions === "rotary" ? model.block_size : 0;
@@ -101,9 +112,5 @@ function architectureOf(memory, model, rates) {
       byColumn[(i + 1) * columns.row + position] = sine;
     }
   }
-  const scale = model.qk_norm ? QK_SCALE ** 2 : 1;
-  const shift = model.token_shift ? Math.floor(C / 2) : -1;
-  const isSquared = model.activation === "relu2";
-  const { qk_norm: qkNorm, final_norm: finalNorm } = model;
-  return [H, float(scale / Math.sqrt(D)), shift, isSquared, qkNorm, finalNorm, columns, rows];
+  return [columns, rows];
 }

@@ -1,16 +1,15 @@
-// Training in the memory of the kernels. Equals engine/training/trainer.py and engine/settings.py.
+// Training in the memory of the kernels. Equals engine/training/trainer.py.
 
 import { newBuffers } from "./buffers.js";
 import { longestOf, newDataset } from "./dataset.js";
-import { float, padded } from "./memory.js";
+import { padded } from "./memory.js";
 import { Random } from "./mersenne_twister.js";
+import { numbersOf } from "./model.js";
 import { PackedWeights, countWeights, matricesOf } from "./weights.js";
 
 const MICRO_BATCH = 128; // tokens per micro-batch if the documents are short
 const RUN_MS = 20; // target duration of a call of `run`
 const MAX_STEPS = 1024; // maximum number of steps per call
-const [MUON_LR_RATIO, MUON_MOMENTUM] = [6, 0.95];
-const LEAST_EPS = 2 ** -126; // a smaller one could round to 0
 
 /**
  * The state after a step.
@@ -56,7 +55,7 @@ export class Trainer {
     this.#dataset = newDataset(memory, read);
     this.#buffers = newBuffers(model, nColumns, longest);
     this.#progress = memory.array("float64", [3]);
-    this.#settings = settingsOf(model, config);
+    this.#settings = [model.settings, numbersOf(config, model.layout.config)];
     const shapes = muonShapes(model.config, config);
     const [directions, scratch] = shapes.map((shape) => memory.array("float32", shape));
     const arrays = [...this.#state.map(({ array }) => array), directions];
@@ -145,23 +144,9 @@ function initialWeights(model, random) {
   return numbers;
 }
 
-/** Return the number of rows of the weights that Muon updates. */
-const muonRows = ({ n_layer: L, n_embd: C, n_ff_exp: factor }, { optimizer }) =>
-  optimizer === "muon" ? L * (4 + 2 * factor) * C : 0;
-
 /** Return the shapes of directions and scratch memory; see `muon_shapes`. */
-function muonShapes(model, config) {
-  const side = padded(model.n_embd);
-  const nRows = muonRows(model, config);
-  return [[nRows, side], [nRows && 2 * side + model.n_ff_exp * model.n_embd, side]];
-}
-
-/** Return the arguments of `StepSettings`. */
-function settingsOf({ config: model, architecture, nWeights }, config) {
-  const { n_embd: C, n_layer, n_ff_exp } = model;
-  const { beta1, beta2, weight_decay: decay } = config;
-  const adam = [beta1, beta2, Math.max(config.adam_eps, LEAST_EPS), decay].map(float);
-  const sizes = [nWeights / C - muonRows(model, config), C, n_layer, n_ff_exp];
-  const muon = [MUON_LR_RATIO, MUON_MOMENTUM].map(float);
-  return [architecture, config.batch_size, float(config.dropout), config.seed, adam, sizes, muon];
+function muonShapes({ n_layer: L, n_embd: C, n_ff_exp: factor }, { optimizer }) {
+  const side = padded(C);
+  const nRows = optimizer === "muon" ? L * (4 + 2 * factor) * C : 0;
+  return [[nRows, side], [nRows && 2 * side + factor * C, side]];
 }

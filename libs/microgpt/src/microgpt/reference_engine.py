@@ -68,7 +68,10 @@ def shuffled(n: int, rng: random.Random, n_first: int) -> Sequence[int]:
 
 
 class ReferenceModel:
-    """A trained model; see `EngineModel`."""
+    """A trained model. Threads can share it.
+
+    Documents have 2 to block_size + 1 tokens. V = vocab_size.
+    """
 
     def __init__(
         self, config: ModelConfig, weights: Weights[float] | Numbers, dtype: DType
@@ -102,7 +105,10 @@ class ReferenceModel:
         share: float = 1.0,
         should_stop: Event | None = None,
     ) -> None:
-        """Add the probabilities of all tokens at each prediction, scaled by share, to `out`."""
+        """Add the probabilities of all tokens at each prediction, scaled by share, to `out` (N, V).
+
+        If should_stop is set, the remaining documents are not read.
+        """
         rows = iter(out)
         for tokens in docs:
             if should_stop and should_stop.is_set():
@@ -118,7 +124,7 @@ class ReferenceModel:
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: random.Random
     ) -> Generator[int, None, FinishReason]:
-        """Yield the tokens after a prompt; return the finish reason."""
+        """Yield the tokens of `sampling.decode`; other engines may draw from rng in advance."""
         return decode(self._gpt, prompt, rules, rng)
 
     def decode_many(
@@ -129,16 +135,20 @@ class ReferenceModel:
         *,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the new tokens of each prompt."""
+        """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`.
+
+        Raises:
+            PromptError: a sequence failed. The tokens of earlier prompts have already been yielded.
+        """
         for prompt, seed in zip(prompts, seeds, strict=True):
             yield list(self.decode(prompt, rules, random.Random(seed)))
 
     def max_sequences(self, rules: DecodeRules) -> int:
-        """Return 1: a batch is no faster than its sequences one after another."""
+        """Return the maximum number of sequences per batch: 1, as a batch is no faster here."""
         return 1
 
     def batch(self, jobs: Sequence[Job]) -> "ReferenceBatch":
-        """Return jobs to decode."""
+        """Return jobs to decode together. Jobs with fewer sequences may start first."""
         return ReferenceBatch(self, jobs)
 
 
@@ -152,7 +162,11 @@ class ReferenceActivations:
         self._logits = logits
 
     def log_probabilities(self, first: int = 0) -> Iterator[list[float]]:
-        """Yield next-token log-probabilities (T - first, V) from index `first` on."""
+        """Yield next-token log-probabilities (T - first, V) from index `first` on.
+
+        Raises:
+            PromptError: a logit is not finite.
+        """
         for logits in self._logits[first:]:
             if not all(map(math.isfinite, logits)):
                 raise PromptError(NOT_FINITE_MESSAGE)
@@ -161,17 +175,24 @@ class ReferenceActivations:
             yield [logit - norm for logit in logits]
 
     def attention(self, layer: int) -> "NDArray[np.float64]":
-        """Raise ConfigError: `Gpt.forward` does not keep the attention weights."""
+        """Raise ConfigError: `Gpt.forward` does not keep the attention weights.
+
+        Other engines return how much each token attends to each token of a layer: (n_head, T, T).
+        """
         raise ConfigError(
             "attention requires the compiled engine; install microgpt-engine, or omit the heads"
         )
 
 
 class ReferenceBatch:
-    """Jobs whose sequences are decoded one after another; see `EngineBatch`."""
+    """Jobs with the same sampling rules, decoded together, here one after another.
+
+    The result of a job does not depend on the other jobs; it equals the result of
+    `InferenceGpt.samples` or `InferenceGpt.reply`. Not thread-safe.
+    """
 
     def __init__(self, model: ReferenceModel, jobs: Sequence[Job]) -> None:
-        self.open = {
+        self.open = {  # the unfinished jobs by their indices
             number: [
                 (TokenStream(model.decode(prompt, job.rules, random.Random(seed))), list[int]())
                 for prompt, seed in product(job.prompts, job.seeds)
@@ -180,7 +201,10 @@ class ReferenceBatch:
         }
 
     def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
-        """Decode for about 20 ms; return the index and result of each job that ended."""
+        """Decode for about 20 ms; return the index and result of each job that ended.
+
+        The result is the output that `take` has not returned, or a PromptError if the job failed.
+        """
         pause_at = perf_counter() + RUN_S
         ended: list[tuple[int, list[Continuation] | PromptError]] = []
         for number, sequences in list(self.open.items()):
@@ -197,7 +221,7 @@ class ReferenceBatch:
         return ended
 
     def take(self, number: int) -> list[Continuation]:
-        """Return the output that a job has generated since the last call."""
+        """Return the output that an unfinished job has generated since the last call."""
         found = []
         for stream, tokens in self.open[number]:
             found.append(Continuation(tokens[:], stream.finish_reason))
@@ -205,5 +229,5 @@ class ReferenceBatch:
         return found
 
     def drop(self, number: int) -> None:
-        """Remove a job."""
+        """Cancel an unfinished job."""
         del self.open[number]

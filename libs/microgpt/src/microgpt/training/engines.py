@@ -6,11 +6,10 @@ Both engines give the same losses, weights and random numbers, up to rounding; t
 
 import random
 import warnings
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
-from threading import Event
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Protocol, cast
 
 from microgpt import reference_engine
 from microgpt.compilation import EngineWarning, Tell
@@ -24,157 +23,26 @@ from microgpt.config import (
     check_choice,
     check_threads,
 )
-from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt.data.token_dataset import TokenDataset
 from microgpt.edited_sources import edit_missing_in
-from microgpt.errors import ConfigError, PromptError
+from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Nll
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
 from microgpt.model_config import count_params
 from microgpt.plugins import find_plugins, plugin
+from microgpt.reference_engine import ReferenceBatch, ReferenceModel
 from microgpt.resource_limits import check_memory
-from microgpt.sampling import Continuation, DecodeRules, FinishReason, Job
 from microgpt.state import TrainingPlan, TrainState
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from microgpt.training.reference_training import ReferenceTraining
 
 TRAINING: tuple[Use, ...] = ("training",)
 
 
-class Engine(Protocol):
-    """A model being trained, with its training documents and optimizer state."""
-
-    @property
-    def n_steps(self) -> int:
-        """The number of optimizer steps so far."""
-
-    def run(self, until: int) -> list[float]:
-        """Train for a short time, at most to step `until`, and return the losses of the new steps.
-
-        If the last loss is NaN, that step had a non-finite loss or gradient and was not applied.
-        """
-
-    def backward(self, should_stop: Callable[[], bool]) -> float:
-        """Return the loss of the next batch without an update, or NaN if any value is not finite.
-
-        If should_stop returns true, return the loss of the documents read so far (at least one).
-        """
-
-    def undo(self) -> None:
-        """Undo the last optimizer step."""
-
-    def set_weights(self, numbers: Sequence[float]) -> None:
-        """Set the initial weights from flat numbers in the order of `weight_shapes`."""
-
-    def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
-        """Restore the step, weights and Adam moments of a checkpoint."""
-
-    def flat_weights(self) -> Numbers:
-        """Return a flat copy of the weights in the order of `weight_shapes`."""
-
-    def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
-        """Return copies of the weights and of the Adam moments m and v."""
-
-    def grads(self) -> Numbers:
-        """Return a flat copy of the gradients of the last `backward` call."""
-
-
-class EngineActivations(Protocol):
-    """The activations of one sequence of T tokens. H = n_head, V = vocab_size."""
-
-    def log_probabilities(self, first: int = 0) -> Iterable[list[float]]:
-        """Return next-token log-probabilities (T - first, V) from index `first` on.
-
-        Raises:
-            PromptError: a logit is not finite.
-        """
-
-    def attention(self, layer: int) -> "NDArray[Any]":
-        """Return how much each token attends to each token of a layer: (H, T, T).
-
-        Raises:
-            ConfigError: the engine does not keep the attention weights.
-        """
-
-
-class EngineBatch(Protocol):
-    """Jobs with the same sampling rules, decoded together. Not thread-safe.
-
-    The result of a job does not depend on the other jobs; it equals the result of
-    `InferenceGpt.samples` or `InferenceGpt.reply`.
-    """
-
-    @property
-    def open(self) -> Collection[int]:
-        """The indices of the unfinished jobs."""
-
-    def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
-        """Decode for about 20 ms; return the index and result of each job that ended.
-
-        The result is the output that `take` has not returned, or a PromptError if the job failed.
-        """
-
-    def take(self, number: int) -> list[Continuation]:
-        """Return the output that an unfinished job has generated since the last call."""
-
-    def drop(self, number: int) -> None:
-        """Cancel an unfinished job."""
-
-
-class EngineModel(Protocol):
-    """A trained model on an engine. Threads can share it.
-
-    Documents have 2 to block_size + 1 tokens; losses are in nats. V = vocab_size.
-    """
-
-    def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
-        """Return the total negative log-likelihood of all unmasked target tokens."""
-
-    def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> "NDArray[Any]":
-        """Return the negative log-likelihood of each target token; 0 if it is masked."""
-
-    def add_probabilities(
-        self,
-        docs: Sequence[Tokens],
-        out: "NDArray[np.float32]",
-        *,
-        share: float = 1.0,
-        should_stop: Event | None = None,
-    ) -> None:
-        """Add the probabilities of all tokens at each prediction, scaled by share, to `out` (N, V).
-
-        If should_stop is set, the remaining documents are not read.
-        """
-
-    def activations(self, tokens: Tokens) -> EngineActivations:
-        """Return the activations of up to block_size tokens."""
-
-    def decode(
-        self, prompt: Tokens, rules: DecodeRules, rng: random.Random
-    ) -> Generator[int, None, FinishReason]:
-        """Yield the same tokens as `sampling.decode`. Numbers may be drawn from rng in advance."""
-
-    def decode_many(
-        self,
-        prompts: Sequence[Tokens],
-        seeds: Sequence[int],
-        rules: DecodeRules,
-        *,
-        threads: int = 1,
-    ) -> Iterator[list[int]]:
-        """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`.
-
-        Raises:
-            PromptError: a sequence failed. The tokens of earlier prompts have already been yielded.
-        """
-
-    def max_sequences(self, rules: DecodeRules) -> int:
-        """Return the maximum number of sequences per batch."""
-
-    def batch(self, jobs: Sequence[Job]) -> EngineBatch:
-        """Return jobs to decode together. Jobs with fewer sequences may start first."""
+# The classes of another engine have the methods of those of the reference engine.
+Engine = ReferenceTraining
+EngineModel = ReferenceModel
+EngineBatch = ReferenceBatch
 
 
 class EngineModule(Protocol):

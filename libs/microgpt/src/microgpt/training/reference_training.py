@@ -25,7 +25,10 @@ RUN_S = 0.02  # target duration of `run`, which reads at least one document
 
 
 class ReferenceTraining:
-    """The reference engine as an `Engine`."""
+    """A model being trained by the reference engine, with its documents and optimizer state.
+
+    The flat numbers of all methods are in the order of `weight_shapes`.
+    """
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
@@ -63,7 +66,7 @@ class ReferenceTraining:
         return self.flat_weights(), adam_m, adam_v
 
     def grads(self) -> Numbers:
-        """Return a flat copy of the gradients."""
+        """Return a flat copy of the gradients of the last `backward` call."""
         return array("d", [param.grad for param in self._engine.params])
 
     def undo(self) -> None:
@@ -71,7 +74,10 @@ class ReferenceTraining:
         self.resume(*self._before)
 
     def run(self, until: int) -> list[float]:
-        """Train for a short time; return the loss of the current step if it was completed."""
+        """Train for about 20 ms, at most to step `until`; return the losses of the new steps.
+
+        If the last loss is NaN, that step had a non-finite loss or gradient and was not applied.
+        """
         if self.n_steps >= until:
             return []
         pause_at = perf_counter() + RUN_S
@@ -88,7 +94,10 @@ class ReferenceTraining:
         return []
 
     def backward(self, should_stop: Callable[[], bool]) -> float:
-        """Return the loss of the next batch without an update."""
+        """Return the loss of the next batch without an update, or NaN if a value is not finite.
+
+        If should_stop returns true, return the loss of the documents read so far (at least one).
+        """
         batch, self._reading, loss = self._reading or self._read_batch(), None, 0.0
         for _, loss_so_far in batch:
             loss = loss_so_far

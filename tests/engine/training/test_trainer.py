@@ -14,11 +14,10 @@ from small_engines import numbers, run_to, shapes
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.dropout_mask import Dropout, batch_dropout
 from microgpt.flat_weights import by_name
 from microgpt.model import init_weights, weight_shapes
 from microgpt.model_config import count_params
-from microgpt.model_variants import GptVariant
+from microgpt.model_variants import Dropout, GptVariant, batch_dropout
 from microgpt.reference import ReferenceEngine
 from microgpt.training.reference_training import accumulate
 from microgpt_engine.buffers import allocate_buffers

@@ -84,11 +84,6 @@ from .data.tokenizer import count_characters as count_characters
 from .data.tokenizer import count_predictions as count_predictions
 from .data.tokenizer import texts_of as texts_of
 from .data.tokenizers import TOKENIZERS as TOKENIZERS
-from .dropout_mask import GOLDEN_32 as GOLDEN_32
-from .dropout_mask import GOLDEN_64 as GOLDEN_64
-from .dropout_mask import ROUNDS_32 as ROUNDS_32
-from .dropout_mask import ROUNDS_64 as ROUNDS_64
-from .dropout_mask import Dropout as Dropout
 from .edited_sources import check_unedited as check_unedited
 from .edited_sources import files_hash as files_hash
 from .edited_sources import find_edited_sources as find_edited_sources
@@ -156,9 +151,14 @@ from .model_config import ModelConfig as ModelConfig
 from .model_config import check_choice as check_choice
 from .model_config import count_params as count_params
 from .model_variants import ARCHITECTURE as ARCHITECTURE
+from .model_variants import GOLDEN_32 as GOLDEN_32
+from .model_variants import GOLDEN_64 as GOLDEN_64
 from .model_variants import OUTPUTS as OUTPUTS
 from .model_variants import QK_SCALE as QK_SCALE
 from .model_variants import ROTARY_BASE as ROTARY_BASE
+from .model_variants import ROUNDS_32 as ROUNDS_32
+from .model_variants import ROUNDS_64 as ROUNDS_64
+from .model_variants import Dropout as Dropout
 from .model_variants import GptVariant as GptVariant
 from .model_variants import angles as angles
 from .model_variants import is_karpathys as is_karpathys

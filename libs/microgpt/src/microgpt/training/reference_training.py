@@ -1,4 +1,4 @@
-"""Training with the reference engine, with pauses, dropout, and masked or soft targets.
+"""Training with the reference engine, with pauses, all settings, and masked or soft targets.
 
 `ReferenceEngine.backward` is the same computation without these features.
 """
@@ -10,10 +10,9 @@ from time import perf_counter
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.dropout_mask import Dropout, batch_dropout
 from microgpt.flat_weights import Numbers
 from microgpt.model import Gpt, Weights, cross_entropy
-from microgpt.model_variants import GptVariant, gpt_type
+from microgpt.model_variants import Dropout, GptVariant, batch_dropout, gpt_type
 from microgpt.muon import MuonEngine
 from microgpt.reference import Batch, ReferenceEngine, Tokens
 from microgpt.value import Number, exp, log, total
@@ -35,7 +34,7 @@ class ReferenceTraining:
     ) -> None:
         adam = (config.beta1, config.beta2, config.adam_eps, config.weight_decay)
         kind = MuonEngine if config.optimizer == "muon" else ReferenceEngine
-        gpt = GptVariant if config.dropout else gpt_type(model)
+        gpt = GptVariant if batch_dropout(config, 0) else gpt_type(model)
         self._engine = kind(model, weights, *adam, gpt)
         self._config, self._docs = config, docs
         self._reading: Iterator[tuple[int, float]] | None = None  # rest of the current batch
@@ -110,7 +109,7 @@ class ReferenceTraining:
         first = self.n_steps * self._config.batch_size
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
         batch, targets = [self._docs[i] for i in ids], [self._docs.targets_of(i) for i in ids]
-        drops = batch_dropout(self._config, self.n_steps) if self._config.dropout else ()
+        drops = batch_dropout(self._config, self.n_steps)
         return enumerate(accumulate(self._engine, batch, targets, drops), start=1)
 
 
@@ -126,7 +125,7 @@ def accumulate(
         engine: the engine whose parameters receive the gradients.
         batch: documents of 2 or more tokens each; tokens beyond block_size are ignored.
         targets: targets of each document (default: the next tokens).
-        drops: dropout of each document, for an engine with a `GptVariant` (default: none).
+        drops: a `Dropout` per document, for an engine with a `GptVariant` (default: none).
     """
     engine.zero_grad()
     size = engine.gpt.config.block_size

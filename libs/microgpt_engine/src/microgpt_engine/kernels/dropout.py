@@ -1,4 +1,4 @@
-"""Dropout on all columns at once, with the same masks as `microgpt.dropout_mask`.
+"""Dropout on all columns at once, with the same masks as `microgpt.model_variants`.
 
 Layout: columns, each with an int32 key, from which the mask of all its features is computed. See
 docs/engine.md#vectors. Shapes: C = n_embd, N = columns.

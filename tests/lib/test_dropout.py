@@ -4,7 +4,7 @@ import math
 import pytest
 
 from microgpt import ModelConfig, Value
-from microgpt.dropout_mask import Dropout
+from microgpt.model_variants import Dropout
 
 N = 20_000  # draws: the share that is dropped is then known to 0.004
 

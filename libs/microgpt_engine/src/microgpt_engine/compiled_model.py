@@ -7,6 +7,7 @@ have a row per prediction. See docs/engine.md#decoding.
 
 import random
 from collections.abc import Generator, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -165,34 +166,31 @@ class CompiledModel:
     ) -> Generator[int, None, FinishReason]:
         """Yield the same tokens as `sampling.decode`. A kernel call takes a few milliseconds.
 
-        Random numbers are drawn from rng in advance. When the generator ends or is closed, unused
-        numbers are returned to rng, unless other code has drawn from rng in the meantime.
+        The numbers of several tokens are drawn from a copy of rng, which advances with each token.
         """
         decoder = Decoder(self, [prompt], rules)
-        sequences = decoder.sequences
+        sequences, is_greedy = decoder.sequences, rules.sampling.temperature == 0
         end, n_known = int(sequences.goals[0]), len(prompt)
-        n_at_once = 1 + WORK_5_MS // count_params(self.config)
-        if type(rng) is not random.Random:  # a subclass may not support rewinding
-            n_at_once = 1
+        is_copied = type(rng) is random.Random  # a copy of a subclass may draw other numbers
+        n_at_once = 1 + WORK_5_MS // count_params(self.config) if is_copied else 1
+        advances = is_copied and not is_greedy
         while True:
             goal = min(n_known + n_at_once, end)
-            draws = _Draws(rng, goal - n_known if rules.sampling.temperature else 0)
-            new = slice(n_known - len(prompt), goal - len(prompt))
-            sequences.uniforms[0, new] = draws.uniforms or 0
+            if not is_greedy:
+                ahead = copy(rng) if is_copied else rng
+                uniforms = sequences.uniforms[0, n_known - len(prompt) : goal - len(prompt)]
+                uniforms[:] = [ahead.random() for _ in uniforms]
             sequences.goals[0], sequences.status[0] = goal, RUNNING
-            n_given = 0
-            try:
-                while decoder.run():
-                    pass
-                for token in sequences.tokens[0, n_known : sequences.n_tokens[0]].tolist():
-                    n_given += 1
-                    yield token
-                decoder.check(0)
-                is_stopped = sequences.status[0] == STOPPED
-                n_given += is_stopped
-            finally:
-                draws.rewind_to(n_given)
-            if is_stopped:
+            while decoder.run():
+                pass
+            for token in sequences.tokens[0, n_known : sequences.n_tokens[0]].tolist():
+                if advances:
+                    rng.random()
+                yield token
+            decoder.check(0)
+            if sequences.status[0] == STOPPED:
+                if advances:
+                    rng.random()
                 return "stop"
             if goal == end:
                 return "length"
@@ -234,22 +232,6 @@ class CompiledModel:
     def batch(self, jobs: Sequence[Job]) -> Batch:
         """Return jobs with the same rules to decode together."""
         return Batch(self, jobs, self._spare)
-
-
-class _Draws:
-    """Random numbers drawn in advance; unused numbers can be returned to the generator."""
-
-    def __init__(self, rng: random.Random, n: int) -> None:
-        self._rng = rng
-        self._state = rng.getstate() if type(rng) is random.Random else None
-        self.uniforms = [rng.random() for _ in range(n)]
-        self._state_after = rng.getstate() if self._state else None
-
-    def rewind_to(self, n: int) -> None:
-        if n < len(self.uniforms) and self._state and self._rng.getstate() == self._state_after:
-            self._rng.setstate(self._state)
-            for _ in range(n):
-                self._rng.random()
 
 
 def _make_read_only(*arrays: NDArray[Any]) -> None:

@@ -207,7 +207,8 @@ def n_columns(config: TrainConfig, longest: int) -> int:
 def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
     """Return the learning rate of each step; compiled version of `schedule.learning_rate`."""
     if isinstance(config, OwnSchedule):
-        return _own_rates(config).take(np.minimum(steps, config.steps))
+        own: NDArray[Any] = _own_rates(config)[np.minimum(steps, config.steps)]
+        return own
     warmup = np.minimum(1.0, (steps + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     linear: NDArray[Any] = config.initial_lr * warmup * (1 - steps / config.steps)
     return linear

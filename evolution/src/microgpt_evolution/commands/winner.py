@@ -93,5 +93,5 @@ def write_if_better(record: GenomeRecord, log: Callable[[str], None], *, force: 
 def save_model(trained: TrainResult, record: GenomeRecord, directory: Path) -> None:
     """Save the model of a winner, with the checksum of its genome.json."""
     genome_sha256 = hashlib.sha256(encode_genome(record)).hexdigest()
-    save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), directory)
+    save(replace(trained, plan=replace(trained.plan, given={"genome": genome_sha256})), directory)
     note(f"the model of the winner is in {directory}")

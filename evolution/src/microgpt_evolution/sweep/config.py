@@ -70,7 +70,8 @@ def grid(
         for value in values:
             check_genes({name: value})
             if isinstance(value, str):  # a misspelt choice is not a combination to skip
-                replace(base, **{name: value})
+                choice: dict[str, Any] = {name: value}
+                replace(base, **choice)
     genomes: dict[Genome, None] = {}
     impossible: dict[str, list[str]] = {}  # the combinations with each error message
     for values in product(*axes.values()):

@@ -193,11 +193,11 @@ from .sampling import TokenStream as TokenStream
 from .sampling import sample as sample
 from .schedule import default_lr as default_lr
 from .schedule import learning_rate as learning_rate
+from .setting import Given as Given
 from .setting import check_whole as check_whole
 from .setting import checked as checked
 from .setting import setting as setting
 from .settings import FIELDS as FIELDS
-from .settings import Given as Given
 from .settings import Settings as Settings
 from .settings import check_conflicts as check_conflicts
 from .settings import flag as flag

@@ -1,7 +1,7 @@
 """A setting: a field of a dataclass with its default, help and limits, checked on creation."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin
@@ -10,6 +10,7 @@ from microgpt.errors import ConfigError
 
 MAX_SIZE = 2**31 - 1  # upper limit for all sizes and counts
 
+Given = Mapping[str, Any]  # settings by name; those that are not in it are chosen
 Limits = tuple[str, Callable[[float], bool]]  # how an error message says it, and the test
 POSITIVE: Limits = ("a number greater than 0", lambda x: x > 0)
 NOT_NEGATIVE: Limits = (">= 0", lambda x: x >= 0)

@@ -13,9 +13,8 @@ from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.errors import ConfigError
-from microgpt.setting import LESS_THAN_1, POSITIVE, setting
+from microgpt.setting import LESS_THAN_1, POSITIVE, Given, setting
 
-Given = Mapping[str, Any]  # settings by name; those that are not in it are chosen
 Config = TypeVar("Config")
 data, model, training = (partial(setting, panel=panel) for panel in ("Data", "Model", "Training"))
 
@@ -141,6 +140,8 @@ class Settings(TrainConfig, ModelConfig):
         return {name: fact for name, fact in asdict(self).items() if fact != FIELDS[name].default}
 
 
+# What a training run records besides shape, training settings and split.
+RECORDED = ("column", "me", "separator", "preset", "genome", "minutes", "budget", "vocab_size")
 FIELDS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Settings)}
 
 

@@ -20,6 +20,7 @@ from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
 from microgpt.model_config import count_params
 from microgpt.plotting import Plottable
+from microgpt.setting import Given
 from microgpt.value import total
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
@@ -123,18 +124,13 @@ class TrainingPlan:
     dtype: DType
     data: "DataFacts"
     input: Path | None = None  # data file; None if the preset generates the data
-    column: str | None = None  # table column or JSON field to read
-    me: str | None = None  # who the assistant is in an exported chat
-    separator: str | None = None  # between documents of several lines
-    vocab_size_wanted: int | None = None  # requested vocab_size; the actual one may be smaller
-    preset: str | None = None
+    # The other `Settings` that tell how the run came about: how the file is read, the preset, the
+    # limit for which the rest was chosen, and the requested vocab_size, which may be larger.
+    given: Given = field(default_factory=dict)
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
     ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers
     contamination: "dict[str, Bounds]" = field(default_factory=dict)  # of each held-out set
-    genome_sha256: str | None = None  # hash of the genome.json that set the options
-    minutes: float | None = None  # time limit of the command; None if there is none
-    budget: float | None = None  # operations for which the settings were chosen
     extra: Mapping[str, Any] = field(default_factory=dict)  # records of plug-ins, by name
     examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
     edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine
@@ -179,7 +175,7 @@ class TrainingPlan:
         from microgpt.data.read_options import ReadOptions
 
         text, chat = self.config.text, self.tokenizer.is_chat
-        return ReadOptions.of({**vars(self), "text": text, "chat": chat})
+        return ReadOptions.of({**self.given, "text": text, "chat": chat})
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,7 @@ def _command_again(plan: "TrainingPlan") -> str:
     from microgpt import path_from_text, preset_settings
 
     recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
+    recorded |= {name: plan.given.get(name) for name in ("column", "me", "separator")}
     recorded |= {
         "chat": plan.tokenizer.is_chat,
         "text": "stream" if plan.config.text == "stream" else None,
@@ -191,15 +192,16 @@ def _command_again(plan: "TrainingPlan") -> str:
     recorded["steps"], recorded["until"] = (
         plan.legs[0] if plan.legs else (plan.config.steps, plan.config.until)
     )
-    if plan.budget or plan.extra:
-        facts |= {"budget": plan.budget, "until": recorded["until"]}
-        if plan.budget:
+    budget = plan.given.get("budget")
+    if budget or plan.extra:
+        facts |= {"budget": budget, "until": recorded["until"]}
+        if budget:
             first = plan.ensemble.teacher.steps if plan.ensemble else recorded["steps"]
             facts["steps"] = first
     elif plan.parent_sha256:
         facts |= {**differing(STEP, Settings()), "from_": "PARENT"}
     else:
-        facts["preset"] = preset = plan.preset or "karpathy"
+        facts["preset"] = preset = plan.given.get("preset", "karpathy")
         facts |= differing((*SHAPE, *STEP), Settings.from_dict(preset_settings(preset)))
     if plan.tokenizer.kind == "bpe":
         facts |= {"tokenizer": "bpe", "vocab_size": plan.model.vocab_size}

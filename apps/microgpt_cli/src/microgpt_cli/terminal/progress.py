@@ -71,7 +71,7 @@ class TrainingProgress(ProgressBar):
         """If `plan` is given, print a note once the mean loss exceeds log(vocab_size)."""
         super().__init__("step", steps)
         self._plan = plan
-        self._why = ", to finish in time" if plan and plan.minutes else ""
+        self._why = ", to finish in time" if plan and "minutes" in plan.given else ""
         self.restart()
 
     def restart(self, step: int = 0) -> None:

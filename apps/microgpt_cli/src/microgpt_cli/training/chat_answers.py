@@ -115,9 +115,9 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     items = held_out or _items(_spread(parts.train))
     answers = list(answer_all(InferenceGpt(result), _spread(items)))
     share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
-    if are_bundled and not (result.plan.parent_sha256 or result.plan.preset):
-        better = [option for at, option in BETTER[bool(result.plan.minutes) :] if at > share]
-    elif result.plan.input is None and (preset := result.plan.preset):
+    if are_bundled and not (result.plan.parent_sha256 or "preset" in result.plan.given):
+        better = [option for at, option in BETTER["minutes" in result.plan.given :] if at > share]
+    elif result.plan.input is None and (preset := result.plan.given.get("preset")):
         better = [f"--steps {PRESETS[preset]['steps']}, as in the preset"]
     advice = f"for more exact answers: {', or '.join(better)}" if share < POOR else None
     read_before = Bounds(known, 1.0 if is_unknown else known)
@@ -138,22 +138,23 @@ def _answer_tests(result: TrainResult, tests: Sequence[ReplyTest]) -> ChatAnswer
 
 def _longer(result: TrainResult, parts: Split) -> str:
     """Return options for a longer run: a larger budget or, if that has no effect, more steps."""
-    plan, minutes, steps = result.plan, result.plan.minutes, result.plan.config.steps
+    plan, steps = result.plan, result.plan.config.steps
+    minutes, budget = plan.given.get("minutes"), plan.given.get("budget")
     sizes = measure(parts.train, plan.tokenizer, "lines")
     step = step_operations(plan.model, plan.config, sizes.chunk_length(plan.model.block_size))
     useful = useful_operations(sizes)
-    if plan.parent_sha256 and plan.budget:  # see `choose`
+    if plan.parent_sha256 and budget:  # see `choose`
         n_read = plan.config.batch_size * sizes.chunk_length(plan.model.block_size)
         useful = step * max(TUNING_STEPS, TUNING_PASSES * sizes.n_tokens / n_read)
     if steps * step < MOST * useful:
         if minutes:
             return f"--minutes {2 * minutes:g}"
-        if plan.budget:
-            return f"--budget {in_short(2 * plan.budget)}"
-        is_recipe = plan.preset or plan.parent_sha256
+        if budget:
+            return f"--budget {in_short(2 * budget)}"
+        is_recipe = "preset" in plan.given or plan.parent_sha256
         return f"--steps {2 * steps}" if is_recipe else "--minutes 5, which chooses settings"
     steps *= 2
-    limit = " without --minutes or --budget" if plan.budget else ""
+    limit = " without --minutes or --budget" if budget else ""
     test = " --test-fraction 0" if parts.test else ""
     return f"learn all of them with --steps {steps} --val-fraction 0{test}{limit}"
 

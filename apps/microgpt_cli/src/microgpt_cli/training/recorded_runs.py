@@ -58,7 +58,7 @@ def resumed_job(
     for name in plan.extra:
         reply_plugin(name)  # raises an error if it is not installed
     limit, given = None, request.given
-    if minutes := given.get("minutes") or (None if "steps" in given else plan.minutes):
+    if minutes := given.get("minutes") or (None if "steps" in given else plan.given.get("minutes")):
         limit = TimeLimit(minutes, started)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
         limit.extend(0.0 if "minutes" in given else -state.seconds)
@@ -82,9 +82,10 @@ def resumed_job(
     teachers, records = _recorded_teachers(plan, request.teacher)
     if config.steps != plan.config.steps and state.step:
         plan = replace(plan, legs=(*plan.legs, (plan.config.steps, state.step)))
-    minutes = state.seconds / 60 + given["minutes"] if "minutes" in given else plan.minutes
-    minutes = minutes if limit else None
-    plan = replace(plan, config=config, input=path, teachers=records, minutes=minutes)
+    recorded = {name: value for name, value in plan.given.items() if limit or name != "minutes"}
+    if "minutes" in given:
+        recorded["minutes"] = state.seconds / 60 + given["minutes"]
+    plan = replace(plan, config=config, input=path, teachers=records, given=recorded)
     directory.keep(plan, state)
     return TrainingJob(plan, parts, teachers=teachers, resume=state, limit=limit)
 
@@ -95,9 +96,10 @@ def _changed_config(
     """Return the settings of a run with the requested changes; refuse impossible changes."""
     recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
     recorded |= {
+        **plan.given,
         "chat": plan.tokenizer.is_chat,
         "tokenizer": plan.tokenizer.kind,
-        "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
+        "vocab_size": plan.given.get("vocab_size", plan.model.vocab_size),
     }
     if plan.ensemble:  # its options are those of the teachers, with the seed of the run
         recorded |= vars(plan.ensemble.teacher)
@@ -177,7 +179,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
     if plan.input and not given:
         check_regular(plan.input, "pass the documents of this run with --data")
     path = given or plan.input
-    file, docs = read_input(path, plan.read_options, plan.preset, plan.config.seed)
+    file, docs = read_input(path, plan.read_options, plan.given.get("preset"), plan.config.seed)
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     parts = split_documents(docs, *held_out, plan.data.gap or 0)
     if parts.facts.sha256 != plan.data.sha256:

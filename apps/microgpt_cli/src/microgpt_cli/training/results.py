@@ -111,7 +111,7 @@ def _note_counting(result: TrainResult, parts: Split) -> None:
         [text for doc in part for text in texts_of(doc)] for part in (parts.train, docs)
     )
     is_small = sum(map(len, train)) <= MOST_COUNTED
-    if loss is None or result.tokenizer.is_chat or not (result.plan.budget and is_small):
+    if loss is None or result.tokenizer.is_chat or not ("budget" in result.plan.given and is_small):
         return
     counted, ours = ngram_bits(train, held_out), _bits_per_character(loss, result, docs)
     if ours > COUNTING * counted:
@@ -174,7 +174,7 @@ def _summary(
         "test_loss": result.test_loss,
         "contamination": result.plan.contamination or None,
         "seconds": round(result.seconds, 3),
-        "budget": result.plan.budget,
+        "budget": result.plan.given.get("budget"),
         "teachers": result.plan.ensemble.n_teachers if result.plan.ensemble else None,
         "samples": samples,
         "memorised": asdict(memorised) if memorised else None,

@@ -130,35 +130,25 @@ def is_result_of(plan: TrainingPlan, meta: Meta) -> bool:
 
 def _settings(plan: TrainingPlan) -> dict[str, object]:
     """Return the settings of a training run as recorded in meta.json, in key order."""
-    config, data = plan.config, plan.data
-    evaluations = config.evaluations
+    config, data, given = plan.config, plan.data, plan.given
+    usual = {field.name: field.default for field in fields(TrainConfig)}
+    always = ("seed", "steps", "batch_size", "lr")
+    names = [*always, *(n for n in usual if n not in always and getattr(config, n) != usual[n])]
     return {
-        "seed": config.seed,
-        "steps": config.steps,
-        "until": config.until,
-        "batch_size": config.batch_size,
-        "lr": config.lr,
-        "warmup_steps": config.warmup_steps or None,
-        "evaluations": evaluations if evaluations != TrainConfig.evaluations else None,
-        "optimizer": config.optimizer if config.optimizer != "adamw" else None,
-        "dropout": config.dropout or None,
-        "weight_decay": config.weight_decay or None,
-        "average_tail": config.average_tail or None,
-        "text": config.text if config.text == "stream" else None,
+        **{name: getattr(config, name) for name in names},
         "data_sha256": data.sha256,
         "n_docs": data.n_docs,
         "val_fraction": data.val_fraction or None,
         "test_fraction": data.test_fraction or None,
         "gap": data.gap,
-        "preset": plan.preset,
         "parent_sha256": plan.parent_sha256,
         "teachers": [Path(each.directory).name for each in plan.teachers] or None,
         "teacher_sha256": [each.weights_sha256 for each in plan.teachers] or None,
         "ancestor_data": [each and asdict(each) for each in plan.ancestor_data] or None,
         "contamination": {name: [*each] for name, each in plan.contamination.items()} or None,
-        "genome": plan.genome_sha256,
-        "minutes": plan.minutes,
-        "budget": plan.budget,
+        **{
+            name: given[name] for name in ("preset", "genome", "minutes", "budget") if name in given
+        },
         "edited_sources": plan.edited_sources or None,
         "legs": [[*leg] for leg in plan.legs] or None,
         "ensemble": _ensemble(plan.ensemble) if plan.ensemble else None,

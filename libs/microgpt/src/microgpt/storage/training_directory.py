@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
@@ -39,6 +39,8 @@ from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model_config import count_params
 from microgpt.printable_text import printable
+from microgpt.setting import checked
+from microgpt.settings import FIELDS, RECORDED
 from microgpt.state import (
     Ensemble,
     TeacherRecord,
@@ -53,7 +55,6 @@ from microgpt.storage.meta import (
     META,
     STATE,
     STATE_DESCRIPTION,
-    Refused,
     check_tokenizer_fields,
     restore_tokenizer,
     tokenizer_fields,
@@ -74,12 +75,19 @@ from microgpt.training.history_file import (
 )
 from microgpt.training.kept_weights import BestWeights, WeightAverage
 
-FORMAT_VERSION = 2  # version 1 had splits that no longer exist
+FORMAT_VERSION = 3  # earlier versions had other splits, or other names of settings
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
-_Positive = Annotated[float, Field(gt=0)] | None
+
+
+def _check_given(given: dict[str, Any]) -> dict[str, Any]:
+    for name, value in given.items():
+        if name not in RECORDED:
+            raise ValueError(f"unknown setting {name!r:.80}")
+        checked(name, value, FIELDS[name].type, FIELDS[name].metadata)
+    return given
 
 
 class TrainingDirectory(DirectoryLock):
@@ -165,28 +173,19 @@ class _Description(BaseModel):
     chars: tuple[str, ...] | None = None
     special_tokens: tuple[str, ...] | None = None
     fold: bool | None = None
-    vocab_size_wanted: _Count | None = None
     config: TrainConfig
     engine: EngineName
     dtype: DType
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
-    column: str | None = None
-    me: str | None = Field(None, exclude_if=not_)
-    separator: str | None = Field(None, exclude_if=not_)
+    given: Annotated[dict[str, Any], AfterValidator(_check_given)] = Field({}, exclude_if=not_)
     data: DataFacts
-    preset: str | None = None
     parent_sha256: str | None = None
     teachers: tuple[TeacherRecord, ...] = Field((), exclude_if=not_)
     ancestor_data: tuple[DataFacts | None, ...] = Field((), exclude_if=not_)
     contamination: dict[str, Bounds] = Field({}, exclude_if=not_)
-    genome_sha256: str | None = None
-    minutes: _Positive = Field(None, exclude_if=not_)
-    budget: _Positive = Field(None, exclude_if=not_)
     extra: dict[str, Any] = Field({}, exclude_if=not_)
-    known_questions: Refused = None  # before there was `extra`
     examples: tuple[str, ...] = Field((), exclude_if=not_)
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)
-    steps_changed: Refused = None  # before a run began again with the right number of steps
     legs: tuple[tuple[int, int], ...] = Field((), exclude_if=not_)
     ensemble: Ensemble | None = Field(None, exclude_if=not_)
     teacher_losses: tuple[float | None, ...] = Field((), exclude_if=not_)
@@ -204,7 +203,7 @@ class _Description(BaseModel):
         n_trained, is_complete = len(self.teacher_losses), self.status == "ended"
         problems = {
             f"step is {step}, but config.steps is {steps}": step > steps,
-            "input or preset is required": not (self.input or self.preset),
+            "input or preset is required": not (self.input or self.given.get("preset")),
             "teacher_losses requires ensemble": n_trained and not ensemble,
             "ensemble does not match the other fields": ensemble
             and not ensemble.fits(self.config, n_trained, is_complete=is_complete),

@@ -17,7 +17,8 @@ from microgpt.data.statistics import Sizes, measure
 from microgpt.data.text_kind import is_prose
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_characters
 from microgpt.model_config import MODERN
-from microgpt.settings import Given, with_given
+from microgpt.setting import Given
+from microgpt.settings import with_given
 from microgpt.training.operations import evaluation_operations, step_operations
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.

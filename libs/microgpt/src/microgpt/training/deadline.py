@@ -41,7 +41,7 @@ class Deadline(Hook):
         self._left_before = self._limit.seconds_left()
         self._left_at_start = 0.0
         self._first: tuple[float, float] | None = None  # time left and work after the warm-up
-        self._budget = (job.plan.budget or math.inf) / _step_operations(job)
+        self._budget = job.plan.given.get("budget", math.inf) / _step_operations(job)
         self._evaluation, self._test = _evaluation_steps(job)
 
     def on_step(self, run: TrainingLoop) -> None:

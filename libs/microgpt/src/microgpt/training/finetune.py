@@ -8,7 +8,8 @@ from microgpt.config import ModelConfig
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
-from microgpt.settings import Given, flag
+from microgpt.setting import Given
+from microgpt.settings import flag
 from microgpt.state import TrainedModel
 
 ROW_PER_TOKEN = ("wte", "lm_head")

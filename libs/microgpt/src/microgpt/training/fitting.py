@@ -15,7 +15,8 @@ from microgpt.data.statistics import Sizes, measure
 from microgpt.data.tokenizer import Documents, Tokenizer, all_texts
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params
-from microgpt.settings import Given, with_given
+from microgpt.setting import Given
+from microgpt.settings import with_given
 from microgpt.state import Ensemble, TrainingPlan
 from microgpt.training.choice import (
     DEFAULT_BUDGET,

@@ -17,7 +17,8 @@ from microgpt.data.tokenizer import CharTokenizer, Document, Documents, Tokenize
 from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.replies import prepare_replies
-from microgpt.settings import Given, with_given
+from microgpt.setting import Given
+from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
@@ -109,7 +110,6 @@ def plan_training(
     """
     engine: EngineName = given.get("engine") or default_engine()
     given = {**given, "engine": engine}
-    has_budget = bool(given.get("minutes") or given.get("budget"))
     read = data_of(parent, teachers)
     extra: Mapping[str, Any] = {}
     if not (model or config or tokenizer or parent or teachers or _is_divided(documents)):
@@ -130,7 +130,7 @@ def plan_training(
         shape = model or replace(parent.model, vocab_size=0)
         model = with_given(shape, {**given, "vocab_size": shape.vocab_size})
         check_shape(parent, model)
-        if has_budget:
+        if given.get("minutes") or given.get("budget"):
             fitting = Fitting(parts, base, given, tokenizer, teachers, load_kernels, parent.model)
             chosen = _chosen(fitting, limit, tell)
             base = chosen.choice.config
@@ -150,18 +150,11 @@ def plan_training(
         tokenizer=tokenizer,
         engine=engine,
         dtype=given.get("dtype") or default or DEFAULT_DTYPE[engine],
-        vocab_size_wanted=chosen.vocab_size if chosen else None,
         data=parts.facts,
-        column=given.get("column"),
-        me=given.get("me"),
-        separator=given.get("separator"),
-        preset=given.get("preset"),
+        given=_recorded(given, chosen),
         ancestor_data=read,
         contamination=contamination(parts, read, tokenizer),
-        minutes=limit.minutes if limit else None,
-        budget=chosen.budget if chosen and has_budget else None,
         extra=extra,
-        genome_sha256=given.get("genome"),
         edited_sources=find_edited_sources() if engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
     ).at(0)
@@ -170,6 +163,14 @@ def plan_training(
     if not chosen:
         return job
     return replace(job, reasons=explain_settings(chosen), trial_steps=chosen.choice.trial_steps)
+
+
+def _recorded(given: Given, chosen: Fitted | None) -> Given:
+    """Return the given settings that are recorded, with the chosen budget and vocabulary."""
+    has_budget = given.get("minutes") or given.get("budget")
+    budget = chosen.budget if chosen and has_budget else None
+    found = {**given, "budget": budget, "vocab_size": chosen.vocab_size if chosen else None}
+    return {name: found[name] for name in RECORDED if found.get(name) is not None}
 
 
 def _is_divided(documents: Documents | Split) -> bool:

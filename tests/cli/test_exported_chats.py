@@ -25,7 +25,8 @@ def test_every_command_reads_an_exported_chat(microgpt, exports, data, me) -> No
     source = ("--data", data, *(("--me", me) if me else ()))
     done = ok(microgpt("train", "--chat", *source, *SMALL, "--model", "m"))
     assert "note: left out" in done.stderr
-    assert json.loads((exports / "m/train_state.json").read_text()).get("me") == me
+    state = json.loads((exports / "m/train_state.json").read_text())
+    assert state.get("given", {}).get("me") == me
     assert "examples" not in json.loads((exports / "m/meta.json").read_text())
     ok(microgpt("train", "--resume", "m", "--steps", "3"))
     n_docs = json.loads(ok(microgpt("eval", "m", *source, "--json")).stdout)["n_docs"]

@@ -69,11 +69,11 @@ def change(directory: Path, tensors: dict[str, np.ndarray] | None = None, **fact
 
 def test_the_limits_of_a_run_are_saved(tmp_path, parts, stopped) -> None:
     facts = {"minutes": 0.5, "budget": 1.234e12}
-    plan = replace(plan_of(parts, stopped), **facts)
+    plan = replace(plan_of(parts, stopped), given=facts)
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(plan, stopped.state)
         found, state, _ = read_training(tmp_path / "model")
-        assert {name: getattr(found, name) for name in facts} == facts
+        assert found.given == facts
         ended = train(parts, **settings_of(found), resume=state)
         held.finish(replace(ended, plan=plan))
     training = load(tmp_path / "model").meta.training
@@ -201,13 +201,14 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 2; use the"),
+        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 3; use the"),
         ({"teachers": [["a"]]}, r"teachers\[0\]\[1\]: field required"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
         ({"chars": ["a"]}, "vocab_size is 8, but there are 2 characters and special"),
         ({"step": 41}, "step is 41, but config.steps is 40"),
-        ({"steps_changed": [[5, 60, 50]]}, "steps_changed"),
+        ({"given": {"preset": 5}}, "preset must be a text, got 5"),
+        ({"given": {"colour": "red"}}, "given: .*unknown setting 'colour'"),
         ({"input": None}, "input or preset is required"),
         ({"seconds": float("nan")}, "seconds: input should be a finite number"),
         ({"dtype": "float64"}, r"safetensors .*: weights is not an array of \d+ float64 numb"),

@@ -89,7 +89,7 @@ def test_a_percentile_is_the_share_of_more_probable_lines(microgpt, tmp_path, ki
     assert re.fullmatch(r" +[\d.]+  100\.0 %  xqzxxqzxxqzx\n", shown)
     (tmp_path / "names.txt").write_text("anna\n")
     error = refused(microgpt("score", "model", "--percentile", stdin="anna"))
-    assert "training data of the model was not found; put the file back" in error
+    assert "names.txt has changed since the model was trained on it; put the file back" in error
 
 
 def test_percentiles_without_held_out_lines_are_refused(microgpt, tmp_path) -> None:

@@ -70,7 +70,7 @@ def test_a_step_without_replies_has_no_loss(train) -> None:
     assert result.state.train_loss == sum(result.losses[1::2]) / 2
     config = replace(config, steps=2, batch_size=2)
     assert min(train([mute, CONVERSATIONS[0]], model=SMALL, config=config).losses) > 0
-    with pytest.raises(DataError, match="no assistant replies"):
+    with pytest.raises(DataError, match="add messages with the role assistant"):
         train([mute], model=SMALL, config=config)
 
 

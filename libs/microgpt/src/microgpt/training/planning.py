@@ -79,7 +79,9 @@ class TrainingJob:
             raise
         if len(chunks) and dataset.n_predictions:
             return dataset
-        raise DataError("the conversations have no assistant replies to learn")
+        raise DataError(
+            "the conversations have no replies to learn; add messages with the role assistant"
+        )
 
 
 def plan_training(

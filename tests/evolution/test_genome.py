@@ -3,7 +3,14 @@ import math
 import pytest
 
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.genome import BUDGETED_LIMITS, LIMITS, PRIMORDIAL, Genome, check_genes
+from microgpt_evolution.genome import (
+    BUDGETED_LIMITS,
+    LIMITS,
+    PRIMORDIAL,
+    Genome,
+    check_genes,
+    training_flops,
+)
 
 WINNER = Genome(n_embd=24, block_size=32, n_layer=1, n_head=2, n_ff_exp=3, steps=500, lr=0.0119)
 
@@ -29,7 +36,7 @@ def test_training_operations_agree_with_a_hand_count() -> None:
     # 2 x 2, lm_head 5 x 2: 34 weights, twice a token. Keys and values: 2 x 2 numbers, twice, for
     # each of 1 + 2 + 3.
     forward = 3 * 2 * 34 + (1 + 2 + 3) * 2 * 2 * 2
-    assert genome.flops(5, n_tokens=50 * 3) == 50 * 3 * forward
+    assert training_flops(genome.model(5), n_docs=50, n_tokens=50 * 3) == 50 * 3 * forward
 
 
 def test_the_record_of_a_genome_has_the_settings_that_are_not_the_default() -> None:

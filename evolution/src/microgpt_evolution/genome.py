@@ -93,11 +93,6 @@ class Genome(TrainConfig, ModelConfig):
         """Return the number of parameters."""
         return count_params(self.model(vocab_size))
 
-    def flops(self, vocab_size: int, n_tokens: int) -> int:
-        """Return the number of FLOPs to train on n_tokens, with at most one context per step."""
-        n_tokens = min(n_tokens, self.steps * self.block_size)
-        return training_flops(self.model(vocab_size), n_docs=self.steps, n_tokens=n_tokens)
-
 
 def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:
     """Return the number of FLOPs to train on n_docs documents of equal length, n_tokens in total.

@@ -20,6 +20,6 @@ def test_run_evolve_and_sweep_can_read_one_column_of_a_table(microgpt, tmp_path,
         assert json.loads((run / "run.json").read_text())["settings"]["column"] == "name"
         ok(microgpt(*resume, run))
     error = refused(microgpt("sweep", "params", "--chat", "--column", "name"))
-    assert "--chat cannot be used with --column; omit one of them" in error
+    assert "--column cannot be used with --chat; omit one of them" in error
     error = refused(microgpt("evolve", "--data", "towns.csv"))
     assert error.startswith("towns.csv is a table; read one column (--col")

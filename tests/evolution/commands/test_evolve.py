@@ -60,7 +60,7 @@ def test_losing_a_cluster_worker_does_not_change_the_result(microgpt, tmp_path, 
         ("--budget 100", "operations are too few"),
         ("--warm-start nowhere.json", "cannot read nowhere.json"),
         ("--input few.txt", "too few documents"),
-        ("--samples 5", "--samples can only be used with --objective aesthetic or hydra, got loss"),
+        ("--samples 5", "samples is only for objective aesthetic or hydra; omit --samples"),
     ],
 )
 def test_bad_evolve_options_are_refused(microgpt, tmp_path, args, problem) -> None:
@@ -73,7 +73,7 @@ def test_resume_refuses_different_settings_or_data(microgpt, tmp_path) -> None:
     microgpt("evolve", *SMALL)
     run = f"experiments/{run_of(tmp_path).name}"
     error = refused(microgpt("evolve", "--resume", run, "--population", "9"))
-    assert error == "--population is 9, but the run to resume has 4; omit --population"
+    assert error == "--population cannot be used with the run to resume; omit one of them"
     (tmp_path / "names.txt").write_text("\n".join(f"other{i}" for i in range(100)))
     assert "is not the input of the run" in refused(microgpt("evolve", "--resume", run))
 
@@ -102,10 +102,7 @@ def test_a_warm_start_resumes_without_its_genome_file(microgpt, tmp_path, ancest
     run = run_of(tmp_path)
     lines = (run / "evaluations.jsonl").read_text().splitlines(keepends=True)
     (run / "evaluations.jsonl").write_text("".join(lines[:3]))
-    content = ancestor.read_text()
     ancestor.unlink()
     (tmp_path / "genome.json").unlink()
     assert microgpt("evolve", "--resume", run).returncode == 0
     assert (tmp_path / "genome.json").read_bytes() == genome
-    ancestor.write_text(content)
-    assert microgpt("evolve", "--resume", run, "--warm-start", ancestor).returncode == 0

@@ -18,7 +18,6 @@ GRID = (
     *("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5"),
     *KARPATHY,
 )
-LIST = "must be a comma-separated list of"
 
 
 def results_of(run: Path) -> list[dict[str, Any]]:
@@ -188,7 +187,8 @@ def test_the_command_printed_by_a_chat_sweep_trains_its_winner(microgpt, tmp_pat
     ("options", "problem"),
     [
         ("grid", "the grid has no settings; pass at least one, such as --n-embd 16,32 --learning"),
-        ("grid --lr fast", f"--learning-rate {LIST} numbers, such as 0.1,0.2, got 'fast'"),
+        ("grid --lr fast", "--learning-rate must be a number, got 'fast'"),
+        ("grid --n-embd 8,1.5", "must be an integer, got 1.5"),
         ("grid --steps 0", "no combination of the grid is valid: steps 0: steps must be >= 1"),
         (
             "grid --learning-rate 0.003 0.01",

@@ -51,7 +51,7 @@ def sweep(
     should_stop: Event | None = None,
 ) -> list[TrialRecord]:
     """Evaluate what is left of a sweep; return all results without times."""
-    objective = SweepObjective.of(PARTS)
+    objective = SweepObjective.of_sweep(PARTS)
     with records, pool:
         evaluator = CachedEvaluator(objective, pool, records, should_stop=should_stop)
         evaluator.measure(records.todo(), on_measured)

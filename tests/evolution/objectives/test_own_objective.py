@@ -100,6 +100,22 @@ def test_a_hanging_function_is_abandoned_or_stopped() -> None:
     assert OwnFunction(hangs).evaluate(object(), lambda: True).reason == "stopped"
 
 
+def interrupts(genome) -> float:
+    raise KeyboardInterrupt
+
+
+def too_large(genome) -> int:
+    return 10**400
+
+
+@pytest.mark.parametrize("function", [interrupts, too_large])
+def test_whatever_a_function_does_ends_as_a_record(function) -> None:
+    found = OwnFunction(function, max_seconds=30).evaluate(object(), None)
+    assert found.status in ("crashed", "diverged")
+    assert function.__name__ in found.reason
+    assert "30 s" not in found.reason
+
+
 def test_fitness_cannot_be_combined_with_a_function() -> None:
     with pytest.raises(ConfigError, match="fitness cannot be used with a function"):
         evolve(DOCS, objective=size, fitness="last-doc")

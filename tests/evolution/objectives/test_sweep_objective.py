@@ -8,7 +8,6 @@ from microgpt.data.split import split
 from microgpt.errors import DataError
 from microgpt.training.train import train
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 
 SMALL = Genome(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, lr=0.02)
@@ -16,7 +15,7 @@ SMALL = Genome(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, lr=0.02)
 
 @pytest.mark.parametrize("average_tail", [0.0, 0.5])
 def test_a_sweep_point_gives_the_same_losses_as_train(average_tail) -> None:
-    objective = SweepObjective.of(PARTS)
+    objective = SweepObjective.of_sweep(PARTS)
     found = objective.measure(replace(SMALL, average_tail=average_tail), seed=7)
     model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
     config = TrainConfig(steps=60, lr=0.02, seed=7, average_tail=average_tail)
@@ -34,7 +33,7 @@ def test_a_sweep_point_gives_the_same_losses_as_train(average_tail) -> None:
 def test_the_loss_of_a_chat_sweep_point_equals_that_of_evaluate() -> None:
     docs = [(Message("user", f"say {n}"), Message("assistant", f"{n}!")) for n in range(60)]
     parts = split(docs, validation=0.2, test=0.2)
-    found = SweepObjective.of(parts).measure(Genome(steps=60, n_embd=8, lr=0.01), seed=7)
+    found = SweepObjective.of_sweep(parts).measure(Genome(steps=60, n_embd=8, lr=0.01), seed=7)
     model, config = ModelConfig(n_embd=8), TrainConfig(steps=60, seed=7)
     trained = train(parts.train, model=model, config=config)
     expected = InferenceGpt(trained).evaluate(parts.validation).loss
@@ -45,28 +44,24 @@ def test_the_loss_of_a_chat_sweep_point_equals_that_of_evaluate() -> None:
 def test_held_out_conversations_without_a_reply_are_refused() -> None:
     docs = [(Message("user", f"say {n}"),) for n in range(60)]
     with pytest.raises(DataError, match="the held-out conversations have no replies"):
-        SweepObjective.of(split(docs, validation=0.2, test=0.2))
+        SweepObjective.of_sweep(split(docs, validation=0.2, test=0.2))
 
 
-def test_sweeps_and_searches_count_the_same_operations() -> None:
-    genome = Genome(n_embd=8, block_size=8, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
-    objective = SweepObjective.of(PARTS)
-    assert objective.flops(replace(SMALL, block_size=8)) == LossObjective.of(
-        PARTS, "held-out"
-    ).flops(genome)
+def test_two_documents_per_step_take_twice_as_many_operations() -> None:
+    objective = SweepObjective.of_sweep(PARTS)
     twice = Genome(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, batch_size=2)
     assert objective.flops(twice) == pytest.approx(2 * objective.flops(SMALL), rel=0.01)
 
 
 def test_a_diverging_training_run_has_no_loss() -> None:
     wild = Genome(n_embd=8, n_head=2, lr=1e30, steps=100)
-    found = SweepObjective.of(PARTS).measure(wild, 1)
+    found = SweepObjective.of_sweep(PARTS).measure(wild, 1)
     assert (found.status, found.val_loss) == ("diverged", None)
     assert found.reason == "the loss was not a finite number"
 
 
 def test_a_measurement_without_enough_memory_is_refused(monkeypatch) -> None:
-    objective = SweepObjective.of(PARTS)
+    objective = SweepObjective.of_sweep(PARTS)
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**20)
     found = objective.measure(Genome(n_embd=512, n_head=1), 1)
     assert found.status == "refused"

@@ -79,11 +79,10 @@ def test_a_search_with_another_objective_returns_a_score(objective) -> None:
     ("options", "problem"),
     [
         ({"population": 0}, "population"),
-        ({"samples": 5}, "--samples can only be used with --objective aesthetic or hydra"),
-        ({"stop_after_minutes": 0}, "stop_after_minutes must be greater than 0"),
+        ({"samples": 5}, "samples is only for objective aesthetic or hydra; omit"),
         ({"workers": 0}, "workers"),
         ({"objective": "hydra", "head": "origin"}, "head: input should be"),
-        ({"objective": []}, "objective must be one of"),
+        ({"objective": []}, "unknown objective"),
         ({"population": 10**9}, "population: input should be less than or equal to 10000, got 10"),
     ],
 )
@@ -93,6 +92,6 @@ def test_evolve_refuses_invalid_arguments(options, problem) -> None:
 
 
 def test_a_search_without_a_winner_raises_an_error(monkeypatch) -> None:
-    monkeypatch.setattr(SearchRunner, "run", lambda self, minutes: None)
+    monkeypatch.setattr(SearchRunner, "run", lambda self: None)
     with pytest.raises(NoWinnerError, match="no organism finished training"):
         evolve(DOCS)

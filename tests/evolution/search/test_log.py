@@ -5,9 +5,7 @@ import pytest
 from searches import DOCS
 
 from microgpt_evolution import evolve
-from microgpt_evolution.organism import Evaluation
-from microgpt_evolution.search.log import Trace, describe
-from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.search.log import describe
 
 
 def log_of(objective: str, **options) -> list[str]:
@@ -37,14 +35,7 @@ def test_the_log_of_the_hydra_names_heads_and_gatherings() -> None:
     assert sum(line.startswith("  >> The Gathering") for line in lines) == 2
 
 
-def test_a_trace_has_a_line_for_each_organism(make_organism) -> None:
-    told: list[str] = []
-    search = LossSearch(population=4, fitness="held-out", seed=1)
-    search.tell([Evaluation("ok", 2.5)] * 4)
-    search.breed()
-    runner = type("Runner", (), {"search": search})
-    Trace(told.append).generation_begun(runner)
-    assert [line.partition(" | ")[0] for line in told] == ["organism g2-1: loss 2.5000"]
+def test_an_organism_is_described_with_the_reason_of_its_failure(make_organism) -> None:
     crashed = make_organism(status="crashed", generation=3, slot=5)
     evaluation = replace(crashed.evaluation, reason="OSError: broken")
     line = describe(replace(crashed, evaluation=evaluation))

@@ -77,7 +77,7 @@ def test_reading_a_run_without_evaluations_is_refused(tmp_path) -> None:
         ({"seed": None}, "settings.seed: input should be"),
         ({"warm_start": {"n_embd": 0}}, "settings: n_embd must be >= 1, got 0"),
         ({"fitness": None}, "settings: objective loss requires fitness"),
-        ({"samples": 5}, "settings: objective loss does not accept samples, got 5"),
+        ({"samples": 5}, "settings: samples is only for objective aesthetic or hydra"),
     ],
 )
 def test_an_error_names_the_damaged_setting(run, change, problem) -> None:

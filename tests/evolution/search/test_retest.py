@@ -13,13 +13,10 @@ from microgpt_evolution.organism import Evaluation
 from microgpt_evolution.search import retest as module
 from microgpt_evolution.search.retest import (
     Candidate,
-    Retest,
-    Winner,
     best_for,
     best_for_all,
     read_retest,
     retest,
-    write_retest,
 )
 
 NAMES = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ("", "l", "nn")]
@@ -54,30 +51,12 @@ def test_a_diverging_retest_is_omitted(monkeypatch) -> None:
         retest(GENOME, PARTS, [7])
 
 
-def test_the_saved_retest_contains_measures_of_search_and_retest(
-    make_organism, text_result, tmp_path
-) -> None:
-    first, *again = (NameScores({"judge": judge}, 1.0, 0.9) for judge in (1.5, 1.0, 1.25))
-    organism = make_organism(2.25, generation=3, slot=4)
-    organism = replace(organism, evaluation=replace(organism.evaluation, scores=first))
-    tested = Retest(text_result, (2.5, 2.75), (2.25, 2.5), (2.0, 2.125), tuple(again))
-    assert read_retest(tmp_path) is None
-    write_retest(tmp_path, Winner(organism, "judge"), tested, ["anna", ""])
-    found = read_retest(tmp_path)
-    assert found
-    assert (found.id, found.names) == ("g3-4", ("anna", ""))
-    assert (found.last_loss.found, found.last_loss.again) == (2.25, (2.5, 2.75))
-    assert (found.val_loss.found, found.val_loss.again) == (None, (2.25, 2.5))
-    assert (found.test_loss.found, found.test_loss.again) == (None, (2.0, 2.125))
-    assert (found.scores["judge"].found, found.scores["judge"].again) == (1.5, (1.0, 1.25))
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
         ('{"id": 3}', "id: input should be a valid string"),
-        ('{"version": 2}', "version: input should be less than or equal to 1"),
-        ('{"id": "a", "last_loss": {"found": 1, "again": [2.0, 1e308]}}', "last_loss.again[1]: "),
+        ('{"version": 1}', "version: input should be 2"),
+        ('{"last_losses": [2.0, NaN]}', "last_losses[1]: "),
     ],
 )
 def test_a_damaged_retest_file_is_refused(tmp_path: Path, content: str, problem: str) -> None:

@@ -86,7 +86,7 @@ def test_a_report_begins_with_the_result_of_the_search(searches, objective, meas
         first = json.loads((run / "evaluations.jsonl").read_text().splitlines()[0])
         assert first["origin"] == "primordial"
         assert float(found[1]) == pytest.approx(first["val_loss"], abs=0.01)
-        again = json.loads((run / "exam.json").read_text())["val_loss"]["again"]
+        again = json.loads((run / "exam.json").read_text())["val_losses"]
         assert float(found[2]) == pytest.approx(fmean(again), abs=0.01)
 
 

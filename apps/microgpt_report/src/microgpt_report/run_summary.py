@@ -13,7 +13,7 @@ from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.records import Generation, Records, replay
-from microgpt_evolution.search.retest import RetestFile
+from microgpt_evolution.search.retest import Retest
 from microgpt_evolution.search.settings import SearchSettings
 
 LOSSES = {
@@ -55,7 +55,7 @@ class RunSummary:
     name: str  # shortened but unambiguous path of the run directory
     run: Records
     generations: Sequence[Generation]  # all generations recorded so far
-    retest: RetestFile | None  # retest of the winner; None until the search has ended
+    retest: Retest | None  # retest of the winner; None until the search has ended
 
     @property
     def settings(self) -> SearchSettings:
@@ -152,7 +152,7 @@ def title_of(population: str) -> str:
     return HEADS[population].title if population in HEADS else ""  # type: ignore[index]
 
 
-def summarise(run: Records, name: str, retest: RetestFile | None = None) -> RunSummary:
+def summarise(run: Records, name: str, retest: Retest | None = None) -> RunSummary:
     """Return the summary of a run; raise RunError if the run is damaged or has no generations."""
     settings = run.settings
     known = {(line.genome, line.seed): line.evaluation for line in run.lines}

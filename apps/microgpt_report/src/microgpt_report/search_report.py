@@ -6,7 +6,7 @@ from statistics import fmean
 from microgpt import duration
 from microgpt_evolution.genome import GENES, values_of
 from microgpt_evolution.objectives.scores import first_names
-from microgpt_evolution.search.retest import RetestFile
+from microgpt_evolution.search.retest import Retest
 from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report.charts import evaluations
 from microgpt_report.page import Report, Section, Table, change, cost, describe_data
@@ -84,33 +84,34 @@ def _start(summary: RunSummary, population: str) -> tuple[float, str]:
     return fmean(next(filter(None, finished))), "mean of the first generation"
 
 
-def _retested(retest: RetestFile | None, measure: Measure) -> Sequence[float]:
+def _retested(retest: Retest | None, measure: Measure) -> Sequence[float]:
     """Return the values of a measure in the retest, if there was one."""
     if retest is None or measure.name == LOSSES["own"]:  # a retest measures losses
         return ()
     if measure.score is not None:
-        return retest.scores[measure.score].again if measure.score in retest.scores else ()
-    of_last = measure.name == LOSSES["last-doc"]
-    return (retest.last_loss if of_last else retest.val_loss).again
+        return [found.scores[measure.score] for found in retest.scores]
+    return retest.last_losses if measure.name == LOSSES["last-doc"] else retest.val_losses
 
 
 def _winner(summary: RunSummary) -> Section | None:
     """Return the section with the measurements of the winner; None if there was no retest."""
-    retest = summary.retest
-    if retest is None:
+    retest, winner = summary.retest, summary.winner
+    if not (retest and winner and (found := winner.evaluation)):
         return None
-    measured = {
-        "loss of the last document": retest.last_loss,
-        "held-out loss": retest.val_loss,
-        "test loss": retest.test_loss,
-        **{f"{title_of(n) or n} score": m for n, m in retest.scores.items()},
-    }
+    measured: list[tuple[str, float | None, Sequence[float]]] = [
+        ("loss of the last document", found.last_loss, retest.last_losses),
+        ("held-out loss", found.val_loss, retest.val_losses),
+        ("test loss", None, retest.test_losses),
+    ]
+    measured += [
+        (f"{title_of(name) or name} score", score, [each.scores[name] for each in retest.scores])
+        for name, score in (found.scores.scores.items() if found.scores else ())
+    ]
     rows = []
-    for name, measures in measured.items():
-        again = Mean.of(measures.again) if measures.again else None
-        mean, half_width = (again.value, again.half_width) if again else (None, None)
-        cells = [_cell(measures.found), _cell(mean), _cell(half_width, "± ")]
-        rows.append([name, *cells, str(len(measures.again))])
+    for name, value, again in measured:
+        mean = Mean.of(again)
+        cells = [_cell(value), _cell(mean.value), _cell(mean.half_width, "± ")]
+        rows.append([name, *cells, str(len(again))])
     return Section(
         "retest",
         "Winner: search and retest",

@@ -8,6 +8,7 @@ from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObject
 from microgpt_evolution.budgeted.records import BudgetedSettings
 from microgpt_evolution.budgeted.search import SMALLEST
 from microgpt_evolution.genome import Genome
+from microgpt_evolution.runs.run_directory import facts_of
 from microgpt_evolution.space import Space
 
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
@@ -25,7 +26,6 @@ def plan_search(
     limit: TimeLimit | None,
     *,
     n_workers: int,
-    chat: bool,
     space: Space | None,
     warm_start: Genome | None,
     tell: Tell,
@@ -35,7 +35,6 @@ def plan_search(
 
     Args:
         limit: time limit of --minutes; all workers search until then.
-        chat: whether the documents are conversations.
         space: the user's space; None for the default one.
         tell: called with notes for the user.
         recorded: settings to record, such as the input and the seed.
@@ -59,7 +58,7 @@ def plan_search(
     is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
     distill = N_TEACHERS if choice.is_limited and is_short else 0  # none if the text is large
     n_samples = 0
-    if distill and not chat:
+    if distill and not recorded.get("chat"):
         n_samples = max(0, n_made_up(ruled, choice.config.steps, MAX_TARGETS))
     student = objective.student_cost(rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student
@@ -84,12 +83,6 @@ def plan_search(
     return BudgetedSettings(
         budget=float(in_short(budget)),  # can be typed
         operations=choice.operations,
-        chat=chat,
-        text=text,
-        data_sha256=parts.facts.sha256,
-        val_fraction=parts.val_fraction,
-        test_fraction=parts.test_fraction,
-        gap=parts.gap or 0,
         operations_per_s=fitted.operations_per_s,
         target=space.target,
         distill=distill,
@@ -97,5 +90,6 @@ def plan_search(
         first=tuple(first),
         values=space.values,
         rates=space.rates,
+        **facts_of(parts),
         **recorded,
     )

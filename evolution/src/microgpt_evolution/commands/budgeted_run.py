@@ -1,17 +1,16 @@
 """Run or resume the search of `microgpt evolve --minutes`, and save the winner."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from math import log
+from functools import partial
 from pathlib import Path
-from time import perf_counter
-from typing import Any
 
 from microgpt import (
-    DEFAULT_SEED,
     DataError,
     Fitting,
+    Given,
     InferenceGpt,
     OnEvent,
     ReadOptions,
@@ -27,16 +26,18 @@ from microgpt import (
 from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_CHAT
-from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
+from microgpt_cli.terminal.progress import load_kernels
 from microgpt_evolution.budgeted.planning import plan_search
 from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
 from microgpt_evolution.budgeted.run import BudgetedEvent, BudgetedSearch
 from microgpt_evolution.budgeted.search import LARGEST
 from microgpt_evolution.commands import winner
 from microgpt_evolution.commands.experiment import (
-    as_setting,
+    StudyProgress,
     documents_again,
+    limits_of,
     open_pool,
+    recorded,
     resumable,
 )
 from microgpt_evolution.commands.runs import RUNS, write_final_report
@@ -45,10 +46,9 @@ from microgpt_evolution.genome_file import GENOME, GenomeRecord, read_genome_of,
 from microgpt_evolution.space import read_space
 
 N_SAMPLES = 10  # number of samples of the winner to print
-PER_MILLE = 1000  # resolution of the progress bar
 
 
-def run(given: Mapping[str, Any], limit: TimeLimit | None) -> None:
+def run(given: Given, limit: TimeLimit | None) -> None:
     """Run or resume a search; `limit` is set by --minutes."""
     with ExitStack() as stack:
         resumed = None
@@ -66,8 +66,8 @@ def run(given: Mapping[str, Any], limit: TimeLimit | None) -> None:
             f"{in_short(settings.operations, 2)} for a complete training run, seed "
             f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {records.directory}"
         )
-        progress = stack.enter_context(BudgetedProgress())
-        search = BudgetedSearch(parts, pool, records, on_event=progress.update, limit=limit)
+        progress = stack.enter_context(StudyProgress("search, %", 100))
+        search = BudgetedSearch(parts, pool, records, on_event=_following(progress), limit=limit)
         student, has_ended = None, False
         try:
             with resumable(records, winner.resume_command(given, records)):
@@ -76,7 +76,7 @@ def run(given: Mapping[str, Any], limit: TimeLimit | None) -> None:
                 if not search.best:
                     raise NoWinnerError("no organism finished training; use other documents")
                 if settings.distill:
-                    student = search.student([OnEvent(progress.update_student)])
+                    student = search.student([OnEvent(partial(_show_student, progress))])
                     progress.stop()
                     if student is None:
                         note("there is no student, because there are fewer than two teachers")
@@ -91,70 +91,55 @@ def run(given: Mapping[str, Any], limit: TimeLimit | None) -> None:
                 write_final_report(records.directory)
 
 
-class BudgetedProgress(ProgressBar):
-    """Progress of a budgeted search: share of the operations, best loss and time left."""
+def _following(progress: StudyProgress) -> Callable[[BudgetedEvent], None]:
+    """Return a function that shows the share of the operations, the best loss and the time left."""
+    budget = math.inf
 
-    def __init__(self) -> None:
-        super().__init__("search", PER_MILLE)
-        self._started, self._first = perf_counter(), 0.0
-        self._budget: float | None = None
-
-    def update(self, event: BudgetedEvent) -> None:
-        """Show the progress after an event."""
-        if self._budget and event.budget < self._budget:
-            self.stop()
-            less, more = in_short(event.budget), in_short(self._budget)
+    def update(event: BudgetedEvent) -> None:
+        nonlocal budget
+        if event.budget < budget < math.inf:
+            progress.stop()
+            less, more = in_short(event.budget), in_short(budget)
             note(f"the search now ends after {less} operations, not {more}, to finish in time")
-        self._budget = event.budget
+        budget = event.budget
         if event.is_known:  # of the resumed run
-            self._started, self._first = perf_counter(), event.spent
-        speed = (event.spent - self._first) / (perf_counter() - self._started)
-        left = time_left(max(0.0, event.budget - event.spent), speed)
+            progress.begin(event.spent)
         best = f"best {event.organisms[0].loss:.4f}" if event.organisms else "no loss yet"
         figures = f"{best} | generation {event.generation}: {event.n_done} of {len(event.runs)}"
-        done = min(PER_MILLE, round(PER_MILLE * event.spent / event.budget))
-        self.show(done, left, f"{done / 10:.0f} % | {figures} | {left}", figures)
+        done = min(100, round(100 * event.spent / event.budget))
+        progress.update(done, event.spent, max(0.0, event.budget - event.spent), figures)
 
-    def update_student(self, event: TrainEvent) -> None:
-        """Show the progress of the student's training."""
-        line = f"student: step {event.step:,} of {event.steps:,}"
-        self.show(round(PER_MILLE * event.step / event.steps), "", line, line)
+    return update
+
+
+def _show_student(progress: StudyProgress, event: TrainEvent) -> None:
+    """Show the progress of the student's training."""
+    line = f"student: step {event.step:,} of {event.steps:,}"
+    progress.show(round(100 * event.step / event.steps), "", line, line)
 
 
 def _prepare(
-    given: Mapping[str, Any],
-    limit: TimeLimit | None,
-    resumed: BudgetedRecords | None,
-    n_workers: int,
+    given: Given, limit: TimeLimit | None, resumed: BudgetedRecords | None, n_workers: int
 ) -> tuple[BudgetedSettings, Split]:
     if resumed:
         return resumed.settings, documents_again(resumed.settings, given.get("input"))
-    chat = "chat" in given
     space = read_space(given["space"], is_budgeted=True) if "space" in given else None
     ancestor = None
     if warm_start := given.get("warm_start"):
         ancestor = read_genome_of(warm_start, "omit --warm-start", is_budgeted=True).genome
-    path = given.get("input") or default_input(*([DEFAULT_CHAT] if chat else []))
+    path = given.get("input") or default_input(*([DEFAULT_CHAT] if "chat" in given else []))
     docs = load_documents(path, ReadOptions.of(given), tell=note)
-    limits = {name: given[name] for name in ("minutes", "budget") if name in given}
-    fitting = Fitting.of(docs, limits, load_kernels=load_kernels, tell=note)
+    fitting = Fitting.of(docs, limits_of(given), load_kernels=load_kernels, tell=note)
     if not fitting.parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
     settings = plan_search(
         fitting,
         limit,
         n_workers=n_workers,
-        chat=chat,
         space=space,
         warm_start=ancestor,
         tell=note,
-        input=as_setting(path),
-        column=given.get("column"),
-        me=given.get("me"),
-        separator=given.get("separator"),
-        seed=given.get("seed", DEFAULT_SEED),
-        minutes=given.get("minutes"),
-        train_winner=as_setting(given["train_winner"]) if "train_winner" in given else None,
+        **recorded(given, path),
     )
     return settings, fitting.parts
 
@@ -203,7 +188,9 @@ def _save_winner(
     model = InferenceGpt(trained)
     if has_ended:
         tested = model.evaluate(search.parts.test, text=settings.text)
-        print_or_discard(f"Test loss: {tested.bits_per_character * log(2):.4f} nats per character")
+        print_or_discard(
+            f"Test loss: {tested.bits_per_character * math.log(2):.4f} nats per character"
+        )
         trained = replace(trained, test_loss=tested.loss)
     if not trained.tokenizer.is_chat:
         for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):

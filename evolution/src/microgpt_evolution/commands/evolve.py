@@ -88,7 +88,6 @@ def evolve(
         "lines: one document per line. stream: one running text.  "
         "[default: stream for files that look like a book, else lines]",
     ),
-    stop_after_minutes: float | None = rare(None, "Start no new generation after this time."),
     space: Path | None = rare(
         None,
         "TOML file with the values of each gene, mutation rates, the first generation and a target "
@@ -139,10 +138,11 @@ def _is_budgeted(given: dict[str, Any]) -> bool:
         from microgpt_evolution.runs.run_directory import BUDGETED as BUDGETED_RUN
         from microgpt_evolution.runs.run_directory import kind_at
 
-        if kind_at(given["resume"]) == BUDGETED_RUN:
-            for name in given.keys() - set(RESUMED):
+        is_budgeted = kind_at(given["resume"]) == BUDGETED_RUN
+        for name in given:
+            if name not in (RESUMED if is_budgeted else (*RESUMED, "trace")):
                 refuse_both(typed(name), "the run to resume")
-            return True
+        return is_budgeted
     for name in given:
         if limit and name not in BUDGETED:
             refuse_both(typed(name), typed(limit))

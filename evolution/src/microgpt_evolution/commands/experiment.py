@@ -1,16 +1,19 @@
-"""Worker pools, documents and interruption messages of searches and sweeps."""
+"""Workers, documents, progress and interruption messages of searches and sweeps."""
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import typer
 
 from microgpt import (
+    DEFAULT_SEED,
     ConfigError,
+    Given,
     MicrogptError,
     ReadOptions,
     Split,
@@ -23,6 +26,7 @@ from microgpt import (
 )
 from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import discard_output, note, say
+from microgpt_cli.terminal.progress import ProgressBar, time_left
 from microgpt_evolution.runs.run_directory import SWEEP, RunDirectory, RunSettings
 from microgpt_evolution.workers.dask import Dask
 from microgpt_evolution.workers.pools import Pool, Threads, default_workers
@@ -31,7 +35,7 @@ SWITCH_INTERVAL_S = 2e-4
 
 
 @contextmanager
-def open_pool(given: Mapping[str, Any], *, n_trials: int) -> Iterator[Pool]:
+def open_pool(given: Given, *, n_trials: int) -> Iterator[Pool]:
     """Yield a pool of threads, or of Dask workers if a scheduler is given."""
     if "scheduler" in given:
         pool: Pool = Dask(given["scheduler"])
@@ -49,6 +53,20 @@ def open_pool(given: Mapping[str, Any], *, n_trials: int) -> Iterator[Pool]:
 def as_setting(path: Path) -> str:
     """Return a path as it is stored in run.json."""
     return path_to_text(os.path.abspath(path))
+
+
+def recorded(given: Given, path: Path) -> dict[str, Any]:
+    """Return the settings of a run that follow from the options and the path of the documents."""
+    names = ("column", "chat", "me", "separator", "minutes")
+    found = {name: given[name] for name in names if name in given}
+    if "train_winner" in given:
+        found["train_winner"] = as_setting(given["train_winner"])
+    return {"input": as_setting(path), "seed": given.get("seed", DEFAULT_SEED), **found}
+
+
+def limits_of(given: Given) -> dict[str, float]:
+    """Return the options that limit a training run."""
+    return {name: given[name] for name in ("minutes", "budget") if name in given}
 
 
 def documents_again(settings: RunSettings, path: Path | None) -> Split:
@@ -69,6 +87,25 @@ def documents_again(settings: RunSettings, path: Path | None) -> Split:
             "pass the original file with --data"
         )
     return parts
+
+
+class StudyProgress(ProgressBar):
+    """Progress of a search or a sweep; the time left follows from the work since the start."""
+
+    def __init__(self, what: str, total: int) -> None:
+        super().__init__(what, total)
+        self.begin()
+
+    def begin(self, work: float = 0.0) -> None:
+        """Measure the speed from now on; so much work was done before."""
+        self._started, self._first = perf_counter(), work
+
+    def update(self, done: int, work: float, work_left: float, figures: str = "") -> None:
+        """Show that a part of the total is done, and estimate the time left from the work."""
+        speed = (work - self._first) / (perf_counter() - self._started)
+        left = time_left(work_left, speed) if work_left else "done"
+        parts = filter(None, (f"{self._what} {done} / {self._total}", figures, left))
+        self.show(done, left, " | ".join(parts), figures)
 
 
 @contextmanager

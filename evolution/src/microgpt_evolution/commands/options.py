@@ -1,12 +1,12 @@
 """Options that `microgpt evolve` and `microgpt sweep` share, and their conflicts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from copy import copy
 from typing import Any
 
 import typer
 
-from microgpt import ConfigError, check_count, check_number, check_seed
+from microgpt import FIELDS, ConfigError, Given, check_conflicts, check_count, checked, flag
 from microgpt_cli.terminal import options as opt
 
 WORKERS = opt.option(
@@ -24,7 +24,6 @@ SCHEDULER = opt.option(
 ME, SEPARATOR = map(copy, (opt.ME, opt.SEPARATOR))
 ME.hidden = SEPARATOR.hidden = True  # only --help-all lists them
 COUNTS = ("population", "generations", "samples", "seeds", "workers")
-AMOUNTS = ("minutes", "budget", "stop_after_minutes")
 
 
 def given_options(ctx: typer.Context) -> dict[str, Any]:
@@ -33,29 +32,21 @@ def given_options(ctx: typer.Context) -> dict[str, Any]:
     return {name: value for name, value in values if value is not None and value is not False}
 
 
-def check_options(given: Mapping[str, Any]) -> None:
-    """Raise ConfigError if an option is out of range, or if two contradict each other."""
+def check_options(given: Given, axes: Collection[str] = ()) -> None:
+    """Raise ConfigError if an option is out of range, or if two contradict each other.
+
+    Args:
+        axes: names of the settings that have lists of values.
+    """
     for name in COUNTS:
         if name in given:
             check_count(name, given[name])
-    for name in AMOUNTS:
-        if name in given:
-            check_number(typed(name), given[name], "a number greater than 0", lambda x: x > 0)
-    check_seed(given.get("seed", 0))
-    for one, *others in (
-        ("minutes", "budget", "preset"),
-        ("budget", "preset"),
-        ("chat", "column", "separator"),
-        ("separator", "column"),
-        ("scheduler", "workers"),
-    ):
-        for other in others:
-            if one in given and other in given:
-                refuse_both(typed(one), typed(other))
-    if "separator" in given and given.get("text") == "stream":
-        refuse_both("--separator", "--text stream")
-    if "me" in given and "chat" not in given:
-        raise ConfigError("--me requires --chat; add --chat or omit --me")
+    settings = {name: given[name] for name in given if name in FIELDS and name not in axes}
+    for name, value in settings.items():
+        checked(typed(name), value, FIELDS[name].type, FIELDS[name].metadata)
+    check_conflicts(settings)
+    if "scheduler" in given and "workers" in given:
+        refuse_both("--scheduler", "--workers")
 
 
 def refuse_both(one: str, other: str) -> None:
@@ -65,4 +56,6 @@ def refuse_both(one: str, other: str) -> None:
 
 def typed(name: str) -> str:
     """Return the name of an option as it is typed."""
-    return "--data" if name == "input" else f"--{name.replace('_', '-')}"
+    if name == "input":
+        return "--data"
+    return flag(name) if name in FIELDS else f"--{name.replace('_', '-')}"

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from microgpt import DEFAULT_SEED, FIELDS, ConfigError, check_seed, flag
+from microgpt import DEFAULT_SEED, FIELDS, ConfigError, check_seed
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.options import (
@@ -26,7 +26,6 @@ from microgpt_evolution.sweep.config import SETTINGS, SIZES, STEPS
 N_SEEDS, MAX_SEEDS = 3, 1000  # training runs per model of a sweep
 SHORT_AXES = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
 REPEATS, OTHERS = "Repeats", "Other settings"
-BOOLEANS = {"true": True, "false": False}
 Command = Callable[[Mapping[str, Any]], None]
 other = partial(opt.option, rich_help_panel=OTHERS, hidden=True)
 
@@ -119,7 +118,7 @@ def _with_options(*options: Parameter) -> Callable[[Command], Callable[..., None
     def decorate(command: Command) -> Callable[..., None]:
         def run(ctx: typer.Context, **_: object) -> None:
             given = given_options(ctx)
-            check_options(given)
+            check_options(given, axes=SETTINGS)
             if given["seeds"] > MAX_SEEDS:
                 raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {given['seeds']}")
             check_seed(given["seed"] + given["seeds"] - 1)
@@ -173,7 +172,11 @@ def grid(given: Mapping[str, Any]) -> None:
     also a row of the table. For Karpathy's names, all other settings are those of his run, except
     the learning rate, which is 0.005.
     """
-    axes = {name: _values(name, given[name]) for name in SETTINGS if name in given}
+    axes = {
+        name: [_value(word.strip()) for word in given[name].split(",")]
+        for name in SETTINGS
+        if name in given
+    }
     if not axes:
         raise ConfigError(
             "the grid has no settings; pass at least one, such as --n-embd 16,32 "
@@ -207,15 +210,13 @@ def resume(
     sweep_run.resume(given)
 
 
-def _values(name: str, text: str) -> list[Any]:
-    """Parse a comma-separated list of values; raise ConfigError if a value is invalid."""
-    kind = type(getattr(Genome, name))
-    whats = {float: "numbers, such as 0.1,0.2", bool: "true or false"}
-    try:
-        read: Callable[[str], Any] = (lambda word: BOOLEANS[word.lower()]) if kind is bool else kind
-        return [read(part.strip()) for part in text.split(",")]
-    except (KeyError, ValueError) as error:
-        what = whats.get(kind, "integers, such as 1,2,4")
-        raise ConfigError(
-            f"{flag(name)} must be a comma-separated list of {what}, got {text!r:.80}"
-        ) from error
+def _value(word: str) -> Any:
+    """Return a word of a list as a boolean, a number or a name; `grid` checks its type."""
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word

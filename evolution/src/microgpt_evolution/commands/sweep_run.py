@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from microgpt import (
     NAMES_SHA256,
     ConfigError,
+    Document,
+    Given,
     ReadOptions,
-    Split,
     TimeLimit,
     check_engine,
     count,
@@ -28,54 +29,50 @@ from microgpt import (
 from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
-from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
-from microgpt_evolution.commands.experiment import as_setting, documents_again, open_pool, resumable
+from microgpt_cli.terminal.progress import load_kernels
+from microgpt_evolution.commands.experiment import (
+    StudyProgress,
+    documents_again,
+    limits_of,
+    open_pool,
+    recorded,
+    resumable,
+)
 from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.commands.sweep_ranking import describe_sweep
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.runs.run_directory import HELD_OUT
-from microgpt_evolution.sweep.chosen import fitting_for, grid_around
-from microgpt_evolution.sweep.config import describe, differing, grid
-from microgpt_evolution.sweep.records import (
-    ChosenSettings,
-    Kind,
-    SweepRecords,
-    SweepSettings,
-)
+from microgpt_evolution.runs.run_directory import HELD_OUT, facts_of
+from microgpt_evolution.sweep.chosen import PlannedGrid, plan_grid
+from microgpt_evolution.sweep.config import describe, differing
+from microgpt_evolution.sweep.records import Kind, SweepRecords, SweepSettings
 from microgpt_evolution.workers.pools import Pool
 
-Given = Mapping[str, Any]  # options that the user has given, by name
 
-
-def start_sweep(kind: Kind, configs: Sequence[Genome], given: Given) -> None:
+def start_sweep(kind: Kind, genomes: Sequence[Genome], given: Given) -> None:
     """Run a new sweep of Karpathy's settings with the options of the command."""
-    docs = load_documents(_input(given), ReadOptions.of({**given, "text": "lines"}), tell=note)
+    docs = _documents({**given, "text": "lines"})
     parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-    _start(kind, configs, given, parts)
+    _start(kind, PlannedGrid(genomes, (), parts), given)
 
 
 def start_grid(axes: Mapping[str, Sequence[Any]], given: Given) -> None:
     """Run a new grid around the settings that `train` chooses, or around Karpathy's."""
-    how = {**given, "text": "lines"} if "preset" in given else given
-    limits = {name: given[name] for name in ("minutes", "budget") if name in given}
-    docs = load_documents(_input(given), ReadOptions.of(how), tell=note)
+    limits = limits_of(given)
+    docs = _documents({**given, "text": "lines"} if "preset" in given else given)
     is_karpathys = not isinstance(docs, str) and fingerprint(docs) == NAMES_SHA256
     if "preset" in given or (is_karpathys and not limits):
-        configs, impossible = grid(axes)
-        parts, chosen = split(docs, validation=HELD_OUT, test=HELD_OUT), None
+        plan = plan_grid(docs, axes, None)
     else:
         limit = TimeLimit(given["minutes"], perf_counter()) if "minutes" in given else None
-        fitting = fitting_for(docs, limits, load_kernels=load_kernels, tell=note)
-        fitted, parts = fitting.fit(limit), fitting.parts
-        configs, impossible, chosen = grid_around(fitting, fitted, axes)
-        for line in explain_settings(fitted):
-            print_or_discard(line)
-    for problem in impossible:
+        plan = plan_grid(docs, axes, limits, limit, load_kernels=load_kernels, tell=note)
+    for line in explain_settings(plan.fitted) if plan.fitted else ():
+        print_or_discard(line)
+    for problem in plan.skipped:
         note(f"skipped: {problem}")
-    _start("grid", configs, given, parts, chosen)
+    _start("grid", plan, given)
 
 
 def _input(given: Given) -> Path:
@@ -83,36 +80,26 @@ def _input(given: Given) -> Path:
     return path or default_input(DEFAULT_CHAT if "chat" in given else DEFAULT_TEXT)
 
 
-def _start(
-    kind: Kind,
-    configs: Sequence[Genome],
-    given: Given,
-    parts: Split,
-    chosen: ChosenSettings | None = None,
-) -> None:
+def _documents(given: Given) -> Sequence[Document] | str:
+    return load_documents(_input(given), ReadOptions.of(given), tell=note)
+
+
+def _start(kind: Kind, plan: PlannedGrid, given: Given) -> None:
     seed, n_seeds = given["seed"], given["seeds"]
     try:
         settings = SweepSettings(
             sweep=kind,
-            genomes=tuple(configs),
+            genomes=tuple(plan.genomes),
             seeds=tuple(range(seed, seed + n_seeds)),
-            input=as_setting(_input(given)),
-            chat="chat" in given,
-            column=given.get("column"),
-            me=given.get("me"),
-            separator=given.get("separator"),
-            data_sha256=parts.facts.sha256,
-            val_fraction=parts.val_fraction,
-            test_fraction=parts.test_fraction,
-            text="stream" if parts.gap is not None else "lines",
-            gap=parts.gap or 0,
-            chosen=chosen,
+            chosen=plan.chosen,
+            **recorded(given, _input(given)),
+            **facts_of(plan.parts),
         )
     except ValidationError as error:
         raise ConfigError(first_problem(error)) from error
-    objective = SweepObjective.of(parts, settings)
+    objective = SweepObjective.of_sweep(plan.parts, settings)
     with (
-        open_pool(given, n_trials=len(configs) * n_seeds) as pool,
+        open_pool(given, n_trials=len(plan.genomes) * n_seeds) as pool,
         SweepRecords.begin(RUNS, "sweep", settings) as records,
     ):
         _run(objective, pool, records)
@@ -124,7 +111,7 @@ def resume(given: Given) -> None:
         sweep = records.settings
         if sweep.has_function:
             raise ConfigError("the sweep measures a function; resume it with sweep() in Python")
-        objective = SweepObjective.of(documents_again(sweep, given.get("input")), sweep)
+        objective = SweepObjective.of_sweep(documents_again(sweep, given.get("input")), sweep)
         with open_pool(given, n_trials=len(records.todo())) as pool:
             _run(objective, pool, records)
 
@@ -143,8 +130,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
                 f"{count(len(todo), 'training run')} of {count(n_models, 'model')}, "
                 f"{pool.n_workers()} in parallel"
             )
-            with SweepProgress(todo, objective) as progress:
-                CachedEvaluator(objective, pool, records).measure(todo, progress.update)
+            _measure(CachedEvaluator(objective, pool, records), todo, objective)
         records.write_table()
     n_ok = sum(result.is_ok for result in records.results)
     if not n_ok:
@@ -161,33 +147,25 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     write_final_report(records.directory)
 
 
-class SweepProgress(ProgressBar):
-    """Progress of a sweep. The time left is estimated from the FLOPs of the trials."""
+def _measure(evaluator: CachedEvaluator, todo: Sequence[Trial], objective: SweepObjective) -> None:
+    """Run the trials; show the progress, and the reason for a failure once per genome."""
+    flops = [objective.flops(trial.genome) for trial in todo]
+    names, noted = differing(trial.genome for trial in todo), set[tuple[Genome, str]]()
+    with StudyProgress("training", len(todo)) as progress:
+        n_done, done, left = 0, 0, sum(flops)
+        progress.update(n_done, done, left)
 
-    def __init__(self, todo: Sequence[Trial], objective: SweepObjective) -> None:
-        super().__init__("training", len(todo))
-        self._todo, self._flops = todo, [objective.flops(trial.genome) for trial in todo]
-        self._flops_left, self._flops_done = sum(self._flops), 0
-        self._names = differing(trial.genome for trial in todo)
-        self._noted: set[tuple[Genome, str]] = set()  # with the status
-        self._started = perf_counter()
-        self._show()
+        def update(i: int, evaluation: Evaluation) -> None:
+            nonlocal n_done, done, left
+            genome, status = todo[i].genome, evaluation.status
+            n_done, left = n_done + 1, left - flops[i]
+            if status == "ok":
+                done += flops[i]
+            elif (genome, status) not in noted:
+                noted.add((genome, status))
+                progress.stop()
+                which = describe(values_of(genome, names)) or "the model"
+                note(f"{which}: {status}, {evaluation.reason}")
+            progress.update(n_done, done, left)
 
-    def update(self, i: int, evaluation: Evaluation) -> None:
-        """Count a finished trial; print the reason for a failure once per configuration."""
-        config, status = self._todo[i].genome, evaluation.status
-        self._flops_left -= self._flops[i]
-        if status == "ok":
-            self._flops_done += self._flops[i]
-        elif (config, status) not in self._noted:
-            self._noted.add((config, status))
-            self.stop()
-            which = describe(values_of(config, self._names)) or "the model"
-            note(f"{which}: {status}, {evaluation.reason}")
-        self._show(1)
-
-    def _show(self, n_more: int = 0) -> None:
-        done = self._done + n_more
-        rate = self._flops_done / (perf_counter() - self._started)
-        left = time_left(self._flops_left, rate) if self._flops_left else "done"
-        self.show(done, left, f"training {done} / {self._total} | {left}")
+        evaluator.measure(todo, update)

@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from microgpt import (
     CheckpointError,
+    Given,
     TrainResult,
     as_argument,
     check_place,
@@ -35,7 +35,7 @@ from microgpt_evolution.genome_file import (
 from microgpt_evolution.search.records import Records
 
 
-def model_directory(given: Mapping[str, Any], run: Records | BudgetedRecords | None) -> Path | None:
+def model_directory(given: Given, run: Records | BudgetedRecords | None) -> Path | None:
     """Return the directory of --train-winner, given now or recorded in the run to resume.
 
     Raises an error before the search starts if the results cannot be written. A resumed run
@@ -67,7 +67,7 @@ def _is_model_of(directory: Path, genome: Path) -> bool:
     return False
 
 
-def resume_command(given: Mapping[str, Any], run: Records | BudgetedRecords) -> str:
+def resume_command(given: Given, run: Records | BudgetedRecords) -> str:
     """Return the command that resumes a run, without the directory of the run."""
     model_dir = given.get("train_winner")
     if model_dir is None or as_setting(model_dir) == run.settings.train_winner:

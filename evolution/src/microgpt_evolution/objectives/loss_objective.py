@@ -4,10 +4,8 @@ Genomes whose training run takes too many FLOPs are refused.
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Self
 
 from microgpt import (
@@ -26,7 +24,7 @@ from microgpt import (
     make_nll,
     train,
 )
-from microgpt_evolution.genome import Genome
+from microgpt_evolution.genome import Genome, training_flops
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.own_objective import OwnFunction
@@ -82,14 +80,12 @@ class LossObjective:
 
     def flops(self, genome: Genome) -> int:
         """Estimate the FLOPs of a training run that uses all documents equally often."""
-        n_tokens = sum(n * min(length - 1, genome.block_size) for length, n in self.lengths.items())
-        n_tokens = round(genome.steps * n_tokens / len(self.training.docs))
-        return genome.flops(self.tokenizer.vocab_size, n_tokens)
-
-    @cached_property
-    def lengths(self) -> Counter[int]:
-        """The number of training documents by length in tokens."""
-        return Counter(map(self.tokenizer.count_tokens, self.training.docs))
+        hyper = replace(genome.train_config(seed=0), text=self.text)
+        chunks = self.training.chunked(self.tokenizer, genome.block_size, hyper)
+        n_chunks = genome.steps * genome.batch_size
+        n_tokens = round(n_chunks * chunks.n_tokens / max(1, len(chunks)))
+        model = genome.model(self.tokenizer.vocab_size)
+        return training_flops(model, n_docs=n_chunks, n_tokens=n_tokens)
 
     def refusal(self, genome: Genome) -> str | None:
         """Return the reason why a genome cannot be trained, or None."""

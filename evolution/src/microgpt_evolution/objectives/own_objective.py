@@ -60,3 +60,6 @@ class OwnFunction:
             results.put(number_from(self.function, argument))
         except ConfigError as error:
             results.put(error)
+        except BaseException as error:  # KeyboardInterrupt, or an exception whose text raises
+            name = getattr(self.function, "__name__", "the function")
+            results.put(ConfigError(f"{name} raised {type(error).__name__}"))

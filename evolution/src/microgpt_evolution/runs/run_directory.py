@@ -24,6 +24,7 @@ from microgpt import (
     MAX_SEED,
     ConfigError,
     DirectoryLock,
+    Split,
     TextKind,
     as_argument,
     cannot_write,
@@ -55,13 +56,12 @@ class Kind(NamedTuple):
     """A kind of run, such as a search or a sweep."""
 
     title: str
-    command: str  # creates such runs
     resume: str  # resumes them; followed by the directory
 
 
-SEARCH = Kind("search", "microgpt evolve", "microgpt evolve --resume")
+SEARCH = Kind("search", "microgpt evolve --resume")
 BUDGETED = SEARCH._replace(title="search with a budget")
-SWEEP = Kind("sweep", "microgpt sweep", "microgpt sweep resume")
+SWEEP = Kind("sweep", "microgpt sweep resume")
 # A key in the settings tells the kind; a search has none of these.
 KEYS = {"sweep": SWEEP, "budget": BUDGETED}
 
@@ -76,6 +76,17 @@ MEASURED = (
     *("status", "fitness", "last_loss", "val_loss", "train_loss", "value", "losses", "scores"),
     "samples",
 )
+
+
+def facts_of(parts: Split) -> dict[str, Any]:
+    """Return the settings of a run that follow from its documents."""
+    return {
+        "text": "lines" if parts.gap is None else "stream",
+        "data_sha256": parts.facts.sha256,
+        "val_fraction": parts.val_fraction,
+        "test_fraction": parts.test_fraction,
+        "gap": parts.gap or 0,
+    }
 
 
 class RunSettings(Stored):
@@ -101,8 +112,8 @@ class RunSettings(Stored):
         """Parse the settings of a run; raise RunError if damaged or of a different kind."""
         if (kind := kind_of(settings)) != cls.kind:
             raise RunError(
-                f"{directory} is a {kind.title}, not a {cls.kind.title}; use a run of "
-                f"{cls.kind.command}"
+                f"{directory} is a {kind.title}, not a {cls.kind.title}; resume it with: "
+                f"{kind.resume} {as_argument(directory)}"
             )
         where = f"{directory / RUN}: settings"
         try:
@@ -243,14 +254,7 @@ class RunDirectory(Generic[S]):
             CheckpointError: another process holds the lock, or the directory is not writable.
         """
         directory = directory_of(path)
-        facts = read_settings(directory)
-        kind, wanted = kind_of(facts), cls.settings_type.kind
-        if kind != wanted:
-            raise RunError(
-                f"{path} is a {kind.title}, not a {wanted.title}; resume it with: {kind.resume} "
-                f"{as_argument(path)}"
-            )
-        settings = cls.settings_type.parse(facts, directory)
+        settings = cls.settings_type.parse(read_settings(directory), directory)
         # Lock before removing an incomplete last line: another process may still be writing it.
         run = cls(directory, settings, DirectoryLock(directory, USE))
         try:

@@ -14,7 +14,7 @@ from microgpt import (
     InferenceGpt,
     Plottable,
     Split,
-    check_number,
+    publish,
     split,
 )
 from microgpt_evolution.errors import NoWinnerError
@@ -29,11 +29,10 @@ from microgpt_evolution.objectives.loss_objective import (
 )
 from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.objectives.scores import HeadName
-from microgpt_evolution.organism import Organism
 from microgpt_evolution.runs.run_directory import HELD_OUT
 from microgpt_evolution.search.log import Log
 from microgpt_evolution.search.records import Records
-from microgpt_evolution.search.retest import Retest, Winner, retest, write_retest
+from microgpt_evolution.search.retest import EXAM, Retest, Winner, retest
 from microgpt_evolution.search.runner import Listener, OnEvent, SearchEvent, SearchRunner
 from microgpt_evolution.search.settings import SearchSettings, describe_documents
 from microgpt_evolution.workers.pools import Pool, pool_of
@@ -82,7 +81,6 @@ def evolve(
     head: HeadName | None = None,
     seed: int = DEFAULT_SEED,
     warm_start: Genome | None = None,
-    stop_after_minutes: float | None = None,
     workers: int | Pool | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     on_event: Callable[[SearchEvent], None] | None = None,  # called with each event
@@ -112,8 +110,6 @@ def evolve(
         samples: only for "aesthetic" and "hydra": names to score per organism. Default: 200.
         head: only for "hydra": head whose champion wins. Default: the best organism over all heads.
         warm_start: genome that forms half of the first generation, together with its mutants.
-        stop_after_minutes: no generation starts after this time, so the winner depends on the
-            speed of the machine.
         workers: number of threads, or an open pool; does not affect the winner. By default, one
             thread per CPU that the process may use.
         run_dir: directory in which evaluations are recorded. An existing run is resumed.
@@ -138,16 +134,12 @@ def evolve(
     }  # fmt: skip
     facts = describe_documents(parts) | {"seed": seed, "warm_start": warm_start}
     settings = SearchSettings.begin(options, input="documents", **facts)
-    if stop_after_minutes is not None:
-        check_number("stop_after_minutes", stop_after_minutes, "greater than 0", lambda x: x > 0)
-    listeners = [Log(log)] if log else []
+    listener = Log(log) if log else None
     with (
         pool_of(workers, settings.n_concurrent) as pool,
         Records.at(run_dir, settings) as records,
     ):
-        result = run_search(
-            parts, pool, records, listeners, on_event, stop_after_minutes, should_stop, function
-        )
+        result = run_search(parts, pool, records, listener, on_event, should_stop, function)
     if result is None:
         if function:
             raise NoWinnerError(
@@ -157,28 +149,28 @@ def evolve(
     return result
 
 
-class Failures(Listener):
-    """Warns of failures of a user-defined function, once per reason."""
+def _warning_of_failures(on_event: OnEvent | None) -> OnEvent:
+    """Return a function that warns of failures of a user-defined function, once per reason."""
+    reasons = set[str]()
 
-    def __init__(self) -> None:
-        self._reasons = set[str]()
-
-    def evaluated(self, run: SearchRunner, organism: Organism) -> None:
-        """Warn if the evaluation of an organism failed."""
-        evaluation = organism.evaluation
-        reason = evaluation.reason if evaluation else ""
-        if reason and reason not in self._reasons:
-            self._reasons.add(reason)
+    def warn(event: SearchEvent) -> None:
+        organism = event.organism
+        reason = organism.evaluation.reason if organism and organism.evaluation else ""
+        if organism and reason and reason not in reasons:
+            reasons.add(reason)
             warnings.warn(f"{organism.id} has no value: {reason}", stacklevel=2)
+        if on_event:
+            on_event(event)
+
+    return warn
 
 
 def run_search(
     parts: Split,
     pool: Pool,
     records: Records,
-    listeners: Sequence[Listener] = (),
+    log: Listener | None = None,
     on_event: OnEvent | None = None,
-    minutes: float | None = None,
     should_stop: Event | None = None,
     function: Callable[..., float] | None = None,
 ) -> EvolutionResult | None:
@@ -191,12 +183,12 @@ def run_search(
     objective = LossObjective.of(parts, settings.fitness or "held-out")
     if function:
         objective = replace(objective, own=OwnFunction(function))
-        listeners = [*listeners, Failures()]
+        on_event = _warning_of_failures(on_event)
     if settings.samples:
         objective = AestheticObjective.of(parts, n_samples=settings.samples)
     objective = replace(objective, max_flops=settings.max_flops)
     evaluator = CachedEvaluator(objective, pool, records, should_stop=should_stop)
-    winner = SearchRunner(settings, evaluator, listeners, on_event).run(minutes)
+    winner = SearchRunner(settings, evaluator, log, on_event).run()
     return _conclude(winner, parts, records) if winner else None
 
 
@@ -224,5 +216,6 @@ def _conclude(winner: Winner, parts: Split, records: Records) -> EvolutionResult
     )
     names = InferenceGpt(tested.result).generate(N_NAMES, temperature=1.0, seed=settings.seed)
     write_genome(directory / GENOME, record)
-    write_retest(directory, winner, tested, names)
-    return EvolutionResult(record, winner, tested, tuple(names), Records.read(directory))
+    tested = tested.model_copy(update={"id": organism.id, "names": tuple(names)})
+    publish(directory, {EXAM: f"{tested.model_dump_json(indent=2)}\n".encode()})
+    return EvolutionResult(record, winner, tested, tested.names, Records.read(directory))

@@ -81,23 +81,6 @@ class Log(Listener):
             self._write(f"{mark} {organism.id}: {found} | {genes_of(organism)}")
 
 
-class Trace(Listener):
-    """Writes a line per organism."""
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
-
-    def generation_begun(self, run: SearchRunner) -> None:
-        """Write a line for each organism that is evaluated already."""
-        for organism in run.search.organisms:
-            if organism.evaluation:
-                self._write(describe(organism))
-
-    def evaluated(self, run: SearchRunner, organism: Organism) -> None:
-        """Write the fitness of an organism, or the reason why it has none."""
-        self._write(describe(organism))
-
-
 def describe(organism: Organism) -> str:
     """Return the line for an evaluated organism, with the reason if its training failed."""
     evaluation = organism.evaluation

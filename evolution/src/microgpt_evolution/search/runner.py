@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 from typing import Literal
 
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
+from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.organism import Evaluation, Organism, Trial, count_species, training_seed
 from microgpt_evolution.search.retest import (
     N_REPEATS,
@@ -33,6 +32,8 @@ class SearchEvent:
     stagnation: int | None = None  # number of generations without progress; None if not tracked
     n_done: int = 0  # number of finished evaluations in this stage, including reused ones
     n_all: int = 0  # total number of evaluations in this stage
+    n_measured: int = 0  # number of evaluations in all stages that were not reused
+    organism: Organism | None = None  # of the generation, with its evaluation, if that has ended
 
     @property
     def n_species(self) -> int:
@@ -44,16 +45,10 @@ OnEvent = Callable[[SearchEvent], None]
 
 
 class Listener:
-    """Base class of objects that follow a search. By default, the methods do nothing."""
+    """Base class of logs of a search. By default, the methods do nothing."""
 
     def begun(self, run: "SearchRunner") -> None:
         """Called when the search begins; `run.primordial` has been measured."""
-
-    def generation_begun(self, run: "SearchRunner") -> None:
-        """Called before a generation is evaluated; the previous one is `generations[-1]`."""
-
-    def evaluated(self, run: "SearchRunner", organism: Organism) -> None:
-        """Called after each new evaluation."""
 
     def generation_ended(self, run: "SearchRunner") -> None:
         """Called when a generation has been ranked."""
@@ -71,35 +66,30 @@ class SearchRunner:
         self,
         settings: SearchSettings,
         evaluator: CachedEvaluator,
-        listeners: Sequence[Listener] = (),
+        log: Listener | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
         self.settings, self.evaluator = settings, evaluator
         self.search = settings.search()
         self.champions: dict[str, Organism] = {}  # best organism of each population so far
-        self._listeners, self._on_event = listeners, on_event
+        self._log, self._on_event, self._n_measured = log or Listener(), on_event, 0
 
-    def run(self, minutes: float | None = None) -> Winner | None:
-        """Run the search and return its winner, or None. No cycle starts after `minutes`."""
-        started = perf_counter()
+    def run(self) -> Winner | None:
+        """Run the search and return its winner, or None."""
         if self.settings.fitness in ("held-out", "own"):
             seed = training_seed(self.settings.seed, 0, 0)
             trial = Trial(PRIMORDIAL, seed, "g0-0", "primordial")
             (self.primordial,) = self._measure("primordial", [trial])
-        for listener in self._listeners:
-            listener.begun(self)
+        self._log.begun(self)
         for number in range(1, self.settings.n_generations + 1):
             self._generation()
-            is_late = minutes is not None and perf_counter() - started > 60 * minutes
-            is_end_of_cycle = number % self.settings.cycle == 0
-            if is_end_of_cycle and (is_late or self._is_target_reached()):
+            if number % self.settings.cycle == 0 and self._is_target_reached():
                 break
         finalists = self.search.finalists()
         trials = confirmation_trials(finalists, self.settings.seed)
         candidates = make_candidates(finalists, self._measure("again", trials))
         winner = choose(self.search, candidates, self.settings.head)
-        for listener in self._listeners:
-            listener.ended(self, candidates, winner)
+        self._log.ended(self, candidates, winner)
         return winner
 
     def _is_target_reached(self) -> bool:
@@ -114,31 +104,25 @@ class SearchRunner:
         """Evaluate a generation; all populations together, so that they share the workers."""
         populations = self.search.populations
         todo = [(name, o) for name, population in populations.items() for o in population.ask()]
-        for listener in self._listeners:
-            listener.generation_begun(self)
-
-        def on_measured(i: int, evaluation: Evaluation) -> None:
-            name, organism = todo[i]
-            organism = replace(organism, evaluation=populations[name].seen(evaluation))
-            for listener in self._listeners:
-                listener.evaluated(self, organism)
-            self._note_champion(name, organism)
-
-        self.search.tell(
-            self._measure("generation", [organism.trial for _, organism in todo], on_measured)
-        )
+        self.search.tell(self._measure("generation", [o.trial for _, o in todo], todo))
         for name, population in populations.items():
             self._note_champion(name, population.generations[-1][0])
-        for listener in self._listeners:
-            listener.generation_ended(self)
+        self._log.generation_ended(self)
 
     def _measure(
-        self, stage: Stage, trials: Sequence[Trial], on_measured: OnMeasured | None = None
+        self,
+        stage: Stage,
+        trials: Sequence[Trial],
+        organisms: Sequence[tuple[str, Organism]] = (),
     ) -> list[Evaluation]:
-        """Evaluate trials; send events when the stage begins and after each evaluation."""
+        """Evaluate trials; send events when the stage begins and after each evaluation.
+
+        Args:
+            organisms: those of the trials, each with the name of its population.
+        """
         n_done = self.evaluator.count_known(trials)
 
-        def send() -> None:
+        def send(organism: Organism | None = None) -> None:
             if self._on_event:
                 event = SearchEvent(
                     stage,
@@ -149,15 +133,20 @@ class SearchRunner:
                     stagnation=self.search.stagnation,
                     n_done=n_done,
                     n_all=len(trials),
+                    n_measured=self._n_measured,
+                    organism=organism,
                 )
                 self._on_event(event)
 
         def note(i: int, evaluation: Evaluation) -> None:
             nonlocal n_done
-            n_done += 1
-            if on_measured:
-                on_measured(i, evaluation)
-            send()
+            n_done, self._n_measured, organism = n_done + 1, self._n_measured + 1, None
+            if organisms:
+                name, organism = organisms[i]
+                seen = self.search.populations[name].seen(evaluation)
+                organism = replace(organism, evaluation=seen)
+                self._note_champion(name, organism)
+            send(organism)
 
         send()
         return self.evaluator.measure(trials, note)

@@ -1,17 +1,16 @@
 """Settings of a search, stored in run.json and used again when the run is resumed."""
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from microgpt import CharTokenizer, ConfigError, Split, first_problem
-from microgpt_evolution.genome import Genome
+from microgpt import CharTokenizer, ConfigError, Split, check_choice, first_problem
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.loss_objective import MAX_FLOPS, N_SAMPLES
 from microgpt_evolution.objectives.scores import HEADS, HeadName
-from microgpt_evolution.runs.run_directory import SEARCH, Count, RunSettings, Seed
+from microgpt_evolution.runs.run_directory import SEARCH, Count, RunSettings, Seed, facts_of
 from microgpt_evolution.runs.run_files import Genes
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
 from microgpt_evolution.search.genome_operators import Operators
@@ -23,7 +22,7 @@ from microgpt_evolution.space import Space
 Search = Population | Hydra  # both classes have the methods ask, tell and finalists
 
 # Options of each objective, with their default values.
-DEFAULTS: Mapping[ObjectiveName, Mapping[str, object]] = {
+DEFAULTS: Mapping[ObjectiveName, Mapping[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
     "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
     "hydra": {
@@ -98,13 +97,14 @@ class SearchSettings(RunSettings):
         for name in OPTIONS:
             value = getattr(self, name)
             if name not in known and value:
-                raise ConfigError(f"objective {self.objective} does not accept {name}, got {value}")
+                others = " or ".join(kind for kind, options in DEFAULTS.items() if name in options)
+                raise ConfigError(f"{name} is only for objective {others}; omit --{name}")
             if value is None and known.get(name) is not None:
                 raise ConfigError(f"objective {self.objective} requires {name}")
         return self
 
     @classmethod
-    def begin(cls, given: Mapping[str, object], **facts: object) -> "SearchSettings":
+    def begin(cls, given: Mapping[str, Any], **facts: object) -> "SearchSettings":
         """Return the settings of a new run.
 
         Args:
@@ -116,49 +116,14 @@ class SearchSettings(RunSettings):
         """
         given = {name: option for name, option in given.items() if option is not None}
         objective = given.get("objective", "loss")
-        known = next((options for name, options in DEFAULTS.items() if name == objective), None)
-        if known is None:
-            raise ConfigError(f"objective must be one of {', '.join(DEFAULTS)}, got {objective!r}")
-        for name in OPTIONS:
-            if name in given and name not in known:
-                others = [other for other, options in DEFAULTS.items() if name in options]
-                raise ConfigError(
-                    f"--{name} can only be used with --objective {' or '.join(others)}, "
-                    f"got {objective}; omit --{name}"
-                )
-        chosen = {name: given.get(name, default) for name, default in known.items()}
+        check_choice("objective", objective, ObjectiveName)
+        chosen = {**DEFAULTS[objective], **{name: given[name] for name in OPTIONS if name in given}}
         try:
             return cls.model_validate({"objective": objective, **chosen, **facts})
         except ValidationError as error:
             raise ConfigError(first_problem(error)) from error
 
-    def check(
-        self, given: Mapping[str, object], warm_start: Genome | None, space: Space | None
-    ) -> None:
-        """Raise ConfigError if an option, the warm start or the space differs from this run's."""
-        if space and space != self.space:
-            raise ConfigError("--space differs from that of the run to resume; omit --space")
-        for name in ("objective", "seed", "column", *OPTIONS):
-            known = getattr(self, name)
-            if name in given and given[name] != known:
-                has = f"no {name}" if known is None else known
-                raise ConfigError(
-                    f"--{name} is {given[name]}, but the run to resume has {has}; omit --{name}"
-                )
-        if warm_start and warm_start != self.warm_start:
-            old = self.warm_start
-            has = f"started with {old.describe().strip()}" if old else "has none"
-            raise ConfigError(
-                f"--warm-start is {warm_start.describe().strip()}, but the run to resume {has}; "
-                "omit --warm-start"
-            )
 
-
-def describe_documents(parts: Split) -> dict[str, object]:
+def describe_documents(parts: Split) -> dict[str, Any]:
     """Return the settings that depend on the documents."""
-    return {
-        "data_sha256": parts.facts.sha256,
-        "vocab_size": CharTokenizer.from_documents(parts.docs).vocab_size,
-        "val_fraction": parts.val_fraction,
-        "test_fraction": parts.test_fraction,
-    }
+    return facts_of(parts) | {"vocab_size": CharTokenizer.from_documents(parts.docs).vocab_size}

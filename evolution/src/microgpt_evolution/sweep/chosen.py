@@ -1,10 +1,19 @@
-"""A grid around the settings that `train` chooses for the documents and a budget."""
+"""A grid around Karpathy's settings, or around those that `train` chooses for the documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from microgpt import Document, Fitted, Fitting, default_lr, with_steps
+from microgpt import (
+    Document,
+    Fitted,
+    Fitting,
+    Split,
+    TimeLimit,
+    default_lr,
+    split,
+    with_steps,
+)
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.runs.run_directory import HELD_OUT
@@ -12,16 +21,53 @@ from microgpt_evolution.sweep.config import SETTINGS, describe, grid
 from microgpt_evolution.sweep.records import ChosenSettings
 
 
-def grid_around(
-    fitting: Fitting, fitted: Fitted, axes: Mapping[str, Sequence[Any]]
+class PlannedGrid(NamedTuple):
+    """The genomes of a grid."""
+
+    genomes: Sequence[Genome]
+    skipped: Sequence[str]  # notes on the combinations that are impossible
+    parts: Split
+    chosen: ChosenSettings | None = None  # the settings around which the grid is, if not Karpathy's
+    fitted: Fitted | None = None  # explains them
+
+
+def plan_grid(
+    docs: Sequence[Document] | str,
+    axes: Mapping[str, Sequence[Any]],
+    limits: Mapping[str, float] | None,
+    limit: TimeLimit | None = None,
+    **options: Any,
+) -> PlannedGrid:
+    """Return the grid of these axes; some of the documents are held out, even if there are few.
+
+    Args:
+        limits: the budget of each training run, in minutes or operations, for which the other
+            settings are chosen; None for Karpathy's settings.
+        limit: the time limit for the minutes.
+        options: other arguments of `Fitting.of`.
+
+    Raises:
+        GenomeError: an axis is unknown, or a value of it has the wrong type.
+    """
+    if limits is None:
+        genomes, skipped = grid(axes)
+        return PlannedGrid(genomes, skipped, split(docs, validation=HELD_OUT, test=HELD_OUT))
+    fitting = Fitting.of(docs, limits, **options)
+    if not fitting.parts.validation:
+        held_out = {"val_fraction": HELD_OUT, "test_fraction": HELD_OUT}
+        fitting = Fitting.of(docs, {**held_out, **limits}, **options)
+    fitted = fitting.fit(limit)
+    genomes, skipped, chosen = _grid_around(fitted, axes)
+    return PlannedGrid(genomes, skipped, fitting.parts, chosen, fitted)
+
+
+def _grid_around(
+    fitted: Fitted, axes: Mapping[str, Sequence[Any]]
 ) -> tuple[list[Genome], list[str], ChosenSettings]:
     """Return the result of `grid`, with the chosen settings first, and their record.
 
     Each configuration has as many steps as the operations of the chosen settings allow, unless the
     steps are an axis.
-
-    Raises:
-        GenomeError: a chosen setting is outside the range that a sweep allows.
     """
     choice, sizes = fitted.choice, fitted.sizes
     lr = choice.config.lr or default_lr(choice.model.n_embd)
@@ -51,19 +97,3 @@ def grid_around(
         vocab_size=fitted.vocab_size,
     )
     return list(found), impossible, chosen
-
-
-def fitting_for(
-    docs: Sequence[Document] | str, limits: Mapping[str, float], **options: Any
-) -> Fitting:
-    """Return a `Fitting` that holds out some of the documents, even if there are few.
-
-    Args:
-        limits: the budget of each training run, in minutes or operations.
-        options: other arguments of `Fitting.of`.
-    """
-    fitting = Fitting.of(docs, limits, **options)
-    if fitting.parts.validation:
-        return fitting
-    held_out = {"val_fraction": HELD_OUT, "test_fraction": HELD_OUT}
-    return Fitting.of(docs, {**held_out, **limits}, **options)

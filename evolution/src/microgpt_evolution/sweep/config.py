@@ -68,10 +68,10 @@ def grid(
     base = base or Genome()
     for name, values in axes.items():
         for value in values:
-            check_genes({name: value})
+            gene: dict[str, Any] = {name: value}
+            check_genes(gene)
             if isinstance(value, str):  # a misspelt choice is not a combination to skip
-                choice: dict[str, Any] = {name: value}
-                replace(base, **choice)
+                replace(base, **gene)
     genomes: dict[Genome, None] = {}
     impossible: dict[str, list[str]] = {}  # the combinations with each error message
     for values in product(*axes.values()):

@@ -5,12 +5,11 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from microgpt import DEFAULT_SEED, ConfigError, Document, Split, check_count, split
+from microgpt import DEFAULT_SEED, ConfigError, Document, check_count
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
-from microgpt_evolution.runs.run_directory import HELD_OUT, TrialRecord
-from microgpt_evolution.sweep.chosen import fitting_for, grid_around
-from microgpt_evolution.sweep.config import grid
+from microgpt_evolution.runs.run_directory import TrialRecord, facts_of
+from microgpt_evolution.sweep.chosen import plan_grid
 from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
 from microgpt_evolution.workers.pools import Pool, pool_of
 
@@ -48,31 +47,20 @@ def sweep(
         RunError: the existing sweep is damaged.
     """
     check_count("seeds", seeds)
-    chosen = None
-    if budget is None:
-        if isinstance(docs, str):
-            raise ConfigError("running text requires a budget; pass documents or a budget")
-        parts: Split = split(docs, validation=HELD_OUT, test=HELD_OUT)
-        configs, _ = grid(axes)
-    else:
-        fitting = fitting_for(docs, {"budget": budget})
-        fitted, parts = fitting.fit(), fitting.parts
-        configs, _, chosen = grid_around(fitting, fitted, axes)
+    if budget is None and isinstance(docs, str):
+        raise ConfigError("running text requires a budget; pass documents or a budget")
+    plan = plan_grid(docs, axes, None if budget is None else {"budget": budget})
     settings = SweepSettings(
         sweep="grid",
-        genomes=tuple(configs),
+        genomes=tuple(plan.genomes),
         seeds=tuple(range(seed, seed + seeds)),
         input="documents",
-        data_sha256=parts.facts.sha256,
-        val_fraction=parts.val_fraction,
-        test_fraction=parts.test_fraction,
         has_function=objective is not None,
-        text="stream" if isinstance(docs, str) else "lines",
-        gap=parts.gap or 0,
-        chosen=chosen,
+        chosen=plan.chosen,
+        **facts_of(plan.parts),
     )
     with SweepRecords.at(run_dir, settings) as records:
-        measured, todo = SweepObjective.of(parts, settings, objective), records.todo()
+        measured, todo = SweepObjective.of_sweep(plan.parts, settings, objective), records.todo()
         with pool_of(workers, len(todo)) as pool:
             CachedEvaluator(measured, pool, records).measure(todo)
         records.write_table()

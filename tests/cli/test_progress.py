@@ -17,7 +17,7 @@ def clock(monkeypatch) -> None:
 
 def follow(steps: int, events: int) -> None:
     """Show the progress of a training run that reports at even distances."""
-    with progress.TrainingProgress(steps) as shown:
+    with progress.TrainingProgress() as shown:
         for i in range(1, events + 1):
             n = steps * i // events - steps * (i - 1) // events
             shown.update(
@@ -47,14 +47,14 @@ def test_progress_prints_a_line_for_each_tenth_of_the_work(monkeypatch, capsys) 
 
 def test_progress_can_show_a_held_out_loss_before_any_other(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
-    with progress.TrainingProgress(100) as shown:
+    with progress.TrainingProgress() as shown:
         shown.update(TrainEvent(step=90, steps=100, losses=(), n_docs=0, n_tokens=0, val_loss=1.25))
     assert re.match(r"step +90 / +100 \| held out 1\.250 \| 0", capsys.readouterr().err)
 
 
 def test_a_step_without_targets_does_not_change_the_mean_loss(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
-    with progress.TrainingProgress(2) as shown:
+    with progress.TrainingProgress() as shown:
         shown.update(TrainEvent(2, 2, losses=(2.5, float("nan")), n_docs=2, n_tokens=9))
     assert "mean loss 2.500, last 2.500" in capsys.readouterr().err
 
@@ -88,7 +88,7 @@ def test_train_ends_with_a_note_if_it_has_learned_nothing(microgpt, tmp_path, lr
 def test_progress_reports_a_loss_worse_than_guessing_once(capsys) -> None:
     config = TrainConfig(steps=1, lr=0.02)
     plan = train(["ab"], model=ModelConfig(), config=config).plan  # 3 tokens: ln 3 = 1.10
-    with progress.TrainingProgress(1_000, plan) as shown:
+    with progress.TrainingProgress(plan) as shown:
         for step in range(50, 801, 50):
             shown.update(TrainEvent(step, 1_000, [9.0] * 50, 50, 100))
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note")]

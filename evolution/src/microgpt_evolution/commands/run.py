@@ -83,7 +83,7 @@ def run(
             flush=True,
         )
     load_kernels(None, uses=["training", "generation"])
-    with TrainingProgress(config.steps) as progress:
+    with TrainingProgress() as progress:
         result = train(
             docs, model=model, config=config, tokenizer=tokenizer, hooks=[OnEvent(progress.update)]
         )

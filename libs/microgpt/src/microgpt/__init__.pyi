@@ -275,8 +275,6 @@ from .training.engines import problem_of as problem_of
 from .training.ensemble import LOSS_RATIO as LOSS_RATIO
 from .training.ensemble import n_made_up as n_made_up
 from .training.ensemble import with_ensemble as with_ensemble
-from .training.ensemble_training import steps_before as steps_before
-from .training.ensemble_training import total_steps as total_steps
 from .training.ensemble_training import train_job as train_job
 from .training.finetune import extended_tokenizer as extended_tokenizer
 from .training.fitting import Fitted as Fitted

@@ -103,7 +103,12 @@ class Settings(TrainConfig, ModelConfig):
     )
     fold: bool = setting(False, "Whether to fold case and accents; see `FoldingTokenizer`.")
     single: bool = setting(False, "Whether to train one model instead of an ensemble.")
-    n_teachers: int = setting(0, "Number of teachers in the ensemble.", minimum=0)
+    n_teachers: int = training(
+        0,
+        "Number of models that teach the final one, where the text is small enough for several.  "
+        "[default: as many as the budget allows]",
+        minimum=0,
+    )
     student_length: float = setting(
         2.0, "Number of the student's steps, as a multiple of a teacher's.", limits=POSITIVE
     )

@@ -159,10 +159,9 @@ def _note_command_again(model_dir: Path) -> None:
     with suppress(CheckpointError):
         plan, *_ = read_training(model_dir)
         commands = [f"{_command_again(plan)} --model NAME"]
-        ends = [*plan.legs[1:], (plan.config.steps, plan.config.until)]
-        for steps, until in ends if plan.legs else ():
-            until_text = f" --until {until}" if until else ""
-            commands.append(f"microgpt train --resume NAME --steps {steps}{until_text}")
+        for steps, until in _legs(plan)[1:]:
+            end = f" --until {until}" if until else ""
+            commands.append(f"microgpt train --resume NAME --steps {steps}{end}")
         note(f"to train this model again, run: {' && '.join(commands)}")
 
 
@@ -189,15 +188,14 @@ def _command_again(plan: "TrainingPlan") -> str:
         }
 
     facts = differing(DATA, Settings())
-    recorded["steps"], recorded["until"] = (
-        plan.legs[0] if plan.legs else (plan.config.steps, plan.config.until)
-    )
+    recorded["steps"], recorded["until"] = _legs(plan)[0]
     budget = plan.given.get("budget")
     if budget or plan.extra:
         facts |= {"budget": budget, "until": recorded["until"]}
-        if budget:
-            first = plan.ensemble.teacher.steps if plan.ensemble else recorded["steps"]
-            facts["steps"] = first
+        facts |= {"steps": recorded["steps"] if budget else None}
+        facts |= {"from_": "PARENT" if plan.parent_sha256 else None}
+        if ensemble := plan.ensemble:
+            facts |= {"steps": ensemble.teacher.steps, "n_teachers": ensemble.n_teachers}
     elif plan.parent_sha256:
         facts |= {**differing(STEP, Settings()), "from_": "PARENT"}
     else:
@@ -213,6 +211,11 @@ def _command_again(plan: "TrainingPlan") -> str:
     for each in plan.teachers:
         words.append(f"--teacher {shlex.quote(str(path_from_text(each.directory)))}")
     return " ".join(words)
+
+
+def _legs(plan: "TrainingPlan") -> tuple[tuple[int, int | None], ...]:
+    """Return the number of steps of each part of a run, and the step at which it ended."""
+    return *plan.legs, (plan.config.steps, plan.config.until)
 
 
 def _ensemble(training: Mapping[str, object]) -> dict[str, str]:

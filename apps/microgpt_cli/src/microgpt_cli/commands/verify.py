@@ -48,13 +48,13 @@ def verify(
 def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
     """Print the outcome of each check of the engines; exit with 1 if one has failed."""
     from microgpt import Use, problem_of
-    from microgpt_cli.verify.checks import KARPATHY, run_checks
+    from microgpt_cli.verify.checks import run_checks
 
     if engine != "reference" and not problem_of("compiled"):
         uses: list[Use] = ["training", "decoding"]
         load_kernels("compiled", *get_args(DType), uses=uses)
     failed = 0
-    with TrainingProgress(KARPATHY.steps) as progress:
+    with TrainingProgress() as progress:
         for check in run_checks(steps=steps, engine=engine, on_event=progress.update):
             progress.restart()
             print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.outcome}", flush=True)

@@ -67,17 +67,17 @@ class ProgressBar:
 class TrainingProgress(ProgressBar):
     """Progress of a training run: step, losses, speed and time left."""
 
-    def __init__(self, steps: int, plan: "TrainingPlan | None" = None) -> None:
+    def __init__(self, plan: "TrainingPlan | None" = None) -> None:
         """If `plan` is given, print a note once the mean loss exceeds log(vocab_size)."""
-        super().__init__("step", steps)
+        super().__init__("step", 0)
         self._plan = plan
-        self._why = ", to finish in time" if plan and "minutes" in plan.given else ""
+        self._why = ", as there is time for them" if plan and "minutes" in plan.given else ""
         self.restart()
 
-    def restart(self, step: int = 0) -> None:
-        """Reset the progress for another training run, starting after `step`."""
+    def restart(self) -> None:
+        """Reset the progress for another training run."""
         self.stop()
-        self._done, self._last_line = step, perf_counter()
+        self._total, self._last_line = 0, perf_counter()
         self._n_losses, self._mean_loss, self._last_loss = 0, 0.0, 0.0
         self._val_loss: float | None = None
         self._totals = deque[tuple[float, int, int, int]]()  # time, steps, documents, tokens
@@ -92,6 +92,8 @@ class TrainingProgress(ProgressBar):
             self._check_loss()
         if event.val_loss is not None:
             self._val_loss = event.val_loss
+        if not self._total:
+            self._total, self._done = event.steps, event.step - len(event.losses)
         if event.steps != self._total:
             self.stop()
             note(f"the run now ends at step {event.steps:,}, not {self._total:,}{self._why}")

@@ -35,8 +35,6 @@ from microgpt import (
     read_training,
     repeated_share,
     save,
-    steps_before,
-    total_steps,
     train_job,
     with_tried_rate,
 )
@@ -104,8 +102,7 @@ class TrainRun:
 
     def _train(self, n_samples: int) -> TrainResult:
         """Train and return the result; print the header to stdout, progress and notes to stderr."""
-        job, directory, plan = self.job, self.directory, self.job.plan
-        first_step = steps_before(plan, job.resume)
+        job, directory = self.job, self.directory
         chunks = job.chunks
         try:
             self._prepare(chunks, n_samples)
@@ -113,11 +110,7 @@ class TrainRun:
         except KeyboardInterrupt as signal:
             step = f"at step {job.resume.step}" if job.resume else "before the first step"
             raise type(signal)(f"{step}; nothing was written") from None
-        with (
-            TrainingProgress(total_steps(plan, job.resume), job.plan) as progress,
-            StopRequest() as stop,
-        ):
-            progress.restart(first_step)
+        with TrainingProgress(job.plan) as progress, StopRequest() as stop:
             _note_data(job, chunks, quiet=self.request.as_json)
             try:
                 hooks = OnEvent(progress.update), Checkpoints(self._save_checkpoint), StopWhen(stop)

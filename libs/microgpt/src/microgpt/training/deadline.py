@@ -9,6 +9,7 @@ number of steps, which `--budget` and `--steps` repeat, and no change within a r
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple, Self
 
 from microgpt.config import TrainConfig
 from microgpt.data.tokenizer import Document
@@ -38,11 +39,10 @@ class Deadline(Hook):
         assert job.limit
         self.steps: int | None = None  # number of steps for which there is time, if it differs
         self._limit, self._n_models = job.limit, n_models
-        self._left_before = self._limit.seconds_left()
         self._left_at_start = 0.0
         self._first: tuple[float, float] | None = None  # time left and work after the warm-up
-        self._budget = job.plan.given.get("budget", math.inf) / _step_operations(job)
-        self._evaluation, self._test = _evaluation_steps(job)
+        self._costs = _Costs(0.0, 0.0, 0.0) if n_models is None else _Costs.of(job)
+        self._left_before = self._limit.seconds_left()
 
     def on_step(self, run: TrainingLoop) -> None:
         """End the run if its time is over."""
@@ -67,9 +67,9 @@ class Deadline(Hook):
             return
         self._n_models = None
         per_step = (self._first[0] - left) / (done - self._first[1])
-        work = n_models * self._work(config.steps, config) + self._test
+        work = n_models * self._work(config.steps, config) + self._costs.test
         late = ((work - done) * per_step - left) / self._limit.seconds
-        if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and work > USED * self._budget):
+        if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and work > USED * self._costs.budget):
             setup_s = self._left_before - self._left_at_start  # the documents are encoded again
             self.steps = max(1, int(config.steps * (left - setup_s) / (work * per_step)))
 
@@ -77,23 +77,29 @@ class Deadline(Hook):
         """Return the cost of a model's first steps and the evaluations after them, in steps."""
         n_evaluations, rest = divmod(step, config.steps_between_evaluations)
         n_evaluations += step == config.steps and rest > 0
-        return step + n_evaluations * self._evaluation
+        return step + n_evaluations * self._costs.evaluation
 
 
-def _step_operations(job: TrainingJob) -> float:
-    return step_operations(job.plan.model, job.plan.config, job.chunks.mean_length)
+class _Costs(NamedTuple):
+    """Costs in training steps."""
 
+    budget: float  # infinite if there is none
+    evaluation: float  # of a validation loss
+    test: float  # of the test loss
 
-def _evaluation_steps(job: TrainingJob) -> tuple[float, float]:
-    """Return the cost of a validation loss and of the test loss, in training steps."""
-    config, model, chunks = job.plan.config, job.plan.model, job.chunks
-    per_step = _step_operations(job)
+    @classmethod
+    def of(cls, job: TrainingJob) -> Self:
+        config, model, chunks = job.plan.config, job.plan.model, job.chunks
+        length = chunks.mean_length
+        per_step = step_operations(model, config, length)
 
-    def cost(docs: Sequence[Document]) -> float:
-        if not docs:
-            return 0.0
-        n_times = 2 if config.text == "stream" else 1  # scored with half a context before
-        n_tokens = n_times * replace(chunks, docs=docs).n_tokens
-        return evaluation_operations(model, chunks.mean_length, n_tokens) / per_step
+        def cost(docs: Sequence[Document]) -> float:
+            if not docs:
+                return 0.0
+            n_times = 2 if config.text == "stream" else 1  # scored with half a context before
+            n_tokens = n_times * replace(chunks, docs=docs).n_tokens
+            return evaluation_operations(model, length, n_tokens) / per_step
 
-    return cost(job.parts.validation), cost(job.parts.test)
+        # Teachers would have to predict the targets of more steps.
+        budget = math.inf if job.teachers else job.plan.given.get("budget", math.inf)
+        return cls(budget / per_step, cost(job.parts.validation), cost(job.parts.test))

@@ -11,7 +11,7 @@ from microgpt.config import TrainConfig
 from microgpt.settings import Settings
 from microgpt.state import Ensemble
 from microgpt.training.choice import WARMUP, has_steps, useful_operations
-from microgpt.training.fitting import Fitted, Fitting
+from microgpt.training.fitting import Fitted, Fitting, rounded
 from microgpt.training.operations import evaluation_operations, step_operations
 
 LEAST = 2.0  # times the operations that a single model can use; with fewer, it is as good
@@ -31,18 +31,25 @@ def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
     if not _is_possible(fitting, fitted):
         return fitted
     given = fitting.given
-    if n := given.get("n_teachers", 0):
+    n_teachers = given.get("n_teachers", 0)
+    if n_teachers and not given.get("budget"):
         teacher = fitted.choice.config
         steps = round(given.get("student_length", Settings.student_length) * teacher.steps)
         student, n_samples = _student(teacher, steps), n_made_up(fitted, steps)
-        choice, teacher = fitted.choice._replace(config=student), replace(teacher, until=None)
-        return fitted._replace(choice=choice, ensemble=Ensemble(n, n_samples, teacher, student))
+        ensemble = Ensemble(n_teachers, n_samples, replace(teacher, until=None), student)
+        return fitted._replace(choice=fitted.choice._replace(config=student), ensemble=ensemble)
     budget, useful = fitted.budget, useful_operations(fitted.sizes)
     if budget is None or budget < LEAST * useful:
         return fitted
     of_teachers = (1 - STUDENT_SHARE) * budget
     n = min(MOST_TEACHERS, max(2, int(of_teachers / useful)))
+    if speed := fitted.operations_per_s:  # the text is encoded for each model
+        left = rounded(max(1.0, budget - n * fitting.encoding_s(fitted) * speed))
+        found = with_ensemble(fitting, fitted._replace(budget=left, operations_per_s=None))
+        return found._replace(operations_per_s=speed)
     found = _for_budget(fitting, fitted, n, min(useful, of_teachers / n))
+    if found and found.ensemble and n_teachers:
+        return found._replace(ensemble=replace(found.ensemble, n_teachers=n_teachers))
     return found or fitted
 
 
@@ -71,8 +78,6 @@ def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> F
     of_teachers = n * one.choice.operations
     evaluations = one.choice.operations - teacher.steps * per_step
     left = min(budget - of_teachers, MAX_STUDENT * useful_operations(sizes)) - evaluations
-    if whole.operations_per_s:  # the text is encoded for each model
-        left -= n * fitting.encoding_s(one) * whole.operations_per_s
     n_samples = n_made_up(one, int(left / per_step))
     made_up = max(0, n_samples) * length
     predictions = evaluation_operations(model, length, n * (sizes.n_tokens + made_up) + made_up)

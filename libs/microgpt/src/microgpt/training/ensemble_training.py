@@ -28,7 +28,6 @@ from microgpt.training.loop import Part, TrainingLoop
 from microgpt.training.ngram_teacher import add_ngrams
 from microgpt.training.planning import TrainingJob
 
-MEASURED = 0.5  # minimum share of a teacher's steps from which its time is known
 TOLERANCE = 0.05  # of the time that is left; a teacher is omitted if it would take more
 
 
@@ -61,23 +60,6 @@ def _train(job: TrainingJob, threads: int, hooks: Sequence[Hook]) -> TrainResult
     return TrainingLoop(job, threads, hooks).run()
 
 
-def steps_before(plan: TrainingPlan, state: TrainState | None) -> int:
-    """Return the number of completed steps of all models together."""
-    if not state:
-        return 0
-    taught = range(len(state.teachers))
-    return state.step + (_steps_of(plan.ensemble, taught) if plan.ensemble else 0)
-
-
-def total_steps(plan: TrainingPlan, state: TrainState | None) -> int:
-    """Return the total number of steps of all models of a run."""
-    ensemble = plan.ensemble
-    if not ensemble:
-        return plan.config.steps
-    k = len(state.teachers) if state else 0
-    return plan.config.steps + _steps_of(ensemble, {*range(ensemble.n_teachers + 1)} - {k})
-
-
 def _steps_of(ensemble: Ensemble, models: Iterable[int]) -> int:
     """Return the number of steps of some models together."""
     return sum(ensemble.config_of(i).steps for i in models)
@@ -107,17 +89,16 @@ class _EnsembleTraining:
         self.teachers = [*resume.teachers] if resume else []
         self._seconds = 0.0  # of the models that have been trained in this process
         self._last: TrainResult | None = None  # the last teacher that this process has trained
-        self._durations: list[float] = []  # of the teachers, by the clock of the time limit
+        self._left = limit.seconds_left() if (limit := self.job.limit) else 0.0
 
     def run(self) -> TrainResult:
         """Train the remaining models, and return the last one."""
-        job, resume, limit = self.job, self.job.resume, self.job.limit
+        job, resume = self.job, self.job.resume
         while (k := len(self.teachers)) < self.ensemble.n_teachers:
             if not (resume and resume.step) and not self._has_time_for(k):
                 resume = None  # the state before the first step of this teacher
                 break
-            left, first_step = limit.seconds_left() if limit else 0.0, resume.step if resume else 0
-            reserved = self._duration() * _student_cost(job, self.ensemble) if limit and k else 0.0
+            reserved = self._duration() * _student_cost(job, self.ensemble) if k else 0.0
             result = self._train(job, resume, reserved)
             if result.ending == "stopped":
                 return result
@@ -127,8 +108,6 @@ class _EnsembleTraining:
                 resume = None
                 break
             self._last = result
-            if limit and (share := 1 - first_step / result.config.steps) > MEASURED:
-                self._durations.append((left - limit.seconds_left()) / share)
             loss, state = result.val_loss, result.state
             weights = state.final_weights(result.config.steps)
             self.teachers.append(TrainedTeacher(weights, loss))
@@ -206,22 +185,25 @@ class _EnsembleTraining:
         return needed <= (1 + TOLERANCE) * limit.seconds_left()
 
     def _duration(self) -> float:
-        """Return the training time of a teacher in seconds, as measured or as recorded."""
-        if durations := self._durations:
-            return sum(durations) / len(durations)
-        resume = self.job.resume
-        assert resume
-        n_steps = _steps_of(self.ensemble, range(len(self.teachers)))
-        n_steps += 0 if self._seconds else resume.step
-        return (self._seconds or resume.seconds) * self.ensemble.teacher.steps / max(1, n_steps)
+        """Return the training time of a teacher in seconds, or 0 without a time limit."""
+        limit, resume = self.job.limit, self.job.resume
+        if not limit:
+            return 0.0
+        teacher, seconds, n_before = self.ensemble.teacher, 0.0, 0
+        if resume:
+            seconds, n_before = resume.seconds, resume.step + len(resume.teachers) * teacher.steps
+        n_steps = max(1, n_before, len(self.teachers) * teacher.steps)
+        return (seconds + self._left - limit.seconds_left()) * teacher.steps / n_steps
 
     def _show(self, work: Iterable[Any], n: int, what: str) -> Iterator[Any]:
         """Yield the results of the teachers, and report the progress; stop if requested."""
         before = _steps_of(self.ensemble, range(len(self.teachers)))
-        steps = before + self.ensemble.student.steps
+        steps, resume = before + self.ensemble.student.steps, self.job.resume
+        seconds = self._seconds or (resume.seconds if resume else 0.0)
         for i, result in enumerate(work, start=1):
             yield result
             if any(hook.should_stop() for hook in self.hooks):
                 raise _StoppedError
+            shown = f"{i:,} of {n:,} {what}"
             for hook in self.hooks:
-                hook.on_event(TrainEvent(before, steps, (), 0, 0, what=f"{i:,} of {n:,} {what}"))
+                hook.on_event(TrainEvent(before, steps, (), 0, 0, what=shown, seconds=seconds))

@@ -120,9 +120,9 @@ class Fitting:
             threads=self.threads,
         )
         left = limit.seconds_left() - self.encoding_s(guess) - self._teaching_s(guess)
-        budget = _rounded(speed * _positive(left, limit))
+        budget = rounded(speed * _positive(left, limit))
         if self._vocabulary(budget) not in self._tokenizers:  # another one must be learned first
-            budget = _rounded(speed * _positive(left - self._learning_s, limit))
+            budget = rounded(speed * _positive(left - self._learning_s, limit))
         return self.for_budget(budget)._replace(operations_per_s=speed)
 
     def for_budget(self, budget: float | None) -> Fitted:
@@ -213,7 +213,8 @@ def _positive(seconds: float, limit: TimeLimit) -> float:
     return seconds
 
 
-def _rounded(budget: float) -> float:
+def rounded(budget: float) -> float:
+    """Return a budget with as many digits as are printed."""
     return float(f"{budget:.{DIGITS}g}")
 
 

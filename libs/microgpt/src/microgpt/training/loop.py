@@ -86,7 +86,6 @@ class TrainingLoop:
         self.event_due = perf_counter() + EVENT_INTERVAL_S
         self.is_stopping = False  # whether a hook has asked to stop
         self.evaluation_s = 0.0  # duration of the latest evaluation
-        self.paused_s = 0.0  # time during which the program was stopped
         self._latest = perf_counter(), process_time()
 
     @property
@@ -158,7 +157,7 @@ class TrainingLoop:
         before, self._latest = self._latest, (perf_counter(), process_time())
         passed, computed = (now - then for now, then in zip(self._latest, before, strict=True))
         if passed > PAUSE_S and computed < PAUSE_SHARE * passed:
-            self.paused_s += passed
+            self.started += passed
             self.job.extend(passed)
 
     def _add_losses(self, losses: Sequence[float]) -> None:
@@ -229,7 +228,7 @@ class TrainingLoop:
     def seconds(self) -> float:
         """The training time so far, in seconds, without pauses of the program."""
         before = self.job.resume.seconds if self.job.resume else self.part.seconds
-        return before + perf_counter() - self.started - self.paused_s
+        return before + perf_counter() - self.started
 
     def state(self) -> TrainState:
         """Return a copy of the state, from which the run can be resumed."""

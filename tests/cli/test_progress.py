@@ -48,7 +48,8 @@ def test_progress_prints_a_line_for_each_tenth_of_the_work(monkeypatch, capsys) 
 def test_progress_can_show_a_held_out_loss_before_any_other(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     with progress.TrainingProgress() as shown:
-        shown.update(TrainEvent(step=90, steps=100, losses=(), n_docs=0, n_tokens=0, val_loss=1.25))
+        for step in (80, 90):
+            shown.update(TrainEvent(step, 100, losses=(), n_docs=0, n_tokens=0, val_loss=1.25))
     assert re.match(r"step +90 / +100 \| held out 1\.250 \| 0", capsys.readouterr().err)
 
 

@@ -80,7 +80,7 @@ def test_a_slow_run_begins_again_with_as_many_steps_as_fit(factor) -> None:
 
 
 def test_a_fast_run_has_more_steps_if_its_budget_limited_them() -> None:
-    plan = replace(plan_of(), budget=STEPS * 5e6)
+    plan = replace(plan_of(), given={"budget": STEPS * 5e6})
     machine = Machine(factor=0.5)
     result = machine.train(plan)
     assert 95 <= machine.seconds <= 101

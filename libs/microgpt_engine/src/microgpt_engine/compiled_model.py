@@ -7,7 +7,6 @@ have a row per prediction. See docs/engine.md#decoding.
 
 import random
 from collections.abc import Generator, Iterator, Sequence
-from copy import copy
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -173,11 +172,13 @@ class CompiledModel:
         end, n_known = int(sequences.goals[0]), len(prompt)
         is_copied = type(rng) is random.Random  # a copy of a subclass may draw other numbers
         n_at_once = 1 + WORK_5_MS // count_params(self.config) if is_copied else 1
-        advances = is_copied and not is_greedy
+        advances, ahead = is_copied and not is_greedy, rng
+        if advances:
+            ahead = random.Random(0)  # a seed saves the time to find one
+            ahead.setstate(rng.getstate())
         while True:
             goal = min(n_known + n_at_once, end)
             if not is_greedy:
-                ahead = copy(rng) if is_copied else rng
                 uniforms = sequences.uniforms[0, n_known - len(prompt) : goal - len(prompt)]
                 uniforms[:] = [ahead.random() for _ in uniforms]
             sequences.goals[0], sequences.status[0] = goal, RUNNING

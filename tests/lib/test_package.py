@@ -23,9 +23,10 @@ REFERENCE = ("value", "model", "reference")
 
 def test_the_package_exports_its_public_names() -> None:
     assert microgpt.__all__ == [
-        "BpeTokenizer", "CharTokenizer", "FoldingTokenizer", "Gpt", "InferenceGpt", "Message",
-        "MicrogptError", "ModelConfig", "Sampling", "TrainConfig", "TrainEvent", "TrainResult",
-        "Value", "load", "load_conversations", "load_text", "save", "train",
+        "BpeTokenizer", "CharTokenizer", "Checkpoints", "FoldingTokenizer", "Gpt", "Hook",
+        "InferenceGpt", "Message", "MicrogptError", "ModelConfig", "OnEvent", "Sampling",
+        "StopWhen", "TrainConfig", "TrainEvent", "TrainResult", "Value", "load",
+        "load_conversations", "load_text", "save", "train",
     ]  # fmt: skip
     for name in microgpt.__all__:
         doc = getattr(microgpt, name).__doc__

@@ -3,6 +3,7 @@ import random
 from array import array
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 import pytest
 
@@ -14,7 +15,7 @@ from microgpt.model import weight_shapes
 from microgpt.state import TrainEvent, TrainingPlan, TrainState
 from microgpt.training import hooks as training_hooks
 from microgpt.training import loop, reference_training
-from microgpt.training.hooks import Checkpoints, OnEvent, StopWhen
+from microgpt.training.hooks import Checkpoints, Hook, OnEvent, StopWhen
 from microgpt.training.loop import EVENT_INTERVAL_S
 from microgpt.training.train import DivergedError
 from microgpt.training.train import train as train_model
@@ -113,6 +114,31 @@ def test_a_checkpoint_resumes_only_with_the_data_of_its_run() -> None:
         state = train_model(**before, model=SMALL, config=TrainConfig(steps=9, until=4)).state
         with pytest.raises(ConfigError, match="belongs to different documents, a different split"):
             train_model(**after, model=SMALL, config=TrainConfig(steps=9), resume=state)
+
+
+def test_a_hook_of_ones_own_sees_the_steps_that_it_asks_for(train) -> None:
+    class EveryThird(Hook):
+        seen: ClassVar[list[int]] = []
+
+        def next_step(self, run) -> int:
+            return run.step // 3 * 3 + 3
+
+        def on_step(self, run) -> None:
+            if run.step % 3 == 0 and run.step not in self.seen:
+                self.seen.append(run.step)
+                assert run.state().step == run.step
+
+        def should_stop(self) -> bool:
+            return 12 in self.seen
+
+    result = train(DOCS, model=SMALL, config=TrainConfig(steps=1000), hooks=[EveryThird()])
+    assert EveryThird.seen == [0, 3, 6, 9, 12]
+    assert (result.ending, result.state.step) == ("stopped", 12)
+
+
+def test_something_else_than_a_hook_is_refused() -> None:
+    with pytest.raises(ConfigError, match="must be of type Hook, not builtin_function_or_method"):
+        train_model(DOCS, hooks=[print])
 
 
 @pytest.mark.parametrize("until", [1, 4, 9])

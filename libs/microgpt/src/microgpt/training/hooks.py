@@ -22,7 +22,7 @@ class Hook:
     Examples:
         >>> class Printer(Hook):
         ...     def on_event(self, event):
-        ...         print(f"step {event.step} of {event.steps}: loss {event.losses[-1]:.4f}")
+        ...         print(event.step, *event.losses[-1:])
     """
 
     def on_event(self, event: TrainEvent) -> None:

@@ -10,7 +10,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.model import init_weights
 from microgpt.model_config import count_params
 from microgpt.model_variants import init_variant
-from microgpt.newton_schulz import orthogonalized
+from microgpt.muon import orthogonalized
 from microgpt.training.engines import make_engine
 from microgpt.training.hooks import Checkpoints
 from microgpt_cli.verify.gradient_check import random_model

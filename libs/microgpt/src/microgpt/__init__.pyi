@@ -15,7 +15,6 @@ from .config import DEFAULT_DTYPE as DEFAULT_DTYPE
 from .config import DEFAULT_SEED as DEFAULT_SEED
 from .config import MAX_SEED as MAX_SEED
 from .config import MUON_LR_RATIO as MUON_LR_RATIO
-from .config import MUON_MOMENTUM as MUON_MOMENTUM
 from .config import N_ALTERNATIVES as N_ALTERNATIVES
 from .config import DType as DType
 from .config import EngineName as EngineName
@@ -161,9 +160,10 @@ from .model_variants import Dropout as Dropout
 from .model_variants import GptVariant as GptVariant
 from .model_variants import angles as angles
 from .model_variants import is_karpathys as is_karpathys
-from .newton_schulz import COEFFICIENTS as COEFFICIENTS
-from .newton_schulz import N_ITERATIONS as N_ITERATIONS
-from .newton_schulz import NORM_EPS as NORM_EPS
+from .muon import COEFFICIENTS as COEFFICIENTS
+from .muon import MUON_MOMENTUM as MUON_MOMENTUM
+from .muon import N_ITERATIONS as N_ITERATIONS
+from .muon import NORM_EPS as NORM_EPS
 from .own_functions import OwnSchedule as OwnSchedule
 from .own_functions import number_from as number_from
 from .plotting import Plottable as Plottable

@@ -31,8 +31,7 @@ DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "f
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
 MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memory use
-# Muon's learning rate as a multiple of AdamW's, and its momentum.
-MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
+MUON_LR_RATIO = 6.0  # Muon's learning rate as a multiple of AdamW's
 N_ALTERNATIVES = 5  # number of likely tokens that explain returns for each position
 DOCUMENT_HASHES = "documents.crc32"  # hashes of the training documents, in a model directory
 NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff are undecodable bytes

@@ -25,7 +25,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from platformdirs import user_cache_path
 
-from microgpt import MUON_LR_RATIO, MUON_MOMENTUM, files_hash, open_at_once, report
+from microgpt import MUON_LR_RATIO, files_hash, open_at_once, report
 from microgpt_engine import processor
 
 _NATIVE = ctypes.CFUNCTYPE(
@@ -222,7 +222,7 @@ def _path(place: str, layout: str) -> Path:
         (llvm.get_default_triple(), processor.NAME, processor.FEATURES),
         settings,
         _IMPORTED,
-        (MUON_LR_RATIO, MUON_MOMENTUM),  # constants of kernels that are not in `_sources`
+        MUON_LR_RATIO,  # a constant of kernels that is not in `_sources`
         place,
         layout,
     )

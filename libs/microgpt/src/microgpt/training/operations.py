@@ -11,7 +11,7 @@ from time import perf_counter
 from microgpt.config import DEFAULT_DTYPE, MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.model_config import count_params
-from microgpt.newton_schulz import N_ITERATIONS
+from microgpt.muon import N_ITERATIONS
 from microgpt.training.engines import Engine, default_engine, make_engine
 
 # A floating-point operation of a matrix product counts as one operation. Other work is counted by

@@ -13,7 +13,7 @@ import numpy as np
 
 from microgpt_engine.compiler import inlined, kernel
 from microgpt_engine.kernels.layers import clear
-from microgpt_engine.kernels.matmul import add_linear_strip, linear_strip
+from microgpt_engine.kernels.matmul import multiply_strip
 from microgpt_engine.simd.lanes import from_lane
 from microgpt_engine.simd.tiles import transpose_tile
 from microgpt_engine.simd.vector import Array, Vector, exp, lanes, larger, load, splat, store, view
@@ -45,9 +45,9 @@ def attention(
                 n_keys = end - start
                 seen = weights[row : row + n_keys]
                 keys, values = view(k, low, high, start, end), view(v, low, high, start, end)
-                linear_strip(keys.T, view(q, low, high, t, t + step), seen, 0)
+                multiply_strip(keys.T, view(q, low, high, t, t + step), seen, 0, False)
                 _softmax(seen, t - start, scale)
-                linear_strip(values, seen, view(out, low, high, t, t + step), 0)
+                multiply_strip(values, seen, view(out, low, high, t, t + step), 0, False)
                 row += n_keys
                 while n_keys % step:
                     store(weights, row, 0, splat(out, 0))
@@ -102,20 +102,20 @@ def attention_backward(
             for t in range(start, stop, step):
                 end = min(t + step, stop)
                 keys, values = view(k, low, high, start, end), view(v, low, high, start, end)
-                linear_strip(values.T, view(dout, low, high, t, t + step), dscores, 0)
+                multiply_strip(values.T, view(dout, low, high, t, t + step), dscores, 0, False)
                 # The gradient of softmax subtracts the sum of weight times gradient over all keys,
                 # which equals the sum of out times dout over all features (Dao et al. 2022, B.2).
                 along = splat(out, 0)
                 for c in range(low, high):
                     along = along + load(out, c, t) * load(dout, c, t)
                 _softmax_backward(weights, row, dscores, end - start, scale, along)
-                linear_strip(keys, dscores, view(dq, low, high, t, t + step), 0)
+                multiply_strip(keys, dscores, view(dq, low, high, t, t + step), 0, False)
                 queries, douts = view(q, low, high, t, end), view(dout, low, high, t, end)
                 for u in range(start, end, step):  # one vector of keys: u, u + 1, …
                     transpose_tile(dscores, u - start, 0, tile, 0, 0)
-                    add_linear_strip(queries, tile, view(dk, low, high, u, u + step), 0)
+                    multiply_strip(queries, tile, view(dk, low, high, u, u + step), 0, True)
                     transpose_tile(weights, row, 0, tile, 0, 0)
-                    add_linear_strip(douts, tile, view(dv, low, high, u, u + step), 0)
+                    multiply_strip(douts, tile, view(dv, low, high, u, u + step), 0, True)
                     row += step
 
 

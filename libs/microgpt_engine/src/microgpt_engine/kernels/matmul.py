@@ -30,18 +30,6 @@ def add_linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
     _multiply(w, x, y, n_columns, True)
 
 
-@inlined
-def linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
-    """Apply `linear` to one vector of columns, starting at column j."""
-    _multiply_strip(w, x, y, j, False)
-
-
-@inlined
-def add_linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
-    """Apply `add_linear` to one vector of columns, starting at column j."""
-    _multiply_strip(w, x, y, j, True)
-
-
 @kernel
 def _multiply(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
     """Compute n_columns columns of w x."""
@@ -50,12 +38,12 @@ def _multiply(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
         _strip(w, x, j, y, add, 2)
         j += 2 * step
     if j < n_columns:
-        _multiply_strip(w, x, y, j, add)
+        multiply_strip(w, x, y, j, add)
 
 
 @kernel
-def _multiply_strip(w: Array, x: Array, y: Array, j: int, add: bool) -> None:
-    """Compute one vector of columns of w x."""
+def multiply_strip(w: Array, x: Array, y: Array, j: int, add: bool) -> None:
+    """Set one vector of columns of y, from column j on, to those of w x, or add them to y."""
     _strip(w, x, j, y, add, 1)
 
 

@@ -74,7 +74,7 @@ def run(title: str, nodes: float, config: TrainConfig, rounds: int = 1, **option
     seconds = []
     for _ in range(rounds):
         started = process_time()
-        result = train(NAMES, config=config, threads=1, **options)
+        result = train(NAMES, config=replace(config, **options))  # type: ignore[arg-type]
         seconds.append(process_time() - started)
     return Column(title, result, min(seconds), nodes)
 

@@ -86,7 +86,8 @@ def model(folder: Path, **options: Any) -> Path:
     if options.pop("chat", False):
         docs = [(microgpt.Message("user", "hi"), microgpt.Message("assistant", "yo"))]
     kind = options.pop("weights_format", None)
-    result = microgpt.train(docs, model=shape, config=microgpt.TrainConfig(steps=20), **options)
+    config = microgpt.TrainConfig(steps=20, dtype=options.pop("dtype", None))
+    result = microgpt.train(docs, model=shape, config=config, **options)
     microgpt.save(result, folder, weights_format=kind)
     return folder
 
@@ -98,7 +99,7 @@ def subwords(folder: Path) -> None:
 
 def trained(folder: Path) -> None:
     """Write a checkpoint."""
-    result = microgpt.train(NAMES, config=microgpt.TrainConfig(steps=20), engine="reference")
+    result = microgpt.train(NAMES, config=microgpt.TrainConfig(steps=20, engine="reference"))
     with TrainingDirectory(folder) as held:
         held.keep(replace(result.plan, input=Path("names.txt")), result.state)
 

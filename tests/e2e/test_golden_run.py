@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from commands import ok
 
+from microgpt.config import TrainConfig
 from microgpt.data.documents import bundled, load_text
 from microgpt.training.history_file import read_history
 from microgpt.training.train import train
@@ -49,6 +50,6 @@ def test_each_engine_reproduces_the_golden_run_and_weights(
 
 def test_float64_training_reproduces_every_golden_loss(golden) -> None:
     """Those of the reference, which takes long, are compared above, two by two."""
-    losses = train(load_text(bundled("names.txt")), dtype="float64").losses
+    losses = train(load_text(bundled("names.txt")), config=TrainConfig(dtype="float64")).losses
     assert len(losses) == 1000
     assert max(abs(a - b) for a, b in zip(losses, golden["losses"], strict=True)) < 1e-9

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from commands import run_process
 
-from microgpt import InferenceGpt, load_text
+from microgpt import InferenceGpt, TrainConfig, load_text
 from microgpt.data.documents import bundled
 from microgpt.training.hooks import OnEvent, StopWhen
 from microgpt.training.train import train
@@ -20,7 +20,7 @@ def test_the_script_computes_the_same_steps_as_the_reference(steps, golden) -> N
     losses: list[float] = []
     result = train(
         load_text(bundled("names.txt")),
-        engine="reference",
+        config=TrainConfig(engine="reference"),
         hooks=[
             OnEvent(lambda event: losses.extend(event.losses)),
             StopWhen(lambda: len(losses) >= steps),

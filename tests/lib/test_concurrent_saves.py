@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
 
@@ -17,7 +18,9 @@ from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
 
 MODEL, CONFIG = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=1)
-RESULTS = [train([doc], model=MODEL, config=CONFIG, engine="reference") for doc in ("abc", "de")]
+RESULTS = [
+    train([doc], model=MODEL, config=replace(CONFIG, engine="reference")) for doc in ("abc", "de")
+]
 SETTINGS = """
 import sys
 from microgpt import ModelConfig, TrainConfig, load, save

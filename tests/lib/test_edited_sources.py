@@ -46,7 +46,7 @@ def test_a_comment_does_not_count_as_an_edit(sources) -> None:
 
 def test_the_compiled_engine_refuses_edited_sources(edited) -> None:
     with pytest.raises(ConfigError, match=r"model\.py has been edited"):
-        train(DOCS, engine="compiled")
+        train(DOCS, config=TrainConfig(engine="compiled"))
     with pytest.warns(EngineWarning, match=r"model\.py has been edited"):
         result = train(DOCS, config=TrainConfig(steps=2))
     assert [*result.plan.edited_sources] == ["model.py"]

@@ -22,8 +22,7 @@ RESULT = train(
     ["abab"],
     model=ModelConfig(n_embd=1, n_head=1, block_size=2),
     tokenizer=BpeTokenizer.from_documents(["abab"] * 3, vocab_size=258),
-    config=TrainConfig(steps=1),
-    engine="reference",
+    config=TrainConfig(steps=1, engine="reference"),
 )
 PLAN = replace(RESULT.plan, input=Path("names.txt"))
 

@@ -82,7 +82,7 @@ def test_an_overlong_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> 
 @pytest.mark.parametrize("block_size", [1, 5, 8])
 def test_log_probabilities_match_the_reference_past_the_context(block_size: int) -> None:
     model = ModelConfig(n_embd=8, n_head=2, block_size=block_size)
-    trained = train(["anna", "emma"], model=model, config=TrainConfig(steps=3), dtype="float64")
+    trained = train(["anna", "emma"], model=model, config=TrainConfig(steps=3, dtype="float64"))
     gpt, reference = InferenceGpt(trained), InferenceGpt(trained, engine="reference")
     start = gpt.opening("")
     stream = gpt.generate_from_prompt(
@@ -180,7 +180,7 @@ def scalar_loss(trained, docs) -> tuple[float, int]:
 def test_the_evaluated_loss_equals_the_reference(block_size) -> None:
     model = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=block_size)
     trained = train(
-        ["anna", "emma", "mia"], model=model, config=TrainConfig(steps=20), dtype="float64"
+        ["anna", "emma", "mia"], model=model, config=TrainConfig(steps=20, dtype="float64")
     )
     docs = ["mia", "a", "annaemmamia", "ima" * 9]
     loss, n_tokens = scalar_loss(trained, docs)

@@ -57,8 +57,8 @@ def few_arguments(step: int) -> float:
 
 
 def losses(engine: str, **options) -> list[float]:
-    options = {"model": SMALL, "config": CONFIG, "dtype": "float64"} | options
-    return train(DOCS, engine=engine, **options).losses
+    config = replace(CONFIG, engine=engine, dtype="float64")
+    return train(DOCS, model=SMALL, config=config, **options).losses
 
 
 def test_both_engines_follow_a_custom_schedule() -> None:

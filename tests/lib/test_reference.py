@@ -96,7 +96,7 @@ def test_karpathys_losses_are_reproduced_exactly(golden) -> None:
     seen = []
     result = train(
         NAMES,
-        engine="reference",
+        config=TrainConfig(engine="reference"),
         hooks=[
             OnEvent(lambda event: seen.extend(event.losses)),
             StopWhen(lambda: len(seen) >= steps),

@@ -40,8 +40,7 @@ class Frame:
 DOCS = ["anna", "emma"]
 SMALL: dict[str, Any] = {
     "model": ModelConfig(n_embd=4, n_head=1, block_size=8),
-    "config": TrainConfig(steps=2),
-    "engine": "reference",
+    "config": TrainConfig(steps=2, engine="reference"),
 }
 RESULT = train(DOCS, **SMALL)
 GPT, COMPILED = InferenceGpt(RESULT, engine="reference"), InferenceGpt(RESULT)
@@ -69,8 +68,8 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: train([{"anna", "bob"}]), "docs[0] must be a text or"),
         (lambda: train(Frame()), "docs must be a list of texts or conversations, not Frame"),
         (lambda: train(np.array("anna")), "docs must be a list of texts or conversations, not nd"),
-        (lambda: train(DOCS, engine="tpu"), 'unknown engine "tpu"'),
-        (lambda: train(DOCS, dtype="float16"), 'unknown dtype "float16"'),
+        (lambda: train(DOCS, config=TrainConfig(engine="tpu")), 'unknown engine "tpu"'),
+        (lambda: train(DOCS, config=TrainConfig(dtype="float16")), 'unknown dtype "float16"'),
         (
             lambda: train(DOCS, model=ModelConfig(vocab_size=9)),
             "vocab_size is 9, but the tokenizer",

@@ -32,7 +32,7 @@ def test_an_organism_is_measured_on_the_reference_engine(
 ) -> None:
     found = LossObjective.of(PARTS, "held-out").measure(SMALL, seed=7)
     config = TrainConfig(steps=60, lr=0.02, seed=7)
-    result = train(PARTS.train, model=MODEL, config=config, engine="reference")
+    result = train(PARTS.train, model=MODEL, config=replace(config, engine="reference"))
     assert (found.status, found.last_loss) == ("ok", result.losses[-1])
     assert found.val_loss == InferenceGpt(result).evaluate(PARTS.validation).loss
 

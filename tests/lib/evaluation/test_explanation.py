@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,20 +25,20 @@ SHAPES = {
 @pytest.fixture(scope="module", params=SHAPES)
 def trained(request):
     config = TrainConfig(steps=30)
-    return train(DOCS, model=SHAPES[request.param], config=config, dtype="float64")
+    return train(DOCS, model=SHAPES[request.param], config=replace(config, dtype="float64"))
 
 
 @pytest.fixture(scope="module")
 def chat():
     shape = ModelConfig(n_embd=8, n_head=2)
-    return train(CHAT, model=shape, config=TrainConfig(steps=30), dtype="float64")
+    return train(CHAT, model=shape, config=TrainConfig(steps=30, dtype="float64"))
 
 
 @pytest.fixture(scope="module")
 def bpe():
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 262)
     config, shape = TrainConfig(steps=30), SHAPES["karpathy"]
-    return train(DOCS, tokenizer=tokenizer, model=shape, config=config, dtype="float64")
+    return train(DOCS, tokenizer=tokenizer, model=shape, config=replace(config, dtype="float64"))
 
 
 def test_probabilities_equal_those_of_the_reference_engine(trained) -> None:
@@ -122,7 +123,7 @@ def test_tokens_that_are_parts_of_a_character_are_shown_as_bytes() -> None:
 def test_explained_running_text_has_no_end_token(text) -> None:
     config, shape = TrainConfig(steps=5, text="stream"), SHAPES["karpathy"]
     docs = ["It rained all day and all night"]
-    gpt = InferenceGpt(train(docs, model=shape, config=config, dtype="float64"))
+    gpt = InferenceGpt(train(docs, model=shape, config=replace(config, dtype="float64")))
     wanted = gpt.evaluate([text], text="stream")
     (score,) = Scorer(gpt, text="stream").score([text])
     found = explain(gpt, text, n_alternatives=1, text_kind="stream")

@@ -11,7 +11,7 @@ from microgpt.training.train import train
 def trained(request):
     """A model of two layers, in one of the two kinds of numbers."""
     docs, shape = ["anna", "emma", "olivia"], ModelConfig(n_embd=8, n_head=2, n_layer=2)
-    return train(docs, model=shape, config=TrainConfig(steps=60), dtype=request.param)
+    return train(docs, model=shape, config=TrainConfig(steps=60, dtype=request.param))
 
 
 @pytest.fixture(params=["compiled", "reference"])

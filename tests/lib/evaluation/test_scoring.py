@@ -18,7 +18,7 @@ CONFIG = TrainConfig(steps=30)
 SHAPE = ModelConfig(n_embd=8, n_head=2, block_size=8)
 SUBWORDS = BpeTokenizer.from_documents(DOCS * 3, 270)
 MODELS = {
-    name: train(DOCS, model=SHAPE, config=CONFIG, tokenizer=tokenizer, dtype="float64")
+    name: train(DOCS, model=SHAPE, config=replace(CONFIG, dtype="float64"), tokenizer=tokenizer)
     for name, tokenizer in {"char": None, "bpe": SUBWORDS}.items()
 }
 

@@ -243,7 +243,7 @@ def test_an_unwritable_model_path_is_refused(tmp_path: Path, use) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-RESULT = train(["ab"], model=ModelConfig(), config=TrainConfig(steps=1), engine="reference")
+RESULT = train(["ab"], model=ModelConfig(), config=TrainConfig(steps=1, engine="reference"))
 
 
 def test_a_failed_write_keeps_the_old_model(text_model: Path, monkeypatch) -> None:
@@ -261,9 +261,11 @@ def test_a_failed_write_keeps_the_old_model(text_model: Path, monkeypatch) -> No
 def bpe_result(text: str) -> TrainResult:
     """A model of subword tokens that has learnt next to nothing."""
     tokenizer = BpeTokenizer.from_documents([text] * 3, vocab_size=260)
-    config = TrainConfig(steps=1)
+    config = TrainConfig(steps=1, engine="reference")
     model = ModelConfig(n_embd=1, n_head=1, block_size=4)
-    return train([text], model=model, tokenizer=tokenizer, config=config, engine="reference")
+    return train(
+        [text], model=model, tokenizer=tokenizer, config=replace(config, engine="reference")
+    )
 
 
 BPE, OTHER_BPE = bpe_result("abc"), bpe_result("xyz")

@@ -23,8 +23,8 @@ TOKENIZER = CharTokenizer.from_documents(DOCS)
 def plan_of(**settings) -> TrainingPlan:
     model = ModelConfig(n_embd=4, n_head=2, block_size=8, vocab_size=TOKENIZER.vocab_size)
     settings = {"steps": STEPS, "batch_size": 2, "dropout": 0.1, "average_tail": 0.3, **settings}
-    config = TrainConfig(lr=0.01, **settings)
-    return TrainingPlan(model, config, TOKENIZER, "compiled", "float32", PARTS.facts)
+    config = TrainConfig(lr=0.01, engine="compiled", dtype="float32", **settings)
+    return TrainingPlan(model, config, TOKENIZER, PARTS.facts)
 
 
 @pytest.fixture(autouse=True)

@@ -27,8 +27,9 @@ def teachers() -> list[TrainedModel]:
         train_model(
             NAMES,
             model=replace(MODEL, **shape),
-            config=TrainConfig(steps=60, batch_size=4, seed=seed),
-            dtype="float64" if seed else "float32",
+            config=TrainConfig(
+                steps=60, batch_size=4, seed=seed, dtype="float64" if seed else "float32"
+            ),
         )
         for seed, shape in enumerate(shapes)
     ]
@@ -41,7 +42,8 @@ def talker() -> TrainedModel:
 
 def plan_of(parts: Split, tokenizer, config: TrainConfig, model=MODEL) -> TrainingPlan:
     model = replace(model, vocab_size=tokenizer.vocab_size)
-    return TrainingPlan(model, config, tokenizer, "compiled", "float32", parts.facts)
+    config = replace(config, engine="compiled", dtype="float32")
+    return TrainingPlan(model, config, tokenizer, parts.facts)
 
 
 def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
@@ -91,7 +93,7 @@ def test_fewer_steps_use_the_start_of_the_same_dataset(teachers) -> None:
     chunks = parts.chunked(plan.tokenizer, MODEL.block_size, CONFIG)
     found = {}
     for steps in (12, 3, 7, 99):
-        shorter = replace(plan, config=replace(CONFIG, steps=steps))
+        shorter = replace(plan, config=replace(plan.config, steps=steps))
         found[steps] = several.dataset(chunks, shorter, random.Random(5), 1)
         alone, _ = dataset_of(teachers, 50, config=shorter.config)
         assert [*map(list, found[steps])] == [*map(list, alone)]
@@ -125,10 +127,13 @@ def test_generated_running_text_fills_the_context(teachers) -> None:
 def test_engines_and_threads_give_the_same_losses(teachers, talker, docs, n_samples) -> None:
     known = teachers if docs is NAMES else [talker]
     taught = Teachers(known, n_samples if docs is NAMES else 0)
-    settings = {"model": MODEL, "config": CONFIG, "dtype": "float64", "teachers": taught}
+    settings = {"model": MODEL, "teachers": taught}
+    config = replace(CONFIG, dtype="float64")
     results = [
-        train_model(docs, **settings | more)
-        for more in ({}, {"threads": 2}, {"engine": "reference"}, {"dtype": "float32"})
+        train_model(docs, **settings, config=config),
+        train_model(docs, **settings, config=config, threads=2),
+        train_model(docs, **settings, config=replace(config, engine="reference")),
+        train_model(docs, **settings, config=replace(config, dtype="float32")),
     ]
     compiled, threaded, reference, rounded = results
     assert threaded.weights == compiled.weights

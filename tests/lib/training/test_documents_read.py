@@ -21,8 +21,8 @@ SMALL = ModelConfig(n_embd=4, n_head=2, block_size=9)
 
 def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
     """With lr almost 0 the model stays what it is, so each loss tells which documents were read."""
-    config = TrainConfig(steps=10, lr=1e-300)
-    train = partial(train, model=SMALL, dtype="float64")
+    config = TrainConfig(steps=10, lr=1e-300, dtype="float64")
+    train = partial(train, model=SMALL)
     single = train(DOCS, config=config).losses
     pairs = train(DOCS, config=replace(config, steps=5, batch_size=2)).losses
     shuffled = list(DOCS)

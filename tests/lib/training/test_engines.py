@@ -34,7 +34,7 @@ def test_teachers_predict_on_the_reference_engine(no_engine) -> None:
 
 def test_a_missing_engine_is_named_with_its_package(no_engine, text_result) -> None:
     with pytest.raises(ConfigError, match=f"{MISSING}; .*engine=.*install microgpt-engine"):
-        train(["anna"], engine="compiled")
+        train(["anna"], config=TrainConfig(engine="compiled"))
     with pytest.raises(ConfigError, match=MISSING):
         InferenceGpt(text_result, engine="compiled").generate(1)
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig
@@ -13,12 +15,12 @@ CONVERSATION = (Message("user", "ho"), Message("assistant", "an"))
 
 @pytest.fixture(scope="module")
 def parent():
-    return train(["anna", "nana"], model=SMALL, config=TrainConfig(steps=20), dtype="float64")
+    return train(["anna", "nana"], model=SMALL, config=TrainConfig(steps=20, dtype="float64"))
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 def test_fine_tuning_with_the_same_alphabet_keeps_all_weights(parent, engine) -> None:
-    child = train(["nan"], parent=parent, config=STILL, engine=engine, dtype="float64")
+    child = train(["nan"], parent=parent, config=replace(STILL, engine=engine, dtype="float64"))
     assert child.weights == parent.weights
     assert child.tokenizer.chars == parent.tokenizer.chars
 
@@ -31,7 +33,9 @@ def test_new_characters_get_new_rows_of_weights(parent) -> None:
         old = parent.weights[name]
         if name in ("wte", "lm_head"):
             assert [rows[i] for i in (0, 3, 4)] == list(old)  # a, n and the end
-            fresh = train(["bank"], model=SMALL, config=STILL, dtype="float64").weights[name]
+            fresh = train(["bank"], model=SMALL, config=replace(STILL, dtype="float64")).weights[
+                name
+            ]
             assert [rows[i] for i in (1, 2)] == [fresh[i] for i in (1, 2)]
         else:
             assert rows == old

@@ -43,7 +43,8 @@ def encoded(docs, teacher):
 def test_ngrams_change_only_the_targets_of_generated_documents(teacher) -> None:
     chunks = chunked(PARTS, teacher)
     model = replace(MODEL, vocab_size=teacher.tokenizer.vocab_size)
-    plan = TrainingPlan(model, CONFIG, teacher.tokenizer, "compiled", "float32", PARTS.facts)
+    config = replace(CONFIG, engine="compiled", dtype="float32")
+    plan = TrainingPlan(model, config, teacher.tokenizer, PARTS.facts)
     ngrams = NgramModel(chunks.encode(range(len(chunks))), model.vocab_size)
     alone, together = Teachers([teacher], 50), Teachers([teacher], 50)
     together.ngrams, together.ngram_weight = ngrams, 0.25

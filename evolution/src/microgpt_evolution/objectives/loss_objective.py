@@ -126,9 +126,8 @@ class LossObjective:
             result = train(
                 self.training,
                 model=genome.model(),
-                config=config,
+                config=replace(config, dtype=dtype),
                 tokenizer=self.tokenizer,
-                dtype=dtype,
                 hooks=[StopWhen(should_stop)] if should_stop else (),
             )
         except DivergedError:

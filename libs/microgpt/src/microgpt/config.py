@@ -94,6 +94,17 @@ class TrainConfig:
         minimum=0,
         maximum=MAX_SEED,
     )
+    engine: EngineName | None = setting(
+        None,
+        "compiled: fast. reference: plain Python, slow but readable.  [default: compiled, if it is "
+        "installed]",
+        panel="Training",
+    )
+    dtype: DType | None = setting(
+        None,
+        "Precision of the weights.  [default: float32; reference: float64]",
+        panel="Training",
+    )
     text: TextKind = setting(
         "lines",
         "lines: one document per line. stream: one running text.  "

@@ -9,7 +9,7 @@ from dataclasses import Field, asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.errors import ConfigError
@@ -66,14 +66,6 @@ class Settings(TrainConfig, ModelConfig):
         None,
         "With --chat and few questions, the reply to a question that the model does not know.  "
         "[default: I don't know.]",
-    )
-    engine: EngineName | None = training(
-        None,
-        "compiled: fast. reference: plain Python, slow but readable.  [default: compiled, if it is "
-        "installed]",
-    )
-    dtype: DType | None = training(
-        None, "Precision of the weights.  [default: float32; reference: float64]"
     )
     threads: int = training(1, "Number of threads; does not change the result.")
     preset: str | None = model(

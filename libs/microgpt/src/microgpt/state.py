@@ -120,8 +120,6 @@ class TrainingPlan:
     model: ModelConfig
     config: TrainConfig
     tokenizer: Tokenizer
-    engine: EngineName
-    dtype: DType
     data: "DataFacts"
     input: Path | None = None  # data file; None if the preset generates the data
     # The other `Settings` that tell how the run came about: how the file is read, the preset, the
@@ -139,6 +137,30 @@ class TrainingPlan:
     legs: tuple[tuple[int, int], ...] = ()
     # If there is one, `config` is that of the model that is being trained.
     ensemble: Ensemble | None = None
+
+    @property
+    def engine(self) -> EngineName:
+        """The engine that trains the model."""
+        assert self.config.engine
+        return self.config.engine
+
+    @property
+    def dtype(self) -> DType:
+        """The precision of the weights."""
+        assert self.config.dtype
+        return self.config.dtype
+
+    def with_engine(self, engine: EngineName) -> "TrainingPlan":
+        """Return the plan with another engine."""
+        config, ensemble = replace(self.config, engine=engine), self.ensemble
+        if ensemble:
+            teacher, student = ensemble.teacher, ensemble.student
+            ensemble = replace(
+                ensemble,
+                teacher=replace(teacher, engine=engine),
+                student=replace(student, engine=engine),
+            )
+        return replace(self, config=config, ensemble=ensemble)
 
     def model_of(self, state: "TrainState") -> str:
         """Return a phrase that names the model of a state, such as " of teacher 2 of 6"."""

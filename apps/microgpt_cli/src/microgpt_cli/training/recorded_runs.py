@@ -66,7 +66,8 @@ def resumed_job(
     if limit and "minutes" in given and state.step and not plan.ensemble:
         steps_per_s = state.step / state.seconds
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
-    plan = replace(plan, engine=given.get("engine") or plan.engine)
+    plan = plan.with_engine(given.get("engine") or plan.engine)
+    config = replace(config, engine=plan.engine)
     check_engine(plan.engine, plan.dtype, request.threads)
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:

@@ -132,9 +132,7 @@ def _replay_karpathy(
     try:
         result = train(
             load_text(bundled("names.txt")),
-            config=KARPATHY,
-            engine=engine,
-            dtype=dtype,
+            config=replace(KARPATHY, engine=engine, dtype=dtype),
             hooks=[OnEvent(follow), StopWhen(lambda: len(losses) >= steps)],
         )
         samples = []

@@ -132,8 +132,9 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
     """Return the settings of a training run as recorded in meta.json, in key order."""
     config, data, given = plan.config, plan.data, plan.given
     usual = {field.name: field.default for field in fields(TrainConfig)}
-    always = ("seed", "steps", "batch_size", "lr")
-    names = [*always, *(n for n in usual if n not in always and getattr(config, n) != usual[n])]
+    always, never = ("seed", "steps", "batch_size", "lr"), ("engine", "dtype")
+    others = (name for name in usual if name not in (*always, *never))
+    names = [*always, *(name for name in others if getattr(config, name) != usual[name])]
     return {
         **{name: getattr(config, name) for name in names},
         "data_sha256": data.sha256,

@@ -1,7 +1,7 @@
 """Choose and explain the settings that neither the user nor a recipe sets, for a budget."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import NamedTuple
 
@@ -198,7 +198,8 @@ class Fitting:
             return 0.0
         model, config = fitted.choice.model, fitted.choice.config
         tokenizer, facts = fitted.tokenizer, self.parts.facts
-        plan = TrainingPlan(model, config, tokenizer, self.engine, self.dtype, facts)
+        config = replace(config, engine=self.engine, dtype=self.dtype)
+        plan = TrainingPlan(model, config, tokenizer, facts)
         chunks = self.parts.chunked(fitted.tokenizer, model.block_size, config)
         return self.teachers.estimated_seconds(chunks, plan, self.threads)
 

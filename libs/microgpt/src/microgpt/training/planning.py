@@ -111,7 +111,8 @@ def plan_training(
         DataError: there are too few documents to hold some out.
     """
     engine: EngineName = given.get("engine") or default_engine()
-    given = {**given, "engine": engine}
+    default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
+    given = {**given, "engine": engine, "dtype": given.get("dtype") or default}
     read = data_of(parent, teachers)
     extra: Mapping[str, Any] = {}
     if not (model or config or tokenizer or parent or teachers or _is_divided(documents)):
@@ -145,13 +146,10 @@ def plan_training(
         base = base if config else chosen.choice.config
     if teachers:
         teachers.check(parts.docs, tokenizer, model.block_size)
-    default = parent.dtype if parent and engine != "reference" else None
     plan = TrainingPlan(
         model=_with_vocabulary(model, tokenizer),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
-        engine=engine,
-        dtype=given.get("dtype") or default or DEFAULT_DTYPE[engine],
         data=parts.facts,
         given=_recorded(given, chosen),
         ancestor_data=read,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from microgpt.config import DType, EngineName, TrainConfig, check_type
+from microgpt.config import TrainConfig, check_type
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import Split, split, split_again
 from microgpt.data.tokenizer import AnyDocument, Tokenizer
@@ -26,8 +26,6 @@ def train(
     model: ModelConfig | None = None,
     config: TrainConfig | None = None,
     tokenizer: Tokenizer | None = None,
-    engine: EngineName | None = None,
-    dtype: DType | None = None,
     threads: int = 1,
     schedule: Callable[..., float] | None = None,
     parent: TrainedModel | None = None,
@@ -45,15 +43,14 @@ def train(
         model: model shape; defaults to the shape of the parent, or to a shape that suits the
             documents (`choose`). The vocab_size is set from the tokenizer.
         config: training settings. If neither model nor parent is given, the default suits the
-            documents; otherwise, it is Karpathy's.
+            documents; otherwise, it is Karpathy's. The engine is "compiled" or "reference", which
+            computes the same results on scalars, thousands of times slower; see `default_engine`.
+            The dtype defaults to that of `resume` or `parent`, or to float32; the reference engine
+            always uses float64.
         tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents.
             Without a parent, it is a `CharTokenizer` for the documents; for conversations without
             capitals and accents, a `FoldingTokenizer`. If no model is given either and subwords
             suit the documents better, it is a `BpeTokenizer`.
-        engine: "compiled" or "reference", which computes the same results on scalars, thousands of
-            times slower; see `default_engine`.
-        dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
-            The reference engine always uses float64.
         threads: number of threads of the compiled engine; it does not affect the result.
         schedule: function that replaces `microgpt.schedule.learning_rate`, with the same arguments.
             It is not recorded; pass it again to resume the training.
@@ -83,7 +80,8 @@ def train(
         >>> len(result.losses)
         10
     """
-    engine = default_engine() if engine is None else engine
+    engine = (config.engine if config else None) or default_engine()
+    dtype = config.dtype if config else None
     check_engine(engine, dtype, threads)
     for hook in hooks:
         check_type("each of hooks", hook, Hook)

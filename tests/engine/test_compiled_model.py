@@ -6,9 +6,9 @@ import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult
 from microgpt.model import init_weights, softmax
+from microgpt.model_config import MODERN
 from microgpt.model_variants import GptVariant
 from microgpt.reference_engine import ReferenceModel
-from microgpt.training.presets import VARIANT
 from microgpt.training.train import train
 from microgpt_engine import settings
 from microgpt_engine.compiled_model import CompiledModel
@@ -35,7 +35,7 @@ def probabilities(compiled: CompiledModel, docs: list[list[int]], *shares: float
     return found
 
 
-@pytest.mark.parametrize("settings", [{}, VARIANT])
+@pytest.mark.parametrize("settings", [{}, MODERN])
 def test_compiled_probabilities_equal_those_of_the_reference(settings) -> None:
     compiled, gpt = models("float64", **settings)
     expected = []
@@ -48,7 +48,7 @@ def test_compiled_probabilities_equal_those_of_the_reference(settings) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("settings", [{}, VARIANT])
+@pytest.mark.parametrize("settings", [{}, MODERN])
 def test_a_probability_does_not_depend_on_other_documents(dtype, settings) -> None:
     compiled, _ = models(dtype, **settings)
     alone = [probabilities(compiled, [doc]) for doc in DOCS]

@@ -117,6 +117,10 @@ from .exports import Rounding as Rounding
 from .exports import Verification as Verification
 from .exports import blaming_format as blaming_format
 from .exports import export_format as export_format
+from .fields import Given as Given
+from .fields import check_whole as check_whole
+from .fields import checked as checked
+from .fields import setting as setting
 from .files.atomic_files import SAVING as SAVING
 from .files.atomic_files import as_argument as as_argument
 from .files.atomic_files import cannot_write as cannot_write
@@ -192,10 +196,6 @@ from .sampling import TokenStream as TokenStream
 from .sampling import sample as sample
 from .schedule import default_lr as default_lr
 from .schedule import learning_rate as learning_rate
-from .setting import Given as Given
-from .setting import check_whole as check_whole
-from .setting import checked as checked
-from .setting import setting as setting
 from .settings import FIELDS as FIELDS
 from .settings import Settings as Settings
 from .settings import check_conflicts as check_conflicts

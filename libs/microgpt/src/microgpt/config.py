@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from microgpt.errors import ConfigError
+from microgpt.fields import LESS_THAN_1, NOT_NEGATIVE, POSITIVE, SHARE, check_fields, setting
+from microgpt.fields import check_choice as check_choice
+from microgpt.fields import check_number as check_number
+from microgpt.fields import check_whole as check_whole
 from microgpt.model_config import MAX_SIZE as MAX_SIZE
 from microgpt.model_config import Activation as Activation
 from microgpt.model_config import ModelConfig as ModelConfig
 from microgpt.model_config import Positions as Positions
 from microgpt.schedule import default_lr as default_lr
 from microgpt.schedule import learning_rate
-from microgpt.setting import LESS_THAN_1, NOT_NEGATIVE, POSITIVE, SHARE, check_fields, setting
-from microgpt.setting import check_choice as check_choice
-from microgpt.setting import check_number as check_number
-from microgpt.setting import check_whole as check_whole
 
 TextKind = Literal["lines", "stream"]
 Optimizer = Literal["adamw", "muon"]

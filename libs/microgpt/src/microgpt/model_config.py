@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from microgpt.errors import ConfigError
-from microgpt.setting import MAX_SIZE as MAX_SIZE
-from microgpt.setting import Limits, check_fields, setting
-from microgpt.setting import check_choice as check_choice
-from microgpt.setting import check_whole as check_whole
+from microgpt.fields import MAX_SIZE as MAX_SIZE
+from microgpt.fields import Limits, check_fields, setting
+from microgpt.fields import check_choice as check_choice
+from microgpt.fields import check_whole as check_whole
 
 Positions = Literal["learned", "rotary"]
 Activation = Literal["relu", "relu2"]

@@ -14,7 +14,7 @@ from microgpt.plugins import PluginError, find_plugins, plugin
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.conversation_file import Item
-    from microgpt.setting import Given
+    from microgpt.fields import Given
 
 GROUP = "replies"
 

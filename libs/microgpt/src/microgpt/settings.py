@@ -13,7 +13,7 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.errors import ConfigError
-from microgpt.setting import LESS_THAN_1, POSITIVE, Given, setting
+from microgpt.fields import LESS_THAN_1, POSITIVE, Given, setting
 
 Config = TypeVar("Config")
 data, model, training = (partial(setting, panel=panel) for panel in ("Data", "Model", "Training"))

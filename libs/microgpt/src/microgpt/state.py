@@ -16,11 +16,11 @@ from microgpt.config import (
     default_lr,
 )
 from microgpt.data.tokenizer import Tokenizer
+from microgpt.fields import Given
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
 from microgpt.model_config import count_params
 from microgpt.plotting import Plottable
-from microgpt.setting import Given
 from microgpt.value import total
 
 if TYPE_CHECKING:  # a model that only generates needs none of them

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from microgpt import ConfigError, Settings, check_seed
+from microgpt import ConfigError, check_seed
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ def with_options(
 ) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
     """Return a decorator that turns the fields of a dataclass into options of a command.
 
-    The fields are made by `microgpt.setting`. The command gets an object of the dataclass.
+    The fields are made by `microgpt.fields.setting`. The command gets an object of the dataclass.
 
     Args:
         settings: whether the command also has the options of `microgpt.Settings`. Those that the
@@ -125,7 +125,11 @@ def with_options(
             given = [{name: values[name] for name in values if name in typed}]
             command(kind(*(given if settings else ()), **own))
 
-        options = [each for one in (kind, *([Settings] * settings)) for each in _options_of(one)]
+        options = [*_options_of(kind)]
+        if settings:
+            from microgpt import Settings
+
+            options += _options_of(Settings)
         options.sort(key=lambda each: PANELS.index(each.annotation.__metadata__[0].rich_help_panel))
         context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)
         run.__signature__ = Signature([context, *options])  # type: ignore[attr-defined]

@@ -29,6 +29,7 @@ from microgpt.data.split import DataFacts
 from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.fields import checked
 from microgpt.files.atomic_files import (
     committed_path,
     publish,
@@ -39,7 +40,6 @@ from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model_config import count_params
 from microgpt.printable_text import printable
-from microgpt.setting import checked
 from microgpt.settings import FIELDS, RECORDED
 from microgpt.state import (
     Ensemble,

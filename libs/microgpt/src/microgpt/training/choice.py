@@ -16,8 +16,8 @@ from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
 from microgpt.data.text_kind import is_prose
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_characters
+from microgpt.fields import Given
 from microgpt.model_config import MODERN
-from microgpt.setting import Given
 from microgpt.settings import with_given
 from microgpt.training.operations import evaluation_operations, step_operations
 

@@ -45,8 +45,8 @@ def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
     n = min(MOST_TEACHERS, max(2, int(of_teachers / useful)))
     if speed := fitted.operations_per_s:  # the text is encoded for each model
         left = rounded(max(1.0, budget - n * fitting.encoding_s(fitted) * speed))
-        found = with_ensemble(fitting, fitted._replace(budget=left, operations_per_s=None))
-        return found._replace(operations_per_s=speed)
+        slower = fitted._replace(budget=left, operations_per_s=None)
+        return with_ensemble(fitting, slower)._replace(operations_per_s=speed)
     found = _for_budget(fitting, fitted, n, min(useful, of_teachers / n))
     if found and found.ensemble and n_teachers:
         return found._replace(ensemble=replace(found.ensemble, n_teachers=n_teachers))

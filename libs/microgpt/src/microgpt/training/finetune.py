@@ -7,8 +7,8 @@ from microgpt.compilation import Tell
 from microgpt.config import ModelConfig
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts
 from microgpt.errors import ConfigError
+from microgpt.fields import Given
 from microgpt.model import weight_shapes
-from microgpt.setting import Given
 from microgpt.settings import flag
 from microgpt.state import TrainedModel
 

@@ -14,8 +14,8 @@ from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
 from microgpt.data.tokenizer import Documents, Tokenizer, all_texts
 from microgpt.errors import ConfigError
+from microgpt.fields import Given
 from microgpt.model_config import count_params
-from microgpt.setting import Given
 from microgpt.settings import with_given
 from microgpt.state import Ensemble, TrainingPlan
 from microgpt.training.choice import (

@@ -8,7 +8,7 @@ from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import DataFacts, Split, split, split_stream
 from microgpt.data.tokenizer import Documents, count_characters
 from microgpt.errors import ConfigError, DataError
-from microgpt.setting import Given
+from microgpt.fields import Given
 from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
 
 CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits

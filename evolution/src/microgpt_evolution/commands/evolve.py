@@ -11,12 +11,11 @@ from microgpt import ConfigError, TextKind
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
 from microgpt_evolution.commands.options import (
-    ME,
     SCHEDULER,
-    SEPARATOR,
     WORKERS,
     check_options,
     given_options,
+    option_of_train,
     refuse_both,
     typed,
 )
@@ -41,7 +40,7 @@ def evolve(
     input: Path | None = search(
         None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
     ),
-    column: str | None = opt.COLUMN,
+    column: str | None = option_of_train("column", short=True),
     objective: Literal["loss", "aesthetic", "hydra"] | None = search(
         None,
         "loss: minimize the loss; aesthetic: maximize the judge's score of generated names; hydra: "
@@ -80,14 +79,10 @@ def evolve(
         "compilation.",
     ),
     budget: float | None = of_budget(None, "Like --minutes, but limits the number of operations."),
-    chat: bool = of_budget(False, "Train on conversations.", "--chat"),
-    me: str | None = ME,
-    separator: str | None = SEPARATOR,
-    text: TextKind | None = of_budget(
-        None,
-        "lines: one document per line. stream: one running text.  "
-        "[default: stream for files that look like a book, else lines]",
-    ),
+    chat: bool = option_of_train("chat", "Budget"),
+    me: str | None = option_of_train("me", "Budget"),
+    separator: str | None = option_of_train("separator", "Budget"),
+    text: TextKind | None = option_of_train("text", "Budget"),
     space: Path | None = rare(
         None,
         "TOML file with the values of each gene, mutation rates, the first generation and a target "

@@ -1,7 +1,6 @@
 """Options that `microgpt evolve` and `microgpt sweep` share, and their conflicts."""
 
 from collections.abc import Collection
-from copy import copy
 from typing import Any
 
 import typer
@@ -21,9 +20,13 @@ SCHEDULER = opt.option(
     rich_help_panel="Workers",
     hidden=True,
 )
-ME, SEPARATOR = map(copy, (opt.ME, opt.SEPARATOR))
-ME.hidden = SEPARATOR.hidden = True  # only --help-all lists them
 COUNTS = ("population", "generations", "samples", "seeds", "workers")
+
+
+def option_of_train(name: str, panel: str = "Data", *, short: bool = False) -> Any:
+    """Return an option of `train` without its default; the short help lists only a short one."""
+    help, default = FIELDS[name].metadata["help"], False if FIELDS[name].type is bool else None
+    return opt.option(default, help, flag(name), rich_help_panel=panel, hidden=not short)
 
 
 def given_options(ctx: typer.Context) -> dict[str, Any]:

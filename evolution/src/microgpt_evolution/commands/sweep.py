@@ -12,12 +12,11 @@ from microgpt import DEFAULT_SEED, FIELDS, ConfigError, check_seed
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.options import (
-    ME,
     SCHEDULER,
-    SEPARATOR,
     WORKERS,
     check_options,
     given_options,
+    option_of_train,
 )
 from microgpt_evolution.commands.runs import RUNS, run_path
 from microgpt_evolution.genome import Genome
@@ -46,10 +45,10 @@ def _of_all(
         *opt.DATA,
         rich_help_panel="Data",
     ),
-    chat: bool = opt.option(False, "Train on conversations.", "--chat", rich_help_panel="Data"),
-    column: str | None = opt.COLUMN,
-    me: str | None = ME,
-    separator: str | None = SEPARATOR,
+    chat: bool = option_of_train("chat", short=True),
+    column: str | None = option_of_train("column", short=True),
+    me: str | None = option_of_train("me"),
+    separator: str | None = option_of_train("separator"),
     seeds: int = opt.option(
         N_SEEDS,
         "Number of training runs per configuration; more runs narrow the confidence intervals.",

@@ -6,12 +6,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from microgpt import (
-    DEFAULT_DTYPE,
     ConfigError,
-    DType,
     ModelConfig,
     TrainConfig,
-    check_choice,
     count_params,
 )
 from microgpt_evolution.errors import GenomeError
@@ -32,14 +29,12 @@ class Genome(TrainConfig, ModelConfig):
     """
 
     lr: float = 0.005
-    dtype: DType = DEFAULT_DTYPE["compiled"]
     n_tokens: int | None = None  # predicted tokens per step, which set the number of documents
 
     def __post_init__(self) -> None:
         try:
             self.model()
             self.train_config(self.seed)
-            check_choice("dtype", self.dtype, DType)
         except ConfigError as error:
             raise GenomeError(str(error)) from error
 
@@ -150,7 +145,9 @@ def check_genes(genes: Mapping[str, Any], limits: Limits | None = None) -> None:
         if name not in Genome.__dataclass_fields__:
             raise GenomeError(f"{name!r:.80} is not a setting of a training run")
         default = getattr(Genome, name)
-        kind = int if default is None else type(default)
+        kind = type(default)
+        if default is None:
+            kind = str if name in ("dtype", "engine") else int
         kinds = (int, float) if kind is float else kind
         if not isinstance(gene, kinds) or isinstance(gene, bool) != (kind is bool):
             raise GenomeError(f"{name} must be {KINDS[kind]}, got {gene!r:.80}")

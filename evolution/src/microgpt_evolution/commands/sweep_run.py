@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from microgpt import (
+    DEFAULT_DTYPE,
     NAMES_SHA256,
     ConfigError,
     Document,
@@ -119,7 +120,8 @@ def resume(given: Given) -> None:
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     """Run the trials without a recorded result, and print a summary."""
     started, sweep, todo = perf_counter(), records.settings, records.todo()
-    dtypes, engine = sorted({genome.dtype for genome in sweep.genomes}), default_engine()
+    engine = default_engine()
+    dtypes = sorted({genome.dtype or DEFAULT_DTYPE[engine] for genome in sweep.genomes})
     for dtype in dtypes:
         check_engine(engine, dtype)
     with resumable(records):

@@ -13,7 +13,6 @@ from microgpt import (
     DataError,
     DivergedError,
     Document,
-    DType,
     EvaluationSet,
     InferenceGpt,
     Split,
@@ -117,7 +116,6 @@ class LossObjective:
         genome: Genome,
         seed: int,
         should_stop: ShouldStop | None,
-        dtype: DType | None = None,
     ) -> TrainResult | Evaluation:
         """Train a model; return the training result, or an evaluation if training failed."""
         is_shuffled = self.fitness != "last-doc"
@@ -126,7 +124,7 @@ class LossObjective:
             result = train(
                 self.training,
                 model=genome.model(),
-                config=replace(config, dtype=dtype),
+                config=config,
                 tokenizer=self.tokenizer,
                 hooks=[StopWhen(should_stop)] if should_stop else (),
             )

@@ -76,10 +76,10 @@ class SweepObjective(LossObjective):
         own, value = self.own, None
         if own and not own.needs_training:
             return own.evaluate(genome, should_stop)
-        _load_kernels(None, genome.dtype)
+        _load_kernels(None, *filter(None, [genome.dtype]))
         started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
-            trained = self.train(genome, seed, should_stop, genome.dtype)
+            trained = self.train(genome, seed, should_stop)
         except (ConfigError, DataError) as error:  # not enough memory, or no replies
             return Evaluation("refused", reason=str(error))
         seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started

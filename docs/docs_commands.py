@@ -46,7 +46,6 @@ EXCUSED = (
 VARYING = {"docs/learn.md", "docs/scaling.md", "docs/measurements/scaling.md", "docs/elsewhere.md"}
 # How the tests shorten what takes long: a pattern, and what replaces it.
 SHORTER = (
-    (r"(--resume \S+) --minutes 5", r"\1 --minutes=0.02"),
     (r"--minutes [\d.]+|--budget \S+", "--budget 2e10"),
     (r"--preset \S+", r"\g<0> --steps 20 --n-embd 16 --n-head 4 --n-layer 1"),
     (r"--chat --preset chat", r"\g<0> --data data/chat.jsonl"),

@@ -157,7 +157,7 @@ def test_the_source_hash_covers_the_constants_of_the_kernels(monkeypatch) -> Non
     assert compiling._sources() != compiling._IMPORTED
 
 
-def test_settings_of_other_names_are_not_given_to_the_same_machine_code() -> None:
+def test_machine_code_is_not_given_settings_of_other_names() -> None:
     kinds = [namedtuple("Settings", names) for names in ("beta1 beta2", "beta2 beta1")]
     one, other = (compiling._layout((np.zeros(1), kind(0.85, 0.99))) for kind in kinds)
     assert one != other

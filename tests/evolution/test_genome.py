@@ -39,7 +39,7 @@ def test_training_operations_agree_with_a_hand_count() -> None:
     assert training_flops(genome.model(5), n_docs=50, n_tokens=50 * 3) == 50 * 3 * forward
 
 
-def test_the_record_of_a_genome_has_the_settings_that_are_not_the_default() -> None:
+def test_the_record_of_a_genome_has_settings_off_the_default() -> None:
     assert WINNER.to_dict() == {
         "n_embd": 24, "block_size": 32, "n_head": 2, "n_ff_exp": 3, "steps": 500, "lr": 0.0119
     }  # fmt: skip

@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 from searches import edit_evaluations
 
+from microgpt.state import TrainResult
 from microgpt.training.hooks import OnEvent
 from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train
@@ -172,6 +173,34 @@ def test_the_student_takes_the_shorter_context_of_its_teachers(
     assert (student and student.model.block_size) == found
     assert {each.test_loss for each in (winner, student) if each} == {None}  # for the CLI
     assert not student or student.plan.contamination == {"validation": (0, 0), "test": (0, 0)}
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_a_student_that_the_time_limit_ended_is_repeated(
+    tmp_path, settings, small_parts, forgets
+) -> None:
+    now, (genome,) = 0.0, settings.first
+    losses = (*[2.0] * (EVALUATIONS - 1), 1.0)
+    organisms = [Contestant(f"g1-{i}", genome, "given", (), i, losses) for i in (1, 2)]
+
+    def slow_down(event) -> None:
+        nonlocal now
+        now += 100.0 if event.step > event.steps / 2 else 1.0
+
+    def student(records, limit=None) -> TrainResult:
+        with Threads(1) as pool, records:
+            options = {"on_event": lambda event: None, "limit": limit}
+            search = BudgetedSearch(small_parts, pool, records, **options)
+            search.organisms = {each.id: each for each in organisms}
+            return search.student([OnEvent(slow_down)])
+
+    limit = TimeLimit(1.0, 0.0, reserve_s=0.0, clock=lambda: now)
+    records = begun(tmp_path, settings.model_copy(update={"distill": 2}))
+    first = student(records, limit)
+    assert first.config.until == first.state.step < first.config.steps
+    if forgets:
+        records.forget("student")
+    assert student(BudgetedRecords.open(records.directory)).weights == first.weights
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,9 @@ class BudgetedSearch:
         models = [self._trained(each) for each in teachers]
         job = student_job(self.objective, self.settings, best, models)
         if known := records.training_run(STUDENT):
-            job = replace(job, plan=known[0], resume=known[1])
+            plan, state = known
+            config = replace(plan.config, until=self.settings.student_until)
+            job = replace(job, plan=replace(plan, config=config), resume=state)
         if limit := self._limit:
             seconds = max(MIN_STUDENT_S, limit.seconds_left())
             limit = TimeLimit(seconds / 60, limit.clock(), reserve_s=0.0, clock=limit.clock)

@@ -71,7 +71,7 @@ class TrainingProgress(ProgressBar):
         """If `plan` is given, print a note once the mean loss exceeds log(vocab_size)."""
         super().__init__("step", 0)
         self._plan = plan
-        self._why = " because of --minutes" if plan and "minutes" in plan.given else ""
+        self._why = ", because of --minutes" if plan and "minutes" in plan.given else ""
         self.restart()
 
     def restart(self) -> None:

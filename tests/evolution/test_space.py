@@ -128,7 +128,7 @@ def test_a_space_file_can_be_read(path) -> None:
         ("[values]\nn_embd = [32, 16]", "values.n_embd must be in ascending order, got 32, 16"),
         ("[values]\nn_embd = [8.5]", "n_embd must be an integer, got 8.5"),
         ("[values]\nn_embd = [500]", "n_embd must be between 1 and 128, got 500"),
-        ('[values]\nlr = [0.1, "fast"]', "lr must be a number, got 'fast'"),
+        ('[values]\nlr = [0.1, "fast"]', "lr must be a number greater than 0, got 'fast'"),
         ("[values]\nlr = [0.1, 0.1]", "values.lr must be in ascending order"),
     ],
 )

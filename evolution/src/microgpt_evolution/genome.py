@@ -6,15 +6,16 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from microgpt import (
+    FIELDS,
     ConfigError,
     ModelConfig,
     TrainConfig,
+    checked,
     count_params,
 )
 from microgpt_evolution.errors import GenomeError
 
 Limits = Mapping[str, tuple[float, float]]  # minimum and maximum of numbers
-KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a name"}
 
 
 @dataclass(frozen=True)
@@ -139,19 +140,16 @@ def values_of(genome: Genome, names: Iterable[str]) -> dict[str, Any]:
 def check_genes(genes: Mapping[str, Any], limits: Limits | None = None) -> None:
     """Raise GenomeError unless all settings are known, have the right type and are within limits.
 
-    What else a setting must be, and what two of them must be together, a genome checks itself.
+    What two settings must be together, a genome checks itself.
     """
     for name, gene in genes.items():
         if name not in Genome.__dataclass_fields__:
             raise GenomeError(f"{name!r:.80} is not a setting of a training run")
-        default = getattr(Genome, name)
-        kind = type(default)
-        if default is None:
-            kind = str if name in ("dtype", "engine") else int
-        kinds = (int, float) if kind is float else kind
-        if not isinstance(gene, kinds) or isinstance(gene, bool) != (kind is bool):
-            raise GenomeError(f"{name} must be {KINDS[kind]}, got {gene!r:.80}")
         least, most = (limits or {}).get(name, (-math.inf, math.inf))
-        if kind in (int, float) and not least <= gene <= most:  # also rejects NaN
+        if isinstance(gene, int | float) and not least <= gene <= most:  # also rejects NaN
             ends = [f"{end:g}" if isinstance(end, float) else str(end) for end in (least, most)]
             raise GenomeError(f"{name} must be between {' and '.join(ends)}, got {gene!r:.40}")
+        try:
+            checked(name, gene, FIELDS[name].type, FIELDS[name].metadata)
+        except ConfigError as error:
+            raise GenomeError(str(error)) from error

@@ -187,9 +187,9 @@ def test_the_command_printed_by_a_chat_sweep_trains_its_winner(microgpt, tmp_pat
     ("options", "problem"),
     [
         ("grid", "the grid has no settings; pass at least one, such as --n-embd 16,32 --learning"),
-        ("grid --lr fast", "--learning-rate must be a number, got 'fast'"),
+        ("grid --lr fast", "--learning-rate must be a number greater than 0, got 'fast'"),
         ("grid --n-embd 8,1.5", "must be an integer, got 1.5"),
-        ("grid --steps 0", "no combination of the grid is valid: steps 0: steps must be >= 1"),
+        ("grid --steps 0", "steps must be >= 1, got 0"),
         (
             "grid --learning-rate 0.003 0.01",
             "(0.01); separate values with commas, without spaces: ",

@@ -58,20 +58,17 @@ def grid(
 
     Raises:
         ConfigError: no combination is valid, or there are too many.
-        GenomeError: a setting is unknown, or has a value of the wrong type or an unknown choice.
+        GenomeError: a setting is unknown, or one of its values is invalid.
     """
     n = prod(map(len, axes.values()))
     if n > MAX_COMBINATIONS:
         raise ConfigError(
             f"a grid has at most {MAX_COMBINATIONS:,} combinations, got {n:,}; use fewer values"
         )
-    base = base or Genome()
     for name, values in axes.items():
         for value in values:
-            gene: dict[str, Any] = {name: value}
-            check_genes(gene)
-            if isinstance(value, str):  # a misspelt choice is not a combination to skip
-                replace(base, **gene)
+            check_genes({name: value})  # a value that is wrong alone is not a combination to skip
+    base = base or Genome()
     genomes: dict[Genome, None] = {}
     impossible: dict[str, list[str]] = {}  # the combinations with each error message
     for values in product(*axes.values()):

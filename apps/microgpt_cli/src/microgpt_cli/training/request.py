@@ -87,8 +87,8 @@ class TrainRequest:
     def check(self) -> None:
         """Raise ConfigError if a setting is invalid or excludes another, before files are read."""
         given = self.given
-        if not self.resume:
-            check_conflicts(given)
+        if not (self.resume or self.genome):
+            self.completed()
         for name in given:
             checked(name, given[name], FIELDS[name].type, FIELDS[name].metadata)
         if self.num_samples is not None:
@@ -108,7 +108,11 @@ class TrainRequest:
                     raise ConfigError(f"{both}; omit one of them")
 
     def completed(self) -> dict[str, Any]:
-        """Return the given settings, completed by those of a genome or preset and --portable."""
+        """Return the given settings, completed by those of a genome or preset and --portable.
+
+        Raises:
+            ConfigError: two settings exclude each other, or one requires another.
+        """
         given, recipe = self.given, dict[str, Any]()
         if self.genome:
             recipe = self._genome_settings(self.genome)
@@ -117,7 +121,9 @@ class TrainRequest:
 
             recipe = preset_settings(name)
         portable = PORTABLE if given.get("portable") else {}
-        return {**recipe, **portable, **given}
+        joined = {**recipe, **portable, **given}
+        check_conflicts(joined)
+        return joined
 
     def _genome_settings(self, path: Path) -> dict[str, Any]:
         read_recipe = plugin("recipes", "genome")

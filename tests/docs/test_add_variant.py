@@ -25,8 +25,8 @@ CONFIRM = """
 TRAIN = """
     from microgpt import InferenceGpt, ModelConfig, TrainConfig, train
     model = ModelConfig(n_embd=8, block_size=8, activation="leaky")
-    docs, config = ["anna", "emma", "olivia"], TrainConfig(steps=12, lr=0.02)
-    found = [train(docs, model=model, config=config, engine=engine, dtype="float64")
+    docs, settings = ["anna", "emma", "olivia"], dict(steps=12, lr=0.02, dtype="float64")
+    found = [train(docs, model=model, config=TrainConfig(engine=engine, **settings))
              for engine in ("compiled", "reference")]
     for one, other in zip(*(each.losses for each in found), strict=True):
         assert abs(one - other) < 1e-12, (one, other)

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
 
@@ -17,16 +16,16 @@ from microgpt.files.directory_lock import DirectoryLock
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
 
-MODEL, CONFIG = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=1)
-RESULTS = [
-    train([doc], model=MODEL, config=replace(CONFIG, engine="reference")) for doc in ("abc", "de")
-]
+MODEL = ModelConfig(n_embd=1, n_head=1, block_size=2)
+CONFIG = TrainConfig(steps=1, engine="reference")
+RESULTS = [train([doc], model=MODEL, config=CONFIG) for doc in ("abc", "de")]
 SETTINGS = """
 import sys
 from microgpt import ModelConfig, TrainConfig, load, save
 from microgpt.training.train import train
-MODEL, CONFIG = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=1)
-RESULTS = [train([doc], model=MODEL, config=CONFIG, engine="reference") for doc in ("abc", "de")]
+MODEL = ModelConfig(n_embd=1, n_head=1, block_size=2)
+CONFIG = TrainConfig(steps=1, engine="reference")
+RESULTS = [train([doc], model=MODEL, config=CONFIG) for doc in ("abc", "de")]
 print("ready", flush=True)
 sys.stdin.readline()
 """

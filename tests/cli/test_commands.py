@@ -121,7 +121,7 @@ def test_shell_completion_offers_commands_and_options(microgpt) -> None:
     assert commands == ["generate"]
     complete["COMP_CWORD"] = "2"
     options = microgpt(COMP_WORDS="microgpt train --n", **complete).stdout.split()
-    names = "--n-embd --n-head --n-layer --n-ff-exp --num-samples --novel"
+    names = "--n-teachers --n-embd --n-head --n-layer --n-ff-exp --num-samples --novel"
     assert options == names.split()
 
 

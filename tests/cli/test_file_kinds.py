@@ -39,7 +39,7 @@ def test_an_option_makes_train_read_a_book_line_by_line(microgpt, files) -> None
 def test_every_command_can_read_one_column_of_a_table(microgpt, files) -> None:
     column = ("--data", "towns.csv", "--column", "name")
     assert microgpt("train", *column, *SMALL).stdout.startswith("num docs: 2\n")
-    assert json.loads((files / "m/train_state.json").read_text())["column"] == "name"
+    assert json.loads((files / "m/train_state.json").read_text())["given"]["column"] == "name"
     refused = microgpt("train", "--resume", "m", "--steps", "3", "--column", "land")
     assert "--column is land, but the run to resume has name; omit --column" in refused.stderr
     assert microgpt("train", "--resume", "m", "--steps", "3").returncode == 0

@@ -261,7 +261,7 @@ def test_killing_a_run_while_it_writes_its_model_loses_nothing(
 
 
 @pytest.mark.parametrize("step", [0, 7])
-def test_a_resumed_run_omits_a_teacher_for_which_there_is_no_time(step) -> None:
+def test_a_resumed_run_omits_a_teacher_without_time_for_it(step) -> None:
     """The run is resumed late, in the third teacher."""
     job, states = planned(budget=1e11), []
     n = job.plan.ensemble.n_teachers

@@ -26,7 +26,7 @@ pytestmark = [
 EVERY_COMMAND = """
 chat hi
 train --data names.txt --steps 20 --num-samples 1 --model one
-train --data names.txt --steps 20 --num-samples 1 --seed 1 --model two
+train --data names.txt --steps 20 --num-samples 1 --portable --model two
 generate --model one --num-samples 2
 info one
 list
@@ -45,7 +45,8 @@ sweep grid --data names.txt --steps 5,10 --seeds 1 --workers 1
 analyze
 report
 export plain --format json --output weights
-import weights/weights.json --n-head 4 --data names.txt --model imported
+export two --format transformers --output apertus
+import apertus --model imported
 export one --format html --output page.html
 course start
 course hint

@@ -248,8 +248,9 @@ def _note_repetition(parts: Split) -> None:
     """Print a note if the training part has much of the held-out part, perhaps in another form."""
     held_out = [*parts.validation, *parts.test]
     if parts.gap is None:
-        known = {folded(doc, plain) for doc in parts.train}
-        n = sum(folded(doc, plain) in known for doc in held_out)
+        forms = [folded(doc, plain) for doc in held_out]
+        known = {*forms}.intersection(folded(doc, plain) for doc in parts.train)  # few in memory
+        n = sum(form in known for form in forms)
         share, what = n / len(held_out), f"{n} of the {len(held_out)} held-out documents are"
         how = "but for case, accents, spaces and invisible characters"
     else:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
+from weakref import ReferenceType, ref
 
 from microgpt.config import check_count
 from microgpt.evaluation.held_out_loss import EvaluationSet
@@ -82,7 +83,7 @@ class Checkpoints(Hook):
         if every is not None:
             check_count("every", every)
         self._save, self._every = save, every
-        self._run: TrainingLoop | None = None
+        self._run: ReferenceType[TrainingLoop] | None = None  # its dataset is to be freed
 
     def next_step(self, run: "TrainingLoop") -> int | None:
         """Return the next step to save, if they are counted."""
@@ -90,8 +91,8 @@ class Checkpoints(Hook):
 
     def on_step(self, run: "TrainingLoop") -> None:
         """Save the state if it is due."""
-        if run is not self._run:
-            self._run, resume = run, run.job.resume
+        if not self._run or self._run() is not run:
+            self._run, resume = ref(run), run.job.resume
             self._saved_step = resume.step if resume else -1
             self._due = perf_counter() + STATE_INTERVAL_S if resume else 0.0
             self._seconds = 0.0  # duration of the latest save

@@ -69,11 +69,11 @@ def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
 
     for budget in (3e10, 1e11, 1e12):
         fitting = Fitting.of(NAMES, {"budget": budget})
-        fitted = with_ensemble(fitting, fitting.fit())
-        assert fitted.ensemble
-        assert fitted.choice.operations <= 1.02 * budget
-        assert fitted.choice.is_limited == (budget == 1e12)
-        assert "teachers, " in explain_settings(fitted)[0]
+        choice = with_ensemble(fitting, fitting.fit())
+        assert choice.ensemble
+        assert choice.operations <= 1.02 * budget
+        assert choice.is_limited == (budget == 1e12)
+        assert "teachers, " in explain_settings(choice)[0]
 
 
 def test_the_teachers_of_an_ensemble_differ_only_in_their_seeds() -> None:

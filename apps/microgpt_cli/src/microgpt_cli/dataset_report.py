@@ -92,13 +92,13 @@ def analyze_file(
     limits = {name: value for name, value in limits.items() if value is not None}
     given = prepare_replies(docs, limits, lambda line: None).given
     fitting = Fitting.of(docs, given, load_kernels=load_kernels, tell=note)
-    fitted = with_ensemble(fitting, fitting.fit(limit))
-    config, tokenizer, n_characters = fitted.choice.config, fitted.tokenizer, None
+    choice = with_ensemble(fitting, fitting.fit(limit))
+    config, tokenizer, n_characters = choice.config, choice.tokenizer, None
     expectation = None
     if has_budget and fitting.parts.validation:
-        operations = min(fitted.choice.operations, useful_operations(fitted.sizes))
+        operations = min(choice.operations, useful_operations(choice.sizes))
         expectation = expected_loss(fitting.parts, operations)
-        if fitted.ensemble:
+        if choice.ensemble:
             expectation = Expectation(*(LOSS_RATIO * loss for loss in expectation))
     if isinstance(docs, str):
         note(f"{data} is read as running text; tokens, lengths and repeats refer to its lines")
@@ -107,7 +107,7 @@ def analyze_file(
     if saved and saved.tokenizer.kind == "bpe":
         tokenizer = extended_tokenizer(saved, docs)
     report = describe(docs, tokenizer if tokenizer.kind == "bpe" else None)
-    model = replace(fitted.choice.model, vocab_size=tokenizer.vocab_size)
+    model = replace(choice.model, vocab_size=tokenizer.vocab_size)
     length = float(model.block_size)
     if n_characters is None:
         length = (report.n_tokens - report.cut(model.block_size).n_tokens) / report.n_docs
@@ -128,7 +128,7 @@ def analyze_file(
         tokens_per_s=docs_per_s * length,
         unknown=unknown,
         n_unknown_docs=count_with_others(docs, known) if unknown else 0,
-        explanation=explain_settings(fitted) if has_budget else (),
+        explanation=explain_settings(choice) if has_budget else (),
         expectation=expectation,
     )
 

@@ -42,15 +42,15 @@ def plan_search(
     Raises:
         ConfigError: the budget is too small.
     """
-    fitted, parts = fitting.fit(limit), fitting.parts
-    of_worker = fitted.budget
+    single, parts = fitting.fit(limit), fitting.parts  # one training run with the whole budget
+    of_worker = single.budget
     assert of_worker
     n_workers = min(SMALLEST, n_workers) if limit else 1
     budget = of_worker * n_workers
-    ruled = fitting.for_budget(MAX_SHARE * budget)
-    choice, sizes = ruled.choice, ruled.sizes
+    choice = fitting.for_budget(MAX_SHARE * budget)
+    sizes = choice.sizes
     text, length = choice.config.text, sizes.chunk_length(choice.model.block_size)
-    rule = genome_of(choice, length, ruled.vocab_size)
+    rule = genome_of(choice, length, choice.vocab_size)
     if space:
         rule = space.closest(rule)
     objective = BudgetedObjective(parts, text, choice.operations)
@@ -59,7 +59,7 @@ def plan_search(
     distill = N_TEACHERS if choice.is_limited and is_short else 0  # none if the text is large
     n_samples = 0
     if distill and not recorded.get("chat"):
-        n_samples = max(0, n_made_up(ruled, choice.config.steps, MAX_TARGETS))
+        n_samples = max(0, n_made_up(choice, choice.config.steps, MAX_TARGETS))
     student = objective.student_cost(rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student
     if complete + student > budget or objective.settings(rule)[1].steps < EVALUATIONS:
@@ -71,7 +71,7 @@ def plan_search(
     if budget > MAX_RUNS * complete + student:
         budget = MAX_RUNS * complete + student
         tell(f"the data are small: the search ends after {MAX_RUNS} complete training runs")
-    if fitted.choice.operations > WORTH_TRAINING * of_worker:
+    if single.operations > WORTH_TRAINING * of_worker:
         tell(
             "a single training run of this length is expected to give a better model, because the "
             "text is large enough for it: microgpt train --minutes or --budget"
@@ -83,7 +83,7 @@ def plan_search(
     return BudgetedSettings(
         budget=float(in_short(budget)),  # can be typed
         operations=choice.operations,
-        operations_per_s=fitted.operations_per_s,
+        operations_per_s=single.operations_per_s,
         target=space.target,
         distill=distill,
         teacher_samples=n_samples,

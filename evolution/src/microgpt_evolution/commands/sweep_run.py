@@ -69,7 +69,7 @@ def start_grid(axes: Mapping[str, Sequence[Any]], given: Given) -> None:
     else:
         limit = TimeLimit(given["minutes"], perf_counter()) if "minutes" in given else None
         plan = plan_grid(docs, axes, limits, limit, load_kernels=load_kernels, tell=note)
-    for line in explain_settings(plan.fitted) if plan.fitted else ():
+    for line in explain_settings(plan.choice) if plan.choice else ():
         print_or_discard(line)
     for problem in plan.skipped:
         note(f"skipped: {problem}")

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from microgpt import (
+    Choice,
     Document,
-    Fitted,
     Fitting,
     Split,
     TimeLimit,
@@ -28,7 +28,7 @@ class PlannedGrid(NamedTuple):
     skipped: Sequence[str]  # notes on the combinations that are impossible
     parts: Split
     chosen: ChosenSettings | None = None  # the settings around which the grid is, if not Karpathy's
-    fitted: Fitted | None = None  # explains them
+    choice: Choice | None = None  # explains them
 
 
 def plan_grid(
@@ -56,20 +56,20 @@ def plan_grid(
     if not fitting.parts.validation:
         held_out = {"val_fraction": HELD_OUT, "test_fraction": HELD_OUT}
         fitting = Fitting.of(docs, {**held_out, **limits}, **options)
-    fitted = fitting.fit(limit)
-    genomes, skipped, chosen = _grid_around(fitted, axes)
-    return PlannedGrid(genomes, skipped, fitting.parts, chosen, fitted)
+    choice = fitting.fit(limit)
+    genomes, skipped, chosen = _grid_around(choice, axes)
+    return PlannedGrid(genomes, skipped, fitting.parts, chosen, choice)
 
 
 def _grid_around(
-    fitted: Fitted, axes: Mapping[str, Sequence[Any]]
+    choice: Choice, axes: Mapping[str, Sequence[Any]]
 ) -> tuple[list[Genome], list[str], ChosenSettings]:
     """Return the result of `grid`, with the chosen settings first, and their record.
 
     Each configuration has as many steps as the operations of the chosen settings allow, unless the
     steps are an axis.
     """
-    choice, sizes = fitted.choice, fitted.sizes
+    sizes = choice.sizes
     lr = choice.config.lr or default_lr(choice.model.n_embd)
     known = {**vars(choice.model), **vars(choice.config), "lr": lr}
     base = Genome(**{name: known[name] for name in SETTINGS if name in known})
@@ -89,11 +89,11 @@ def _grid_around(
                 impossible.append(f"{describe(values_of(config, axes))}: {error}")
                 continue
         found[config] = None
-    assert fitted.budget  # there is none only for Karpathy's names without a limit
+    assert choice.budget  # there is none only for Karpathy's names without a limit
     chosen = ChosenSettings(
         base=base,
-        budget=fitted.budget,
+        budget=choice.budget,
         swept=tuple(axes),
-        vocab_size=fitted.vocab_size,
+        vocab_size=choice.vocab_size,
     )
     return list(found), impossible, chosen

@@ -276,7 +276,6 @@ from .training.ensemble import n_made_up as n_made_up
 from .training.ensemble import with_ensemble as with_ensemble
 from .training.ensemble_training import train_job as train_job
 from .training.finetune import extended_tokenizer as extended_tokenizer
-from .training.fitting import Fitted as Fitted
 from .training.fitting import Fitting as Fitting
 from .training.fitting import explain_settings as explain_settings
 from .training.history_file import HISTORY as HISTORY

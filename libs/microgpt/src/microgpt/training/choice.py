@@ -19,6 +19,7 @@ from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_charac
 from microgpt.fields import Given
 from microgpt.model_config import MODERN
 from microgpt.settings import with_given
+from microgpt.state import Ensemble
 from microgpt.training.operations import evaluation_operations, step_operations
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.
@@ -54,13 +55,27 @@ ERROR = 0.16  # standard deviation of the logarithm of the loss, for texts outsi
 
 
 class Choice(NamedTuple):
-    """A model shape and matching training settings."""
+    """Settings that suit the documents."""
 
     model: ModelConfig
-    config: TrainConfig
-    operations: float  # cost of the training run, including evaluations
+    config: TrainConfig  # that of the student, if there is an ensemble
+    tokenizer: Tokenizer
+    sizes: Sizes  # of the training set
+    operations: float = 0.0  # cost of all training, including evaluations
+    budget: float | None = None  # None for Karpathy's settings
     is_limited: bool = False  # whether the data are too small for the whole budget
     trial_steps: int = 0  # steps of each trial of a learning rate for fine-tuning; 0: no trials
+    has_steps: bool = False  # whether the number of steps was given; the budget follows from it
+    vocab_size: int | None = None  # requested size of the BPE vocabulary; None for characters
+    operations_per_s: float | None = None  # measured for --minutes
+    ensemble: Ensemble | None = None
+
+    @property
+    def n_passes(self) -> float:
+        """The number of passes over the training documents; for an ensemble, by one teacher."""
+        config = self.ensemble.teacher if self.ensemble else self.config
+        length = self.sizes.chunk_length(self.model.block_size)
+        return config.steps * config.batch_size * length / max(1.0, self.sizes.n_tokens)
 
 
 def held_out_fraction(n_characters: int) -> float:
@@ -101,7 +116,7 @@ def choose(
         given: settings to keep; the others are chosen to match.
     """
     sizes = measure(parts.train, tokenizer, text)
-    limit = useful_operations(sizes)
+    limit, whole = useful_operations(sizes), budget
     useful = min(budget, limit)
     unit = lcm(8, 2 * given.get("n_head", ModelConfig.n_head))  # whole pairs for each head
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
@@ -139,7 +154,10 @@ def choose(
     config = with_given(config, {**found, **given})
     is_limited = limit < budget and not has_steps(given)
     operations = (steps + TRIALS * trial_steps) * per_step + spent
-    return Choice(model, config, operations, is_limited, trial_steps)
+    if has_steps(given):
+        whole = float(f"{operations:.2g}")
+    choice = Choice(model, config, tokenizer, sizes, operations, whole, is_limited, trial_steps)
+    return choice._replace(has_steps=has_steps(given))
 
 
 def has_steps(given: Given) -> bool:

@@ -2,7 +2,7 @@
 
 A small text is soon memorised, so one model cannot use a large budget. Several models make
 different errors, so a student of their mean predictions is better than any of them (Hinton, Vinyals
-& Dean 2015). The rule was fitted with bench/ensembles.py (docs/measurements/choice.md).
+& Dean 2015). The rule was choice with bench/ensembles.py (docs/measurements/choice.md).
 """
 
 from dataclasses import replace
@@ -10,8 +10,8 @@ from dataclasses import replace
 from microgpt.config import TrainConfig
 from microgpt.settings import Settings
 from microgpt.state import Ensemble
-from microgpt.training.choice import WARMUP, has_steps, useful_operations
-from microgpt.training.fitting import Fitted, Fitting, rounded
+from microgpt.training.choice import WARMUP, Choice, has_steps, useful_operations
+from microgpt.training.fitting import Fitting, rounded
 from microgpt.training.operations import evaluation_operations, step_operations
 
 LEAST = 2.0  # times the operations that a single model can use; with fewer, it is as good
@@ -23,37 +23,37 @@ LOSS_RATIO = 0.96  # expected loss of the student, times that of one model
 MAX_TARGETS = 2**30  # maximum size of their predictions, in bytes
 
 
-def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
+def with_ensemble(fitting: Fitting, choice: Choice) -> Choice:
     """Return the settings of an ensemble if a preset requests one or the budget justifies it.
 
     Otherwise, return the settings unchanged.
     """
-    if not _is_possible(fitting, fitted):
-        return fitted
+    if not _is_possible(fitting, choice):
+        return choice
     given = fitting.given
     n_teachers = given.get("n_teachers", 0)
     if n_teachers and not given.get("budget"):
-        teacher = fitted.choice.config
+        teacher = choice.config
         steps = round(given.get("student_length", Settings.student_length) * teacher.steps)
-        student, n_samples = _student(teacher, steps), n_made_up(fitted, steps)
+        student, n_samples = _student(teacher, steps), n_made_up(choice, steps)
         ensemble = Ensemble(n_teachers, n_samples, replace(teacher, until=None), student)
-        return fitted._replace(choice=fitted.choice._replace(config=student), ensemble=ensemble)
-    budget, useful = fitted.budget, useful_operations(fitted.sizes)
+        return choice._replace(config=student, ensemble=ensemble)
+    budget, useful = choice.budget, useful_operations(choice.sizes)
     if budget is None or budget < LEAST * useful:
-        return fitted
+        return choice
     of_teachers = (1 - STUDENT_SHARE) * budget
     n = min(MOST_TEACHERS, max(2, int(of_teachers / useful)))
-    if speed := fitted.operations_per_s:  # the text is encoded for each model
-        left = rounded(max(1.0, budget - n * fitting.encoding_s(fitted) * speed))
-        slower = fitted._replace(budget=left, operations_per_s=None)
+    if speed := choice.operations_per_s:  # the text is encoded for each model
+        left = rounded(max(1.0, budget - n * fitting.encoding_s(choice) * speed))
+        slower = choice._replace(budget=left, operations_per_s=None)
         return with_ensemble(fitting, slower)._replace(operations_per_s=speed)
-    found = _for_budget(fitting, fitted, n, min(useful, of_teachers / n))
+    found = _for_budget(fitting, choice, n, min(useful, of_teachers / n))
     if found and found.ensemble and n_teachers:
         return found._replace(ensemble=replace(found.ensemble, n_teachers=n_teachers))
-    return found or fitted
+    return found or choice
 
 
-def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
+def _is_possible(fitting: Fitting, choice: Choice) -> bool:
     """Return whether the settings and the kind of data allow an ensemble."""
     given = fitting.given
     has_budget = given.get("minutes") or given.get("budget")
@@ -62,21 +62,21 @@ def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
         or given.get("genome")
         or fitting.parent
         or fitting.teachers
-        or fitted.tokenizer.is_chat  # teachers cannot make up conversations
+        or choice.tokenizer.is_chat  # teachers cannot make up conversations
         or fitting.engine == "reference"
         or (has_steps(given) and not given.get("n_teachers"))
-        or n_made_up(fitted, 1) < 0
+        or n_made_up(choice, 1) < 0
     )
 
 
-def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> Fitted | None:
+def _for_budget(fitting: Fitting, whole: Choice, n: int, of_teacher: float) -> Choice | None:
     """Return the settings of n teachers and a student; None if the budget is too small."""
     one, budget = fitting.for_budget(of_teacher), whole.budget or 0.0
-    model, teacher, sizes = one.choice.model, replace(one.choice.config, until=None), one.sizes
+    model, teacher, sizes = one.model, replace(one.config, until=None), one.sizes
     length = sizes.chunk_length(model.block_size)
     per_step = step_operations(model, teacher, length)
-    of_teachers = n * one.choice.operations
-    evaluations = one.choice.operations - teacher.steps * per_step
+    of_teachers = n * one.operations
+    evaluations = one.operations - teacher.steps * per_step
     left = min(budget - of_teachers, MAX_STUDENT * useful_operations(sizes)) - evaluations
     n_samples = n_made_up(one, int(left / per_step))
     made_up = max(0, n_samples) * length
@@ -84,12 +84,13 @@ def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> F
     steps = int((left - predictions) / per_step)
     if n_samples < 0 or steps < teacher.steps / n:
         return None
-    student = replace(_student(teacher, steps), until=one.choice.config.until)
+    student = replace(_student(teacher, steps), until=one.config.until)
     spent = of_teachers + predictions + steps * per_step + evaluations
     is_limited = n == MOST_TEACHERS and spent < 0.9 * budget
-    choice = one.choice._replace(config=student, operations=spent, is_limited=is_limited)
     return one._replace(
-        choice=choice,
+        config=student,
+        operations=spent,
+        is_limited=is_limited,
         budget=whole.budget,
         operations_per_s=whole.operations_per_s,
         ensemble=Ensemble(n, n_samples, teacher, student),
@@ -108,14 +109,14 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
     )
 
 
-def n_made_up(fitted: Fitted, steps: int, max_targets: int = MAX_TARGETS) -> int:
+def n_made_up(choice: Choice, steps: int, max_targets: int = MAX_TARGETS) -> int:
     """Return the number of documents that the teachers generate, at most those the student reads.
 
     It is negative if the predictions for the text alone would take more than max_targets bytes.
     """
-    config, sizes = fitted.choice.config, fitted.sizes
-    length = sizes.chunk_length(fitted.choice.model.block_size)
-    n_tokens = max_targets / (4 * fitted.tokenizer.vocab_size) - sizes.n_tokens
+    config, sizes = choice.config, choice.sizes
+    length = sizes.chunk_length(choice.model.block_size)
+    n_tokens = max_targets / (4 * choice.tokenizer.vocab_size) - sizes.n_tokens
     if n_tokens < 0:
         return -1
     n_tokens = min(n_tokens, SAMPLES_PER_TEXT * sizes.n_tokens)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import NamedTuple
 
 from microgpt.amounts import DIGITS, count, duration, in_short
 from microgpt.compilation import Tell
@@ -11,7 +10,7 @@ from microgpt.config import DEFAULT_DTYPE, DType, EngineName, ModelConfig, Train
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer, can_learn_bpe
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
-from microgpt.data.statistics import Sizes, measure
+from microgpt.data.statistics import measure
 from microgpt.data.tokenizer import Documents, Tokenizer, all_texts
 from microgpt.errors import ConfigError
 from microgpt.fields import Given
@@ -24,7 +23,6 @@ from microgpt.training.choice import (
     Choice,
     choose,
     choose_vocabulary,
-    has_steps,
 )
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, prepare_engine
@@ -35,26 +33,6 @@ from microgpt.training.time_limit import TimeLimit
 MIN_TRAINING_S = 1.0  # minimum time that a message recommends
 N_TIMED = 100_000  # number of characters to encode, to estimate the time for all of them
 LoadKernels = Callable[..., float]  # see `prepare_engine`
-
-
-class Fitted(NamedTuple):
-    """Settings that suit the documents."""
-
-    tokenizer: Tokenizer
-    vocab_size: int | None  # requested size of the BPE vocabulary; None for characters
-    choice: Choice
-    budget: float | None  # None for Karpathy's settings
-    sizes: Sizes  # of the training set
-    operations_per_s: float | None = None  # measured for --minutes
-    ensemble: Ensemble | None = None  # then `choice` is that of the student, and for all together
-    has_steps: bool = False  # whether the number of steps was given; the budget follows from it
-
-    @property
-    def n_passes(self) -> float:
-        """The number of passes over the training documents; for an ensemble, by one teacher."""
-        config = self.ensemble.teacher if self.ensemble else self.choice.config
-        length = self.sizes.chunk_length(self.choice.model.block_size)
-        return config.steps * config.batch_size * length / max(1.0, self.sizes.n_tokens)
 
 
 @dataclass
@@ -92,7 +70,7 @@ class Fitting:
         config = TrainConfig(text="stream" if isinstance(docs, str) else "lines")
         return cls(hold_out(docs, given, tell), config, given, load_kernels=load_kernels)
 
-    def fit(self, limit: TimeLimit | None = None) -> Fitted:
+    def fit(self, limit: TimeLimit | None = None) -> Choice:
         """Return the settings for the time limit, else for --budget or the default budget.
 
         Without any limit, Karpathy's names, presets and genomes get Karpathy's settings.
@@ -108,9 +86,9 @@ class Fitting:
             return self.for_budget(budget or DEFAULT_BUDGET[self.engine])
         left = limit.seconds_left()
         guess = self.for_budget(TYPICAL[self.engine] * _positive(left, limit))
-        limit.reserve_for(guess.choice.model, is_chat=guess.tokenizer.is_chat)
+        limit.reserve_for(guess.model, is_chat=guess.tokenizer.is_chat)
         limit.extend(self._load_kernels())
-        model, config, *_ = guess.choice
+        model, config = guess.model, guess.config
         speed = operations_per_second(
             model,
             config,
@@ -125,7 +103,7 @@ class Fitting:
             budget = rounded(speed * _positive(left - self._learning_s, limit))
         return self.for_budget(budget)._replace(operations_per_s=speed)
 
-    def for_budget(self, budget: float | None) -> Fitted:
+    def for_budget(self, budget: float | None) -> Choice:
         """Return the settings for a number of operations; see `fit` for the errors.
 
         If budget is None, return Karpathy's settings, overridden by the given options.
@@ -135,15 +113,14 @@ class Fitting:
         sizes = measure(self.parts.train, tokenizer, text)
         if budget is None:
             model = with_given(ModelConfig(), {**given, "vocab_size": tokenizer.vocab_size})
-            return Fitted(tokenizer, vocab_size, Choice(model, self.config, 0.0), None, sizes)
+            return Choice(model, self.config, tokenizer, sizes, vocab_size=vocab_size)
         choice = choose(self.parts, tokenizer, budget, text=text, given=given, parent=self.parent)
         if choice.config.steps == 1 and choice.operations > 1.1 * budget:
             raise ConfigError(
                 f"{in_short(budget)} operations are too few: one step takes "
                 f"{in_short(choice.operations)}; increase --minutes or --budget"
             )
-        budget = float(f"{choice.operations:.2g}") if has_steps(given) else budget
-        return Fitted(tokenizer, vocab_size, choice, budget, sizes, has_steps=has_steps(given))
+        return choice._replace(vocab_size=vocab_size)
 
     def _tokenizer(self, vocab_size: int | None) -> Tokenizer:
         """Return a BPE tokenizer learned from the training split, or a character tokenizer."""
@@ -179,28 +156,28 @@ class Fitting:
             seconds += self.load_kernels(None, *self.teachers.dtypes, uses=self.teachers.uses)
         return seconds
 
-    def encoding_s(self, fitted: Fitted) -> float:
+    def encoding_s(self, choice: Choice) -> float:
         """Estimate the time to encode the training documents that are read."""
         docs = self.parts.train[:: max(1, len(self.parts.train) // 1000)]
         texts = [text[: N_TIMED // len(docs) + 1] for text in all_texts(docs)]
         started = perf_counter()
         for text in texts:
-            fitted.tokenizer.encode(text)
+            choice.tokenizer.encode(text)
         per_character = (perf_counter() - started) / max(1, sum(map(len, texts)))
         n_times = 1.0  # running text is encoded as a whole
         if self.config.text == "lines":  # the tokens of all documents are counted if they are BPE
-            n_times = min(1.0, fitted.n_passes) + (fitted.tokenizer.kind == "bpe")
-        return per_character * n_times * fitted.sizes.n_characters
+            n_times = min(1.0, choice.n_passes) + (choice.tokenizer.kind == "bpe")
+        return per_character * n_times * choice.sizes.n_characters
 
-    def _teaching_s(self, fitted: Fitted) -> float:
+    def _teaching_s(self, choice: Choice) -> float:
         """Estimate the time in which the teachers process the training documents that are read."""
         if not self.teachers:
             return 0.0
-        model, config = fitted.choice.model, fitted.choice.config
-        tokenizer, facts = fitted.tokenizer, self.parts.facts
+        model, config = choice.model, choice.config
+        tokenizer, facts = choice.tokenizer, self.parts.facts
         config = replace(config, engine=self.engine, dtype=self.dtype)
         plan = TrainingPlan(model, config, tokenizer, facts)
-        chunks = self.parts.chunked(fitted.tokenizer, model.block_size, config)
+        chunks = self.parts.chunked(choice.tokenizer, model.block_size, config)
         return self.teachers.estimated_seconds(chunks, plan, self.threads)
 
 
@@ -234,21 +211,21 @@ def describe_subwords(parts: Split, tokenizer: Tokenizer, vocab_size: int) -> It
         )
 
 
-def explain_settings(fitted: Fitted) -> tuple[str, ...]:
+def explain_settings(choice: Choice) -> tuple[str, ...]:
     """Return two lines with the chosen settings and the reasons; none for Karpathy's settings."""
-    if fitted.budget is None:
-        return (_describe_preset(fitted.ensemble),) if fitted.ensemble else ()
-    choice, sizes, speed = fitted.choice, fitted.sizes, fitted.operations_per_s
+    if choice.budget is None:
+        return (_describe_preset(choice.ensemble),) if choice.ensemble else ()
+    sizes, speed = choice.sizes, choice.operations_per_s
     model, config, is_stream = choice.model, choice.config, choice.config.text == "stream"
-    spent = in_short(fitted.budget)
+    spent = in_short(choice.budget)
     limited = f"{in_short(choice.operations, 2)} of {spent}" if choice.is_limited else spent
     subwords = ""
-    if fitted.vocab_size is not None:
+    if choice.vocab_size is not None:
         length = sizes.n_characters / sizes.n_tokens
         subwords = f"{model.vocab_size:,} subwords of {length:.1f} characters, "
     is_cut = is_stream or sizes.lengths[-1] > model.block_size
     models, dropout = "", config.dropout
-    if ensemble := fitted.ensemble:
+    if ensemble := choice.ensemble:
         n_steps = f"{ensemble.teacher.steps:,} steps"
         models = f"{ensemble.n_teachers} teachers, {n_steps} each, and a student, each with "
         dropout = ensemble.teacher.dropout
@@ -260,13 +237,13 @@ def explain_settings(fitted: Fitted) -> tuple[str, ...]:
     )
     n, mean = sizes.n_docs, sizes.n_characters / sizes.n_docs
     text = "of running text" if is_stream else f"in {count(n, 'document')} of {mean:,.0f}"
-    n_times = f"{fitted.n_passes:.2g}" if fitted.n_passes < 9.95 else f"{fitted.n_passes:,.0f}"
+    n_times = f"{choice.n_passes:.2g}" if choice.n_passes < 9.95 else f"{choice.n_passes:,.0f}"
     by = " by each teacher" if ensemble else ""
     why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times{by}"
     budget = f"{spent} operations"
     if speed:
-        budget, training = (duration(each / speed) for each in (fitted.budget, choice.operations))
-        is_short = choice.is_limited or fitted.has_steps
+        budget, training = (duration(each / speed) for each in (choice.budget, choice.operations))
+        is_short = choice.is_limited or choice.has_steps
         seconds = f"about {training}" if is_short else f"the {budget} that remain"
         why += f" in {seconds} ({in_short(speed, 2)} operations per second)"
     if ensemble and ensemble.n_samples:

@@ -20,13 +20,12 @@ from microgpt.fields import Given
 from microgpt.replies import prepare_replies
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
-from microgpt.training.choice import with_steps
+from microgpt.training.choice import Choice, with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, prepare_engine
 from microgpt.training.ensemble import with_ensemble
 from microgpt.training.finetune import check_shape, inherited_tokenizer
 from microgpt.training.fitting import (
-    Fitted,
     Fitting,
     LoadKernels,
     describe_subwords,
@@ -136,14 +135,14 @@ def plan_training(
         if given.get("minutes") or given.get("budget"):
             fitting = Fitting(parts, base, given, tokenizer, teachers, load_kernels, parent.model)
             chosen = _chosen(fitting, limit, tell)
-            base = chosen.choice.config
+            base = chosen.config
     elif model:
         tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(parts.docs))
     else:
         fitting = Fitting(parts, base, given, tokenizer, teachers, load_kernels)
         chosen = _chosen(fitting, limit, tell)
-        model, tokenizer = chosen.choice.model, chosen.tokenizer
-        base = base if config else chosen.choice.config
+        model, tokenizer = chosen.model, chosen.tokenizer
+        base = base if config else chosen.config
     if teachers:
         teachers.check(parts.docs, tokenizer, model.block_size)
     plan = TrainingPlan(
@@ -162,10 +161,10 @@ def plan_training(
     job = TrainingJob(plan, parts, parent, teachers, limit=limit)
     if not chosen:
         return job
-    return replace(job, reasons=explain_settings(chosen), trial_steps=chosen.choice.trial_steps)
+    return replace(job, reasons=explain_settings(chosen), trial_steps=chosen.trial_steps)
 
 
-def _recorded(given: Given, chosen: Fitted | None) -> Given:
+def _recorded(given: Given, chosen: Choice | None) -> Given:
     """Return the given settings that are recorded, with the chosen budget and vocabulary."""
     has_budget = given.get("minutes") or given.get("budget")
     budget = chosen.budget if chosen and has_budget else None
@@ -211,21 +210,21 @@ def _split(
     return (inherited if isinstance(source, Teachers) else given), parts
 
 
-def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Fitted:
+def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Choice:
     """Choose the settings that suit the documents, unless they are given."""
-    fitted, given = with_ensemble(fitting, fitting.fit(limit)), fitting.given
-    model, config, *_ = fitted.choice
-    if fitted.vocab_size and "tokenizer" in given:
-        for line in describe_subwords(fitting.parts, fitted.tokenizer, fitted.vocab_size):
+    choice, given = with_ensemble(fitting, fitting.fit(limit)), fitting.given
+    model, config = choice.model, choice.config
+    if choice.vocab_size and "tokenizer" in given:
+        for line in describe_subwords(fitting.parts, choice.tokenizer, choice.vocab_size):
             tell(line)
     if given.get("budget") and "evaluations" in given:  # as in a search, which does not count them
         config = with_steps(
-            config, model, given["budget"], fitted.sizes.chunk_length(model.block_size)
+            config, model, given["budget"], choice.sizes.chunk_length(model.block_size)
         )
         if "warmup_steps" in given:
             config = replace(config, warmup_steps=given["warmup_steps"])
-        return fitted._replace(choice=fitted.choice._replace(config=config))
-    return fitted
+        return choice._replace(config=config)
+    return choice
 
 
 def _with_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:

@@ -15,13 +15,12 @@ from statistics import fmean
 
 from harness import TRAINING, parsed, train_missing
 from tables import headed, mean_and_sd, runs_of
-from texts import document_of
+from texts import document_of, planned
 
 from microgpt.data.tokenizer import count_predictions
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble_training import train_job
-from microgpt.training.planning import plan_training
 
 BUDGET = 1.08e14
 EVERY = {"french words": 20}  # each of so many documents is read
@@ -58,7 +57,8 @@ def measured(seed: int, label: str, *, text: str, way: str) -> EnsembleTraining:
     given = {**HELD_OUT.get(text, {}), "budget": BUDGET, "seed": seed}
     if way == "single":
         given["single"] = True
-    job = plan_training(docs, given)
+    notes: list[str] = []
+    job = planned(docs, given, tell=notes.append)
     result, parts, kind = train_job(job), job.parts, job.plan.config.text
     assert result.test_loss is not None
     tokens, characters = (
@@ -66,7 +66,7 @@ def measured(seed: int, label: str, *, text: str, way: str) -> EnsembleTraining:
         for count in (result.tokenizer.count, len)
     )
     found = job.plan.ensemble
-    spent = float(job.reasons[0].split()[0].replace("\u202f", ""))
+    spent = float(notes[-2].split()[0].replace("\u202f", ""))
     n_teachers = found.n_teachers if found else 0
     return EnsembleTraining(bits(result.test_loss) * tokens / characters, n_teachers, spent)
 

@@ -17,7 +17,7 @@ from time import perf_counter
 
 from harness import TRAINING, parsed, train_missing
 from tables import headed, mean_and_sd, runs_of
-from texts import SECOND, document_of
+from texts import SECOND, document_of, planned
 
 from microgpt.inference import InferenceGpt
 from microgpt.settings import Settings
@@ -72,7 +72,7 @@ def main() -> None:
 def measured(seed: int, label: str, *, text: str, seconds: int, contender: str) -> MinutesTraining:
     """Train as the contender does, and return the losses."""
     docs, budget = document_of(text), seconds * SECOND
-    job = plan_training(docs, {"budget": budget, "seed": seed})
+    job = planned(docs, {"budget": budget, "seed": seed})
     interval = expected_loss(job.parts, budget)[1:] if contender == "rule" else None
     if contender == "preset":
         preset = preset_for(docs, seconds)

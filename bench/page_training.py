@@ -21,10 +21,11 @@ from statistics import median
 from time import perf_counter
 
 from harness import parsed, pin
+from texts import planned
 
 from microgpt.data.documents import bundled, load_text
 from microgpt.training.engines import Engine, make_engine
-from microgpt.training.planning import TrainingJob, plan_training
+from microgpt.training.planning import TrainingJob
 from microgpt_engine import wasm
 from microgpt_page.document import WEB
 from microgpt_page.packed_files import engine_file
@@ -66,7 +67,7 @@ def main() -> None:
     print("| | here, a step | Node, a step | ratio, median |\n|---|---|---|---|")
     texts = load_text(bundled("names.txt"))
     for name, (given, n) in RUNS.items():
-        job = plan_training(texts, {**given, "preset": "karpathy", "test_fraction": 0.0})
+        job = planned(texts, {**given, "preset": "karpathy", "test_fraction": 0.0})
         rng = random.Random(job.plan.config.seed)
         plan = job.plan
         data = job.dataset(rng, 1)

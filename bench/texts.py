@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from microgpt.data.documents import bundled, load_lines_or_stream
+from microgpt.fields import Given
 from microgpt.files.atomic_files import publish
+from microgpt.training.holding_out import hold_out
+from microgpt.training.planning import TrainingJob, plan_training
 
 FILES = Path(tempfile.gettempdir(), "microgpt-texts")
 SECOND = 1.8e11  # operations per second of one core of an AMD EPYC (Zen 5)
@@ -122,6 +125,12 @@ TEXTS: dict[str, Callable[[], str]] = {
 
 
 @cache
+def planned(docs: Any, given: Given, **options: Any) -> TrainingJob:
+    """Return the training run that `microgpt train` plans for documents and settings."""
+    given = {**given, "text": "stream" if isinstance(docs, str) else "lines"}
+    return plan_training(hold_out(docs, given), given, **options)
+
+
 def document_of(name: str) -> Any:
     """Return the documents of a text, or a string for running text."""
     path = FILES / f"{name}.txt"

@@ -3,11 +3,13 @@ import json
 import pytest
 from json_files import edit
 
-from microgpt import InferenceGpt, Message, load, save, train
+from microgpt import InferenceGpt, Message, StopWhen, load, save, train
 from microgpt.config import Sampling
 from microgpt.data.split import split
 from microgpt.errors import CheckpointError, ConfigError
-from microgpt.training.planning import plan_training
+from microgpt.replies import prepare_replies
+from microgpt.training.holding_out import hold_out
+from microgpt.training.planning import TrainingJob, plan_training
 from microgpt_characters.few_questions import MOST_QUESTIONS, are_few, recipe
 
 PAIRS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
@@ -45,9 +47,15 @@ def test_few_questions_are_detected_by_documents_and_options(docs, options, expe
     assert are_few(docs, options) == expected
 
 
+def planned(docs, **given) -> TrainingJob:
+    given, tokenizer, extra = prepare_replies(docs, given, print)
+    parts = hold_out(docs, given)
+    return plan_training(parts, given, tokenizer=tokenizer, extra=extra)
+
+
 def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
     long = talks([*PAIRS, ("a" * 300, "b" * 400)])
-    plan = plan_training(long, {}).plan
+    plan = planned(long).plan
     assert plan.model.block_size == recipe(long)["block_size"] == 1024
     known = plan.extra["characters"]["conversations"]
     assert [each["content"] for each in known[-1]] == ["a" * 300, "b" * 400]
@@ -55,15 +63,14 @@ def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
 
 def test_the_unknown_option_requires_a_model_of_few_questions() -> None:
     with pytest.raises(ConfigError, match="--unknown is for at most 200 questions"):
-        plan_training(talks(PAIRS), {"unknown": "?", "steps": 10})
+        planned(talks(PAIRS), unknown="?", steps=10)
     with pytest.raises(ConfigError, match="--unknown is for few questions"):
-        plan_training(["anna"], {"unknown": "?"})
+        planned(["anna"], unknown="?")
 
 
 def test_a_split_with_validation_has_no_known_questions() -> None:
-    assert plan_training(split(talks(PAIRS)), {}).plan.extra
     parts = split(talks([(str(n), "x") for n in range(40)]), validation=0.3)
-    assert plan_training(parts, {}).plan.extra == {}
+    assert train(parts, hooks=[StopWhen(lambda: True)]).extra == {}
 
 
 def test_few_questions_are_all_answered_exactly(result) -> None:

@@ -8,7 +8,7 @@ from json_files import edit
 from microgpt import InferenceGpt, Message, load, save
 from microgpt.errors import CheckpointError, PromptError
 from microgpt.plugins import PluginError
-from microgpt.training.planning import plan_training
+from microgpt.replies import prepare_replies
 
 PARROT = """
 from microgpt import Message
@@ -51,10 +51,9 @@ def saved(chat_model):
 
 def test_a_plug_in_prepares_a_training_run_and_is_recorded(parrot) -> None:
     told = []
-    plan = plan_training(TALKS, {}, tell=told.append).plan
-    assert plan.extra == {"parrot": {"word": "hi"}}
+    assert prepare_replies(TALKS, {}, told.append).extra == {"parrot": {"word": "hi"}}
     assert "parrot has seen 4 conversations" in told
-    assert plan_training(["hi", "day"], {}).plan.extra == {}
+    assert prepare_replies(["hi", "day"], {}, told.append).extra == {}
 
 
 def test_a_plug_in_answers_or_chooses_what_the_model_reads(parrot, saved) -> None:

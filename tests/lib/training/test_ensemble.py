@@ -16,8 +16,9 @@ from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.ensemble import LEAST, MOST_TEACHERS
 from microgpt.training.ensemble_training import train_job
 from microgpt.training.fitting import explain_settings
+from microgpt.training.holding_out import hold_out
 from microgpt.training.hooks import Checkpoints, OnEvent, StopWhen
-from microgpt.training.planning import TrainingJob, plan_training
+from microgpt.training.planning import TrainingJob, choose_settings, plan_training
 from microgpt.training.presets import preset_settings
 from microgpt.training.time_limit import TimeLimit
 
@@ -27,7 +28,8 @@ SMALL = {"n_embd": 8, "n_layer": 1, "budget": 3e10}
 
 
 def planned(**given) -> TrainingJob:
-    job = plan_training(NAMES, {**SMALL, **given})
+    given = {**SMALL, **given}
+    job = plan_training(hold_out(NAMES, given), given)
     return replace(job, plan=replace(job.plan, input=Path("names.txt")))
 
 
@@ -60,16 +62,13 @@ def test_one_model_can_be_requested_instead_of_an_ensemble() -> None:
 
 def test_a_model_with_a_parent_gets_no_ensemble(whole) -> None:
     result, _ = whole
-    assert not plan_training(NAMES, {"budget": 3e10}, parent=result).plan.ensemble
+    assert not plan_training(split(NAMES), {"budget": 3e10}, parent=result).plan.ensemble
 
 
 def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
-    from microgpt.training.ensemble import with_ensemble
-    from microgpt.training.fitting import Fitting
-
     for budget in (3e10, 1e11, 1e12):
-        fitting = Fitting.of(NAMES, {"budget": budget})
-        choice = with_ensemble(fitting, fitting.fit())
+        given = {"budget": budget}
+        choice = choose_settings(hold_out(NAMES, given), given)
         assert choice.ensemble
         assert choice.operations <= 1.02 * budget
         assert choice.is_limited == (budget == 1e12)
@@ -188,17 +187,18 @@ def test_an_ensemble_holds_out_the_documents_of_a_given_split() -> None:
 
 def test_a_preset_can_train_an_ensemble() -> None:
     recipe = preset_settings("names-600s")
-    ensemble = plan_training(NAMES, recipe).plan.ensemble
+    parts = hold_out(NAMES, recipe)
+    ensemble = plan_training(parts, recipe).plan.ensemble
     assert (ensemble.n_teachers, ensemble.teacher.steps, ensemble.student.steps) == (6, 4400, 12320)
     shorter = {**recipe, "steps": 100}
-    assert plan_training(NAMES, shorter).plan.ensemble.student.steps == 280
-    assert not plan_training(NAMES, {**recipe, "single": True}).plan.ensemble
-    assert not plan_training(NAMES, preset_settings("names-10s")).plan.ensemble
+    assert plan_training(parts, shorter).plan.ensemble.student.steps == 280
+    assert not plan_training(parts, {**recipe, "single": True}).plan.ensemble
+    assert not plan_training(parts, preset_settings("names-10s")).plan.ensemble
 
 
 def test_a_genome_or_given_settings_prevent_an_ensemble() -> None:
     assert not planned(genome=Path("genome.json")).plan.ensemble
-    job = plan_training(NAMES, SMALL, config=TrainConfig(steps=3))
+    job = plan_training(hold_out(NAMES, SMALL), SMALL, config=TrainConfig(steps=3))
     assert not job.plan.ensemble
 
 

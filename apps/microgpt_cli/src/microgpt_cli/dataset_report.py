@@ -17,13 +17,13 @@ from microgpt import (
     DataReport,
     Document,
     Expectation,
-    Fitting,
     ModelConfig,
     ReadOptions,
     SavedModel,
     TextFile,
     TimeLimit,
     TrainConfig,
+    choose_settings,
     count,
     count_with_others,
     describe,
@@ -31,6 +31,7 @@ from microgpt import (
     expected_loss,
     explain_settings,
     extended_tokenizer,
+    hold_out,
     load_documents,
     load_lines_or_stream,
     operations_per_second,
@@ -40,7 +41,6 @@ from microgpt import (
     read_by_kind,
     step_operations,
     useful_operations,
-    with_ensemble,
 )
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
@@ -91,13 +91,14 @@ def analyze_file(
     has_budget = any(limits.values())
     limits = {name: value for name, value in limits.items() if value is not None}
     given = prepare_replies(docs, limits, lambda line: None).given
-    fitting = Fitting.of(docs, given, load_kernels=load_kernels, tell=note)
-    choice = with_ensemble(fitting, fitting.fit(limit))
+    parts = hold_out(docs, given, tell=note)
+    given = {**given, "text": "stream" if isinstance(docs, str) else "lines"}
+    choice = choose_settings(parts, given, limit=limit, load_kernels=load_kernels)
     config, tokenizer, n_characters = choice.config, choice.tokenizer, None
     expectation = None
-    if has_budget and fitting.parts.validation:
+    if has_budget and parts.validation:
         operations = min(choice.operations, useful_operations(choice.sizes))
-        expectation = expected_loss(fitting.parts, operations)
+        expectation = expected_loss(parts, operations)
         if choice.ensemble:
             expectation = Expectation(*(LOSS_RATIO * loss for loss in expectation))
     if isinstance(docs, str):

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from microgpt import ConfigError, Fitting, Tell, TimeLimit, in_short, n_made_up
+from microgpt import (
+    Choice,
+    ConfigError,
+    Split,
+    Tell,
+    TimeLimit,
+    choose_settings,
+    in_short,
+    n_made_up,
+)
 from microgpt_evolution.budgeted.genome import EVALUATIONS, genome_of, space_for
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
 from microgpt_evolution.budgeted.records import BudgetedSettings
@@ -22,7 +31,8 @@ MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 
 
 def plan_search(
-    fitting: Fitting,
+    parts: Split,
+    single: Choice,
     limit: TimeLimit | None,
     *,
     n_workers: int,
@@ -31,9 +41,10 @@ def plan_search(
     tell: Tell,
     **recorded: Any,
 ) -> BudgetedSettings:
-    """Return the settings of a search on the documents of a `Fitting`.
+    """Return the settings of a search.
 
     Args:
+        single: settings of one training run with the whole budget.
         limit: time limit of --minutes; all workers search until then.
         space: the user's space; None for the default one.
         tell: called with notes for the user.
@@ -42,12 +53,12 @@ def plan_search(
     Raises:
         ConfigError: the budget is too small.
     """
-    single, parts = fitting.fit(limit), fitting.parts  # one training run with the whole budget
     of_worker = single.budget
     assert of_worker
     n_workers = min(SMALLEST, n_workers) if limit else 1
     budget = of_worker * n_workers
-    choice = fitting.for_budget(MAX_SHARE * budget)
+    of_run = {"text": single.config.text, "single": True, "budget": MAX_SHARE * budget}
+    choice = choose_settings(parts, of_run)
     sizes = choice.sizes
     text, length = choice.config.text, sizes.chunk_length(choice.model.block_size)
     rule = genome_of(choice, length, choice.vocab_size)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from microgpt import (
     DataError,
-    Fitting,
     Given,
     InferenceGpt,
     OnEvent,
@@ -18,8 +17,10 @@ from microgpt import (
     TimeLimit,
     TrainEvent,
     TrainResult,
+    choose_settings,
     count,
     count_params,
+    hold_out,
     in_short,
     load_documents,
 )
@@ -129,11 +130,15 @@ def _prepare(
         ancestor = read_genome_of(warm_start, "omit --warm-start", is_budgeted=True).genome
     path = given.get("input") or default_input(*([DEFAULT_CHAT] if "chat" in given else []))
     docs = load_documents(path, ReadOptions.of(given), tell=note)
-    fitting = Fitting.of(docs, limits_of(given), load_kernels=load_kernels, tell=note)
-    if not fitting.parts.validation:
+    parts = hold_out(docs, limits_of(given), tell=note)
+    if not parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
+    text = "stream" if isinstance(docs, str) else "lines"
+    of_run = {**limits_of(given), "text": text, "single": True}
+    single = choose_settings(parts, of_run, limit=limit, load_kernels=load_kernels)
     settings = plan_search(
-        fitting,
+        parts,
+        single,
         limit,
         n_workers=n_workers,
         space=space,
@@ -141,7 +146,7 @@ def _prepare(
         tell=note,
         **recorded(given, path),
     )
-    return settings, fitting.parts
+    return settings, parts
 
 
 def _save_winner(

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 from microgpt import (
     Choice,
     Document,
-    Fitting,
     Split,
     TimeLimit,
+    choose_settings,
     default_lr,
+    hold_out,
     split,
     with_steps,
 )
@@ -44,7 +45,7 @@ def plan_grid(
         limits: the budget of each training run, in minutes or operations, for which the other
             settings are chosen; None for Karpathy's settings.
         limit: the time limit for the minutes.
-        options: other arguments of `Fitting.of`.
+        options: other arguments of `choose_settings`.
 
     Raises:
         GenomeError: an axis is unknown, or a value of it has the wrong type.
@@ -52,13 +53,14 @@ def plan_grid(
     if limits is None:
         genomes, skipped = grid(axes)
         return PlannedGrid(genomes, skipped, split(docs, validation=HELD_OUT, test=HELD_OUT))
-    fitting = Fitting.of(docs, limits, **options)
-    if not fitting.parts.validation:
+    given = {**limits, "text": "stream" if isinstance(docs, str) else "lines", "single": True}
+    parts = hold_out(docs, given)
+    if not parts.validation:
         held_out = {"val_fraction": HELD_OUT, "test_fraction": HELD_OUT}
-        fitting = Fitting.of(docs, {**held_out, **limits}, **options)
-    choice = fitting.fit(limit)
+        parts = hold_out(docs, {**held_out, **given})
+    choice = choose_settings(parts, given, limit=limit, **options)
     genomes, skipped, chosen = _grid_around(choice, axes)
-    return PlannedGrid(genomes, skipped, fitting.parts, chosen, choice)
+    return PlannedGrid(genomes, skipped, parts, chosen, choice)
 
 
 def _grid_around(

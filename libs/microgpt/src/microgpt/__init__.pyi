@@ -273,14 +273,13 @@ from .training.engines import prepare_engine as prepare_engine
 from .training.engines import problem_of as problem_of
 from .training.ensemble import LOSS_RATIO as LOSS_RATIO
 from .training.ensemble import n_made_up as n_made_up
-from .training.ensemble import with_ensemble as with_ensemble
 from .training.ensemble_training import train_job as train_job
 from .training.finetune import extended_tokenizer as extended_tokenizer
-from .training.fitting import Fitting as Fitting
 from .training.fitting import explain_settings as explain_settings
 from .training.history_file import HISTORY as HISTORY
 from .training.history_file import HistoryPoint as HistoryPoint
 from .training.history_file import read_history as read_history
+from .training.holding_out import hold_out as hold_out
 from .training.holding_out import split_documents as split_documents
 from .training.hooks import Checkpoints as Checkpoints
 from .training.hooks import Hook as Hook
@@ -294,6 +293,7 @@ from .training.operations import operations_per_second as operations_per_second
 from .training.operations import step_operations as step_operations
 from .training.planning import TrainingJob as TrainingJob
 from .training.planning import check_patience as check_patience
+from .training.planning import choose_settings as choose_settings
 from .training.planning import examples as examples
 from .training.planning import plan_training as plan_training
 from .training.presets import PRESETS as PRESETS

@@ -33,7 +33,7 @@ from microgpt import (
 from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
-from microgpt_cli.training.job import load_teachers, read_input
+from microgpt_cli.training.inputs import load_teachers, read_input, records_of
 from microgpt_cli.training.request import TrainRequest
 
 CHANGES = ("steps", "until", "patience")  # settings with which a run can go on
@@ -180,7 +180,8 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
     if plan.input and not given:
         check_regular(plan.input, "pass the documents of this run with --data")
     path = given or plan.input
-    file, docs = read_input(path, plan.read_options, plan.given.get("preset"), plan.config.seed)
+    how = {**vars(plan.read_options), "preset": plan.given.get("preset"), "seed": plan.seed}
+    file, docs = read_input(path, how)
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     parts = split_documents(docs, *held_out, plan.data.gap or 0)
     if parts.facts.sha256 != plan.data.sha256:
@@ -212,7 +213,8 @@ def _recorded_teachers(
     for directory in directories:
         if not os.path.isdir(directory):
             raise ConfigError(f"the teacher {directory} does not exist; {remedy}")
-    teachers, records = load_teachers(directories)
+    teachers = load_teachers(directories)
+    records = records_of(teachers)
     for directory, found, expected in zip(directories, records, recorded, strict=True):
         sha256, wanted = found.weights_sha256, expected.weights_sha256
         if sha256 != wanted:

@@ -10,6 +10,7 @@ from microgpt import (
     FIELDS,
     PORTABLE,
     ConfigError,
+    TextKind,
     check_conflicts,
     check_whole,
     checked,
@@ -19,7 +20,7 @@ from microgpt import (
 )
 from microgpt_cli.terminal.options import DATA, DEFAULT_MODEL_DIR
 
-N_SAMPLES = 20  # default number of samples printed after training
+N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default numbers of samples, and of running text
 data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
 )
@@ -63,7 +64,7 @@ class TrainRequest:
     num_samples: int | None = printing(
         None,
         f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}; for "
-        "running text: 3]",
+        f"running text: {N_STREAM_SAMPLES}]",
         "--num-samples",
         "-n",
     )
@@ -84,11 +85,20 @@ class TrainRequest:
         """The number of threads."""
         return int(self.given.get("threads", 1))
 
+    def n_samples(self, is_chat: bool, text: TextKind = "lines") -> int:
+        """Return the number of samples to print; raise ConfigError for a chat model."""
+        if is_chat and self.num_samples:
+            raise ConfigError(
+                "--num-samples cannot be used with --chat; run `microgpt chat` afterwards"
+            )
+        default = 0 if is_chat else N_STREAM_SAMPLES if text == "stream" else N_SAMPLES
+        return default if self.num_samples is None else self.num_samples
+
     def check(self) -> None:
         """Raise ConfigError if a setting is invalid or excludes another, before files are read."""
         given = self.given
         if not (self.resume or self.genome):
-            self.completed()
+            self.n_samples(self.completed().get("chat", False))
         for name in given:
             checked(name, given[name], FIELDS[name].type, FIELDS[name].metadata)
         if self.num_samples is not None:

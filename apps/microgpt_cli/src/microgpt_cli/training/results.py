@@ -10,9 +10,11 @@ from pathlib import Path
 from microgpt import (
     NAMES_SHA256,
     Document,
+    InferenceGpt,
     KnownTexts,
     Memorisation,
     Split,
+    TrainingJob,
     TrainResult,
     as_argument,
     bits,
@@ -26,24 +28,35 @@ from microgpt import (
 )
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
-from microgpt_cli.training.forgetting import Forgetting
+from microgpt_cli.training.forgetting import forgetting
 from microgpt_cli.training.request import TrainRequest
 
 MOST_COUNTED = 50_000  # characters of a text that is compared with counts of n-grams
 COUNTING = 1.01  # they are better if the model's loss is at least as many times theirs
+STREAM_SAMPLE_TOKENS = 300  # number of tokens of a sample of running text
 MAX_SHOWN = 80  # maximum number of characters printed per document
+
+
+def draw_samples(result: TrainResult, n: int) -> list[str]:
+    """Return n samples of a trained model."""
+    if not n:
+        return []
+    model = InferenceGpt(result, engine=result.plan.engine)
+    length = STREAM_SAMPLE_TOKENS if result.config.text == "stream" else None
+    return model.generate(n, rng=result.rng(), max_tokens=length)
 
 
 def print_results(
     result: TrainResult,
     samples: Sequence[str],
-    parts: Split,
+    job: TrainingJob,
     output: Path,
-    lost: Forgetting | None,
     request: TrainRequest,
 ) -> None:
     """Print the result and samples to stdout, and notes on memorised samples to stderr."""
-    answers, memorised, text = None, None, result.config.text
+    parts, text = job.parts, result.config.text
+    answers, memorised = None, None
+    lost = forgetting(job.parent, request.from_, result, parts)
     if result.tokenizer.is_chat:
         from microgpt_cli.training.chat_answers import answer_questions  # loads grammars of chats
 

@@ -3,7 +3,6 @@
 import os
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -15,7 +14,6 @@ from microgpt import (
     ChunkedDataset,
     DivergedError,
     Document,
-    InferenceGpt,
     OnEvent,
     Split,
     StopWhen,
@@ -41,167 +39,141 @@ from microgpt import (
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
-from microgpt_cli.training.forgetting import forgetting
-from microgpt_cli.training.job import count_samples
 from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
 from microgpt_cli.training.request import TrainRequest
-from microgpt_cli.training.results import print_results, use_command
+from microgpt_cli.training.results import use_command
 
-N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
 MUCH = 0.05  # share of repeated text that is told
 
 
-@dataclass
-class TrainRun:
-    """A run of `microgpt train`: its job, its output directory, and what the user asks."""
+def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
+    """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.
 
-    job: TrainingJob
-    directory: TrainingDirectory
-    request: TrainRequest
-    _has_write_error: bool = field(default=False, init=False)
+    An unfinished run is always kept. A run without options may replace the same model. The time
+    until the answer does not count towards --minutes.
+    """
+    if request.force:
+        return
+    if has_state(path):
+        recorded, state, status = read_training(path)
+        if status == "running":
+            raise CheckpointError(
+                f"the training run in {path} is unfinished (step {state.step} of "
+                f"{recorded.config.steps}{recorded.model_of(state)}); resume it with "
+                f"--resume {as_argument(path)}, or replace it with --force"
+            )
+    if request.from_ and os.path.realpath(request.from_) == os.path.realpath(path):
+        return  # the model goes on in its own directory
+    if not (request.is_default and has_same_model(path, job.plan)):
+        job.extend(confirm_replacement(path, unused_model(job.plan.input)))
 
-    def run(self) -> None:
-        """Train, save the model, and print the results."""
-        if not (self.request.resume or self.request.force):
-            self._check_output()
-        for line in self.job.reasons:
-            note(line)
-        request, is_stream = self.request, self.job.plan.config.text == "stream"
-        n_samples = count_samples(request.num_samples, chat=self.job.plan.tokenizer.is_chat)
-        if is_stream and request.num_samples is None:
-            n_samples = N_STREAM_SAMPLES
-        result = self._train(n_samples)
-        samples: list[str] = []
-        if n_samples:
-            model = InferenceGpt(result, engine=result.plan.engine)
-            length = STREAM_SAMPLE_TOKENS if is_stream else None
-            samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
-        parts = self.job.parts
-        lost = forgetting(self.job.parent, request.from_, result, parts)
-        print_results(result, samples, parts, self.directory.path, lost, request)
 
-    def _check_output(self) -> None:
-        """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.
-
-        An unfinished run is always kept. A run without options may replace the same model. The time
-        until the answer does not count towards --minutes.
-        """
-        path, plan = self.directory.path, self.job.plan
-        if has_state(path):
-            recorded, state, status = read_training(path)
-            if status == "running":
-                raise CheckpointError(
-                    f"the training run in {path} is unfinished (step {state.step} of "
-                    f"{recorded.config.steps}{recorded.model_of(state)}); resume it with "
-                    f"--resume {as_argument(path)}, or replace it with --force"
-                )
-        if self.request.from_ and os.path.realpath(self.request.from_) == os.path.realpath(path):
-            return  # the model goes on in its own directory
-        if not (self.request.is_default and has_same_model(path, plan)):
-            self.job.extend(confirm_replacement(path, unused_model(plan.input)))
-
-    def _train(self, n_samples: int) -> TrainResult:
-        """Train and return the result; print the header to stdout, progress and notes to stderr."""
-        job, directory = self.job, self.directory
-        chunks = job.chunks
+def run_job(
+    job: TrainingJob, directory: TrainingDirectory, threads: int, n_samples: int, *, quiet: bool
+) -> TrainResult:
+    """Train and save the model; print the header to stdout, progress and notes to stderr."""
+    chunks = job.chunks
+    try:
+        _prepare(job, chunks, threads, n_samples)
+        job = with_tried_rate(job, threads=threads, tell=note)
+    except KeyboardInterrupt as signal:
+        step = f"at step {job.resume.step}" if job.resume else "before the first step"
+        raise type(signal)(f"{step}; nothing was written") from None
+    with TrainingProgress(job.plan) as progress, StopRequest() as stop:
+        _note_data(job, chunks, quiet=quiet)
+        save = Checkpoints(CheckpointFile(directory).write)
         try:
-            self._prepare(chunks, n_samples)
-            job = with_tried_rate(job, threads=self.request.threads, tell=note)
-        except KeyboardInterrupt as signal:
-            step = f"at step {job.resume.step}" if job.resume else "before the first step"
-            raise type(signal)(f"{step}; nothing was written") from None
-        with TrainingProgress(job.plan) as progress, StopRequest() as stop:
-            _note_data(job, chunks, quiet=self.request.as_json)
-            try:
-                hooks = OnEvent(progress.update), Checkpoints(self._save_checkpoint), StopWhen(stop)
-                result = train_job(job, threads=self.request.threads, hooks=hooks)
-            except DivergedError as error:
-                progress.stop()
-                say(f"error: {error} ({self._save_last_good(error.result)})")
-                raise typer.Exit(1) from error
+            hooks = OnEvent(progress.update), save, StopWhen(stop)
+            result = train_job(job, threads=threads, hooks=hooks)
+        except DivergedError as error:
             progress.stop()
-            if result.ending == "stopped":
-                assert stop.reason
-                raise stop.reason(self._save_interrupted(result))
-            if result.ending == "until" and job.limit:
-                note(
-                    f"the time was over after step {result.state.step} of {result.config.steps}; "
-                    f"train the rest with --resume {as_argument(directory.path)} --steps "
-                    f"{result.config.steps}"
-                )
-            try:
-                directory.finish(result)
-            except CheckpointError as error:  # exit code 1, as the directory was writable before
-                say(f"error: {error}{self._resume_hint()}")
-                raise typer.Exit(1) from error
-            if stop.reason:
-                raise stop.reason(f"after the last step; the model is in {directory.path}")
-            return result
-
-    def _prepare(self, chunks: ChunkedDataset, n_samples: int) -> None:
-        """Load the kernels, and let the teachers predict the targets."""
-        job, plan, threads = self.job, self.job.plan, self.request.threads
-        uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
-        uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
-        uses += ["evaluation"] if job.parts.validation or job.parts.test or plan.ensemble else []
-        uses += ["generation"] if plan.ensemble else []
-        job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
-        if teachers := job.teachers:
-            job.extend(load_kernels(None, *teachers.dtypes, uses=teachers.uses))
-            n = len(teachers.models)
-            note(f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}")
-            teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
-
-    def _save_checkpoint(self, plan: TrainingPlan, state: TrainState) -> None:
-        """Save a checkpoint. After the first one, write errors do not end the run."""
-        if self._would_replace_finished_model(state):
-            return
+            say(f"error: {error} ({_save_last_good(directory, error.result)})")
+            raise typer.Exit(1) from error
+        progress.stop()
+        if result.ending == "stopped":
+            assert stop.reason
+            raise stop.reason(_save_interrupted(directory, result))
+        if result.ending == "until" and job.limit:
+            note(
+                f"the time was over after step {result.state.step} of {result.config.steps}; "
+                f"train the rest with --resume {as_argument(directory.path)} --steps "
+                f"{result.config.steps}"
+            )
         try:
-            self.directory.keep(plan, state)
+            directory.finish(result)
+        except CheckpointError as error:  # exit code 1, as the directory was writable before
+            say(f"error: {error}{_resume_hint(directory)}")
+            raise typer.Exit(1) from error
+        if stop.reason:
+            raise stop.reason(f"after the last step; the model is in {directory.path}")
+        return result
+
+
+def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, n_samples: int) -> None:
+    """Load the kernels, and let the teachers predict the targets."""
+    plan = job.plan
+    uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
+    uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
+    uses += ["evaluation"] if job.parts.validation or job.parts.test or plan.ensemble else []
+    uses += ["generation"] if plan.ensemble else []
+    job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
+    if teachers := job.teachers:
+        job.extend(load_kernels(None, *teachers.dtypes, uses=teachers.uses))
+        n = len(teachers.models)
+        note(f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}")
+        teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
+
+
+class CheckpointFile:
+    """Writes checkpoints. After the first one, write errors do not end the run."""
+
+    def __init__(self, directory: TrainingDirectory) -> None:
+        self._directory, self._has_failed = directory, False
+
+    def write(self, plan: TrainingPlan, state: TrainState) -> None:
+        """Save a checkpoint."""
+        try:
+            self._directory.keep(plan, state)
         except CheckpointError as error:
-            if not self.directory.has_own_state:
+            if not self._directory.has_own_state:
                 raise
-            if not self._has_write_error:
+            if not self._has_failed:
                 note(f"{error}; the previous checkpoint was kept")
-            self._has_write_error = True
+            self._has_failed = True
 
-    def _would_replace_finished_model(self, state: TrainState) -> bool:
-        """Return whether saving a run without any steps would replace a finished model."""
-        is_new = not (state.step or state.teachers or self.directory.has_own_state)
-        return is_new and has_model(self.directory.path)
 
-    def _save_interrupted(self, result: TrainResult) -> str:
-        """Save the state of an interrupted run and return the message to print."""
-        directory = self.directory
-        message = f"at step {result.state.step} of {result.config.steps}"
-        message += result.plan.model_of(result.state)
-        if self._would_replace_finished_model(result.state):
+def _save_interrupted(directory: TrainingDirectory, result: TrainResult) -> str:
+    """Save the state of an interrupted run and return the message to print."""
+    message = f"at step {result.state.step} of {result.config.steps}"
+    message += result.plan.model_of(result.state)
+    try:
+        if not directory.keep(result.plan, result.state):
             return f"{message}; {directory.path} is unchanged"
-        try:
-            directory.keep(result.plan, result.state)
-        except CheckpointError as error:
-            message += f"; this checkpoint was not saved: {error}"
-        hint = self._resume_hint()
-        if hint and not has_model(directory.path):
-            hint += f"; use the model so far with: {use_command(result, directory.path)}"
-        return message + hint
+    except CheckpointError as error:
+        message += f"; this checkpoint was not saved: {error}"
+    hint = _resume_hint(directory)
+    if hint and not has_model(directory.path):
+        hint += f"; use the model so far with: {use_command(result, directory.path)}"
+    return message + hint
 
-    def _resume_hint(self) -> str:
-        """Return a message suffix with the command that resumes the run, if it has a checkpoint."""
-        if not self.directory.has_own_state:
-            return ""
-        return f"; resume with: microgpt train --resume {as_argument(self.directory.path)}"
 
-    def _save_last_good(self, result: TrainResult) -> str:
-        """Save the last good weights to DIR.diverged, and return the message to print."""
-        kept = Path(f"{os.path.realpath(self.directory.path)}.diverged")
-        try:
-            if self.directory.has_own_state:
-                self.directory.keep(result.plan, result.state, "diverged")
-            save(result, kept)
-        except CheckpointError as problem:
-            return f"the last good weights were not saved: {problem}"
-        return f"the last good weights are in {kept}"
+def _resume_hint(directory: TrainingDirectory) -> str:
+    """Return a message suffix with the command that resumes the run, if it has a checkpoint."""
+    if not directory.has_own_state:
+        return ""
+    return f"; resume with: microgpt train --resume {as_argument(directory.path)}"
+
+
+def _save_last_good(directory: TrainingDirectory, result: TrainResult) -> str:
+    """Save the last good weights to DIR.diverged, and return the message to print."""
+    kept = Path(f"{os.path.realpath(directory.path)}.diverged")
+    try:
+        if directory.has_own_state:
+            directory.keep(result.plan, result.state, "diverged")
+        save(result, kept)
+    except CheckpointError as problem:
+        return f"the last good weights were not saved: {problem}"
+    return f"the last good weights are in {kept}"
 
 
 def _n_chars(texts: Sequence[Document]) -> int:

@@ -64,6 +64,7 @@ from microgpt.storage.model_directory import (
     TRAINING,
     check_format,
     encode_model,
+    has_model,
     publish_model,
 )
 from microgpt.storage.weights_file import WEIGHTS_FILES
@@ -103,8 +104,15 @@ class TrainingDirectory(DirectoryLock):
                 raise CheckpointError(f"{directory / name} is a directory; use another directory")
         super().__init__(directory, "being trained")
 
-    def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> None:
-        """Write a checkpoint. If the write fails, the previous checkpoint is kept."""
+    def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> bool:
+        """Write a checkpoint. If the write fails, the previous checkpoint is kept.
+
+        Return False if nothing was written, because a state without any steps does not replace a
+        finished model.
+        """
+        is_new = not (state.step or state.teachers or self.has_own_state)
+        if is_new and has_model(self.path):
+            return False
         content, description = encode_state(plan, state, status)
         files = {
             STATE: content,
@@ -113,6 +121,7 @@ class TrainingDirectory(DirectoryLock):
         }
         publish(self.path, files, is_held=True)
         self.has_own_state = True
+        return True
 
     def finish(self, result: TrainResult) -> None:
         """Write the last checkpoint, and then the model with the status "ended".

@@ -2,7 +2,7 @@
 
 A small text is soon memorised, so one model cannot use a large budget. Several models make
 different errors, so a student of their mean predictions is better than any of them (Hinton, Vinyals
-& Dean 2015). The rule was choice with bench/ensembles.py (docs/measurements/choice.md).
+& Dean 2015). The rule was fitted with bench/ensembles.py (docs/measurements/choice.md).
 """
 
 from dataclasses import replace

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from microgpt.amounts import DIGITS, count, duration, in_short
-from microgpt.compilation import Tell
 from microgpt.config import DEFAULT_DTYPE, DType, EngineName, ModelConfig, TrainConfig, Use
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer, can_learn_bpe
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.statistics import measure
-from microgpt.data.tokenizer import Documents, Tokenizer, all_texts
+from microgpt.data.tokenizer import Tokenizer, all_texts
 from microgpt.errors import ConfigError
 from microgpt.fields import Given
 from microgpt.model_config import count_params
@@ -26,7 +25,6 @@ from microgpt.training.choice import (
 )
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, prepare_engine
-from microgpt.training.holding_out import hold_out
 from microgpt.training.operations import TYPICAL, operations_per_second
 from microgpt.training.time_limit import TimeLimit
 
@@ -56,19 +54,6 @@ class Fitting:
         self._tokenizers: dict[int | None, Tokenizer] = {}  # by requested size of the vocabulary
         if self.tokenizer:
             self._tokenizers[None] = self.tokenizer
-
-    @classmethod
-    def of(
-        cls,
-        docs: Documents,
-        given: Given,
-        *,
-        load_kernels: LoadKernels = prepare_engine,
-        tell: Tell = lambda line: None,
-    ) -> "Fitting":
-        """Return a fitting for documents, some of which are held out."""
-        config = TrainConfig(text="stream" if isinstance(docs, str) else "lines")
-        return cls(hold_out(docs, given, tell), config, given, load_kernels=load_kernels)
 
     def fit(self, limit: TimeLimit | None = None) -> Choice:
         """Return the settings for the time limit, else for --budget or the default budget.

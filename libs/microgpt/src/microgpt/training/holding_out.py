@@ -1,6 +1,6 @@
 """Hold out documents: as the options specify, as in an earlier training run, or by default."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from microgpt.compilation import Tell
@@ -9,13 +9,63 @@ from microgpt.data.split import DataFacts, Split, split, split_stream
 from microgpt.data.tokenizer import Documents, count_characters
 from microgpt.errors import ConfigError, DataError
 from microgpt.fields import Given
+from microgpt.state import TrainedModel
 from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
+from microgpt.training.distillation import Teachers
 
 CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits
 FRACTIONS = {"val_fraction": "validation", "test_fraction": "testing"}
 
 
-def recorded_split(
+def hold_out(
+    docs: Documents,
+    given: Given,
+    sources: Sequence[TrainedModel | Teachers] = (),
+    tell: Tell = lambda line: None,
+) -> Split:
+    """Split documents as the given settings say, as the sources' data were split, or by default.
+
+    With --minutes or --budget, the default is to hold out some documents if there are enough.
+
+    Args:
+        sources: the parent and the teachers, if any.
+        tell: called with notes for the user.
+
+    Raises:
+        ConfigError: a fraction is out of range, or the fractions leave no training data.
+        DataError: there are too few documents.
+    """
+    recorded = _recorded_split(docs, data_of(sources), given)
+    if new := sorted(recorded.keys() - given.keys()):
+        values = ", ".join(f"{name} {recorded[name]}" for name in new)
+        tell(f"as in the training of the parent or teacher: {values}")
+    given = {**recorded, **given}
+    if sources:  # the model has their context and tokenizer
+        first = sources[0]
+        size = first.block_size if isinstance(first, Teachers) else first.model.block_size
+        given = {"block_size": size, "tokenizer": first.tokenizer.kind, **given}
+    if not (given.get("minutes") or given.get("budget")):
+        return _split(docs, given)
+    texts = [docs] if isinstance(docs, str) else docs
+    fraction = held_out_fraction(sum(map(count_characters, texts)))
+    try:
+        return _split(docs, {**dict.fromkeys(FRACTIONS, fraction), **given})
+    except (ConfigError, DataError) as error:
+        uses = [use for name, use in FRACTIONS.items() if name not in given]
+        parts = _split(docs, given)  # fails if a fraction of the user does
+        has_parent = any(isinstance(each, TrainedModel) for each in sources)
+        if has_parent and not parts.validation:  # nothing says when the model has learned enough
+            raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
+        tell(f"nothing is held out for {' or '.join(uses)} by default: {error}")
+        return parts
+
+
+def data_of(sources: Iterable[TrainedModel | Teachers]) -> tuple[DataFacts | None, ...]:
+    """Return what these models and their ancestors were trained on."""
+    return tuple(dict.fromkeys(facts for each in sources for facts in each.trained_on))
+
+
+def _recorded_split(
     docs: Documents, read: Sequence[DataFacts | None], given: Given
 ) -> dict[str, Any]:
     """Return the settings of the split of an earlier training run on these documents, if any."""
@@ -27,26 +77,6 @@ def recorded_split(
     if facts.gap is not None and any(given.get(name, found[name]) for name in FRACTIONS):
         found["gap"] = facts.gap
     return found
-
-
-def hold_out(docs: Documents, given: Given, tell: Tell, *, has_parent: bool = False) -> Split:
-    """Split documents as the given settings say, or their defaults.
-
-    With --minutes or --budget, the default is to hold out some documents if there are enough.
-    """
-    if not (given.get("minutes") or given.get("budget")):
-        return _split(docs, given)
-    texts = [docs] if isinstance(docs, str) else docs
-    fraction = held_out_fraction(sum(map(count_characters, texts)))
-    try:
-        return _split(docs, {**dict.fromkeys(FRACTIONS, fraction), **given})
-    except (ConfigError, DataError) as error:
-        uses = [use for name, use in FRACTIONS.items() if name not in given]
-        parts = _split(docs, given)  # fails if a fraction of the user does
-        if has_parent and not parts.validation:  # nothing says when the model has learned enough
-            raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
-        tell(f"nothing is held out for {' or '.join(uses)} by default: {error}")
-        return parts
 
 
 def _split(docs: Documents, given: Given) -> Split:

@@ -1,9 +1,11 @@
-"""Plan a training run: split the documents, and choose the settings that are not given."""
+"""Plan a training run: choose the settings that are not given."""
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from microgpt.compilation import Tell
@@ -11,13 +13,12 @@ from microgpt.config import DEFAULT_DTYPE, EngineName, ModelConfig, TrainConfig,
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.contamination import contamination
 from microgpt.data.folding import char_tokenizer
-from microgpt.data.split import DataFacts, Split
+from microgpt.data.split import Split
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import CharTokenizer, Document, Documents, Tokenizer
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.fields import Given
-from microgpt.replies import prepare_replies
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import Choice, with_steps
@@ -31,7 +32,7 @@ from microgpt.training.fitting import (
     describe_subwords,
     explain_settings,
 )
-from microgpt.training.holding_out import hold_out, recorded_split
+from microgpt.training.holding_out import data_of
 from microgpt.training.kept_weights import BestWeights
 from microgpt.training.reading_order import reading_order
 from microgpt.training.time_limit import TimeLimit
@@ -50,7 +51,6 @@ class TrainingJob:
     teachers: Teachers | None = None  # models to learn from
     resume: TrainState | None = None
     limit: TimeLimit | None = None
-    reasons: Sequence[str] = ()  # what was chosen and why, for the user
     trial_steps: int = 0  # see `Choice`
     best: BestWeights | None = None  # weights to keep unless the held-out loss becomes lower
 
@@ -84,12 +84,13 @@ class TrainingJob:
 
 
 def plan_training(
-    documents: Documents | Split,
+    parts: Split,
     given: Given,
     *,
     model: ModelConfig | None = None,
     config: TrainConfig | None = None,
     tokenizer: Tokenizer | None = None,
+    extra: Mapping[str, Any] = MappingProxyType({}),
     parent: TrainedModel | None = None,
     teachers: Teachers | None = None,
     limit: TimeLimit | None = None,
@@ -99,33 +100,36 @@ def plan_training(
     """Return a training run with the given settings; the others suit the documents.
 
     Args:
-        documents: texts, conversations, one running text, or a `Split` of them.
         model, config, tokenizer: these override the given settings.
+        extra: records of plug-ins, from `prepare_replies`.
         limit: time limit, from which the preparation is subtracted.
         load_kernels: see `prepare_engine`; called if the speed is measured.
         tell: called with notes for the user.
 
     Raises:
         ConfigError: settings contradict the documents, the parent or the teachers.
-        DataError: there are too few documents to hold some out.
     """
-    engine: EngineName = given.get("engine") or default_engine()
-    default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
-    given = {**given, "engine": engine, "dtype": given.get("dtype") or default}
-    read = data_of(parent, teachers)
-    extra: Mapping[str, Any] = {}
-    if not (model or config or tokenizer or parent or teachers or _is_divided(documents)):
-        docs = documents.docs if isinstance(documents, Split) else documents
-        given, tokenizer, extra = prepare_replies(docs, given, tell)
     if "unknown" in given and not extra:
         raise ConfigError(
             "--unknown is for few questions, with the package microgpt-characters; omit --unknown"
         )
-    given, parts = _split(documents, read, given, parent or teachers, tell)
-    _tell_single_exchanges(() if extra else parts.docs, tell)
+    check_patience(given.get("patience"), parts.val_fraction)
+    engine: EngineName = given.get("engine") or default_engine()
+    default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
+    given = {**given, "engine": engine, "dtype": given.get("dtype") or default}
     base = with_given(config or TrainConfig(), given)
-    if not isinstance(documents, Split):
-        base = replace(base, text="stream" if isinstance(documents, str) else "lines")
+    if not extra:
+        _tell_single_exchanges(parts.docs, tell)
+    choose = partial(
+        choose_settings,
+        parts,
+        config=base,
+        parent=parent,
+        teachers=teachers,
+        limit=limit,
+        load_kernels=load_kernels,
+        tell=tell,
+    )
     chosen = None
     if parent:
         tokenizer = tokenizer or inherited_tokenizer(parent, parts.docs, given, tell)
@@ -133,18 +137,20 @@ def plan_training(
         model = with_given(shape, {**given, "vocab_size": shape.vocab_size})
         check_shape(parent, model)
         if given.get("minutes") or given.get("budget"):
-            fitting = Fitting(parts, base, given, tokenizer, teachers, load_kernels, parent.model)
-            chosen = _chosen(fitting, limit, tell)
+            chosen = choose(given, tokenizer=tokenizer)
             base = chosen.config
     elif model:
         tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(parts.docs))
     else:
-        fitting = Fitting(parts, base, given, tokenizer, teachers, load_kernels)
-        chosen = _chosen(fitting, limit, tell)
+        if teachers:  # their student has their context and tokenizer, if no others are given
+            size, kind = teachers.block_size, teachers.tokenizer.kind
+            given = {"block_size": size, "tokenizer": kind, **given}
+        chosen = choose(given, tokenizer=tokenizer)
         model, tokenizer = chosen.model, chosen.tokenizer
         base = base if config else chosen.config
     if teachers:
         teachers.check(parts.docs, tokenizer, model.block_size)
+    read = data_of([each for each in (parent, teachers) if each])
     plan = TrainingPlan(
         model=_with_vocabulary(model, tokenizer),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
@@ -153,15 +159,15 @@ def plan_training(
         given=_recorded(given, chosen),
         ancestor_data=read,
         contamination=contamination(parts, read, tokenizer),
-        extra=extra,
+        extra=dict(extra),
         edited_sources=find_edited_sources() if engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
     ).at(0)
     _tell_contamination(plan, tell)
-    job = TrainingJob(plan, parts, parent, teachers, limit=limit)
-    if not chosen:
-        return job
-    return replace(job, reasons=explain_settings(chosen), trial_steps=chosen.trial_steps)
+    for line in explain_settings(chosen) if chosen else ():
+        tell(line)
+    trial_steps = chosen.trial_steps if chosen else 0
+    return TrainingJob(plan, parts, parent, teachers, limit=limit, trial_steps=trial_steps)
 
 
 def _recorded(given: Given, chosen: Choice | None) -> Given:
@@ -172,55 +178,34 @@ def _recorded(given: Given, chosen: Choice | None) -> Given:
     return {name: found[name] for name in RECORDED if found.get(name) is not None}
 
 
-def _is_divided(documents: Documents | Split) -> bool:
-    return isinstance(documents, Split) and bool(documents.validation or documents.test)
-
-
-def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[DataFacts | None, ...]:
-    """Return what the parent and the teachers, and their ancestors, were trained on."""
-    models = (each for each in (parent, teachers) if each)
-    return tuple(dict.fromkeys(facts for each in models for facts in each.trained_on))
-
-
-def _split(
-    documents: Documents | Split,
-    read: Sequence[DataFacts | None],
+def choose_settings(
+    parts: Split,
     given: Given,
-    source: TrainedModel | Teachers | None,
-    tell: Tell,
-) -> tuple[Given, Split]:
-    """Return the split documents, and the given settings with those of an earlier split.
+    *,
+    config: TrainConfig | None = None,
+    tokenizer: Tokenizer | None = None,
+    parent: TrainedModel | None = None,
+    teachers: Teachers | None = None,
+    limit: TimeLimit | None = None,
+    load_kernels: LoadKernels = prepare_engine,
+    tell: Tell = lambda line: None,
+) -> Choice:
+    """Return the settings that suit the documents and the limit, with the given ones.
 
-    The student of teachers has their context and tokenizer, if no others are given.
+    Args:
+        config: training settings for the case that none are chosen; see `Fitting.fit`.
+
+    For the other arguments and the errors, see `plan_training`.
     """
-    if not isinstance(documents, Split):
-        recorded = recorded_split(documents, read, given)
-        if new := sorted(recorded.keys() - given.keys()):
-            values = ", ".join(f"{name} {recorded[name]}" for name in new)
-            tell(f"as in the training of the parent or teacher: {values}")
-        given = {**recorded, **given}
-    inherited = given
-    if source:
-        size = source.block_size if isinstance(source, Teachers) else source.model.block_size
-        inherited = {"block_size": size, "tokenizer": source.tokenizer.kind, **given}
-    parts = documents
-    if not isinstance(parts, Split):
-        parts = hold_out(parts, inherited, tell, has_parent=isinstance(source, TrainedModel))
-    check_patience(given.get("patience"), parts.val_fraction)
-    return (inherited if isinstance(source, Teachers) else given), parts
-
-
-def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Choice:
-    """Choose the settings that suit the documents, unless they are given."""
-    choice, given = with_ensemble(fitting, fitting.fit(limit)), fitting.given
-    model, config = choice.model, choice.config
+    base, shape = config or with_given(TrainConfig(), given), parent.model if parent else None
+    fitting = Fitting(parts, base, given, tokenizer, teachers, load_kernels, shape)
+    choice = with_ensemble(fitting, fitting.fit(limit))
     if choice.vocab_size and "tokenizer" in given:
-        for line in describe_subwords(fitting.parts, choice.tokenizer, choice.vocab_size):
+        for line in describe_subwords(parts, choice.tokenizer, choice.vocab_size):
             tell(line)
     if given.get("budget") and "evaluations" in given:  # as in a search, which does not count them
-        config = with_steps(
-            config, model, given["budget"], choice.sizes.chunk_length(model.block_size)
-        )
+        length = choice.sizes.chunk_length(choice.model.block_size)
+        config = with_steps(choice.config, choice.model, given["budget"], length)
         if "warmup_steps" in given:
             config = replace(config, warmup_steps=given["warmup_steps"])
         return choice._replace(config=config)

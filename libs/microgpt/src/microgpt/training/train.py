@@ -1,21 +1,25 @@
 """Train a model on documents."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from microgpt.config import TrainConfig, check_type
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import Split, split, split_again
 from microgpt.data.tokenizer import AnyDocument, Tokenizer
 from microgpt.errors import DataError
+from microgpt.fields import Given
 from microgpt.model_config import ModelConfig
 from microgpt.own_functions import OwnSchedule
+from microgpt.replies import prepare_replies
 from microgpt.state import TrainedModel, TrainResult, TrainState
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import check_engine, default_engine
+from microgpt.training.holding_out import data_of
 from microgpt.training.hooks import Hook
 from microgpt.training.loop import DivergedError, TrainingLoop
-from microgpt.training.planning import data_of, plan_training
+from microgpt.training.planning import plan_training
 
 __all__ = ["DivergedError", "train"]
 
@@ -90,17 +94,21 @@ def train(
     parts = docs if isinstance(docs, Split) else split(docs)
     if not parts.docs:
         raise DataError("there are no documents to train on")
-    read = data_of(parent, taught)
-    if parts is not docs and (facts := recorded_facts(parts.docs, read)):
+    sources = [each for each in (parent, taught) if each]
+    if parts is not docs and (facts := recorded_facts(parts.docs, data_of(sources))):
         parts = split_again(parts.docs, facts)
     dtype = dtype or (resume.dtype if resume else None)
-    given = {"engine": engine, "dtype": dtype, "threads": threads}
+    given: Given = {"engine": engine, "dtype": dtype, "threads": threads}
+    extra: Mapping[str, Any] = {}
+    if not (model or config or tokenizer or sources or parts.validation or parts.test):
+        given, tokenizer, extra = prepare_replies(parts.docs, given, lambda line: None)
     job = plan_training(
         parts,
         given,
         model=model,
         config=config,
         tokenizer=tokenizer,
+        extra=extra,
         parent=parent,
         teachers=taught,
     )

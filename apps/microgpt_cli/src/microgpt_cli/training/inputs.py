@@ -1,0 +1,125 @@
+"""The inputs of `microgpt train`: documents, a parent model and teachers."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from microgpt import (
+    DEFAULT_SEED,
+    PRESETS,
+    ConfigError,
+    Document,
+    Given,
+    ReadOptions,
+    SavedModel,
+    TeacherRecord,
+    Teachers,
+    TextFile,
+    TextKind,
+    TrainingJob,
+    count_params,
+    examples,
+    load_documents,
+    measure,
+    path_to_text,
+    plugin,
+)
+from microgpt_cli.model_loading import TRAINING, check_duration, default_input, load_model
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.options import DEFAULT_CHAT
+from microgpt_cli.terminal.progress import with_progress
+
+
+def load_sources(
+    parent: Path | None, teachers: Sequence[Path] | None
+) -> tuple[SavedModel | None, Teachers | None]:
+    """Return the parent and the teachers in directories, if any."""
+    return load_model(parent) if parent else None, load_teachers(teachers or ())
+
+
+def load_teachers(paths: Sequence[Path]) -> Teachers | None:
+    """Return the teachers in directories, which show their progress; None without directories."""
+    models = tuple(map(load_model, paths))
+    return Teachers(models, names=[*map(str, paths)], show=with_progress) if models else None
+
+
+def text_of(parent: SavedModel | None, teachers: Teachers | None) -> TextKind | None:
+    """Return the kind of text that the parent, or the first teacher, was trained on, if any."""
+    like = parent or (teachers and teachers.models[0])
+    return like.text if isinstance(like, SavedModel) else None
+
+
+def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:
+    """Return what is recorded of teachers from directories."""
+    if not teachers:
+        return ()
+    found = zip(teachers.names, teachers.models, strict=True)
+    return tuple(
+        TeacherRecord(path_to_text(os.path.abspath(name)), each.sha256)
+        for name, each in found
+        if isinstance(each, SavedModel)
+    )
+
+
+def read_input(
+    data: Path | None, how: Given, text: TextKind | None = None
+) -> tuple[TextFile | None, Sequence[Document] | str]:
+    """Return the documents, and their file with its absolute path if they come from one.
+
+    By default, the file is that of the preset, which may generate documents instead.
+
+    Args:
+        how: the fields of `ReadOptions`, the preset and the seed, if they are given.
+        text: kind of text, unless it is given.
+    """
+    preset, chat = how.get("preset"), how.get("chat", False)
+    if path := data or _default_data(preset, chat=chat):
+        file = TextFile(path)
+        docs = load_documents(file, ReadOptions.of({"text": text, **how}), tell=note)
+        file.path = Path(os.path.abspath(path))
+        return file, docs
+    draw = plugin("grammars", "chat")
+    if draw is None:
+        raise ConfigError(
+            "--preset chat without --data requires the package microgpt-characters; install it"
+        )
+    assert preset  # only presets have no input file
+    return None, draw(PRESETS[preset]["n_conversations"], how.get("seed", DEFAULT_SEED))
+
+
+def _default_data(preset: str | None, *, chat: bool) -> Path | None:
+    """Return the default input file, or None if the preset generates the documents."""
+    data = PRESETS[preset].get("data") if preset else "names"
+    if data is None:
+        raise ConfigError(f"--preset {preset} requires your own data; pass it with --data")
+    return None if data == "grammar" else default_input(DEFAULT_CHAT if chat else f"{data}.txt")
+
+
+def with_records(job: TrainingJob, file: TextFile | None, given: Given) -> TrainingJob:
+    """Return a job that records where its inputs come from.
+
+    Args:
+        given: what the user has given.
+
+    Raises:
+        ConfigError: the reference engine, for which nobody asked, would take minutes.
+    """
+    plan, parent = job.plan, job.parent
+    if given.get("budget") and "steps" in given:  # as a time limit has corrected them
+        plan = plan.with_steps(given["steps"])
+    if plan.engine == "reference" and not given.get("engine"):
+        length = measure(job.parts.train, plan.tokenizer, plan.config.text).chunk_length(
+            plan.model.block_size
+        )
+        n_tokens = plan.config.steps * plan.config.batch_size * length
+        check_duration(6 * count_params(plan.model) * n_tokens / TRAINING)
+    is_private = file is not None and file.is_chat_export  # a chat between people
+    plan = replace(
+        plan,
+        input=file.path if file else None,
+        parent_sha256=parent.sha256 if isinstance(parent, SavedModel) else None,
+        teachers=records_of(job.teachers),
+        examples=() if is_private else examples(job.parts),
+    )
+    return replace(job, plan=plan)

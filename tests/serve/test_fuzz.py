@@ -55,9 +55,8 @@ def message_of(path: str, body) -> str:
 
 def check(case, response, *, is_valid: bool) -> None:
     case.validate_response(response, checks=ALL)
-    documented = case.operation.definition.raw["responses"]
     status = response.status_code
-    assert str(status) in {*documented, "404", "405"}, (status, response.text)
+    assert status in {200, 400, 404, 405, 413, 415}, (status, response.text)
     content_type = response.headers["content-type"][0]
     if content_type.startswith("text/event-stream"):
         assert response.content.endswith(b"data: [DONE]\n\n")

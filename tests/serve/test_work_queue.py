@@ -9,8 +9,8 @@ import pytest
 
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import QueueFullError, ServeError
-from microgpt_serve.generation import encode_messages, run_function
-from microgpt_serve.schemas import ChatMessage
+from microgpt_serve.generation import chat_generation, run_function
+from microgpt_serve.schemas import ChatRequest
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import ServiceSettings
 from microgpt_serve.work_queue import TOKENS_PER_PLACE, WorkQueue
@@ -18,12 +18,13 @@ from microgpt_serve.work_queue import TOKENS_PER_PLACE, WorkQueue
 
 def test_each_message_of_a_long_chat_counts_towards_the_queue() -> None:
     counted = Mock(side_effect=QueueFullError)
-    state = SimpleNamespace(work=SimpleNamespace(submit=counted))
+    served = SimpleNamespace(gpt=SimpleNamespace(tokenizer=SimpleNamespace(is_chat=True)))
+    work = SimpleNamespace(submit=counted)
+    state = SimpleNamespace(work=work, model_of=lambda request, name: served)
 
     async def ask() -> None:
-        messages = [ChatMessage(role="user", content="h")] * 2000
-        served = SimpleNamespace(gpt=SimpleNamespace(tokenizer=SimpleNamespace(is_chat=True)))
-        await encode_messages(messages, served, None, state)
+        body = ChatRequest(messages=[{"role": "user", "content": "h"}] * 2000)
+        await chat_generation(state, None, body.messages, body.wanted())
 
     with pytest.raises(QueueFullError):
         asyncio.run(ask())

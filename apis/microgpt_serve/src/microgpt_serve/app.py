@@ -4,9 +4,8 @@ Routes are wrapped in these middlewares, listed from outermost to innermost:
 
 AccessLogMiddleware   request ids, log, metrics
   CORSMiddleware      only if `cors_origins` is set
-    HostMiddleware    protection against DNS rebinding
-      ApiKeyMiddleware
-        routes
+    Guard             protection against DNS rebinding, API key
+      routes
 """
 
 from collections.abc import AsyncIterator
@@ -15,28 +14,31 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, cast
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from microgpt import MicrogptError
 from microgpt_serve.app_state import AppState
-from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError, handle_error
+from microgpt_serve.errors import ServeError, handle_error
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
-from microgpt_serve.middleware.api_key import HEALTH, ApiKeyMiddleware
-from microgpt_serve.middleware.hosts import HostMiddleware
-from microgpt_serve.routes import native, pages, status
-from microgpt_serve.routes.body import BodyRoute
-from microgpt_serve.routes.openai import completions
+from microgpt_serve.middleware.guard import Check, Guard, key_check
+from microgpt_serve.middleware.hosts import HostCheck
+from microgpt_serve.routes import pages, status, texts
 from microgpt_serve.routes.openai.response_schemas import OpenAIErrorResponse
 from microgpt_serve.schemas import ErrorResponse
 from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import ServiceSettings, read_settings
 
-ROUTERS = (completions.router, status.openai_router, native.router, status.router)
-ERRORS = (401, 403)
-BODY_ERRORS = (400, *ERRORS, 404, 408, 413, 415, 503, 504)
+ROUTERS = (  # with the shape of their errors
+    (texts.openai_router, OpenAIErrorResponse),
+    (status.openai_router, OpenAIErrorResponse),
+    (texts.router, ErrorResponse),
+    (status.router, ErrorResponse),
+    (pages.router, ErrorResponse),
+)
+ERROR = "An error with status 4xx or 5xx. The message describes the problem and how to fix it."
 
 
 def create_app(
@@ -80,27 +82,22 @@ def create_app(
         redirect_slashes=False,
         servers=[{"url": "."}],  # relative to /openapi.json, for proxies that add a path prefix
     )
-    for router in ROUTERS:
+    paths = ["/openapi.json"]
+    for router, error in ROUTERS:
         for route in cast("list[APIRoute]", router.routes):
+            paths.append(route.path_format)
             if "GET" in (route.methods or ()):  # in the schema, HEAD would be another operation
-                app.add_api_route(
-                    route.path,
-                    route.endpoint,
-                    methods=pages.READ_METHODS,
-                    include_in_schema=False,
-                    response_model_exclude_none=route.response_model_exclude_none,
-                )
-        app.include_router(router, responses=_error_responses(router))
-    app.include_router(pages.router)
-    app.openapi = partial(_openapi_schema, app, settings)  # type: ignore[method-assign]
-    paths = [route.path_format for router in (*ROUTERS, pages.router) for route in router.routes]  # type: ignore[attr-defined]
-    state = app.state.app_state = AppState(settings, models, [*paths, "/openapi.json"])
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    app.add_middleware(ApiKeyMiddleware, key=key)
+                both = ["GET", "HEAD"]
+                app.add_api_route(route.path, route.endpoint, methods=both, include_in_schema=False)
+        app.include_router(router, responses={"default": {"model": error, "description": ERROR}})
+    state = app.state.app_state = AppState(settings, models, paths)
+    checks = list[Check]()
     if settings.checks_hosts:
-        app.add_middleware(
-            HostMiddleware, hosts=settings.allowed_hosts, origins=settings.cors_origins
-        )
+        checks.append(HostCheck(settings.allowed_hosts, settings.cors_origins))
+    if settings.api_key:
+        app.openapi = partial(_schema_with_key, app)  # type: ignore[method-assign]
+        checks.append(key_check(settings.api_key.get_secret_value()))
+    app.add_middleware(Guard, checks=checks)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -114,36 +111,9 @@ def create_app(
     return app
 
 
-def _error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
-    """Return the error responses that the schema documents for the routes of a router."""
-    is_openai = router.routes[0].path.startswith("/v1/")  # type: ignore[attr-defined]
-    shape = OpenAIErrorResponse if is_openai else ErrorResponse
-    statuses = BODY_ERRORS if router.route_class is BodyRoute else ERRORS
-    return {one: {"model": shape, "description": STATUS_DESCRIPTIONS[one]} for one in statuses}
-
-
-def _openapi_schema(app: FastAPI, settings: ServiceSettings) -> dict[str, Any]:
-    """Return the OpenAPI schema of an app, without errors that cannot occur with its settings.
-
-    The schema is built on the first call, because it would take a fifth of the startup time.
-    """
-    if app.openapi_schema:
-        return app.openapi_schema
+def _schema_with_key(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI schema of an app that needs a key."""
     schema = FastAPI.openapi(app)
-    for path, operations in schema["paths"].items():
-        is_health_check = path == HEALTH
-        unused = {"422"} | ({"401"} if is_health_check else set())
-        unused |= set() if settings.checks_hosts else {"403"}
-        for operation in operations.values():
-            for code in unused & operation["responses"].keys():
-                del operation["responses"][code]
-            if is_health_check:
-                operation["security"] = []
-    components = schema["components"]
-    for name in ("HTTPValidationError", "ValidationError"):  # of 422; the service sends 400
-        components["schemas"].pop(name, None)
-    if settings.api_key:
-        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        schema["security"] = [{"key": []}]
-    app.openapi_schema = schema
-    return app.openapi_schema
+    schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    schema["security"] = [{"key": []}]
+    return schema

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from microgpt_serve.batch_scheduler import BatchScheduler
-from microgpt_serve.errors import ServeError
+from microgpt_serve.errors import ServeError, route_path
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.served_models import ServedModel, ServedModels
 from microgpt_serve.settings import ServiceSettings
@@ -45,9 +45,11 @@ class AppState:
     def model_of(self, request: Request, name: str | None) -> ServedModel:
         """Return the model that a request names; None is the first one. Raise ServeError if none.
 
-        The request counts for this model in the metrics.
+        OpenAI's routes accept any name if only one model is served. The request counts for this
+        model in the metrics.
         """
-        model = self.models.find(name)
+        is_openai = route_path(request.scope).startswith("/v1/")
+        model = self.models.find(None if is_openai and len(self.models) == 1 else name)
         request.scope["model"] = model.name
         return model
 
@@ -58,8 +60,8 @@ class AppState:
 
     def shutdown_error(self) -> ServeError:
         """Return the error to send to requests during shutdown."""
-        retry_after_s = math.ceil(self.settings.timeout_s)
-        return ServeError(503, "the service is shutting down", retry_after_s=retry_after_s)
+        headers = {"retry-after": str(math.ceil(self.settings.timeout_s))}
+        return ServeError(503, "the service is shutting down", headers=headers)
 
 
 async def get_state(request: Request) -> AppState:

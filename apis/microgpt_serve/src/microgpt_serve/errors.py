@@ -16,25 +16,7 @@ from microgpt import MicrogptError, PluginError, printable
 
 MAX_SHOWN = 80  # maximum number of characters to quote from an invalid value
 INTERNAL_ERROR = "internal server error; see the log of the service"
-RETRY_AFTER_S = 1  # typical time until the queue is shorter
-
-# Descriptions of the status codes, shown at /docs. `Metrics` creates a series for each code.
-STATUS_DESCRIPTIONS: Mapping[int, str] = {
-    400: "The body or one of its fields is invalid; the message names the field and the rule.",
-    401: "The API key is missing or wrong.",
-    403: "The Host or Origin header is not allowed.",
-    404: "The path or the model does not exist.",
-    405: "The path does not support this method; `Allow` lists the supported methods.",
-    408: "The request did not arrive in time.",
-    413: "The body is too large.",
-    415: "The body is compressed, or its Content-Type is not JSON.",
-    431: "The headers are too large.",
-    499: "The client disconnected before the reply (in the log and the metrics only).",
-    500: "Internal server error.",
-    503: "The queue is full or the service is shutting down; retry after `Retry-After` seconds.",
-    504: "The reply was not ready within the time limit.",
-    505: "The request is not HTTP/1.1 or HTTP/1.0.",
-}
+RETRY_AFTER = {"retry-after": "1"}  # seconds until the queue is typically shorter
 
 
 class ServeError(Exception):
@@ -47,14 +29,11 @@ class ServeError(Exception):
         *,
         field: str | None = None,  # name of the invalid field in the request body
         code: str | None = None,  # OpenAI's name of the problem
-        retry_after_s: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.field, self.headers = status, field, headers
         self.code = "invalid_api_key" if status == 401 else code
-        if retry_after_s is not None:
-            self.headers = {"retry-after": str(retry_after_s)}
 
     def response(self, path: str) -> Response:
         """Return the error response, in OpenAI's format if the path starts with /v1/."""
@@ -64,12 +43,7 @@ class ServeError(Exception):
     def openai_body(self) -> bytes:
         """Return the response body in the format of OpenAI's API."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
-        error = {
-            "message": str(self),
-            "type": kind,
-            "param": self.field,
-            "code": self.code,
-        }
+        error = {"message": str(self), "type": kind, "param": self.field, "code": self.code}
         return _to_json({"error": error})
 
 
@@ -77,7 +51,7 @@ class QueueFullError(ServeError):
     """Raised when too much work is waiting for a thread."""
 
     def __init__(self) -> None:
-        super().__init__(503, "the queue is full; try again later", retry_after_s=RETRY_AFTER_S)
+        super().__init__(503, "the queue is full; try again later", headers=RETRY_AFTER)
 
 
 class ClientDisconnectedError(ServeError):
@@ -132,11 +106,9 @@ _RULES = {  # messages, keyed by pydantic error type
     **dict.fromkeys(("int_type", "int_from_float", "int_parsing"), "must be an integer"),
     "int_parsing_size": "has too many digits",
     **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
-    "finite_number": "must be a finite number",
     "string_type": "must be a string",
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
-    **dict.fromkeys(("model_type", "model_attributes_type"), "must be an object"),
-    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "bool_type": "must be true or false",
     # Only settings have this.
     "string_pattern_mismatch": "must be * or origins such as https://a.example",
 }

@@ -1,17 +1,19 @@
-"""Run jobs, checks and encodings, and cancel them at the deadline or on a disconnect."""
+"""Encode and run what a request asks for; cancel it at the deadline or on a disconnect."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from fastapi import Request
 
 from microgpt import IGNORED_ROLES, ChatPrompt, Continuation, Job, Message
 from microgpt_serve.app_state import AppState
-from microgpt_serve.batch_scheduler import QueuedRequest
+from microgpt_serve.choice import GeneratedChoice
 from microgpt_serve.errors import ClientDisconnectedError, ServeError, route_path
-from microgpt_serve.schemas import MAX_CHARACTERS, ChatMessage
+from microgpt_serve.schemas import MAX_CHARACTERS, ChatMessage, Wanted
 from microgpt_serve.served_models import ServedModel
 
 WATCH_AFTER_S = 0.05  # delay before watching for a disconnect; most replies finish sooner
@@ -19,6 +21,122 @@ CHARACTERS_PER_TOKEN = 512  # validated or encoded in the time that a small mode
 # Longer input is processed in a thread, because even input of this size takes a few ms.
 MAX_INLINE_CHARS = 2_000  # maximum number of characters, plus 2 per message, to encode inline
 T = TypeVar("T")
+
+
+@dataclass
+class Generation:
+    """The texts that a request gets, whatever its route. They grow while its job runs."""
+
+    state: AppState
+    request: Request
+    model: ServedModel
+    job: Job
+    stop: Sequence[str]
+    notes: Mapping[str, object]  # fields of the response about what the model does not read
+
+    @cached_property
+    def choices(self) -> list[GeneratedChoice]:
+        """Return the choices, created on first use because many clients disconnect before that."""
+        tokenizer = self.model.gpt.tokenizer
+        return [GeneratedChoice(i, tokenizer, self.stop) for i in range(self.job.n_sequences)]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no choice grows any more."""
+        return all(choice.finish_reason for choice in self.choices)
+
+    async def steps(
+        self, *, is_streamed: bool = False
+    ) -> AsyncGenerator[list[GeneratedChoice], None]:
+        """Run the job, and yield the choices that may have grown, until all are finished.
+
+        Without a stream or stop strings, all grow at once. Closing the generator cancels the job.
+
+        Raises:
+            ServeError: the queue is full, the deadline has passed, or the client has disconnected.
+        """
+        if self.job.fixed:
+            yield self._extend([self.job.fixed] * self.job.n_sequences)
+            return
+        changed, is_stepwise = asyncio.Event(), is_streamed or bool(self.stop)
+        submit = self.state.scheduler.submit
+        queued = submit(self.model.gpt, self.job, changed if is_stepwise else None)
+        result = queued.result
+        if is_stepwise:
+            result.add_done_callback(lambda _: changed.set())
+        try:
+            with _watched(self.state, self.request, result):
+                while is_stepwise and not result.done():
+                    await changed.wait()
+                    changed.clear()
+                    if not result.done():
+                        yield self._extend(queued.take())
+                        if self.is_finished:
+                            return
+                yield self._extend(await result)
+        finally:
+            self.state.scheduler.cancel(queued)
+            route = route_path(self.request.scope)
+            self.state.metrics.count_tokens(route, self.model.name, queued.n_generated)
+
+    async def finished(self) -> list[GeneratedChoice]:
+        """Run the job, and return the choices. See `steps` for the exceptions."""
+        async for _ in self.steps():
+            pass
+        return self.choices
+
+    def _extend(self, continuations: Sequence[Continuation]) -> list[GeneratedChoice]:
+        pairs = zip(self.choices, continuations, strict=True)
+        growing = [(choice, more) for choice, more in pairs if not choice.finish_reason]
+        for choice, more in growing:
+            choice.extend(more)
+        return [choice for choice, _ in growing]
+
+
+async def text_generation(
+    state: AppState, request: Request, prompts: Sequence[str | Sequence[int]], wanted: Wanted
+) -> Generation:
+    """Encode prompts, each cut from the left to fit into the context."""
+    model = state.model_of(request, wanted.model)
+    encode = partial(model.gpt.text_job, wanted.n, prompts=prompts, **model.options(wanted))
+    job = await run_function(state, request, encode, sum(map(len, prompts)))
+    notes = {"tokens_dropped": job.tokens_dropped} if job.tokens_dropped else {}
+    return Generation(state, request, model, job, wanted.stop, notes)
+
+
+async def chat_generation(
+    state: AppState, request: Request, messages: Sequence[ChatMessage], wanted: Wanted
+) -> Generation:
+    """Encode a conversation without its system messages; truncate it to fit into the context."""
+    model = state.model_of(request, wanted.model)
+    if not model.gpt.tokenizer.is_chat:
+        raise ServeError(
+            400, "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
+        )
+    n_characters = sum(len(message.content) for message in messages)
+    if n_characters > MAX_CHARACTERS:
+        message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"
+        raise ServeError(400, message, field="messages")
+
+    def encode() -> ChatPrompt:
+        conversation = [
+            Message(one.role, one.content)  # type: ignore[arg-type]
+            for one in messages
+            if one.role not in IGNORED_ROLES
+        ]
+        if not conversation:
+            message = "messages has no user message; add one (the model ignores system messages)"
+            raise ServeError(400, message, field="messages")
+        return model.gpt.chat_prompt(conversation)
+
+    size = n_characters + 2 * len(messages)
+    prompt = await run_function(state, request, encode, size, n_objects=len(messages))
+    job = model.gpt.reply_job(prompt, wanted.n, **model.options(wanted))
+    notes = {
+        "tokens_dropped": prompt.tokens_dropped,
+        "unknown_characters": prompt.unknown_characters,
+    }
+    return Generation(state, request, model, job, wanted.stop, notes)
 
 
 async def run_function(
@@ -41,87 +159,6 @@ async def run_function(
     result = state.work.submit(function, n_characters // CHARACTERS_PER_TOKEN + n_objects)
     with _watched(state, request, result):
         return await result
-
-
-async def encode_messages(
-    messages: Sequence[ChatMessage], model: ServedModel, request: Request, state: AppState
-) -> ChatPrompt:
-    """Encode a conversation without its system messages; truncate it to fit into the context."""
-    if not model.gpt.tokenizer.is_chat:
-        raise ServeError(
-            400, "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
-        )
-    n_characters = sum(len(message.content) for message in messages)
-    if n_characters > MAX_CHARACTERS:
-        message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"
-        raise ServeError(400, message, field="messages")
-
-    def encode() -> ChatPrompt:
-        conversation = [
-            Message(one.role, one.content)  # type: ignore[arg-type]
-            for one in messages
-            if one.role not in IGNORED_ROLES
-        ]
-        if not conversation:
-            message = "messages has no user message; add one (the model ignores system messages)"
-            raise ServeError(400, message, field="messages")
-        return model.gpt.chat_prompt(conversation)
-
-    size = n_characters + 2 * len(messages)
-    return await run_function(state, request, encode, size, n_objects=len(messages))
-
-
-async def run_job(
-    state: AppState, request: Request, model: ServedModel, job: Job
-) -> list[Continuation]:
-    """Run a job and return its continuations.
-
-    Raises:
-        ServeError: the queue is full, the deadline has passed, or the client has disconnected.
-    """
-    if job.fixed:
-        return [job.fixed] * job.n_sequences
-    with _queued(state, request, model, job) as queued:
-        return await queued.result
-
-
-async def stream_job(
-    state: AppState, request: Request, model: ServedModel, job: Job
-) -> AsyncGenerator[Sequence[Continuation], None]:
-    """Yield new output as it becomes available, and finally the rest.
-
-    Closing the generator cancels the job. See `run_job` for the exceptions.
-    """
-    if job.fixed:
-        yield [job.fixed] * job.n_sequences
-        return
-    changed = asyncio.Event()
-    with _queued(state, request, model, job, changed) as queued:
-        queued.result.add_done_callback(lambda _: changed.set())
-        while not queued.result.done():
-            await changed.wait()
-            changed.clear()
-            if not queued.result.done():
-                yield queued.take()
-        yield queued.result.result()
-
-
-@contextmanager
-def _queued(
-    state: AppState,
-    request: Request,
-    model: ServedModel,
-    job: Job,
-    changed: asyncio.Event | None = None,
-) -> Iterator[QueuedRequest]:
-    """Queue a job. On exit, cancel it if it is unfinished, and count the generated tokens."""
-    queued = state.scheduler.submit(model.gpt, job, changed)
-    try:
-        with _watched(state, request, queued.result):
-            yield queued
-    finally:
-        state.scheduler.cancel(queued)
-        state.metrics.count_tokens(route_path(request.scope), model.name, queued.n_generated)
 
 
 @contextmanager

@@ -12,11 +12,10 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from microgpt_serve.errors import STATUS_DESCRIPTIONS
 from microgpt_serve.served_models import ServedModel
 
-PROTOCOL_STATUSES = (408, 431)  # status codes that only `protocol` sends; not counted
-STATUSES = [one for one in (200, *STATUS_DESCRIPTIONS) if one not in PROTOCOL_STATUSES]
+# Not 408 and 431, which only `protocol` sends. 499: the client disconnected before the reply.
+STATUSES = (200, 400, 401, 403, 404, 405, 413, 415, 499, 500, 503, 504)
 UNMATCHED = "unmatched"  # route label of requests that match no route
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SPEEDS = (100, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)

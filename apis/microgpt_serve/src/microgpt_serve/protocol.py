@@ -6,11 +6,15 @@ Protocol errors are reported in the service's error format.
 """
 
 import asyncio
-import contextlib
 import logging
+import math
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from fcntl import ioctl
+from resource import RLIMIT_NOFILE, getrlimit
+from termios import TIOCOUTQ
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -21,18 +25,8 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from microgpt_serve.errors import ServeError
 
-with contextlib.suppress(ImportError):
-    from fcntl import ioctl
-    from termios import TIOCOUTQ
-
-try:
-    from resource import RLIMIT_NOFILE, getrlimit
-except ImportError:  # the module does not exist on Windows
-    MAX_FILES = -1
-else:
-    MAX_FILES = getrlimit(RLIMIT_NOFILE)[0]
-
 LOG = logging.getLogger("microgpt_serve")
+MAX_FILES = getrlimit(RLIMIT_NOFILE)[0]  # -1 if there is no limit
 # A quarter of the file descriptors is reserved for model files, the log and new connections.
 MAX_CONNECTIONS = MAX_FILES * 3 // 4 if MAX_FILES > 0 else 2**16
 MAX_HEAD_BYTES = 65_536  # maximum size of headers and other data outside bodies
@@ -64,7 +58,6 @@ class LimitedProtocol(HttpToolsProtocol):
     _received_at = 0.0
     url = b""
     _slow: ClassVar[list["LimitedProtocol"]] = []  # with replies to read, the longest-waiting first
-    _n_closed: ClassVar[int] = 0  # number of idle connections closed since the last log line
     _logged_at: ClassVar[float] = -LOG_EVERY_S
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102 - see uvicorn
@@ -84,10 +77,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:  # noqa: D102
         super().pause_writing()
-        self._start_send_timer()
+        self._check_reader()
         self._slow.append(self)
-        while len(self._slow) > 1 and self._n_unsent() > MAX_UNREAD_BYTES:
+        sizes = [one.transport.get_write_buffer_size() for one in self._slow]
+        while len(self._slow) > 1 and sum(sizes) > MAX_UNREAD_BYTES:
             self._slow.pop(0).transport.abort()
+            sizes.pop(0)
 
     def resume_writing(self) -> None:  # noqa: D102
         self._leave_slow()
@@ -105,9 +100,8 @@ class LimitedProtocol(HttpToolsProtocol):
             super().data_received(chunk)
             if self._is_incomplete and self._is_in_head and len(self.headers or ()) > MAX_HEADERS:
                 self._refuse(*TOO_LARGE)
-        if self.transport.is_closing():
-            return
-        if self._receive_timer is None and (self._is_incomplete or self._is_idle()):
+        is_waiting = self._is_incomplete or self._is_idle()
+        if self._receive_timer is None and is_waiting and not self.transport.is_closing():
             self._start_receive_timer()
 
     def on_message_begin(self) -> None:  # noqa: D102
@@ -168,11 +162,10 @@ class LimitedProtocol(HttpToolsProtocol):
         idle.sort(key=lambda one: one._received_at)
         for one in idle[: n_excess + MAX_CONNECTIONS // 8]:
             one.transport.close()
-            LimitedProtocol._n_closed += 1
-        if self._n_closed and self._received_at - self._logged_at >= LOG_EVERY_S:
-            text = "closed %d idle connections: more than %d were open; raise the open-file limit"
-            LOG.warning(text, self._n_closed, MAX_CONNECTIONS)
-            LimitedProtocol._n_closed, LimitedProtocol._logged_at = 0, self._received_at
+        if self._received_at - self._logged_at >= LOG_EVERY_S:
+            LimitedProtocol._logged_at = self._received_at
+            text = "closing idle connections: more than %d are open; raise the open-file limit"
+            LOG.warning(text, MAX_CONNECTIONS)
 
     def _start_receive_timer(self) -> None:
         self._receive_timer = self.loop.call_later(RECEIVE_S, self._on_slow_sender)
@@ -187,36 +180,25 @@ class LimitedProtocol(HttpToolsProtocol):
             self._receive_timer.cancel()
             self._receive_timer = None
 
-    def _start_send_timer(self) -> None:
-        self._send_timer = self.loop.call_later(SEND_S, self._on_slow_reader, self._n_unread())
+    def _check_reader(self, n_before: float = math.inf) -> None:
+        """Disconnect the client if it has read nothing since the last check.
 
-    def _on_slow_reader(self, n_waited: int) -> None:
-        """Disconnect the client if it has read nothing since the last check."""
-        if self._n_unread() < n_waited:
-            self._start_send_timer()
+        The size of our buffer does not show what it has read, because the system empties the buffer
+        rarely, in large pieces: what the client's system has not acknowledged counts, too.
+        """
+        n_unread = self.transport.get_write_buffer_size()
+        with suppress(OSError):
+            fd = self.transport.get_extra_info("socket").fileno()
+            n_unread += int.from_bytes(ioctl(fd, TIOCOUTQ, bytes(4)), sys.byteorder)
+        if n_unread < n_before:
+            self._send_timer = self.loop.call_later(SEND_S, self._check_reader, n_unread)
         else:
             self.transport.abort()
-
-    def _n_unread(self) -> int:
-        """Return the number of bytes that the client has not acknowledged.
-
-        The size of our buffer does not show this, because the system empties the buffer rarely, in
-        large pieces, while a slow client keeps reading.
-        """
-        n_bytes: int = self.transport.get_write_buffer_size()
-        with contextlib.suppress(OSError, NameError):  # Windows has no ioctl
-            fd = self.transport.get_extra_info("socket").fileno()
-            n_bytes += int.from_bytes(ioctl(fd, TIOCOUTQ, bytes(4)), sys.byteorder)
-        return n_bytes
-
-    def _n_unsent(self) -> int:
-        """Return the number of bytes in the buffers of all slow connections."""
-        return sum(one.transport.get_write_buffer_size() for one in self._slow)
 
     def _leave_slow(self) -> None:
         if self._send_timer is not None:
             self._send_timer.cancel()
-        with contextlib.suppress(ValueError):
+        with suppress(ValueError):
             self._slow.remove(self)
 
     def _refuse(self, status: int, message: str) -> None:

@@ -1,7 +1,9 @@
 """Request and response models of microgpt's own API, shown at /docs."""
 
+from collections.abc import Sequence
+from dataclasses import fields
 from functools import lru_cache
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, NamedTuple, NotRequired, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -12,6 +14,7 @@ from pydantic import (
     field_validator,
 )
 from pydantic.config import JsonDict
+from typing_extensions import TypedDict
 
 from microgpt import (
     DEFAULT_SEED,
@@ -32,27 +35,26 @@ MAX_MESSAGES = 2048  # as in OpenAI's API
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
 
-Temperature = Annotated[
-    float,
-    Field(
-        ge=0,
-        allow_inf_nan=False,
-        description="Sampling temperature; 0 always selects the most likely token.",
-    ),
-]
+HELP = {setting.name: setting.metadata["help"] for setting in fields(Sampling)}
+Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False, description=HELP["temperature"])]
 # Accepts 5.0 as 5. This must be the last annotation; otherwise, the schema lacks the limits.
 WHOLE_FLOAT = BeforeValidator(int_if_whole)
-Seed = Annotated[int, Field(ge=0, lt=MAX_SEED + 1), WHOLE_FLOAT]  # floats represent 2^63 exactly
 Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE_FLOAT]
-MaxTokens = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS), WHOLE_FLOAT]
 Probability = Annotated[float, Field(ge=0, le=1)]
-TopK = Annotated[Count | None, Field(description="Sample only from the k most likely tokens.")]
-TopP = Annotated[
-    Probability | None,
-    Field(
-        description="Nucleus sampling: sample from the smallest set of tokens with this total "
-        "probability."
-    ),
+TopK = Annotated[Count | None, Field(description=HELP["top_k"])]
+TopP = Annotated[Probability | None, Field(description=HELP["top_p"])]
+# Notes in responses about what the model has not read.
+PromptDropped = Annotated[
+    int, Field(description="Number of tokens dropped from the start of long prompts.")
+]
+TurnsDropped = Annotated[
+    int, Field(description="Number of tokens in the turns that were dropped to fit the context.")
+]
+UnknownCharacters = Annotated[
+    str, Field(description="Characters removed because they are not in the vocabulary.")
+]
+Version = Annotated[
+    str, Field(description="First 12 hexadecimal digits of the SHA-256 of the weights.")
 ]
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
@@ -91,12 +93,6 @@ class ChatMessage(RequestBody):
         return content
 
 
-class ModelChoice(RequestBody):
-    """The model that a request is for."""
-
-    model: str | None = Field(None, description="Name of the model. Default: the first one.")
-
-
 @lru_cache  # to check the settings takes as long as to parse a request
 def sampling_of(
     temperature: float | None,
@@ -109,18 +105,35 @@ def sampling_of(
     return Sampling(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
-class GenerateRequest(ModelChoice):
+class Wanted(NamedTuple):
+    """What a request asks for, besides its prompt or messages."""
+
+    model: str | None
+    n: int
+    sampling: Sampling
+    max_tokens: int | None
+    seed: int
+    stop: Sequence[str] = ()
+
+
+class OwnRequest(RequestBody):
+    """Fields that microgpt's own requests share."""
+
+    model: str | None = Field(None, description="Name of the model. Default: the first one.")
+    temperature: Temperature = Sampling.temperature
+    seed: Annotated[int, Field(ge=0, lt=MAX_SEED + 1), WHOLE_FLOAT] = Field(
+        DEFAULT_SEED,
+        description="Random seed; the same seed gives the same text. Sample i has the seed plus i.",
+    )
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS), WHOLE_FLOAT] | None = Field(
+        None, description="Maximum number of new tokens. Default: as many as fit in the context."
+    )
+
+
+class GenerateRequest(OwnRequest):
     """Request body of /microgpt/v1/generate."""
 
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE_FLOAT] = 1
-    temperature: Temperature = Sampling.temperature
-    seed: Seed = Field(
-        DEFAULT_SEED,
-        description="Seed of the first sample; incremented by 1 for each further sample.",
-    )
-    max_tokens: MaxTokens | None = Field(
-        None, description="Maximum number of new tokens. Default: as many as fit in the context."
-    )
     prompt: str = Field(
         "", max_length=MAX_CHARACTERS, description="Prompt; every sample starts with this text."
     )
@@ -129,32 +142,31 @@ class GenerateRequest(ModelChoice):
 
     model_config = example({"num_samples": 5, "temperature": 0.5, "seed": 42})
 
+    def wanted(self) -> Wanted:
+        """Return what the request asks for."""
+        sampling = sampling_of(self.temperature, self.top_k, self.top_p)
+        return Wanted(self.model, self.num_samples, sampling, self.max_tokens, self.seed)
+
 
 class GenerateResponse(BaseModel):
     """Generated texts, each including the prompt."""
 
     samples: list[str]
-    tokens_dropped: int | None = Field(
-        None,
-        description="Number of tokens dropped from the start of a prompt longer than the context.",
-    )
+    tokens_dropped: PromptDropped | None = None
 
     model_config = example({"samples": ["kamon", "ann"]})
 
 
-class ChatRequest(ModelChoice):
+class ChatRequest(OwnRequest):
     """Request body of /microgpt/v1/chat."""
 
     messages: Messages[ChatMessage]
-    temperature: Temperature = Sampling.temperature
-    seed: Seed = Field(DEFAULT_SEED, description="Random seed; the same seed gives the same reply.")
-    max_tokens: MaxTokens | None = Field(
-        None,
-        description="Maximum number of tokens in the reply. Default: as many as fit in the "
-        "context.",
-    )
 
     model_config = example({"messages": [{"role": "user", "content": "hello"}]})
+
+    def wanted(self) -> Wanted:
+        """Return what the request asks for."""
+        return Wanted(self.model, 1, sampling_of(self.temperature), self.max_tokens, self.seed)
 
 
 class ChatResponse(BaseModel):
@@ -162,30 +174,24 @@ class ChatResponse(BaseModel):
 
     role: Literal["assistant"] = "assistant"
     content: str
-    tokens_dropped: int = Field(
-        description="Number of tokens in the turns that were dropped to fit the context."
-    )
-    unknown_characters: str = Field(
-        description="Characters removed because they are not in the vocabulary."
-    )
+    tokens_dropped: TurnsDropped
+    unknown_characters: UnknownCharacters
     finish_reason: FinishReason = Field(
         description="`stop`: the model ended the reply. `length`: max_tokens was reached or the "
         "context is full."
     )
 
 
-class HealthResponse(BaseModel):
+class HealthResponse(TypedDict):
     """A model that is served, and its version; neither without the key of the service."""
 
-    status: Literal["ok"] = "ok"
-    model: str | None = None
-    version: str | None = Field(
-        None, description="First 12 hexadecimal digits of the SHA-256 of the weights."
-    )
+    status: Literal["ok"]
+    model: NotRequired[str]
+    version: NotRequired[Version]
 
 
 class ErrorResponse(BaseModel):
-    """Error response. The message describes the problem and how to fix it."""
+    """Error response."""
 
     error: str
 

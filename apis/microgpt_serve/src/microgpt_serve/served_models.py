@@ -5,6 +5,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from microgpt import (
     DEFAULT_MODEL_DIR,
@@ -19,7 +20,7 @@ from microgpt import (
     prepare_engine,
 )
 from microgpt_serve.errors import ServeError
-from microgpt_serve.schemas import MAX_NEW_TOKENS
+from microgpt_serve.schemas import MAX_NEW_TOKENS, Wanted
 from microgpt_serve.settings import ServiceSettings
 
 LOG = logging.getLogger("microgpt_serve")
@@ -42,11 +43,12 @@ class ServedModel:
             return max(0, int(datetime.fromisoformat(self.saved.meta.created_at or "").timestamp()))
         return 0
 
-    def max_new_tokens(self, wanted: int | None) -> int | None:
-        """Return the maximum number of new tokens; None means as many as fit in the context."""
-        if not wanted and self.gpt.config.block_size <= MAX_NEW_TOKENS:
-            return None
-        return min(wanted or MAX_NEW_TOKENS, MAX_NEW_TOKENS)
+    def options(self, wanted: Wanted) -> dict[str, Any]:
+        """Return the options of a job; max_tokens is None for as many as fit in the context."""
+        limit = wanted.max_tokens
+        if limit or self.gpt.config.block_size > MAX_NEW_TOKENS:
+            limit = min(limit or MAX_NEW_TOKENS, MAX_NEW_TOKENS)
+        return {"sampling": wanted.sampling, "max_tokens": limit, "seed": wanted.seed}
 
     def __str__(self) -> str:
         kind = "chat" if self.gpt.tokenizer.is_chat else "text"

@@ -12,12 +12,12 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.server import HANDLED_SIGNALS
 
 from microgpt import printable
 from microgpt_serve.app import create_app
@@ -38,7 +38,6 @@ KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually clos
 SWITCH_S = 0.001
 MAX_CHARS = 2000  # maximum number of characters per log message and line of a traceback
 LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(settings: ServiceSettings) -> None:
@@ -94,30 +93,16 @@ class Server(uvicorn.Server):
         gc.enable()
         _announce(self._state, self._listener)
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain on the first signal; a second one ends the process at once."""
-        loop = asyncio.get_running_loop()
-
-        def handle(number: int, frame: FrameType | None) -> None:
-            for each in SIGNALS:
-                signal.signal(each, signal.SIG_DFL)
-            loop.call_soon_threadsafe(self._begin_drain)
-
-        before = {number: signal.signal(number, handle) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _begin_drain(self) -> None:
-        LOG.info("shutting down; waiting for running requests to finish")
-        self._state.is_draining = True
-        self._drain_task = asyncio.create_task(self._drain())  # the loop keeps a weak reference
+        for each in HANDLED_SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        asyncio.run_coroutine_threadsafe(self._drain(), asyncio.get_running_loop())
 
     async def _drain(self) -> None:
         """Wait until running replies finish or time out, then let uvicorn exit."""
+        LOG.info("shutting down; waiting for running requests to finish")
+        self._state.is_draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._state.settings.timeout_s):
                 while self._state.n_running:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
-    AliasChoices,
     BeforeValidator,
     Field,
     SecretStr,
@@ -20,7 +19,7 @@ from microgpt import ConfigError
 from microgpt_serve.errors import validation_message
 from microgpt_serve.middleware.hosts import host_of, is_loopback
 
-UNPREFIXED = ("MODEL_DIR", "HOST", "PORT")  # settings whose variables do not begin with MICROGPT_
+UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
 # Variables of a Kubernetes service that has this name.
 KUBERNETES = re.compile(r"MICROGPT_(SERVICE_(HOST|PORT)(_\w+)?|PORT|PORT_\d+_\w+)")
 _ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?)$"
@@ -48,9 +47,9 @@ def _check_host(text: str) -> str:
     raise ValueError(f"{rule}; got {text!r:.80}")
 
 
-def _named(name: str) -> Any:
-    """Name a setting whose variable has no prefix: Kubernetes gives MICROGPT_PORT an address."""
-    return Field(validation_alias=AliasChoices(name.upper(), name))
+def variable(name: str) -> str:
+    """Return the variable of a setting. MICROGPT_PORT is taken: Kubernetes gives it an address."""
+    return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
 
 
 Entry = TypeVar("Entry")
@@ -60,13 +59,14 @@ _List = Annotated[tuple[Entry, ...], NoDecode, BeforeValidator(_split)]
 class ServiceSettings(BaseSettings):
     """Service settings. Each field can be set by an environment variable."""
 
-    model_config = SettingsConfigDict(env_prefix="MICROGPT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        alias_generator=variable, validate_by_name=True, frozen=True, extra="ignore"
+    )
 
-    model_dir: Annotated[
-        str | tuple[str, ...] | None, NoDecode, _named("model_dir"), Field(min_length=1)
-    ] = None  # text: a comma-separated list, unless it is a path; see `served_models`
-    host: Annotated[str, _named("host"), Field(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, _named("port"), Field(ge=0, le=65535)] = 8080  # 0: any free port
+    # Text is a comma-separated list, unless it is a path; see `served_models`.
+    model_dir: Annotated[str | tuple[str, ...] | None, NoDecode, Field(min_length=1)] = None
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080  # 0: any free port
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
     cors_origins: _List[Annotated[str, Field(pattern=_ORIGIN)]] = ()
@@ -97,20 +97,20 @@ def read_settings(**options: Any) -> ServiceSettings:
         )
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        name = str(problem["loc"][0]).upper().removeprefix("MICROGPT_")
-        name = name if name in UNPREFIXED else f"MICROGPT_{name}"
-        is_secret = name == "MICROGPT_API_KEY"
+        setting = str(problem["loc"][0])
+        name = variable(setting) if setting in ServiceSettings.model_fields else setting
+        is_secret = name == variable("api_key")
         raise ConfigError(validation_message(problem, name=name, is_secret=is_secret)) from None
 
 
 def unknown_variables() -> Iterator[str]:
     """Yield a sentence about each variable of the environment that looks like a setting."""
-    known = {f"MICROGPT_{name.upper()}" for name in ServiceSettings.model_fields}
-    known -= {f"MICROGPT_{name}" for name in UNPREFIXED}
+    known = set(map(variable, ServiceSettings.model_fields))
     for name in sorted(os.environ):
-        is_like = name.upper().startswith("MICROGPT_") and not KUBERNETES.fullmatch(name)
-        if is_like and name.upper() not in known:
-            near = get_close_matches(name.upper(), known, n=1, cutoff=0.8)
-            near = [each for each in UNPREFIXED if name.upper() == f"MICROGPT_{each}"] or near
-            hint = f"did you mean {near[0]}?" if near else "it has no effect"
-            yield f"{name} is not a setting; {hint}"
+        upper = name.upper()
+        plain = upper.removeprefix("MICROGPT_")
+        if plain == upper or upper in known or KUBERNETES.fullmatch(name):
+            continue
+        near = [plain] if plain in known else get_close_matches(upper, known, n=1, cutoff=0.8)
+        hint = f"did you mean {near[0]}?" if near else "it has no effect"
+        yield f"{name} is not a setting; {hint}"

@@ -1,8 +1,7 @@
-from fastapi import Request
-
 from microgpt import Message
 from microgpt.sampling import Continuation
-from microgpt_serve.routes.openai.completions import _ChatCompletionBuilder
+from microgpt_serve.generation import Generation
+from microgpt_serve.routes.openai import response_builder
 from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest
 from microgpt_serve.served_models import ServedModel
 
@@ -11,19 +10,16 @@ HI = {"role": "user", "content": "hi there"}
 
 def events(gpt, stop: list[str], *growth: tuple[str, str | None]) -> list[dict]:
     """Return the events of a reply in these pieces, without what is the same in all of them."""
-    body = ChatCompletionRequest(messages=[HI], stop=stop, stream=True)
-    prompt = gpt.chat_prompt([Message("user", "hi there")])
-    request = Request({"type": "http", "request_id": "1"})
+    job = gpt.reply_job(gpt.chat_prompt([Message("user", "hi there")]))
     model = ServedModel("subword", "1", gpt, None)
-    extra = {"tokens_dropped": 0, "unknown_characters": ""}
-    job = gpt.reply_job(prompt)
-    builder = _ChatCompletionBuilder(None, request, body, model, job, extra)
-    (choice,) = builder.choices
+    notes = {"tokens_dropped": 0, "unknown_characters": ""}
+    generation = Generation(None, None, model, job, stop, notes)
     told = []
     for text, reason in growth:
-        choice.extend(Continuation(gpt.tokenizer.encode(text), reason))
-        is_first = not choice.n_sent
-        told += builder.chunks(choice, choice.new_text(), is_first=is_first)
+        generation.choices[0].extend(Continuation(gpt.tokenizer.encode(text), reason))
+        told += response_builder.events(
+            generation, generation.choices, response_builder.MESSAGE, {}
+        )
     return told
 
 

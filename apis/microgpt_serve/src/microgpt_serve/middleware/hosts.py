@@ -1,4 +1,4 @@
-"""Middleware that checks Host and Origin to prevent DNS rebinding.
+"""Check of Host and Origin, against DNS rebinding.
 
 In a DNS rebinding attack, the domain of a web page resolves to the address of this service, and the
 browser sends requests with that domain as Host and Origin. Starlette's TrustedHostMiddleware does
@@ -9,11 +9,11 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from microgpt import printable
 from microgpt_serve.errors import MAX_SHOWN, ServeError, route_path
-from microgpt_serve.middleware.api_key import HEALTH
+from microgpt_serve.middleware.guard import HEALTH
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
 MAX_HEADER = 300  # maximum length of Host or Origin; host names have up to 253 characters
@@ -47,44 +47,37 @@ def _is_address(host: str) -> bool:
     return True
 
 
-class HostMiddleware:
-    """Middleware that refuses requests unless Host and Origin are loopback or allowed."""
+class HostCheck:
+    """Check that refuses requests unless Host and Origin are loopback or allowed."""
 
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
-        """Wrap an app. `hosts` must be normalised by `host_of`; `*` allows all origins."""
-        self._app, self._hosts, self._origins = app, frozenset(hosts), frozenset(origins)
+    def __init__(self, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
+        """Allow more hosts, normalised by `host_of`, and more origins; `*` allows all origins."""
+        self._hosts, self._origins = frozenset(hosts), frozenset(origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the app, or refuse it."""
-        problem = self._problem(scope) if scope["type"] == "http" else None
-        if problem:
-            await ServeError(403, problem).response(route_path(scope))(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    def _problem(self, scope: Scope) -> str | None:
-        """Return the reason to refuse a request, or None if the request is allowed.
+    def __call__(self, scope: Scope) -> ServeError | None:
+        """Return the error of a request, or None if it is allowed.
 
         A missing Host header is allowed, because browsers always send one.
         """
-        for name, value in scope["headers"]:
-            if name not in (b"host", b"origin"):
-                continue
-            text = value.decode("latin-1")
-            if name == b"host":
-                host = host_of(text) if len(text) <= MAX_HEADER else ""
-                is_health_check = route_path(scope) == HEALTH and _is_address(host)
-                if not (is_health_check or self._allows(host)):
-                    shown = printable(text, MAX_SHOWN)
-                    return f"the host {shown} is not allowed; add it to MICROGPT_ALLOWED_HOSTS"
-            elif self._origins.isdisjoint((text, "*")):
-                host = host_of(text.partition("://")[2]) if len(text) <= MAX_HEADER else ""
-                if not self._allows(host):
-                    remedy = "add it to MICROGPT_CORS_ORIGINS"
-                    if text == "null":  # a page opened as a file, or in a sandboxed frame
-                        remedy = "serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
-                    return f"the origin {printable(text, MAX_SHOWN)} is not allowed; {remedy}"
-        return None
+        headers = dict(scope["headers"])
+        host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
+        is_health_check = route_path(scope) == HEALTH
+        if b"host" in headers and not self._allows(host, is_health_check=is_health_check):
+            shown = printable(host, MAX_SHOWN)
+            message = f"the host {shown} is not allowed; add it to MICROGPT_ALLOWED_HOSTS"
+            return ServeError(403, message)
+        if b"origin" not in headers or self._origins & {origin, "*"}:
+            return None
+        if self._allows(origin.partition("://")[2]):
+            return None
+        remedy = "add it to MICROGPT_CORS_ORIGINS"
+        if origin == "null":  # a page opened as a file, or in a sandboxed frame
+            remedy = "serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
+        return ServeError(
+            403, f"the origin {printable(origin, MAX_SHOWN)} is not allowed; {remedy}"
+        )
 
-    def _allows(self, host: str) -> bool:
-        return host in self._hosts or is_loopback(host)
+    def _allows(self, authority: str, *, is_health_check: bool = False) -> bool:
+        host = host_of(authority) if len(authority) <= MAX_HEADER else ""
+        is_allowed = host in self._hosts or is_loopback(host)
+        return is_allowed or (is_health_check and _is_address(host))

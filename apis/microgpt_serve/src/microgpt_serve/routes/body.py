@@ -5,17 +5,18 @@ nesting. `BodyRoute` validates the JSON text instead; /docs is still generated f
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from microgpt_serve.app_state import AppState, get_state
 from microgpt_serve.errors import (
-    RETRY_AFTER_S,
+    RETRY_AFTER,
     VALIDATION_CODES,
     ClientDisconnectedError,
     ServeError,
@@ -25,6 +26,7 @@ from microgpt_serve.errors import (
 from microgpt_serve.generation import run_function
 from microgpt_serve.schemas import MAX_CHARACTERS
 
+JsonObject = Mapping[str, object]
 JSON_TYPE = "application/json"
 MAX_BODY_BYTES = 4 * 2**20
 MAX_LISTED = 1000  # with more validation errors than this, only their number is reported
@@ -53,12 +55,12 @@ class BodyRoute(APIRoute):
             try:
                 body = await _read(body_model, request, state)
                 with state.running():
-                    response: BaseModel | Response = await function(body, request, state)
+                    response: JsonObject | Response = await function(body, request, state)
             except asyncio.CancelledError:  # the service shuts down while a slow client is sending
                 raise state.shutdown_error() from None
             if isinstance(response, Response):
                 return response
-            return Response(response.model_dump_json(exclude_none=True), media_type=JSON_TYPE)
+            return Response(to_json(response), media_type=JSON_TYPE)
 
         return handle
 
@@ -125,7 +127,7 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
                 raise ServeError(413, message)
         if len(content) > SMALL_BYTES and state.n_body_bytes > MAX_BODIES * MAX_BODY_BYTES:
             message = "too many large bodies at the same time; try again later"
-            raise ServeError(503, message, retry_after_s=RETRY_AFTER_S)
+            raise ServeError(503, message, headers=RETRY_AFTER)
         if not has_more:
             return
         event = await request.receive()

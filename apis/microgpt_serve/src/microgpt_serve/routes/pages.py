@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from base64 import b64encode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from hashlib import sha256
 from html import escape
@@ -16,14 +16,13 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from microgpt import ConfigError, on_compiling, plugin
-from microgpt_serve.app_state import AppState, StateDep
+from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
-from microgpt_serve.middleware.api_key import ASSETS, PAGE
+from microgpt_serve.middleware.guard import ASSETS, PAGE
 from microgpt_serve.routes.status import ModelName
 from microgpt_serve.served_models import ServedModel
 
 LOG = logging.getLogger("microgpt_serve")
-READ_METHODS = ["GET", "HEAD"]
 WAIT_S = 2.0  # time after which a browser is told to ask again
 PIECE = 2**16  # bytes of a page in memory for each client that reads slowly
 KEY_FORM = Path(__file__).with_name("key_form.html")
@@ -40,7 +39,7 @@ router = APIRouter(include_in_schema=False)
 _assets = StaticFiles(packages=[("fastapi_offline", "static")])
 
 
-@router.api_route(PAGE, methods=READ_METHODS)
+@router.get(PAGE)
 async def page(request: Request, state: StateDep, name: ModelName = None) -> Response:
     """Return the page of a model.
 
@@ -53,38 +52,29 @@ async def page(request: Request, state: StateDep, name: ModelName = None) -> Res
         return HTMLResponse(form, headers={**HEADERS, "Content-Security-Policy": policy})
     model = state.model_of(request, name)
     others = [other.name for other in state.models.values() if other is not model]
-    try:
-        content = await _page(state, model, others)
-    except ConfigError as error:  # such as a model that is too large, or a missing compiler
-        links = " ".join(f'<a href="?model={quote(one, "")}">{escape(one)}</a>' for one in others)
-        return _notice(escape(str(error)) + (f"</p><p>Other models: {links}" if links else ""))
-    if content is None:
+    if model.name not in state.pages:
+        state.pages[model.name] = state.page_work.submit(partial(_made, model, others), 0)
+    made = state.pages[model.name]
+    if not (await asyncio.wait([made], timeout=WAIT_S))[0]:
         return _notice(
             "The page is being made: its engine is compiled once on this computer, for about 20 "
             "seconds. This page reloads itself.",
             RELOAD,
             status=503,
         )
-    return _in_pieces(content)
-
-
-async def _page(state: AppState, model: ServedModel, others: Sequence[str]) -> bytes | None:
-    """Return the page of a model, which is made when it is first asked for, or None if not yet.
-
-    Args:
-        others: names of the models to which the page links.
-
-    Raises:
-        ConfigError: the model is too large for a page, or its engine cannot be compiled.
-    """
-    if model.name not in state.pages:
-        state.pages[model.name] = state.page_work.submit(partial(_made, model, others), 0)
-    page = state.pages[model.name]
-    if not (await asyncio.wait([page], timeout=WAIT_S))[0]:
-        return None
-    if page.exception():
+    try:
+        content = made.result()
+    except Exception as error:
         state.pages.pop(model.name, None)
-    return page.result()
+        if not isinstance(error, ConfigError):  # a model that is too large, or a missing compiler
+            raise
+        links = " ".join(f'<a href="?model={quote(one, "")}">{escape(one)}</a>' for one in others)
+        return _notice(escape(str(error)) + (f"</p><p>Other models: {links}" if links else ""))
+    # Each piece is sent once the client has read most of the previous one.
+    pieces = (content[start : start + PIECE] for start in range(0, len(content), PIECE))
+    policy = "frame-ancestors 'none'"  # the rest is in the page
+    headers = {"Content-Security-Policy": policy, "Content-Length": str(len(content))}
+    return StreamingResponse(pieces, media_type="text/html", headers={**HEADERS, **headers})
 
 
 def _made(model: ServedModel, others: Sequence[str]) -> bytes:
@@ -115,27 +105,12 @@ def key_form() -> tuple[str, str]:
     return form, f"{policy}; connect-src 'self'; frame-ancestors 'none'"
 
 
-def _in_pieces(content: bytes) -> StreamingResponse:
-    """Return a response that sends each piece once the client has read most of the previous one."""
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(content), PIECE):
-            yield content[start : start + PIECE]
-
-    headers = {
-        **HEADERS,
-        "Content-Security-Policy": "frame-ancestors 'none'",  # the rest is in the page
-        "Content-Length": str(len(content)),
-    }
-    return StreamingResponse(pieces(), media_type="text/html", headers=headers)
-
-
 def _hash(text: str) -> str:
     """Return the hash of a script or a style for a content security policy."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-@router.api_route("/docs", methods=READ_METHODS)
+@router.get("/docs")
 async def docs() -> HTMLResponse:
     """Return Swagger UI. Its URLs are relative, for proxies that add a path prefix."""
     assets = ASSETS.removeprefix("/")
@@ -152,7 +127,7 @@ async def docs() -> HTMLResponse:
     return page
 
 
-@router.api_route(ASSETS + "/{file:path}", methods=READ_METHODS)
+@router.get(ASSETS + "/{file:path}")
 async def docs_file(file: str, request: Request) -> Response:
     """Return a script, a style or a picture of Swagger UI."""
     return await _assets.get_response(file, request.scope)

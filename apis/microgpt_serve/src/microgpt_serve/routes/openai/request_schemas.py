@@ -12,17 +12,19 @@ from pydantic import (
     BeforeValidator,
     Field,
     GetPydanticSchema,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
-from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
+from typing_extensions import TypedDict
 
-from microgpt import MAX_SEED, Sampling
+from microgpt import MAX_SEED
 from microgpt_serve.schemas import (
+    HELP,
     MAX_CHARACTERS,
     MAX_SAMPLES,
     WHOLE_FLOAT,
@@ -34,14 +36,13 @@ from microgpt_serve.schemas import (
     Temperature,
     TopK,
     TopP,
+    Wanted,
     example,
     sampling_of,
 )
 
 MAX_STOPS = 4
 MAX_STOP = 1024  # maximum number of characters of a stop string
-MAX_LABEL = 512  # maximum number of characters in an ignored field, as in OpenAI's API
-MAX_PAIRS = 16  # maximum number of metadata entries, as in OpenAI's API
 MIN_SEED = -(2**63)  # as in OpenAI's API
 SEED_BITS = 53  # every JSON parser represents integers of this size exactly
 
@@ -81,41 +82,23 @@ def _join_parts(content: Any, info: ValidationInfo) -> Any:
         return ""
     if not isinstance(content, list):
         return content
-    texts: list[Any] = [
-        part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
-        for part in content
-    ]
-    if not all(isinstance(text, str) for text in texts):
-        raise PydanticCustomError(
-            "part", 'must be a string or a list of {"type": "text", "text": …}'
-        )
-    return "".join(texts)
+    try:
+        return "".join(part["text"] for part in _parts.validate_python(content))
+    except ValidationError:
+        message = 'must be a string or a list of {"type": "text", "text": …}'
+        raise PydanticCustomError("part", message) from None
 
 
-_TEXT = {"type": "string"}
-_PARTS = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {"type": {"const": "text"}, "text": _TEXT},
-        "required": ["type", "text"],
-    },
-}
-_STOP = {**_TEXT, "minLength": 1, "maxLength": MAX_STOP}
-Stops = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=MAX_STOP)]],
-    Field(max_length=MAX_STOPS),
-    BeforeValidator(lambda stop: [stop] if isinstance(stop, str) else stop),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                _STOP,
-                {"type": "array", "items": _STOP, "maxItems": MAX_STOPS},
-            ],
-            "description": "Stop strings. The text ends before the first one that occurs.",
-        }
-    ),
-]
+class TextPart(TypedDict):
+    """A part of the content of a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+_parts = TypeAdapter(list[TextPart])
+_Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP)]
+_Stops = Annotated[list[_Stop], Field(max_length=MAX_STOPS)]
 Entry = TypeVar("Entry")
 _Text = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 _Tokens = Annotated[
@@ -123,11 +106,9 @@ _Tokens = Annotated[
     Field(min_length=1, max_length=MAX_CHARACTERS, fail_fast=True),
 ]
 _Prompts = Annotated[list[Entry], Field(min_length=1, max_length=MAX_SAMPLES, fail_fast=True)]
-_Label = Annotated[str, Field(max_length=MAX_LABEL)]
-_Labels = Annotated[dict[_Label, _Label], Field(max_length=MAX_PAIRS)]
 _Seed = Annotated[int, Field(ge=MIN_SEED, lt=MAX_SEED + 1), WHOLE_FLOAT]
-_IGNORED = Field(None, description="Ignored.")
-_Dropped = Annotated[Any, AfterValidator(lambda value: None)]  # it could be as large as the body
+# An ignored field is not kept: it could be as large as the body.
+_Ignored = Annotated[Any, AfterValidator(lambda value: None), Field(description="Ignored.")]
 
 
 class StreamOptions(RequestBody):
@@ -136,9 +117,7 @@ class StreamOptions(RequestBody):
     include_usage: bool | None = Field(
         None, description="Send the token counts in an event before `[DONE]`."
     )
-    include_obfuscation: bool | None = Field(
-        None, description="Ignored; streams are never obfuscated."
-    )
+    include_obfuscation: _Ignored = None
 
 
 class OpenAIRequest(RequestBody):
@@ -154,11 +133,7 @@ class OpenAIRequest(RequestBody):
     temperature: Temperature | None = None
     top_p: TopP = None
     top_k: TopK = None
-    min_p: Probability | None = Field(
-        None,
-        description="Exclude tokens whose probability is below this fraction of the highest "
-        "probability.",
-    )
+    min_p: Probability | None = Field(None, description=HELP["min_p"])
     n: Annotated[
         int | None,
         Field(ge=1, le=MAX_SAMPLES, description="Number of choices per prompt."),
@@ -169,35 +144,39 @@ class OpenAIRequest(RequestBody):
         description="Seed of the first choice; incremented by 1 for each further choice. "
         "2^63 is added to a negative seed. Default: random.",
     )
-    stop: Stops | None = None
+    stop: Annotated[
+        _Stops | None,
+        BeforeValidator(
+            lambda stop: [stop] if isinstance(stop, str) else stop,
+            json_schema_input_type=_Stop | _Stops | None,
+        ),
+        Field(description="Stop strings. The text ends before the first one that occurs."),
+    ] = None
     stream: bool | None = Field(
         None, description="Send the text as server-sent events while it is generated."
     )
     stream_options: StreamOptions | None = None
-    user: Annotated[str | None, AfterValidator(lambda value: None)] = _IGNORED
-    safety_identifier: _Label | None = _IGNORED
-    prompt_cache_key: _Label | None = _IGNORED
-    prompt_cache_options: _Labels | None = _IGNORED
-    prompt_cache_retention: _Label | None = _IGNORED
-    metadata: _Labels | None = _IGNORED
-    reasoning_effort: _Label | None = _IGNORED
-    service_tier: _Label | None = _IGNORED
-    store: bool | None = _IGNORED
-    verbosity: Literal["low", "medium", "high"] | None = _IGNORED
+    user: _Ignored = None
+    safety_identifier: _Ignored = None
+    prompt_cache_key: _Ignored = None
+    prompt_cache_options: _Ignored = None
+    prompt_cache_retention: _Ignored = None
+    metadata: _Ignored = None
+    reasoning_effort: _Ignored = None
+    service_tier: _Ignored = None
+    store: _Ignored = None
+    verbosity: _Ignored = None
 
     response_format: Annotated[Any, unsupported_except({"type": "text"})] = None
     frequency_penalty: Annotated[Any, unsupported_except(0)] = None
     presence_penalty: Annotated[Any, unsupported_except(0)] = None
     logit_bias: Annotated[Any, unsupported_except({})] = None
 
-    @property
-    def sampling(self) -> Sampling:
-        """Sampling settings of the request."""
-        return sampling_of(self.temperature, self.top_k, self.top_p, self.min_p)
-
-    def seed_or_random(self) -> int:
-        """Return the seed of the request, or a random seed if there is none."""
-        return secrets.randbits(SEED_BITS) if self.seed is None else self.seed % (MAX_SEED + 1)
+    def wanted(self) -> Wanted:
+        """Return what the request asks for, with a random seed if it has none."""
+        sampling = sampling_of(self.temperature, self.top_k, self.top_p, self.min_p)
+        seed = secrets.randbits(SEED_BITS) if self.seed is None else self.seed % (MAX_SEED + 1)
+        return Wanted(self.model, self.n or 1, sampling, self.max_tokens, seed, self.stop or ())
 
     @property
     def includes_usage(self) -> bool:
@@ -232,17 +211,15 @@ class ChatCompletionMessage(ChatMessage):
     """A message of a conversation."""
 
     content: Annotated[
-        str,
-        BeforeValidator(_join_parts),
-        WithJsonSchema({"anyOf": [_TEXT, _PARTS, {"type": "null"}]}),
+        str, BeforeValidator(_join_parts, json_schema_input_type=str | list[TextPart] | None)
     ] = Field(None, validate_default=True)
-    name: _Label | None = _IGNORED
+    name: _Ignored = None
     # What clients keep with the replies of models and send back.
-    parsed: _Dropped = _IGNORED
-    provider_specific_fields: _Dropped = _IGNORED
-    reasoning: _Dropped = _IGNORED
-    reasoning_content: _Dropped = _IGNORED
-    refusal: _Dropped = _IGNORED
+    parsed: _Ignored = None
+    provider_specific_fields: _Ignored = None
+    reasoning: _Ignored = None
+    reasoning_content: _Ignored = None
+    refusal: _Ignored = None
 
     annotations: Annotated[Any, unsupported_except([])] = None
     audio: Annotated[Any, unsupported_except()] = None
@@ -257,6 +234,11 @@ class ChatCompletionRequest(OpenAIRequest):
     max_completion_tokens: Count | None = Field(
         None, description="Alias of max_tokens. If both are given, the smaller value applies."
     )
+
+    def wanted(self) -> Wanted:
+        """Return what the request asks for, with the smaller limit of tokens."""
+        limits = filter(None, (self.max_tokens, self.max_completion_tokens))
+        return super().wanted()._replace(max_tokens=min(limits, default=None))
 
     logprobs: Annotated[Any, unsupported_except(False)] = None
     top_logprobs: Annotated[Any, unsupported_except()] = None

@@ -6,6 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from microgpt import FinishReason
+from microgpt_serve.schemas import PromptDropped, TurnsDropped, UnknownCharacters, Version
 
 
 class Model(TypedDict):
@@ -41,31 +42,29 @@ class ResponseBase(TypedDict):
     object: str
     created: int
     model: str
-    system_fingerprint: Annotated[
-        str,
-        Field(description="Version of the served model: a prefix of the SHA-256 of its weights."),
-    ]
+    system_fingerprint: Version
+    usage: NotRequired[Usage | None]
 
 
-class CompletionChoice(TypedDict):
-    """A generated text, or only the new part of it in a stream."""
+class Choice(TypedDict):
+    """Fields common to all choices."""
 
     index: int
-    text: str
     logprobs: None
     finish_reason: FinishReason | None
+
+
+class CompletionChoice(Choice):
+    """A generated text, or only the new part of it in a stream."""
+
+    text: str
 
 
 class Completion(ResponseBase):
     """Generated texts, or only the new part of one text in a stream."""
 
-    tokens_dropped: NotRequired[
-        Annotated[
-            int, Field(description="Number of tokens dropped from the start of long prompts.")
-        ]
-    ]
+    tokens_dropped: NotRequired[PromptDropped]
     choices: list[CompletionChoice]
-    usage: NotRequired[Usage | None]
 
 
 class AssistantMessage(TypedDict):
@@ -75,31 +74,22 @@ class AssistantMessage(TypedDict):
     content: str
 
 
-class ChatChoice(TypedDict):
+class ChatChoice(Choice):
     """One of the generated replies."""
 
-    index: int
     message: AssistantMessage
-    logprobs: None
-    finish_reason: FinishReason | None
 
 
 class ChatCompletion(ResponseBase):
     """The assistant's reply."""
 
-    tokens_dropped: Annotated[
-        int,
-        Field(description="Number of tokens in the turns that were dropped to fit the context."),
-    ]
-    unknown_characters: Annotated[
-        str, Field(description="Characters removed because they are not in the vocabulary.")
-    ]
+    tokens_dropped: TurnsDropped
+    unknown_characters: UnknownCharacters
     choices: list[ChatChoice]
-    usage: Usage
 
 
 class OpenAIError(TypedDict):
-    """An error. The message describes the problem and how to fix it."""
+    """What is wrong."""
 
     message: str
     type: str

@@ -17,12 +17,12 @@ from time import process_time
 from harness import ROOT, parsed
 from machine import machine
 
+from microgpt import count_params
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.inference import InferenceGpt
 from microgpt.model import init_weights
-from microgpt.model_config import count_params
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.state import TrainResult
 from microgpt.training.engines import prepare_engine

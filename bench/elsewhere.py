@@ -22,12 +22,11 @@ from pathlib import Path
 from harness import in_turns, parsed, pin
 from machine import machine
 
-from microgpt import InferenceGpt, ModelConfig, TrainConfig, save, train
+from microgpt import PORTABLE, InferenceGpt, ModelConfig, TrainConfig, save, train
 from microgpt.config import Sampling
 from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations, load_text
 from microgpt.data.tokenizer import Document
 from microgpt.files.atomic_files import publish
-from microgpt.model_config import PORTABLE
 from microgpt.sampling import DecodeRules
 from microgpt.settings import Settings
 from microgpt.storage.model_directory import load

@@ -20,10 +20,9 @@ from harness import TRAINING, parsed, show_progress, train_missing
 from tables import headed, mean_and_sd, runs_of
 from texts import planned
 
-from microgpt import OnEvent, StopWhen
+from microgpt import OnEvent, StopWhen, count_params
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
-from microgpt.model_config import count_params
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble_training import train_job

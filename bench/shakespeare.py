@@ -17,10 +17,9 @@ from statistics import fmean
 from harness import FIRST_SEED, TRAINING, parsed, show_progress, train_missing
 from tables import headed, mean_and_sd, runs_of
 
-from microgpt import OnEvent
+from microgpt import OnEvent, count_params
 from microgpt.data.documents import bundled, load_stream
 from microgpt.inference import InferenceGpt
-from microgpt.model_config import count_params
 from microgpt.settings import Settings
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine

@@ -16,8 +16,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+from microgpt.config import Given
 from microgpt.data.documents import bundled, load_lines_or_stream
-from microgpt.fields import Given
 from microgpt.files.atomic_files import publish
 from microgpt.training.holding_out import hold_out
 from microgpt.training.planning import TrainingJob, plan_training

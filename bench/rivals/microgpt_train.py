@@ -3,8 +3,8 @@
 import numpy as np
 from job import Job, answer
 
+from microgpt import count_params
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.model_config import count_params
 from microgpt_engine.training.trainer import CompiledEngine
 
 

@@ -8,7 +8,7 @@ import commands
 import pytest
 from commands import ok, refused
 
-from microgpt.model_config import count_params
+from microgpt import count_params
 from microgpt.settings import Settings
 from microgpt.training.presets import PRESETS, preset_settings
 

@@ -6,9 +6,9 @@ import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult
 from microgpt.model import init_weights, softmax
-from microgpt.model_config import MODERN
 from microgpt.model_variants import GptVariant
 from microgpt.reference_engine import ReferenceModel
+from microgpt.settings import MODERN
 from microgpt.training.train import train
 from microgpt_engine import settings
 from microgpt_engine.compiled_model import CompiledModel

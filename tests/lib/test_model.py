@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import Gpt, ModelConfig, Value
+from microgpt import Gpt, ModelConfig, Value, count_params
 from microgpt.config import Activation
 from microgpt.data.documents import bundled, load_text
 from microgpt.errors import ConfigError
 from microgpt.model import cross_entropy, init_weights, softmax, weight_shapes
-from microgpt.model_config import count_params
 from microgpt.model_variants import GptVariant
 from microgpt.reference import ReferenceEngine
 from microgpt_cli.verify.gradient_check import model_error, random_model

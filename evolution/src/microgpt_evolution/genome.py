@@ -6,11 +6,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from microgpt import (
-    FIELDS,
     ConfigError,
     ModelConfig,
     TrainConfig,
-    checked,
+    check_setting,
     count_params,
 )
 from microgpt_evolution.errors import GenomeError
@@ -150,6 +149,6 @@ def check_genes(genes: Mapping[str, Any], limits: Limits | None = None) -> None:
             ends = [f"{end:g}" if isinstance(end, float) else str(end) for end in (least, most)]
             raise GenomeError(f"{name} must be between {' and '.join(ends)}, got {gene!r:.40}")
         try:
-            checked(name, gene, FIELDS[name].type, FIELDS[name].metadata)
+            check_setting(name, gene)
         except ConfigError as error:
             raise GenomeError(str(error)) from error

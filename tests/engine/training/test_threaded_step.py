@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from small_engines import numbers, run_to
 
-from microgpt import ModelConfig, TrainConfig
+from microgpt import ModelConfig, TrainConfig, count_params
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.model_config import count_params
 from microgpt_engine.training import threaded_step as threaded
 from microgpt_engine.training.threaded_step import ThreadedEngine
 from microgpt_engine.training.trainer import CompiledEngine

@@ -12,11 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_engines import numbers, run_to, shapes
 
-from microgpt import ModelConfig, TrainConfig
+from microgpt import ModelConfig, TrainConfig, count_params
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.flat_weights import by_name
 from microgpt.model import init_weights, weight_shapes
-from microgpt.model_config import count_params
 from microgpt.model_variants import Dropout, GptVariant, batch_dropout
 from microgpt.reference import ReferenceEngine
 from microgpt.training.reference_training import accumulate

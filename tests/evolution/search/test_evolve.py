@@ -82,7 +82,7 @@ def test_a_search_with_another_objective_returns_a_score(objective) -> None:
         ({"samples": 5}, "samples is only for objective aesthetic or hydra; omit"),
         ({"workers": 0}, "workers"),
         ({"objective": "hydra", "head": "origin"}, "head: input should be"),
-        ({"objective": []}, "unknown objective"),
+        ({"objective": []}, "objective must be"),
         ({"population": 10**9}, "population: input should be less than or equal to 10000, got 10"),
     ],
 )

@@ -7,7 +7,8 @@ import pytest
 
 from microgpt import load_text
 from microgpt.data.documents import load_conversations
-from microgpt.errors import ConversationsError, DataError
+from microgpt.data.text_file import ConversationsError
+from microgpt.errors import DataError
 
 TALK = {"messages": [{"role": "user", "content": "hi"}]}
 ROLES = '{"name": "Anna", "role": "cook"}\n'

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from microgpt.errors import CheckpointError, FullDiskError
+from microgpt.errors import CheckpointError
+from microgpt.files.atomic_files import FullDiskError
 from microgpt.files.directory_lock import DirectoryLock
 
 HOLD = """

@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import ModelConfig, TrainConfig
+from microgpt import ModelConfig, TrainConfig, count_params
 from microgpt.data.documents import bundled, load_stream, load_text
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.data.tokenizer import Message
-from microgpt.model_config import count_params
 from microgpt.training.choice import (
     EVALUATION_SHARE,
     MAX_HELD_OUT,

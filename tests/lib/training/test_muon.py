@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save, train
+from microgpt import InferenceGpt, ModelConfig, TrainConfig, count_params, load, save, train
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.model import init_weights
-from microgpt.model_config import count_params
 from microgpt.model_variants import init_variant
 from microgpt.muon import orthogonalized
 from microgpt.training.engines import make_engine

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from microgpt import count_params
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.model_config import count_params
 from microgpt.training import operations
 from microgpt.training.operations import (
     evaluation_operations,

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from microgpt import FIELDS, ConfigError, Given, check_conflicts, check_count, checked, flag
+from microgpt import FIELDS, ConfigError, Given, check_conflicts, check_count, check_setting, flag
 from microgpt_cli.terminal import options as opt
 
 WORKERS = opt.option(
@@ -46,7 +46,7 @@ def check_options(given: Given, axes: Collection[str] = ()) -> None:
             check_count(name, given[name])
     settings = {name: given[name] for name in given if name in FIELDS and name not in axes}
     for name, value in settings.items():
-        checked(typed(name), value, FIELDS[name].type, FIELDS[name].metadata)
+        check_setting(name, value, typed(name))
     check_conflicts(settings)
     if "scheduler" in given and "workers" in given:
         refuse_both("--scheduler", "--workers")

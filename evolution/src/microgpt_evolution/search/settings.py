@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from microgpt import CharTokenizer, ConfigError, Split, check_choice, first_problem
+from microgpt import CharTokenizer, ConfigError, Split, checked, first_problem
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.loss_objective import MAX_FLOPS, N_SAMPLES
@@ -116,7 +116,7 @@ class SearchSettings(RunSettings):
         """
         given = {name: option for name, option in given.items() if option is not None}
         objective = given.get("objective", "loss")
-        check_choice("objective", objective, ObjectiveName)
+        checked("objective", objective, ObjectiveName)
         chosen = {**DEFAULTS[objective], **{name: given[name] for name in OPTIONS if name in given}}
         try:
             return cls.model_validate({"objective": objective, **chosen, **facts})

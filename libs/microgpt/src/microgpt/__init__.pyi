@@ -18,6 +18,7 @@ from .config import MUON_LR_RATIO as MUON_LR_RATIO
 from .config import N_ALTERNATIVES as N_ALTERNATIVES
 from .config import DType as DType
 from .config import EngineName as EngineName
+from .config import Given as Given
 from .config import Sampling as Sampling
 from .config import TextKind as TextKind
 from .config import TrainConfig as TrainConfig
@@ -66,6 +67,7 @@ from .data.statistics import Sizes as Sizes
 from .data.statistics import count_with_others as count_with_others
 from .data.statistics import describe as describe
 from .data.statistics import measure as measure
+from .data.text_file import ConversationsError as ConversationsError
 from .data.text_file import TextFile as TextFile
 from .data.token_dataset import TokenDataset as TokenDataset
 from .data.token_dataset import Tokens as Tokens
@@ -89,9 +91,7 @@ from .error_format import first_problem as first_problem
 from .error_format import other_version as other_version
 from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError
-from .errors import ConversationsError as ConversationsError
 from .errors import DataError as DataError
-from .errors import FullDiskError as FullDiskError
 from .errors import MicrogptError as MicrogptError
 from .errors import PromptError as PromptError
 from .errors import TokenizerError as TokenizerError
@@ -117,11 +117,8 @@ from .exports import Rounding as Rounding
 from .exports import Verification as Verification
 from .exports import blaming_format as blaming_format
 from .exports import export_format as export_format
-from .fields import Given as Given
-from .fields import check_whole as check_whole
-from .fields import checked as checked
-from .fields import setting as setting
 from .files.atomic_files import SAVING as SAVING
+from .files.atomic_files import FullDiskError as FullDiskError
 from .files.atomic_files import as_argument as as_argument
 from .files.atomic_files import cannot_write as cannot_write
 from .files.atomic_files import check_place as check_place
@@ -136,6 +133,7 @@ from .files.regular_file import open_at_once as open_at_once
 from .files.regular_file import read_regular_file as read_regular_file
 from .flat_weights import Numbers as Numbers
 from .flat_weights import by_name as by_name
+from .flat_weights import count_params as count_params
 from .inference import InferenceGpt as InferenceGpt
 from .model import Gpt as Gpt
 from .model import Matrix as Matrix
@@ -147,11 +145,10 @@ from .model import rmsnorm as rmsnorm
 from .model import softmax as softmax
 from .model import weight_shapes as weight_shapes
 from .model_config import MAX_SIZE as MAX_SIZE
-from .model_config import PORTABLE as PORTABLE
 from .model_config import Activation as Activation
 from .model_config import ModelConfig as ModelConfig
-from .model_config import check_choice as check_choice
-from .model_config import count_params as count_params
+from .model_config import checked as checked
+from .model_config import setting as setting
 from .model_variants import ARCHITECTURE as ARCHITECTURE
 from .model_variants import GOLDEN_32 as GOLDEN_32
 from .model_variants import GOLDEN_64 as GOLDEN_64
@@ -197,8 +194,10 @@ from .sampling import sample as sample
 from .schedule import default_lr as default_lr
 from .schedule import learning_rate as learning_rate
 from .settings import FIELDS as FIELDS
+from .settings import PORTABLE as PORTABLE
 from .settings import Settings as Settings
 from .settings import check_conflicts as check_conflicts
+from .settings import check_setting as check_setting
 from .settings import flag as flag
 from .state import N_RECENT as N_RECENT
 from .state import TeacherRecord as TeacherRecord

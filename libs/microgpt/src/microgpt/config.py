@@ -1,22 +1,27 @@
 """Model, training and sampling settings, validated on creation.
 
 The defaults match Karpathy's script and are also the defaults of the command line.
+
+A field of `setting` has its default, its help, and how the option of the command line is called if
+not as the field. Facts about it are "panel", the section of the help (a setting without one cannot
+be typed); "short", whether `--help` lists it, or only `--help-all`; "metavar"; "minimum" (1 if
+there is none) and "maximum" of a whole number; "limits" of another number.
 """
 
 import os
 import re
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from microgpt.errors import ConfigError
-from microgpt.fields import LESS_THAN_1, NOT_NEGATIVE, POSITIVE, SHARE, check_fields, setting
-from microgpt.fields import check_choice as check_choice
-from microgpt.fields import check_number as check_number
-from microgpt.fields import check_whole as check_whole
 from microgpt.model_config import MAX_SIZE as MAX_SIZE
 from microgpt.model_config import Activation as Activation
+from microgpt.model_config import Limits, check_fields, setting
 from microgpt.model_config import ModelConfig as ModelConfig
 from microgpt.model_config import Positions as Positions
+from microgpt.model_config import checked as checked
 from microgpt.schedule import default_lr as default_lr
 from microgpt.schedule import learning_rate
 
@@ -26,6 +31,12 @@ EngineName = Literal["compiled", "reference"]  # see `training.engines`
 DType = Literal["float32", "float64"]
 Use = Literal["training", "threads", "evaluation", "decoding", "generation"]  # of an engine
 WeightsFormat = Literal["json", "safetensors"]
+Given = Mapping[str, Any]  # settings by name; those that are not in it are chosen
+
+POSITIVE: Limits = ("a number greater than 0", lambda x: 0 < x <= sys.float_info.max)
+NOT_NEGATIVE: Limits = (">= 0", lambda x: 0 <= x <= sys.float_info.max)
+SHARE: Limits = ("from 0 to 1", lambda x: 0 <= x <= 1)
+LESS_THAN_1: Limits = ("in [0, 1)", lambda x: 0 <= x < 1)
 
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
@@ -173,6 +184,12 @@ class SamplingArguments(TypedDict, total=False):
     top_k: int | None
     top_p: float
     min_p: float
+
+
+def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> int:
+    """Return a setting as an int; raise ConfigError unless it is from minimum to maximum."""
+    number: int = checked(name, value, int, minimum=minimum, maximum=maximum)
+    return number
 
 
 def check_seed(seed: int) -> int:

@@ -1,4 +1,4 @@
-"""Exceptions that callers can handle; see also `microgpt.training.train.DivergedError`."""
+"""Exceptions that callers can handle; modules that raise others define them."""
 
 
 class MicrogptError(Exception):
@@ -13,10 +13,6 @@ class DataError(MicrogptError):
     """Training or evaluation data cannot be used."""
 
 
-class ConversationsError(DataError):
-    """A file that should contain text contains conversations."""
-
-
 class TokenizerError(MicrogptError):
     """Text or tokens are not in the vocabulary."""
 
@@ -27,7 +23,3 @@ class PromptError(MicrogptError):
 
 class CheckpointError(MicrogptError):
     """A model directory cannot be read or written."""
-
-
-class FullDiskError(CheckpointError):
-    """The disk is full. This error is a system failure, not invalid input."""

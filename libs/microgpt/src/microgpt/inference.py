@@ -14,12 +14,12 @@ from microgpt.config import (
     SamplingArguments,
     check_count,
     check_seed,
+    check_whole,
 )
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import AnyMessage, Message, as_conversation
 from microgpt.errors import ConfigError, PromptError
 from microgpt.language_model import LanguageModel
-from microgpt.model_config import check_whole
 from microgpt.replies import reply_plugin
 from microgpt.sampling import Continuation, DecodeRules, FinishReason, Job, TokenStream, new_context
 from microgpt.state import TrainedModel

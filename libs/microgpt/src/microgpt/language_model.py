@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from microgpt.config import EngineName, TextKind, TrainConfig, check_choice
+from microgpt.config import EngineName, TextKind, TrainConfig, checked
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import AnyDocument
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.held_out_loss import EvaluationSet, HeldOutLoss
+from microgpt.flat_weights import count_params
 from microgpt.model import Weights
-from microgpt.model_config import count_params
 from microgpt.sampling import n_kept
 from microgpt.state import TrainedModel
 from microgpt.training.engines import EngineModel, check_engine, default_engine, engine_module
@@ -25,7 +25,7 @@ class LanguageModel:
     def __init__(self, trained: TrainedModel, *, engine: EngineName | None = None) -> None:
         """Copy a model returned by `train` or `load`."""
         engine = default_engine() if engine is None else engine
-        check_choice("engine", engine, EngineName)
+        checked("engine", engine, EngineName)
         if not isinstance(trained, TrainedModel):
             raise ConfigError(f'pass the result of train() or load("output"), not {trained!r:.60}')
         self.weights: Weights[float] = {  # the rows of each matrix, by matrix name

@@ -1,64 +1,47 @@
-"""The shape of a GPT, validated on creation."""
+"""The shape of a GPT, validated on creation; `model_variants` explains its last six fields."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from functools import partial
+from numbers import Integral, Real
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 from microgpt.errors import ConfigError
-from microgpt.fields import MAX_SIZE as MAX_SIZE
-from microgpt.fields import Limits, check_fields, setting
-from microgpt.fields import check_choice as check_choice
-from microgpt.fields import check_whole as check_whole
 
 Positions = Literal["learned", "rotary"]
 Activation = Literal["relu", "relu2"]
-
-# The architecture of the text presets and of `train --minutes`, which differs from Karpathy's, and
-# what of it llama.cpp and transformers have, too; see `model_variants`.
-MODERN: Mapping[str, Any] = {
-    "positions": "rotary", "token_shift": True, "activation": "relu2", "qk_norm": True,
-    "final_norm": True, "out_scale": 0.1,
-}  # fmt: skip
-PORTABLE: Mapping[str, Any] = {
-    "positions": "rotary", "token_shift": False, "activation": "relu2", "qk_norm": True,
-    "final_norm": True,
-}  # fmt: skip
-SCALE: Limits = ("a number greater than 0", lambda x: 0 < x <= 1e38)
+Limits = tuple[str, Callable[[Any], bool]]  # how an error message says it, and the test
 OPTIONS = ("positions", "token_shift", "activation", "qk_norm", "final_norm")
+MAX_SIZE = 2**31 - 1  # upper limit for all sizes and counts
+SCALE: Limits = ("a number greater than 0", lambda x: 0 < x <= 1e38)
+
+
+def setting(default: object, help: str, *flags: str, **facts: Any) -> Any:
+    """Return the field of a setting; `microgpt.config` lists the facts."""
+    return field(default=default, metadata={"help": help, "flags": flags, **facts})
+
+
+shape = partial(setting, panel="Model")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The shape of a GPT. Raises ConfigError if a value is invalid."""
 
-    n_embd: int = setting(16, "Embedding width.", panel="Model", short=True)
-    n_head: int = setting(4, "Number of attention heads; must divide n_embd.", panel="Model")
-    n_layer: int = setting(1, "Number of transformer blocks.", panel="Model", short=True)
-    block_size: int = setting(16, "Context length in tokens.", panel="Model", short=True)
-    n_ff_exp: int = setting(4, "MLP width, in multiples of n_embd.", panel="Model")
-    # The number of tokens: 0 until `train` sets it from the tokenizer.
-    vocab_size: int = setting(0, "Size of the vocabulary.", minimum=0)
-    init_std: float = setting(
-        0.08, "Standard deviation of the initial weights, as in Karpathy's script.", limits=SCALE
-    )
-    # See `model_variants` for the next six.
-    positions: Positions = setting(
-        "learned", "Learned or rotary position embeddings.", panel="Model"
-    )
-    activation: Activation = setting(
-        "relu", "Activation of the MLP: ReLU or squared ReLU.", panel="Model"
-    )
-    token_shift: bool = setting(
-        False, "Let embeddings and MLPs also read the previous token.", panel="Model"
-    )
-    qk_norm: bool = setting(False, "Normalize queries and keys.", panel="Model")
-    final_norm: bool = setting(False, "Normalize before the projection to logits.", panel="Model")
-    out_scale: float = setting(
-        1.0,
-        "Scale factor of the initial attn_wo and mlp_fc2 weights.",
-        panel="Model",
-        limits=SCALE,
-    )
+    n_embd: int = shape(16, "Embedding width.", short=True)
+    n_head: int = shape(4, "Number of attention heads; must divide n_embd.")
+    n_layer: int = shape(1, "Number of transformer blocks.", short=True)
+    block_size: int = shape(16, "Context length in tokens.", short=True)
+    n_ff_exp: int = shape(4, "MLP width, in multiples of n_embd.")
+    vocab_size: int = setting(0, "Number of tokens; 0 until `train` sets it.", minimum=0)
+    init_std: float = setting(0.08, "Standard deviation of the initial weights.", limits=SCALE)
+    positions: Positions = shape("learned", "Learned or rotary position embeddings.")
+    activation: Activation = shape("relu", "Activation of the MLP: ReLU or squared ReLU.")
+    token_shift: bool = shape(False, "Let embeddings and MLPs also read the previous token.")
+    qk_norm: bool = shape(False, "Normalize queries and keys.")
+    final_norm: bool = shape(False, "Normalize before the projection to logits.")
+    out_scale: float = shape(1.0, "Initial scale factor of attn_wo and mlp_fc2.", limits=SCALE)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -87,15 +70,47 @@ class ModelConfig:
             raise ConfigError(f"out of range: token {token} of {V}, position {position} of {limit}")
 
 
-def count_params(config: ModelConfig) -> int:
-    """Return the number of weights of a model."""
-    C, block = config.n_embd, (4 + 2 * config.n_ff_exp) * config.n_embd**2
-    return (2 * config.vocab_size + config.n_positions) * C + config.n_layer * block
-
-
 def check_options(config: ModelConfig, model: object) -> None:
     """Raise ConfigError if a setting that is not in `model.options` differs from its default."""
     for name in OPTIONS:
         value = getattr(config, name)
         if value != getattr(ModelConfig, name) and name not in getattr(model, "options", ()):
             raise ConfigError(f"{name} {value} requires microgpt.model_variants.GptVariant")
+
+
+def check_fields(settings: Any) -> None:
+    """Check all fields of a dataclass; a NumPy number becomes an int or a float."""
+    for each in fields(settings):
+        value = checked(each.name, getattr(settings, each.name), each.type, **each.metadata)
+        object.__setattr__(settings, each.name, value)
+
+
+def checked(name: str, value: Any, kind: Any, **facts: Any) -> Any:
+    """Return the value of a setting, or raise ConfigError if it breaks a rule of its field."""
+    kind, *others = get_args(kind) if NoneType in get_args(kind) else (kind,)
+    if value is None and others:
+        return None
+    if isinstance(value, Real) and not isinstance(value, bool):
+        value = int(value) if isinstance(value, Integral) else float(value)
+    for rule, holds in rules(kind, **facts):
+        if not holds(value):
+            text = hex(value) if type(value) is int and abs(value) > 10**4000 else repr(value)
+            got = text if len(text) <= 24 else f"{text[:24]}…"  # repr refuses larger integers
+            raise ConfigError(f"{name} must be {rule}, got {got}")
+    return value
+
+
+def rules(kind: Any, minimum: int = 1, maximum: int = MAX_SIZE, **facts: Any) -> Iterator[Limits]:
+    """Yield what a value of a type must be."""
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
+        yield " or ".join(map(repr, choices)), lambda x: isinstance(x, str) and x in choices
+    elif kind is int:
+        yield "an integer", lambda x: type(x) is int
+        yield f">= {minimum}", lambda x: x >= minimum
+        yield f"at most {maximum}", lambda x: x <= maximum
+    elif kind is float:
+        rule, fits = facts["limits"]
+        yield rule, lambda x: type(x) in (int, float) and fits(x)
+    elif kind in (bool, str):
+        yield "True or False" if kind is bool else "a text", lambda x: isinstance(x, kind)

@@ -15,9 +15,8 @@ from microgpt.compilation import Tell
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.data.token_dataset import TokenDataset, Tokens
 from microgpt.errors import ConfigError, PromptError
-from microgpt.flat_weights import Numbers, by_name
+from microgpt.flat_weights import Numbers, by_name, count_params
 from microgpt.model import Weights, cross_entropy
-from microgpt.model_config import count_params
 from microgpt.model_variants import gpt_type, init_variant
 from microgpt.sampling import (
     NOT_FINITE_MESSAGE,

@@ -13,8 +13,8 @@ from microgpt.data.tokenizer import Document, Documents, Message, Tokenizer
 from microgpt.plugins import PluginError, find_plugins, plugin
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
+    from microgpt.config import Given
     from microgpt.data.conversation_file import Item
-    from microgpt.fields import Given
 
 GROUP = "replies"
 

@@ -9,13 +9,23 @@ from dataclasses import Field, asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import LESS_THAN_1, POSITIVE, Given, ModelConfig, TrainConfig
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.errors import ConfigError
-from microgpt.fields import LESS_THAN_1, POSITIVE, Given, setting
+from microgpt.model_config import checked, setting
 
 Config = TypeVar("Config")
+# The architecture of the text presets and of `train --minutes`, which differs from Karpathy's, and
+# what of it llama.cpp and transformers have, too; see `model_variants`.
+MODERN: Given = {
+    "positions": "rotary", "token_shift": True, "activation": "relu2", "qk_norm": True,
+    "final_norm": True, "out_scale": 0.1,
+}  # fmt: skip
+PORTABLE: Given = {
+    "positions": "rotary", "token_shift": False, "activation": "relu2", "qk_norm": True,
+    "final_norm": True,
+}  # fmt: skip
 data, model, training = (partial(setting, panel=panel) for panel in ("Data", "Model", "Training"))
 
 
@@ -140,6 +150,11 @@ class Settings(TrainConfig, ModelConfig):
 # What a training run records besides shape, training settings and split.
 RECORDED = ("column", "me", "separator", "preset", "genome", "minutes", "budget", "vocab_size")
 FIELDS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Settings)}
+
+
+def check_setting(name: str, value: Any, typed: str = "") -> None:
+    """Raise ConfigError, with the name as it is typed, if the value of a setting is invalid."""
+    checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
 
 
 def flag(name: str) -> str:

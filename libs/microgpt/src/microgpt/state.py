@@ -11,15 +11,14 @@ from microgpt.config import (
     MAX_SIZE,
     DType,
     EngineName,
+    Given,
     ModelConfig,
     TrainConfig,
     default_lr,
 )
 from microgpt.data.tokenizer import Tokenizer
-from microgpt.fields import Given
-from microgpt.flat_weights import Numbers
+from microgpt.flat_weights import Numbers, count_params
 from microgpt.model import Weights
-from microgpt.model_config import count_params
 from microgpt.plotting import Plottable
 from microgpt.value import total
 

@@ -110,7 +110,7 @@ def with_options(
 ) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
     """Return a decorator that turns the fields of a dataclass into options of a command.
 
-    The fields are made by `microgpt.fields.setting`. The command gets an object of the dataclass.
+    The fields are made by `microgpt.setting`. The command gets an object of the dataclass.
 
     Args:
         settings: whether the command also has the options of `microgpt.Settings`. Those that the

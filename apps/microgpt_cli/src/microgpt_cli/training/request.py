@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from microgpt import (
-    FIELDS,
     PORTABLE,
     ConfigError,
     TextKind,
     check_conflicts,
-    check_whole,
+    check_setting,
     checked,
     flag,
     plugin,
@@ -100,9 +99,9 @@ class TrainRequest:
         if not (self.resume or self.genome):
             self.n_samples(self.completed().get("chat", False))
         for name in given:
-            checked(name, given[name], FIELDS[name].type, FIELDS[name].metadata)
+            check_setting(name, given[name])
         if self.num_samples is not None:
-            check_whole("--num-samples (-n)", self.num_samples, minimum=0)
+            checked("--num-samples (-n)", self.num_samples, int, minimum=0)
         exclusive = [
             ("--genome", self.genome, given, ("preset", "portable")),
             ("--teacher", self.teacher, given, ("tokenizer", "vocab_size")),

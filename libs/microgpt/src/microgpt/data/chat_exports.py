@@ -23,9 +23,9 @@ from pydantic_core import from_json
 from microgpt.amounts import count
 from microgpt.compilation import Tell
 from microgpt.data.read_options import ReadOptions
-from microgpt.data.text_file import TextFile
+from microgpt.data.text_file import ConversationsError, TextFile
 from microgpt.data.tokenizer import ROLES, Conversation, Message
-from microgpt.errors import ConversationsError, DataError
+from microgpt.errors import DataError
 from microgpt.printable_text import printable
 
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not

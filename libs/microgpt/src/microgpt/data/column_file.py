@@ -13,9 +13,9 @@ from typing import Any
 
 from microgpt.compilation import Tell
 from microgpt.data.read_options import ReadOptions
-from microgpt.data.text_file import TextFile
+from microgpt.data.text_file import ConversationsError, TextFile
 from microgpt.data.tokenizer import ROLES, Conversation, Message
-from microgpt.errors import ConversationsError, DataError
+from microgpt.errors import DataError
 from microgpt.printable_text import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")

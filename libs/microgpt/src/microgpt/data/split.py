@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
-from microgpt.config import TrainConfig, check_number
+from microgpt.config import LESS_THAN_1, TrainConfig, check_whole, checked
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.tokenizer import AnyDocument, Document, Tokenizer, as_documents, hashable, joined
 from microgpt.errors import ConfigError, DataError
-from microgpt.model_config import check_whole
 
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
@@ -174,7 +173,7 @@ def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[s
 
 def _check_fractions(validation: float, test: float) -> None:
     for name, fraction in (("validation", validation), ("test", test)):
-        check_number(f"the {name} fraction", fraction, "in [0, 1)", lambda x: 0 <= x < 1)
+        checked(f"the {name} fraction", fraction, float, limits=LESS_THAN_1)
     if validation + test >= 1:
         raise ConfigError(f"validation ({validation}) + test ({test}) must be less than 1")
 

@@ -20,6 +20,10 @@ LAYOUT = "\t\n\r\f\x1a"  # \x1a is the DOS end-of-file character
 PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # printable ASCII, tab and line endings
 
 
+class ConversationsError(DataError):
+    """A file that should contain text contains conversations."""
+
+
 class TextFile:
     r"""A UTF-8 text file that is read line by line.
 

@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass, field
 from heapq import nlargest
 from itertools import chain
 
-from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig
+from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, check_whole
 from microgpt.data.chunked_dataset import cut_text
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Message, Tokenizer, as_document
 from microgpt.errors import PromptError
 from microgpt.evaluation.held_out_loss import EvaluationSet, bits
 from microgpt.inference import InferenceGpt
-from microgpt.model_config import check_whole
 
 Head = tuple[int, int]  # layer and head, both counted from 0
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
-from microgpt.config import TextKind, check_choice
+from microgpt.config import TextKind, checked
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
@@ -84,7 +84,7 @@ class EvaluationSet:
             DataError: there are no documents, or no tokens to predict.
             TokenizerError: a document contains an unknown character.
         """
-        check_choice("text", text, TextKind)
+        checked("text", text, TextKind)
         docs = as_documents(docs)
         n_characters = sum(count_predictions(doc, text, len) for doc in docs)
         chunks = scored(docs, tokenizer, block_size, text=text)

@@ -17,13 +17,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from microgpt.errors import CheckpointError, FullDiskError, MicrogptError
+from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.regular_file import read_regular_file
 
 SAVING, SAVED = ".saving", ".saved"
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # full disk, quota, file-size limit
 MAX_READS = 100  # maximum number of reads while other processes replace files
 T = TypeVar("T")
+
+
+class FullDiskError(CheckpointError):
+    """The disk is full. This error is a system failure, not invalid input."""
 
 
 def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = False) -> None:

@@ -36,8 +36,7 @@ from microgpt.files.atomic_files import (
     read_consistently,
 )
 from microgpt.files.directory_lock import DirectoryLock
-from microgpt.flat_weights import by_name
-from microgpt.model_config import count_params
+from microgpt.flat_weights import by_name, count_params
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.document_hashes import hashes_file
 from microgpt.storage.meta import (

@@ -29,7 +29,6 @@ from microgpt.data.split import DataFacts
 from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, MicrogptError
-from microgpt.fields import checked
 from microgpt.files.atomic_files import (
     committed_path,
     publish,
@@ -38,9 +37,9 @@ from microgpt.files.atomic_files import (
 )
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.path_text import path_from_text, path_to_text
-from microgpt.model_config import count_params
+from microgpt.flat_weights import count_params
 from microgpt.printable_text import printable
-from microgpt.settings import FIELDS, RECORDED
+from microgpt.settings import RECORDED, check_setting
 from microgpt.state import (
     Ensemble,
     TeacherRecord,
@@ -87,7 +86,7 @@ def _check_given(given: dict[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in RECORDED:
             raise ValueError(f"unknown setting {name!r:.80}")
-        checked(name, value, FIELDS[name].type, FIELDS[name].metadata)
+        check_setting(name, value)
     return given
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from microgpt.config import ModelConfig, WeightsFormat, check_choice
+from microgpt.config import ModelConfig, WeightsFormat, checked
 from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
+from microgpt.flat_weights import count_params
 from microgpt.model import Weights, weight_shapes
-from microgpt.model_config import count_params
 from microgpt.printable_text import printable
 from microgpt.resource_limits import check_memory
 from microgpt.storage.meta import META
@@ -44,7 +44,7 @@ def encode_weights(
         ConfigError: the format is unknown.
         CheckpointError: a weight is not finite, or too large for the dtype.
     """
-    check_choice("weights_format", weights_format, WeightsFormat)
+    checked("weights_format", weights_format, WeightsFormat)
     if weights_format == "json":
         try:
             return json.dumps(weights, separators=(",", ":"), allow_nan=False).encode()

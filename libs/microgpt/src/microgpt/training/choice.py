@@ -11,14 +11,12 @@ from math import exp, lcm, log
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, TrainConfig
+from microgpt.config import MUON_LR_RATIO, EngineName, Given, ModelConfig, TextKind, TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
 from microgpt.data.text_kind import is_prose
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_characters
-from microgpt.fields import Given
-from microgpt.model_config import MODERN
-from microgpt.settings import with_given
+from microgpt.settings import MODERN, with_given
 from microgpt.state import Ensemble
 from microgpt.training.operations import evaluation_operations, step_operations
 

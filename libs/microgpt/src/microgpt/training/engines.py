@@ -20,16 +20,15 @@ from microgpt.config import (
     ModelConfig,
     TrainConfig,
     Use,
-    check_choice,
     check_threads,
+    checked,
 )
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.edited_sources import edit_missing_in
 from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Nll
-from microgpt.flat_weights import Numbers
+from microgpt.flat_weights import Numbers, count_params
 from microgpt.model import Weights
-from microgpt.model_config import count_params
 from microgpt.plugins import find_plugins, plugin
 from microgpt.reference_engine import ReferenceBatch, ReferenceModel
 from microgpt.resource_limits import check_memory
@@ -115,9 +114,9 @@ def problem_of(name: str) -> tuple[str, str] | None:
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
     """Raise ConfigError unless the engine exists and supports these settings."""
-    check_choice("engine", engine, EngineName)
+    checked("engine", engine, EngineName)
     if dtype is not None:
-        check_choice("dtype", dtype, DType)
+        checked("dtype", dtype, DType)
     if (engine, dtype) == ("reference", "float32"):
         raise ConfigError(
             "the reference engine supports only float64, not float32; use float64, or the compiled "

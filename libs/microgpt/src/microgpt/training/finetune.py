@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from microgpt.compilation import Tell
-from microgpt.config import ModelConfig
+from microgpt.config import Given, ModelConfig
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts
 from microgpt.errors import ConfigError
-from microgpt.fields import Given
 from microgpt.model import weight_shapes
 from microgpt.settings import flag
 from microgpt.state import TrainedModel

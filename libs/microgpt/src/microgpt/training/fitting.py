@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from microgpt.amounts import DIGITS, count, duration, in_short
-from microgpt.config import DEFAULT_DTYPE, DType, EngineName, ModelConfig, TrainConfig, Use
+from microgpt.config import DEFAULT_DTYPE, DType, EngineName, Given, ModelConfig, TrainConfig, Use
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer, can_learn_bpe
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.statistics import measure
 from microgpt.data.tokenizer import Tokenizer, all_texts
 from microgpt.errors import ConfigError
-from microgpt.fields import Given
-from microgpt.model_config import count_params
+from microgpt.flat_weights import count_params
 from microgpt.settings import with_given
 from microgpt.state import Ensemble, TrainingPlan
 from microgpt.training.choice import (

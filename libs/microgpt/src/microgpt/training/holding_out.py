@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from microgpt.compilation import Tell
+from microgpt.config import Given
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import DataFacts, Split, split, split_stream
 from microgpt.data.tokenizer import Documents, count_characters
 from microgpt.errors import ConfigError, DataError
-from microgpt.fields import Given
 from microgpt.state import TrainedModel
 from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
 from microgpt.training.distillation import Teachers

@@ -10,7 +10,7 @@ from time import perf_counter
 
 from microgpt.config import DEFAULT_DTYPE, MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.model_config import count_params
+from microgpt.flat_weights import count_params
 from microgpt.muon import N_ITERATIONS
 from microgpt.training.engines import Engine, default_engine, make_engine
 

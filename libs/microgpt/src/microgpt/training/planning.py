@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from microgpt.compilation import Tell
-from microgpt.config import DEFAULT_DTYPE, EngineName, ModelConfig, TrainConfig, default_lr
+from microgpt.config import DEFAULT_DTYPE, EngineName, Given, ModelConfig, TrainConfig, default_lr
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.contamination import contamination
 from microgpt.data.folding import char_tokenizer
@@ -18,7 +18,6 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
-from microgpt.fields import Given
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import Choice, with_steps

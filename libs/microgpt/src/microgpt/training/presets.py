@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from microgpt.errors import ConfigError
-from microgpt.model_config import MODERN
-from microgpt.settings import FIELDS
+from microgpt.settings import FIELDS, MODERN
 
 PRESETS: dict[str, dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("presets.toml").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from microgpt.config import ModelConfig
-from microgpt.model_config import count_params
+from microgpt.flat_weights import count_params
 
 # Seconds for Python's start, and for samples and files after training; more with --chat.
 RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from microgpt.config import TrainConfig, check_type
+from microgpt.config import Given, TrainConfig, check_type
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import Split, split, split_again
 from microgpt.data.tokenizer import AnyDocument, Tokenizer
 from microgpt.errors import DataError
-from microgpt.fields import Given
 from microgpt.model_config import ModelConfig
 from microgpt.own_functions import OwnSchedule
 from microgpt.replies import prepare_replies

@@ -30,7 +30,7 @@ export function checkNumbers(body) {
 export function checkWhole(name, value, least, most) {
   if (!Number.isInteger(value)) throw new EngineError(`${name} must be an integer, got ${value}`);
   if (value < least) throw new EngineError(`${name} must be >= ${least}, got ${value}`);
-  if (value > most) throw new EngineError(`${name} must be at most ${most}`);
+  if (value > most) throw new EngineError(`${name} must be at most ${most}, got ${value}`);
 }
 
 /** Throw an error unless a model has heads, given as pairs of layer and head. */

@@ -23,18 +23,6 @@ def test_train_prints_a_header_the_last_step_and_samples(microgpt, tmp_path) -> 
     assert where == "note: the model is in output; try: microgpt generate"
 
 
-def test_the_novel_option_shows_the_document_nearest_each_sample(microgpt, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
-    options = (*KARPATHYS, "--steps", "12", "--num-samples", "5", "--force")
-    command = ("train", "--input", "names.txt", *options)
-    novel = json.loads(microgpt(*command, "--json").stdout)["memorised"]["novel"]
-    assert novel
-    lines = microgpt(*command, "--novel").stderr.splitlines()
-    others = "in the training data; the others, each with the most similar document:"
-    assert lines[0].endswith(others)
-    assert lines[1:-1] == [f"  {each['text']} ({each['document']})" for each in novel]
-
-
 def test_train_without_options_runs_karpathys_model(microgpt, golden) -> None:
     done = microgpt("train", "--steps", "5", "--num-samples", "0")
     assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
@@ -89,7 +77,7 @@ def test_info_describes_a_model(microgpt, chat_model) -> None:
     assert (facts["vocab_size"], facts["num_params"]) == ("8", "3840")
     assert facts["dtype"] == "float32"
     assert (facts["steps"], facts["seed"], facts["n_docs"]) == ("80", "42", "1")
-    assert re.fullmatch(r"\d\.\d{4} \(mean of the last 80 steps\)", facts["train_loss"])
+    assert re.fullmatch(r"\d\.\d{4}", facts["train_loss"])
     facts = json.loads(microgpt("info", "--model-dir", chat_model, "--json").stdout)
     assert (facts["charset"], facts["training"]["steps"]) == (["h", "i", "o", "y"], 80)
 
@@ -121,7 +109,7 @@ def test_shell_completion_offers_commands_and_options(microgpt) -> None:
     assert commands == ["generate"]
     complete["COMP_CWORD"] = "2"
     options = microgpt(COMP_WORDS="microgpt train --n", **complete).stdout.split()
-    names = "--n-teachers --n-embd --n-head --n-layer --n-ff-exp --num-samples --novel"
+    names = "--n-teachers --n-embd --n-head --n-layer --n-ff-exp --num-samples"
     assert options == names.split()
 
 

@@ -69,16 +69,6 @@ def test_explain_colors_tokens_unless_no_color_is_set(text_model) -> None:
         assert ("\x1b" in terminal.before) == bool(style)
 
 
-def test_chat_can_explain_its_last_reply(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model", chat_model, stdin="hi\n/explain\n")
-    reply, *lines, total, remark = done.stdout.splitlines()
-    assert "".join(line.split()[0] for line in lines) == reply.replace(" ", "␣") + "<|end_turn|>"
-    assert " bits in all, " in total
-    assert remark == "(probabilities at temperature 1)"
-    empty = microgpt("chat", "--model", chat_model, stdin="/explain\n")
-    assert empty.stderr == "error: there is no reply to explain yet; send a message first\n"
-
-
 @pytest.mark.parametrize(
     ("args", "problem"),
     [

@@ -1,6 +1,5 @@
 import json
 import random
-import re
 from pathlib import Path
 
 import pytest
@@ -46,47 +45,6 @@ def test_the_budget_determines_the_fine_tuning_settings(microgpt, folder) -> Non
     assert said in done.stderr
 
 
-def test_train_shows_the_loss_on_held_out_data_of_the_parent(microgpt, folder) -> None:
-    done = ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("parent's ")]
-    found = [
-        json.loads(microgpt("eval", model, "--data", "names.txt", "--json").stdout)["test"]["loss"]
-        for model in ("parent", "a")
-    ]
-    before, after = (f"{loss:.4f}" for loss in found)
-    assert line == f"parent's held-out data {before} before, {after} after tuning"
-    facts = json.loads(microgpt(*TUNING, *BUDGET, "--model", "b", "--json").stdout)["parents_data"]
-    assert facts["held_out"] is True
-    assert [facts["before"], facts["after"]] == pytest.approx(found)
-
-
-def test_parent_data_that_the_child_has_read_is_marked(microgpt, folder) -> None:
-    both = (folder / "names.txt").read_text() + "\n" + (folder / "others.txt").read_text()
-    (folder / "both.txt").write_text(both)
-    tuning = ("train", "--from", "parent", "--data", "both.txt", "--steps", "9", "-n", "0")
-    done = ok(microgpt(*tuning, "--model", "a"))
-    marked = r"parent's held-out data .* after tuning \(contamination 100 %\)\n"
-    assert re.search(marked, done.stdout)
-    facts = json.loads(ok(microgpt(*tuning, "--model", "b", "--json")).stdout)
-    assert facts["parents_data"]["contamination"] == [1, 1]
-    chosen = ("--val-fraction", "0.4", "--test-fraction", "0", "--model", "chosen")
-    assert re.search(marked, ok(microgpt(*tuning, *chosen)).stdout)  # by some of these data
-    ok(microgpt("train", "--data", "names.txt", "--steps", "9", "-n", "0", "--model", "all"))
-    fractions = ("--val-fraction", "0.1", "--test-fraction", "0.1")
-    middle = ("--data", "names.txt", *fractions, "--model", "mid")
-    ok(microgpt("train", "--from", "all", *middle, "--steps", "9", "-n", "0"))
-    child = ("--from", "mid", "--data", "others.txt", "--model", "c", "--steps", "9", "-n", "0")
-    assert "after tuning (contamination 100 %)\n" in ok(microgpt("train", *child)).stdout
-
-
-def test_the_loss_on_training_data_of_the_parent_is_labelled(microgpt, folder) -> None:
-    ok(microgpt("train", "--data", "names.txt", "--steps", "9", "-n", "0", "--model", "all"))
-    tuning = ("train", "--from", "all", "--data", "others.txt", "--steps", "9", "-n", "0")
-    assert "parent's training data " in ok(microgpt(*tuning, "--model", "a")).stdout
-    (folder / "names.txt").unlink()
-    assert "parent's" not in ok(microgpt(*tuning, "--model", "b")).stdout
-
-
 def test_a_text_model_can_be_fine_tuned_on_conversations(microgpt, folder) -> None:
     talks = [
         [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
@@ -94,8 +52,7 @@ def test_a_text_model_can_be_fine_tuned_on_conversations(microgpt, folder) -> No
     ]
     (folder / "talks.jsonl").write_text("\n".join(map(json.dumps, talks)))
     options = ("--data", "talks.jsonl", "--chat", *BUDGET[:2], "--model", "a")
-    done = ok(microgpt("train", "--from", "parent", *options))
-    assert "parent's held-out data " in done.stdout
+    assert "exact answers" in ok(microgpt("train", "--from", "parent", *options)).stdout
 
 
 @pytest.mark.parametrize(

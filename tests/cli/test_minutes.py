@@ -175,13 +175,6 @@ def test_a_run_limited_by_minutes_records_its_budget(microgpt, folder) -> None:
     assert is_shortened or weights(folder / "a") == weights(folder / "c")
 
 
-def test_train_says_when_n_grams_predict_a_text_better(microgpt, tmp_path) -> None:
-    lines = [f"the number {a} of the row {b}" for a in range(20) for b in range(20)]
-    (tmp_path / "rows.txt").write_text("\n".join(RNG.sample(lines, 200)))
-    done = ok(microgpt("train", "--data", "rows.txt", *BUDGET, "--model", "a"))
-    assert "note: counting predicts the test documents better: n-grams have " in done.stderr
-
-
 def test_a_small_text_gets_several_teachers_and_a_student(microgpt, folder, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     budget = ("--budget", "4e10", "-n", "0", "--n-embd", "8", "--n-layer", "1")
@@ -194,8 +187,6 @@ def test_a_small_text_gets_several_teachers_and_a_student(microgpt, folder, monk
     assert " teachers, " in told.stdout
     ensemble = training(folder / "a")["ensemble"]
     assert ensemble["n_teachers"] == 2
-    shown = microgpt("info", "a").stdout
-    assert f"2 teachers, {ensemble['teacher']['steps']:,} steps each" in shown
     problem = refused(microgpt("train", "--resume", "a", "--steps", "9000"))
     assert "--steps cannot be changed in a run of several models" in problem
 

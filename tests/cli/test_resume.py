@@ -204,9 +204,7 @@ def test_held_out_losses_and_fractions_are_printed_and_saved(microgpt, names, tm
         assert summary[name] == training[name]
     assert (training["val_fraction"], training["test_fraction"]) == (0.2, 0.2)
     assert "documents for training" in done.stderr
-    memorised = summary["memorised"]
-    assert memorised["n_samples"] == 20
-    assert all(pair["distance"] >= 1 for pair in memorised["novel"])
+    assert summary["memorised"]["n_samples"] == 20
 
 
 def test_two_training_runs_do_not_share_a_directory(microgpt, names, tmp_path) -> None:

@@ -60,13 +60,6 @@ def test_a_percentile_covers_the_stated_share_of_documents(docs, percent) -> Non
     assert 100 * sum(length < found for length in lengths) < max(1, percent * len(docs))
 
 
-@given(texts, st.integers(1, 70))
-def test_documents_longer_than_the_block_size_are_counted_as_cut(docs, block_size) -> None:
-    cut = describe(docs).cut(block_size)
-    assert cut.n_docs == sum(len(doc) + 1 > block_size for doc in docs)
-    assert cut.n_tokens == sum(len((doc + "$")[block_size:]) for doc in docs)
-
-
 def test_documents_with_unknown_characters_are_counted() -> None:
     assert count_with_others(["anna", "émile", "zoë", "emma"], "aeimlnoz") == 2
     assert count_with_others([HI], "hiyo") == 0

@@ -1,6 +1,6 @@
 """Documents, held-out sets and replies of `microgpt eval`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ from microgpt import (
     ConfigError,
     Document,
     ExactMatches,
+    HeldOutLoss,
     InferenceGpt,
     Item,
     ReadOptions,
@@ -20,6 +21,7 @@ from microgpt import (
     Tokenizer,
     TokenizerError,
     answer_all,
+    bits,
     by_task,
     contamination,
     load_chat_tests,
@@ -56,8 +58,8 @@ def read_file(
     how = ReadOptions(saved.text, column, separator=separator)
     found = load_documents(file, how, tell=note)
     docs = [found] if isinstance(found, str) else found
-    numbers = [] if separator is None else [f"document {n}" for n, _ in enumerate(docs, start=1)]
-    _check_characters(docs, saved.tokenizer, file.places or numbers or data)
+    places = file.places or [f"document {n}" for n, _ in enumerate(docs, start=1)]
+    _check_characters(docs, saved.tokenizer, places)
     return docs, ()
 
 
@@ -73,23 +75,14 @@ def held_out_sets(
 
 
 def _check_characters(
-    docs: Sequence[Document], tokenizer: Tokenizer, places: Path | Sequence[str]
+    docs: Sequence[Document], tokenizer: Tokenizer, places: Sequence[str]
 ) -> None:
-    """Raise TokenizerError with the unknown characters, if there are any.
-
-    `places` are the locations of the documents, or the path of a text file to search.
-    """
+    """Raise TokenizerError with the unknown characters and the place of the first, if any."""
     chars = set().union(*chain.from_iterable(map(texts_of, docs)))
     if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
         known = chars.difference(unknown)
         has_other = [not all(map(known.issuperset, texts_of(doc))) for doc in docs]
-        n, first = sum(has_other), has_other.index(True)
-        if isinstance(places, Path):
-            has_unknown = (not set(unknown).isdisjoint(line) for line in TextFile(places))
-            number = next((i for i, has in enumerate(has_unknown, 1) if has), None)
-            place = f"line {number}" if number else f"document {1 + first}"  # a pipe has no lines
-        else:
-            place = places[first]
+        n, place = sum(has_other), places[has_other.index(True)]
         named = ", ".join(map(repr, unknown[:N_CHARACTERS]))
         if n_more := len(unknown[N_CHARACTERS:]):
             named += f" and {n_more:,} more"
@@ -98,6 +91,19 @@ def _check_characters(
             f"the vocabulary does not contain {named}, found in {n:,} of {len(docs):,} "
             f"documents, first in {place}; {remedy}"
         )
+
+
+def loss_lines(
+    found: HeldOutLoss, held_out: Iterable[tuple[str, HeldOutLoss, Bounds]], tokenizer: Tokenizer
+) -> Iterator[str]:
+    """Yield the lines of a report on the loss of documents, and on those of held-out sets."""
+    yield f"documents:  {found.n_docs}"
+    yield f"tokens:     {found.n_tokens}{' in assistant messages' if tokenizer.is_chat else ''}"
+    yield f"loss:       {found.loss:.4f} nats per token ({bits(found.loss):.4f} bits)"
+    if tokenizer.kind != "char":
+        yield f"characters: {found.n_characters} ({found.bits_per_character:.4f} bits each)"
+    for name, loss, bounds in held_out:
+        yield f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{bounds}"
 
 
 def generate_replies(
@@ -179,9 +185,5 @@ def _errors(tasks: dict[str, list[Answer]]) -> Iterator[str]:
             if answer.reply is None:
                 yield f"{where}: {answer.problem}"
             else:
-                yield f"{where}: expected {_clip(answer.expected)}, got {_clip(answer.reply)}"
-
-
-def _clip(text: str) -> str:
-    """Return the start of a text as one line, quoted and escaped."""
-    return repr(text if len(text) <= CLIP else f"{text[:CLIP]}...")
+                expected = printable(answer.expected, CLIP)
+                yield f"{where}: expected '{expected}', got '{printable(answer.reply, CLIP)}'"

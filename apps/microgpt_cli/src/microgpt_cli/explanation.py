@@ -13,7 +13,7 @@ CLIP = 24  # maximum number of characters of a token
 BOLD, DIM = "1", "2"
 # Styles of tokens by the maximum bits of surprise: bold in green, the default color, yellow, red.
 STYLES = {1: "1;32", 3: BOLD, 6: "1;33", math.inf: "1;31"}
-SHADES = " ░▒▓█"  # of attention weights from 0 to 1
+SHADES = " ░▒▓█"  # they show attention weights from 0 to 1
 LEAST = 0.005  # minimum probability of a printed alternative
 
 

@@ -1,9 +1,10 @@
 """Find and load the model and the data of a command, and print notes on them."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from microgpt import (
     Bounds,
@@ -11,9 +12,9 @@ from microgpt import (
     ConfigError,
     DataError,
     Document,
-    EngineName,
     Meta,
     SavedModel,
+    Use,
     bounds_of,
     bundled,
     count_params,
@@ -28,32 +29,49 @@ from microgpt import (
 )
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
+from microgpt_cli.terminal.progress import load_kernels
+
+if TYPE_CHECKING:
+    from microgpt import InferenceGpt
 
 MOST_S = 120  # seconds that the reference engine may take without being asked for
 # Floating-point operations of the reference engine per second, on one core of an AMD EPYC (Zen 4).
 READING, TRAINING = 3e7, 1e7
+# Each loss in a record of training, and the documents on which it was measured.
+LOSSES = {"train_loss": "", "val_loss": "validation", "test_loss": "test"}
 
 
 def load_model(directory: Path) -> SavedModel:
-    """Load a model with `load`; print a note if the training run is unfinished."""
-    return noted(load(directory), directory)
+    """Load a model with `load`; print a note on an unfinished run and on edited sources."""
+    saved = load(directory)
+    edited = saved.meta.training.get("edited_sources")
+    if edited and edited != find_edited_sources():
+        note(f"{directory} was trained with an edited reference engine that differs from this one")
+    if saved.progress:
+        note(f"the training run in {directory} is unfinished; using its model {saved.progress}")
+    return saved
 
 
-def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
-    """Return the default engine.
+def inference(
+    saved: SavedModel, uses: Sequence[Use], lengths: Iterable[int] = (), **options: Any
+) -> "InferenceGpt":
+    """Return a model with the default engine, whose kernels are loaded for these uses.
 
     Args:
         lengths: number of tokens of each text.
+        options: passed to `InferenceGpt`.
 
     Raises:
         ConfigError: the reference engine would take minutes.
     """
-    from microgpt import default_engine
+    from microgpt import InferenceGpt, default_engine
 
     engine = default_engine()
     if engine == "reference":
         check_duration(2 * count_params(saved.model) * sum(lengths) / READING)
-    return engine
+    model = InferenceGpt(saved, engine=engine, **options)
+    load_kernels(engine, saved.dtype, uses=uses)
+    return model
 
 
 def training_documents(saved: SavedModel, directory: Path) -> Sequence[Document]:
@@ -90,13 +108,17 @@ def training_documents(saved: SavedModel, directory: Path) -> Sequence[Document]
     raise DataError(f"{problem}; put the file back as it was")
 
 
+def loss_text(training: Mapping[str, Any], name: str, what: str = "") -> str:
+    """Return a loss in a record of training, what it is, and its contamination; "" if unknown."""
+    loss, part = training.get(name), LOSSES[name]
+    mark = bounds_of(training, part) if part else None
+    return f"{loss:.4f}{what}{mark or ''}" if isinstance(loss, float) else ""
+
+
 def loss_of(meta: Meta) -> str:
     """Return the held-out loss of a model, else its training loss, as text; empty if unknown."""
-    for name, what in (("val_loss", "held-out"), ("train_loss", "training")):
-        if isinstance(loss := meta.training.get(name), float):
-            mark = bounds_of(meta.training, "validation") if name == "val_loss" else None
-            return f"{loss:.4f} {what}{mark or ''}"
-    return ""
+    held_out = loss_text(meta.training, "val_loss", " held-out")
+    return held_out or loss_text(meta.training, "train_loss", " training")
 
 
 def check_duration(seconds: float) -> None:
@@ -108,16 +130,6 @@ def check_duration(seconds: float) -> None:
             f"the reference engine would take about {duration(seconds)}; reduce the amount of "
             f"work, or {problem[1]}"
         )
-
-
-def noted(saved: SavedModel, directory: Path) -> SavedModel:
-    """Return the model unchanged; print a note on an unfinished run and on edited sources."""
-    edited = saved.meta.training.get("edited_sources")
-    if edited and edited != find_edited_sources():
-        note(f"{directory} was trained with an edited reference engine that differs from this one")
-    if saved.progress:
-        note(f"the training run in {directory} is unfinished; using its model {saved.progress}")
-    return saved
 
 
 def note_training_data(docs: Sequence[Document], saved: SavedModel, directory: Path) -> Bounds:

@@ -61,7 +61,6 @@ from .data.split import fingerprint as fingerprint
 from .data.split import split as split
 from .data.split import split_again as split_again
 from .data.statistics import RARE as RARE
-from .data.statistics import Cut as Cut
 from .data.statistics import DataReport as DataReport
 from .data.statistics import Sizes as Sizes
 from .data.statistics import count_with_others as count_with_others
@@ -80,7 +79,6 @@ from .data.tokenizer import Document as Document
 from .data.tokenizer import Message as Message
 from .data.tokenizer import Tokenizer as Tokenizer
 from .data.tokenizer import count_all as count_all
-from .data.tokenizer import count_characters as count_characters
 from .data.tokenizer import count_predictions as count_predictions
 from .data.tokenizer import texts_of as texts_of
 from .data.tokenizers import TOKENIZERS as TOKENIZERS
@@ -102,13 +100,10 @@ from .evaluation.exact_match import by_task as by_task
 from .evaluation.explanation import Explanation as Explanation
 from .evaluation.explanation import Head as Head
 from .evaluation.explanation import explain as explain
-from .evaluation.explanation import explain_tokens as explain_tokens
 from .evaluation.held_out_loss import EvaluationSet as EvaluationSet
+from .evaluation.held_out_loss import HeldOutLoss as HeldOutLoss
 from .evaluation.held_out_loss import bits as bits
 from .evaluation.memorisation import KnownTexts as KnownTexts
-from .evaluation.memorisation import Memorisation as Memorisation
-from .evaluation.memorisation import compare as compare
-from .evaluation.ngram_loss import ngram_bits as ngram_bits
 from .evaluation.scoring import Score as Score
 from .evaluation.scoring import Scorer as Scorer
 from .exports import ExportFormat as ExportFormat
@@ -199,7 +194,6 @@ from .settings import Settings as Settings
 from .settings import check_conflicts as check_conflicts
 from .settings import check_setting as check_setting
 from .settings import flag as flag
-from .state import N_RECENT as N_RECENT
 from .state import TeacherRecord as TeacherRecord
 from .state import TrainedModel as TrainedModel
 from .state import TrainEvent as TrainEvent
@@ -250,13 +244,9 @@ from .storage.weights_file import tensors_of as tensors_of
 from .threads import map_in_threads as map_in_threads
 from .training.choice import CHARACTERS_PER_SUBWORD as CHARACTERS_PER_SUBWORD
 from .training.choice import MAX_CONTEXT as MAX_CONTEXT
-from .training.choice import MAX_HELD_OUT as MAX_HELD_OUT
 from .training.choice import NAMES_SHA256 as NAMES_SHA256
-from .training.choice import TUNING_PASSES as TUNING_PASSES
-from .training.choice import TUNING_STEPS as TUNING_STEPS
 from .training.choice import VOCABULARIES as VOCABULARIES
 from .training.choice import Choice as Choice
-from .training.choice import Expectation as Expectation
 from .training.choice import expected_loss as expected_loss
 from .training.choice import useful_operations as useful_operations
 from .training.choice import with_steps as with_steps

@@ -12,7 +12,7 @@ from microgpt import ConfigError, DataError, Message, Sampling
 from microgpt_cli.terminal.options import seed_of
 
 if TYPE_CHECKING:
-    from microgpt import Explanation, InferenceGpt, Tokenizer, TokenStream
+    from microgpt import InferenceGpt, Tokenizer, TokenStream
 
 KEYS = """exit or Ctrl-D quits; Ctrl-C stops a reply or clears the line. Alt-Enter, or Esc
 then Enter, starts a new line. The arrow keys recall earlier messages; Tab completes
@@ -82,20 +82,6 @@ class ChatSession:
         """Append the message and the (possibly partial) reply; ignore a turn without a reply."""
         if turn.answer.strip():
             self.messages += [turn.question, Message("assistant", turn.answer)]
-
-    def explain(self) -> "Explanation":
-        """Explain the predictions of the last reply, given the text read before it."""
-        from microgpt import explain_tokens
-
-        if not self.messages:
-            raise ConfigError("there is no reply to explain yet; send a message first")
-        *before, reply = self.messages
-        prompt, tokenizer = self._model.chat_prompt(before).tokens, self._model.tokenizer
-        tokens = [*prompt, *tokenizer.encode(reply.content), tokenizer.end_turn_id]
-        explanation, first = explain_tokens(self._model, tokens), len(prompt) - 1
-        return replace(
-            explanation, predictions=explanation.predictions[first:], read=explanation.read[first:]
-        )
 
     def note_unknown(self, messages: list[Message]) -> None:
         """Report unknown characters that have not been reported yet."""
@@ -189,13 +175,6 @@ def _load(session: ChatSession, name: str) -> str:
     return f"({len(session.messages)} messages read from {path})"
 
 
-def _explain(session: ChatSession, _: str) -> str:
-    from microgpt_cli.explanation import print_explanation
-
-    print_explanation(session.explain())
-    return "(probabilities at temperature 1)"
-
-
 def _help(session: ChatSession, _: str) -> str:
     usages = {f"{name} {command.value}": command.help for name, command in COMMANDS.items()}
     width = max(map(len, usages))
@@ -218,7 +197,6 @@ COMMANDS = {
     "/clear": Command("", "clear the conversation", _clear),
     "/temperature": Command("[NUMBER]", "show or set the sampling temperature", _temperature),
     "/seed": Command("[NUMBER]", "show or set the seed of the first reply", _seed),
-    "/explain": Command("", "show how likely each token of the last reply was", _explain),
     "/save": Command("FILE", "save the conversation in the format of train --chat", _save),
     "/load": Command("FILE", "continue a conversation from a file", _load),
     "/help": Command("", "show this help", _help),

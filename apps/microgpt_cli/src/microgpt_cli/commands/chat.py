@@ -13,11 +13,11 @@ from microgpt import (
     PromptError,
     Sampling,
     TokenizerError,
+    printable,
 )
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.progress import load_kernels
 from microgpt_cli.terminal.signals import Terminated
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from microgpt_cli.chat.session import ChatSession, ChatTurn
     from microgpt_cli.chat.terminal import TerminalInput
 
+N_EXAMPLES = 3  # number of messages that the banner suggests
 QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped in, they are messages
 
 
@@ -60,9 +61,9 @@ def chat(
     if message is not None and not message.strip():
         raise PromptError("the message is empty; pass some text")
 
-    from microgpt import InferenceGpt, as_argument
+    from microgpt import as_argument
     from microgpt_cli.chat.session import ChatSession
-    from microgpt_cli.model_loading import engine_for
+    from microgpt_cli.model_loading import inference
 
     saved = _load(model_dir, is_one_shot=message is not None)
     if (unknown is not None or suggest) and not saved.extra:
@@ -70,15 +71,13 @@ def chat(
             "--unknown and --suggest require a model that has learned few questions as a whole "
             "(`microgpt train --chat`); other models answer every question"
         )
-    engine = engine_for(saved, [saved.model.block_size])
-    options = {"unknown": unknown, "suggest": suggest}
-    model = InferenceGpt(saved, engine=engine, chat_options=options)
     if not saved.tokenizer.is_chat:
         raise TokenizerError(
             "this is not a chat model; train a model with --chat, or sample from this one with "
             f"microgpt generate --model {as_argument(model_dir or opt.DEFAULT_MODEL_DIR)}"
         )
-    load_kernels(engine, saved.dtype, uses=["decoding"])
+    options = {"unknown": unknown, "suggest": suggest}
+    model = inference(saved, ["decoding"], [saved.model.block_size], chat_options=options)
     session = ChatSession(model, sampling, first_seed, note)
     if message is not None:
         _print_reply(session, session.ask(message), can_stop=False)
@@ -90,17 +89,12 @@ def chat(
 
 
 def _banner(saved: "SavedModel") -> str:
-    from microgpt import PRESETS, count_params
+    from microgpt import count_params
 
     size, unit = saved.model.block_size, saved.tokenizer.unit
     lines = [f"microgpt chat: {count_params(saved.model):,} weights, a context of {size} {unit}"]
-    training, preset = saved.meta.training, PRESETS["chat"]
-    is_whole = training.get("n_docs", 0) >= preset["n_conversations"]
-    if training.get("preset") == "chat" and is_whole and training["steps"] >= preset["steps"]:
-        lines.append(
-            "It knows sums of numbers to 99, spelling, days, months, opposites and capitals."
-        )
-        lines.append("Try: what is 17 + 25?   spell moon   what is the capital of france?")
+    if examples := saved.meta.examples:
+        lines.append(f"Try: {'   '.join(map(printable, examples[:N_EXAMPLES]))}")
     return "\n".join([*lines, "Type exit or Ctrl-D to quit, /clear to forget, /help for more.", ""])
 
 
@@ -110,21 +104,21 @@ def _load(model_dir: Path | None, *, is_one_shot: bool) -> "SavedModel":
     For a one-shot message, no note is printed if `output` does not exist.
     """
     from microgpt import DEMO_MODEL, bundled, load
-    from microgpt_cli.model_loading import load_model, noted
+    from microgpt_cli.model_loading import load_model
 
     if model_dir is not None:
         return load_model(model_dir)
-    try:
-        saved = load(opt.DEFAULT_MODEL_DIR)
-        if saved.tokenizer.is_chat:
-            return noted(saved, opt.DEFAULT_MODEL_DIR)
-        problem = f"{opt.DEFAULT_MODEL_DIR} has no chat model"
-    except CheckpointError as error:
-        is_there = os.path.lexists(opt.DEFAULT_MODEL_DIR)
-        problem = str(error) if is_there else f"{opt.DEFAULT_MODEL_DIR} not found"
-        if is_one_shot and not is_there:
-            return load(bundled(DEMO_MODEL))
-    note(f"{problem}; using the demo model")
+    output = opt.DEFAULT_MODEL_DIR
+    problem = None if is_one_shot else f"{output} not found"
+    if os.path.lexists(output):
+        try:
+            if (saved := load_model(output)).tokenizer.is_chat:
+                return saved
+            problem = f"{output} has no chat model"
+        except CheckpointError as error:
+            problem = str(error)
+    if problem:
+        note(f"{problem}; using the demo model")
     return load(bundled(DEMO_MODEL))
 
 
@@ -137,15 +131,11 @@ class PipeInput:
     def ask(self, label: str) -> str:
         """Return the next line; raise EOFError at the end of the input."""
         self.show_label(label)
-        line = ""
-        try:
-            line = sys.stdin.readline()
-        finally:
-            if self._with_prompt and not line:
-                print()  # end the prompt line after Ctrl-C or Ctrl-D
-        if not line:
-            raise EOFError
-        return line
+        if line := sys.stdin.readline():
+            return line
+        if self._with_prompt:
+            print()  # end the prompt line after Ctrl-D
+        raise EOFError
 
     def show_label(self, label: str) -> None:
         """Print the label of a message or a reply on a terminal."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from microgpt import check_threads
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.progress import load_kernels
 
 
 @examples("microgpt eval my-model --data held-out.txt")
@@ -39,17 +38,14 @@ def evaluate(
     check_threads(threads)
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
-    from microgpt import InferenceGpt, Use, bits, count_all
+    from microgpt import Use, count_all
     from microgpt_cli import evaluation
-    from microgpt_cli.model_loading import engine_for, load_model, note_training_data
+    from microgpt_cli.model_loading import inference, load_model, note_training_data
 
     saved = load_model(model_dir)
     docs, items = evaluation.read_file(data, column, me, separator, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
-    lengths = (count_all(doc, saved.text, len) for doc in docs)
-    engine = engine_for(saved, lengths)
-    load_kernels(engine, saved.dtype, uses=uses)
-    gpt = InferenceGpt(saved, engine=engine)
+    gpt = inference(saved, uses, (count_all(doc, saved.text, len) for doc in docs))
     result = gpt.evaluate(docs, text=saved.text, threads=threads)
     share = note_training_data(docs, saved, model_dir)
     held_out = [
@@ -65,12 +61,7 @@ def evaluate(
             facts["replies"] = evaluation.reply_facts(answers, seconds)
         print(json.dumps(facts))
         return
-    which = " in assistant messages" if gpt.tokenizer.is_chat else ""
-    print(f"documents:  {result.n_docs}\ntokens:     {result.n_tokens}{which}")
-    print(f"loss:       {result.loss:.4f} nats per token ({bits(result.loss):.4f} bits)")
-    if gpt.tokenizer.kind != "char":
-        print(f"characters: {result.n_characters} ({result.bits_per_character:.4f} bits each)")
-    for name, loss, bounds in held_out:
-        print(f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{bounds}")
+    for line in evaluation.loss_lines(result, held_out, gpt.tokenizer):
+        print(line)
     for line in evaluation.report_lines(answers, seconds) if answers else ():
         print(line)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from microgpt import N_ALTERNATIVES, ConfigError, find_plotting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
     from microgpt import Head
@@ -40,21 +39,14 @@ def explain(
     heads = [_head(name) for name in attention or ()]
     write = find_plotting("writer")(plot) if plot else None
 
-    from microgpt import InferenceGpt
     from microgpt import explain as explain_text
     from microgpt_cli.explanation import document_of, print_explanation
-    from microgpt_cli.model_loading import load_model
+    from microgpt_cli.model_loading import inference, load_model
 
     saved = load_model(model)
     doc = document_of(text, is_chat=saved.tokenizer.is_chat)
-    load_kernels(None, saved.dtype, uses=["evaluation"])
-    result = explain_text(
-        InferenceGpt(saved),
-        doc,
-        n_alternatives=top,
-        attention=heads,
-        text_kind=saved.text,
-    )
+    gpt = inference(saved, ["evaluation"])
+    result = explain_text(gpt, doc, n_alternatives=top, attention=heads, text_kind=saved.text)
     if write:
         write(result)
     if as_json:

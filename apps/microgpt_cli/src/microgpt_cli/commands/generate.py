@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,9 @@ from microgpt import (
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
-    from microgpt import Document, SavedModel
+    from microgpt import InferenceGpt, SavedModel
 
 DEFAULT = str(DEFAULT_SEED)
 choice = partial(opt.option, hidden=True, rich_help_panel="Sampling")
@@ -76,26 +75,19 @@ def generate(
     until there are enough samples, but stop after skipping 10,000 consecutive samples.
     """
     prompt, model_dir = opt.text_or_model(prompt, model_dir)
-    prompt, model_dir = prompt or "", model_dir or opt.DEFAULT_MODEL_DIR
     sampling, first_seed = Sampling(temperature, top_k, top_p, min_p), opt.seed_of(seed)
     check_threads(threads)
     check_count("--num-samples (-n)", num_samples)
     pattern = None if matches is None else _compiled(matches)
 
-    from microgpt import InferenceGpt, as_argument
-    from microgpt_cli.model_loading import engine_for, load_model, training_documents
+    from microgpt_cli.model_loading import inference, load_model
 
+    prompt, model_dir = prompt or "", model_dir or opt.DEFAULT_MODEL_DIR
     saved = load_model(model_dir)
-    if saved.tokenizer.is_chat:
-        note(
-            "this model was trained only to reply, not to start a conversation; use: "
-            f"microgpt chat --model {as_argument(model_dir)}"
-        )
-    known = _known(training_documents(saved, model_dir), saved) if novel else ()
-    engine = engine_for(saved, [num_samples * (max_tokens or saved.model.block_size)])
-    model = InferenceGpt(saved, engine=engine)
-    if dropped := model.text_job(prompts=[prompt]).tokens_dropped:
-        note(f"the prompt does not fit into the context; its first {dropped} tokens are ignored")
+    known = _known(saved, model_dir) if novel else ()
+    length = num_samples * (max_tokens or saved.model.block_size)
+    model = inference(saved, ["generation"], [length])
+    _note_odd_use(model, model_dir, prompt)
     is_choosy = bool(pattern or unique or novel)
     samples = model.samples(
         None if is_choosy else num_samples,
@@ -105,7 +97,6 @@ def generate(
         threads=threads,
         **asdict(sampling),
     )
-    load_kernels(engine, saved.dtype, uses=["generation"])
     if is_choosy:
         samples = _select(samples, num_samples, pattern, unique=unique, known=known)
     if as_json:
@@ -116,11 +107,24 @@ def generate(
         note("the next run prints the same samples; for others, use --seed random")
 
 
+def _note_odd_use(model: "InferenceGpt", directory: Path, prompt: str) -> None:
+    """Print a note if a model generates conversations, or ignores a part of the prompt."""
+    from microgpt import as_argument
+
+    if model.tokenizer.is_chat:
+        note(
+            "this model was trained only to reply, not to start a conversation; use: "
+            f"microgpt chat --model {as_argument(directory)}"
+        )
+    if dropped := model.text_job(prompts=[prompt]).tokens_dropped:
+        note(f"the prompt does not fit into the context; its first {dropped} tokens are ignored")
+
+
 def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             return re.compile(pattern)
-    except (re.error, ValueError, OverflowError, RecursionError) as error:  # or too large, or deep
+    except (re.error, ValueError, OverflowError, RecursionError) as error:  # it may be too large
         problem = f"{pattern!r:.80} is not a regular expression: {printable(str(error))}"
         raise ConfigError(f"--matches {problem}") from error
 
@@ -162,21 +166,15 @@ def _print_lines(samples: Iterator[str]) -> None:
             due = perf_counter() + FLUSH_INTERVAL_S
 
 
-def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:
-    """Return the training texts, from which novel samples must differ.
+def _known(saved: "SavedModel", directory: Path) -> Container[str]:
+    """Return the texts of the training data, from which novel samples must differ."""
+    from microgpt import KnownTexts, other_data, texts_of
+    from microgpt_cli.model_loading import training_documents
 
-    A chat model generates user messages, so they are only the user messages.
-    """
-    from microgpt import KnownTexts, other_data
-
+    docs = training_documents(saved, directory)
     own, *others = saved.trained_on
     if remark := other_data(own, others):
         note(f"the samples are compared with the training data of the model {remark}")
-    texts: list[str] = []
-    for doc in docs:
-        if isinstance(doc, str):
-            texts.append(doc)
-        else:
-            texts += [message.content for message in doc if message.role == "user"]
+    texts = [text for doc in docs for text in texts_of(doc)]
     room = saved.model.block_size - saved.tokenizer.is_chat  # the role token is part of the context
     return KnownTexts(texts, room=room, text=saved.text)

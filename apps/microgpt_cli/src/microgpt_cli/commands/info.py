@@ -3,8 +3,9 @@
 import json
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from microgpt import (
     ARCHITECTURE,
     DEFAULT_DTYPE,
+    FIELDS,
     CheckpointError,
     ConfigError,
     ReadOptions,
@@ -26,17 +28,10 @@ from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
     from microgpt import TrainingPlan
-    from microgpt_cli.dataset_report import DatasetReport
 
 of_data = partial(opt.option, rich_help_panel="Data")
-# Options of the command that trains a model again.
-DATA = ("input", "chat", "column", "me", "separator", "text", "seed", "engine", "dtype")
+READING = ("chat", "column", "me", "separator", "text", "tokenizer", "vocab_size")
 FILES = {"input": "--data", "from_": "--from"}
-SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
-STEP = (
-    *("steps", "until", "batch_size", "lr", "optimizer", "warmup_steps", "dropout"),
-    *("weight_decay", "average_tail", "patience", "val_fraction", "test_fraction"),
-)
 
 
 @examples("microgpt info my-model")
@@ -72,56 +67,51 @@ def info(
     """
     started = perf_counter()
     model_dir = opt.one_of(model, model_option, "--model")
+    given = {"minutes": minutes, "budget": budget}
+    limits = {name: number for name, number in given.items() if number is not None}
+    how = ReadOptions(None, column, chat or me is not None, me, separator)
     if not data:
-        given: dict[str, object] = {"--chat": chat or None, "--column": column, "--me": me}
-        given |= {"--separator": separator, "--minutes": minutes, "--budget": budget}
-        for flag, value in given.items():
-            if value is not None:
-                raise ConfigError(f"{flag} requires --data; add --data or omit {flag}")
+        for name, value in {"me": me, **vars(how), **limits}.items():
+            if value is not None and value is not False:
+                raise ConfigError(f"--{name} requires --data; add --data or omit --{name}")
         _print_model(model_dir or opt.DEFAULT_MODEL_DIR, as_json=as_json)
         return
-    limits = {"minutes": minutes, "budget": budget}
-    how = ReadOptions(None, column, chat or me is not None, me, separator)
     Settings.from_dict({**limits, **vars(how), "text": TrainConfig.text})
 
     from microgpt import TimeLimit
-    from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
+    from microgpt_cli.dataset_report import describe_file, report_lines
+    from microgpt_cli.model_loading import load_model
 
-    found = analyze_file(
-        data,
-        model_dir,
-        how,
-        limits=limits,
-        limit=TimeLimit(minutes, started) if minutes else None,
-    )
+    saved = load_model(model_dir) if model_dir else None
+    limit = TimeLimit(minutes, started) if minutes else None
+    facts = describe_file(data, saved, how, limits, limit)
     if as_json:
-        print(json.dumps(as_facts(found)))
+        print(json.dumps(facts))
         return
-    for line in report_lines(found):
+    for line in report_lines(facts, how):
         print(line)
-    _note_command(found, data, limits, is_of_model=model_dir is not None)
+    how = replace(how, chat=facts["is_chat"])
+    vocab_size = facts["vocab_size"] if saved and facts["tokenizer"] == "bpe" else None
+    note(f"to train on this file, run: {_training_command(data, how, limits, vocab_size)}")
 
 
-def _note_command(
-    found: "DatasetReport", data: Path, limits: Mapping[str, float | None], *, is_of_model: bool
-) -> None:
-    """Print the command that trains on the file."""
+def _training_command(
+    data: Path, how: ReadOptions, limits: Mapping[str, float], vocab_size: int | None
+) -> str:
     from microgpt_cli.training.replacement import unused_model
 
-    command = f"{found.how.as_typed()}--data {shlex.quote(str(data))}"
-    for name, value in limits.items():
-        if value is not None:
-            command += f" --{name} {value:.12g}".replace("e+", "e")
-    if is_of_model and found.report.tokenizer.kind == "bpe":
-        command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
-    where = unused_model(data)
-    where += " NAME" if where == "--model" else ""  # a model of that name exists
-    note(f"to train on this file, run: microgpt train {command} {where}")
+    command = f"microgpt train {how.as_typed()}--data {shlex.quote(str(data))}"
+    for name, number in limits.items():
+        command += f" --{name} {number:.12g}".replace("e+", "e")
+    if vocab_size:
+        command += f" --tokenizer bpe --vocab-size {vocab_size}"
+    model = unused_model(data)
+    return f"{command} {model}{' NAME' if model == '--model' else ''}"  # a model may have its name
 
 
 def _print_model(model_dir: Path, *, as_json: bool) -> None:
-    from microgpt import ARCHITECTURE, count_params, is_karpathys
-    from microgpt_cli.model_loading import load_model
+    from microgpt import count_params, is_karpathys, read_training
+    from microgpt_cli.model_loading import LOSSES, load_model, loss_text
 
     if os.path.isfile(model_dir):
         what = shlex.quote(str(model_dir))
@@ -148,103 +138,61 @@ def _print_model(model_dir: Path, *, as_json: bool) -> None:
     print_facts(facts | ({"charset": repr("".join(meta.chars))} if meta.chars else {}))
     if meta.training:
         print("training")
-        print_facts(meta.training | _losses(meta.training) | _ensemble(meta.training))
-    _note_command_again(model_dir)
-
-
-def _note_command_again(model_dir: Path) -> None:
-    """Print the command that trains the model again, if its directory has the record of the run."""
-    from microgpt import read_training
-
-    with suppress(CheckpointError):
+        losses = {name: text for name in LOSSES if (text := loss_text(meta.training, name))}
+        print_facts(meta.training | losses)
+    with suppress(CheckpointError):  # there is no record of the run
         plan, *_ = read_training(model_dir)
-        commands = [f"{_command_again(plan)} --model NAME"]
-        for steps, until in _legs(plan)[1:]:
-            end = f" --until {until}" if until else ""
-            commands.append(f"microgpt train --resume NAME --steps {steps}{end}")
-        note(f"to train this model again, run: {' && '.join(commands)}")
+        note(f"to train this model again, run: {_commands_again(plan)}")
 
 
-def _command_again(plan: "TrainingPlan") -> str:
-    """Return the command that trains the model of a plan again, without its directory.
+def _commands_again(plan: "TrainingPlan") -> str:
+    """Return the command that trains the model of a plan again, and those that resume the run.
 
     Settings that suited a budget or a few questions are chosen again. Other settings are a preset,
     Karpathy's by default, and what differs from it.
     """
     from microgpt import path_from_text, preset_settings
 
-    recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
-    recorded |= {name: plan.given.get(name) for name in ("column", "me", "separator")}
+    config, budget, parent = plan.config, plan.given.get("budget"), plan.parent_sha256
+    legs: list[tuple[int, int | None]] = [*plan.legs, (config.steps, config.until)]
+    (steps, until), *later = legs
+    recorded = {**vars(plan.model), **vars(config), **vars(plan.data), **plan.given}
     recorded |= {
+        "input": plan.input,
         "chat": plan.tokenizer.is_chat,
-        "text": "stream" if plan.config.text == "stream" else None,
+        "tokenizer": plan.tokenizer.kind,
+        "vocab_size": plan.model.vocab_size if plan.tokenizer.kind == "bpe" else None,
         "engine": None if plan.engine == "compiled" else plan.engine,
         "dtype": None if plan.dtype == DEFAULT_DTYPE[plan.engine] else plan.dtype,
+        "from_": "PARENT" if parent else None,
+        "steps": steps,
+        "until": until,
+        "minutes": None,
     }
-
-    def differing(names: Iterable[str], usual: Settings) -> dict[str, object]:
-        return {
-            name: recorded[name] for name in names if recorded[name] != getattr(usual, name, None)
-        }
-
-    facts = differing(DATA, Settings())
-    recorded["steps"], recorded["until"] = _legs(plan)[0]
-    budget = plan.given.get("budget")
+    usual = Settings()
     if budget or plan.extra:
-        facts |= {"budget": budget, "until": recorded["until"]}
-        facts |= {"steps": recorded["steps"] if budget else None}
-        facts |= {"from_": "PARENT" if plan.parent_sha256 else None}
+        names = ["input", *READING, "seed", "engine", "dtype", "budget", "until", "from_"]
+        names += ["steps"] if budget else []
         if ensemble := plan.ensemble:
-            facts |= {"steps": ensemble.teacher.steps, "n_teachers": ensemble.n_teachers}
-    elif plan.parent_sha256:
-        facts |= {**differing(STEP, Settings()), "from_": "PARENT"}
+            names.append("n_teachers")
+            recorded |= {"steps": ensemble.teacher.steps, "n_teachers": ensemble.n_teachers}
     else:
-        facts["preset"] = preset = plan.given.get("preset", "karpathy")
-        facts |= differing((*SHAPE, *STEP), Settings.from_dict(preset_settings(preset)))
-    if plan.tokenizer.kind == "bpe":
-        facts |= {"tokenizer": "bpe", "vocab_size": plan.model.vocab_size}
+        panels = ["Data", "Training", *([] if parent else ["Model"])]
+        names = [name for name, each in FIELDS.items() if each.metadata.get("panel") in panels]
+        names = ["input", "from_", *names]
+        if not parent:
+            recorded["preset"] = preset = plan.given.get("preset", "karpathy")
+            usual = Settings.from_dict(preset_settings(preset) | {"preset": None})
     words = ["microgpt train"]
-    for name, value in facts.items():
-        if value is not None and value is not False:
+    for name in names:
+        value = recorded.get(name)
+        if value is not None and value is not False and value != getattr(usual, name, None):
             text = "" if value is True else shlex.quote(str(value))
             words.append(f"{FILES.get(name) or flag(name)} {text}".rstrip())
     for each in plan.teachers:
         words.append(f"--teacher {shlex.quote(str(path_from_text(each.directory)))}")
-    return " ".join(words)
-
-
-def _legs(plan: "TrainingPlan") -> tuple[tuple[int, int | None], ...]:
-    """Return the number of steps of each part of a run, and the step at which it ended."""
-    return *plan.legs, (plan.config.steps, plan.config.until)
-
-
-def _ensemble(training: Mapping[str, object]) -> dict[str, str]:
-    """Return the formatted properties of the ensemble if the model is the student of one."""
-    found = training.get("ensemble")
-    if not isinstance(found, Mapping):
-        return {}
-    try:
-        n, n_samples, steps = found["n_teachers"], found["n_samples"], found["teacher"]["steps"]
-        text = f"{n:,} teachers, {steps:,} steps each; {n_samples:,} generated documents"
-        if isinstance(weight := found.get("ngram_weight"), float) and 0 < weight < 1:
-            text += f", also predicted by an n-gram model with weight {weight:g}"
-    except (TypeError, KeyError, ValueError):  # damaged
-        return {}
-    return {"ensemble": text}
-
-
-def _losses(training: Mapping[str, object]) -> dict[str, str]:
-    """Return formatted losses, with the steps at which they were measured if known."""
-    from microgpt import N_RECENT, bounds_of
-
-    steps = training.get("steps")
-    n_steps = min(N_RECENT, steps) if isinstance(steps, int) else N_RECENT
-    notes = {"train_loss": f" (mean of the last {n_steps} steps)"}
-    if "best_step" in training:
-        notes["val_loss"] = f" (lowest, at step {training['best_step']})"
-        if "ensemble" in training and training["best_step"] == 0:
-            notes["val_loss"] = " (of a teacher, because the student was no better)"
-    for name, part in (("val_loss", "validation"), ("test_loss", "test")):
-        notes[name] = f"{notes.get(name, '')}{bounds_of(training, part) or ''}"
-    losses = {name: loss for name in notes if isinstance(loss := training.get(name), float)}
-    return {name: f"{loss:.4f}{notes[name]}" for name, loss in losses.items()}
+    commands = [f"{' '.join(words)} --model NAME"]
+    for steps, until in later:
+        end = f" --until {until}" if until else ""
+        commands.append(f"microgpt train --resume NAME --steps {steps}{end}")
+    return " && ".join(commands)

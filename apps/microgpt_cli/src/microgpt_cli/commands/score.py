@@ -8,7 +8,6 @@ from pathlib import Path
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import COLUMN, GIVEN_MODEL, flag, option
-from microgpt_cli.terminal.progress import load_kernels
 
 
 @examples(
@@ -32,13 +31,12 @@ def score(
     Characters that the model does not know cost 20 bits each; their share is printed. In a
     terminal, surprising characters are red. Lines from a pipe are scored as they arrive.
     """
-    from microgpt import InferenceGpt, Scorer
+    from microgpt import Scorer
     from microgpt_cli import scored_lines
-    from microgpt_cli.model_loading import load_model
+    from microgpt_cli.model_loading import inference, load_model
 
     saved = load_model(model)
-    scorer = Scorer(InferenceGpt(saved), text=saved.text)
-    load_kernels(None, saved.dtype, uses=["evaluation"])
+    scorer = Scorer(inference(saved, ["evaluation"]), text=saved.text)
     held_out = scored_lines.held_out_bits(scorer, saved, model) if percentile else None
     trained = scored_lines.note_training_file(data, column, saved, model)
     if not data and sys.stdin.isatty():

@@ -114,13 +114,7 @@ class GroupedCommand(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line: [OPTIONS], then arguments such as [RUN]..."""
-        pieces = ["[OPTIONS]"]
-        for param in self.get_params(ctx):
-            if isinstance(param, TyperArgument):
-                name = param.display_name_raw
-                name = name if param.required else f"[{name}]"
-                pieces.append(f"{name}..." if param.nargs != 1 else name)
-        return pieces
+        return [re.sub("[{}]", "", piece) for piece in super().collect_usage_pieces(ctx)]
 
     def help_flag(self, error: Exception) -> str:
         """Return --help or --help-all, whichever lists the option of a usage error."""
@@ -158,15 +152,10 @@ class GroupedCommand(TyperCommand):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples, one per line."""
-        examples = (self.epilog or "").splitlines()
-        if not examples:
-            return
-        formatter.write_paragraph()
-        if len(examples) > 1:
-            formatter.write("  Examples:\n")
-            formatter.write("".join(f"    {example}\n" for example in examples))
-        else:
-            formatter.write(f"  Example: {examples[0]}\n")
+        if self.epilog:
+            formatter.write_paragraph()
+            examples = (f"    {example}\n" for example in self.epilog.splitlines())
+            formatter.write("".join(["  Examples:\n", *examples]))
 
 
 class SectionedGroup(TyperGroup):

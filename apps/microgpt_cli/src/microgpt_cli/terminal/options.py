@@ -12,7 +12,7 @@ from microgpt import ConfigError, check_seed
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
-PANELS = ("Data", "Training", "Model", "Saving", "Output")  # of `train --help`, in order
+PANELS = ("Data", "Training", "Model", "Saving", "Output")  # `train --help` has this order
 DEFAULT_MODEL_DIR = Path("output")
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
 

@@ -4,7 +4,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from math import isfinite, log
+from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -22,7 +22,6 @@ T = TypeVar("T")
 N_LINES = 10  # number of progress lines if stderr is not a terminal, and more in long work
 LINE_INTERVAL_S, MAX_SILENCE_S = 1.0, 30.0  # minimum and maximum time between progress lines
 LOSS_WINDOW = 100  # number of steps in the running mean of the loss
-N_WARM_UP = 500  # number of steps before the loss is compared with a uniform guess
 SPEED_WINDOW_S = 5.0
 ACCENT = "cyan"  # rich's own bar is red
 ACCENTED = ("bar.complete", "bar.finished", "progress.download", "progress.spinner")
@@ -68,9 +67,7 @@ class TrainingProgress(ProgressBar):
     """Progress of a training run: step, losses, speed and time left."""
 
     def __init__(self, plan: "TrainingPlan | None" = None) -> None:
-        """If `plan` is given, print a note once the mean loss exceeds log(vocab_size)."""
         super().__init__("step", 0)
-        self._plan = plan
         self._why = ", because of --minutes" if plan and "minutes" in plan.given else ""
         self.restart()
 
@@ -88,8 +85,6 @@ class TrainingProgress(ProgressBar):
             self._n_losses += 1
             self._mean_loss += (loss - self._mean_loss) / min(self._n_losses, LOSS_WINDOW)
             self._last_loss = loss
-        if self._n_losses >= N_WARM_UP:
-            self._check_loss()
         if event.val_loss is not None:
             self._val_loss = event.val_loss
         if not self._total:
@@ -99,7 +94,7 @@ class TrainingProgress(ProgressBar):
             note(f"the run now ends at step {event.steps:,}, not {self._total:,}{self._why}")
             self._total = event.steps
         steps_per_s, docs_per_s, tokens_per_s = self._speed(event)
-        figures = f"{short(docs_per_s)} docs/s, {short(tokens_per_s)} tokens/s"
+        figures = f"{docs_per_s:,.0f} docs/s, {tokens_per_s:,.0f} tokens/s"
         if self._val_loss is not None:
             figures = f"held out {self._val_loss:.3f} | {figures}"
         if self._n_losses:  # a resumed run may start with an evaluation
@@ -109,21 +104,6 @@ class TrainingProgress(ProgressBar):
         left = time_left(self._total - event.step, steps_per_s)
         line = f"step {event.step:4d} / {self._total:4d} | {figures} | {left}"
         self.show(event.step, left, line, figures)
-
-    def _check_loss(self) -> None:
-        plan = self._plan
-        if not plan or self._mean_loss <= log(plan.model.vocab_size):
-            return
-        from microgpt import default_lr
-
-        self._plan = None
-        self.stop()
-        lr, usual = plan.config.lr_at(0), default_lr(plan.model.n_embd)
-        note(
-            f"the mean loss of the last {LOSS_WINDOW} steps is {self._mean_loss:.2f}, above that "
-            f"of a uniform guess ({log(plan.model.vocab_size):.2f}); stop with Ctrl-C and change "
-            f"--learning-rate from {lr:g} to {usual if lr != usual else lr / 10:g}"
-        )
 
     def _speed(self, event: "TrainEvent") -> list[float]:
         """Return steps, documents and tokens per second over the last SPEED_WINDOW_S seconds."""
@@ -149,14 +129,6 @@ def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
             yield result
             left = time_left(n - i, i / max(perf_counter() - started, 1e-9))
             bar.show(i, left, f"{i:,} / {n:,} {what}")
-
-
-def short(number: float) -> str:
-    """Format a number with three significant digits, such as 1.23k."""
-    for divisor, letter in ((1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * divisor:  # 0.9995 is rounded to 1.00
-            return f"{number / divisor:.3g}{letter}"
-    return f"{number:.3g}"
 
 
 def time_left(n: float, per_s: float) -> str:

@@ -5,9 +5,6 @@ from dataclasses import asdict
 from typing import NamedTuple, TypeVar
 
 from microgpt import (
-    PRESETS,
-    TUNING_PASSES,
-    TUNING_STEPS,
     Answer,
     Bounds,
     Document,
@@ -21,16 +18,12 @@ from microgpt import (
     answer_all,
     bundled,
     folded,
-    in_short,
     load_chat_tests,
-    measure,
     percentage,
     plain,
     printable,
     reply_plugin,
-    step_operations,
     trained_documents,
-    useful_operations,
 )
 
 T = TypeVar("T")
@@ -39,16 +32,9 @@ T = TypeVar("T")
 CHAT_SHA256 = "a786e2a1bf6b993f56090299d08c2dec3255acaf61166dc7c17ab7a9c25cbe34"
 N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
 N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed text
-MOST = 0.9  # share of the useful operations from which the data limit a training run
 POOR = 0.9  # share of exact answers below which options that help are named
-# Options for the bundled conversations, with their shares of exact answers.
-BETTER = (
-    (
-        0.58,
-        "--minutes 3 without options for shape and steps (58 % on a fast core, 32 % on a slow one)",
-    ),
-    (0.98, "--preset chat (98 %, in about five minutes; used for the demo model)"),
-)
+LONGER = "more conversations, or a longer training run (--minutes, --steps)"
+BUNDLED = "--preset chat (98 %, in about five minutes; used for the demo model)"
 
 
 class ChatAnswers(NamedTuple):
@@ -58,7 +44,7 @@ class ChatAnswers(NamedTuple):
     are_held_out: bool  # else, the questions are those of the training data
     read_before: Bounds  # share of the held-out questions that a parent has read
     advice: str | None  # the options that give better answers; None if the answers are good
-    others: Sequence[tuple[ReplyTest, ExactMatches]] = ()  # of a plug-in's other tests
+    others: Sequence[tuple[ReplyTest, ExactMatches]] = ()  # a plug-in has these tests
 
     @property
     def shown(self) -> list[tuple[str, str]]:
@@ -114,12 +100,10 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
         held_out, known = _new_items(result, parts)
     items = held_out or _items(_spread(parts.train))
     answers = list(answer_all(InferenceGpt(result), _spread(items)))
-    share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
-    if are_bundled and not (result.plan.parent_sha256 or "preset" in result.plan.given):
-        better = [option for at, option in BETTER["minutes" in result.plan.given :] if at > share]
-    elif result.plan.input is None and (preset := result.plan.given.get("preset")):
-        better = [f"--steps {PRESETS[preset]['steps']}, as in the preset"]
-    advice = f"for more exact answers: {', or '.join(better)}" if share < POOR else None
+    has_recipe = result.plan.parent_sha256 or "preset" in result.plan.given
+    better = BUNDLED if are_bundled and not has_recipe else LONGER
+    is_poor = ExactMatches.of(answers).share < POOR
+    advice = f"for more exact answers: {better}" if is_poor else None
     read_before = Bounds(known, 1.0 if is_unknown else known)
     return ChatAnswers(answers, bool(held_out), read_before, advice)
 
@@ -134,29 +118,6 @@ def _answer_tests(result: TrainResult, tests: Sequence[ReplyTest]) -> ChatAnswer
             advice = "for more exact answers: give each question one answer; some have several"
     scores = [(test, ExactMatches.of([*answer_all(model, test.items)])) for test in others]
     return ChatAnswers(answers, False, Bounds(0.0, 0.0), advice, scores)
-
-
-def _longer(result: TrainResult, parts: Split) -> str:
-    """Return options for a longer run: a larger budget or, if that has no effect, more steps."""
-    plan, steps = result.plan, result.plan.config.steps
-    minutes, budget = plan.given.get("minutes"), plan.given.get("budget")
-    sizes = measure(parts.train, plan.tokenizer, "lines")
-    step = step_operations(plan.model, plan.config, sizes.chunk_length(plan.model.block_size))
-    useful = useful_operations(sizes)
-    if plan.parent_sha256 and budget:  # see `choose`
-        n_read = plan.config.batch_size * sizes.chunk_length(plan.model.block_size)
-        useful = step * max(TUNING_STEPS, TUNING_PASSES * sizes.n_tokens / n_read)
-    if steps * step < MOST * useful:
-        if minutes:
-            return f"--minutes {2 * minutes:g}"
-        if budget:
-            return f"--budget {in_short(2 * budget)}"
-        is_recipe = "preset" in plan.given or plan.parent_sha256
-        return f"--steps {2 * steps}" if is_recipe else "--minutes 5, which chooses settings"
-    steps *= 2
-    limit = " without --minutes or --budget" if budget else ""
-    test = " --test-fraction 0" if parts.test else ""
-    return f"learn all of them with --steps {steps} --val-fraction 0{test}{limit}"
 
 
 def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:

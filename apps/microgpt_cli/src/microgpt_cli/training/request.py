@@ -67,10 +67,6 @@ class TrainRequest:
         "--num-samples",
         "-n",
     )
-    novel: bool = printing(
-        False,
-        "List the samples that are not in the training data, each with the most similar document.",
-    )
     as_json: bool = printing(False, "Print one JSON document.", "--json")
 
     @property

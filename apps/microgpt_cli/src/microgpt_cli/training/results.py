@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from math import log
 from pathlib import Path
 
@@ -12,29 +11,21 @@ from microgpt import (
     Document,
     InferenceGpt,
     KnownTexts,
-    Memorisation,
     Split,
     TrainingJob,
     TrainResult,
     as_argument,
     bits,
-    compare,
     count_params,
     count_predictions,
     default_lr,
-    ngram_bits,
     other_data,
-    texts_of,
 )
-from microgpt_cli.terminal.console import note, say, terminal_safe
+from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
-from microgpt_cli.training.forgetting import forgetting
 from microgpt_cli.training.request import TrainRequest
 
-MOST_COUNTED = 50_000  # characters of a text that is compared with counts of n-grams
-COUNTING = 1.01  # they are better if the model's loss is at least as many times theirs
 STREAM_SAMPLE_TOKENS = 300  # number of tokens of a sample of running text
-MAX_SHOWN = 80  # maximum number of characters printed per document
 
 
 def draw_samples(result: TrainResult, n: int) -> list[str]:
@@ -53,10 +44,8 @@ def print_results(
     output: Path,
     request: TrainRequest,
 ) -> None:
-    """Print the result and samples to stdout, and notes on memorised samples to stderr."""
-    parts, text = job.parts, result.config.text
-    answers, memorised = None, None
-    lost = forgetting(job.parent, request.from_, result, parts)
+    """Print the result and samples to stdout, and a note on memorised samples to stderr."""
+    answers, n_known, parts, text = None, 0, job.parts, result.config.text
     if result.tokenizer.is_chat:
         from microgpt_cli.training.chat_answers import answer_questions  # loads grammars of chats
 
@@ -64,17 +53,13 @@ def print_results(
     if samples:
         texts = [doc for doc in result.documents if isinstance(doc, str)]
         known = KnownTexts(texts, room=result.model.block_size, text=text)
-        memorised = compare(samples, known, nearest=request.novel or request.as_json)
+        n_known = sum(sample in known for sample in samples)
     if request.as_json:
-        facts = _summary(result, samples, memorised, output)
-        facts |= {"parents_data": lost._asdict()} if lost else {}
+        facts = _summary(result, samples, n_known, output)
         print(json.dumps(facts | (answers.facts() if answers else {})))
         return
     _print_losses(result, parts)
-    _note_counting(result, parts)
     _note_uniform_guess(result, request.given.get("lr"))
-    if lost:
-        print(lost.line())
     for line in answers.lines() if answers else ():
         print(line)
     is_names = result.data.sha256 == NAMES_SHA256
@@ -85,8 +70,10 @@ def print_results(
         end = "\n" if text == "stream" else " "
         print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
     sys.stdout.flush()
-    if memorised and (memorised.n_known or request.novel or what != "text"):
-        _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
+    if n_known or (samples and text != "stream"):
+        of_others = other_data(result.data, result.plan.ancestor_data)
+        which = f"in the training data{of_others and f' ({of_others})'}"
+        note(f"{n_known} of {len(samples)} samples are {which}")
     if answers and answers.advice:
         note(answers.advice)
     note(f"the model is in {output}; try: {use_command(result, output)}")
@@ -115,25 +102,6 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
         print(f"test loss            {loss}{marks.get('test', '')}")
 
 
-def _note_counting(result: TrainResult, parts: Split) -> None:
-    """Print a note if n-gram counts predict the held-out part of a small text better."""
-    name, loss, docs = "validation", result.val_loss, parts.validation
-    if parts.test:
-        name, loss, docs = "test", result.test_loss, parts.test
-    train, held_out = (
-        [text for doc in part for text in texts_of(doc)] for part in (parts.train, docs)
-    )
-    is_small = sum(map(len, train)) <= MOST_COUNTED
-    if loss is None or result.tokenizer.is_chat or not ("budget" in result.plan.given and is_small):
-        return
-    counted, ours = ngram_bits(train, held_out), _bits_per_character(loss, result, docs)
-    if ours > COUNTING * counted:
-        note(
-            f"counting predicts the {name} documents better: n-grams have {counted:.2f} bits per "
-            f"character, the model {ours:.2f}, because the text is small; more text helps most"
-        )
-
-
 def _note_uniform_guess(result: TrainResult, lr: float | None) -> None:
     """Print a note if a given learning rate made the model no better than a uniform guess."""
     loss = result.state.train_loss if result.val_loss is None else result.val_loss
@@ -145,34 +113,19 @@ def _note_uniform_guess(result: TrainResult, lr: float | None) -> None:
         )
 
 
-def _bits_per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -> float:
-    tokenizer, text = result.tokenizer, result.config.text
-    n_tokens, n_characters = (
-        sum(count_predictions(doc, text, count) for doc in docs) for count in (tokenizer.count, len)
-    )
-    return bits(loss) * n_tokens / n_characters
-
-
 def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
     """Format a loss in nats per token and bits per character."""
     if result.tokenizer.kind == "char":
         return f"{loss:.4f} nats per character ({bits(loss):.4f} bits)"
-    bits_each = _bits_per_character(loss, result, docs)
-    return f"{loss:.4f} nats per token ({bits_each:.4f} bits per character)"
-
-
-def _note_memorised(memorised: Memorisation, other_data: str) -> None:
-    """Print the number of memorised samples, and the nearest document of each novel sample."""
-    line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
-    line += other_data and f" ({other_data})"
-    note(f"{line}; the others, each with the most similar document:" if memorised.novel else line)
-    for sample in memorised.novel:
-        end = "…" if len(sample.document) > MAX_SHOWN else ""
-        say(f"  {sample.text} ({sample.document[:MAX_SHOWN]}{end})")
+    text, counts = result.config.text, (result.tokenizer.count, len)
+    sizes = (sum(count_predictions(doc, text, count) for doc in docs) for count in counts)
+    n_tokens, n_characters = sizes
+    per_character = bits(loss) * n_tokens / n_characters
+    return f"{loss:.4f} nats per token ({per_character:.4f} bits per character)"
 
 
 def _summary(
-    result: TrainResult, samples: Sequence[str], memorised: Memorisation | None, output: Path
+    result: TrainResult, samples: Sequence[str], n_known: int, output: Path
 ) -> dict[str, object]:
     """Return the output of `--json`."""
     best = result.state.best
@@ -190,7 +143,7 @@ def _summary(
         "budget": result.plan.given.get("budget"),
         "teachers": result.plan.ensemble.n_teachers if result.plan.ensemble else None,
         "samples": samples,
-        "memorised": asdict(memorised) if memorised else None,
+        "memorised": {"n_samples": len(samples), "n_known": n_known} if samples else None,
         "output": str(output),
     }
     return {name: fact for name, fact in facts.items() if fact is not None}

@@ -65,7 +65,7 @@ def expression_error(rng: random.Random) -> float:
         try:
             number = operation(numbers[i], numbers[j], c)
         except (ValueError, ArithmeticError):
-            continue  # for example, the logarithm of a negative number
+            continue  # the logarithm of a negative number is undefined
         # Finite differences are accurate only if the function is neither too steep nor too flat.
         if isinstance(number, float) and 0.1 < abs(number) < 10:
             steps.append((operation, i, j, c))
@@ -75,7 +75,7 @@ def expression_error(rng: random.Random) -> float:
         numbers = list(numbers)
         for operation, i, j, c in steps:
             numbers.append(operation(numbers[i], numbers[j], c))
-        return dot(numbers, numbers)  # so that the result depends on every operation
+        return dot(numbers, numbers)  # every operation has an effect
 
     values = [Value(leaf) for leaf in leaves]
     evaluate(values).backward()
@@ -148,7 +148,7 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
         return made.backward(lambda: False), by_name(model, made.grads().tolist())
 
     expected_loss, expected = backward(engine_module("reference"), "float64")
-    compiled = plugin("engines", "compiled")  # even if sources are edited
+    compiled = plugin("engines", "compiled")  # sources may be edited
     assert compiled
     loss, found = backward(compiled, dtype)
     errors = [abs(loss / expected_loss - 1)]

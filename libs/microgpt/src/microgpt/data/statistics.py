@@ -18,15 +18,6 @@ MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for a
 
 
 @dataclass(frozen=True)
-class Cut:
-    """The number of documents and tokens that exceed a context."""
-
-    block_size: int  # context length in tokens
-    n_docs: int  # number of documents longer than the context
-    n_tokens: int  # number of tokens beyond the context
-
-
-@dataclass(frozen=True)
 class DataReport:
     """Statistics of documents.
 
@@ -61,12 +52,6 @@ class DataReport:
             if rank <= 0:
                 return length
         raise ValueError(f"percent must be from 0 to 100, got {percent}")
-
-    def cut(self, block_size: int) -> Cut:
-        """Return the number of documents and tokens that exceed a context."""
-        beyond = [(length - block_size, n) for length, n in self.lengths.items()]
-        beyond = [(excess, n) for excess, n in beyond if excess > 0]
-        return Cut(block_size, sum(n for _, n in beyond), sum(excess * n for excess, n in beyond))
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,7 @@ class TextFile:
         check_path("path", path)
         self.path = Path(path)
         self.is_strict = is_strict  # whether to refuse what is not UTF-8 text, or to replace it
-        self.has_bom = False  # whether the file starts with a byte order mark
         self.is_chat_export = False  # whether it had conversations from an app
-        self.line_ends: set[str] = set()  # kinds of line endings found so far
         self.places: list[str] | None = None  # if a list, gets the location of each text of a table
         self._piped: list[str] | None = None  # lines of a pipe, which can be read only once
 
@@ -59,9 +57,9 @@ class TextFile:
                     # A chunk with a NUL byte is rejected, so do not read all of a very long line.
                     chunk += file.readline(CHUNK if b"\0" in chunk else -1)
                     if not n_lines:
-                        self.has_bom = chunk.startswith(BOM_UTF8)
                         chunk = chunk.removeprefix(BOM_UTF8)
-                    lines = self._split(self._decode(chunk, n_lines))
+                    text = _with_plain_ends(self._decode(chunk, n_lines))
+                    lines = text.removesuffix("\n").split("\n")
                     n_lines += len(lines)
                     yield from lines
         except OSError as error:
@@ -80,12 +78,6 @@ class TextFile:
         if "\0" in text:  # UTF-16 text can be valid UTF-8 with NUL bytes
             raise self._problem(chunk, chunk.index(0), n_lines_before)
         return text
-
-    def _split(self, text: str) -> list[str]:
-        n_both = text.count("\r\n")
-        counts = {"\r\n": n_both, "\r": text.count("\r") - n_both, "\n": text.count("\n") - n_both}
-        self.line_ends.update(end for end, n in counts.items() if n)
-        return _with_plain_ends(text).removesuffix("\n").split("\n")
 
     def _problem(self, chunk: bytes, start: int, n_lines_before: int) -> DataError:
         """Return the error for a chunk whose first invalid byte is at `start`."""

@@ -32,9 +32,9 @@ class Prediction:
 
     token: int  # the token that came
     text: str  # its text; "<|user|>" and similar for special tokens
-    probability: float  # that the model gave to it
-    bits: float  # of surprise: minus the binary logarithm of the probability
-    entropy: float  # of all probabilities, in bits: the surprise that the model expected
+    probability: float  # the model gave it to this token
+    bits: float  # the surprise is minus the binary logarithm of the probability
+    entropy: float  # the surprise that the model expected, in bits
     alternatives: tuple[Alternative, ...]  # the most likely tokens, the most likely first
 
 
@@ -42,7 +42,7 @@ class Prediction:
 class Explanation:
     """The predictions of a model for a text, and the attention weights of some heads."""
 
-    predictions: tuple[Prediction, ...]  # as many as tokens in `read`
+    predictions: tuple[Prediction, ...]  # there is one for each token in `read`
     read: tuple[str, ...]  # what the model reads: the start token, then all tokens but the last
     # Attention weights by layer and head: row i tells how much token i of `read` attends to each
     # token up to itself. Rows sum to 1.
@@ -105,32 +105,13 @@ def explain(
     text = as_document("text", text)
     if isinstance(text, str) and gpt.tokenizer.is_chat:
         text = (Message("user", text),)
-    tokens = gpt.tokenizer.encode_document(text)
+    tokens, has_end = gpt.tokenizer.encode_document(text), text_kind == "lines"
     if gpt.tokenizer.is_chat:
         tokens.pop()  # the end of the conversation, which is not learned
-    return explain_tokens(
-        gpt,
-        tokens,
-        n_alternatives=n_alternatives,
-        attention=attention,
-        has_end=text_kind == "lines",
-    )
-
-
-def explain_tokens(
-    gpt: InferenceGpt,
-    tokens: Sequence[int],
-    *,
-    n_alternatives: int = N_ALTERNATIVES,
-    attention: Collection[Head] = (),
-    has_end: bool = True,
-) -> Explanation:
-    """Explain the predictions of all tokens but the first; see `explain`."""
-    label, n = gpt.tokenizer.label, len(tokens) - 1
     check_whole("n_alternatives", n_alternatives, minimum=0)
     if attention:
-        _check_heads(gpt, n, attention)
-    first = None if has_end else tokens[0]  # as in `chunked_dataset.scored`
+        _check_heads(gpt, len(tokens) - 1, attention)
+    first = None if has_end else tokens[0]  # `chunked_dataset.scored` does the same
     read = EvaluationSet([cut_text(tokens, gpt.config.block_size, first=first)], at_once=1)
     rows = chain.from_iterable(rows for _, rows in read.walk(lambda docs: _rows(gpt, docs)))
     predictions = [
@@ -143,7 +124,8 @@ def explain_tokens(
         for layer, head in attention:  # the weights of all layers together may be large
             rows = found.attention(layer)[head]
             weights[layer, head] = [row[: i + 1].tolist() for i, row in enumerate(rows)]
-    return Explanation(tuple(predictions), tuple(map(label, tokens[:-1])), weights, has_end)
+    labels = tuple(map(gpt.tokenizer.label, tokens[:-1]))
+    return Explanation(tuple(predictions), labels, weights, has_end)
 
 
 def _rows(gpt: InferenceGpt, docs: TokenDataset) -> Iterator[list[float]]:

@@ -27,10 +27,10 @@ class Score(NamedTuple):
     """How much a text surprises a model."""
 
     text: str
-    bits: float  # of surprise in all, including the end of the text
+    bits: float  # the total surprise, which includes the end of the text
     n_scored: int  # number of characters, plus one for the end if it is predicted
     n_unknown: int  # number of characters that the model does not know
-    character_bits: Bits  # of each character; subwords are divided evenly among their characters
+    character_bits: Bits  # the bits of a subword are divided evenly among its characters
 
     @property
     def bits_per_character(self) -> float:
@@ -99,7 +99,7 @@ class Scorer:
 
     def _n_parts(self, text: str, unknown: str) -> Counts:
         """Return the `Tokenizer.n_parts` of each character, and -1 if it is unknown."""
-        table = np.full(1 + ord(max(text, default="\0")), -1)  # by code point
+        table = np.full(1 + ord(max(text, default="\0")), -1)  # the index is a code point
         for char in {*text}.difference(unknown):
             table[ord(char)] = self._tokenizer.n_parts(char)
         return table[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)]

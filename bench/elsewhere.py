@@ -86,7 +86,7 @@ def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> No
             publish(Path(folder, kind), files)
             file = "" if len(files) > 1 else next(iter(files))
             path = Path(folder, kind, file)
-            read_receipt, run = PROGRAMS[kind.removesuffix(" --int8")]
+            read_receipt, run = PROGRAMS[kind]
             receipt, session = read_receipt(path), run(path)
             found = compare(receipt, session)
             assert found.largest <= MOST
@@ -109,7 +109,6 @@ def exports(saved: SavedModel) -> dict[str, Mapping[str, bytes]]:
     """Return the files of each format that supports the model and whose program is installed."""
     found: dict[str, Mapping[str, bytes]] = {
         "onnx": {"model.onnx": encode_onnx(saved)},
-        "onnx --int8": {"model.onnx": encode_onnx(saved, int8=True)},
     }
     if all(getattr(saved.model, name) == value for name, value in PORTABLE.items()):
         if find_spec("llama_cpp"):

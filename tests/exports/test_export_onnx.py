@@ -24,13 +24,6 @@ def test_verify_confirms_an_exported_model(microgpt, file) -> None:
     assert re.fullmatch(r"largest difference: \d\.\de-\d\d nats \(at most 0\.001\)", largest)
 
 
-def test_export_prints_the_loss_increase_of_int8(microgpt, chat_model) -> None:
-    options = ("--format", "onnx", "--int8", "--output", "new/model.onnx")
-    ok(microgpt("export", chat_model, *options))
-    said = ok(microgpt("verify", "new/model.onnx")).stdout
-    assert re.search(r"^cost of int8: -?0\.0\d+ bits per token \(at most 0\.05\)$", said, re.M)
-
-
 def test_verify_fails_if_a_model_computes_something_else(microgpt, file, monkeypatch) -> None:
     from microgpt_exports.onnx_file import OnnxSession
 
@@ -64,12 +57,8 @@ def test_an_existing_onnx_file_is_replaced_only_with_force(microgpt, text_model,
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--half"], "onnx uses float32, or int8 with --int8; omit --half"),
+        (["--half"], "onnx uses float32; omit --half"),
         (["--output", "."], ". is a directory; name a file, such as model.onnx"),
-        (
-            ["--format", "json", "--int8"],
-            "json has no 8-bit weights; omit --int8, or use --format onnx",
-        ),
     ],
 )
 def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, problem) -> None:
@@ -84,8 +73,8 @@ def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, 
     [
         (["none.onnx"], "none.onnx does not exist"),
         (["mine.txt"], "mine.txt has none of the formats "),
-        (["mine.onnx"], "mine.onnx is not an ONNX file, or is damaged"),
-        (["mine.gguf"], "mine.gguf is not a GGUF file, or is damaged"),
+        (["mine.onnx"], "mine.onnx has no receipt, or is damaged"),
+        (["mine.gguf"], "mine.gguf has no receipt, or is damaged"),
         (
             ["mine.txt", "--steps", "3"],
             "--steps and --engine cannot be used with a PATH; omit them",

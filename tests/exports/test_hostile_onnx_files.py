@@ -8,7 +8,6 @@ from exported_models import NEWER, saved_model
 from onnx import TensorProto, helper
 
 from microgpt.errors import CheckpointError
-from microgpt_exports import onnx_file
 from microgpt_exports.onnx_file import RECEIPT, encode_onnx, read_onnx
 
 CONTINUATION = {"temperature": 0.0, "seed": 1, "tokens": [0, 1]}
@@ -68,7 +67,7 @@ def test_a_changed_graph_is_refused(change: Callable[..., None], content, tmp_pa
     model = onnx.load_model_from_string(content)
     change(model)
     problem = refused(model.SerializeToString(), tmp_path)
-    assert "the graph differs from what this version of microgpt writes" in problem
+    assert "differs from what this version of microgpt writes" in problem
 
 
 def test_a_file_with_changed_weights_is_refused(content, tmp_path) -> None:
@@ -123,13 +122,10 @@ def test_files_that_microgpt_has_not_written_are_refused(tmp_path) -> None:
     other = helper.make_model(graph).SerializeToString()
     assert "has no receipt" in refused(other, tmp_path)
     for foreign in (b"GGUF" + bytes(100), b"<!doctype html>", b"{}", bytes(1000), b"\xff" * 99):
-        assert "is not an ONNX file, or is damaged" in refused(foreign, tmp_path)
+        assert "has no receipt" in refused(foreign, tmp_path)
 
 
-def test_a_file_of_many_small_messages_is_refused(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(onnx_file, "MAX_STRUCTURE", 2**13)
+def test_a_file_of_many_small_messages_is_not_parsed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(onnx, "load_model_from_string", None)
     nodes = b"\x0a\x00" * 2**13  # empty nodes
-    graph = b"\x3a\x80\x80\x01" + nodes
-    assert len(nodes) == 2**14
-    assert "bytes that are neither weights nor metadata" in refused(graph, tmp_path)
+    assert "has no receipt" in refused(b"\x3a\x80\x80\x01" + nodes, tmp_path)

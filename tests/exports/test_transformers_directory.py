@@ -129,7 +129,7 @@ def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:
         assert f"cannot read {directory / name}: No such file" in refused(directory)
         (directory / name).write_bytes(content)
     (directory / "receipt.json").unlink()
-    assert "has no receipt.json; write it with" in refused(directory)
+    assert f"cannot read {directory / 'receipt.json'}: No such file" in refused(directory)
 
 
 def test_an_export_with_a_damaged_file_is_refused(directory) -> None:
@@ -176,7 +176,7 @@ def test_tensors_of_another_name_shape_or_dtype_are_refused(
     ("change", "problem"),
     [
         ({"n_layer": 2**31 - 1}, "has fewer weights than its receipt says"),
-        ({"vocab_size": 2**31 - 1}, "vocab_size is 2147483647, but there are 280 subword tokens"),
+        ({"vocab_size": 2**31 - 1}, "has fewer weights than its receipt says"),
         ({"positions": "learned"}, "the model has learned positions, which no architecture"),
     ],
 )

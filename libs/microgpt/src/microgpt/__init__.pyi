@@ -108,7 +108,6 @@ from .evaluation.scoring import Score as Score
 from .evaluation.scoring import Scorer as Scorer
 from .exports import ExportFormat as ExportFormat
 from .exports import ExportRequest as ExportRequest
-from .exports import Rounding as Rounding
 from .exports import Verification as Verification
 from .exports import blaming_format as blaming_format
 from .exports import export_format as export_format

@@ -4,14 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from microgpt.compilation import Tell
 from microgpt.errors import MicrogptError
 from microgpt.plugins import PluginError, find_plugins, package, plugin
 from microgpt.storage.saved_model import SavedModel
-
-Rounding = Literal["half", "int8"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,6 @@ class ExportRequest:
     output: Path  # a file, or the directory of a format with a mark
     name: str  # of the model, for people
     note: Tell  # shows a note to the person
-    rounding: Rounding | None = None  # of the weights; one that the format has
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,7 @@ class ExportFormat:
 
     Args:
         encode: returns the content of each file by its path; it writes none itself.
-        precision: follows the name of the format in the error of a rounding that it does not have.
-        roundings: those that it has.
+        precision: follows the name of the format in the error of --half.
         mark: the name of a file that only exports of this format have; without a mark, the
             output is a file instead of a directory.
         verify: runs an exported model in its program; returns None if a path is of another format.
@@ -47,7 +42,6 @@ class ExportFormat:
 
     encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]
     precision: str = "has one precision"
-    roundings: tuple[Rounding, ...] = ()
     mark: str | None = None
     verify: Callable[[Path], Verification | None] | None = None
 

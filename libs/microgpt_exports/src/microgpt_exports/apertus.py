@@ -22,6 +22,7 @@ from microgpt import (
     ConfigError,
     ModelConfig,
     Weights,
+    printable,
     tensors_of,
 )
 
@@ -94,17 +95,17 @@ def to_apertus(config: ModelConfig, weights: Weights[float]) -> "Arrays":
     ours = tensors_of(config, weights, "float32")
     wte = ours["wte"].astype(float)
     wte /= np.sqrt((wte**2).mean(axis=1, keepdims=True) + EPSILON)
-    found = {TABLES["wte"]: wte, TABLES["lm_head"]: ours["lm_head"], NORM: np.ones(C)}
+    found = {name: np.ones(shape) for name, shape in tensor_shapes(config).items()}  # all gains
+    found |= {TABLES["wte"]: wte, TABLES["lm_head"]: ours["lm_head"]}
     for layer, prefix in _layers(config):
         for name, other in MATRICES.items():
             matrix = ours[f"layer{layer}.{name}"]
             halves = _turned(matrix, (config.n_head, D // 2, 2, C)) if name in ROTATED else matrix
             found[f"{prefix}.{other}.weight"] = halves
-        found |= {f"{prefix}.{name}.weight": np.ones(C) for name in BEFORE}
-        found |= {f"{prefix}.{name}.weight": np.full(D, QK_SCALE) for name in HEAD_NORMS}
+        for name in HEAD_NORMS:
+            found[f"{prefix}.{name}.weight"] *= QK_SCALE
         for name, number in ACTIVATION.items():
-            shape = 1 if name.startswith("alpha") else ()
-            found[f"{prefix}.mlp.act_fn.{name}"] = np.full(shape, number)
+            found[f"{prefix}.mlp.act_fn.{name}"] *= number
     return {name: np.array(each, "float32", order="C") for name, each in found.items()}
 
 
@@ -162,16 +163,13 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(TABLES.values(), (config.vocab_size, C))
     shapes[NORM] = (C,)
     sizes = {"mlp_fc1": (hidden, C), "mlp_fc2": (C, hidden)}
+    of_layer: dict[str, tuple[int, ...]] = {}
+    of_layer |= {f"{other}.weight": sizes.get(name, (C, C)) for name, other in MATRICES.items()}
+    of_layer |= {f"{name}.weight": (C,) for name in BEFORE}
+    of_layer |= {f"{name}.weight": (D,) for name in HEAD_NORMS}
+    of_layer |= {f"mlp.act_fn.{name}": (1,) * name.startswith("alpha") for name in ACTIVATION}
     for _, prefix in _layers(config):
-        shapes |= {
-            f"{prefix}.{other}.weight": sizes.get(name, (C, C)) for name, other in MATRICES.items()
-        }
-        shapes |= {f"{prefix}.{name}.weight": (C,) for name in BEFORE}
-        shapes |= {f"{prefix}.{name}.weight": (D,) for name in HEAD_NORMS}
-        shapes |= {
-            f"{prefix}.mlp.act_fn.{name}": (1,) if name.startswith("alpha") else ()
-            for name in ACTIVATION
-        }
+        shapes |= {f"{prefix}.{name}": shape for name, shape in of_layer.items()}
     return shapes
 
 
@@ -185,7 +183,7 @@ def check_tensors(config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) ->
             found = "is missing" if name not in shapes else f"has the shape {shapes[name]}"
             raise CheckpointError(f"{name} {found}; expected the shape {shape}")
     if others := shapes.keys() - expected.keys():
-        raise CheckpointError(f"{min(others):.80} is not a tensor of this architecture")
+        raise CheckpointError(f"{printable(min(others), 80)} is not a tensor of this architecture")
 
 
 def settings_of(config: ModelConfig) -> dict[str, object]:

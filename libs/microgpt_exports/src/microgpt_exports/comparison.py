@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST = 1e-3  # largest difference of a log-probability, in nats
-MOST_BITS = 0.05  # largest cost of rounded weights, in bits per token of the texts
 PIECE = 16  # tokens read at once, so that the logits of a large vocabulary need little memory
 WIDTH = 32  # characters of a text in the table of a verdict
 N_BYTES = 16  # first bytes of a file, by which its format is known
@@ -56,13 +54,11 @@ class Comparison:
     texts: tuple[tuple[float, float], ...]  # log-probability here, largest difference of a token
     n_equal: tuple[int, ...]  # equal tokens of each continuation
     largest: float  # the largest difference of a log-probability
-    cost: float  # mean loss here minus that before rounding, in bits per token
 
     def passes(self, receipt: Receipt) -> bool:
         """Return whether all differences are within their limits; NaN never is."""
         are_equal = self.n_equal == tuple(len(each.tokens) for each in receipt.continuations)
-        is_cheap = receipt.quantization is None or self.cost <= MOST_BITS
-        return self.largest <= MOST and are_equal and is_cheap
+        return self.largest <= MOST and are_equal
 
 
 def verdict(receipt: Receipt, runtime: Runtime) -> Verification:
@@ -76,9 +72,6 @@ def verdict(receipt: Receipt, runtime: Runtime) -> Verification:
         kind, n = "seeded" if expected.temperature else "greedy", len(expected.tokens)
         outcome = "equal" if n_equal == n else f"token {n_equal} differs"
         lines.append(f"{kind} continuation: {outcome} ({n - 1} tokens)")
-    if receipt.quantization:
-        cost = f"{found.cost:.4f} bits per token (at most {MOST_BITS})"
-        lines.append(f"cost of {receipt.quantization}: {cost}")
     lines.append(f"largest difference: {found.largest:.1e} nats (at most {MOST:g})")
     return Verification(tuple(lines), found.passes(receipt))
 
@@ -88,11 +81,9 @@ def compare(receipt: Receipt, runtime: Runtime) -> Comparison:
     import numpy as np
 
     texts = tuple(_compared(text, runtime) for text in receipt.texts)
-    n_tokens = sum(len(text.tokens) - 1 for text in receipt.texts)
-    bits = -sum(total for total, _ in texts) / n_tokens / log(2)
     n_equal = tuple(_n_equal(each, runtime) for each in receipt.continuations)
     largest = float(np.max([difference for _, difference in texts]))  # NaN if one is
-    return Comparison(texts, n_equal, largest, bits - receipt.unrounded_bits)
+    return Comparison(texts, n_equal, largest)
 
 
 def _compared(text: ReceiptText, runtime: Runtime) -> tuple[float, float]:

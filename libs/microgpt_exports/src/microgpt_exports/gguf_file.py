@@ -9,27 +9,23 @@ A file is accepted only if everything before its tensors equals what microgpt wr
 and its tokenizer, so llama.cpp reads no other metadata.
 """
 
-import hashlib
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from microgpt import (
-    MAX_TOKENIZER_BYTES,
     ROTARY_BASE,
     CheckpointError,
-    ConfigError,
     ExportFormat,
     ExportRequest,
-    MicrogptError,
     ModelConfig,
     Sampling,
     SavedModel,
     Tokenizer,
     Verification,
-    count_params,
     printable,
     read,
 )
@@ -37,21 +33,22 @@ from microgpt_exports.apertus import ACTIVATION, EPSILON, check_fits, tensor_sha
 from microgpt_exports.comparison import first_bytes, verdict
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer, note_characters
 from microgpt_exports.receipt import (
-    MAX_BYTES,
+    DAMAGED,
     Receipt,
+    check_layers,
     check_replies,
+    check_weights,
+    check_written,
     make_receipt,
+    naming,
     read_receipt,
     restored_tokenizer,
 )
 from microgpt_exports.sessions import LlamaSession
 
 MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
-FIRST = struct.calcsize("<4sIQQ")  # bytes before the metadata
 RECEIPT, NAME, TOKENIZER = "microgpt.receipt", "general.name", "microgpt.tokenizer"
-MAX_FILE, MAX_NAME = 2**34, 2**10  # bytes
-LIMITS = {RECEIPT: MAX_BYTES, NAME: MAX_NAME, TOKENIZER: MAX_TOKENIZER_BYTES}
-MAX_LAYERS = 512  # of llama.cpp
+MAX_FILE = 2**34  # bytes
 FLOATS, NORMAL, CONTROL = 0, 1, 3  # types: of a tensor and a file; of tokens
 UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9  # types of metadata
 FORMATS = {UINT32: "<I", INT32: "<i", FLOAT32: "<f", BOOL: "<?"}
@@ -84,13 +81,10 @@ def encode_gguf(saved: SavedModel, name: str) -> bytes:
         CheckpointError: a weight is too large for float32.
     """
     check_replies(saved)  # first: the other errors would suggest a format or a training
-    check_fits(saved.model)
-    if saved.model.n_layer > MAX_LAYERS:
-        raise ConfigError(f"llama.cpp reads at most {MAX_LAYERS} layers; use --format transformers")
+    check_layers(saved.model)
     tensors = to_apertus(saved.model, saved.weights)
     data = b"".join(_padded(tensors[each].tobytes()) for each in _tensor_names(saved.model))
-    receipt = make_receipt(saved, saved, weights_sha256=hashlib.sha256(data).hexdigest())
-    texts = {RECEIPT: receipt.model_dump_json(), NAME: printable(name)}
+    texts = {RECEIPT: make_receipt(saved, [data]).model_dump_json(), NAME: printable(name)}
     if saved.tokenizer.file:
         texts[TOKENIZER] = saved.tokenizer.file.decode()
     return _head(texts, saved.model, saved.tokenizer) + data
@@ -102,32 +96,20 @@ def read_gguf(path: Path) -> Receipt:
     Raises:
         CheckpointError: the file cannot be read, is damaged, or is not such a file.
     """
-    content = memoryview(read(path, MAX_FILE))
-    try:
-        texts = _first_texts(content)
-    except (struct.error, ValueError) as error:
-        raise CheckpointError(f"{path} is not a GGUF file, or is damaged") from error
+    content = read(path, MAX_FILE)
+    texts = _texts(content)
     if RECEIPT not in texts:
         raise CheckpointError(
-            f"{path} has no receipt; write it with `microgpt export --format gguf`"
+            f"{path} has no receipt, or is damaged; write it with `microgpt export --format gguf`"
         )
-    receipt = read_receipt(texts[RECEIPT], str(path))
-    config = receipt.model
-    if 4 * count_params(config) > len(content) or config.n_layer > MAX_LAYERS:
-        raise CheckpointError(f"{path} has fewer weights than its receipt says")
-    try:
-        check_fits(config)
+    receipt = read_receipt(texts[RECEIPT], path, len(content))
+    with naming(path, DAMAGED):
+        check_layers(receipt.model)
+        check_fits(receipt.model)
         tokenizer = restored_tokenizer(receipt, texts.get(TOKENIZER), path)
-        head = _head(texts, config, tokenizer)
-    except MicrogptError as error:
-        raise CheckpointError(f"{path}: the receipt is damaged: {error}") from error
-    if content[: len(head)] != head:
-        raise CheckpointError(
-            f"{path} has other metadata than this version of microgpt writes for this model; "
-            f"{printable(receipt.created_by)} wrote it, or it has been changed since"
-        )
-    if hashlib.sha256(content[len(head) :]).hexdigest() != receipt.weights_sha256:
-        raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
+        head = _head(texts, receipt.model, tokenizer)
+    check_written(receipt, path, is_equal=content[: len(head)] == head)
+    check_weights(receipt, path, [memoryview(content)[len(head) :]])
     return receipt
 
 
@@ -238,32 +220,17 @@ def _tensor_names(config: ModelConfig) -> dict[str, str]:
     return found
 
 
-def _first_texts(content: memoryview) -> dict[str, str]:
-    """Return the texts at the beginning of the metadata of a file.
-
-    Raises:
-        ValueError, struct.error: the file is damaged, or of another format or version.
-    """
-    magic, version, *_ = struct.unpack_from("<4sIQQ", content)
-    if (magic, version) != (MAGIC, VERSION):
-        raise ValueError("another format or version")
+def _texts(content: bytes) -> dict[str, str]:
+    """Return our texts in the metadata at the beginning of a file."""
     found: dict[str, str] = {}
-    at = FIRST
-    while True:
-        name, at = _read_string(content, at, MAX_NAME)
-        kind = struct.unpack_from("<I", content, at)[0]
-        if name not in LIMITS or name in found or kind != STRING:
-            return found
-        found[name], at = _read_string(content, at + 4, LIMITS[name])
-
-
-def _read_string(content: memoryview, at: int, most: int) -> tuple[str, int]:
-    """Return the string of at most this many bytes at an index, and the index after it."""
-    start = at + 8
-    size = struct.unpack_from("<Q", content, at)[0]
-    if size > min(most, len(content) - start):
-        raise ValueError("a string is too long")
-    return str(content[start : start + size], "utf-8"), start + size
+    for name in (RECEIPT, NAME, TOKENIZER):
+        key = _string(name) + struct.pack("<I", STRING)
+        start = content.find(key) + len(key)
+        with suppress(ValueError, struct.error):  # the file is damaged
+            if start >= len(key):
+                size = struct.unpack_from("<Q", content, start)[0]
+                found[name] = str(content[start + 8 : start + 8 + size], "utf-8")
+    return found
 
 
 def _value(kind: int, value: Any) -> Iterator[bytes]:

@@ -10,12 +10,10 @@ Files may be untrusted: names and shapes are checked first, and no code in a fil
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from microgpt import (
     MAX_META_BYTES,
@@ -30,7 +28,6 @@ from microgpt import (
     ConfigError,
     FoldingTokenizer,
     Matrices,
-    MicrogptError,
     ModelConfig,
     SavedModel,
     Tokenizer,
@@ -39,7 +36,6 @@ from microgpt import (
     decode_tensors,
     decode_weights,
     description_of,
-    first_problem,
     has_model,
     max_bytes,
     printable,
@@ -48,6 +44,7 @@ from microgpt import (
     rows_of,
 )
 from microgpt_exports.apertus import from_apertus, shape_of
+from microgpt_exports.receipt import naming
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # files of transformers
 # The special tokens of MoonBase, in the order of their ids; and matrices with a row for each token.
@@ -90,7 +87,7 @@ def _from_moonbase(directory: Path) -> TrainedModel:
     path, file = directory / META, directory / TOKENIZER
     meta = read_meta(directory, "bpe")
     is_chat = meta.special_tokens is not None
-    with _naming(path):
+    with naming(path):
         model = meta.model()
     found, special = _TokenizerJson.of(file), SPECIAL if is_chat else SPECIAL[:1]
     if found.special != [*enumerate(special)]:
@@ -102,7 +99,7 @@ def _from_moonbase(directory: Path) -> TrainedModel:
             f"{path}: vocab_size is {model.vocab_size}, but {TOKENIZER} has {len(order)} tokens, "
             "or its ids are not consecutive"
         )
-    with _naming(file):
+    with naming(file):
         tokenizer = found.bpe(is_chat=is_chat)
     path = directory / MOONBASE_WEIGHTS
     weights = decode_weights(read(path, max_bytes(path, model)), path, model)
@@ -122,7 +119,7 @@ def _from_transformers(directory: Path) -> TrainedModel:
         )
     path = directory / WEIGHTS
     tensors = decode_tensors(read(path, max_bytes(path, model)), path)
-    with _naming(path):
+    with naming(path):
         weights = from_apertus(model, tensors)
     matrices = rows_of(cast("Matrices", weights), path, model, CONFIG)
     return TrainedModel(model, matrices, tokenizer, "float32")
@@ -140,7 +137,7 @@ def _shape(path: Path) -> ModelConfig:
             f"{path}: a model of type {kind!r:.40} does not fit microgpt's architecture; of "
             "transformers' models, it imports those of type 'apertus' that it has exported"
         )
-    with _naming(path):
+    with naming(path):
         return shape_of(settings)
 
 
@@ -149,7 +146,7 @@ def _tokenizer(path: Path) -> Tokenizer:
     file = _TokenizerJson.of(path)
     is_chat = "<|user|>" in (name for _, name in file.special)
     found: Tokenizer
-    with _naming(path):
+    with naming(path):
         if file.pre_tokenizer is None:
             folds = "NFKD" in str(file.normalizer)
             found = (FoldingTokenizer if folds else CharTokenizer)(file.pieces, is_chat=is_chat)
@@ -185,7 +182,7 @@ class _TokenizerJson(BaseModel):
     @classmethod
     def of(cls, path: Path) -> Self:
         """Read a file; raise CheckpointError if it is missing or damaged."""
-        with _naming(path):
+        with naming(path):
             return cls.model_validate_json(read(path, MAX_TOKENIZER_BYTES))
 
     @property
@@ -209,15 +206,3 @@ class _TokenizerJson(BaseModel):
         model = self.model.model_copy(update={"vocab": pieces})
         file = self.model_copy(update={"added_tokens": [], "model": model, **changes})
         return BpeTokenizer(file.model_dump_json().encode(), is_chat=is_chat)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Add the path of a file to error messages that do not contain it."""
-    try:
-        yield
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: {first_problem(error)}") from error
-    except MicrogptError as error:
-        problem = str(error)
-        raise CheckpointError(problem if str(path) in problem else f"{path}: {problem}") from error

@@ -8,7 +8,7 @@
 
 B = batch, T = length, P = tokens in the cache, H = n_head, D = head_dim, C = n_embd. The weights
 are initializers that the file adds to the graph: `wte` and `wpe` as in the model, the other
-matrices transposed. An int8 matrix has another initializer with a scale for each row of the model.
+matrices transposed.
 """
 
 from itertools import count
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 OPSET, IR_VERSION = 23, 11  # the first opset with Attention; onnxruntime has it since 1.23
 TABLES = ("wte", "wpe")  # matrices whose rows are looked up; the others are factors
-SCALES = ".scales"  # suffix of the scales of an int8 matrix
 CACHE = ("past_key_values", "present")  # prefixes of the keys and values that go in and come out
 FLOAT, END = 1, 2**31 - 1  # float32 in ONNX; a number larger than any size
 
@@ -30,10 +29,10 @@ FLOAT, END = 1, 2**31 - 1  # float32 in ONNX; a number larger than any size
 class OnnxGraph:
     """The nodes, inputs, outputs and constants of a model's graph."""
 
-    def __init__(self, config: ModelConfig, *, int8: bool = False) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         from onnx import TensorProto
 
-        self.config, self.int8 = config, int8
+        self.config = config
         self.nodes: list[NodeProto] = []
         self.inputs: list[ValueInfoProto] = []
         self.outputs: list[ValueInfoProto] = []
@@ -75,9 +74,9 @@ class OnnxGraph:
 
     def embedding(self) -> str:
         """Return the sum of the embeddings that are selected: (B, T, C)."""
-        x = tokens = self.rows("wte", "input_ids")
+        x = tokens = self.add("Gather", "wte", "input_ids")
         if self.config.positions == "learned":
-            x = self.add("Add", x, self.rows("wpe", self.positions))
+            x = self.add("Add", x, self.add("Gather", "wpe", self.positions))
         if self.config.token_shift:
             half, order = self.config.n_embd // 2, [*range(self.config.n_embd)]
             turned = self.integers(*order[-half:], *order[:-half])
@@ -131,19 +130,7 @@ class OnnxGraph:
 
     def linear(self, x: str, name: str, result: str = "") -> str:
         """Multiply by a matrix."""
-        if self.int8:
-            name = self.add("Mul", self.add("Cast", name, to=FLOAT), name + SCALES)
         return self.add("MatMul", x, name, result=result)
-
-    def rows(self, name: str, indices: str) -> str:
-        """Look up rows of a matrix."""
-        if not self.int8:
-            return self.add("Gather", name, indices)
-        scales = self.add("Gather", name + SCALES, indices)
-        scales = self.add("Unsqueeze", scales, self.integers(-1))
-        return self.add(
-            "Mul", self.add("Cast", self.add("Gather", name, indices), to=FLOAT), scales
-        )
 
     def before(self, x: str, name: str) -> str:
         """Return the vector of the token before each token; the first is cached: (B, T, C)."""

@@ -5,13 +5,15 @@ model reproduces some. Tokens are those of the model; `tokenizer` contains what 
 them.
 """
 
+import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from math import log
 from operator import not_
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +22,7 @@ from microgpt import (
     CheckpointError,
     ConfigError,
     InferenceGpt,
+    MicrogptError,
     ModelConfig,
     Sampling,
     SavedModel,
@@ -27,8 +30,10 @@ from microgpt import (
     TokenStream,
     check_tokenizer_fields,
     check_unedited,
+    count_params,
     first_problem,
     other_version,
+    printable,
     restore_tokenizer,
     tokenizer_fields,
 )
@@ -37,6 +42,8 @@ FORMAT_VERSION = 1
 N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first
 SEED = 42  # of the first text and of the seeded continuation
 MAX_BYTES = 2**20  # of a receipt in JSON; 16 texts of 256 tokens take 200 kB
+MAX_LAYERS = 512  # of a model in one file; llama.cpp reads no more
+DAMAGED = "the receipt is damaged: "
 
 Tokens = Annotated[tuple[int, ...], Field(min_length=2, max_length=MAX_TOKENS + 1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -83,13 +90,11 @@ class Receipt(_Strict):
     description: str
     created_by: str
     model: ModelConfig
-    quantization: Literal["int8"] | None
     model_sha256: Sha256  # of the weights file of the model, as in meta.json
     weights_sha256: Sha256  # of the weights in the exported file
     tokenizer: ReceiptTokenizer
     texts: Annotated[tuple[ReceiptText, ...], Field(min_length=1, max_length=N_TEXTS)]
     bits: float  # mean loss of the texts per token, in bits
-    unrounded_bits: float  # the same before the weights were rounded
     continuations: tuple[ReceiptContinuation, ReceiptContinuation]  # greedy, and seeded
 
 
@@ -102,29 +107,25 @@ def check_replies(saved: SavedModel) -> None:
         )
 
 
-def make_receipt(
-    saved: SavedModel,
-    exported: SavedModel,
-    *,
-    weights_sha256: str,
-    quantization: Literal["int8"] | None = None,
-) -> Receipt:
-    """Return the receipt of an exported model.
+def check_layers(model: ModelConfig) -> None:
+    """Raise ConfigError if a model has too many layers for one file."""
+    if model.n_layer > MAX_LAYERS:
+        raise ConfigError(
+            f"the model has {model.n_layer} layers, and a GGUF or ONNX file at most {MAX_LAYERS}; "
+            "use --format safetensors"
+        )
 
-    Args:
-        saved: the model, which generates the texts.
-        exported: the model with the exported weights, which may be rounded.
-        weights_sha256: SHA-256 of the weights in the exported file.
+
+def make_receipt(saved: SavedModel, weights: Iterable[bytes]) -> Receipt:
+    """Return the receipt of a model with these weights in the exported file.
 
     Raises:
         ConfigError: the sources of the model have been edited.
     """
     check_unedited("the exported model")
     gpt = InferenceGpt(saved)
-    rounded = InferenceGpt(exported) if exported is not saved else gpt
-    drawn = [_drawn(gpt, SEED + i) for i in range(N_TEXTS)]
-    texts = [_text(rounded, tokens) for tokens in drawn]
-    unrounded = texts if rounded is gpt else [_text(gpt, tokens) for tokens in drawn]
+    texts = [_text(gpt, _drawn(gpt, SEED + i)) for i in range(N_TEXTS)]
+    n_tokens = sum(len(text.tokens) - 1 for text in texts)
     ids = {str(gpt.tokenizer.names[token]): token for token in gpt.tokenizer.special_ids}
     kind, size = "conversations" if gpt.tokenizer.is_chat else "text", gpt.config.block_size
     return Receipt(
@@ -132,35 +133,36 @@ def make_receipt(
         f"{size} tokens, trained with microgpt.",
         created_by=f"microgpt {version('microgpt-lib')}",
         model=saved.model,
-        quantization=quantization,
         model_sha256=saved.sha256,
-        weights_sha256=weights_sha256,
+        weights_sha256=sha256_of(weights),
         tokenizer=ReceiptTokenizer.model_validate(tokenizer_fields(gpt.tokenizer) | {"ids": ids}),
         texts=tuple(texts),
-        bits=mean_bits(texts),
-        unrounded_bits=mean_bits(unrounded),
-        continuations=(_continuation(rounded, 0.0), _continuation(rounded, Sampling.temperature)),
+        bits=-sum(text.total for text in texts) / n_tokens / log(2),
+        continuations=(_continuation(gpt, 0.0), _continuation(gpt, Sampling.temperature)),
     )
 
 
-def read_receipt(content: str, name: str) -> Receipt:
-    """Return a receipt that may be untrusted; raise CheckpointError if it is not valid."""
+def read_receipt(content: str, path: Path, n_bytes: int) -> Receipt:
+    """Return a receipt that may be untrusted, of weights in a file of n_bytes.
+
+    Raises:
+        CheckpointError: the receipt is not valid, or is of a model with more weights.
+    """
     if len(content) > MAX_BYTES:
-        raise CheckpointError(f"{name}: the receipt is larger than {MAX_BYTES:,} bytes")
+        raise CheckpointError(f"{path}: the receipt is larger than {MAX_BYTES:,} bytes")
     if problem := other_version(content, "format_version", FORMAT_VERSION):
-        raise CheckpointError(f"{name}: {problem}")
-    try:
+        raise CheckpointError(f"{path}: {problem}")
+    with naming(path, DAMAGED):
         receipt = Receipt.model_validate_json(content)
-    except (ValidationError, ConfigError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
-        raise CheckpointError(f"{name}: the receipt is damaged: {problem}") from error
-    V, most = receipt.model.vocab_size, receipt.model.block_size + 1
-    read = [text.tokens for text in receipt.texts] + [one.tokens for one in receipt.continuations]
-    for tokens in read:
-        if len(tokens) > most or not all(0 <= token < V for token in tokens):
-            raise CheckpointError(f"{name}: the receipt is damaged: a text is not of its model")
-    if any(len(each.log_probabilities) != len(each.tokens) - 1 for each in receipt.texts):
-        raise CheckpointError(f"{name}: the receipt is damaged: a text lacks log-probabilities")
+        model, known = receipt.model, range(receipt.model.vocab_size)
+        read = [each.tokens for each in receipt.texts]
+        for tokens in read + [each.tokens for each in receipt.continuations]:
+            if len(tokens) > model.block_size + 1 or not all(token in known for token in tokens):
+                raise CheckpointError("a text is not of its model")
+        if any(len(each.log_probabilities) != len(each.tokens) - 1 for each in receipt.texts):
+            raise CheckpointError("a text lacks log-probabilities")
+    if 4 * count_params(model) > n_bytes:
+        raise CheckpointError(f"{path} has fewer weights than its receipt says")
     return receipt
 
 
@@ -180,9 +182,39 @@ def restored_tokenizer(receipt: Receipt, file: str | None, path: Path) -> Tokeni
     return restore_tokenizer(path, fields, content, receipt.model.vocab_size)
 
 
-def mean_bits(texts: Sequence[ReceiptText]) -> float:
-    """Return the mean loss of texts per token, in bits."""
-    return -sum(text.total for text in texts) / sum(len(t.tokens) - 1 for t in texts) / log(2)
+def check_written(receipt: Receipt, path: Path, *, is_equal: bool) -> None:
+    """Raise CheckpointError unless all but the weights equals what microgpt writes."""
+    if not is_equal:
+        raise CheckpointError(
+            f"{path} differs from what this version of microgpt writes for this model; "
+            f"{printable(receipt.created_by)} wrote it, or it has been changed since"
+        )
+
+
+def check_weights(receipt: Receipt, path: Path, weights: Iterable[bytes | memoryview]) -> None:
+    """Raise CheckpointError if the weights of an exported file are not those of its receipt."""
+    if sha256_of(weights) != receipt.weights_sha256:
+        raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
+
+
+def sha256_of(weights: Iterable[bytes | memoryview]) -> str:
+    """Return the SHA-256 of the weights of an exported file, which may be in several parts."""
+    digest = hashlib.sha256()
+    for part in weights:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+@contextmanager
+def naming(path: Path, what: str = "") -> Iterator[None]:
+    """Put the path of a file, and what is wrong with it, before errors that lack them."""
+    try:
+        yield
+    except (ValidationError, MicrogptError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        problem = problem.removeprefix(f"{path}: ")
+        is_named = str(path) in problem
+        raise CheckpointError(problem if is_named else f"{path}: {what}{problem}") from error
 
 
 def _drawn(gpt: InferenceGpt, seed: int) -> list[int]:

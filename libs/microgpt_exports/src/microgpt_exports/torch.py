@@ -4,7 +4,7 @@
     ...  # train it
     save(gpt.to_model(), "trained-names")
 
-The parameters have the names of `weight_shapes`. There is no dropout and no cache. Requires the
+The parameters have the names of `weight_shapes`. No unit is dropped. Requires the
 extra torch. B = batch, T = length, V = vocab_size, C = n_embd, H = n_head, D = head_dim.
 """
 

@@ -9,7 +9,6 @@ A directory is accepted only if its small files equal those that microgpt writes
 transformers reads no other settings.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,13 +20,11 @@ from microgpt import (
     CheckpointError,
     ExportFormat,
     ExportRequest,
-    MicrogptError,
     ModelConfig,
     Sampling,
     SavedModel,
     Tokenizer,
     Verification,
-    count_params,
     decode_tensors,
     printable,
     read,
@@ -36,10 +33,14 @@ from microgpt_exports.apertus import check_fits, check_tensors, settings_of, to_
 from microgpt_exports.comparison import verdict
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer, note_characters
 from microgpt_exports.receipt import (
+    DAMAGED,
     MAX_BYTES,
     Receipt,
     check_replies,
+    check_weights,
+    check_written,
     make_receipt,
+    naming,
     read_receipt,
     restored_tokenizer,
 )
@@ -62,11 +63,9 @@ def encode_transformers(saved: SavedModel) -> dict[str, bytes]:
     from safetensors.numpy import save
 
     check_replies(saved)  # first: the other errors would suggest a format or a training
-    check_fits(saved.model)
     weights = save(to_apertus(saved.model, saved.weights), {"format": "pt"})
-    receipt = make_receipt(saved, saved, weights_sha256=hashlib.sha256(weights).hexdigest())
-    content = receipt.model_dump_json(indent=2).encode()
-    return _small_files(saved.model, saved.tokenizer) | {WEIGHTS: weights, RECEIPT: content}
+    receipt = make_receipt(saved, [weights]).model_dump_json(indent=2).encode()
+    return _small_files(saved.model, saved.tokenizer) | {WEIGHTS: weights, RECEIPT: receipt}
 
 
 def read_transformers(directory: Path) -> Receipt:
@@ -75,28 +74,15 @@ def read_transformers(directory: Path) -> Receipt:
     Raises:
         CheckpointError: a file cannot be read, is damaged, or is not of such a directory.
     """
-    path = directory / RECEIPT
-    if not path.exists():
-        raise CheckpointError(
-            f"{directory} has no {RECEIPT}; write it with `microgpt export --format transformers`"
-        )
-    try:
-        text = read(path, MAX_BYTES).decode()
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path} is damaged: it is not UTF-8") from error
-    receipt = read_receipt(text, str(path))
-    try:
+    path, weights = directory / RECEIPT, read(directory / WEIGHTS, MAX_WEIGHTS)
+    receipt = read_receipt(read(path, MAX_BYTES).decode(errors="replace"), path, len(weights))
+    with naming(path, DAMAGED):
         check_fits(receipt.model)
         tokenizer = restored_tokenizer(receipt, _original_tokenizer(receipt, directory), path)
         expected = _small_files(receipt.model, tokenizer)
-    except MicrogptError as error:
-        raise CheckpointError(f"{path}: the receipt is damaged: {error}") from error
     for name, content in expected.items():
-        if read(directory / name, MAX_TOKENIZER_BYTES) != content:
-            raise CheckpointError(
-                f"{directory / name} differs from what this version of microgpt writes for this "
-                f"model; {printable(receipt.created_by)} wrote it, or it has been changed since"
-            )
+        file = directory / name
+        check_written(receipt, file, is_equal=read(file, MAX_TOKENIZER_BYTES) == content)
     names = {*expected, WEIGHTS, RECEIPT}
     for other in sorted(each.name for each in directory.iterdir()):
         if other not in names and not other.startswith(".") and not other.endswith(ALSO):
@@ -104,7 +90,7 @@ def read_transformers(directory: Path) -> Receipt:
                 f"{directory} contains a file that microgpt has not written: "
                 f"{printable(other)}; remove it"
             )
-    _check_weights(directory / WEIGHTS, receipt)
+    _check_weights(directory / WEIGHTS, weights, receipt)
     return receipt
 
 
@@ -136,17 +122,12 @@ def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:
         raise CheckpointError(f"{path} is not a valid tokenizer") from error
 
 
-def _check_weights(path: Path, receipt: Receipt) -> None:
+def _check_weights(path: Path, content: bytes, receipt: Receipt) -> None:
     """Raise CheckpointError if a file does not have the tensors of a receipt."""
-    if 4 * count_params(receipt.model) > len(content := read(path, MAX_WEIGHTS)):
-        raise CheckpointError(f"{path} has fewer weights than its receipt says")
-    if hashlib.sha256(content).hexdigest() != receipt.weights_sha256:
-        raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
+    check_weights(receipt, path, [content])
     tensors = decode_tensors(content, path)
-    try:
+    with naming(path, "damaged: "):
         check_tensors(receipt.model, {name: each.shape for name, each in tensors.items()})
-    except CheckpointError as error:
-        raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error
     if others := {each.dtype.name for each in tensors.values()} - {"float32"}:
         raise CheckpointError(f"{path} has tensors of {min(others)}; expected float32")
 

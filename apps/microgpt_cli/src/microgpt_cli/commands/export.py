@@ -11,7 +11,7 @@ from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
-    from microgpt import ExportFormat, Rounding
+    from microgpt import ExportFormat
 
 OWN = get_args(WeightsFormat)
 # Packages of the formats that the documentation names, for an installation without them.
@@ -45,7 +45,6 @@ def export(
         autocompletion=formats,
     ),
     half: bool = opt.flag("--half", "Round the weights to half precision (2 bytes per weight)."),
-    int8: bool = opt.flag("--int8", "Round the weights of an ONNX file to 8 bits."),
     force: bool = opt.flag(
         "--force", "Replace an existing file, or another model in the output directory."
     ),
@@ -61,18 +60,12 @@ def export(
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
     if format in OWN:
-        if int8:
-            raise ConfigError(f"{format} has no 8-bit weights; omit --int8, or use --format onnx")
         write_model(model_dir, output, cast("WeightsFormat", format), half=half, is_forced=force)
     else:
         found = installed_format(format)
-        for name, is_given in (("half", half), ("int8", int8)):
-            if is_given and name not in found.roundings:
-                raise ConfigError(f"{format} {found.precision}; omit --{name}")
-        if half and int8:
-            raise ConfigError("--half and --int8 exclude each other; omit one of them")
-        rounding: Rounding | None = "half" if half else "int8" if int8 else None
-        write_export(model_dir, output, format, found, rounding, is_forced=force)
+        if half:
+            raise ConfigError(f"{format} {found.precision}; omit --half")
+        write_export(model_dir, output, format, found, is_forced=force)
 
 
 def installed_format(name: str) -> "ExportFormat":
@@ -107,13 +100,7 @@ def write_model(
 
 
 def write_export(
-    model_dir: Path,
-    output: Path,
-    format: str,
-    found: "ExportFormat",
-    rounding: "Rounding | None",
-    *,
-    is_forced: bool,
+    model_dir: Path, output: Path, format: str, found: "ExportFormat", *, is_forced: bool
 ) -> None:
     """Write a model in the format of a plug-in, and print the paths of its files."""
     from microgpt import ExportRequest, blaming_format, name_of, on_compiling
@@ -127,7 +114,7 @@ def write_export(
         confirm_file(output, example=f"model.{format}")
     saved = load_model(model_dir)
     with showing_compilation() as tell, on_compiling(tell), blaming_format(format):
-        files = found.encode(saved, ExportRequest(output, name_of(model_dir), note, rounding))
+        files = found.encode(saved, ExportRequest(output, name_of(model_dir), note))
     if not (found.mark or is_forced):
         for beside in files.keys() - {output}:
             confirm_file(beside)

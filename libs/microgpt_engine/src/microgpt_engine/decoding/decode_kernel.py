@@ -26,7 +26,7 @@ from microgpt_engine.decoding.kv_cache import cached_attention, store_key_value
 from microgpt_engine.decoding.sample import NONE_ALLOWED, NOT_FINITE, sample
 from microgpt_engine.kernels.layers import add, embed, relu, rmsnorm_rows, shift_row
 from microgpt_engine.kernels.matmul import linear_rows
-from microgpt_engine.kernels.rotary import adjust_row, score_scale
+from microgpt_engine.kernels.rotary import adjust_row
 from microgpt_engine.settings import Settings
 from microgpt_engine.simd.vector import lanes, load, store
 from microgpt_engine.weights import DecodeWeights
@@ -85,25 +85,18 @@ def _schedule(s: Sequences, rows: Rows, T: int) -> int:
 @inlined
 def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, model: Settings, N: int) -> None:
     """Write the residual stream of N tokens to rows.x; write keys and values to the cache."""
-    w, r, C, T = weights, rows, rows.x.shape[1], rows.attn_weights.shape[1]
-    n_head, D, scale = model.n_head, C // model.n_head, score_scale(model)
-    shift = C // 2 if model.token_shift else 0
-    embed(w.wte, w.wpe, r.tokens, r.previous, r.positions, model, r.x, N, C)
+    w, r, shift = weights, rows, model.n_embd // 2 if model.token_shift else 0
+    embed(w, r, model, r.x, N)
     rmsnorm_rows(r.x, r.x, N)
     for layer in range(w.attn_wo.shape[0]):
         keys, values = cache.keys[:, layer], cache.values[:, layer]
         rmsnorm_rows(r.x, r.normed, N)
         linear_rows(r.normed, N, w.attn_wqkv[layer], r.qkv)
         for n in range(N):
-            slot, t = r.slots[n], r.positions[n]
-            adjust_row(r.qkv, n, t, model, D)
-            store_key_value(r.qkv, n, t, n_head, D, T, keys[slot], values[slot])
+            adjust_row(r.qkv, n, r.positions[n], model)
+            store_key_value(r, n, model, keys[r.slots[n]], values[r.slots[n]])
         for n in range(N):
-            slot, n_keys = r.slots[n], r.positions[n] + 1
-            cached_attention(
-                r.qkv, n, n_keys, n_head, scale, D, T, keys[slot], values[slot],
-                r.attn_weights, r.attn_out,
-            )  # fmt: skip
+            cached_attention(r, n, model, keys[r.slots[n]], values[r.slots[n]])
         linear_rows(r.attn_out, N, w.attn_wo[layer], r.normed)
         add(r.normed, r.x, N)
         rmsnorm_rows(r.x, r.normed, N)
@@ -136,7 +129,7 @@ def _continue(s: Sequences, i: int, rows: Rows, row: int) -> None:
     n_new = s.n_tokens[i] - s.n_prompt[i]
     barred = STOP if n_new < s.min_tokens else s.barred
     uniform = s.uniforms[i, n_new]
-    token = sample(rows.logits, row, s, barred, uniform, rows.order, rows.sums)
+    token = sample(rows, row, s, barred, uniform)
     if token == NOT_FINITE:
         s.status[i] = BROKEN
     elif token == NONE_ALLOWED:

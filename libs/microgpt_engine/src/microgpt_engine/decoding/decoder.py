@@ -156,11 +156,11 @@ class Decoder:
             drawn = mersenne.uniforms(self._seeds, self._n_drawn)
             self.sequences.uniforms[:, : self._n_drawn] = drawn
 
-    def tokens(self, rows: slice = slice(None)) -> list[list[int]]:
-        """Return the new tokens of the selected sequences so far."""
+    def tokens(self) -> list[list[int]]:
+        """Return the new tokens of all sequences so far."""
         s = self.sequences
-        starts, ends = s.n_prompt[rows].tolist(), s.n_tokens[rows].tolist()
-        found = s.tokens[rows, : max(ends, default=0)].tolist()  # the rest is empty
+        starts, ends = s.n_prompt.tolist(), s.n_tokens.tolist()
+        found = s.tokens[:, : max(ends)].tolist()  # the rest is empty
         return [tokens[i:end] for tokens, i, end in zip(found, starts, ends, strict=True)]
 
     def take(self, rows: slice) -> list[Continuation]:

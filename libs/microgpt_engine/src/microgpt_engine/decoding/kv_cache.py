@@ -9,46 +9,38 @@ See docs/engine.md#decoding. Shapes: C = n_embd, D = head_dim, L = n_layer, T = 
 import numpy as np
 
 from microgpt_engine.compiler import inlined
+from microgpt_engine.decoding.arrays import Rows
+from microgpt_engine.kernels.rotary import score_scale
+from microgpt_engine.settings import Settings
 from microgpt_engine.simd.lanes import from_lane, largest_lane
 from microgpt_engine.simd.vector import Array, Vector, exp, lanes, larger, load, splat, store
 
 
 @inlined
-def store_key_value(
-    qkv: Array, row: int, position: int, n_head: int, D: int, T: int, keys: Array, values: Array
-) -> None:
-    """Copy the key and value of a token from a row of qkv (rows, 3 C) to the cache of a layer."""
-    step, C = lanes(qkv), n_head * D
+def store_key_value(r: Rows, row: int, model: Settings, keys: Array, values: Array) -> None:
+    """Copy the key and value of a token from a row of r.qkv to the cache of a layer."""
+    step, C, T, position = lanes(r.qkv), model.n_embd, r.attn_weights.shape[1], r.positions[row]
+    D = C // model.n_head
     lane, place = position % step, position // step * D
-    for head in range(n_head):
+    for head in range(model.n_head):
         for d in range(D):
-            keys[place + d, lane] = qkv[row, C + head * D + d]
+            keys[place + d, lane] = r.qkv[row, C + head * D + d]
         place += (T + step - 1) // step * D
     for c in range(0, C, step):
-        store(values, c // step * T + position, 0, load(qkv, row, 2 * C + c))
+        store(values, c // step * T + position, 0, load(r.qkv, row, 2 * C + c))
 
 
 @inlined
-def cached_attention(
-    qkv: Array,  # (rows, 3 C)
-    row: int,  # row of the token in qkv and out
-    n_keys: int,  # number of visible tokens, including the token itself
-    n_head: int,
-    scale: float,  # scale factor of the attention scores
-    D: int,
-    T: int,
-    keys: Array,  # keys of the sequence in this layer; see `KVCache`
-    values: Array,
-    weights: Array,  # (n_head, T), scratch
-    out: Array,  # (rows, C), padded to whole vectors
-) -> None:
-    """Set a row of `out` to the attention-weighted mean of the values.
+def cached_attention(r: Rows, row: int, model: Settings, keys: Array, values: Array) -> None:
+    """Set a row of r.attn_out to the attention-weighted mean of the values; see `KVCache`.
 
     Each loop over the heads has a short body, so that the processor can overlap several heads.
     """
-    _compare(qkv, row, n_keys, n_head, D, T, keys, weights)
-    _exponentiate(weights, n_keys, n_head, scale)
-    for head in range(n_head):
+    weights, out, n_keys = r.attn_weights, r.attn_out, r.positions[row] + 1  # with its own
+    D, T = model.n_embd // model.n_head, weights.shape[1]
+    _compare(r.qkv, row, n_keys, model.n_head, D, keys, weights)
+    _exponentiate(weights, n_keys, model.n_head, score_scale(model))
+    for head in range(model.n_head):
         low = head * D
         for c in range(low // lanes(out) * lanes(out), low + D, lanes(out)):
             mean = _mean(values, c // lanes(out) * T, weights, head, n_keys)
@@ -58,10 +50,10 @@ def cached_attention(
 
 @inlined
 def _compare(
-    qkv: Array, row: int, n_keys: int, n_head: int, D: int, T: int, keys: Array, scores: Array
+    qkv: Array, row: int, n_keys: int, n_head: int, D: int, keys: Array, scores: Array
 ) -> None:
     """Set scores (n_head, T) to the dot products of query and keys, or -inf for future keys."""
-    step, never, block = lanes(scores), splat(scores, -np.inf), 0
+    step, never, block, T = lanes(scores), splat(scores, -np.inf), 0, scores.shape[1]
     for head in range(n_head):
         low = head * D
         for t in range(0, n_keys, step):  # one vector of tokens per iteration

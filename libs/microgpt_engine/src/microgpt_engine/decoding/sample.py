@@ -7,7 +7,7 @@ docs/engine.md#decoding. Shapes: V = vocab_size.
 import numpy as np
 
 from microgpt_engine.compiler import inlined, kernel
-from microgpt_engine.decoding.arrays import NO_RULE, Sequences
+from microgpt_engine.decoding.arrays import NO_RULE, Rows, Sequences
 from microgpt_engine.simd.lanes import (
     count_at_most,
     from_lane,
@@ -22,17 +22,13 @@ NOT_FINITE, NONE_ALLOWED = -1, -2  # error codes returned instead of a token
 
 
 @inlined
-def sample(
-    logits: Array,  # (rows, V), padded to whole vectors; overwritten
-    row: int,
-    s: Sequences,  # with the settings of sampling
-    barred: int,  # exclude tokens with s.rules[token] >= barred
-    uniform: float,  # random number in [0, 1)
-    order: Array,  # (V), scratch
-    sums: Array,  # (1, V), padded to whole vectors, scratch
-) -> int:
-    """Return the next token, NOT_FINITE or NONE_ALLOWED; see `config.Sampling` for the settings."""
-    V = logits.shape[1]
+def sample(r: Rows, row: int, s: Sequences, barred: int, uniform: float) -> int:
+    """Return the next token, NOT_FINITE or NONE_ALLOWED; see `config.Sampling` for the settings.
+
+    A row of the logits is overwritten. Tokens with s.rules[token] >= barred are excluded. `uniform`
+    is a random number in [0, 1).
+    """
+    logits, sums, V = r.logits, r.sums, r.logits.shape[1]
     if not _are_finite(logits, row):
         return NOT_FINITE
     if barred < NO_RULE:
@@ -52,7 +48,7 @@ def sample(
         store(sums, 0, i, score)
         store(logits, row, i, exp(score / s.temperature))
     if 0 < s.top_k < V or s.top_p < 1 or s.min_p > 0:
-        _keep_likeliest(logits[row], sums[0], V, s.top_k, s.top_p, s.min_p, order)
+        _keep_likeliest(logits[row], sums[0], V, s.top_k, s.top_p, s.min_p, r.order)
     return _draw(logits, row, V, uniform, sums)
 
 
@@ -103,33 +99,26 @@ def _keep_likeliest(
 ) -> None:
     """Zero the weights that top_k, top_p or min_p exclude. The largest weight must be 1."""
     if 0 < top_k < V:
-        _keep_top_k(weights, logits, V, top_k, order)
+        _keep(weights, logits, V, top_k, np.inf, order)
     if top_p < 1:
-        _keep_top_p(weights, logits, V, top_p, order)
+        _keep(weights, logits, V, V, top_p, order)
     for i in range(V):
         if weights[i] < min_p:
             weights[i] = 0
 
 
 @kernel
-def _keep_top_k(weights: Array, logits: Array, V: int, k: int, order: Array) -> None:
-    """Zero all weights but those of the k largest logits; among equals, keep the first."""
-    _heap(logits, V, order)
-    for n in range(V - 1, V - 1 - k, -1):
-        _take_largest(logits, n, order)
-    for i in range(V - k):
-        weights[order[i]] = 0
+def _keep(weights: Array, logits: Array, V: int, most: int, share: float, order: Array) -> None:
+    """Zero the weights but those of the largest logits: at most `most`, with at least a share.
 
-
-@kernel
-def _keep_top_p(weights: Array, logits: Array, V: int, p: float, order: Array) -> None:
-    """Zero all weights outside the nucleus, the smallest set whose share is at least p."""
+    Among equal logits, the first ones are kept.
+    """
     mass = 0.0
     for i in range(V):
         mass += weights[i]
     _heap(logits, V, order)
     kept, n = 0.0, V
-    while n > 0 and (kept < p * mass or n == V):
+    while n > V - most and (kept < share * mass or n == V):
         n -= 1
         _take_largest(logits, n, order)
         kept += weights[order[n]]

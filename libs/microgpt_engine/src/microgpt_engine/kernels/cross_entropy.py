@@ -4,21 +4,16 @@ Layout: columns; the logits have a row per token of the vocabulary and a column 
 Losses are in nats. See docs/engine.md#vectors. Shapes: V = vocab_size, N = columns.
 """
 
-from microgpt_engine.compiler import inlined, kernel
+from microgpt_engine.buffers import Buffers
+from microgpt_engine.compiler import inlined
 from microgpt_engine.kernels.log import log
 from microgpt_engine.simd.vector import Array, exp, lanes, larger, load, splat, store
 
 
-@kernel
-def token_losses(
-    logits: Array,  # (V, N)
-    targets: Array,  # (N)
-    counted: Array,  # (1, N), 1 if the prediction contributes to the loss, else 0
-    norms: Array,  # (2, N), scratch
-    N: int,
-    losses: Array,  # (N)
-) -> None:
-    """Set losses to -log(softmax(logits)[target]) for each column."""
+@inlined
+def token_losses(b: Buffers, N: int, losses: Array) -> None:
+    """Set losses (N) to -log(softmax(logits)[target]) for each column, or 0 if it is masked."""
+    logits, norms = b.logits, b.logit_norms
     V, step = logits.shape[0], lanes(logits)
     for n in range(0, N, step):
         largest = load(logits, 0, n)
@@ -30,19 +25,17 @@ def token_losses(
             total = total + exp(load(logits, i, n) - largest)
         store(norms, 1, n, total)
         for m in range(n, min(n + step, N)):
-            loss = log(norms[1, m]) + (norms[0, m] - logits[targets[m], m])
-            losses[m] = counted[0, m] * loss
+            loss = log(norms[1, m]) + (norms[0, m] - logits[b.targets[m], m])
+            losses[m] = b.counted[0, m] * loss
 
 
 @inlined
-def add_softmax(
-    logits: Array,  # (V, N), replaced by share * softmax(logits)
-    norms: Array,  # (2, N), as set by `token_losses`
-    N: int,
-    share: float,
-    probabilities: Array,  # (at least N, V), share * softmax(logits) is added to the first rows
-) -> None:
-    """Add share times the probabilities of all tokens; row n is for column n of the logits."""
+def add_softmax(b: Buffers, N: int, share: float, probabilities: Array) -> None:
+    """Replace the logits with share * softmax(logits), and add these to probabilities (≥ N, V).
+
+    `token_losses` must have set the norms.
+    """
+    logits, norms = b.logits, b.logit_norms
     for n in range(0, N, lanes(logits)):
         scale = share / load(norms, 1, n)
         for i in range(logits.shape[0]):
@@ -52,20 +45,14 @@ def add_softmax(
             probabilities[n, i] += logits[i, n]
 
 
-@kernel
-def cross_entropy(
-    logits: Array,  # (V, N), replaced by weight * counted * (softmax(logits) - target)
-    targets: Array,  # (N), tokens, or rows of soft_targets if it has any
-    soft_targets: Array,  # (predictions, V), target distributions
-    counted: Array,  # (1, N), 1 if the prediction contributes to the loss, else 0
-    norms: Array,  # (2, N), scratch
-    N: int,
-    weight: float,  # weight of one token in the loss of the batch
-) -> float:
+@inlined
+def cross_entropy(b: Buffers, soft_targets: Array, N: int, weight: float) -> float:
     """Return weight * sum(-target . log(softmax(logits))); replace the logits with the gradient.
 
-    A target is a distribution: a row of soft_targets, or one_hot(token).
+    The gradient is weight * counted * (softmax(logits) - target). A target is a distribution: a row
+    of soft_targets (predictions, V), or one_hot(token) if these have no rows.
     """
+    logits, norms = b.logits, b.logit_norms
     V, step = logits.shape[0], lanes(logits)
     loss = 0.0
     for n in range(0, N, step):
@@ -75,42 +62,39 @@ def cross_entropy(
             largest = larger(load(logits, i, n), largest)
         store(norms, 0, n, largest)
         for m in range(n, last):
-            loss += _below_largest(logits, targets, soft_targets, counted, norms, m)
+            loss += b.counted[0, m] * _below_largest(b, soft_targets, m)
         total = splat(logits, 0)
         for i in range(V):
             e = exp(load(logits, i, n) - largest)
             store(logits, i, n, e)
             total = total + e
         store(norms, 1, n, total)
-        scale = load(counted, 0, n) * weight / total
+        scale = load(b.counted, 0, n) * weight / total
         for i in range(V):
             store(logits, i, n, load(logits, i, n) * scale)
         for m in range(n, last):
-            loss += counted[0, m] * log(norms[1, m])
-            _subtract_target(logits, targets, soft_targets, m, counted[0, m] * weight)
+            loss += b.counted[0, m] * log(norms[1, m])
+            _subtract_target(b, soft_targets, m, b.counted[0, m] * weight)
     return weight * loss
 
 
 @inlined
-def _below_largest(
-    logits: Array, targets: Array, soft_targets: Array, counted: Array, norms: Array, m: int
-) -> float:
-    """Return counted * target . (norms[0] - logits) of column m."""
+def _below_largest(b: Buffers, soft_targets: Array, m: int) -> float:
+    """Return target . (norms[0] - logits) of column m."""
+    logits, peak, target = b.logits, b.logit_norms[0, m], b.targets[m]
     if soft_targets.shape[0] == 0:
-        return counted[0, m] * (norms[0, m] - logits[targets[m], m])  # type: ignore[no-any-return]
+        return peak - logits[target, m]  # type: ignore[no-any-return]
     total = 0.0
     for i in range(logits.shape[0]):
-        total += soft_targets[targets[m], i] * (norms[0, m] - logits[i, m])
-    return counted[0, m] * total  # type: ignore[no-any-return]
+        total += soft_targets[target, i] * (peak - logits[i, m])
+    return total
 
 
 @inlined
-def _subtract_target(
-    logits: Array, targets: Array, soft_targets: Array, m: int, weight: float
-) -> None:
+def _subtract_target(b: Buffers, soft_targets: Array, m: int, weight: float) -> None:
     """Subtract weight * target from column m of the logits."""
     if soft_targets.shape[0] == 0:
-        logits[targets[m], m] -= weight
+        b.logits[b.targets[m], m] -= weight
     else:
-        for i in range(logits.shape[0]):
-            logits[i, m] -= weight * soft_targets[targets[m], i]
+        for i in range(b.logits.shape[0]):
+            b.logits[i, m] -= weight * soft_targets[b.targets[m], i]

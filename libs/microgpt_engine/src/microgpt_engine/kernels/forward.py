@@ -11,10 +11,10 @@ from microgpt_engine.compiler import inlined, kernel
 from microgpt_engine.dataset import Dataset
 from microgpt_engine.kernels.attention import attention
 from microgpt_engine.kernels.cross_entropy import add_softmax, token_losses
-from microgpt_engine.kernels.dropout import add_dropped, drop
 from microgpt_engine.kernels.layers import copy, cut_at_starts, embed, relu, rmsnorm
+from microgpt_engine.kernels.masks import add_dropped, drop
 from microgpt_engine.kernels.matmul import add_linear, linear, transpose
-from microgpt_engine.kernels.rotary import adjust, read_rotation, score_scale
+from microgpt_engine.kernels.rotary import adjust, read_rotation
 from microgpt_engine.settings import Settings
 from microgpt_engine.simd.vector import Array
 from microgpt_engine.weights import Weights
@@ -39,12 +39,11 @@ def evaluate(
     while read < n_tokens and first < n_docs:
         n_read = read_documents(dataset, first, n_docs - first, buffers)
         N = buffers.doc_starts[n_read]
-        forward(weights, buffers, model, n_read, N, 0.0)
+        forward(weights, buffers, model, n_read, 0.0)
         done = starts[first] - first  # the first token of a document is not predicted
-        b = buffers
-        token_losses(b.logits, b.targets, b.counted, b.logit_norms, N, losses[done:])
+        token_losses(buffers, N, losses[done:])
         if probabilities.shape[0] > 0:
-            add_softmax(b.logits, b.logit_norms, N, share, probabilities[done:])
+            add_softmax(buffers, N, share, probabilities[done:])
         first += n_read
         read += N
     return first
@@ -76,48 +75,47 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
 
 
 @kernel
-def forward(
-    weights: Weights, buffers: Buffers, model: Settings, n_docs: int, N: int, dropout: float
-) -> None:
-    """Set buffers.logits to the logits of each column. Dropout uses buffers.keys."""
+def forward(weights: Weights, buffers: Buffers, model: Settings, n_docs: int, rate: float) -> None:
+    """Set buffers.logits to the logits of each column; drop units at a rate, as `draw_keys` says.
+
+    They are dropped at site 0 after the embeddings, and at 2 l + 1 and 2 l + 2 after attention and
+    MLP of layer l.
+    """
     w, b = weights, buffers
-    x, C, scale = b.x, b.x.shape[0], score_scale(model)
+    x, C, N = b.x, b.x.shape[0], b.doc_starts[n_docs]
     shift = C // 2 if model.token_shift else 0
     if model.rotary:
         read_rotation(model.rotation, b.doc_starts, n_docs, b.rotation)
-    embed(w.wte, w.wpe, b.tokens, b.previous, b.positions, model, b.transposed, N, C)
+    embed(w, b, model, b.transposed, N)
     transpose(b.transposed, x, N, C)
     rmsnorm(x, b.embedded, b.embedded_scale, 0, N, 0)
-    if dropout:
-        drop(b.embedded, b.keys, 0, dropout, x, N)
+    if rate:
+        drop(b.embedded, b.keys, 0, rate, x, N)
     else:
         copy(b.embedded, x, N)
     for layer in range(w.attn_wo.shape[0]):
-        qkv, attn_out, hidden = b.qkv[layer], b.attn_out[layer], b.hidden[layer]
+        qkv, hidden = b.qkv[layer], b.hidden[layer]
         rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N, 0)
         linear(w.attn_wqkv[layer], b.attn_norm[layer], qkv, N)
         adjust(qkv[: 2 * C], model, b.rotation, b.qk_scale[layer], N)
-        attention(
-            qkv, model.n_head, scale, b.doc_starts, n_docs, b.attn_weights[layer], attn_out
-        )  # fmt: skip
-        _add_branch(w.attn_wo[layer], attn_out, b, 2 * layer + 1, dropout, N)
+        attention(b, layer, model, n_docs)
+        _add_branch(w.attn_wo[layer], b.attn_out[layer], b, 2 * layer + 1, rate, N)
         rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N, shift)
         if shift > 0:
             cut_at_starts(b.mlp_norm[layer], b.cut[layer], shift, b.doc_starts, n_docs)
         linear(w.mlp_fc1[layer], b.mlp_norm[layer], hidden, N)
         relu(hidden, hidden.shape[0], N, model)
-        _add_branch(w.mlp_fc2_t[layer].T, hidden, b, 2 * layer + 2, dropout, N)
+        _add_branch(w.mlp_fc2_t[layer].T, hidden, b, 2 * layer + 2, rate, N)
     if model.final_norm:
         rmsnorm(x, x, b.final_scale, 0, N, 0)
     linear(w.lm_head, x, b.logits, N)
 
 
 @inlined
-def _add_branch(w: Array, y: Array, buffers: Buffers, site: int, dropout: float, N: int) -> None:
-    """Add the product w y to the residual stream, with dropout."""
-    b = buffers
-    if dropout:
+def _add_branch(w: Array, y: Array, b: Buffers, site: int, rate: float, N: int) -> None:
+    """Add the product w y to the residual stream, without the units that are dropped."""
+    if rate:
         linear(w, y, b.dbranch, N)
-        add_dropped(b.dbranch, b.keys, site, dropout, b.x, N)
+        add_dropped(b.dbranch, b.keys, site, rate, b.x, N)
     else:
         add_linear(w, y, b.x, N)

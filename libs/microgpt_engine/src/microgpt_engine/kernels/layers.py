@@ -4,7 +4,9 @@ Layout: columns; rows in `rmsnorm_rows`, `shift_row` and `embed`, whose result i
 See docs/engine.md#vectors. Shapes: C = n_embd, N = tokens.
 """
 
+from microgpt_engine.buffers import Buffers
 from microgpt_engine.compiler import inlined, kernel
+from microgpt_engine.decoding.arrays import Rows
 from microgpt_engine.settings import Settings
 from microgpt_engine.simd.lanes import total
 from microgpt_engine.simd.vector import (
@@ -18,60 +20,45 @@ from microgpt_engine.simd.vector import (
     stream,
     where_positive,
 )
+from microgpt_engine.weights import DecodeWeights, Weights
 
 
 @inlined
 def embed(
-    wte: Array,
-    wpe: Array,  # may have no rows
-    tokens: Array,
-    previous: Array,  # previous token of each token, or -1
-    positions: Array,
-    model: Settings,
-    x_t: Array,  # output: (N, C)
-    N: int,
-    C: int,
+    w: Weights | DecodeWeights, read: Buffers | Rows, model: Settings, x_t: Array, N: int
 ) -> None:
-    """Set x_t to the sum of the embeddings; compiled version of `GptVariant.embedding`."""
-    shift = C // 2
+    """Set x_t (N, C) to the sum of the embeddings; compiled version of `GptVariant.embedding`."""
+    C, shift = model.n_embd, model.n_embd // 2
     for n in range(N):
-        for c in range(0, wte.shape[1], lanes(wte)):
-            x = load(wte, tokens[n], c)
-            if wpe.shape[0]:
-                x = x + load(wpe, positions[n], c)
+        for c in range(0, w.wte.shape[1], lanes(w.wte)):
+            x = load(w.wte, read.tokens[n], c)
+            if w.wpe.shape[0]:
+                x = x + load(w.wpe, read.positions[n], c)
             store(x_t, n, c, x)
-        if model.token_shift and previous[n] >= 0:
+        before = read.previous[n]
+        if model.token_shift and before >= 0:
             for c in range(shift):
-                x_t[n, c] += wte[previous[n], C - shift + c]
+                x_t[n, c] += w.wte[before, C - shift + c]
             for c in range(shift, C):
-                x_t[n, c] += wte[previous[n], c - shift]
+                x_t[n, c] += w.wte[before, c - shift]
 
 
-@kernel
-def embed_backward(
-    dx_t: Array,  # (N, C)
-    tokens: Array,
-    previous: Array,
-    positions: Array,
-    model: Settings,
-    dwte: Array,
-    dwpe: Array,
-    N: int,
-    C: int,
-) -> None:
-    """Add dx_t to the gradients of the embeddings. See `embed` for the other arguments."""
-    shift = C // 2
+@inlined
+def embed_backward(b: Buffers, model: Settings, dwte: Array, dwpe: Array, N: int) -> None:
+    """Add b.transposed (N, C) to the gradients of the embeddings."""
+    dx_t, C, shift = b.transposed, model.n_embd, model.n_embd // 2
     for n in range(N):
+        token, position, before = b.tokens[n], b.positions[n], b.previous[n]
         for c in range(0, dwte.shape[1], lanes(dwte)):
             dx = load(dx_t, n, c)
-            store(dwte, tokens[n], c, load(dwte, tokens[n], c) + dx)
+            store(dwte, token, c, load(dwte, token, c) + dx)
             if dwpe.shape[0]:
-                store(dwpe, positions[n], c, load(dwpe, positions[n], c) + dx)
-        if model.token_shift and previous[n] >= 0:
+                store(dwpe, position, c, load(dwpe, position, c) + dx)
+        if model.token_shift and before >= 0:
             for c in range(shift):
-                dwte[previous[n], C - shift + c] += dx_t[n, c]
+                dwte[before, C - shift + c] += dx_t[n, c]
             for c in range(shift, C):
-                dwte[previous[n], c - shift] += dx_t[n, c]
+                dwte[before, c - shift] += dx_t[n, c]
 
 
 @kernel
@@ -228,14 +215,11 @@ def add(x: Array, y: Array, n_rows: int) -> None:
             store(y, i, j, load(y, i, j) + load(x, i, j))
 
 
-@kernel
+@inlined
 def add_and_clear(x: Array, y: Array) -> None:
     """Add x to y and set x to 0; rows are padded to whole vectors."""
-    zero = splat(x, 0)
-    for i in range(x.shape[0]):
-        for j in range(0, x.shape[1], lanes(x)):
-            store(y, i, j, load(y, i, j) + load(x, i, j))
-            store(x, i, j, zero)
+    add(x, y, x.shape[0])
+    clear(x, x.shape[1])
 
 
 @inlined

@@ -76,11 +76,11 @@ def adjust_backward(
 
 
 @inlined
-def adjust_row(qkv: Array, row: int, position: int, model: Settings, D: int) -> None:
+def adjust_row(qkv: Array, row: int, position: int, model: Settings) -> None:
     """Apply `adjust` to the queries and keys of one token, stored in a row of qkv (rows, 3 C)."""
-    step, width = lanes(qkv), 2 * model.n_head * D
+    step, width = lanes(qkv), 2 * model.n_embd
     if model.qk_norm:
-        low = 0
+        D, low = model.n_embd // model.n_head, 0
         while low < width:
             _normalize_head(qkv, row, low, D)
             low += D

@@ -16,7 +16,6 @@ from microgpt_engine.compiler import inlined
 from microgpt_engine.dataset import Dataset
 from microgpt_engine.kernels.attention import attention_backward
 from microgpt_engine.kernels.cross_entropy import cross_entropy
-from microgpt_engine.kernels.dropout import draw_keys, drop
 from microgpt_engine.kernels.forward import forward, read_documents
 from microgpt_engine.kernels.layers import (
     add_and_clear,
@@ -28,9 +27,10 @@ from microgpt_engine.kernels.layers import (
     rmsnorm_backward,
     rmsnorm_backward_in_place,
 )
+from microgpt_engine.kernels.masks import draw_keys, drop
 from microgpt_engine.kernels.matmul import add_outer, linear, transpose
 from microgpt_engine.kernels.optimizer import find_directions, optimize, squares_are_finite
-from microgpt_engine.kernels.rotary import adjust_backward, score_scale
+from microgpt_engine.kernels.rotary import adjust_backward
 from microgpt_engine.settings import Settings
 from microgpt_engine.simd.vector import Array
 from microgpt_engine.weights import Weights
@@ -63,12 +63,11 @@ def take_steps(
         total = (end // n_docs - first // n_docs) * targets_before[n_docs]
         total += targets_before[end % n_docs] - targets_before[first % n_docs]
         n_read = read_documents(dataset, first + done, batch_size - done, buffers)
-        if config.dropout:
-            draw_keys(buffers.keys, buffers.doc_starts, n_read, config.seed, first + done)
+        rate = draw_keys(buffers, n_read, config, first + done)
         progress[1] += n_read
         weight, is_first = 1 / max(total, 1), done == 0
         progress[2] += _forward_backward(
-            workspace, dataset.soft_targets, model, config.dropout, n_read, weight, is_first
+            workspace, dataset.soft_targets, model, rate, n_read, weight, is_first
         )
         tokens_read += buffers.doc_starts[n_read]
         if progress[1] == batch_size:
@@ -91,7 +90,7 @@ def _forward_backward(
     workspace: Workspace,
     soft_targets: Array,  # see `Dataset`
     model: Settings,
-    dropout: float,
+    rate: float,  # at which units are dropped
     n_docs: int,
     weight: float,  # weight of one token in the loss
     is_first: bool,  # whether this is the first micro-batch of a step
@@ -102,12 +101,12 @@ def _forward_backward(
     micro-batches independently and obtain the same result.
     """
     b, dw = workspace.buffers, workspace.dweights
-    N, C = b.doc_starts[n_docs], b.x.shape[0]
-    forward(workspace.weights, b, model, n_docs, N, dropout)
-    loss = cross_entropy(b.logits, b.targets, soft_targets, b.counted, b.logit_norms, N, weight)
-    _backward(workspace.weights, dw, b, model, n_docs, N, dropout)
+    N = b.doc_starts[n_docs]
+    forward(workspace.weights, b, model, n_docs, rate)
+    loss = cross_entropy(b, soft_targets, N, weight)
+    _backward(workspace.weights, dw, b, model, n_docs, N, rate)
     dwte, dwpe = (dw.wte, dw.wpe) if is_first else (b.dwte, b.dwpe)
-    embed_backward(b.transposed, b.tokens, b.previous, b.positions, model, dwte, dwpe, N, C)
+    embed_backward(b, model, dwte, dwpe, N)
     if not is_first:  # each token is added to a zeroed array, whose sum is then added
         add_and_clear(b.dwte, dw.wte)
         add_and_clear(b.dwpe, dw.wpe)
@@ -116,14 +115,13 @@ def _forward_backward(
 
 @inlined
 def _backward(
-    w: Weights, dw: Weights, b: Buffers, model: Settings, n_docs: int, N: int, dropout: float
+    w: Weights, dw: Weights, b: Buffers, model: Settings, n_docs: int, N: int, rate: float
 ) -> None:
     """Backpropagate from the gradient in b.logits; add the gradients of matrices to dw.
 
-    The gradient of the embeddings, before their RMSNorm, is written to b.transposed (N, C). Dropout
-    sites: 0 after the embeddings, 2 l + 1 and 2 l + 2 after attention and MLP of layer l.
+    The gradient of the embeddings, before their RMSNorm, is written to b.transposed (N, C).
     """
-    dx, x_t, C, scale = b.dx, b.transposed, b.dx.shape[0], score_scale(model)
+    dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]
     shift = C // 2 if model.token_shift else 0
     add_outer(b.logits, b.x, x_t, dw.lm_head, N)
     linear(w.lm_head.T, b.logits, dx, N)
@@ -131,9 +129,9 @@ def _backward(
         rmsnorm_backward_in_place(dx, b.x, b.final_scale, 0, N)
     for layer in range(w.attn_wo.shape[0] - 1, -1, -1):
         dbranch = dx
-        if dropout:
+        if rate:
             dbranch = b.dbranch
-            drop(dx, b.keys, 2 * layer + 2, dropout, dbranch, N)
+            drop(dx, b.keys, 2 * layer + 2, rate, dbranch, N)
         add_outer(b.hidden[layer], dbranch, x_t, dw.mlp_fc2_t[layer], N)
         linear(w.mlp_fc2_t[layer], dbranch, b.dhidden, N)
         relu_backward(b.dhidden, b.hidden[layer], model, N)
@@ -146,23 +144,20 @@ def _backward(
         rmsnorm_backward(b.dbranch, b.mlp_norm[layer], b.mlp_norm_scale, layer, dx, N, shift)
 
         dbranch = dx
-        if dropout:
+        if rate:
             dbranch = b.dhidden[:C]  # b.dbranch is written below
-            drop(dx, b.keys, 2 * layer + 1, dropout, dbranch, N)
+            drop(dx, b.keys, 2 * layer + 1, rate, dbranch, N)
         add_outer(dbranch, b.attn_out[layer], x_t, dw.attn_wo[layer], N)
         linear(w.attn_wo[layer].T, dbranch, b.dbranch, N)
-        attention_backward(
-            b.dbranch, b.qkv[layer], model.n_head, scale, b.doc_starts, n_docs,
-            b.attn_weights[layer], b.attn_out[layer], b.dscores, b.tile, b.dqkv,
-        )  # fmt: skip
+        attention_backward(b, layer, model, n_docs)
         adjust_backward(
             b.dqkv[: 2 * C], b.qkv[layer, : 2 * C], model, b.rotation, b.qk_scale[layer], N
         )
         add_outer(b.dqkv, b.attn_norm[layer], x_t, dw.attn_wqkv[layer], N)
         linear(w.attn_wqkv[layer].T, b.dqkv, b.dbranch, N)
         rmsnorm_backward(b.dbranch, b.attn_norm[layer], b.attn_norm_scale, layer, dx, N, 0)
-    if dropout:
-        drop(dx, b.keys, 0, dropout, dx, N)
+    if rate:
+        drop(dx, b.keys, 0, rate, dx, N)
     rmsnorm_backward_in_place(dx, b.embedded, b.embedded_scale, 0, N)
     transpose(dx, x_t, C, N)
 

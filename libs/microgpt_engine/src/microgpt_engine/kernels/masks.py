@@ -11,7 +11,9 @@ from llvmlite import ir
 from numba import types
 
 from microgpt import GOLDEN_32, GOLDEN_64, ROUNDS_32, ROUNDS_64
-from microgpt_engine.compiler import kernel
+from microgpt_engine.buffers import Buffers
+from microgpt_engine.compiler import inlined, kernel
+from microgpt_engine.settings import Settings
 from microgpt_engine.simd.vector import (
     INT32,
     Array,
@@ -30,17 +32,19 @@ _GOLDEN = np.uint64(GOLDEN_64)
 )
 
 
-@kernel
-def draw_keys(keys: Array, doc_starts: Array, n_docs: int, seed: int, first: int) -> None:
-    """Set keys (1, N) to the dropout key of each column.
+@inlined
+def draw_keys(b: Buffers, n_docs: int, config: Settings, first: int) -> float:
+    """Set the key of each column; return the rate at which units are dropped.
 
     `first` is the number of documents read before this micro-batch.
     """
-    for doc in range(n_docs):
-        of_doc = _mixed(np.uint64(seed) + _GOLDEN * np.uint64(first + doc + 1))
-        for n in range(doc_starts[doc], doc_starts[doc + 1]):
-            key = _mixed(of_doc + _GOLDEN * np.uint64(n - doc_starts[doc] + 1))
-            keys[0, n] = np.int32(key >> np.uint64(32))
+    rate: float = config.dropout
+    for doc in range(n_docs if rate else 0):
+        of_doc = _mixed(np.uint64(config.seed) + _GOLDEN * np.uint64(first + doc + 1))
+        for n in range(b.doc_starts[doc], b.doc_starts[doc + 1]):
+            key = _mixed(of_doc + _GOLDEN * np.uint64(n - b.doc_starts[doc] + 1))
+            b.keys[0, n] = np.int32(key >> np.uint64(32))
+    return rate
 
 
 @kernel

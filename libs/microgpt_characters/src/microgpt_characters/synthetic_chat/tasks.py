@@ -11,7 +11,7 @@ only some of their wordings are held out.
 import re
 import string
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import combinations_with_replacement
 
 from microgpt import bundled, load_text
@@ -129,35 +129,10 @@ def comparison(draw: Draw) -> Exchange:
     return _ask(draw, wording, (a, b), f"{name}({a}, {b}) = {answer}", task="comparison")
 
 
-def spelling(draw: Draw) -> Exchange:
-    """Ask how a word is spelled."""
-    return _ask_of_word(draw, "spelling", "-".join)
-
-
-def reversing(draw: Draw) -> Exchange:
-    """Ask for a word spelled backwards."""
-    return _ask_of_word(draw, "reversing", lambda word: f"{word}: {word[::-1]}")
-
-
-def length(draw: Draw) -> Exchange:
-    """Ask for the number of letters in a word."""
-    return _ask_of_word(draw, "length", lambda word: f"{word}: {len(word)}")
-
-
 def letters(draw: Draw) -> Exchange:
     """Ask for the first or last letter of a word."""
     wording, i = draw.pick((("first_letter", 0), ("last_letter", -1)))
     return _ask_of_word(draw, wording, lambda word: f"{word}: {word[i]}", task="letters")
-
-
-def days(draw: Draw) -> Exchange:
-    """Ask for the day after or before a given day."""
-    return _ask_of_neighbour(draw, "day")
-
-
-def months(draw: Draw) -> Exchange:
-    """Ask for the month after or before a given month."""
-    return _ask_of_neighbour(draw, "month")
 
 
 def opposites(draw: Draw) -> Exchange:
@@ -235,6 +210,11 @@ def _ask_of_word(
     return _ask(draw, wording, (_quoted(draw, word),), answer(word), task=task)
 
 
+spelling = partial(_ask_of_word, wording="spelling", answer="-".join)
+reversing = partial(_ask_of_word, wording="reversing", answer=lambda word: f"{word}: {word[::-1]}")
+length = partial(_ask_of_word, wording="length", answer=lambda word: f"{word}: {len(word)}")
+
+
 def _quoted(draw: Draw, word: str) -> str:
     """Sometimes put a word into quotes or similar marks; never in the split "wordings"."""
     if draw.split == "wordings" or draw.chance(0.75):
@@ -243,10 +223,14 @@ def _quoted(draw: Draw, word: str) -> str:
 
 
 def _ask_of_neighbour(draw: Draw, what: str) -> Exchange:
+    """Ask for the day or the month after or before another."""
     circle = _TABLES[f"{what}s"]
     i = draw.pick(range(len(circle)))
     wording, step = draw.pick(((f"{what}_after", 1), (f"{what}_before", -1)))
     return _ask(draw, wording, (circle[i],), circle[(i + step) % len(circle)], task=f"{what}s")
+
+
+days, months = (partial(_ask_of_neighbour, what=what) for what in ("day", "month"))
 
 
 def _pair(draw: Draw) -> tuple[int, int]:
@@ -267,11 +251,10 @@ def _outside(draw: Draw) -> tuple[str, bool]:
     if kind in _OUTSIDE:
         pattern = draw.expand([draw.pick(_OUTSIDE[kind])])
         return _fill(draw, pattern), "{" not in pattern
-    if kind == "capital":
-        return draw.expand(_WORDINGS[kind].seen).format(_slot(draw, "country")), False
-    if kind == "opposite":
+    if kind in ("capital", "opposite"):
         wording = draw.expand(_WORDINGS[kind].seen)
-        return wording.format(_slot(draw, draw.pick(("plain", "topic")))), False
+        slot = "country" if kind == "capital" else draw.pick(("plain", "topic"))
+        return wording.format(_slot(draw, slot)), False
     kinds = ("addition", "subtraction", "multiplication", "multiplication", "larger", "smaller")
     wording = draw.pick(kinds)
     pair = [_slot(draw, draw.pick(("small", "big", "big"))), _slot(draw, "big")]

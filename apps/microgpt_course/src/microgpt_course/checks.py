@@ -1,5 +1,6 @@
 """The check of each exercise: expressions with the learner's code, and their right results."""
 
+import builtins
 import random
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,55 +20,89 @@ from microgpt import (
     rmsnorm,
     softmax,
 )
-from microgpt_course.facts import A_FINITE_DIFFERENCE, Fact, LearnerError, slope
+from microgpt_course.facts import A_FINITE_DIFFERENCE, Fact, Wrong, slope
 
-Learner = Any  # the module of the learner; nothing is known about what is in it
 ADAM_GRADIENTS = ([0.5, 1e-7, 0.0], [0.1, 1e-7, 1.0], [-0.4, -20.0, 1.0])  # of three weights
 CONFIG = ModelConfig(n_embd=4, n_head=1, n_layer=1, block_size=4, vocab_size=5)
+
+
+class Learner:
+    """The definitions of a learner's file. Calls of its functions are watched for mistakes."""
+
+    def __init__(self, namespace: dict[str, object]) -> None:
+        self._namespace = namespace
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a class or a function of the file; raise Wrong if there is none."""
+        if name not in self._namespace:
+            raise Wrong(f"there is no `{name}` in this file; was it renamed or deleted?")
+        found = self._namespace[name]
+        return partial(_watched, found) if isinstance(found, FunctionType) else found
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the value of a name in an expression."""
+        is_builtin = name not in self._namespace and hasattr(builtins, name)
+        return getattr(builtins if is_builtin else self, name)
+
+    def fact(self, what: str, expected: object, *whys: Any, **more: Any) -> Fact:
+        """Return the fact that an expression with the definitions has a value."""
+        return Fact(what, eval(what, {}, self), expected, *whys, **more)
+
+
+def _watched(function: Callable[..., object], *args: Any, **options: Any) -> object:
+    """Call a function that should return something and leave its lists unchanged."""
+    before = list(map(repr, args))
+    result, name = function(*args, **options), function.__name__
+    if result is None:
+        raise Wrong(f"{name} returned nothing (None); is `return` missing?")
+    for was, now in zip(before, map(repr, args), strict=True):
+        if was != now and name != "attend":  # it adds to the cache
+            raise Wrong(f"{name} changed a list that it was given, {was}; make a new list")
+    return result
+
+
+def is_value(what: str, result: object) -> Fact:
+    """Return the fact that a result of Values is a Value, so that it has gradients."""
+    why = "Is `.data`, `float` or a function of `math` used?"
+    return Fact(f"type({what})", type(result).__name__, "Value", why)
 
 
 def tokenizer(own: Learner) -> Iterator[Fact]:
     """Check a tokenizer of characters."""
     made = 'Tokenizer(["emma", "ava"])'
-    mine = own.Tokenizer(["emma", "ava"])
-    yield Fact(f"{made}.chars", mine.chars, list("aemv"), "Is each character there once, sorted?")
-    yield Fact(f"{made}.bos", mine.bos, 4, "BOS has the number after those of the 4 characters.")
-    tokens = [4, 1, 2, 2, 0, 4]
-    yield Fact(f'{made}.encode("emma")', mine.encode("emma"), tokens, "Is BOS at both ends?")
-    yield Fact(f'{made}.encode("")', mine.encode(""), [4, 4])
-    yield Fact(f"{made}.decode([1, 2, 2, 0])", mine.decode([1, 2, 2, 0]), "emma")
-    yield Fact(f"{made}.decode({tokens})", mine.decode(tokens), "emma", "Does BOS have a text?")
-    other = own.Tokenizer(["ba"])
-    yield Fact('Tokenizer(["ba"]).encode("ab")', other.encode("ab"), [2, 0, 1, 2])
+    yield own.fact(f"{made}.chars", list("aemv"), "Is each character there once, sorted?")
+    yield own.fact(f"{made}.bos", 4, "BOS has the number after those of the 4 characters.")
+    yield own.fact(f'{made}.encode("emma")', [4, 1, 2, 2, 0, 4], "Is BOS at both ends?")
+    yield own.fact(f'{made}.encode("")', [4, 4])
+    yield own.fact(f"{made}.decode([1, 2, 2, 0])", "emma")
+    yield own.fact(f"{made}.decode([4, 1, 2, 2, 0, 4])", "emma", "Does BOS have a text?")
+    yield own.fact('Tokenizer(["ba"]).encode("ab")', [2, 0, 1, 2])
 
 
 def value(own: Learner) -> Iterator[Fact]:
     """Check the product and the power of Values."""
     for x, y in ((2.0, 3.0), (-1.5, 4.0)):
-        a, b = own.Value(x), own.Value(y)
-        product, what = a * b, f"(Value({x}) * Value({y}))"
-        yield Fact(f"type{what}", type(product).__name__, "Value", "Does __mul__ return a Value?")
-        yield Fact(f"{what}.data", product.data, x * y, mistakes={x + y: "Is that the sum?"})
-        yield Fact(f"len({what}.inputs)", len(product.inputs), 2, "The inputs are self and other.")
-        yield Fact(f"{what}.inputs", product.inputs, [x, y], "The inputs are self and other.")
+        what = f"(Value({x}) * Value({y}))"
+        yield own.fact(f"type{what}.__name__", "Value", "Does __mul__ return a Value?")
+        yield own.fact(f"{what}.data", x * y, mistakes={x + y: "Is that the sum?"})
+        yield own.fact(f"{what}.inputs", [x, y], "The inputs are self and other.")
         why = "The inputs are the Values self and other, not their numbers."
-        yield Fact(f"{what}.inputs[0] is the Value", product.inputs[0] is a, True, why)
+        a = own.Value(x)
+        yield Fact(f"{what}.inputs[0] is the Value", (a * own.Value(y)).inputs[0] is a, True, why)
         slopes = [slope(partial(mul, y), x), slope(partial(mul, x), y)]
         why = "If x grows by a little, how much faster does x * y grow? Are the two exchanged?"
-        what = f"{what}.slopes"
-        yield Fact(what, product.slopes, slopes, why, source=A_FINITE_DIFFERENCE)
+        yield own.fact(f"{what}.slopes", slopes, why, source=A_FINITE_DIFFERENCE)
         why = "Slopes are plain numbers: use `.data`."
-        yield Fact(f"type({what}[0])", type(product.slopes[0]).__name__, "float", why)
-    yield Fact("(Value(2.0) * 3).data", (own.Value(2.0) * 3).data, 6.0)
+        yield own.fact(f"type({what}.slopes[0]).__name__", "float", why)
+    yield own.fact("(Value(2.0) * 3).data", 6.0)
     for x, n in ((3.0, 2), (4.0, -0.5)):
-        power, what = own.Value(x) ** n, f"(Value({x}) ** {n})"
-        yield Fact(f"type{what}", type(power).__name__, "Value", "Does __pow__ return a Value?")
-        yield Fact(f"{what}.data", power.data, x**n)
-        yield Fact(f"{what}.inputs", power.inputs, [x], "The only input is self: (self,).")
+        what = f"(Value({x}) ** {n})"
+        yield own.fact(f"type{what}.__name__", "Value", "Does __pow__ return a Value?")
+        yield own.fact(f"{what}.data", x**n)
+        yield own.fact(f"{what}.inputs", [x], "The only input is self: (self,).")
         slopes = [slope(lambda k: k**n, x)]  # noqa: B023  (called at once)
         why = "The derivative of x ** n is n * x ** (n - 1)."
-        what = f"{what}.slopes"
-        yield Fact(what, power.slopes, slopes, why, source=A_FINITE_DIFFERENCE)
+        yield own.fact(f"{what}.slopes", slopes, why, source=A_FINITE_DIFFERENCE)
 
 
 def backward(own: Learner) -> Iterator[Fact]:
@@ -107,25 +142,20 @@ def backward(own: Learner) -> Iterator[Fact]:
 
 def loss(own: Learner) -> Iterator[Fact]:
     """Check softmax and the cross-entropy, of floats and of Values."""
-    logits, what = [1.0, 2.0, 3.0], "softmax([1.0, 2.0, 3.0])"
-    mine = own.softmax(logits)
-    why = "Divide each power by the sum of all powers."
-    yield Fact(what, mine, softmax(logits), why)
-    yield Fact(f"sum({what})", sum(mine), 1.0, why)
-    large = why = "Is the largest logit subtracted first?"
-    yield Fact("softmax([1000.0, 1000.0])", own.softmax([1000.0, 1000.0]), [0.5, 0.5], why)
-    yield Fact("softmax([-1000.0, -1000.0])", own.softmax([-1000.0, -1000.0]), [0.5, 0.5], why)
-    sign, base = "Is the minus sign there?", "Is that the logarithm of the target's probability?"
+    logits, why = [1.0, 2.0, 3.0], "Divide each power by the sum of all powers."
+    yield own.fact(f"softmax({logits})", softmax(logits), why)
+    large = "Is the largest logit subtracted first?"
+    yield own.fact("softmax([1000.0, 1000.0])", [0.5, 0.5], large)
+    yield own.fact("softmax([-1000.0, -1000.0])", [0.5, 0.5], large)
+    why, sign = "Is that the logarithm of the target's probability?", "Is the minus sign there?"
     for target in (2, 0):
-        right, what = cross_entropy(logits, target), f"cross_entropy([1.0, 2.0, 3.0], {target})"
-        got = own.cross_entropy(logits, target)
-        yield Fact(what, got, right, base, {-right: sign})
-    got = own.cross_entropy([1000.0, 1000.0], 0)
-    yield Fact("cross_entropy([1000.0, 1000.0], 0)", got, cross_entropy([0.0, 0.0], 0), large)
+        right = cross_entropy(logits, target)
+        yield own.fact(f"cross_entropy([1.0, 2.0, 3.0], {target})", right, why, {-right: sign})
+    yield own.fact("cross_entropy([1000.0, 1000.0], 0)", cross_entropy([0.0, 0.0], 0), large)
     values = [Value(logit) for logit in logits]
     result = own.cross_entropy(values, 0)
     what = "the loss of three Values"
-    yield Fact(f"type of {what}", type(result).__name__, "Value", "Do you use exp and log above?")
+    yield is_value(what, result)
     result.backward()
     gradient = [p - (i == 0) for i, p in enumerate(softmax(logits))]
     why = "It is the probability, minus 1 for the target. Is `float` or `.data` used on the way?"
@@ -136,31 +166,26 @@ def embedding(own: Learner) -> Iterator[Fact]:
     """Check the embedding of a token, and the product of a matrix and a vector."""
     wte, wpe = [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]], [[0.1, 0.2, 0.3], [0.3, 0.4, 0.5]]
     for token, position in ((1, 0), (0, 1)):
-        got = own.embedding(token, position, wte, wpe)
         right = [a + b for a, b in zip(wte[token], wpe[position], strict=True)]
         why = "Add row `token` of wte and row `position` of wpe, number by number."
-        yield Fact(f"embedding({token}, {position}, {wte}, {wpe})", got, right, why)
+        yield own.fact(f"embedding({token}, {position}, {wte}, {wpe})", right, why)
     matrix = [[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]
     why = "One number for each row: dot(row, x)."
-    what = f"linear([3.0, 4.0], {matrix})"
-    yield Fact(what, own.linear([3.0, 4.0], matrix), linear([3.0, 4.0], matrix), why)
+    yield own.fact(f"linear([3.0, 4.0], {matrix})", linear([3.0, 4.0], matrix), why)
     rows = [[Value(1.0)], [Value(2.0)]]
-    for what, result in (
-        ("embedding(Values)", own.embedding(0, 1, rows, rows)),
-        ("linear(Values)", own.linear(rows[0], rows)),
-    ):
-        yield Fact(f"type({what}[0])", type(result[0]).__name__, "Value", "Is `.data` used?")
+    yield is_value("embedding(Values)[0]", own.embedding(0, 1, rows, rows)[0])
+    yield is_value("linear(Values)[0]", own.linear(rows[0], rows)[0])
 
 
 def norm(own: Learner) -> Iterator[Fact]:
     """Check RMSNorm and its gradient."""
     why = "Is that the root of the mean (not of the sum) of the squares?"
     for x in ([300.0, -400.0, 0.0], [3.0, 4.0], [0.0, 0.0], [0.001, 0.002]):
-        yield Fact(f"rmsnorm({x})", own.rmsnorm(x), rmsnorm(x), why)
+        yield own.fact(f"rmsnorm({x})", rmsnorm(x), why)
         why = "Is 1e-5 added to the mean square, before the root is taken?"
     a, b = Value(3.0), Value(4.0)
     result = own.rmsnorm([a, b])[0]
-    yield Fact("type(rmsnorm(Values)[0])", type(result).__name__, "Value", "Is `.data` used?")
+    yield is_value("rmsnorm(Values)[0]", result)
     result.backward()
     right = slope(lambda n: rmsnorm([n, 4.0])[0], 3.0)
     why = "Does math.sqrt or float(...) hide the Values? Use ** -0.5."
@@ -177,10 +202,7 @@ def attention(own: Learner) -> Iterator[Fact]:
     yield Fact("after attend(...), values", values, all_values, "Append the value.")
     weights = softmax([0.0, 0.0, 2 / 2**0.5])
     right = [10 * weights[0], 20 * weights[2]]
-    undivided = softmax([0.0, 0.0, 2.0])
-    why = "Append first. Score: dot(query, key) / len(query) ** 0.5. Result: weights times values."
-    if [*map(float, got)][:1] and abs(float(got[0]) - 10 * undivided[0]) < 1e-6:
-        why = "Are the scores divided by the square root of the length, here 2 ** 0.5?"
+    why = "Are the scores divided by the square root of the length? Is it weights times values?"
     yield Fact("the example's attend(...)", got, right, why)
     rng = random.Random(1)
     gpt: Gpt[float] = Gpt(CONFIG, init_weights(CONFIG, rng))
@@ -197,7 +219,7 @@ def attention(own: Learner) -> Iterator[Fact]:
     first = parts[3][0]
     result = own.attend(*parts[:3], parts[3:4], parts[4:])[0]
     what = "attend(Values)[0]"
-    yield Fact(f"type({what})", type(result).__name__, "Value", "Is `.data` or `float` used?")
+    yield is_value(what, result)
     result.backward()
     derivative = slope(lambda n: 1 + 2 * softmax([n * 2**0.5, 0.0])[0], 1.0)
     why = "Is `.data` or `float` used on the way? Gradients must reach the cached keys."
@@ -218,8 +240,7 @@ def mlp(own: Learner) -> Iterator[Fact]:
     x, parts = [1.0, -2.0, 3.0, -4.0], [gpt.weights[f"layer0.mlp_fc{i}"] for i in (1, 2)]
     yield Fact("mlp(...) of 4 numbers, 16 hidden,", own.mlp(x, *parts), gpt.mlp(x, 0), mistakes)
     one = [[Value(1.0)]]
-    kind = type(own.mlp([Value(2.0)], one, one)[0]).__name__
-    yield Fact("type(mlp(Values)[0])", kind, "Value", "Is float(...) or `.data` used?")
+    yield is_value("mlp(Values)[0]", own.mlp([Value(2.0)], one, one)[0])
 
 
 def residual(own: Learner) -> Iterator[Fact]:
@@ -248,26 +269,18 @@ def residual(own: Learner) -> Iterator[Fact]:
 
 def adam(own: Learner) -> Iterator[Fact]:
     """Check three steps against those of the reference engine."""
-    for lr, beta1, beta2, eps in ((0.01, 0.85, 0.99, 1e-8), (0.1, 0.5, 0.9, 1e-3)):
-        is_given = lr == 0.1
-        what = f" of Adam(3, {beta1}, {beta2}, {eps})" if is_given else ""
-        engine = ReferenceEngine(
-            CONFIG, init_weights(CONFIG, random.Random(4)), beta1=beta1, beta2=beta2, eps=eps
-        )
-        mine = own.Adam(3, beta1, beta2, eps) if is_given else own.Adam(3)
-        weights = [param.data for param in engine.params[:3]]
-        for step, gradients in enumerate(ADAM_GRADIENTS, 1):
-            weights = mine.step(weights, gradients, lr=lr)
-            for param, gradient in zip(engine.params, gradients, strict=False):
-                param.grad = gradient
-            engine.update(lr)
-            right = [param.data for param in engine.params[:3]]
-            why = "Are self.m and self.v kept from step to step, without the correction?"
-            if step == 1:
-                why = "Is it weight - lr * m_hat / (sqrt(v_hat) + eps), with t = 1 and eps outside?"
-            if is_given:
-                why = "Are lr, beta1, beta2 and eps those that were given?"
-            yield Fact(f"the weights after step {step}{what}", weights, right, why)
+    settings: dict[str, Any] = {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}
+    engine = ReferenceEngine(CONFIG, init_weights(CONFIG, random.Random(4)), **settings)
+    mine, weights = own.Adam(3, **settings), [param.data for param in engine.params[:3]]
+    why = "Is it weight - lr * m_hat / (sqrt(v_hat) + eps), with t = 1, eps outside, the given lr?"
+    for step, gradients in enumerate(ADAM_GRADIENTS, 1):
+        weights = mine.step(weights, gradients, lr=0.1)
+        for param, gradient in zip(engine.params, gradients, strict=False):
+            param.grad = gradient
+        engine.update(0.1)
+        right = [param.data for param in engine.params[:3]]
+        yield Fact(f"weights after step {step} of Adam(3, 0.5, 0.9, 0.001)", weights, right, why)
+        why = "Are self.m and self.v kept from step to step, without the correction?"
 
 
 def schedule(own: Learner) -> Iterator[Fact]:
@@ -277,14 +290,11 @@ def schedule(own: Learner) -> Iterator[Fact]:
     for warmup in (0, 4):
         for step in (0, 1, 3, 4, 5, 9):
             right = learning_rate(step, lr=0.02, steps=10, warmup_steps=warmup)
-            got = own.learning_rate(step, steps=10, lr=0.02, warmup=warmup)
             what = f"learning_rate({step}, steps=10, lr=0.02, warmup={warmup})"
-            yield Fact(what, got, right, rise if step < warmup else line)
-    got = own.learning_rate(5, 10, 0.02)
-    yield Fact("learning_rate(5, 10, 0.02)", got, 0.01, line)
-    got = own.learning_rate(1, 20, 0.1, 5)
+            yield own.fact(what, right, rise if step < warmup else line)
+    yield own.fact("learning_rate(5, 10, 0.02)", 0.01, line)
     why = "Are steps, lr and warmup those that were given?"
-    yield Fact("learning_rate(1, 20, 0.1, 5)", got, 0.038, why)
+    yield own.fact("learning_rate(1, 20, 0.1, 5)", 0.038, why)
 
 
 def sampling(own: Learner) -> Iterator[Fact]:
@@ -347,32 +357,6 @@ CHECKS: dict[str, Callable[[Learner], Iterator[Fact]]] = {
 }
 
 
-class Definitions:
-    """The definitions of a learner's file. Calls of its functions are watched for mistakes."""
-
-    def __init__(self, namespace: dict[str, object]) -> None:
-        self._namespace = namespace
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a class or a function of the file; raise LearnerError if there is none."""
-        if name not in self._namespace:
-            raise LearnerError(f"there is no `{name}` in this file; was it renamed or deleted?")
-        found = self._namespace[name]
-        return partial(_watched, found) if isinstance(found, FunctionType) else found
-
-
-def _watched(function: Callable[..., object], *args: Any, **options: Any) -> object:
-    """Call a function that should return something and leave its lists unchanged."""
-    before = list(map(repr, args))
-    result, name = function(*args, **options), function.__name__
-    if result is None:
-        raise LearnerError(f"{name} returned nothing (None); is `return` missing?")
-    for was, now in zip(before, map(repr, args), strict=True):
-        if was != now and name != "attend":  # it adds to the cache
-            raise LearnerError(f"{name} changed a list that it was given, {was}; make a new list")
-    return result
-
-
 def check(name: str, namespace: dict[str, object]) -> Iterator[Fact]:
-    """Check the definitions of a learner's file; raise LearnerError if they cannot be used."""
-    return CHECKS[name](Definitions(namespace))
+    """Check the definitions of a learner's file; raise Wrong if they cannot be used."""
+    return CHECKS[name](Learner(namespace))

@@ -1,9 +1,10 @@
 """Check a learner's file in a process of its own, which ends whatever the file does.
 
-    python -m microgpt_course.child 03_backward PATH [EXPERIMENT]
+    python -m microgpt_course.child 03_backward PATH EXPERIMENT
 
-It prints a JSON object per line: what is `right`, what is `wrong`, what the file has `printed`, the
-`figure` of an experiment. `checking.py` reads these lines.
+EXPERIMENT may be empty. It prints a JSON object per line: what is `right`, what the file has
+`printed`, the `figure` of an experiment, and at the end what is `wrong`, empty if nothing is.
+`checking.py` reads these lines.
 """
 
 import io
@@ -23,7 +24,7 @@ from types import FrameType
 from microgpt import bundled, load_text
 from microgpt_course.checks import ERRORS, check
 from microgpt_course.exercises import EXPERIMENTS, UNCHANGED, WHOLE
-from microgpt_course.facts import LearnerError
+from microgpt_course.facts import Wrong
 
 LIMIT = 5.0  # processor seconds for a check; unless a loop does not end, it takes less than one
 LONG_LIMIT = 600.0  # for the whole program, and for an experiment
@@ -38,6 +39,12 @@ STEP_HINTS = (  # for the first loss that differs
     "and values.",
     "Are all gradients set to 0 in each step, and is the learning rate 0.01 * (1 - s / 1000)?",
 )
+ENDS = {  # what exceptions mean
+    "NotImplementedError": "`raise NotImplementedError` is still there; replace it by your code",
+    "SystemExit": "the file ends Python; remove the call of exit",
+    "RecursionError": "a function calls itself without an end, or more than 1,000 times",
+    "MemoryError": "more than 2 GB of memory; is there a list that grows without an end?",
+}
 
 _results = sys.stdout
 
@@ -45,10 +52,6 @@ _results = sys.stdout
 def tell(**fact: object) -> None:
     """Send one line to the parent process."""
     print(json.dumps(fact), file=_results, flush=True)
-
-
-class Wrong(BaseException):
-    """The learner's program printed something else than it should."""
 
 
 class Finished(BaseException):
@@ -112,39 +115,32 @@ def run(name: str, path: Path, extra: str) -> None:
         return
     sys.stdout = Printed()
     namespace = runpy.run_path(str(path), run_name=name)
-    if name == EXPERIMENTS and not extra:
-        tell(
-            predictions={key: namespace["predictions"].get(key) for key in namespace["experiments"]}
-        )
+    if name != EXPERIMENTS:
+        for fact in check(name, namespace):
+            if problem := fact.problem():
+                raise Wrong(problem)
+            tell(right=fact.what)
         return
-    if name == EXPERIMENTS:
-        settings = {} if extra == UNCHANGED else namespace["experiments"][extra]
-        loss = namespace["held_out_loss"](load_text(path.with_name("names.txt")), **settings)
-        tell(figure=float(loss))
+    experiments = namespace["experiments"]
+    if not extra:
+        tell(predictions={each: namespace["predictions"].get(each) for each in experiments})
         return
-    for fact in check(name, namespace):
-        if problem := fact.problem():
-            raise Wrong(problem)
-        tell(right=fact.what)
+    settings = {UNCHANGED: {}, **experiments}[extra]
+    loss = namespace["held_out_loss"](load_text(path.with_name("names.txt")), **settings)
+    tell(figure=float(loss))
 
 
 def problem_of(error: BaseException, path: Path, name: str) -> str:
     """Return a sentence on an exception, with the line of the learner's file and the call."""
-    if isinstance(error, Wrong | LearnerError):
+    if isinstance(error, Wrong):
         return str(error)
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f"{path.name}, line {error.lineno}: {error.msg}"
     frames = [*traceback.walk_tb(error.__traceback__)]
     line = f"{path.name}{_line(frames, path)}"
-    if isinstance(error, NotImplementedError):
-        return f"{line}: `raise NotImplementedError` is still there; replace it by your code"
-    if isinstance(error, SystemExit):
-        return f"{line}: the file ends Python; remove the call of exit"
-    if isinstance(error, RecursionError):
-        return f"{line}: a function calls itself without an end, or more than 1,000 times"
-    if isinstance(error, MemoryError):
-        return f"{line}: more than 2 GB of memory; is there a list that grows without an end?"
     kind = type(error).__name__
+    if kind in ENDS:
+        return f"{line}: {ENDS[kind]}"
     why = f". {found}" if (found := ERRORS.get((name, kind))) else ""
     return f"{line}: {kind}{_call(frames, path)}: {error}{why}"
 
@@ -179,7 +175,7 @@ def _watch(path: Path, main: int, limit: float) -> None:
 
 def main() -> None:
     """Check the file that is named by the arguments."""
-    name, path, extra = sys.argv[1], Path(sys.argv[2]), "".join(sys.argv[3:])
+    name, path, extra = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     with suppress(ImportError, ValueError, OSError):  # Windows has no such limits
         import resource
 
@@ -192,7 +188,7 @@ def main() -> None:
     except BaseException as error:
         tell(wrong=problem_of(error, path, name))
     else:
-        tell(done=True)
+        tell(wrong="")
     os._exit(0)  # whatever threads and exit functions the file has left
 
 

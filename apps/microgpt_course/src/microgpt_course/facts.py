@@ -8,8 +8,8 @@ A_FINITE_DIFFERENCE = "a finite difference gives"
 STEP = 1e-5  # of a finite difference
 
 
-class LearnerError(Exception):
-    """A mistake in a learner's code that is not a wrong number."""
+class Wrong(BaseException):
+    """A mistake in a learner's code; a BaseException, which the code does not catch by mistake."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,10 @@ class Fact:
             return ""
         place, got, expected = found
         text = f"{self.what}{place} is {got}; {self.source} {expected}"
-        whys = [
-            why
-            for wrong, why in self.mistakes.items()
-            if isinstance(number := _number(self.got), float) and _is_near(number, wrong)
-        ]
-        why = [*whys, self.why][0]
+        number, why = _number(self.got), self.why
+        for wrong, question in self.mistakes.items():
+            if isinstance(number, float) and _is_near(number, wrong):
+                why = question
         if self.got is None:
             why = "Is `return` missing?"
         return f"{text}. {why}" if why else text
@@ -59,7 +57,7 @@ def _is_near(a: float, b: float) -> bool:
 
 def _difference(got: object, expected: object, place: str = "") -> tuple[str, str, str] | None:
     """Return where two results first differ, and what they are there."""
-    if isinstance(expected, str | type(None)):
+    if isinstance(expected, str):
         return None if got == expected else (place, repr(got), repr(expected))
     if isinstance(expected, Sequence):
         n = len(expected)

@@ -8,6 +8,7 @@ import typer
 from microgpt_cli.terminal.console import note, print_or_discard, styled
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import argument, option
+from microgpt_course.exercises import EXPERIMENTS, UNCHANGED, find, hints, names, solution
 
 if TYPE_CHECKING:
     from microgpt_course.checking import CheckResult
@@ -31,7 +32,6 @@ def start(
     file in an editor, write the code, and run `microgpt course check`.
     """
     from microgpt_course import progress
-    from microgpt_course.exercises import names
 
     progress.start(directory)
     print_or_discard(f"Wrote {len(names())} exercises to {directory}/")
@@ -45,8 +45,6 @@ def check(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
     The first number that differs is shown, with what it should be and where to look. The exit
     code is 0 if the exercise is right, and 1 if not. Your code runs in a process of its own.
     """
-    from microgpt_course.checking import check_file
-    from microgpt_course.exercises import EXPERIMENTS, names
     from microgpt_course.progress import file_hash, write_progress
 
     place, progress = _opened(directory)
@@ -54,20 +52,11 @@ def check(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
         if name in progress.done and file_hash(place / f"{name}.py") != progress.done[name]:
             del progress.done[name]  # changed since its check
     name = _exercise(exercise, progress)
-    path = place / f"{name}.py"
-    content = file_hash(path)
+    content = file_hash(place / f"{name}.py")
     if name == EXPERIMENTS:
         _experiments(place, progress)
-        return
-    outcome = check_file(name, path)
-    for line in outcome.printed:
-        print_or_discard(f"  printed: {line}")
-    for fact in outcome.right:
-        print_or_discard(f"  {styled('right', GOOD)}  {fact}")
-    if outcome.wrong:
-        print_or_discard(f"  {styled('wrong', BAD)}  {outcome.wrong}")
-        note(f"edit {path}, or run: microgpt course hint {int(name.split('_')[0])}")
-        raise typer.Exit(1)
+    else:
+        _checked(place, name)
     progress.done[name] = content
     write_progress(place, progress)
     print_or_discard(f"{name} is right; {len(progress.done)} of {len(names())} are done")
@@ -81,7 +70,6 @@ def hint(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
 
     The hints go from vague to almost the answer.
     """
-    from microgpt_course.exercises import hints
     from microgpt_course.progress import write_progress
 
     place, progress = _opened(directory)
@@ -104,8 +92,6 @@ def show(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
 
     A solution is one of many: the check compares results, not code.
     """
-    from microgpt_course.exercises import solution
-
     print_or_discard(solution(_exercise(exercise, _opened(directory)[1])))
 
 
@@ -119,8 +105,6 @@ def _opened(given: Path | None) -> tuple[Path, "CourseProgress"]:
 
 
 def _exercise(given: str | None, progress: "CourseProgress") -> str:
-    from microgpt_course.exercises import find, names
-
     if given is not None:
         return find(given)
     return next((name for name in names() if name not in progress.done), names()[-1])
@@ -129,10 +113,9 @@ def _exercise(given: str | None, progress: "CourseProgress") -> str:
 def _experiments(place: Path, progress: "CourseProgress") -> None:
     """Run the experiments that have a prediction and no result, and print all results."""
     from microgpt import ConfigError
-    from microgpt_course.exercises import EXPERIMENTS, UNCHANGED
-    from microgpt_course.progress import file_hash, write_progress
+    from microgpt_course.progress import write_progress
 
-    predictions = _checked(place, "").predictions
+    predictions = _checked(place, EXPERIMENTS).predictions
     print_or_discard(f"{'experiment':<26}  {'you predicted':>13}  {'measured':>8}  {'loss':>6}")
     for name, prediction in predictions.items():
         if name not in progress.figures:
@@ -143,7 +126,8 @@ def _experiments(place: Path, progress: "CourseProgress") -> None:
             for each in (UNCHANGED, name):
                 if each not in progress.figures:
                     note(f"training: {each}, about 20 seconds")
-                    progress.figures[each] = (float(prediction), _checked(place, each).figure)
+                    loss = _checked(place, EXPERIMENTS, each).figure
+                    progress.figures[each] = (float(prediction), loss)
                     write_progress(place, progress)
         predicted, loss = progress.figures[name]
         change = loss - progress.figures[UNCHANGED][1]
@@ -153,17 +137,21 @@ def _experiments(place: Path, progress: "CourseProgress") -> None:
         note(f"write a prediction of {left[0]!r} in {place / EXPERIMENTS}.py, then check again")
         raise typer.Exit(1)
     note("other seeds differ by about 0.02, so only larger changes mean something")
-    progress.done[EXPERIMENTS] = file_hash(place / f"{EXPERIMENTS}.py")
-    write_progress(place, progress)
 
 
-def _checked(place: Path, experiment: str) -> "CheckResult":
-    """Return the predictions or the loss; print what is wrong with the file and exit."""
+def _checked(place: Path, name: str, experiment: str = "") -> "CheckResult":
+    """Check a file and print what was found; exit if something is wrong."""
     from microgpt_course.checking import check_file
-    from microgpt_course.exercises import EXPERIMENTS
 
-    outcome = check_file(EXPERIMENTS, place / f"{EXPERIMENTS}.py", experiment)
+    path = place / f"{name}.py"
+    outcome = check_file(name, path, experiment)
+    for line in outcome.printed:
+        print_or_discard(f"  printed: {line}")
+    for fact in outcome.right:
+        print_or_discard(f"  {styled('right', GOOD)}  {fact}")
     if outcome.wrong:
         print_or_discard(f"  {styled('wrong', BAD)}  {outcome.wrong}")
+        number = name.split("_")[0]
+        note(f"edit {path}{f', or run: microgpt course hint {int(number)}' if hints(name) else ''}")
         raise typer.Exit(1)
     return outcome

@@ -52,7 +52,7 @@ def test_a_notebook_shows_the_loss_curve_and_samples(result) -> None:
 
 def test_plot_shows_a_search_by_generation(found) -> None:
     drawn = found.plot().to_dict()
-    assert [row["generation"] for row in drawn["datasets"]["generations"]] == [1, 2]
+    assert {int(row["generation"]) for row in drawn["datasets"]["evaluations"]} == {0, 1, 2}
     picture, samples = picture_and_samples(found._repr_html_())
     assert picture.startswith(b"\x89PNG")
     assert len(samples) == len(found.names)

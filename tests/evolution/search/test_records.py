@@ -1,20 +1,15 @@
 import json
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from random import Random
 
 import pytest
 from searches import SETTINGS, edit_evaluations
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.objectives.scores import HEADS, NameScores, score_names
+from microgpt_evolution.objectives.scores import score_names
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.search.aesthetic_search import AestheticPopulation
-from microgpt_evolution.search.hydra_search import Hydra
-from microgpt_evolution.search.loss_search import LossSearch
-from microgpt_evolution.search.records import Records, read_search, replay
+from microgpt_evolution.search.records import Records
 
 
 @pytest.fixture
@@ -54,20 +49,13 @@ def test_a_record_contains_everything_about_its_evaluation(run) -> None:
 
 def test_a_run_can_be_read_while_another_process_holds_it(run) -> None:
     with Records.open(run) as records:
-        found = read_search(run)
-        assert read_search(records.log).lines == found.lines
+        found = Records.read(run)
+        assert Records.read(records.log).lines == found.lines
     assert found.settings == SETTINGS
     assert [(line.id, line.genome, line.flops) for line in found.lines] == [
         ("g1-1", PRIMORDIAL, 7), ("g1-2", PRIMORDIAL, 7)
     ]  # fmt: skip
     assert found.lines[0].evaluation == Evaluation("ok", 2.25, 2.5, 2.25)
-
-
-def test_reading_a_run_without_evaluations_is_refused(tmp_path) -> None:
-    with Records.begin(tmp_path, "evolve", SETTINGS) as records:
-        pass
-    with pytest.raises(RunError, match="has no evaluations yet; try again later"):
-        read_search(records.directory)
 
 
 @pytest.mark.parametrize(
@@ -109,61 +97,3 @@ def test_scores_and_samples_are_recorded(tmp_path) -> None:
     with Records.begin(tmp_path, "evolve", SETTINGS) as records:
         add(records, 1, found)
     assert Records.read(records.directory).known(Trial(PRIMORDIAL, 1)) == found
-
-
-def search(kind: str):
-    if kind == "loss":
-        return LossSearch(population=6, fitness="held-out", seed=3)
-    if kind == "aesthetic":
-        return AestheticPopulation(measure="judge", size=6, seed=3)
-    return Hydra(size=6, seed=3)
-
-
-def measured(organism) -> Evaluation:
-    """Return what an organism came to: made up, but the same whenever it is asked for."""
-    rng = Random(organism.seed)
-    if rng.random() < 0.1:
-        return Evaluation("diverged")
-    scores = {name: rng.random() for name in ("judge", *HEADS)}
-    return Evaluation("ok", rng.random(), 2.0, 2.0, ("anna",), NameScores(scores, 1.0, 0.9))
-
-
-def lived(kind: str, n_generations: int):
-    """Return the generations of a search that is told live, and all that it was told."""
-    living, generations, known = search(kind), [], {}
-    for _ in range(n_generations):
-        todo = living.ask()
-        known |= {(organism.genome, organism.seed): measured(organism) for organism in todo}
-        living.tell([known[organism.genome, organism.seed] for organism in todo])
-        ranked = [each.generations[-1] for each in living.populations.values()]
-        generations.append({organism.id: organism for organism in chain(*ranked)})
-    return generations, known
-
-
-@pytest.mark.parametrize("kind", ["loss", "aesthetic", "hydra"])
-def test_a_replay_contains_every_organism_of_the_search(kind) -> None:
-    generations, known = lived(kind, 8)
-    found = replay(search(kind), 8, known)
-    assert len(found) == 8
-    organisms = [
-        {organism.id: organism for ranked in g.values() for organism in ranked} for g in found
-    ]
-    assert organisms == generations
-    assert any(o.origin == "elite" for g in organisms for o in g.values())
-    assert all(
-        ranked == sorted(ranked, key=lambda organism: organism.fitness)
-        for g in found
-        for ranked in g.values()
-    )
-
-
-def test_a_replay_of_a_stopped_search_ends_where_it_stopped() -> None:
-    generations, known = lived("loss", 5)
-    bred_last = [o for o in generations[3].values() if (o.genome, o.seed) in known][-2:]
-    later = {(o.genome, o.seed) for o in [*bred_last, *generations[4].values()]}
-    kept = {key: evaluation for key, evaluation in known.items() if key not in later}
-    kept |= {k: known[k] for g in generations[:3] for o in g.values() if (k := (o.genome, o.seed))}
-    found = replay(search("loss"), 5, kept)
-    assert len(found) == 4
-    (ranked,) = found[-1].values()
-    assert {o.id for o in ranked} == generations[3].keys() - {o.id for o in bred_last}

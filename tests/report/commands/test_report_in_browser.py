@@ -91,7 +91,7 @@ def test_legend_symbols_are_fully_opaque(runs, page) -> None:
 
 def test_samples_are_escaped_on_the_report_page(tmp_path, page) -> None:
     said = "</script><script>document.title = 'taken'</script><b>&amp;\u2028"
-    table = Table(["champion", "names"], [["g1-1", said]], is_prose=True)
+    table = Table(["champion", "names"], [["g1-1", said]])
     section = Section("names", said, said, table=table, datasets={"names": [{"a": said}]})
     report = Report(said, said, {"input": said}, [section])
     (tmp_path / "report.html").write_text(render(report), encoding="utf-8")

@@ -41,7 +41,6 @@ class Table:
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    is_prose: bool = False  # whether the last column contains text rather than numbers
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,9 @@ class Report:
 
 
 def change(start: float, end: float) -> str:
-    """Format two numbers with enough decimals to distinguish them, such as "2.52 → 2.31"."""
-    shown = [f"{start:.{n}f} → {end:.{n}f}" for n in (2, 3, 4)]
-    return next((text for text in shown if len({*text.split(" → ")}) > 1), shown[-1])
+    """Format two numbers, such as "2.52 → 2.31"; if they are equal to 4 decimals, only one."""
+    shown = ([f"{number:.{n}f}" for number in (start, end)] for n in (2, 3, 4))
+    return next((" → ".join(pair) for pair in shown if pair[0] != pair[1]), f"{end:.4f}")
 
 
 def cost(operations: float, seconds: float) -> str:
@@ -130,8 +129,7 @@ def _section(section: Section) -> Iterator[str]:
         label = escaped(f"{section.title}: {section.caption}")
         yield f'<div class="picture" role="img" aria-label="{label}"></div>'
     if table := section.table:
-        style = ' class="prose"' if table.is_prose else ""
-        yield f'<div class="scroll"><table{style}>'
+        yield '<div class="scroll"><table>'
         yield f"<tr>{''.join(f'<th>{escaped(cell)}</th>' for cell in table.head)}</tr>"
         for row in table.rows:
             yield f"<tr>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>"

@@ -45,7 +45,7 @@ def writer(files: Sequence[Path]) -> Callable[[object], None]:
 def _chart(result: object) -> Any:
     check_plots()
     from microgpt_report.charts import evaluations, explanation, loss_curves, scaling
-    from microgpt_report.run_summary import summarise
+    from microgpt_report.search_run import SearchRun
     from microgpt_report.training_runs import training_run_of
 
     if isinstance(result, TrainResult):
@@ -56,8 +56,8 @@ def _chart(result: object) -> Any:
         return explanation.draw(result)
     if not isinstance(result, EvolutionResult):
         raise MicrogptError(f"a {type(result).__name__} cannot be plotted")
-    summary = summarise(result.run, "search")
-    section = evaluations.by_generation(summary, evaluations.evaluation_rows(summary))
+    run = SearchRun("search", result.run.settings, result.run.lines)
+    section = evaluations.by_generation(run, evaluations.evaluation_rows(run))
     assert section.chart
     return section.chart.properties(datasets=dict(section.datasets), title=section.title)
 

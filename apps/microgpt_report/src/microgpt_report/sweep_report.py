@@ -33,10 +33,9 @@ def sweep_report(directories: Sequence[Path]) -> Report:
     headline, sections = "No training run has finished", list[Section]()
     if scaling.cells:
         losses = [cell.val_loss.value for cell in scaling.cells]
-        lowest = change(max(losses), min(losses)) if losses[1:] else f"{losses[0]:.4f}"
         took = duration(sum(result.seconds for result in results))
         how = f"{count(len(losses), 'configuration')} in {took} of training"
-        headline = f"Held-out loss {lowest}, {how}"
+        headline = f"Held-out loss {change(max(losses), min(losses))}, {how}"
         chart = Section(
             "scaling",
             "Scaling of the loss",

@@ -1,132 +1,124 @@
-"""Charts of the evaluations of a search by generation and by size."""
+"""Charts of the evaluations of a search: by generation, by size, and during training."""
 
-from statistics import fmean
+import math
 
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt_evolution.genome import GENES, values_of
+from microgpt_evolution.budgeted.genome import EVALUATIONS
 from microgpt_evolution.objectives.scores import first_names
-from microgpt_evolution.organism import Organism
 from microgpt_evolution.runs.run_directory import TrialRecord
-from microgpt_report import look, theme
+from microgpt_report import theme
 from microgpt_report.page import Row, Section
-from microgpt_report.run_summary import PRIMORDIAL, RunSummary, title_of
-
-SPREAD = 0.7  # width of a generation, as a fraction of the distance between generations
+from microgpt_report.search_run import RETESTED, SearchRun, place_of
 
 
-def evaluation_rows(summary: RunSummary) -> list[Row]:
+def evaluation_rows(run: SearchRun) -> list[Row]:
     """Return one row per evaluation, worst first, so that the best organisms are drawn on top."""
-    entries = sorted(summary.run.lines, key=summary.cost, reverse=True)
-    return [_row(summary, entry) for entry in entries]
+
+    def cost(row: Row) -> float:
+        worth, is_score = row["worth"], run.measures[row["population"]].score
+        return math.inf if worth is None else -worth if is_score else worth
+
+    return sorted((_row(run, line) for line in run.lines), key=cost, reverse=True)
 
 
-def _row(summary: RunSummary, entry: TrialRecord) -> Row:
-    population, organism = summary.place_of(entry)
-    evaluation = entry.evaluation
+def _row(run: SearchRun, line: TrialRecord) -> Row:
+    generation, slot = place_of(line)
+    is_first = line.genome == run.first and line.origin != RETESTED
     return {
-        "id": entry.id,
-        "population": title_of(population),
-        "generation": organism.generation if organism else 0,
-        "x": _x(summary, population, organism) if organism else 0,
-        "kind": theme.kind_of(entry.origin),
-        "origin": entry.origin,
-        "status": evaluation.status,
-        "worth": summary.worth(entry),
-        **values_of(entry.genome, GENES),
-        "params": summary.n_params(entry.genome),
-        "names": first_names(evaluation.samples),
-        "on_front": entry.id in summary.pareto_front,
+        "id": line.id,
+        "population": run.population_of(line),
+        "generation": generation + (slot - 1) % run.size / run.size,
+        "kind": theme.START if is_first else theme.kind_of(line.origin),
+        "origin": line.origin,
+        "status": line.status,
+        "worth": run.value_of(line),
+        "settings": run.describe(line.genome),
+        "params": line.n_params,
+        "names": first_names(line.samples),
     }
 
 
-def _x(summary: RunSummary, population: str, organism: Organism) -> float:
-    """Return the x position of an organism in its generation, by its slot."""
-    slots = [o.slot for o in summary.generations[organism.generation - 1][population]]
-    share = (organism.slot - min(slots) + 0.5) / (max(slots) - min(slots) + 1)
-    return organism.generation + SPREAD * (share - 0.5)
-
-
-def by_generation(summary: RunSummary, evaluations: list[Row]) -> Section:
-    """Return the section with all evaluations, and the best and mean of each generation."""
-    kinds = {row["kind"] for row in evaluations}
-    caption = (
-        f"One mark per evaluation; {'lower' if summary.is_for_loss else 'higher'} is better. "
-        "Solid line: best of each generation. Dashed: mean. Crosses at the top: failed evaluations."
-    )
-    generations: list[Row] = [
-        {
-            "population": title_of(name),
-            "generation": number,
-            "best": min(worths) if summary.measures[name].is_loss else max(worths),
-            "mean": fmean(worths),
-        }
-        for number, generation in enumerate(summary.generations, start=1)
-        for name, ranked in generation.items()
-        if (worths := [organism.worth for organism in ranked if organism.has_finished])
-    ]
+def by_generation(run: SearchRun, rows: list[Row]) -> Section:
+    """Return the section with all evaluations in the order in which they were bred."""
+    better = "higher" if any(measure.score for measure in run.measures.values()) else "lower"
+    axis = alt.Axis(format="d", tickMinStep=1, grid=False)
+    scale = alt.Scale(zero=False, nice=False, padding=10)
     return Section(
         "generations",
         "Evaluations by generation",
-        caption,
-        theme.panels(list(summary.measures), lambda name: _generations(summary, name, kinds)),
-        datasets={"evaluations": evaluations, "generations": generations},
+        f"One mark per evaluation; {better} is better. Line: the best organism so far. Crosses at "
+        "the top: failed evaluations.",
+        _along("generation", alt.X("generation:Q", axis=axis, scale=scale), run, rows),
+        datasets={"evaluations": rows},
     )
 
 
-def _generations(summary: RunSummary, name: str, kinds: set[str]) -> ChartType:
-    """Return the chart of one population. The charts of all populations share a color scale."""
-    first = 0 if PRIMORDIAL in kinds else 1
-    last = max(first + 1, len(summary.generations))
-    ticks = list(range(first, last + 1, max(1, -(-(last - first) // 20))))
-    scale = alt.Scale(domain=[first - 0.5, last + 0.5], nice=False)
-    axis = alt.Axis(values=ticks, format="d", grid=False)
-    x = alt.X("x:Q", title="generation", scale=scale, axis=axis)
-    marks = _of(name).encode(x=x, color=theme.kind_color(kinds))
-    failed = marks.transform_filter(alt.datum.status != "ok").encode(
-        y=alt.value(6), tooltip=theme.tooltip("id", "status")
-    )
-    layers = [failed.mark_point(shape="cross", filled=True, size=50, angle=45)]
-    if name in summary.champions:
-        history = _of(name, "generations")
-        y = theme.loss_axis("worth:Q", summary.measures[name].title)
-        points = theme.points(marks.transform_filter(alt.datum.status == "ok"))
-        mean = history.mark_line(strokeDash=[4, 3], strokeWidth=1.5, color=look.GREY)
-        best = history.mark_line(strokeWidth=2, style="ink")
-        layers += [
-            points.encode(y=y, tooltip=theme.EVALUATION_TOOLTIP),
-            mean.encode(x="generation:Q", y="mean:Q"),
-            best.encode(x="generation:Q", y="best:Q"),
-        ]
-    return alt.layer(*layers)
-
-
-def _of(name: str, dataset: str = "evaluations") -> alt.Chart:
-    return theme.of(dataset).transform_filter(alt.datum.population == title_of(name))
-
-
-def by_size(summary: RunSummary) -> Section | None:
-    """Return the section with the Pareto front of loss or score and size; None without results."""
-    names = [name for name in summary.measures if name in summary.champions]
-    if not names:
-        return None
+def by_size(run: SearchRun, rows: list[Row]) -> Section:
+    """Return the section with all evaluations by their number of parameters."""
     return Section(
-        "pareto",
-        f"{'Loss' if summary.is_for_loss else 'Score'} and number of parameters",
-        "Orange line: the Pareto front. No organism with as many or fewer parameters is better.",
-        theme.panels(names, lambda name: _pareto(summary, name)),
+        "sizes",
+        "Evaluations by number of parameters",
+        "Line: the best organism with as many or fewer parameters.",
+        _along("params", theme.log_axis("params:Q", "parameters"), run, rows),
     )
 
 
-def _pareto(summary: RunSummary, name: str) -> ChartType:
-    x = theme.log_axis("params:Q", "parameters")
-    y = theme.loss_axis("worth:Q", summary.measures[name].title)
-    base = _of(name).transform_filter(alt.datum.status == "ok").encode(x=x, y=y)
-    legend = alt.Legend(format="d", tickMinStep=1)
-    color = alt.Color("generation:Q", scale=alt.Scale(scheme=theme.SHADES), legend=legend)
-    points = theme.points(base).encode(color=color, tooltip=theme.EVALUATION_TOOLTIP)
-    front = base.transform_filter("datum.on_front")
-    line = front.mark_line(interpolate="step-after", color=look.ORANGE, strokeWidth=2)
-    rings = front.mark_point(size=110, color=look.ORANGE, strokeWidth=1.8)
-    return alt.layer(points, line.encode(order="params:Q"), rings)
+def during_training(run: SearchRun) -> Section:
+    """Return the section with the learning curves of a search with a budget."""
+    rows = [
+        _row(run, line) | {"share": evaluation / EVALUATIONS, "worth": loss}
+        for line in run.lines
+        for evaluation, loss in enumerate(
+            line.losses, start=(line.until or 0) - len(line.losses) + 1
+        )
+    ]
+    (measure,) = run.measures.values()
+    scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(format="%", tickCount=4)
+    line = theme.of("curves").encode(
+        x=alt.X("share:Q", title="share of the training run", scale=scale, axis=axis),
+        y=theme.loss_axis("worth:Q", measure.title),
+        color=theme.kind_color(rows),
+        detail="id:N",
+        tooltip=theme.TOOLTIP,
+    )
+    return Section(
+        "curves",
+        "Learning curves",
+        "Held-out loss of each organism during its training run. The less promising "
+        "organisms pause after the sixth evaluation.",
+        alt.layer(line.mark_line(opacity=0.7), theme.points(line)),
+        datasets={"curves": rows},
+    )
+
+
+def _along(field: str, x: alt.X, run: SearchRun, rows: list[Row]) -> ChartType:
+    """Return the chart of the evaluations along a field, with a panel per population."""
+    color = theme.kind_color(rows)
+
+    def panel(population: str) -> ChartType:
+        measure, every = run.measures[population], theme.of("evaluations").encode(x=x)
+        every = every.transform_filter(alt.datum.population == population)
+        failed = every.transform_filter("!isValid(datum.worth)").encode(
+            y=alt.value(6), color=color, tooltip=["id:N", "status:N"]
+        )
+        finished = every.transform_filter("isValid(datum.worth)")
+        y = theme.loss_axis("worth:Q", measure.title)
+        points = theme.points(finished.encode(y=y, color=color, tooltip=theme.TOOLTIP))
+        best = finished.transform_filter(alt.datum.origin != RETESTED).transform_window(
+            sort=[alt.SortField(field)],
+            frame=[None, 0],
+            best=f"{'max' if measure.score else 'min'}(worth)",
+        )
+        line = best.mark_line(interpolate="step-after", strokeWidth=2, style="ink")
+        layers = []  # none without data, of which Vega would warn
+        if (population, False) in outcomes:
+            layers += [points, line.encode(y="best:Q")]
+        if (population, True) in outcomes:
+            layers.append(failed.mark_point(shape="cross", filled=True, size=50, angle=45))
+        return alt.layer(*layers)
+
+    outcomes = {(row["population"], row["worth"] is None) for row in rows}
+    names = {population for population, _ in outcomes}
+    return theme.panels([name for name in run.measures if name in names], panel)

@@ -14,7 +14,9 @@ def test_eval_prints_the_loss_in_nats_and_bits(microgpt, text_model, tmp_path) -
     facts = json.loads(as_json.stdout)
     assert (facts["n_docs"], facts["n_tokens"]) == (2, 9)
     bits = facts["loss"] / math.log(2)
-    assert done.stdout.endswith(f"{facts['loss']:.4f} nats per token ({bits:.4f} bits)\n")
+    assert done.stdout.endswith(
+        f"{facts['loss']:.4f} nats per token ({bits:.4f} bits) (contamination 100 %)\n"
+    )
 
 
 def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_path) -> None:
@@ -79,7 +81,7 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     wrong = ("hi", "oh", "tease"), ("hi", "oho", "tease"), ("hi", "yo", "tease")
     file = exam(("hi", "yo", "greet"), *wrong, ("hi", "hi", None))
     done = ok(microgpt("eval", chat_model, "--data", file))
-    assert "note: 38.1% of this text is training data" in done.stderr  # "hi" and "yo"
+    assert "note: 40.0% of this text is training data" in done.stderr  # "hi" and "yo"
     before, after = done.stdout.split("replies:    4, 50.0% exact (", 1)
     head = r"documents:  5\ntokens: +\d+ in assistant messages\nloss: .*\n"
     assert re.fullmatch(head, before)
@@ -135,7 +137,7 @@ def test_eval_reports_dropped_turns(microgpt, chat_model, tmp_path) -> None:
     (tmp_path / "long.jsonl").write_text(json.dumps([hi, yo] * 5))
     done = microgpt("eval", chat_model, "--data", "long.jsonl", "--json")
     dropped = "note: the oldest turns of 2 of 5 prompts were dropped to fit the context\n"
-    assert done.stderr == dropped
+    assert done.stderr.endswith(dropped)
     assert json.loads(done.stdout)["replies"]["n_cut"] == 2
 
 

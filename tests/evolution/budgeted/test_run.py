@@ -172,7 +172,7 @@ def test_the_student_takes_the_shorter_context_of_its_teachers(
         _, winner = search.winner()
     assert (student and student.model.block_size) == found
     assert {each.test_loss for each in (winner, student) if each} == {None}  # for the CLI
-    assert not student or student.plan.contamination == {"validation": (0, 0), "test": (0, 0)}
+    assert not student or student.plan.contamination == {"validation": 0, "test": 0}
 
 
 @pytest.mark.parametrize("forgets", [False, True])

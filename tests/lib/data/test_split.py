@@ -1,4 +1,5 @@
 import hashlib
+import json
 from itertools import pairwise
 
 import pytest
@@ -9,8 +10,8 @@ from microgpt import Message, load_text
 from microgpt.data.documents import bundled
 from microgpt.data.split import (
     DataFacts,
-    document_parts,
     fingerprint,
+    forms,
     split,
     split_stream,
 )
@@ -143,8 +144,8 @@ def test_a_text_shorter_than_its_gaps_is_refused() -> None:
         split_stream("x" * 300, validation=0.1, gap=-1)
 
 
-def test_a_conversation_has_at_most_32_beginnings() -> None:
-    talk = tuple(Message(role, str(i)) for i in range(2000) for role in ("user", "assistant"))
-    beginnings = document_parts(talk)
+def test_a_conversation_is_compared_by_at_most_32_beginnings() -> None:
+    talk = tuple(Message(role, f"A {i}") for i in range(2000) for role in ("user", "assistant"))
+    beginnings = [json.loads(form) for form in forms(talk)]
     assert [len(each) for each in beginnings] == [*range(2, 65, 2)]
-    assert all(talk[: len(each)] == each for each in beginnings)
+    assert beginnings[0] == [["user", "a 0"], ["assistant", "a 0"]]

@@ -37,7 +37,7 @@ def found(directory: Path) -> tuple[str, ...] | None:
     if not is_model_directory(directory):
         return None
     saved = load(directory)
-    known = read_document_hashes(directory, saved.meta)
+    known = read_document_hashes(directory, saved)
     assert known is None or TEXTS[saved.tokenizer.names] in known
     return saved.tokenizer.names
 

@@ -201,7 +201,7 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 3; use the"),
+        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 4; use the"),
         ({"teachers": [["a"]]}, r"teachers\[0\]\[1\]: field required"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
@@ -229,9 +229,9 @@ def test_state_files_with_foreign_content_are_refused(tmp_path_factory, content,
         read_training(directory)
 
 
-@pytest.mark.parametrize(("end", "dtype"), [(-9, b"F64"), (None, rb"F\n")])
+@pytest.mark.parametrize(("end", "dtype"), [(-9, b"F32"), (None, rb"F\n")])
 def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, end, dtype) -> None:
-    content = (directory / "train_state.safetensors").read_bytes()[:end].replace(b"F64", dtype)
+    content = (directory / "train_state.safetensors").read_bytes()[:end].replace(b"F32", dtype)
     (directory / "train_state.safetensors").write_bytes(content)
     change(directory, state_sha256=hashlib.sha256(content).hexdigest())
     with pytest.raises(CheckpointError, match="is not a valid checkpoint") as refusal:
@@ -242,10 +242,8 @@ def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, end, dtype
 @pytest.mark.parametrize(
     "changes",
     [
-        {"recent_losses": np.full(20, np.nan)},
-        {"recent_losses": np.zeros((3, 3))},
-        {"history.step": np.arange(1.0, 41.0)},
-        {"history.val_loss": np.full(20, np.inf)},
+        {"weights": np.zeros(20)},
+        {"adam_m": np.zeros((3, 3))},
     ],
 )
 def test_impossible_numbers_in_a_training_state_are_refused(directory, changes) -> None:

@@ -88,7 +88,7 @@ def test_a_child_holds_out_the_same_documents_as_its_parent() -> None:
     for relatives in ({"parent": first}, {"teachers": [first], "model": SMALL}):
         child = train(WORDS, config=STILL, **relatives)
         assert child.data == parts.facts
-        assert child.plan.contamination == {"validation": (0, 0), "test": (0, 0)}
+        assert child.plan.contamination == {"validation": 0, "test": 0}
         assert "contamination" not in repr(child)
 
 

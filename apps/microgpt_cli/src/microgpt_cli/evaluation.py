@@ -8,7 +8,6 @@ from time import perf_counter
 
 from microgpt import (
     Answer,
-    Bounds,
     ConfigError,
     Document,
     ExactMatches,
@@ -26,6 +25,7 @@ from microgpt import (
     contamination,
     load_chat_tests,
     load_documents,
+    mark,
     percentage,
     printable,
     recorded_facts,
@@ -65,13 +65,12 @@ def read_file(
 
 def held_out_sets(
     docs: Sequence[Document], saved: SavedModel
-) -> Iterator[tuple[str, Sequence[Document], Bounds]]:
+) -> Iterator[tuple[str, Sequence[Document], float | None]]:
     """Yield the held-out sets of the documents if the model was trained on these documents."""
     if facts := recorded_facts(docs, saved.trained_on):
         parts = split_again(docs, facts)
-        sets = contamination(parts, saved.trained_on, saved.tokenizer)
-        for name, bounds in sets.items():
-            yield name, getattr(parts, name), bounds
+        for name, share in contamination(parts, saved.trained_on).items():
+            yield name, getattr(parts, name), share
 
 
 def _check_characters(
@@ -94,16 +93,23 @@ def _check_characters(
 
 
 def loss_lines(
-    found: HeldOutLoss, held_out: Iterable[tuple[str, HeldOutLoss, Bounds]], tokenizer: Tokenizer
+    found: HeldOutLoss,
+    share: float | None,
+    held_out: Iterable[tuple[str, HeldOutLoss, float | None]],
+    tokenizer: Tokenizer,
 ) -> Iterator[str]:
-    """Yield the lines of a report on the loss of documents, and on those of held-out sets."""
+    """Yield the lines of a report on the loss of documents, and on those of held-out sets.
+
+    Args:
+        share: share of the documents that the model has read; None if it is unknown.
+    """
     yield f"documents:  {found.n_docs}"
     yield f"tokens:     {found.n_tokens}{' in assistant messages' if tokenizer.is_chat else ''}"
-    yield f"loss:       {found.loss:.4f} nats per token ({bits(found.loss):.4f} bits)"
+    yield f"loss:       {found.loss:.4f} nats per token ({bits(found.loss):.4f} bits){mark(share)}"
     if tokenizer.kind != "char":
         yield f"characters: {found.n_characters} ({found.bits_per_character:.4f} bits each)"
-    for name, loss, bounds in held_out:
-        yield f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{bounds}"
+    for name, loss, own in held_out:
+        yield f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{mark(own)}"
 
 
 def generate_replies(

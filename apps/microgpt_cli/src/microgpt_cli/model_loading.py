@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt import (
-    Bounds,
     CheckpointError,
     ConfigError,
     DataError,
@@ -15,16 +14,16 @@ from microgpt import (
     Meta,
     SavedModel,
     Use,
-    bounds_of,
     bundled,
     count_params,
     duration,
     find_edited_sources,
-    folded,
     free_bytes,
     load,
+    mark,
     percentage,
     read_document_hashes,
+    recorded_share,
     trained_share,
 )
 from microgpt_cli.terminal.console import note
@@ -111,8 +110,8 @@ def training_documents(saved: SavedModel, directory: Path) -> Sequence[Document]
 def loss_text(training: Mapping[str, Any], name: str, what: str = "") -> str:
     """Return a loss in a record of training, what it is, and its contamination; "" if unknown."""
     loss, part = training.get(name), LOSSES[name]
-    mark = bounds_of(training, part) if part else None
-    return f"{loss:.4f}{what}{mark or ''}" if isinstance(loss, float) else ""
+    share = recorded_share(training, part) if part else 0.0
+    return f"{loss:.4f}{what}{mark(share)}" if isinstance(loss, float) else ""
 
 
 def loss_of(meta: Meta) -> str:
@@ -132,20 +131,20 @@ def check_duration(seconds: float) -> None:
         )
 
 
-def note_training_data(docs: Sequence[Document], saved: SavedModel, directory: Path) -> Bounds:
-    """Return the share of characters that are training data; print a note if there are any."""
-    known = read_document_hashes(directory, saved.meta)
-    share = trained_share(docs, saved.trained_on, known)
-    if saved.tokenizer.folds:  # the model reads other documents as these
-        read = [folded(doc) for doc in docs]
-        low, high = trained_share(read, saved.trained_on, known)
-        share = Bounds(max(share.low, low), max(share.high, high) if read == [*docs] else 1.0)
-    if share.low:
-        at_least = "" if share.low == share.high else "at least "
-        what = f"{at_least}{percentage(share.low)} of this text is training data"
-        note(f"{what}; the loss of new text is higher")
-    elif share.high:
+def note_training_data(
+    docs: Sequence[Document], saved: SavedModel, directory: Path
+) -> float | None:
+    """Return the share of documents that are training data; print a note if it is not 0.
+
+    It is the share of the characters of running text, and None if it is unknown.
+    """
+    share = trained_share(docs, saved.trained_on)
+    if share is None and (known := read_document_hashes(directory, saved)):
+        share = known.share_of(docs)
+    if share is None:
         note("this text may be training data of the model, its parent or its teachers")
+    elif share:
+        note(f"{percentage(share)} of this text is training data; the loss of new text is higher")
     return share
 
 

@@ -23,9 +23,7 @@ from microgpt import (
     TextFile,
     TextKind,
     count,
-    folded,
     load_documents,
-    other_data,
     read_by_kind,
     read_document_hashes,
     recorded_facts,
@@ -145,45 +143,28 @@ def note_training_file(
     Return the hashes to compare each line with, or None if the whole file has been compared. A pipe
     is always compared line by line, as is a file if there are hashes of all training data.
     """
-    trained = read_document_hashes(model, saved.meta)
-    if trained is not None and not _has_other_data(saved):
-        return trained
-    if path is None or not os.path.isfile(path):
-        if saved.text == "stream" and (path or not sys.stdin.isatty()):
-            note("text from a pipe is not compared with the training data; pass a file with --data")
-        return trained
-    with suppress(DataError):  # an empty file has no lines to score
-        docs = load_documents(path, ReadOptions(saved.text, column), tell=note)
-        note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
+    if known := read_document_hashes(model, saved):
+        return known
+    if path and os.path.isfile(path):
+        with suppress(DataError):  # an empty file has no lines to score
+            docs = load_documents(path, ReadOptions(saved.text, column), tell=note)
+            note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
+    elif path or not sys.stdin.isatty():
+        note("the text may be training data; to compare it, pass a file with --data")
     return None
 
 
-def count_trained(
-    batches: Iterator[Batch], trained: DocumentHashes | None, saved: SavedModel
-) -> Iterator[Batch]:
-    """Yield the lines; at the end, print a note on those that the model was trained on.
-
-    The number is a minimum if the hashes are without data of the model's ancestors.
-    """
-    folds = saved.tokenizer.folds
+def count_trained(batches: Iterator[Batch], trained: DocumentHashes | None) -> Iterator[Batch]:
+    """Yield the lines; at the end, print a note on those that the model was trained on."""
     n_lines = n_trained = 0
     for batch in batches:
         yield batch
         n_lines += len(batch)
         if trained:
-            n_trained += sum(
-                line in trained or (folds and folded(line) in trained) for line in batch.values()
-            )
+            n_trained += sum(line in trained for line in batch.values())
     if n_trained:
-        at_least = "at least " if _has_other_data(saved) else ""
-        what = f"{at_least}{n_trained:,} of {count(n_lines, 'line')} are training data"
+        what = f"{n_trained:,} of {count(n_lines, 'line')} are training data"
         note(f"{what}; their scores are lower than those of new lines")
-
-
-def _has_other_data(saved: SavedModel) -> bool:
-    """Return whether a parent or a teacher was trained on data that the model was not."""
-    own, *ancestors = saved.trained_on
-    return bool(other_data(own, ancestors))
 
 
 def held_out_bits(scorer: Scorer, saved: SavedModel, directory: Path) -> Sequence[float]:

@@ -20,14 +20,15 @@ from microgpt import (
     HistoryPoint,
     Meta,
     TrainResult,
-    bounds_of,
     committed_path,
     count_params,
+    mark,
     meta_of,
     printable,
     read_committed,
     read_history,
     read_meta,
+    recorded_share,
 )
 
 MAX_POINTS = 100  # maximum number of points per curve; more would not be visible
@@ -142,7 +143,7 @@ def _mark(directory: Path) -> str:
     """Return the mark of the held-out losses of an unfinished training run."""
     with suppress(CheckpointError, ValueError, RecursionError):
         description = read_committed(directory, STATE_DESCRIPTION, MAX_META_BYTES)
-        return str(bounds_of(json.loads(description), "validation") or "")
+        return mark(recorded_share(json.loads(description), "validation"))
     return ""
 
 
@@ -159,7 +160,7 @@ def _with_settings(label: str, points: Sequence[HistoryPoint], meta: Meta) -> Tr
     }
     test_loss = meta.training.get("test_loss")
     test_loss = test_loss if isinstance(test_loss, float) else None
-    marks = [str(bounds_of(meta.training, name) or "") for name in HELD_OUT]
+    marks = [mark(recorded_share(meta.training, name)) for name in HELD_OUT]
     return TrainingRun(label, points, settings, test_loss, *marks)
 
 

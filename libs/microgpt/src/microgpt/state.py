@@ -23,7 +23,6 @@ from microgpt.plotting import Plottable
 from microgpt.value import total
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
-    from microgpt.data.contamination import Bounds
     from microgpt.data.read_options import ReadOptions
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
@@ -127,7 +126,8 @@ class TrainingPlan:
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
     ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers
-    contamination: "dict[str, Bounds]" = field(default_factory=dict)  # of each held-out set
+    # The share of each held-out set that was read in training; None if it is unknown.
+    contamination: dict[str, float | None] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)  # records of plug-ins, by name
     examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
     edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine
@@ -312,10 +312,12 @@ class TrainResult(TrainedModel, Plottable):
         return self.state.seconds
 
     def _summary(self) -> str:
+        from microgpt.data.contamination import mark  # not for those who only read
+
         mean, val_loss = self.state.train_loss, self.val_loss
         loss = "" if mean is None else f"; mean loss {mean:.3f}"
-        mark = self.plan.contamination.get("validation", "")
-        held_out = "" if val_loss is None else f"; held-out loss {val_loss:.3f}{mark}"
+        share = self.plan.contamination.get("validation", 0.0)
+        held_out = "" if val_loss is None else f"; held-out loss {val_loss:.3f}{mark(share)}"
         return f"{super()._summary()}; {self.state.step:,} steps{loss}{held_out}"
 
     def rng(self) -> random.Random:

@@ -49,8 +49,8 @@ def evaluate(
     result = gpt.evaluate(docs, text=saved.text, threads=threads)
     share = note_training_data(docs, saved, model_dir)
     held_out = [
-        (name, gpt.evaluate(part, text=saved.text, threads=threads), bounds)
-        for name, part, bounds in evaluation.held_out_sets(docs, saved)
+        (name, gpt.evaluate(part, text=saved.text, threads=threads), own)
+        for name, part, own in evaluation.held_out_sets(docs, saved)
     ]
     answers, seconds = evaluation.generate_replies(gpt, items, threads) if items else ([], 0.0)
     if as_json:
@@ -61,7 +61,7 @@ def evaluate(
             facts["replies"] = evaluation.reply_facts(answers, seconds)
         print(json.dumps(facts))
         return
-    for line in evaluation.loss_lines(result, held_out, gpt.tokenizer):
+    for line in evaluation.loss_lines(result, share, held_out, gpt.tokenizer):
         print(line)
     for line in evaluation.report_lines(answers, seconds) if answers else ():
         print(line)

@@ -42,7 +42,7 @@ def score(
     if not data and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
     lines = scored_lines.line_batches(data, saved.text, column=column)
-    lines = scored_lines.count_trained(lines, trained, saved)
+    lines = scored_lines.count_trained(lines, trained)
     batches = scored_lines.scored(scorer, lines, held_out, above)
     if top:
         every = chain.from_iterable(batches)

@@ -1,26 +1,24 @@
 """Sample replies of a chat model after its training, and options that could improve them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import NamedTuple, TypeVar
 
 from microgpt import (
     Answer,
-    Bounds,
     Document,
     ExactMatches,
     InferenceGpt,
     Item,
-    Message,
     ReplyTest,
     Split,
     TrainResult,
     answer_all,
     bundled,
-    folded,
+    forms,
     load_chat_tests,
+    mark,
     percentage,
-    plain,
     printable,
     reply_plugin,
     trained_documents,
@@ -42,7 +40,7 @@ class ChatAnswers(NamedTuple):
 
     answers: Sequence[Answer]
     are_held_out: bool  # else, the questions are those of the training data
-    read_before: Bounds  # share of the held-out questions that a parent has read
+    read_before: float | None  # share of held-out questions that a parent has read, if known
     advice: str | None  # the options that give better answers; None if the answers are good
     others: Sequence[tuple[ReplyTest, ExactMatches]] = ()  # a plug-in has these tests
 
@@ -59,7 +57,7 @@ class ChatAnswers(NamedTuple):
         """Yield the lines that report the answers."""
         score = ExactMatches.of(self.answers)
         where = "held-out questions" if self.are_held_out else "questions of the training data"
-        share = f"({percentage(score.share)}){self.read_before if self.are_held_out else ''}"
+        share = f"({percentage(score.share)}){mark(self.read_before) if self.are_held_out else ''}"
         yield f"exact answers        {score.n_exact} of {score.n} {where} {share}"
         for test, found in self.others:
             share = percentage(found.share)
@@ -72,7 +70,7 @@ class ChatAnswers(NamedTuple):
     def facts(self) -> dict[str, object]:
         """Return the fields of `train --json`."""
         score = asdict(ExactMatches.of(self.answers)) | {"held_out": self.are_held_out}
-        if self.read_before.high:
+        if self.read_before != 0:
             score["contamination"] = self.read_before
         score |= {test.name: asdict(found) for test, found in self.others}
         shown = [{"user": question, "assistant": reply} for question, reply in self.shown]
@@ -104,8 +102,7 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     better = BUNDLED if are_bundled and not has_recipe else LONGER
     is_poor = ExactMatches.of(answers).share < POOR
     advice = f"for more exact answers: {better}" if is_poor else None
-    read_before = Bounds(known, 1.0 if is_unknown else known)
-    return ChatAnswers(answers, bool(held_out), read_before, advice)
+    return ChatAnswers(answers, bool(held_out), None if is_unknown else known, advice)
 
 
 def _answer_tests(result: TrainResult, tests: Sequence[ReplyTest]) -> ChatAnswers:
@@ -117,7 +114,7 @@ def _answer_tests(result: TrainResult, tests: Sequence[ReplyTest]) -> ChatAnswer
         if len({one.conversation[: one.place] for one in known.items}) < len(known.items):
             advice = "for more exact answers: give each question one answer; some have several"
     scores = [(test, ExactMatches.of([*answer_all(model, test.items)])) for test in others]
-    return ChatAnswers(answers, False, Bounds(0.0, 0.0), advice, scores)
+    return ChatAnswers(answers, False, 0.0, advice, scores)
 
 
 def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:
@@ -127,24 +124,15 @@ def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:
     second value is the share of these questions that the parent or the teachers have read.
     """
 
-    def asked(docs: Iterable[Document]) -> list[int]:
-        """Return a hash of the messages before each reply, in the order of `_items`."""
-        found = []
-        for doc in docs:
-            before = 0
-            for message in folded(doc, plain):
-                if isinstance(message, Message) and message.role == "assistant":
-                    found.append(before)
-                before = hash((before, message))
-        return found
+    def is_in(known: set[str], one: Item) -> bool:
+        return not known.isdisjoint(forms(one.conversation[: one.place], one.place))
 
-    ancestors, is_test = result.plan.ancestor_data, bool(parts.test)
-    read = trained_documents(parts.docs, ancestors, validated=is_test)
-    own, every = set(asked(parts.train)), set(asked(read))
-    held_out = parts.test or parts.validation
-    found = zip(asked(held_out), _items(held_out), strict=True)
-    new = [(key, one) for key, one in found if key not in own]
-    return [one for _, one in new], sum(key in every for key, _ in new) / max(1, len(new))
+    name = "test" if parts.test else "validation"
+    by_others = trained_documents(parts.docs, result.plan.ancestor_data, name)
+    sources = parts.train, by_others
+    own, others = ({form for doc in docs for form in forms(doc, 1)} for docs in sources)
+    new = [one for one in _items(parts.test or parts.validation) if not is_in(own, one)]
+    return new, sum(is_in(others, one) for one in new) / max(1, len(new))
 
 
 def _items(docs: Sequence[Document]) -> list[Item]:

@@ -19,6 +19,7 @@ from microgpt import (
     count_params,
     count_predictions,
     default_lr,
+    mark,
     other_data,
 )
 from microgpt_cli.terminal.console import note, terminal_safe
@@ -88,7 +89,7 @@ def use_command(result: TrainResult, output: Path) -> str:
 
 def _print_losses(result: TrainResult, parts: Split) -> None:
     """Print the last training loss and the held-out losses."""
-    state, config, marks = result.state, result.config, result.plan.contamination
+    state, config, shares = result.state, result.config, result.plan.contamination
     last_loss = f"{state.recent_losses[-1]:.4f}" if state.recent_losses else "unknown"
     print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # Karpathy's format
     if state.best:
@@ -96,10 +97,10 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
         where = f"at step {state.best.step}"
         if result.plan.ensemble and not state.best.step:
             where = "of a teacher, which is kept, because the student is no better"
-        print(f"lowest held-out loss {loss} {where}{marks.get('validation', '')}")
+        print(f"lowest held-out loss {loss} {where}{mark(shares.get('validation', 0.0))}")
     if result.test_loss is not None:
         loss = _format_loss(result.test_loss, result, parts.test)
-        print(f"test loss            {loss}{marks.get('test', '')}")
+        print(f"test loss            {loss}{mark(shares.get('test', 0.0))}")
 
 
 def _note_uniform_guess(result: TrainResult, lr: float | None) -> None:

@@ -8,14 +8,12 @@ from pathlib import Path
 import typer
 
 from microgpt import (
-    PIECE,
     CheckpointError,
     Checkpoints,
     ChunkedDataset,
     DivergedError,
     Document,
     OnEvent,
-    Split,
     StopWhen,
     TrainingDirectory,
     TrainingJob,
@@ -25,13 +23,9 @@ from microgpt import (
     Use,
     as_argument,
     count_params,
-    folded,
     has_model,
     has_state,
-    percentage,
-    plain,
     read_training,
-    repeated_share,
     save,
     train_job,
     with_tried_rate,
@@ -42,8 +36,6 @@ from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
 from microgpt_cli.training.request import TrainRequest
 from microgpt_cli.training.results import use_command
-
-MUCH = 0.05  # share of repeated text that is told
 
 
 def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
@@ -206,7 +198,6 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         elif n_left_out and not is_stream:
             extra = f"; {n_left_out} duplicates are left out"
         note(", ".join([f"{count(parts.train)} {what} for training", *sizes]) + extra)
-        _note_repetition(parts)
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(parts.train), chunks.n_long
         are, they = ("is", "it is") if n_long == 1 else ("are", "they are")
@@ -214,19 +205,3 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
             f"{n_long} of {n_docs} documents {are} longer than the block size of "
             f"{chunks.block_size}; {they} split into {len(chunks) - n_docs + n_long:,} pieces"
         )
-
-
-def _note_repetition(parts: Split) -> None:
-    """Print a note if the training part has much of the held-out part, perhaps in another form."""
-    held_out = [*parts.validation, *parts.test]
-    if parts.gap is None:
-        forms = [folded(doc, plain) for doc in held_out]
-        known = {*forms}.intersection(folded(doc, plain) for doc in parts.train)  # few in memory
-        n = sum(form in known for form in forms)
-        share, what = n / len(held_out), f"{n} of the {len(held_out)} held-out documents are"
-        how = "but for case, accents, spaces and invisible characters"
-    else:
-        share = repeated_share(held_out, parts.train)
-        what, how = f"{percentage(share)} of the held-out text is", f"pieces of {PIECE} characters"
-    if share >= MUCH:
-        note(f"{what} in the training part, too ({how}); the losses of other text are higher")

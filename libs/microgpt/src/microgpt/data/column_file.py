@@ -5,10 +5,8 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from microgpt.compilation import Tell
@@ -25,19 +23,7 @@ N_NAMED = 20  # maximum number of column names in an error message
 
 PAIRS = (("prompt", "completion"), ("question", "answer"))  # names of fields, or of columns
 
-_LIMIT_LOCK = Lock()  # held while the field size limit is raised
 _Rows = Iterator[tuple[str, dict[str, object]]]  # (location for error messages, fields by name)
-
-
-@contextmanager
-def _fields_of_any_size() -> Iterator[None]:
-    """Temporarily raise the csv module's field size limit, which is global, to 2 GiB."""
-    with _LIMIT_LOCK:
-        limit = csv.field_size_limit(2**31 - 1)
-        try:
-            yield
-        finally:
-            csv.field_size_limit(limit)
 
 
 def read(
@@ -61,7 +47,6 @@ def read(
     return None
 
 
-@_fields_of_any_size()
 def load_column(file: TextFile, column: str, *, tell: Tell | None = None) -> list[str]:
     """Return the texts in a column of a table with a header, or in a field of JSON objects.
 
@@ -107,7 +92,6 @@ def load_column(file: TextFile, column: str, *, tell: Tell | None = None) -> lis
     return docs
 
 
-@_fields_of_any_size()
 def _questions_and_answers(path: Path, lines: Sequence[str]) -> list[Conversation] | None:
     """Return the questions and answers in a table with these columns; None for other texts.
 
@@ -139,7 +123,6 @@ def _columns_of_questions(names: Iterable[str]) -> tuple[str, str] | None:
     return next(found, None)
 
 
-@_fields_of_any_size()
 def _check_is_text(path: Path, docs: Sequence[str]) -> None:
     """Raise DataError if the lines of a file are a table or JSON instead of plain text."""
     names: Iterable[str] = ()
@@ -190,6 +173,7 @@ def _first_row(lines: Sequence[str], delimiter: str, *, is_quoted: bool = True) 
 
 
 def _reader(lines: Sequence[str], delimiter: str, *, is_quoted: bool = True) -> Any:
+    csv.field_size_limit(2**31 - 1)  # of all threads; the default is 128 KiB
     ended = (f"{line}\n" for line in lines)
     quoting: Any = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
     return csv.reader(ended, delimiter=delimiter, quoting=quoting, strict=True)

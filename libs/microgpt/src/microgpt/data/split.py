@@ -9,13 +9,18 @@ from typing import cast
 
 from microgpt.config import LESS_THAN_1, TrainConfig, check_whole, checked
 from microgpt.data.chunked_dataset import ChunkedDataset
+from microgpt.data.folding import plain
 from microgpt.data.tokenizer import AnyDocument, Document, Tokenizer, as_documents, hashable, joined
 from microgpt.errors import ConfigError, DataError
 
+HELD_OUT = ("validation", "test")
+PIECE = 50  # number of characters of running text that are compared at once
+N_PIECES = 200  # a piece is found in a text of a million characters in a millisecond
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
 MAX_BEGINNING = 64  # messages; the work for all beginnings grows with the square of the length
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,22 @@ class Split:
         sets = self.train, self.validation, self.test
         known = self._by_fractions or 3 * [None]
         return any(len(one) and one is not other for one, other in zip(sets, known, strict=True))
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the document is running text, if some of it is held out."""
+        return len(self.docs) == 1
+
+    def read_before(self, name: str) -> Sequence[Document]:
+        """Return the documents that are read before a held-out set: validation chooses weights."""
+        return (*self.train, *self.validation) if name == "test" else self.train
+
+    @cached_property
+    def repeated(self) -> dict[str, float]:
+        """The share of each held-out set that is also in what is read before it."""
+        share = repeated_text if self.is_stream else repeated_documents
+        sets = {name: getattr(self, name) for name in HELD_OUT}
+        return {name: share(docs, self.read_before(name)) for name, docs in sets.items() if docs}
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
         """Return the chunks of the training set, cached for later training runs."""
@@ -199,16 +220,40 @@ def as_line(doc: Document) -> str:
     """Return the line of text that is hashed for a document."""
     if isinstance(doc, str):
         return doc
-    pairs = [[message.role, message.content] for message in doc]
-    return json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
+    return _as_json([[message.role, message.content] for message in doc])
 
 
-def document_parts(doc: Document) -> Sequence[Document]:
-    """Return the lines of a multi-line text, or the shortest beginnings of a conversation."""
+def forms(doc: Document, first: int = 2) -> list[str]:
+    """Return a text, or the beginnings of a conversation, to be compared.
+
+    Texts that differ only in case, accents, white space and invisible characters have one form.
+
+    Args:
+        first: 2 for beginnings that end with a reply, 1 for those that end with a question.
+    """
     if isinstance(doc, str):
-        lines = doc.split("\n") if "\n" in doc else ()
-        return [line.strip() for line in lines if line.strip()]
-    return [doc[:n] for n in range(2, min(len(doc), MAX_BEGINNING + 1), 2)]
+        return [plain(doc)]
+    lines = [_as_json([one.role, plain(one.content)]) for one in doc]
+    return [f"[{','.join(lines[:n])}]" for n in range(first, 1 + min(len(doc), MAX_BEGINNING), 2)]
+
+
+def repeated_documents(docs: Iterable[Document], read: Iterable[Document]) -> float:
+    """Return the share of texts, or of replies in conversations, that other documents have, too."""
+    found = [form for doc in docs for form in forms(doc)]
+    known = {*found}.intersection(form for doc in read for form in forms(doc))  # few in memory
+    return sum(form in known for form in found) / max(1, len(found))
+
+
+def repeated_text(held_out: Sequence[Document], read: Sequence[Document]) -> float:
+    """Return the share of running text that also occurs in other text.
+
+    Pieces of PIECE characters are compared, at up to N_PIECES places.
+    """
+    text = "\n".join(doc for doc in read if isinstance(doc, str))
+    texts = [doc for doc in held_out if isinstance(doc, str)]
+    pieces = [doc[at : at + PIECE] for doc in texts for at in range(0, len(doc), PIECE)]
+    pieces = pieces[:: 1 + len(pieces) // N_PIECES]
+    return sum(piece in text for piece in pieces) / max(1, len(pieces))
 
 
 def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:

@@ -1,9 +1,9 @@
 """Hashes of the training documents, stored with a model to recognise copies in its samples.
 
 The file contains the CRC-32 of each document, of each line of a document of several lines and of
-the beginnings of each conversation, without duplicates, as 32-bit little-endian integers in
-ascending order; see `microgpt.data.split.as_line`. A text that is not among n documents is mistaken
-for one with a probability of n / 2³².
+the beginnings of each conversation, as `microgpt.data.split.forms` returns them, without
+duplicates, as 32-bit little-endian integers in ascending order. A text that is not among n
+documents is mistaken for one with a probability of n / 2³².
 """
 
 import hashlib
@@ -11,26 +11,29 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Self
 from zlib import crc32
 
 from microgpt.config import DOCUMENT_HASHES, TextKind
-from microgpt.data.split import as_line, document_parts
+from microgpt.data.contamination import other_data
+from microgpt.data.folding import plain
+from microgpt.data.split import forms
 from microgpt.data.tokenizer import Document
 from microgpt.files.atomic_files import committed_path, read_committed
-from microgpt.storage.meta import Meta
+from microgpt.storage.saved_model import SavedModel
 
 MAX_DOCUMENTS = 2**20
 WORD = 4  # bytes per hash
 
 
-class DocumentHashes(Container[Document]):
+class DocumentHashes(Container[str]):
     """A set of documents, stored only as hashes.
 
     Example:
         >>> known = DocumentHashes.of(["anna", "emma"])
-        >>> "anna" in known, "ann" in known
+        >>> "Anna" in known, "ann" in known
         (True, False)
     """
 
@@ -40,7 +43,9 @@ class DocumentHashes(Container[Document]):
     @classmethod
     def of(cls, docs: Sequence[Document]) -> Self:
         """Return the hashes of some documents and of their parts."""
-        return cls(sorted({_hash(part) for doc in docs for part in (doc, *document_parts(doc))}))
+        lines = (line for doc in docs if isinstance(doc, str) for line in doc.split("\n"))
+        parts = (form for doc in chain(docs, lines) for form in forms(doc))
+        return cls(sorted(set(map(_hash, parts))))
 
     @classmethod
     def decode(cls, content: bytes) -> Self:
@@ -51,18 +56,18 @@ class DocumentHashes(Container[Document]):
         """Return the content of documents.crc32."""
         return struct.pack(f"<{len(self._hashes)}I", *self._hashes)
 
-    def __contains__(self, doc: object) -> bool:
-        """Return whether a text or a conversation is one of the documents or a part of one.
+    def __contains__(self, text: object) -> bool:
+        """Return whether a text, or a form of a conversation, is a document or a part of one."""
+        # Earlier versions stored documents as they are.
+        return isinstance(text, str) and any(map(self._has, (text, plain(text))))
 
-        A text of several lines also counts if all its lines do.
-        """
-        if not isinstance(doc, Sequence):
-            return False
-        lines = document_parts(doc) if isinstance(doc, str) else ()
-        return self._has(doc) or (bool(lines) and all(map(self._has, lines)))
+    def share_of(self, docs: Iterable[Document]) -> float:
+        """Return the share of texts, or of replies in conversations, that are known."""
+        parts = [part for doc in docs for part in ((doc,) if isinstance(doc, str) else forms(doc))]
+        return sum(part in self for part in parts) / max(1, len(parts))
 
-    def _has(self, doc: Document) -> bool:
-        place = bisect_left(self._hashes, wanted := _hash(doc))
+    def _has(self, form: str) -> bool:
+        place = bisect_left(self._hashes, wanted := _hash(form))
         return place < len(self._hashes) and self._hashes[place] == wanted
 
 
@@ -77,19 +82,20 @@ def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
     return content if len(content) <= WORD * MAX_DOCUMENTS else None
 
 
-def read_document_hashes(directory: Path, meta: Meta) -> DocumentHashes | None:
-    """Return the hashes stored with a model, or None if there are none for this model.
+def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes | None:
+    """Return the hashes of all data of a model and its ancestors, or None if some are unknown.
 
     Raises:
         CheckpointError: the file cannot be read.
     """
-    if not committed_path(directory, DOCUMENT_HASHES).exists():
+    own, *ancestors = saved.trained_on
+    if other_data(own, ancestors) or not committed_path(directory, DOCUMENT_HASHES).exists():
         return None
     content = read_committed(directory, DOCUMENT_HASHES, WORD * MAX_DOCUMENTS)
-    if hashlib.sha256(content).hexdigest() != meta.documents_sha256:
+    if hashlib.sha256(content).hexdigest() != saved.meta.documents_sha256:
         return None  # of another model, if a save was killed before it removed this file
     return DocumentHashes.decode(content)
 
 
-def _hash(doc: Document) -> int:
-    return crc32(as_line(doc).encode("utf-8", "surrogatepass"))
+def _hash(form: str) -> int:
+    return crc32(form.encode("utf-8", "surrogatepass"))

@@ -146,7 +146,7 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
         "teachers": [Path(each.directory).name for each in plan.teachers] or None,
         "teacher_sha256": [each.weights_sha256 for each in plan.teachers] or None,
         "ancestor_data": [each and asdict(each) for each in plan.ancestor_data] or None,
-        "contamination": {name: [*each] for name, each in plan.contamination.items()} or None,
+        "contamination": plan.contamination or None,
         **{
             name: given[name] for name in ("preset", "genome", "minutes", "budget") if name in given
         },

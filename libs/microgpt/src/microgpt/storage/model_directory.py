@@ -24,7 +24,6 @@ from microgpt.config import (
     WeightsFormat,
     check_path,
 )
-from microgpt.data.folding import folded
 from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.files.atomic_files import (
@@ -120,10 +119,7 @@ def encode_model(
         meta = result.meta
     else:
         meta = meta_of(result, result.plan, result.state, result.test_loss)
-        docs = result.documents
-        if tokenizer.folds:  # as the model reads and writes them
-            docs = [*docs, *map(folded, docs)]
-        if known := hashes_file(docs, result.config.text):
+        if known := hashes_file(result.documents, result.config.text):
             files[DOCUMENT_HASHES] = known
             hashes["documents_sha256"] = _sha256(known)
     description = meta.model_copy(update=hashes).model_dump_json(indent=2, exclude_none=True)

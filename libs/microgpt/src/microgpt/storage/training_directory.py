@@ -1,13 +1,12 @@
 """A model directory during training: its lock, its checkpoint in two files, and the final model.
 
-    train_state.safetensors    weights, Adam moments, losses and subword tokenizer
+    train_state.safetensors    weights, Adam moments and subword tokenizer
     train_state.json           everything else, and the SHA-256 of train_state.safetensors
 
 train_state.json is read first: it determines the maximum valid size of train_state.safetensors.
 """
 
 import hashlib
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -24,7 +23,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
-from microgpt.data.contamination import Bounds
+from microgpt.data.contamination import as_share
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.error_format import first_problem, other_version
@@ -66,16 +65,15 @@ from microgpt.storage.model_directory import (
     has_model,
     publish_model,
 )
-from microgpt.storage.weights_file import WEIGHTS_FILES
+from microgpt.storage.weights_file import HEADER_BYTES, WEIGHTS_FILES
 from microgpt.training.history_file import (
     HISTORY,
-    MAX_HISTORY_BYTES,
     HistoryPoint,
     encode_history,
 )
 from microgpt.training.kept_weights import BestWeights, WeightAverage
 
-FORMAT_VERSION = 3  # earlier versions had other splits, or other names of settings
+FORMAT_VERSION = 4  # earlier versions had other splits, names of settings, or places of losses
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 
@@ -190,7 +188,7 @@ class _Description(BaseModel):
     parent_sha256: str | None = None
     teachers: tuple[TeacherRecord, ...] = Field((), exclude_if=not_)
     ancestor_data: tuple[DataFacts | None, ...] = Field((), exclude_if=not_)
-    contamination: dict[str, Bounds] = Field({}, exclude_if=not_)
+    contamination: dict[str, Annotated[Any, AfterValidator(as_share)]] = Field({}, exclude_if=not_)
     extra: dict[str, Any] = Field({}, exclude_if=not_)
     examples: tuple[str, ...] = Field((), exclude_if=not_)
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)
@@ -204,6 +202,8 @@ class _Description(BaseModel):
     seconds: Annotated[float, Field(ge=0)]
     created_by: str
     rounding: str | None = Field(None, exclude_if=not_)
+    recent_losses: tuple[float, ...]
+    history: tuple[HistoryPoint, ...]
 
     def check(self) -> None:
         """Raise CheckpointError if the facts contradict each other."""
@@ -223,8 +223,9 @@ class _Description(BaseModel):
     def max_bytes(self) -> int:
         """Return the maximum valid size of train_state.safetensors in bytes."""
         n_arrays = 3 + bool(self.best) + bool(self.average) + len(self.teacher_losses)
-        rest = MAX_HISTORY_BYTES + MAX_TOKENIZER_BYTES * TOKENIZERS[self.tokenizer].has_file
-        return n_arrays * np.dtype(self.dtype).itemsize * count_params(self.model) + rest
+        n_bytes = n_arrays * np.dtype(self.dtype).itemsize * count_params(self.model)
+        has_file = TOKENIZERS[self.tokenizer].has_file
+        return n_bytes + HEADER_BYTES + MAX_TOKENIZER_BYTES * has_file
 
 
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
@@ -303,14 +304,6 @@ def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.g
     tensors: dict[str, NDArray[np.generic]] = {
         name: np.asarray(each, state.dtype) for name, each in numbers.items()
     }
-    points = state.history
-    val_losses = [math.nan if point.val_loss is None else point.val_loss for point in points]
-    tensors |= {
-        "recent_losses": np.asarray(state.recent_losses, np.float64),
-        "history.step": np.array([point.step for point in points], np.int64),
-        "history.loss": np.array([point.loss for point in points], np.float64),
-        "history.val_loss": np.array(val_losses, np.float64),
-    }
     if plan.tokenizer.file:
         tensors[TOKENIZER_BYTES] = np.frombuffer(plan.tokenizer.file, np.uint8)
     return tensors
@@ -325,16 +318,14 @@ def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainSta
             raise ValueError(f"{name} is not an array of {n_params} {facts.dtype} numbers")
         return tensors[name]
 
-    names = ("step", "dtype", "engine", "since_history", "seconds", "rounding")
+    names = ("step", "dtype", "engine", "recent_losses", "history", "since_history", "seconds")
     best, average = facts.best, facts.average
     return TrainState(
-        **{name: getattr(facts, name) for name in names},
+        **{name: getattr(facts, name) for name in (*names, "rounding")},
         weights=numbers("weights"),
         adam_m=numbers("adam_m"),
         adam_v=numbers("adam_v"),
         best=BestWeights(**best.model_dump(), weights=numbers("best_weights")) if best else None,
-        recent_losses=_losses(tensors["recent_losses"]),
-        history=_history(tensors),
         average=WeightAverage(numbers("average"), **average.model_dump()) if average else None,
         teachers=tuple(
             TrainedTeacher(numbers(f"teacher.{i}"), loss)
@@ -342,21 +333,3 @@ def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainSta
         ),
         trained_on=(facts.data, *facts.ancestor_data),
     )
-
-
-def _history(tensors: Mapping[str, NDArray[Any]]) -> tuple[HistoryPoint, ...]:
-    """Decode the history points; raise ValueError if they are invalid."""
-    measured = tensors["history.val_loss"]
-    _losses(np.where(np.isnan(measured), 0, measured))
-    if tensors["history.step"].dtype != np.int64:
-        raise ValueError("the steps of the history must be integers")
-    val_losses = [None if math.isnan(loss) else loss for loss in measured.tolist()]
-    columns = (tensors["history.step"].tolist(), _losses(tensors["history.loss"]), val_losses)
-    return tuple(HistoryPoint(*point) for point in zip(*columns, strict=True))
-
-
-def _losses(tensor: NDArray[Any]) -> tuple[float, ...]:
-    """Convert losses to a tuple; raise ValueError if the array is invalid."""
-    if tensor.ndim != 1 or tensor.dtype != np.float64 or not np.isfinite(tensor).all():
-        raise ValueError("losses must be a vector of finite float64 numbers")
-    return tuple(tensor.tolist())

@@ -11,7 +11,7 @@ from typing import Any
 from microgpt.compilation import Tell
 from microgpt.config import DEFAULT_DTYPE, EngineName, Given, ModelConfig, TrainConfig, default_lr
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.contamination import contamination
+from microgpt.data.contamination import contamination, mark
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.token_dataset import TokenDataset
@@ -157,7 +157,7 @@ def plan_training(
         data=parts.facts,
         given=_recorded(given, chosen),
         ancestor_data=read,
-        contamination=contamination(parts, read, tokenizer),
+        contamination=contamination(parts, read),
         extra=dict(extra),
         edited_sources=find_edited_sources() if engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
@@ -248,12 +248,7 @@ def _tell_single_exchanges(docs: Sequence[Document], tell: Tell) -> None:
 
 def _tell_contamination(plan: TrainingPlan, tell: Tell) -> None:
     """Report held-out documents that are training data of a parent, of teachers or of the run."""
-    found = plan.contamination
-    shares = [f"{name} {bounds.text}" for name, bounds in found.items() if bounds.high]
-    if shares:
-        are = "are" if any(bounds.low for bounds in found.values()) else "may be"
-        whose = "of the parent or teacher" if plan.ancestor_data else "but for case and accents"
-        tell(
-            f"share of the held-out data that is training data {whose}: "
-            f"{', '.join(shares)}; their losses {are} too low"
-        )
+    marks = [f"{name}{mark(share)}" for name, share in plan.contamination.items() if share != 0]
+    if marks:
+        whose = "the parent, a teacher or the run itself" if plan.ancestor_data else "the run"
+        tell(f"held-out data was read by {whose}, so its losses are too low: {', '.join(marks)}")

@@ -16,15 +16,23 @@ from microgpt_serve.settings import ServiceSettings
 from microgpt_serve.work_queue import TOKENS_PER_PLACE, WorkQueue
 
 
+def request_to(state, scope, **others) -> SimpleNamespace:
+    app = SimpleNamespace(state=SimpleNamespace(app_state=state))
+    return SimpleNamespace(app=app, scope=scope, **others)
+
+
 def test_each_message_of_a_long_chat_counts_towards_the_queue() -> None:
     counted = Mock(side_effect=QueueFullError)
-    served = SimpleNamespace(gpt=SimpleNamespace(tokenizer=SimpleNamespace(is_chat=True)))
+    served = SimpleNamespace(
+        name="names", gpt=SimpleNamespace(tokenizer=SimpleNamespace(is_chat=True))
+    )
     work = SimpleNamespace(submit=counted)
-    state = SimpleNamespace(work=work, model_of=lambda request, name: served)
+    state = SimpleNamespace(work=work, models=ServedModels(names=served))
+    request = request_to(state, {"path": "/microgpt/v1/chat"})
 
     async def ask() -> None:
         body = ChatRequest(messages=[{"role": "user", "content": "h"}] * 2000)
-        await chat_generation(state, None, body.messages, body.wanted())
+        await chat_generation(request, body.messages, body.wanted())
 
     with pytest.raises(QueueFullError):
         asyncio.run(ask())
@@ -62,9 +70,9 @@ def test_work_ends_when_the_client_disconnects_or_times_out(names_dir, leaves, s
         settings = ServiceSettings(model_dir=str(names_dir), timeout_s=30 if leaves else 0.2)
         state = AppState(settings, ServedModels.load(settings), [])
         running = state.work.submit(partial(go_on.wait, 30), 1)
-        request = SimpleNamespace(scope={}, receive=receive)
+        request = request_to(state, {}, receive=receive)
         with pytest.raises(ServeError) as error:
-            await run_function(state, request, left_out, 1, 0)
+            await run_function(request, left_out, 1, 0)
         assert error.value.status == status
         assert state.n_running == 0
         last = state.work.submit(lambda: None, 1)

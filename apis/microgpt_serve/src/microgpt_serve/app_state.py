@@ -4,9 +4,8 @@ import asyncio
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Request
 
 from microgpt_serve.batch_scheduler import BatchScheduler
 from microgpt_serve.errors import ServeError, route_path
@@ -42,32 +41,25 @@ class AppState:
         finally:
             self.n_running -= 1
 
-    def model_of(self, request: Request, name: str | None) -> ServedModel:
-        """Return the model that a request names; None is the first one. Raise ServeError if none.
-
-        OpenAI's routes accept any name if only one model is served. The request counts for this
-        model in the metrics.
-        """
-        is_openai = route_path(request.scope).startswith("/v1/")
-        model = self.models.find(None if is_openai and len(self.models) == 1 else name)
-        request.scope["model"] = model.name
-        return model
-
-    def check_open(self) -> None:
-        """Raise ServeError if the service is shutting down."""
-        if self.is_draining:
-            raise self.shutdown_error()
-
     def shutdown_error(self) -> ServeError:
         """Return the error to send to requests during shutdown."""
         headers = {"retry-after": str(math.ceil(self.settings.timeout_s))}
         return ServeError(503, "the service is shutting down", headers=headers)
 
 
-async def get_state(request: Request) -> AppState:
+def state_of(request: Request) -> AppState:
     """Return the state of the app that handles a request."""
     state: AppState = request.app.state.app_state
     return state
 
 
-StateDep = Annotated[AppState, Depends(get_state)]
+def model_of(request: Request, name: str | None) -> ServedModel:
+    """Return the model that a request names; None is the first one. Raise ServeError if none.
+
+    OpenAI's routes accept any name if only one model is served. The request counts for this model
+    in the metrics.
+    """
+    models, is_openai = state_of(request).models, route_path(request.scope).startswith("/v1/")
+    model = models.find(None if is_openai and len(models) == 1 else name)
+    request.scope["model"] = model.name
+    return model

@@ -3,12 +3,12 @@
 The body of an error response is `{"error": "message"}`. Routes under /v1/ use OpenAI's format.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from fastapi import Request, Response
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
@@ -37,14 +37,14 @@ class ServeError(Exception):
 
     def response(self, path: str) -> Response:
         """Return the error response, in OpenAI's format if the path starts with /v1/."""
-        body = self.openai_body() if path.startswith("/v1/") else _to_json({"error": str(self)})
+        body = self.openai_body() if path.startswith("/v1/") else to_json({"error": str(self)})
         return Response(body, self.status, self.headers, "application/json")
 
     def openai_body(self) -> bytes:
         """Return the response body in the format of OpenAI's API."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
         error = {"message": str(self), "type": kind, "param": self.field, "code": self.code}
-        return _to_json({"error": error})
+        return to_json({"error": error})
 
 
 class QueueFullError(ServeError):
@@ -86,10 +86,6 @@ def route_path(scope: Scope) -> str:
     path: str = scope["path"]
     prefix = scope.get("root_path", "").rstrip("/")
     return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
-
-
-def _to_json(body: object) -> bytes:
-    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 # OpenAI's codes of validation errors, keyed by pydantic error type

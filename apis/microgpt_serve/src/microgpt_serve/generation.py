@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from microgpt import IGNORED_ROLES, ChatPrompt, Continuation, Job, Message
-from microgpt_serve.app_state import AppState
+from microgpt_serve.app_state import model_of, state_of
 from microgpt_serve.choice import GeneratedChoice
 from microgpt_serve.errors import ClientDisconnectedError, ServeError, route_path
 from microgpt_serve.schemas import MAX_CHARACTERS, ChatMessage, Wanted
@@ -27,7 +27,6 @@ T = TypeVar("T")
 class Generation:
     """The texts that a request gets, whatever its route. They grow while its job runs."""
 
-    state: AppState
     request: Request
     model: ServedModel
     job: Job
@@ -58,14 +57,14 @@ class Generation:
         if self.job.fixed:
             yield self._extend([self.job.fixed] * self.job.n_sequences)
             return
-        changed, is_stepwise = asyncio.Event(), is_streamed or bool(self.stop)
-        submit = self.state.scheduler.submit
-        queued = submit(self.model.gpt, self.job, changed if is_stepwise else None)
+        state, changed = state_of(self.request), asyncio.Event()
+        is_stepwise = is_streamed or bool(self.stop)
+        queued = state.scheduler.submit(self.model.gpt, self.job, changed if is_stepwise else None)
         result = queued.result
         if is_stepwise:
             result.add_done_callback(lambda _: changed.set())
         try:
-            with _watched(self.state, self.request, result):
+            with _watched(self.request, result):
                 while is_stepwise and not result.done():
                     await changed.wait()
                     changed.clear()
@@ -75,9 +74,9 @@ class Generation:
                             return
                 yield self._extend(await result)
         finally:
-            self.state.scheduler.cancel(queued)
+            state.scheduler.cancel(queued)
             route = route_path(self.request.scope)
-            self.state.metrics.count_tokens(route, self.model.name, queued.n_generated)
+            state.metrics.count_tokens(route, self.model.name, queued.n_generated)
 
     async def finished(self) -> list[GeneratedChoice]:
         """Run the job, and return the choices. See `steps` for the exceptions."""
@@ -94,21 +93,21 @@ class Generation:
 
 
 async def text_generation(
-    state: AppState, request: Request, prompts: Sequence[str | Sequence[int]], wanted: Wanted
+    request: Request, prompts: Sequence[str | Sequence[int]], wanted: Wanted
 ) -> Generation:
     """Encode prompts, each cut from the left to fit into the context."""
-    model = state.model_of(request, wanted.model)
+    model = model_of(request, wanted.model)
     encode = partial(model.gpt.text_job, wanted.n, prompts=prompts, **model.options(wanted))
-    job = await run_function(state, request, encode, sum(map(len, prompts)))
+    job = await run_function(request, encode, sum(map(len, prompts)))
     notes = {"tokens_dropped": job.tokens_dropped} if job.tokens_dropped else {}
-    return Generation(state, request, model, job, wanted.stop, notes)
+    return Generation(request, model, job, wanted.stop, notes)
 
 
 async def chat_generation(
-    state: AppState, request: Request, messages: Sequence[ChatMessage], wanted: Wanted
+    request: Request, messages: Sequence[ChatMessage], wanted: Wanted
 ) -> Generation:
     """Encode a conversation without its system messages; truncate it to fit into the context."""
-    model = state.model_of(request, wanted.model)
+    model = model_of(request, wanted.model)
     if not model.gpt.tokenizer.is_chat:
         raise ServeError(
             400, "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
@@ -130,17 +129,16 @@ async def chat_generation(
         return model.gpt.chat_prompt(conversation)
 
     size = n_characters + 2 * len(messages)
-    prompt = await run_function(state, request, encode, size, n_objects=len(messages))
+    prompt = await run_function(request, encode, size, n_objects=len(messages))
     job = model.gpt.reply_job(prompt, wanted.n, **model.options(wanted))
     notes = {
         "tokens_dropped": prompt.tokens_dropped,
         "unknown_characters": prompt.unknown_characters,
     }
-    return Generation(state, request, model, job, wanted.stop, notes)
+    return Generation(request, model, job, wanted.stop, notes)
 
 
 async def run_function(
-    state: AppState,
     request: Request,
     function: Callable[[], T],
     n_characters: int,
@@ -156,15 +154,17 @@ async def run_function(
     """
     if n_characters <= limit:
         return function()
-    result = state.work.submit(function, n_characters // CHARACTERS_PER_TOKEN + n_objects)
-    with _watched(state, request, result):
+    n_tokens = n_characters // CHARACTERS_PER_TOKEN + n_objects
+    result = state_of(request).work.submit(function, n_tokens)
+    with _watched(request, result):
         return await result
 
 
 @contextmanager
-def _watched(state: AppState, request: Request, result: asyncio.Future[Any]) -> Iterator[None]:
+def _watched(request: Request, result: asyncio.Future[Any]) -> Iterator[None]:
     """Make a future fail at its request's deadline or on a disconnect; cancel it on exit."""
-    loop, timeout_s = asyncio.get_running_loop(), state.settings.timeout_s
+    loop, state = asyncio.get_running_loop(), state_of(request)
+    timeout_s = state.settings.timeout_s
     deadline = request.scope.setdefault("deadline", loop.time() + timeout_s)
     watcher: list[asyncio.Task[None]] = []
 

@@ -44,11 +44,8 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 TopK = Annotated[Count | None, Field(description=HELP["top_k"])]
 TopP = Annotated[Probability | None, Field(description=HELP["top_p"])]
 # Notes in responses about what the model has not read.
-PromptDropped = Annotated[
-    int, Field(description="Number of tokens dropped from the start of long prompts.")
-]
-TurnsDropped = Annotated[
-    int, Field(description="Number of tokens in the turns that were dropped to fit the context.")
+TokensDropped = Annotated[
+    int, Field(description="Number of tokens dropped from the start to fit into the context.")
 ]
 UnknownCharacters = Annotated[
     str, Field(description="Characters removed because they are not in the vocabulary.")
@@ -152,7 +149,7 @@ class GenerateResponse(BaseModel):
     """Generated texts, each including the prompt."""
 
     samples: list[str]
-    tokens_dropped: PromptDropped | None = None
+    tokens_dropped: TokensDropped | None = None
 
     model_config = example({"samples": ["kamon", "ann"]})
 
@@ -174,7 +171,7 @@ class ChatResponse(BaseModel):
 
     role: Literal["assistant"] = "assistant"
     content: str
-    tokens_dropped: TurnsDropped
+    tokens_dropped: TokensDropped
     unknown_characters: UnknownCharacters
     finish_reason: FinishReason = Field(
         description="`stop`: the model ended the reply. `length`: max_tokens was reached or the "

@@ -14,6 +14,7 @@ import sys
 import warnings
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -51,8 +52,17 @@ def serve(settings: ServiceSettings) -> None:
     models = ServedModels.load(settings)
     with _listen(settings.host, settings.port) as listener:
         sys.setswitchinterval(SWITCH_S)
-        listeners = [listener, *(listener.dup() for _ in range(N_LISTENERS - 1))]
-        Server(create_app(settings, models), listener).run(listeners)
+        config = uvicorn.Config(
+            create_app(settings, models),
+            http=LimitedProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=LAST_WRITES_S,
+        )
+        Server(config).run([listener, *(listener.dup() for _ in range(N_LISTENERS - 1))])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -68,30 +78,15 @@ def _listen(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """A uvicorn server that finishes running replies before it stops."""
 
-    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
-        """Prepare a server that answers the requests of a socket."""
-        self._state: AppState = app.state.app_state
-        self._listener = listener
-        config = uvicorn.Config(
-            app,
-            http=LimitedProtocol,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=LAST_WRITES_S,
-        )
-        super().__init__(config)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    async def startup(self, sockets: Any = None) -> None:
         """Start accepting requests. Signal handlers are already installed."""
+        self._state: AppState = cast("FastAPI", self.config.app).state.app_state
         await super().startup(sockets)
         # Exclude loaded objects from garbage collection: p99 latency at 32 connections fell from
         # 128 ms to 18 ms (bench/serve_load.py, with wrk, at a922fbb8).
         gc.freeze()
         gc.enable()
-        _announce(self._state, self._listener)
+        _announce(self._state, sockets[0])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain on the first signal; a second one ends the process at once."""

@@ -13,7 +13,7 @@ def events(gpt, stop: list[str], *growth: tuple[str, str | None]) -> list[dict]:
     job = gpt.reply_job(gpt.chat_prompt([Message("user", "hi there")]))
     model = ServedModel("subword", "1", gpt, None)
     notes = {"tokens_dropped": 0, "unknown_characters": ""}
-    generation = Generation(None, None, model, job, stop, notes)
+    generation = Generation(None, model, job, stop, notes)
     told = []
     for text, reason in growth:
         generation.choices[0].extend(Continuation(gpt.tokenizer.encode(text), reason))

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
-from microgpt_serve.app_state import AppState, get_state
+from microgpt_serve.app_state import AppState, state_of
 from microgpt_serve.errors import (
     RETRY_AFTER,
     VALIDATION_CODES,
@@ -41,7 +41,7 @@ MAX_BODIES = 16  # limit for all bodies in memory, as a multiple of the maximum 
 
 
 class BodyRoute(APIRoute):
-    """Route that calls its function with a validated body, the request and the app state."""
+    """Route that calls its function with a validated body and the request."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return a handler that reads and validates the body before calling the function."""
@@ -49,13 +49,14 @@ class BodyRoute(APIRoute):
         body_model: type[BaseModel] = next(iter(function.__annotations__.values()))
 
         async def handle(request: Request) -> Response:
-            state = await get_state(request)
-            state.check_open()
+            state = state_of(request)
+            if state.is_draining:
+                raise state.shutdown_error()
             _check_headers(request)
             try:
-                body = await _read(body_model, request, state)
+                body = await _read(body_model, request)
                 with state.running():
-                    response: JsonObject | Response = await function(body, request, state)
+                    response: JsonObject | Response = await function(body, request)
             except asyncio.CancelledError:  # the service shuts down while a slow client is sending
                 raise state.shutdown_error() from None
             if isinstance(response, Response):
@@ -65,16 +66,15 @@ class BodyRoute(APIRoute):
         return handle
 
 
-async def _read(body_model: type[BaseModel], request: Request, state: AppState) -> BaseModel:
-    content = bytearray()
+async def _read(body_model: type[BaseModel], request: Request) -> BaseModel:
+    content, state = bytearray(), state_of(request)
     try:
         await _read_into(content, request, state)
-        state.check_open()  # the body may have taken long
+        if state.is_draining:  # the body may have taken long
+            raise state.shutdown_error()
         validate = partial(_validate, body_model, content)
         n_objects = content.count(b"{")
-        return await run_function(
-            state, request, validate, len(content), MAX_INLINE_BYTES, n_objects
-        )
+        return await run_function(request, validate, len(content), MAX_INLINE_BYTES, n_objects)
     finally:
         state.n_body_bytes -= len(content)
 

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from microgpt import ConfigError, on_compiling, plugin
-from microgpt_serve.app_state import StateDep
+from microgpt_serve.app_state import model_of, state_of
 from microgpt_serve.errors import ServeError
 from microgpt_serve.middleware.guard import ASSETS, PAGE
 from microgpt_serve.routes.status import ModelName
@@ -40,7 +40,7 @@ _assets = StaticFiles(packages=[("fastapi_offline", "static")])
 
 
 @router.get(PAGE)
-async def page(request: Request, state: StateDep, name: ModelName = None) -> Response:
+async def page(request: Request, name: ModelName = None) -> Response:
     """Return the page of a model.
 
     If the service has an API key, a request without one gets a form that asks for it.
@@ -50,7 +50,8 @@ async def page(request: Request, state: StateDep, name: ModelName = None) -> Res
     if not request.scope.get("is_authorised", True):
         form, policy = key_form()
         return HTMLResponse(form, headers={**HEADERS, "Content-Security-Policy": policy})
-    model = state.model_of(request, name)
+    state = state_of(request)
+    model = model_of(request, name)
     others = [other.name for other in state.models.values() if other is not model]
     if model.name not in state.pages:
         state.pages[model.name] = state.page_work.submit(partial(_made, model, others), 0)

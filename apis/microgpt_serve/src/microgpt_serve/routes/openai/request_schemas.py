@@ -178,11 +178,6 @@ class OpenAIRequest(RequestBody):
         seed = secrets.randbits(SEED_BITS) if self.seed is None else self.seed % (MAX_SEED + 1)
         return Wanted(self.model, self.n or 1, sampling, self.max_tokens, seed, self.stop or ())
 
-    @property
-    def includes_usage(self) -> bool:
-        """Whether a stream ends with an event that contains the token counts."""
-        return bool(self.stream and self.stream_options and self.stream_options.include_usage)
-
 
 class CompletionRequest(OpenAIRequest):
     """Request body of /v1/completions."""

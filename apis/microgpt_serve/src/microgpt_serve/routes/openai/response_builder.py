@@ -36,15 +36,16 @@ async def respond(
     generation: Generation, body: OpenAIRequest, form: Format
 ) -> JsonObject | Response:
     """Return the complete response, or an event stream if the request sets `stream`."""
-    head: JsonObject = {
+    head: dict[str, object] = {
         "id": f"{form.id_prefix}-{uuid4().hex}",
         "object": form.chunk_name if body.stream else form.object_name,
         "created": int(time.time()),
         "model": generation.model.name,
         "system_fingerprint": generation.model.version,
-        **({"usage": None} if body.includes_usage else {}),
     }
     if body.stream:
+        if body.stream_options and body.stream_options.include_usage:
+            head["usage"] = None  # until the last event
         return EventStream(_encoded_events(generation, form, head))
     choices = [form.whole(choice) for choice in await generation.finished()]
     return {**head, **generation.notes, "choices": choices, "usage": _usage(generation)}

@@ -6,7 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from microgpt import FinishReason
-from microgpt_serve.schemas import PromptDropped, TurnsDropped, UnknownCharacters, Version
+from microgpt_serve.schemas import TokensDropped, UnknownCharacters, Version
 
 
 class Model(TypedDict):
@@ -35,38 +35,6 @@ class Usage(TypedDict):
     total_tokens: int
 
 
-class ResponseBase(TypedDict):
-    """Fields common to all responses and events."""
-
-    id: str
-    object: str
-    created: int
-    model: str
-    system_fingerprint: Version
-    usage: NotRequired[Usage | None]
-
-
-class Choice(TypedDict):
-    """Fields common to all choices."""
-
-    index: int
-    logprobs: None
-    finish_reason: FinishReason | None
-
-
-class CompletionChoice(Choice):
-    """A generated text, or only the new part of it in a stream."""
-
-    text: str
-
-
-class Completion(ResponseBase):
-    """Generated texts, or only the new part of one text in a stream."""
-
-    tokens_dropped: NotRequired[PromptDropped]
-    choices: list[CompletionChoice]
-
-
 class AssistantMessage(TypedDict):
     """The assistant's reply."""
 
@@ -74,18 +42,28 @@ class AssistantMessage(TypedDict):
     content: str
 
 
-class ChatChoice(Choice):
-    """One of the generated replies."""
+class Choice(TypedDict):
+    """A generated text or message. An event of a stream has only its new part."""
 
-    message: AssistantMessage
+    index: int
+    text: NotRequired[str]
+    message: NotRequired[AssistantMessage]
+    logprobs: None
+    finish_reason: FinishReason | None
 
 
-class ChatCompletion(ResponseBase):
-    """The assistant's reply."""
+class Completion(TypedDict):
+    """Generated texts or messages."""
 
-    tokens_dropped: TurnsDropped
-    unknown_characters: UnknownCharacters
-    choices: list[ChatChoice]
+    id: str
+    object: str
+    created: int
+    model: str
+    system_fingerprint: Version
+    tokens_dropped: NotRequired[TokensDropped]
+    unknown_characters: NotRequired[UnknownCharacters]
+    choices: list[Choice]
+    usage: NotRequired[Usage | None]
 
 
 class OpenAIError(TypedDict):

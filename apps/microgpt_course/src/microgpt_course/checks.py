@@ -26,23 +26,21 @@ ADAM_GRADIENTS = ([0.5, 1e-7, 0.0], [0.1, 1e-7, 1.0], [-0.4, -20.0, 1.0])  # of 
 CONFIG = ModelConfig(n_embd=4, n_head=1, n_layer=1, block_size=4, vocab_size=5)
 
 
-class Learner:
+class Learner(dict[str, Any]):
     """The definitions of a learner's file. Calls of its functions are watched for mistakes."""
 
-    def __init__(self, namespace: dict[str, object]) -> None:
-        self._namespace = namespace
-
-    def __getattr__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Any:
         """Return a class or a function of the file; raise Wrong if there is none."""
-        if name not in self._namespace:
+        if name not in self:
+            if hasattr(builtins, name):
+                raise KeyError(name)  # `eval` then takes the built-in function
             raise Wrong(f"there is no `{name}` in this file; was it renamed or deleted?")
-        found = self._namespace[name]
+        found = super().__getitem__(name)
         return partial(_watched, found) if isinstance(found, FunctionType) else found
 
-    def __getitem__(self, name: str) -> Any:
-        """Return the value of a name in an expression."""
-        is_builtin = name not in self._namespace and hasattr(builtins, name)
-        return getattr(builtins if is_builtin else self, name)
+    def __getattr__(self, name: str) -> Any:
+        """Return a definition by its name."""
+        return self[name]
 
     def fact(self, what: str, expected: object, *whys: Any, **more: Any) -> Fact:
         """Return the fact that an expression with the definitions has a value."""

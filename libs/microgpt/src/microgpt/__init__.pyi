@@ -57,6 +57,7 @@ from .data.split import fingerprint as fingerprint
 from .data.split import forms as forms
 from .data.split import split as split
 from .data.split import split_again as split_again
+from .data.split import split_documents as split_documents
 from .data.statistics import RARE as RARE
 from .data.statistics import DataReport as DataReport
 from .data.statistics import Sizes as Sizes
@@ -265,7 +266,6 @@ from .training.history_file import HISTORY as HISTORY
 from .training.history_file import HistoryPoint as HistoryPoint
 from .training.history_file import read_history as read_history
 from .training.holding_out import hold_out as hold_out
-from .training.holding_out import split_documents as split_documents
 from .training.hooks import Checkpoints as Checkpoints
 from .training.hooks import Hook as Hook
 from .training.hooks import OnEvent as OnEvent

@@ -8,7 +8,7 @@ from microgpt_cli.terminal.options import with_options
 from microgpt_cli.training.request import TrainRequest
 
 if TYPE_CHECKING:
-    from microgpt import EngineName, TrainingJob
+    from microgpt import Given, TrainingJob
 
 
 @examples(
@@ -24,7 +24,7 @@ def train(request: TrainRequest) -> None:
     settings that are not given are chosen to suit the documents and the given settings.
     """
     started = perf_counter()
-    request.check()  # before NumPy is loaded
+    settings = request.settings()  # checked before NumPy is loaded
 
     from microgpt import TrainingDirectory, check_engine, check_has_training, default_engine
     from microgpt_cli.training.recorded_runs import resumed_job
@@ -35,30 +35,30 @@ def train(request: TrainRequest) -> None:
     check_engine(engine, request.given.get("dtype"), request.threads)
     if request.resume:
         check_has_training(request.resume)  # before its directory is locked
-    job = None if request.resume else planned(request, engine, started)
+    job = None
+    if not request.resume:
+        job = planned({"engine": engine, **settings}, request, started)
     with TrainingDirectory(request.resume or request.output) as directory:
         if job:
             check_output(directory.path, job, request)
         if job := job or resumed_job(directory, request, started):
-            n_samples = request.n_samples(job.plan.tokenizer.is_chat, job.plan.config.text)
-            result = run_job(job, directory, request.threads, n_samples, quiet=request.as_json)
-            samples = draw_samples(result, n_samples)
-            print_results(result, samples, job, directory.path, request)
+            result = run_job(job, directory, request)
+            print_results(result, draw_samples(result, request.num_samples), job.parts, request)
 
 
-def planned(request: TrainRequest, engine: "EngineName", started: float) -> "TrainingJob":
+def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJob":
     """Read and split the documents, and choose the settings that are not given."""
     from microgpt import Preparation, TimeLimit, hold_out, plan_training, prepare_replies
     from microgpt_cli.terminal.console import note
     from microgpt_cli.terminal.progress import load_kernels
     from microgpt_cli.training.inputs import load_sources, read_input, text_of, with_records
 
-    asked = request.completed()
+    minutes = given.get("minutes")
     parent, teachers = load_sources(request.from_, request.teacher)
-    file, docs = read_input(request.input, asked, text_of(parent, teachers))
+    file, docs = read_input(request.input, given, text_of(parent, teachers))
     text = "stream" if isinstance(docs, str) else "lines"
     # Documents that are generated are in the order in which to read them.
-    given = {"engine": engine, "shuffle": file is not None, **asked, "text": text}
+    given = {"shuffle": file is not None, **given, "text": text}
     sources = [each for each in (parent, teachers) if each]
     prepared = Preparation(given) if sources else prepare_replies(docs, given, note)
     parts = hold_out(docs, prepared.given, sources, note)
@@ -69,7 +69,7 @@ def planned(request: TrainRequest, engine: "EngineName", started: float) -> "Tra
         extra=prepared.extra,
         parent=parent,
         teachers=teachers,
-        limit=TimeLimit(asked["minutes"], started) if asked.get("minutes") else None,
+        limit=TimeLimit(minutes, started) if minutes else None,
         load_kernels=load_kernels,
         tell=note,
     )

@@ -55,6 +55,7 @@ def resumed_job(
             f"weights are in {directory.path}.diverged); train from scratch with a smaller "
             "--learning-rate"
         )
+    request.check_samples(is_chat=plan.tokenizer.is_chat)
     for name in plan.extra:
         reply_plugin(name)  # raises an error if it is not installed
     limit, given = None, request.given

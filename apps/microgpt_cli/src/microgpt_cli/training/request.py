@@ -9,7 +9,6 @@ from typing import Any
 from microgpt import (
     PORTABLE,
     ConfigError,
-    TextKind,
     check_conflicts,
     check_setting,
     checked,
@@ -19,7 +18,7 @@ from microgpt import (
 )
 from microgpt_cli.terminal.options import DATA, DEFAULT_MODEL_DIR
 
-N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default numbers of samples, and of running text
+N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default numbers of samples, and of those of running text
 data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
 )
@@ -80,24 +79,19 @@ class TrainRequest:
         """The number of threads."""
         return int(self.given.get("threads", 1))
 
-    def n_samples(self, is_chat: bool, text: TextKind = "lines") -> int:
-        """Return the number of samples to print; raise ConfigError for a chat model."""
-        if is_chat and self.num_samples:
-            raise ConfigError(
-                "--num-samples cannot be used with --chat; run `microgpt chat` afterwards"
-            )
-        default = 0 if is_chat else N_STREAM_SAMPLES if text == "stream" else N_SAMPLES
-        return default if self.num_samples is None else self.num_samples
+    def settings(self) -> dict[str, Any]:
+        """Return the given settings, completed by those of a genome or preset and --portable.
 
-    def check(self) -> None:
-        """Raise ConfigError if a setting is invalid or excludes another, before files are read."""
+        Raises:
+            ConfigError: a setting is invalid or excludes another.
+        """
         given = self.given
-        if not (self.resume or self.genome):
-            self.n_samples(self.completed().get("chat", False))
+        completed = given if self.resume or self.genome else self._completed()
         for name in given:
             check_setting(name, given[name])
         if self.num_samples is not None:
             checked("--num-samples (-n)", self.num_samples, int, minimum=0)
+        self.check_samples(is_chat=completed.get("chat", False))
         exclusive = [
             ("--genome", self.genome, given, ("preset", "portable")),
             ("--teacher", self.teacher, given, ("tokenizer", "vocab_size")),
@@ -111,13 +105,16 @@ class TrainRequest:
                     shown = f"--{other.strip('_').replace('_', '-')}"
                     both = f"{shown} cannot be used with {name}"
                     raise ConfigError(f"{both}; omit one of them")
+        return self._completed() if self.genome else completed
 
-    def completed(self) -> dict[str, Any]:
-        """Return the given settings, completed by those of a genome or preset and --portable.
+    def check_samples(self, *, is_chat: bool) -> None:
+        """Raise ConfigError if samples of a chat model are to be printed."""
+        if is_chat and self.num_samples:
+            raise ConfigError(
+                "--num-samples cannot be used with --chat; run `microgpt chat` afterwards"
+            )
 
-        Raises:
-            ConfigError: two settings exclude each other, or one requires another.
-        """
+    def _completed(self) -> dict[str, Any]:
         given, recipe = self.given, dict[str, Any]()
         if self.genome:
             recipe = self._genome_settings(self.genome)

@@ -12,7 +12,6 @@ from microgpt import (
     InferenceGpt,
     KnownTexts,
     Split,
-    TrainingJob,
     TrainResult,
     as_argument,
     bits,
@@ -24,29 +23,31 @@ from microgpt import (
 )
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
-from microgpt_cli.training.request import TrainRequest
+from microgpt_cli.training.request import N_SAMPLES, N_STREAM_SAMPLES, TrainRequest
 
 STREAM_SAMPLE_TOKENS = 300  # number of tokens of a sample of running text
 
 
-def draw_samples(result: TrainResult, n: int) -> list[str]:
-    """Return n samples of a trained model."""
-    if not n:
+def draw_samples(result: TrainResult, n: int | None) -> list[str]:
+    """Return n samples of a model, or a default number. A model of chats has none."""
+    is_stream = result.config.text == "stream"
+    n = (N_STREAM_SAMPLES if is_stream else N_SAMPLES) if n is None else n
+    if not n or result.tokenizer.is_chat:
         return []
     model = InferenceGpt(result, engine=result.plan.engine)
-    length = STREAM_SAMPLE_TOKENS if result.config.text == "stream" else None
+    length = STREAM_SAMPLE_TOKENS if is_stream else None
     return model.generate(n, rng=result.rng(), max_tokens=length)
 
 
 def print_results(
     result: TrainResult,
     samples: Sequence[str],
-    job: TrainingJob,
-    output: Path,
+    parts: Split,
     request: TrainRequest,
 ) -> None:
     """Print the result and samples to stdout, and a note on memorised samples to stderr."""
-    answers, n_known, parts, text = None, 0, job.parts, result.config.text
+    text, output = result.config.text, request.resume or request.output
+    answers, n_known = None, 0
     if result.tokenizer.is_chat:
         from microgpt_cli.training.chat_answers import answer_questions  # loads grammars of chats
 

@@ -60,19 +60,17 @@ def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
         job.extend(confirm_replacement(path, unused_model(job.plan.input)))
 
 
-def run_job(
-    job: TrainingJob, directory: TrainingDirectory, threads: int, n_samples: int, *, quiet: bool
-) -> TrainResult:
+def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainRequest) -> TrainResult:
     """Train and save the model; print the header to stdout, progress and notes to stderr."""
-    chunks = job.chunks
+    chunks, threads = job.chunks, request.threads
     try:
-        _prepare(job, chunks, threads, n_samples)
+        _prepare(job, chunks, threads, has_samples=request.num_samples != 0)
         job = with_tried_rate(job, threads=threads, tell=note)
     except KeyboardInterrupt as signal:
         step = f"at step {job.resume.step}" if job.resume else "before the first step"
         raise type(signal)(f"{step}; nothing was written") from None
     with TrainingProgress(job.plan) as progress, StopRequest() as stop:
-        _note_data(job, chunks, quiet=quiet)
+        _note_data(job, chunks, quiet=request.as_json)
         save = Checkpoints(CheckpointFile(directory).write)
         try:
             hooks = OnEvent(progress.update), save, StopWhen(stop)
@@ -101,11 +99,11 @@ def run_job(
         return result
 
 
-def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, n_samples: int) -> None:
+def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, *, has_samples: bool) -> None:
     """Load the kernels, and let the teachers predict the targets."""
     plan = job.plan
     uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
-    uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
+    uses += ["decoding"] if has_samples or plan.tokenizer.is_chat else []
     uses += ["evaluation"] if job.parts.validation or job.parts.test or plan.ensemble else []
     uses += ["generation"] if plan.ensemble else []
     job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))

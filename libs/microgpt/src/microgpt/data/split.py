@@ -10,7 +10,15 @@ from typing import cast
 from microgpt.config import LESS_THAN_1, TrainConfig, check_whole, checked
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.folding import plain
-from microgpt.data.tokenizer import AnyDocument, Document, Tokenizer, as_documents, hashable, joined
+from microgpt.data.tokenizer import (
+    AnyDocument,
+    Document,
+    Documents,
+    Tokenizer,
+    as_documents,
+    hashable,
+    joined,
+)
 from microgpt.errors import ConfigError, DataError
 
 HELD_OUT = ("validation", "test")
@@ -167,6 +175,13 @@ def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: 
             raise DataError(f"{what}; add text or use another fraction")
     sets = found["train"], found["validation"], found["test"]
     return Split((text,), *sets, validation, test, gap, _by_fractions=sets)
+
+
+def split_documents(docs: Documents, validation: float, test: float, gap: int) -> Split:
+    """Split documents by hash, or running text by position."""
+    if isinstance(docs, str):
+        return split_stream(docs, validation=validation, test=test, gap=gap)
+    return split(docs, validation=validation, test=test)
 
 
 def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:

@@ -6,7 +6,7 @@ from typing import Any
 from microgpt.compilation import Tell
 from microgpt.config import Given
 from microgpt.data.contamination import recorded_facts
-from microgpt.data.split import DataFacts, Split, split, split_stream
+from microgpt.data.split import DataFacts, Split, split_documents
 from microgpt.data.tokenizer import Documents, count_characters
 from microgpt.errors import ConfigError, DataError
 from microgpt.state import TrainedModel
@@ -44,18 +44,28 @@ def hold_out(
         first = sources[0]
         size = first.block_size if isinstance(first, Teachers) else first.model.block_size
         given = {"block_size": size, "tokenizer": first.tokenizer.kind, **given}
+    gap: int = MAX_CONTEXT  # unused characters around a held-out stretch of running text
+    if "block_size" in given:  # otherwise, the context is chosen after the split
+        is_bpe = given.get("tokenizer") == "bpe"
+        gap = given["block_size"] * (CHARACTERS_PER_SUBWORD if is_bpe else 1)
+    if given.get("gap") is not None:
+        gap = given["gap"]
+
+    def split(default: float) -> Split:
+        validation, test = (given.get(name, default) for name in FRACTIONS)
+        return split_documents(docs, validation, test, gap)
+
     if not (given.get("minutes") or given.get("budget")):
-        return _split(docs, given)
-    texts = [docs] if isinstance(docs, str) else docs
-    fraction = held_out_fraction(sum(map(count_characters, texts)))
+        return split(0.0)
     try:
-        return _split(docs, {**dict.fromkeys(FRACTIONS, fraction), **given})
+        texts = [docs] if isinstance(docs, str) else docs
+        return split(held_out_fraction(sum(map(count_characters, texts))))
     except (ConfigError, DataError) as error:
-        uses = [use for name, use in FRACTIONS.items() if name not in given]
-        parts = _split(docs, given)  # fails if a fraction of the user does
+        parts = split(0.0)  # fails if a fraction of the user does
         has_parent = any(isinstance(each, TrainedModel) for each in sources)
         if has_parent and not parts.validation:  # nothing says when the model has learned enough
             raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
+        uses = [use for name, use in FRACTIONS.items() if name not in given]
         tell(f"nothing is held out for {' or '.join(uses)} by default: {error}")
         return parts
 
@@ -77,23 +87,3 @@ def _recorded_split(
     if facts.gap is not None and any(given.get(name, found[name]) for name in FRACTIONS):
         found["gap"] = facts.gap
     return found
-
-
-def _split(docs: Documents, given: Given) -> Split:
-    """Split documents as the given settings say."""
-    gap = given.get("gap")  # unused characters around a held-out stretch of running text
-    if gap is None and "block_size" in given:
-        is_bpe = given.get("tokenizer") == "bpe"
-        gap = given["block_size"] * (CHARACTERS_PER_SUBWORD if is_bpe else 1)
-    elif gap is None:  # the context is chosen after the split
-        gap = MAX_CONTEXT
-    return split_documents(
-        docs, given.get("val_fraction", 0.0), given.get("test_fraction", 0.0), gap
-    )
-
-
-def split_documents(docs: Documents, validation: float, test: float, gap: int) -> Split:
-    """Split documents by hash, or running text by position."""
-    if isinstance(docs, str):
-        return split_stream(docs, validation=validation, test=test, gap=gap)
-    return split(docs, validation=validation, test=test)

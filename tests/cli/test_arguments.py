@@ -61,7 +61,7 @@ def test_a_text_that_names_a_model_is_the_model(microgpt, text_model, chat_model
         (["info", "--data", "my", "text file.txt"], "quotes: 'my text file.txt'"),
         (["train", "--data", "my", "text", "file.txt"], "quotes: 'my text file.txt'"),
         (["train", "--data=https://a.org/b.txt"], "https://a.org/b.txt: download it first"),
-        (["train", "--minutes", "1m"], "must be a number such as 2 or 0.5, got '1m'"),
+        (["train", "--minutes", "1m"], "--minutes must be a number greater than 0, got '1m'"),
         (["gen"], "Did you mean 'generate'?"),
         (["sweep", "g"], "Did you mean 'grid'?"),
     ],

@@ -33,7 +33,7 @@ def names(tmp_path: Path) -> Path:
         (["--chat", "--num-samples", "5"], "--num-samples cannot be used with"),
         (["--val-fraction", "0.001"], "too few documents (2): the validation split is empty"),
         (["--from", "nowhere"], "nowhere does not exist; use a directory"),
-        (["--steps", "many"], "must be an integer such as 2, got 'many'; see "),
+        (["--steps", "many"], "--steps must be an integer, got 'many'"),
         (["--stepz", "5"], "no such option: --stepz"),
         (["names.txt"], "unexpected extra argument(s) (names.txt); see 'microgpt train --help"),
         (["--data", "more.txt"], "--data is given more than once; join the files, for example"),
@@ -115,7 +115,7 @@ def test_chat_refuses_a_model_without_chat_tokens(microgpt, text_model) -> None:
     ("command", "problem"),
     [
         ("chat --model chat-model --temperature -1", "temperature must be >= 0, got -1"),
-        ("train --dropout much", "see 'microgpt train --help-all'"),
+        ("train --dropout much", "--dropout must be in [0, 1), got 'much'"),
         ("generate -n", "see 'microgpt generate --help'"),
         ("fly", "no such command 'fly'; see 'microgpt --help'"),
     ],

@@ -46,6 +46,6 @@ def test_train_accepts_new_and_old_option_names(microgpt, tmp_path, names) -> No
 
 
 def test_an_error_uses_the_new_name_of_an_option(microgpt) -> None:
-    assert "invalid value for '--learning-rate':" in refused(microgpt("train", "--lr", "fast"))
+    assert "--learning-rate must be a number" in refused(microgpt("train", "--lr", "fast"))
     done = microgpt("generate", "--output", "mine")  # an old name of train's --model only
     assert "no such option: --output" in done.stderr

@@ -9,6 +9,7 @@ from microgpt import (
     ConfigError,
     ModelConfig,
     TrainConfig,
+    check_names,
     check_setting,
     count_params,
 )
@@ -141,14 +142,13 @@ def check_genes(genes: Mapping[str, Any], limits: Limits | None = None) -> None:
 
     What two settings must be together, a genome checks itself.
     """
-    for name, gene in genes.items():
-        if name not in Genome.__dataclass_fields__:
-            raise GenomeError(f"{name!r:.80} is not a setting of a training run")
-        least, most = (limits or {}).get(name, (-math.inf, math.inf))
-        if isinstance(gene, int | float) and not least <= gene <= most:  # also rejects NaN
-            ends = [f"{end:g}" if isinstance(end, float) else str(end) for end in (least, most)]
-            raise GenomeError(f"{name} must be between {' and '.join(ends)}, got {gene!r:.40}")
-        try:
+    try:
+        check_names(genes, Genome.__dataclass_fields__)
+        for name, gene in genes.items():
+            least, most = (limits or {}).get(name, (-math.inf, math.inf))
+            if isinstance(gene, int | float) and not least <= gene <= most:  # also rejects NaN
+                ends = [f"{end:g}" if isinstance(end, float) else str(end) for end in (least, most)]
+                raise ConfigError(f"{name} must be between {' and '.join(ends)}, got {gene!r:.40}")
             check_setting(name, gene)
-        except ConfigError as error:
-            raise GenomeError(str(error)) from error
+    except ConfigError as error:
+        raise GenomeError(str(error)) from error

@@ -96,8 +96,7 @@ def read_genome(path: str | Path) -> GenomeRecord:
     try:
         return _record(facts)
     except (ValidationError, GenomeError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
-        raise GenomeError(f"{path}: {problem}") from error
+        raise GenomeError(f"{path}: {first_problem(error)}") from error
 
 
 def _record(facts: dict[str, Any]) -> GenomeRecord:

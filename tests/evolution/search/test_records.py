@@ -80,7 +80,7 @@ def test_an_error_names_the_damaged_setting(run, change, problem) -> None:
     ("old", "new", "problem"),
     [
         ('"last_loss":2.5', '"last_loss":NaN', "line 1: last_loss: input should be a finite"),
-        ('"steps":200', '"x":200', "line 1: 'x' is not a setting of a training run"),
+        ('"steps":200', '"x":200', "line 1: unknown setting 'x'"),
         ('"steps":200', '"steps":0', "line 1: steps must be >= 1, got 0"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_note_on_an_impossible_combination_names_its_rate() -> None:
     ("axes", "problem"),
     [
         ({"lr": ["fast"]}, "lr must be a number greater than 0, got 'fast'"),
-        ({"width": [8]}, "'width' is not a setting"),
+        ({"width": [8]}, "unknown setting 'width'"),
         ({"optimizer": ["sgd", "muon"]}, "optimizer must be .* got 'sgd'"),
     ],
 )

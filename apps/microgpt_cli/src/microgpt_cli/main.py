@@ -83,7 +83,7 @@ def _run() -> int:
         say(f"error: {_usage(error)}")
         return error.exit_code
     except MicrogptError as error:
-        say(f"error: {error}".replace("error: lr must", "error: --learning-rate must"))
+        say(f"error: {error}")
         return 1 if isinstance(error, FullDiskError) else 2
 
 

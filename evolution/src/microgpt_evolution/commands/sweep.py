@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from microgpt import DEFAULT_SEED, FIELDS, ConfigError, check_seed
+from microgpt import DEFAULT_SEED, FIELDS, ConfigError, check_seed, check_setting, flag
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.options import (
@@ -181,6 +181,9 @@ def grid(given: Mapping[str, Any]) -> None:
             "the grid has no settings; pass at least one, such as --n-embd 16,32 "
             "--learning-rate 0.005,0.01"
         )
+    for name, values in axes.items():
+        for value in values:
+            check_setting(name, value, flag(name))
     from microgpt_evolution.commands.sweep_run import start_grid
 
     start_grid(axes, given)

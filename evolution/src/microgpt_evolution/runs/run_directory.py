@@ -202,8 +202,7 @@ class TrialRecord(Stored):
         try:
             return cls.model_validate_json(content)
         except (ValidationError, GenomeError) as error:
-            problem = first_problem(error) if isinstance(error, ValidationError) else error
-            raise RunError(f"{where}: {problem}; {REMEDY}") from error
+            raise RunError(f"{where}: {first_problem(error)}; {REMEDY}") from error
 
 
 def kind_of(settings: dict[str, object]) -> Kind:

@@ -189,6 +189,7 @@ from .settings import FIELDS as FIELDS
 from .settings import PORTABLE as PORTABLE
 from .settings import Settings as Settings
 from .settings import check_conflicts as check_conflicts
+from .settings import check_names as check_names
 from .settings import check_setting as check_setting
 from .settings import flag as flag
 from .state import TeacherRecord as TeacherRecord

@@ -21,8 +21,13 @@ def other_version(content: bytes | str, field: str, *known: int) -> str | None:
     )
 
 
-def first_problem(error: ValidationError, *, root: str = "") -> str:
-    """Return the first error on one line: path (starting with `root`), message and value."""
+def first_problem(error: Exception, *, root: str = "") -> str:
+    """Return the first error on one line: path (starting with `root`), message and value.
+
+    If the error is not of pydantic, return its message.
+    """
+    if not isinstance(error, ValidationError):
+        return str(error)
     problem = error.errors(include_url=False)[0]
     place = root if problem["loc"] else ""
     for part in problem["loc"]:

@@ -4,7 +4,7 @@ A user, a preset or a genome gives some of them, as a mapping from names to valu
 `training.choice` and Karpathy's defaults complete them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -126,9 +126,7 @@ class Settings(TrainConfig, ModelConfig):
         Raises:
             ConfigError: a name is unknown, a value is invalid, or two settings exclude each other.
         """
-        for name in given:
-            if name not in FIELDS:
-                raise ConfigError(f"unknown setting {name!r:.80}; use one of {', '.join(FIELDS)}")
+        check_names(given)
         check_conflicts(given)
         return cls(**given)
 
@@ -150,6 +148,12 @@ class Settings(TrainConfig, ModelConfig):
 # What a training run records besides shape, training settings and split.
 RECORDED = ("column", "me", "separator", "preset", "genome", "minutes", "budget", "vocab_size")
 FIELDS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Settings)}
+
+
+def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
+    """Raise ConfigError if there is no setting of a given name."""
+    if unknown := [name for name in given if name not in names]:
+        raise ConfigError(f"unknown setting {unknown[0]!r:.80}; use one of {', '.join(names)}")
 
 
 def check_setting(name: str, value: Any, typed: str = "") -> None:

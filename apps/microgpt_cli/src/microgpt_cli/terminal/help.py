@@ -74,6 +74,7 @@ class GroupedCommand(TyperCommand):
             self._check_paths(values, ctx.params)
         except typer.TyperException as error:
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
+            _refuse_setting(error, values)
             if found := re.search(r" as an? (number|integer)", error.message):
                 error.message = NUMBERS[found[1]]  # instead of pydantic's
             error.message = error.message.replace("Input should be", "must be")
@@ -186,6 +187,15 @@ class SectionedGroup(TyperGroup):
         with formatter.section("Options"):
             records = (param.get_help_record(ctx) for param in self.get_params(ctx))
             formatter.write_dl([record for record in records if record])
+
+
+def _refuse_setting(error: Any, values: dict[str, Any]) -> None:
+    """Raise ConfigError if an error is about a value of a setting, in the words of all settings."""
+    from microgpt import FIELDS, check_setting, flag
+
+    param = getattr(error, "param", None)
+    if param and param.name in FIELDS and values.get(param.name):
+        check_setting(param.name, values[param.name], flag(param.name))
 
 
 def _refuse_unquoted(args: Sequence[str]) -> None:

@@ -88,7 +88,7 @@ class TrainRequest:
         given = self.given
         completed = given if self.resume or self.genome else self._completed()
         for name in given:
-            check_setting(name, given[name])
+            check_setting(name, given[name], flag(name))
         if self.num_samples is not None:
             checked("--num-samples (-n)", self.num_samples, int, minimum=0)
         self.check_samples(is_chat=completed.get("chat", False))

@@ -8,16 +8,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from microgpt.config import MAX_SIZE, Activation, DType, ModelConfig, Positions, TrainConfig
+from microgpt.config import Activation, DType, ModelConfig, Positions, TrainConfig, checked
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerKind
 from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.error_format import first_problem, other_version
-from microgpt.errors import CheckpointError, MicrogptError, TokenizerError
+from microgpt.errors import CheckpointError, ConfigError, MicrogptError, TokenizerError
 from microgpt.files.atomic_files import read_committed
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
+from microgpt.settings import FIELDS, check_setting
 from microgpt.state import Ensemble, TrainedModel, TrainingPlan, TrainState
 
 FORMAT_VERSION = 1
@@ -27,12 +37,19 @@ STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 MAX_META_BYTES = 2**24  # all Unicode characters as \u escapes take 14 MB
 MAX_TOKENIZER_BYTES = 2**26  # a vocabulary of a million tokens takes about 50 MB
 
-_Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+SHAPE = {field.name: field for field in fields(ModelConfig)}
 
 
 def _check_json(facts: dict[str, Any]) -> dict[str, Any]:
     json.dumps(facts, allow_nan=False)  # pydantic accepts NaN for Any, but NaN is not valid JSON
     return facts
+
+
+def _check_training(facts: dict[str, Any]) -> dict[str, Any]:
+    for name in facts.keys() & FIELDS.keys():
+        if (name, facts[name]) != ("steps", 0):  # of a run that ended before its first step
+            check_setting(name, facts[name])
+    return _check_json(facts)
 
 
 def _refuse(found: Any) -> None:
@@ -48,16 +65,16 @@ class Meta(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    vocab_size: _Count
-    n_embd: _Count
-    n_head: _Count
-    n_layer: _Count
-    block_size: _Count
+    vocab_size: int
+    n_embd: int
+    n_head: int
+    n_layer: int
+    block_size: int
     chars: tuple[str, ...] | None = None  # vocabulary of a character tokenizer
     special_tokens: tuple[str, ...] | None = None
     format_version: int = FORMAT_VERSION
     weights_sha256: str | None = None
-    n_ff_exp: _Count = ModelConfig.n_ff_exp
+    n_ff_exp: int = ModelConfig.n_ff_exp
     init_std: float = ModelConfig.init_std
     positions: Positions | None = None  # architecture; see `model_variants`
     token_shift: bool | None = None
@@ -75,12 +92,19 @@ class Meta(BaseModel):
     examples: tuple[str, ...] | None = None  # messages that the page of a chat model offers
     created_by: str | None = None
     created_at: str | None = None
-    training: Annotated[dict[str, Any], AfterValidator(_check_json)] = {}
+    training: Annotated[dict[str, Any], AfterValidator(_check_training)] = {}
+
+    @field_validator(*SHAPE, mode="before")
+    @classmethod
+    def check_shape(cls, value: Any, info: ValidationInfo) -> Any:
+        """Return a value of the shape, None for Karpathy's; raise ConfigError if it is invalid."""
+        field = SHAPE[info.field_name or ""]
+        is_karpathys = value is None and field.name in ARCHITECTURE
+        return None if is_karpathys else checked(field.name, value, field.type, **field.metadata)
 
     def model(self) -> ModelConfig:
         """Return the shape of the model."""
-        names = [field.name for field in fields(ModelConfig)]
-        facts = {name: getattr(self, name) for name in names}
+        facts = {name: getattr(self, name) for name in SHAPE}
         return ModelConfig(**{name: fact for name, fact in facts.items() if fact is not None})
 
 
@@ -197,7 +221,7 @@ def read_meta(directory: Path, kind: TokenizerKind | None = None) -> Meta:
         raise CheckpointError(f"{path}: {problem}")
     try:
         meta = Meta.model_validate_json(content)
-    except ValidationError as error:
+    except (ValidationError, ConfigError) as error:
         raise CheckpointError(f"{path}: {first_problem(error)}") from error
     if kind:
         meta = meta.model_copy(update={"tokenizer": kind})

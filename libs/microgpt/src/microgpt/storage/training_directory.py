@@ -17,7 +17,15 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
@@ -38,7 +46,7 @@ from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.flat_weights import count_params
 from microgpt.printable_text import printable
-from microgpt.settings import RECORDED, check_setting
+from microgpt.settings import RECORDED, check_names, check_setting, with_given
 from microgpt.state import (
     Ensemble,
     TeacherRecord,
@@ -81,9 +89,8 @@ _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 
 
 def _check_given(given: dict[str, Any]) -> dict[str, Any]:
+    check_names(given, RECORDED)
     for name, value in given.items():
-        if name not in RECORDED:
-            raise ValueError(f"unknown setting {name!r:.80}")
         check_setting(name, value)
     return given
 
@@ -205,6 +212,16 @@ class _Description(BaseModel):
     recent_losses: tuple[float, ...]
     history: tuple[HistoryPoint, ...]
 
+    @field_validator("model", "config", mode="before")
+    @classmethod
+    def read_settings(cls, facts: Any, info: ValidationInfo) -> Any:
+        """Return the settings of a JSON object; raise ConfigError if one is invalid."""
+        if not isinstance(facts, dict):
+            return facts
+        config: Any = ModelConfig() if info.field_name == "model" else TrainConfig()
+        check_names(facts, vars(config))
+        return with_given(config, facts)
+
     def check(self) -> None:
         """Raise CheckpointError if the facts contradict each other."""
         step, steps, ensemble = self.step, self.config.steps, self.ensemble
@@ -287,8 +304,7 @@ def _read_description(directory: Path, path: Path) -> _Description:
         facts = _Description.model_validate_json(description)
         facts.check()
     except (ValidationError, MicrogptError) as error:
-        what = first_problem(error) if isinstance(error, ValidationError) else str(error)
-        raise CheckpointError(f"{path}: {what}") from error
+        raise CheckpointError(f"{path}: {first_problem(error)}") from error
     check_tokenizer_fields(path, facts)
     return facts
 

@@ -1,0 +1,79 @@
+"""A wrong setting gives the same sentence wherever it comes from, and nothing is written."""
+
+import json
+import shutil
+from pathlib import Path
+
+import commands
+import pytest
+from commands import refused
+from json_files import edit
+
+from microgpt import MicrogptError, ModelConfig, Settings, TrainConfig
+from microgpt.settings import flag
+from microgpt.training.presets import PRESETS
+
+SHAPE = ModelConfig.__dataclass_fields__.keys()
+GENES = {"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 4, "steps": 60, "lr": 0.01}
+WRONG = {  # name and value: the rest of the sentence
+    ("steps", "many"): "must be an integer, got 'many'",
+    ("n_layer", 0): "must be >= 1, got 0",
+    ("n_embd", 10**400): f"must be at most 2147483647, got 1{'0' * 23}…",
+    ("lr", "fast"): "must be a number greater than 0, got 'fast'",
+    ("dropout", 1.5): "must be in [0, 1), got 1.5",
+    ("positions", "none"): "must be 'learned' or 'rotary', got 'none'",
+    ("n_embd", 9): "(9) must be divisible by n_head (2); try n_embd 8",
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder with names, a genome, and the directory of a training run."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "names.txt").write_text("anna\nemma\nava\nmia\n")
+    (folder / "genome.json").write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3}))
+    options = ("--n-embd=8", "--n-head=2", "--block-size=8", "--steps=2", "--model=model")
+    commands.run("train", "--data=names.txt", *options, cwd=folder, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("source", ["options", "preset", "genome", "meta", "train_state"])
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_the_command_line_refuses_a_wrong_setting_in_the_same_words(
+    microgpt, trained, tmp_path, monkeypatch, source, name, value
+) -> None:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    command, sentence = ["train", "--data=names.txt"], f"{name} {WRONG[name, value]}"
+    if source == "options":
+        command += ["--n-head=2", f"{flag(name)}={value}"]
+        sentence = sentence.replace(f"{name} must", f"{flag(name)} must")
+    elif source == "preset":
+        monkeypatch.setitem(PRESETS, "mine", {"n_head": 2, name: value})
+        command += ["--preset=mine"]
+    elif source == "genome":
+        name, sentence = (text.replace("n_embd", "n_emb") for text in (name, sentence))
+        if name not in GENES or (isinstance(value, int) and not 0 < value < 100):
+            return  # evolve-rust's settings are fewer, and have limits of their own
+        edit(tmp_path / "genome.json", **{name: value})
+        command += ["--genome=genome.json"]
+    elif source == "meta":
+        changes = {name: value} if name in SHAPE else {"training": {name: value}}
+        edit(tmp_path / "model/meta.json", **changes)
+        command = ["generate", "--model=model"]
+    else:
+        part = "model" if name in SHAPE else "config"
+        edit(tmp_path / "model/train_state.json", **{part: {name: value}})
+        command = ["train", "--resume=model", "--steps=9"]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    error = refused(microgpt(*command))
+    assert error.removeprefix(f"model/{source}.json: ").removeprefix("genome.json: ") == sentence
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_python_refuses_a_wrong_setting_in_the_same_words(name, value) -> None:
+    kind = ModelConfig if name in SHAPE else TrainConfig
+    for call, given in ((Settings.from_dict, {"n_head": 2}), (lambda given: kind(**given), {})):
+        with pytest.raises(MicrogptError) as caught:
+            call({**({"n_head": 2} if name in SHAPE else given), name: value})
+        assert str(caught.value) == f"{name} {WRONG[name, value]}"

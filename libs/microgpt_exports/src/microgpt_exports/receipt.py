@@ -211,8 +211,7 @@ def naming(path: Path, what: str = "") -> Iterator[None]:
     try:
         yield
     except (ValidationError, MicrogptError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
-        problem = problem.removeprefix(f"{path}: ")
+        problem = first_problem(error).removeprefix(f"{path}: ")
         is_named = str(path) in problem
         raise CheckpointError(problem if is_named else f"{path}: {what}{problem}") from error
 

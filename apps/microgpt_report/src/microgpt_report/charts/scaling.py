@@ -4,10 +4,8 @@ from collections.abc import Callable, Sequence
 
 import altair as alt
 
-from microgpt import plural
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.sweep.config import differing
-from microgpt_evolution.sweep.power_law import LEAST
 from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, time_front
 from microgpt_evolution.sweep.scaling_tables import NOUNS, SIZE, model_name
 from microgpt_report import look, theme
@@ -61,15 +59,9 @@ class _Panels:
         # A curve over the parameter counts spans several models, so no model's color fits.
         color = self._marks.color if axis == "steps" else alt.value(look.GREY)
         n_laws = sum(series.law is not None for series in several)
-        caption = f"curves: fitted power laws, for {n_laws} of {len(several)} series"
-        if not n_laws:
-            enough = any(len({cell.x(axis) for cell in s.cells}) >= LEAST for s in several)
-            caption = "no power law fits" if enough else f"a power law needs {LEAST} points"
-        elif n_laws == len(several):
-            caption = f"{plural('curve', n_laws)}: fitted {plural('power law', n_laws)}"
         return self._panel(
             f"Loss against {NOUNS[axis]}",
-            caption,
+            f"curves: fitted power laws, for {n_laws} of {len(several)} series",
             theme.log_axis("x:Q", NOUNS[axis], NUMBERS),
             [cell for series in several for cell in series.cells],
             lambda cell: cell.x(axis),
@@ -99,16 +91,8 @@ class _Panels:
 
     def _cost(self, name: str, axis: alt.X, best: Sequence[Cell], x: X) -> alt.LayerChart:
         """Return the panel that shows the loss against a cost, with the Pareto front."""
-        cells = self._scaling.cells
-        if best[1:]:
-            subtitle = "dashed: lowest loss for a budget"
-        elif self._scaling.has_one_cost:
-            subtitle = "no dashed line, since the operations are equal"
-        elif x(best[0]) == min(map(x, cells)):
-            subtitle = "the cheapest has the lowest loss"
-        else:
-            subtitle = "no configuration is clearly faster than the best"
-        line = self._front(best, x)
+        subtitle = "dashed: lowest loss for a budget" if best[1:] else "one is best at each cost"
+        cells, line = self._scaling.cells, self._front(best, x)
         return self._panel(f"Loss against {name}", subtitle, axis, cells, x, line)
 
     def _front(self, best: Sequence[Cell], x: X) -> alt.Chart:

@@ -63,14 +63,18 @@ def read_file(
     return docs, ()
 
 
-def held_out_sets(
-    docs: Sequence[Document], saved: SavedModel
-) -> Iterator[tuple[str, Sequence[Document], float | None]]:
-    """Yield the held-out sets of the documents if the model was trained on these documents."""
-    if facts := recorded_facts(docs, saved.trained_on):
-        parts = split_again(docs, facts)
-        for name, share in contamination(parts, saved.trained_on).items():
-            yield name, getattr(parts, name), share
+def held_out_losses(
+    model: InferenceGpt, docs: Sequence[Document], saved: SavedModel, threads: int
+) -> list[tuple[str, HeldOutLoss, float | None]]:
+    """Return the losses of the held-out sets if the model was trained on these documents."""
+    facts = recorded_facts(docs, saved.trained_on)
+    if not facts:
+        return []
+    parts = split_again(docs, facts)
+    return [
+        (name, model.evaluate(getattr(parts, name), text=saved.text, threads=threads), share)
+        for name, share in contamination(parts, saved.trained_on).items()
+    ]
 
 
 def _check_characters(

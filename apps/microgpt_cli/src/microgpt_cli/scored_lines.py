@@ -43,11 +43,11 @@ Batch = dict[int, str]  # lines by number, counted from 1
 def line_batches(
     path: Path | None, text: TextKind, *, column: str | None = None
 ) -> Iterator[Batch]:
-    """Return batches of numbered lines of a file or of stdin, as soon as they can be read.
+    """Yield batches of numbered lines of a file or of stdin, as soon as they can be read.
 
     They are read as in training: surrounding white space is removed, unless the model was trained
     on running text. Empty lines are omitted. Of a table, or a file that a reader of another
-    package recognises, the texts are returned.
+    package recognises, the texts are yielded.
 
     Raises:
         ConfigError: a column is requested from standard input.
@@ -59,12 +59,9 @@ def line_batches(
         found = read_by_kind(TextFile(path, is_strict=False), ReadOptions("lines", column), note)
         if found is not None:
             texts = cast("list[str]", found)
-            firsts = range(0, len(texts), N_TEXTS)
-            return (dict(enumerate(texts[i : i + N_TEXTS], i + 1)) for i in firsts)
-    return _numbered(path, text)
-
-
-def _numbered(path: Path | None, text: TextKind) -> Iterator[Batch]:
+            for i in range(0, len(texts), N_TEXTS):
+                yield dict(enumerate(texts[i : i + N_TEXTS], i + 1))
+            return
     n_lines = 0
     for lines in _complete_lines(path):
         if text == "lines":

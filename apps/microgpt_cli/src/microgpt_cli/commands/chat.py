@@ -131,11 +131,15 @@ class PipeInput:
     def ask(self, label: str) -> str:
         """Return the next line; raise EOFError at the end of the input."""
         self.show_label(label)
-        if line := sys.stdin.readline():
-            return line
-        if self._with_prompt:
-            print()  # end the prompt line after Ctrl-D
-        raise EOFError
+        line = ""
+        try:
+            line = sys.stdin.readline()
+        finally:
+            if self._with_prompt and not line:
+                print()  # end the prompt line after Ctrl-C or Ctrl-D
+        if not line:
+            raise EOFError
+        return line
 
     def show_label(self, label: str) -> None:
         """Print the label of a message or a reply on a terminal."""

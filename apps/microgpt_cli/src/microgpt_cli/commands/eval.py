@@ -48,10 +48,7 @@ def evaluate(
     gpt = inference(saved, uses, (count_all(doc, saved.text, len) for doc in docs))
     result = gpt.evaluate(docs, text=saved.text, threads=threads)
     share = note_training_data(docs, saved, model_dir)
-    held_out = [
-        (name, gpt.evaluate(part, text=saved.text, threads=threads), own)
-        for name, part, own in evaluation.held_out_sets(docs, saved)
-    ]
+    held_out = evaluation.held_out_losses(gpt, docs, saved, threads)
     answers, seconds = evaluation.generate_replies(gpt, items, threads) if items else ([], 0.0)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}

@@ -106,18 +106,15 @@ def write_export(
     from microgpt import ExportRequest, blaming_format, name_of, on_compiling
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.terminal.progress import showing_compilation
-    from microgpt_cli.training.replacement import confirm_directory, confirm_file
+    from microgpt_cli.training.replacement import confirm_export
 
-    if found.mark:
-        confirm_directory(output, found.mark, is_forced=is_forced)
-    elif not is_forced:
-        confirm_file(output, example=f"model.{format}")
+    confirm_export(output, found.mark, f"model.{format}", is_forced=is_forced)
     saved = load_model(model_dir)
     with showing_compilation() as tell, on_compiling(tell), blaming_format(format):
         files = found.encode(saved, ExportRequest(output, name_of(model_dir), note))
-    if not (found.mark or is_forced):
+    if not found.mark:
         for beside in files.keys() - {output}:
-            confirm_file(beside)
+            confirm_export(beside, None, beside.name, is_forced=is_forced)
     write_files(files)
 
 

@@ -105,31 +105,23 @@ def seed_of(text: str) -> int:
         raise ConfigError(f"seed must be an integer or random, got {text!r:.20}") from None
 
 
-def with_options(
-    kind: Any, *, settings: bool = False
-) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
-    """Return a decorator that turns the fields of a dataclass into options of a command.
+def with_settings(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
+    """Return a decorator that gives a command the options of `microgpt.Settings`, and of its own.
 
-    The fields are made by `microgpt.setting`. The command gets an object of the dataclass.
-
-    Args:
-        settings: whether the command also has the options of `microgpt.Settings`. Those that the
-            user sets are the first field of the dataclass, `given`.
+    The command gets an object of `kind`, a dataclass. The settings that the user sets are its first
+    field; `microgpt.fields.setting` has made the others, which are options, too.
     """
 
     def decorate(command: Callable[[Any], None]) -> Callable[..., None]:
+        from microgpt import Settings
+
         def run(ctx: typer.Context, **values: Any) -> None:
             own = {name: values.pop(name) for name in kind.__dataclass_fields__ if name in values}
             sources = {name: ctx.get_parameter_source(name) for name in values}
             typed = {name for name, found in sources.items() if found and found.name != "DEFAULT"}
-            given = [{name: values[name] for name in values if name in typed}]
-            command(kind(*(given if settings else ()), **own))
+            command(kind({name: values[name] for name in values if name in typed}, **own))
 
-        options = [*_options_of(kind)]
-        if settings:
-            from microgpt import Settings
-
-            options += _options_of(Settings)
+        options = [*_options_of(kind), *_options_of(Settings)]
         options.sort(key=lambda each: PANELS.index(each.annotation.__metadata__[0].rich_help_panel))
         context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)
         run.__signature__ = Signature([context, *options])  # type: ignore[attr-defined]

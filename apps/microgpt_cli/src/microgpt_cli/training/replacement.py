@@ -40,31 +40,24 @@ def confirm_replacement(directory: Path, option: str) -> float:
     return _confirm(directory, what, it, f"use another directory with {option}")
 
 
-def confirm_file(file: Path, example: str = "model.html") -> None:
-    """Ask before an earlier export to a file is replaced.
+def confirm_export(output: Path, mark: str | None, example: str, *, is_forced: bool) -> None:
+    """Ask before an earlier export is replaced: a file, or a directory with a file named `mark`.
 
     Raises:
-        CheckpointError: the file is a directory, there is no terminal, or the answer is no.
+        CheckpointError: there is a directory instead of a file, or one with other files; or there
+            is no terminal, or the answer is no.
     """
-    if os.path.isdir(file):  # unlike Path.is_dir, for any name
-        raise CheckpointError(f"{file} is a directory; name a file, such as {file / example}")
-    if os.path.lexists(file):
-        _confirm(file, f"{file} exists", "it", "use another file with --output")
-
-
-def confirm_directory(directory: Path, mark: str, *, is_forced: bool) -> None:
-    """Ask before an earlier export is replaced: a directory that has a file of the name `mark`.
-
-    Raises:
-        CheckpointError: the directory has other files, there is no terminal, or the answer is no.
-    """
-    remedy = "use another directory with --output"
-    if not os.path.isdir(directory) or not os.listdir(directory):
-        return
-    if not os.path.lexists(directory / mark):
-        raise CheckpointError(f"{directory} has files other than those of an export; {remedy}")
-    if not is_forced:
-        _confirm(directory, f"{directory} has an earlier export", "it", remedy)
+    what, remedy = f"{output} exists", "use another file with --output"
+    if mark:
+        what, remedy = f"{output} has an earlier export", "use another directory with --output"
+        if not os.path.isdir(output) or not os.listdir(output):
+            return
+        if not os.path.lexists(output / mark):
+            raise CheckpointError(f"{output} has files other than those of an export; {remedy}")
+    elif os.path.isdir(output):  # unlike Path.is_dir, for any name
+        raise CheckpointError(f"{output} is a directory; name a file, such as {output / example}")
+    if os.path.lexists(output) and not is_forced:
+        _confirm(output, what, "it", remedy)
 
 
 def _confirm(path: Path, what: str, it: str, remedy: str) -> float:

@@ -202,7 +202,8 @@ def choose_settings(
     if choice.vocab_size and "tokenizer" in given:
         for line in describe_subwords(parts, choice.tokenizer, choice.vocab_size):
             tell(line)
-    if given.get("budget") and "evaluations" in given:  # as in a search, which does not count them
+    is_of_search = "evaluations" in given and "most_steps" not in given
+    if given.get("budget") and is_of_search:  # a search does not count evaluations
         length = choice.sizes.chunk_length(choice.model.block_size)
         config = with_steps(choice.config, choice.model, given["budget"], length)
         if "warmup_steps" in given:

@@ -74,6 +74,9 @@ def test_temperature_and_seed_can_be_shown_and_set(session, chat_result) -> None
     assert run_command(session, "/seed  7") == "(seed 7)"
     expected = InferenceGpt(chat_result).chat([HI], temperature=3, seed=7)
     assert say(session, "hi") == expected.content
+    seeds = {run_command(session, "/seed random") for _ in range(2)}
+    assert len(seeds) == 2
+    assert f"(seed {session.seed})" in seeds
 
 
 @pytest.mark.parametrize(

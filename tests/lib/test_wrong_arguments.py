@@ -81,10 +81,12 @@ def continued(tokens: list[int], **arguments: Any) -> object:
             "vocab_size is 9, but the tokenizer",
         ),
         (lambda: TrainConfig(optimizer="sgd"), "optimizer must be 'adamw' or 'muon', got 'sgd'"),
+        (lambda: TrainConfig(lr=10**5000), "lr must be a number greater than 0, got 0x31e2080103"),
         (lambda: TrainConfig(warmup_steps=-1), "warmup_steps must be >= 0, got -1"),
         (lambda: TrainConfig(optimizer="muon", lr=0.5, weight_decay=0.5), "weight_decay"),
         (lambda: ModelConfig(qk_norm="no"), "qk_norm must be True or False"),
         (lambda: train(TALK, config=STREAM), "conversations cannot be read as running text"),
+        (lambda: train(MUTE, **SMALL), "the conversations have no replies to learn; add messages"),
         (lambda: train(Split(TALK, TALK, validation=MUTE)), "there are no documents to evaluate"),
         (lambda: split(3, test=0.1), "docs must be a list of texts or conversations, not int"),
         (lambda: load_text("a\0b"), r"path has a NUL or a lone surrogate: 'a\x00b'"),
@@ -97,7 +99,7 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         ),
         (lambda: GPT.generate(0), "num_samples must be >= 1, got 0"),
         (lambda: GPT.generate(2.0), "num_samples must be an integer, got 2.0"),
-        (lambda: GPT.generate(10**20), "num_samples must be at most"),
+        (lambda: GPT.generate(10**20), "num_samples must be at most 2147483647, got 1000"),
         (lambda: GPT.generate(seed=-1), "seed must be >= 0, got -1"),
         (lambda: GPT.generate(temperature=-0.5), "temperature must be >= 0, got -0.5"),
         (lambda: GPT.generate(max_tokens=0), "max_tokens must be >= 1, got 0"),
@@ -158,7 +160,12 @@ def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
         result = train(split(NAMES, validation=rate * 20), config=config, model=model)
         save(result, tmp_path)
         sampling = Sampling(np.float32(0.5), top_k=np.int64(3))
-        assert list(InferenceGpt(result).generate(1, temperature=rate, seed=np.int64(7)))
+        texts = InferenceGpt(result).generate
+        whole = {"seed": 7, "max_tokens": 5, "threads": 2}
+        numbers = {name: np.int64(number) for name, number in whole.items()}
+        assert texts(np.int64(9), temperature=rate, **numbers) == texts(
+            9, temperature=0.01, **whole
+        )
     settings = load(tmp_path).meta
     assert (settings.training["lr"], settings.init_std) == (float(rate), float(rate))
     numbers = (config.lr, config.dropout, config.steps, model.n_embd, sampling.top_k)

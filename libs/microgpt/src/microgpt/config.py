@@ -27,11 +27,12 @@ from microgpt.schedule import learning_rate
 
 TextKind = Literal["lines", "stream"]
 Optimizer = Literal["adamw", "muon"]
-EngineName = Literal["compiled", "reference"]  # see `training.engines`
+EngineName = Literal["compiled", "reference"]  # `training.engines` says what an engine has
 DType = Literal["float32", "float64"]
-Use = Literal["training", "threads", "evaluation", "decoding", "generation"]  # of an engine
+# The kernels of an engine are prepared for some of these uses.
+Use = Literal["training", "threads", "evaluation", "decoding", "generation"]
 WeightsFormat = Literal["json", "safetensors"]
-Given = Mapping[str, Any]  # settings by name; those that are not in it are chosen
+Given = Mapping[str, Any]  # maps names to values; `train` chooses the settings that it lacks
 
 POSITIVE: Limits = ("a number greater than 0", lambda x: 0 < x <= sys.float_info.max)
 NOT_NEGATIVE: Limits = (">= 0", lambda x: 0 <= x <= sys.float_info.max)
@@ -40,11 +41,11 @@ LESS_THAN_1: Limits = ("in [0, 1)", lambda x: 0 <= x < 1)
 
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
-MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
-MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memory use
-MUON_LR_RATIO = 6.0  # Muon's learning rate as a multiple of AdamW's
-N_ALTERNATIVES = 5  # number of likely tokens that explain returns for each position
-DOCUMENT_HASHES = "documents.crc32"  # hashes of the training documents, in a model directory
+MAX_THREADS = 1024  # a larger number is a typo: more threads than cores have no benefit
+MAX_NEW_TOKENS = 100_000  # a sample has at most so many new tokens, which limits its memory
+MUON_LR_RATIO = 6.0  # Muon's learning rate is so many times that of AdamW
+N_ALTERNATIVES = 5  # `explain` returns so many likely tokens for each position
+DOCUMENT_HASHES = "documents.crc32"  # this file has the hashes of the training documents
 NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff are undecodable bytes
 
 
@@ -70,7 +71,7 @@ class TrainConfig:
         short=True,
         limits=POSITIVE,
     )
-    # Documents, or chunks of long documents.
+    # Long documents are split into chunks, which count as documents here.
     batch_size: int = setting(1, "Number of documents per training step.", panel="Training")
     optimizer: Optimizer = setting(
         "adamw",
@@ -97,7 +98,7 @@ class TrainConfig:
     patience: int | None = setting(
         None, "Stop after N validation checks (20 per run) without improvement.", panel="Training"
     )
-    # Of the document order, initial weights and final samples.
+    # The seed determines the order of the documents, the initial weights and the final samples.
     seed: int = setting(
         DEFAULT_SEED,
         "Random seed; the same seed gives the same result.",

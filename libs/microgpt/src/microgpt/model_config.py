@@ -11,9 +11,9 @@ from microgpt.errors import ConfigError
 
 Positions = Literal["learned", "rotary"]
 Activation = Literal["relu", "relu2"]
-Limits = tuple[str, Callable[[Any], bool]]  # how an error message says it, and the test
+Limits = tuple[str, Callable[[Any], bool]]  # an error message says the first; the second tests
 OPTIONS = ("positions", "token_shift", "activation", "qk_norm", "final_norm")
-MAX_SIZE = 2**31 - 1  # upper limit for all sizes and counts
+MAX_SIZE = 2**31 - 1  # no size and no count may be larger
 SCALE: Limits = ("a number greater than 0", lambda x: 0 < x <= 1e38)
 
 

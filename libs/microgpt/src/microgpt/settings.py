@@ -16,8 +16,8 @@ from microgpt.errors import ConfigError
 from microgpt.model_config import checked, setting
 
 Config = TypeVar("Config")
-# The architecture of the text presets and of `train --minutes`, which differs from Karpathy's, and
-# what of it llama.cpp and transformers have, too; see `model_variants`.
+# The text presets and `train --minutes` use the first; llama.cpp and transformers have the second,
+# too. `model_variants` explains both.
 MODERN: Given = {
     "positions": "rotary", "token_shift": True, "activation": "relu2", "qk_norm": True,
     "final_norm": True, "out_scale": 0.1,
@@ -145,7 +145,7 @@ class Settings(TrainConfig, ModelConfig):
         return {name: fact for name, fact in asdict(self).items() if fact != FIELDS[name].default}
 
 
-# What a training run records besides shape, training settings and split.
+# A training run records these besides shape, training settings and split.
 RECORDED = ("column", "me", "separator", "preset", "genome", "minutes", "budget", "vocab_size")
 FIELDS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Settings)}
 

@@ -55,10 +55,10 @@ def test_an_error_from_generate_names_the_field_and_its_limit(names, body, probl
     [
         ({}, "messages is missing"),
         ({"messages": []}, "messages must not be empty"),
-        ({"messages": [HI, {**HI, "role": "bot"}]}, 'messages[1]: unknown role "bot"'),
+        ({"messages": [HI, {**HI, "role": "bot"}]}, "messages[1].role must be 'user', 'assistant'"),
         ({"messages": [{**HI, "role": "system"}]}, "messages has no user message; add one"),
-        ({"messages": [{**HI, "role": "\x7f\x9b"}]}, r'messages[0]: unknown role "\x7f\x9b"'),
-        ({"messages": [{**HI, "role": None}]}, "messages[0].role must be a string"),
+        ({"messages": [{**HI, "role": "\x7f\x9b"}]}, r"or 'developer', got '\x7f\x9b'"),
+        ({"messages": [{**HI, "role": None}]}, "messages[0].role must be 'user', 'assistant'"),
         ({"messages": [{**HI, "content": " \n"}]}, "messages[0]: content must not be empty"),
         ({"messages": [{"role": "user"}]}, "messages[0].content is missing"),
         ({"messages": [{**HI, "task": "greet"}]}, "unknown field 'task'"),

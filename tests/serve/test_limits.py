@@ -42,7 +42,8 @@ def test_a_conversation_has_a_maximum_length(talk, page, most, problem) -> None:
 def test_a_prompt_has_a_maximum_length(names, page) -> None:
     reply = names.request("POST", page, {"prompt": "a" * (MAX_CHARACTERS + 1)})
     assert reply.status == 400
-    assert f"prompt must have at most {MAX_CHARACTERS} characters" in message_of(reply)
+    assert "prompt" in message_of(reply)
+    assert str(MAX_CHARACTERS) in message_of(reply)
 
 
 MANY_ESCAPES = b'{"prompt": "%s"}' % (b"\\n" * (2 * MAX_CHARACTERS + 1))

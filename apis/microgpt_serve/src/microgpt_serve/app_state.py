@@ -2,8 +2,6 @@
 
 import asyncio
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from fastapi import Request
 
@@ -31,15 +29,6 @@ class AppState:
         self.n_running = 0  # number of requests that shutdown waits for
         self.n_body_bytes = 0  # total size of bodies being received or validated
         self.large_body_lock = asyncio.Lock()  # held while pausing between chunks of a large body
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Make shutdown wait for the request that is handled in this context."""
-        self.n_running += 1
-        try:
-            yield
-        finally:
-            self.n_running -= 1
 
     def shutdown_error(self) -> ServeError:
         """Return the error to send to requests during shutdown."""

@@ -85,11 +85,10 @@ class Generation:
         return self.choices
 
     def _extend(self, continuations: Sequence[Continuation]) -> list[GeneratedChoice]:
-        pairs = zip(self.choices, continuations, strict=True)
-        growing = [(choice, more) for choice, more in pairs if not choice.finish_reason]
-        for choice, more in growing:
+        growing = [choice for choice in self.choices if not choice.finish_reason]
+        for choice, more in zip(self.choices, continuations, strict=True):
             choice.extend(more)
-        return [choice for choice, _ in growing]
+        return growing
 
 
 async def text_generation(
@@ -182,10 +181,11 @@ def _watched(request: Request, result: asyncio.Future[Any]) -> Iterator[None]:
         min(deadline, loop.time() + WATCH_AFTER_S),
         lambda: watcher.append(asyncio.ensure_future(watch())),
     )
+    state.n_running += 1
     try:
-        with state.running():
-            yield
+        yield
     finally:
+        state.n_running -= 1
         result.cancel()
         timer.cancel()
         for task in watcher:

@@ -45,9 +45,8 @@ class ServedModel:
 
     def options(self, wanted: Wanted) -> dict[str, Any]:
         """Return the options of a job; max_tokens is None for as many as fit in the context."""
-        limit = wanted.max_tokens
-        if limit or self.gpt.config.block_size > MAX_NEW_TOKENS:
-            limit = min(limit or MAX_NEW_TOKENS, MAX_NEW_TOKENS)
+        has_limit = wanted.max_tokens or self.gpt.config.block_size > MAX_NEW_TOKENS
+        limit = min(wanted.max_tokens or MAX_NEW_TOKENS, MAX_NEW_TOKENS) if has_limit else None
         return {"sampling": wanted.sampling, "max_tokens": limit, "seed": wanted.seed}
 
     def __str__(self) -> str:

@@ -1,18 +1,11 @@
 """Service settings, read from environment variables; see docs/reference/service.md."""
 
 import os
-import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from microgpt import ConfigError
@@ -20,8 +13,7 @@ from microgpt_serve.errors import validation_message
 from microgpt_serve.middleware.hosts import host_of, is_loopback
 
 UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
-# Variables of a Kubernetes service that has this name.
-KUBERNETES = re.compile(r"MICROGPT_(SERVICE_(HOST|PORT)(_\w+)?|PORT|PORT_\d+_\w+)")
+KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # it sets such variables for a service
 _ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?)$"
 
 
@@ -109,7 +101,7 @@ def unknown_variables() -> Iterator[str]:
     for name in sorted(os.environ):
         upper = name.upper()
         plain = upper.removeprefix("MICROGPT_")
-        if plain == upper or upper in known or KUBERNETES.fullmatch(name):
+        if plain == upper or upper in known or name.startswith(KUBERNETES):
             continue
         near = [plain] if plain in known else get_close_matches(upper, known, n=1, cutoff=0.8)
         hint = f"did you mean {near[0]}?" if near else "it has no effect"

@@ -56,14 +56,15 @@ class WorkQueue:
             function, result = work
             if result.done():
                 continue
-            started, found, fault = perf_counter(), None, None
+            started, deliver = perf_counter(), result.set_result
             try:
-                found = function()
+                outcome = function()
             except BaseException as error:  # includes panics in the tokenizers library
-                fault = error if isinstance(error, Exception) else RuntimeError(repr(error))
+                outcome = error if isinstance(error, Exception) else RuntimeError(repr(error))
+                deliver = result.set_exception
             with suppress(RuntimeError):  # the event loop is closed
-                result.get_loop().call_soon_threadsafe(_deliver, result, found, fault)
-            del work, function, found, fault  # they may be large
+                result.get_loop().call_soon_threadsafe(_deliver, result, deliver, outcome)
+            del work, function, outcome  # they may be large
             if (seconds := perf_counter() - started) > LONG_S:
                 sleep(seconds)
 
@@ -72,10 +73,6 @@ class WorkQueue:
         self._queue.put(None)
 
 
-def _deliver(result: asyncio.Future[T], found: T, fault: Exception | None) -> None:
-    if result.done():  # the request has ended
-        return
-    if fault:
-        result.set_exception(fault)
-    else:
-        result.set_result(found)
+def _deliver(result: asyncio.Future[Any], deliver: Callable[[Any], None], outcome: Any) -> None:
+    if not result.done():  # the request may have ended
+        deliver(outcome)

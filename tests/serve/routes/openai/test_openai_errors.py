@@ -49,7 +49,7 @@ def test_the_error_for_an_invalid_field_names_the_field(talk, path, fields, mess
     [
         ({"messages": []}, "messages must not be empty", "messages"),
         ({"messages": [{"role": "tool", "content": "Be kind."}]},
-         'messages[0]: unknown role "tool"', "messages[0].role"),
+         "or 'developer', got 'tool'", "messages[0].role"),
         ({"messages": [{"role": "system", "content": "Be kind."}]},
          "messages has no user message; add one", "messages"),
         ({"messages": [{**HI, "content": " "}]}, "content must not be empty",

@@ -6,8 +6,9 @@ not support address ranges, Origin headers or the service's error format.
 """
 
 import re
+from contextlib import suppress
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from starlette.types import Scope
 
@@ -30,21 +31,20 @@ def host_of(authority: str) -> str:
     if found is None:
         return ""
     host = found[1].strip("[]")
-    return str(ip_address(host)) if _is_address(host) else host if host == found[1] else ""
+    return str(_address(host) or (host if host == found[1] else ""))
 
 
 @lru_cache(maxsize=1000)
 def is_loopback(host: str) -> bool:
     """Return whether a host is a loopback name or address: localhost, 127.0.0.0/8, ::1."""
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    with suppress(ValueError):
+        return ip_address(host)
+    return None
 
 
 class HostCheck:
@@ -80,4 +80,4 @@ class HostCheck:
     def _allows(self, authority: str, *, is_health_check: bool = False) -> bool:
         host = host_of(authority) if len(authority) <= MAX_HEADER else ""
         is_allowed = host in self._hosts or is_loopback(host)
-        return is_allowed or (is_health_check and _is_address(host))
+        return is_allowed or (is_health_check and _address(host) is not None)

@@ -5,6 +5,7 @@ nesting. `BodyRoute` validates the JSON text instead; /docs is still generated f
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ from microgpt_serve.schemas import MAX_CHARACTERS
 
 JsonObject = Mapping[str, object]
 JSON_TYPE = "application/json"
+_IS_JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
 MAX_BODY_BYTES = 4 * 2**20
 MAX_LISTED = 1000  # with more validation errors than this, only their number is reported
 MAX_INLINE_BYTES = 16_384  # maximum size of a body to validate on the event loop
@@ -55,8 +57,7 @@ class BodyRoute(APIRoute):
             _check_headers(request)
             try:
                 body = await _read(body_model, request)
-                with state.running():
-                    response: JsonObject | Response = await function(body, request)
+                response: JsonObject | Response = await function(body, request)
             except asyncio.CancelledError:  # the service shuts down while a slow client is sending
                 raise state.shutdown_error() from None
             if isinstance(response, Response):
@@ -94,11 +95,8 @@ def _validate(body_model: type[BaseModel], content: bytearray) -> BaseModel:
 
 
 def _check_headers(request: Request) -> None:
-    content_type = request.headers.get("content-type", "")
-    if content_type != JSON_TYPE:
-        kind = content_type.partition(";")[0].strip().lower()
-        if kind != JSON_TYPE and not (kind.startswith("application/") and kind.endswith("+json")):
-            raise ServeError(415, f"the body must be JSON; send Content-Type: {JSON_TYPE}")
+    if not _IS_JSON(request.headers.get("content-type", "")):
+        raise ServeError(415, f"the body must be JSON; send Content-Type: {JSON_TYPE}")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise ServeError(415, "the body must not be compressed; send no Content-Encoding")
 

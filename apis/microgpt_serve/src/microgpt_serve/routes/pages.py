@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from microgpt import ConfigError, on_compiling, plugin
 from microgpt_serve.app_state import model_of, state_of
-from microgpt_serve.errors import ServeError
+from microgpt_serve.errors import RETRY_AFTER, ServeError
 from microgpt_serve.middleware.guard import ASSETS, PAGE
 from microgpt_serve.routes.status import ModelName
 from microgpt_serve.served_models import ServedModel
@@ -48,8 +48,7 @@ async def page(request: Request, name: ModelName = None) -> Response:
     if not plugin("pages", "document"):
         raise ServeError(404, "this service has no page; see /docs")
     if not request.scope.get("is_authorised", True):
-        form, policy = key_form()
-        return HTMLResponse(form, headers={**HEADERS, "Content-Security-Policy": policy})
+        return _html(*key_form())
     state = state_of(request)
     model = model_of(request, name)
     others = [other.name for other in state.models.values() if other is not model]
@@ -86,13 +85,17 @@ def _made(model: ServedModel, others: Sequence[str]) -> bytes:
 
 def _notice(sentence: str, script: str = "", status: int = 200) -> HTMLResponse:
     """Return a page with a sentence of HTML, and perhaps a script."""
-    policy = f"{NO_SOURCES}; script-src '{_hash(script)}'"
     content = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>microgpt</title>'
         f'<p>{sentence}</p><p><a href="docs">API</a></p><script>{script}</script>'
     )
-    headers = {**HEADERS, "Content-Security-Policy": policy}
-    return HTMLResponse(content, status, {**headers, "Retry-After": "1"} if script else headers)
+    page = _html(content, f"{NO_SOURCES}; script-src '{_hash(script)}'", status)
+    page.headers.update(RETRY_AFTER if script else {})
+    return page
+
+
+def _html(content: str, policy: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(content, status, {**HEADERS, "Content-Security-Policy": policy})
 
 
 @cache
@@ -122,10 +125,9 @@ async def docs() -> HTMLResponse:
         swagger_css_url=f"{assets}/swagger-ui.css",
         swagger_favicon_url=f"{assets}/favicon.png",
     )
-    script = bytes(page.body).decode().rpartition("<script>")[2].partition("</script>")[0]
-    policy = f"{POLICY} data:; script-src 'self' '{_hash(script)}'"
-    page.headers.update({**HEADERS, "Content-Security-Policy": policy})
-    return page
+    content = bytes(page.body).decode()
+    script = _hash(content.rpartition("<script>")[2].partition("</script>")[0])
+    return _html(content, f"{POLICY} data:; script-src 'self' '{script}'")
 
 
 @router.get(ASSETS + "/{file:path}")

@@ -25,7 +25,6 @@ from typing_extensions import TypedDict
 from microgpt import MAX_SEED
 from microgpt_serve.schemas import (
     HELP,
-    MAX_CHARACTERS,
     MAX_SAMPLES,
     WHOLE_FLOAT,
     ChatMessage,
@@ -52,11 +51,10 @@ def unsupported_except(*values: Any) -> GetPydanticSchema:
     accepted = (None, *values)
 
     def check(value: Any) -> Any:
-        for one in accepted:
-            kinds = (int, float) if type(one) is int else (type(one),)  # because True == 1
-            if value == one and type(value) in kinds:
-                return value
-        raise PydanticCustomError("unsupported", "is not supported")
+        is_bool = isinstance(value, bool)  # because True == 1
+        if not any(value == one and isinstance(one, bool) == is_bool for one in accepted):
+            raise PydanticCustomError("unsupported", "is not supported")
+        return value
 
     return GetPydanticSchema(
         lambda source, handler: no_info_plain_validator_function(check),
@@ -68,10 +66,7 @@ def _validate_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
     """Validate a prompt, reporting one error instead of one per allowed type."""
     try:
         return check(prompt)
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            if problem["type"] in ("too_long", "string_too_long"):
-                raise PydanticCustomError(problem["type"], problem["msg"], problem["ctx"]) from None
+    except ValidationError:
         message = "must be a string, a list of token ids, or a non-empty list of either"
         raise PydanticCustomError("prompt", message) from None
 
@@ -100,12 +95,8 @@ _parts = TypeAdapter(list[TextPart])
 _Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP)]
 _Stops = Annotated[list[_Stop], Field(max_length=MAX_STOPS)]
 Entry = TypeVar("Entry")
-_Text = Annotated[str, Field(max_length=MAX_CHARACTERS)]
-_Tokens = Annotated[
-    list[Annotated[int, Field(ge=0), WHOLE_FLOAT]],
-    Field(min_length=1, max_length=MAX_CHARACTERS, fail_fast=True),
-]
-_Prompts = Annotated[list[Entry], Field(min_length=1, max_length=MAX_SAMPLES, fail_fast=True)]
+_Several = Annotated[list[Entry], Field(min_length=1, fail_fast=True)]
+_Tokens = _Several[Annotated[int, Field(ge=0), WHOLE_FLOAT]]
 _Seed = Annotated[int, Field(ge=MIN_SEED, lt=MAX_SEED + 1), WHOLE_FLOAT]
 # An ignored field is not kept: it could be as large as the body.
 _Ignored = Annotated[Any, AfterValidator(lambda value: None), Field(description="Ignored.")]
@@ -183,7 +174,7 @@ class CompletionRequest(OpenAIRequest):
     """Request body of /v1/completions."""
 
     prompt: Annotated[
-        _Text | _Prompts[_Text] | _Tokens | _Prompts[_Tokens] | None,
+        str | _Several[str] | _Tokens | _Several[_Tokens] | None,
         Field(description="Prompt: a string, a list of token ids, or a list of either."),
         WrapValidator(_validate_prompt),
     ] = None

@@ -135,7 +135,7 @@ def test_system_messages_are_omitted_with_a_note(file) -> None:
         ('{"input": "a", "output": "b"}', r"line 1: not .* \(fields: input, output\); use p"),
         (json.dumps([{"input": "a"}], indent=1), r"item 1: not a conversation \(fields: input\)"),
         ("[" * 100_000, "line 1: invalid JSON: recursion limit"),
-        ('[{"role": "user"}]', r"line 1: messages\[0\]\.content: field required"),
+        ('[{"role": "user"}]', r"item 1: not a conversation \(fields: role\)"),
         (r'[{"role": "user", "content": "\ud800"}]', "line 1: invalid JSON: .*hex escape"),
         ('{"prompt": "a", "completion": 3}', r"messages\[1\].content: .* string, got 3"),
         (json.dumps([user("a\0b")]), r"line 1: messages\[0\].content has the character '\\x00'"),

@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from microgpt.compilation import Tell
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import ConversationsError, TextFile
@@ -220,14 +222,23 @@ def _json_values(lines: Sequence[str]) -> tuple[str, Iterator[tuple[int, object]
 
     Numbers start at 1. A line that is not JSON has the value None.
     """
-    texts = filter(str.strip, lines)
-    is_jsonl = _parse(next(texts, "")) is not None and next(texts, None) is not None
-    whole = None if is_jsonl else _parse("\n".join(lines))
-    if isinstance(whole, list) and not is_conversation(whole):
-        return "item", enumerate(whole, start=1)
-    if whole is not None:  # an object or conversation spread over several lines
-        return "line", enumerate([whole], start=1)
+    if found := whole_value(lines):
+        unit, values = found
+        return unit, enumerate(values, start=1)
     return "line", ((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())
+
+
+def whole_value(lines: Sequence[str]) -> tuple[str, list[object]] | None:
+    """Return the unit and the values of a file that is one JSON value, or None for JSON Lines."""
+    texts = filter(str.strip, lines)
+    if _parse(next(texts, "")) is not None and next(texts, None) is not None:
+        return None
+    try:
+        whole = from_json("\n".join(lines))
+    except ValueError:
+        return None
+    is_array = isinstance(whole, list) and not is_conversation(whole)
+    return ("item", whole) if is_array else ("line", [whole])
 
 
 def is_conversation(value: object) -> bool:

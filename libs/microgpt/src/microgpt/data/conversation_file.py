@@ -15,7 +15,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -31,7 +30,7 @@ from pydantic_core import PydanticCustomError, from_json
 
 from microgpt.amounts import count
 from microgpt.compilation import Tell
-from microgpt.data.column_file import PAIRS, is_conversation
+from microgpt.data.column_file import PAIRS, whole_value
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.readers import read_by_kind
 from microgpt.data.text_file import TextFile
@@ -134,50 +133,28 @@ class _Turn(Message):
 
 def _values(file: TextFile) -> _Values:
     """Yield the unit of each conversation (see `Item`), its number, and its line or JSON value."""
-    lines = enumerate(file, start=1)
-    n, first = next((pair for pair in lines if pair[1].strip()), (1, ""))
-    numbered = chain([(n, first)], lines)
-    if first and first.lstrip()[0] not in "[{":
+    lines = [*file]
+    first = next(filter(str.strip, lines), "").strip()
+    if first and first[0] not in "[{":
         raise DataError(
             f"{file.path} has no conversations; use JSONL, one conversation per line, such as "
             '{"prompt": "hi", "completion": "hello"}, a table with the columns question and '
             "answer, or an exported chat"
         )
-    if not _starts_array(first):
-        yield from (("line", number, line) for number, line in numbered if line.strip())
-    else:
-        yield from _json_values(file.path, n, [line for _, line in numbered])
-
-
-def _json_values(path: Path, n: int, lines: Sequence[str]) -> _Values:
-    """Yield the items of a file with one JSON value, from line n on, as `_values` does."""
-    first, text = lines[0], "\n" * (n - 1) + "\n".join(lines)
-    try:
-        values = from_json(text)
-    except ValueError as error:  # invalid JSON or lone surrogates
-        if first.rstrip()[-1] not in "[{," or text.strip() == first.strip():
-            yield "line", n, first
-        raise DataError(
-            f"{path} is neither JSONL nor a JSON array: {error}; write one conversation per line, "
-            "or export the chat again"
-        ) from error
-    if not isinstance(values, list) or is_conversation(values):
-        values = [values]
-    for number, value in enumerate(values, start=1):
-        yield "item", number, value if isinstance(value, dict | list) else json.dumps(value)
-
-
-def _starts_array(line: str) -> bool:
-    """Return whether a line starts an array of conversations or a longer JSON value."""
-    if line.lstrip()[:1] not in ("[", "{"):
-        return False
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError):
-        return True
-    keys = {"messages", "conversations", "completion", "answer"}
-    is_format = (isinstance(v, list) or (isinstance(v, dict) and keys & v.keys()) for v in values)
-    return isinstance(values, list) and bool(values) and all(is_format)
+    if found := whole_value(lines):
+        for number, value in enumerate(found[1], start=1):
+            yield found[0], number, value if isinstance(value, dict | list) else json.dumps(value)
+        return
+    text = "\n".join(lines)
+    if first.endswith(("[", "{", ",")) and text.strip() != first:  # a value in several lines
+        try:
+            from_json(text)
+        except ValueError as error:
+            raise DataError(
+                f"{file.path} is neither JSONL nor a JSON array: {error}; write one conversation "
+                "per line, or export the chat again"
+            ) from error
+    yield from (("line", number, line) for number, line in enumerate(lines, 1) if line.strip())
 
 
 def _messages(value: object, info: ValidationInfo) -> object:

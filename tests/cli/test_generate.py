@@ -129,7 +129,7 @@ def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_mo
     ],
 )
 def test_bad_input_to_generate_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:
-    assert refused(microgpt("generate", "--model-dir", text_model, *args)) == problem
+    assert problem in refused(microgpt("generate", "--model-dir", text_model, *args))
 
 
 @pytest.mark.parametrize("others", [(), ("--unique",), ("a",)])

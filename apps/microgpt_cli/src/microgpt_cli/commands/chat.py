@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microgpt import (
-    DEFAULT_SEED,
     CheckpointError,
     ConfigError,
     MicrogptError,
@@ -36,11 +35,7 @@ def chat(
     ),
     model_dir: Path | None = opt.option(None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL),
     temperature: float = opt.option(Sampling.temperature, opt.TEMPERATURE_HELP),
-    seed: str = opt.option(
-        str(DEFAULT_SEED),
-        "Seed of the first reply, or random; incremented by 1 for each further reply.",
-        metavar=opt.SEED_METAVAR,
-    ),
+    seed: str = opt.seed_option("reply"),
     unknown: str | None = opt.option(
         None,
         "Reply text for a question that a model of few questions does not know.  [default: the "

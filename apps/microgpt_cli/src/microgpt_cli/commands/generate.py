@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microgpt import (
     DEFAULT_SEED,
@@ -26,7 +26,6 @@ from microgpt_cli.terminal.help import examples
 if TYPE_CHECKING:
     from microgpt import InferenceGpt, SavedModel
 
-DEFAULT = str(DEFAULT_SEED)
 choice = partial(opt.option, hidden=True, rich_help_panel="Sampling")
 MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `generate` stops
 FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
@@ -49,22 +48,16 @@ def generate(
     ),
     unique: bool = opt.flag("--unique", "Skip repeated samples."),
     novel: bool = opt.flag("--novel", "Skip samples that occur in the training data."),
-    seed: str = opt.option(
-        DEFAULT,
-        "Seed of the first sample, or random; incremented by 1 for each further sample.",
-        metavar=opt.SEED_METAVAR,
-    ),
+    seed: str = opt.seed_option("sample"),
     temperature: float = opt.option(
         Sampling.temperature, opt.TEMPERATURE_HELP, rich_help_panel="Sampling"
     ),
     top_k: int | None = choice(None, "Sample only from the k most likely tokens."),
     top_p: float = choice(
-        Sampling.top_p,
-        "Nucleus sampling: sample from the smallest set of tokens with this total probability.",
+        Sampling.top_p, "Sample from the smallest set of tokens with this total probability."
     ),
     min_p: float = choice(
-        Sampling.min_p,
-        "Exclude tokens whose probability is below this fraction of the highest probability.",
+        Sampling.min_p, "Exclude tokens below this fraction of the highest probability."
     ),
     threads: int = opt.THREADS,
     as_json: bool = opt.AS_JSON,
@@ -75,7 +68,8 @@ def generate(
     until there are enough samples, but stop after skipping 10,000 consecutive samples.
     """
     prompt, model_dir = opt.text_or_model(prompt, model_dir)
-    sampling, first_seed = Sampling(temperature, top_k, top_p, min_p), opt.seed_of(seed)
+    settings: dict[str, Any] = asdict(Sampling(temperature, top_k, top_p, min_p))
+    settings |= {"max_tokens": max_tokens, "seed": opt.seed_of(seed), "threads": threads}
     check_threads(threads)
     check_count("--num-samples (-n)", num_samples)
     pattern = None if matches is None else _compiled(matches)
@@ -85,25 +79,17 @@ def generate(
     prompt, model_dir = prompt or "", model_dir or opt.DEFAULT_MODEL_DIR
     saved = load_model(model_dir)
     known = _known(saved, model_dir) if novel else ()
-    length = num_samples * (max_tokens or saved.model.block_size)
-    model = inference(saved, ["generation"], [length])
+    model = inference(saved, ["generation"], [num_samples * (max_tokens or saved.model.block_size)])
     _note_odd_use(model, model_dir, prompt)
     is_choosy = bool(pattern or unique or novel)
-    samples = model.samples(
-        None if is_choosy else num_samples,
-        prompt=prompt,
-        max_tokens=max_tokens,
-        seed=first_seed,
-        threads=threads,
-        **asdict(sampling),
-    )
+    samples = model.samples(None if is_choosy else num_samples, prompt=prompt, **settings)
     if is_choosy:
         samples = _select(samples, num_samples, pattern, unique=unique, known=known)
     if as_json:
         print(json.dumps({"samples": list(samples)}))
     else:
         _print_lines(samples)
-    if seed == DEFAULT and temperature and sys.stderr.isatty():
+    if seed == str(DEFAULT_SEED) and temperature and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from microgpt import ConfigError, check_seed
+from microgpt import DEFAULT_SEED, ConfigError, check_seed
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
@@ -52,7 +52,6 @@ MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 CHART_HELP = "Chart file, .png or .svg; can be repeated."
 AS_JSON = flag("--json", "Print one JSON document.")
-SEED_METAVAR = "<int>|random"
 SEED_HELP = "Random seed; the same seed gives the same result."
 THREADS = option(1, "Number of threads; does not change the result.")
 TEXT_HELP = "UTF-8 text, one document per line"
@@ -89,6 +88,12 @@ def text_or_model(text: str | None, model: Path | None) -> tuple[str | None, Pat
             note(f"using the model in {path}; to use {text!r} as text, add --model")
             return None, path
     return text, model
+
+
+def seed_option(what: str) -> Any:
+    """Return the option --seed of a command that draws things of a kind with a seed each."""
+    help = f"Seed of the first {what}, or random; incremented by 1 for each further {what}."
+    return option(str(DEFAULT_SEED), help, metavar="<int>|random")
 
 
 def seed_of(text: str) -> int:

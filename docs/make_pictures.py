@@ -41,8 +41,8 @@ CHAT = [("microgpt chat", SAID)]
 REPORT = [("microgpt info --data names.txt", "")]
 LONG = "microgpt train --batch-size 16 --val-fraction 0.1 --steps 40000"
 FEW = (
-    "microgpt train --data few.txt --batch-size 16 --val-fraction 0.1 --learning-rate 0.005 "
-    "--steps 6000 --n-layer 1 --block-size 16"
+    "microgpt train --preset karpathy --data few.txt --batch-size 16 --val-fraction 0.1 "
+    "--learning-rate 0.005 --steps 6000"
 )
 CURVES = [  # a small model, a larger one that overfits, and the larger one with early stopping
     f"{FEW} --n-embd 16 --model small",

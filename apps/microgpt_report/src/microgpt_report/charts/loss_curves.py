@@ -3,7 +3,6 @@
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 
 import altair as alt
 from altair.typing import ChartType
@@ -15,7 +14,6 @@ from microgpt_report.setting_names import describe_settings, with_name
 from microgpt_report.training_runs import Curve, TrainingRun, differing
 
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
-LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # label size in pixels; the chart grows to fit all labels
 SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per subtitle line; maximum settings in the title
 N_MARKED = 50  # maximum number of points on a held-out curve; more would hide the line
 BEGINNING = 0.05  # initial fraction of the steps in which very high losses may be cut off
@@ -38,19 +36,17 @@ def draw(runs: Runs) -> ChartType:
     which = "loss" if any(run.held_out for run in runs) else "training loss"
     if which != "loss" and len(runs) > 1:  # otherwise, a label or the legend identifies it
         which += " (thick line: smoothed)"
-    height = max(HEIGHT, LABEL_HEIGHT * len(runs))
     scale = alt.Scale(domain=[low, high], nice=False)
+    legend = alt.Legend(
+        title=None, orient="right", columns=1, symbolType="stroke", symbolStrokeWidth=3
+    )
     base = alt.Chart().encode(
         x=_steps(runs),
         y=alt.Y("loss:Q", scale=scale, title=f"{which}, nats per token"),
-        color=alt.Color("name:N", scale=_colors(runs), legend=None),
+        color=alt.Color("name:N", scale=_colors(runs), legend=legend),
     )
-    labels = _labels(runs)
-    gap = (high - low) * LABEL_HEIGHT / height
-    places = spread([label["loss"] for label in labels], gap, low, high)
-    labels = [label | {"loss": place} for label, place in zip(labels, places, strict=True)]
-    chart = alt.layer(*_lines(base, runs), *_points(base, runs, high), *_beside(base, labels))
-    return chart.properties(width=WIDTH, height=height, title=_title(runs))
+    chart = alt.layer(*_lines(base, runs), *_points(base, runs, high))
+    return chart.properties(width=WIDTH, height=HEIGHT, title=_title(runs))
 
 
 def range_of_losses(runs: Runs) -> tuple[float, float]:
@@ -75,19 +71,6 @@ def _highest(curve: Curve) -> float:
     return max(loss for step, loss in curve if step >= begun)
 
 
-def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return positions moved to be at least `gap` apart and, if possible, within [low, high]."""
-    order = sorted(range(len(places)), key=places.__getitem__)
-    moved = list(places)
-    moved[order[0]] = max(moved[order[0]], low + gap / 2)
-    for below, i in pairwise(order):
-        moved[i] = max(moved[i], moved[below] + gap)
-    moved[order[-1]] = min(moved[order[-1]], high - gap / 2)
-    for above, i in pairwise(reversed(order)):
-        moved[i] = min(moved[i], moved[above] - gap)
-    return moved
-
-
 def _steps(runs: Runs) -> alt.X:
     lengths, title = [run.points[-1].step for run in runs], "step"
     if max(lengths) < LOG_FROM * min(lengths):
@@ -105,15 +88,26 @@ def _steps(runs: Runs) -> alt.X:
 def _colors(runs: Runs) -> alt.Scale:
     """Return one color per run, or one color per curve for a single run."""
     if len(runs) > 1:
-        return theme.color_scale([run.label for run in runs])
-    colors = [look.BLUE, look.GREY] if runs[0].held_out else [look.GREY, look.BLUE]
-    return alt.Scale(domain=[HELD_OUT, TRAINING], range=colors)
+        return theme.color_scale([_name(runs, run, HELD_OUT) for run in runs])
+    kinds = [HELD_OUT, TRAINING] if runs[0].held_out else [TRAINING]
+    names = [_name(runs, runs[0], kind) for kind in kinds]
+    return alt.Scale(domain=names, range=[look.BLUE, look.GREY])
+
+
+def _name(runs: Runs, run: TrainingRun, kind: str) -> str:
+    """Return the text of a curve in the legend, with its last or best loss."""
+    if len(runs) == 1 and kind == TRAINING:
+        return f"{kind}: final {_short(run.smoothed[-1][1])}"
+    if len(runs) == 1:
+        return f"{kind}: {_figure(run)}"
+    details = filter(None, [_figure(run), _settings(run, differing(runs))])
+    return f"{run.label}: {', '.join(details)}"
 
 
 def _curves(runs: Runs, kind: str, curve: Callable[[TrainingRun], Curve]) -> list[Row]:
     """Return the points of one curve per run; the name of a point determines its color."""
     return [
-        {"name": run.label if len(runs) > 1 else kind, "kind": kind, "step": step, "loss": loss}
+        {"name": _name(runs, run, kind), "kind": kind, "step": step, "loss": loss}
         for run in runs
         for step, loss in curve(run)
     ]
@@ -151,29 +145,6 @@ def _points(base: alt.Chart, runs: Runs, high: float) -> Iterator[alt.Chart]:
     yield _of(base, best).mark_point(size=130, strokeWidth=1.8, opacity=1)
 
 
-def _labels(runs: Runs) -> list[Row]:
-    """Return the labels, each with a name and a value, for the ends of the curves.
-
-    For a single run, the title shows the name of the run and the labels name the curves.
-    """
-    if len(runs) == 1:
-        (run,) = runs
-        last = run.smoothed[-1][1]
-        label: Row = {"name": TRAINING, "loss": last, "figure": f"final {_short(last)}"}
-        if run.best is None:
-            return [label]
-        return [label, {"name": HELD_OUT, "loss": run.held_out[-1][1], "figure": _figure(run)}]
-    names = differing(runs)
-    return [
-        {
-            "name": run.label,
-            "loss": (run.held_out or run.smoothed)[-1][1],
-            "figure": ", ".join(filter(None, [_figure(run), _settings(run, names)])),
-        }
-        for run in runs
-    ]
-
-
 def _figure(run: TrainingRun) -> str:
     if run.best is None:
         return f"training loss {_short(run.smoothed[-1][1])}"
@@ -190,17 +161,6 @@ def _settings(run: TrainingRun, names: Sequence[str]) -> str:
     return printable(text, len(text))
 
 
-def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
-    """Yield the label layers: names in the colors of the curves, with the values below."""
-    at = _of(base, labels).encode(x=alt.value(WIDTH + 12))
-    name = at.mark_text(align="left", limit=LABEL_WIDTH, dy=-6, fontWeight="bold", fontSize=12)
-    yield name.encode(text="name:N")
-    figure = _of(alt.Chart(), labels).mark_text(
-        align="left", limit=4 * LABEL_WIDTH, dy=8, fontSize=11, style="quiet"
-    )
-    yield figure.encode(x=alt.value(WIDTH + 12), y="loss:Q", text="figure:N")
-
-
 def _title(runs: Runs) -> alt.Title:
     """Return the title with the shared settings. For a single run, also include the losses."""
     names = differing(runs)
@@ -214,7 +174,7 @@ def _title(runs: Runs) -> alt.Title:
     return alt.Title(
         runs[0].label if len(runs) == 1 else f"{len(runs)} training runs{by}",
         subtitle=subtitle or alt.Undefined,
-        limit=WIDTH + LABEL_WIDTH,
+        limit=2 * WIDTH,
         offset=12,
     )
 

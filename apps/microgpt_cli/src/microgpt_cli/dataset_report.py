@@ -68,7 +68,7 @@ def describe_file(
     given = prepare_replies(docs, limits, lambda line: None).given
     parts = hold_out(docs, given, tell=note)
     given = {**given, "text": "stream" if isinstance(docs, str) else "lines"}
-    choice = choose_settings(parts, given, limit=limit, load_kernels=load_kernels)
+    choice = choose_settings(parts, given, limit=limit)
     tokenizer, n_characters = choice.tokenizer, None
     if isinstance(docs, str):
         note(f"{data} is read as running text; tokens, lengths and repeats refer to its lines")

@@ -135,7 +135,7 @@ def _prepare(
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
     text = "stream" if isinstance(docs, str) else "lines"
     of_run = {**limits_of(given), "text": text, "single": True}
-    single = choose_settings(parts, of_run, limit=limit, load_kernels=load_kernels)
+    single = choose_settings(parts, of_run, limit=limit)
     settings = plan_search(
         parts,
         single,

@@ -112,9 +112,11 @@ def evolve(
     check_options(given)
     if _is_budgeted(given):
         from microgpt import TimeLimit
+        from microgpt_cli.terminal.progress import load_kernels
         from microgpt_evolution.commands.budgeted_run import run as run_budgeted
 
-        run_budgeted(given, TimeLimit(minutes, started) if minutes else None)
+        limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
+        run_budgeted(given, limit)
         return
 
     from microgpt_evolution.commands.evolve_run import run

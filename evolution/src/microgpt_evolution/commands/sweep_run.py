@@ -67,8 +67,10 @@ def start_grid(axes: Mapping[str, Sequence[Any]], given: Given) -> None:
     if "preset" in given or (is_karpathys and not limits):
         plan = plan_grid(docs, axes, None)
     else:
-        limit = TimeLimit(given["minutes"], perf_counter()) if "minutes" in given else None
-        plan = plan_grid(docs, axes, limits, limit, load_kernels=load_kernels, tell=note)
+        limit = None
+        if minutes := given.get("minutes"):
+            limit = TimeLimit(minutes, perf_counter(), load_kernels=load_kernels)
+        plan = plan_grid(docs, axes, limits, limit, tell=note)
     for line in explain_settings(plan.choice) if plan.choice else ():
         print_or_discard(line)
     for problem in plan.skipped:

@@ -81,9 +81,10 @@ def info(
     from microgpt import TimeLimit
     from microgpt_cli.dataset_report import describe_file, report_lines
     from microgpt_cli.model_loading import load_model
+    from microgpt_cli.terminal.progress import load_kernels
 
     saved = load_model(model_dir) if model_dir else None
-    limit = TimeLimit(minutes, started) if minutes else None
+    limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
     facts = describe_file(data, saved, how, limits, limit)
     if as_json:
         print(json.dumps(facts))

@@ -69,8 +69,7 @@ def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJ
         extra=prepared.extra,
         parent=parent,
         teachers=teachers,
-        limit=TimeLimit(minutes, started) if minutes else None,
-        load_kernels=load_kernels,
+        limit=TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None,
         tell=note,
     )
     return with_records(job, file, request.given)

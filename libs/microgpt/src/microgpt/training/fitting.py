@@ -1,6 +1,6 @@
 """Choose and explain the settings that neither the user nor a recipe sets, for a budget."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -23,13 +23,12 @@ from microgpt.training.choice import (
     choose_vocabulary,
 )
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import default_engine, prepare_engine
+from microgpt.training.engines import default_engine
 from microgpt.training.operations import TYPICAL, operations_per_second
 from microgpt.training.time_limit import TimeLimit
 
 MIN_TRAINING_S = 1.0  # minimum time that a message recommends
 N_TIMED = 100_000  # number of characters to encode, to estimate the time for all of them
-LoadKernels = Callable[..., float]  # see `prepare_engine`
 
 
 @dataclass
@@ -41,7 +40,6 @@ class Fitting:
     given: Given  # settings of the user, a preset or a genome
     tokenizer: Tokenizer | None = None  # by default, that of the teachers, or one is chosen
     teachers: Teachers | None = None
-    load_kernels: LoadKernels = prepare_engine
     parent: ModelConfig | None = None  # shape of the model to fine-tune, if any
 
     def __post_init__(self) -> None:
@@ -71,7 +69,7 @@ class Fitting:
         left = limit.seconds_left()
         guess = self.for_budget(TYPICAL[self.engine] * _positive(left, limit))
         limit.reserve_for(guess.model, is_chat=guess.tokenizer.is_chat)
-        limit.extend(self._load_kernels())
+        self._load_kernels(limit)
         model, config = guess.model, guess.config
         speed = operations_per_second(
             model,
@@ -131,14 +129,13 @@ class Fitting:
             return None
         return choose_vocabulary(self.parts.train, budget)
 
-    def _load_kernels(self) -> float:
-        """Load the kernels; return the seconds that their compilation took."""
+    def _load_kernels(self, limit: TimeLimit) -> None:
+        """Load the kernels; their compilation does not count towards the limit."""
         uses: list[Use] = ["training", "evaluation", "decoding"]
         uses += ["threads"] if self.threads > 1 else []
-        seconds = self.load_kernels(self.engine, self.dtype, uses=uses)
+        limit.extend(limit.load_kernels(self.engine, self.dtype, uses=uses))
         if self.teachers:
-            seconds += self.load_kernels(None, *self.teachers.dtypes, uses=self.teachers.uses)
-        return seconds
+            limit.extend(limit.load_kernels(None, *self.teachers.dtypes, uses=self.teachers.uses))
 
     def encoding_s(self, choice: Choice) -> float:
         """Estimate the time to encode the training documents that are read."""

@@ -22,12 +22,11 @@ from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import Choice, with_steps
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import default_engine, prepare_engine
+from microgpt.training.engines import default_engine
 from microgpt.training.ensemble import with_ensemble
 from microgpt.training.finetune import check_shape, inherited_tokenizer
 from microgpt.training.fitting import (
     Fitting,
-    LoadKernels,
     describe_subwords,
     explain_settings,
 )
@@ -93,7 +92,6 @@ def plan_training(
     parent: TrainedModel | None = None,
     teachers: Teachers | None = None,
     limit: TimeLimit | None = None,
-    load_kernels: LoadKernels = prepare_engine,
     tell: Tell = lambda line: None,
 ) -> TrainingJob:
     """Return a training run with the given settings; the others suit the documents.
@@ -102,7 +100,6 @@ def plan_training(
         model, config, tokenizer: these override the given settings.
         extra: records of plug-ins, from `prepare_replies`.
         limit: time limit, from which the preparation is subtracted.
-        load_kernels: see `prepare_engine`; called if the speed is measured.
         tell: called with notes for the user.
 
     Raises:
@@ -126,7 +123,6 @@ def plan_training(
         parent=parent,
         teachers=teachers,
         limit=limit,
-        load_kernels=load_kernels,
         tell=tell,
     )
     chosen = None
@@ -186,7 +182,6 @@ def choose_settings(
     parent: TrainedModel | None = None,
     teachers: Teachers | None = None,
     limit: TimeLimit | None = None,
-    load_kernels: LoadKernels = prepare_engine,
     tell: Tell = lambda line: None,
 ) -> Choice:
     """Return the settings that suit the documents and the limit, with the given ones.
@@ -197,7 +192,7 @@ def choose_settings(
     For the other arguments and the errors, see `plan_training`.
     """
     base, shape = config or with_given(TrainConfig(), given), parent.model if parent else None
-    fitting = Fitting(parts, base, given, tokenizer, teachers, load_kernels, shape)
+    fitting = Fitting(parts, base, given, tokenizer, teachers, shape)
     choice = with_ensemble(fitting, fitting.fit(limit))
     if choice.vocab_size and "tokenizer" in given:
         for line in describe_subwords(parts, choice.tokenizer, choice.vocab_size):

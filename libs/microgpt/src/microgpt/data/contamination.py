@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 from microgpt.data.split import (
     HELD_OUT,
     DataFacts,
     Split,
     fingerprint,
-    repeated_documents,
     split_again,
 )
 from microgpt.data.tokenizer import Document
@@ -28,21 +27,17 @@ def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, f
         return {**parts.repeated} if any(parts.repeated.values()) else {}
     same = _on_same(parts.docs, read)
     again = parts if parts.has_own_sets else split_again(parts.docs, parts.facts)
-    # A search tests later, and has no test set.
-    sets = {name: getattr(parts, name) or getattr(again, name) for name in HELD_OUT}
-    sets = {name: docs for name, docs in sets.items() if docs}
-    if len(same) < len(read) or (parts.is_stream and parts.has_own_sets):
-        return dict.fromkeys(sets)
-    if not parts.is_stream:
-        others = {name: _read(parts.docs, same, name) for name in sets}
-        return {
-            name: repeated_documents(docs, chain(parts.read_before(name), others[name]))
-            for name, docs in sets.items()
-        }
-    places = _positions(parts.docs)
-    own = split_again(places, parts.facts)
-    shares = {name: _overlap(getattr(own, name), _read(places, same, name)) for name in sets}
-    return {name: max(share, parts.repeated.get(name, 0.0)) for name, share in shares.items()}
+    is_like_earlier = {*same} <= {parts.facts}
+    found: dict[str, float | None] = {}
+    for name in HELD_OUT:
+        # A search tests later, and has no test set.
+        if docs := getattr(parts, name) or getattr(again, name):
+            others = chain(parts.read_before(name), _read(parts.docs, same, name))
+            share = parts.repetition(docs, others) if len(same) == len(read) else None
+            # A short overlap of stretches of running text is not found.
+            is_sure = share or is_like_earlier or not parts.is_stream
+            found[name] = share if is_sure else None
+    return found
 
 
 def trained_share(docs: Sequence[Document], read: Sequence[DataFacts | None]) -> float | None:
@@ -54,10 +49,7 @@ def trained_share(docs: Sequence[Document], read: Sequence[DataFacts | None]) ->
     same = _on_same(docs, read)
     if len(same) < len(read):
         return None
-    if any(each.gap is not None for each in same):
-        positions = _positions(docs)
-        return _overlap(positions, _read(positions, same, "train"))
-    return repeated_documents(docs, _read(docs, same, "train"))
+    return Split(docs, docs).repetition(docs, _read(docs, same, "train"))
 
 
 def mark(share: float | None) -> str:
@@ -105,7 +97,7 @@ def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
     return "" if is_same else "without other data of its parent or teacher"
 
 
-def _read(docs: Sequence[Any], runs: Sequence[DataFacts], name: str) -> Iterable[Any]:
+def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Iterable[Document]:
     """Return what these runs have read before a held-out set is evaluated."""
     return chain.from_iterable(split_again(docs, facts).read_before(name) for facts in runs)
 
@@ -115,17 +107,3 @@ def _on_same(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list
     of_same_size = [each for each in read if each and each.n_docs == len(docs)]
     sha256 = fingerprint(docs) if of_same_size else None
     return [each for each in of_same_size if each.sha256 == sha256]
-
-
-def _positions(docs: Sequence[Document]) -> Any:
-    """Return the positions of a running text as a range; slicing it gives a range again."""
-    return [range(len(cast("str", docs[0])))]
-
-
-def _overlap(own: Sequence[range], read: Iterable[range]) -> float:
-    """Return the share of positions of a running text that were read."""
-    was_read = bytearray(own[-1].stop)
-    for each in read:
-        end = min(each.stop, len(was_read))
-        was_read[each.start : end] = b"\1" * (end - each.start)
-    return sum(was_read.count(1, each.start, each.stop) for each in own) / sum(map(len, own))

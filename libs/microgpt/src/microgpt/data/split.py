@@ -101,9 +101,24 @@ class Split:
     @cached_property
     def repeated(self) -> dict[str, float]:
         """The share of each held-out set that is also in what is read before it."""
-        share = repeated_text if self.is_stream else repeated_documents
         sets = {name: getattr(self, name) for name in HELD_OUT}
-        return {name: share(docs, self.read_before(name)) for name, docs in sets.items() if docs}
+        read = {name: self.read_before(name) for name in HELD_OUT}
+        return {name: self.repetition(docs, read[name]) for name, docs in sets.items() if docs}
+
+    def repetition(self, docs: Iterable[Document], read: Iterable[Document]) -> float:
+        """Return the share of texts, of replies or of running text that was read.
+
+        Of running text, pieces of PIECE characters are compared, at up to N_PIECES places.
+        """
+        if self.is_stream:
+            text, texts = "\n".join(map(as_line, read)), map(as_line, docs)
+            pieces = [each[at : at + PIECE] for each in texts for at in range(0, len(each), PIECE)]
+            known = [piece in text for piece in pieces[:: 1 + len(pieces) // N_PIECES]]
+        else:
+            found = [form for doc in docs for form in forms(doc)]
+            common = {*found}.intersection(form for doc in read for form in forms(doc))
+            known = [form in common for form in found]
+        return sum(known) / max(1, len(known))
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
         """Return the chunks of the training set, cached for later training runs."""
@@ -250,25 +265,6 @@ def forms(doc: Document, first: int = 2) -> list[str]:
         return [plain(doc)]
     lines = [_as_json([one.role, plain(one.content)]) for one in doc]
     return [f"[{','.join(lines[:n])}]" for n in range(first, 1 + min(len(doc), MAX_BEGINNING), 2)]
-
-
-def repeated_documents(docs: Iterable[Document], read: Iterable[Document]) -> float:
-    """Return the share of texts, or of replies in conversations, that other documents have, too."""
-    found = [form for doc in docs for form in forms(doc)]
-    known = {*found}.intersection(form for doc in read for form in forms(doc))  # few in memory
-    return sum(form in known for form in found) / max(1, len(found))
-
-
-def repeated_text(held_out: Sequence[Document], read: Sequence[Document]) -> float:
-    """Return the share of running text that also occurs in other text.
-
-    Pieces of PIECE characters are compared, at up to N_PIECES places.
-    """
-    text = "\n".join(doc for doc in read if isinstance(doc, str))
-    texts = [doc for doc in held_out if isinstance(doc, str)]
-    pieces = [doc[at : at + PIECE] for doc in texts for at in range(0, len(doc), PIECE)]
-    pieces = pieces[:: 1 + len(pieces) // N_PIECES]
-    return sum(piece in text for piece in pieces) / max(1, len(pieces))
 
 
 def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:

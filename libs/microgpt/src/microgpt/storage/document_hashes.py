@@ -43,7 +43,8 @@ class DocumentHashes(Container[str]):
     @classmethod
     def of(cls, docs: Sequence[Document]) -> Self:
         """Return the hashes of some documents and of their parts."""
-        lines = (line for doc in docs if isinstance(doc, str) for line in doc.split("\n"))
+        long = (doc for doc in docs if isinstance(doc, str) and "\n" in doc)
+        lines = (line for doc in long for line in doc.split("\n"))
         parts = (form for doc in chain(docs, lines) for form in forms(doc))
         return cls(sorted(set(map(_hash, parts))))
 

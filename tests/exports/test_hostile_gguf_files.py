@@ -71,7 +71,7 @@ def test_changed_and_missing_weights_are_refused(content, tmp_path) -> None:
         ({"model": {"n_layer": 600, "n_embd": 2, "n_head": 1}}, "fewer weights than its receipt"),
         ({"model": {"vocab_size": 2**31 - 1}}, "fewer weights than its receipt says"),
         ({"model": {"token_shift": True}}, "the receipt is damaged: the model has token shift"),
-        ({"model": {"n_head": 16}}, "an even number of dimensions per head"),
+        ({"model": {"n_head": 16}}, "an even n_embd / n_head, got 1"),
         ({"tokenizer": {"tokenizer": "other"}}, "unknown tokenizer 'other'"),
         ({"tokenizer": {"tokenizer": "char"}}, "chars: field required"),
         ({"tokenizer": {"tokenizer": "char", "chars": ["a"]}}, "vocab_size is 280, but there are"),

@@ -87,7 +87,7 @@ def test_a_file_with_changed_weights_is_refused(content, tmp_path) -> None:
         ("model", {"n_layer": 2000, "n_embd": 2, "n_head": 1}, "fewer weights than"),
         ("model", {"vocab_size": 0}, "a text is not of its model"),
         ("model", {"block_size": 2}, "a text is not of its model"),
-        ("model", {"n_head": 16}, "an even number of dimensions per head"),
+        ("model", {"n_head": 16}, "an even n_embd / n_head, got 1"),
         ("continuations", [CONTINUATION | {"temperature": -1.0}], "continuations[0].temperature"),
         ("continuations", [CONTINUATION | {"tokens": [0] * 300}], "continuations[0].tokens"),
         ("continuations", [CONTINUATION | {"tokens": [0, -1]}] * 2, "a text is not of its model"),

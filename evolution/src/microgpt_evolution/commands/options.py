@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from microgpt import FIELDS, ConfigError, Given, check_conflicts, check_count, check_setting, flag
+from microgpt import FIELDS, ConfigError, Given, check_conflicts, check_setting, checked, flag
 from microgpt_cli.terminal import options as opt
 
 WORKERS = opt.option(
@@ -43,7 +43,7 @@ def check_options(given: Given, axes: Collection[str] = ()) -> None:
     """
     for name in COUNTS:
         if name in given:
-            check_count(name, given[name])
+            checked(name, given[name], int)
     settings = {name: given[name] for name in given if name in FIELDS and name not in axes}
     for name, value in settings.items():
         check_setting(name, value, typed(name))

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from microgpt import DEFAULT_SEED, FIELDS, ConfigError, check_seed, check_setting, flag
+from microgpt import DEFAULT_SEED, FIELDS, ConfigError, check_setting, flag
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.options import (
@@ -120,7 +120,7 @@ def _with_options(*options: Parameter) -> Callable[[Command], Callable[..., None
             check_options(given, axes=SETTINGS)
             if given["seeds"] > MAX_SEEDS:
                 raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {given['seeds']}")
-            check_seed(given["seed"] + given["seeds"] - 1)
+            check_setting("seed", given["seed"] + given["seeds"] - 1)
             command(given)
 
         own = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in options]

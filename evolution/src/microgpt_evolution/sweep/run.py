@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from microgpt import DEFAULT_SEED, ConfigError, Document, check_count
+from microgpt import DEFAULT_SEED, ConfigError, Document, checked
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.runs.run_directory import TrialRecord, facts_of
@@ -46,7 +46,7 @@ def sweep(
         DataError: there are too few documents.
         RunError: the existing sweep is damaged.
     """
-    check_count("seeds", seeds)
+    checked("seeds", seeds, int)
     if budget is None and isinstance(docs, str):
         raise ConfigError("running text requires a budget; pass documents or a budget")
     plan = plan_grid(docs, axes, None if budget is None else {"budget": budget})

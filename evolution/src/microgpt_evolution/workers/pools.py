@@ -10,7 +10,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any, Generic, Self, TypeVar, cast
 
-from microgpt import check_count, n_cpus
+from microgpt import checked, n_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -83,7 +83,7 @@ def pool_of(workers: int | Pool | None, n_trials: int) -> Iterator[Pool]:
         yield workers
         return
     if workers is not None:
-        check_count("workers", workers)
+        checked("workers", workers, int)
     with Threads(workers or default_workers(n_trials)) as pool:
         yield pool
 

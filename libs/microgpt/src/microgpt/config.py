@@ -187,27 +187,6 @@ class SamplingArguments(TypedDict, total=False):
     min_p: float
 
 
-def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> int:
-    """Return a setting as an int; raise ConfigError unless it is from minimum to maximum."""
-    number: int = checked(name, value, int, minimum=minimum, maximum=maximum)
-    return number
-
-
-def check_seed(seed: int) -> int:
-    """Return a seed as an int; raise ConfigError unless it is from 0 to 2**63 - 1."""
-    return check_whole("seed", seed, minimum=0, maximum=MAX_SEED)
-
-
-def check_count(name: str, count: int) -> int:
-    """Return a setting as an int; raise ConfigError unless it is an integer >= 1."""
-    return check_whole(name, count, minimum=1)
-
-
-def check_threads(threads: int) -> None:
-    """Raise ConfigError unless the number of threads is from 1 to 1,024."""
-    check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
-
-
 def check_type(name: str, value: object, *kinds: Any) -> None:
     """Raise ConfigError unless an argument is an object of one of the types."""
     if not isinstance(value, kinds):

@@ -12,9 +12,7 @@ from microgpt.config import (
     EngineName,
     Sampling,
     SamplingArguments,
-    check_count,
-    check_seed,
-    check_whole,
+    checked,
 )
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import AnyMessage, Message, as_conversation
@@ -22,6 +20,7 @@ from microgpt.errors import ConfigError, PromptError
 from microgpt.language_model import LanguageModel
 from microgpt.replies import reply_plugin
 from microgpt.sampling import Continuation, DecodeRules, FinishReason, Job, TokenStream, new_context
+from microgpt.settings import check_setting
 from microgpt.state import TrainedModel
 from microgpt.stop_strings import check_stop, cut_at_stop, text_until
 from microgpt.training.engines import check_engine
@@ -114,7 +113,7 @@ class InferenceGpt(LanguageModel):
             ConfigError: a setting is out of range.
         """
         texts = self.samples(
-            check_count("num_samples", num_samples),
+            checked("num_samples", num_samples, int),
             prompt=prompt,
             temperature=temperature,
             top_k=top_k,
@@ -187,7 +186,7 @@ class InferenceGpt(LanguageModel):
         seed: int = DEFAULT_SEED,
     ) -> Job:
         """Return a `Job` for `samples`, without stop strings; see `opening` for prompt types."""
-        num_samples, seed = check_count("num_samples", num_samples), check_seed(seed)
+        num_samples, seed = checked("num_samples", num_samples, int), check_setting("seed", seed)
         if self._hooks:
             raise PromptError(
                 "the model only answers questions and cannot continue a text; use chat"
@@ -302,7 +301,7 @@ class InferenceGpt(LanguageModel):
         seed: int = DEFAULT_SEED,
     ) -> Job:
         """Return a `Job` for several replies to a prompt, from seed + `prompt.n_replies` on."""
-        num_replies, seed = check_count("num_replies", num_replies), check_seed(seed)
+        num_replies, seed = checked("num_replies", num_replies, int), check_setting("seed", seed)
         self._check_prompt(prompt.tokens, max_tokens)
         end_turn = self.tokenizer.end_turn_id
         forbidden = tuple(token for token in self.tokenizer.special_ids if token != end_turn)
@@ -336,7 +335,7 @@ class InferenceGpt(LanguageModel):
     def _check_prompt(self, tokens: Sequence[int], max_tokens: int | None) -> None:
         """Raise PromptError for an invalid prompt, and ConfigError for an invalid max_tokens."""
         if max_tokens is not None:
-            check_whole("max_tokens", max_tokens, minimum=1, maximum=MAX_NEW_TOKENS)
+            checked("max_tokens", max_tokens, int, minimum=1, maximum=MAX_NEW_TOKENS)
         self.check_tokens(tokens)
         if not 1 <= len(tokens) <= self.config.block_size:
             raise PromptError(

@@ -45,13 +45,13 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.positions == "rotary" and self.n_embd // self.n_head % 2:
-            raise ConfigError("rotary positions need an even number of dimensions per head")
         if self.n_embd % self.n_head:
             raise ConfigError(
                 f"n_embd ({self.n_embd}) must be divisible by n_head ({self.n_head}); "
                 f"try n_embd {self.n_head * max(1, round(self.n_embd / self.n_head))}"
             )
+        if self.positions == "rotary" and self.head_dim % 2:
+            raise ConfigError(f"rotary positions need an even n_embd / n_head, got {self.head_dim}")
 
     @property
     def n_positions(self) -> int:

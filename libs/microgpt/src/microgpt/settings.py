@@ -9,7 +9,7 @@ from dataclasses import Field, asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from microgpt.config import LESS_THAN_1, POSITIVE, Given, ModelConfig, TrainConfig
+from microgpt.config import LESS_THAN_1, MAX_THREADS, POSITIVE, Given, ModelConfig, TrainConfig
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.errors import ConfigError
@@ -77,7 +77,9 @@ class Settings(TrainConfig, ModelConfig):
         "With --chat and few questions, the reply to a question that the model does not know.  "
         "[default: I don't know.]",
     )
-    threads: int = training(1, "Number of threads; does not change the result.")
+    threads: int = training(
+        1, "Number of threads; does not change the result.", maximum=MAX_THREADS
+    )
     preset: str | None = model(
         None,
         "Start from a tested recipe, such as names-60s, text, shakespeare or chat, and its data; "
@@ -156,9 +158,9 @@ def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
         raise ConfigError(f"unknown setting {unknown[0]!r:.80}; use one of {', '.join(names)}")
 
 
-def check_setting(name: str, value: Any, typed: str = "") -> None:
-    """Raise ConfigError, with the name as it is typed, if the value of a setting is invalid."""
-    checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
+def check_setting(name: str, value: Any, typed: str = "") -> Any:
+    """Return the value of a setting; raise ConfigError, with its name as typed, if it is wrong."""
+    return checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
 
 
 def flag(name: str) -> str:

@@ -15,8 +15,8 @@ from microgpt import (
     DEFAULT_SEED,
     ConfigError,
     Sampling,
-    check_count,
-    check_threads,
+    check_setting,
+    checked,
     printable,
 )
 from microgpt_cli.terminal import options as opt
@@ -70,8 +70,8 @@ def generate(
     prompt, model_dir = opt.text_or_model(prompt, model_dir)
     settings: dict[str, Any] = asdict(Sampling(temperature, top_k, top_p, min_p))
     settings |= {"max_tokens": max_tokens, "seed": opt.seed_of(seed), "threads": threads}
-    check_threads(threads)
-    check_count("--num-samples (-n)", num_samples)
+    check_setting("threads", threads)
+    checked("--num-samples (-n)", num_samples, int)
     pattern = None if matches is None else _compiled(matches)
 
     from microgpt_cli.model_loading import inference, load_model

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from microgpt import DEFAULT_SEED, ConfigError, check_seed
+from microgpt import DEFAULT_SEED, ConfigError, check_setting
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
@@ -105,9 +105,11 @@ def seed_of(text: str) -> int:
         note(f"--seed {seed}")
         return seed
     try:
-        return check_seed(int(text))
+        seed = int(text)
     except ValueError:
         raise ConfigError(f"seed must be an integer or random, got {text!r:.20}") from None
+    check_setting("seed", seed)
+    return seed
 
 
 def with_settings(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., None]]:

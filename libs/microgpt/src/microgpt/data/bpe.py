@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import chain, islice
 
-from microgpt.config import check_count
+from microgpt.config import checked
 from microgpt.data.tokenizer import (
     AnyDocument,
     Document,
@@ -89,7 +89,7 @@ class BpeTokenizer(Tokenizer):
         docs = as_documents(docs)
         is_chat = not all(isinstance(doc, str) for doc in docs)
         texts = all_texts(docs)
-        check_count("vocab_size", vocab_size)
+        checked("vocab_size", vocab_size, int)
         n_pieces = vocab_size - n_special(is_chat=is_chat)
         if n_pieces < N_BYTES:
             least = N_BYTES + n_special(is_chat=is_chat)

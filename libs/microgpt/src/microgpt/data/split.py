@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
-from microgpt.config import LESS_THAN_1, TrainConfig, check_whole, checked
+from microgpt.config import LESS_THAN_1, TrainConfig, checked
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.folding import plain
 from microgpt.data.tokenizer import (
@@ -172,7 +172,7 @@ def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: 
         DataError: the training set or a requested held-out set has no characters.
     """
     _check_fractions(validation, test)
-    gap = check_whole("gap", gap, minimum=0)
+    gap = checked("gap", gap, int, minimum=0)
     shares = {"validation": validation, "test": test}
     if not validation + test:
         return Split((text,), (text,))

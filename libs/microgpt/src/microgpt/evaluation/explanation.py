@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from heapq import nlargest
 from itertools import chain
 
-from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, check_whole
+from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, checked
 from microgpt.data.chunked_dataset import cut_text
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Message, Tokenizer, as_document
@@ -108,7 +108,7 @@ def explain(
     tokens, has_end = gpt.tokenizer.encode_document(text), text_kind == "lines"
     if gpt.tokenizer.is_chat:
         tokens.pop()  # the end of the conversation, which is not learned
-    check_whole("n_alternatives", n_alternatives, minimum=0)
+    checked("n_alternatives", n_alternatives, int, minimum=0)
     if attention:
         _check_heads(gpt, len(tokens) - 1, attention)
     first = None if has_end else tokens[0]  # `chunked_dataset.scored` does the same
@@ -143,8 +143,8 @@ def _check_heads(gpt: InferenceGpt, n: int, heads: Collection[Head]) -> None:
             "context of the model"
         )
     for layer, head in heads:
-        check_whole("layer", layer, minimum=0, maximum=config.n_layer - 1)
-        check_whole("head", head, minimum=0, maximum=config.n_head - 1)
+        checked("layer", layer, int, minimum=0, maximum=config.n_layer - 1)
+        checked("head", head, int, minimum=0, maximum=config.n_head - 1)
 
 
 def _prediction(tokenizer: Tokenizer, token: int, row: Sequence[float], n: int) -> Prediction:

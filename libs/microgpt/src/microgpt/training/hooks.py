@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 from weakref import ReferenceType, ref
 
-from microgpt.config import check_count
+from microgpt.config import checked
 from microgpt.evaluation.held_out_loss import EvaluationSet
 from microgpt.state import TrainEvent, TrainingPlan, TrainState
 from microgpt.training.kept_weights import WeightAverage, keep_best, next_averaged_step
@@ -81,7 +81,7 @@ class Checkpoints(Hook):
         self, save: Callable[[TrainingPlan, TrainState], object], *, every: int | None = None
     ) -> None:
         if every is not None:
-            check_count("every", every)
+            checked("every", every, int)
         self._save, self._every = save, every
         self._run: ReferenceType[TrainingLoop] | None = None  # its dataset is to be freed
 

@@ -22,6 +22,7 @@ from pydantic_core import from_json
 
 from microgpt.amounts import count
 from microgpt.compilation import Tell
+from microgpt.data.column_file import whole_value
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import ConversationsError, TextFile
 from microgpt.data.tokenizer import ROLES, Conversation, Message
@@ -97,23 +98,15 @@ def _recognised(file: TextFile) -> tuple[str | None, Any]:
     head = [*islice(dropwhile(lambda line: not line.strip(), file), 1 + N_HEAD)]
     if any(map(WHATSAPP_MESSAGE.match, head)):
         return "WhatsApp", file
-    if not head or head[0].lstrip()[0] not in "[{":
+    is_jsonl = any(map(str.strip, head[1:])) and whole_value(head[:1])
+    if not head or head[0].lstrip()[0] not in "[{" or is_jsonl:
         return None, None
-    first = _parsed(head[0])
-    if first is not None and not _app_of(first):
-        return None, None  # a JSON value on each line
-    value = _parsed("\n".join(file))
+    lines = [*file]
+    if not any(f'"{name}"' in line for line in lines for name in ("mapping", "guild", "ts")):
+        return None, None  # to parse other JSON would take as long again
+    unit, values = whole_value(lines) or ("line", [None])
+    value = values if unit == "item" else values[0]
     return _app_of(value), value
-
-
-def _parsed(text: str) -> object:
-    """Return the JSON value of an export, or None if the text is not JSON or cannot be of one."""
-    if not any(f'"{name}"' in text for name in ("mapping", "guild", "ts")):
-        return None
-    try:
-        return from_json(text)
-    except ValueError:
-        return None
 
 
 def _app_of(value: object) -> str | None:

@@ -76,6 +76,14 @@ def check_place(directory: Path) -> None:
             raise CheckpointError(f"{path} is {what}, not a directory; use another path")
 
 
+def check_is_directory(path: Path, remedy: str) -> None:
+    """Raise CheckpointError, with a remedy, unless a path is that of a directory."""
+    exists = os.path.exists(path)  # checked first: a concurrent save may create the directory
+    if not os.path.isdir(path):  # Path.is_dir may raise OSError
+        what = "is not a directory" if exists else "does not exist"
+        raise CheckpointError(f"{path} {what}; {remedy}")
+
+
 def committed_path(directory: Path, name: str) -> Path:
     """Return the path of a committed file: in `.saved` until it is moved, then the final path."""
     saved = directory / SAVED / name

@@ -29,6 +29,7 @@ from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.files.atomic_files import (
     as_argument,
     cannot_write,
+    check_is_directory,
     committed_path,
     publish,
     read_committed,
@@ -135,10 +136,7 @@ def load(directory: str | Path) -> SavedModel:
     """
     check_path("directory", directory)
     directory = Path(directory)
-    exists = os.path.exists(directory)  # checked first: a concurrent save may create the directory
-    if not os.path.isdir(directory):  # Path.is_dir may raise OSError
-        what = "is not a directory" if exists else "does not exist"
-        raise CheckpointError(f"{directory} {what}; {REMEDY}")
+    check_is_directory(directory, REMEDY)
     return read_consistently(directory, lambda: _load(directory))
 
 

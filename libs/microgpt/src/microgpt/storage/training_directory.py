@@ -37,6 +37,7 @@ from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import (
+    check_is_directory,
     committed_path,
     publish,
     read_committed,
@@ -144,10 +145,10 @@ class TrainingDirectory(DirectoryLock):
 
 def check_has_training(directory: Path) -> None:
     """Raise CheckpointError if a directory has no checkpoint to resume."""
+    remedy = "use another directory, or train from scratch"
+    check_is_directory(directory, remedy)
     if not has_state(directory):
-        exists = "has no checkpoint to resume" if directory.is_dir() else "is not a directory"
-        what = exists if os.path.exists(directory) else "does not exist"
-        raise CheckpointError(f"{directory} {what}; use another directory, or train from scratch")
+        raise CheckpointError(f"{directory} has no checkpoint to resume; {remedy}")
 
 
 def has_state(directory: Path) -> bool:

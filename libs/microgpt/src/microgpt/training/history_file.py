@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from microgpt.config import MAX_SIZE
 from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import committed_path, read_committed
+from microgpt.files.atomic_files import check_is_directory, committed_path, read_committed
 
 HISTORY = "history.jsonl"
 MAX_HISTORY_BYTES = 2**24  # a history has about 500 points of less than 100 bytes each
@@ -44,9 +44,7 @@ def encode_history(points: Iterable[HistoryPoint]) -> bytes:
 def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
     """Read the loss history of a model directory; raise CheckpointError if it is invalid."""
     directory = Path(directory)
-    if not os.path.isdir(directory):  # Path.is_dir may raise OSError
-        what = "is not a directory" if os.path.exists(directory) else "does not exist"
-        raise CheckpointError(f"{directory} {what}; use a directory written by `microgpt train`")
+    check_is_directory(directory, "use a directory written by `microgpt train`")
     path = directory / HISTORY
     points: list[HistoryPoint] = []
     if not os.path.lexists(committed_path(directory, HISTORY)):

@@ -27,10 +27,7 @@ def session(chat_result, told, tmp_path, monkeypatch) -> ChatSession:
 
 
 def say(session: ChatSession, text: str) -> str:
-    exchange = session.ask(text)
-    reply = "".join(exchange)
-    session.add(exchange)
-    return reply
+    return "".join(session.ask(text))
 
 
 def test_a_session_stores_a_reply_with_its_question(session) -> None:
@@ -39,11 +36,11 @@ def test_a_session_stores_a_reply_with_its_question(session) -> None:
 
 
 def test_a_session_keeps_a_partial_reply_unless_it_is_empty(session) -> None:
-    exchange = session.ask("hi")
-    session.add(exchange)
+    session.ask("hi").close()
     assert session.messages == []
-    next(iter(exchange))
-    session.add(exchange)
+    reply = session.ask("hi")
+    next(reply)
+    reply.close()
     assert session.messages == [HI, Message("assistant", "y")]
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,31 +12,11 @@ from microgpt import ConfigError, DataError, Message, Sampling
 from microgpt_cli.terminal.options import seed_of
 
 if TYPE_CHECKING:
-    from microgpt import InferenceGpt, Tokenizer, TokenStream
+    from microgpt import InferenceGpt, TokenStream
 
 KEYS = """exit or Ctrl-D quits; Ctrl-C stops a reply or clears the line. Alt-Enter, or Esc
 then Enter, starts a new line. The arrow keys recall earlier messages; Tab completes
 commands and file names."""
-
-
-class ChatTurn:
-    """A message and its reply. Iterating generates the reply and collects it in `answer`."""
-
-    def __init__(self, question: Message, stream: "TokenStream", tokenizer: "Tokenizer"):
-        self.question = question
-        self.answer = ""
-        self._stream = stream
-        self._tokenizer = tokenizer
-
-    def __iter__(self) -> Iterator[str]:
-        for piece in self._tokenizer.decode_stream(self._stream):
-            self.answer += piece
-            yield piece
-
-    @property
-    def was_cut(self) -> bool:
-        """Whether the reply was truncated because the context was full."""
-        return self._stream.finish_reason == "length"
 
 
 class ChatSession:
@@ -51,6 +31,7 @@ class ChatSession:
         self.seed = seed  # seed of the first reply; reply i uses seed + i
         self.tell = tell
         self.answers_few = model.fixed_sampling is not None
+        self.was_cut = False  # whether the context was full before the end of the last reply
         self.own_files: set[str] = set()  # real paths that /save may overwrite
         self._model = model
         self._has_dropped = False
@@ -62,8 +43,11 @@ class ChatSession:
         self.own_files.clear()
         self._has_dropped = False
 
-    def ask(self, text: str) -> ChatTurn:
-        """Return the turn for a message; raise PromptError if the message is too long."""
+    def ask(self, text: str) -> Generator[str, None, None]:
+        """Return the pieces of the reply to a message; raise PromptError if it is too long.
+
+        The message and the reply, which is partial if the generator is closed, are then added.
+        """
         # Lone surrogates represent undecodable bytes.
         question = Message("user", re.sub("[\ud800-\udfff]", "\ufffd", text))
         prompt = self._model.chat_prompt([*self.messages, question])
@@ -76,12 +60,18 @@ class ChatSession:
             )
         self._has_dropped = prompt.tokens_dropped > 0
         job = self._model.reply_job(prompt, sampling=self.sampling, seed=self.seed)
-        return ChatTurn(question, self._model.stream(job), self._model.tokenizer)
+        return self._reply(question, self._model.stream(job))
 
-    def add(self, turn: ChatTurn) -> None:
-        """Append the message and the (possibly partial) reply; ignore a turn without a reply."""
-        if turn.answer.strip():
-            self.messages += [turn.question, Message("assistant", turn.answer)]
+    def _reply(self, question: Message, stream: "TokenStream") -> Generator[str, None, None]:
+        self.was_cut, answer = False, ""
+        try:
+            for piece in self._model.tokenizer.decode_stream(stream):
+                answer += piece
+                yield piece
+            self.was_cut = stream.finish_reason == "length"
+        finally:
+            if answer.strip():
+                self.messages += [question, Message("assistant", answer)]
 
     def note_unknown(self, messages: list[Message]) -> None:
         """Report unknown characters that have not been reported yet."""

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ from microgpt_cli.terminal.signals import Terminated
 
 if TYPE_CHECKING:
     from microgpt import SavedModel
-    from microgpt_cli.chat.session import ChatSession, ChatTurn
+    from microgpt_cli.chat.session import ChatSession
     from microgpt_cli.chat.terminal import TerminalInput
 
 N_EXAMPLES = 3  # number of messages that the banner suggests
@@ -171,9 +173,9 @@ def _run_chat(
             if is_command(text):
                 print(terminal_safe(run_command(session, text)), flush=True)
             elif text:
-                turn = session.ask(text)
+                reply = session.ask(text)
                 chat_input.show_label("microgpt> ")
-                _print_reply(session, turn, can_stop=at_terminal)
+                _print_reply(session, reply, can_stop=at_terminal)
             else:
                 print(end=no_reply, flush=True)
         except EOFError:
@@ -186,17 +188,19 @@ def _run_chat(
                 raise
 
 
-def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) -> None:
+def _print_reply(
+    session: "ChatSession", reply: Generator[str, None, None], *, can_stop: bool
+) -> None:
     """Print a reply while it is generated; after Ctrl-C, keep the partial reply."""
     try:
-        for piece in turn:
-            print(terminal_safe(piece), end="", flush=True)
+        with closing(reply):
+            for piece in reply:
+                print(terminal_safe(piece), end="", flush=True)
     except KeyboardInterrupt as stop:
         if isinstance(stop, Terminated) or not can_stop:
             raise
         print(" (stopped)", end="")
     finally:
-        session.add(turn)
         print(flush=True)
-    if turn.was_cut:
+    if session.was_cut:
         note("the reply was truncated: the context is full")

@@ -60,6 +60,14 @@ def test_info_describes_data_as_one_json_document(microgpt, names) -> None:
     assert "suitability" not in facts
 
 
+def test_info_counts_documents_longer_than_the_context(microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("\n".join([*map(str, range(500)), "long" * 50]))
+    facts = json.loads(microgpt("info", "--data", "names.txt", "--json").stdout)
+    assert facts["recommended_block_size"] < 200
+    assert facts["n_longer"] == 1
+    assert "longer: 1 (0.2%)" in microgpt("info", "--data", "names.txt").stdout
+
+
 @pytest.mark.parametrize("args", [["chat.jsonl"], ["chat.txt"], ["chat.txt", "--chat"]])
 def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -> None:
     (tmp_path / args[0]).write_text(CHAT * 2)

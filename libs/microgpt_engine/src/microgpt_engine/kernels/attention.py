@@ -11,31 +11,35 @@ Shapes: C = n_embd, D = head_dim, N = columns.
 
 import numpy as np
 
-from microgpt_engine.buffers import Buffers
-from microgpt_engine.compiler import inlined
+from microgpt_engine.compiler import inlined, kernel
 from microgpt_engine.kernels.layers import clear
 from microgpt_engine.kernels.matmul import multiply_strip
-from microgpt_engine.kernels.rotary import score_scale
-from microgpt_engine.settings import Settings
 from microgpt_engine.simd.lanes import from_lane
 from microgpt_engine.simd.tiles import transpose_tile
 from microgpt_engine.simd.vector import Array, Vector, exp, lanes, larger, load, splat, store, view
 
 
-@inlined
-def attention(b: Buffers, layer: int, model: Settings, n_docs: int) -> None:
-    """Set attn_out of a layer to the attention-weighted mean of the values, and attn_weights.
+@kernel
+def attention(
+    qkv: Array,  # (3 C, N), stacked queries, keys and values
+    n_head: int,
+    scale: float,  # scale factor of the attention scores
+    doc_starts: Array,  # (n_docs + 1), first column of each document, and total number of columns
+    n_docs: int,
+    weights: Array,  # (rows, lanes), output: attention weights for `attention_backward`
+    out: Array,  # (C, N)
+) -> None:
+    """Set `out` to the attention-weighted mean of the values.
 
     The weights of a query vector have one row per key, zero-padded to a multiple of `lanes` rows.
     """
-    qkv, weights, out = b.qkv[layer], b.attn_weights[layer], b.attn_out[layer]
-    C, step, row, scale = out.shape[0], lanes(out), 0, score_scale(model)
-    D = C // model.n_head
+    C, step, row = out.shape[0], lanes(out), 0
+    D = C // n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
-    for head in range(model.n_head):
+    for head in range(n_head):
         low, high = head * D, (head + 1) * D
         for doc in range(n_docs):
-            start, stop = b.doc_starts[doc], b.doc_starts[doc + 1]
+            start, stop = doc_starts[doc], doc_starts[doc + 1]
             for t in range(start, stop, step):  # one vector of queries: t, t + 1, …
                 end = min(t + step, stop)  # end of the visible keys
                 n_keys = end - start
@@ -71,20 +75,30 @@ def _softmax(scores: Array, n_before: int, scale: float) -> None:
         store(scores, key, 0, load(scores, key, 0) * norm)
 
 
-@inlined
-def attention_backward(b: Buffers, layer: int, model: Settings, n_docs: int) -> None:
-    """Set dqkv to the gradient of the queries, keys and values; dbranch is that of attn_out."""
-    qkv, weights, out = b.qkv[layer], b.attn_weights[layer], b.attn_out[layer]
-    dout, dscores, dqkv, tile = b.dbranch, b.dscores, b.dqkv, b.tile
-    C, step, row, scale = out.shape[0], lanes(out), 0, score_scale(model)
-    D = C // model.n_head
+@kernel
+def attention_backward(
+    dout: Array,  # (C, N)
+    qkv: Array,  # see `attention` for the arguments up to `out`
+    n_head: int,
+    scale: float,
+    doc_starts: Array,
+    n_docs: int,
+    weights: Array,
+    out: Array,
+    dscores: Array,  # (padded length of the longest document, lanes), scratch
+    tile: Array,  # (lanes, lanes), scratch
+    dqkv: Array,
+) -> None:
+    """Set dqkv (3 C, N) to the gradient of the queries, keys and values."""
+    C, step, row = out.shape[0], lanes(out), 0
+    D = C // n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
     dq, dk, dv = dqkv[:C], dqkv[C : 2 * C], dqkv[2 * C :]
-    clear(dqkv[C:], b.doc_starts[n_docs])  # gradients of keys and values accumulate over queries
-    for head in range(model.n_head):
+    clear(dqkv[C:], doc_starts[n_docs])  # gradients of keys and values accumulate over queries
+    for head in range(n_head):
         low, high = head * D, (head + 1) * D
         for doc in range(n_docs):
-            start, stop = b.doc_starts[doc], b.doc_starts[doc + 1]
+            start, stop = doc_starts[doc], doc_starts[doc + 1]
             for t in range(start, stop, step):
                 end = min(t + step, stop)
                 keys, values = view(k, low, high, start, end), view(v, low, high, start, end)

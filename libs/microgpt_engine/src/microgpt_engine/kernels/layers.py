@@ -215,11 +215,14 @@ def add(x: Array, y: Array, n_rows: int) -> None:
             store(y, i, j, load(y, i, j) + load(x, i, j))
 
 
-@inlined
+@kernel
 def add_and_clear(x: Array, y: Array) -> None:
     """Add x to y and set x to 0; rows are padded to whole vectors."""
-    add(x, y, x.shape[0])
-    clear(x, x.shape[1])
+    zero = splat(x, 0)
+    for i in range(x.shape[0]):
+        for j in range(0, x.shape[1], lanes(x)):
+            store(y, i, j, load(y, i, j) + load(x, i, j))
+            store(x, i, j, zero)
 
 
 @inlined

@@ -30,7 +30,7 @@ from microgpt_engine.kernels.layers import (
 from microgpt_engine.kernels.masks import draw_keys, drop
 from microgpt_engine.kernels.matmul import add_outer, linear, transpose
 from microgpt_engine.kernels.optimizer import find_directions, optimize, squares_are_finite
-from microgpt_engine.kernels.rotary import adjust_backward
+from microgpt_engine.kernels.rotary import adjust_backward, score_scale
 from microgpt_engine.settings import Settings
 from microgpt_engine.simd.vector import Array
 from microgpt_engine.weights import Weights
@@ -121,7 +121,7 @@ def _backward(
 
     The gradient of the embeddings, before their RMSNorm, is written to b.transposed (N, C).
     """
-    dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]
+    dx, x_t, C, scale = b.dx, b.transposed, b.dx.shape[0], score_scale(model)
     shift = C // 2 if model.token_shift else 0
     add_outer(b.logits, b.x, x_t, dw.lm_head, N)
     linear(w.lm_head.T, b.logits, dx, N)
@@ -149,7 +149,10 @@ def _backward(
             drop(dx, b.keys, 2 * layer + 1, rate, dbranch, N)
         add_outer(dbranch, b.attn_out[layer], x_t, dw.attn_wo[layer], N)
         linear(w.attn_wo[layer].T, dbranch, b.dbranch, N)
-        attention_backward(b, layer, model, n_docs)
+        attention_backward(
+            b.dbranch, b.qkv[layer], model.n_head, scale, b.doc_starts, n_docs,
+            b.attn_weights[layer], b.attn_out[layer], b.dscores, b.tile, b.dqkv,
+        )  # fmt: skip
         adjust_backward(
             b.dqkv[: 2 * C], b.qkv[layer, : 2 * C], model, b.rotation, b.qk_scale[layer], N
         )

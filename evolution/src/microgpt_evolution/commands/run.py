@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from microgpt import DEFAULT_SEED, OnEvent, as_argument, check_setting
+from microgpt import DEFAULT_SEED, OnEvent, as_argument, check_seed
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -46,7 +46,7 @@ def run(
 
     The genome is read from genome.json if it exists; otherwise, the default genome is used.
     """
-    check_setting("seed", seed)
+    check_seed(seed)
 
     from microgpt import CharTokenizer, InferenceGpt, count_params, fingerprint, load_text, train
     from microgpt_cli.model_loading import default_input

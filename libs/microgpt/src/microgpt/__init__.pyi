@@ -24,6 +24,8 @@ from .config import TextKind as TextKind
 from .config import TrainConfig as TrainConfig
 from .config import Use as Use
 from .config import WeightsFormat as WeightsFormat
+from .config import check_seed as check_seed
+from .config import check_threads as check_threads
 from .data.bpe import BpeTokenizer as BpeTokenizer
 from .data.chat_truncation import ChatPrompt as ChatPrompt
 from .data.chunked_dataset import ChunkedDataset as ChunkedDataset

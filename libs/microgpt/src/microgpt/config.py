@@ -162,14 +162,17 @@ class Sampling:
     """
 
     temperature: float = setting(
-        0.5, "0 is greedy; 1 uses the model's probabilities.", limits=NOT_NEGATIVE
+        0.5,
+        "Sampling temperature; 0 always selects the most likely token.",
+        short=True,
+        limits=NOT_NEGATIVE,
     )
-    top_k: int | None = setting(None, "Keep the k most likely tokens.")
+    top_k: int | None = setting(None, "Sample only from the k most likely tokens.")
     top_p: float = setting(
-        1.0, "Keep the smallest set of top tokens with at least this probability.", limits=SHARE
+        1.0, "Sample from the smallest set of tokens with this total probability.", limits=SHARE
     )
     min_p: float = setting(
-        0.0, "Keep tokens with at least this fraction of the highest probability.", limits=SHARE
+        0.0, "Exclude tokens below this fraction of the highest probability.", limits=SHARE
     )
 
     def __post_init__(self) -> None:
@@ -185,6 +188,17 @@ class SamplingArguments(TypedDict, total=False):
     top_k: int | None
     top_p: float
     min_p: float
+
+
+def check_seed(seed: int) -> int:
+    """Return a seed as an int; raise ConfigError unless it is from 0 to 2**63 - 1."""
+    number: int = checked("seed", seed, int, minimum=0, maximum=MAX_SEED)
+    return number
+
+
+def check_threads(threads: int) -> None:
+    """Raise ConfigError unless the number of threads is from 1 to 1,024."""
+    checked("threads", threads, int, maximum=MAX_THREADS)
 
 
 def check_type(name: str, value: object, *kinds: Any) -> None:

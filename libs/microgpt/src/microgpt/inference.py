@@ -12,6 +12,7 @@ from microgpt.config import (
     EngineName,
     Sampling,
     SamplingArguments,
+    check_seed,
     checked,
 )
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
@@ -20,7 +21,6 @@ from microgpt.errors import ConfigError, PromptError
 from microgpt.language_model import LanguageModel
 from microgpt.replies import reply_plugin
 from microgpt.sampling import Continuation, DecodeRules, FinishReason, Job, TokenStream, new_context
-from microgpt.settings import check_setting
 from microgpt.state import TrainedModel
 from microgpt.stop_strings import check_stop, cut_at_stop, text_until
 from microgpt.training.engines import check_engine
@@ -186,7 +186,7 @@ class InferenceGpt(LanguageModel):
         seed: int = DEFAULT_SEED,
     ) -> Job:
         """Return a `Job` for `samples`, without stop strings; see `opening` for prompt types."""
-        num_samples, seed = checked("num_samples", num_samples, int), check_setting("seed", seed)
+        num_samples, seed = checked("num_samples", num_samples, int), check_seed(seed)
         if self._hooks:
             raise PromptError(
                 "the model only answers questions and cannot continue a text; use chat"
@@ -301,7 +301,7 @@ class InferenceGpt(LanguageModel):
         seed: int = DEFAULT_SEED,
     ) -> Job:
         """Return a `Job` for several replies to a prompt, from seed + `prompt.n_replies` on."""
-        num_replies, seed = checked("num_replies", num_replies, int), check_setting("seed", seed)
+        num_replies, seed = checked("num_replies", num_replies, int), check_seed(seed)
         self._check_prompt(prompt.tokens, max_tokens)
         end_turn = self.tokenizer.end_turn_id
         forbidden = tuple(token for token in self.tokenizer.special_ids if token != end_turn)

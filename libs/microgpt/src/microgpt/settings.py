@@ -158,9 +158,9 @@ def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
         raise ConfigError(f"unknown setting {unknown[0]!r:.80}; use one of {', '.join(names)}")
 
 
-def check_setting(name: str, value: Any, typed: str = "") -> Any:
-    """Return the value of a setting; raise ConfigError, with its name as typed, if it is wrong."""
-    return checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
+def check_setting(name: str, value: Any, typed: str = "") -> None:
+    """Raise ConfigError, with the name as it is typed, if the value of a setting is invalid."""
+    checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
 
 
 def flag(name: str) -> str:

@@ -36,7 +36,7 @@ def chat(
         None, "Message to reply to, or a model.  [default: start a conversation]", "MESSAGE"
     ),
     model_dir: Path | None = opt.option(None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL),
-    temperature: float = opt.option(Sampling.temperature, opt.TEMPERATURE_HELP),
+    temperature: float = opt.sampling_option("temperature", None),
     seed: str = opt.seed_option("reply"),
     unknown: str | None = opt.option(
         None,

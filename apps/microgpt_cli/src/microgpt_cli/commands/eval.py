@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from microgpt import check_setting
+from microgpt import check_threads
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
 
@@ -35,7 +35,7 @@ def evaluate(
     task, the model generates these replies at temperature 0, and the command prints the share of
     exact matches per task, and errors.
     """
-    check_setting("threads", threads)
+    check_threads(threads)
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
     from microgpt import Use, count_all

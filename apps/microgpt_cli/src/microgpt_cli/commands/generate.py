@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from microgpt import (
     DEFAULT_SEED,
     ConfigError,
     Sampling,
-    check_setting,
+    check_threads,
     checked,
     printable,
 )
@@ -26,7 +25,6 @@ from microgpt_cli.terminal.help import examples
 if TYPE_CHECKING:
     from microgpt import InferenceGpt, SavedModel
 
-choice = partial(opt.option, hidden=True, rich_help_panel="Sampling")
 MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `generate` stops
 FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 
@@ -49,16 +47,10 @@ def generate(
     unique: bool = opt.flag("--unique", "Skip repeated samples."),
     novel: bool = opt.flag("--novel", "Skip samples that occur in the training data."),
     seed: str = opt.seed_option("sample"),
-    temperature: float = opt.option(
-        Sampling.temperature, opt.TEMPERATURE_HELP, rich_help_panel="Sampling"
-    ),
-    top_k: int | None = choice(None, "Sample only from the k most likely tokens."),
-    top_p: float = choice(
-        Sampling.top_p, "Sample from the smallest set of tokens with this total probability."
-    ),
-    min_p: float = choice(
-        Sampling.min_p, "Exclude tokens below this fraction of the highest probability."
-    ),
+    temperature: float = opt.sampling_option("temperature"),
+    top_k: int | None = opt.sampling_option("top_k"),
+    top_p: float = opt.sampling_option("top_p"),
+    min_p: float = opt.sampling_option("min_p"),
     threads: int = opt.THREADS,
     as_json: bool = opt.AS_JSON,
 ) -> None:
@@ -70,7 +62,7 @@ def generate(
     prompt, model_dir = opt.text_or_model(prompt, model_dir)
     settings: dict[str, Any] = asdict(Sampling(temperature, top_k, top_p, min_p))
     settings |= {"max_tokens": max_tokens, "seed": opt.seed_of(seed), "threads": threads}
-    check_setting("threads", threads)
+    check_threads(threads)
     checked("--num-samples (-n)", num_samples, int)
     pattern = None if matches is None else _compiled(matches)
 

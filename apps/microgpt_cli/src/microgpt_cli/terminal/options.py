@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from microgpt import DEFAULT_SEED, ConfigError, check_setting
+from microgpt import DEFAULT_SEED, ConfigError, Sampling, check_seed
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
@@ -49,7 +49,6 @@ SERVED_MODELS = argument(
     "MODEL",
 )
 MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
-TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 CHART_HELP = "Chart file, .png or .svg; can be repeated."
 AS_JSON = flag("--json", "Print one JSON document.")
 SEED_HELP = "Random seed; the same seed gives the same result."
@@ -96,6 +95,15 @@ def seed_option(what: str) -> Any:
     return option(str(DEFAULT_SEED), help, metavar="<int>|random")
 
 
+def sampling_option(name: str, panel: str | None = "Sampling") -> Any:
+    """Return the option of a field of `Sampling`."""
+    field = Sampling.__dataclass_fields__[name]
+    facts = field.metadata
+    return option(
+        field.default, facts["help"], rich_help_panel=panel, hidden=not facts.get("short")
+    )
+
+
 def seed_of(text: str) -> int:
     """Return a seed; draw and print one for the text "random"."""
     if text == "random":
@@ -105,11 +113,9 @@ def seed_of(text: str) -> int:
         note(f"--seed {seed}")
         return seed
     try:
-        seed = int(text)
+        return check_seed(int(text))
     except ValueError:
         raise ConfigError(f"seed must be an integer or random, got {text!r:.20}") from None
-    check_setting("seed", seed)
-    return seed
 
 
 def with_settings(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., None]]:

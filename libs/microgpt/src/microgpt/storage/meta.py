@@ -27,7 +27,6 @@ from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError, TokenizerError
 from microgpt.files.atomic_files import read_committed
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
-from microgpt.settings import FIELDS, check_setting
 from microgpt.state import Ensemble, TrainedModel, TrainingPlan, TrainState
 
 FORMAT_VERSION = 1
@@ -46,9 +45,10 @@ def _check_json(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_training(facts: dict[str, Any]) -> dict[str, Any]:
-    for name in facts.keys() & FIELDS.keys():
-        if (name, facts[name]) != ("steps", 0):  # of a run that ended before its first step
-            check_setting(name, facts[name])
+    for field in fields(TrainConfig):
+        value = facts.get(field.name, field.default)
+        if (field.name, value) != ("steps", 0):  # the run may have ended before its first step
+            checked(field.name, value, field.type, **field.metadata)
     return _check_json(facts)
 
 

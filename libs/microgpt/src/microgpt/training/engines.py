@@ -20,6 +20,7 @@ from microgpt.config import (
     ModelConfig,
     TrainConfig,
     Use,
+    check_threads,
     checked,
 )
 from microgpt.data.token_dataset import TokenDataset
@@ -31,7 +32,6 @@ from microgpt.model import Weights
 from microgpt.plugins import find_plugins, plugin
 from microgpt.reference_engine import ReferenceBatch, ReferenceModel
 from microgpt.resource_limits import check_memory
-from microgpt.settings import check_setting
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.training.reference_training import ReferenceTraining
 
@@ -122,7 +122,7 @@ def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
             "the reference engine supports only float64, not float32; use float64, or the compiled "
             "engine"
         )
-    check_setting("threads", threads)
+    check_threads(threads)
     if engine == "reference" and threads > 1:
         raise ConfigError("the reference engine supports only one thread; omit threads")
     check_usable(engine)

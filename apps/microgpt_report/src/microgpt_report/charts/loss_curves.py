@@ -1,6 +1,5 @@
 """Chart of the loss curves of one or more training runs."""
 
-import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 
@@ -38,7 +37,7 @@ def draw(runs: Runs) -> ChartType:
         which += " (thick line: smoothed)"
     scale = alt.Scale(domain=[low, high], nice=False)
     legend = alt.Legend(
-        title=None, orient="right", columns=1, symbolType="stroke", symbolStrokeWidth=3
+        title=None, orient="bottom", columns=1, symbolType="stroke", symbolStrokeWidth=3
     )
     base = alt.Chart().encode(
         x=_steps(runs),
@@ -162,32 +161,18 @@ def _settings(run: TrainingRun, names: Sequence[str]) -> str:
 
 
 def _title(runs: Runs) -> alt.Title:
-    """Return the title with the shared settings. For a single run, also include the losses."""
+    """Return the title with the shared settings. For a single run, include the test loss."""
     names = differing(runs)
     by = f", by {' and '.join(map(with_name, names))}" if 0 < len(names) <= MAX_IN_TITLE else ""
     subtitle = []
     if all(run.settings for run in runs):
         shared = [name for name in runs[0].settings if name not in names]
         subtitle = textwrap.wrap(_settings(runs[0], shared), SUBTITLE_WIDTH)
-    if len(runs) == 1:
-        subtitle += _losses(runs[0])
+    if len(runs) == 1 and (loss := runs[0].test_loss) is not None:
+        subtitle.append(f"test loss{runs[0].test_mark}: {_short(loss)} nats per token")
     return alt.Title(
         runs[0].label if len(runs) == 1 else f"{len(runs)} training runs{by}",
         subtitle=subtitle or alt.Undefined,
         limit=2 * WIDTH,
         offset=12,
     )
-
-
-def _losses(run: TrainingRun) -> list[str]:
-    """Format the held-out and test loss in nats and bits; unknown losses are omitted."""
-    losses = {
-        f"best held-out loss{run.val_mark}": run.best[1] if run.best else None,
-        f"test loss{run.test_mark}": run.test_loss,
-    }
-    known = [
-        f"{name}: {_short(loss)} nats per token ({_short(loss / math.log(2))} bits)"
-        for name, loss in losses.items()
-        if loss is not None
-    ]
-    return ["; ".join(known)] if known else []

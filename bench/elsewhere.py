@@ -33,11 +33,14 @@ from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.presets import preset_settings
 from microgpt_exports.comparison import MOST, Runtime, compare
-from microgpt_exports.gguf_file import encode_gguf, read_gguf
+from microgpt_exports.gguf_file import LlamaSession, encode_gguf, read_gguf
 from microgpt_exports.onnx_file import OnnxSession, encode_onnx, read_onnx
 from microgpt_exports.receipt import Receipt
-from microgpt_exports.sessions import LlamaSession, TransformersSession
-from microgpt_exports.transformers_directory import encode_transformers, read_transformers
+from microgpt_exports.transformers_directory import (
+    TransformersSession,
+    encode_transformers,
+    read_transformers,
+)
 
 N_HELD_OUT = 1000  # documents
 STEPS = 300  # of the portable chat model

@@ -96,7 +96,7 @@ def test_missing_extra_and_misshapen_tensors_are_refused(saved) -> None:
 @pytest.mark.parametrize(
     ("architecture", "problem"),
     [
-        ("karpathy", "learned positions, ReLU that is not squared, no QK norm and no final norm"),
+        ("karpathy", "learned positions and ReLU that is not squared and no QK norm and no final"),
         ("newer", "the model has token shift, which no architecture"),
         ("learned", "learned positions and token shift, which"),
     ],

@@ -60,7 +60,7 @@ def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path)
 
 def test_unsuitable_export_options_are_refused(microgpt, portable) -> None:
     done = microgpt("export", portable, "--format", "gguf", "--output", "new", "--half")
-    assert refused(done) == "gguf uses float32; omit --half"
+    assert refused(done) == "gguf has a precision of its own; omit --half"
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_an_existing_onnx_file_is_replaced_only_with_force(microgpt, text_model,
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--half"], "onnx uses float32; omit --half"),
+        (["--half"], "onnx has a precision of its own; omit --half"),
         (["--output", "."], ". is a directory; name a file, such as model.onnx"),
     ],
 )

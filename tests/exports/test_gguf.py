@@ -16,8 +16,13 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.comparison import compare
 from microgpt_exports.foreign_tokenizer import _byte_characters as bytes_to_characters
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer
-from microgpt_exports.gguf_file import TENSORS, encode_gguf, encode_modelfile, read_gguf
-from microgpt_exports.sessions import LlamaSession
+from microgpt_exports.gguf_file import (
+    TENSORS,
+    LlamaSession,
+    encode_gguf,
+    encode_modelfile,
+    read_gguf,
+)
 
 PORTABLE = ARCHITECTURES["portable"]
 TEXT = "it's naïve — isn't it? ☃ 日本語 ÿÃé\n 😀😀  we've"

@@ -8,7 +8,8 @@ from exported_models import NEWER, saved_model
 from onnx import TensorProto, helper
 
 from microgpt.errors import CheckpointError
-from microgpt_exports.onnx_file import RECEIPT, encode_onnx, read_onnx
+from microgpt_exports.onnx_file import encode_onnx, read_onnx
+from microgpt_exports.receipt import RECEIPT
 
 CONTINUATION = {"temperature": 0.0, "seed": 1, "tokens": [0, 1]}
 

@@ -82,7 +82,7 @@ def test_a_path_without_a_checkpoint_is_refused(tmp_path, make) -> None:
         ("meta.json", '"n_embd": 16', '"n_embd": 12', "lm_head is|wte is"),
         ("meta.json", '"vocab_size": ', '"vocab_size": 1', "vocab_size is 1.*, but tokenizer.json"),
         ("meta.json", '"assistant"', '"bot"', "special_tokens must be"),
-        ("meta.json", '"n_embd": 16', '"n_embd": null', "n_embd: input should be a valid integer"),
+        ("meta.json", '"n_embd": 16', '"n_embd": null', "n_embd must be an integer, got None"),
         ("tokenizer.json", '"content":"<user>"', '"content":"<human>"', "first tokens must be <bo"),
         ("tokenizer.json", '"normalizer":null', '"normalizer":{}', "unsupported tokenizer: normal"),
         ("tokenizer.json", '"added_tokens":', '"added":', "added_tokens: field required"),

@@ -16,8 +16,8 @@ from microgpt.errors import CheckpointError, ConfigError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.apertus import shape_of
 from microgpt_exports.comparison import compare
-from microgpt_exports.sessions import TransformersSession
 from microgpt_exports.transformers_directory import (
+    TransformersSession,
     encode_transformers,
     read_transformers,
 )

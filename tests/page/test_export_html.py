@@ -24,7 +24,7 @@ def test_export_writes_through_a_symbolic_link(microgpt, text_model, tmp_path) -
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--output", "page.html", "--half"], "html chooses the precision itself; omit --half"),
+        (["--output", "page.html", "--half"], "html has a precision of its own; omit --half"),
         (["--output", "page.html", "--model", "none"], "none does not exist"),
         (
             ["--output", "page.html", "--format", "json"],

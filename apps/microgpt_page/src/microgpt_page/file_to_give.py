@@ -42,7 +42,7 @@ def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
     return {request.output: file_to_give(saved, request.name)}
 
 
-HTML = ExportFormat(_encode, "chooses the precision itself")
+HTML = ExportFormat(_encode)
 
 
 def _dtype(saved: SavedModel) -> Literal["float16", "float32"]:

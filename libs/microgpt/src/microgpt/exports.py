@@ -34,14 +34,12 @@ class ExportFormat:
 
     Args:
         encode: returns the content of each file by its path; it writes none itself.
-        precision: follows the name of the format in the error of --half.
         mark: the name of a file that only exports of this format have; without a mark, the
             output is a file instead of a directory.
         verify: runs an exported model in its program; returns None if a path is of another format.
     """
 
     encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]
-    precision: str = "has one precision"
     mark: str | None = None
     verify: Callable[[Path], Verification | None] | None = None
 

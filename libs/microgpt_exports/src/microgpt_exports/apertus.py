@@ -72,12 +72,10 @@ def check_fits(config: ModelConfig) -> None:
     """Raise ConfigError if a model has another architecture; the message says what differs."""
     found = [name for field, (fit, name) in FITTING.items() if getattr(config, field) != fit]
     if found:
-        *others, last = found
-        names = f"{', '.join(others)} and {last}" if others else last
         raise ConfigError(
-            f"the model has {names}, which no architecture of llama.cpp and transformers has; "
-            "train a student of it with `microgpt train --portable --teacher MODEL --data FILE`, "
-            "or use --format onnx"
+            f"the model has {' and '.join(found)}, which no architecture of llama.cpp and "
+            "transformers has; train a student of it with `microgpt train --portable --teacher "
+            "MODEL --data FILE`, or use --format onnx"
         )
 
 

@@ -10,15 +10,14 @@ and its tokenizer, so llama.cpp reads no other metadata.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from microgpt import (
     ROTARY_BASE,
-    CheckpointError,
     ExportFormat,
     ExportRequest,
     ModelConfig,
@@ -26,14 +25,18 @@ from microgpt import (
     SavedModel,
     Tokenizer,
     Verification,
+    check_extra,
     printable,
     read,
 )
 from microgpt_exports.apertus import ACTIVATION, EPSILON, check_fits, tensor_shapes, to_apertus
-from microgpt_exports.comparison import first_bytes, verdict
+from microgpt_exports.comparison import PIECE, first_bytes, running, verdict
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer, note_characters
 from microgpt_exports.receipt import (
     DAMAGED,
+    MAX_TOKENS,
+    RECEIPT,
+    TOKENIZER,
     Receipt,
     check_layers,
     check_replies,
@@ -44,10 +47,12 @@ from microgpt_exports.receipt import (
     read_receipt,
     restored_tokenizer,
 )
-from microgpt_exports.sessions import LlamaSession
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
-RECEIPT, NAME, TOKENIZER = "microgpt.receipt", "general.name", "microgpt.tokenizer"
+NAME = "general.name"
 MAX_FILE = 2**34  # bytes
 FLOATS, NORMAL, CONTROL = 0, 1, 3  # types: of a tensor and a file; of tokens
 UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9  # types of metadata
@@ -98,11 +103,7 @@ def read_gguf(path: Path) -> Receipt:
     """
     content = read(path, MAX_FILE)
     texts = _texts(content)
-    if RECEIPT not in texts:
-        raise CheckpointError(
-            f"{path} has no receipt, or is damaged; write it with `microgpt export --format gguf`"
-        )
-    receipt = read_receipt(texts[RECEIPT], path, len(content))
+    receipt = read_receipt(texts.get(RECEIPT), path, len(content))
     with naming(path, DAMAGED):
         check_layers(receipt.model)
         check_fits(receipt.model)
@@ -136,6 +137,43 @@ def encode_modelfile(saved: SavedModel, name: str) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
+class LlamaSession:
+    """A model that llama.cpp runs on one core, with a float32 cache.
+
+    Only one sequence can be read at a time, because llama.cpp keeps the cache.
+
+    Raises:
+        ConfigError: the extra gguf is missing.
+        CheckpointError: llama.cpp cannot run the model.
+    """
+
+    def __init__(self, file: Path, n_tokens: int = MAX_TOKENS) -> None:
+        check_extra("microgpt-exports[gguf]", "GGUF files in llama.cpp", "llama_cpp")
+        import llama_cpp
+        from llama_cpp import _logger
+
+        floats = llama_cpp.GGML_TYPE_F32
+        # llama.cpp warns that its smallest context is larger than that of a small model.
+        silent = llama_cpp.llama_log_callback(lambda *_: None)
+        llama_cpp.llama_log_set(silent, None)
+        try:
+            with running(f"llama.cpp (llama-cpp-python {llama_cpp.__version__})"):
+                self._llama = llama_cpp.Llama(
+                    str(file), n_ctx=n_tokens, n_batch=PIECE, n_ubatch=PIECE, n_threads=1,
+                    n_threads_batch=1, logits_all=True, type_k=floats, type_v=floats, verbose=False,
+                )  # fmt: skip
+        finally:
+            llama_cpp.llama_log_set(_logger.llama_log_callback, None)
+
+    def read(self, tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
+        """Return the logits after each token (T, V); the cache is None for a new sequence."""
+        if cache is None:
+            self._llama.reset()
+        self._llama.eval(tokens)
+        start = self._llama.n_tokens - len(tokens)
+        return self._llama.scores[start : self._llama.n_tokens].copy(), self
+
+
 def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
     """Return the file, and ollama's Modelfile for it."""
     file = request.output
@@ -150,7 +188,7 @@ def _verify(path: Path) -> Verification | None:
     return verdict(read_gguf(path), LlamaSession(path))
 
 
-GGUF = ExportFormat(_encode, "uses float32", verify=_verify)
+GGUF = ExportFormat(_encode, verify=_verify)
 
 
 def _head(texts: Mapping[str, str], config: ModelConfig, tokenizer: Tokenizer) -> bytes:

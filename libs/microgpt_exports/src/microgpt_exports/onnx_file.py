@@ -25,6 +25,8 @@ from microgpt_exports.comparison import first_bytes, running, verdict
 from microgpt_exports.onnx_graph import FLOAT, IR_VERSION, OPSET, TABLES, OnnxGraph
 from microgpt_exports.receipt import (
     DAMAGED,
+    RECEIPT,
+    TOKENIZER,
     Receipt,
     check_layers,
     check_replies,
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[Any]]
 
-RECEIPT, TOKENIZER = "microgpt.receipt", "microgpt.tokenizer"  # keys of the metadata
 SILENT = 4  # onnxruntime logs only what ends the process
 PRODUCER = b"\x12\x08microgpt"  # the field that follows the version, at the start of a file
 MAX_FILE = 2**31 - 1  # bytes; protobuf reads no more
@@ -84,11 +85,7 @@ def read_onnx(path: Path) -> Receipt:
 
     content = read(path, MAX_FILE)
     metadata = _metadata(content)
-    if RECEIPT not in metadata:
-        raise CheckpointError(
-            f"{path} has no receipt, or is damaged; write it with `microgpt export --format onnx`"
-        )
-    receipt = read_receipt(metadata[RECEIPT], path, len(content))
+    receipt = read_receipt(metadata.get(RECEIPT), path, len(content))
     shape = receipt.model
     with naming(path, DAMAGED):
         check_layers(shape)
@@ -170,7 +167,7 @@ def _verify(path: Path) -> Verification | None:
     return verdict(read_onnx(path), OnnxSession(path))
 
 
-ONNX = ExportFormat(_encode, "uses float32", verify=_verify)
+ONNX = ExportFormat(_encode, verify=_verify)
 
 
 def _metadata(content: bytes) -> dict[str, str]:

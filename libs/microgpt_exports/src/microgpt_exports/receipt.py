@@ -43,6 +43,7 @@ N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation a
 SEED = 42  # of the first text and of the seeded continuation
 MAX_BYTES = 2**20  # of a receipt in JSON; 16 texts of 256 tokens take 200 kB
 MAX_LAYERS = 512  # of a model in one file; llama.cpp reads no more
+RECEIPT, TOKENIZER = "microgpt.receipt", "microgpt.tokenizer"  # keys of metadata
 DAMAGED = "the receipt is damaged: "
 
 Tokens = Annotated[tuple[int, ...], Field(min_length=2, max_length=MAX_TOKENS + 1)]
@@ -142,12 +143,16 @@ def make_receipt(saved: SavedModel, weights: Iterable[bytes]) -> Receipt:
     )
 
 
-def read_receipt(content: str, path: Path, n_bytes: int) -> Receipt:
+def read_receipt(content: str | None, path: Path, n_bytes: int) -> Receipt:
     """Return a receipt that may be untrusted, of weights in a file of n_bytes.
 
     Raises:
-        CheckpointError: the receipt is not valid, or is of a model with more weights.
+        CheckpointError: there is none, it is not valid, or its model has more weights.
     """
+    if content is None:
+        raise CheckpointError(
+            f"{path} has no receipt, or is damaged; write it with `microgpt export`"
+        )
     if len(content) > MAX_BYTES:
         raise CheckpointError(f"{path}: the receipt is larger than {MAX_BYTES:,} bytes")
     if problem := other_version(content, "format_version", FORMAT_VERSION):

@@ -10,8 +10,10 @@ transformers reads no other settings.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from microgpt import (
     MAX_TOKENIZER_BYTES,
@@ -25,12 +27,13 @@ from microgpt import (
     SavedModel,
     Tokenizer,
     Verification,
+    check_extra,
     decode_tensors,
     printable,
     read,
 )
 from microgpt_exports.apertus import check_fits, check_tensors, settings_of, to_apertus
-from microgpt_exports.comparison import verdict
+from microgpt_exports.comparison import running, verdict
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer, note_characters
 from microgpt_exports.receipt import (
     DAMAGED,
@@ -44,7 +47,9 @@ from microgpt_exports.receipt import (
     read_receipt,
     restored_tokenizer,
 )
-from microgpt_exports.sessions import TransformersSession
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WEIGHTS, TOKENIZER, RECEIPT = "model.safetensors", "tokenizer.json", "receipt.json"
 MAX_WEIGHTS = 2**34  # bytes
@@ -94,6 +99,41 @@ def read_transformers(directory: Path) -> Receipt:
     return receipt
 
 
+class TransformersSession:
+    """A model that transformers runs on the CPU; it loads no code from the directory.
+
+    Raises:
+        ConfigError: the extra transformers is missing.
+        CheckpointError: transformers cannot run the model.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        check_extra(
+            "microgpt-exports[transformers]", "Directories of transformers", "torch", "transformers"
+        )
+        import transformers
+
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        with running(f"transformers {transformers.__version__}"):
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                str(directory), local_files_only=True, trust_remote_code=False, use_safetensors=True
+            )
+        self._model = model.eval()
+        parameters = signature(model.forward).parameters
+        self._cache_name = "cache" if "cache" in parameters else "past_key_values"
+
+    def read(self, tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
+        """Return the logits after each token (T, V), and the new cache; None is an empty cache."""
+        import torch
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self._model.config) if cache is None else cache
+        with torch.inference_mode():
+            found = self._model(torch.tensor([tokens]), use_cache=True, **{self._cache_name: cache})
+        return found.logits[0].numpy(), cache
+
+
 def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
     files = encode_transformers(saved)
     note_characters(saved.tokenizer, request.note)
@@ -106,7 +146,7 @@ def _verify(path: Path) -> Verification | None:
     return verdict(read_transformers(path), TransformersSession(path))
 
 
-TRANSFORMERS = ExportFormat(_encode, "uses float32", mark=RECEIPT, verify=_verify)
+TRANSFORMERS = ExportFormat(_encode, mark=RECEIPT, verify=_verify)
 
 
 def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:

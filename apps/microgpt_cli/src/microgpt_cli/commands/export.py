@@ -64,7 +64,7 @@ def export(
     else:
         found = installed_format(format)
         if half:
-            raise ConfigError(f"{format} {found.precision}; omit --half")
+            raise ConfigError(f"{format} has a precision of its own; omit --half")
         write_export(model_dir, output, format, found, is_forced=force)
 
 

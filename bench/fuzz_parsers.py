@@ -38,10 +38,10 @@ from microgpt_course.progress import read_progress, start
 from microgpt_evolution.genome_file import GENOME, read_genome
 from microgpt_evolution.runs.run_directory import SWEEP, kind_at
 from microgpt_evolution.runs.run_files import CHECKSUM, with_checksum
-from microgpt_evolution.search.records import read_search
 from microgpt_evolution.search.retest import read_retest
+from microgpt_evolution.search.search_records import read_search
 from microgpt_evolution.space import read_space
-from microgpt_evolution.sweep.records import read_sweep
+from microgpt_evolution.sweep.sweep_records import SweepRecords
 from microgpt_exports.apertus import FITTING
 from microgpt_exports.gguf_file import encode_gguf, read_gguf
 from microgpt_exports.imports import import_model
@@ -231,7 +231,7 @@ def moonbase(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    read_sweep(folder) if kind_at(folder) == SWEEP else read_search(folder)
+    SweepRecords.read(folder) if kind_at(folder) == SWEEP else read_search(folder)
 
 
 def space(path: Path) -> None:

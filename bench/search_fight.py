@@ -35,7 +35,7 @@ from microgpt.data.split import split, split_stream
 from microgpt.training.choice import choose
 from microgpt_evolution.budgeted.genome import genome_of
 from microgpt_evolution.budgeted.objective import BudgetedObjective
-from microgpt_evolution.budgeted.search import SurrogateSearch
+from microgpt_evolution.budgeted.surrogate_search import SurrogateSearch
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.space import Space
 

@@ -9,7 +9,7 @@ from subprocess import PIPE, Popen
 
 from microgpt.data.split import split
 from microgpt_evolution.runs.run_files import with_checksum
-from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.search.search_records import SearchSettings
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)

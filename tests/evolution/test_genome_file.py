@@ -16,7 +16,7 @@ from microgpt_evolution.genome_file import (
     replaces,
     write_genome,
 )
-from microgpt_evolution.runs.run_files import read_settings, whole_lines
+from microgpt_evolution.runs.run_files import read_run_file, whole_lines
 from microgpt_evolution.search.retest import read_retest
 
 EVOLVE_RUST_FILE = """{
@@ -103,7 +103,7 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
         ("", r"genome\.json: invalid JSON: Expecting value: line 1 column 1"),
         ("[" * 100_000, "invalid JSON: "),
         (EVOLVE_RUST_FILE.replace("0.0092", "1e999"), "lr must be between 1e-06 and 1, got inf"),
-        ("[1, 2]", r"genome\.json is not a genome: it must be a JSON object"),
+        ("[1, 2]", "it is not a genome, because it is not a JSON object"),
         ('{"vocab_size": 27, "n_embd": 16}', r"it is not a genome, because it has none of n_emb,"),
         (
             EVOLVE_RUST_FILE.replace('"lr"', '"rl"'),
@@ -111,7 +111,7 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
         ),
         ('{"version": 3, "genes": []}', "version is 3, but this microgpt reads only 1 and 2; use"),
         (EVOLVE_RUST_FILE.replace("24", "25"), r"n_emb \(25\) must be divisible by n_head \(4\)"),
-        ("\udcff", "is not a genome: it is not UTF-8 text; use"),
+        ("\udcff", "invalid JSON: .*utf-8"),
     ],
 )
 def test_an_unusable_genome_file_gives_a_one_line_error(path: Path, content, problem) -> None:
@@ -167,7 +167,7 @@ def _sparse(path: Path) -> None:
 def test_irregular_and_oversized_run_files_are_refused(tmp_path: Path, make, problem) -> None:
     for name in ("genome.json", "run.json", "evaluations.jsonl", "exam.json"):
         make(tmp_path / name)
-    for read in (read_settings, whole_lines, read_retest):
+    for read in (read_run_file, whole_lines, read_retest):
         with pytest.raises(RunError, match=problem):
             read(tmp_path)
     with pytest.raises(GenomeError, match=problem):

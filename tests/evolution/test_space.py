@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.budgeted.genome import RATES, VALUES, space_for
+from microgpt_evolution.budgeted.genome import RATES, space_for
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.genome import BUDGETED_GENES, PRIMORDIAL
+from microgpt_evolution.genome import BUDGETED_GENES, PRIMORDIAL, VALUES
 from microgpt_evolution.search.genome_operators import Operators
-from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.search.search_records import SearchSettings
 from microgpt_evolution.space import Space, read_space
 
 WHOLE = Space(values=VALUES, rates=RATES)
@@ -122,8 +122,8 @@ def test_a_space_file_can_be_read(path) -> None:
         ("[values]\nlr = [1]\n[rates]\nx = 1", "rates has the unknown gene 'x'"),
         ("[values]\nlr = [1]\n[rates]\nlr = -1", "rates.lr: "),
         ("[values]\nlr = [1]\n[[first]]\nx = 1", "first has the unknown gene 'x'"),
-        ("[values\n", "is not valid TOML"),
-        ("a = " + "[" * 9999, "is not valid TOML"),
+        ("[values\n", "invalid TOML"),
+        ("a = " + "[" * 9999, "invalid TOML"),
         ("x." * 2**15 + "x = 1", "larger than 32,768 bytes"),
         ("[values]\nn_embd = [32, 16]", "values.n_embd must be in ascending order, got 32, 16"),
         ("[values]\nn_embd = [8.5]", "n_embd must be an integer, got 8.5"),

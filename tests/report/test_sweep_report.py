@@ -3,7 +3,7 @@ from pathlib import Path
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
+from microgpt_evolution.sweep.sweep_records import SweepRecords, SweepSettings
 from microgpt_report.sweep_report import sweep_report
 
 

@@ -1,5 +1,8 @@
 """Exceptions that callers can handle, with messages for end users."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from microgpt import MicrogptError
 
 
@@ -21,3 +24,21 @@ class NoWinnerError(MicrogptError):
 
 class StoppedError(MicrogptError):
     """A search or a sweep was stopped."""
+
+
+@contextmanager
+def raised_as(
+    kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = "JSON"
+) -> Iterator[None]:
+    """Raise an error of this kind, with the place, for content that is invalid."""
+    from pydantic import ValidationError  # slow to import
+
+    from microgpt import first_problem
+
+    place = f"{where}: " if where else ""
+    try:
+        yield
+    except (MicrogptError, ValidationError) as error:
+        raise kind(f"{place}{first_problem(error)}{remedy}") from error
+    except (ValueError, RecursionError) as error:  # tomllib raises ValueError for a long integer
+        raise kind(f"{place}invalid {form}: {error}{remedy}") from error

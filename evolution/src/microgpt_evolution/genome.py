@@ -15,6 +15,7 @@ from microgpt import (
 )
 from microgpt_evolution.errors import GenomeError
 
+Gene = bool | int | float | str
 Limits = Mapping[str, tuple[float, float]]  # minimum and maximum of numbers
 
 
@@ -115,11 +116,27 @@ LIMITS: Limits = {  # of evolve-rust's genes
     "lr": (1e-6, 1.0),
 }
 GENES = tuple(LIMITS)
-BUDGETED_GENES = (  # all settings of a training run except its steps
-    *("n_embd", "n_layer", "n_head", "n_ff_exp", "block_size", "vocab_size", "n_tokens", "lr"),
-    *("optimizer", "weight_decay", "dropout", "average_tail", "positions", "token_shift"),
-    *("activation", "qk_norm", "final_norm", "out_scale"),
-)
+# Values of the genes of a search with a budget, in ascending order. Those of the context and of the
+# vocabulary depend on the documents.
+VALUES: dict[str, tuple[Gene, ...]] = {
+    "n_embd": (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256),
+    "n_layer": (1, 2, 3, 4, 5, 6, 8),
+    "n_head": (1, 2, 4, 8),
+    "n_ff_exp": (1, 2, 3, 4, 6, 8),
+    "n_tokens": (125, 180, 250, 350, 500, 700, 1000, 1400, 2000, 2800, 4000, 5600, 8000),
+    "lr": (0.0005, 0.0007, 0.001, 0.0014, 0.002, 0.0028, 0.004, 0.0056, 0.008, 0.011, 0.016, 0.022),
+    "optimizer": ("muon", "adamw"),
+    "weight_decay": (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
+    "dropout": (0.0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45),
+    "average_tail": (0.0, 0.1, 0.2, 0.3, 0.5),
+    "positions": ("learned", "rotary"),
+    "token_shift": (False, True),
+    "activation": ("relu", "relu2"),
+    "qk_norm": (False, True),
+    "final_norm": (False, True),
+    "out_scale": (0.1, 0.3, 1.0),
+}
+BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
 BUDGETED_LIMITS: Limits = {
     "n_embd": (1, 1024),
     "n_layer": (1, 32),

@@ -10,19 +10,18 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from microgpt import (
     MAX_SEED,
     ModelConfig,
     TextKind,
-    first_problem,
     other_version,
     publish,
     read,
 )
 from microgpt_evolution.budgeted.genome import EVALUATIONS
-from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.errors import GenomeError, raised_as
 from microgpt_evolution.genome import (
     BUDGETED_GENES,
     BUDGETED_LIMITS,
@@ -31,7 +30,7 @@ from microgpt_evolution.genome import (
     check_genes,
     values_of,
 )
-from microgpt_evolution.objectives.fitness import Fitness
+from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
 from microgpt_evolution.runs.run_files import Genes, Stored
 
 GENOME = "genome.json"
@@ -44,7 +43,6 @@ REQUIRED = {  # by version; the genes come in addition
     BUDGETED_VERSION: ("operations", "budget", "val_loss", "generation", "text", "data_sha256"),
 }
 
-ObjectiveName = Literal["loss", "aesthetic", "hydra"]
 Operations = Annotated[float, Field(gt=0)]
 
 
@@ -80,23 +78,15 @@ def read_genome(path: str | Path) -> GenomeRecord:
     Raises:
         GenomeError: the file cannot be read, is not a genome, or has a gene out of range.
     """
-    try:
-        text = read(path, MAX_BYTES, GenomeError).decode("utf-8-sig")
+    content = read(path, MAX_BYTES, GenomeError)
+    with raised_as(GenomeError, path):
+        text = content.decode("utf-8-sig")
         facts = json.loads(text)
-    except UnicodeDecodeError as error:
-        raise GenomeError(
-            f"{path} is not a genome: it is not UTF-8 text; use another file"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise GenomeError(f"{path}: invalid JSON: {error}") from error
-    if not isinstance(facts, dict):
-        raise GenomeError(f"{path} is not a genome: it must be a JSON object")
-    if problem := other_version(text, "version", FORMAT_VERSION, BUDGETED_VERSION):
-        raise GenomeError(f"{path}: {problem}")
-    try:
+        if not isinstance(facts, dict):
+            raise GenomeError("it is not a genome, because it is not a JSON object")
+        if problem := other_version(text, "version", FORMAT_VERSION, BUDGETED_VERSION):
+            raise GenomeError(problem)
         return _record(facts)
-    except (ValidationError, GenomeError) as error:
-        raise GenomeError(f"{path}: {first_problem(error)}") from error
 
 
 def _record(facts: dict[str, Any]) -> GenomeRecord:

@@ -50,35 +50,31 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A training run of a budgeted search, to be continued up to one of its evaluations."""
+class Trial:
+    """A training run that a search or a sweep evaluates.
+
+    In a search with a budget, a trial is a rung: the run is continued up to one of its evaluations.
+    """
 
     genome: Genome
-    until: int  # number of evaluations at which to stop
-    n_known: int = 0  # number of evaluations whose losses are known
-    state: "TrainState | None" = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A training run that a search or a sweep evaluates."""
-
-    config: Genome | Rung
     seed: int
     id: str = ""  # id of the organism in a search; empty in a sweep
     origin: str = ""  # how the organism was created, or why it is trained
     parents: tuple[str, ...] = ()  # ids of the parent organisms
-
-    @property
-    def genome(self) -> Genome:
-        """The settings of the training run."""
-        return self.config.genome if isinstance(self.config, Rung) else self.config
+    until: int | None = None  # number of evaluations at which the rung ends
+    losses: tuple[float, ...] = ()  # of its evaluations so far, in nats per character
+    state: "TrainState | None" = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> "Key":
         """What identifies the record of the trial."""
-        until = self.config.until if isinstance(self.config, Rung) else None
-        return self.genome, self.seed, until
+        return self.genome, self.seed, self.until
+
+    @property
+    def n_evaluations(self) -> int:
+        """The number of evaluations of the rung."""
+        assert self.until is not None
+        return self.until - len(self.losses)
 
 
 @dataclass(frozen=True, slots=True)

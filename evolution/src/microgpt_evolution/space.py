@@ -22,21 +22,21 @@ from pathlib import Path
 from random import Random
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from microgpt import first_problem, read
-from microgpt_evolution.errors import GenomeError
+from microgpt import read
+from microgpt_evolution.errors import GenomeError, raised_as
 from microgpt_evolution.genome import (
     BUDGETED_GENES,
     BUDGETED_LIMITS,
     GENES,
     LIMITS,
+    Gene,
     Genome,
     Limits,
     check_genes,
 )
 
-Gene = bool | int | float | str
 Values = dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]
 Rates = dict[str, Annotated[float, Field(ge=0)]]
 
@@ -149,16 +149,10 @@ def read_space(path: Path, *, is_budgeted: bool) -> Space:
     """
     import tomllib
 
-    try:
-        space = Space.model_validate(tomllib.loads(read(path, MAX_BYTES, GenomeError).decode()))
-    except ValidationError as error:
-        raise GenomeError(f"{path}: {first_problem(error)}") from error
-    except (ValueError, RecursionError) as error:  # tomllib raises ValueError for a long integer
-        raise GenomeError(f"{path} is not valid TOML: {error}") from error
-    try:
+    content = read(path, MAX_BYTES, GenomeError)
+    with raised_as(GenomeError, path, form="TOML"):
+        space = Space.model_validate(tomllib.loads(content.decode()))
         _check(space, *(BUDGETED if is_budgeted else OF_SEARCH))
-    except GenomeError as error:
-        raise GenomeError(f"{path}: {error}") from error
     return space
 
 

@@ -11,14 +11,14 @@ from microgpt.inference import InferenceGpt
 from microgpt.training.train import DivergedError, train
 from microgpt_evolution.budgeted.genome import EVALUATIONS
 from microgpt_evolution.budgeted.objective import BudgetedObjective
-from microgpt_evolution.organism import Rung
+from microgpt_evolution.organism import Trial
 
 
 def test_pausing_a_training_run_does_not_change_its_result(objective, small) -> None:
-    whole = objective.measure(Rung(small, EVALUATIONS), seed=1)
+    whole = objective.measure(Trial(small, 1, until=EVALUATIONS))
     losses, state = (), None
     for until in (2, 5, EVALUATIONS):
-        rung = objective.measure(Rung(small, until, len(losses), state), seed=1)
+        rung = objective.measure(Trial(small, 1, until=until, losses=tuple(losses), state=state))
         assert len(rung.losses) == until - len(losses)
         losses, (_, state) = losses + rung.losses, rung.checkpoint
     assert losses == whole.losses
@@ -26,7 +26,7 @@ def test_pausing_a_training_run_does_not_change_its_result(objective, small) -> 
 
 
 def test_the_losses_of_a_budgeted_search_equal_those_of_evaluate(objective, small) -> None:
-    result = objective.measure(Rung(small, EVALUATIONS), seed=1)
+    result = objective.measure(Trial(small, 1, until=EVALUATIONS))
     tokens, (model, config) = objective.tokens(), objective.settings(small, 1)
     trained = train(objective.parts, model=model, config=config, tokenizer=tokens.tokenizer)
     loss = InferenceGpt(trained).evaluate(objective.parts.validation).loss
@@ -36,7 +36,7 @@ def test_the_losses_of_a_budgeted_search_equal_those_of_evaluate(objective, smal
 
 def test_runs_with_fewer_steps_than_evaluations_are_refused(objective, small) -> None:
     brief = replace(objective, operations=objective.operations / 1e4)
-    assert "fewer than 8" in brief.refusal(Rung(small, EVALUATIONS))
+    assert "fewer than 8" in brief.refusal(Trial(small, 1))
 
 
 def test_a_diverged_run_has_an_infinite_loss(objective, small, monkeypatch) -> None:
@@ -47,7 +47,7 @@ def test_a_diverged_run_has_an_infinite_loss(objective, small, monkeypatch) -> N
 
     objective_result = train(objective.parts, config=TrainConfig(steps=1), model=ModelConfig())
     monkeypatch.setattr(module, "train", diverge)
-    result = objective.measure(Rung(small, EVALUATIONS), seed=1)
+    result = objective.measure(Trial(small, 1, until=EVALUATIONS))
     assert result.losses == (math.inf,)
     assert result.checkpoint is None
 
@@ -58,6 +58,6 @@ def test_a_genome_can_select_a_subword_tokenizer(small) -> None:
     text = "the cat sat on the mat and the dog sat on the log. " * 60
     parts = replace(split_stream(text, validation=0.1, test=0.1), test=())
     objective = BudgetedObjective(parts, "stream", 2e8)
-    result = objective.measure(Rung(replace(small, vocab_size=300), EVALUATIONS), seed=1)
+    result = objective.measure(Trial(replace(small, vocab_size=300), 1, until=EVALUATIONS))
     assert objective.tokens(300).per_character < 0.7
     assert len(result.losses) == EVALUATIONS

@@ -3,15 +3,16 @@ from dataclasses import replace
 
 import pytest
 
-from microgpt_evolution.budgeted.genome import EVALUATIONS, RUNGS, VALUES, Contestant
+from microgpt_evolution.budgeted.genome import EVALUATIONS, RUNGS, Contestant
 from microgpt_evolution.budgeted.surrogate import Surrogate
+from microgpt_evolution.genome import VALUES
 from microgpt_evolution.space import Space
 
 SPACE = Space(values={gene: VALUES[gene] for gene in ("lr", "dropout")})
 
 
 def organism(genome, id, losses=()) -> Contestant:
-    return Contestant(id, genome, "mutant", (), seed=1, losses=tuple(losses))
+    return Contestant(genome, 1, id, "mutant", losses=tuple(losses))
 
 
 def curve(final: float) -> list[float]:

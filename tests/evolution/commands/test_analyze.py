@@ -1,7 +1,5 @@
 """`microgpt analyze`, as it is used."""
 
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -10,7 +8,7 @@ from commands import ok, refused
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
+from microgpt_evolution.sweep.sweep_records import SweepRecords, SweepSettings
 
 SEEDS = (42, 43, 44)
 STEPS = tuple(Genome(steps=n) for n in (1000, 4000, 16_000, 64_000))
@@ -113,7 +111,7 @@ def test_points_of_equal_cost_are_compared_with_the_best_one(microgpt, tmp_path)
     assert other["behind"] == pytest.approx(0.007)
 
 
-def test_analyze_prints_its_figures_as_json_and_csv(microgpt, tmp_path) -> None:
+def test_analyze_prints_its_figures_as_json(microgpt, tmp_path) -> None:
     run = write(tmp_path)
     found = json.loads(microgpt("analyze", "--json").stdout)
     assert found["runs"] == [run]
@@ -125,9 +123,7 @@ def test_analyze_prints_its_figures_as_json_and_csv(microgpt, tmp_path) -> None:
     assert series["rows"][1]["return"] == pytest.approx(0.1581, abs=1e-4)
     assert series["rows"][0]["return"] is None
     assert [row["point"] for row in series["rows"]] == [0, 1, 2, 3]
-    rows = list(csv.DictReader(io.StringIO(microgpt("analyze", "--csv").stdout)))
-    assert [row["steps"] for row in rows] == ["1000", "4000", "16000", "64000"]
-    assert float(rows[0]["last_loss"]) == pytest.approx(3.9487, abs=1e-4)
+    assert found["points"][0]["last_loss"] == pytest.approx(3.9487, abs=1e-4)
 
 
 def test_a_single_seed_gives_no_intervals(microgpt, tmp_path) -> None:
@@ -164,9 +160,3 @@ def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
     write(tmp_path)
     newer = write(tmp_path, STEPS[:1])
     assert json.loads(microgpt("analyze", "--json").stdout)["runs"] == [newer]
-
-
-def test_analyze_prints_either_csv_or_json(microgpt, tmp_path) -> None:
-    write(tmp_path)
-    problem = "--csv and --json cannot be used together; omit one of them"
-    assert refused(microgpt("analyze", "--csv", "--json")) == problem

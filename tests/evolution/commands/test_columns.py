@@ -14,7 +14,7 @@ def test_run_evolve_and_sweep_can_read_one_column_of_a_table(microgpt, tmp_path,
     )
     for command, resume in searches:
         done = ok(microgpt(*command, *column))
-        next_one = "microgpt sweep grid --data towns.csv --column name --"
+        next_one = "microgpt train --preset karpathy --data towns.csv --column name --"
         assert (next_one in done.stdout) == (command[0] == "sweep")
         (run,) = (tmp_path / "experiments").glob(f"{command[0]}_*/")
         assert json.loads((run / "run.json").read_text())["settings"]["column"] == "name"

@@ -2,14 +2,10 @@
 
 from pathlib import Path
 
-from searches import write_names
-
-from microgpt.data.documents import bundled
-from microgpt.data.read_options import ReadOptions
-from microgpt_evolution.commands.sweep_ranking import data_options, describe_sweep
+from microgpt_evolution.commands.sweep_ranking import describe_sweep
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.runs.run_directory import TrialRecord
-from microgpt_evolution.sweep.records import SweepSettings
+from microgpt_evolution.sweep.sweep_records import SweepSettings
 
 SEEDS = (1, 2, 3)
 
@@ -66,10 +62,6 @@ def test_settings_are_compared_with_the_best_ones_seed_by_seed() -> None:
 def test_a_best_value_at_the_edge_suggests_a_wider_range() -> None:
     (line,) = (line for line in lines_of(rates(2.1, 2.2, 2.3)) if line.startswith("Next:"))
     assert "the best lr is at the edge of the range" in line
-    assert line.endswith(
-        "microgpt sweep grid --data '/docs/my names.txt' --preset karpathy "
-        "--learning-rate 0.00033,0.001,0.003 --seed 1"
-    )
 
 
 def test_a_lead_that_may_be_chance_suggests_more_seeds() -> None:
@@ -91,14 +83,3 @@ def test_the_ranking_notes_unequal_compute() -> None:
         "the ranking does not correct for it"
     )
     assert not any(line.startswith("Runs") for line in lines_of(rates(2.4, 2.2, 2.3)))
-
-
-def test_a_suggested_command_names_the_data_unless_it_is_default(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    installed = str(bundled("names.txt"))
-    lines, table = ReadOptions(), ReadOptions(column="the name")
-    assert data_options(installed, lines) == ""
-    assert data_options(str(tmp_path / "a.csv"), table) == "--data a.csv --column 'the name' "
-    write_names(tmp_path)  # the default is now another file
-    assert data_options(installed, lines) == f"--data {installed} "
-    assert data_options(str(tmp_path / "data/names.txt"), lines) == ""

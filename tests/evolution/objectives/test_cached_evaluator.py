@@ -14,8 +14,8 @@ from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.organism import Trial
 from microgpt_evolution.runs.run_directory import TrialRecord
-from microgpt_evolution.search.records import Records
-from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
+from microgpt_evolution.search.search_records import Records
+from microgpt_evolution.sweep.sweep_records import SweepRecords, SweepSettings
 from microgpt_evolution.workers.pools import Pool, Threads
 
 SMALL = Genome(n_embd=8, block_size=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
@@ -23,7 +23,7 @@ CONFIGS = (Genome(n_embd=8, n_head=2, steps=20), Genome(n_embd=8, n_head=2, step
 
 
 def test_known_trials_are_reused_and_large_trials_are_refused(tmp_path: Path) -> None:
-    limit = 10 * LossObjective.of(PARTS).flops(SMALL)
+    limit = 10 * LossObjective.of(PARTS).flops(Trial(SMALL, 1))
     objective = LossObjective.of(PARTS, max_flops=limit)
     trials = [Trial(SMALL, 1, "g1-1"), Trial(replace(SMALL, steps=6000), 2, "g1-2")]
     made: list[int] = []
@@ -31,8 +31,8 @@ def test_known_trials_are_reused_and_large_trials_are_refused(tmp_path: Path) ->
         evaluator = CachedEvaluator(objective, pool, records)
         found = evaluator.measure(trials, lambda i, evaluation: made.append(i))
         assert [evaluation.status for evaluation in found] == ["ok", "refused"]
-        assert found[1].reason == objective.refusal(trials[1].config)
-        assert found[0] == objective.measure(SMALL, 1)
+        assert found[1].reason == objective.refusal(trials[1])
+        assert found[0] == objective.measure(Trial(SMALL, 1))
         assert evaluator.measure(trials, lambda i, evaluation: made.append(i)) == found
     assert made == [1, 0]
     assert evaluator.count_known(trials) == 2
@@ -81,10 +81,10 @@ def test_a_stopped_sweep_resumes_with_the_same_results(tmp_path) -> None:
 def test_a_failed_training_run_does_not_end_the_sweep(tmp_path, monkeypatch) -> None:
     measure = SweepObjective.measure
 
-    def broken(self, config, seed, should_stop=None):
-        if (config, seed) == (CONFIGS[0], 2):
+    def broken(self, trial, should_stop=None):
+        if (trial.genome, trial.seed) == (CONFIGS[0], 2):
             raise OSError("broken")
-        return measure(self, config, seed, should_stop)
+        return measure(self, trial, should_stop)
 
     monkeypatch.setattr(SweepObjective, "measure", broken)
     results = sweep(begin(tmp_path), Threads(1))

@@ -11,7 +11,7 @@ from microgpt.errors import ConfigError
 from microgpt_evolution import Genome, evolve
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.objectives.own_objective import OwnFunction
-from microgpt_evolution.sweep.run import sweep
+from microgpt_evolution.sweep.grid_sweep import sweep
 
 DOCS = [a + b + c + d for a in "aeiou" for b in "mnrst" for c in "aeo" for d in ["", "l", "nn"]]
 SMALL = {"population": 4, "generations": 2, "seed": 3}

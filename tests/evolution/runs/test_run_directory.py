@@ -13,7 +13,7 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.runs.run_files import whole_lines, with_checksum
-from microgpt_evolution.search.records import Records
+from microgpt_evolution.search.search_records import Records
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ FITNESSES = st.lists(st.floats(1, 4) | st.just(math.nan) | st.none(), min_size=1
 
 def bred(stage, ranked, seed=0, blacklisted=()):
     """Return the generation that follows a ranked one in a stage."""
-    search = LossSearch(population=len(ranked), fitness="held-out", seed=42)
+    search = LossSearch(size=len(ranked), fitness="held-out", seed=42)
     search.organisms, search.rng = ranked, Random(seed)
     search.schedule = StagnationSchedule(STAGNATION[stage])
     search.blacklist = SimpleNamespace(species=blacklisted)
@@ -42,7 +42,7 @@ def origins(population) -> list[str]:
 @given(seed=SEEDS, is_warm=st.booleans())
 def test_a_search_begins_with_random_genomes_or_an_ancestor(size, seed, is_warm) -> None:
     ancestor = random_genome(Random(seed), WIDE) if is_warm else None
-    search = LossSearch(population=size, fitness="held-out", seed=seed, ancestor=ancestor)
+    search = LossSearch(size=size, fitness="held-out", seed=seed, ancestor=ancestor)
     population = search.organisms
     first = ["genome", *["mutant"] * (size // 2 - 1)] if is_warm else []
     assert origins(population) == first + ["random"] * (size - len(first))
@@ -166,7 +166,7 @@ def measure(organism) -> Evaluation:
 
 def run(size, fitness, seed, n_generations=12):
     """Return a search after so many generations, and how each was bred."""
-    search, stages = LossSearch(population=size, fitness=fitness, seed=seed), []
+    search, stages = LossSearch(size=size, fitness=fitness, seed=seed), []
     for _ in range(n_generations):
         search.tell([measure(organism) for organism in search.ask()])
         search.breed()
@@ -197,7 +197,7 @@ def test_the_result_of_a_search_depends_only_on_its_seed(size, fitness, seed) ->
 
 
 def test_a_search_survives_a_generation_of_crashes() -> None:
-    search = LossSearch(population=3, fitness="held-out", seed=1)
+    search = LossSearch(size=3, fitness="held-out", seed=1)
     for _ in range(7):
         ranked = search.tell([Evaluation("crashed")] * len(search.ask()))
         assert not any(organism.has_finished for organism in ranked)
@@ -207,7 +207,7 @@ def test_a_search_survives_a_generation_of_crashes() -> None:
 
 
 def test_a_search_requires_a_result_for_every_organism() -> None:
-    search = LossSearch(population=3, fitness="held-out", seed=1)
+    search = LossSearch(size=3, fitness="held-out", seed=1)
     with pytest.raises(ValueError, match="shorter"):
         search.tell([Evaluation("ok", 2.0)])
 
@@ -244,7 +244,7 @@ def test_stagnation_leads_to_a_championship_and_a_cataclysm(bests, told) -> None
 
 def test_two_losses_above_the_threshold_blacklist_a_species(make_ranked) -> None:
     once = Blacklist("last-doc").after(make_ranked([2.3, 2.4], lr=0.1))  # 2.3 is no failure
-    assert (once.species, once.failures) == ((), {"16-4-1-16-4": (2.4,)})
+    assert (once.species, once.failures) == ((), ("16-4-1-16-4",))
     assert once.after(make_ranked([2.6], steps=900)).species == ("16-4-1-16-4",)
     assert Blacklist("last-doc").after(make_ranked([2.31, 2.9])).species == ("16-4-1-16-4",)
 
@@ -252,5 +252,5 @@ def test_two_losses_above_the_threshold_blacklist_a_species(make_ranked) -> None
 def test_crashes_and_kept_elites_do_not_count_as_failures(make_ranked, make_organism) -> None:
     crashed = make_ranked([None, None, float("nan")])
     elite, anew = ([make_organism(2.9, origin=origin)] for origin in ("elite", "re-eval"))
-    assert Blacklist("last-doc").after(crashed).after(elite).after(elite).failures == {}
-    assert Blacklist("last-doc").after(anew).failures == {"16-4-1-16-4": (2.9,)}
+    assert Blacklist("last-doc").after(crashed).after(elite).after(elite).failures == ()
+    assert Blacklist("last-doc").after(anew).failures == ("16-4-1-16-4",)

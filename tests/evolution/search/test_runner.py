@@ -3,7 +3,7 @@ from pathlib import Path
 
 from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.search.runner import SearchEvent, SearchRunner
-from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.search.search_records import SearchSettings
 
 SETTINGS = SearchSettings(
     objective="loss", input="x", data_sha256="", vocab_size=27, population=3, generations=2,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from microgpt_evolution.errors import ClusterError, StoppedError
 from microgpt_evolution.workers import dask as cluster
 from microgpt_evolution.workers.dask import Dask
-from microgpt_evolution.workers.pools import PickledOnce, Pool, Threads
+from microgpt_evolution.workers.pools import Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 sys.path.append(str(Path(__file__).parent))  # workers get it too
@@ -152,8 +152,8 @@ def test_a_worker_that_dies_once_is_retried(scheduler: str, tmp_path: Path) -> N
     work = partial(die_once, tmp_path / "died")
     with Dask(scheduler) as pool:
         assert evaluate_all(work, range(N), pool) == SQUARES
-        (tmp_path / "died").unlink()  # the worker in its place lacks what was pickled once
-        assert evaluate_all(PickledOnce.of(work), range(N), pool) == SQUARES
+        (tmp_path / "died").unlink()
+        assert evaluate_all(work, range(N), pool) == SQUARES
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from commands import ok, refused
 from png_files import size_of_png
 from searches import AESTHETIC, HYDRA, SETTINGS, SMALL, begin, changed, run_of, write_names
 
-from microgpt_evolution.search.records import Records
+from microgpt_evolution.search.search_records import Records
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from microgpt import duration
-from microgpt_evolution.budgeted.records import BudgetedSettings
+from microgpt_evolution.budgeted.budgeted_records import BudgetedSettings
 from microgpt_evolution.genome import GENES, values_of
 from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.runs.run_directory import TrialRecord

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
+from microgpt_evolution.budgeted.budgeted_records import BudgetedRecords, BudgetedSettings
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import BUDGETED_GENES, GENES, PRIMORDIAL, Genome, values_of
 from microgpt_evolution.objectives.scores import HEADS
 from microgpt_evolution.runs.run_directory import BUDGETED, TrialRecord, kind_at
 from microgpt_evolution.search.aesthetic_search import JUDGE
-from microgpt_evolution.search.records import Records
 from microgpt_evolution.search.retest import Retest, read_retest
-from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.search.search_records import Records, SearchSettings
 from microgpt_report.setting_names import describe_settings
 from microgpt_report.training_runs import labels
 

@@ -9,8 +9,8 @@ from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_evolution.sweep import scaling_tables
 from microgpt_evolution.sweep.config import SETTINGS, differing
-from microgpt_evolution.sweep.records import SweepSettings
 from microgpt_evolution.sweep.scaling import Scaling
+from microgpt_evolution.sweep.sweep_records import SweepSettings
 from microgpt_report.charts.scaling import draw
 from microgpt_report.page import Report, Section, change, cost, describe_data
 from microgpt_report.setting_names import describe_settings

@@ -6,7 +6,6 @@ A `Contestant` is an organism with its losses so far.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from microgpt import (
     CHARACTERS_PER_SUBWORD,
@@ -15,12 +14,12 @@ from microgpt import (
     Choice,
     TextKind,
 )
-from microgpt_evolution.genome import BUDGETED_GENES, Genome
-from microgpt_evolution.space import Gene, Space
+from microgpt_evolution.genome import BUDGETED_GENES, VALUES, Genome
+from microgpt_evolution.organism import Trial
+from microgpt_evolution.space import Space
 
 EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
 RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; half-way losses mislead
-Origin = Literal["given", "mutant", "cross"]
 
 
 def genome_of(choice: Choice, length: float, vocab_size: int | None) -> Genome:
@@ -35,26 +34,6 @@ def genome_of(choice: Choice, length: float, vocab_size: int | None) -> Genome:
     return Genome(**{name: known[name] for name in BUDGETED_GENES})
 
 
-# Values of each gene, in ascending order. The context and the size of the vocabulary depend
-# on the documents.
-VALUES: dict[str, tuple[Gene, ...]] = {
-    "n_embd": (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256),
-    "n_layer": (1, 2, 3, 4, 5, 6, 8),
-    "n_head": (1, 2, 4, 8),
-    "n_ff_exp": (1, 2, 3, 4, 6, 8),
-    "n_tokens": (125, 180, 250, 350, 500, 700, 1000, 1400, 2000, 2800, 4000, 5600, 8000),
-    "lr": (0.0005, 0.0007, 0.001, 0.0014, 0.002, 0.0028, 0.004, 0.0056, 0.008, 0.011, 0.016, 0.022),
-    "optimizer": ("muon", "adamw"),
-    "weight_decay": (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
-    "dropout": (0.0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45),
-    "average_tail": (0.0, 0.1, 0.2, 0.3, 0.5),
-    "positions": ("learned", "rotary"),
-    "token_shift": (False, True),
-    "activation": ("relu", "relu2"),
-    "qk_norm": (False, True),
-    "final_norm": (False, True),
-    "out_scale": (0.1, 0.3, 1.0),
-}
 # Relative probability that a gene mutates; 1 for the others. The values that the rule gives these
 # were better in most cases (docs/measurements/quality.md), so few mutations should try others.
 RATES: dict[str, float] = {
@@ -80,15 +59,8 @@ def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Contestant(Trial):
     """An organism of a budgeted search, with its validation losses so far."""
-
-    id: str  # such as "g3-5": the fifth organism of the third generation
-    genome: Genome
-    origin: Origin
-    parents: tuple[str, ...]
-    seed: int  # of its training run
-    losses: tuple[float, ...] = ()  # in nats per character, one per evaluation
 
     @property
     def loss(self) -> float:

@@ -28,7 +28,7 @@ from microgpt import (
 from microgpt import measure as sizes_of
 from microgpt_evolution.budgeted.genome import EVALUATIONS
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.organism import Evaluation, Rung, ShouldStop
+from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 
 STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
 
@@ -138,46 +138,48 @@ class BudgetedObjective:
         plan = self._plans[genome] = Plan(model, config, steps + evaluation, length)
         return plan
 
-    def flops(self, rung: Rung) -> float:
+    def flops(self, trial: Trial) -> float:
         """Return the number of operations of a rung, including its evaluations."""
-        return self.cost(rung.genome, rung.until - rung.n_known)
+        return self.cost(trial.genome, trial.n_evaluations)
 
-    def n_params(self, rung: Rung) -> int:
+    def n_params(self, genome: Genome) -> int:
         """Return the number of parameters."""
-        return count_params(self.plan(rung.genome).model)
+        return count_params(self.plan(genome).model)
 
-    def refusal(self, rung: Rung) -> str | None:
+    def refusal(self, trial: Trial) -> str | None:
         """Return the reason why a genome cannot be trained, or None."""
-        config = self.plan(rung.genome).config
+        config = self.plan(trial.genome).config
         if config.steps < EVALUATIONS:
             return f"its training run would have {config.steps} steps, fewer than {EVALUATIONS}"
         return None
 
-    def measure(self, rung: Rung, seed: int, should_stop: ShouldStop | None = None) -> Evaluation:
+    def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
         """Train up to an evaluation; the evaluation is invalid if training was stopped.
 
         Its losses are the new ones, in nats per character; infinity if training diverged. If the
         watch stops the training run, some losses are missing; if it prevents the start, there are
         none.
         """
-        watch, operations = self.watch, self.plan(rung.genome).operations
-        if watch and not watch.may_begin((EVALUATIONS - rung.n_known) * operations):
+        watch, operations = self.watch, self.plan(trial.genome).operations
+        n_known = len(trial.losses)
+        if watch and not watch.may_begin((EVALUATIONS - n_known) * operations):
             return Evaluation("ok")
-        tokens = self.tokens(rung.genome.vocab_size)
-        model, config = self.settings(rung.genome, seed)
-        if rung.until < EVALUATIONS:
-            config = replace(config, until=rung.until * config.steps_between_evaluations)
+        tokens = self.tokens(trial.genome.vocab_size)
+        model, config = self.settings(trial.genome, trial.seed)
+        assert trial.until
+        if trial.until < EVALUATIONS:
+            config = replace(config, until=trial.until * config.steps_between_evaluations)
         losses: list[float] = []
         may_continue, started = True, perf_counter()
 
         def note(event: TrainEvent) -> None:
             nonlocal may_continue, started
             # Without its state, a training run begins again, with losses that are known.
-            n_before = rung.n_known * config.steps_between_evaluations
+            n_before = n_known * config.steps_between_evaluations
             if event.val_loss is None or event.step <= n_before:
                 return
             losses.append(event.val_loss * tokens.per_character)
-            if watch and len(losses) < rung.until - rung.n_known:
+            if watch and len(losses) < trial.n_evaluations:
                 before, started = started, perf_counter()
                 may_continue = watch.may_continue(operations, started - before)
 
@@ -190,7 +192,7 @@ class BudgetedObjective:
                 model=model,
                 config=config,
                 tokenizer=tokens.tokenizer,
-                resume=rung.state,
+                resume=trial.state,
                 hooks=[OnEvent(note), StopWhen(stop)],
             )
         except DivergedError:

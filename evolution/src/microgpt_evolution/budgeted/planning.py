@@ -12,10 +12,10 @@ from microgpt import (
     in_short,
     n_made_up,
 )
+from microgpt_evolution.budgeted.budgeted_records import BudgetedSettings
 from microgpt_evolution.budgeted.genome import EVALUATIONS, genome_of, space_for
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
-from microgpt_evolution.budgeted.records import BudgetedSettings
-from microgpt_evolution.budgeted.search import SMALLEST
+from microgpt_evolution.budgeted.surrogate_search import SMALLEST
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.runs.run_directory import facts_of
 from microgpt_evolution.space import Space

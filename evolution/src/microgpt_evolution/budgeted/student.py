@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from microgpt import Teachers, TrainingJob, TrainResult, plan_training
+from microgpt_evolution.budgeted.budgeted_records import BudgetedSettings
 from microgpt_evolution.budgeted.genome import Contestant
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
-from microgpt_evolution.budgeted.records import BudgetedSettings
 from microgpt_evolution.organism import training_seed
 
 # Minimum mean length of a teacher's chunks, relative to the winner's. If a shorter context splits

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from microgpt import ConfigError, find_plotting
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import AS_JSON, CHART_HELP, argument, flag, option
+from microgpt_cli.terminal.options import AS_JSON, CHART_HELP, argument, option
 from microgpt_evolution.commands.runs import RUNS, newest_run
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ def analyze(
         None, f"Directories of sweeps.  [default: the newest in {RUNS}]", "RUN"
     ),
     output: list[Path] | None = option(None, CHART_HELP, metavar="<path>"),
-    as_csv: bool = flag("--csv", "Print CSV, one row per model."),
     as_json: bool = AS_JSON,
 ) -> None:
     """Show how the loss scales with steps, model size and cost.
@@ -29,9 +28,6 @@ def analyze(
     The tables show held-out losses, averaged over the seeds, with 95% confidence intervals, and the
     gain per 1,000 steps. Sweeps on the same documents are combined.
     """
-    if as_csv and as_json:
-        raise ConfigError("--csv and --json cannot be used together; omit one of them")
-
     from microgpt_evolution.sweep import scaling_tables
 
     write = find_plotting("writer")(output) if output else None
@@ -42,11 +38,9 @@ def analyze(
         note(f"the charts are in {', '.join(map(str, output))}")
     if as_json:
         print(json.dumps({"runs": list(map(str, directories)), **scaling_tables.as_json(scaling)}))
-    elif as_csv:
-        print(scaling_tables.as_csv(scaling), end="")
-    else:
-        for line in scaling_tables.as_text(scaling):
-            print(line)
+        return
+    for line in scaling_tables.as_text(scaling):
+        print(line)
 
 
 def _read(directories: Sequence[Path]) -> "Scaling":

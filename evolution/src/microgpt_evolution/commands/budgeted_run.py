@@ -1,7 +1,6 @@
 """Run or resume the search of `microgpt evolve --minutes`, and save the winner."""
 
 import math
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,6 @@ from microgpt import (
     Given,
     InferenceGpt,
     OnEvent,
-    ReadOptions,
     Split,
     TimeLimit,
     TrainEvent,
@@ -22,29 +20,27 @@ from microgpt import (
     count_params,
     hold_out,
     in_short,
-    load_documents,
 )
-from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
-from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import load_kernels
+from microgpt_evolution.budgeted.budgeted_records import BudgetedRecords, BudgetedSettings
+from microgpt_evolution.budgeted.budgeted_search import BudgetedEvent, BudgetedSearch
 from microgpt_evolution.budgeted.planning import plan_search
-from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
-from microgpt_evolution.budgeted.run import BudgetedEvent, BudgetedSearch
-from microgpt_evolution.budgeted.search import LARGEST
+from microgpt_evolution.budgeted.surrogate_search import LARGEST
 from microgpt_evolution.commands import winner
-from microgpt_evolution.commands.experiment import (
+from microgpt_evolution.commands.runs import RUNS, write_final_report
+from microgpt_evolution.commands.study import (
     StudyProgress,
     documents_again,
     limits_of,
+    new_documents,
     open_pool,
     recorded,
     resumable,
+    start_of,
 )
-from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.errors import NoWinnerError
-from microgpt_evolution.genome_file import GENOME, GenomeRecord, read_genome_of, write_genome
-from microgpt_evolution.space import read_space
+from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
 
 N_SAMPLES = 10  # number of samples of the winner to print
 
@@ -68,55 +64,48 @@ def run(given: Given, limit: TimeLimit | None) -> None:
             f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {records.directory}"
         )
         progress = stack.enter_context(StudyProgress("search, %", 100))
-        search = BudgetedSearch(parts, pool, records, on_event=_following(progress), limit=limit)
+        search = BudgetedSearch(
+            parts, pool, records, on_event=partial(_follow, progress), limit=limit
+        )
         student, has_ended = None, False
         try:
             with resumable(records, winner.resume_command(given, records)):
                 search.run()
-                progress.stop()
                 if not search.best:
                     raise NoWinnerError("no organism finished training; use other documents")
-                if settings.distill:
-                    student = search.student([OnEvent(partial(_show_student, progress))])
-                    progress.stop()
-                    if student is None:
-                        note("there is no student, because there are fewer than two teachers")
+                student = _train_student(search, progress) if settings.distill else None
                 has_ended = True
         finally:  # also after Ctrl-C: save the best model so far
             progress.stop()
             if search.best:
-                _save_winner(
-                    search, records.directory, student, model_dir,
-                    force="force" in given, has_ended=has_ended,
-                )  # fmt: skip
+                _save_winner(search, records, student, model_dir, given, has_ended=has_ended)
                 write_final_report(records.directory)
 
 
-def _following(progress: StudyProgress) -> Callable[[BudgetedEvent], None]:
-    """Return a function that shows the share of the operations, the best loss and the time left."""
-    budget = math.inf
-
-    def update(event: BudgetedEvent) -> None:
-        nonlocal budget
-        if event.budget < budget < math.inf:
-            progress.stop()
-            less, more = in_short(event.budget), in_short(budget)
-            note(f"the search now ends after {less} operations, not {more}, to finish in time")
-        budget = event.budget
-        if event.is_known:  # of the resumed run
-            progress.begin(event.spent)
-        best = f"best {event.organisms[0].loss:.4f}" if event.organisms else "no loss yet"
-        figures = f"{best} | generation {event.generation}: {event.n_done} of {len(event.runs)}"
-        done = min(100, round(100 * event.spent / event.budget))
-        progress.update(done, event.spent, max(0.0, event.budget - event.spent), figures)
-
-    return update
+def _follow(progress: StudyProgress, event: BudgetedEvent) -> None:
+    """Show the share of the operations, the best loss and the time left."""
+    if event.budget < event.planned:
+        less, more = in_short(event.budget), in_short(event.planned)
+        progress.tell(f"the search now ends after {less} operations, not {more}, to finish in time")
+    if event.is_known:  # of the resumed run
+        progress.begin(event.spent)
+    best = f"best {event.organisms[0].loss:.4f}" if event.organisms else "no loss yet"
+    figures = f"{best} | generation {event.generation}: {event.n_done} of {len(event.runs)}"
+    done = min(100, round(100 * event.spent / event.budget))
+    progress.update(done, event.spent, max(0.0, event.budget - event.spent), figures)
 
 
-def _show_student(progress: StudyProgress, event: TrainEvent) -> None:
-    """Show the progress of the student's training."""
-    line = f"student: step {event.step:,} of {event.steps:,}"
-    progress.show(round(100 * event.step / event.steps), "", line, line)
+def _train_student(search: BudgetedSearch, progress: StudyProgress) -> TrainResult | None:
+    def follow(event: TrainEvent) -> None:
+        line = f"student: step {event.step:,} of {event.steps:,}"
+        progress.show(round(100 * event.step / event.steps), "", line, line)
+
+    progress.stop()
+    student = search.student([OnEvent(follow)])
+    progress.stop()
+    if student is None:
+        note("there is no student, because there are fewer than two teachers")
+    return student
 
 
 def _prepare(
@@ -124,12 +113,8 @@ def _prepare(
 ) -> tuple[BudgetedSettings, Split]:
     if resumed:
         return resumed.settings, documents_again(resumed.settings, given.get("input"))
-    space = read_space(given["space"], is_budgeted=True) if "space" in given else None
-    ancestor = None
-    if warm_start := given.get("warm_start"):
-        ancestor = read_genome_of(warm_start, "omit --warm-start", is_budgeted=True).genome
-    path = given.get("input") or default_input(*([DEFAULT_CHAT] if "chat" in given else []))
-    docs = load_documents(path, ReadOptions.of(given), tell=note)
+    ancestor, space = start_of(given, "omit --warm-start", is_budgeted=True)
+    path, docs = new_documents(given)
     parts = hold_out(docs, limits_of(given), tell=note)
     if not parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
@@ -151,11 +136,11 @@ def _prepare(
 
 def _save_winner(
     search: BudgetedSearch,
-    run: Path,
+    records: BudgetedRecords,
     student: TrainResult | None,
     model_dir: Path | None,
+    given: Given,
     *,
-    force: bool,
     has_ended: bool,
 ) -> None:
     """Print the winner, write its genome and, if model_dir is given, its model.
@@ -175,8 +160,8 @@ def _save_winner(
         seed=settings.seed,
         data_sha256=settings.data_sha256,
     )
-    write_genome(run / GENOME, record)
-    winner.write_if_better(record, print_or_discard, force=force)
+    write_genome(records.directory / GENOME, record)
+    winner.write_if_better(record, print_or_discard, force="force" in given)
     print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
     print_or_discard(
         f"{count_params(trained.model):,} weights, {trained.state.step:,} of "

@@ -1,121 +1,123 @@
 """`microgpt evolve`: search for the best hyper-parameters of a model."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
-import typer
-
-from microgpt import ConfigError, TextKind
+from microgpt import ConfigError, TextKind, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
 from microgpt_evolution.commands.options import (
-    SCHEDULER,
-    WORKERS,
+    Workers,
+    as_in_train,
     check_options,
     given_options,
-    option_of_train,
     refuse_both,
     typed,
 )
 from microgpt_evolution.commands.runs import DEFAULT_GENOME, RUNS, run_path
+from microgpt_evolution.objectives.fitness import HeadName, LossName, ObjectiveName
 
 # The options of a search with a budget, and those that its resumption accepts.
 OF_BUDGET = ("chat", "me", "separator", "text")
 RESUMED = ("input", "workers", "scheduler", "resume", "train_winner", "force")
 BUDGETED = ("column", "minutes", "budget", "seed", "warm_start", "space", *OF_BUDGET, *RESUMED)
 search, budgeted, output = (
-    partial(opt.option, rich_help_panel=panel) for panel in ("Search", "Budget", "Output")
+    partial(setting, panel=panel, short=True) for panel in ("Search", "Budget", "Output")
 )
 rare, beauty, of_budget, rare_output = (
-    partial(opt.option, rich_help_panel=panel, hidden=True)
-    for panel in ("Search", "Beauty", "Budget", "Output")
+    partial(setting, panel=panel) for panel in ("Search", "Beauty", "Budget", "Output")
 )
 
 
-@examples("microgpt evolve --train-winner winner")
-def evolve(
-    ctx: typer.Context,
+@dataclass(frozen=True)
+class SearchOptions(Workers):
+    """The options of `microgpt evolve`."""
+
     input: Path | None = search(
         None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
-    ),
-    column: str | None = option_of_train("column", short=True),
-    objective: Literal["loss", "aesthetic", "hydra"] | None = search(
+    )
+    column: str | None = as_in_train("column", short=True)
+    objective: ObjectiveName | None = search(
         None,
         "loss: minimize the loss; aesthetic: maximize the judge's score of generated names; hydra: "
         "evolve three populations (heads), each with its own score for names.  [default: loss]",
-    ),
+    )
     population: int | None = search(
         None,
         "Number of organisms per generation; with hydra, per head.  [default: 8; aesthetic: 12]",
-    ),
+    )
     generations: int | None = search(
         None,
         "Number of generations; with hydra, number of cycles of three generations each.  "
         "[default: 10; aesthetic, hydra: 5]",
-    ),
-    fitness: Literal["held-out", "last-doc"] | None = rare(
+    )
+    fitness: LossName | None = rare(
         None,
         "held-out: loss of held-out documents. last-doc: loss of the last training document, as in "
         "evolve-rust; depends mostly on luck.  [default: held-out]",
-    ),
+    )
     samples: int | None = beauty(
         None,
         "Number of names to generate and score per organism; evolve-rust uses 5.  [default: 200]",
-    ),
-    head: Literal["weaver", "mirror", "spark"] | None = beauty(
+    )
+    head: HeadName | None = beauty(
         None,
         "Hydra head whose champion is saved as the genome.  "
         "[default: the champion that all heads together rank best]",
-    ),
-    seed: int | None = search(None, f"{opt.SEED_HELP}  [default: 42]"),
+    )
+    seed: int | None = search(None, f"{opt.SEED_HELP}  [default: 42]")
     warm_start: Path | None = rare(
         None, "Fill half of the first generation with this genome and mutants of it."
-    ),
+    )
     minutes: float | None = budgeted(
         None,
         "Search all settings of `train` for this time, which covers the whole command except "
         "compilation.",
-    ),
-    budget: float | None = of_budget(None, "Like --minutes, but limits the number of operations."),
-    chat: bool = option_of_train("chat", "Budget"),
-    me: str | None = option_of_train("me", "Budget"),
-    separator: str | None = option_of_train("separator", "Budget"),
-    text: TextKind | None = option_of_train("text", "Budget"),
+    )
+    budget: float | None = of_budget(None, "Like --minutes, but limits the number of operations.")
+    chat: bool = as_in_train("chat", "Budget")
+    me: str | None = as_in_train("me", "Budget")
+    separator: str | None = as_in_train("separator", "Budget")
+    text: TextKind | None = as_in_train("text", "Budget")
     space: Path | None = rare(
         None,
         "TOML file with the values of each gene, mutation rates, the first generation and a target "
         "that ends the search.",
-    ),
-    workers: int | None = WORKERS,
-    scheduler: str | None = SCHEDULER,
-    resume: Path | None = output(None, f"Directory of the search to resume, in {RUNS}."),
+    )
+    resume: Path | None = output(None, f"Directory of the search to resume, in {RUNS}.")
     train_winner: Path | None = output(
         None, "Train a model with the best genome and save it in this directory."
-    ),
+    )
     force: bool = rare_output(
         False,
         f"Replace an existing model in --train-winner, and {DEFAULT_GENOME} even if its score is "
         "better.",
-        "--force",
-    ),
-    trace: bool = rare_output(False, "Print a line per organism to standard error.", "--trace"),
-) -> None:
+    )
+    trace: bool = rare_output(False, "Print a line per organism to standard error.")
+
+
+@examples("microgpt evolve --train-winner winner")
+@opt.with_options(SearchOptions)
+def evolve(options: SearchOptions) -> None:
     """Search for good hyper-parameters by evolution.
 
     Each organism is trained from scratch and scored; the best reproduce. At the end, the
     finalists are retested with fresh seeds, and the genome of the winner is written to genome.json.
     """
-    started, given = perf_counter(), given_options(ctx)
-    run_path(resume)
+    started, given = perf_counter(), given_options(options)
+    run_path(options.resume)
     check_options(given)
     if _is_budgeted(given):
         from microgpt import TimeLimit
         from microgpt_cli.terminal.progress import load_kernels
         from microgpt_evolution.commands.budgeted_run import run as run_budgeted
 
-        limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
+        limit = None
+        if options.minutes:
+            limit = TimeLimit(options.minutes, started, load_kernels=load_kernels)
         run_budgeted(given, limit)
         return
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 from statistics import fmean
 
 from microgpt import DivergedError, Split, TrainConfig
-from microgpt_evolution.genome import LIMITS, PRIMORDIAL
+from microgpt_evolution.genome import LIMITS, PRIMORDIAL, Genome
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
+from microgpt_evolution.organism import Trial
 from microgpt_evolution.search.evolve import EvolutionResult
 from microgpt_evolution.search.retest import Retest, retest
-from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.search.search_records import SearchSettings
 from microgpt_evolution.sweep.scaling import Mean
 from microgpt_evolution.sweep.scaling_tables import columns, with_interval
 
@@ -27,20 +28,22 @@ def describe_comparison(
     needs as many FLOPs as the winner, at most 10,000.
     """
     objective, measure = LossObjective.of(parts), result.winner.measure
-    compute = objective.flops(result.genome) / objective.flops(AS_GENOME)
-    least, most = map(int, LIMITS["steps"])
-    equal = replace(AS_GENOME, steps=min(max(round(CONFIG.steps * compute), least), most))
     seeds = result.winner.fresh_seeds(settings.seed)
     n_samples = N_SAMPLES if measure else 0
-    try:
-        presets = [
-            (genome, retest(genome, parts, seeds, n_samples=n_samples))
-            for genome in (AS_GENOME, equal)
-        ]
-    except DivergedError:
-        return
+
+    def flops(genome: Genome) -> int:
+        return objective.flops(Trial(genome, seed=0))
+
+    least, most = map(int, LIMITS["steps"])
+    steps = round(CONFIG.steps * (flops(result.genome) / flops(AS_GENOME)))
+    equal = replace(AS_GENOME, steps=min(max(steps, least), most))
     rows = [("winner", result.genome, result.retest)]
-    rows += [(f"preset {PRESET}, {genome.steps:,} steps", genome, t) for genome, t in presets]
+    for genome in (AS_GENOME, equal):
+        try:
+            tested = retest(genome, parts, seeds, n_samples=n_samples)
+        except DivergedError:
+            return
+        rows.append((f"preset {PRESET}, {genome.steps:,} steps", genome, tested))
     score = [f"{measure} score".capitalize()] if measure else []
     yield ""
     yield f"--- Winner and Preset, {len(seeds)} Seeds ± 95 % Interval ---"
@@ -50,7 +53,7 @@ def describe_comparison(
         [
             [
                 name,
-                f"{objective.flops(genome) / 1e9:.3g}",
+                f"{flops(genome) / 1e9:.3g}",
                 with_interval(Mean.of(tested.val_losses)),
                 with_interval(Mean.of(tested.test_losses)),
                 *([with_interval(Mean.of(_worth(tested, measure)))] if measure else []),
@@ -59,11 +62,11 @@ def describe_comparison(
         ],
         left=[""],
     )
-    ratio = objective.flops(equal) / objective.flops(result.genome)
+    ratio = flops(equal) / flops(result.genome)
     rest = "equal compute" if 0.95 < ratio < 1.05 else f"{ratio:.2g} times its compute"
     if equal.steps == most:
         rest += f" (the preset is trained for at most {most:,} steps)"
-    yield _verdict(result.retest, presets[-1][1], measure, rest)
+    yield _verdict(result.retest, rows[-1][2], measure, rest)
 
 
 def _worth(tested: Retest, measure: str | None) -> Sequence[float]:

@@ -1,7 +1,8 @@
 """Run or resume the search of `microgpt evolve`, and save the winner."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -14,31 +15,28 @@ from microgpt import (
     Split,
     cannot_write,
     count,
-    load_text,
     split,
 )
-from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import load_kernels
 from microgpt_evolution.commands import winner
 from microgpt_evolution.commands.evolve_comparison import describe_comparison
-from microgpt_evolution.commands.experiment import (
+from microgpt_evolution.commands.runs import RUNS, write_final_report
+from microgpt_evolution.commands.study import (
     StudyProgress,
     documents_again,
+    new_documents,
     open_pool,
     recorded,
     resumable,
+    start_of,
 )
-from microgpt_evolution.commands.runs import RUNS, write_final_report
-from microgpt_evolution.genome_file import read_genome_of
 from microgpt_evolution.runs.run_directory import HELD_OUT
 from microgpt_evolution.search.evolve import run_search
 from microgpt_evolution.search.genome_operators import Operators
 from microgpt_evolution.search.log import Log, describe, retest_table
-from microgpt_evolution.search.records import Records
-from microgpt_evolution.search.runner import OnEvent, SearchEvent
-from microgpt_evolution.search.settings import SearchSettings, describe_documents
-from microgpt_evolution.space import read_space
+from microgpt_evolution.search.runner import SearchEvent
+from microgpt_evolution.search.search_records import Records, SearchSettings, describe_documents
 from microgpt_evolution.workers.pools import Pool
 
 N_FAILURES = 3  # maximum number of printed failures; the run records all of them
@@ -71,12 +69,8 @@ def _prepare(given: Given, resumed: Records | None) -> tuple[SearchSettings, Spl
         if resumed.settings.fitness == "own":
             raise ConfigError("the search minimises a function; resume it with evolve() in Python")
         return resumed.settings, documents_again(resumed.settings, given.get("input"))
-    genome = None
-    if path := given.get("warm_start"):
-        genome = read_genome_of(path, "add --minutes or --budget", is_budgeted=False).genome
-    space = read_space(given["space"], is_budgeted=False) if "space" in given else None
-    path = given.get("input") or default_input()
-    docs = load_text(path, column=given.get("column"), tell=note)
+    genome, space = start_of(given, "add --minutes or --budget", is_budgeted=False)
+    path, docs = new_documents({**given, "text": "lines"})
     parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
     facts = recorded(given, path) | describe_documents(parts)
     settings = SearchSettings.begin(given, warm_start=genome, space=space, **facts)
@@ -91,9 +85,9 @@ def _search(
 ) -> None:
     """Search, show the progress, and save the log and the winner."""
     settings = records.settings
-    progress = StudyProgress("generation", settings.n_generations)
-    with _open_log(records.log, progress) as log:
-        on_event = _trace if "trace" in given else _following(progress)
+    with StudyProgress("generation", settings.n_generations) as progress:
+        log = _log_to(records.log, progress)
+        on_event = _trace if "trace" in given else partial(_follow, progress)
         result = run_search(parts, pool, records, Log(log), on_event)
         progress.stop()
         if result is None:
@@ -119,55 +113,40 @@ def _trace(event: SearchEvent) -> None:
             say(describe(organism))
 
 
-def _following(progress: StudyProgress) -> OnEvent:
-    """Return a function that shows the champions, the species and the time left of a search."""
-    failed: list[str] = []
-
-    def update(event: SearchEvent) -> None:
-        evaluation = event.organism.evaluation if event.organism else None
-        if event.organism and evaluation and evaluation.status in ("crashed", "refused"):
-            failed.append(event.organism.id)
-            if len(failed) <= N_FAILURES:
-                progress.stop()
-                say(describe(event.organism))
-        bests = sorted(event.champions.items())  # they come as their evaluations end
-        best = ", ".join(f"{name} {o.worth:.4f}" for name, o in bests).lower()
-        what = "retests" if event.stage == "again" else "organisms"
-        figures = f"{best or 'no champion yet'} | {event.n_done} of {event.n_all} {what}"
-        figures += f", {event.n_species} species"
-        if event.stagnation is not None:
-            figures += f", stagnation {event.stagnation}"
-        ended = max(0, event.generation - (event.stage == "generation"))
-        n_left = event.n_all - event.n_done + event.n_later
-        progress.update(ended, event.n_measured, n_left, figures)
-
-    return update
+def _follow(progress: StudyProgress, event: SearchEvent) -> None:
+    """Show the champions, the species and the time left of a search, and the first failures."""
+    evaluation = event.organism.evaluation if event.organism else None
+    has_failed = evaluation and evaluation.status in ("crashed", "refused")
+    if event.organism and has_failed and len(progress.told) < N_FAILURES:
+        progress.tell(describe(event.organism))
+    bests = sorted(event.champions.items())  # they come as their evaluations end
+    best = ", ".join(f"{name} {o.worth:.4f}" for name, o in bests).lower()
+    what = "retests" if event.stage == "again" else "organisms"
+    figures = f"{best or 'no champion yet'} | {event.n_done} of {event.n_all} {what}"
+    figures += f", {event.n_species} species"
+    if event.stagnation is not None:
+        figures += f", stagnation {event.stagnation}"
+    ended = max(0, event.generation - (event.stage == "generation"))
+    n_left = event.n_all - event.n_done + event.n_later
+    progress.update(ended, event.n_measured, n_left, figures)
 
 
-@contextmanager
-def _open_log(path: Path, progress: StudyProgress) -> Iterator[Callable[[str], None]]:
-    """Yield a function that writes a line to the log and prints it in place of the progress.
+def _log_to(path: Path, progress: StudyProgress) -> Callable[[str], None]:
+    """Return a function that writes a line to the log and prints it in place of the progress.
 
-    Raises:
-        CheckpointError: the log cannot be written.
+    It raises CheckpointError if the log cannot be written.
     """
+    mode = "w"
 
     def log(line: str) -> None:
+        nonlocal mode
         progress.stop()
         print_or_discard(line)
         try:
-            file.write(f"{line}\n")
-            file.flush()
+            with path.open(mode, encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{line}\n")
         except OSError as error:
             raise cannot_write(path.parent, error) from error
+        mode = "a"
 
-    try:
-        file = path.open("w", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise cannot_write(path.parent, error) from error
-    try:
-        yield log
-    finally:
-        progress.stop()
-        with suppress(OSError):  # write errors have already been reported
-            file.close()
+    return log

@@ -1,37 +1,46 @@
 """Options that `microgpt evolve` and `microgpt sweep` share, and their conflicts."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
-import typer
+from microgpt import (
+    FIELDS,
+    ConfigError,
+    Given,
+    check_conflicts,
+    check_setting,
+    checked,
+    flag,
+    setting,
+)
 
-from microgpt import FIELDS, ConfigError, Given, check_conflicts, check_setting, checked, flag
-from microgpt_cli.terminal import options as opt
-
-WORKERS = opt.option(
-    None,
+WORKERS_HELP = (
     "Number of parallel training runs; does not change the result.  "
-    "[default: one per available CPU]",
-    rich_help_panel="Workers",
+    "[default: one per available CPU]"
 )
-SCHEDULER = opt.option(
-    None,
-    "Address of a Dask scheduler, such as tcp://host:8786.",
-    rich_help_panel="Workers",
-    hidden=True,
-)
+SCHEDULER_HELP = "Address of a Dask scheduler, such as tcp://host:8786."
 COUNTS = ("population", "generations", "samples", "seeds", "workers")
 
 
-def option_of_train(name: str, panel: str = "Data", *, short: bool = False) -> Any:
+@dataclass(frozen=True)
+class Workers:
+    """Where the training runs of a search or a sweep take place."""
+
+    workers: int | None = setting(None, WORKERS_HELP, panel="Workers", short=True)
+    scheduler: str | None = setting(None, SCHEDULER_HELP, panel="Workers")
+
+
+def as_in_train(name: str, panel: str = "Data", *, short: bool = False) -> Any:
     """Return an option of `train` without its default; the short help lists only a short one."""
-    help, default = FIELDS[name].metadata["help"], False if FIELDS[name].type is bool else None
-    return opt.option(default, help, flag(name), rich_help_panel=panel, hidden=not short)
+    rule = FIELDS[name]
+    default = False if rule.type is bool else None
+    return setting(default, rule.metadata["help"], flag(name), panel=panel, short=short)
 
 
-def given_options(ctx: typer.Context) -> dict[str, Any]:
+def given_options(options: Workers) -> dict[str, Any]:
     """Return the options that have a value, by name, without flags that are not set."""
-    values = ctx.params.items()
+    values = vars(options).items()
     return {name: value for name, value in values if value is not None and value is not False}
 
 

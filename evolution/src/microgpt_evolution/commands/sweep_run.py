@@ -6,15 +6,12 @@ from time import perf_counter
 from typing import Any
 
 import typer
-from pydantic import ValidationError
 
 from microgpt import (
     DEFAULT_DTYPE,
     NAMES_SHA256,
     ConfigError,
-    Document,
     Given,
-    ReadOptions,
     TimeLimit,
     check_engine,
     count,
@@ -22,47 +19,44 @@ from microgpt import (
     duration,
     explain_settings,
     fingerprint,
-    first_problem,
-    load_documents,
     plural,
     split,
 )
-from microgpt_cli.model_loading import default_input
 from microgpt_cli.terminal.console import note, print_or_discard, say
-from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress import load_kernels
-from microgpt_evolution.commands.experiment import (
+from microgpt_evolution.commands.runs import RUNS, write_final_report
+from microgpt_evolution.commands.study import (
     StudyProgress,
     documents_again,
     limits_of,
+    new_documents,
     open_pool,
     recorded,
     resumable,
 )
-from microgpt_evolution.commands.runs import RUNS, write_final_report
 from microgpt_evolution.commands.sweep_ranking import describe_sweep
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.runs.run_directory import HELD_OUT, facts_of
-from microgpt_evolution.sweep.chosen import PlannedGrid, plan_grid
+from microgpt_evolution.runs.run_directory import HELD_OUT
 from microgpt_evolution.sweep.config import describe, differing
-from microgpt_evolution.sweep.records import Kind, SweepRecords, SweepSettings
+from microgpt_evolution.sweep.grid_sweep import PlannedGrid, plan_grid
+from microgpt_evolution.sweep.sweep_records import Kind, SweepRecords
 from microgpt_evolution.workers.pools import Pool
 
 
 def start_sweep(kind: Kind, genomes: Sequence[Genome], given: Given) -> None:
     """Run a new sweep of Karpathy's settings with the options of the command."""
-    docs = _documents({**given, "text": "lines"})
+    path, docs = new_documents({**given, "text": "lines"})
     parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-    _start(kind, PlannedGrid(genomes, (), parts), given)
+    _start(kind, PlannedGrid(genomes, (), parts), given, path)
 
 
 def start_grid(axes: Mapping[str, Sequence[Any]], given: Given) -> None:
     """Run a new grid around the settings that `train` chooses, or around Karpathy's."""
     limits = limits_of(given)
-    docs = _documents({**given, "text": "lines"} if "preset" in given else given)
+    path, docs = new_documents({**given, "text": "lines"} if "preset" in given else given)
     is_karpathys = not isinstance(docs, str) and fingerprint(docs) == NAMES_SHA256
     if "preset" in given or (is_karpathys and not limits):
         plan = plan_grid(docs, axes, None)
@@ -75,46 +69,26 @@ def start_grid(axes: Mapping[str, Sequence[Any]], given: Given) -> None:
         print_or_discard(line)
     for problem in plan.skipped:
         note(f"skipped: {problem}")
-    _start("grid", plan, given)
+    _start("grid", plan, given, path)
 
 
-def _input(given: Given) -> Path:
-    path: Path | None = given.get("input")
-    return path or default_input(DEFAULT_CHAT if "chat" in given else DEFAULT_TEXT)
-
-
-def _documents(given: Given) -> Sequence[Document] | str:
-    return load_documents(_input(given), ReadOptions.of(given), tell=note)
-
-
-def _start(kind: Kind, plan: PlannedGrid, given: Given) -> None:
-    seed, n_seeds = given["seed"], given["seeds"]
-    try:
-        settings = SweepSettings(
-            sweep=kind,
-            genomes=tuple(plan.genomes),
-            seeds=tuple(range(seed, seed + n_seeds)),
-            chosen=plan.chosen,
-            **recorded(given, _input(given)),
-            **facts_of(plan.parts),
-        )
-    except ValidationError as error:
-        raise ConfigError(first_problem(error)) from error
+def _start(kind: Kind, plan: PlannedGrid, given: Given, path: Path) -> None:
+    settings = plan.settings(n_seeds=given["seeds"], sweep=kind, **recorded(given, path))
     objective = SweepObjective.of_sweep(plan.parts, settings)
     with (
-        open_pool(given, n_trials=len(plan.genomes) * n_seeds) as pool,
+        open_pool(given, n_trials=len(settings.tasks)) as pool,
         SweepRecords.begin(RUNS, "sweep", settings) as records,
     ):
         _run(objective, pool, records)
 
 
-def resume(given: Given) -> None:
-    """Run the remaining trials of a sweep; `input` is required if the documents were moved."""
-    with SweepRecords.open(given["run"]) as records:
+def resume(run: Path, path: Path | None, given: Given) -> None:
+    """Run the remaining trials of a sweep; a path is required if the documents were moved."""
+    with SweepRecords.open(run) as records:
         sweep = records.settings
         if sweep.has_function:
             raise ConfigError("the sweep measures a function; resume it with sweep() in Python")
-        objective = SweepObjective.of_sweep(documents_again(sweep, given.get("input")), sweep)
+        objective = SweepObjective.of_sweep(documents_again(sweep, path), sweep)
         with open_pool(given, n_trials=len(records.todo())) as pool:
             _run(objective, pool, records)
 
@@ -153,8 +127,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
 
 def _measure(evaluator: CachedEvaluator, todo: Sequence[Trial], objective: SweepObjective) -> None:
     """Run the trials; show the progress, and the reason for a failure once per genome."""
-    flops = [objective.flops(trial.genome) for trial in todo]
-    names, noted = differing(trial.genome for trial in todo), set[tuple[Genome, str]]()
+    flops, names = [objective.flops(trial) for trial in todo], differing(t.genome for t in todo)
     with StudyProgress("training", len(todo)) as progress:
         n_done, done, left = 0, 0, sum(flops)
         progress.update(n_done, done, left)
@@ -165,11 +138,9 @@ def _measure(evaluator: CachedEvaluator, todo: Sequence[Trial], objective: Sweep
             n_done, left = n_done + 1, left - flops[i]
             if status == "ok":
                 done += flops[i]
-            elif (genome, status) not in noted:
-                noted.add((genome, status))
-                progress.stop()
+            else:
                 which = describe(values_of(genome, names)) or "the model"
-                note(f"{which}: {status}, {evaluation.reason}")
+                progress.tell(f"{which}: {status}, {evaluation.reason}", (genome, status))
             progress.update(n_done, done, left)
 
         evaluator.measure(todo, update)

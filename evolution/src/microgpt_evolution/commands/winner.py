@@ -19,9 +19,9 @@ from microgpt import (
 )
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.replacement import confirm_replacement
-from microgpt_evolution.budgeted.records import BudgetedRecords
-from microgpt_evolution.commands.experiment import as_setting
+from microgpt_evolution.budgeted.budgeted_records import BudgetedRecords
 from microgpt_evolution.commands.runs import DEFAULT_GENOME
+from microgpt_evolution.commands.study import as_setting
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome_file import (
     GENOME,
@@ -32,7 +32,7 @@ from microgpt_evolution.genome_file import (
     score_of,
     write_genome,
 )
-from microgpt_evolution.search.records import Records
+from microgpt_evolution.search.search_records import Records
 
 
 def model_directory(given: Given, run: Records | BudgetedRecords | None) -> Path | None:

@@ -5,33 +5,30 @@ from dataclasses import replace
 from functools import partial
 from threading import Event
 from time import perf_counter, thread_time
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 from microgpt_evolution.runs.run_directory import RunDirectory
-from microgpt_evolution.workers.pools import PickledOnce, Pool, Threads
+from microgpt_evolution.workers.pools import Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
-
-Config = TypeVar("Config", contravariant=True)
 
 OnMeasured = Callable[[int, Evaluation], None]  # called with the index and evaluation of a trial
 
 
-class Objective(Protocol[Config]):
+class Objective(Protocol):
     """Interface of objectives: picklable objects that train a model and measure it."""
 
-    def flops(self, config: Config) -> float:
+    def flops(self, trial: Trial) -> float:
         """Return the number of FLOPs of a training run."""
 
-    def n_params(self, config: Config) -> int:
+    def n_params(self, genome: Genome) -> int:
         """Return the number of parameters."""
 
-    def refusal(self, config: Config) -> str | None:
-        """Return the reason why a configuration cannot be trained, or None."""
+    def refusal(self, trial: Trial) -> str | None:
+        """Return the reason why a trial cannot be trained, or None."""
 
-    def measure(
-        self, config: Config, seed: int, should_stop: ShouldStop | None = None
-    ) -> Evaluation:
+    def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
         """Train a model and return its evaluation."""
 
 
@@ -40,7 +37,7 @@ class CachedEvaluator:
 
     def __init__(
         self,
-        objective: Objective[Any],
+        objective: Objective,
         pool: Pool,
         records: RunDirectory[Any],
         *,
@@ -50,8 +47,7 @@ class CachedEvaluator:
         self._pool, self._should_stop = pool, should_stop or Event()
         # Only threads can poll the event; worker processes are killed instead.
         is_here = isinstance(pool, Threads)
-        work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
-        self._work = work if is_here else PickledOnce.of(work)
+        self._work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
 
     def count_known(self, trials: Sequence[Trial]) -> int:
         """Return the number of trials that have a recorded evaluation."""
@@ -67,17 +63,17 @@ class CachedEvaluator:
         """
         stop, found = self._should_stop, [self.records.known(trial) for trial in trials]
         todo = [i for i, evaluation in enumerate(found) if evaluation is None]
-        flops = {i: self.objective.flops(trials[i].config) for i in todo}
+        flops = {i: self.objective.flops(trials[i]) for i in todo}
 
         def note(i: int, evaluation: Evaluation) -> None:
             found[i] = evaluation
-            n_params = self.objective.n_params(trials[i].config)
+            n_params = self.objective.n_params(trials[i].genome)
             self.records.add(trials[i], evaluation, flops=flops[i], n_params=n_params)
             if on_measured:
                 on_measured(i, evaluation)
 
         for i in todo:
-            if reason := self.objective.refusal(trials[i].config):
+            if reason := self.objective.refusal(trials[i]):
                 note(i, Evaluation("refused", reason=reason))
         # Start the longest trials first, so that workers are not idle while the last trial runs.
         todo = sorted((i for i in todo if found[i] is None), key=lambda i: -flops[i])
@@ -92,10 +88,10 @@ class CachedEvaluator:
         return [evaluation for evaluation in found if evaluation]
 
 
-def _measure(objective: Objective[Any], should_stop: ShouldStop | None, trial: Trial) -> Evaluation:
+def _measure(objective: Objective, should_stop: ShouldStop | None, trial: Trial) -> Evaluation:
     """Return the evaluation of a trial, including its duration."""
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
-    found = objective.measure(trial.config, trial.seed, should_stop)
+    found = objective.measure(trial, should_stop)
     if found.seconds:  # an objective that trains may have measured the time itself
         return found
     seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started

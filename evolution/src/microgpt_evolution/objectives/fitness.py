@@ -8,6 +8,8 @@ that a user-defined function returns.
 from collections.abc import Sequence
 from typing import Literal
 
+ObjectiveName = Literal["loss", "aesthetic", "hydra"]
+HeadName = Literal["weaver", "mirror", "spark"]  # heads of the Hydra
 LossName = Literal["held-out", "last-doc"]
 Fitness = Literal[LossName, "own"]
 

@@ -28,7 +28,7 @@ from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, NameScores, score_names
-from microgpt_evolution.organism import Evaluation, ShouldStop
+from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 
 MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one core
 TEMPERATURE = 1.0
@@ -47,6 +47,8 @@ class LossObjective:
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
     text: TextKind = "lines"
     own: OwnFunction | None = None  # what to minimise if the fitness is "own"
+    n_samples: int = 0  # number of names to generate and score; 0 to minimise a loss
+    known: frozenset[str] = frozenset()  # names in all documents, including held-out documents
     _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -70,6 +72,8 @@ class LossObjective:
             raise DataError("a search needs held-out documents; split the documents first")
         docs = parts.docs if fitness == "last-doc" else parts.train
         tokenizer = options.pop("tokenizer", None) or CharTokenizer.from_documents(parts.docs)
+        if options.get("n_samples"):
+            options["known"] = known_names(parts.docs)
         training = Split(docs, docs, parts.validation if keeps_best else ())
         return cls(training, parts.validation, tokenizer, fitness, **options)
 
@@ -77,8 +81,9 @@ class LossObjective:
         """Return the number of parameters."""
         return genome.n_params(self.tokenizer.vocab_size)
 
-    def flops(self, genome: Genome) -> int:
+    def flops(self, trial: Trial) -> int:
         """Estimate the FLOPs of a training run that uses all documents equally often."""
+        genome = trial.genome
         hyper = replace(genome.train_config(seed=0), text=self.text)
         chunks = self.training.chunked(self.tokenizer, genome.block_size, hyper)
         n_chunks = genome.steps * genome.batch_size
@@ -86,22 +91,25 @@ class LossObjective:
         model = genome.model(self.tokenizer.vocab_size)
         return training_flops(model, n_docs=n_chunks, n_tokens=n_tokens)
 
-    def refusal(self, genome: Genome) -> str | None:
+    def refusal(self, trial: Trial) -> str | None:
         """Return the reason why a genome cannot be trained, or None."""
-        if (flops := self.flops(genome)) > self.max_flops:
+        if (flops := self.flops(trial)) > self.max_flops:
             return f"training needs {flops:.2g} operations, the limit is {self.max_flops:.2g}"
         return None
 
-    def measure(
-        self, genome: Genome, seed: int, should_stop: ShouldStop | None = None
-    ) -> Evaluation:
+    def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
         """Train and evaluate an organism; the evaluation is invalid if training was stopped."""
         if self.own and not self.own.needs_training:
-            return self.own.evaluate(genome, should_stop)
-        trained = self.train(genome, seed, should_stop)
+            return self.own.evaluate(trial.genome, should_stop)
+        trained = self.train(trial, should_stop)
         if isinstance(trained, Evaluation):
             return trained
         last_loss = trained.losses[-1]
+        if self.n_samples:
+            samples, scores = generate_and_score(
+                InferenceGpt(trained), self.known, self.n_samples, trial.seed
+            )
+            return Evaluation("ok", last_loss=last_loss, samples=samples, scores=scores)
         if self.own:
             return replace(self.own.evaluate(trained, should_stop), last_loss=last_loss)
         if self.fitness == "last-doc":
@@ -111,19 +119,15 @@ class LossObjective:
             return DIVERGED
         return Evaluation("ok", val_loss, last_loss, val_loss)
 
-    def train(
-        self,
-        genome: Genome,
-        seed: int,
-        should_stop: ShouldStop | None,
-    ) -> TrainResult | Evaluation:
+    def train(self, trial: Trial, should_stop: ShouldStop | None) -> TrainResult | Evaluation:
         """Train a model; return the training result, or an evaluation if training failed."""
         is_shuffled = self.fitness != "last-doc"
-        config = replace(genome.train_config(seed), shuffle=is_shuffled, text=self.text)
+        config = trial.genome.train_config(trial.seed)
+        config = replace(config, shuffle=is_shuffled, text=self.text)
         try:
             result = train(
                 self.training,
-                model=genome.model(),
+                model=trial.genome.model(),
                 config=config,
                 tokenizer=self.tokenizer,
                 hooks=[StopWhen(should_stop)] if should_stop else (),
@@ -147,30 +151,6 @@ class LossObjective:
         evaluation = pieces.evaluate(nll)
         assert evaluation is not None
         return evaluation.loss
-
-
-@dataclass(frozen=True)
-class AestheticObjective(LossObjective):
-    """Trains an organism on documents and scores the names that it generates."""
-
-    known: frozenset[str] = frozenset()  # names in all documents, including held-out documents
-    n_samples: int = N_SAMPLES
-
-    @classmethod
-    def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
-        """Create the objective of a search; see `LossObjective.of` for the arguments."""
-        return super().of(parts, fitness, known=known_names(parts.docs), **options)
-
-    def measure(
-        self, genome: Genome, seed: int, should_stop: ShouldStop | None = None
-    ) -> Evaluation:
-        """Train an organism and score the generated names; see `LossObjective.measure`."""
-        trained = self.train(genome, seed, should_stop)
-        if isinstance(trained, Evaluation):
-            return trained
-        model = InferenceGpt(trained)
-        samples, scores = generate_and_score(model, self.known, self.n_samples, seed)
-        return Evaluation("ok", last_loss=trained.losses[-1], samples=samples, scores=scores)
 
 
 def generate_and_score(

@@ -6,8 +6,8 @@ The formulas of the heads come from evolve-rust's `hydra` and differ from the ju
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal
 
+from microgpt_evolution.objectives.fitness import HeadName
 from microgpt_evolution.objectives.judge import (
     MIN_LENGTH,
     ends_softly,
@@ -18,8 +18,6 @@ from microgpt_evolution.objectives.judge import (
     n_stumbles,
     normal,
 )
-
-HeadName = Literal["weaver", "mirror", "spark"]
 
 NO_NAME = -100.0  # score of a batch in which no name can be scored
 EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which does not penalize repeats

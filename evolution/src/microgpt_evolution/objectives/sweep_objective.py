@@ -17,11 +17,10 @@ from microgpt import (
     char_tokenizer,
     prepare_engine,
 )
-from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
 from microgpt_evolution.objectives.own_objective import OwnFunction
-from microgpt_evolution.organism import Evaluation, ShouldStop
-from microgpt_evolution.sweep.records import SweepSettings
+from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
+from microgpt_evolution.sweep.sweep_records import SweepSettings
 
 _load_kernels = cache(prepare_engine)  # a worker on another machine starts without kernels
 N_SAMPLES = 3  # number of samples per model, as in the tables of evolve-rust
@@ -62,12 +61,10 @@ class SweepObjective(LossObjective):
             )
         return found
 
-    def refusal(self, genome: Genome) -> str | None:
+    def refusal(self, trial: Trial) -> str | None:
         """Return None: any genome can be trained."""
 
-    def measure(
-        self, genome: Genome, seed: int, should_stop: ShouldStop | None = None
-    ) -> Evaluation:
+    def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
         """Train a model and return its evaluation; `seconds` covers training only.
 
         Args:
@@ -75,11 +72,11 @@ class SweepObjective(LossObjective):
         """
         own, value = self.own, None
         if own and not own.needs_training:
-            return own.evaluate(genome, should_stop)
-        _load_kernels(None, *filter(None, [genome.dtype]))
+            return own.evaluate(trial.genome, should_stop)
+        _load_kernels(None, *filter(None, [trial.genome.dtype]))
         started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
-            trained = self.train(genome, seed, should_stop)
+            trained = self.train(trial, should_stop)
         except (ConfigError, DataError) as error:  # not enough memory, or no replies
             return Evaluation("refused", reason=str(error))
         seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
@@ -95,7 +92,7 @@ class SweepObjective(LossObjective):
         samples: list[str] = []
         if not trained.tokenizer.is_chat:
             model = InferenceGpt(trained)
-            samples = model.generate(N_SAMPLES, temperature=TEMPERATURE, seed=seed)
+            samples = model.generate(N_SAMPLES, temperature=TEMPERATURE, seed=trial.seed)
         return Evaluation(
             "ok",
             val_loss,

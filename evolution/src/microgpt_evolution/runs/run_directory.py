@@ -11,14 +11,16 @@ import json
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Set
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from microgpt import (
     MAX_SEED,
@@ -28,12 +30,11 @@ from microgpt import (
     TextKind,
     as_argument,
     cannot_write,
-    first_problem,
     publish,
 )
-from microgpt_evolution.errors import GenomeError, RunError
+from microgpt_evolution.errors import RunError, raised_as
 from microgpt_evolution.objectives.scores import NameScores
-from microgpt_evolution.organism import Evaluation, Key, Rung, Status, Trial
+from microgpt_evolution.organism import Evaluation, Key, Status, Trial
 from microgpt_evolution.runs.run_files import (
     EVALUATIONS,
     REMEDY,
@@ -41,12 +42,11 @@ from microgpt_evolution.runs.run_files import (
     Genes,
     Stored,
     directory_of,
-    encode_run,
     new_directory,
-    read_settings,
+    new_run_file,
+    read_run_file,
     whole_lines,
     with_checksum,
-    with_settings,
 )
 
 USE = "being searched"  # inserted into the error message about a locked directory
@@ -70,12 +70,8 @@ HELD_OUT = 0.1  # fraction of documents in each of the validation and test sets
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Count = Annotated[int, Field(ge=1)]
 
-
 # What a record has of an evaluation, besides its cost.
-MEASURED = (
-    *("status", "fitness", "last_loss", "val_loss", "train_loss", "value", "losses", "scores"),
-    "samples",
-)
+MEASURED = [each.name for each in fields(Evaluation) if each.compare]
 
 
 def facts_of(parts: Split) -> dict[str, Any]:
@@ -115,13 +111,8 @@ class RunSettings(Stored):
                 f"{directory} is a {kind.title}, not a {cls.kind.title}; resume it with: "
                 f"{kind.resume} {as_argument(directory)}"
             )
-        where = f"{directory / RUN}: settings"
-        try:
+        with raised_as(RunError, f"{directory / RUN}: settings"):
             return cls.model_validate_json(json.dumps(settings))
-        except ValidationError as error:
-            raise RunError(f"{where}.{first_problem(error)}") from error
-        except (GenomeError, ConfigError) as error:
-            raise RunError(f"{where}: {error}") from error
 
 
 class TrialRecord(Stored):
@@ -154,12 +145,10 @@ class TrialRecord(Stored):
     @classmethod
     def of(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
         """Return the record of an evaluation; `flops` is the cost of the whole trial."""
-        rung, until, losses = trial.config, None, evaluation.losses
-        if isinstance(rung, Rung):
-            until = rung.until
-            if evaluation.status == "ok":  # a time limit may have ended it before
-                until = rung.n_known + len(losses)
-                flops *= len(losses) / (rung.until - rung.n_known)
+        until, losses = trial.until, evaluation.losses
+        if until is not None and evaluation.status == "ok":  # a time limit may have ended it before
+            until = len(trial.losses) + len(losses)
+            flops *= len(losses) / trial.n_evaluations
         found: dict[str, Any] = {name: getattr(evaluation, name) for name in MEASURED} | {
             "reason": evaluation.reason or None,
             "fitness": evaluation.fitness if math.isfinite(evaluation.fitness) else None,
@@ -167,17 +156,9 @@ class TrialRecord(Stored):
             "seconds": round(evaluation.seconds, 4),
             "cpu_seconds": round(evaluation.cpu_seconds, 4),
         }
-        return cls(
-            id=trial.id,
-            origin=trial.origin,
-            parents=trial.parents,
-            genome=trial.genome,
-            seed=trial.seed,
-            until=until,
-            n_params=n_params,
-            flops=flops,
-            **found,
-        )
+        asked = ("id", "origin", "parents", "genome", "seed")
+        found |= {name: getattr(trial, name) for name in asked}
+        return cls(until=until, n_params=n_params, flops=flops, **found)
 
     @property
     def key(self) -> Key:
@@ -199,10 +180,8 @@ class TrialRecord(Stored):
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:
         """Parse a line; raise RunError with the location on failure."""
-        try:
+        with raised_as(RunError, where, f"; {REMEDY}"):
             return cls.model_validate_json(content)
-        except (ValidationError, GenomeError) as error:
-            raise RunError(f"{where}: {first_problem(error)}; {REMEDY}") from error
 
 
 def kind_of(settings: dict[str, object]) -> Kind:
@@ -212,7 +191,7 @@ def kind_of(settings: dict[str, object]) -> Kind:
 
 def kind_at(path: Path) -> Kind:
     """Return the kind of a run, given its directory or log file; raise RunError if damaged."""
-    return kind_of(read_settings(directory_of(path)))
+    return kind_of(read_run_file(directory_of(path)).settings)
 
 
 S = TypeVar("S", bound=RunSettings)
@@ -236,7 +215,7 @@ class RunDirectory(Generic[S]):
     @classmethod
     def begin(cls, folder: Path, name: str, settings: S, *, is_stamped: bool = True) -> Self:
         """Create the records of a new run; see `new_directory` for the arguments."""
-        files = {EVALUATIONS: b"", RUN: encode_run(settings.model_dump(mode="json"))}
+        files = {EVALUATIONS: b"", RUN: new_run_file(settings.model_dump(mode="json")).encode()}
         directory = new_directory(folder, name, files, is_stamped=is_stamped)
         try:
             return cls(directory, settings, DirectoryLock(directory, USE))
@@ -252,18 +231,16 @@ class RunDirectory(Generic[S]):
             RunError: the run is missing, damaged or of another kind.
             CheckpointError: another process holds the lock, or the directory is not writable.
         """
-        directory = directory_of(path)
-        settings = cls.settings_type.parse(read_settings(directory), directory)
+        run = cls._parsed(path)
         # Lock before removing an incomplete last line: another process may still be writing it.
-        run = cls(directory, settings, DirectoryLock(directory, USE))
+        run._lock = DirectoryLock(run.directory, USE)
         try:
             n_bytes = sum(len(line) + 1 for _, line in run._read_lines())
-            os.truncate(directory / EVALUATIONS, n_bytes)
-        except OSError as error:
+            os.truncate(run.directory / EVALUATIONS, n_bytes)
+        except BaseException as error:
             run.close()
-            raise cannot_write(directory, error) from error
-        except BaseException:
-            run.close()
+            if isinstance(error, OSError):
+                raise cannot_write(run.directory, error) from error
             raise
         return run
 
@@ -299,10 +276,15 @@ class RunDirectory(Generic[S]):
         Raises:
             RunError: the run is missing, damaged or of another kind.
         """
-        directory = directory_of(path)
-        run = cls(directory, cls.settings_type.parse(read_settings(directory), directory))
+        run = cls._parsed(path)
         run._read_lines()
         return run
+
+    @classmethod
+    def _parsed(cls, path: Path) -> Self:
+        directory = directory_of(path)
+        settings = cls.settings_type.parse(read_run_file(directory).settings, directory)
+        return cls(directory, settings)
 
     def close(self) -> None:
         """Release the lock."""
@@ -350,10 +332,16 @@ class RunDirectory(Generic[S]):
             raise cannot_write(self.directory, error) from error
         self._lines[line.key] = line
 
+    def warn_of_failures(self) -> None:
+        """Warn of trials without a result, once per reason."""
+        for reason in dict.fromkeys(line.reason for line in self.lines if line.reason):
+            warnings.warn(f"a training run has no value: {reason}", stacklevel=3)
+
     def change(self, settings: S) -> None:
         """Replace the settings in run.json; raise CheckpointError if it cannot be written."""
-        content = with_settings(self.directory, settings.model_dump(mode="json"))
-        publish(self.directory, {RUN: content})
+        changed = {"settings": settings.model_dump(mode="json")}
+        run = read_run_file(self.directory).model_copy(update=changed)
+        publish(self.directory, {RUN: run.encode()})
         self.settings = settings
 
     def _read_lines(self) -> list[tuple[str, bytes]]:

@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Annotated
 from zlib import crc32
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
 
 from microgpt import (
     SAVING,
     DirectoryLock,
     as_argument,
     cannot_write,
-    first_problem,
     other_version,
     publish,
     read,
     read_regular_file,
 )
-from microgpt_evolution.errors import GenomeError, RunError
+from microgpt_evolution.errors import GenomeError, RunError, raised_as
 from microgpt_evolution.genome import Genome
 
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
@@ -46,9 +45,7 @@ def _genome_of(settings: object) -> Genome:
 class Stored(BaseModel):
     """Base class of the records that a run stores."""
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True
-    )
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
 Genes = Annotated[  # a genome, of which only the settings that are not the default are stored
@@ -56,7 +53,7 @@ Genes = Annotated[  # a genome, of which only the settings that are not the defa
 ]
 
 
-class _Run(Stored):
+class RunFile(Stored):
     """The content of run.json; the fields are in the order of the keys in the file."""
 
     version: int = FORMAT_VERSION
@@ -64,40 +61,30 @@ class _Run(Stored):
     created_at: str
     settings: dict[str, object]
 
+    def encode(self) -> bytes:
+        """Return the content of the file."""
+        return f"{json.dumps(self.model_dump(), indent=2)}\n".encode()
+
 
 def directory_of(path: Path) -> Path:
     """Return the directory of a run, given the directory or the log file."""
     return path.with_suffix("") if path.suffix == ".log" else path
 
 
-def encode_run(settings: dict[str, object]) -> bytes:
-    """Return the content of a new run.json with these settings."""
-    run = _Run(
+def new_run_file(settings: dict[str, object]) -> RunFile:
+    """Return the run.json of a run that begins now."""
+    return RunFile(
         created_by=f"microgpt {version('microgpt-evolution')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         settings=settings,
     )
-    return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
 
 
-def with_settings(directory: Path, settings: dict[str, object]) -> bytes:
-    """Return the content of run.json with its settings replaced."""
-    run = _read_run(directory).model_copy(update={"settings": settings})
-    return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
-
-
-def read_settings(directory: Path) -> dict[str, object]:
-    """Return the settings of a run; raise RunError if run.json is missing or damaged."""
-    return _read_run(directory).settings
-
-
-def _read_run(directory: Path) -> _Run:
+def read_run_file(directory: Path) -> RunFile:
+    """Read run.json; raise RunError if it is missing or damaged."""
     path = directory / RUN
     try:
         content = read_regular_file(path, MAX_RUN_BYTES)
-        if problem := other_version(content, "version", FORMAT_VERSION):
-            raise RunError(f"{path}: {problem}")
-        return _Run.model_validate(json.loads(content))
     except OSError as error:
         if (directory / "meta.json").exists():
             how = f"see it with: microgpt info {as_argument(directory)}"
@@ -106,10 +93,10 @@ def _read_run(directory: Path) -> _Run:
             f"{directory} is not a run: cannot read {RUN}: {error.strerror}; runs are directories "
             "such as experiments/evolve_… and experiments/sweep_…"
         ) from error
-    except ValidationError as error:
-        raise RunError(f"{path}: {first_problem(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: invalid JSON: {error}") from error
+    with raised_as(RunError, path):
+        if problem := other_version(content, "version", FORMAT_VERSION):
+            raise RunError(problem)
+        return RunFile.model_validate(json.loads(content))
 
 
 def whole_lines(directory: Path) -> list[tuple[str, bytes]]:

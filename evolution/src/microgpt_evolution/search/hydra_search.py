@@ -8,12 +8,12 @@ print(hydra.met)                                # the champions of each head
 
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
-from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.scores import HEADS, HeadName
+from microgpt_evolution.objectives.fitness import HeadName
+from microgpt_evolution.objectives.scores import HEADS
 from microgpt_evolution.organism import Evaluation, Organism
 from microgpt_evolution.search.aesthetic_search import N_ELITES, AestheticPopulation
-from microgpt_evolution.search.genome_operators import Operators
 from microgpt_evolution.search.population import child, kept
 
 HEAD_GENERATIONS = 3  # generations per cycle; within a cycle, the heads evolve separately
@@ -34,24 +34,17 @@ class Hydra:
 
     stagnation = None  # stagnation is not tracked in Hydra searches
 
-    def __init__(
-        self,
-        *,
-        size: int,
-        seed: int,
-        ancestor: Genome | None = None,
-        operators: Operators | None = None,
-    ) -> None:
+    def __init__(self, *, size: int, seed: int, **options: Any) -> None:
+        """Create the first generation of each head; see `Population` for the options."""
         self._rng = Random(seed)
         self.heads = {
             name: AestheticPopulation(
+                size,
                 measure=name,
-                size=size,
                 seed=seed,
-                operators=operators,
-                ancestor=ancestor,
                 rng=self._rng,
                 first_slot=1 + place * size,
+                **options,
             )
             for place, name in enumerate(HEADS)
         }

@@ -8,7 +8,7 @@ from microgpt_evolution.objectives.scores import HEADS, first_names
 from microgpt_evolution.organism import Evaluation, Organism, diversity
 from microgpt_evolution.search.hydra_search import Hydra
 from microgpt_evolution.search.retest import N_REPEATS, Candidates, Retest, Winner
-from microgpt_evolution.search.runner import Listener, SearchRunner
+from microgpt_evolution.search.search_records import Search, SearchSettings
 
 # These lines come from the founding document of the Hydra.
 TITLE = "Hydra Evolution (v3) — {} Heads, {} Cycles, Parallel Execution"
@@ -17,30 +17,27 @@ MOTTO = '  "We think, therefore we are"'
 GATHERING = "  >> The Gathering: Genes exchanged. The organism learns from all heads."
 
 
-class Log(Listener):
+class Log:
     """The log of a search: a line per generation, and the finalists."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
 
-    def begun(self, run: SearchRunner) -> None:
+    def begun(self, settings: SearchSettings, primordial: float | None) -> None:
         """Write the title of the Hydra, or the target of a loss search."""
-        settings = run.settings
-        if isinstance(run.search, Hydra):
-            title = TITLE.format(len(run.search.heads), settings.generations)
+        if settings.objective == "hydra":
+            title = TITLE.format(len(HEADS), settings.generations)
             for line in (title, RULE, MOTTO):
                 self._write(line)
         elif settings.fitness:
             goal = settings.space.target if settings.space else None
             if goal is None:
-                primordial = run.primordial.fitness if run.primordial else None
                 goal = target(settings.fitness, primordial)
             what = "value" if settings.fitness == "own" else "loss"
             self._write(f"Target: {what} < {round(goal, 4)}")
 
-    def generation_ended(self, run: SearchRunner) -> None:
+    def generation_ended(self, search: Search, n: int) -> None:
         """Write the best organism of each population; at the end of a cycle, the champions."""
-        search, n = run.search, run.settings.n_generations
         for name, population in search.populations.items():
             ranked = population.generations[-1]
             best = ranked[0]
@@ -66,15 +63,15 @@ class Log(Listener):
                 )
         self._write(GATHERING)
 
-    def ended(self, run: SearchRunner, candidates: Candidates, winner: Winner | None) -> None:
+    def ended(self, search: Search, candidates: Candidates, winner: Winner | None) -> None:
         """Write the finalists with their means over the seeds; `>` marks the winner."""
         if not winner:
             return
         self._write(f"Finalists, trained with {N_REPEATS} more seeds:")
         for candidate in candidates:
             found = candidate.describe(winner.measure)
-            if isinstance(run.search, Hydra):
-                means = (f"{HEADS[h].title} {candidate.mean(h):.4f}" for h in run.search.heads)
+            if isinstance(search, Hydra):
+                means = (f"{HEADS[h].title} {candidate.mean(h):.4f}" for h in search.heads)
                 found = ", ".join(means)
             organism = candidate.organism
             mark = ">" if organism is winner.organism else " "

@@ -1,20 +1,20 @@
 """Loss search with an ask-and-tell interface, a stagnation schedule and a blacklist.
 
-search = LossSearch(population=8, fitness="held-out", seed=42)
+search = LossSearch(size=8, fitness="held-out", seed=42)
 for _ in range(10):
     ranked = search.tell([evaluate(organism) for organism in search.ask()])
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness, loser_threshold
 from microgpt_evolution.organism import Evaluation, Organism, tournament
-from microgpt_evolution.search.genome_operators import Operators
 from microgpt_evolution.search.population import Population, child, kept
 
 # During stagnation: breed only from the best organisms, then restart with random genomes.
@@ -62,12 +62,11 @@ class StagnationSchedule:
 
 @dataclass(frozen=True)
 class Blacklist:
-    """The failed evaluations so far, by species."""
+    """The failed evaluations so far."""
 
     fitness: Fitness
     values: tuple[float, ...] = ()  # fitness of all finished evaluations
-    # fitness of each failed evaluation, by species
-    failures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()  # species of each failed evaluation
 
     def after(self, generation: Sequence[Organism]) -> "Blacklist":
         """Return the blacklist updated with a generation; elites are counted only once."""
@@ -76,32 +75,21 @@ class Blacklist:
             return self
         values = (*self.values, *(organism.fitness for organism in new))
         threshold = loser_threshold(self.fitness, values)
-        failures = dict(self.failures)
-        for organism in new:
-            if organism.fitness > threshold:
-                species = organism.genome.species
-                failures[species] = (*failures.get(species, ()), organism.fitness)
-        return Blacklist(self.fitness, values, failures)
+        failed = (o.genome.species for o in new if o.fitness > threshold)
+        return Blacklist(self.fitness, values, (*self.failures, *failed))
 
     @property
     def species(self) -> tuple[str, ...]:
         """The species with at least two failures."""
-        return tuple(name for name, losses in self.failures.items() if len(losses) >= MIN_FAILURES)
+        return tuple(name for name, n in Counter(self.failures).items() if n >= MIN_FAILURES)
 
 
 class LossSearch(Population):
     """A population bred by tournament selection, with a stagnation schedule and a blacklist."""
 
-    def __init__(
-        self,
-        *,
-        population: int,
-        fitness: Fitness,
-        seed: int,
-        ancestor: Genome | None = None,
-        operators: Operators | None = None,
-    ) -> None:
-        super().__init__(population, seed=seed, operators=operators, ancestor=ancestor)
+    def __init__(self, *, fitness: Fitness, **options: Any) -> None:
+        """Create the first generation; see `Population` for the options."""
+        super().__init__(**options)
         founder = (self.organisms[0].id,)  # of the mutants in a warm start
         self.organisms = [
             replace(o, parents=founder) if o.origin == "mutant" else o for o in self.organisms

@@ -10,22 +10,22 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from microgpt import (
     DivergedError,
     InferenceGpt,
     Split,
-    first_problem,
     read,
     train,
 )
 from microgpt_evolution import confidence_interval
-from microgpt_evolution.errors import RunError
+from microgpt_evolution.errors import RunError, raised_as
 from microgpt_evolution.genome import Genome
+from microgpt_evolution.objectives.fitness import HeadName
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.loss_objective import generate_and_score
-from microgpt_evolution.objectives.scores import HeadName, NameScores
+from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.organism import Evaluation, Organism, Trial, training_seed
 from microgpt_evolution.runs.run_files import Stored
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
@@ -191,9 +191,8 @@ def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int
 def read_retest(directory: Path) -> Retest | None:
     """Read exam.json; return None if it does not exist, and raise RunError if it is damaged."""
     path = directory / EXAM
-    try:
-        if not path.exists():
-            return None
-        return Retest.model_validate_json(read(path, MAX_BYTES, RunError))
-    except ValidationError as error:
-        raise RunError(f"{path}: {first_problem(error)}") from error
+    if not path.exists():
+        return None
+    content = read(path, MAX_BYTES, RunError)
+    with raised_as(RunError, path):
+        return Retest.model_validate_json(content)

@@ -7,15 +7,15 @@ from typing import Literal
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.organism import Evaluation, Organism, Trial, count_species, training_seed
+from microgpt_evolution.search.log import Log
 from microgpt_evolution.search.retest import (
     N_REPEATS,
-    Candidates,
     Winner,
     choose,
     confirmation_trials,
     make_candidates,
 )
-from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.search.search_records import SearchSettings
 
 Stage = Literal["primordial", "generation", "again"]  # "again": retest of the finalists
 
@@ -44,43 +44,29 @@ class SearchEvent:
 OnEvent = Callable[[SearchEvent], None]
 
 
-class Listener:
-    """Base class of logs of a search. By default, the methods do nothing."""
-
-    def begun(self, run: "SearchRunner") -> None:
-        """Called when the search begins; `run.primordial` has been measured."""
-
-    def generation_ended(self, run: "SearchRunner") -> None:
-        """Called when a generation has been ranked."""
-
-    def ended(self, run: "SearchRunner", candidates: Candidates, winner: Winner | None) -> None:
-        """Called at the end of the search; the candidates have been retested."""
-
-
 class SearchRunner:
     """Runs one search."""
-
-    primordial: Evaluation | None = None  # of the default genome, on which the target depends
 
     def __init__(
         self,
         settings: SearchSettings,
         evaluator: CachedEvaluator,
-        log: Listener | None = None,
+        log: Log | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
         self.settings, self.evaluator = settings, evaluator
         self.search = settings.search()
         self.champions: dict[str, Organism] = {}  # best organism of each population so far
-        self._log, self._on_event, self._n_measured = log or Listener(), on_event, 0
+        self._log, self._on_event, self._n_measured = log or Log(lambda line: None), on_event, 0
 
     def run(self) -> Winner | None:
         """Run the search and return its winner, or None."""
+        primordial = None  # fitness of the default genome, on which the target depends
         if self.settings.fitness in ("held-out", "own"):
             seed = training_seed(self.settings.seed, 0, 0)
             trial = Trial(PRIMORDIAL, seed, "g0-0", "primordial")
-            (self.primordial,) = self._measure("primordial", [trial])
-        self._log.begun(self)
+            primordial = self._measure("primordial", [trial])[0].fitness
+        self._log.begun(self.settings, primordial)
         for number in range(1, self.settings.n_generations + 1):
             self._generation()
             if number % self.settings.cycle == 0 and self._is_target_reached():
@@ -89,7 +75,7 @@ class SearchRunner:
         trials = confirmation_trials(finalists, self.settings.seed)
         candidates = make_candidates(finalists, self._measure("again", trials))
         winner = choose(self.search, candidates, self.settings.head)
-        self._log.ended(self, candidates, winner)
+        self._log.ended(self.search, candidates, winner)
         return winner
 
     def _is_target_reached(self) -> bool:
@@ -107,7 +93,7 @@ class SearchRunner:
         self.search.tell(self._measure("generation", [o.trial for _, o in todo], todo))
         for name, population in populations.items():
             self._note_champion(name, population.generations[-1][0])
-        self._log.generation_ended(self)
+        self._log.generation_ended(self.search, self.settings.n_generations)
 
     def _measure(
         self,

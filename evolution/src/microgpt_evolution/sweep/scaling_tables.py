@@ -1,7 +1,5 @@
-"""Scaling results as text, JSON and CSV; `±` and `_95` mark half-widths of 95 % intervals."""
+"""Scaling results as text and JSON; `±` and `_95` mark half-widths of 95 % intervals."""
 
-import csv
-import io
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -20,8 +18,8 @@ from microgpt_evolution.sweep.config import (
     show,
 )
 from microgpt_evolution.sweep.power_law import LEAST, LEAST_FOR_FLOOR, FittedLaw, PowerLaw
-from microgpt_evolution.sweep.records import SweepSettings, read_sweep
 from microgpt_evolution.sweep.scaling import UNIT, Cell, Mean, Scaling, Series
+from microgpt_evolution.sweep.sweep_records import SweepRecords, SweepSettings
 
 SIZE = ("n_embd", "n_head", "n_layer")
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
@@ -40,31 +38,21 @@ def read_sweeps(
     Raises:
         RunError: a sweep is missing or damaged, or the sweeps use different documents.
     """
-    sweeps = [read_sweep(directory) for directory in directories]
-    first, _ = sweeps[0]
-    for directory, (sweep, _) in zip(directories, sweeps, strict=True):
-        if sweep.documents != first.documents:
+    first, *others = sweeps = [SweepRecords.read(directory) for directory in directories]
+    for sweep in others:
+        if sweep.settings.documents != first.settings.documents:
             raise RunError(
-                f"{directories[0]} and {directory} use different documents ({first.input}, "
-                f"{sweep.input}), so their losses are not comparable; {verb} them separately"
+                f"{first.directory} and {sweep.directory} use different documents "
+                f"({first.settings.input}, {sweep.settings.input}), so their losses are not "
+                f"comparable; {verb} them separately"
             )
-    return sweeps
+    return [(sweep.settings, sweep.results) for sweep in sweeps]
 
 
 def as_json(scaling: Scaling) -> dict[str, object]:
     """Return the scaling results as a JSON object; series refer to "points" by index."""
-    points = [{**_point(scaling, cell), "samples": cell.samples} for cell in scaling.cells]
+    points = [_point(scaling, cell) for cell in scaling.cells]
     return {"points": points, "series": [_series(scaling, series) for series in scaling.series]}
-
-
-def as_csv(scaling: Scaling) -> str:
-    """Return the scaling results as CSV, one row per configuration."""
-    rows = [_point(scaling, cell) for cell in scaling.cells]
-    text = io.StringIO()
-    table = csv.DictWriter(text, rows[0], lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
 
 
 def _point(scaling: Scaling, cell: Cell) -> dict[str, object]:
@@ -78,6 +66,7 @@ def _point(scaling: Scaling, cell: Cell) -> dict[str, object]:
         **_mean("last_loss", cell.last_loss),
         **_mean("behind", scaling.behind(cell)),
         "is_best": cell in scaling.front,
+        "samples": cell.samples,
     }
 
 

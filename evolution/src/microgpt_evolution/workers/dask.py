@@ -6,13 +6,13 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from microgpt_evolution.errors import ClusterError
-from microgpt_evolution.workers.pools import NotUnpickledError, PickledOnce, Pool
+from microgpt_evolution.workers.pools import Pool
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -119,31 +119,25 @@ class _DaskExecutor(Executor):
 
     def __init__(self, client: "Client") -> None:
         self._client = client
+        self._sent: dict[Callable[..., Any], Remote[bytes]] = {}  # the last function
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Submit work; the contents of a `PickledOnce` are sent only to workers that lack them."""
-
-        def ask(work: Callable[P, T]) -> "Remote[bytes | None]":  # pure=True merges equal tasks
-            return self._client.submit(_pickled_result, work, *args, **kwargs, pure=False)
-
-        remote = ask(cast(Callable[P, T], fn.name_only()) if isinstance(fn, PickledOnce) else fn)
+        """Submit work. The function is pickled and sent once; the workers keep it."""
+        if fn not in self._sent:
+            self._sent = {fn: self._client.scatter(pickle.dumps(fn), hash=False, broadcast=True)}
+        remote = self._client.submit(  # pure=True merges equal tasks
+            _pickled_result, self._sent[fn], *args, **kwargs, pure=False
+        )
         future: Future[T] = Future()
         assert self._client.loop
-        self._client.loop.add_callback(self._fetch, remote, partial(ask, fn), future)
+        self._client.loop.add_callback(self._fetch, remote, future)
         return future
 
-    async def _fetch(
-        self,
-        remote: "Remote[bytes | None]",
-        ask_again: "Callable[[], Remote[bytes | None]]",
-        future: Future[T],
-    ) -> None:
+    async def _fetch(self, remote: "Remote[bytes]", future: Future[T]) -> None:
         import asyncio  # slow to import, and Dask has imported it
 
         try:
             (result,) = await self._client.gather([remote], asynchronous=True)
-            if result is None:
-                (result,) = await self._client.gather([ask_again()], asynchronous=True)
             future.set_result(pickle.loads(result))
         except asyncio.CancelledError as error:
             future.set_exception(CancelledError(str(error)))
@@ -151,15 +145,15 @@ class _DaskExecutor(Executor):
             future.set_exception(error)
 
 
-def _pickled_result(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> bytes | None:
-    """Return the pickled result, or None if this worker lacks the contents of a `PickledOnce`.
+_unpickled = lru_cache(maxsize=2)(pickle.loads)  # a worker may serve two searches
+
+
+def _pickled_result(work: bytes, /, *args: Any, **kwargs: Any) -> bytes:
+    """Return the pickled result of pickled work.
 
     Pickling it here protects other results, which fail if Dask cannot deserialise this result.
     """
-    try:
-        return pickle.dumps(work(*args, **kwargs))
-    except NotUnpickledError:
-        return None
+    return pickle.dumps(_unpickled(work)(*args, **kwargs))
 
 
 def _check_versions(versions: Any) -> None:

@@ -1,24 +1,12 @@
-"""Worker pools: the base class, and threads; callables that are pickled once for a pool."""
+"""Worker pools: the base class, and threads."""
 
-import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from hashlib import sha256
-from threading import Lock
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Self
 
 from microgpt import checked, n_cpus
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-N_KEPT = 2  # callables cached per process; a worker may serve two searches
-
-_unpickled: dict[str, Callable[[Any], Any]] = {}
-_unpickling = Lock()
 
 
 class Pool(ABC):
@@ -77,7 +65,7 @@ def default_workers(n_trials: int) -> int:
 def pool_of(workers: int | Pool | None, n_trials: int) -> Iterator[Pool]:
     """Yield the given pool and leave it open, or yield a pool of new threads and close it.
 
-    `workers` is the pool, or the number of threads (default: `default_workers`).
+    `workers` is the pool, or the number of threads (default: one per CPU, at most one per trial).
     """
     if isinstance(workers, Pool):
         yield workers
@@ -86,37 +74,3 @@ def pool_of(workers: int | Pool | None, n_trials: int) -> Iterator[Pool]:
         checked("workers", workers, int)
     with Threads(workers or default_workers(n_trials)) as pool:
         yield pool
-
-
-class NotUnpickledError(Exception):
-    """The contents of a `PickledOnce` are not in the cache of this process."""
-
-
-@dataclass(frozen=True)
-class PickledOnce(Generic[Item, Result]):
-    """A callable stored as pickled bytes, so that pickling it again is cheap."""
-
-    sha256: str  # SHA-256 of the contents
-    contents: bytes | None
-
-    @classmethod
-    def of(cls, work: Callable[[Item], Result]) -> Self:
-        """Pickle a callable with all its data."""
-        contents = pickle.dumps(work)
-        return cls(sha256(contents).hexdigest(), contents)
-
-    def name_only(self) -> Self:
-        """Return a copy without the contents, for processes that have already cached them."""
-        return replace(self, contents=None)
-
-    def __call__(self, item: Item) -> Result:
-        """Call the callable; raise NotUnpickledError if the contents are not available."""
-        with _unpickling:
-            work = _unpickled.get(self.sha256)
-            if work is None:
-                if self.contents is None:
-                    raise NotUnpickledError
-                if len(_unpickled) >= N_KEPT:
-                    del _unpickled[next(iter(_unpickled))]
-                work = _unpickled[self.sha256] = pickle.loads(self.contents)
-        return cast(Callable[[Item], Result], work)(item)

@@ -50,7 +50,7 @@ def evaluate_all(
     called more than once per item.
 
     Args:
-        work: function to call; sent with each item, so wrap it in `PickledOnce` if it is large.
+        work: function to call.
         items: arguments of `work`, read one by one as workers become free.
         pool: worker pool; it is left open unless the evaluation ends early.
         on_outcome: called in the calling thread with the index and the outcome of each item.

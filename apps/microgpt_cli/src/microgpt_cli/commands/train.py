@@ -4,7 +4,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import with_settings
+from microgpt_cli.terminal.options import with_options
 from microgpt_cli.training.request import TrainRequest
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     "microgpt train --data my.txt --model my-model --minutes 5",
     "microgpt train --chat --data my.jsonl --model my-chat",
 )
-@with_settings(TrainRequest)
+@with_options(TrainRequest)
 def train(request: TrainRequest) -> None:
     """Train a model and write it to a directory.
 

@@ -118,24 +118,30 @@ def seed_of(text: str) -> int:
         raise ConfigError(f"seed must be an integer or random, got {text!r:.20}") from None
 
 
-def with_settings(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
-    """Return a decorator that gives a command the options of `microgpt.Settings`, and of its own.
+def with_options(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
+    """Return a decorator that turns the fields of a dataclass into options of a command.
 
-    The command gets an object of `kind`, a dataclass. The settings that the user sets are its first
-    field; `microgpt.fields.setting` has made the others, which are options, too.
+    The command gets an object of the dataclass. If it has a field `given`, the command also has the
+    options of `microgpt.Settings`, and the field holds those that the user sets.
     """
 
     def decorate(command: Callable[[Any], None]) -> Callable[..., None]:
-        from microgpt import Settings
+        has_settings = "given" in kind.__dataclass_fields__
 
         def run(ctx: typer.Context, **values: Any) -> None:
             own = {name: values.pop(name) for name in kind.__dataclass_fields__ if name in values}
             sources = {name: ctx.get_parameter_source(name) for name in values}
             typed = {name for name, found in sources.items() if found and found.name != "DEFAULT"}
-            command(kind({name: values[name] for name in values if name in typed}, **own))
+            if has_settings:
+                own["given"] = {name: values[name] for name in values if name in typed}
+            command(kind(**own))
 
-        options = [*_options_of(kind), *_options_of(Settings)]
-        options.sort(key=lambda each: PANELS.index(each.annotation.__metadata__[0].rich_help_panel))
+        options = [*_options_of(kind)]
+        if has_settings:
+            from microgpt import Settings
+
+            options += _options_of(Settings)
+            options.sort(key=lambda o: PANELS.index(o.annotation.__metadata__[0].rich_help_panel))
         context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)
         run.__signature__ = Signature([context, *options])  # type: ignore[attr-defined]
         run.__name__, run.__doc__ = command.__name__, command.__doc__

@@ -21,15 +21,15 @@ from microgpt import (
     train,
     train_job,
 )
+from microgpt_evolution.budgeted.budgeted_records import BudgetedRecords, TimeCut
 from microgpt_evolution.budgeted.genome import EVALUATIONS, Contestant, rank
 from microgpt_evolution.budgeted.objective import BudgetedObjective
 from microgpt_evolution.budgeted.pace import SearchPace
-from microgpt_evolution.budgeted.records import BudgetedRecords, TimeCut
-from microgpt_evolution.budgeted.search import SurrogateSearch
 from microgpt_evolution.budgeted.student import find_teachers, student_job
+from microgpt_evolution.budgeted.surrogate_search import SurrogateSearch
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.organism import Evaluation, Rung, Trial
+from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.workers.pools import Pool, Threads
 
 STUDENT = "student"  # name of its state among those of the organisms
@@ -50,6 +50,7 @@ class BudgetedEvent:
     n_done: int  # number of runs of this generation that have ended
     spent: float  # operations so far
     budget: float  # operations of the search, without those of the student
+    planned: float  # likewise, before the time limit cut it
     is_known: bool  # whether all of this was recorded when the run was resumed
 
 
@@ -85,7 +86,8 @@ class BudgetedSearch:
         self._generation, self._is_known = 0, True
         self.spent = 0.0  # operations of the rungs so far
         self._running = 0.0  # operations of the evaluations so far in rungs that have not ended
-        self._budget, self._limit, self._lock = settings.budget, limit, Lock()
+        self._budget = self._planned = settings.budget
+        self._limit, self._lock = limit, Lock()
         self._pace: SearchPace | None = None
         self._runs, self._n_done = list[Contestant](), 0  # of this generation
         self._evaluator = CachedEvaluator(self.objective, pool, records, should_stop=self._stop)
@@ -105,10 +107,10 @@ class BudgetedSearch:
             settings.budget - student,
             objective.cost,
             n_finalists=max(1, settings.distill),
-            accepts=lambda genome: objective.refusal(Rung(genome, EVALUATIONS)) is None,
+            accepts=lambda genome: objective.refusal(Trial(genome, 0)) is None,
             seed=settings.seed,
         )
-        self._budget -= student
+        self._budget = self._planned = settings.budget - student
         if (limit := self._limit) and (speed := settings.operations_per_s):
             self._pace = SearchPace(limit, speed, student / speed)
         while not self._is_target_reached():
@@ -204,6 +206,8 @@ class BudgetedSearch:
         job = student_job(self.objective, self.settings, best, models)
         if known := records.training_run(STUDENT):
             plan, state = known
+            # The state may be older than the number of steps that fit the time.
+            plan = plan.with_steps(self.settings.student_steps or plan.config.steps)
             config = replace(plan.config, until=self.settings.student_until)
             job = replace(job, plan=replace(plan, config=config), resume=state)
         if limit := self._limit:
@@ -289,11 +293,9 @@ class BudgetedSearch:
 
     def _trial(self, organism: Contestant, until: int) -> Trial:
         """Return the trial of a rung, with a state to continue from if it has no result yet."""
-        rung = Rung(organism.genome, until, len(organism.losses))
-        trial = Trial(rung, organism.seed, organism.id, organism.origin, organism.parents)
-        if self._records.known(trial):
-            return trial
-        return replace(trial, config=replace(rung, state=self._state(organism)))
+        trial = replace(organism, until=until)
+        is_known = self._records.known(trial)
+        return trial if is_known else replace(trial, state=self._state(organism))
 
     def _state(self, organism: Contestant) -> TrainState | None:
         """Return the state after the known losses of an organism, if it is recorded."""
@@ -316,6 +318,7 @@ class BudgetedSearch:
                 n_done=self._n_done,
                 spent=self.spent + self._running,
                 budget=self._budget,
+                planned=self._planned,
                 is_known=self._is_known,
             )
             self._on_event(event)

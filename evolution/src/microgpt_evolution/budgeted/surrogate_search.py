@@ -19,7 +19,6 @@ from microgpt_evolution.budgeted.genome import (
     EVALUATIONS,
     RUNGS,
     Contestant,
-    Origin,
 )
 from microgpt_evolution.budgeted.surrogate import Surrogate
 from microgpt_evolution.errors import GenomeError
@@ -101,7 +100,7 @@ class SurrogateSearch:
 
     def _first_generation(self) -> list[Contestant]:
         """Return organisms with the given genomes and mutants of them."""
-        given = [Contestant("", genome, "given", (), 0) for genome in self._first]
+        given = [Contestant(genome, seed=0, origin="given") for genome in self._first]
         founders = self._accepted(chain(given, self._draws(given)), self.size)
         if not founders:
             raise GenomeError("no genome of the space is small enough; use another one")
@@ -153,13 +152,13 @@ class SurrogateSearch:
             is_cross = len(parents) > 1 and rng.random() < CROSS
             of = rng.sample(parents, 2 if is_cross else 1)
             genome = of[0].genome
-            origin: Origin = "cross" if is_cross else "mutant"
+            origin = "cross" if is_cross else "mutant"
             if is_cross:
                 genome = space.crossover(genome, of[1].genome, rng)
             for _ in range(rng.choice(N_MUTATIONS)):
                 genome = space.mutate(genome, rng)
             ids = tuple(parent.id for parent in of)
-            yield Contestant(f"draw {n}", genome, origin, ids, seed=0)
+            yield Contestant(genome, 0, f"draw {n}", origin, ids)
 
     def _most_promising(
         self, surrogate: Surrogate, lowest: float, candidates: Sequence[Contestant], reserved: float

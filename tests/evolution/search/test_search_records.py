@@ -9,7 +9,7 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import score_names
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.search.records import Records
+from microgpt_evolution.search.search_records import Records
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_a_run_can_be_read_while_another_process_holds_it(run) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"population": 0}, "settings.population: input should be"),
-        ({"seed": None}, "settings.seed: input should be"),
+        ({"population": 0}, "settings: population: input should be"),
+        ({"seed": None}, "settings: seed: input should be"),
         ({"warm_start": {"n_embd": 0}}, "settings: n_embd must be >= 1, got 0"),
         ({"fitness": None}, "settings: objective loss requires fitness"),
         ({"samples": 5}, "settings: samples is only for objective aesthetic or hydra"),

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -92,13 +91,3 @@ class SweepRecords(RunDirectory[SweepSettings]):
         table.writeheader()
         table.writerows(rows)
         publish(self.directory, {TABLE: text.getvalue().encode()})
-
-
-def read_sweep(directory: Path) -> tuple[SweepSettings, list[TrialRecord]]:
-    """Return the settings and the ordered results of a sweep, which may still be running.
-
-    Raises:
-        RunError: there is no sweep, or its records are damaged beyond an incomplete last line.
-    """
-    found = SweepRecords.read(directory)
-    return found.settings, found.results

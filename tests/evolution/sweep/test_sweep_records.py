@@ -6,13 +6,13 @@ from json_files import edit
 from searches import SETTINGS as SEARCH
 from searches import edit_evaluations
 
-from microgpt_evolution.budgeted.records import BudgetedRecords
+from microgpt_evolution.budgeted.budgeted_records import BudgetedRecords
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.runs.run_directory import TrialRecord
-from microgpt_evolution.search.records import Records
-from microgpt_evolution.sweep.records import SweepRecords, SweepSettings, read_sweep
+from microgpt_evolution.search.search_records import Records
+from microgpt_evolution.sweep.sweep_records import SweepRecords, SweepSettings
 
 SETTINGS = SweepSettings(
     sweep="steps",
@@ -55,7 +55,8 @@ def test_recorded_points_are_reused_and_the_rest_is_trained(run) -> None:
 
 
 def test_results_are_returned_in_the_order_of_the_sweep(run) -> None:
-    sweep, results = read_sweep(run)
+    records = SweepRecords.read(run)
+    sweep, results = records.settings, records.results
     assert sweep == SETTINGS
     assert results == [result(seed=43), result(3000)]
 
@@ -69,7 +70,7 @@ def test_failures_that_depend_on_the_machine_are_tried_again(run, status, is_kno
     with SweepRecords.open(run) as records:
         assert (Trial(Genome(steps=1000), 42) not in records.todo()) == is_known
         add(records)
-    _, results = read_sweep(run)
+    results = SweepRecords.read(run).results
     assert results[0] == result()  # the last line counts
 
 
@@ -95,7 +96,7 @@ def test_the_table_has_a_row_for_each_training_run(run) -> None:
 )
 def test_an_error_names_the_damaged_line_of_a_record(run, old, new, problem) -> None:
     edit_evaluations(run, old, new)
-    for read in (SweepRecords.open, read_sweep):
+    for read in (SweepRecords.open, SweepRecords.read):
         with pytest.raises(RunError, match=problem):
             read(run)
 
@@ -103,15 +104,15 @@ def test_an_error_names_the_damaged_line_of_a_record(run, old, new, problem) -> 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"genomes": []}, r"settings\.genomes: "),
-        ({"seeds": [-1]}, r"settings\.seeds\[0\]: "),
-        ({"sweep": "all"}, r"settings\.sweep: "),
+        ({"genomes": []}, r"settings: genomes: "),
+        ({"seeds": [-1]}, r"settings: seeds\[0\]: "),
+        ({"sweep": "all"}, r"settings: sweep: "),
         ({"genomes": [{"n_embd": 30}]}, r"settings: n_embd \(30\) must be divisible"),
     ],
 )
 def test_an_error_names_the_damaged_setting(run, change, problem) -> None:
     edit(run / "run.json", settings=change)
-    for read in (SweepRecords.open, read_sweep):
+    for read in (SweepRecords.open, SweepRecords.read):
         with pytest.raises(RunError, match=problem):
             read(run)
 
@@ -122,7 +123,7 @@ def test_opening_a_search_as_a_sweep_is_refused(tmp_path, run) -> None:
     with pytest.raises(RunError, match="is a search, not a sweep; resume it with: microgpt evolve"):
         SweepRecords.open(search.directory)
     with pytest.raises(RunError, match="is a search, not a sweep"):
-        read_sweep(search.directory)
+        SweepRecords.read(search.directory)
     with pytest.raises(RunError, match="is a search, not a search with a budget; resume it with"):
         BudgetedRecords.open(search.directory)
     with pytest.raises(RunError, match="is a sweep, not a search; resume it with: microgpt sweep"):

@@ -1,16 +1,23 @@
-"""Settings of a search, stored in run.json and used again when the run is resumed."""
+"""Settings and records of a search, which a resumed run uses again."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from microgpt import CharTokenizer, ConfigError, Split, checked, first_problem
-from microgpt_evolution.genome_file import ObjectiveName
-from microgpt_evolution.objectives.fitness import Fitness
+from microgpt import CharTokenizer, ConfigError, Split, checked
+from microgpt_evolution.errors import raised_as
+from microgpt_evolution.objectives.fitness import Fitness, HeadName, ObjectiveName
 from microgpt_evolution.objectives.loss_objective import MAX_FLOPS, N_SAMPLES
-from microgpt_evolution.objectives.scores import HEADS, HeadName
-from microgpt_evolution.runs.run_directory import SEARCH, Count, RunSettings, Seed, facts_of
+from microgpt_evolution.objectives.scores import HEADS
+from microgpt_evolution.runs.run_directory import (
+    SEARCH,
+    Count,
+    RunDirectory,
+    RunSettings,
+    Seed,
+    facts_of,
+)
 from microgpt_evolution.runs.run_files import Genes
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
 from microgpt_evolution.search.genome_operators import Operators
@@ -25,12 +32,7 @@ Search = Population | Hydra  # both classes have the methods ask, tell and final
 DEFAULTS: Mapping[ObjectiveName, Mapping[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
     "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
-    "hydra": {
-        "population": 8,
-        "generations": 5,
-        "samples": N_SAMPLES,
-        "head": None,
-    },
+    "hydra": {"population": 8, "generations": 5, "samples": N_SAMPLES, "head": None},
 }
 OPTIONS = ("population", "generations", "fitness", "samples", "head")
 MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # searches within these limits fit in memory
@@ -71,24 +73,17 @@ class SearchSettings(RunSettings):
 
     def search(self) -> Search:
         """Create the search described by these settings."""
-        size, seed, ancestor, operators = self.population, self.seed, self.warm_start, None
+        options: dict[str, Any] = {"size": self.population, "seed": self.seed}
+        options["ancestor"] = self.warm_start
         if self.space:
-            operators = Operators.of(self.space)
-            ancestor = ancestor and self.space.closest(ancestor)
+            options["operators"] = Operators.of(self.space)
+            options["ancestor"] = self.warm_start and self.space.closest(self.warm_start)
         if self.objective == "loss":
             assert self.fitness
-            return LossSearch(
-                population=size,
-                fitness=self.fitness,
-                seed=seed,
-                ancestor=ancestor,
-                operators=operators,
-            )
+            return LossSearch(fitness=self.fitness, **options)
         if self.objective == "aesthetic":
-            return AestheticPopulation(
-                size, measure=JUDGE, seed=seed, ancestor=ancestor, operators=operators
-            )
-        return Hydra(size=size, seed=seed, ancestor=ancestor, operators=operators)
+            return AestheticPopulation(measure=JUDGE, **options)
+        return Hydra(**options)
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -117,11 +112,15 @@ class SearchSettings(RunSettings):
         given = {name: option for name, option in given.items() if option is not None}
         objective = given.get("objective", "loss")
         checked("objective", objective, ObjectiveName)
-        chosen = {**DEFAULTS[objective], **{name: given[name] for name in OPTIONS if name in given}}
-        try:
-            return cls.model_validate({"objective": objective, **chosen, **facts})
-        except ValidationError as error:
-            raise ConfigError(first_problem(error)) from error
+        chosen = {"objective": objective, **DEFAULTS[objective], **given, **facts}
+        with raised_as(ConfigError):
+            return cls.model_validate(chosen)
+
+
+class Records(RunDirectory[SearchSettings]):
+    """The records of a search; see `RunDirectory`."""
+
+    settings_type = SearchSettings
 
 
 def describe_documents(parts: Split) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +13,7 @@ import typer
 from microgpt import (
     DEFAULT_SEED,
     ConfigError,
+    Document,
     Given,
     MicrogptError,
     ReadOptions,
@@ -24,10 +25,14 @@ from microgpt import (
     path_to_text,
     split_documents,
 )
-from microgpt_cli.model_loading import check_regular
+from microgpt_cli.model_loading import check_regular, default_input
 from microgpt_cli.terminal.console import discard_output, note, say
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress import ProgressBar, time_left
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.genome_file import read_genome_of
 from microgpt_evolution.runs.run_directory import SWEEP, RunDirectory, RunSettings
+from microgpt_evolution.space import Space, read_space
 from microgpt_evolution.workers.dask import Dask
 from microgpt_evolution.workers.pools import Pool, Threads, default_workers
 
@@ -48,6 +53,23 @@ def open_pool(given: Given, *, n_trials: int) -> Iterator[Pool]:
     with pool:
         pool.executor()  # fail before creating a run if the cluster is unreachable
         yield pool
+
+
+def new_documents(given: Given) -> tuple[Path, Sequence[Document] | str]:
+    """Return the path and the documents of a new run."""
+    path = given.get("input")
+    path = path or default_input(DEFAULT_CHAT if "chat" in given else DEFAULT_TEXT)
+    return path, load_documents(path, ReadOptions.of(given), tell=note)
+
+
+def start_of(given: Given, remedy: str, *, is_budgeted: bool) -> tuple[Genome | None, Space | None]:
+    """Return the genome of --warm-start and the space of --space; see `read_genome_of`."""
+    genome, space = None, None
+    if path := given.get("warm_start"):
+        genome = read_genome_of(path, remedy, is_budgeted=is_budgeted).genome
+    if path := given.get("space"):
+        space = read_space(path, is_budgeted=is_budgeted)
+    return genome, space
 
 
 def as_setting(path: Path) -> str:
@@ -94,7 +116,15 @@ class StudyProgress(ProgressBar):
 
     def __init__(self, what: str, total: int) -> None:
         super().__init__(what, total)
+        self.told = set[object]()
         self.begin()
+
+    def tell(self, line: str, key: object = None) -> None:
+        """Print a note in place of the bar, unless one with this key (default: the line) was."""
+        if (key or line) not in self.told:
+            self.told.add(key or line)
+            self.stop()
+            note(line)
 
     def begin(self, work: float = 0.0) -> None:
         """Measure the speed from now on; so much work was done before."""

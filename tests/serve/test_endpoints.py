@@ -103,12 +103,11 @@ def test_the_openapi_schema_contains_examples_and_limits(names) -> None:
 
 def test_the_openapi_schema_has_the_shape_of_errors(names) -> None:
     pages = names.get("/openapi.json").json["paths"]
-    for path, operations in pages.items():
-        shape = "OpenAIErrorResponse" if path.startswith("/v1/") else "ErrorResponse"
+    for operations in pages.values():
         for operation in operations.values():
             assert set(operation["responses"]) == {"200", "default"}
             error = operation["responses"]["default"]["content"]["application/json"]["schema"]
-            assert error == {"$ref": f"#/components/schemas/{shape}"}
+            assert error == {"$ref": "#/components/schemas/ErrorResponse"}
     assert pages["/health"]["get"]["security"] == []
 
 

@@ -40,7 +40,6 @@ MAX_UNREAD_BYTES = 2**26  # limit for all replies that clients read slowly
 # Maximum number of body bytes read after an early reply. Closing a connection with unread data
 # resets it, and a client that is still sending the body would not receive the reply.
 MAX_SKIPPED_BYTES = 2**23
-LOG_EVERY_S = 60.0  # minimum interval between log lines about closed connections
 _IS_HOST = re.compile(rb"([\w.!$&'()*+,;=~%-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII).fullmatch
 
 
@@ -58,7 +57,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _received_at = 0.0
     url = b""
     _slow: ClassVar[list["LimitedProtocol"]] = []  # with replies to read, the longest-waiting first
-    _logged_at: ClassVar[float] = -LOG_EVERY_S
+    _has_warned: ClassVar[bool] = False
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102 - see uvicorn
         super().connection_made(transport)
@@ -162,8 +161,8 @@ class LimitedProtocol(HttpToolsProtocol):
         idle.sort(key=lambda one: one._received_at)
         for one in idle[: n_excess + MAX_CONNECTIONS // 8]:
             one.transport.close()
-        if self._received_at - self._logged_at >= LOG_EVERY_S:
-            LimitedProtocol._logged_at = self._received_at
+        if not self._has_warned:
+            LimitedProtocol._has_warned = True
             text = "closing idle connections: more than %d are open; raise the open-file limit"
             LOG.warning(text, MAX_CONNECTIONS)
 

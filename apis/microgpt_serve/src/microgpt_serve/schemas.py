@@ -25,6 +25,7 @@ MAX_MESSAGES = 2048  # as in OpenAI's API
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
 
+NEW_TOKENS = "Maximum number of new tokens. Default: as many as fit in the context."
 HELP = {setting.name: setting.metadata["help"] for setting in fields(Sampling)}
 Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False, description=HELP["temperature"])]
 # Accepts 5.0 as 5. This must be the last annotation; otherwise, the schema lacks the limits.
@@ -105,7 +106,7 @@ class OwnRequest(RequestBody):
         description="Random seed; the same seed gives the same text. Sample i has the seed plus i.",
     )
     max_tokens: Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS), WHOLE_FLOAT] | None = Field(
-        None, description="Maximum number of new tokens. Default: as many as fit in the context."
+        None, description=NEW_TOKENS
     )
 
 
@@ -167,11 +168,3 @@ class HealthResponse(TypedDict):
     status: Literal["ok"]
     model: NotRequired[str]
     version: NotRequired[Version]
-
-
-class ErrorResponse(BaseModel):
-    """Error response."""
-
-    error: str
-
-    model_config = example({"error": "temperature must be >= 0, got -0.5"})

@@ -103,8 +103,7 @@ def _check_headers(request: Request) -> None:
 
 async def _read_into(content: bytearray, request: Request, state: AppState) -> None:
     """Append a body to `content`. Raise ServeError if a size or memory limit is exceeded."""
-    length = request.headers.get("content-length", "")
-    n_announced = int(length) if length.isdecimal() and len(length) < 20 else 0
+    n_announced = int(request.headers.get("content-length", 0))
     n_counted = n_punctuation = n_escapes = 0
     has_more = True
     while True:

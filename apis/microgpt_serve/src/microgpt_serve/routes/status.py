@@ -6,11 +6,11 @@ from fastapi import APIRouter, Query, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from microgpt_serve.app_state import state_of
-from microgpt_serve.routes.openai.response_schemas import Model, Models
+from microgpt_serve.routes.openai.response_schemas import ERRORS, Model, Models
 from microgpt_serve.schemas import HealthResponse
 from microgpt_serve.served_models import ServedModel
 
-router, openai_router = APIRouter(), APIRouter()
+router = APIRouter(responses=ERRORS)
 ModelName = Annotated[
     str | None, Query(alias="model", description="Name of the model. Default: the first one.")
 ]
@@ -35,13 +35,13 @@ async def metrics(request: Request) -> Response:
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-@openai_router.get("/v1/models")
+@router.get("/v1/models")
 async def models(request: Request) -> Models:
     """Return all models."""
     return {"object": "list", "data": list(map(_model, state_of(request).models.values()))}
 
 
-@openai_router.get("/v1/models/{name:path}")
+@router.get("/v1/models/{name:path}")
 async def model(name: str, request: Request) -> Model:
     """Return the model with this name."""
     return _model(state_of(request).models.find(name))

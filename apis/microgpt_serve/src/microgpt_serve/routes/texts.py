@@ -10,7 +10,7 @@ from microgpt_serve.generation import chat_generation, text_generation
 from microgpt_serve.routes.body import BodyRoute, JsonObject
 from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest, CompletionRequest
 from microgpt_serve.routes.openai.response_builder import MESSAGE, TEXT, respond
-from microgpt_serve.routes.openai.response_schemas import Completion
+from microgpt_serve.routes.openai.response_schemas import ERRORS, Completion
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
     MAX_PROMPT_COPIES,
@@ -21,7 +21,7 @@ from microgpt_serve.schemas import (
     GenerateResponse,
 )
 
-router, openai_router = APIRouter(route_class=BodyRoute), APIRouter(route_class=BodyRoute)
+router = APIRouter(route_class=BodyRoute, responses=ERRORS)
 MAY_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
 
@@ -54,7 +54,7 @@ async def generate(body: GenerateRequest, request: Request) -> JsonObject:
     return {"samples": samples, **generation.notes}
 
 
-@openai_router.post("/v1/chat/completions", response_model=Completion, responses=MAY_STREAM)
+@router.post("/v1/chat/completions", response_model=Completion, responses=MAY_STREAM)
 async def chat_completions(body: ChatCompletionRequest, request: Request) -> JsonObject | Response:
     """Return the assistant's reply.
 
@@ -66,7 +66,7 @@ async def chat_completions(body: ChatCompletionRequest, request: Request) -> Jso
     return await respond(generation, body, MESSAGE)
 
 
-@openai_router.post("/v1/completions", response_model=Completion, responses=MAY_STREAM)
+@router.post("/v1/completions", response_model=Completion, responses=MAY_STREAM)
 async def completions(body: CompletionRequest, request: Request) -> JsonObject | Response:
     """Return generated continuations of one or more prompts.
 

@@ -26,6 +26,7 @@ from microgpt import MAX_SEED
 from microgpt_serve.schemas import (
     HELP,
     MAX_SAMPLES,
+    NEW_TOKENS,
     WHOLE_FLOAT,
     ChatMessage,
     Count,
@@ -118,9 +119,7 @@ class OpenAIRequest(RequestBody):
         None,
         description="Name of the model. Default: the first one. Ignored if only one is served.",
     )
-    max_tokens: Count | None = Field(
-        None, description="Maximum number of new tokens. Default: as many as fit in the context."
-    )
+    max_tokens: Count | None = Field(None, description=NEW_TOKENS)
     temperature: Temperature | None = None
     top_p: TopP = None
     top_k: TopK = None
@@ -132,8 +131,8 @@ class OpenAIRequest(RequestBody):
     ] = None
     seed: _Seed | None = Field(
         None,
-        description="Seed of the first choice; incremented by 1 for each further choice. "
-        "2^63 is added to a negative seed. Default: random.",
+        description="Random seed; choice i has the seed plus i. 2^63 is added to a negative one. "
+        "Default: random.",
     )
     stop: Annotated[
         _Stops | None,

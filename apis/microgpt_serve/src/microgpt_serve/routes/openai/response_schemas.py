@@ -1,6 +1,6 @@
 """Response models of the OpenAI-compatible API, which are plain dictionaries for speed."""
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -75,7 +75,13 @@ class OpenAIError(TypedDict):
     code: str | None
 
 
-class OpenAIErrorResponse(TypedDict):
-    """An error in the format of OpenAI's API."""
+class ErrorResponse(TypedDict):
+    """An error: a sentence or, below /v1/, an object in the format of OpenAI's API."""
 
-    error: OpenAIError
+    error: str | OpenAIError
+
+
+ERROR = "An error with status 4xx or 5xx. The message describes the problem and how to fix it."
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "default": {"model": ErrorResponse, "description": ERROR}
+}

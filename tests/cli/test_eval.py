@@ -30,8 +30,8 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     ("content", "problem"),
     [
         (None, "cannot read held-out.txt"),
-        ("xenia\nzoe\nanna", "'o', 'x', 'z', found in 2 of 3 documents, first in document 1; use"),
-        ("anna\n\nemma\n ax\n", "found in 1 of 3 documents, first in document 3; remove these"),
+        ("xenia\nzoe\nanna", "'o', 'x', 'z', found in 2 of 3 documents, first in line 1; use"),
+        ("anna\n\nemma\n ax\n", "found in 1 of 3 documents, first in line 4; remove these"),
     ],
 )
 def test_eval_refuses_documents_that_it_cannot_score(

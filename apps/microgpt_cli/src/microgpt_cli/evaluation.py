@@ -58,8 +58,8 @@ def read_file(
     how = ReadOptions(saved.text, column, separator=separator)
     found = load_documents(file, how, tell=note)
     docs = [found] if isinstance(found, str) else found
-    places = file.places or [f"document {n}" for n, _ in enumerate(docs, start=1)]
-    _check_characters(docs, saved.tokenizer, places)
+    blocks = [f"document {n}" for n, _ in enumerate(docs, start=1)] if separator else None
+    _check_characters(docs, saved.tokenizer, file.places or blocks or data)
     return docs, ()
 
 
@@ -78,14 +78,24 @@ def held_out_losses(
 
 
 def _check_characters(
-    docs: Sequence[Document], tokenizer: Tokenizer, places: Sequence[str]
+    docs: Sequence[Document], tokenizer: Tokenizer, places: Path | Sequence[str]
 ) -> None:
-    """Raise TokenizerError with the unknown characters and the place of the first, if any."""
+    """Raise TokenizerError with the unknown characters and the place of the first, if any.
+
+    Args:
+        places: those of the documents, or a text file, whose lines are searched.
+    """
     chars = set().union(*chain.from_iterable(map(texts_of, docs)))
     if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
         known = chars.difference(unknown)
         has_other = [not all(map(known.issuperset, texts_of(doc))) for doc in docs]
-        n, place = sum(has_other), places[has_other.index(True)]
+        n, first = sum(has_other), has_other.index(True)
+        if isinstance(places, Path):
+            lines = enumerate(TextFile(places), start=1)
+            number = next((n for n, line in lines if not {*unknown}.isdisjoint(line)), None)
+            place = f"line {number}" if number else f"document {1 + first}"  # a pipe has no lines
+        else:
+            place = places[first]
         named = ", ".join(map(repr, unknown[:N_CHARACTERS]))
         if n_more := len(unknown[N_CHARACTERS:]):
             named += f" and {n_more:,} more"

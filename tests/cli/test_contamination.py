@@ -58,11 +58,12 @@ def train(microgpt, folder):
 def test_losses_on_documents_that_an_ancestor_read_are_marked(train, microgpt, source) -> None:
     notes, out, training = train(*source, *FRACTIONS)
     told = "validation (contamination 100 %), test (contamination 100 %)"
-    assert f"the run itself, so its losses are too low: {told}" in notes
+    assert f"read in training, so its losses are too low: {told}" in notes
     assert training["contamination"] == {"validation": 1, "test": 1}
     for line in out.splitlines()[-2:]:
         assert line.endswith(" (contamination 100 %)")
     assert f"{training['val_loss']:.4f} held-out (contamination 100 %)" in microgpt("list").stdout
+    assert told in microgpt("score", "child", "--percentile", stdin="anna").stderr
     info = microgpt("info", "child").stdout
     assert f"{training['test_loss']:.4f} (contamination 100 %)\n" in info
 

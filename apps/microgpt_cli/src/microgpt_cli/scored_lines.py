@@ -22,7 +22,9 @@ from microgpt import (
     Scorer,
     TextFile,
     TextKind,
+    contamination,
     count,
+    describe_read,
     load_documents,
     read_by_kind,
     read_document_hashes,
@@ -182,6 +184,8 @@ def held_out_bits(scorer: Scorer, saved: SavedModel, directory: Path) -> Sequenc
             "--percentile requires lines that were held out from training; train with "
             "--val-fraction 0.1, or omit --percentile"
         )
+    if parts and (read_note := describe_read(contamination(parts, saved.trained_on))):
+        note(read_note)
     return sorted(score.bits_per_character for score in scorer.score(held_out))
 
 

@@ -59,6 +59,12 @@ def mark(share: float | None) -> str:
     return f" (contamination {'unknown' if share is None else f'{100 * share:.3g} %'})"
 
 
+def describe_read(found: Mapping[str, float | None]) -> str:
+    """Return a note on the held-out sets that were read; empty if none was."""
+    marks = ", ".join(f"{name}{mark(share)}" for name, share in found.items() if share != 0)
+    return marks and f"held-out data was read in training, so its losses are too low: {marks}"
+
+
 def recorded_share(record: Mapping[str, Any], name: str) -> float | None:
     """Return the contamination of a held-out set from meta.json or another record.
 

@@ -11,7 +11,7 @@ from typing import Any
 from microgpt.compilation import Tell
 from microgpt.config import DEFAULT_DTYPE, EngineName, Given, ModelConfig, TrainConfig, default_lr
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.contamination import contamination, mark
+from microgpt.data.contamination import contamination, describe_read
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.token_dataset import TokenDataset
@@ -158,7 +158,8 @@ def plan_training(
         edited_sources=find_edited_sources() if engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
     ).at(0)
-    _tell_contamination(plan, tell)
+    if read_note := describe_read(plan.contamination):
+        tell(read_note)
     for line in explain_settings(chosen) if chosen else ():
         tell(line)
     trial_steps = chosen.trial_steps if chosen else 0
@@ -240,11 +241,3 @@ def _tell_single_exchanges(docs: Sequence[Document], tell: Tell) -> None:
             "every conversation has one exchange, so the model does not learn longer chats; "
             "put two or three exchanges into some lines"
         )
-
-
-def _tell_contamination(plan: TrainingPlan, tell: Tell) -> None:
-    """Report held-out documents that are training data of a parent, of teachers or of the run."""
-    marks = [f"{name}{mark(share)}" for name, share in plan.contamination.items() if share != 0]
-    if marks:
-        whose = "the parent, a teacher or the run itself" if plan.ancestor_data else "the run"
-        tell(f"held-out data was read by {whose}, so its losses are too low: {', '.join(marks)}")

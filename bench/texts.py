@@ -124,13 +124,13 @@ TEXTS: dict[str, Callable[[], str]] = {
 }
 
 
-@cache
 def planned(docs: Any, given: Given, **options: Any) -> TrainingJob:
     """Return the training run that `microgpt train` plans for documents and settings."""
     given = {**given, "text": "stream" if isinstance(docs, str) else "lines"}
     return plan_training(hold_out(docs, given), given, **options)
 
 
+@cache
 def document_of(name: str) -> Any:
     """Return the documents of a text, or a string for running text."""
     path = FILES / f"{name}.txt"

@@ -31,10 +31,11 @@ from microgpt_evolution.commands.study import (
     resumable,
     start_of,
 )
+from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.runs.run_directory import HELD_OUT
 from microgpt_evolution.search.evolve import run_search
 from microgpt_evolution.search.genome_operators import Operators
-from microgpt_evolution.search.log import Log, describe, retest_table
+from microgpt_evolution.search.log import describe, retest_table
 from microgpt_evolution.search.runner import SearchEvent
 from microgpt_evolution.search.search_records import Records, SearchSettings, describe_documents
 from microgpt_evolution.workers.pools import Pool
@@ -88,11 +89,13 @@ def _search(
     with StudyProgress("generation", settings.n_generations) as progress:
         log = _log_to(records.log, progress)
         on_event = _trace if "trace" in given else partial(_follow, progress)
-        result = run_search(parts, pool, records, Log(log), on_event)
-        progress.stop()
-        if result is None:
+        try:
+            result = run_search(parts, pool, records, log, on_event)
+        except NoWinnerError as error:
+            progress.stop()
             say(f"error: no organism finished training; see {records.log}")
-            raise typer.Exit(1)
+            raise typer.Exit(1) from error
+        progress.stop()
         winner.write_if_better(result.record, log, force="force" in given)
         for line in retest_table(result.winner.found, result.retest):
             log(line)

@@ -129,30 +129,25 @@ def evolve(
         pool_of(workers, settings.n_concurrent) as pool,
         Records.at(run_dir, settings) as records,
     ):
-        listener = Log(log) if log else None
-        result = run_search(parts, pool, records, listener, on_event, should_stop, function)
-        problem = "no organism finished training; use other documents"
-        if function:
-            records.warn_of_failures()
-            problem = "the objective returned no value for any organism; see the warnings"
-    if result is None:
-        raise NoWinnerError(problem)
-    return result
+        return run_search(parts, pool, records, log, on_event, should_stop, function)
 
 
 def run_search(
     parts: Split,
     pool: Pool,
     records: Records,
-    log: Log | None = None,
+    log: Callable[[str], None] | None = None,
     on_event: OnEvent | None = None,
     should_stop: Event | None = None,
     function: Callable[..., float] | None = None,
-) -> EvolutionResult | None:
-    """Run or resume a search. If there is a winner, write genome.json and exam.json.
+) -> EvolutionResult:
+    """Run or resume a search; write genome.json and exam.json.
 
     Args:
         function: what to minimise if the fitness is "own".
+
+    Raises:
+        NoWinnerError: no organism could be trained.
     """
     settings = records.settings
     objective = LossObjective.of(
@@ -163,8 +158,14 @@ def run_search(
         max_flops=settings.max_flops,
     )
     evaluator = CachedEvaluator(objective, pool, records, should_stop=should_stop)
-    winner = SearchRunner(settings, evaluator, log, on_event).run()
-    return _conclude(winner, parts, records) if winner else None
+    winner = SearchRunner(settings, evaluator, Log(log) if log else None, on_event).run()
+    problem = "no organism finished training; use other documents"
+    if function:
+        records.warn_of_failures()
+        problem = "the objective returned no value for any organism; see the warnings"
+    if winner is None:
+        raise NoWinnerError(problem)
+    return _conclude(winner, parts, records)
 
 
 def _conclude(winner: Winner, parts: Split, records: Records) -> EvolutionResult:

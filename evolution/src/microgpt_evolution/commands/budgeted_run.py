@@ -27,18 +27,8 @@ from microgpt_evolution.budgeted.budgeted_records import BudgetedRecords, Budget
 from microgpt_evolution.budgeted.budgeted_search import BudgetedEvent, BudgetedSearch
 from microgpt_evolution.budgeted.planning import plan_search
 from microgpt_evolution.budgeted.surrogate_search import LARGEST
-from microgpt_evolution.commands import winner
+from microgpt_evolution.commands import study, winner
 from microgpt_evolution.commands.runs import RUNS, write_final_report
-from microgpt_evolution.commands.study import (
-    StudyProgress,
-    documents_again,
-    limits_of,
-    new_documents,
-    open_pool,
-    recorded,
-    resumable,
-    start_of,
-)
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
 
@@ -52,7 +42,7 @@ def run(given: Given, limit: TimeLimit | None) -> None:
         if "resume" in given:
             resumed = stack.enter_context(BudgetedRecords.open(given["resume"]))
         model_dir = winner.model_directory(given, resumed)
-        pool = stack.enter_context(open_pool(given, n_trials=LARGEST))
+        pool = stack.enter_context(study.open_pool(given, n_trials=LARGEST))
         compilation_s = load_kernels(None, uses=["training", "evaluation", "generation"])
         if limit:
             limit.extend(compilation_s)
@@ -63,13 +53,13 @@ def run(given: Given, limit: TimeLimit | None) -> None:
             f"{in_short(settings.operations, 2)} for a complete training run, seed "
             f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {records.directory}"
         )
-        progress = stack.enter_context(StudyProgress("search, %", 100))
+        progress = stack.enter_context(study.StudyProgress("search, %", 100))
         search = BudgetedSearch(
             parts, pool, records, on_event=partial(_follow, progress), limit=limit
         )
         student, has_ended = None, False
         try:
-            with resumable(records, winner.resume_command(given, records)):
+            with study.resumable(records, winner.resume_command(given, records)):
                 search.run()
                 if not search.best:
                     raise NoWinnerError("no organism finished training; use other documents")
@@ -82,7 +72,7 @@ def run(given: Given, limit: TimeLimit | None) -> None:
                 write_final_report(records.directory)
 
 
-def _follow(progress: StudyProgress, event: BudgetedEvent) -> None:
+def _follow(progress: study.StudyProgress, event: BudgetedEvent) -> None:
     """Show the share of the operations, the best loss and the time left."""
     if event.budget < event.planned:
         less, more = in_short(event.budget), in_short(event.planned)
@@ -95,7 +85,7 @@ def _follow(progress: StudyProgress, event: BudgetedEvent) -> None:
     progress.update(done, event.spent, max(0.0, event.budget - event.spent), figures)
 
 
-def _train_student(search: BudgetedSearch, progress: StudyProgress) -> TrainResult | None:
+def _train_student(search: BudgetedSearch, progress: study.StudyProgress) -> TrainResult | None:
     def follow(event: TrainEvent) -> None:
         line = f"student: step {event.step:,} of {event.steps:,}"
         progress.show(round(100 * event.step / event.steps), "", line, line)
@@ -112,14 +102,14 @@ def _prepare(
     given: Given, limit: TimeLimit | None, resumed: BudgetedRecords | None, n_workers: int
 ) -> tuple[BudgetedSettings, Split]:
     if resumed:
-        return resumed.settings, documents_again(resumed.settings, given.get("input"))
-    ancestor, space = start_of(given, "omit --warm-start", is_budgeted=True)
-    path, docs = new_documents(given)
-    parts = hold_out(docs, limits_of(given), tell=note)
+        return resumed.settings, study.documents_again(resumed.settings, given.get("input"))
+    ancestor, space = study.start_of(given, "omit --warm-start", is_budgeted=True)
+    path, docs = study.new_documents(given)
+    parts = hold_out(docs, study.limits_of(given), tell=note)
     if not parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
     text = "stream" if isinstance(docs, str) else "lines"
-    of_run = {**limits_of(given), "text": text, "single": True}
+    of_run = {**study.limits_of(given), "text": text, "single": True}
     single = choose_settings(parts, of_run, limit=limit)
     settings = plan_search(
         parts,
@@ -129,7 +119,7 @@ def _prepare(
         space=space,
         warm_start=ancestor,
         tell=note,
-        **recorded(given, path),
+        **study.recorded(given, path),
     )
     return settings, parts
 

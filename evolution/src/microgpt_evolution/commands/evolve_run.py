@@ -19,18 +19,9 @@ from microgpt import (
 )
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import load_kernels
-from microgpt_evolution.commands import winner
+from microgpt_evolution.commands import study, winner
 from microgpt_evolution.commands.evolve_comparison import describe_comparison
 from microgpt_evolution.commands.runs import RUNS, write_final_report
-from microgpt_evolution.commands.study import (
-    StudyProgress,
-    documents_again,
-    new_documents,
-    open_pool,
-    recorded,
-    resumable,
-    start_of,
-)
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.runs.run_directory import HELD_OUT
 from microgpt_evolution.search.evolve import run_search
@@ -49,7 +40,7 @@ def run(given: Given) -> None:
         resumed = stack.enter_context(Records.open(given["resume"])) if "resume" in given else None
         model_dir = winner.model_directory(given, resumed)
         settings, parts = _prepare(given, resumed)
-        pool = stack.enter_context(open_pool(given, n_trials=settings.n_concurrent))
+        pool = stack.enter_context(study.open_pool(given, n_trials=settings.n_concurrent))
         load_kernels(None, uses=["training", "evaluation", "generation"])
         records = resumed or stack.enter_context(Records.begin(RUNS, "evolve", settings))
         print_or_discard(
@@ -58,7 +49,7 @@ def run(given: Given) -> None:
             f"run: {records.directory}"
         )
         n_known = records.n_known
-        with resumable(records, winner.resume_command(given, records)):
+        with study.resumable(records, winner.resume_command(given, records)):
             _search(given, parts, pool, records, model_dir)
     if resumed and records.n_known == n_known:
         note("the search had finished; its recorded results were used again")
@@ -69,11 +60,11 @@ def _prepare(given: Given, resumed: Records | None) -> tuple[SearchSettings, Spl
     if resumed:
         if resumed.settings.fitness == "own":
             raise ConfigError("the search minimises a function; resume it with evolve() in Python")
-        return resumed.settings, documents_again(resumed.settings, given.get("input"))
-    genome, space = start_of(given, "add --minutes or --budget", is_budgeted=False)
-    path, docs = new_documents({**given, "text": "lines"})
+        return resumed.settings, study.documents_again(resumed.settings, given.get("input"))
+    genome, space = study.start_of(given, "add --minutes or --budget", is_budgeted=False)
+    path, docs = study.new_documents({**given, "text": "lines"})
     parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-    facts = recorded(given, path) | describe_documents(parts)
+    facts = study.recorded(given, path) | describe_documents(parts)
     settings = SearchSettings.begin(given, warm_start=genome, space=space, **facts)
     if space:  # fail before creating a run if the space has too few valid genomes
         operators = Operators.of(space)
@@ -86,7 +77,7 @@ def _search(
 ) -> None:
     """Search, show the progress, and save the log and the winner."""
     settings = records.settings
-    with StudyProgress("generation", settings.n_generations) as progress:
+    with study.StudyProgress("generation", settings.n_generations) as progress:
         log = _log_to(records.log, progress)
         on_event = _trace if "trace" in given else partial(_follow, progress)
         try:
@@ -116,7 +107,7 @@ def _trace(event: SearchEvent) -> None:
             say(describe(organism))
 
 
-def _follow(progress: StudyProgress, event: SearchEvent) -> None:
+def _follow(progress: study.StudyProgress, event: SearchEvent) -> None:
     """Show the champions, the species and the time left of a search, and the first failures."""
     evaluation = event.organism.evaluation if event.organism else None
     has_failed = evaluation and evaluation.status in ("crashed", "refused")
@@ -134,7 +125,7 @@ def _follow(progress: StudyProgress, event: SearchEvent) -> None:
     progress.update(ended, event.n_measured, n_left, figures)
 
 
-def _log_to(path: Path, progress: StudyProgress) -> Callable[[str], None]:
+def _log_to(path: Path, progress: study.StudyProgress) -> Callable[[str], None]:
     """Return a function that writes a line to the log and prints it in place of the progress.
 
     It raises CheckpointError if the log cannot be written.

@@ -24,16 +24,8 @@ from microgpt import (
 )
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import load_kernels
+from microgpt_evolution.commands import study
 from microgpt_evolution.commands.runs import RUNS, write_final_report
-from microgpt_evolution.commands.study import (
-    StudyProgress,
-    documents_again,
-    limits_of,
-    new_documents,
-    open_pool,
-    recorded,
-    resumable,
-)
 from microgpt_evolution.commands.sweep_ranking import describe_sweep
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
@@ -48,15 +40,15 @@ from microgpt_evolution.workers.pools import Pool
 
 def start_sweep(kind: Kind, genomes: Sequence[Genome], given: Given) -> None:
     """Run a new sweep of Karpathy's settings with the options of the command."""
-    path, docs = new_documents({**given, "text": "lines"})
+    path, docs = study.new_documents({**given, "text": "lines"})
     parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
     _start(kind, PlannedGrid(genomes, (), parts), given, path)
 
 
 def start_grid(axes: Mapping[str, Sequence[Any]], given: Given) -> None:
     """Run a new grid around the settings that `train` chooses, or around Karpathy's."""
-    limits = limits_of(given)
-    path, docs = new_documents({**given, "text": "lines"} if "preset" in given else given)
+    limits = study.limits_of(given)
+    path, docs = study.new_documents({**given, "text": "lines"} if "preset" in given else given)
     is_karpathys = not isinstance(docs, str) and fingerprint(docs) == NAMES_SHA256
     if "preset" in given or (is_karpathys and not limits):
         plan = plan_grid(docs, axes, None)
@@ -73,10 +65,10 @@ def start_grid(axes: Mapping[str, Sequence[Any]], given: Given) -> None:
 
 
 def _start(kind: Kind, plan: PlannedGrid, given: Given, path: Path) -> None:
-    settings = plan.settings(n_seeds=given["seeds"], sweep=kind, **recorded(given, path))
+    settings = plan.settings(n_seeds=given["seeds"], sweep=kind, **study.recorded(given, path))
     objective = SweepObjective.of_sweep(plan.parts, settings)
     with (
-        open_pool(given, n_trials=len(settings.tasks)) as pool,
+        study.open_pool(given, n_trials=len(settings.tasks)) as pool,
         SweepRecords.begin(RUNS, "sweep", settings) as records,
     ):
         _run(objective, pool, records)
@@ -88,8 +80,8 @@ def resume(run: Path, path: Path | None, given: Given) -> None:
         sweep = records.settings
         if sweep.has_function:
             raise ConfigError("the sweep measures a function; resume it with sweep() in Python")
-        objective = SweepObjective.of_sweep(documents_again(sweep, path), sweep)
-        with open_pool(given, n_trials=len(records.todo())) as pool:
+        objective = SweepObjective.of_sweep(study.documents_again(sweep, path), sweep)
+        with study.open_pool(given, n_trials=len(records.todo())) as pool:
             _run(objective, pool, records)
 
 
@@ -100,7 +92,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     dtypes = sorted({genome.dtype or DEFAULT_DTYPE[engine] for genome in sweep.genomes})
     for dtype in dtypes:
         check_engine(engine, dtype)
-    with resumable(records):
+    with study.resumable(records):
         load_kernels(engine, *dtypes, uses=["training", "evaluation", "generation"])
         if todo:
             n_models = len({trial.genome for trial in todo})
@@ -128,7 +120,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
 def _measure(evaluator: CachedEvaluator, todo: Sequence[Trial], objective: SweepObjective) -> None:
     """Run the trials; show the progress, and the reason for a failure once per genome."""
     flops, names = [objective.flops(trial) for trial in todo], differing(t.genome for t in todo)
-    with StudyProgress("training", len(todo)) as progress:
+    with study.StudyProgress("training", len(todo)) as progress:
         n_done, done, left = 0, 0, sum(flops)
         progress.update(n_done, done, left)
 

@@ -253,7 +253,7 @@ def separator(folder: Path) -> Made:
         how = ReadOptions(separator=content.decode("utf-8", "surrogateescape"))
         load_documents(folder / "a.txt", how)
 
-    return [b"/^-+$/", b"---", b"blank"], parse
+    return [b"---", b"blank"], parse
 
 
 REQUESTS = {

@@ -52,8 +52,7 @@ class Settings(TrainConfig, ModelConfig):
     )
     separator: str | None = data(
         None,
-        "Line that separates documents of several lines, such as %. blank: blank lines. "
-        "/PATTERN/: lines that contain a match of this regular expression.",
+        "Line that separates documents of several lines, such as %. blank: blank lines.",
     )
     me: str | None = data(
         None, "Name of the participant who is the assistant in an exported chat between people."

@@ -66,7 +66,7 @@ ME = option(
 )
 SEPARATOR = option(
     None,
-    "Line that separates documents of several lines, such as %, or blank, or /PATTERN/.",
+    "Line that separates documents of several lines, such as %, or blank.",
     rich_help_panel="Data",
 )
 

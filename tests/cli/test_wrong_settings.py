@@ -39,7 +39,7 @@ def trained(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("source", ["options", "preset", "genome", "meta", "train_state"])
 @pytest.mark.parametrize(("name", "value"), WRONG)
-def test_the_command_line_refuses_a_wrong_setting_in_the_same_words(
+def test_each_source_gives_the_same_error_for_a_wrong_setting(
     microgpt, trained, tmp_path, monkeypatch, source, name, value
 ) -> None:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
@@ -71,7 +71,7 @@ def test_the_command_line_refuses_a_wrong_setting_in_the_same_words(
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
-def test_python_refuses_a_wrong_setting_in_the_same_words(name, value) -> None:
+def test_python_gives_the_same_error_for_a_wrong_setting(name, value) -> None:
     kind = ModelConfig if name in SHAPE else TrainConfig
     for call, given in ((Settings.from_dict, {"n_head": 2}), (lambda given: kind(**given), {})):
         with pytest.raises(MicrogptError) as caught:

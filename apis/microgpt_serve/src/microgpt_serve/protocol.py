@@ -40,7 +40,7 @@ MAX_UNREAD_BYTES = 2**26  # limit for all replies that clients read slowly
 # Maximum number of body bytes read after an early reply. Closing a connection with unread data
 # resets it, and a client that is still sending the body would not receive the reply.
 MAX_SKIPPED_BYTES = 2**23
-_IS_HOST = re.compile(rb"([\w.!$&'()*+,;=~%-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII).fullmatch
+_IS_HOST = re.compile(rb"[^\s/?#@]+").fullmatch  # `HostCheck` reads it more strictly
 
 
 class LimitedProtocol(HttpToolsProtocol):

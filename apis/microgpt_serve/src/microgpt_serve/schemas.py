@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import lru_cache
-from typing import Annotated, Literal, NamedTuple, NotRequired, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -74,15 +74,9 @@ class ChatMessage(RequestBody):
 
 
 @lru_cache  # to check the settings takes as long as to parse a request
-def sampling_of(
-    temperature: float | None,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-) -> Sampling:
+def sampling_of(**given: Any) -> Sampling:
     """Return sampling settings; None is the default."""
-    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
-    return Sampling(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    return Sampling(**{name: value for name, value in given.items() if value is not None})
 
 
 class Wanted(NamedTuple):
@@ -124,7 +118,7 @@ class GenerateRequest(OwnRequest):
 
     def wanted(self) -> Wanted:
         """Return what the request asks for."""
-        sampling = sampling_of(self.temperature, self.top_k, self.top_p)
+        sampling = sampling_of(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
         return Wanted(self.model, self.num_samples, sampling, self.max_tokens, self.seed)
 
 
@@ -146,7 +140,8 @@ class ChatRequest(OwnRequest):
 
     def wanted(self) -> Wanted:
         """Return what the request asks for."""
-        return Wanted(self.model, 1, sampling_of(self.temperature), self.max_tokens, self.seed)
+        sampling = sampling_of(temperature=self.temperature)
+        return Wanted(self.model, 1, sampling, self.max_tokens, self.seed)
 
 
 class ChatResponse(BaseModel):

@@ -164,7 +164,9 @@ class OpenAIRequest(RequestBody):
 
     def wanted(self) -> Wanted:
         """Return what the request asks for, with a random seed if it has none."""
-        sampling = sampling_of(self.temperature, self.top_k, self.top_p, self.min_p)
+        sampling = sampling_of(
+            temperature=self.temperature, top_k=self.top_k, top_p=self.top_p, min_p=self.min_p
+        )
         seed = secrets.randbits(SEED_BITS) if self.seed is None else self.seed % (MAX_SEED + 1)
         return Wanted(self.model, self.n or 1, sampling, self.max_tokens, seed, self.stop or ())
 

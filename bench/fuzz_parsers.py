@@ -39,7 +39,6 @@ from microgpt_evolution.genome_file import GENOME, read_genome
 from microgpt_evolution.runs.run_directory import SWEEP, kind_at
 from microgpt_evolution.runs.run_files import CHECKSUM, with_checksum
 from microgpt_evolution.search.retest import read_retest
-from microgpt_evolution.search.search_records import read_search
 from microgpt_evolution.space import read_space
 from microgpt_evolution.sweep.sweep_records import SweepRecords
 from microgpt_exports.apertus import FITTING
@@ -48,6 +47,7 @@ from microgpt_exports.imports import import_model
 from microgpt_exports.onnx_file import encode_onnx, read_onnx
 from microgpt_exports.transformers_directory import encode_transformers, read_transformers
 from microgpt_page.document import WEB
+from microgpt_report.search_run import read_search_run
 from microgpt_serve.app import create_app
 from microgpt_serve.settings import ServiceSettings
 
@@ -231,7 +231,7 @@ def moonbase(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    SweepRecords.read(folder) if kind_at(folder) == SWEEP else read_search(folder)
+    SweepRecords.read(folder) if kind_at(folder) == SWEEP else read_search_run(folder)
 
 
 def space(path: Path) -> None:

@@ -31,14 +31,14 @@ def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = "JSON"
 ) -> Iterator[None]:
     """Raise an error of this kind, with the place, for content that is invalid."""
-    from pydantic import ValidationError  # slow to import
-
-    from microgpt import first_problem
-
-    place = f"{where}: " if where else ""
     try:
         yield
-    except (MicrogptError, ValidationError) as error:
-        raise kind(f"{place}{first_problem(error)}{remedy}") from error
-    except (ValueError, RecursionError) as error:  # tomllib raises ValueError for a long integer
-        raise kind(f"{place}invalid {form}: {error}{remedy}") from error
+    except (MicrogptError, ValueError, RecursionError) as error:
+        from pydantic import ValidationError  # slow to import
+
+        from microgpt import first_problem
+
+        problem = first_problem(error)
+        if not isinstance(error, MicrogptError | ValidationError):
+            problem = f"invalid {form}: {problem}"
+        raise kind(f"{f'{where}: ' if where else ''}{problem}{remedy}") from error

@@ -177,12 +177,6 @@ class TrialRecord(Stored):
         """Whether training finished with finite losses."""
         return self.status == "ok"
 
-    @classmethod
-    def parse(cls, content: bytes, where: str) -> Self:
-        """Parse a line; raise RunError with the location on failure."""
-        with raised_as(RunError, where, f"; {REMEDY}"):
-            return cls.model_validate_json(content)
-
 
 def kind_of(settings: dict[str, object]) -> Kind:
     """Return the kind of a run with these settings."""
@@ -347,6 +341,8 @@ class RunDirectory(Generic[S]):
     def _read_lines(self) -> list[tuple[str, bytes]]:
         """Read the complete lines; return them with their locations."""
         located = whole_lines(self.directory)
-        lines = (TrialRecord.parse(line, where) for where, line in located)
-        self._lines = {line.key: line for line in lines}
+        for where, content in located:
+            with raised_as(RunError, where, f"; {REMEDY}"):
+                line = TrialRecord.model_validate_json(content)
+            self._lines[line.key] = line
         return located

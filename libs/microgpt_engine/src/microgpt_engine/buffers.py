@@ -9,11 +9,9 @@ one per token.
 import math
 from typing import Annotated, NamedTuple
 
-import numpy as np
-
 from microgpt import ModelConfig, TrainConfig
 from microgpt_engine.processor import lanes_of
-from microgpt_engine.weights import Array, Weights, aligned_zeros, padded, shapes_of
+from microgpt_engine.weights import Array, Weights, allocated, padded
 
 
 class Buffers(NamedTuple):
@@ -77,16 +75,7 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
         "2 H or 0": 2 * model.n_head * model.qk_norm,
         "keys": _n_keys(model, dtype, n_tokens, longest), "longest": padded(longest, dtype),
     }  # fmt: skip
-
-    def allocate(name: str, shape: tuple[int, ...]) -> Array:
-        if len(shape) == 1:
-            return np.zeros(shape, np.int64)
-        *outer, rows, columns = shape  # rows are padded, as `transpose` processes square tiles
-        room = (*outer, padded(rows, dtype), columns)
-        return aligned_zeros(room, "int32" if name == "keys" else dtype)[..., :rows, :]
-
-    shapes = shapes_of(Buffers, sizes)
-    return Buffers(**{name: allocate(name, shape) for name, shape in shapes.items()})
+    return allocated(Buffers, sizes, dtype)
 
 
 def _n_keys(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:

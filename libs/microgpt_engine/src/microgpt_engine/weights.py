@@ -10,7 +10,7 @@ vocab_size, L = n_layer.
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from microgpt_engine import mersenne
 from microgpt_engine.processor import VECTOR_BYTES, lanes_of
 
 Array = NDArray[Any]
+Arrays = TypeVar("Arrays")
 
 
 class Weights(NamedTuple):
@@ -105,18 +106,12 @@ class DecodeWeights(NamedTuple):
 
 def for_decoding(weights: Weights, dtype: str) -> DecodeWeights:
     """Return a copy of the weights in the layout of `decode`."""
-    w = weights
-    wte, wpe = (aligned_zeros((len(x), padded(x.shape[1], dtype)), dtype) for x in (w.wte, w.wpe))
-    wte[:, : w.wte.shape[1]], wpe[:, : w.wpe.shape[1]] = w.wte, w.wpe
-    return DecodeWeights(
-        wte=wte,
-        wpe=wpe,
-        lm_head=in_panels(w.lm_head[None], dtype)[0],
-        attn_wqkv=in_panels(w.attn_wqkv, dtype),
-        attn_wo=in_panels(w.attn_wo, dtype),
-        mlp_fc1=in_panels(w.mlp_fc1, dtype),
-        mlp_fc2=in_panels(np.swapaxes(w.mlp_fc2_t, -1, -2), dtype),
-    )
+    *tables, lm_head, wqkv, wo, fc1, fc2_t = weights
+    wte, wpe = (aligned_zeros((len(x), padded(x.shape[1], dtype)), dtype) for x in tables)
+    wte[:, : tables[0].shape[1]], wpe[:, : tables[1].shape[1]] = tables
+    matrices = (lm_head[None], wqkv, wo, fc1, np.swapaxes(fc2_t, -1, -2))
+    in_head, *others = (in_panels(matrix, dtype) for matrix in matrices)
+    return DecodeWeights(wte, wpe, in_head[0], *others)
 
 
 def in_panels(w: Array, dtype: str) -> Array:
@@ -150,9 +145,23 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> Array:
     return raw[start : start + n_bytes].view(dtype).reshape(shape)
 
 
-def shapes_of(arrays: type[NamedTuple], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each array in a named tuple whose annotations name the dimensions."""
-    return {
-        name: tuple(sizes[size] for size in kind.__metadata__)
-        for name, kind in arrays.__annotations__.items()
-    }
+def allocated(kind: type[Arrays], sizes: Mapping[str, int], dtype: str, **wider: int) -> Arrays:
+    """Return zero-filled arrays of a named tuple, whose annotations name the dimensions.
+
+    Arrays of one dimension are int64, and `keys` are int32. Rows and columns are padded to whole
+    vectors, because `transpose` processes square tiles.
+
+    Args:
+        wider: numbers to add to the rows of an array before these are padded.
+    """
+    found: dict[str, Array] = {}
+    for name, annotation in kind.__annotations__.items():
+        shape = [sizes[size] for size in annotation.__metadata__]
+        if len(shape) == 1:
+            found[name] = np.zeros(shape, np.int64)
+            continue
+        *outer, rows, columns = shape
+        room = (*outer, padded(rows, dtype), padded(columns + wider.get(name, 0), dtype))
+        numbers = aligned_zeros(room, "int32" if name == "keys" else dtype)
+        found[name] = numbers[..., :rows, :columns]
+    return kind(**found)

@@ -8,11 +8,9 @@ n = sequences.
 
 from typing import Annotated, NamedTuple
 
-import numpy as np
-
 from microgpt import ModelConfig
 from microgpt_engine.processor import lanes_of
-from microgpt_engine.weights import Array, aligned_zeros, padded, shapes_of
+from microgpt_engine.weights import Array, aligned_zeros, allocated, padded
 
 # Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
 # BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
@@ -90,15 +88,7 @@ def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
         "1": 1, "N": N, "C": C, "3 C": 3 * C, "hidden": model.n_ff_exp * C,
         "H": model.n_head, "T": model.block_size, "V": model.vocab_size,
     }  # fmt: skip
-
-    def allocate(name: str, shape: tuple[int, ...]) -> Array:
-        if len(shape) == 1:
-            return np.zeros(shape, np.int64)
-        room = padded(C, dtype) if name == "qkv" else 0  # values are read as whole vectors
-        width = padded(shape[1] + room, dtype)
-        return aligned_zeros((shape[0], width), dtype)[:, : shape[1]]
-
-    return Rows(**{name: allocate(name, shape) for name, shape in shapes_of(Rows, sizes).items()})
+    return allocated(Rows, sizes, dtype, qkv=padded(C, dtype))  # values are read as whole vectors
 
 
 class DecodeArrays(NamedTuple):

@@ -67,7 +67,6 @@ class ThreadedEngine(CompiledEngine):
         self._published = PackedWeights(model, dtype)
         self._published_step = -1  # number of completed steps when the weights were published
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
-        self._copied_steps = [-1] * (threads - 1)
         params = [self._params, *self._copies]  # weights used by each thread
         buffers = [self.workspace.buffers] + [
             allocate_buffers(model, dtype, self._n_columns, longest) for _ in self._copies
@@ -141,12 +140,13 @@ class ThreadedEngine(CompiledEngine):
         """Process micro-batches and sum their gradients; return the number of tokens read."""
         if self._published_step != step:
             self._published.array[:] = self._params.array
-            self._published_step, self._copied_steps = step, [-1] * len(self._copies)
+            self._published_step = step
         workspaces = self._workspaces[: len(places)]
         for workspace, place in zip(workspaces[1:], places[1:], strict=True):
             workspace.progress[:] = step, place, 0
         shares = [range(first, len(places), self._threads) for first in range(self._threads)]
-        n_read = self._in_threads(lambda thread: self._read(shares[thread], step), len(places))
+        is_first = places[0] == 0
+        n_read = self._in_threads(lambda thread: self._read(shares[thread], is_first), len(places))
         for number, workspace in enumerate(workspaces[1:], start=1):
             if number in self._published_grads:
                 add(self._published_grads[number], self._grads.array, len(self._grads.array))
@@ -165,12 +165,14 @@ class ThreadedEngine(CompiledEngine):
         finally:
             wait(futures)
 
-    def _read(self, numbers: Sequence[int], step: int) -> int:
-        """Process a micro-batch in each given workspace; return the number of tokens read."""
+    def _read(self, numbers: Sequence[int], is_first: bool) -> int:
+        """Process a micro-batch in each given workspace; return the number of tokens read.
+
+        If they are the first of a step, its weights are copied before.
+        """
         thread, n_read = numbers[0], 0
-        if thread and self._copied_steps[thread - 1] != step:
+        if thread and is_first:
             self._copies[thread - 1].array[:] = self._published.array
-            self._copied_steps[thread - 1] = step
         for number in numbers:
             workspace = self._workspaces[number]
             n_read += self._work(workspace, np.zeros(1, np.float64), 1, update=False)

@@ -135,7 +135,7 @@ def test_a_modelfile_contains_the_prompt_template() -> None:
 def test_other_architectures_and_plug_ins_are_refused() -> None:
     with pytest.raises(ConfigError, match="the model has token shift, which no architecture of"):
         encode_gguf(saved_model(**ARCHITECTURES["newer"]), "model")
-    with pytest.raises(ConfigError, match="GGUF or ONNX file at most 512"):
+    with pytest.raises(ConfigError, match="at most 512 layers, not 513; use --format html"):
         encode_gguf(saved_model(n_layer=513, n_embd=2, n_head=1, **PORTABLE), "model")
     saved = saved_model("chat", **PORTABLE)
     known = saved.meta.model_copy(update={"extra": {"characters": {}}})

@@ -175,7 +175,7 @@ def test_tensors_of_another_name_shape_or_dtype_are_refused(
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"n_layer": 2**31 - 1}, "has fewer weights than its receipt says"),
+        ({"n_layer": 2**31 - 1}, "the model has 2147483647 layers, more than 512"),
         ({"vocab_size": 2**31 - 1}, "has fewer weights than its receipt says"),
         ({"positions": "learned"}, "the model has learned positions, which no architecture"),
     ],

@@ -63,12 +63,13 @@ def page_facts(extra: Any) -> Mapping[str, Any]:
         "nSuggested": N_SUGGESTED,
         "leastSimilar": LEAST_SIMILAR,
         "matching": {
-            "maxCharacters": m.MAX_CHARACTERS, "maxWords": m.MAX_WORDS, "endings": m.ENDINGS,
-            "leastStem": m.LEAST_STEM, "leastEqual": m.LEAST_EQUAL, "form": m.FORM,
-            "synonym": m.SYNONYM, "beginning": m.BEGINNING, "misspelled": m.MISSPELLED,
-            "leastBeginning": m.LEAST_BEGINNING, "answer": m.ANSWER, "function": m.FUNCTION,
-            "unknown": m.UNKNOWN, "common": m.COMMON, "coverage": m.COVERAGE,
-            "evidence": m.EVIDENCE, "functionWords": sorted(m.FUNCTION_WORDS),
-            "commonWords": sorted(m.COMMON_WORDS), "synonyms": m.SYNONYMS,
+            _in_javascript(name): sorted(value) if isinstance(value, frozenset) else value
+            for name, value in vars(m).items()
+            if name.isupper() and value is not m.WORD
         },
-    }  # fmt: skip
+    }
+
+
+def _in_javascript(constant: str) -> str:
+    first, *others = constant.lower().split("_")
+    return first + "".join(map(str.capitalize, others))

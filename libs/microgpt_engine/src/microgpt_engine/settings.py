@@ -70,10 +70,9 @@ def _rotary_tables(model: ModelConfig, dtype: str, n: int) -> tuple[Array, Array
     rows[0] = 1  # the padding overlaps the values in qkv, which are not rotated
     if n:
         columns[::2, :n], columns[1::2, :n] = cosine.T, sine.T
-        for start in range(0, width, 2):
-            pair = start % D // 2
-            rows[0, :, start] = rows[0, :, start + 1] = cosine[:, pair]
-            rows[1, :, start], rows[1, :, start + 1] = -sine[:, pair], sine[:, pair]
+        cosines, sines = (np.tile(each, width // D) for each in (cosine, sine))
+        rows[0, :, :width:2] = rows[0, :, 1:width:2] = cosines
+        rows[1, :, :width:2], rows[1, :, 1:width:2] = -sines, sines
     return columns, rows
 
 

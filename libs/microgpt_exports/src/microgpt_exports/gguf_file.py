@@ -38,14 +38,10 @@ from microgpt_exports.receipt import (
     RECEIPT,
     TOKENIZER,
     Receipt,
-    check_layers,
-    check_replies,
-    check_weights,
-    check_written,
+    check_exportable,
     make_receipt,
     naming,
     read_receipt,
-    restored_tokenizer,
 )
 
 if TYPE_CHECKING:
@@ -85,8 +81,7 @@ def encode_gguf(saved: SavedModel, name: str) -> bytes:
             many layers, or sources of the model have been edited.
         CheckpointError: a weight is too large for float32.
     """
-    check_replies(saved)  # first: the other errors would suggest a format or a training
-    check_layers(saved.model)
+    check_exportable(saved)  # first: the other errors would suggest a format or a training
     tensors = to_apertus(saved.model, saved.weights)
     data = b"".join(_padded(tensors[each].tobytes()) for each in _tensor_names(saved.model))
     texts = {RECEIPT: make_receipt(saved, [data]).model_dump_json(), NAME: printable(name)}
@@ -105,12 +100,11 @@ def read_gguf(path: Path) -> Receipt:
     texts = _texts(content)
     receipt = read_receipt(texts.get(RECEIPT), path, len(content))
     with naming(path, DAMAGED):
-        check_layers(receipt.model)
         check_fits(receipt.model)
-        tokenizer = restored_tokenizer(receipt, texts.get(TOKENIZER), path)
+        tokenizer = receipt.restored_tokenizer(texts.get(TOKENIZER), path)
         head = _head(texts, receipt.model, tokenizer)
-    check_written(receipt, path, is_equal=content[: len(head)] == head)
-    check_weights(receipt, path, [memoryview(content)[len(head) :]])
+    receipt.check_written(path, is_equal=content[: len(head)] == head)
+    receipt.check_weights(path, [memoryview(content)[len(head) :]])
     return receipt
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from microgpt import (
     CheckpointError,
     ExportFormat,
-    ExportRequest,
     SavedModel,
     Verification,
     check_extra,
@@ -24,16 +23,11 @@ from microgpt import (
 from microgpt_exports.comparison import first_bytes, running, verdict
 from microgpt_exports.onnx_graph import FLOAT, IR_VERSION, OPSET, TABLES, OnnxGraph
 from microgpt_exports.receipt import (
-    DAMAGED,
     RECEIPT,
     TOKENIZER,
     Receipt,
-    check_layers,
-    check_replies,
-    check_weights,
-    check_written,
+    check_exportable,
     make_receipt,
-    naming,
     read_receipt,
 )
 
@@ -57,9 +51,8 @@ def encode_onnx(saved: SavedModel) -> bytes:
             of the model have been edited.
         CheckpointError: a weight is too large for float32, or the file would be too large.
     """
-    check_replies(saved)
+    check_exportable(saved)
     check_extra("microgpt-exports[onnx]", "ONNX files", "onnx")
-    check_layers(saved.model)
     weights = tensors_of(saved.model, saved.weights, "float32")
     if 4 * count_params(saved.model) > MAX_FILE - MAX_STRUCTURE:
         raise CheckpointError(f"an ONNX file has at most {MAX_FILE:,} bytes; use safetensors")
@@ -87,8 +80,6 @@ def read_onnx(path: Path) -> Receipt:
     metadata = _metadata(content)
     receipt = read_receipt(metadata.get(RECEIPT), path, len(content))
     shape = receipt.model
-    with naming(path, DAMAGED):
-        check_layers(shape)
     if shape.positions == "rotary" and shape.block_size > len(content):  # size of its constants
         raise CheckpointError(f"{path} has fewer weights than its receipt says")
     zeros = {name: np.zeros(each, "float32") for name, each in weight_shapes(shape).items()}
@@ -97,11 +88,11 @@ def read_onnx(path: Path) -> Receipt:
     for tensor in model.graph.initializer:
         each, n = tensor.SerializeToString(), len(tensor.raw_data)  # raw_data ends the message
         start = expected.index(each[:-n], at) + len(each) - n
-        check_written(receipt, path, is_equal=content[at:start] == expected[at:start])
+        receipt.check_written(path, is_equal=content[at:start] == expected[at:start])
         parts.append(memoryview(content)[start : start + n])
         at = start + (n if tensor.data_type == FLOAT else 0)  # cosines differ elsewhere, too
-    check_written(receipt, path, is_equal=content[at:] == expected[at:])
-    check_weights(receipt, path, parts)
+    receipt.check_written(path, is_equal=content[at:] == expected[at:])
+    receipt.check_weights(path, parts)
     return receipt
 
 
@@ -140,25 +131,17 @@ class OnnxSession:
         import numpy as np
 
         ids = np.atleast_2d(np.asarray(tokens, "int64"))
-        cache = self._empty_cache(len(ids)) if cache is None else cache
+        if cache is None:
+            sizes = {"batch": len(ids), "past": 0}
+            cache = {
+                each.name: np.zeros([sizes.get(size, size) for size in each.shape], "float32")
+                for each in self._cache_inputs
+            }
         with running(self._program):
             logits, *present = self._session.run(None, {"input_ids": ids, **cache})
         names = (each.name for each in self._cache_inputs)
         found = logits if np.ndim(tokens) == 2 else logits[0]
         return found, dict(zip(names, present, strict=True))
-
-    def _empty_cache(self, n_sequences: int) -> "Arrays":
-        import numpy as np
-
-        sizes = {"batch": n_sequences, "past": 0}
-        return {
-            each.name: np.zeros([sizes.get(size, size) for size in each.shape], "float32")
-            for each in self._cache_inputs
-        }
-
-
-def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
-    return {request.output: encode_onnx(saved)}
 
 
 def _verify(path: Path) -> Verification | None:
@@ -167,7 +150,7 @@ def _verify(path: Path) -> Verification | None:
     return verdict(read_onnx(path), OnnxSession(path))
 
 
-ONNX = ExportFormat(_encode, verify=_verify)
+ONNX = ExportFormat(lambda saved, request: {request.output: encode_onnx(saved)}, verify=_verify)
 
 
 def _metadata(content: bytes) -> dict[str, str]:

@@ -42,7 +42,7 @@ FORMAT_VERSION = 1
 N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first
 SEED = 42  # of the first text and of the seeded continuation
 MAX_BYTES = 2**20  # of a receipt in JSON; 16 texts of 256 tokens take 200 kB
-MAX_LAYERS = 512  # of a model in one file; llama.cpp reads no more
+MAX_LAYERS = 512  # llama.cpp reads no more
 RECEIPT, TOKENIZER = "microgpt.receipt", "microgpt.tokenizer"  # keys of metadata
 DAMAGED = "the receipt is damaged: "
 
@@ -98,23 +98,44 @@ class Receipt(_Strict):
     bits: float  # mean loss of the texts per token, in bits
     continuations: tuple[ReceiptContinuation, ReceiptContinuation]  # greedy, and seeded
 
+    def restored_tokenizer(self, file: str | None, path: Path) -> Tokenizer:
+        """Return the tokenizer of a receipt that may be untrusted.
 
-def check_replies(saved: SavedModel) -> None:
-    """Raise ConfigError if a plug-in chooses what a model reads before it replies."""
+        Args:
+            file: the content of tokenizer.json of a subword tokenizer.
+            path: path of the exported file, for error messages.
+
+        Raises:
+            CheckpointError: the tokenizer is invalid, or is not that of the model.
+        """
+        fields = self.tokenizer
+        check_tokenizer_fields(path, fields)
+        content = (path, (file or "").encode()) if TOKENIZERS[fields.tokenizer].has_file else None
+        return restore_tokenizer(path, fields, content, self.model.vocab_size)
+
+    def check_written(self, path: Path, *, is_equal: bool) -> None:
+        """Raise CheckpointError unless all but the weights equals what microgpt writes."""
+        if not is_equal:
+            raise CheckpointError(
+                f"{path} differs from what this version of microgpt writes for this model; "
+                f"{printable(self.created_by)} wrote it, or it has been changed since"
+            )
+
+    def check_weights(self, path: Path, weights: Iterable[bytes | memoryview]) -> None:
+        """Raise CheckpointError if the weights of an exported file are other ones."""
+        if sha256_of(weights) != self.weights_sha256:
+            raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
+
+
+def check_exportable(saved: SavedModel) -> None:
+    """Raise ConfigError if other programs cannot do what a model does."""
     if saved.extra:
         raise ConfigError(
             "a plug-in chooses what the model reads before it replies, which other programs cannot "
             "do; use --format html"
         )
-
-
-def check_layers(model: ModelConfig) -> None:
-    """Raise ConfigError if a model has too many layers for one file."""
-    if model.n_layer > MAX_LAYERS:
-        raise ConfigError(
-            f"the model has {model.n_layer} layers, and a GGUF or ONNX file at most {MAX_LAYERS}; "
-            "use --format safetensors"
-        )
+    if (n := saved.model.n_layer) > MAX_LAYERS:
+        raise ConfigError(f"exports have at most {MAX_LAYERS} layers, not {n}; use --format html")
 
 
 def make_receipt(saved: SavedModel, weights: Iterable[bytes]) -> Receipt:
@@ -166,40 +187,11 @@ def read_receipt(content: str | None, path: Path, n_bytes: int) -> Receipt:
                 raise CheckpointError("a text is not of its model")
         if any(len(each.log_probabilities) != len(each.tokens) - 1 for each in receipt.texts):
             raise CheckpointError("a text lacks log-probabilities")
+        if model.n_layer > MAX_LAYERS:
+            raise CheckpointError(f"the model has {model.n_layer} layers, more than {MAX_LAYERS}")
     if 4 * count_params(model) > n_bytes:
         raise CheckpointError(f"{path} has fewer weights than its receipt says")
     return receipt
-
-
-def restored_tokenizer(receipt: Receipt, file: str | None, path: Path) -> Tokenizer:
-    """Return the tokenizer of a receipt that may be untrusted.
-
-    Args:
-        file: the content of tokenizer.json of a subword tokenizer.
-        path: path of the exported file, for error messages.
-
-    Raises:
-        CheckpointError: the tokenizer is invalid, or is not that of the model.
-    """
-    fields = receipt.tokenizer
-    check_tokenizer_fields(path, fields)
-    content = (path, (file or "").encode()) if TOKENIZERS[fields.tokenizer].has_file else None
-    return restore_tokenizer(path, fields, content, receipt.model.vocab_size)
-
-
-def check_written(receipt: Receipt, path: Path, *, is_equal: bool) -> None:
-    """Raise CheckpointError unless all but the weights equals what microgpt writes."""
-    if not is_equal:
-        raise CheckpointError(
-            f"{path} differs from what this version of microgpt writes for this model; "
-            f"{printable(receipt.created_by)} wrote it, or it has been changed since"
-        )
-
-
-def check_weights(receipt: Receipt, path: Path, weights: Iterable[bytes | memoryview]) -> None:
-    """Raise CheckpointError if the weights of an exported file are not those of its receipt."""
-    if sha256_of(weights) != receipt.weights_sha256:
-        raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
 
 
 def sha256_of(weights: Iterable[bytes | memoryview]) -> str:

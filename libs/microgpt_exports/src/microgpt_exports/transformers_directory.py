@@ -39,13 +39,10 @@ from microgpt_exports.receipt import (
     DAMAGED,
     MAX_BYTES,
     Receipt,
-    check_replies,
-    check_weights,
-    check_written,
+    check_exportable,
     make_receipt,
     naming,
     read_receipt,
-    restored_tokenizer,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +64,7 @@ def encode_transformers(saved: SavedModel) -> dict[str, bytes]:
     """
     from safetensors.numpy import save
 
-    check_replies(saved)  # first: the other errors would suggest a format or a training
+    check_exportable(saved)  # first: the other errors would suggest a format or a training
     weights = save(to_apertus(saved.model, saved.weights), {"format": "pt"})
     receipt = make_receipt(saved, [weights]).model_dump_json(indent=2).encode()
     return _small_files(saved.model, saved.tokenizer) | {WEIGHTS: weights, RECEIPT: receipt}
@@ -83,11 +80,11 @@ def read_transformers(directory: Path) -> Receipt:
     receipt = read_receipt(read(path, MAX_BYTES).decode(errors="replace"), path, len(weights))
     with naming(path, DAMAGED):
         check_fits(receipt.model)
-        tokenizer = restored_tokenizer(receipt, _original_tokenizer(receipt, directory), path)
+        tokenizer = receipt.restored_tokenizer(_original_tokenizer(receipt, directory), path)
         expected = _small_files(receipt.model, tokenizer)
     for name, content in expected.items():
         file = directory / name
-        check_written(receipt, file, is_equal=read(file, MAX_TOKENIZER_BYTES) == content)
+        receipt.check_written(file, is_equal=read(file, MAX_TOKENIZER_BYTES) == content)
     names = {*expected, WEIGHTS, RECEIPT}
     for other in sorted(each.name for each in directory.iterdir()):
         if other not in names and not other.startswith(".") and not other.endswith(ALSO):
@@ -164,7 +161,7 @@ def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:
 
 def _check_weights(path: Path, content: bytes, receipt: Receipt) -> None:
     """Raise CheckpointError if a file does not have the tensors of a receipt."""
-    check_weights(receipt, path, [content])
+    receipt.check_weights(path, [content])
     tensors = decode_tensors(content, path)
     with naming(path, "damaged: "):
         check_tensors(receipt.model, {name: each.shape for name, each in tensors.items()})

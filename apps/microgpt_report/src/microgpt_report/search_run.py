@@ -137,9 +137,16 @@ class SearchRun:
 
 
 def place_of(line: TrialRecord) -> tuple[int, int]:
-    """Return the generation and the slot of an organism, which begin an id such as "g3-5"."""
-    generation, slot = re.findall(r"\d+", line.id)[:2]
-    return int(generation), int(slot)
+    """Return the generation and the slot of an organism, which begin an id such as "g3-5".
+
+    Raises:
+        RunError: the id has no such beginning.
+    """
+    if found := re.match(r"g(\d{1,9})-(\d{1,9})", line.id):
+        return int(found[1]), int(found[2])
+    raise RunError(
+        f"{line.id!r:.40} is no id of an organism, such as g3-5; restore the run's files"
+    )
 
 
 def read_search_run(directory: Path) -> SearchRun:

@@ -77,7 +77,7 @@ def test_hashes_cover_the_lines_of_documents() -> None:
         assert other not in known
 
 
-def test_hashes_of_earlier_versions_are_those_of_documents_as_they_are() -> None:
+def test_earlier_hashes_are_those_of_documents_as_they_are() -> None:
     known = DocumentHashes([crc32(b"Anna")])
     assert "Anna" in known
     assert known.share_of(["Anna", "Ava"]) == 0.5

@@ -106,9 +106,7 @@ def test_report_defaults_to_the_newest_run_and_is_reproducible(
     assert (tmp_path / "again.html").read_bytes() == (newest / "report.html").read_bytes()
 
 
-def test_the_report_of_a_search_with_a_budget_compares_its_organisms_with_the_rule(
-    microgpt, tmp_path
-) -> None:
+def test_a_budgeted_report_compares_organisms_with_the_rule(microgpt, tmp_path) -> None:
     write_names(tmp_path)
     ok(microgpt("evolve", "--budget", "1e11", "--input", "names.txt", "--seed", "5"))
     page = run_of(tmp_path) / "report.html"

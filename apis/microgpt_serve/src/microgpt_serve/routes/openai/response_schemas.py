@@ -42,7 +42,7 @@ class AssistantMessage(TypedDict):
     content: str
 
 
-class Choice(TypedDict):
+class CompletionChoice(TypedDict):
     """A generated text or message. An event of a stream has only its new part."""
 
     index: int
@@ -62,7 +62,7 @@ class Completion(TypedDict):
     system_fingerprint: Version
     tokens_dropped: NotRequired[TokensDropped]
     unknown_characters: NotRequired[UnknownCharacters]
-    choices: list[Choice]
+    choices: list[CompletionChoice]
     usage: NotRequired[Usage | None]
 
 

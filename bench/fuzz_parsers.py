@@ -420,7 +420,7 @@ PARSERS: dict[str, Maker] = {
     "export: GGUF": exported("a.gguf", partial(encode_gguf, name="a"), read_gguf),
     "export: receipt.json": in_file(transformers, "receipt.json", read_transformers),
     "text": text("a.txt", b"anna\nemma\n", "é a.\r\nb\r\n".encode()),
-    "text: blocks": text("a.txt", b"a\nb\n---\nc\n", b"a\n\nb\nc\n", separator="/^-*$/"),
+    "text: blocks": text("a.txt", b"a\nb\n---\nc\n", b"---\na\n", separator="---"),
     "text: CSV": text("a.csv", CSV, CSV.replace(b",", b"\t"), column="text"),
     "text: JSON lines": text("a.jsonl", JSONL, column="text"),
     "text: separator": separator,

@@ -18,7 +18,6 @@ from time import perf_counter
 
 from harness import TRAINING, parsed, show_progress, train_missing
 from tables import headed, mean_and_sd, runs_of
-from texts import planned
 
 from microgpt import OnEvent, StopWhen, count_params
 from microgpt.data.documents import bundled, load_text
@@ -26,6 +25,7 @@ from microgpt.data.split import split
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble_training import train_job
+from microgpt.training.planning import plan_training
 from microgpt.training.presets import preset_settings
 
 NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
@@ -72,7 +72,7 @@ def measured(seed: int, label: str, *, preset: str) -> Training:
             show_progress(label, event.step, event.steps, event.val_loss)
 
     hooks = [OnEvent(on_event), StopWhen(should_stop)]
-    result = train_job(planned(NAMES, given), hooks=hooks)
+    result = train_job(plan_training(NAMES, given), hooks=hooks)
     seconds = perf_counter() - started - measuring_s
     assert result.val_loss is not None
     assert result.test_loss is not None

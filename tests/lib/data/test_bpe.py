@@ -1,4 +1,8 @@
+import os
 import random
+import signal
+import threading
+from collections.abc import Iterator
 
 import pytest
 from foreign_models import tokenizer_file
@@ -216,6 +220,23 @@ def test_bits_per_character_equal_total_bits_over_characters() -> None:
     n_tokens = len(tokenizer.encode("anna and")) + 1
     assert (result.n_tokens, result.n_characters) == (n_tokens, 9)
     assert result.bits_per_character == pytest.approx(n_tokens / 9 * 8.033423, rel=1e-6)
+
+
+def test_bpe_training_can_be_interrupted(monkeypatch) -> None:
+    ended, before = threading.Event(), {*threading.enumerate()}
+
+    def parts(text: str) -> Iterator[str]:  # called by the library
+        os.kill(os.getpid(), signal.SIGINT)
+        ended.wait(60)
+        yield text
+
+    monkeypatch.setattr(bpe, "_parts", parts)
+    with pytest.raises(KeyboardInterrupt):
+        BpeTokenizer.from_documents(["anna"])
+    learning = {*threading.enumerate()} - before
+    assert [thread.daemon for thread in learning] == [True]  # the interrupt did not wait for it
+    ended.set()
+    learning.pop().join(60)
 
 
 def test_an_error_inside_the_rust_library_reaches_the_caller(monkeypatch) -> None:

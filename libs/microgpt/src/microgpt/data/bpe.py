@@ -7,9 +7,10 @@ with the library, so text never encodes to a special token.
 
 import re
 from codecs import getincrementaldecoder
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import chain, islice
+from threading import Thread
 
 from microgpt.config import checked
 from microgpt.data.tokenizer import (
@@ -38,6 +39,7 @@ MAX_CACHED_LENGTH, MAX_CACHED_TOKENS = 64, 8  # per word
 PART_LENGTH = 2**10
 # Tokenizers are learned from evenly spread parts of longer texts, in about 4 s.
 MAX_LEARNED = 2**24  # characters
+SIGNAL_INTERVAL_S = 0.1  # Windows handles signals only between two waits
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
@@ -192,8 +194,29 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
     )
     every = 1 + sum(map(len, texts)) // MAX_LEARNED
     parts = chain.from_iterable(map(_parts, texts))
-    library.train_from_iterator(islice(parts, 0, None, every), trainer)
+    _until_interrupted(lambda: library.train_from_iterator(islice(parts, 0, None, every), trainer))
     return library.to_str(pretty=True).encode()
+
+
+def _until_interrupted(work: Callable[[], None]) -> None:
+    """Run a function of the library, which ignores signals, in a thread, so that Ctrl-C works.
+
+    The thread cannot be stopped. As a daemon, it does not keep the process alive.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(SIGNAL_INTERVAL_S)
+    if errors:
+        raise errors[0]
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -112,10 +112,13 @@ def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_mo
     ("args", "problem"),
     [
         (["--num-samples", "0"], "--num-samples (-n) must be >= 1, got 0"),
-        (["--num-samples", str(2**63)], "--num-samples (-n) must be at most 2147483647"),
+        (
+            ["--num-samples", str(2**63)],
+            "--num-samples (-n) must be at most 2147483647, got 9223372036854775808",
+        ),
         (["--seed", "rnd"], "seed must be an integer or random, got 'rnd'"),
         (["--seed=-1"], "seed must be >= 0, got -1"),
-        (["--threads", "9999"], "threads must be at most 1024"),
+        (["--threads", "9999"], "threads must be at most 1024, got 9999"),
         (
             ["--matches", "(a"],
             "--matches '(a' is not a regular expression: missing ), unterminated "
@@ -129,7 +132,7 @@ def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_mo
     ],
 )
 def test_bad_input_to_generate_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:
-    assert problem in refused(microgpt("generate", "--model-dir", text_model, *args))
+    assert refused(microgpt("generate", "--model-dir", text_model, *args)) == problem
 
 
 @pytest.mark.parametrize("others", [(), ("--unique",), ("a",)])

@@ -24,6 +24,7 @@ def folder(tmp_path: Path) -> Path:
         "names.txt": "\n".join(NAMES),
         "book.txt": "\n\n".join(" ".join(RNG.choices(NAMES, k=30)) for _ in range(60)),
         "talks.jsonl": "\n".join(map(json.dumps, TALKS)),
+        "few.jsonl": "\n".join(map(json.dumps, TALKS[:9])),
         "table.csv": "\n".join(["n,name", *(f"{i},{name}" for i, name in enumerate(NAMES))]),
     }
     for name, content in files.items():
@@ -140,6 +141,9 @@ def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, folder, mo
 
 RUNS = {
     "chosen": ["--data", "names.txt", *BUDGET],
+    "ensemble": ["--data", "names.txt", "--budget", "4e10", "-n", "0"],
+    "few questions": ["--data", "few.jsonl", "--chat", "--budget", "1e10"],
+    "corrected": ["--data", "names.txt", *BUDGET, "--steps", "30"],
     "karpathy": ["--steps", "20", "-n", "0"],
     "chat": ["--data", "talks.jsonl", "--chat", "--steps", "20", *SMALL[:-2]],
     "stream": ["--data", "book.txt", "--text", "stream", "--steps", "20", *SMALL],
@@ -152,7 +156,10 @@ RUNS = {
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_info_prints_the_command_that_trains_a_model_again(microgpt, folder, kind) -> None:
+def test_info_prints_the_command_that_trains_a_model_again(
+    microgpt, folder, kind, monkeypatch
+) -> None:
+    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     ok(microgpt("train", *RUNS[kind], "--model", "a"))
     (said,) = [line for line in notes(microgpt("info", "a")) if "train this model again" in line]
     _, *command = shlex.split(said.partition("run: ")[2].replace("NAME", "b"))

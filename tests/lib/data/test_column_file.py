@@ -82,7 +82,7 @@ def test_rows_without_text_are_skipped_with_a_note(file) -> None:
         ("a.json", '[{"text": "a"},\n{"text": 3}]', "a.json, item 2: 'text' is not text; use"),
         ("a.json", '["a"]', "a.json, item 1: not a JSON object; write one object per line"),
         ("a.jsonl", '\n\n{"text": "a\\u0000"}\n{}\n', r"line 3: text has the character '\\x00'"),
-        ("a.json", '[{"text": "\\ud800"}]', r"line 1: text has the character '\\ud800'"),
+        ("a.json", '[{"text": "\\ud800"}]', r"item 1: text has the character '\\ud800'"),
     ],
 )
 def test_an_unreadable_column_is_refused(file, name, content, problem) -> None:

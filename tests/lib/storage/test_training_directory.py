@@ -212,6 +212,9 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
         ({"config": {"stepz": 5}}, "unknown setting 'stepz'; use one of steps, "),
         ({"input": None}, "input or preset is required"),
         ({"seconds": float("nan")}, "seconds: input should be a finite number"),
+        ({"recent_losses": [float("nan")]}, r"recent_losses\[0\]: input should be a finite number"),
+        ({"history": [[1.5, 2.0, None]]}, r"history\[0\]"),
+        ({"history": [[1, 2.0, float("inf")]]}, r"history\[0\]"),
         ({"dtype": "float64"}, r"safetensors .*: weights is not an array of \d+ float64 numb"),
     ],
 )

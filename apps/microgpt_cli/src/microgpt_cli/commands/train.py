@@ -53,6 +53,8 @@ def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJ
     from microgpt_cli.terminal.progress import load_kernels
     from microgpt_cli.training.inputs import load_sources, read_input, text_of, with_records
 
+    if given.get("budget") and "steps" in request.given:  # a time limit has corrected them
+        given = {name: value for name, value in given.items() if name != "steps"}
     minutes = given.get("minutes")
     parent, teachers = load_sources(request.from_, request.teacher)
     file, docs = read_input(request.input, given, text_of(parent, teachers))

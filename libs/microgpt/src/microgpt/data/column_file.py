@@ -233,9 +233,12 @@ def whole_value(lines: Sequence[str]) -> tuple[str, list[object]] | None:
     texts = filter(str.strip, lines)
     if _parse(next(texts, "")) is not None and next(texts, None) is not None:
         return None
+    text = "\n".join(lines)
     try:
-        whole = from_json("\n".join(lines))
-    except ValueError:
+        whole = from_json(text)
+    except ValueError:  # such as for a lone surrogate
+        whole = _parse(text)
+    if whole is None:
         return None
     is_array = isinstance(whole, list) and not is_conversation(whole)
     return ("item", whole) if is_array else ("line", [whole])

@@ -23,10 +23,11 @@ def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, f
     Args:
         read: the data of earlier training runs and their splits; None for unknown data.
     """
-    if not read:
-        return {**parts.repeated} if any(parts.repeated.values()) else {}
-    same = _on_same(parts.docs, read)
     again = parts if parts.has_own_sets else split_again(parts.docs, parts.facts)
+    if not read:
+        repeated = {**again.repeated, **parts.repeated}  # a search tests later
+        return {**repeated} if any(repeated.values()) else {}
+    same = _on_same(parts.docs, read)
     is_like_earlier = {*same} <= {parts.facts}
     found: dict[str, float | None] = {}
     for name in HELD_OUT:

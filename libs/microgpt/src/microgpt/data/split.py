@@ -111,8 +111,8 @@ class Split:
         Of running text, pieces of PIECE characters are compared, at up to N_PIECES places.
         """
         if self.is_stream:
-            text, texts = "\n".join(map(as_line, read)), map(as_line, docs)
-            pieces = [each[at : at + PIECE] for each in texts for at in range(0, len(each), PIECE)]
+            text = "\n".join(map(as_line, read))
+            pieces = [piece for doc in docs for piece in _pieces(as_line(doc))]
             known = [piece in text for piece in pieces[:: 1 + len(pieces) // N_PIECES]]
         else:
             found = [form for doc in docs for form in forms(doc)]
@@ -265,6 +265,12 @@ def forms(doc: Document, first: int = 2) -> list[str]:
         return [plain(doc)]
     lines = [_as_json([one.role, plain(one.content)]) for one in doc]
     return [f"[{','.join(lines[:n])}]" for n in range(first, 1 + min(len(doc), MAX_BEGINNING), 2)]
+
+
+def _pieces(text: str) -> list[str]:
+    """Return the whole pieces of a text, or the text itself if it is shorter than one."""
+    places = range(0, len(text) - PIECE + 1, PIECE)
+    return [text[place : place + PIECE] for place in places] or [text]
 
 
 def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:

@@ -19,7 +19,7 @@ from zlib import crc32
 from microgpt.config import DOCUMENT_HASHES, TextKind
 from microgpt.data.contamination import other_data
 from microgpt.data.folding import plain
-from microgpt.data.split import forms
+from microgpt.data.split import MAX_BEGINNING, as_line, forms
 from microgpt.data.tokenizer import Document
 from microgpt.files.atomic_files import committed_path, read_committed
 from microgpt.storage.saved_model import SavedModel
@@ -64,8 +64,15 @@ class DocumentHashes(Container[str]):
 
     def share_of(self, docs: Iterable[Document]) -> float:
         """Return the share of texts, or of replies in conversations, that are known."""
-        parts = [part for doc in docs for part in ((doc,) if isinstance(doc, str) else forms(doc))]
-        return sum(part in self for part in parts) / max(1, len(parts))
+        known = [self._knows(part) for doc in docs for part in parts_of(doc)]
+        return sum(known) / max(1, len(known))
+
+    def _knows(self, part: Document) -> bool:
+        """Return whether a text, all its lines or the beginning of a conversation are known."""
+        if not isinstance(part, str):  # earlier versions stored conversations as they are
+            return forms(part)[-1] in self or self._has(as_line(part))
+        lines = [line for line in part.split("\n") if line.strip()] if "\n" in part else []
+        return part in self or (bool(lines) and all(line in self for line in lines))
 
     def _has(self, form: str) -> bool:
         place = bisect_left(self._hashes, wanted := _hash(form))
@@ -96,6 +103,13 @@ def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes |
     if hashlib.sha256(content).hexdigest() != saved.meta.documents_sha256:
         return None  # of another model, if a save was killed before it removed this file
     return DocumentHashes.decode(content)
+
+
+def parts_of(doc: Document) -> Sequence[Document]:
+    """Return a text, or the beginnings of a conversation that end with a reply."""
+    if isinstance(doc, str):
+        return (doc,)
+    return [doc[:n] for n in range(2, 1 + min(len(doc), MAX_BEGINNING), 2)]
 
 
 def _hash(form: str) -> int:

@@ -9,7 +9,15 @@ from types import MappingProxyType
 from typing import Any
 
 from microgpt.compilation import Tell
-from microgpt.config import DEFAULT_DTYPE, EngineName, Given, ModelConfig, TrainConfig, default_lr
+from microgpt.config import (
+    DEFAULT_DTYPE,
+    EngineName,
+    Given,
+    ModelConfig,
+    TrainConfig,
+    check_type,
+    default_lr,
+)
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.contamination import contamination, describe_read
 from microgpt.data.folding import char_tokenizer
@@ -105,6 +113,7 @@ def plan_training(
     Raises:
         ConfigError: settings contradict the documents, the parent or the teachers.
     """
+    check_type("parts", parts, Split)
     if "unknown" in given and not extra:
         raise ConfigError(
             "--unknown is for few questions, with the package microgpt-characters; omit --unknown"

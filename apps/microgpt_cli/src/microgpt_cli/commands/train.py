@@ -28,8 +28,9 @@ def train(request: TrainRequest) -> None:
 
     from microgpt import TrainingDirectory, check_engine, check_has_training, default_engine
     from microgpt_cli.training.recorded_runs import resumed_job
+    from microgpt_cli.training.replacement import check_output
     from microgpt_cli.training.results import draw_samples, print_results
-    from microgpt_cli.training.run import check_output, run_job
+    from microgpt_cli.training.run import run_job
 
     engine = request.given.get("engine") or default_engine()
     check_engine(engine, request.given.get("dtype"), request.threads)
@@ -49,14 +50,16 @@ def train(request: TrainRequest) -> None:
 def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJob":
     """Read and split the documents, and choose the settings that are not given."""
     from microgpt import Preparation, TimeLimit, hold_out, plan_training, prepare_replies
+    from microgpt_cli.model_loading import load_model
     from microgpt_cli.terminal.console import note
     from microgpt_cli.terminal.progress import load_kernels
-    from microgpt_cli.training.inputs import load_sources, read_input, text_of, with_records
+    from microgpt_cli.training.inputs import load_teachers, read_input, text_of, with_records
 
     if given.get("budget") and "steps" in request.given:  # a time limit has corrected them
         given = {name: value for name, value in given.items() if name != "steps"}
     minutes = given.get("minutes")
-    parent, teachers = load_sources(request.from_, request.teacher)
+    parent = load_model(request.from_) if request.from_ else None
+    teachers = load_teachers(request.teacher or ())
     file, docs = read_input(request.input, given, text_of(parent, teachers))
     text = "stream" if isinstance(docs, str) else "lines"
     # Documents that are generated are in the order in which to read them.

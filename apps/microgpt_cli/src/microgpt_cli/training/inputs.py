@@ -31,13 +31,6 @@ from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import with_progress
 
 
-def load_sources(
-    parent: Path | None, teachers: Sequence[Path] | None
-) -> tuple[SavedModel | None, Teachers | None]:
-    """Return the parent and the teachers in directories, if any."""
-    return load_model(parent) if parent else None, load_teachers(teachers or ())
-
-
 def load_teachers(paths: Sequence[Path]) -> Teachers | None:
     """Return the teachers in directories, which show their progress; None without directories."""
     models = tuple(map(load_model, paths))

@@ -12,15 +12,41 @@ from microgpt import (
     TOKENIZER,
     TRAINING,
     CheckpointError,
+    TrainingJob,
     TrainingPlan,
     as_argument,
     committed_path,
     has_model,
+    has_state,
     is_result_of,
     read_meta,
+    read_training,
 )
 from microgpt_cli.model_loading import loss_of
 from microgpt_cli.terminal.console import ask
+from microgpt_cli.training.request import TrainRequest
+
+
+def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
+    """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.
+
+    An unfinished run is always kept. A run without options may replace the same model. The time
+    until the answer does not count towards --minutes.
+    """
+    if request.force:
+        return
+    if has_state(path):
+        recorded, state, status = read_training(path)
+        if status == "running":
+            raise CheckpointError(
+                f"the training run in {path} is unfinished (step {state.step} of "
+                f"{recorded.config.steps}{recorded.model_of(state)}); resume it with "
+                f"--resume {as_argument(path)}, or replace it with --force"
+            )
+    if request.from_ and os.path.realpath(request.from_) == os.path.realpath(path):
+        return  # the model goes on in its own directory
+    if not (request.is_default and has_same_model(path, job.plan)):
+        job.extend(confirm_replacement(path, unused_model(job.plan.input)))
 
 
 def confirm_replacement(directory: Path, option: str) -> float:

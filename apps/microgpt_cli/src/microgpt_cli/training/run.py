@@ -24,8 +24,6 @@ from microgpt import (
     as_argument,
     count_params,
     has_model,
-    has_state,
-    read_training,
     save,
     train_job,
     with_tried_rate,
@@ -33,31 +31,8 @@ from microgpt import (
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
-from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
 from microgpt_cli.training.request import TrainRequest
 from microgpt_cli.training.results import use_command
-
-
-def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
-    """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.
-
-    An unfinished run is always kept. A run without options may replace the same model. The time
-    until the answer does not count towards --minutes.
-    """
-    if request.force:
-        return
-    if has_state(path):
-        recorded, state, status = read_training(path)
-        if status == "running":
-            raise CheckpointError(
-                f"the training run in {path} is unfinished (step {state.step} of "
-                f"{recorded.config.steps}{recorded.model_of(state)}); resume it with "
-                f"--resume {as_argument(path)}, or replace it with --force"
-            )
-    if request.from_ and os.path.realpath(request.from_) == os.path.realpath(path):
-        return  # the model goes on in its own directory
-    if not (request.is_default and has_same_model(path, job.plan)):
-        job.extend(confirm_replacement(path, unused_model(job.plan.input)))
 
 
 def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainRequest) -> TrainResult:

@@ -17,7 +17,6 @@ from microgpt.data.tokenizer import (
     Tokenizer,
     as_documents,
     hashable,
-    joined,
 )
 from microgpt.errors import ConfigError, DataError
 
@@ -238,7 +237,10 @@ def fingerprint(docs: Sequence[Document]) -> str:
     digest = hashlib.sha256()
     for i in range(0, len(docs), HASH_BATCH):
         batch = docs[i : i + HASH_BATCH]
-        lines = joined(batch, "\n") or "\n".join(map(as_line, batch))
+        try:
+            lines = "\n".join(cast("Sequence[str]", batch))
+        except TypeError:  # there are conversations
+            lines = "\n".join(map(as_line, batch))
         if len(docs) > 1 and lines.count("\n") >= len(batch):  # some have several lines
             each = (json.dumps(one) if "\n" in one else one for one in map(as_line, batch))
             lines = "\n".join(each)

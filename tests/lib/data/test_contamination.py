@@ -216,3 +216,19 @@ def test_data_that_the_model_itself_read_is_not_contamination() -> None:
     """As `eval` does, which passes what the model itself was trained on, too."""
     parts = split([*DOCS, *map(str.upper, DOCS)], validation=0.2, test=0.2)
     assert contamination(parts, [parts.facts]) == contamination(parts, ())
+
+
+def test_the_short_end_of_a_stretch_is_not_taken_for_repeated_text() -> None:
+    words = [f"{n * 7919 % 100_003:05}" for n in range(20_000)]
+    text = " ".join(words)[:110_010]  # held-out stretches of 1,100 characters and one more
+    parts = split_stream(text, validation=0.1001, gap=256)
+    assert {len(each) % PIECE for each in parts.validation} & {1, 2}
+    assert parts.repeated == {"validation": 0.0}
+
+
+def test_a_search_knows_the_contamination_of_its_later_test() -> None:
+    docs = [*(f"name {n}" for n in range(200)), *(f"Name {n}" for n in range(100))]
+    parts = split(docs, validation=0.1, test=0.1)
+    found = contamination(parts, [])
+    assert found["test"] > 0
+    assert contamination(replace(parts, test=()), [])["test"] == found["test"]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from microgpt import TrainConfig, load, save
 from microgpt.config import DOCUMENT_HASHES
 from microgpt.data.folding import plain
+from microgpt.data.split import as_line
 from microgpt.data.tokenizer import Message
 from microgpt.storage.document_hashes import DocumentHashes, hashes_file, read_document_hashes
 from microgpt.storage.saved_model import SavedModel
@@ -78,6 +79,12 @@ def test_hashes_cover_the_lines_of_documents() -> None:
 
 
 def test_earlier_hashes_are_those_of_documents_as_they_are() -> None:
-    known = DocumentHashes([crc32(b"Anna")])
+    talk = (Message("user", "Hi"), Message("assistant", "Yo"))
+    known = DocumentHashes(sorted([crc32(b"Anna"), crc32(as_line(talk).encode())]))
     assert "Anna" in known
-    assert known.share_of(["Anna", "Ava"]) == 0.5
+    assert known.share_of(["Anna", "Ava", talk, talk[::-1]]) == 0.5
+
+
+def test_a_text_whose_lines_are_all_known_counts_as_known() -> None:
+    known = DocumentHashes.of(["anna", "emma"])
+    assert known.share_of(["anna\nemma", "anna\nava"]) == 0.5

@@ -1,6 +1,6 @@
 import pytest
 
-from microgpt_serve.middleware.hosts import host_of
+from microgpt_serve.middleware.hosts import HostCheck, host_of
 from microgpt_serve.settings import ServiceSettings
 
 GENERATE = "/microgpt/v1/generate"
@@ -75,6 +75,16 @@ def test_only_loopback_hosts_are_allowed_by_default(names, host, is_allowed) -> 
 )
 def test_only_local_origins_are_allowed_by_default(names, origin, status) -> None:
     assert names.request("POST", GENERATE, {}, Origin=origin).status == status
+
+
+@pytest.mark.parametrize("name", [b"host", b"origin"])
+def test_each_of_several_hosts_and_origins_is_checked(name) -> None:
+    for values in ((b"http://evil.example", b"http://localhost"), (b"localhost", b"evil.example")):
+        for ordered in (values, values[::-1]):
+            scope = {"path": "/", "headers": [(name, value) for value in ordered]}
+            error = HostCheck((), ())(scope)
+            assert error is not None
+            assert error.status == 403
 
 
 def test_a_null_origin_error_says_to_serve_the_page_over_http(names) -> None:

@@ -59,23 +59,24 @@ class HostCheck:
 
         A missing Host header is allowed, because browsers always send one.
         """
-        headers = dict(scope["headers"])
-        host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
         is_health_check = route_path(scope) == HEALTH
-        if b"host" in headers and not self._allows(host, is_health_check=is_health_check):
-            shown = printable(host, MAX_SHOWN)
-            message = f"the host {shown} is not allowed; add it to MICROGPT_ALLOWED_HOSTS"
-            return ServeError(403, message)
-        if b"origin" not in headers or self._origins & {origin, "*"}:
-            return None
-        if self._allows(origin.partition("://")[2]):
-            return None
-        remedy = "add it to MICROGPT_CORS_ORIGINS"
-        if origin == "null":  # a page opened as a file, or in a sandboxed frame
-            remedy = "serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
-        return ServeError(
-            403, f"the origin {printable(origin, MAX_SHOWN)} is not allowed; {remedy}"
-        )
+        for name, value in scope["headers"]:  # a name may occur several times
+            text = value.decode("latin-1")
+            if name == b"host" and not self._allows(text, is_health_check=is_health_check):
+                shown = printable(text, MAX_SHOWN)
+                message = f"the host {shown} is not allowed; add it to MICROGPT_ALLOWED_HOSTS"
+                return ServeError(403, message)
+            if name == b"origin" and not self._allows_origin(text):
+                remedy = "add it to MICROGPT_CORS_ORIGINS"
+                if text == "null":  # a page opened as a file, or in a sandboxed frame
+                    remedy = "serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
+                shown = printable(text, MAX_SHOWN)
+                return ServeError(403, f"the origin {shown} is not allowed; {remedy}")
+        return None
+
+    def _allows_origin(self, origin: str) -> bool:
+        is_listed = not self._origins.isdisjoint((origin, "*"))
+        return is_listed or self._allows(origin.partition("://")[2])
 
     def _allows(self, authority: str, *, is_health_check: bool = False) -> bool:
         host = host_of(authority) if len(authority) <= MAX_HEADER else ""

@@ -103,7 +103,8 @@ _RULES = {  # messages, keyed by pydantic error type
     "string_type": "must be a string",
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
     "bool_type": "must be true or false",
-    # Only settings have this.
+    # Only settings have these.
+    "int_parsing_size": "must be 0 to 65535",  # of a port
     "string_pattern_mismatch": "must be * or origins such as https://a.example",
 }
 

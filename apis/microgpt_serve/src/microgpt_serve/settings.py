@@ -14,7 +14,7 @@ from microgpt_serve.middleware.hosts import host_of, is_loopback
 
 UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
 KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # it sets such variables for a service
-_ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9:.\[\]-]+)$"
+_ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?)$"
 
 
 def _check_key(key: SecretStr) -> SecretStr:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from commands import run_process
 
 from microgpt_serve.protocol import MAX_HEAD_BYTES, MAX_HEADERS, SEND_S, LimitedProtocol
 
@@ -223,3 +224,10 @@ def test_a_later_error_does_not_answer_an_earlier_request(serve, slow_dir) -> No
     broken = b"Transfer-Encoding: chunked\r\n\r\nno number\r\n"
     assert server.raw(in_a_row(SLOW, broken)) == b""
     assert server.wait_for("POST /v1/completions 499 ")
+
+
+def test_the_protocol_can_be_imported_on_windows() -> None:
+    names = "fcntl", "resource", "termios"  # modules that Windows lacks
+    code = f"import sys; sys.modules |= dict.fromkeys({names}); import microgpt_serve.protocol as p"
+    done = run_process([sys.executable, "-c", f"{code}; print(p.MAX_CONNECTIONS)"])
+    assert done.stdout == f"{2**16}\n"

@@ -12,9 +12,6 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from fcntl import ioctl
-from resource import RLIMIT_NOFILE, getrlimit
-from termios import TIOCOUTQ
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -25,8 +22,15 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from microgpt_serve.errors import ServeError
 
+MAX_FILES = -1  # no limit
+with suppress(ImportError):  # Windows lacks these modules
+    from fcntl import ioctl
+    from resource import RLIMIT_NOFILE, getrlimit
+    from termios import TIOCOUTQ
+
+    MAX_FILES = getrlimit(RLIMIT_NOFILE)[0]
+
 LOG = logging.getLogger("microgpt_serve")
-MAX_FILES = getrlimit(RLIMIT_NOFILE)[0]  # -1 if there is no limit
 # A quarter of the file descriptors is reserved for model files, the log and new connections.
 MAX_CONNECTIONS = MAX_FILES * 3 // 4 if MAX_FILES > 0 else 2**16
 MAX_HEAD_BYTES = 65_536  # maximum size of headers and other data outside bodies
@@ -186,7 +190,7 @@ class LimitedProtocol(HttpToolsProtocol):
         rarely, in large pieces: what the client's system has not acknowledged counts, too.
         """
         n_unread = self.transport.get_write_buffer_size()
-        with suppress(OSError):
+        with suppress(OSError, NameError):  # Windows has no ioctl
             fd = self.transport.get_extra_info("socket").fileno()
             n_unread += int.from_bytes(ioctl(fd, TIOCOUTQ, bytes(4)), sys.byteorder)
         if n_unread < n_before:

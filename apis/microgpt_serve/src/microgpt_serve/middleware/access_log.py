@@ -61,7 +61,7 @@ class AccessLogMiddleware:
             status = scope.get("outcome", status) or 500  # `EventStream` sets it on errors
             # Path template such as `/v1/models/{name}`; unset if a middleware refused the request.
             route = getattr(scope.get("route"), "path_format", path)
-            model = scope.get("model", "")  # set by `AppState.model_of`
+            model = scope.get("model", "")  # set by `app_state.model_of`
             self._count(route, status, seconds, model)
             if LOG.isEnabledFor(logging.INFO):
                 texts = ((scope.get("client") or ("",))[0], path)

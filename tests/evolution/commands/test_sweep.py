@@ -140,10 +140,11 @@ def test_a_killed_sweep_resumes_with_the_same_results(
 def test_resuming_a_finished_sweep_runs_nothing(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID)
     run = run_of(tmp_path)
-    before = (run / "evaluations.jsonl").read_bytes()
+    before = [(run / name).read_bytes() for name in ("evaluations.jsonl", "evaluations.csv")]
     done = ok(microgpt("sweep", "resume", run))
     assert done.stdout.startswith("12 of 12 training runs completed; ran 0 in ")
-    assert (run / "evaluations.jsonl").read_bytes() == before
+    after = [(run / name).read_bytes() for name in ("evaluations.jsonl", "evaluations.csv")]
+    assert after == before
 
 
 def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) -> None:

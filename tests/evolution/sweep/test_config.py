@@ -35,6 +35,14 @@ def test_every_sweep_setting_is_a_setting_of_a_training_run() -> None:
     assert options > set(SETTINGS)
 
 
+def test_tables_have_the_columns_of_earlier_builds_in_order() -> None:
+    assert SETTINGS[7:14] == (
+        "batch_size", "dtype", "dropout", "weight_decay", "average_tail", "optimizer",
+        "warmup_steps",
+    )  # fmt: skip
+    assert SETTINGS[14:16] == ("positions", "activation")
+
+
 def test_the_step_series_match_evolve_rust() -> None:
     assert STEPS["tripling"] == (1000, 3000, 9000)
     assert STEPS["fibonacci"] == (1000, 2000, 3000, 5000, 8000, 13_000, 21_000)

@@ -6,16 +6,16 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from microgpt import FIELDS, ConfigError
+from microgpt import ConfigError
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import Genome, check_genes
 
-# The settings that a grid can vary, in the order of tables: those of `train` for the shape and the
-# training, except its end, its seed and the engine.
-FIRST = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", "steps", "lr", "batch_size")
-_LEFT_OUT = {*FIRST, "vocab_size", "until", "patience", "seed", "engine", "text"}
-_TYPED = [name for name in Genome.__dataclass_fields__ if FIELDS[name].metadata.get("panel")]
-SETTINGS = (*FIRST, *(name for name in _TYPED if name not in _LEFT_OUT))
+# The settings that a grid can vary, in the order of tables.
+SETTINGS = (
+    *("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", "steps", "lr", "batch_size"),
+    *("dtype", "dropout", "weight_decay", "average_tail", "optimizer", "warmup_steps"),
+    *("positions", "activation", "token_shift", "qk_norm", "final_norm", "out_scale"),
+)
 STEPS = {  # tests B and A of evolve-rust's run_scaling_tests.sh
     "fibonacci": (1000, 2000, 3000, 5000, 8000, 13_000, 21_000),
     "tripling": (1000, 3000, 9000),

@@ -64,6 +64,14 @@ def test_a_best_value_at_the_edge_suggests_a_wider_range() -> None:
     assert "the best lr is at the edge of the range" in line
 
 
+def test_a_best_value_at_its_limit_is_not_at_an_edge() -> None:
+    for best, worse in (({"n_layer": 1}, {"n_layer": 2}), ({"dropout": 0.0}, {"dropout": 0.1})):
+        losses = {Genome(**best): (2.0, 2.1, 2.2), Genome(**worse): (2.5, 2.6, 2.7)}
+        assert not any(line.startswith("Next:") for line in lines_of(losses))
+    losses = {Genome(n_layer=2): (2.0, 2.1, 2.2), Genome(n_layer=1): (2.5, 2.6, 2.7)}
+    assert any("the best n_layer is at the edge" in line for line in lines_of(losses))
+
+
 def test_a_lead_that_may_be_chance_suggests_more_seeds() -> None:
     losses = {**rates(2.4, 2.2, 2.3), Genome(lr=0.005): (2.1, 2.25, 2.3)}
     (line,) = (line for line in lines_of(losses) if line.startswith("Next:"))

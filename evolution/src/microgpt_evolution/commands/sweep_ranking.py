@@ -1,11 +1,13 @@
 """Summary of a sweep: ranking, command that trains the winner, and suggested next sweeps."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from microgpt import ReadOptions, as_argument, flag, path_from_text
 from microgpt_evolution.commands.sweep import SHORT_AXES
-from microgpt_evolution.genome import Genome, values_of
+from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.genome import Genome, check_genes, values_of
 from microgpt_evolution.runs.run_directory import TrialRecord
 from microgpt_evolution.sweep.config import SETTINGS, differing, show
 from microgpt_evolution.sweep.scaling import Cell, Scaling, gain
@@ -104,8 +106,21 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def _is_at_edge(name: str, configs: Sequence[Genome]) -> bool:
-    """Return whether the number of the best configuration, the first, is the least or largest."""
+    """Return whether the best number, that of the first, is least or largest, but can go beyond."""
     values = [getattr(config, name) for config in configs]
-    if type(values[0]) not in (int, float) or not values[0]:  # beyond 0 there is nothing
+    best = values[0]
+    if type(best) not in (int, float):
         return False
-    return values[0] in (min(values), max(values))
+    less, more = best - 1, best + 1
+    if isinstance(best, float):
+        less, more = math.nextafter(best, -math.inf), math.nextafter(best, math.inf)
+    is_lower_possible = best == min(values) and _is_possible(name, less)
+    return is_lower_possible or (best == max(values) and _is_possible(name, more))
+
+
+def _is_possible(name: str, value: float) -> bool:
+    try:
+        check_genes({name: value})
+    except GenomeError:
+        return False
+    return True

@@ -112,9 +112,9 @@ class SearchSettings(RunSettings):
         given = {name: option for name, option in given.items() if option is not None}
         objective = given.get("objective", "loss")
         checked("objective", objective, ObjectiveName)
-        chosen = {"objective": objective, **DEFAULTS[objective], **given, **facts}
+        chosen = {**DEFAULTS[objective], **{name: given[name] for name in OPTIONS if name in given}}
         with raised_as(ConfigError):
-            return cls.model_validate(chosen)
+            return cls.model_validate({"objective": objective, **chosen, **facts})
 
 
 class Records(RunDirectory[SearchSettings]):

@@ -111,7 +111,7 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
         ),
         ('{"version": 3, "genes": []}', "version is 3, but this microgpt reads only 1 and 2; use"),
         (EVOLVE_RUST_FILE.replace("24", "25"), r"n_emb \(25\) must be divisible by n_head \(4\)"),
-        ("\udcff", "invalid JSON: .*utf-8"),
+        ("\udcff", r"genome\.json: it is not UTF-8 text; use another file$"),
     ],
 )
 def test_an_unusable_genome_file_gives_a_one_line_error(path: Path, content, problem) -> None:

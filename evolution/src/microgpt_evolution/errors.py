@@ -28,9 +28,13 @@ class StoppedError(MicrogptError):
 
 @contextmanager
 def raised_as(
-    kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = "JSON"
+    kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Raise an error of this kind, with the place, for content that is invalid."""
+    """Raise an error of this kind, with the place, for content that is invalid.
+
+    Args:
+        form: what is parsed, such as JSON.
+    """
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:
@@ -39,6 +43,8 @@ def raised_as(
         from microgpt import first_problem
 
         problem = first_problem(error)
-        if not isinstance(error, MicrogptError | ValidationError):
+        if isinstance(error, UnicodeDecodeError):
+            problem = "it is not UTF-8 text; use another file"
+        elif form and not isinstance(error, MicrogptError | ValidationError):
             problem = f"invalid {form}: {problem}"
         raise kind(f"{f'{where}: ' if where else ''}{problem}{remedy}") from error

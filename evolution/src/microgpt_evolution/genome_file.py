@@ -79,7 +79,7 @@ def read_genome(path: str | Path) -> GenomeRecord:
         GenomeError: the file cannot be read, is not a genome, or has a gene out of range.
     """
     content = read(path, MAX_BYTES, GenomeError)
-    with raised_as(GenomeError, path):
+    with raised_as(GenomeError, path, form="JSON"):
         text = content.decode("utf-8-sig")
         facts = json.loads(text)
         if not isinstance(facts, dict):

@@ -35,7 +35,7 @@ def test_a_run_can_be_opened_by_the_path_of_its_log(run) -> None:
         ('{"version": 3}', "created_by: field required"),
         ("[]", "run.json: input should be"),
         ("[" * 100_000, "run.json: invalid JSON"),
-        ("\xff", "run.json: invalid JSON"),
+        ("\xff", "run.json: it is not UTF-8 text"),
     ],
 )
 def test_an_unreadable_run_is_refused(run, content, problem) -> None:

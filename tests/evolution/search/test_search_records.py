@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from searches import SETTINGS, edit_evaluations
 
-from microgpt_evolution.errors import RunError
+from microgpt_evolution.errors import RunError, raised_as
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import score_names
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.search.search_records import Records
+from microgpt_evolution.search.search_records import Records, SearchSettings
 
 
 @pytest.fixture
@@ -97,3 +97,14 @@ def test_scores_and_samples_are_recorded(tmp_path) -> None:
     with Records.begin(tmp_path, "evolve", SETTINGS) as records:
         add(records, 1, found)
     assert Records.read(records.directory).known(Trial(PRIMORDIAL, 1)) == found
+
+
+def test_settings_begin_with_the_known_options_only() -> None:
+    facts = {"input": "names.txt", "data_sha256": "", "vocab_size": 9, "seed": 1}
+    settings = SearchSettings.begin({"population": 4, "color": "red", "seed": 2}, **facts)
+    assert (settings.population, settings.generations, settings.seed) == (4, 10, 1)
+
+
+def test_a_plain_error_is_not_said_to_be_of_json() -> None:
+    with pytest.raises(RunError, match=r"^why$"), raised_as(RunError):
+        raise ValueError("why")

@@ -93,7 +93,7 @@ def read_run_file(directory: Path) -> RunFile:
             f"{directory} is not a run: cannot read {RUN}: {error.strerror}; runs are directories "
             "such as experiments/evolve_… and experiments/sweep_…"
         ) from error
-    with raised_as(RunError, path):
+    with raised_as(RunError, path, form="JSON"):
         if problem := other_version(content, "version", FORMAT_VERSION):
             raise RunError(problem)
         return RunFile.model_validate(json.loads(content))

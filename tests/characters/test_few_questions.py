@@ -69,8 +69,9 @@ def test_the_unknown_option_requires_a_model_of_few_questions() -> None:
 
 
 def test_a_split_with_validation_has_no_known_questions() -> None:
-    parts = split(talks([(str(n), "x") for n in range(40)]), validation=0.3)
-    assert train(parts, hooks=[StopWhen(lambda: True)]).extra == {}
+    docs, hooks = talks([(str(n), "x") for n in range(40)]), [StopWhen(lambda: True)]
+    assert train(split(docs), hooks=hooks).extra.keys() == {"characters"}
+    assert train(split(docs, validation=0.3), hooks=hooks).extra == {}
 
 
 def test_few_questions_are_all_answered_exactly(result) -> None:

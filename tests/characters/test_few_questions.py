@@ -11,6 +11,7 @@ from microgpt.replies import prepare_replies
 from microgpt.training.holding_out import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt_characters.few_questions import MOST_QUESTIONS, are_few, recipe
+from microgpt_characters.plugin import page_facts
 
 PAIRS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
          ("Where are you?", "12 Mill Street.")]  # fmt: skip
@@ -72,6 +73,16 @@ def test_a_split_with_validation_has_no_known_questions() -> None:
     docs, hooks = talks([(str(n), "x") for n in range(40)]), [StopWhen(lambda: True)]
     assert train(split(docs), hooks=hooks).extra.keys() == {"characters"}
     assert train(split(docs, validation=0.3), hooks=hooks).extra == {}
+
+
+def test_a_page_gets_only_what_matching_needs(result) -> None:
+    names = """
+    maxCharacters maxWords endings leastStem leastEqual form synonym beginning misspelled
+    leastBeginning answer function unknown common coverage evidence functionWords commonWords
+    synonyms
+    """
+    facts = page_facts(result.extra["characters"])
+    assert facts["matching"].keys() == set(names.split())
 
 
 def test_few_questions_are_all_answered_exactly(result) -> None:

@@ -65,7 +65,7 @@ def page_facts(extra: Any) -> Mapping[str, Any]:
         "matching": {
             _in_javascript(name): sorted(value) if isinstance(value, frozenset) else value
             for name, value in vars(m).items()
-            if name.isupper() and value is not m.WORD
+            if name.isupper() and not name.startswith("_") and value is not m.WORD
         },
     }
 

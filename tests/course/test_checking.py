@@ -6,7 +6,7 @@ import pytest
 
 from microgpt.data.documents import bundled
 from microgpt_course import exercises
-from microgpt_course.checking import check_file
+from microgpt_course.checking import CheckResult, check_file
 
 SCHEDULE = "def learning_rate(step, steps, lr, warmup=0):\n"
 ENDINGS = {
@@ -33,6 +33,14 @@ def test_what_a_file_prints_is_shown_without_the_rest_of_a_flood(tmp_path: Path)
     outcome = check_file("11_schedule", path)
     assert [outcome.printed[0], len(outcome.printed), outcome.printed[-1]] == ["line 0", 40, "..."]
     assert "no `learning_rate` in this file" in outcome.wrong
+
+
+@pytest.mark.parametrize("line", ['{"__class__": 5}', '{"wrong": null}', '{"right": 5}', "{", "5"])
+def test_json_that_a_file_writes_itself_is_ignored(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "11_schedule.py"
+    path.write_text(f"import os\nos.write(1, {line.encode()!r})\nos._exit(0)\n")
+    problem = "11_schedule.py: the file ended Python before the check was complete"
+    assert check_file("11_schedule", path) == CheckResult(wrong=problem)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from microgpt_course.child import LIMIT, LONG_LIMIT
 from microgpt_course.exercises import EXPERIMENTS, WHOLE
 
 PATIENCE = 6  # a check may take this many times its limit of processor time
+KINDS = {"right": str, "printed": str, "wrong": str, "predictions": dict, "figure": float}
 
 
 @dataclass
@@ -41,6 +42,7 @@ def check_file(name: str, path: Path, extra: str = "") -> CheckResult:
     for line in done.stdout.decode(errors="replace").splitlines():
         with suppress(ValueError, AttributeError):  # written by the file, past sys.stdout
             for kind, value in json.loads(line).items():
-                told = getattr(result, kind)
-                setattr(result, kind, [*told, value] if isinstance(told, list) else value)
+                if isinstance(value, KINDS.get(kind, ())):
+                    told = getattr(result, kind)
+                    setattr(result, kind, [*told, value] if isinstance(told, list) else value)
     return result

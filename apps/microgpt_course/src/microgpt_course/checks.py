@@ -266,19 +266,24 @@ def residual(own: Learner) -> Iterator[Fact]:
 
 
 def adam(own: Learner) -> Iterator[Fact]:
-    """Check three steps against those of the reference engine."""
-    settings: dict[str, Any] = {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}
-    engine = ReferenceEngine(CONFIG, init_weights(CONFIG, random.Random(4)), **settings)
-    mine, weights = own.Adam(3, **settings), [param.data for param in engine.params[:3]]
-    why = "Is it weight - lr * m_hat / (sqrt(v_hat) + eps), with t = 1, eps outside, the given lr?"
-    for step, gradients in enumerate(ADAM_GRADIENTS, 1):
-        weights = mine.step(weights, gradients, lr=0.1)
-        for param, gradient in zip(engine.params, gradients, strict=False):
-            param.grad = gradient
-        engine.update(0.1)
-        right = [param.data for param in engine.params[:3]]
-        yield Fact(f"weights after step {step} of Adam(3, 0.5, 0.9, 0.001)", weights, right, why)
-        why = "Are self.m and self.v kept from step to step, without the correction?"
+    """Check three steps against those of the reference engine, with settings and without."""
+    given: dict[str, Any] = {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}
+    formula = "weight - lr * m_hat / (sqrt(v_hat) + eps)"
+    first = f"Is it {formula}, with t = 1, eps outside, the given lr?"
+    later = "Are self.m and self.v kept from step to step, without the correction?"
+    for what, settings in (("Adam(3, 0.5, 0.9, 0.001)", given), ("Adam(3)", {})):
+        engine = ReferenceEngine(CONFIG, init_weights(CONFIG, random.Random(4)), **settings)
+        mine, weights = own.Adam(3, **settings), [param.data for param in engine.params[:3]]
+        for step, gradients in enumerate(ADAM_GRADIENTS, 1):
+            weights = mine.step(weights, gradients, lr=0.1)
+            for param, gradient in zip(engine.params, gradients, strict=False):
+                param.grad = gradient
+            engine.update(0.1)
+            right = [param.data for param in engine.params[:3]]
+            why = first if step == 1 else later
+            if not settings:
+                why = "Are the defaults of beta1, beta2 and eps unchanged?"
+            yield Fact(f"weights after step {step} of {what}", weights, right, why)
 
 
 def schedule(own: Learner) -> Iterator[Fact]:

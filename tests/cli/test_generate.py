@@ -4,8 +4,9 @@ import re
 import pytest
 from commands import ok, refused
 
-from microgpt import TrainConfig, save
+from microgpt import TrainConfig, load, save
 from microgpt.training.train import train
+from microgpt_cli.commands.generate import _known
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,14 @@ def test_the_novel_option_finds_the_training_file_of_the_model(microgpt, tmp_pat
     assert f"{data} has changed" in error
     data.unlink()
     assert "was not found" in refused(microgpt("generate", "--model", "m", "--novel"))
+
+
+def test_only_user_messages_are_known_to_a_chat_model(microgpt, tmp_path) -> None:
+    talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+    (tmp_path / "talks.jsonl").write_text(json.dumps(talk) + "\n")
+    ok(microgpt("train", "--data=talks.jsonl", "--chat", "--steps=1", "--model=m", "-n", "0"))
+    known = _known(load(tmp_path / "m"), tmp_path / "m")
+    assert ["hi" in known, "yo" in known] == [True, False]
 
 
 def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_model) -> None:

@@ -145,14 +145,22 @@ def _print_lines(samples: Iterator[str]) -> None:
 
 
 def _known(saved: "SavedModel", directory: Path) -> Container[str]:
-    """Return the texts of the training data, from which novel samples must differ."""
-    from microgpt import KnownTexts, other_data, texts_of
+    """Return the texts of the training data, from which novel samples must differ.
+
+    A chat model generates user messages, so they are only the user messages.
+    """
+    from microgpt import KnownTexts, other_data
     from microgpt_cli.model_loading import training_documents
 
     docs = training_documents(saved, directory)
     own, *others = saved.trained_on
     if remark := other_data(own, others):
         note(f"the samples are compared with the training data of the model {remark}")
-    texts = [text for doc in docs for text in texts_of(doc)]
+    texts: list[str] = []
+    for doc in docs:
+        if isinstance(doc, str):
+            texts.append(doc)
+        else:
+            texts += [message.content for message in doc if message.role == "user"]
     room = saved.model.block_size - saved.tokenizer.is_chat  # the role token is part of the context
     return KnownTexts(texts, room=room, text=saved.text)

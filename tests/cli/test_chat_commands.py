@@ -44,6 +44,12 @@ def test_a_session_keeps_a_partial_reply_unless_it_is_empty(session) -> None:
     assert session.messages == [HI, Message("assistant", "y")]
 
 
+def test_a_reply_that_has_not_begun_is_not_truncated(session) -> None:
+    session.was_cut = True  # the previous reply
+    session.ask("hi").close()
+    assert not session.was_cut
+
+
 def test_a_message_that_does_not_fit_is_not_added_to_the_chat(session, told) -> None:
     with pytest.raises(MicrogptError, match="the message has 30 characters"):
         session.ask("é" + "o" * 30)

@@ -48,6 +48,7 @@ class ChatSession:
 
         The message and the reply, which is partial if the generator is closed, are then added.
         """
+        self.was_cut = False
         # Lone surrogates represent undecodable bytes.
         question = Message("user", re.sub("[\ud800-\udfff]", "\ufffd", text))
         prompt = self._model.chat_prompt([*self.messages, question])
@@ -63,7 +64,7 @@ class ChatSession:
         return self._reply(question, self._model.stream(job))
 
     def _reply(self, question: Message, stream: "TokenStream") -> Generator[str, None, None]:
-        self.was_cut, answer = False, ""
+        answer = ""
         try:
             for piece in self._model.tokenizer.decode_stream(stream):
                 answer += piece

@@ -130,6 +130,8 @@ def test_notes_say_that_other_data_of_the_parent_is_not_compared(microgpt, folde
     assert "in the training data (without other data of its parent or teacher)" in done.stderr
     done = microgpt("generate", "--model", "child", "--novel", "-n", "1")
     assert "training data of the model without other data of its parent" in done.stderr
+    done = microgpt("score", "child", stdin="anna")
+    assert done.stderr == "note: the text may be training data of the model or its ancestors\n"
 
 
 def test_eval_on_the_training_file_reports_contamination(microgpt, folder) -> None:

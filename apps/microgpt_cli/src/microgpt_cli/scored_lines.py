@@ -26,6 +26,7 @@ from microgpt import (
     count,
     describe_read,
     load_documents,
+    other_data,
     read_by_kind,
     read_document_hashes,
     recorded_facts,
@@ -139,8 +140,8 @@ def note_training_file(
 ) -> DocumentHashes | None:
     """Print a note if a model was trained on the file, or may have been.
 
-    Return the hashes to compare each line with, or None if the whole file has been compared. A pipe
-    is always compared line by line, as is a file if there are hashes of all training data.
+    Return the hashes of all training data, to compare each line with, or None if some are unknown.
+    Then a file is compared as a whole, and a pipe is not compared.
     """
     if known := read_document_hashes(model, saved):
         return known
@@ -149,7 +150,11 @@ def note_training_file(
             docs = load_documents(path, ReadOptions(saved.text, column), tell=note)
             note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
     elif path or not sys.stdin.isatty():
-        note("the text may be training data; to compare it, pass a file with --data")
+        own, *ancestors = saved.trained_on
+        if own is None or other_data(own, ancestors):
+            note("the text may be training data of the model or its ancestors")
+        else:
+            note("the text may be training data; to compare it, pass a file with --data")
     return None
 
 

@@ -24,6 +24,14 @@ WRONG = {  # name and value: the rest of the sentence
     ("positions", "none"): "must be 'learned' or 'rotary', got 'none'",
     ("n_embd", 9): "(9) must be divisible by n_head (2); try n_embd 8",
 }
+# A genome of evolve-rust has fewer settings, with limits of their own.
+IN_A_GENOME = {("steps", "many"), ("lr", "fast"), ("n_embd", 9)}
+CASES = [
+    (source, name, value)
+    for source in ("options", "preset", "genome", "meta", "train_state")
+    for name, value in WRONG
+    if source != "genome" or (name, value) in IN_A_GENOME
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +45,7 @@ def trained(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("source", ["options", "preset", "genome", "meta", "train_state"])
-@pytest.mark.parametrize(("name", "value"), WRONG)
+@pytest.mark.parametrize(("source", "name", "value"), CASES)
 def test_each_source_gives_the_same_error_for_a_wrong_setting(
     microgpt, trained, tmp_path, monkeypatch, source, name, value
 ) -> None:
@@ -52,8 +59,6 @@ def test_each_source_gives_the_same_error_for_a_wrong_setting(
         command += ["--preset=mine"]
     elif source == "genome":
         name, sentence = (text.replace("n_embd", "n_emb") for text in (name, sentence))
-        if name not in GENES or (isinstance(value, int) and not 0 < value < 100):
-            return  # evolve-rust's settings are fewer, and have limits of their own
         edit(tmp_path / "genome.json", **{name: value})
         command += ["--genome=genome.json"]
     elif source == "meta":

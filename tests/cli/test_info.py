@@ -38,6 +38,13 @@ def test_info_describes_a_training_file(microgpt, names) -> None:
     assert any(re.fullmatch(r"[\d,]+ steps", name) for name in facts)
 
 
+def test_a_frequent_document_is_quoted_as_in_python(microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text(f"it's\na'\"{'b' * 30}\n" * 2)
+    done = ok(microgpt("info", "--data", "names.txt"))
+    assert '"it\'s" (2)' in done.stdout
+    assert f"'a\\'\"{'b' * 21}…' (2)" in done.stdout
+
+
 def test_the_output_of_info_fits_in_80_columns(microgpt, tmp_path) -> None:
     words = [f"{chr(200 + i)}{'long ' * i}word{i}" * 3 for i in range(100)]
     (tmp_path / "words.txt").write_text("\r\n".join(words * 2), encoding="utf-8-sig")

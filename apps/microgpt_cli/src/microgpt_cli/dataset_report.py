@@ -41,7 +41,7 @@ from microgpt import (
     step_operations,
     useful_operations,
 )
-from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.console import note, quoted
 from microgpt_cli.terminal.progress import load_kernels
 
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
@@ -255,7 +255,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 def _clip(doc: Any) -> str:
     text = doc if isinstance(doc, str) else " / ".join(message["content"] for message in doc)
-    return f"'{printable(text, CLIP)}'"
+    return quoted(text, CLIP)
 
 
 def _with_percent(n: int, total: int) -> str:

@@ -32,7 +32,7 @@ from microgpt import (
     split_again,
     texts_of,
 )
-from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.console import note, quoted
 from microgpt_cli.terminal.progress import with_progress
 
 N_ERRORS = 3  # number of errors printed per task; --json prints all errors
@@ -205,5 +205,5 @@ def _errors(tasks: dict[str, list[Answer]]) -> Iterator[str]:
             if answer.reply is None:
                 yield f"{where}: {answer.problem}"
             else:
-                expected = printable(answer.expected, CLIP)
-                yield f"{where}: expected '{expected}', got '{printable(answer.reply, CLIP)}'"
+                expected, got = quoted(answer.expected, CLIP), quoted(answer.reply, CLIP)
+                yield f"{where}: expected {expected}, got {got}"

@@ -62,6 +62,11 @@ def print_or_discard(text: str) -> None:
         discard_output(sys.stdout)
 
 
+def quoted(text: str, max_chars: int) -> str:
+    """Return up to max_chars characters of a text as one line, quoted and escaped."""
+    return repr(text if len(text) <= max_chars else f"{text[:max_chars]}…")
+
+
 def terminal_safe(text: str) -> str:
     """Escape control characters if stdout is a terminal; otherwise, return the text unchanged."""
     return text.translate(ESCAPES) if sys.stdout.isatty() else text

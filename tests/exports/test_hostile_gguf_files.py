@@ -7,7 +7,7 @@ import pytest
 from exported_models import ARCHITECTURES, saved_model
 
 from microgpt.errors import CheckpointError
-from microgpt_exports.gguf_file import encode_gguf, read_gguf
+from microgpt_exports.gguf_file import LIMITS, encode_gguf, read_gguf
 
 START = 24 + 8 + len("microgpt.receipt") + 4  # of the length of the receipt
 
@@ -92,6 +92,12 @@ def test_a_hostile_tokenizer_is_refused(content, tmp_path) -> None:
     for other in (b"{}", b"[" * 50_000, b'{"model": {"vocab": {"a": 4000000000}, "merges": []}}'):
         changed = content[:at] + struct.pack("<Q", len(other)) + other + content[at + 8 + size :]
         assert "the receipt is damaged" in refused(changed, tmp_path)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_texts_above_their_limits_are_not_decoded(name, content, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(LIMITS, name, 4)
+    refused(content, tmp_path)
 
 
 def test_truncated_files_are_refused_and_bit_flips_do_not_crash(content, tmp_path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt import (
+    MAX_TOKENIZER_BYTES,
     ROTARY_BASE,
     ExportFormat,
     ExportRequest,
@@ -34,6 +35,7 @@ from microgpt_exports.comparison import PIECE, first_bytes, running, verdict
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer, note_characters
 from microgpt_exports.receipt import (
     DAMAGED,
+    MAX_BYTES,
     MAX_TOKENS,
     RECEIPT,
     TOKENIZER,
@@ -49,7 +51,8 @@ if TYPE_CHECKING:
 
 MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
 NAME = "general.name"
-MAX_FILE = 2**34  # bytes
+MAX_FILE, MAX_NAME = 2**34, 2**10  # bytes
+LIMITS = {RECEIPT: MAX_BYTES, NAME: MAX_NAME, TOKENIZER: MAX_TOKENIZER_BYTES}
 FLOATS, NORMAL, CONTROL = 0, 1, 3  # types: of a tensor and a file; of tokens
 UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9  # types of metadata
 FORMATS = {UINT32: "<I", INT32: "<i", FLOAT32: "<f", BOOL: "<?"}
@@ -253,15 +256,16 @@ def _tensor_names(config: ModelConfig) -> dict[str, str]:
 
 
 def _texts(content: bytes) -> dict[str, str]:
-    """Return our texts in the metadata at the beginning of a file."""
+    """Return our texts in the metadata at the beginning of a file, if they are not too long."""
     found: dict[str, str] = {}
-    for name in (RECEIPT, NAME, TOKENIZER):
+    for name, most in LIMITS.items():
         key = _string(name) + struct.pack("<I", STRING)
         start = content.find(key) + len(key)
         with suppress(ValueError, struct.error):  # the file is damaged
             if start >= len(key):
                 size = struct.unpack_from("<Q", content, start)[0]
-                found[name] = str(content[start + 8 : start + 8 + size], "utf-8")
+                if size <= most:
+                    found[name] = str(content[start + 8 : start + 8 + size], "utf-8")
     return found
 
 

@@ -126,7 +126,10 @@ def test_files_that_microgpt_has_not_written_are_refused(tmp_path) -> None:
         assert "has no receipt" in refused(foreign, tmp_path)
 
 
-def test_a_file_of_many_small_messages_is_not_parsed(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(onnx, "load_model_from_string", None)
+def test_protobuf_does_not_parse_a_hostile_file(content, tmp_path, monkeypatch) -> None:
+    for name in ("load_model_from_string", "ModelProto", "StringStringEntryProto"):
+        monkeypatch.setattr(onnx, name, None)
     nodes = b"\x0a\x00" * 2**13  # empty nodes
     assert "has no receipt" in refused(b"\x3a\x80\x80\x01" + nodes, tmp_path)
+    value = b"\x12\x02{}"  # would be the receipt if what follows it belonged to it
+    assert "differs from what this version" in refused(content + value + nodes, tmp_path)

@@ -155,16 +155,26 @@ ONNX = ExportFormat(lambda saved, request: {request.output: encode_onnx(saved)},
 
 def _metadata(content: bytes) -> dict[str, str]:
     """Return our texts in the metadata, which ends a file."""
-    from google.protobuf.message import DecodeError
-    from onnx import StringStringEntryProto
-
     found: dict[str, str] = {}
     for name in (RECEIPT, TOKENIZER):
-        start = content.rfind(StringStringEntryProto(key=name).SerializeToString())
-        with suppress(ValueError, DecodeError):  # what follows the entry is an unknown field
-            if start >= 0:
-                found[name] = StringStringEntryProto.FromString(content[start:]).value
+        # An entry has its key as field 1, and its value as field 2.
+        key = b"\x0a" + bytes([len(name)]) + name.encode() + b"\x12"
+        start = content.rfind(key) + len(key)
+        with suppress(ValueError):  # the file is damaged
+            if start >= len(key):
+                size, start = _varint(content, start)
+                found[name] = str(content[start : start + size], "utf-8")
     return found
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    """Return the integer of protobuf at an index, and the index after it."""
+    value = 0
+    for i, byte in enumerate(content[at : at + 10]):
+        value |= (byte & 127) << 7 * i
+        if byte < 128:
+            return value, at + i + 1
+    raise ValueError("the integer does not end")
 
 
 def _model(graph: OnnxGraph, weights: "Arrays") -> "ModelProto":

@@ -47,6 +47,7 @@ from microgpt_exports.imports import import_model
 from microgpt_exports.onnx_file import encode_onnx, read_onnx
 from microgpt_exports.transformers_directory import encode_transformers, read_transformers
 from microgpt_page.document import WEB
+from microgpt_report.search_report import search_report
 from microgpt_report.search_run import read_search_run
 from microgpt_serve.app import create_app
 from microgpt_serve.settings import ServiceSettings
@@ -231,7 +232,10 @@ def moonbase(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    SweepRecords.read(folder) if kind_at(folder) == SWEEP else read_search_run(folder)
+    if kind_at(folder) == SWEEP:
+        SweepRecords.read(folder)
+    else:
+        search_report(read_search_run(folder))
 
 
 def space(path: Path) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from microgpt_evolution.budgeted.budgeted_records import BudgetedRecords, BudgetedSettings
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import BUDGETED_GENES, GENES, PRIMORDIAL, Genome, values_of
+from microgpt_evolution.genome_file import GENOME
 from microgpt_evolution.objectives.scores import HEADS
 from microgpt_evolution.runs.run_directory import BUDGETED, TrialRecord, kind_at
+from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.retest import Retest, read_retest
 from microgpt_evolution.search.search_records import Records, SearchSettings
@@ -62,11 +64,7 @@ class SearchRun:
     settings: SearchSettings | BudgetedSettings
     lines: Sequence[TrialRecord]
     retest: Retest | None = None  # of the winner; None until the search has ended
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the winner is known; the records of a search with a budget do not tell."""
-        return self.retest is not None or isinstance(self.settings, BudgetedSettings)
+    has_ended: bool = False  # also true of a search with a budget that Ctrl-C has ended
 
     @cached_property
     def measures(self) -> Mapping[str, Measure]:
@@ -156,4 +154,48 @@ def read_search_run(directory: Path) -> SearchRun:
     if not run.lines:
         raise RunError(f"{run.directory} has no evaluations yet; try again later")
     (name,), retest = labels([directory]), read_retest(run.directory)
-    return SearchRun(name, run.settings, run.lines, retest)
+    has_ended = retest is not None
+    if isinstance(run, BudgetedRecords):
+        has_ended = (run.directory / GENOME).exists()
+    found = SearchRun(name, run.settings, run.lines, retest, has_ended=has_ended)
+    _check_scores(found, run.directory)
+    _check_places(run)
+    return found
+
+
+def _check_scores(run: SearchRun, directory: Path) -> None:
+    """Raise RunError if a score by which a population is ranked is missing."""
+    needed = {measure.score for measure in run.measures.values()} - {""}
+    scored = [(line.id, line.scores) for line in run.lines if line.scores]
+    scored += [("the retest", scores) for scores in run.retest.scores] if run.retest else []
+    for name, scores in scored:
+        if missing := sorted(needed - scores.scores.keys()):
+            raise RunError(
+                f"{directory}: {name!r:.40} lacks the score {missing[0]}; repeat the search"
+            )
+
+
+def _check_places(run: Records | BudgetedRecords) -> None:
+    """Raise RunError for an evaluation of an organism that the search does not breed."""
+    bred = _bred(run) if isinstance(run, Records) else None
+    for line in run.lines:
+        place = place_of(line)
+        belongs = 0 not in place if bred is None else place in bred
+        if not belongs:
+            raise RunError(
+                f"{run.directory / EVALUATIONS}: {line.id!r:.40} does not belong to this search; "
+                "if a line was removed, resume the run; otherwise, another microgpt wrote the file"
+            )
+
+
+def _bred(run: Records) -> set[tuple[int, int]]:
+    """Return the places of the organisms up to the first generation that is incomplete."""
+    search, places = run.settings.search(), {(0, 0)}  # begins with the default genome
+    for _ in range(run.settings.n_generations):
+        asked = search.ask()
+        places |= {(each.generation, each.slot) for each in search.organisms}
+        known = [found for each in asked if (found := run.known(each.trial))]
+        if len(known) < len(asked):
+            break
+        search.tell(known)
+    return places

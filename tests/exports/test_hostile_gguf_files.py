@@ -77,13 +77,30 @@ def test_changed_and_missing_weights_are_refused(content, tmp_path) -> None:
         ({"tokenizer": {"tokenizer": "char", "chars": ["a"]}}, "vocab_size is 280, but there are"),
         ({"tokenizer": {"tokenizer": "char", "chars": "ab"}}, "the receipt is damaged"),
         ({"tokenizer": {"special_tokens": ["x"]}}, "special_tokens must be"),
-        ({"format_version": 99}, "but this microgpt reads only 1; use the version"),
+        ({"format_version": 99}, "but this microgpt reads only 1 and 2; use the version"),
         ({"weights_sha256": "0" * 64}, "its weights are not those of its receipt"),
         ({"texts": []}, "the receipt is damaged: texts"),
     ],
 )
 def test_a_changed_receipt_is_refused(changes, problem, content, tmp_path) -> None:
     assert problem in refused(with_receipt(content, **changes), tmp_path)
+
+
+def test_a_receipt_of_version_1_is_read(content, tmp_path) -> None:
+    path = tmp_path / "model.gguf"
+    older = {"format_version": 1, "quantization": None, "unrounded_bits": 2.5}
+    n_added = len(with_receipt(content, **older)) - len(content)
+    older["created_by"] = "microgpt 0.1.0" + " " * (-n_added % 32)  # the tensors stay aligned
+    path.write_bytes(with_receipt(content, **older))
+    assert read_gguf(path).format_version == 1
+
+
+def test_the_path_is_named_even_if_the_problem_has_it(content, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("model")
+    path.write_bytes(with_receipt(content, model={"token_shift": True}))
+    with pytest.raises(CheckpointError, match=r"^model: the receipt is damaged: the model has"):
+        read_gguf(path)
 
 
 def test_a_hostile_tokenizer_is_refused(content, tmp_path) -> None:

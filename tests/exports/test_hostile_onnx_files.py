@@ -92,7 +92,7 @@ def test_a_file_with_changed_weights_is_refused(content, tmp_path) -> None:
         ("continuations", [CONTINUATION | {"temperature": -1.0}], "continuations[0].temperature"),
         ("continuations", [CONTINUATION | {"tokens": [0] * 300}], "continuations[0].tokens"),
         ("continuations", [CONTINUATION | {"tokens": [0, -1]}] * 2, "a text is not of its model"),
-        ("format_version", 99, "but this microgpt reads only 1; use the version"),
+        ("format_version", 99, "but this microgpt reads only 1 and 2; use the version"),
         ("texts", [], "texts"),
         ("bits", "nan", "bits"),
     ],

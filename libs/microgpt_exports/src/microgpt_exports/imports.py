@@ -182,8 +182,9 @@ class _TokenizerJson(BaseModel):
     @classmethod
     def of(cls, path: Path) -> Self:
         """Read a file; raise CheckpointError if it is missing or damaged."""
+        content = read(path, MAX_TOKENIZER_BYTES)
         with naming(path):
-            return cls.model_validate_json(read(path, MAX_TOKENIZER_BYTES))
+            return cls.model_validate_json(content)
 
     @property
     def special(self) -> list[tuple[int, str]]:

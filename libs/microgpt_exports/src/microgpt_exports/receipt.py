@@ -38,7 +38,7 @@ from microgpt import (
     tokenizer_fields,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1 had two more fields, which are ignored
 N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first
 SEED = 42  # of the first text and of the seeded continuation
 MAX_BYTES = 2**20  # of a receipt in JSON; 16 texts of 256 tokens take 200 kB
@@ -176,7 +176,7 @@ def read_receipt(content: str | None, path: Path, n_bytes: int) -> Receipt:
         )
     if len(content) > MAX_BYTES:
         raise CheckpointError(f"{path}: the receipt is larger than {MAX_BYTES:,} bytes")
-    if problem := other_version(content, "format_version", FORMAT_VERSION):
+    if problem := other_version(content, "format_version", 1, FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     with naming(path, DAMAGED):
         receipt = Receipt.model_validate_json(content)
@@ -204,13 +204,12 @@ def sha256_of(weights: Iterable[bytes | memoryview]) -> str:
 
 @contextmanager
 def naming(path: Path, what: str = "") -> Iterator[None]:
-    """Put the path of a file, and what is wrong with it, before errors that lack them."""
+    """Begin errors with the path of a file, and with what is wrong with it."""
     try:
         yield
     except (ValidationError, MicrogptError) as error:
         problem = first_problem(error).removeprefix(f"{path}: ")
-        is_named = str(path) in problem
-        raise CheckpointError(problem if is_named else f"{path}: {what}{problem}") from error
+        raise CheckpointError(f"{path}: {what}{problem}") from error
 
 
 def _drawn(gpt: InferenceGpt, seed: int) -> list[int]:

@@ -78,9 +78,10 @@ def read_transformers(directory: Path) -> Receipt:
     """
     path, weights = directory / RECEIPT, read(directory / WEIGHTS, MAX_WEIGHTS)
     receipt = read_receipt(read(path, MAX_BYTES).decode(errors="replace"), path, len(weights))
+    original = _original_tokenizer(receipt, directory)
     with naming(path, DAMAGED):
         check_fits(receipt.model)
-        tokenizer = receipt.restored_tokenizer(_original_tokenizer(receipt, directory), path)
+        tokenizer = receipt.restored_tokenizer(original, path)
         expected = _small_files(receipt.model, tokenizer)
     for name, content in expected.items():
         file = directory / name

@@ -2,6 +2,7 @@ import logging
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
@@ -184,6 +185,23 @@ def test_a_cluster_that_disappears_gives_a_one_line_error(
     pool = Dask(workers.scheduler_address)
     with workers, pytest.raises(ClusterError, match=problem):
         evaluate_all(square, range(10_000), pool, on_outcome=lambda i, outcome: vanish(workers))
+
+
+@pytest.mark.slow
+def test_workers_that_leave_before_the_first_item_are_missed(monkeypatch) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(cluster, "TIMEOUT_S", 2.0)
+    monkeypatch.setattr(cluster, "PATIENCE_S", 0.5)
+    workers = LocalCluster(n_workers=1, processes=False, dashboard_address=":0", protocol="tcp://")
+    pool = Dask(workers.scheduler_address)
+    with workers:
+        pool.executor()
+        workers.scale(0)
+        while workers.scheduler.workers:
+            time.sleep(0.01)
+        with pytest.raises(ClusterError, match="has no workers left; start one with"):
+            evaluate_all(square, range(N), pool)
 
 
 @pytest.mark.slow

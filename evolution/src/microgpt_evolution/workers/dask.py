@@ -124,7 +124,11 @@ class _DaskExecutor(Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Submit work. The function is pickled and sent once; the workers keep it."""
         if fn not in self._sent:
-            self._sent = {fn: self._client.scatter(pickle.dumps(fn), hash=False, broadcast=True)}
+            work = pickle.dumps(fn)
+            try:
+                self._sent = {fn: self._client.scatter(work, hash=False, broadcast=True)}
+            except TimeoutError as error:  # there are no workers; the pool waits for some
+                raise CancelledError(str(error)) from error
         remote = self._client.submit(  # pure=True merges equal tasks
             _pickled_result, self._sent[fn], *args, **kwargs, pure=False
         )

@@ -218,7 +218,7 @@ def test_data_that_the_model_itself_read_is_not_contamination() -> None:
     assert contamination(parts, [parts.facts]) == contamination(parts, ())
 
 
-def test_the_short_end_of_a_stretch_is_not_taken_for_repeated_text() -> None:
+def test_the_short_end_of_a_stretch_is_no_repeated_text() -> None:
     words = [f"{n * 7919 % 100_003:05}" for n in range(20_000)]
     text = " ".join(words)[:110_010]  # held-out stretches of 1,100 characters and one more
     parts = split_stream(text, validation=0.1001, gap=256)

@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -222,23 +222,22 @@ def _json_values(lines: Sequence[str]) -> tuple[str, Iterator[tuple[int, object]
 
     Numbers start at 1. A line that is not JSON has the value None.
     """
-    if found := whole_value(lines):
+    if found := whole_value(lines, json.loads):  # which reads lone surrogates, too
         unit, values = found
         return unit, enumerate(values, start=1)
     return "line", ((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())
 
 
-def whole_value(lines: Sequence[str]) -> tuple[str, list[object]] | None:
+def whole_value(
+    lines: Sequence[str], parse: Callable[[str], Any] = from_json
+) -> tuple[str, list[object]] | None:
     """Return the unit and the values of a file that is one JSON value, or None for JSON Lines."""
     texts = filter(str.strip, lines)
     if _parse(next(texts, "")) is not None and next(texts, None) is not None:
         return None
-    text = "\n".join(lines)
     try:
-        whole = from_json(text)
-    except ValueError:  # such as for a lone surrogate
-        whole = _parse(text)
-    if whole is None:
+        whole = parse("\n".join(lines))
+    except (ValueError, RecursionError):
         return None
     is_array = isinstance(whole, list) and not is_conversation(whole)
     return ("item", whole) if is_array else ("line", [whole])

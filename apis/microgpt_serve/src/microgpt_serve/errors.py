@@ -104,7 +104,7 @@ _RULES = {  # messages, keyed by pydantic error type
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
     "bool_type": "must be true or false",
     # Only settings have these.
-    "int_parsing_size": "must be 0 to 65535",  # of a port
+    "int_parsing_size": "must be 0 to 65535",  # only a port is parsed from text
     "string_pattern_mismatch": "must be * or origins such as https://a.example",
 }
 

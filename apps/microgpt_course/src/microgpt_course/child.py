@@ -39,7 +39,7 @@ STEP_HINTS = (  # for the first loss that differs
     "and values.",
     "Are all gradients set to 0 in each step, and is the learning rate 0.01 * (1 - s / 1000)?",
 )
-ENDS = {  # what exceptions mean
+ENDS = {  # the learner reads these instead of a traceback
     "NotImplementedError": "`raise NotImplementedError` is still there; replace it by your code",
     "SystemExit": "the file ends Python; remove the call of exit",
     "RecursionError": "a function calls itself without an end, or more than 1,000 times",

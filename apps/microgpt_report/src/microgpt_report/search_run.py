@@ -63,7 +63,7 @@ class SearchRun:
     name: str  # shortened but unambiguous path of the run directory
     settings: SearchSettings | BudgetedSettings
     lines: Sequence[TrialRecord]
-    retest: Retest | None = None  # of the winner; None until the search has ended
+    retest: Retest | None = None  # a search that has ended has one
     has_ended: bool = False  # also true of a search with a budget that Ctrl-C has ended
 
     @cached_property

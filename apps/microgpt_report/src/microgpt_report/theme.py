@@ -26,7 +26,7 @@ KINDS = {
 }
 LOG = " (log scale)"  # end of the title of each logarithmic axis
 
-TOOLTIP = [  # of an evaluation
+TOOLTIP = [  # an evaluation shows these
     alt.Tooltip("id:N"),
     alt.Tooltip("origin:N"),
     alt.Tooltip("worth:Q", title="fitness", format=".4f"),

@@ -77,7 +77,7 @@ def _follow(progress: study.StudyProgress, event: BudgetedEvent) -> None:
     if event.budget < event.planned:
         less, more = in_short(event.budget), in_short(event.planned)
         progress.tell(f"the search now ends after {less} operations, not {more}, to finish in time")
-    if event.is_known:  # of the resumed run
+    if event.is_known:  # the run before it was resumed has recorded it
         progress.begin(event.spent)
     best = f"best {event.organisms[0].loss:.4f}" if event.organisms else "no loss yet"
     figures = f"{best} | generation {event.generation}: {event.n_done} of {len(event.runs)}"

@@ -29,7 +29,7 @@ class Format(NamedTuple):
     object_name: str
     chunk_name: str  # value of `object` in streamed events
     whole: Callable[[GeneratedChoice], JsonObject]  # a finished choice
-    parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # what is new, each for an event
+    parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # each part makes an event
 
 
 async def respond(

@@ -33,6 +33,23 @@ CASES = [
     if source != "genome" or (name, value) in IN_A_GENOME
 ]
 
+CONFLICTS = [  # settings that exclude each other, and the sentence
+    ({"minutes": 1, "budget": 1e9}, "--minutes cannot be used with --budget; omit one of them"),
+    (
+        {"column": "name", "separator": "blank"},
+        "--separator cannot be used with --column name; omit one of them",
+    ),
+    (
+        {"portable": True, "positions": "learned"},
+        "--portable cannot be used with --positions learned; omit one of them",
+    ),
+    ({"me": "Anna"}, "--me requires --chat; add --chat or omit --me"),
+    (
+        {"vocab_size": 300},
+        "--vocab-size requires --tokenizer bpe; add --tokenizer bpe or omit --vocab-size",
+    ),
+]
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
@@ -82,3 +99,32 @@ def test_python_gives_the_same_error_for_a_wrong_setting(name, value) -> None:
         with pytest.raises(MicrogptError) as caught:
             call({**({"n_head": 2} if name in SHAPE else given), name: value})
         assert str(caught.value) == f"{name} {WRONG[name, value]}"
+
+
+@pytest.mark.parametrize("source", ["options", "preset", "train_state"])
+@pytest.mark.parametrize(("given", "sentence"), CONFLICTS)
+def test_each_source_gives_the_same_error_for_a_conflict(
+    microgpt, trained, tmp_path, monkeypatch, source, given, sentence
+) -> None:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    command = ["train", "--data=names.txt"]
+    if source == "options":
+        command += [flag(name) if x is True else f"{flag(name)}={x}" for name, x in given.items()]
+    elif source == "preset":
+        monkeypatch.setitem(PRESETS, "mine", given)
+        command += ["--preset=mine"]
+    elif "budget" in given:
+        pytest.skip("a run with a time limit records its budget")
+    else:
+        edit(tmp_path / "model/train_state.json", given=given)
+        command = ["train", "--resume=model", "--steps=9"]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    assert refused(microgpt(*command)).removeprefix("model/train_state.json: ") == sentence
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize(("given", "sentence"), CONFLICTS)
+def test_python_gives_the_same_error_for_a_conflict(given, sentence) -> None:
+    with pytest.raises(MicrogptError) as caught:
+        Settings.from_dict(given)
+    assert str(caught.value) == sentence

@@ -23,7 +23,7 @@ def test_a_preset_is_a_record_of_valid_settings(name) -> None:
     settings = Settings.from_dict(given)
     assert {each: getattr(settings, each) for each in given} == given
     others = PRESETS[name].keys() - given.keys()
-    assert others <= {"data", "n_conversations", "modern"}
+    assert others <= {"data", "reader", "modern"}
 
 
 @pytest.mark.parametrize("name", FIELDS)

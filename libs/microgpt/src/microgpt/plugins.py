@@ -9,7 +9,6 @@ A package names its objects in its pyproject.toml, under `[project.entry-points.
     exports    a format    a `microgpt.exports.ExportFormat`
     pages      a page      a function from a model to HTML, which the service shows at /
     replies    a plug-in   a module with the functions of `microgpt.replies.ReplyPlugin`
-    grammars   a preset    a function from a number and a seed to generated conversations
     recipes    an option   a function from a file to options of `microgpt train`
     plotting   a picture   a function of `microgpt.plotting`
 

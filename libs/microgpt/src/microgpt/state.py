@@ -119,9 +119,9 @@ class TrainingPlan:
     config: TrainConfig
     tokenizer: Tokenizer
     data: "DataFacts"
-    input: Path | None = None  # data file; None if the preset generates the data
-    # The other `Settings` that tell how the run came about: how the file is read, the preset, the
-    # limit for which the rest was chosen, and the requested vocab_size, which may be larger.
+    input: Path | None = None  # data file; None if the documents come from elsewhere
+    # The `Settings` that tell how the run came about: those that a user gave, the limit for which
+    # the rest was chosen, and the requested vocab_size, which may be larger.
     given: Given = field(default_factory=dict)
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
@@ -184,11 +184,6 @@ class TrainingPlan:
             teacher, student = scaled(ensemble.teacher), scaled(ensemble.student)
             ensemble = replace(ensemble, teacher=teacher, student=student)
         return replace(self, config=scaled(self.config), ensemble=ensemble)
-
-    @property
-    def seed(self) -> int:
-        """The seed of the run, from which an ensemble derives the seeds of its teachers."""
-        return (self.ensemble.student if self.ensemble else self.config).seed
 
     @property
     def read_options(self) -> "ReadOptions":

@@ -157,7 +157,10 @@ def _commands_again(plan: "TrainingPlan") -> str:
     config, budget, parent = plan.config, plan.given.get("budget"), plan.parent_sha256
     legs: list[tuple[int, int | None]] = [*plan.legs, (config.steps, config.until)]
     (steps, until), *later = legs
-    recorded = {**vars(plan.model), **vars(config), **vars(plan.data), **plan.given}
+    recorded = {**plan.given, **vars(plan.model), **vars(config), **vars(plan.data)}
+    if ensemble := plan.ensemble:
+        recorded |= vars(ensemble.teacher) | {"n_teachers": ensemble.n_teachers}
+        steps = ensemble.teacher.steps
     recorded |= {
         "input": plan.input,
         "chat": plan.tokenizer.is_chat,
@@ -171,23 +174,26 @@ def _commands_again(plan: "TrainingPlan") -> str:
         "minutes": None,
     }
     usual = Settings()
-    if budget or plan.extra:
+
+    def panel_of(name: str) -> str | None:
+        return FIELDS[name].metadata.get("panel")
+
+    given = plan.given if budget or plan.extra else None
+    if given is not None:
         names = ["input", *READING, "seed", "engine", "dtype", "budget", "until", "from_"]
-        names += ["steps"] if budget else []
-        if ensemble := plan.ensemble:
-            names.append("n_teachers")
-            recorded |= {"steps": ensemble.teacher.steps, "n_teachers": ensemble.n_teachers}
+        names += [*(["steps"] if budget else []), "n_teachers", *given]
+        names = [name for name in dict.fromkeys(names) if name in FILES or panel_of(name)]
     else:
         panels = ["Data", "Training", *([] if parent else ["Model"])]
-        names = [name for name, each in FIELDS.items() if each.metadata.get("panel") in panels]
-        names = ["input", "from_", *names]
+        names = ["input", "from_", *(name for name in FIELDS if panel_of(name) in panels)]
         if not parent:
             recorded["preset"] = preset = plan.given.get("preset", "karpathy")
             usual = Settings.from_dict(preset_settings(preset) | {"preset": None})
     words = ["microgpt train"]
     for name in names:
         value = recorded.get(name)
-        if value is not None and value is not False and value != getattr(usual, name, None):
+        is_usual = name not in (given or ()) and value == getattr(usual, name, None)
+        if value is not None and value is not False and not is_usual:
             text = "" if value is True else shlex.quote(str(value))
             words.append(f"{FILES.get(name) or flag(name)} {text}".rstrip())
     for each in plan.teachers:

@@ -62,8 +62,7 @@ def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJ
     teachers = load_teachers(request.teacher or ())
     file, docs = read_input(request.input, given, text_of(parent, teachers))
     text = "stream" if isinstance(docs, str) else "lines"
-    # Documents that are generated are in the order in which to read them.
-    given = {"shuffle": file is not None, **given, "text": text}
+    given = {"shuffle": not file.is_in_order, **given, "text": text}
     sources = [each for each in (parent, teachers) if each]
     prepared = Preparation(given) if sources else prepare_replies(docs, given, note)
     parts = hold_out(docs, prepared.given, sources, note)

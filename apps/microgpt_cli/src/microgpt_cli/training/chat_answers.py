@@ -87,7 +87,8 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
         return None
     for name, extra in result.extra.items():
         return _answer_tests(result, reply_plugin(name).tests(extra))
-    are_bundled = result.plan.input is None or result.data.sha256 == CHAT_SHA256
+    is_generated = result.plan.input is not None and result.plan.input.suffix == ".toml"
+    are_bundled = is_generated or result.data.sha256 == CHAT_SHA256
     # No split says what a parent has read of the bundled file, and of other data.
     ancestors, known = result.plan.ancestor_data, 0.0
     own_sha256 = CHAT_SHA256 if are_bundled else result.data.sha256

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from microgpt import (
-    DEFAULT_SEED,
     PRESETS,
     ConfigError,
     Document,
@@ -20,14 +19,14 @@ from microgpt import (
     TrainingJob,
     count_params,
     examples,
+    find_plugins,
     load_documents,
     measure,
     path_to_text,
-    plugin,
 )
 from microgpt_cli.model_loading import TRAINING, check_duration, default_input, load_model
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import DEFAULT_CHAT
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress import with_progress
 
 
@@ -57,39 +56,31 @@ def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:
 
 def read_input(
     data: Path | None, how: Given, text: TextKind | None = None
-) -> tuple[TextFile | None, Sequence[Document] | str]:
-    """Return the documents, and their file with its absolute path if they come from one.
-
-    By default, the file is that of the preset, which may generate documents instead.
+) -> tuple[TextFile, Sequence[Document] | str]:
+    """Return the documents, and their file with its absolute path; by default, the preset's.
 
     Args:
-        how: the fields of `ReadOptions`, the preset and the seed, if they are given.
+        how: the fields of `ReadOptions` and the preset, if they are given.
         text: kind of text, unless it is given.
     """
-    preset, chat = how.get("preset"), how.get("chat", False)
-    if path := data or _default_data(preset, chat=chat):
-        file = TextFile(path)
-        docs = load_documents(file, ReadOptions.of({"text": text, **how}), tell=note)
-        file.path = Path(os.path.abspath(path))
-        return file, docs
-    draw = plugin("grammars", "chat")
-    if draw is None:
-        raise ConfigError(
-            "--preset chat without --data requires the package microgpt-characters; install it"
-        )
-    assert preset  # only presets have no input file
-    return None, draw(PRESETS[preset]["n_conversations"], how.get("seed", DEFAULT_SEED))
+    file = TextFile(data or _default_data(how.get("preset"), chat=how.get("chat", False)))
+    docs = load_documents(file, ReadOptions.of({"text": text, **how}), tell=note)
+    file.path = Path(os.path.abspath(file.path))
+    return file, docs
 
 
-def _default_data(preset: str | None, *, chat: bool) -> Path | None:
-    """Return the default input file, or None if the preset generates the documents."""
-    data = PRESETS[preset].get("data") if preset else "names"
-    if data is None:
+def _default_data(preset: str | None, *, chat: bool) -> Path:
+    facts = PRESETS[preset] if preset else {"data": DEFAULT_CHAT if chat else DEFAULT_TEXT}
+    if "data" not in facts:
         raise ConfigError(f"--preset {preset} requires your own data; pass it with --data")
-    return None if data == "grammar" else default_input(DEFAULT_CHAT if chat else f"{data}.txt")
+    if facts.get("reader", "") not in ("", *find_plugins("readers")):
+        raise ConfigError(
+            f"--preset {preset} without --data requires the package microgpt-characters; install it"
+        )
+    return default_input(facts["data"])
 
 
-def with_records(job: TrainingJob, file: TextFile | None, given: Given) -> TrainingJob:
+def with_records(job: TrainingJob, file: TextFile, given: Given) -> TrainingJob:
     """Return a job that records where its inputs come from.
 
     Args:
@@ -107,12 +98,13 @@ def with_records(job: TrainingJob, file: TextFile | None, given: Given) -> Train
         )
         n_tokens = plan.config.steps * plan.config.batch_size * length
         check_duration(6 * count_params(plan.model) * n_tokens / TRAINING)
-    is_private = file is not None and file.is_chat_export  # a chat between people
+    typed = {name: given[name] for name in given if name not in ("steps", "threads")}
     plan = replace(
         plan,
-        input=file.path if file else None,
+        input=file.path,
+        given={**plan.given, **typed},
         parent_sha256=parent.sha256 if isinstance(parent, SavedModel) else None,
         teachers=records_of(job.teachers),
-        examples=() if is_private else examples(job.parts),
+        examples=() if file.is_chat_export else examples(job.parts),  # people's are private
     )
     return replace(job, plan=plan)

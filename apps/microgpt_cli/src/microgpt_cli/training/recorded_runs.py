@@ -96,9 +96,12 @@ def _changed_config(
     directory: Path, plan: TrainingPlan, state: TrainState, request: TrainRequest
 ) -> TrainConfig:
     """Return the settings of a run with the requested changes; refuse impossible changes."""
-    recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
-    recorded |= {
+    recorded = {
         **plan.given,
+        **vars(plan),
+        **vars(plan.model),
+        **vars(plan.config),
+        **vars(plan.data),
         "chat": plan.tokenizer.is_chat,
         "tokenizer": plan.tokenizer.kind,
         "vocab_size": plan.given.get("vocab_size", plan.model.vocab_size),
@@ -173,25 +176,24 @@ def _note_computation(plan: TrainingPlan, state: TrainState) -> None:
     )
 
 
-def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | None, Split]:
-    """Return the documents of a recorded run and their absolute path, if they come from a file.
+def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Split]:
+    """Return the documents of a recorded run and their absolute path.
 
     Raise ConfigError if the given file has different documents.
     """
     if plan.input and not given:
         check_regular(plan.input, "pass the documents of this run with --data")
     path = given or plan.input
-    how = {**vars(plan.read_options), "preset": plan.given.get("preset"), "seed": plan.seed}
-    file, docs = read_input(path, how)
+    file, docs = read_input(path, vars(plan.read_options))
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     parts = split_documents(docs, *held_out, plan.data.gap or 0)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
-            f"{path or 'the preset'} is not the input of the run: the sha256 of its "
+            f"{path} is not the input of the run: the sha256 of its "
             f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
             "original file with --data, or train the model on another text with --from"
         )
-    return file.path if file else None, parts
+    return file.path, parts
 
 
 def _recorded_teachers(

@@ -47,7 +47,7 @@ from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.flat_weights import count_params
 from microgpt.printable_text import printable
-from microgpt.settings import RECORDED, check_names, check_setting, with_given
+from microgpt.settings import check_conflicts, check_names, check_setting, with_given
 from microgpt.state import (
     Ensemble,
     TeacherRecord,
@@ -90,7 +90,7 @@ _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 
 
 def _check_given(given: dict[str, Any]) -> dict[str, Any]:
-    check_names(given, RECORDED)
+    check_names(given)
     for name, value in given.items():
         check_setting(name, value)
     return given
@@ -224,12 +224,14 @@ class _Description(BaseModel):
         return with_given(config, facts)
 
     def check(self) -> None:
-        """Raise CheckpointError if the facts contradict each other."""
+        """Raise CheckpointError if the facts contradict each other, ConfigError if settings do."""
+        data = {"text": self.config.text, "tokenizer": self.tokenizer, "chat": self.special_tokens}
+        check_conflicts({**self.given, **data, "budget": None})  # `--minutes` records its budget
         step, steps, ensemble = self.step, self.config.steps, self.ensemble
         n_trained, is_complete = len(self.teacher_losses), self.status == "ended"
         problems = {
             f"step is {step}, but config.steps is {steps}": step > steps,
-            "input or preset is required": not (self.input or self.given.get("preset")),
+            "input is required": not self.input,
             "teacher_losses requires ensemble": n_trained and not ensemble,
             "ensemble does not match the other fields": ensemble
             and not ensemble.fits(self.config, n_trained, is_complete=is_complete),

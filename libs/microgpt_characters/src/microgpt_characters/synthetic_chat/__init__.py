@@ -70,10 +70,10 @@ def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange
 
 
 def lessons(n: int, seed: int) -> Sequence[Conversation]:
-    """Return the conversations of the preset chat, in the order in which to read them.
+    """Return n different conversations in the order in which to learn them.
 
-    The first ninth of the conversations are short questions, which teach arithmetic and spelling
-    at a lower cost (docs/measurements/chat.md). The others are read twice.
+    The first ninth of what is returned are short questions, which teach arithmetic and spelling at
+    a lower cost (docs/measurements/chat.md). The others occur twice.
     """
     n_basics = n // 5
     basics = [*map(messages, conversations("basics", n_basics, seed))]

@@ -15,7 +15,7 @@ from microgpt.training.presets import PRESETS, preset_settings
 PRESETS_PAGE = Path(__file__).parents[2] / "docs/training.md"
 WITH_A_TEXT = """
 from microgpt.training.presets import PRESETS
-PRESETS["text"]["data"] = "shakespeare"
+PRESETS["text"]["data"] = "shakespeare.txt"
 from microgpt_cli.main import main
 main()
 """

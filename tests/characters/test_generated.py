@@ -1,10 +1,13 @@
 """`microgpt train --chat` reads TOML files that give the number of conversations to generate."""
 
-import pytest
-from commands import refused
+import json
 
-from microgpt import load_conversations
-from microgpt_characters.synthetic_chat import lessons
+import pytest
+from commands import ok, refused
+
+from microgpt import load_conversations, load_text
+from microgpt_characters.synthetic_chat import conversations, lessons
+from microgpt_characters.synthetic_chat.draw import Draw
 
 WRONG = {
     "n_conversations = 5000\nseed 42\n": "a.toml is not valid TOML: Expected '='",
@@ -12,14 +15,36 @@ WRONG = {
     "n_conversations = 2\nseed = 1\n": "a.toml: n_conversations must be >= 5, got 2",
     "n_conversations = 1e9\nseed = 1\n": "n_conversations must be an integer, got 1000000000.0",
     "n_conversations = 5000\nseed = -1\n": "a.toml: seed must be >= 0, got -1",
-    "n_conversations = 20_000_000\nseed = 1\n": "must be at most 10000000, got 20000000",
+    "n_conversations = 2_000_000\nseed = 1\n": "must be at most 1000000, got 2000000",
 }
 
 
 def test_a_file_asks_for_conversations_by_number_and_seed(tmp_path) -> None:
-    path = tmp_path / "talk.toml"
-    path.write_text("n_conversations = 300\nseed = 7\n")
-    assert load_conversations(path) == lessons(300, 7)
+    path = tmp_path / "talk.TOML"
+    path.write_text("n_conversations = 300\nseed = 20_000_000\n")
+    assert load_conversations(path) == lessons(300, 20_000_000)
+
+
+def test_info_recognises_such_a_file_and_text_in_toml_stays_text(microgpt, tmp_path) -> None:
+    (tmp_path / "talk.toml").write_text("n_conversations = 300\nseed = 7\n")
+    assert "train --chat --data talk.toml" in ok(microgpt("info", "--data=talk.toml")).stderr
+    assert "read them with --chat" in refused(microgpt("train", "--data=talk.toml"))
+    (tmp_path / "names.toml").write_text("anna\nemma\n")
+    assert load_text(tmp_path / "names.toml") == ["anna", "emma"]
+
+
+def test_no_message_is_empty(monkeypatch) -> None:
+    dress = Draw.dress
+    monkeypatch.setattr(Draw, "dress", lambda self, text: dress(self, text)[:-8])
+    drawn = [exchange for talk in conversations("train", 50, 7) for exchange in talk]
+    assert all(exchange.prompt for exchange in drawn)
+
+
+@pytest.mark.slow
+def test_the_chat_preset_trains_on_its_file(microgpt, tmp_path) -> None:
+    ok(microgpt("train", "--preset=chat", "--steps=2", "--batch-size=2"))
+    meta = json.loads((tmp_path / "output/meta.json").read_text())
+    assert meta["training"]["n_docs"] == 331_776
 
 
 @pytest.mark.parametrize("content", WRONG)

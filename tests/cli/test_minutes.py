@@ -170,6 +170,17 @@ def test_info_prints_the_command_that_trains_a_model_again(
     assert weights(folder / "a") == weights(folder / "b")
 
 
+def test_info_repeats_a_run_that_was_resumed_with_patience(microgpt, folder) -> None:
+    options = ("--data=names.txt", "--budget=3e9", "--learning-rate=0.03", "--dropout=0", "-n0")
+    ok(microgpt("train", *options, "--model=a"))
+    ok(microgpt("train", "--resume=a", "--patience=1", "--steps=4000", "-n0"))
+    assert training(folder / "a")["steps"] < 4000
+    (said,) = [line for line in notes(microgpt("info", "a")) if "train this model again" in line]
+    for command in said.partition("run: ")[2].replace("NAME", "b").split(" && "):
+        ok(microgpt(*shlex.split(command)[1:]))
+    assert weights(folder / "a") == weights(folder / "b")
+
+
 @pytest.mark.slow
 def test_a_run_limited_by_minutes_records_its_budget(microgpt, folder) -> None:
     data = ("--data", "book.txt", "-n", "0")

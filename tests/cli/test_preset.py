@@ -36,7 +36,7 @@ def with_a_text(tmp_path):
 def test_the_docs_list_each_preset_with_its_size(name) -> None:
     lines = PRESETS_PAGE.read_text().splitlines()
     (row,) = [line for line in lines if line.startswith(f"| `{name}` |")]
-    if PRESETS[name].get("data") == "names":
+    if PRESETS[name].get("data") == "names.txt":
         shape = Settings.from_dict(preset_settings(name)).shape
         model = replace(shape, vocab_size=27)
         assert f"| {count_params(model):,} |" in row

@@ -201,7 +201,7 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 4; use the"),
+        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 5; use the"),
         ({"teachers": [["a"]]}, r"teachers\[0\]\[1\]: field required"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),

@@ -171,6 +171,7 @@ def _commands_again(plan: "TrainingPlan") -> str:
         "from_": "PARENT" if parent else None,
         "steps": steps,
         "until": until,
+        "patience": None if later else config.patience,  # --until ends the earlier parts
         "minutes": None,
     }
     usual = Settings()
@@ -180,8 +181,8 @@ def _commands_again(plan: "TrainingPlan") -> str:
 
     given = plan.given if budget or plan.extra else None
     if given is not None:
-        names = ["input", *READING, "seed", "engine", "dtype", "budget", "until", "from_"]
-        names += [*(["steps"] if budget else []), "n_teachers", *given]
+        names = ["input", *READING, "seed", "engine", "dtype", "budget", "until", "patience"]
+        names += ["from_", *(["steps"] if budget else []), "n_teachers", *given]
         names = [name for name in dict.fromkeys(names) if name in FILES or panel_of(name)]
     else:
         panels = ["Data", "Training", *([] if parent else ["Model"])]
@@ -202,4 +203,6 @@ def _commands_again(plan: "TrainingPlan") -> str:
     for steps, until in later:
         end = f" --until {until}" if until else ""
         commands.append(f"microgpt train --resume NAME --steps {steps}{end}")
+    if later and config.patience:
+        commands[-1] += f" --patience {config.patience}"
     return " && ".join(commands)

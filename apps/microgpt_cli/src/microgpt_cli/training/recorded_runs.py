@@ -113,9 +113,10 @@ def _changed_config(
             f"--model is {request.output}, but the run to resume has {directory}; omit --model"
         )
     for name, value in request.given.items():
-        known = recorded.get(name, value)
+        known = recorded.get(name)
         if name not in MAY_CHANGE and value != known:
-            what = f"{flag(name)} is {value}, but the run to resume has {known}"
+            has = "none" if known is None else known
+            what = f"{flag(name)} is {value}, but the run to resume has {has}"
             raise ConfigError(f"{what}; omit {flag(name)}")
     changes = {name: request.given[name] for name in CHANGES if name in request.given}
     if plan.ensemble:

@@ -82,7 +82,7 @@ from microgpt.training.history_file import (
 )
 from microgpt.training.kept_weights import BestWeights, WeightAverage
 
-FORMAT_VERSION = 4  # earlier versions had other splits, names of settings, or places of losses
+FORMAT_VERSION = 5  # earlier versions had other splits, names of settings, or places of losses
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 

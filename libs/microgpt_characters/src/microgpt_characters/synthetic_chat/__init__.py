@@ -101,7 +101,7 @@ def json_line(conversation: Sequence[Exchange]) -> str:
 
 
 def _conversation(draw: Draw) -> list[Exchange]:
-    """Draw conversations until one fits into the context and has no word that is held out."""
+    """Draw conversations until one fits into the context, with all messages and allowed words."""
     while True:
         draw.told.clear()
         made = (task(draw) for task in _conversation_tasks(draw))
@@ -111,7 +111,7 @@ def _conversation(draw: Draw) -> list[Exchange]:
         fits = n_tokens <= MAX_TOKENS and n_tokens - len(exchanges[-1].reply) - 2 <= MAX_PROMPT
         prompts = " ".join(exchange.prompt for exchange in exchanges)
         is_free = draw.split == "heldout" or _held_out().isdisjoint(re.findall("[a-z]+", prompts))
-        if fits and is_free:
+        if fits and is_free and all(exchange.prompt for exchange in exchanges):
             return exchanges
 
 

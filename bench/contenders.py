@@ -101,7 +101,7 @@ def job_of(model: ModelConfig, weights: Weights[float], **facts: Any) -> Job:
         block_size=model.block_size,
         vocab_size=model.vocab_size,
         weights={name: np.array(rows, np.float32) for name, rows in weights.items()},
-        is_variant=model.positions == "rotary",
+        is_variant=not model.is_karpathys,
         **facts,
     )
 

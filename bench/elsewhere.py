@@ -22,7 +22,7 @@ from pathlib import Path
 from harness import in_turns, parsed, pin
 from machine import machine
 
-from microgpt import PORTABLE, InferenceGpt, ModelConfig, TrainConfig, save, train
+from microgpt import InferenceGpt, ModelConfig, TrainConfig, save, train
 from microgpt.config import Sampling
 from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations, load_text
 from microgpt.data.tokenizer import Document
@@ -59,15 +59,16 @@ def main() -> None:
     names = load_text(bundled("names.txt"))
     chats = load_conversations(bundled("chat_heldout.jsonl"))[:N_HELD_OUT]
     with tempfile.TemporaryDirectory() as folder:
-        for kind, shape in (("names", {}), ("portable names", PORTABLE)):
-            model = train(names[:-N_HELD_OUT], model=ModelConfig(**shape), config=TrainConfig())
+        shapes = {"names": ModelConfig(), "portable names": ModelConfig(architecture="portable")}
+        for kind, shape in shapes.items():
+            model = train(names[:-N_HELD_OUT], model=shape, config=TrainConfig())
             save(model, f"{folder}/{kind}")
             measure(kind, Path(folder, kind), names[-N_HELD_OUT:], rounds)
         measure("demo chat model", bundled(DEMO_MODEL), chats, rounds)
         recipe = Settings.from_dict(preset_settings("chat"))
         config = replace(recipe.training, steps=STEPS, warmup_steps=STEPS // 50)
         taught = load_conversations(bundled("chat.jsonl"))
-        model = train(taught, model=replace(recipe.shape, **PORTABLE), config=config)
+        model = train(taught, model=replace(recipe.shape, architecture="portable"), config=config)
         save(model, f"{folder}/chat")
         measure("portable chat model", Path(folder, "chat"), chats, rounds)
 
@@ -113,7 +114,7 @@ def exports(saved: SavedModel) -> dict[str, Mapping[str, bytes]]:
     found: dict[str, Mapping[str, bytes]] = {
         "onnx": {"model.onnx": encode_onnx(saved)},
     }
-    if all(getattr(saved.model, name) == value for name, value in PORTABLE.items()):
+    if saved.model.architecture == "portable":
         if find_spec("llama_cpp"):
             found["gguf"] = {"model.gguf": encode_gguf(saved, "model")}
         if find_spec("torch") and find_spec("transformers"):

@@ -41,7 +41,6 @@ from microgpt_evolution.runs.run_files import CHECKSUM, with_checksum
 from microgpt_evolution.search.retest import read_retest
 from microgpt_evolution.space import read_space
 from microgpt_evolution.sweep.sweep_records import SweepRecords
-from microgpt_exports.apertus import FITTING
 from microgpt_exports.gguf_file import encode_gguf, read_gguf
 from microgpt_exports.imports import import_model
 from microgpt_exports.onnx_file import encode_onnx, read_onnx
@@ -207,8 +206,8 @@ def exported(
 
 def portable(folder: Path) -> Path:
     """Save a model that other programs can run."""
-    fitting: dict[str, Any] = {field: value for field, (value, _) in FITTING.items()}
-    shape = microgpt.ModelConfig(n_embd=4, n_head=1, n_layer=1, block_size=8, n_ff_exp=2, **fitting)
+    sizes = {"n_embd": 4, "n_head": 1, "n_layer": 1, "block_size": 8, "n_ff_exp": 2}
+    shape = microgpt.ModelConfig(**sizes, architecture="portable")
     config = microgpt.TrainConfig(steps=5)
     microgpt.save(microgpt.train(NAMES, model=shape, config=config), folder)
     return folder

@@ -36,7 +36,7 @@ CHAT, OPENAI_CHAT, GENERATE = "/microgpt/v1/chat", "/v1/chat/completions", "/mic
 COMPLETIONS = "/v1/completions"
 SIZE = 4_190_000  # body size in bytes, just below the default limit
 DEPARTS_S = 0.05  # time after which a departing client closes its connection
-SHAPE = ModelConfig(n_embd=96, n_head=3, n_layer=4, block_size=256, positions="rotary")
+SHAPE = ModelConfig(n_embd=96, n_head=3, n_layer=4, block_size=256, architecture="modern")
 HONEST = {  # the request of the honest client to each model
     "demo": (CHAT, {"messages": HELLO}),
     "a million": (GENERATE, {"max_tokens": 10}),

@@ -37,9 +37,7 @@ from microgpt.model import init_weights
 # differences grow at this high learning rate, but all contenders converge to similar losses.
 AGREEMENT = 0.01
 TEXT = ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128)
-VARIANT = replace(
-    TEXT, positions="rotary", token_shift=True, activation="relu2", qk_norm=True, final_norm=True
-)
+VARIANT = replace(TEXT, architecture="modern")
 
 
 @dataclass

@@ -168,8 +168,8 @@ class Inside:
             inputs, outputs = zip(*pairs, strict=True)
             self.found |= {f"{layer}.{INPUTS[matrix]}": inputs} if matrix in INPUTS else {}
             self.found |= {f"{layer}.{OUTPUTS[matrix]}": outputs} if matrix in OUTPUTS else {}
-        if saved.model.final_norm:
-            self.found["final_norm"] = [x for x, _ in self.products["lm_head"]]
+        if not saved.model.is_karpathys:
+            self.found["logits_input"] = [x for x, _ in self.products["lm_head"]]
         H = saved.model.n_head
         for layer in range(saved.model.n_layer):
             rows = self.found[f"layer{layer}.attention"]

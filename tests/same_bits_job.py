@@ -23,14 +23,8 @@ STEPS, N_NAMES = 50, 1000
 SHAPE = {"n_embd": 24, "n_head": 3, "n_layer": 2}
 MODELS = {
     "karpathy": {},
-    "rotary": SHAPE | {"positions": "rotary"},
-    "token shift": SHAPE | {"token_shift": True},
-    "relu2": SHAPE | {"activation": "relu2"},
-    "qk norm": SHAPE | {"qk_norm": True},
-    "final norm": SHAPE | {"final_norm": True},
-    "newer": SHAPE
-    | {"positions": "rotary", "token_shift": True, "activation": "relu2"}
-    | {"qk_norm": True, "final_norm": True},
+    "modern": SHAPE | {"architecture": "modern"},
+    "portable": SHAPE | {"architecture": "portable"},
     "muon": SHAPE,
     "dropout": SHAPE,
 }
@@ -91,7 +85,7 @@ def main() -> None:
                 engine, losses = trained(name, dtype, docs)
                 results[f"{dtype} {name} losses"] = losses
                 results[f"{dtype} {name} weights"] = engine.flat_weights()
-                if name in ("karpathy", "newer"):
+                if name in ("karpathy", "modern"):
                     results[f"{dtype} {name} names"] = decoded(name, dtype, engine)
     np.savez(options.result, **results)
 

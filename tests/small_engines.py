@@ -6,7 +6,7 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from microgpt import ModelConfig
-from microgpt.config import Activation
+from microgpt.config import Architecture
 from microgpt_engine.training.trainer import CompiledEngine
 
 
@@ -15,20 +15,17 @@ def shapes(
     draw, *, max_head_dim: int = 6, max_block_size: int = 20, max_vocab_size: int = 9
 ) -> ModelConfig:
     """Any small model; n_embd is not a multiple of anything but the heads."""
-    n_head, head_dim = draw(st.integers(1, 4)), draw(st.integers(1, max_head_dim))
+    architecture, n_head = draw(st.sampled_from(get_args(Architecture))), draw(st.integers(1, 4))
+    least = 1 if architecture == "karpathy" else 2  # rotary positions need an even head_dim
     return ModelConfig(
-        n_embd=n_head * head_dim,
+        n_embd=n_head * least * draw(st.integers(1, max_head_dim // least)),
         n_head=n_head,
         n_layer=draw(st.integers(1, 3)),
         block_size=draw(st.integers(1, max_block_size)),
         n_ff_exp=draw(st.integers(1, 5)),
         vocab_size=draw(st.integers(2, max_vocab_size)),
         init_std=0.4,
-        positions=draw(st.sampled_from(["learned", "rotary"][: 2 - head_dim % 2])),
-        token_shift=draw(st.booleans()),
-        activation=draw(st.sampled_from(get_args(Activation))),
-        qk_norm=draw(st.booleans()),
-        final_norm=draw(st.booleans()),
+        architecture=architecture,
     )
 
 

@@ -31,8 +31,7 @@ class Job:
     Attributes:
         docs: the documents as tokens; each step uses the next batch_size documents.
         weights: the initial weights by name, float32.
-        is_variant: whether the model has rotary positions, token shift, squared ReLU, normalized
-            queries and keys, and a final normalization.
+        is_variant: whether the architecture is `modern` instead of Karpathy's.
         optimizer: "adamw", or "muon" for the matrices of the blocks.
     """
 

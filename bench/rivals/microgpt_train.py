@@ -16,11 +16,7 @@ def prepare(job: Job):
         n_layer=job.n_layer,
         block_size=job.block_size,
         vocab_size=job.vocab_size,
-        positions="rotary" if job.is_variant else "learned",
-        token_shift=job.is_variant,
-        activation="relu2" if job.is_variant else "relu",
-        qk_norm=job.is_variant,
-        final_norm=job.is_variant,
+        architecture="modern" if job.is_variant else "karpathy",
     )
     config = TrainConfig(steps=job.steps, batch_size=job.batch_size, optimizer=job.optimizer)
     engine = CompiledEngine(model, config, job.docs, dtype="float32")

@@ -42,6 +42,8 @@ def result():
         (talks(PAIRS), {"val_fraction": 0.1}, False),
         (talks(PAIRS), {"val_fraction": 0.0}, True),
         (talks(PAIRS), {"engine": "reference"}, False),
+        (talks(PAIRS), {"architecture": "karpathy"}, True),
+        (talks(PAIRS), {"architecture": "portable"}, False),
     ],
 )
 def test_few_questions_are_detected_by_documents_and_options(docs, options, expected) -> None:

@@ -21,7 +21,7 @@ WRONG = {  # name and value: the rest of the sentence
     ("n_embd", 10**400): f"must be at most 2147483647, got 1{'0' * 23}…",
     ("lr", "fast"): "must be a number greater than 0, got 'fast'",
     ("dropout", 1.5): "must be in [0, 1), got 1.5",
-    ("positions", "none"): "must be 'learned' or 'rotary', got 'none'",
+    ("architecture", "gpt2"): "must be 'karpathy' or 'modern' or 'portable', got 'gpt2'",
     ("n_embd", 9): "(9) must be divisible by n_head (2); try n_embd 8",
 }
 # A genome of evolve-rust has fewer settings, with limits of their own.
@@ -38,10 +38,6 @@ CONFLICTS = [  # settings that exclude each other, and the sentence
     (
         {"column": "name", "separator": "blank"},
         "--separator cannot be used with --column name; omit one of them",
-    ),
-    (
-        {"portable": True, "positions": "learned"},
-        "--portable cannot be used with --positions learned; omit one of them",
     ),
     ({"me": "Anna"}, "--me requires --chat; add --chat or omit --me"),
     (

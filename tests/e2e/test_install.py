@@ -26,7 +26,7 @@ pytestmark = [
 EVERY_COMMAND = """
 chat hi
 train --data names.txt --steps 20 --num-samples 1 --model one
-train --data names.txt --steps 20 --num-samples 1 --portable --model two
+train --data names.txt --steps 20 --num-samples 1 --architecture portable --model two
 generate --model one --num-samples 2
 info one
 list
@@ -94,7 +94,7 @@ def test_every_command_works_in_an_environment_of_pip(dist, tmp_path) -> None:
     run(f"venv/bin/pip install --quiet --find-links {dist} 'microgpt-cli[all]'")
     (tmp_path / "names.txt").write_text("\n".join(bundled("names.txt").read_text().split()[:500]))
     first_use = f"env NUMBA_CACHE_DIR={tmp_path}/kernels NUMBA_OPT=0"
-    train = "train --data names.txt --steps 2 --positions learned --model plain"
+    train = "train --data names.txt --steps 2 --architecture karpathy --model plain"
     run(f"{first_use} venv/bin/microgpt {train}")
     assert list((tmp_path / "kernels").iterdir())
     for command, extra in (("plot plain", "report[plots]"), ("train --tokenizer bpe", "lib[bpe]")):

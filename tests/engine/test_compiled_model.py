@@ -1,14 +1,15 @@
 import random
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult
+from microgpt.config import Architecture
 from microgpt.model import init_weights, softmax
 from microgpt.model_variants import GptVariant
 from microgpt.reference_engine import ReferenceModel
-from microgpt.settings import MODERN
 from microgpt.training.train import train
 from microgpt_engine import settings
 from microgpt_engine.compiled_model import CompiledModel
@@ -35,9 +36,9 @@ def probabilities(compiled: CompiledModel, docs: list[list[int]], *shares: float
     return found
 
 
-@pytest.mark.parametrize("settings", [{}, MODERN])
-def test_compiled_probabilities_equal_those_of_the_reference(settings) -> None:
-    compiled, gpt = models("float64", **settings)
+@pytest.mark.parametrize("architecture", get_args(Architecture))
+def test_compiled_probabilities_equal_those_of_the_reference(architecture) -> None:
+    compiled, gpt = models("float64", architecture=architecture)
     expected = []
     for doc in DOCS:
         cache = gpt.new_cache()
@@ -48,9 +49,9 @@ def test_compiled_probabilities_equal_those_of_the_reference(settings) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("settings", [{}, MODERN])
-def test_a_probability_does_not_depend_on_other_documents(dtype, settings) -> None:
-    compiled, _ = models(dtype, **settings)
+@pytest.mark.parametrize("architecture", get_args(Architecture))
+def test_a_probability_does_not_depend_on_other_documents(dtype, architecture) -> None:
+    compiled, _ = models(dtype, architecture=architecture)
     alone = [probabilities(compiled, [doc]) for doc in DOCS]
     assert probabilities(compiled, DOCS).tobytes() == np.concatenate(alone).tobytes()
 
@@ -67,19 +68,19 @@ def test_the_loss_of_very_large_logits_is_finite(dtype) -> None:
 
 
 @pytest.fixture(scope="module")
-def rotary() -> TrainResult:
-    shape = ModelConfig(block_size=64, positions="rotary")
+def modern() -> TrainResult:
+    shape = ModelConfig(block_size=64, architecture="modern")
     return train(["anna", "emma"], model=shape, config=TrainConfig(steps=5))
 
 
-def test_rotary_tables_are_only_as_long_as_the_text(rotary, monkeypatch) -> None:
-    wide = replace(rotary.model, block_size=10**6)
+def test_rotary_tables_are_only_as_long_as_the_text(modern, monkeypatch) -> None:
+    wide = replace(modern.model, block_size=10**6)
     assert model_settings(wide, "float32", 20).row_rotation.shape[1] == MIN_POSITIONS
-    assert model_settings(rotary.model, "float32", 20).row_rotation.shape[1] == 64
-    plain = InferenceGpt(rotary)
+    assert model_settings(modern.model, "float32", 20).row_rotation.shape[1] == 64
+    plain = InferenceGpt(modern)
     text, tokens = plain.generate(20, temperature=3), plain.opening("annaemma" * 5)
     rows = [*plain.log_probabilities(tokens)]
     monkeypatch.setattr(settings, "MIN_POSITIONS", 1)
-    assert model_settings(rotary.model, "float32", 3).row_rotation.shape[1] == 4
-    assert InferenceGpt(rotary).generate(20, temperature=3) == text
-    assert [*InferenceGpt(rotary).log_probabilities(tokens)] == rows
+    assert model_settings(modern.model, "float32", 3).row_rotation.shape[1] == 4
+    assert InferenceGpt(modern).generate(20, temperature=3) == text
+    assert [*InferenceGpt(modern).log_probabilities(tokens)] == rows

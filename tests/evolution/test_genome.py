@@ -67,7 +67,7 @@ def test_a_gene_outside_its_range_is_refused(limits) -> None:
         ("lr", 1.5, r"lr must be between 1e-06 and 1, got 1\.5"),
         ("lr", math.nan, "lr must be between 1e-06 and 1, got nan"),
         ("lr", "0.1", "lr must be a number greater than 0, got '0.1'"),
-        ("qk_norm", 1, "qk_norm must be True or False, got 1"),
+        ("architecture", 1, "architecture must be .* got 1"),
         ("optimizer", "sgd", "optimizer must be .* got 'sgd'"),
         ("dropout", 1.0, "dropout must be in"),
         ("n_head", 3, r"n_embd \(16\) must be divisible by n_head \(3\)"),

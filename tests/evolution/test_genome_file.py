@@ -109,7 +109,7 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
             EVOLVE_RUST_FILE.replace('"lr"', '"rl"'),
             "it is not a complete genome, because it lacks lr$",
         ),
-        ('{"version": 3, "genes": []}', "version is 3, but this microgpt reads only 1 and 2; use"),
+        ('{"version": 2, "genome": {}}', "version is 2, but this microgpt reads only 1 and 3; use"),
         (EVOLVE_RUST_FILE.replace("24", "25"), r"n_emb \(25\) must be divisible by n_head \(4\)"),
         ("\udcff", r"genome\.json: it is not UTF-8 text; use another file$"),
     ],
@@ -177,14 +177,14 @@ def test_irregular_and_oversized_run_files_are_refused(tmp_path: Path, make, pro
 def budgeted(small, **facts) -> GenomeRecord:
     known = {"operations": 1e9, "val_loss": 2.0, "generation": 1, "text": "lines", "budget": 4e9}
     known |= {"seed": 1, "data_sha256": "0" * 64}
-    return GenomeRecord(genome=small, version=2, **known | facts)
+    return GenomeRecord(genome=small, version=3, **known | facts)
 
 
 def test_a_written_budgeted_genome_can_be_read_again(path: Path, small) -> None:
     record = budgeted(small)
     write_genome(path, record)
     assert read_genome(path) == record
-    assert json.loads(path.read_text())["version"] == 2
+    assert json.loads(path.read_text())["version"] == 3
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from exported_models import ARCHITECTURES, saved_model
+from exported_models import PORTABLE, saved_model
 from gguf import GGUFReader
 
 from microgpt import save
@@ -12,7 +12,7 @@ from microgpt_exports.onnx_file import OnnxSession
 
 @pytest.fixture
 def portable(tmp_path: Path) -> Path:
-    save(saved_model("chat", block_size=32, **ARCHITECTURES["portable"]), tmp_path / "portable")
+    save(saved_model("chat", block_size=32, **PORTABLE), tmp_path / "portable")
     return tmp_path / "portable"
 
 
@@ -90,6 +90,7 @@ def test_verify_chooses_the_program_by_the_exported_format(
 
 def test_a_portable_model_can_be_exported(microgpt, tmp_path) -> None:
     (tmp_path / "mine.txt").write_text("\n".join(f"name{i}" for i in range(60)))
-    ok(microgpt("train", "--data", "mine.txt", "--steps", "1", "--model", "new", "--portable"))
-    assert not json.loads((tmp_path / "new/meta.json").read_text()).get("token_shift")
+    facts = ("--data", "mine.txt", "--steps", "1", "--architecture", "portable")
+    ok(microgpt("train", *facts, "--model", "new"))
+    assert json.loads((tmp_path / "new/meta.json").read_text())["architecture"] == "portable"
     ok(microgpt("export", "new", "--format", "gguf", "--output", "new.gguf"))

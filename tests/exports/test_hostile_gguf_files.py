@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from exported_models import ARCHITECTURES, saved_model
+from exported_models import PORTABLE, saved_model
 
 from microgpt.errors import CheckpointError
 from microgpt_exports.gguf_file import LIMITS, encode_gguf, read_gguf
@@ -14,7 +14,7 @@ START = 24 + 8 + len("microgpt.receipt") + 4  # of the length of the receipt
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
-    return encode_gguf(saved_model("text", block_size=32, **ARCHITECTURES["portable"]), "model")
+    return encode_gguf(saved_model("text", block_size=32, **PORTABLE), "model")
 
 
 def refused(content: bytes, folder: Path) -> str:
@@ -70,14 +70,14 @@ def test_changed_and_missing_weights_are_refused(content, tmp_path) -> None:
         ({"model": {"n_layer": 2**31 - 1}}, "layers, more than 512"),
         ({"model": {"n_layer": 600, "n_embd": 2, "n_head": 1}}, "600 layers, more than 512"),
         ({"model": {"vocab_size": 2**31 - 1}}, "fewer weights than its receipt says"),
-        ({"model": {"token_shift": True}}, "the receipt is damaged: the model has token shift"),
+        ({"model": {"architecture": "modern"}}, "the receipt is damaged: no program of GGUF"),
         ({"model": {"n_head": 16}}, "an even n_embd / n_head, got 1"),
         ({"tokenizer": {"tokenizer": "other"}}, "unknown tokenizer 'other'"),
         ({"tokenizer": {"tokenizer": "char"}}, "chars: field required"),
         ({"tokenizer": {"tokenizer": "char", "chars": ["a"]}}, "vocab_size is 280, but there are"),
         ({"tokenizer": {"tokenizer": "char", "chars": "ab"}}, "the receipt is damaged"),
         ({"tokenizer": {"special_tokens": ["x"]}}, "special_tokens must be"),
-        ({"format_version": 99}, "but this microgpt reads only 1 and 2; use the version"),
+        ({"format_version": 99}, "but this microgpt reads only 3; use the version"),
         ({"weights_sha256": "0" * 64}, "its weights are not those of its receipt"),
         ({"texts": []}, "the receipt is damaged: texts"),
     ],
@@ -86,20 +86,11 @@ def test_a_changed_receipt_is_refused(changes, problem, content, tmp_path) -> No
     assert problem in refused(with_receipt(content, **changes), tmp_path)
 
 
-def test_a_receipt_of_version_1_is_read(content, tmp_path) -> None:
-    path = tmp_path / "model.gguf"
-    older = {"format_version": 1, "quantization": None, "unrounded_bits": 2.5}
-    n_added = len(with_receipt(content, **older)) - len(content)
-    older["created_by"] = "microgpt 0.1.0" + " " * (-n_added % 32)  # the tensors stay aligned
-    path.write_bytes(with_receipt(content, **older))
-    assert read_gguf(path).format_version == 1
-
-
 def test_the_path_is_named_even_if_the_problem_has_it(content, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = Path("model")
-    path.write_bytes(with_receipt(content, model={"token_shift": True}))
-    with pytest.raises(CheckpointError, match=r"^model: the receipt is damaged: the model has"):
+    path.write_bytes(with_receipt(content, model={"architecture": "modern"}))
+    with pytest.raises(CheckpointError, match=r"^model: the receipt is damaged: no program"):
         read_gguf(path)
 
 

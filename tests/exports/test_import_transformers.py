@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_models import ARCHITECTURES, saved_model
+from exported_models import PORTABLE, saved_model
 from safetensors.numpy import load_file, save_file
 
 from microgpt import InferenceGpt, load, save
@@ -14,8 +14,6 @@ from microgpt.errors import CheckpointError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.imports import import_model
 from microgpt_exports.transformers_directory import RECEIPT, encode_transformers
-
-PORTABLE = ARCHITECTURES["portable"]
 
 
 def apertus(directory: Path, saved: SavedModel) -> dict[str, np.ndarray]:

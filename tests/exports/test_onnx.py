@@ -1,13 +1,12 @@
 import random
 import sys
-from collections import defaultdict
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_models import ARCHITECTURES, NEWER, TOKENIZERS, drawn_shape, saved_model
+from exported_models import ARCHITECTURES, TOKENIZERS, drawn_shape, saved_model
 
 from microgpt import InferenceGpt
 from microgpt.errors import CheckpointError, ConfigError
@@ -17,9 +16,9 @@ from microgpt_exports.onnx_file import OnnxSession, encode_onnx, read_onnx
 from microgpt_exports.receipt import Receipt
 
 SLOW = pytest.mark.slow
-QUICK = defaultdict(tuple, karpathy=("names",), newer=("chat",), rotary=("text",))
+QUICK = {"karpathy": "names", "modern": "chat", "portable": "text"}
 MODELS = [
-    pytest.param(architecture, tokenizer, marks=() if tokenizer in QUICK[architecture] else SLOW)
+    pytest.param(architecture, tokenizer, marks=() if tokenizer == QUICK[architecture] else SLOW)
     for architecture in ARCHITECTURES
     for tokenizer in TOKENIZERS
 ]
@@ -27,7 +26,7 @@ MODELS = [
 
 @cache
 def exported(architecture: str, tokenizer: str) -> tuple[SavedModel, bytes]:
-    saved = saved_model(tokenizer, **ARCHITECTURES[architecture])
+    saved = saved_model(tokenizer, architecture=architecture)
     return saved, encode_onnx(saved)
 
 
@@ -77,7 +76,7 @@ def test_onnxruntime_generates_the_same_256_greedy_tokens(architecture, tokenize
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_onnxruntime_reproduces_the_receipt(tokenizer, tmp_path) -> None:
-    saved = saved_model(tokenizer, **NEWER)
+    saved = saved_model(tokenizer, architecture="modern")
     session, receipt = read_back(encode_onnx(saved), tmp_path)
     found = compare(receipt, session)
     assert found.passes(receipt)
@@ -99,9 +98,9 @@ def test_verify_confirms_a_random_model(seed, tmp_path) -> None:
     assert found.n_equal == tuple(len(each.tokens) for each in receipt.continuations)
 
 
-@pytest.mark.parametrize("architecture", [{}, NEWER])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_context_of_one_token_is_exported(architecture, tmp_path) -> None:
-    saved = saved_model(block_size=1, **architecture)
+    saved = saved_model(block_size=1, architecture=architecture)
     session, receipt = read_back(encode_onnx(saved), tmp_path)
     assert compare(receipt, session).passes(receipt)
     assert {len(text.tokens) for text in receipt.texts} == {2}

@@ -7,7 +7,7 @@ import jinja2
 import numpy as np
 import pytest
 from apertus_model import forward
-from exported_models import ARCHITECTURES, TOKENIZERS, saved_model
+from exported_models import PORTABLE, TOKENIZERS, saved_model
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer as Library
 
@@ -22,7 +22,6 @@ from microgpt_exports.transformers_directory import (
     read_transformers,
 )
 
-PORTABLE = ARCHITECTURES["portable"]
 CHAT = [("user", "how are you"), ("assistant", "fine."), ("user", "good")]
 
 
@@ -177,7 +176,7 @@ def test_tensors_of_another_name_shape_or_dtype_are_refused(
     [
         ({"n_layer": 2**31 - 1}, "the model has 2147483647 layers, more than 512"),
         ({"vocab_size": 2**31 - 1}, "has fewer weights than its receipt says"),
-        ({"positions": "learned"}, "the model has learned positions, which no architecture"),
+        ({"architecture": "karpathy"}, "architecture karpathy; train a student"),
     ],
 )
 def test_a_changed_receipt_is_refused(change, problem, directory) -> None:

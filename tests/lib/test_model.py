@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Gpt, ModelConfig, Value, count_params
-from microgpt.config import Activation
+from microgpt.config import Architecture
 from microgpt.data.documents import bundled, load_text
 from microgpt.errors import ConfigError
 from microgpt.model import cross_entropy, init_weights, softmax, weight_shapes
@@ -62,21 +62,18 @@ def test_values_and_floats_give_the_same_forward_pass(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("activation", get_args(Activation))
-def test_gradients_agree_with_finite_differences(activation, seed: int) -> None:
+@pytest.mark.parametrize("architecture", get_args(Architecture))
+def test_gradients_agree_with_finite_differences(architecture, seed: int) -> None:
     rng = random.Random(seed)
-    assert model_error(replace(random_model(rng), activation=activation), rng) < 1e-5
+    assert model_error(replace(random_model(rng), architecture=architecture), rng) < 1e-5
 
 
 @pytest.mark.parametrize("model_type", [Gpt, ReferenceEngine])
-@pytest.mark.parametrize(
-    "setting",
-    [{"positions": "rotary"}, {"token_shift": True}, {"activation": "relu2"}, {"qk_norm": True}],
-)
-def test_the_basic_model_refuses_settings_of_variants(model_type, setting) -> None:
-    model = ModelConfig(vocab_size=5, **setting)
+@pytest.mark.parametrize("architecture", ["modern", "portable"])
+def test_the_basic_model_refuses_other_architectures(model_type, architecture) -> None:
+    model = ModelConfig(vocab_size=5, architecture=architecture)
     weights = init_weights(model, random.Random(1))
-    with pytest.raises(ConfigError, match=r"requires microgpt\.model_variants\.GptVariant"):
+    with pytest.raises(ConfigError, match=rf"use .*GptVariant for architecture {architecture}"):
         model_type(model, weights)
 
 
@@ -89,18 +86,17 @@ def test_a_token_sees_only_earlier_tokens_and_itself() -> None:
 
 
 def test_token_shift_agrees_with_a_hand_calculation() -> None:
-    """Two layers whose matrices change nothing, so the output is the input after the shift."""
-    model = ModelConfig(
-        n_embd=2, n_head=1, n_layer=2, vocab_size=3, block_size=3, n_ff_exp=1, token_shift=True
-    )
+    """Two layers whose matrices change nothing, so the output is the square of what is read."""
+    shape = {"n_embd": 2, "n_head": 1, "n_layer": 2, "vocab_size": 3, "n_ff_exp": 1}
+    model = ModelConfig(**shape, architecture="modern")
     one = [[1.0, 0.0], [0.0, 1.0]]
     gpt = GptVariant(model, dict.fromkeys(weight_shapes(model), one))
     gpt.cache = gpt.new_cache()
     gpt.position = 0
-    assert gpt.mlp([1.0, 2.0], 0) == [0, 2]  # nothing before the first token
-    assert gpt.mlp([3.0, 4.0], 1) == [0, 4]
-    assert gpt.mlp([5.0, 6.0], 0) == [1, 6]
-    assert gpt.mlp([7.0, 8.0], 1) == [3, 8]
+    assert gpt.mlp([1.0, 2.0], 0) == [0, 4]  # nothing before the first token
+    assert gpt.mlp([3.0, 4.0], 1) == [0, 16]
+    assert gpt.mlp([5.0, 6.0], 0) == [1, 36]
+    assert gpt.mlp([7.0, 8.0], 1) == [9, 64]
 
 
 def test_multi_head_attention_agrees_with_a_hand_calculation() -> None:

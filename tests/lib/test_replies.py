@@ -82,5 +82,5 @@ def test_a_model_names_its_missing_plugin_when_it_is_used(saved, chat_model, mic
 
 def test_a_model_of_an_older_microgpt_is_refused(chat_model) -> None:
     edit(chat_model / "meta.json", known_questions={"conversations": []})
-    with pytest.raises(CheckpointError, match=r"known_questions: .* older microgpt; train the"):
+    with pytest.raises(CheckpointError, match=r"older microgpt .+; train"):
         load(chat_model)

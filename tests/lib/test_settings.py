@@ -23,7 +23,7 @@ def test_a_preset_is_a_record_of_valid_settings(name) -> None:
     settings = Settings.from_dict(given)
     assert {each: getattr(settings, each) for each in given} == given
     others = PRESETS[name].keys() - given.keys()
-    assert others <= {"data", "reader", "modern"}
+    assert others <= {"data", "reader"}
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -43,7 +43,6 @@ def test_a_value_outside_the_limits_is_refused_by_name(name) -> None:
         ({"budget": 1e9, "preset": "text"}, "--budget cannot be used with --preset text; omit"),
         ({"chat": True, "text": "stream"}, "--chat cannot be used with --text stream; omit"),
         ({"column": "a", "separator": "%"}, "--separator cannot be used with --column a; omit"),
-        ({"portable": True, "activation": "relu"}, "--portable cannot be used with --activation"),
         ({"me": "Ann"}, "--me requires --chat; add --chat or omit --me"),
         ({"vocab_size": 500}, "--vocab-size requires --tokenizer bpe; add --tokenizer bpe or"),
         ({"n_embed": 16}, "unknown setting 'n_embed'; use one of n_embd, "),
@@ -57,5 +56,5 @@ def test_settings_that_contradict_each_other_are_refused(given, problem) -> None
 
 def test_settings_that_do_not_contradict_are_accepted() -> None:
     Settings.from_dict({"minutes": 1, "chat": True, "me": "Ann", "text": "lines"})
-    Settings.from_dict({"portable": True, "positions": "rotary", "column": None, "chat": False})
+    Settings.from_dict({"architecture": "portable", "column": None, "chat": False})
     Settings.from_dict({"tokenizer": "bpe", "vocab_size": 500})

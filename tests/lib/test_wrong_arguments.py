@@ -84,7 +84,7 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: TrainConfig(lr=10**5000), "lr must be a number greater than 0, got 0x31e2080103"),
         (lambda: TrainConfig(warmup_steps=-1), "warmup_steps must be >= 0, got -1"),
         (lambda: TrainConfig(optimizer="muon", lr=0.5, weight_decay=0.5), "weight_decay"),
-        (lambda: ModelConfig(qk_norm="no"), "qk_norm must be True or False"),
+        (lambda: TrainConfig(shuffle="no"), "shuffle must be True or False, got 'no'"),
         (lambda: train(TALK, config=STREAM), "conversations cannot be read as running text"),
         (lambda: train(MUTE, **SMALL), "the conversations have no replies to learn; add messages"),
         (lambda: train(Split(TALK, TALK, validation=MUTE)), "there are no documents to evaluate"),

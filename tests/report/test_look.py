@@ -69,7 +69,7 @@ def test_settings_are_described_in_words() -> None:
         assert re.fullmatch("[a-zA-Z -]{5,}", in_words(name))
     assert with_name("n_embd") == "width (n_embd)"
     assert with_name("weight_decay") == "weight decay"
-    settings = {"n_embd": 16, "lr": 0.01, "steps": 1000, "qk_norm": True, "vocab_size": None}
+    settings = {"n_embd": 16, "lr": 0.01, "steps": 1000, "shuffle": True, "vocab_size": None}
     assert describe_settings(settings) == (
-        "width 16, learning rate 0.01, steps 1,000, query-key norm on, vocabulary none"
+        "width 16, learning rate 0.01, steps 1,000, shuffle on, vocabulary none"
     )

@@ -89,7 +89,7 @@ def test_no_frontier_is_drawn_if_times_differ_only_by_noise() -> None:
             "model (width/heads/layers)",
         ),
         (
-            [Genome(qk_norm=on, lr=lr) for on in (False, True) for lr in (0.1, 0.2, 0.3)],
+            [Genome(optimizer=name, lr=lr) for name in ("adamw", "muon") for lr in (0.1, 0.2, 0.3)],
             "learning rate",
         ),
     ],

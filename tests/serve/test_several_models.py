@@ -141,7 +141,7 @@ def test_the_checkpoint_of_an_unfinished_training_is_served(tmp_path, names_resu
 
 def test_a_context_that_takes_too_much_memory_is_shortened(tmp_path, names_result, caplog) -> None:
     caplog.set_level(logging.INFO, "microgpt_serve")
-    config = replace(names_result.model, positions="rotary", block_size=10**6)
+    config = replace(names_result.model, architecture="modern", block_size=10**6)
     weights = {name: rows for name, rows in names_result.weights.items() if name != "wpe"}
     save(replace(names_result, model=config, weights=weights), tmp_path / "long")
     served = ServedModels.load(ServiceSettings(model_dir=str(tmp_path / "long"))).find(None)

@@ -129,12 +129,7 @@ VALUES: dict[str, tuple[Gene, ...]] = {
     "weight_decay": (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
     "dropout": (0.0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45),
     "average_tail": (0.0, 0.1, 0.2, 0.3, 0.5),
-    "positions": ("learned", "rotary"),
-    "token_shift": (False, True),
-    "activation": ("relu", "relu2"),
-    "qk_norm": (False, True),
-    "final_norm": (False, True),
-    "out_scale": (0.1, 0.3, 1.0),
+    "architecture": ("karpathy", "portable", "modern"),
 }
 BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
 BUDGETED_LIMITS: Limits = {

@@ -34,7 +34,7 @@ from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
 from microgpt_evolution.runs.run_files import Genes, Stored
 
 GENOME = "genome.json"
-FORMAT_VERSION, BUDGETED_VERSION = 1, 2
+FORMAT_VERSION, BUDGETED_VERSION = 1, 3  # version 2 had switches of the architecture
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
 ALIASES = {"n_embd": "n_emb", "block_size": "n_ctx"}  # evolve-rust's names, in version 1
 KEYS = [ALIASES.get(gene, gene) for gene in GENES]
@@ -53,7 +53,7 @@ class GenomeRecord(Stored):
     loss: float | None = None  # loss on the last training document, but with a budget
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
     evolved: bool = True  # true in all files written by a search
-    version: Literal[1, 2] = 1
+    version: Literal[1, 3] = 1
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested
     fitness: Fitness | None = None  # the loss that was minimised; None if a score was maximised

@@ -5,21 +5,21 @@ from unittest.mock import Mock
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig, Value
-from microgpt.config import Activation
+from microgpt.config import Architecture
 from microgpt.errors import ConfigError, PromptError
 from microgpt.training import reference_training
 from microgpt_cli.verify.checks import run_checks
 from microgpt_engine.training import trainer
 from microgpt_engine.training.trainer import CompiledEngine
 
-N_ACTIVATIONS = len(get_args(Activation))
+N_ARCHITECTURES = len(get_args(Architecture))
 
 
 def test_all_checks_pass_and_reproduce_karpathys_run(golden) -> None:
     """The reference engine takes long for the whole run, which test_golden_run.py has."""
     losses: list[float] = []
     checks = list(run_checks(on_event=lambda event: losses.extend(event.losses)))
-    assert len(checks) == 1 + (2 + N_ACTIVATIONS) + 2 * 3
+    assert len(checks) == 1 + (2 + N_ARCHITECTURES) + 2 * 3
     assert all(check.passed for check in checks), checks
     float64, float32 = losses[-2000:-1000], losses[-1000:]
     assert float64 == pytest.approx(golden["losses"], rel=0, abs=1e-9)
@@ -48,7 +48,7 @@ def test_a_wrong_derivative_fails_the_gradient_and_replay_checks(monkeypatch) ->
 def test_zero_gradients_fail_every_gradient_check(monkeypatch) -> None:
     monkeypatch.setattr(Value, "backward", lambda self: None)
     checks = [check for check in run_checks(steps=2) if "gradients" in check.name]
-    assert len(checks) == 3 + N_ACTIVATIONS
+    assert len(checks) == 3 + N_ARCHITECTURES
     assert not any(check.passed for check in checks)
 
 
@@ -58,7 +58,7 @@ def test_an_exception_in_a_broken_engine_fails_the_checks(monkeypatch, error) ->
     checks = {check.name: check for check in run_checks(steps=2)}
     failed = [check for check in checks.values() if not check.passed]
     assert (
-        len(failed) == 4 + N_ACTIVATIONS
+        len(failed) == 4 + N_ARCHITECTURES
     )  # all but names.txt and the two replays of the compiled engine
     assert {check.outcome for check in failed} == {f"{type(error).__name__}: {error}"}
 

@@ -62,17 +62,17 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
 
 
 def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
-    axes = ("--positions", "rotary", "--qk-norm", "true", "--optimizer", "adamw,muon")
+    axes = ("--architecture", "modern", "--optimizer", "adamw,muon")
     done = ok(
         microgpt("sweep", "grid", *axes, "--steps", "30", "--data", "names.txt", "--seeds", "1")
     )
     points = [line["genome"] for line in results_of(run_of(tmp_path))]
-    assert {(p["positions"], p["qk_norm"], p.get("optimizer")) for p in points} == {
-        ("rotary", True, None), ("rotary", True, "muon")
+    assert {(p["architecture"], p.get("optimizer")) for p in points} == {
+        ("modern", None), ("modern", "muon")
     }  # fmt: skip
     _, _, command = done.stdout.partition("Train the winner:  microgpt ")
     command = command.splitlines()[0].split()
-    assert {"--positions", "--qk-norm"} < set(command)
+    assert "--architecture" in command
     assert microgpt(*command).returncode == 0
 
 

@@ -15,11 +15,8 @@ DOCS = ["anna", "emma", "olivia"]
 CHAT = [(Message("user", "hi"), Message("assistant", "yo"))] * 3
 SHAPES = {
     "karpathy": ModelConfig(n_embd=8, n_head=2, n_layer=2),
-    "variant": ModelConfig(
-        n_embd=16, n_head=2, n_layer=2, positions="rotary", token_shift=True, activation="relu2",
-        qk_norm=True, final_norm=True,
-    ),
-}  # fmt: skip
+    "modern": ModelConfig(n_embd=16, n_head=2, n_layer=2, architecture="modern"),
+}
 
 
 @pytest.fixture(scope="module", params=SHAPES)

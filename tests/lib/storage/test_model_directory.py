@@ -109,7 +109,12 @@ def test_model_files_of_earlier_programs_can_be_read(tmp_path: Path) -> None:
         ({"tokenizer": "bpe"}, r"cannot read .*tokenizer\.json: No such file"),
         ({"n_layer": 2}, r"layer1\.attn_wk is missing"),
         ({"n_layer": 10**9}, r"meta\.json: the model needs [\d,]+ bytes of memory"),
-        ({"positions": "rotary", "block_size": 10**9}, r"the model needs [\d,]+ bytes of memory"),
+        (
+            {"architecture": "modern", "block_size": 10**9},
+            r"the model needs [\d,]+ bytes of memory",
+        ),
+        ({"positions": "rotary"}, r"meta\.json: an older microgpt .*; train it again$"),
+        ({"architecture": "llama"}, "'karpathy' or 'modern' or 'portable', got 'llama'"),
         ({"n_ff_exp": 2}, r"does not match meta\.json: layer0\.mlp_fc1 is 64 × 16, not 32 × 16"),
         ({"training": {"train_loss": float("nan")}}, r"meta\.json: training: .*not JSON compliant"),
     ],

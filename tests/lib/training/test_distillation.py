@@ -22,7 +22,7 @@ TALK = (Message("user", "ho"), Message("assistant", "an"))
 @pytest.fixture(scope="module")
 def teachers() -> list[TrainedModel]:
     """Three teachers of different shapes; the context of the second is longer."""
-    shapes = [{}, {"block_size": 9}, {"n_embd": 4, "positions": "rotary"}]
+    shapes = [{}, {"block_size": 9}, {"n_embd": 4, "architecture": "modern"}]
     return [
         train_model(
             NAMES,

@@ -16,10 +16,7 @@ from microgpt_cli.verify.gradient_check import random_model
 from microgpt_engine.weights import initial_weights
 
 DOCS = ["anna", "bella", "carla", "dora", "emma", "fred", "gina", "hugo"] * 4
-VARIANT = ModelConfig(
-    n_embd=24, n_head=2, n_layer=2, block_size=8, positions="rotary", activation="relu2",
-    token_shift=True, qk_norm=True, final_norm=True, out_scale=0.1,
-)  # fmt: skip
+MODERN = ModelConfig(n_embd=24, n_head=2, n_layer=2, block_size=8, architecture="modern")
 CONFIG = TrainConfig(steps=24, batch_size=6, optimizer="muon", warmup_steps=5, weight_decay=0.1)
 
 
@@ -58,7 +55,7 @@ def test_both_engines_take_the_same_optimizer_steps(seed: int) -> None:
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_threads_and_resuming_do_not_change_the_final_weights(optimizer) -> None:
-    model = replace(VARIANT, n_embd=64, n_layer=3)  # large enough for threads
+    model = replace(MODERN, n_embd=64, n_layer=3)  # large enough for threads
     config = replace(CONFIG, steps=8, batch_size=32, optimizer=optimizer, dropout=0.1)
     states = []
     whole = train(
@@ -75,15 +72,15 @@ def test_threads_and_resuming_do_not_change_the_final_weights(optimizer) -> None
 
 
 def test_the_second_moments_of_weights_trained_by_muon_stay_zero() -> None:
-    result = train(DOCS, model=VARIANT, config=CONFIG)
-    n_tables = 2 * result.model.vocab_size * VARIANT.n_embd
+    result = train(DOCS, model=MODERN, config=CONFIG)
+    n_tables = 2 * result.model.vocab_size * MODERN.n_embd
     assert result.state.adam_v[:n_tables].any()
     assert not result.state.adam_v[n_tables:].any()
     assert result.losses[-1] < result.losses[0]
 
 
-def test_a_model_variant_is_saved_and_loaded(tmp_path) -> None:
-    result = train(DOCS, model=VARIANT, config=CONFIG)
+def test_a_modern_model_is_saved_and_loaded(tmp_path) -> None:
+    result = train(DOCS, model=MODERN, config=CONFIG)
     assert len(result.state.weights) == count_params(result.model)
     save(result, tmp_path / "m")
     saved = load(tmp_path / "m")
@@ -91,11 +88,11 @@ def test_a_model_variant_is_saved_and_loaded(tmp_path) -> None:
     assert "wpe" not in saved.weights
     assert InferenceGpt(saved).generate(3) == InferenceGpt(result).generate(3)
     facts = json.loads((tmp_path / "m" / "meta.json").read_text())
-    assert (facts["positions"], facts["training"]["optimizer"]) == ("rotary", "muon")
+    assert (facts["architecture"], facts["training"]["optimizer"]) == ("modern", "muon")
 
 
 def test_both_engines_have_the_same_initial_weights() -> None:
-    model = replace(VARIANT, vocab_size=5)
+    model = replace(MODERN, vocab_size=5)
     weights = init_variant(model, random.Random(0))
     assert [*weights][:2] == ["wte", "lm_head"]  # no position embeddings
     flat = [number for matrix in weights.values() for row in matrix for number in row]

@@ -40,7 +40,9 @@ def test_larger_sizes_and_muon_increase_the_operations(
 
 
 def test_matrix_products_dominate_the_operations_of_large_models() -> None:
-    large = ModelConfig(n_embd=2048, n_layer=24, block_size=8, vocab_size=1000, positions="rotary")
+    large = ModelConfig(
+        n_embd=2048, n_layer=24, block_size=8, vocab_size=1000, architecture="modern"
+    )
     config = TrainConfig(batch_size=4096)
     n_weights = count_params(large) - large.vocab_size * large.n_embd  # without the lookup
     products = 6 * n_weights * 4096 * 8

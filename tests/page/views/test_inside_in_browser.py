@@ -2,13 +2,13 @@
 
 import math
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from explained_by_reference import Inside, Text, ablations, backward, changed
 from page_in_browser import READ, bars, document_of, hold, opened, replies, until, until_held
 
-from microgpt import InferenceGpt, Message, TrainConfig, load
+from microgpt import Architecture, InferenceGpt, Message, ModelConfig, TrainConfig, load
 from microgpt.evaluation.explanation import explain
 from microgpt.training.train import train
 
@@ -177,9 +177,13 @@ def test_the_first_example_does_not_replace_the_text_of_the_user(names, page) ->
     assert page.input_value("#text") == "anna"
 
 
-def test_the_attention_maps_and_numbers_equal_the_model(talk, talk_model, page) -> None:
-    opened(page, talk, "inside", question="hi there", text="yo", layer=0)
+@pytest.mark.parametrize("architecture", get_args(Architecture))
+def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_path) -> None:
     talked = [Message("user", "hi there"), Message("assistant", "yo")]
+    model = ModelConfig(block_size=48, architecture=architecture)
+    result = train([talked], model=model, config=TrainConfig(steps=20))
+    talk, talk_model = document_of(result, tmp_path / "talk"), load(tmp_path / "talk")
+    opened(page, talk, "inside", question="hi there", text="yo", layer=0)
     found = explain(InferenceGpt(talk_model), talked, attention=[(0, 1)])
     activations = Inside(talk_model, Text.of(talk_model, talked)).at(-1)
     page.wait_for_selector("#maps .map >> nth=1")
@@ -205,17 +209,20 @@ def test_the_attention_maps_and_numbers_equal_the_model(talk, talk_model, page) 
     steps = {re.sub(r" \d+$", "", name) for name in names}  # a head has a node of its own
     assert sorted(steps) == sorted([*activations, "probabilities"])
     page.focus("#diagram [aria-pressed=true]")
+    files = {}
     for name in names:
         assert page.locator("#diagram button:focus").get_attribute("value") == name
         assert page.inner_text("#plain")
-        assert page.inner_text("#code")
-        assert page.inner_text("#file") == "model.py"
+        files[page.inner_text("#code")] = page.inner_text("#file")
         cells = page.locator("#numbers span").all_inner_texts()
         assert cells, name
         if name in ("embedding", "layer0.mlp_output"):
             shown = [float(cell.replace("−", "-")) for cell in cells]
             assert shown == pytest.approx(activations[name], abs=0.0051)
         page.keyboard.press("ArrowDown")
+    varied = [] if architecture == "karpathy" else ["embedding", "logits", "mlp", "query_or_key"]
+    varied = [f"GptVariant.{method}" for method in varied]
+    assert sorted(code for code, file in files.items() if file != "model.py") == varied
     until(page, "location.hash.includes('step=probabilities')")
 
 

@@ -102,7 +102,7 @@ def _within_memory(saved: SavedModel) -> SavedModel:
     n_numbers = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights
     n_numbers += 4 * model.n_embd + model.head_dim  # tables of the positions
     most = max(MAX_CONTEXT_BYTES, count_params(model) * n_bytes) // (n_numbers * n_bytes + 16)
-    if model.positions != "rotary" or model.block_size <= most:
+    if model.is_karpathys or model.block_size <= most:
         return saved
     LOG.info(f"the context of {model.block_size:,} tokens is too long; using {most:,} tokens")
     return replace(saved, model=replace(model, block_size=most))

@@ -13,8 +13,6 @@ WORDS = {
     "n_tokens": "tokens per step",
     "vocab_size": "vocabulary",
     "dtype": "number format",
-    "qk_norm": "query-key norm",
-    "out_scale": "output scale",
     "warmup_steps": "warm-up steps",
     "average_tail": "averaged tail",
     "n_docs": "documents",

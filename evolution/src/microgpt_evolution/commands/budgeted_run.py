@@ -139,7 +139,7 @@ def _save_winner(
     """
     settings, (best, trained) = search.settings, search.winner()
     record = GenomeRecord(
-        version=2,
+        version=3,
         genome=best.genome,
         operations=settings.operations,
         val_loss=best.loss,

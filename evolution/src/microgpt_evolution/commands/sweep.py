@@ -101,7 +101,7 @@ def _axis(name: str) -> tuple[str, Any, Any]:
     """Return the option of `sweep grid` that varies a setting; its help lists the choices."""
     kind, rule = FIELDS[name].type, FIELDS[name].metadata
     literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]
-    choices = ("false", "true") if kind is bool else get_args(literals[0]) if literals else ()
+    choices = get_args(literals[0]) if literals else ()
     help = rule["help"].partition("  [")[0]
     if choices:
         help = f"{help.rstrip('.')} ({', '.join(choices)})."
@@ -195,9 +195,7 @@ def resume(
 
 
 def _value(word: str) -> Any:
-    """Return a word of a list as a boolean, a number or a name; `grid` checks its type."""
-    if word.lower() in ("true", "false"):
-        return word.lower() == "true"
+    """Return a word of a list as a number or a name; `grid` checks its type."""
     for kind in (int, float):
         try:
             return kind(word)

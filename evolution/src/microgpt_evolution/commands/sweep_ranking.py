@@ -81,7 +81,7 @@ def train_command(sweep: SweepSettings, config: Genome, run: Path) -> str:
     # The command sets those with short axes always, so that it shows what is trained.
     names = {*SHORT_AXES, *differing([config, Genome()])}
     for name, value in values_of(config, [name for name in SETTINGS if name in names]).items():
-        options += f"{flag(name)} " if value is True else f"{flag(name)} {value} "
+        options += f"{flag(name)} {value} "
     options += f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction} "
     options += f"--seed {sweep.seeds[0]} --model {as_argument(Path(f'{run.name}-winner'))}"
     return f"microgpt train --preset karpathy {options}"

@@ -14,7 +14,7 @@ from microgpt_evolution.genome import Genome, check_genes
 SETTINGS = (
     *("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", "steps", "lr", "batch_size"),
     *("dtype", "dropout", "weight_decay", "average_tail", "optimizer", "warmup_steps"),
-    *("positions", "activation", "token_shift", "qk_norm", "final_norm", "out_scale"),
+    "architecture",
 )
 STEPS = {  # tests B and A of evolve-rust's run_scaling_tests.sh
     "fibonacci": (1000, 2000, 3000, 5000, 8000, 13_000, 21_000),
@@ -35,8 +35,7 @@ def describe(settings: Mapping[str, Any]) -> str:
 
 def show(setting: float | str) -> str:
     """Format a setting, with thousands separators in integers."""
-    is_count = isinstance(setting, int) and not isinstance(setting, bool)
-    return f"{setting:,}" if is_count else str(setting)
+    return f"{setting:,}" if isinstance(setting, int) else str(setting)
 
 
 def differing(genomes: Iterable[Genome]) -> list[str]:

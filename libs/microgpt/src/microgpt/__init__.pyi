@@ -137,13 +137,13 @@ from .model import rmsnorm as rmsnorm
 from .model import softmax as softmax
 from .model import weight_shapes as weight_shapes
 from .model_config import MAX_SIZE as MAX_SIZE
-from .model_config import Activation as Activation
+from .model_config import Architecture as Architecture
 from .model_config import ModelConfig as ModelConfig
 from .model_config import checked as checked
 from .model_config import setting as setting
-from .model_variants import ARCHITECTURE as ARCHITECTURE
 from .model_variants import GOLDEN_32 as GOLDEN_32
 from .model_variants import GOLDEN_64 as GOLDEN_64
+from .model_variants import OUT_SCALE as OUT_SCALE
 from .model_variants import OUTPUTS as OUTPUTS
 from .model_variants import QK_SCALE as QK_SCALE
 from .model_variants import ROTARY_BASE as ROTARY_BASE
@@ -152,7 +152,6 @@ from .model_variants import ROUNDS_64 as ROUNDS_64
 from .model_variants import Dropout as Dropout
 from .model_variants import GptVariant as GptVariant
 from .model_variants import angles as angles
-from .model_variants import is_karpathys as is_karpathys
 from .muon import COEFFICIENTS as COEFFICIENTS
 from .muon import MUON_MOMENTUM as MUON_MOMENTUM
 from .muon import N_ITERATIONS as N_ITERATIONS
@@ -186,7 +185,6 @@ from .sampling import sample as sample
 from .schedule import default_lr as default_lr
 from .schedule import learning_rate as learning_rate
 from .settings import FIELDS as FIELDS
-from .settings import PORTABLE as PORTABLE
 from .settings import Settings as Settings
 from .settings import check_conflicts as check_conflicts
 from .settings import check_names as check_names

@@ -17,10 +17,9 @@ from typing import Any, Literal, TypedDict
 
 from microgpt.errors import ConfigError
 from microgpt.model_config import MAX_SIZE as MAX_SIZE
-from microgpt.model_config import Activation as Activation
+from microgpt.model_config import Architecture as Architecture
 from microgpt.model_config import Limits, check_fields, setting
 from microgpt.model_config import ModelConfig as ModelConfig
-from microgpt.model_config import Positions as Positions
 from microgpt.model_config import checked as checked
 from microgpt.schedule import default_lr as default_lr
 from microgpt.schedule import learning_rate

@@ -10,7 +10,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Generic
 
-from microgpt.model_config import ModelConfig, check_options
+from microgpt.errors import ConfigError
+from microgpt.model_config import ModelConfig
 from microgpt.value import Number, dot, exp, log, relu, total
 
 Vector = list[Number]
@@ -45,8 +46,11 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 class Gpt(Generic[Number]):
     """A GPT of `Value`s (gradients) or floats (faster); variants override its small methods."""
 
+    architectures: tuple[str, ...] = ("karpathy",)  # those that the class computes
+
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
-        check_options(config, self)
+        if config.architecture not in self.architectures:
+            raise ConfigError(f"use microgpt.GptVariant for architecture {config.architecture}")
         self.config = config
         self.weights: Weights[Number] = weights
 

@@ -1,4 +1,4 @@
-"""The shape of a GPT, validated on creation; `model_variants` explains its last six fields."""
+"""The shape of a GPT, validated on creation; `model_variants` explains the architectures."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
@@ -9,10 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from microgpt.errors import ConfigError
 
-Positions = Literal["learned", "rotary"]
-Activation = Literal["relu", "relu2"]
+Architecture = Literal["karpathy", "modern", "portable"]
 Limits = tuple[str, Callable[[Any], bool]]  # an error message says the first; the second tests
-OPTIONS = ("positions", "token_shift", "activation", "qk_norm", "final_norm")
 MAX_SIZE = 2**31 - 1  # no size and no count may be larger
 SCALE: Limits = ("a number greater than 0", lambda x: 0 < x <= 1e38)
 
@@ -36,12 +34,9 @@ class ModelConfig:
     n_ff_exp: int = shape(4, "MLP width, in multiples of n_embd.")
     vocab_size: int = setting(0, "Number of tokens; 0 until `train` sets it.", minimum=0)
     init_std: float = setting(0.08, "Standard deviation of the initial weights.", limits=SCALE)
-    positions: Positions = shape("learned", "Learned or rotary position embeddings.")
-    activation: Activation = shape("relu", "Activation of the MLP: ReLU or squared ReLU.")
-    token_shift: bool = shape(False, "Let embeddings and MLPs also read the previous token.")
-    qk_norm: bool = shape(False, "Normalize queries and keys.")
-    final_norm: bool = shape(False, "Normalize before the projection to logits.")
-    out_scale: float = shape(1.0, "Initial scale factor of attn_wo and mlp_fc2.", limits=SCALE)
+    architecture: Architecture = shape(
+        "karpathy", "Architecture: modern learns more; gguf and transformers require portable."
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -50,13 +45,21 @@ class ModelConfig:
                 f"n_embd ({self.n_embd}) must be divisible by n_head ({self.n_head}); "
                 f"try n_embd {self.n_head * max(1, round(self.n_embd / self.n_head))}"
             )
-        if self.positions == "rotary" and self.head_dim % 2:
-            raise ConfigError(f"rotary positions need an even n_embd / n_head, got {self.head_dim}")
+        if not self.is_karpathys and self.head_dim % 2:
+            raise ConfigError(
+                f"architecture {self.architecture} needs an even n_embd / n_head, got "
+                f"{self.head_dim}; try n_embd {self.n_head * (self.head_dim + 1)}"
+            )
+
+    @property
+    def is_karpathys(self) -> bool:
+        """Whether the architecture is that of Karpathy's microgpt.py."""
+        return self.architecture == "karpathy"
 
     @property
     def n_positions(self) -> int:
         """The number of learned position embeddings."""
-        return self.block_size if self.positions == "learned" else 0
+        return self.block_size if self.is_karpathys else 0
 
     @property
     def head_dim(self) -> int:
@@ -68,14 +71,6 @@ class ModelConfig:
         V, limit = self.vocab_size, self.block_size
         if not (0 <= token < V and position < limit):
             raise ConfigError(f"out of range: token {token} of {V}, position {position} of {limit}")
-
-
-def check_options(config: ModelConfig, model: object) -> None:
-    """Raise ConfigError if a setting that is not in `model.options` differs from its default."""
-    for name in OPTIONS:
-        value = getattr(config, name)
-        if value != getattr(ModelConfig, name) and name not in getattr(model, "options", ()):
-            raise ConfigError(f"{name} {value} requires microgpt.model_variants.GptVariant")
 
 
 def check_fields(settings: Any) -> None:

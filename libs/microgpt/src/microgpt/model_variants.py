@@ -1,17 +1,17 @@
-"""Variants of the GPT in `model`, selected by six settings of `ModelConfig`.
+"""The architectures, selected by `architecture` in `ModelConfig`, and dropout.
 
-    positions    "learned", or "rotary" (Su et al. 2021): queries and keys are rotated by an angle
-                 proportional to the position, so dot products depend on relative positions
-    token_shift  the first half of the input of each MLP comes from the previous token (after Peng
-                 et al. 2023, RWKV); the embedding of the previous token, rotated by half its length
-                 so that the two can be told apart, is added to that of the token
-    activation   "relu", or "relu2" (So et al. 2021): the square of ReLU
-    qk_norm      normalize the queries and keys of each head (Dehghani et al. 2023)
-    final_norm   apply RMSNorm before the projection to logits
-    out_scale    factor for the initial weights of attn_wo and mlp_fc2; with a small factor, blocks
-                 initially change the residual stream only a little (Radford et al. 2019)
-
-With the defaults, the model is Karpathy's.
+    karpathy  the model of microgpt.py; see `model`
+    modern    - rotary positions (Su et al. 2021): queries and keys are rotated by an angle
+                proportional to the position, so dot products depend on relative positions
+              - squared ReLU in the MLP (So et al. 2021)
+              - RMSNorm of the queries and keys of each head (Dehghani et al. 2023), and before the
+                projection to logits
+              - initial weights of attn_wo and mlp_fc2 times OUT_SCALE, so blocks initially change
+                the residual stream only a little (Radford et al. 2019)
+              - token shift: the first half of the input of each MLP comes from the previous token
+                (after Peng et al. 2023, RWKV); the embedding of the previous token, rotated by half
+                its length so that the two can be told apart, is added to that of the token
+    portable  modern without token shift, which llama.cpp and transformers compute, too
 
 In training, dropout (Srivastava et al. 2014) applies a mask at several sites of the model. The mask
 is a hash of the seed, the document, the token position and the site. It is stateless, so all
@@ -24,17 +24,17 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any, Self
+from typing import Any, Self, get_args
 
-from microgpt.config import TrainConfig
+from microgpt.config import Architecture, TrainConfig
 from microgpt.model import Gpt, KVCache, Vector, add, init_weights, linear, rmsnorm
-from microgpt.model_config import OPTIONS, ModelConfig
+from microgpt.model_config import ModelConfig
 from microgpt.value import Number, relu
 
 Drop = Callable[[Vector[Number], int, int], Vector[Number]]  # see `Dropout`
 
-ARCHITECTURE = (*OPTIONS, "out_scale")
 OUTPUTS = ("attn_wo", "mlp_fc2")  # matrices whose output is added to the residual stream
+OUT_SCALE = 0.1
 ROTARY_BASE = 10_000.0  # base of the rotation angles, as in the paper
 QK_SCALE = 1.2  # root mean square of normalized queries and keys; with 1, attention is too uniform
 GOLDEN_64, GOLDEN_32 = 0x9E3779B97F4A7C15, 0x9E3779B9  # 2**n / golden ratio; spreads the keys
@@ -46,7 +46,7 @@ ROUNDS_32 = ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1))
 class GptVariant(Gpt[Number]):
     """A GPT with the architecture that its `ModelConfig` selects, and with dropout."""
 
-    options = OPTIONS  # the settings of `ModelConfig` that this class adds
+    architectures = get_args(Architecture)
     drop: Drop[Number] | None = None  # for dropout: changes a vector at a position and a site
     cache: KVCache[Number]  # of the sequence that is being read
     position: int  # of the token that is being read
@@ -70,12 +70,13 @@ class GptVariant(Gpt[Number]):
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return the sum of the selected embeddings."""
+        """Return the embedding of a token, with that of its position or of the previous token."""
+        if self.config.is_karpathys:
+            return Gpt.embedding(self, token, position)
         embeddings, _ = self.cache[self.config.n_layer]
         embeddings.append(list(self.weights["wte"][token]))
-        learned = self.config.positions == "learned"
-        x = Gpt.embedding(self, token, position) if learned else embeddings[-1]
-        if self.config.token_shift and len(embeddings) > 1:
+        x = embeddings[-1]
+        if self.config.architecture == "modern" and len(embeddings) > 1:
             half = self.config.n_embd // 2
             x = add(x, embeddings[-2][-half:] + embeddings[-2][:-half])
         return x
@@ -85,14 +86,13 @@ class GptVariant(Gpt[Number]):
         return Gpt.block(self, x if layer else self.dropped(x, site=0), layer, cache)
 
     def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:
-        """Return the query or the key of a token, normalized and rotated per head if selected."""
+        """Return the query or the key of a token; unless Karpathy's, normalized and rotated."""
         x, D = Gpt.query_or_key(self, x, matrix), self.config.head_dim
-        if self.config.qk_norm:
-            heads = [rmsnorm(x[start : start + D]) for start in range(0, len(x), D)]
-            x = [QK_SCALE * xi for head in heads for xi in head]
-        if self.config.positions == "rotary":
-            x = rotate(x, angles(self.config, self.position))
-        return x
+        if self.config.is_karpathys:
+            return x
+        heads = [rmsnorm(x[start : start + D]) for start in range(0, len(x), D)]
+        x = [QK_SCALE * xi for head in heads for xi in head]
+        return rotate(x, angles(self.config, self.position))
 
     def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
         """Apply causal multi-head attention and dropout: (C) -> (C)."""
@@ -100,14 +100,14 @@ class GptVariant(Gpt[Number]):
 
     def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
         """Apply the two-layer MLP with the selected activation, and dropout: (C) -> (C)."""
-        if self.config.token_shift:
+        if self.config.architecture == "modern":
             n_layer, half = self.config.n_layer, self.config.n_embd // 2
             _, inputs = self.cache[n_layer]  # of all layers and tokens so far
             inputs.append(x)
             is_first = len(inputs) <= n_layer
             previous = [0 * xi for xi in x] if is_first else inputs[-1 - n_layer]
             x = previous[:half] + x[half:]
-        if self.config.activation == "relu":
+        if self.config.is_karpathys:
             out = Gpt.mlp(self, x, layer)
         else:
             hidden = map(relu, linear(x, self.weights[f"layer{layer}.mlp_fc1"]))
@@ -115,8 +115,8 @@ class GptVariant(Gpt[Number]):
         return self.dropped(out, site=2 * layer + 2)
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
-        """Project the residual stream to logits, with RMSNorm if selected: (C) -> (V)."""
-        return Gpt.logits(self, rmsnorm(x) if self.config.final_norm else x)
+        """Project the last vector to logits, with RMSNorm unless Karpathy's: (C) -> (V)."""
+        return Gpt.logits(self, x if self.config.is_karpathys else rmsnorm(x))
 
     def dropped(self, x: Vector[Number], site: int) -> Vector[Number]:
         """Apply dropout, if any, to a vector; `site` is the index of its place in the model."""
@@ -125,20 +125,15 @@ class GptVariant(Gpt[Number]):
 
 def gpt_type(config: ModelConfig) -> type[Gpt[Any]]:
     """Return the class of a model: `Gpt` for Karpathy's architecture, else `GptVariant`."""
-    return Gpt if is_karpathys(config) else GptVariant
-
-
-def is_karpathys(config: ModelConfig) -> bool:
-    """Return whether a model has Karpathy's architecture."""
-    return all(getattr(config, name) == getattr(ModelConfig, name) for name in ARCHITECTURE)
+    return Gpt if config.is_karpathys else GptVariant
 
 
 def init_variant(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
-    """Return Gaussian initial weights, with attn_wo and mlp_fc2 scaled by out_scale."""
+    """Return Gaussian initial weights; unless Karpathy's, attn_wo and mlp_fc2 are scaled."""
     weights = init_weights(config, rng)
     for name in weights:
-        if name.endswith(OUTPUTS) and config.out_scale != 1:
-            weights[name] = [[config.out_scale * x for x in row] for row in weights[name]]
+        if name.endswith(OUTPUTS) and not config.is_karpathys:
+            weights[name] = [[OUT_SCALE * x for x in row] for row in weights[name]]
     return weights
 
 

@@ -16,16 +16,6 @@ from microgpt.errors import ConfigError
 from microgpt.model_config import checked, setting
 
 Config = TypeVar("Config")
-# The text presets and `train --minutes` use the first; llama.cpp and transformers have the second,
-# too. `model_variants` explains both.
-MODERN: Given = {
-    "positions": "rotary", "token_shift": True, "activation": "relu2", "qk_norm": True,
-    "final_norm": True, "out_scale": 0.1,
-}  # fmt: skip
-PORTABLE: Given = {
-    "positions": "rotary", "token_shift": False, "activation": "relu2", "qk_norm": True,
-    "final_norm": True,
-}  # fmt: skip
 data, model, training = (partial(setting, panel=panel) for panel in ("Data", "Model", "Training"))
 
 
@@ -89,11 +79,6 @@ class Settings(TrainConfig, ModelConfig):
         "five minutes.  karpathy: the default settings.",
         metavar="NAME",
         short=True,
-    )
-    portable: bool = model(
-        False,
-        "Train the Apertus architecture, which other programs support, for `export` to gguf and "
-        "transformers: rotary positions, squared ReLU, both normalizations, no token shift.",
     )
     # A genome, an earlier training or a caller in Python sets these.
     genome: str | None = setting(None, "SHA-256 of the genome.json that gives settings.")
@@ -183,8 +168,6 @@ def check_conflicts(given: Given) -> None:
     exclusive += [("separator", "column")]
     if given.get("text") == "stream":
         exclusive += [(name, "text") for name in ("chat", "column", "separator")]
-    shape = {"token_shift": True, "positions": "learned", "activation": "relu"}
-    exclusive += [("portable", name) for name in shape if given.get(name) == shape[name]]
     for one, other in exclusive:
         if one in has and other in has:
             value = f" {given[other]}" if isinstance(given[other], str) else ""

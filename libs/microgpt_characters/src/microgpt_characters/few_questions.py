@@ -30,7 +30,6 @@ MOST_QUESTIONS = 200  # more are learned as other conversations are
 MOST_CHARACTERS = 40_000  # of all conversations together
 PREVENTING = (
     "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
-    "portable",
 )  # fmt: skip
 BATCH, LEAST_STEPS = 16, 300
 PASSES = 120  # number of times that each conversation is read; 90 are enough for sixty questions
@@ -44,11 +43,17 @@ def are_few(docs: Sequence[Document], given: Given) -> bool:
     """Return whether the documents are a few questions, and the settings allow memorising them."""
     if not docs or not all(map(_is_questions, docs)):
         return False
-    if any(map(given.get, PREVENTING)) or given.get("engine") == "reference":
+    if _preventing(given) or given.get("engine") == "reference":
         return False
     n_questions = sum(len(doc) for doc in docs) / 2
     n_characters = sum(map(len, chain.from_iterable(map(texts_of, docs))))
     return n_questions <= MOST_QUESTIONS and n_characters <= MOST_CHARACTERS
+
+
+def _preventing(given: Given) -> list[str]:
+    """Return the names of the given settings that prevent memorising."""
+    found = [name for name in PREVENTING if given.get(name)]
+    return found + ["architecture"] * (given.get("architecture") == "portable")  # for export
 
 
 def _is_questions(doc: Document) -> bool:
@@ -109,9 +114,9 @@ def _tell_other_settings(
     docs: Sequence[Document], given: Given, tell: Callable[[str], None]
 ) -> None:
     """Report the settings that prevent memorising a few questions."""
-    preventing = [name for name in PREVENTING if given.get(name)]
-    if "preset" in preventing:  # which gives the others
-        preventing = ["preset"]
+    preventing = _preventing(given)
+    recipes = [name for name in preventing if name in ("preset", "genome")]
+    preventing = recipes or preventing  # they give the others
     if preventing and are_few(docs, {"engine": given.get("engine")}):
         flags = " and ".join(map(flag, preventing))
         tell(

@@ -70,9 +70,9 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
         "1": 1, "2": 2, "n": n_tokens, "n + 1": n_tokens + 1, "N": N, "lanes": lanes,
         "V": model.vocab_size, "T or 0": model.n_positions,
         "C": C, "3 C": 3 * C, "C // 2": C // 2, "padded C": padded(C, dtype),
-        "hidden": model.n_ff_exp * C, "L": L, "L or 0": L * model.token_shift,
-        "D or 0": model.head_dim if model.positions == "rotary" else 0,
-        "2 H or 0": 2 * model.n_head * model.qk_norm,
+        "hidden": model.n_ff_exp * C, "L": L, "L or 0": L * (model.architecture == "modern"),
+        "D or 0": 0 if model.is_karpathys else model.head_dim,
+        "2 H or 0": 0 if model.is_karpathys else 2 * model.n_head,
         "keys": _n_keys(model, dtype, n_tokens, longest), "longest": padded(longest, dtype),
     }  # fmt: skip
     return allocated(Buffers, sizes, dtype)

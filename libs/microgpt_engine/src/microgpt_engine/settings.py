@@ -1,7 +1,7 @@
 """The settings of a model and of a training run as kernels read them: the fields of the core.
 
 A kernel receives a named tuple of the fields that are numbers or flags, under their names. A choice
-becomes a flag for each of its values, such as `relu2`. A new field needs no line here.
+becomes a flag for each of its values, such as `modern`. A new field needs no line here.
 Layout: the tables of rotary positions have a column per position for training and a row per
 position for decoding. See docs/engine.md#a-step. Shapes: C = n_embd, D = head_dim, T =
 block_size.
@@ -50,7 +50,7 @@ def model_settings(model: ModelConfig, dtype: str, n_positions: int | None = Non
     `adjust_row`. They cover at least n_positions positions (default: all), or none if the positions
     are learned.
     """
-    n = model.block_size if model.positions == "rotary" else 0
+    n = model.block_size if not model.is_karpathys else 0
     if n_positions is not None:
         n = min(n, max(MIN_POSITIONS, 2 ** (n_positions - 1).bit_length()))
     return _with_tables(model, dtype, n)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt import OUTPUTS, Matrix, ModelConfig, Numbers, count_params, weight_shapes
+from microgpt import OUT_SCALE, OUTPUTS, Matrix, ModelConfig, Numbers, count_params, weight_shapes
 from microgpt_engine import mersenne
 from microgpt_engine.processor import VECTOR_BYTES, lanes_of
 
@@ -86,8 +86,8 @@ def initial_weights(model: ModelConfig, rng: random.Random) -> NDArray[np.float6
     numbers, start = mersenne.gauss(count_params(model), model.init_std, rng), 0
     for name, (n_rows, n_columns) in weight_shapes(model).items():
         end = start + n_rows * n_columns
-        if name.endswith(OUTPUTS):
-            numbers[start:end] *= model.out_scale
+        if name.endswith(OUTPUTS) and not model.is_karpathys:
+            numbers[start:end] *= OUT_SCALE
         start = end
     return numbers
 

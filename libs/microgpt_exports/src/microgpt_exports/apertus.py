@@ -1,6 +1,6 @@
 """Convert models to Apertus, an architecture that llama.cpp, transformers and mlx-lm support.
 
-Models without token shift can be converted. Apertus differs from our architecture as follows:
+Models of the architecture `portable` can be converted. Apertus differs from it as follows:
 
     embeddings   have no RMSNorm after them: the rows of `wte` are stored normalized
     gains        of each RMSNorm are parameters: all 1, those of queries and keys 1.2
@@ -55,13 +55,6 @@ BEFORE = {
     "feedforward_layernorm": ("mlp_fc1",),
 }
 HEAD_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
-FITTING = {  # settings of a model that fits, and what another value is called
-    "positions": ("rotary", "learned positions"),
-    "token_shift": (False, "token shift"),
-    "activation": ("relu2", "ReLU that is not squared"),
-    "qk_norm": (True, "no QK norm"),
-    "final_norm": (True, "no final norm"),
-}
 MUST_BE_EQUAL = (  # keys of config.json
     "model_type", "intermediate_size", "num_key_value_heads", "hidden_act", "rms_norm_eps",
     "rope_parameters", "attention_bias", "tie_word_embeddings",
@@ -69,13 +62,12 @@ MUST_BE_EQUAL = (  # keys of config.json
 
 
 def check_fits(config: ModelConfig) -> None:
-    """Raise ConfigError if a model has another architecture; the message says what differs."""
-    found = [name for field, (fit, name) in FITTING.items() if getattr(config, field) != fit]
-    if found:
+    """Raise ConfigError if a model has another architecture."""
+    if config.architecture != "portable":
         raise ConfigError(
-            f"the model has {' and '.join(found)}, which no architecture of llama.cpp and "
-            "transformers has; train a student of it with `microgpt train --portable --teacher "
-            "MODEL --data FILE`, or use --format onnx"
+            f"no program of GGUF files or transformers has the architecture {config.architecture}; "
+            "train a student with `microgpt train --architecture portable --teacher MODEL "
+            "--data FILE`, or use --format onnx"
         )
 
 
@@ -225,9 +217,8 @@ def shape_of(settings: Mapping[str, Any]) -> ModelConfig:
     }
     try:
         sizes = {ours: settings[theirs] for ours, theirs in names.items()}
-        fitting: dict[str, Any] = {field: value for field, (value, _) in FITTING.items()}
         n_ff_exp = settings["intermediate_size"] // settings["hidden_size"]
-        config = ModelConfig(**sizes, n_ff_exp=n_ff_exp, **fitting)
+        config = ModelConfig(**sizes, n_ff_exp=n_ff_exp, architecture="portable")
     except (KeyError, TypeError, ArithmeticError, ConfigError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(

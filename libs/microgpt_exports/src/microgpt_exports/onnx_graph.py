@@ -46,7 +46,7 @@ class OnnxGraph:
         for layer in range(config.n_layer):
             x = self.add("Add", x, self.attention(self.rmsnorm(x), layer))
             x = self.add("Add", x, self.mlp(self.rmsnorm(x), layer))
-        self.linear(self.rmsnorm(x) if config.final_norm else x, "lm_head", result="logits")
+        self.linear(x if config.is_karpathys else self.rmsnorm(x), "lm_head", result="logits")
 
     def add(self, op: str, *inputs: str, result: str = "", **attributes: Any) -> str:
         """Add a node; return the name of its result."""
@@ -73,11 +73,11 @@ class OnnxGraph:
         return self.constant(values, "int64")
 
     def embedding(self) -> str:
-        """Return the sum of the embeddings that are selected: (B, T, C)."""
+        """Return the sum of the embeddings of tokens: (B, T, C)."""
         x = tokens = self.add("Gather", "wte", "input_ids")
-        if self.config.positions == "learned":
+        if self.config.is_karpathys:
             x = self.add("Add", x, self.add("Gather", "wpe", self.positions))
-        if self.config.token_shift:
+        if self.config.architecture == "modern":
             half, order = self.config.n_embd // 2, [*range(self.config.n_embd)]
             turned = self.integers(*order[-half:], *order[:-half])
             before = self.add("Gather", self.before(tokens, "embedding"), turned, axis=2)
@@ -101,25 +101,24 @@ class OnnxGraph:
         return self.linear(out, name + "o")
 
     def query_or_key(self, x: str, matrix: str) -> str:
-        """Return queries or keys, normalized and rotated per head if selected: (B, T, C)."""
+        """Return queries or keys; unless Karpathy's, normalized and rotated per head: (B, T, C)."""
         x, (H, D) = self.linear(x, matrix), (self.config.n_head, self.config.head_dim)
-        if self.config.qk_norm:
-            heads = self.add("Reshape", x, self.integers(0, 0, H, D))
-            heads = self.rmsnorm(heads, [QK_SCALE] * D)
-            x = self.add("Reshape", heads, self.integers(0, 0, H * D))
-        if self.config.positions == "rotary":
-            read = (x, *self.rotations, self.positions)
-            x = self.add("RotaryEmbedding", *read, interleaved=1, num_heads=H)
-        return x
+        if self.config.is_karpathys:
+            return x
+        heads = self.add("Reshape", x, self.integers(0, 0, H, D))
+        heads = self.rmsnorm(heads, [QK_SCALE] * D)
+        x = self.add("Reshape", heads, self.integers(0, 0, H * D))
+        read = (x, *self.rotations, self.positions)
+        return self.add("RotaryEmbedding", *read, interleaved=1, num_heads=H)
 
     def mlp(self, x: str, layer: int) -> str:
-        """Apply the MLP with the selected activation: (B, T, C) -> (B, T, C)."""
-        if self.config.token_shift:
+        """Apply the two-layer MLP: (B, T, C) -> (B, T, C)."""
+        if self.config.architecture == "modern":
             C = self.config.n_embd
             is_shifted = self.constant([i < C // 2 for i in range(C)], "bool")
             x = self.add("Where", is_shifted, self.before(x, f"mlp_input.{layer}"), x)
         x = self.add("Relu", self.linear(x, f"layer{layer}.mlp_fc1"))
-        if self.config.activation == "relu2":
+        if not self.config.is_karpathys:
             x = self.add("Mul", x, x)
         return self.linear(x, f"layer{layer}.mlp_fc2")
 
@@ -155,7 +154,7 @@ class OnnxGraph:
         queries = self.add("Unsqueeze", new, self.integers(1))
         self.is_visible = self.add("LessOrEqual", all_tokens, queries)  # (T, P + T)
         self.positions = self.add("Expand", new, self.add("Shape", "input_ids"))  # (B, T)
-        if self.config.positions == "rotary":
+        if not self.config.is_karpathys:
             turns = np.outer(np.arange(self.config.block_size), angles(self.config, 1))
             self.rotations = [self.constant(np.cos(turns)), self.constant(np.sin(turns))]
 

@@ -38,7 +38,7 @@ from microgpt import (
     tokenizer_fields,
 )
 
-FORMAT_VERSION = 2  # version 1 had two more fields, which are ignored
+FORMAT_VERSION = 3  # earlier versions did not record the architecture
 N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first
 SEED = 42  # of the first text and of the seeded continuation
 MAX_BYTES = 2**20  # of a receipt in JSON; 16 texts of 256 tokens take 200 kB
@@ -176,7 +176,7 @@ def read_receipt(content: str | None, path: Path, n_bytes: int) -> Receipt:
         )
     if len(content) > MAX_BYTES:
         raise CheckpointError(f"{path}: the receipt is larger than {MAX_BYTES:,} bytes")
-    if problem := other_version(content, "format_version", 1, FORMAT_VERSION):
+    if problem := other_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     with naming(path, DAMAGED):
         receipt = Receipt.model_validate_json(content)

@@ -40,7 +40,7 @@ class Gpt(nn.Module):
                 self.add_module(layer, nn.Module())
             weight = nn.Parameter(torch.tensor(model.weights[name], dtype=dtype))
             self.get_submodule(layer).register_parameter(last, weight)
-        if self.config.positions == "rotary":
+        if not self.config.is_karpathys:
             positions = torch.arange(self.config.block_size, dtype=torch.float64)
             turns = torch.outer(positions, positions.new_tensor(angles(self.config, 1)))  # (T, D/2)
             self.register_buffer("cosine", turns.cos().to(dtype), persistent=False)
@@ -55,14 +55,14 @@ class Gpt(nn.Module):
         for layer in range(self.config.n_layer):
             x = x + self.attention(rmsnorm(x), f"layer{layer}")
             x = x + self.mlp(rmsnorm(x), f"layer{layer}")
-        return F.linear(rmsnorm(x) if self.config.final_norm else x, self.lm_head)
+        return F.linear(x if self.config.is_karpathys else rmsnorm(x), self.lm_head)
 
     def embedding(self, tokens: Tensor) -> Tensor:
-        """Return the sum of the embeddings that are selected: (B, T) -> (B, T, C)."""
+        """Return the sum of the embeddings of tokens: (B, T) -> (B, T, C)."""
         x = embedded = F.embedding(tokens, self.wte)
-        if self.config.positions == "learned":
+        if self.config.is_karpathys:
             x = x + self.wpe[: tokens.shape[1]]
-        if self.config.token_shift:
+        if self.config.architecture == "modern":
             x = x + before(embedded).roll(self.config.n_embd // 2, -1)
         return x
 
@@ -80,23 +80,22 @@ class Gpt(nn.Module):
         return F.linear(x, matrix).unflatten(2, (self.config.n_head, -1)).transpose(1, 2)
 
     def query_or_key(self, x: Tensor, matrix: Tensor) -> Tensor:
-        """Return queries or keys, normalized and rotated if selected: (B, T, C) -> (B, H, T, D)."""
+        """Return queries or keys; unless Karpathy's, normalized and rotated: -> (B, H, T, D)."""
         x = self.heads(x, matrix)
-        if self.config.qk_norm:
-            x = QK_SCALE * rmsnorm(x)
-        if self.config.positions == "rotary":
-            cosine, sine = self.cosine[: x.shape[2]], self.sine[: x.shape[2]]
-            a, b = x[..., ::2], x[..., 1::2]
-            x = torch.stack((a * cosine - b * sine, a * sine + b * cosine), -1).flatten(3)
-        return x
+        if self.config.is_karpathys:
+            return x
+        x = QK_SCALE * rmsnorm(x)
+        cosine, sine = self.cosine[: x.shape[2]], self.sine[: x.shape[2]]
+        a, b = x[..., ::2], x[..., 1::2]
+        return torch.stack((a * cosine - b * sine, a * sine + b * cosine), -1).flatten(3)
 
     def mlp(self, x: Tensor, layer: str) -> Tensor:
-        """Apply the MLP with the selected activation: (B, T, C) -> (B, T, C)."""
+        """Apply the two-layer MLP: (B, T, C) -> (B, T, C)."""
         weights, half = self.get_submodule(layer), self.config.n_embd // 2
-        if self.config.token_shift:
+        if self.config.architecture == "modern":
             x = torch.cat((before(x)[..., :half], x[..., half:]), -1)
         hidden = F.relu(F.linear(x, weights.mlp_fc1))
-        hidden = hidden * hidden if self.config.activation == "relu2" else hidden
+        hidden = hidden if self.config.is_karpathys else hidden * hidden
         return F.linear(hidden, weights.mlp_fc2)
 
     def to_model(self) -> SavedModel:

@@ -55,8 +55,8 @@ def export(
     HTML file contains the model, the engine and the playground; it works in a browser, without a
     network connection. An ONNX file runs in onnxruntime, a GGUF file in llama.cpp, ollama and LM
     Studio, and a directory of transformers in Python; `microgpt verify PATH` compares the results
-    there with those of the model. GGUF and transformers require a model of `train --portable`; it
-    can be a student of another model (`--teacher`).
+    there with those of the model. GGUF and transformers require a model of
+    `train --architecture portable`; it can be a student of another model (`--teacher`).
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
     if format in OWN:

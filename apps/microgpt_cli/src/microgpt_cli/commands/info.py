@@ -12,7 +12,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from microgpt import (
-    ARCHITECTURE,
     DEFAULT_DTYPE,
     FIELDS,
     CheckpointError,
@@ -111,7 +110,7 @@ def _training_command(
 
 
 def _print_model(model_dir: Path, *, as_json: bool) -> None:
-    from microgpt import count_params, is_karpathys, read_training
+    from microgpt import count_params, read_training
     from microgpt_cli.model_loading import LOSSES, load_model, loss_text
 
     if os.path.isfile(model_dir):
@@ -119,8 +118,7 @@ def _print_model(model_dir: Path, *, as_json: bool) -> None:
         raise ConfigError(f"{model_dir} is a file; describe a training file with --data {what}")
     saved = load_model(model_dir)
     meta, model = saved.meta, saved.model
-    shape = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"]
-    shape += [] if is_karpathys(model) else ARCHITECTURE
+    shape = ["architecture", "vocab_size", "n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"]
     facts: dict[str, object] = {
         **{name: getattr(model, name) for name in shape},
         "tokenizer": None if meta.tokenizer == "char" else meta.tokenizer,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from microgpt import (
-    PORTABLE,
     ConfigError,
     check_conflicts,
     check_setting,
@@ -80,7 +79,7 @@ class TrainRequest:
         return int(self.given.get("threads", 1))
 
     def settings(self) -> dict[str, Any]:
-        """Return the given settings, completed by those of a genome or preset and --portable.
+        """Return the given settings, completed by those of a genome or preset.
 
         Raises:
             ConfigError: a setting is invalid or excludes another.
@@ -93,10 +92,9 @@ class TrainRequest:
             checked("--num-samples (-n)", self.num_samples, int, minimum=0)
         self.check_samples(is_chat=completed.get("chat", False))
         exclusive = [
-            ("--genome", self.genome, given, ("preset", "portable")),
+            ("--genome", self.genome, given, ("preset",)),
             ("--teacher", self.teacher, given, ("tokenizer", "vocab_size")),
-            ("--from", self.from_, given, ("portable",)),
-            ("--resume", self.resume, given, ("budget", "unknown", "portable")),
+            ("--resume", self.resume, given, ("budget", "unknown")),
             ("--resume", self.resume, vars(self), ("genome", "from_", "force")),
         ]
         for name, value, others, names in exclusive:
@@ -122,8 +120,7 @@ class TrainRequest:
             from microgpt import preset_settings
 
             recipe = preset_settings(name)
-        portable = PORTABLE if given.get("portable") else {}
-        joined = {**recipe, **portable, **given}
+        joined = {**recipe, **given}
         check_conflicts(joined)
         return joined
 

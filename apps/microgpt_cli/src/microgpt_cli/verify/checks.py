@@ -9,7 +9,7 @@ from typing import get_args
 
 from microgpt import (
     DEFAULT_SEED,
-    Activation,
+    Architecture,
     ConfigError,
     DivergedError,
     DType,
@@ -100,9 +100,9 @@ def _check_reference_gradients() -> Iterator[Check]:
     rng, of = random.Random(DEFAULT_SEED), "reference: gradients of"
     errors = (expression_error(rng) for _ in range(N_EXPRESSIONS))
     yield _difference(f"{of} {N_EXPRESSIONS} random expressions", errors, GRADIENT_TOLERANCE)
-    for activation in get_args(Activation):
-        model = replace(random_model(rng), activation=activation)
-        names = ("activation", "n_embd", "n_head", "n_layer", "block_size")
+    for architecture in get_args(Architecture):
+        model = replace(random_model(rng), architecture=architecture)
+        names = ("architecture", "n_embd", "n_head", "n_layer", "block_size")
         shape = ", ".join(f"{name} {getattr(model, name)}" for name in names)
         errors = (model_error(model, rng) for _ in range(1))
         yield _difference(f"{of} a random model ({shape})", errors, GRADIENT_TOLERANCE)

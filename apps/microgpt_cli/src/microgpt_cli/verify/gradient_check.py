@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, get_args
 
 from microgpt import (
-    Activation,
+    Architecture,
     Dropout,
     DType,
     GptVariant,
@@ -93,11 +93,7 @@ def random_model(rng: random.Random) -> ModelConfig:
         n_ff_exp=rng.randint(1, 3),
         vocab_size=rng.randint(4, 7),
         init_std=0.5,
-        positions=rng.choice(("learned", "rotary")),
-        token_shift=rng.random() < 0.5,
-        activation=rng.choice(get_args(Activation)),
-        qk_norm=rng.random() < 0.5,
-        final_norm=rng.random() < 0.5,
+        architecture=rng.choice(get_args(Architecture)),
     )
 
 

@@ -19,14 +19,13 @@ from pydantic import (
     field_validator,
 )
 
-from microgpt.config import Activation, DType, ModelConfig, Positions, TrainConfig, checked
+from microgpt.config import Architecture, DType, ModelConfig, TrainConfig, checked
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerKind
 from microgpt.data.tokenizers import TOKENIZERS
 from microgpt.error_format import first_problem, other_version
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError, TokenizerError
 from microgpt.files.atomic_files import read_committed
-from microgpt.model_variants import ARCHITECTURE, is_karpathys
 from microgpt.state import Ensemble, TrainedModel, TrainingPlan, TrainState
 
 FORMAT_VERSION = 1
@@ -54,7 +53,7 @@ def _check_training(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse(found: Any) -> None:
     if found is not None:
-        raise ValueError("it is of an older microgpt; train the model again")
+        raise ConfigError("an older microgpt wrote the model; train it again")
 
 
 Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # of an older microgpt
@@ -76,12 +75,8 @@ class Meta(BaseModel):
     weights_sha256: str | None = None
     n_ff_exp: int = ModelConfig.n_ff_exp
     init_std: float = ModelConfig.init_std
-    positions: Positions | None = None  # architecture; see `model_variants`
-    token_shift: bool | None = None
-    activation: Activation | None = None
-    qk_norm: bool | None = None
-    final_norm: bool | None = None
-    out_scale: float | None = None
+    architecture: Architecture = "karpathy"
+    positions: Refused = None  # before there were architectures
     dtype: DType = "float64"
     tokenizer: str = "char"
     fold: bool | None = None
@@ -97,21 +92,13 @@ class Meta(BaseModel):
     @field_validator(*SHAPE, mode="before")
     @classmethod
     def check_shape(cls, value: Any, info: ValidationInfo) -> Any:
-        """Return a value of the shape, None for Karpathy's; raise ConfigError if it is invalid."""
+        """Return a value of the shape; raise ConfigError if it is invalid."""
         field = SHAPE[info.field_name or ""]
-        is_karpathys = value is None and field.name in ARCHITECTURE
-        return None if is_karpathys else checked(field.name, value, field.type, **field.metadata)
+        return checked(field.name, value, field.type, **field.metadata)
 
     def model(self) -> ModelConfig:
         """Return the shape of the model."""
-        facts = {name: getattr(self, name) for name in SHAPE}
-        return ModelConfig(**{name: fact for name, fact in facts.items() if fact is not None})
-
-
-def shape_fields(model: ModelConfig) -> dict[str, object]:
-    """Return the model settings for meta.json; keys with the value None are omitted there."""
-    shape = asdict(model) | {"token_shift": model.token_shift or None}
-    return shape | (dict.fromkeys(ARCHITECTURE) if is_karpathys(model) else {})
+        return ModelConfig(**{name: getattr(self, name) for name in SHAPE})
 
 
 def meta_of(
@@ -135,7 +122,7 @@ def meta_of(
 def description_of(trained: TrainedModel, **training: Any) -> Meta:
     """Return the content of meta.json for a model, without facts that are None."""
     return Meta.model_validate({
-        **shape_fields(trained.model),
+        **asdict(trained.model),
         **tokenizer_fields(trained.tokenizer),
         "dtype": trained.dtype,
         "created_by": f"microgpt {version('microgpt-lib')}",
@@ -146,7 +133,7 @@ def description_of(trained: TrainedModel, **training: Any) -> Meta:
 
 def is_result_of(plan: TrainingPlan, meta: Meta) -> bool:
     """Return whether a model has the shape, vocabulary and settings of a training plan."""
-    model = shape_fields(plan.model) | tokenizer_fields(plan.tokenizer) | {"dtype": plan.dtype}
+    model = asdict(plan.model) | tokenizer_fields(plan.tokenizer) | {"dtype": plan.dtype}
     return all(getattr(meta, name) == value for name, value in model.items()) and all(
         meta.training.get(name) == value for name, value in _settings(plan).items()
     )

@@ -16,7 +16,7 @@ from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
 from microgpt.data.text_kind import is_prose
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_characters
-from microgpt.settings import MODERN, with_given
+from microgpt.settings import with_given
 from microgpt.state import Ensemble
 from microgpt.training.operations import evaluation_operations, step_operations
 
@@ -204,9 +204,12 @@ def useful_operations(sizes: Sizes) -> float:
 def _model(width: int, context: int, given: Given) -> ModelConfig:
     """Return the shape of a model with this width, without a vocabulary."""
     width = given.get("n_embd", width)
-    rule = {"n_layer": max(2, round(width / WIDTH_PER_LAYER)), "block_size": context, **MODERN}
-    if width % (2 * given.get("n_head", ModelConfig.n_head)):
-        rule["positions"] = "learned"  # rotary ones need an even number of dimensions per head
+    is_even = width % (2 * given.get("n_head", ModelConfig.n_head)) == 0  # dimensions per head
+    rule = {
+        "n_layer": max(2, round(width / WIDTH_PER_LAYER)),
+        "block_size": context,
+        "architecture": "modern" if is_even else "karpathy",
+    }
     return with_given(ModelConfig(), {"n_embd": width, **rule, **given, "vocab_size": 0})
 
 

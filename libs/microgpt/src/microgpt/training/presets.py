@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from microgpt.errors import ConfigError
-from microgpt.settings import FIELDS, MODERN
+from microgpt.settings import FIELDS
 
 PRESETS: dict[str, dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("presets.toml").read_text(encoding="utf-8")
@@ -20,9 +20,7 @@ def preset_settings(name: str) -> dict[str, Any]:
     """
     if name not in PRESETS:
         raise ConfigError(f"unknown preset {name!r:.80}; use one of {', '.join(PRESETS)}")
-    modern = MODERN if PRESETS[name].get("modern") else {}
     return {
         "preset": name,
-        **modern,
         **{key: fact for key, fact in PRESETS[name].items() if key in FIELDS},
     }

@@ -47,7 +47,7 @@ def decode(
         read += N
         _forward(weights, arrays.cache, rows, model, N)
         n_last = _gather_last(s, rows, N)
-        if model.final_norm:
+        if not model.karpathy:
             rmsnorm_rows(rows.x, rows.x, n_last)
         linear_rows(rows.x, n_last, weights.lm_head, rows.logits)
         for row in range(n_last):
@@ -85,7 +85,7 @@ def _schedule(s: Sequences, rows: Rows, T: int) -> int:
 @inlined
 def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, model: Settings, N: int) -> None:
     """Write the residual stream of N tokens to rows.x; write keys and values to the cache."""
-    w, r, shift = weights, rows, model.n_embd // 2 if model.token_shift else 0
+    w, r, shift = weights, rows, model.n_embd // 2 if model.modern else 0
     embed(w, r, model, r.x, N)
     rmsnorm_rows(r.x, r.x, N)
     for layer in range(w.attn_wo.shape[0]):

@@ -83,8 +83,8 @@ def forward(weights: Weights, buffers: Buffers, model: Settings, n_docs: int, ra
     """
     w, b = weights, buffers
     x, C, N = b.x, b.x.shape[0], b.doc_starts[n_docs]
-    shift, scale = C // 2 if model.token_shift else 0, score_scale(model)
-    if model.rotary:
+    shift, scale = C // 2 if model.modern else 0, score_scale(model)
+    if not model.karpathy:
         read_rotation(model.rotation, b.doc_starts, n_docs, b.rotation)
     embed(w, b, model, b.transposed, N)
     transpose(b.transposed, x, N, C)
@@ -108,7 +108,7 @@ def forward(weights: Weights, buffers: Buffers, model: Settings, n_docs: int, ra
         linear(w.mlp_fc1[layer], b.mlp_norm[layer], hidden, N)
         relu(hidden, hidden.shape[0], N, model)
         _add_branch(w.mlp_fc2_t[layer].T, hidden, b, 2 * layer + 2, rate, N)
-    if model.final_norm:
+    if not model.karpathy:
         rmsnorm(x, x, b.final_scale, 0, N, 0)
     linear(w.lm_head, x, b.logits, N)
 

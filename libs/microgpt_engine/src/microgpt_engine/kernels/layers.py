@@ -36,7 +36,7 @@ def embed(
                 x = x + load(w.wpe, read.positions[n], c)
             store(x_t, n, c, x)
         before = read.previous[n]
-        if model.token_shift and before >= 0:
+        if model.modern and before >= 0:
             for c in range(shift):
                 x_t[n, c] += w.wte[before, C - shift + c]
             for c in range(shift, C):
@@ -54,7 +54,7 @@ def embed_backward(b: Buffers, model: Settings, dwte: Array, dwpe: Array, N: int
             store(dwte, token, c, load(dwte, token, c) + dx)
             if dwpe.shape[0]:
                 store(dwpe, position, c, load(dwpe, position, c) + dx)
-        if model.token_shift and before >= 0:
+        if model.modern and before >= 0:
             for c in range(shift):
                 dwte[before, C - shift + c] += dx_t[n, c]
             for c in range(shift, C):
@@ -175,7 +175,7 @@ def relu(x: Array, n_rows: int, n_columns: int, model: Settings) -> None:
         for n in range(0, n_columns, lanes(x)):
             xi = load(x, i, n)
             xi = where_positive(xi, xi, zero)
-            store(x, i, n, xi * xi if model.relu2 else xi)
+            store(x, i, n, xi if model.karpathy else xi * xi)
 
 
 @inlined
@@ -185,7 +185,7 @@ def relu_backward(dx: Array, x: Array, model: Settings, N: int) -> None:
     for i in range(x.shape[0]):
         for n in range(0, N, lanes(x)):
             xi, dxi = load(x, i, n), load(dx, i, n)
-            if model.relu2:
+            if not model.karpathy:
                 dxi = 2.0 * square_root(xi) * dxi
             store(dx, i, n, where_positive(xi, dxi, zero))
 

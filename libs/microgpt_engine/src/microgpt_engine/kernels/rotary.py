@@ -45,19 +45,18 @@ def rotate(x: Array, rotation: Array, sign: float, N: int) -> None:
 @inlined
 def score_scale(model: Settings) -> float:
     """Return the scale factor of the attention scores."""
-    scale = QK_SCALE * QK_SCALE if model.qk_norm else 1.0
+    scale = QK_SCALE * QK_SCALE if not model.karpathy else 1.0
     return scale / math.sqrt(model.n_embd // model.n_head)
 
 
 @kernel
 def adjust(qk: Array, model: Settings, rotation: Array, scales: Array, N: int) -> None:
-    """Normalize and rotate queries and keys (2 C, N) in place, as the architecture requires."""
-    if model.qk_norm:
+    """Normalize and rotate queries and keys (2 C, N) in place, unless Karpathy's."""
+    if not model.karpathy:
         D = qk.shape[0] // (2 * model.n_head)
         for head in range(2 * model.n_head):
             x = qk[head * D : (head + 1) * D]
             rmsnorm(x, x, scales, head, N, 0)
-    if model.rotary:
         rotate(qk, rotation, 1.0, N)
 
 
@@ -66,12 +65,11 @@ def adjust_backward(
     dqk: Array, qk: Array, model: Settings, rotation: Array, scales: Array, N: int
 ) -> None:
     """Replace dqk, the gradient of the output qk of `adjust`, with the gradient of its input."""
-    if model.qk_norm:  # rotation preserves lengths and angles, so the order does not matter
+    if not model.karpathy:  # rotation preserves lengths and angles, so the order does not matter
         D = qk.shape[0] // (2 * model.n_head)
         for head in range(2 * model.n_head):
             rows = slice(head * D, (head + 1) * D)
             rmsnorm_backward_in_place(dqk[rows], qk[rows], scales, head, N)
-    if model.rotary:
         rotate(dqk, rotation, -1.0, N)
 
 
@@ -79,12 +77,11 @@ def adjust_backward(
 def adjust_row(qkv: Array, row: int, position: int, model: Settings) -> None:
     """Apply `adjust` to the queries and keys of one token, stored in a row of qkv (rows, 3 C)."""
     step, width = lanes(qkv), 2 * model.n_embd
-    if model.qk_norm:
+    if not model.karpathy:
         D, low = model.n_embd // model.n_head, 0
         while low < width:
             _normalize_head(qkv, row, low, D)
             low += D
-    if model.rotary:
         cosines, sines = model.row_rotation[0], model.row_rotation[1]
         for c in range(0, width, step):
             x = load(qkv, row, c)

@@ -122,10 +122,10 @@ def _backward(
     The gradient of the embeddings, before their RMSNorm, is written to b.transposed (N, C).
     """
     dx, x_t, C, scale = b.dx, b.transposed, b.dx.shape[0], score_scale(model)
-    shift = C // 2 if model.token_shift else 0
+    shift = C // 2 if model.modern else 0
     add_outer(b.logits, b.x, x_t, dw.lm_head, N)
     linear(w.lm_head.T, b.logits, dx, N)
-    if model.final_norm:
+    if not model.karpathy:
         rmsnorm_backward_in_place(dx, b.x, b.final_scale, 0, N)
     for layer in range(w.attn_wo.shape[0] - 1, -1, -1):
         dbranch = dx

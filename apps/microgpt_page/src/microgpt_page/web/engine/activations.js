@@ -53,7 +53,8 @@ class Activations {
     const embedded = this.column("embedded", i);
     const [scale] = this.column("embedded_scale", i);
     const found = { embedding: embedded.map((x) => x / scale), x: embedded };
-    const qkScale = config.qk_norm ? QK_SCALE : 1;
+    const isKarpathys = config.architecture === "karpathy";
+    const qkScale = isKarpathys ? 1 : QK_SCALE;
     let x = embedded;
     for (let layer = 0; layer < L; layer++) {
       const of = (name) => this.column(name, i, layer);
@@ -78,7 +79,7 @@ class Activations {
       };
       for (const [name, numbers] of Object.entries(steps)) found[`layer${layer}.${name}`] = numbers;
     }
-    if (config.final_norm) found.final_norm = this.column("x", i);
+    if (!isKarpathys) found.logits_input = this.column("x", i);
     found.logits = this.column("logits", i);
     if (!Object.values(found).flat(2).every(Number.isFinite)) throw new EngineError(NOT_FINITE);
     return found;

@@ -13,13 +13,13 @@ export function newBuffers({ memory, config, layout }, n, longest) {
   const N = ((padded(n + LANES) / LANES) | 1) * LANES;
   const nVectors = padded(longest) / LANES;
   const keysPerToken = (LANES * nVectors * (nVectors + 1)) / 2 / (LANES * (nVectors - 1) + 1);
-  const isRotary = config.positions === "rotary";
+  const isKarpathys = config.architecture === "karpathy";
   const sizes = {
     1: 1, 2: 2, n, "n + 1": n + 1, N, lanes: LANES, longest: padded(longest),
-    V: config.vocab_size, "T or 0": isRotary ? 0 : config.block_size,
+    V: config.vocab_size, "T or 0": isKarpathys ? config.block_size : 0,
     C, "3 C": 3 * C, "C // 2": Math.floor(C / 2), "padded C": padded(C),
-    hidden: config.n_ff_exp * C, L, "L or 0": config.token_shift ? L : 0,
-    "D or 0": isRotary ? C / H : 0, "2 H or 0": config.qk_norm ? 2 * H : 0,
+    hidden: config.n_ff_exp * C, L, "L or 0": config.architecture === "modern" ? L : 0,
+    "D or 0": isKarpathys ? 0 : C / H, "2 H or 0": isKarpathys ? 0 : 2 * H,
     keys: H * Math.ceil(n * Math.max(LANES, keysPerToken)),
   }; // prettier-ignore
   const arrays = Object.entries(layout.buffers).map(([name, names]) => {

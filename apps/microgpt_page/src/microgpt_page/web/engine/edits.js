@@ -15,17 +15,17 @@ export const hasEdits = (body) => KINDS.some((name) => body[name]?.length);
 /** Return weights with the changes of a request, in the order of `weight_shapes`. */
 export function edited(config, /** @type {Float32Array} */ weights, body) {
   const [heads, mlps, positions, single] = KINDS.map((name) => body[name] ?? []);
-  const { n_embd: C, n_head: H, n_layer: L, block_size: size } = config;
+  const { n_embd: C, n_head: H, n_layer: L } = config;
+  const numbers = weights.slice();
+  const matrices = matricesOf(config, numbers);
   checkHeads(config, heads);
   for (const layer of mlps) checkWhole("layer", layer, 0, L - 1);
   for (const position of positions) {
-    if (config.positions !== "learned") {
+    if (!matrices.wpe.rows) {
       throw new EngineError("the model has rotary positions, so it has no weights for them");
     }
-    checkWhole("position", position, 0, size - 1);
+    checkWhole("position", position, 0, matrices.wpe.rows - 1);
   }
-  const numbers = weights.slice();
-  const matrices = matricesOf(config, numbers);
   const tables = single.map((edit) => rowsOf(config, matrices, edit));
   const D = C / H;
   for (const [layer, head] of heads) {
@@ -48,7 +48,7 @@ export function edited(config, /** @type {Float32Array} */ weights, body) {
 
 /** Return the rows of the matrix of a change; throw an error if the model lacks the weight. */
 export function rowsOf(config, matrices, { matrix: name, row, column }) {
-  const tables = ["wte", ...(config.positions === "learned" ? ["wpe"] : []), "lm_head"];
+  const tables = ["wte", "wpe", "lm_head"].filter((table) => matrices[table].rows);
   const layers = [...Array(config.n_layer).keys()];
   const names = [...tables, ...layers.flatMap((layer) => IN_LAYER.map((kind) => `layer${layer}.${kind}`))];
   if (!names.includes(name)) {

@@ -17,7 +17,8 @@ import { QK_SCALE } from "./model.js";
  */
 export function gradients(model, found, tokens, counted) {
   const { config, matrices: w } = model;
-  const { n_embd: C, n_layer: L } = config;
+  const { n_embd: C, n_layer: L, architecture } = config;
+  const isKarpathys = architecture === "karpathy";
   const n = tokens.length - 1;
   const rows = (name, layer = 0) => Array.from({ length: n }, (_, i) => found.column(name, i, layer));
   const streams = [];
@@ -34,20 +35,20 @@ export function gradients(model, found, tokens, counted) {
   /** @type {Record<string, any[]>} */
   const grads = { logits: dlogits };
   /** @type {Record<string, Rows[]>} */
-  const factors = { lm_head: [config.final_norm ? x.map(normalized) : x, dlogits] };
+  const factors = { lm_head: [isKarpathys ? x : x.map(normalized), dlogits] };
   let dx = back(w.lm_head, 0, dlogits);
-  if (config.final_norm) {
-    grads.final_norm = dx;
+  if (!isKarpathys) {
+    grads.logits_input = dx;
     dx = dx.map((each, i) => rmsnormBackward(each, x[i]));
   }
   for (let layer = L - 1; layer >= 0; layer--) {
     const [before, between] = streams[layer];
     const [hidden, input] = [rows("hidden", layer), rows("mlp_norm", layer)];
     const dhidden = back(w.mlp_fc2, layer, dx);
-    const slope = config.activation === "relu2" ? (h) => 2 * Math.sqrt(h) : (h) => Number(h > 0);
+    const slope = isKarpathys ? (h) => Number(h > 0) : (h) => 2 * Math.sqrt(h);
     const dsum = dhidden.map((row, i) => row.map((each, j) => each * slope(hidden[i][j])));
     const dinput = back(w.mlp_fc1, layer, dsum);
-    const half = config.token_shift ? Math.floor(C / 2) : 0;
+    const half = architecture === "modern" ? C / 2 : 0;
     const own = dinput.map((row, i) => row.map((each, j) => (j < half ? (dinput[i + 1]?.[j] ?? 0) : each)));
     const dbetween = sum(dx, own.map((row, i) => rmsnormBackward(row, between[i]))); // prettier-ignore
     const [heads, read] = [rows("attn_out", layer), rows("attn_norm", layer)];
@@ -92,29 +93,24 @@ export function gradientOf([inputs, outputs]) {
 
 /** Return the factors of the embeddings; see `_tables`. */
 function tables(config, tokens, dembedding) {
-  const { n_embd: C, block_size: size, vocab_size: V } = config;
+  const { n_embd: C, block_size: size, vocab_size: V, architecture } = config;
   const one = (length, at) => Float64Array.from({ length }, (_, i) => Number(i === at));
   const read = dembedding.map((_, i) => one(V, tokens[i]));
   /** @type {Record<string, Rows[]>} */
   const found = {};
-  if (config.positions === "learned") found.wpe = [dembedding, read.map((_, i) => one(size, i))];
-  const half = Math.floor(C / 2);
-  const turned = dembedding.slice(1).map((row) => row.map((_, i) => row[(i + half) % C]));
-  const isShifted = config.token_shift;
-  found.wte = isShifted
-    ? [
-        [...dembedding, ...turned],
-        [...read, ...read.slice(0, -1)],
-      ]
-    : [dembedding, read];
+  if (architecture === "karpathy") found.wpe = [dembedding, read.map((_, i) => one(size, i))];
+  const shifted = architecture === "modern" ? dembedding.slice(1) : [];
+  const turned = shifted.map((row) => row.map((_, i) => row[(i + C / 2) % C]));
+  found.wte = [[...dembedding, ...turned], [...read, ...read.slice(0, turned.length)]]; // prettier-ignore
   return found;
 }
 
 /** Return the gradients of queries, keys, values and attention, and those of the products. */
 function attentionBackward({ config, matrices, rates }, found, layer, dheads, read) {
-  const { n_embd: C, n_head: H, qk_norm: isNormed, positions } = config;
+  const { n_embd: C, n_head: H, architecture } = config;
+  const isKarpathys = architecture === "karpathy";
   const D = C / H;
-  const scale = isNormed ? QK_SCALE : 1;
+  const scale = isKarpathys ? 1 : QK_SCALE;
   const qkv = read.map((_, i) =>
     found.column("qkv", i, layer).map((each, j) => (j < 2 * C ? scale * each : each)),
   );
@@ -138,16 +134,17 @@ function attentionBackward({ config, matrices, rates }, found, layer, dheads, re
   );
   const part = (i) => grads.map((row) => row.slice(i * C, (i + 1) * C));
   const shown = { query: part(0), key: part(1), value: part(2), attention };
+  if (isKarpathys) return { dqkv: grads, shown };
   const dqkv = grads.map((row, i) => {
     const back = row.slice();
-    for (let at = 0; at < 2 * C && positions === "rotary"; at += 2) {
+    for (let at = 0; at < 2 * C; at += 2) {
       const turn = -i * rates[(at % D) / 2];
       const [cosine, sine] = [Math.cos(turn), Math.sin(turn)];
       back[at] = row[at] * cosine - row[at + 1] * sine;
       back[at + 1] = row[at] * sine + row[at + 1] * cosine;
     }
-    const before = isNormed ? product(matrices.attn_wqkv, layer, read[i]) : [];
-    for (let at = 0; at < 2 * C && isNormed; at += D) {
+    const before = product(matrices.attn_wqkv, layer, read[i]);
+    for (let at = 0; at < 2 * C; at += D) {
       const scaled = back.slice(at, at + D).map((each) => scale * each);
       back.set(rmsnormBackward(scaled, before.slice(at, at + D)), at);
     }

@@ -94,7 +94,7 @@ export const numbersOf = (settings, kinds) =>
 function rotaryTables(memory, model, rates) {
   const { n_embd: C, n_head: H } = model;
   const D = C / H;
-  const T = model.positions === "rotary" ? model.block_size : 0;
+  const T = model.architecture === "karpathy" ? 0 : model.block_size;
   const columns = memory.array("float32", [T ? D : 0, padded(T) + LANES]);
   const rows = memory.array("float32", [2, T, padded(2 * C)]);
   const [byColumn, byRow, width] = [columns.numbers, rows.numbers, rows.row];

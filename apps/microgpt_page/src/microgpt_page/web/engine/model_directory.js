@@ -20,6 +20,7 @@ export function modelFiles(model, tokenizer, numbers, training) {
   const pick = (from, names) => Object.fromEntries(names.map((name) => [name, from[name]]));
   const meta = {
     ...pick(model, SHAPE),
+    architecture: model.architecture,
     chars: tokenizer.pieces,
     format_version: 1,
     weights_sha256: sha256(weights),

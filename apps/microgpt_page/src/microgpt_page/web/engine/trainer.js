@@ -5,7 +5,7 @@ import { longestOf, newDataset } from "./dataset.js";
 import { padded } from "./memory.js";
 import { Random } from "./mersenne_twister.js";
 import { numbersOf } from "./model.js";
-import { PackedWeights, countWeights, matricesOf } from "./weights.js";
+import { PackedWeights, countWeights } from "./weights.js";
 
 const MICRO_BATCH = 128; // tokens per micro-batch if the documents are short
 const RUN_MS = 20; // target duration of a call of `run`
@@ -135,14 +135,9 @@ export function inOrder(chunks, { steps, batch_size: batchSize, shuffle }, rando
   return read.slice(0, steps * batchSize);
 }
 
-/** Return weights in the order of `weight_shapes`; see `initial_weights`. */
-function initialWeights(model, random) {
-  const { init_std: std, out_scale: scale } = model;
-  const numbers = Float64Array.from({ length: countWeights(model) }, () => random.gauss() * std);
-  const { attn_wo: wo, mlp_fc2: fc2 } = matricesOf(model, numbers);
-  for (const layer of [...wo.layers, ...fc2.layers]) layer.forEach((x, i) => (layer[i] = x * scale));
-  return numbers;
-}
+/** Return weights of Karpathy's architecture in the order of `weight_shapes`; see `initial_weights`. */
+const initialWeights = (model, random) =>
+  Float64Array.from({ length: countWeights(model) }, () => random.gauss() * model.init_std);
 
 /** Return the shapes of directions and scratch memory; see `muon_shapes`. */
 function muonShapes({ n_layer: L, n_embd: C, n_ff_exp: factor }, { optimizer }) {

@@ -12,7 +12,7 @@ export const countWeights = (model) =>
   (2 * model.vocab_size + nPositions(model)) * model.n_embd +
   model.n_layer * (4 + 2 * model.n_ff_exp) * model.n_embd ** 2;
 
-const nPositions = (model) => (model.positions === "learned" ? model.block_size : 0);
+const nPositions = (model) => (model.architecture === "karpathy" ? model.block_size : 0);
 
 /** Return numbers that are stored as "float16" or "float32". */
 export function decodeNumbers(/** @type {Uint8Array} */ bytes, dtype) {

@@ -14,7 +14,7 @@ const TEXTS = {
   logits:
     "The logit of the token that came is pushed up, all others down, each by the probability that is " +
     "wrong.",
-  final_norm:
+  logits_input:
     "Each number is pushed by all logits: the sum of each push times the weight of lm_head between the " +
     "two.",
   mlp_output:
@@ -35,7 +35,7 @@ const TEXTS = {
   value: "The values are pushed by all tokens that look here, in proportion to their shares.",
   attention_input: "Each number is pushed by the queries, keys and values that are made of it.",
   embedding:
-    "What arrives here moves the row of the token in wte and, if the model has learned positions, " +
+    "What arrives here moves the row of the token in wte and, if its architecture is karpathy, " +
     "that of the position in wpe.",
   stream:
     "The push goes on unchanged to what was added here, and up the stream; there, the push through the " +
@@ -156,7 +156,7 @@ export class Backward {
     const { matrix, value, gradient, move, factors } = weight;
     const [, , of] = this.#places.get(matrix) ?? [0, 0, ""];
     if (of !== undefined && of !== `${at} ${now.token}`) {
-      this.#chooseLargest(weight, now, activations.final_norm ?? lastOf(activations), `${at} ${now.token}`);
+      this.#chooseLargest(weight, now, activations.logits_input ?? lastOf(activations), `${at} ${now.token}`);
       return;
     }
     const [i, j] = [(row.value = weight.row), (column.value = weight.column)];

@@ -20,7 +20,7 @@ export class Diagram {
     this.#chosen = chosen;
     const first = [this.#node("embedding", "Embedding"), this.#node("x", "Residual stream")];
     const layers = Array.from({ length: model.n_layer }, (_, layer) => this.#layer(model, layer));
-    const norm = model.final_norm ? [this.#node("final_norm", "Final norm")] : [];
+    const norm = model.architecture === "karpathy" ? [] : [this.#node("logits_input", "Final norm")];
     const last = [this.#node("logits", "Logits"), this.#node("probabilities", "Probabilities")];
     diagram.replaceChildren(stage("", ...first), ...layers, stage("", ...norm, ...last));
     diagram.addEventListener("keydown", (event) => this.#move(event));

@@ -10,11 +10,8 @@ import { byId, element, percent, quoted, shown } from "../text.js";
 const numbers = byId("numbers");
 const N_WORKED = 3; // tokens whose scores are shown
 
-// What each activation does to a number of the hidden layer.
-const ACTIVATIONS = {
-  relu: "Negative ones become 0: that pattern is absent.",
-  relu2: "Negative ones become 0: that pattern is absent. The others are squared.",
-};
+// Steps that other architectures than Karpathy's override, in model_variants.py.
+const VARIED = ["Gpt.embedding", "Gpt.query_or_key", "Gpt.mlp", "Gpt.logits"];
 
 // By the name of the numbers in an explanation, without the layer: a title, what happens, for a
 // beginner, and the name of the step in model.py.
@@ -23,9 +20,9 @@ const TEXTS = {
     "Embedding",
     (c) =>
       `The model computes with numbers, so it looks up a list of ${c.C} numbers for ${c.token}` +
-      `${c.learned ? ` and another for position ${c.at}, and adds the two` : ""}. These lists are ` +
+      `${c.isKarpathys ? ` and another for position ${c.at}, and adds the two` : ""}. These lists are ` +
       `weights: training has adjusted them, like the numbers of all matrices below.` +
-      `${c.shifts ? ` The numbers of the token before are added, too, in another order${c.none}.` : ""}`,
+      `${c.isShifted ? ` The numbers of the token before are added, too, in another order${c.none}.` : ""}`,
     "Gpt.embedding",
   ],
   x: [
@@ -48,7 +45,11 @@ const TEXTS = {
       `Attention fetches from earlier tokens what this one cannot know by itself. A query, one for each ` +
       `of the ${c.H} heads, is compared with keys to find the tokens to look ` +
       `at. Each of its numbers is a sum: each number of the input times a weight. The table of these ` +
-      `weights is a matrix. ${c.order}`,
+      `weights is a matrix.` +
+      (c.isKarpathys
+        ? ""
+        : " Queries and keys are then scaled, so that all are equally long, and rotated by an angle " +
+          "that grows with the position: so the model knows the order."),
     "Gpt.query_or_key",
   ],
   key: [
@@ -93,13 +94,14 @@ const TEXTS = {
     (c) =>
       `The MLP (multi-layer perceptron) looks at this position alone, and adds what follows from the ` +
       `patterns that it finds there, such as that u comes after q. It reads a copy of the residual stream, scaled to a mean square ` +
-      `of 1${c.shifts ? `; the first half of it comes from the position before${c.none}` : ""}.`,
+      `of 1${c.isShifted ? `; the first half of it comes from the position before${c.none}` : ""}.`,
     "rmsnorm(x)",
   ],
   hidden: [
     "Hidden layer of the MLP",
     (c) =>
-      `A matrix makes ${c.hidden} numbers, each of which responds to a pattern in the input. ${c.activation}`,
+      `A matrix makes ${c.hidden} numbers, each of which responds to a pattern in the input. ` +
+      `Negative ones become 0: that pattern is absent.${c.isKarpathys ? "" : " The others are squared."}`,
     "Gpt.mlp",
   ],
   mlp_output: [
@@ -112,7 +114,7 @@ const TEXTS = {
     () => "The output of the MLP is added to the residual stream.",
     "add",
   ],
-  final_norm: [
+  logits_input: [
     "Final norm",
     () => "The residual stream is scaled once more to a mean square of 1.",
     "rmsnorm",
@@ -230,13 +232,8 @@ export class Steps {
     byId("step-title").textContent =
       title + (head === null ? "" : ` ${head}`) + (layer === null ? "" : `, layer ${layer}`);
     const model = this.#model;
-    const isRotary = model.positions !== "learned";
-    const isVaried = {
-      "Gpt.embedding": isRotary || model.token_shift,
-      "Gpt.query_or_key": isRotary || model.qk_norm,
-      "Gpt.mlp": model.token_shift || model.activation !== "relu",
-      "Gpt.logits": model.final_norm,
-    }[code];
+    const isKarpathys = model.architecture === "karpathy";
+    const isVaried = !isKarpathys && VARIED.includes(code);
     const context = {
       at: this.#at,
       layer,
@@ -245,15 +242,9 @@ export class Steps {
       H: model.n_head,
       V: model.vocab_size,
       hidden: model.n_embd * model.n_ff_exp,
-      learned: !isRotary,
-      shifts: model.token_shift,
+      isKarpathys,
+      isShifted: model.architecture === "modern",
       none: this.#at ? "" : " (here there is none)",
-      activation: ACTIVATIONS[model.activation] || `Then ${model.activation} is applied to each.`,
-      order:
-        (model.qk_norm ? "Queries and keys are then scaled, so that all are equally long. " : "") +
-        (isRotary
-          ? "They are rotated by an angle that grows with the position: so the model knows the order."
-          : ""),
     };
     const isShared = head !== null && !this.#isBackward;
     const scores = isShared ? worked(this.#found.activations, this.#read, layer, head) : "";

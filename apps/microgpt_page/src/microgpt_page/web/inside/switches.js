@@ -125,7 +125,7 @@ export class Switches {
       for (const head of heads) made.push(this.#switch(`head ${head}`, "without-head", `${layer}.${head}`));
     } else if (IN_MLP.includes(kind)) {
       made.push(this.#switch("the MLP", "without-mlp", String(layer)));
-    } else if (kind === "embedding" && this.#model.positions === "learned") {
+    } else if (kind === "embedding" && this.#model.architecture === "karpathy") {
       made.push(this.#switch(`position ${position}`, "without-position", String(position)));
     }
     byId("switches").hidden = !made.length;

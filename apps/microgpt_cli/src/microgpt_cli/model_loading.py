@@ -148,15 +148,6 @@ def note_training_data(
     return share
 
 
-def default_input(name: str = DEFAULT_TEXT) -> Path:
-    """Return the default data file in ./data, or the bundled file if ./data has none."""
-    path = Path("data", name)
-    if os.path.exists(path):
-        return path
-    note(f"{path} not found; using the bundled {name}")
-    return bundled(name)
-
-
 def check_regular(path: Path, remedy: str) -> None:
     """Raise ConfigError if a path is a device or a pipe, or a file that exceeds the free memory."""
     if not os.path.exists(path) or os.path.isdir(path):

@@ -45,7 +45,7 @@ def judge(
         raise DataError("no names to judge; pass them as arguments, or pipe them in, one per line")
 
     from microgpt import load_text
-    from microgpt_cli.model_loading import default_input
+    from microgpt_cli.training.inputs import default_input
     from microgpt_evolution.objectives.judge import judge as find_verdict
     from microgpt_evolution.objectives.judge import known_names, normal
     from microgpt_evolution.objectives.scores import find_repeats, score_names

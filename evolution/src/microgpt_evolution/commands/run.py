@@ -54,7 +54,7 @@ def run(options: RunOptions) -> None:
     check_seed(options.seed)
 
     from microgpt import fingerprint, load_text
-    from microgpt_cli.model_loading import default_input
+    from microgpt_cli.training.inputs import default_input
     from microgpt_evolution.genome import GENES, LIMITS, PRIMORDIAL, check_genes
     from microgpt_evolution.genome_file import read_genome_of
 

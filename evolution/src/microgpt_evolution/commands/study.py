@@ -25,10 +25,11 @@ from microgpt import (
     path_to_text,
     split_documents,
 )
-from microgpt_cli.model_loading import check_regular, default_input
+from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import discard_output, note, say
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress import ProgressBar, time_left
+from microgpt_cli.training.inputs import default_input
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import read_genome_of
 from microgpt_evolution.runs.run_directory import SWEEP, RunDirectory, RunSettings

@@ -17,6 +17,7 @@ from microgpt import (
     TextFile,
     TextKind,
     TrainingJob,
+    bundled,
     count_params,
     examples,
     find_plugins,
@@ -24,7 +25,7 @@ from microgpt import (
     measure,
     path_to_text,
 )
-from microgpt_cli.model_loading import TRAINING, check_duration, default_input, load_model
+from microgpt_cli.model_loading import TRAINING, check_duration, load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress import with_progress
@@ -78,6 +79,15 @@ def _default_data(preset: str | None, *, chat: bool) -> Path:
             f"--preset {preset} without --data requires the package microgpt-characters; install it"
         )
     return default_input(facts["data"])
+
+
+def default_input(name: str = DEFAULT_TEXT) -> Path:
+    """Return the default data file in ./data, or the bundled file if ./data has none."""
+    path = Path("data", name)
+    if os.path.exists(path):
+        return path
+    note(f"{path} not found; using the bundled {name}")
+    return bundled(name)
 
 
 def with_records(job: TrainingJob, file: TextFile, given: Given) -> TrainingJob:

@@ -63,8 +63,8 @@ def config_of(rng: random.Random, tokenizer: Tokenizer) -> ModelConfig:
         block_size=rng.randint(*rng.choice(((1, 3), (4, 40), (40, 120), (40, 120)))),
         n_ff_exp=rng.randint(1, 5),
         vocab_size=tokenizer.vocab_size,
-        # Larger weights make larger logits, which float32 rounds by more.
-        init_std=rng.choice((0.1, 0.4, 0.8) if architecture == "karpathy" else (0.1, 0.4)),
+        # Larger weights make larger logits, which float32 rounds by more than these tests allow.
+        init_std=rng.choice((0.1, 0.4)),
         architecture=architecture,
     )
 

@@ -46,7 +46,7 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 class Gpt(Generic[Number]):
     """A GPT of `Value`s (gradients) or floats (faster); variants override its small methods."""
 
-    architectures: tuple[str, ...] = ("karpathy",)  # those that the class computes
+    architectures: tuple[str, ...] = ("karpathy",)  # the class computes these
 
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
         if config.architecture not in self.architectures:

@@ -222,7 +222,7 @@ def _json_values(lines: Sequence[str]) -> tuple[str, Iterator[tuple[int, object]
 
     Numbers start at 1. A line that is not JSON has the value None.
     """
-    if found := whole_value(lines, json.loads):  # which reads lone surrogates, too
+    if found := whole_value(lines, json.loads):  # json reads lone surrogates, too
         unit, values = found
         return unit, enumerate(values, start=1)
     return "line", ((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())

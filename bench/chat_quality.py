@@ -66,7 +66,6 @@ def assistant(folder: Path, seed: int) -> dict:
             "loss": found["loss"],
             "tasks": tasks,
             "refused": [refused, inside],
-            "tokens_per_s": replies["tokens_per_s"],
         }
     print(facts, flush=True)
     return facts

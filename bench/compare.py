@@ -155,7 +155,7 @@ loss of ln 27 = {math.log(27):.4f}. The control ends above it, because its
 weights take a random walk.
 
 ```
-num docs: {first.data.n_docs}
+num docs: {first.plan.data.n_docs}
 vocab size: {first.model.vocab_size}
 num params: {count_params(first.model)}
 ```

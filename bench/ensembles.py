@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from harness import TRAINING, parsed, train_missing
+from harness import TRAINING, parsed, train_missing, trained
 from tables import headed, mean_and_sd, runs_of
 from texts import document_of, planned
 
 from microgpt.data.tokenizer import count_predictions
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.training.engines import prepare_engine
-from microgpt.training.ensemble_training import train_job
 
 BUDGET = 1.08e14
 EVERY = {"french words": 20}  # each of so many documents is read
@@ -59,13 +58,13 @@ def measured(seed: int, label: str, *, text: str, way: str) -> EnsembleTraining:
         given["single"] = True
     notes: list[str] = []
     job = planned(docs, given, tell=notes.append)
-    result, parts, kind = train_job(job), job.parts, job.plan.config.text
+    result, parts, kind = trained(job), job.parts, job.plan.config.text
     assert result.test_loss is not None
     tokens, characters = (
         sum(count_predictions(doc, kind, count) for doc in parts.test)
         for count in (result.tokenizer.count, len)
     )
-    found = job.plan.ensemble
+    found = job.ensemble
     spent = float(notes[-2].split()[0].replace("\u202f", ""))
     n_teachers = found.n_teachers if found else 0
     return EnsembleTraining(bits(result.test_loss) * tokens / characters, n_teachers, spent)

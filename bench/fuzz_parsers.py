@@ -177,7 +177,7 @@ def text(name: str, *seeds: bytes, **how: Any) -> Maker:
 
 def chats(name: str, me: str | None = None) -> Maker:
     """Read an exported chat of the tests."""
-    file = TESTS / "lib/data/exports" / name
+    file = TESTS / "chat_exports/exports" / name
     return text(file.name, file.read_bytes(), chat=True, me=me)
 
 

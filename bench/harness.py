@@ -5,14 +5,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 from machine import machine
+
+from microgpt import Hook, TrainingDirectory, TrainingJob, TrainResult, train_job, with_teachers
 
 BENCH = Path(__file__).parent
 ROOT = BENCH.parent
@@ -90,6 +93,20 @@ def store(bench: str, found: Mapping[str, Any], options: argparse.Namespace) -> 
 def results_file(bench: str) -> Path:
     """Return the path of a benchmark's results."""
     return RESULTS / f"{bench}.json"
+
+
+def trained(job: TrainingJob, hooks: Sequence[Hook] = ()) -> TrainResult:
+    """Train the model of a job, after the teachers of its ensemble, in a temporary directory."""
+
+    def train(teacher: TrainingJob, directory: TrainingDirectory) -> TrainResult:
+        result = train_job(teacher, hooks=hooks)
+        directory.finish(result)
+        return result
+
+    if not job.ensemble:
+        return train_job(job, hooks=hooks)
+    with TemporaryDirectory() as folder, TrainingDirectory(Path(folder, "model")) as directory:
+        return train_job(with_teachers(job, directory, train), hooks=hooks)
 
 
 TRAINING: dict[str, Any] = {"seeds": 3, "core": int, "again": False}  # options of train_missing

@@ -15,15 +15,15 @@ from functools import partial
 from statistics import fmean
 from time import perf_counter
 
-from harness import TRAINING, parsed, train_missing
+from harness import TRAINING, parsed, train_missing, trained
 from tables import headed, mean_and_sd, runs_of
 from texts import SECOND, document_of, planned
 
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.inference import InferenceGpt
-from microgpt.settings import Settings
-from microgpt.training.choice import MAX_CONTEXT, expected_loss
+from microgpt.settings import Settings, with_given
+from microgpt.training.choice import MAX_CONTEXT
 from microgpt.training.engines import prepare_engine
-from microgpt.training.ensemble_training import train_job
 from microgpt.training.planning import plan_training
 from microgpt.training.presets import preset_settings
 
@@ -48,7 +48,6 @@ class MinutesTraining:
     val_bits: float
     test_bits: float
     seconds: float
-    interval: tuple[float, float] | None = None  # expected validation loss of the rule
 
     def __str__(self) -> str:
         return f"test {self.test_bits:.4f} in {self.seconds:.0f} s"
@@ -73,20 +72,20 @@ def measured(seed: int, label: str, *, text: str, seconds: int, contender: str) 
     """Train as the contender does, and return the losses."""
     docs, budget = document_of(text), seconds * SECOND
     job = planned(docs, {"budget": budget, "seed": seed})
-    interval = expected_loss(job.parts, budget)[1:] if contender == "rule" else None
     if contender == "preset":
         preset = preset_for(docs, seconds)
-        config = replace(preset.training, seed=seed, text=job.plan.config.text)
-        job = plan_training(job.parts, {}, model=preset.shape, config=config)
+        recipe = {**vars(preset), "seed": seed, "text": job.plan.config.text, "vocab_size": 0}
+        model, config = (with_given(each(), recipe) for each in (ModelConfig, TrainConfig))
+        job = plan_training(job.parts, {}, model=model, config=config)
     started = perf_counter()
-    result = train_job(job)
+    result = trained(job)
     took = perf_counter() - started
     gpt = InferenceGpt(result)
     val, test = (
         gpt.evaluate(part, text=result.config.text).bits_per_character
         for part in (job.parts.validation, job.parts.test)
     )
-    return MinutesTraining(val, test, took, interval)
+    return MinutesTraining(val, test, took)
 
 
 def _preset(name: str) -> Settings:
@@ -122,18 +121,7 @@ def minutes_table(kept: dict) -> str:
     return headed(head, lines, kept)
 
 
-def intervals_sentence(kept: dict) -> str:
-    """Return how many validation losses are in the interval of the expected loss."""
-    found = [
-        low <= each["val_bits"] <= high
-        for text, seconds in BUDGETS
-        for each in runs_of(kept, f"{text}, {seconds} s, rule")
-        for low, high in [each["interval"]]
-    ]
-    return f"{sum(found)} of {len(found)} validation losses are in the interval."
-
-
-TABLES = {"minutes": minutes_table, "minutes_intervals": intervals_sentence}
+TABLES = {"minutes": minutes_table}
 
 if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ from functools import partial
 from statistics import fmean
 from time import perf_counter
 
-from harness import TRAINING, parsed, show_progress, train_missing
+from harness import TRAINING, parsed, show_progress, train_missing, trained
 from tables import headed, mean_and_sd, runs_of
 
 from microgpt import OnEvent, StopWhen, count_params
@@ -24,7 +24,6 @@ from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
-from microgpt.training.ensemble_training import train_job
 from microgpt.training.planning import plan_training
 from microgpt.training.presets import preset_settings
 
@@ -72,7 +71,7 @@ def measured(seed: int, label: str, *, preset: str) -> Training:
             show_progress(label, event.step, event.steps, event.val_loss)
 
     hooks = [OnEvent(on_event), StopWhen(should_stop)]
-    result = train_job(plan_training(NAMES, given), hooks=hooks)
+    result = trained(plan_training(NAMES, given), hooks)
     seconds = perf_counter() - started - measuring_s
     assert result.val_loss is not None
     assert result.test_loss is not None

@@ -10,17 +10,17 @@ an AMD EPYC (Zen 5).
 """
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
 from harness import FIRST_SEED, TRAINING, parsed, show_progress, train_missing
 from tables import headed, mean_and_sd, runs_of
 
-from microgpt import OnEvent, count_params
-from microgpt.data.documents import bundled, load_stream
+from microgpt import ModelConfig, OnEvent, ReadOptions, TrainConfig, count_params
+from microgpt.data.documents import bundled, load_documents
 from microgpt.inference import InferenceGpt
-from microgpt.settings import Settings
+from microgpt.settings import Settings, with_given
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
 from microgpt.training.presets import preset_settings
@@ -55,8 +55,9 @@ def main() -> None:
 
 def measured(seed: int, label: str, *, preset: Settings) -> ShakespeareTraining:
     """Train on the first 90 % without looking at the rest; return the cost and the losses."""
-    config = replace(preset.training, seed=seed, text="stream")
-    text = load_stream(bundled("shakespeare.txt"))
+    recipe = {**vars(preset), "seed": seed, "text": "stream", "vocab_size": 0}
+    model, config = (with_given(each(), recipe) for each in (ModelConfig, TrainConfig))
+    text = load_documents(bundled("shakespeare.txt"), ReadOptions("stream"))
     cut = len(text) - len(text) // 10
     prepare_engine("compiled", uses=("training", "evaluation"))
 
@@ -65,13 +66,13 @@ def measured(seed: int, label: str, *, preset: Settings) -> ShakespeareTraining:
             show_progress(label, event.step, event.steps, event.losses[-1])
 
     hooks = [OnEvent(on_event)]
-    result = train((text[:cut],), model=preset.shape, config=config, hooks=hooks)
+    result = train((text[:cut],), model=model, config=config, hooks=hooks)
     gpt = InferenceGpt(result)
     return ShakespeareTraining(
         params=count_params(result.model),
         random_windows=random_windows_loss(gpt, text[cut:]),
         sliding_windows=gpt.evaluate([text[cut:]], text="stream").loss,
-        seconds=result.seconds,
+        seconds=result.state.seconds,
     )
 
 

@@ -12,21 +12,23 @@ core of an AMD EPYC (Zen 5).
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from statistics import fmean
 
-from harness import TRAINING, parsed, train_missing
+import numpy as np
+from harness import TRAINING, parsed, train_missing, trained
 from tables import headed, runs_of
 from texts import document_of
 
+from microgpt.data.ngram_model import NgramModel
 from microgpt.data.split import split
-from microgpt.evaluation.ngram_loss import ngram_bits
+from microgpt.data.token_dataset import TokenDataset
 from microgpt.inference import InferenceGpt
 from microgpt.training import ngram_teacher
 from microgpt.training.engines import prepare_engine
-from microgpt.training.ensemble_training import train_job
 from microgpt.training.planning import plan_training
 
 BUDGET = 1e13  # operations of about a minute
@@ -72,9 +74,24 @@ def measured(seed: int, label: str, *, text: str, size: int, way: str) -> SmallT
     given = {"budget": BUDGET, "seed": seed}
     if way == "one model":
         given["single"] = True
-    result = train_job(plan_training(parts, given))
+    result = trained(plan_training(parts, given))
     ours = InferenceGpt(result).evaluate(test).bits_per_character
     return SmallTraining(ours, ngram_bits(parts.train, test))
+
+
+def ngram_bits(train: Sequence[str], held_out: Sequence[str]) -> float:
+    """Return the loss of an n-gram model of the training documents, in bits per character.
+
+    The end of a document counts as a character.
+    """
+    ids = {char: i for i, char in enumerate(sorted({"\n"}.union(*train, *held_out)))}
+    train_set, held_out_set = (
+        TokenDataset([ids[char] for char in "\n" + doc + "\n"] for doc in docs)
+        for docs in (train, held_out)
+    )
+    model = NgramModel(train_set, len(ids))
+    n_predictions = sum(len(doc) - 1 for doc in held_out_set)
+    return -float(np.log2(model.target_probabilities(held_out_set)).sum()) / n_predictions
 
 
 def small_texts_table(kept: dict) -> str:

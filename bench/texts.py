@@ -18,6 +18,7 @@ from typing import Any
 
 from microgpt.config import Given
 from microgpt.data.documents import bundled, load_lines_or_stream
+from microgpt.data.text_file import TextFile
 from microgpt.files.atomic_files import publish
 from microgpt.training.holding_out import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
@@ -136,4 +137,4 @@ def document_of(name: str) -> Any:
     path = FILES / f"{name}.txt"
     if not path.exists():
         publish(FILES, {path.name: TEXTS[name]().encode()})
-    return load_lines_or_stream(path)
+    return load_lines_or_stream(TextFile(path))

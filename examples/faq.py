@@ -11,8 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from microgpt import InferenceGpt, Message, MicrogptError, save, train
-from microgpt.data.documents import load_stream
+from microgpt import InferenceGpt, Message, MicrogptError, ReadOptions, load_documents, save, train
 
 
 def questions(text: str) -> Iterator[tuple[str, str]]:
@@ -33,7 +32,7 @@ if __name__ == "__main__":
     if args.save and args.save.exists():
         parser.error(f"{args.save} exists; choose another directory")
     try:
-        known = list(questions(load_stream(args.file)))
+        known = list(questions(load_documents(args.file, ReadOptions("stream"))))
         result = train([(Message("user", q), Message("assistant", a)) for q, a in known])
         gpt = InferenceGpt(result)
         right = sum(gpt.chat(question).content == answer for question, answer in known)

@@ -35,7 +35,9 @@ class Text(NamedTuple):
             doc = [Message("user", doc)]
         tokens = tokenizer.encode_document(doc)[: -1 if tokenizer.is_chat else None]
         mask = tokenizer.mask(doc)
-        counted = [*mask[1:-1]] if mask else [*(len(tokens) - 2) * [1], int(saved.text == "lines")]
+        counted = (
+            [*mask[1:-1]] if mask else [*(len(tokens) - 2) * [1], int(saved.config.text == "lines")]
+        )
         counted[-1] *= not unfinished
         return cls(tokens, counted)
 
@@ -191,7 +193,7 @@ def backward(
 ) -> dict[str, Any]:
     """Return the gradients of a training step on a text, and what it changes."""
     later, (tokens, counted), (matrix, row, column) = after_step(saved, text), text, weight
-    losses = [InferenceGpt(each).losses([tokens]) @ counted for each in (saved, later)]
+    losses = [InferenceGpt(each).engine_model.losses([tokens]) @ counted for each in (saved, later)]
     inside = Inside(saved, text, Value)
     pairs = zip(inside.found["logits"], tokens[1:], counted, strict=True)
     chosen = [cross_entropy(logits, token) for logits, token, counts in pairs if counts]

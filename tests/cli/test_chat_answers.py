@@ -87,6 +87,25 @@ def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) ->
     assert exact(microgpt("train", *more, "--force")).endswith("(contamination unknown)")
 
 
+def test_test_questions_that_are_in_the_validation_set_are_marked(microgpt, tmp_path) -> None:
+    roles = ("user", "assistant", "user", "assistant")
+    talks = [(f"say {n // 2}", "a", f"and {n}", "b") for n in range(60)]
+    lines = [
+        [{"role": role, "content": text} for role, text in zip(roles, talk, strict=True)]
+        for talk in talks
+    ]
+    (tmp_path / "twice.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    fractions = ("--val-fraction", "0.3", "--test-fraction", "0.3")
+    done = microgpt("train", "--data", "twice.jsonl", *QUICK, *fractions)
+    as_messages = [tuple(Message(**each) for each in line) for line in lines]
+    parts = split(as_messages, validation=0.3, test=0.3)
+    trained, chosen = ({talk[0] for talk in docs} for docs in (parts.train, parts.validation))
+    first = [talk[0] for talk in parts.test if talk[0] not in trained]
+    share = sum(one in chosen for one in first) / (len(first) + len(parts.test))
+    assert 0 < share < 1
+    assert exact(done).endswith(f" (contamination {100 * share:.3g} %)")
+
+
 def test_training_questions_are_used_if_none_are_held_out(microgpt, talks) -> None:
     done = microgpt("train", "--data", talks, *QUICK)
     assert "of 40 questions of the training data (" in exact(done)

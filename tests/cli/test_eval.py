@@ -30,8 +30,8 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     ("content", "problem"),
     [
         (None, "cannot read held-out.txt"),
-        ("xenia\nzoe\nanna", "'o', 'x', 'z', found in 2 of 3 documents, first in line 1; use"),
-        ("anna\n\nemma\n ax\n", "found in 1 of 3 documents, first in line 4; remove these"),
+        ("xenia\nzoe\nanna", "'o', 'x', 'z', found in 2 of 3 documents, first in 'xenia'; use"),
+        ("anna\n\nemma\n ax\n", "found in 1 of 3 documents, first in 'ax'; remove these"),
     ],
 )
 def test_eval_refuses_documents_that_it_cannot_score(
@@ -42,24 +42,11 @@ def test_eval_refuses_documents_that_it_cannot_score(
     assert problem in refused(microgpt("eval", text_model, "--data", "held-out.txt"))
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "place"),
-    [
-        ("names.json", '[{"name": "anna"}, {"name": ""},\n{"name": "x"}]', "item 3"),
-        (
-            "chat.jsonl",
-            "\n\n".join(f'{{"prompt": "{said}", "completion": "yo"}}' for said in "hx"),
-            "line 3",
-        ),
-    ],
-)
-def test_eval_names_the_row_of_an_unknown_character(
-    microgpt, text_model, chat_model, tmp_path, name, content, place
-) -> None:
-    (tmp_path / name).write_text(content)
-    model = [chat_model] if name == "chat.jsonl" else [text_model, "--column", "name"]
-    done = microgpt("eval", *model, "--data", name)
-    assert f"'x', found in 1 of 2 documents, first in {place}; remove" in done.stderr
+def test_eval_shows_the_text_with_an_unknown_character(microgpt, chat_model, tmp_path) -> None:
+    talks = (f'{{"prompt": "{said}", "completion": "yo"}}' for said in ("h", "hi" * 50 + "x"))
+    (tmp_path / "chat.jsonl").write_text("\n".join(talks))
+    problem = refused(microgpt("eval", chat_model, "--data", "chat.jsonl"))
+    assert f"'x', found in 1 of 2 documents, first in '{'hi' * 12}x'; remove" in problem
 
 
 @pytest.fixture
@@ -82,11 +69,9 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     file = exam(("hi", "yo", "greet"), *wrong, ("hi", "hi", None))
     done = ok(microgpt("eval", chat_model, "--data", file))
     assert "note: 40.0% of this text is training data" in done.stderr  # "hi" and "yo"
-    before, after = done.stdout.split("replies:    4, 50.0% exact (", 1)
+    before, page = done.stdout.split("replies:    4, 50.0% exact (contamination 40 %)\n", 1)
     head = r"documents:  5\ntokens: +\d+ in assistant messages\nloss: .*\n"
     assert re.fullmatch(head, before)
-    speed, _, page = after.partition("\n")
-    assert float(speed.removesuffix(" tokens/s)").replace(",", "")) > 0
     assert page == (
         "\n"
         "task            n   exact   share   95% interval\n"
@@ -116,8 +101,7 @@ def test_the_json_output_of_eval_locates_every_error(microgpt, chat_model, exam)
     assert replies["interval"] == pytest.approx([0.0179, 0.4042], abs=5e-5)
     tasks = {task: (facts["n"], facts["n_exact"]) for task, facts in replies["tasks"].items()}
     assert tasks == {"greet": (1, 1), "tease": (9, 0)}
-    assert replies["n_tokens"] == 30
-    assert replies["tokens_per_s"] == pytest.approx(30 / replies["seconds"])
+    assert replies["contamination"] == 0.1
     assert [error["line"] for error in replies["errors"]] == list(range(2, 11))
     where, what = {"line": 2, "message": 1}, {"prompt": "hi", "expected": "oh", "reply": "yo"}
     assert replies["errors"][0] == {"task": "tease", **where, **what, "problem": None}

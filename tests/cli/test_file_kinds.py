@@ -22,9 +22,9 @@ def files(tmp_path: Path) -> Path:
 def test_train_reads_a_book_as_running_text_and_says_so(microgpt, files) -> None:
     done = microgpt("train", "--data", "book.txt", *SMALL)
     assert f"reading book.txt {NOTE}\n" in done.stderr
-    assert load(files / "m").text == "stream"
+    assert load(files / "m").config.text == "stream"
     more = microgpt("train", "--data", "book.txt", *SMALL[:-1], "m2", "--from", "m")
-    assert load(files / "m2").text == "stream"
+    assert load(files / "m2").config.text == "stream"
     resumed = microgpt("train", "--resume", "m", "--steps", "3")
     assert (more.returncode, resumed.returncode) == (0, 0)
     assert NOTE not in more.stderr + resumed.stderr

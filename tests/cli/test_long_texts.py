@@ -33,7 +33,7 @@ def test_stretches_of_running_text_are_held_out_with_gaps(
     )
     assert said in done.stderr
     saved = load(tmp_path / "m")
-    assert (saved.text, saved.meta.training["gap"]) == ("stream", 16)
+    assert (saved.config.text, saved.meta.training["gap"]) == ("stream", 16)
     assert saved.tokenizer.decode(saved.tokenizer.encode("a\na")) == "a\na"
     done = microgpt("train", "--resume", "m", "--steps", "40")
     assert said in done.stderr

@@ -4,7 +4,7 @@ import re
 import pytest
 from commands import ok
 
-from microgpt import TrainEvent
+from microgpt import Place, TrainEvent
 from microgpt_cli.terminal import progress
 
 
@@ -58,6 +58,14 @@ def test_a_step_without_targets_does_not_change_the_mean_loss(monkeypatch, capsy
     with progress.TrainingProgress() as shown:
         shown.update(TrainEvent(2, 2, losses=(2.5, float("nan")), n_docs=2, n_tokens=9))
     assert "mean loss 2.500, last 2.500" in capsys.readouterr().err
+
+
+def test_the_progress_of_an_ensemble_counts_the_steps_of_all_models(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
+    place = Place("teacher 2 of 3", steps_before=100, steps_after=300)
+    with progress.TrainingProgress(place) as shown:
+        shown.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_docs=50, n_tokens=350))
+    assert re.match(r"step +150 / +500 \| teacher 2 of 3 \| mean", capsys.readouterr().err)
 
 
 def test_with_progress_yields_every_item_and_prints_each_tenth(monkeypatch, capsys) -> None:

@@ -31,7 +31,4 @@ def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
 @pytest.mark.parametrize("name", [ODD, "a\u200bb", "a\udcff"])
 def test_tables_have_no_control_characters(name) -> None:
     item = Item(name, (Message("user", name), Message("assistant", "yo")), place=1, line=1)
-    assert all(
-        line.isprintable()
-        for line in report_lines([Answer(item, item.expected, name, 3)], seconds=1.0)
-    )
+    assert all(line.isprintable() for line in report_lines([Answer(item, item.expected, name)], 0))

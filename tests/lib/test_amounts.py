@@ -1,13 +1,12 @@
 import pytest
 
-from microgpt.amounts import count, duration, percentage, plural
+from microgpt.amounts import count, duration, percentage
 
 
 def test_only_a_count_of_one_uses_the_singular() -> None:
     assert [count(n, "step") for n in (0, 1, 2, 1000)] == [
         "0 steps", "1 step", "2 steps", "1,000 steps",
     ]  # fmt: skip
-    assert plural("training run", 3) == "training runs"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from commands import run_process
 
 import microgpt
 import microgpt.data.folding
-import microgpt.data.statistics
 import microgpt.inference
 import microgpt.training.train
 
@@ -62,7 +61,7 @@ def test_no_public_name_is_also_the_name_of_a_module() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [microgpt.data.folding, microgpt.data.statistics, microgpt.inference, microgpt.training.train],
+    [microgpt.data.folding, microgpt.inference, microgpt.training.train],
 )
 def test_the_docstring_examples_are_correct(module) -> None:
     results = doctest.testmod(module)

@@ -9,7 +9,7 @@ import pytest
 
 from microgpt import resource_limits as limits
 from microgpt.errors import ConfigError
-from microgpt.resource_limits import V1, V2, check_memory, free_bytes, n_cpus
+from microgpt.resource_limits import check_memory, free_bytes, n_cpus
 
 MB = 2**20
 MACHINE = 4000 * MB
@@ -25,12 +25,12 @@ def root(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path / "cgroup"
 
 
-def group(directory: Path, names, limit: object, usage: int, cache: int = 0) -> None:
+def group(directory: Path, limit: object, usage: int, cache: int = 0) -> None:
     """Make a control group."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / names[0]).write_text(f"{limit}\n")
-    (directory / names[1]).write_text(f"{usage}\n")
-    (directory / "memory.stat").write_text(f"anon 1\n{names[2]} {cache}\ninactive_anon 2\n")
+    (directory / "memory.max").write_text(f"{limit}\n")
+    (directory / "memory.current").write_text(f"{usage}\n")
+    (directory / "memory.stat").write_text(f"anon 1\ninactive_file {cache}\ninactive_anon 2\n")
 
 
 def member(root: Path, *lines: str) -> None:
@@ -38,9 +38,9 @@ def member(root: Path, *lines: str) -> None:
     root.with_name("self").write_text("".join(f"{line}\n" for line in lines))
 
 
-def test_cached_memory_counts_as_free_under_a_cgroup_v2_limit(root) -> None:
+def test_cached_memory_counts_as_free_under_a_cgroup_limit(root) -> None:
     member(root, "0::/user/run")
-    group(root / "user/run", V2, 600 * MB, 500 * MB, cache=100 * MB)
+    group(root / "user/run", 600 * MB, 500 * MB, cache=100 * MB)
     assert free_bytes() == 200 * MB
     with pytest.raises(ConfigError, match=r"needs 209,715,201 .*, but only 209,715,200 are"):
         check_memory(200 * MB + 1, "this")
@@ -49,27 +49,17 @@ def test_cached_memory_counts_as_free_under_a_cgroup_v2_limit(root) -> None:
 
 def test_the_smallest_memory_limit_of_nested_cgroups_applies(root) -> None:
     member(root, "0::/a/b/c")
-    group(root / "a/b/c", V2, "max", 10 * MB)
-    group(root / "a/b", V2, 900 * MB, 10 * MB)
-    group(root / "a", V2, 600 * MB, 200 * MB)
+    group(root / "a/b/c", "max", 10 * MB)
+    group(root / "a/b", 900 * MB, 10 * MB)
+    group(root / "a", 600 * MB, 200 * MB)
     assert free_bytes() == 400 * MB
-    group(root / "a", V2, 100 * MB, 200 * MB)
+    group(root / "a", 100 * MB, 200 * MB)
     assert free_bytes() == 0
 
 
-def test_a_memory_limit_of_a_version_1_cgroup_applies(root) -> None:
-    member(root, "9:name=systemd:/x", "4:cpu,memory:/docker/1:2", "0::/x")
-    group(root / "memory/docker/1:2", V1, 600 * MB, 500 * MB, cache=50 * MB)
-    group(root / "memory", V1, 9223372036854771712, 3000 * MB)
-    assert free_bytes() == 150 * MB
-
-
-@pytest.mark.parametrize(
-    ("line", "names", "mount"), [("0::/h", V2, ""), ("4:memory:/h", V1, "memory")]
-)
-def test_a_container_uses_the_limit_at_the_root_of_the_mount(root, line, names, mount) -> None:
-    member(root, line)
-    group(root / mount, names, 600 * MB, 100 * MB)
+def test_a_container_uses_the_limit_at_the_root_of_the_mount(root) -> None:
+    member(root, "0::/h")
+    group(root, 600 * MB, 100 * MB)
     assert free_bytes() == 500 * MB
 
 
@@ -78,9 +68,8 @@ def test_the_memory_of_the_machine_counts_if_there_is_no_limit(root, lines) -> N
     assert free_bytes() == MACHINE
     member(root, *lines)
     assert free_bytes() == MACHINE
-    group(root, V2, "max", 100 * MB)
-    (root / "memory").mkdir()
-    (root / "memory/memory.stat").write_text("garbage\n")
+    group(root, "max", 100 * MB)
+    (root / "memory.stat").write_text("garbage\n")
     assert free_bytes() == MACHINE
 
 
@@ -99,20 +88,11 @@ def cpu_root(tmp_path: Path, monkeypatch) -> Path:
     [("max 100000", 8), ("300000 100000", 3), ("150000 100000", 2), ("5000 100000", 1),
      ("900000 100000", 8), ("garbage", 8)],
 )  # fmt: skip
-def test_a_cgroup_version_2_cpu_quota_is_rounded_up(cpu_root, quota, n) -> None:
+def test_a_cpu_quota_of_a_cgroup_is_rounded_up(cpu_root, quota, n) -> None:
     (cpu_root / "self").write_text("0::/a/b\n")
     (cpu_root / "a/b").mkdir(parents=True)
     (cpu_root / "a/cpu.max").write_text(f"{quota}\n")  # of the parent
     (cpu_root / "a/b/cpu.max").write_text("max 100000\n")
-    assert n_cpus() == n
-
-
-@pytest.mark.parametrize(("quota", "n"), [(-1, 8), (250_000, 3)])
-def test_a_cgroup_version_1_cpu_quota_limits_the_cpu_count(cpu_root, quota, n) -> None:
-    (cpu_root / "self").write_text("4:memory:/x\n3:cpu,cpuacct:/docker/1\n0::/\n")
-    (cpu_root / "cpu").mkdir()  # in a container, only the root of the mount is there
-    (cpu_root / "cpu/cpu.cfs_quota_us").write_text(f"{quota}\n")
-    (cpu_root / "cpu/cpu.cfs_period_us").write_text("100000\n")
     assert n_cpus() == n
 
 

@@ -104,8 +104,6 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: GPT.generate(temperature=-0.5), "temperature must be >= 0, got -0.5"),
         (lambda: GPT.generate(max_tokens=0), "max_tokens must be >= 1, got 0"),
         (lambda: GPT.generate(max_tokens=10**9), "max_tokens must be at most 100000"),
-        (lambda: GPT.generate(stop="ab"), "stop is a string; pass a list of strings"),
-        (lambda: GPT.generate(stop=["a", ""]), "a stop string must not be empty"),
         (lambda: GPT.generate(threads=0), "threads must be >= 1, got 0"),
         (lambda: GPT.generate(threads=2), "the reference engine supports only one thread; omit"),
         (lambda: COMPILED.generate(rng=random.Random(), threads=2), "rng cannot be used with"),

@@ -49,6 +49,14 @@ def test_a_recorded_search_is_read_also_before_its_end(tmp_path, settings) -> No
         assert len(read_search_run(run).lines) == n
 
 
+def test_the_report_marks_losses_on_documents_that_were_read(tmp_path) -> None:
+    read = {"contamination": {"validation": 0.5, "test": 0.25}}
+    for name, settings, marked in (("loss", SETTINGS, True), ("judge", AESTHETIC, False)):
+        run = recorded(tmp_path / name, settings.model_copy(update=read))
+        headline = search_report(read_search_run(run)).headline
+        assert ("Held-out loss (contamination 50 %) " in headline) == marked
+
+
 @pytest.mark.parametrize("settings", [SETTINGS, AESTHETIC, HYDRA])
 @pytest.mark.parametrize("stray", ["g1-0", "g1-99", "g99-1"])
 def test_an_evaluation_of_another_search_is_refused(tmp_path, settings, stray) -> None:

@@ -103,10 +103,10 @@ def test_differing_returns_the_settings_that_differ(trained) -> None:
 
 
 def test_contamination_marks_are_read_from_the_model_or_state(trained) -> None:
-    bounds = {"validation": [0.5, 0.5], "test": [0, 0]}
-    (run,) = read_training_runs([trained("child", steps=100, contamination=bounds)])
+    shares = {"validation": 0.5, "test": 0}
+    (run,) = read_training_runs([trained("child", steps=100, contamination=shares)])
     assert (run.val_mark, run.test_mark) == (" (contamination 50 %)", "")
     directory = trained("unfinished")
-    (directory / "train_state.json").write_text('{"contamination": {"validation": [1, 1]}}')
+    (directory / "train_state.json").write_text('{"contamination": {"validation": 1}}')
     (run,) = read_training_runs([directory])
     assert run.val_mark == " (contamination 100 %)"

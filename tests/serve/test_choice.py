@@ -5,11 +5,11 @@ from itertools import chain
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stop_strings import cut_at_stop
 
 from microgpt import BpeTokenizer
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.sampling import Continuation
-from microgpt.stop_strings import cut_at_stop
 from microgpt_serve.choice import GeneratedChoice, stable_prefix
 
 # Of many characters, the pieces hold a beginning or an end, of some, an end and a beginning.
@@ -63,7 +63,7 @@ def test_the_pieces_of_a_choice_add_up_to_its_text(case, stop) -> None:
     choice, pieces = extended(tokenizer, growth, stop)
     made = joined(growth).tokens
     whole = tokenizer.decode(made)
-    cut = cut_at_stop(whole, tuple(stop))
+    cut = cut_at_stop(whole, stop)
     assert "".join(pieces) == cut
     assert choice.finish_reason == ("stop" if cut != whole else growth[-1].finish_reason)
     if cut == whole:

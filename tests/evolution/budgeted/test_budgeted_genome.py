@@ -18,7 +18,7 @@ def test_the_number_of_steps_follows_from_the_budget(objective, small) -> None:
 
 def test_settings_chosen_by_train_can_be_written_as_a_genome(small_parts) -> None:
     tokenizer = char_tokenizer(small_parts.docs)
-    choice = choose(small_parts, tokenizer, 1e9, text="lines")
+    choice = choose(small_parts, tokenizer, 1e9, text="lines", given={})
     genome = genome_of(choice, length=4.0, vocab_size=None)
     assert genome.n_tokens == round(4 * choice.config.batch_size)
     assert genome.model(tokenizer.vocab_size) == choice.model

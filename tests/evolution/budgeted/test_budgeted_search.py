@@ -213,7 +213,8 @@ def test_a_finished_student_is_not_trained_further(tmp_path, settings, small_par
     records = begun(tmp_path, settings.model_copy(update={"distill": 2}))
     first = student_of(records, small_parts)
     plan, state = records.training_run("student")
-    records.keep("student", plan.with_steps(2 * plan.config.steps), state)
+    config = plan.config.with_steps(2 * plan.config.steps)
+    records.keep("student", replace(plan, config=config), state)
     records.change(settings.model_copy(update={"distill": 2, "student_steps": plan.config.steps}))
     again = student_of(BudgetedRecords.open(records.directory), small_parts)
     assert again.weights == first.weights

@@ -8,7 +8,8 @@ import pytest
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.inference import InferenceGpt
-from microgpt.training.train import DivergedError, train
+from microgpt.training.loop import DivergedError
+from microgpt.training.train import train
 from microgpt_evolution.budgeted.genome import EVALUATIONS
 from microgpt_evolution.budgeted.objective import BudgetedObjective
 from microgpt_evolution.organism import Trial

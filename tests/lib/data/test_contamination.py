@@ -7,14 +7,17 @@ from hypothesis import strategies as st
 
 from microgpt import Message
 from microgpt.data.contamination import (
+    PIECE,
     contamination,
+    describe_read,
     mark,
     other_data,
     recorded_facts,
     recorded_share,
     trained_share,
 )
-from microgpt.data.split import MIN_STRETCH, PIECE, DataFacts, Split, split, split_stream
+from microgpt.data.split import MIN_STRETCH, DataFacts, Split, split, split_stream
+from microgpt.storage.document_hashes import DocumentHashes
 
 DOCS = ["".join(letters) for letters in itertools.product("abcdef", repeat=4)]
 TALKS = [(Message("user", doc), Message("assistant", "yes")) for doc in DOCS]
@@ -33,6 +36,17 @@ def test_documents_read_in_another_form_count(change) -> None:
     share = sum(doc.lower().strip(" \u200b") in trained for doc in parts.validation)
     assert contamination(parts, ()) == {"validation": share / len(parts.validation)}
     assert 0.8 < share / len(parts.validation) < 1
+
+
+def test_documents_whose_lines_were_all_read_count_as_in_eval() -> None:
+    pairs = [f"{one.upper()}\n{other}" for one, other in itertools.pairwise(DOCS)]
+    parts = split([*DOCS, *pairs], validation=0.2)
+    read = {line.lower() for doc in parts.train for line in doc.split("\n")}
+    share = sum({*doc.lower().split("\n")} <= read for doc in parts.validation)
+    share /= len(parts.validation)
+    assert 0.5 < share < 1
+    assert contamination(parts, ()) == {"validation": share}
+    assert DocumentHashes.of(parts.train).share_of(parts.validation) == share
 
 
 def test_replies_after_the_same_messages_count() -> None:
@@ -115,8 +129,6 @@ def test_custom_held_out_sets_are_checked_for_contamination() -> None:
     assert contamination(part, [read_all]) == {"validation": READ, "test": READ}
     own = replace(parts, validation=parts.train[:30])
     assert contamination(own, [read_train]) == {"validation": READ, "test": CLEAN}
-    lists = Split([[*talk] for talk in TALKS], TALKS[:100], [[*talk] for talk in TALKS[100:]])
-    assert contamination(lists, [split(TALKS).facts]) == {"validation": READ}
     elsewhere = replace(parts, validation=["other"])
     assert contamination(elsewhere, [read_train])["validation"] == CLEAN
 
@@ -168,9 +180,13 @@ def test_a_loss_is_marked_with_the_contaminated_share(share, text) -> None:
     assert recorded_share({"contamination": {"test": share}}, "test") == share
 
 
-def test_shares_of_earlier_versions_are_read() -> None:
-    for bounds, share in (([0, 0], CLEAN), ([0.5, 0.5], 0.5), ([0.25, 1.0], UNKNOWN)):
-        assert recorded_share({"contamination": {"test": bounds}}, "test") == share
+def test_a_note_on_unknown_contamination_says_that_data_may_have_been_read() -> None:
+    note = describe_read({"validation": UNKNOWN, "test": CLEAN})
+    assert "may have been read in training, so its losses may be too low: validation (" in note
+    assert "test" not in note
+    note = describe_read({"validation": 0.5, "test": UNKNOWN})
+    assert "was read in training, so its losses are too low: validation (" in note
+    assert not describe_read({"validation": CLEAN})
 
 
 @pytest.mark.parametrize(
@@ -178,7 +194,8 @@ def test_shares_of_earlier_versions_are_read() -> None:
     [
         {"parent_sha256": "0"},
         {"teachers": ["one"]},
-        {"contamination": {"validation": [0, 0]}},
+        {"contamination": {"validation": 0.0}},
+        {"contamination": {"test": [0.5, 0.5]}},
         {"contamination": {"test": ["?", 1]}},
         {"contamination": {"test": [1]}},
         {"contamination": {"test": 7}},
@@ -223,7 +240,7 @@ def test_the_short_end_of_a_stretch_is_no_repeated_text() -> None:
     text = " ".join(words)[:110_010]  # held-out stretches of 1,100 characters and one more
     parts = split_stream(text, validation=0.1001, gap=256)
     assert {len(each) % PIECE for each in parts.validation} & {1, 2}
-    assert parts.repeated == {"validation": 0.0}
+    assert contamination(parts, ()) == {}
 
 
 def test_a_search_knows_the_contamination_of_its_later_test() -> None:

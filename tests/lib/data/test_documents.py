@@ -11,6 +11,7 @@ from commands import run_process
 from microgpt import Message, load, load_conversations, load_text
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.documents import DEMO_MODEL, bundled, load_lines_or_stream
+from microgpt.data.text_file import TextFile
 from microgpt.errors import DataError
 
 HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
@@ -40,7 +41,9 @@ def test_the_bundled_shakespeare_text_is_that_of_nanogpt() -> None:
     content = bundled("shakespeare.txt").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     assert digest == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
-    assert load_lines_or_stream(bundled("shakespeare.txt")) == content.decode().rstrip("\n")
+    assert load_lines_or_stream(TextFile(bundled("shakespeare.txt"))) == content.decode().rstrip(
+        "\n"
+    )
 
 
 def test_verify_uses_the_golden_losses_and_names(golden) -> None:

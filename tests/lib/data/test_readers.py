@@ -17,8 +17,6 @@ def upper(file, how, tell):
         return TALK
     if file.path.suffix == ".bad":
         raise KeyError("title")
-    if file.path.suffix == ".refused":
-        raise DataError("chapter 3 is empty")
     return {".up": [line.upper() for line in file], ".none": []}.get(file.path.suffix)
 
 
@@ -60,11 +58,10 @@ def test_a_reader_reads_the_files_of_its_kind_and_no_others(file) -> None:
     ("name", "kind", "problem"),
     [
         ("a.bad", PluginError, "a.bad .KeyError: 'title'.; use another file, or repair or uni"),
-        ("a.refused", DataError, "chapter 3 is empty .found by microgpt.plugins"),
         ("a.none", DataError, "microgpt.plugins found no texts in .*a.none; use another file"),
     ],
 )
-def test_what_a_reader_refuses_names_its_package(file, name, kind, problem) -> None:
+def test_the_error_of_a_reader_names_its_package(file, name, kind, problem) -> None:
     with pytest.raises(kind, match=problem) as error:
         load_text(file(name))
     assert "microgpt.plugins" in str(error.value)
@@ -77,3 +74,10 @@ def test_files_are_read_although_a_reader_cannot_be_imported(installed, file) ->
     assert "gone.module cannot be imported" in notes[0]
     with pytest.warns(UserWarning, match=r"gone\.module cannot be imported"):
         load_text(file("a.txt"))
+
+
+@pytest.mark.parametrize("me", ["Anna", None])
+def test_exported_chats_require_a_package(installed, file, me) -> None:
+    installed()
+    with pytest.raises(DataError, match="microgpt-chat-exports"):
+        load_conversations(file("a.txt"), me=me)

@@ -4,11 +4,12 @@ import textwrap
 import pytest
 
 from microgpt import load_text
-from microgpt.data.documents import bundled, load_lines_or_stream, load_stream
+from microgpt.data.documents import bundled, load_lines_or_stream
+from microgpt.data.text_file import TextFile
 from microgpt.data.text_kind import is_prose, is_running_text
 from microgpt.data.tokenizer import Message
 
-SHAKESPEARE = load_stream(bundled("shakespeare.txt"))
+SHAKESPEARE = "\n".join(TextFile(bundled("shakespeare.txt")))
 SUMS = [f"{a} + {b} = {a + b}" for a in range(50) for b in range(50)]
 TALK = (Message("user", "how are you today?"), Message("assistant", "i am well today"))
 
@@ -68,7 +69,7 @@ def test_separate_lines_are_not_taken_for_running_text(kind: str) -> None:
 
 
 def test_karpathys_names_are_detected_as_lines() -> None:
-    assert len(load_lines_or_stream(bundled("names.txt"))) == 32_033
+    assert len(load_lines_or_stream(TextFile(bundled("names.txt")))) == 32_033
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from microgpt.files.atomic_files import SAVED, SAVING, finish_publish, publish
 
 @pytest.mark.parametrize("name", [SAVING, SAVED])
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_a_link_in_place_of_a_staging_directory_is_removed(tmp_path, name, kind) -> None:
+def test_a_link_in_place_of_a_staging_directory_is_not_followed(tmp_path, name, kind) -> None:
     directory, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
     publish(directory, {"a": b"1"})
     elsewhere.mkdir()
@@ -18,8 +18,10 @@ def test_a_link_in_place_of_a_staging_directory_is_removed(tmp_path, name, kind)
     else:
         (directory / name).symlink_to(elsewhere)
     finish_publish(directory)
-    publish(directory, {"a": b"4"}, is_held=True)
-    assert [(file.name, file.read_bytes()) for file in directory.iterdir()] == [("a", b"4")]
+    with pytest.raises(CheckpointError, match=r"cannot write to .*model.*; use another dir"):
+        publish(directory, {"a": b"4"}, is_held=True)
+    assert {file.name for file in directory.iterdir()} == {"a", name}
+    assert (directory / "a").read_bytes() == b"1"
     assert (elsewhere / "b").read_bytes() == b"2"
 
 

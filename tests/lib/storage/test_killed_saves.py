@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from killed_saves import killed_saves
+from training_states import StatesEvery
 
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, TrainResult, load, save
 from microgpt.storage.document_hashes import read_document_hashes
 from microgpt.storage.model_directory import is_model_directory
 from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
 from microgpt.training.history_file import read_history
-from microgpt.training.hooks import Checkpoints
 from microgpt.training.train import train
 
 
@@ -91,7 +91,7 @@ def test_a_run_killed_a_hundred_times_has_the_same_weights(tmp_path) -> None:
     def train_in(directory: Path) -> None:
         with TrainingDirectory(directory) as held:
             resume = read_training(directory)[1] if has_state(held.path) else None
-            keep = Checkpoints(lambda _, state: held.keep(plan, state), every=1)
+            keep = StatesEvery(1, lambda state: held.keep(plan, state))
             result = train(["ab", "ba"], **options, hooks=[keep], resume=resume)
             held.finish(replace(result, plan=plan))
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import ConfigError, MicrogptError
 from microgpt.storage.model_sources import model_sources
 
@@ -20,24 +21,22 @@ def test_paths_name_models(models) -> None:
     for name in ("x=y", "a,b"):
         shutil.copytree(models / "names", name)
     sources = model_sources("x=y, models/names, mine=models/talk")
-    assert [(one.name, one.directory) for one in sources] == [
+    assert [*sources.items()] == [
         ("x=y", Path("x=y")),
         ("names", models / "names"),
         ("mine", models / "talk"),
     ]
-    assert [one.name for one in model_sources("a,b")] == ["a,b"]
+    assert [*model_sources("a,b")] == ["a,b"]
 
 
 def test_a_directory_of_models_gives_each_of_them(models) -> None:
-    assert [one.name for one in model_sources("models")] == ["names", "talk"]
+    assert [*model_sources("models")] == ["names", "talk"]
 
 
 def test_the_default_is_output_or_else_the_demo(models) -> None:
-    (demo,) = model_sources(None)
-    assert (demo.name, demo.is_demo) == ("demo", True)
+    assert model_sources(None) == {"demo": bundled(DEMO_MODEL)}
     shutil.copytree(models / "names", "output")
-    (output,) = model_sources(None)
-    assert (output.name, output.is_demo) == ("output", False)
+    assert model_sources(None) == {"output": Path("output")}
 
 
 def test_two_models_of_one_name_and_a_missing_one_are_refused(models) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from json_files import edit
 from safetensors.numpy import load_file, save_file
+from training_states import StatesEvery
 
 from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load, save
 from microgpt.data.folding import FoldingTokenizer
@@ -17,7 +18,7 @@ from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.training.hooks import Checkpoints, OnEvent, StopWhen
+from microgpt.training.hooks import OnEvent, StopWhen
 from microgpt.training.kept_weights import BestWeights, WeightAverage
 from microgpt.training.train import train
 
@@ -91,10 +92,10 @@ def test_a_training_state_is_read_back_exactly(tmp_path, parts, engine, dtype) -
     config = TrainConfig(steps=8, engine=engine, dtype=dtype)
     options = {"model": model, "config": config}
     whole = train(parts, **options)
-    states = []
-    train(parts, **options, hooks=[Checkpoints(lambda _, state: states.append(state), every=1)])
-    assert [state.step for state in states] == list(range(8))
-    for state in states:
+    kept = StatesEvery(1)
+    train(parts, **options, hooks=[kept])
+    assert [state.step for state in kept.states] == list(range(8))
+    for state in kept.states:
         with TrainingDirectory(tmp_path / "model") as held:
             held.keep(plan_of(parts, whole), state)
         plan, read, status = read_training(tmp_path / "model")
@@ -118,14 +119,9 @@ def test_a_training_run_with_subwords_resumes_exactly(tmp_path, parts, reading) 
     regularised = {"dropout": 0.1, "weight_decay": 0.1, "average_tail": 0.9}
     config = TrainConfig(steps=8, lr=0.01, **regularised, **reading)
     options = {"model": ModelConfig(n_embd=4, n_head=1, block_size=3), "config": config}
-    whole, states = train(parts, **options, tokenizer=tokenizer), []
-    train(
-        parts,
-        **options,
-        tokenizer=tokenizer,
-        hooks=[Checkpoints(lambda _, state: states.append(state), every=3)],
-    )
-    for state in states:
+    whole, kept = train(parts, **options, tokenizer=tokenizer), StatesEvery(3)
+    train(parts, **options, tokenizer=tokenizer, hooks=[kept])
+    for state in kept.states:
         with TrainingDirectory(tmp_path / "model") as held:
             held.keep(plan_of(parts, whole), state)
         plan, read, _ = read_training(tmp_path / "model")
@@ -136,7 +132,7 @@ def test_a_training_run_with_subwords_resumes_exactly(tmp_path, parts, reading) 
         assert resumed.val_loss == whole.val_loss
     for kind, problem in [
         ("char", r"train_state\.json: chars: field required"),
-        ("words", r"train_state\.json: unknown tokenizer 'words'"),
+        ("words", r"train_state\.json: tokenizer: input should be 'char' or 'bpe', got 'words'"),
     ]:
         change(tmp_path / "model", tokenizer=kind)
         with pytest.raises(CheckpointError, match=problem):
@@ -147,9 +143,8 @@ def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stoppe
     saved = load(directory)
     assert saved.weights == stopped.weights
     assert saved.progress == f"at step {stopped.state.step} of 40"
-    training = saved.meta.training
-    assert (training["val_loss"], training["steps_planned"]) == (stopped.val_loss, 40)
-    assert load(directory).meta == saved.meta  # its hash and time are those of the state
+    assert saved.meta.training["val_loss"] == stopped.val_loss
+    assert load(directory).sha256 == saved.sha256
     save(saved, directory)
     assert load(directory).weights == stopped.weights
     assert load(directory).progress is None
@@ -201,16 +196,14 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 5; use the"),
+        ({"format_version": 0, "status": None}, "format_version is 0, .* reads only 6; use the"),
         ({"teachers": [["a"]]}, r"teachers\[0\]\[1\]: field required"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
         ({"chars": ["a"]}, "vocab_size is 8, but there are 2 characters and special"),
-        ({"step": 41}, "step is 41, but config.steps is 40"),
         ({"given": {"preset": 5}}, "preset must be a text, got 5"),
         ({"given": {"colour": "red"}}, "unknown setting 'colour'; use one of n_embd, "),
-        ({"config": {"stepz": 5}}, "unknown setting 'stepz'; use one of steps, "),
-        ({"input": None}, "input is required"),
+        ({"config": {"steps": 0}}, "steps must be >= 1, got 0"),
         ({"seconds": float("nan")}, "seconds: input should be a finite number"),
         ({"recent_losses": [float("nan")]}, r"recent_losses\[0\]: input should be a finite number"),
         ({"history": [[1.5, 2.0, None]]}, r"history\[0\]"),
@@ -286,6 +279,5 @@ def test_the_error_for_a_moonbase_checkpoint_names_the_program(tmp_path, files) 
     (tmp_path / "meta.json").write_text(json.dumps(shape))
     for name in ("tokenizer.json", "weights.safetensors", *files):
         (tmp_path / name).write_text('{"step": 10}')
-    for read in (load, *([read_training] if files else [])):
-        with pytest.raises(CheckpointError, match=r"MoonBase .*; convert it with: microgpt imp"):
-            read(tmp_path)
+    with pytest.raises(CheckpointError, match=r"MoonBase .*; convert it with: microgpt imp"):
+        load(tmp_path)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import ModelConfig, TrainConfig, count_params
-from microgpt.data.documents import bundled, load_stream, load_text
+from microgpt.data.documents import bundled, load_text
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split, split_stream
+from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Message
 from microgpt.training.choice import (
     EVALUATION_SHARE,
@@ -17,12 +18,11 @@ from microgpt.training.choice import (
     Choice,
     choose,
     choose_vocabulary,
-    expected_loss,
     held_out_fraction,
 )
 from microgpt.training.operations import step_operations
 
-SHAKESPEARE = load_stream(bundled("shakespeare.txt"))
+SHAKESPEARE = "\n".join(TextFile(bundled("shakespeare.txt")))
 TOWNS = [f"{a}{b}{c}ton" for a in "bdfgklmnpr" for b in "aeiou" for c in ("ll", "mp", "rs", "nt")]
 TALK = (Message("user", "a" * 10), Message("assistant", "b" * 10))  # 25 predictions
 
@@ -139,14 +139,6 @@ def test_the_chosen_settings_do_not_depend_on_the_test_set() -> None:
     other = Split(parts.docs, parts.train, parts.validation, parts.train)
     same = char_tokenizer(TOWNS)
     assert chosen(parts)._replace(tokenizer=same) == chosen(other)._replace(tokenizer=same)
-
-
-def test_the_expected_loss_falls_with_the_number_of_operations() -> None:
-    parts = split_stream(SHAKESPEARE, validation=0.04)
-    short, long = expected_loss(parts, 1e11), expected_loss(parts, 1e13)
-    assert short.low < short.loss < short.high
-    assert long.loss < short.loss
-    assert 1.5 < long.loss < 2.5  # bits per character
 
 
 def tuned(docs: list[str], budget: float, **fixed: Any) -> Choice:

@@ -5,9 +5,10 @@ import pytest
 
 from microgpt import CharTokenizer, ModelConfig, TrainConfig
 from microgpt.data.split import Split
-from microgpt.state import Ensemble, TrainEvent, TrainingPlan
+from microgpt.state import TrainEvent, TrainingPlan
 from microgpt.training import loop
-from microgpt.training.ensemble_training import train_job
+from microgpt.training.deadline import train_job
+from microgpt.training.ensemble import Ensemble
 from microgpt.training.hooks import OnEvent
 from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
@@ -84,7 +85,7 @@ def test_a_fast_run_has_more_steps_if_its_budget_limited_them() -> None:
     machine = Machine(factor=0.5)
     result = machine.train(plan)
     assert 95 <= machine.seconds <= 101
-    assert result.plan == plan.with_steps(result.config.steps)
+    assert result.plan == replace(plan, config=plan.config.with_steps(result.config.steps))
 
 
 @pytest.mark.parametrize("factor", [1.01, 1.0, 0.5])
@@ -122,13 +123,12 @@ def test_patience_can_end_a_run_with_a_deadline() -> None:
 
 
 def test_the_steps_of_an_ensemble_are_changed_in_proportion() -> None:
-    teacher, student = plan_of(warmup_steps=40).config, plan_of(steps=900).config
-    ensemble = Ensemble(2, 10, teacher, student)
-    plan = replace(plan_of(), ensemble=ensemble).at(0).with_steps(100)
-    assert (plan.config.steps, plan.config.warmup_steps) == (100, 10)
-    assert plan.config == plan.ensemble.config_of(0)
-    assert plan.ensemble.student == replace(student, steps=225)
-    assert plan.with_steps(100) == plan
+    teacher = plan_of(warmup_steps=40).config
+    job = TrainingJob(plan_of(steps=900), PARTS, ensemble=Ensemble(2, 10, teacher, 900))
+    found = job.with_steps(100)
+    assert found.ensemble.teacher == plan_of(steps=100, warmup_steps=10).config
+    assert found.plan == plan_of(steps=225)
+    assert found.with_steps(100) == found
 
 
 def test_a_time_in_which_the_program_is_stopped_does_not_count(monkeypatch) -> None:
@@ -145,6 +145,6 @@ def test_a_time_in_which_the_program_is_stopped_does_not_count(monkeypatch) -> N
     hooks = [OnEvent(events.append), OnEvent(follow)]
     result = train_job(TrainingJob(plan_of(), PARTS, limit=limit), hooks=hooks)
     assert result.plan == plan_of()
-    assert result.seconds == pytest.approx(100, abs=2)
+    assert result.state.seconds == pytest.approx(100, abs=2)
     times = [event.seconds for event in events]
     assert max(b - a for a, b in pairwise(times)) < 1

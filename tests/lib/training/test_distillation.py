@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.data.split import Split
 from microgpt.errors import ConfigError
+from microgpt.sampling import DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
 from microgpt.training import distillation
 from microgpt.training.distillation import Teachers
@@ -82,8 +83,8 @@ def test_the_teachers_take_turns_in_generating_samples(teachers) -> None:
     first, bos = random.Random(config.seed).getrandbits(62), 4
     for i in range(n_chunks, n_chunks + 9):
         teacher, rng = InferenceGpt(teachers[i % 3], engine="reference"), random.Random(first + i)
-        settings = {"stop": [bos], "min_tokens": 1, "max_tokens": 6, "temperature": 1}
-        tokens = list(teacher.generate_from_prompt([bos], **settings, rng=rng))
+        rules = DecodeRules([bos], min_tokens=1, max_tokens=6, sampling=Sampling(1.0))
+        tokens = list(teacher.engine_model.decode([bos], rules, rng))
         assert list(dataset[i]) == [bos, *tokens, *([bos] if len(tokens) < 6 else [])]
 
 

@@ -1,23 +1,36 @@
 """An ensemble: teachers with different seeds, then a student of their mean predictions."""
 
+import json
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
+from json_files import edit
 
 from microgpt.config import TrainConfig
 from microgpt.data.split import split
-from microgpt.errors import CheckpointError
-from microgpt.state import TrainedTeacher
-from microgpt.storage import training_directory
-from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.files import atomic_files
+from microgpt.state import TrainResult
+from microgpt.storage.model_directory import load
+from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
+from microgpt.training import ensemble_training
+from microgpt.training.deadline import train_job
+from microgpt.training.distillation import Teachers
 from microgpt.training.ensemble import LEAST, MOST_TEACHERS
-from microgpt.training.ensemble_training import train_job
-from microgpt.training.fitting import explain_settings
+from microgpt.training.ensemble_training import (
+    read_ensemble,
+    teacher_paths,
+    with_samples,
+    with_teachers,
+)
+from microgpt.training.fitting import Fitting, explain_settings
 from microgpt.training.holding_out import hold_out
-from microgpt.training.hooks import Checkpoints, OnEvent, StopWhen
+from microgpt.training.hooks import Checkpoints, Hook, StopWhen
 from microgpt.training.planning import TrainingJob, choose_settings, plan_training
 from microgpt.training.presets import preset_settings
 from microgpt.training.time_limit import TimeLimit
@@ -41,34 +54,63 @@ def _soon_learned() -> Iterator[None]:
         yield
 
 
+class Killed(BaseException):
+    """The process is killed."""
+
+
+def trained(job: TrainingJob, path: Path, *hooks: Hook, threads: int = 1) -> TrainResult:
+    """Return the result of a run, which leaves what a command leaves, even if it is stopped."""
+
+    def train(job: TrainingJob, directory: TrainingDirectory) -> TrainResult:
+        result = train_job(job, threads=threads, hooks=(*hooks, Checkpoints(directory.keep)))
+        if result.ending == "stopped":
+            directory.keep(result.plan, result.state)
+            raise Killed
+        directory.finish(result)
+        return result
+
+    with TrainingDirectory(path) as directory:
+        if job.ensemble:
+            job = with_teachers(job, directory, train, threads=threads)
+        result = train(job, directory)
+        ensemble_training.remove_teachers(path)
+        return result
+
+
+def resumed(path: Path, threads: int = 1) -> TrainResult:
+    plan, state, _ = read_training(path)
+    job = replace(planned(), plan=plan, ensemble=read_ensemble(path))
+    if state.step:
+        teachers = Teachers([load(each) for each in teacher_paths(path, job.ensemble)])
+        job = with_samples(replace(job, teachers=teachers, resume=state))
+    return trained(job, path, threads=threads)
+
+
 @pytest.fixture(scope="module")
-def whole():
-    """The result of an uninterrupted run, and its events."""
-    events = []
-    return train_job(planned(), hooks=[OnEvent(events.append)]), events
+def whole(tmp_path_factory) -> TrainResult:
+    """The result of an uninterrupted run."""
+    return trained(planned(), tmp_path_factory.mktemp("whole") / "model")
 
 
 def test_a_small_text_gets_an_ensemble_only_for_a_large_budget() -> None:
     job = planned()
-    assert job.plan.ensemble.n_teachers == 2
-    assert job.plan.config == job.plan.ensemble.config_of(0)
-    assert not planned(budget=LEAST * 1e10).plan.ensemble
-    assert planned(budget=1e12).plan.ensemble.n_teachers == MOST_TEACHERS
+    assert job.ensemble.n_teachers == 2
+    assert not planned(budget=LEAST * 1e10).ensemble
+    assert planned(budget=1e12).ensemble.n_teachers == MOST_TEACHERS
 
 
 def test_one_model_can_be_requested_instead_of_an_ensemble() -> None:
-    assert not planned(single=True).plan.ensemble
+    assert not planned(single=True).ensemble
 
 
 def test_a_model_with_a_parent_gets_no_ensemble(whole) -> None:
-    result, _ = whole
-    assert not plan_training(split(NAMES), {"budget": 3e10}, parent=result).plan.ensemble
+    assert not plan_training(split(NAMES), {"budget": 3e10}, parent=whole).ensemble
 
 
 def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
     for budget in (3e10, 1e11, 1e12):
         given = {"budget": budget}
-        choice = choose_settings(hold_out(NAMES, given), given)
+        choice = choose_settings(Fitting(hold_out(NAMES, given), given))
         assert choice.ensemble
         assert choice.operations <= 1.02 * budget
         assert choice.is_limited == (budget == 1e12)
@@ -76,62 +118,80 @@ def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
 
 
 def test_the_teachers_of_an_ensemble_differ_only_in_their_seeds() -> None:
-    ensemble = planned().plan.ensemble
-    one, other = (ensemble.config_of(i) for i in range(2))
+    job = planned()
+    one, other = (job.ensemble.config_of(i) for i in range(2))
     assert one.seed != other.seed
     assert replace(one, seed=0) == replace(other, seed=0)
-    assert (ensemble.student.dropout, ensemble.student.weight_decay) == (0, 0)
-    assert ensemble.config_of(2) == ensemble.student
-    assert ensemble.student.seed == planned().plan.ensemble.teacher.seed == 42
+    assert (job.plan.config.dropout, job.plan.config.weight_decay) == (0, 0)
+    assert job.plan.config.seed == job.ensemble.teacher.seed == 42
 
 
-def test_progress_events_count_the_steps_of_all_models(whole) -> None:
-    result, events = whole
-    plan = result.plan
-    n_steps = 2 * plan.ensemble.teacher.steps + plan.ensemble.student.steps
-    assert {event.steps for event in events} == {n_steps}
-    steps = [event.step for event in events]
-    assert steps == sorted(steps)
-    assert steps[-1] == events[-1].steps
-    whats = [*dict.fromkeys(event.what for event in events)]
-    assert whats[:2] == ["teacher 1 of 2", "teacher 2 of 2"]
-    assert whats[-1] == "student"
-    assert any("samples of the teachers" in what for what in whats)
-    assert any("predicted by the teachers" in what for what in whats)
-
-
-def test_the_state_of_a_finished_ensemble_contains_no_teachers(whole, tmp_path) -> None:
-    result, _ = whole
-    with TrainingDirectory(tmp_path / "run") as directory:
-        directory.finish(result)
-    plan, state, status = read_training(tmp_path / "run")
-    assert (plan.config, state.teachers, status) == (result.config, (), "ended")
-    assert result.config == result.plan.ensemble.student
+def test_a_finished_model_has_no_teachers_any_more(whole, tmp_path) -> None:
+    result = trained(planned(), tmp_path / "model")
+    assert result.weights == whole.weights
+    plan, _, status = read_training(tmp_path / "model")
+    assert (plan.config, status) == (planned().plan.config, "ended")
+    assert len(plan.teachers) == len(json.loads(meta(tmp_path))["training"]["teachers"]) == 2
+    assert not (tmp_path / "model/teachers").exists()
+    assert plan.given | planned().ensemble.given(plan.given) == plan.given
+    assert result.trained_on == (result.plan.data, result.plan.data)
     assert result.test_loss is not None
-    assert result.trained_on == (result.data,)
 
 
-@pytest.mark.parametrize("moment", range(10))
-def test_an_ensemble_stopped_anywhere_ends_with_the_same_weights(whole, moment, tmp_path) -> None:
-    result, events = whole
-    n, seen = 1 + moment * (len(events) - 2) // 9, []
-    with TrainingDirectory(tmp_path / "run") as directory:
-        stopped = train_job(
-            planned(),
-            hooks=[
-                OnEvent(seen.append),
-                Checkpoints(directory.keep, every=7),
-                StopWhen(lambda: len(seen) >= n),
-            ],
-        )
-        if stopped.ending == "stopped":
-            directory.keep(stopped.plan, stopped.state)
-    plan, state, status = read_training(tmp_path / "run")
-    assert status == "running"
-    job = replace(planned(), plan=plan, resume=state)
-    again = train_job(job, threads=1 + moment % 2)
-    assert again.weights == result.weights
-    assert again.plan.ensemble == result.plan.ensemble
+def meta(folder: Path) -> str:
+    return (folder / "model/meta.json").read_text()
+
+
+N_WRITES = 10  # ensemble.json, the student's first, and two or three of each model
+
+
+@pytest.mark.parametrize("n", range(N_WRITES))
+def test_a_run_killed_before_it_writes_files_can_go_on(whole, n, tmp_path, monkeypatch) -> None:
+    calls = count()
+
+    def publish(*args, **options) -> None:
+        if next(calls) == n:
+            raise Killed
+        atomic_files.publish(*args, **options)
+
+    with monkeypatch.context() as patched:
+        for module in ("storage.training_directory", "storage.model_directory"):
+            patched.setattr(f"microgpt.{module}.publish", publish)
+        patched.setattr(ensemble_training, "publish", publish)
+        with pytest.raises(Killed):
+            trained(planned(), tmp_path / "run")
+    run = tmp_path / "run"
+    again = resumed(run) if has_state(run) else trained(planned(), run)
+    assert again.weights == whole.weights
+
+
+def killed_in(path: Path, place: object, what: str) -> None:
+    """Kill a run when it calls a function."""
+
+    def killed(*_, **__) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(place, what, killed)
+        with pytest.raises(Killed):
+            trained(planned(), path)
+
+
+@pytest.mark.parametrize("what", ["add_ngrams", "dataset", "load"])
+def test_a_run_killed_while_targets_are_computed_can_go_on(whole, what, tmp_path) -> None:
+    place = Teachers if what == "dataset" else ensemble_training
+    killed_in(tmp_path / "run", place, what)
+    assert resumed(tmp_path / "run", threads=2).weights == whole.weights
+
+
+@pytest.mark.parametrize("what", ["remove_teachers", "finish_publish"])
+def test_a_run_killed_before_it_removes_its_teachers_has_ended(tmp_path, what) -> None:
+    run = tmp_path / "run"
+    killed_in(run, ensemble_training, what)
+    assert read_training(run)[2] == "ended"
+    with TrainingDirectory(run):
+        ensemble_training.remove_teachers(run)
+    assert not {*os.listdir(run)} & {"teachers", ".saving"}
 
 
 class SlowClock:
@@ -145,133 +205,145 @@ class SlowClock:
         return self.now
 
 
-def test_a_slow_machine_trains_fewer_teachers() -> None:
-    clock = SlowClock(1.0)
+def late_in(place: str, clock: SlowClock) -> Hook:
+    """Return a hook that has the time be over soon after an evaluation of a model."""
+
+    class Late(Hook):
+        def on_step(self, run) -> None:
+            if run.job.place.name.startswith(place) and run.best and clock.now < 60:
+                clock.now = 60.0
+
+    return Late()
+
+
+def test_a_slow_machine_trains_fewer_teachers(tmp_path) -> None:
+    clock = SlowClock(0.0)
     job = planned(budget=1e11)
-    n = job.plan.ensemble.n_teachers
+    n = job.ensemble.n_teachers
     assert n > 4
     limit = TimeLimit(minutes=1.0, started=0.0, reserve_s=0.0, clock=clock)
+    late = late_in("teacher 2", clock)
+    result = trained(replace(job, limit=limit), tmp_path / "a", late)
+    assert 1 <= len(result.plan.teachers) == result.plan.given["n_teachers"] < n
+    again = planned(**{name: result.plan.given[name] for name in ("budget", "n_teachers")})
+    assert trained(again, tmp_path / "b").weights == result.weights
+
+
+class StopIn(Hook):
+    """Stops a run after the first steps of a model."""
+
+    def __init__(self, place: str) -> None:
+        self.place, self.is_due = place, False
+
+    def on_step(self, run) -> None:
+        self.is_due = run.job.place.name.startswith(self.place) and run.step > 0
+
+    def should_stop(self) -> bool:
+        return self.is_due
+
+
+def test_a_student_of_fewer_teachers_is_resumed_with_them(tmp_path) -> None:
+    clock = SlowClock(0.0)
+    limit = TimeLimit(minutes=1.0, started=0.0, reserve_s=0.0, clock=clock)
+    job = replace(planned(budget=1e11), limit=limit)
+    with pytest.raises(Killed):
+        trained(job, tmp_path / "a", late_in("teacher 2", clock), StopIn("the student"))
+    result = resumed(tmp_path / "a")
+    again = planned(**{name: result.plan.given[name] for name in ("budget", "n_teachers")})
+    assert trained(again, tmp_path / "b").weights == result.weights
+
+
+def test_a_run_without_time_for_its_first_teacher_can_go_on(whole, tmp_path) -> None:
+    run, clock = tmp_path / "run", SlowClock(0.0)
+    with pytest.raises(Killed):
+        trained(planned(), run, StopIn("teacher 1"))
+    limit = TimeLimit(minutes=1.0, started=0.0, reserve_s=0.0, clock=clock)
+    job = replace(planned(), ensemble=read_ensemble(run), limit=limit)
+    clock.now = 70.0
+    with pytest.raises(ConfigError, match="before the first teacher was trained; go on with "):
+        trained(job, run)
+    assert read_training(run)[2] == "running"
+    assert resumed(run).weights == whole.weights
+
+
+def test_the_first_teacher_corrects_the_steps_of_all_models(tmp_path) -> None:
+    job = planned(budget=1e11).with_steps(40_000)
+    clock = SlowClock(1.0)
+    limit = TimeLimit(minutes=0.05, started=0.0, reserve_s=0.0, clock=clock)
     seen = []
 
-    def slow_down(event) -> None:
-        seen.append(event)
-        clock.now += 10.0 if "teacher 2" in event.what and event.val_loss else 0.0
+    class Jobs(Hook):
+        def on_step(self, run) -> None:
+            seen.append((run.job.place.name, run.config.steps))
+            clock.now += 0.05
 
-    result = train_job(replace(job, limit=limit), hooks=[OnEvent(slow_down)])
-    ensemble = result.plan.ensemble
-    assert 1 <= ensemble.n_teachers < n
-    again = train_job(replace(job, plan=result.plan.at(0)))
-    assert again.weights == result.weights
+    result = trained(replace(job, limit=limit), tmp_path / "a", Jobs())
+    steps = [n for name, n in seen if name.startswith("teacher 1")]
+    assert steps[0] == 40_000 > steps[-1] == result.plan.given["steps"]
+    assert result.config.steps == job.plan.config.steps * steps[-1] // 40_000
 
 
-def test_the_best_teacher_is_kept_if_the_student_is_no_better() -> None:
+def test_the_best_teacher_is_kept_if_the_student_is_no_better(tmp_path) -> None:
     job = planned()
-    ensemble = replace(job.plan.ensemble, n_samples=0)
-    useless = replace(ensemble.student, lr=1e-9)
-    result = train_job(
-        replace(job, plan=replace(job.plan, ensemble=replace(ensemble, student=useless)))
-    )
+    useless = replace(job.plan, config=replace(job.plan.config, lr=1e-9))
+    ensemble = replace(job.ensemble, n_samples=0)
+    result = trained(replace(job, plan=useless, ensemble=ensemble), tmp_path / "run")
     assert result.state.best.step == 0
-    first = train_job(replace(job, plan=replace(job.plan, ensemble=None)))
-    second = replace(job.plan, config=ensemble.config_of(1), ensemble=None)
-    losses = [first.val_loss, train_job(replace(job, plan=second)).val_loss]
+    losses = []
+    for i in range(2):
+        plan = replace(job.plan, config=ensemble.config_of(i))
+        losses.append(trained(replace(job, plan=plan, ensemble=None), tmp_path / str(i)).val_loss)
     assert result.val_loss == min(losses)
-
-
-def test_an_ensemble_holds_out_the_documents_of_a_given_split() -> None:
-    parts = split(NAMES, validation=0.1, test=0.1)
-    job = plan_training(parts, SMALL)
-    assert job.parts.test == parts.test
-    assert train_job(job).test_loss is not None
 
 
 def test_a_preset_can_train_an_ensemble() -> None:
     recipe = preset_settings("names-600s")
     parts = hold_out(NAMES, recipe)
-    ensemble = plan_training(parts, recipe).plan.ensemble
-    assert (ensemble.n_teachers, ensemble.teacher.steps, ensemble.student.steps) == (6, 4400, 12320)
+    job = plan_training(parts, recipe)
+    steps = job.ensemble.teacher.steps, job.plan.config.steps
+    assert (job.ensemble.n_teachers, *steps) == (6, 4400, 12320)
     shorter = {**recipe, "steps": 100}
-    assert plan_training(parts, shorter).plan.ensemble.student.steps == 280
-    assert not plan_training(parts, {**recipe, "single": True}).plan.ensemble
-    assert not plan_training(parts, preset_settings("names-10s")).plan.ensemble
+    assert plan_training(parts, shorter).plan.config.steps == 280
+    assert not plan_training(parts, {**recipe, "single": True}).ensemble
+    assert not plan_training(parts, preset_settings("names-10s")).ensemble
 
 
 def test_a_genome_or_given_settings_prevent_an_ensemble() -> None:
-    assert not planned(genome=Path("genome.json")).plan.ensemble
+    assert not planned(genome=Path("genome.json")).ensemble
     job = plan_training(hold_out(NAMES, SMALL), SMALL, config=TrainConfig(steps=3))
-    assert not job.plan.ensemble
+    assert not job.ensemble
 
 
 @pytest.mark.parametrize(
-    ("changes", "n_trained"),
-    [({"n_teachers": 10**12}, 2), ({"n_teachers": 0}, 2), ({"n_samples": -1}, 2),
-     ({"n_samples": 10**12}, 2), ({}, 3)],
+    "changes",
+    [{"n_teachers": 10**12}, {"n_teachers": 0}, {"n_samples": -1}, {"n_samples": 10**12},
+     {"teacher": {"steps": "many"}}, {"teacher": 3}, {"student_steps": 0}],
 )  # fmt: skip
-def test_an_impossible_ensemble_in_a_state_is_refused(whole, tmp_path, changes, n_trained) -> None:
-    result, _ = whole
-    plan = replace(result.plan, ensemble=replace(result.plan.ensemble, **changes))
-    one_more = TrainedTeacher(result.state.weights, None)
-    teachers = (*result.state.teachers, one_more)[:n_trained]
-    with TrainingDirectory(tmp_path / "run") as directory:
-        directory.keep(plan, replace(result.state, teachers=teachers))
-    with pytest.raises(CheckpointError, match="ensemble does not match the other fields"):
-        read_training(tmp_path / "run")
+def test_an_impossible_ensemble_is_refused(tmp_path, changes) -> None:
+    with pytest.raises(Killed):
+        trained(planned(), tmp_path / "run", StopWhen(lambda: True))
+    file = tmp_path / "run/teachers/ensemble.json"
+    edit(file, **changes)
+    with pytest.raises(CheckpointError, match=f"^{file}: ") as error:
+        read_ensemble(tmp_path / "run")
+    assert str(error.value).count("\n") == 0
 
 
-def test_a_resumed_run_still_omits_the_teachers_it_dropped() -> None:
-    """It is stopped while the teachers predict, near the end of its time."""
-    clock = SlowClock(0.0)
-    job = planned(budget=1e11)
-    limit = TimeLimit(minutes=1.0, started=0.0, reserve_s=0.0, clock=clock)
-    seen = []
-
-    def follow(event) -> None:
-        seen.append(event.what)
-        if event.what.startswith("teacher 2") and event.val_loss and clock.now < 40:
-            clock.now = 40.0
-
-    stopped = train_job(
-        replace(job, limit=limit),
-        hooks=[OnEvent(follow), StopWhen(lambda: bool(seen) and "predicted" in seen[-1])],
-    )
-    n = stopped.plan.ensemble.n_teachers
-    assert (stopped.ending, len(stopped.state.teachers)) == ("stopped", n - 1)
-    again = train_job(replace(job, plan=stopped.plan, resume=stopped.state, limit=limit))
-    assert again.plan.ensemble.n_teachers == n < job.plan.ensemble.n_teachers
+def test_an_empty_folder_is_used_for_teachers(whole, tmp_path) -> None:
+    (tmp_path / "run/teachers/.saving-1").mkdir(parents=True)
+    assert trained(planned(), tmp_path / "run").weights == whole.weights
 
 
-@pytest.mark.parametrize("moment", ["publish_model", "publish"])
-def test_killing_a_run_while_it_writes_its_model_loses_nothing(
-    whole, tmp_path, moment, monkeypatch
-) -> None:
-    result, _ = whole
-
-    def killed(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with TrainingDirectory(tmp_path / "run") as directory, monkeypatch.context() as patched:
-        directory.keep(result.plan, result.state)
-        patched.setattr(training_directory, moment, killed)
-        with pytest.raises(KeyboardInterrupt):
-            directory.finish(result)
-    plan, state, status = read_training(tmp_path / "run")
-    assert (status, len(state.teachers)) == ("running", 2)
-    again = train_job(replace(planned(), plan=plan, resume=state))
-    assert again.weights == result.weights
+def test_a_folder_of_others_is_not_removed(tmp_path) -> None:
+    file = tmp_path / "run/teachers/ensemble.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"of": "mine"}')
+    with TrainingDirectory(tmp_path / "run"):
+        ensemble_training.remove_teachers(tmp_path / "run")
+    assert file.exists()
 
 
-@pytest.mark.parametrize("step", [0, 7])
-def test_a_resumed_run_omits_a_teacher_without_time_for_it(step) -> None:
-    """The run is resumed late, in the third teacher."""
-    job, states = planned(budget=1e11), []
-    n = job.plan.ensemble.n_teachers
-    train_job(job, hooks=[Checkpoints(lambda *found: states.append(found), every=7)])
-    plan, state = next(
-        (plan, state) for plan, state in states if len(state.teachers) == 2 and state.step == step
-    )
-    clock = SlowClock(1.0)
-    limit = TimeLimit(minutes=1e-3, started=0.0, reserve_s=0.0, clock=clock)
-    late = replace(state, seconds=100.0)
-    result = train_job(replace(job, plan=plan, resume=late, limit=limit))
-    assert result.plan.ensemble.n_teachers == 2 < n
-    assert result.config.seed == result.plan.ensemble.student.seed
+def test_a_directory_of_others_is_not_used_for_teachers(tmp_path) -> None:
+    (tmp_path / "run/teachers/1").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="teachers exists; use another directory"):
+        trained(planned(), tmp_path / "run")

@@ -5,12 +5,15 @@ import pytest
 from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig
 from microgpt.data.split import split
 from microgpt.errors import ConfigError
-from microgpt.training.finetune import new_tokens
 from microgpt.training.train import train
 
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
 STILL = TrainConfig(steps=1, lr=1e-300)  # changes no weight
 CONVERSATION = (Message("user", "ho"), Message("assistant", "an"))
+
+
+def new_tokens(parent, child) -> list[str | bytes]:
+    return [name for name in child.tokenizer.names if name not in parent.tokenizer.names]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def test_fine_tuning_with_the_same_alphabet_keeps_all_weights(parent, engine) ->
 def test_new_characters_get_new_rows_of_weights(parent) -> None:
     child = train(["bank"], parent=parent, config=STILL)
     assert child.tokenizer.chars == ("a", "b", "k", "n")
-    assert new_tokens(parent, child.tokenizer) == ["b", "k"]
+    assert new_tokens(parent, child) == ["b", "k"]
     for name, rows in child.weights.items():
         old = parent.weights[name]
         if name in ("wte", "lm_head"):
@@ -43,7 +46,7 @@ def test_new_characters_get_new_rows_of_weights(parent) -> None:
 
 def test_a_text_model_can_learn_to_chat(parent) -> None:
     child = train([CONVERSATION], parent=parent, config=STILL)
-    assert new_tokens(parent, child.tokenizer) == ["h", "o", "user", "assistant", "end_turn"]
+    assert new_tokens(parent, child) == ["h", "o", "user", "assistant", "end_turn"]
     assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS
     assert child.tokenizer.is_chat
 
@@ -60,7 +63,7 @@ def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
     parent = train(["anna"], tokenizer=tokenizer, model=SMALL, config=STILL)
     child = train([CONVERSATION], parent=parent, config=STILL)
     assert child.tokenizer.file == tokenizer.file
-    assert new_tokens(parent, child.tokenizer) == ["user", "assistant", "end_turn"]
+    assert new_tokens(parent, child) == ["user", "assistant", "end_turn"]
     assert child.weights["wte"][:261] == parent.weights["wte"][:261]
     assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS
 
@@ -87,7 +90,7 @@ def test_a_child_holds_out_the_same_documents_as_its_parent() -> None:
     assert (first.plan.contamination, first.plan.ancestor_data) == ({}, ())
     for relatives in ({"parent": first}, {"teachers": [first], "model": SMALL}):
         child = train(WORDS, config=STILL, **relatives)
-        assert child.data == parts.facts
+        assert child.plan.data == parts.facts
         assert child.plan.contamination == {"validation": 0, "test": 0}
         assert "contamination" not in repr(child)
 

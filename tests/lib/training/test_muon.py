@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from training_states import StatesEvery
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, count_params, load, save, train
 from microgpt.data.token_dataset import TokenDataset
@@ -11,7 +12,6 @@ from microgpt.model import init_weights
 from microgpt.model_variants import init_variant
 from microgpt.muon import orthogonalized
 from microgpt.training.engines import make_engine
-from microgpt.training.hooks import Checkpoints
 from microgpt_cli.verify.gradient_check import random_model
 from microgpt_engine.weights import initial_weights
 
@@ -43,7 +43,7 @@ def test_both_engines_take_the_same_optimizer_steps(seed: int) -> None:
     for engine in ("compiled", "reference"):
         settings = {"dtype": "float64", "model": model, "config": config}
         docs, rng = TokenDataset.of(tokens), random.Random(seed)
-        made = make_engine(engine, **settings, docs=docs, rng=rng)
+        made = make_engine(engine, **settings, docs=docs, rng=rng, threads=1)
         found: list[float] = []
         while made.n_steps < config.steps:
             found += made.run(config.steps)
@@ -57,15 +57,10 @@ def test_both_engines_take_the_same_optimizer_steps(seed: int) -> None:
 def test_threads_and_resuming_do_not_change_the_final_weights(optimizer) -> None:
     model = replace(MODERN, n_embd=64, n_layer=3)  # large enough for threads
     config = replace(CONFIG, steps=8, batch_size=32, optimizer=optimizer, dropout=0.1)
-    states = []
-    whole = train(
-        DOCS,
-        model=model,
-        config=config,
-        hooks=[Checkpoints(lambda _, state: states.append(state), every=3)],
-    )
+    kept = StatesEvery(3)
+    whole = train(DOCS, model=model, config=config, hooks=[kept])
     assert train(DOCS, model=model, config=config, threads=2).weights == whole.weights
-    (state,) = [state for state in states if state.step == 3]
+    (state,) = [state for state in kept.states if state.step == 3]
     resumed = train(DOCS, model=model, config=config, resume=state, threads=2)
     assert resumed.weights == whole.weights
     assert resumed.state.adam_m.tolist() == whole.state.adam_m.tolist()

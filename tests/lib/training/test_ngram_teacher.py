@@ -10,12 +10,14 @@ from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.ngram_model import NgramModel
 from microgpt.data.split import Split, split
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.state import TrainingPlan
+from microgpt.state import TrainingPlan, TrainResult
+from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training import ngram_teacher
+from microgpt.training.deadline import train_job
 from microgpt.training.distillation import Teachers
-from microgpt.training.ensemble_training import train_job
+from microgpt.training.ensemble_training import with_teachers
 from microgpt.training.ngram_teacher import WEIGHTS, add_ngrams, best_weight
-from microgpt.training.planning import plan_training
+from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.train import train as train_model
 
 RNG = random.Random(3)
@@ -106,15 +108,7 @@ def test_no_ngram_model_is_added_where_it_would_be_useless(teacher, monkeypatch,
     assert (teachers.ngrams, teachers.ngram_weight) == (None, 0.0)
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.3])
-def test_a_recorded_ngram_weight_is_not_chosen_again(teacher, weight) -> None:
-    chunks = chunked(PARTS, teacher)
-    teachers = Teachers([teacher], 9)
-    add_ngrams(teachers, chunks, replace(chunks, docs=PARTS.validation), weight)
-    assert (teachers.ngram_weight, teachers.ngrams is None) == (weight, not weight)
-
-
-def test_an_ensemble_records_the_weight_of_its_ngram_model(monkeypatch) -> None:
+def test_an_ensemble_chooses_the_weight_of_its_ngram_model(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
     chosen, choose = [], best_weight
 
@@ -125,11 +119,18 @@ def test_an_ensemble_records_the_weight_of_its_ngram_model(monkeypatch) -> None:
 
     monkeypatch.setattr(ngram_teacher, "best_weight", chosen_weight)
     job = plan_training(PARTS, {"n_embd": 8, "n_layer": 1, "budget": 1e10})
-    result = train_job(job)
-    assert chosen == [(sorted(PARTS.validation), result.plan.ensemble.ngram_weight)]
-    assert chosen[0][1] in WEIGHTS[1:]
-    assert train_job(job).weights == result.weights
+
+    def finished(job: TrainingJob, directory: TrainingDirectory) -> TrainResult:
+        directory.finish(result := train_job(job))
+        return result
+
+    def trained(name: str) -> TrainResult:
+        with TrainingDirectory(tmp_path / name) as directory:
+            return train_job(with_teachers(job, directory, finished))
+
+    result = trained("a")
+    (texts, weight), *_ = chosen
+    assert (texts, weight in WEIGHTS[1:]) == (sorted(PARTS.validation), True)
+    assert trained("b").weights == result.weights
     monkeypatch.setattr(ngram_teacher, "best_weight", lambda *_: 0.0)
-    without = train_job(job)
-    assert without.plan.ensemble.ngram_weight == 0
-    assert without.weights != result.weights
+    assert trained("c").weights != result.weights

@@ -75,7 +75,7 @@ def test_the_measured_speed_matches_that_of_a_simulated_engine(
 ) -> None:
     made = []
 
-    def make(name, dtype, model, config, docs, rng, **others) -> TimedEngine:
+    def make(name, dtype, model, config, docs, rng, threads) -> TimedEngine:
         made.append(TimedEngine(docs))
         return made[0]
 

@@ -7,9 +7,9 @@ import pytest
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.split import split
 from microgpt.training import tuning
-from microgpt.training.loop import TrainingLoop
+from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.planning import TrainingJob, plan_training
-from microgpt.training.train import DivergedError, train
+from microgpt.training.train import train
 from microgpt.training.tuning import with_tried_rate
 
 RNG = random.Random(0)
@@ -41,12 +41,13 @@ def test_the_learning_rate_with_the_lowest_loss_is_chosen(monkeypatch, job, loss
     assert replace(found, lr=None) == replace(job.plan.config, lr=None)
 
 
-@pytest.mark.parametrize(("loss", "is_foreign"), [(1.62, True), (1.60, False)])  # ln 5 = 1.609
-def test_a_parent_worse_than_guessing_is_reported(monkeypatch, job, loss, is_foreign) -> None:
-    told: list[str] = []
-    with_losses(monkeypatch, loss, 1.0, 1.0)
-    with_tried_rate(job, tell=told.append)
-    assert any("without --from may be better" in line for line in told) == is_foreign
+def test_the_held_out_losses_of_trials_are_marked(monkeypatch, job) -> None:
+    for contamination, end in (({"validation": 0.5}, " (contamination 50 %)"), ({}, "")):
+        told: list[str] = []
+        with_losses(monkeypatch, 3.0, 2.0, 1.0)
+        plan = replace(job.plan, contamination=contamination)
+        with_tried_rate(replace(job, plan=plan), tell=told.append)
+        assert told[-1].endswith(f" with {job.plan.config.lr:.2g}{end}")
 
 
 def test_a_lower_rate_is_chosen_if_its_loss_is_almost_as_good(monkeypatch, job) -> None:

@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 import pytest
+from training_states import StatesEvery
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import split
-from microgpt.training.hooks import Checkpoints
 from microgpt.training.kept_weights import WeightAverage, next_averaged_step
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
@@ -54,11 +54,8 @@ def test_the_average_covers_all_weights_that_were_added(numbers) -> None:
 
 
 def test_the_trained_weights_are_the_mean_over_the_tail(train) -> None:
-    states = []
-    config = TrainConfig(steps=10, average_tail=0.3)
-    result = train(
-        DOCS, config=config, hooks=[Checkpoints(lambda _, state: states.append(state), every=1)]
-    )
+    kept, config = StatesEvery(1), TrainConfig(steps=10, average_tail=0.3)
+    result, states = train(DOCS, config=config, hooks=[kept]), kept.states
     last = [states[-2].weights.tolist(), states[-1].weights.tolist(), result.state.weights.tolist()]
     flat = [w for rows in result.weights.values() for row in rows for w in row]
     assert [state.step for state in states[-2:]] == [8, 9]

@@ -220,11 +220,15 @@ def explained(
         heads = heads or [[0, 0]]  # which the library refuses if the text is too long
     top = body.get("top", 5)
     found = explain(
-        gpt, document, n_alternatives=top, attention=[*map(tuple, heads)], text_kind=saved.text
+        gpt,
+        document,
+        n_alternatives=top,
+        attention=[*map(tuple, heads)],
+        text_kind=saved.config.text,
     ).facts()
     if "attention" not in body:
         found["attention"] = {}
-    if body.get("unfinished") and saved.text == "lines":
+    if body.get("unfinished") and saved.config.text == "lines":
         found["bits"] -= found["predictions"][-1]["bits"]
         found["n_scored"] -= 1
     found |= {"activations": {}, "ablations": [], "backward": {}}

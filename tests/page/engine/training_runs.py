@@ -22,7 +22,8 @@ from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split, split_stream
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.training.hooks import OnEvent
-from microgpt.training.train import DivergedError, train
+from microgpt.training.loop import DivergedError
+from microgpt.training.train import train
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file
 

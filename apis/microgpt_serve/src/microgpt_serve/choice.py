@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from microgpt import Continuation, FinishReason, Tokenizer, cut_at_stop
+from microgpt import Continuation, FinishReason, Tokenizer
 
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 
@@ -37,7 +37,9 @@ class GeneratedChoice:
         if continuation.finish_reason is None:
             text = text.rstrip(REPLACEMENT_CHARACTER)
         n_stable = len(self.text)
-        self.text = cut_at_stop(text, self._stop, n_stable)
+        found = [(text.find(stop, n_stable), len(stop)) for stop in self._stop]
+        cuts = [(place + size, place) for place, size in found if place >= 0]
+        self.text = text[: min(cuts)[1]] if cuts else text  # before the one that ends first
         if len(self.text) < len(text):
             self.finish_reason = "stop"
         elif continuation.finish_reason:

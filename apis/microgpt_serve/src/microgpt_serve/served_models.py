@@ -5,15 +5,17 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from microgpt import (
     DEFAULT_MODEL_DIR,
+    DEMO_MODEL,
     DecodeRules,
     InferenceGpt,
-    ModelSource,
     PromptError,
     SavedModel,
+    bundled,
     count_params,
     load,
     model_sources,
@@ -61,7 +63,7 @@ class ServedModels(dict[str, ServedModel]):
     def load(cls, settings: ServiceSettings) -> "ServedModels":
         """Load all models. Raise MicrogptError if there is none, or one cannot be loaded."""
         sources = model_sources(settings.model_dir)
-        return cls({source.name: _load(source) for source in sources})
+        return cls({name: _load(name, directory) for name, directory in sources.items()})
 
     def find(self, name: str | None) -> ServedModel:
         """Return the model with a name, or the first one. Raise ServeError if there is none."""
@@ -76,16 +78,13 @@ class ServedModels(dict[str, ServedModel]):
         return " and ".join(map(str, self.values()))
 
 
-def _load(source: ModelSource) -> ServedModel:
+def _load(name: str, directory: Path) -> ServedModel:
     """Load a model, and compile the engine."""
-    if source.is_demo:
+    if directory == bundled(DEMO_MODEL):
         LOG.info(f"{DEFAULT_MODEL_DIR} not found; using the bundled demo model")
-    saved = load(source.directory)
+    saved = load(directory)
     if saved.progress:
-        LOG.info(
-            f"the training run in {source.directory} is unfinished; "
-            f"using its model {saved.progress}"
-        )
+        LOG.info(f"the training run in {directory} is unfinished; using its model {saved.progress}")
     saved = _within_memory(saved)
     gpt = InferenceGpt(saved)
     prepare_engine(gpt.engine, saved.dtype, uses=["generation"], tell=LOG.info)
@@ -93,7 +92,7 @@ def _load(source: ModelSource) -> ServedModel:
     with suppress(PromptError):  # each request gets this error
         deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)
     saved = replace(saved, weights=gpt.weights)  # not a second copy
-    return ServedModel(source.name, saved.sha256[:12], gpt, saved)
+    return ServedModel(name, saved.sha256[:12], gpt, saved)
 
 
 def _within_memory(saved: SavedModel) -> SavedModel:

@@ -9,27 +9,20 @@ from rich.console import Console
 from rich.text import Text
 
 from microgpt import (
-    LOSS_RATIO,
-    RARE,
-    Choice,
+    CharTokenizer,
     ConversationsError,
-    DataReport,
     Document,
+    Fitting,
     ModelConfig,
     ReadOptions,
     SavedModel,
-    Split,
     TextFile,
     TimeLimit,
     TrainConfig,
     choose_settings,
     count,
-    count_with_others,
-    describe,
     duration,
-    expected_loss,
     explain_settings,
-    extended_tokenizer,
     hold_out,
     load_documents,
     load_lines_or_stream,
@@ -39,12 +32,11 @@ from microgpt import (
     printable,
     read_by_kind,
     step_operations,
-    useful_operations,
 )
+from microgpt_cli.document_statistics import PERCENTS, RARE, describe, lengths_of, suitability
 from microgpt_cli.terminal.console import note, quoted
 from microgpt_cli.terminal.progress import load_kernels
 
-PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
 WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters
 N_CHARACTERS = 240  # maximum number of characters listed as the alphabet
 N_NAMED = 12  # maximum number of characters listed with their counts
@@ -68,44 +60,35 @@ def describe_file(
     given = prepare_replies(docs, limits, lambda line: None).given
     parts = hold_out(docs, given, tell=note)
     given = {**given, "text": "stream" if isinstance(docs, str) else "lines"}
-    choice = choose_settings(parts, given, limit=limit)
+    choice = choose_settings(Fitting(parts, given), limit)
     tokenizer, n_characters = choice.tokenizer, None
     if isinstance(docs, str):
         note(f"{data} is read as running text; tokens, lengths and repeats refer to its lines")
         n_characters = len(docs)
         docs = [line.strip() for line in docs.split("\n") if line.strip()]
     if saved and saved.tokenizer.kind == "bpe":
-        tokenizer = extended_tokenizer(saved, docs)
-    report = describe(docs, tokenizer if tokenizer.kind == "bpe" else None)
+        tokenizer = saved.tokenizer.extended(docs, is_chat=not isinstance(docs[0], str))
     model = replace(choice.model, vocab_size=tokenizer.vocab_size)
-    size = model.block_size
-    n_read = sum(min(length, size) * n for length, n in report.lengths.items())
-    length = size if n_characters else n_read / report.n_docs  # running text fills the contexts
+    if tokenizer.kind == "char":
+        tokenizer = CharTokenizer.from_documents(docs)  # of all documents, without folding
+    lengths, size = lengths_of(docs, tokenizer), model.block_size
+    # Running text fills the contexts.
+    length = size if n_characters else sum(min(each, size) for each in lengths) / len(docs)
     facts: dict[str, Any] = {
         "file": str(data),
-        "is_chat": report.tokenizer.is_chat,
+        "is_chat": tokenizer.is_chat,
         "n_characters": n_characters,
-        "n_docs": report.n_docs,
-        "n_repeats": report.n_repeats,
-        "n_alike": report.n_alike,
-        "most_frequent": [
-            {"document": doc if isinstance(doc, str) else list(map(asdict, doc)), "n": n}
-            for doc, n in report.most_frequent
-        ],
-        "n_tokens": report.n_tokens,
-        "tokenizer": report.tokenizer.kind,
-        "vocab_size": report.tokenizer.vocab_size,
-        "char_counts": report.char_counts,
-        "rare": report.rare,
-        "lengths": {f"p{percent}": report.percentile(percent) for percent in PERCENTS},
+        "tokenizer": tokenizer.kind,
+        "vocab_size": tokenizer.vocab_size,
+        **describe(docs, lengths),
         "recommended_block_size": size,
-        "n_longer": sum(n for length, n in report.lengths.items() if length > size),
-        "training": _training_speed(model, choice.config, length, report.n_tokens),
+        "n_longer": sum(each > size for each in lengths),
+        "training": _training_speed(model, choice.config, length, sum(lengths)),
     }
     if limits:
-        facts |= _expectation(parts, choice)
+        facts["choice"] = [*explain_settings(choice)]
     if saved:
-        facts["suitability"] = _suitability(saved, docs, report)
+        facts["suitability"] = suitability(saved.tokenizer, docs, facts["char_counts"])
     return facts
 
 
@@ -115,7 +98,7 @@ def _read(file: TextFile, how: ReadOptions, is_chat: bool | None) -> Sequence[Do
     if not (has_option or is_chat or file.path.is_dir()):
         try:
             docs = read_by_kind(file, ReadOptions(), note)
-            return load_lines_or_stream(file, tell=note) if docs is None else docs
+            return load_lines_or_stream(file) if docs is None else docs
         except ConversationsError:
             if is_chat is False:
                 raise
@@ -140,29 +123,6 @@ def _training_speed(
     }
 
 
-def _expectation(parts: Split, choice: Choice) -> dict[str, Any]:
-    """Return what `train` would choose and why and, if some is held out, the expected loss."""
-    facts: dict[str, Any] = {"choice": [*explain_settings(choice)]}
-    if parts.validation:
-        operations = min(choice.operations, useful_operations(choice.sizes))
-        losses = expected_loss(parts, operations)._asdict()
-        ratio = LOSS_RATIO if choice.ensemble else 1
-        facts["expected_loss"] = {name: ratio * loss for name, loss in losses.items()}
-    return facts
-
-
-def _suitability(
-    saved: SavedModel, docs: Sequence[Document], report: DataReport
-) -> dict[str, object]:
-    """Count the characters that a model does not know, most frequent first, and their documents."""
-    chars = saved.tokenizer.unknown_characters("".join(report.char_counts))
-    unknown = {char: report.char_counts[char] for char in chars}
-    return {
-        "unknown": dict(sorted(unknown.items(), key=lambda item: -item[1])),
-        "n_docs": count_with_others(docs, report.char_counts.keys() - unknown) if unknown else 0,
-    }
-
-
 def report_lines(facts: Mapping[str, Any], how: ReadOptions) -> Iterator[str]:
     """Yield the lines of a report on a file from what `describe_file` has found."""
     what = "conversations" if facts["is_chat"] else "lines of text"
@@ -178,11 +138,6 @@ def report_lines(facts: Mapping[str, Any], how: ReadOptions) -> Iterator[str]:
     yield from _training(facts)
     if "choice" in facts:
         yield from ("", *facts["choice"])
-    if loss := facts.get("expected_loss"):
-        yield (
-            f"expected held-out loss: {loss['loss']:.2f} bits per character "
-            f"({loss['low']:.2f} to {loss['high']:.2f} in 95 % of training runs)"
-        )
     if found := facts.get("suitability"):
         n, unknown = found["n_docs"], found["unknown"]
         yield ""

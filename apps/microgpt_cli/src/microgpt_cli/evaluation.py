@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from time import perf_counter
 
 from microgpt import (
     Answer,
@@ -16,12 +15,10 @@ from microgpt import (
     Item,
     ReadOptions,
     SavedModel,
-    TextFile,
     Tokenizer,
     TokenizerError,
     answer_all,
     bits,
-    by_task,
     contamination,
     load_chat_tests,
     load_documents,
@@ -49,17 +46,14 @@ def read_file(
             if value is not None:
                 raise ConfigError(f"{flag} cannot be used with a chat model; omit {flag}")
         exam = load_chat_tests(data, me=me, tell=note)
-        _check_characters(exam.conversations, saved.tokenizer, exam.places)
+        _check_characters(exam.conversations, saved.tokenizer)
         return exam.conversations, exam.items
     if me is not None:
         raise ConfigError("--me requires a chat model; omit --me")
-    file = TextFile(data)
-    file.places = []
-    how = ReadOptions(saved.text, column, separator=separator)
-    found = load_documents(file, how, tell=note)
+    how = ReadOptions(saved.config.text, column, separator=separator)
+    found = load_documents(data, how, tell=note)
     docs = [found] if isinstance(found, str) else found
-    blocks = [f"document {n}" for n, _ in enumerate(docs, start=1)] if separator else None
-    _check_characters(docs, saved.tokenizer, file.places or blocks or data)
+    _check_characters(docs, saved.tokenizer)
     return docs, ()
 
 
@@ -72,37 +66,28 @@ def held_out_losses(
         return []
     parts = split_again(docs, facts)
     return [
-        (name, model.evaluate(getattr(parts, name), text=saved.text, threads=threads), share)
+        (name, model.evaluate(getattr(parts, name), text=saved.config.text, threads=threads), share)
         for name, share in contamination(parts, saved.trained_on).items()
     ]
 
 
-def _check_characters(
-    docs: Sequence[Document], tokenizer: Tokenizer, places: Path | Sequence[str]
-) -> None:
-    """Raise TokenizerError with the unknown characters and the place of the first, if any.
-
-    Args:
-        places: those of the documents, or a text file, whose lines are searched.
-    """
+def _check_characters(docs: Sequence[Document], tokenizer: Tokenizer) -> None:
+    """Raise TokenizerError with the unknown characters and the text around the first, if any."""
     chars = set().union(*chain.from_iterable(map(texts_of, docs)))
     if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
         known = chars.difference(unknown)
-        has_other = [not all(map(known.issuperset, texts_of(doc))) for doc in docs]
-        n, first = sum(has_other), has_other.index(True)
-        if isinstance(places, Path):
-            lines = enumerate(TextFile(places), start=1)
-            number = next((n for n, line in lines if not {*unknown}.isdisjoint(line)), None)
-            place = f"line {number}" if number else f"document {1 + first}"  # a pipe has no lines
-        else:
-            place = places[first]
+        n = sum(not all(map(known.issuperset, texts_of(doc))) for doc in docs)
+        texts = chain.from_iterable(map(texts_of, docs))
+        first = next(text for text in texts if not known.issuperset(text))
+        at = next(i for i, char in enumerate(first) if char not in known)
+        around = quoted(first[max(0, at - CLIP // 2) :], CLIP)
         named = ", ".join(map(repr, unknown[:N_CHARACTERS]))
         if n_more := len(unknown[N_CHARACTERS:]):
             named += f" and {n_more:,} more"
         remedy = "remove these documents" if 2 * n <= len(docs) else "use another model or text"
         raise TokenizerError(
             f"the vocabulary does not contain {named}, found in {n:,} of {len(docs):,} "
-            f"documents, first in {place}; {remedy}"
+            f"documents, first in {around}; {remedy}"
         )
 
 
@@ -126,40 +111,30 @@ def loss_lines(
         yield f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{mark(own)}"
 
 
-def generate_replies(
-    model: InferenceGpt, items: Sequence[Item], threads: int
-) -> tuple[list[Answer], float]:
-    """Return the model's reply to each item, and the total time in seconds."""
-    started = perf_counter()
+def generate_replies(model: InferenceGpt, items: Sequence[Item], threads: int) -> list[Answer]:
+    """Return the model's reply to each item."""
     answers = list(with_progress(answer_all(model, items, threads=threads), len(items), "replies"))
-    seconds = perf_counter() - started
     if n := sum(answer.is_cut for answer in answers):
         note(f"the oldest turns of {n} of {len(items)} prompts were dropped to fit the context")
-    return answers, seconds
+    return answers
 
 
-def report_lines(answers: Sequence[Answer], seconds: float) -> Iterator[str]:
-    """Yield the lines of a report on the answers; `seconds` is the generation time."""
-    score, tasks = ExactMatches.of(answers), by_task(answers)
-    n_tokens = sum(answer.n_tokens for answer in answers)
-    speed = f"{n_tokens / seconds:,.0f} tokens/s"
-    yield f"replies:    {score.n}, {percentage(score.share)} exact ({speed})"
+def report_lines(answers: Sequence[Answer], share: float | None) -> Iterator[str]:
+    """Yield the lines of a report on the answers; for `share`, see `loss_lines`."""
+    score, tasks = ExactMatches.of(answers), _by_task(answers)
+    yield f"replies:    {score.n}, {percentage(score.share)} exact{mark(share)}"
     yield ""
     rows = [(printable(task, CLIP), ExactMatches.of(some)) for task, some in tasks.items()]
     yield from _table([*rows, ("all tasks", score)])
     yield from _errors(tasks)
 
 
-def reply_facts(answers: Sequence[Answer], seconds: float) -> dict[str, object]:
+def reply_facts(answers: Sequence[Answer]) -> dict[str, object]:
     """Return the report, with all errors, as a JSON object."""
-    n_tokens = sum(answer.n_tokens for answer in answers)
     return {
         **_share(answers),
         "n_cut": sum(answer.is_cut for answer in answers),
-        "n_tokens": n_tokens,
-        "seconds": seconds,
-        "tokens_per_s": n_tokens / seconds,
-        "tasks": {task: _share(some) for task, some in by_task(answers).items()},
+        "tasks": {task: _share(some) for task, some in _by_task(answers).items()},
         "errors": [
             {
                 "task": answer.item.task,
@@ -174,6 +149,13 @@ def reply_facts(answers: Sequence[Answer], seconds: float) -> dict[str, object]:
             if not answer.is_exact
         ],
     }
+
+
+def _by_task(answers: Sequence[Answer]) -> dict[str, list[Answer]]:
+    found: dict[str, list[Answer]] = {}
+    for answer in answers:
+        found.setdefault(answer.item.task, []).append(answer)
+    return dict(sorted(found.items()))
 
 
 def _share(answers: Sequence[Answer]) -> dict[str, object]:

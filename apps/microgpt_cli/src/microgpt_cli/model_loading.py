@@ -89,8 +89,8 @@ def training_documents(saved: SavedModel, directory: Path) -> Sequence[Document]
         return [docs] if isinstance(docs, str) else docs
 
     expected = saved.meta.training.get("data_sha256")
-    how = ReadOptions(saved.text, chat=saved.tokenizer.is_chat)
-    text = "shakespeare.txt" if saved.text == "stream" else DEFAULT_TEXT
+    how = ReadOptions(saved.config.text, chat=saved.tokenizer.is_chat)
+    text = "shakespeare.txt" if saved.config.text == "stream" else DEFAULT_TEXT
     name = DEFAULT_CHAT if saved.tokenizer.is_chat else text
     for path in filter(os.path.isfile, (Path("data", name), bundled(name))):
         docs = load(path, how)

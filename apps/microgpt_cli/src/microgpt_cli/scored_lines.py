@@ -147,7 +147,7 @@ def note_training_file(
         return known
     if path and os.path.isfile(path):
         with suppress(DataError):  # an empty file has no lines to score
-            docs = load_documents(path, ReadOptions(saved.text, column), tell=note)
+            docs = load_documents(path, ReadOptions(saved.config.text, column), tell=note)
             note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
     elif path or not sys.stdin.isatty():
         own, *ancestors = saved.trained_on
@@ -182,7 +182,7 @@ def held_out_bits(scorer: Scorer, saved: SavedModel, directory: Path) -> Sequenc
     facts = recorded_facts(docs, saved.trained_on)
     parts = split_again(docs, facts) if facts else None
     held_out = [str(each) for each in (*parts.validation, *parts.test)] if parts else []
-    if saved.text == "stream":
+    if saved.config.text == "stream":
         held_out = [line for each in held_out for line in each.split("\n") if line]
     if not held_out:
         raise ConfigError(

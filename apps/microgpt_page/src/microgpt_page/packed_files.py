@@ -77,7 +77,7 @@ def model_file(
     questions = [reply_plugin(name).page_facts(extra) for name, extra in saved.extra.items()]
     facts: dict[str, object] = {
         "model": model_facts(saved, name),
-        "text": saved.text,
+        "text": saved.config.text,
         "dtype": dtype,
         "rates": angles(saved.model, 1),
         "step": asdict(saved.config),

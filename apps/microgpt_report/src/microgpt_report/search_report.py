@@ -7,7 +7,7 @@ from microgpt import duration
 from microgpt_evolution.budgeted.budgeted_records import BudgetedSettings
 from microgpt_evolution.genome import GENES, values_of
 from microgpt_evolution.objectives.scores import first_names
-from microgpt_evolution.runs.run_directory import TrialRecord
+from microgpt_evolution.runs.run_directory import RunSettings, TrialRecord
 from microgpt_evolution.search.retest import Retest
 from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report.charts import evaluations
@@ -29,7 +29,7 @@ def search_report(run: SearchRun) -> Report:
     headline, facts, retest = "No organism has finished", {"result": "none"}, list[Section]()
     if run.winner:
         headline, facts = _result(run, *run.winner)
-        retest = [_retest(run.retest, run.winner[0])] if run.retest else []
+        retest = [_retest(run.retest, run.winner[0], run.settings)] if run.retest else []
     sections = [evaluations.by_generation(run, rows), *curves, *retest, _organisms(run)]
     sections.append(evaluations.by_size(run, rows))
     return Report(headline, f"{kind}: {run.name}", facts | _costs_and_settings(run), sections)
@@ -85,12 +85,12 @@ def _costs_and_settings(run: SearchRun) -> dict[str, str]:
     return facts
 
 
-def _retest(retest: Retest, winner: TrialRecord) -> Section:
+def _retest(retest: Retest, winner: TrialRecord, settings: RunSettings) -> Section:
     """Return the section with the measurements of the winner."""
     measured: list[tuple[str, float | None, Sequence[float]]] = [
         ("loss of the last document", winner.last_loss, retest.last_losses),
-        ("held-out loss", winner.val_loss, retest.val_losses),
-        ("test loss", None, retest.test_losses),
+        (f"held-out loss{settings.mark()}", winner.val_loss, retest.val_losses),
+        (f"test loss{settings.mark('test')}", None, retest.test_losses),
     ]
     scores = winner.scores.scores if winner.scores else {}
     measured += [

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -71,13 +71,16 @@ class SearchRun:
         """The measure of each population, by its name; a single population has no name."""
         settings = self.settings
         if isinstance(settings, BudgetedSettings):
-            return {"": Measure("held-out loss", "nats per character")}
+            return {"": Measure(f"held-out loss{settings.mark()}", "nats per character")}
         if settings.objective == "hydra":
             heads = HEADS.items()
             return {head.title: Measure(f"{head.title} score", score=name) for name, head in heads}
         if settings.objective == "aesthetic":
             return {"": Measure("judge score", score=JUDGE)}
-        return {"": LOSSES[settings.fitness or "held-out"]}
+        measure = LOSSES[settings.fitness or "held-out"]
+        if measure.retested == "val_losses":
+            measure = replace(measure, name=measure.name + settings.mark())
+        return {"": measure}
 
     @property
     def first(self) -> Genome:

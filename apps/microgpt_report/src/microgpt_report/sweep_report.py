@@ -29,13 +29,13 @@ def sweep_report(directories: Sequence[Path]) -> Report:
     results = [*{result.key: result for result in found}.values()]
     if not results:
         raise RunError(f"{directories[0]} has no results yet; try again later")
-    scaling = Scaling.of(results)
+    scaling = Scaling.of(results, sweeps[0][0].contamination.get("validation", 0.0))
     headline, sections = "No training run has finished", list[Section]()
     if scaling.cells:
         losses = [cell.val_loss.value for cell in scaling.cells]
         took = duration(sum(result.seconds for result in results))
         how = f"{count(len(losses), 'configuration')} in {took} of training"
-        headline = f"Held-out loss {change(max(losses), min(losses))}, {how}"
+        headline = f"Held-out loss{scaling.mark} {change(max(losses), min(losses))}, {how}"
         chart = Section(
             "scaling",
             "Scaling of the loss",
@@ -62,7 +62,8 @@ def _facts(
     facts = {}
     if scaling.front:
         best = scaling.front[-1]
-        facts["result"] = f"held-out loss {scaling_tables.with_interval(best.val_loss)}"
+        loss = scaling_tables.with_interval(best.val_loss)
+        facts["result"] = f"held-out loss {loss}{scaling.mark}"
         names = {*scaling_tables.SIZE, "steps", "lr", *differing([best.config, Genome()])}
         values = values_of(best.config, [name for name in SETTINGS if name in names])
         facts["configuration"] = describe_settings(values)

@@ -14,8 +14,6 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from microgpt import (
-    STATE,
-    STATE_DESCRIPTION,
     CheckpointError,
     TrainingPlan,
     TrainState,
@@ -107,8 +105,7 @@ class BudgetedRecords(RunDirectory[BudgetedSettings]):
     def keep(self, id: str, plan: TrainingPlan, state: TrainState) -> None:
         """Write the state of a training run; raise CheckpointError on failure."""
         plan = replace(plan, input=path_from_text(self.settings.input))
-        content, description = encode_state(plan, state, "running")
-        publish(self._place(id), {STATE: content, STATE_DESCRIPTION: description})
+        publish(self._place(id), encode_state(plan, state, "running"))
 
     def keep_cut(self, cut: TimeCut) -> None:
         """Record a cut; it replaces an earlier cut of the same generation."""

@@ -207,8 +207,8 @@ class BudgetedSearch:
         if known := records.training_run(STUDENT):
             plan, state = known
             # The state may be older than the number of steps that fit the time.
-            plan = plan.with_steps(self.settings.student_steps or plan.config.steps)
-            config = replace(plan.config, until=self.settings.student_until)
+            config = plan.config.with_steps(self.settings.student_steps or plan.config.steps)
+            config = replace(config, until=self.settings.student_until)
             job = replace(job, plan=replace(plan, config=config), resume=state)
         if limit := self._limit:
             seconds = max(MIN_STUDENT_S, limit.seconds_left())

@@ -5,6 +5,7 @@ from typing import Any
 from microgpt import (
     Choice,
     ConfigError,
+    Fitting,
     Split,
     Tell,
     TimeLimit,
@@ -58,7 +59,7 @@ def plan_search(
     n_workers = min(SMALLEST, n_workers) if limit else 1
     budget = of_worker * n_workers
     of_run = {"text": single.config.text, "single": True, "budget": MAX_SHARE * budget}
-    choice = choose_settings(parts, of_run)
+    choice = choose_settings(Fitting(parts, of_run))
     sizes = choice.sizes
     text, length = choice.config.text, sizes.chunk_length(choice.model.block_size)
     rule = genome_of(choice, length, choice.vocab_size)

@@ -60,9 +60,9 @@ def student_job(
         tokenizer=objective.tokens(best.genome.vocab_size).tokenizer,
         teachers=Teachers(teachers, settings.teacher_samples),
     )
-    plan = job.plan.with_steps(settings.student_steps or job.plan.config.steps)
-    config = replace(plan.config, until=settings.student_until)
-    return replace(job, plan=replace(plan, config=config))
+    config = job.plan.config.with_steps(settings.student_steps or job.plan.config.steps)
+    config = replace(config, until=settings.student_until)
+    return replace(job, plan=replace(job.plan, config=config))
 
 
 def _can_teach(objective: BudgetedObjective, organism: Contestant, best: Contestant) -> bool:

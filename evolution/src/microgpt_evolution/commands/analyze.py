@@ -60,7 +60,8 @@ def _read(directories: Sequence[Path]) -> "Scaling":
                 f"{n_ok} of {n_all} training runs of {directory} are complete; resume with: "
                 f"microgpt sweep resume {as_argument(directory)}"
             )
-    scaling = Scaling.of(result for _, results in sweeps for result in results)
+    found = (result for _, results in sweeps for result in results)
+    scaling = Scaling.of(found, sweeps[0][0].contamination.get("validation", 0.0))
     if not scaling.cells:
         raise ConfigError(
             f"no training run of {', '.join(map(str, directories))} is complete; analyze another "

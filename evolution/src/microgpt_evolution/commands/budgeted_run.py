@@ -8,6 +8,7 @@ from pathlib import Path
 
 from microgpt import (
     DataError,
+    Fitting,
     Given,
     InferenceGpt,
     OnEvent,
@@ -53,6 +54,7 @@ def run(given: Given, limit: TimeLimit | None) -> None:
             f"{in_short(settings.operations, 2)} for a complete training run, seed "
             f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {records.directory}"
         )
+        study.note_read(settings)
         progress = stack.enter_context(study.StudyProgress("search, %", 100))
         search = BudgetedSearch(
             parts, pool, records, on_event=partial(_follow, progress), limit=limit
@@ -110,7 +112,7 @@ def _prepare(
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
     text = "stream" if isinstance(docs, str) else "lines"
     of_run = {**study.limits_of(given), "text": text, "single": True}
-    single = choose_settings(parts, of_run, limit=limit)
+    single = choose_settings(Fitting(parts, of_run), limit)
     settings = plan_search(
         parts,
         single,
@@ -151,16 +153,17 @@ def _save_winner(
         data_sha256=settings.data_sha256,
     )
     write_genome(records.directory / GENOME, record)
-    winner.write_if_better(record, print_or_discard, force="force" in given)
+    winner.write_if_better(record, print_or_discard, settings.mark(), force="force" in given)
     print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
     print_or_discard(
         f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
         f"{trained.config.steps:,} steps: held-out loss {best.loss:.4f} nats per character"
+        f"{settings.mark()}"
     )
     if student:
         n_tokens = search.objective.tokens(best.genome.vocab_size).per_character
         loss = (student.val_loss or 0.0) * n_tokens
-        print_or_discard(f"Student: held-out loss {loss:.4f} nats per character")
+        print_or_discard(f"Student: held-out loss {loss:.4f} nats per character{settings.mark()}")
         if (student.val_loss or 0.0) < (trained.val_loss or 0.0):
             trained = student
         else:
@@ -170,6 +173,7 @@ def _save_winner(
         tested = model.evaluate(search.parts.test, text=settings.text)
         print_or_discard(
             f"Test loss: {tested.bits_per_character * math.log(2):.4f} nats per character"
+            f"{settings.mark('test')}"
         )
         trained = replace(trained, test_loss=tested.loss)
     if not trained.tokenizer.is_chat:

@@ -49,7 +49,7 @@ def describe_comparison(
     yield f"--- Winner and Preset, {len(seeds)} Seeds ± 95 % Interval ---"
     yield f"Winner: {result.genome.describe().rstrip()}"
     yield from columns(
-        ["", "GFLOP", "Held out", "Test", *score],
+        ["", "GFLOP", f"Held out{settings.mark()}", f"Test{settings.mark('test')}", *score],
         [
             [
                 name,

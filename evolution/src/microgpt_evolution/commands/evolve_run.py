@@ -48,6 +48,7 @@ def run(given: Given) -> None:
             f"{settings.population}, seed {settings.seed}, {count(pool.n_workers(), 'worker')}; "
             f"run: {records.directory}"
         )
+        study.note_read(settings)
         n_known = records.n_known
         with study.resumable(records, winner.resume_command(given, records)):
             _search(given, parts, pool, records, model_dir)
@@ -87,8 +88,8 @@ def _search(
             say(f"error: no organism finished training; see {records.log}")
             raise typer.Exit(1) from error
         progress.stop()
-        winner.write_if_better(result.record, log, force="force" in given)
-        for line in retest_table(result.winner.found, result.retest):
+        winner.write_if_better(result.record, log, settings.mark(), force="force" in given)
+        for line in retest_table(result.winner.found, result.retest, settings):
             log(line)
         for name in result.names:
             log(f"> {name}")

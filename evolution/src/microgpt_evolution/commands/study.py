@@ -20,6 +20,7 @@ from microgpt import (
     Split,
     as_argument,
     count,
+    describe_read,
     load_documents,
     path_from_text,
     path_to_text,
@@ -110,6 +111,12 @@ def documents_again(settings: RunSettings, path: Path | None) -> Split:
             "pass the original file with --data"
         )
     return parts
+
+
+def note_read(settings: RunSettings) -> None:
+    """Print a note if held-out documents are also read in training."""
+    if line := describe_read(settings.contamination):
+        note(line)
 
 
 class StudyProgress(ProgressBar):

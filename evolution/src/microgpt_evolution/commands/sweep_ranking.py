@@ -28,7 +28,7 @@ def describe_sweep(
         repeats += "; Behind 1: paired by seed"
     yield ""
     what = "Ranking by held-out loss" if len(cells) > 1 else "Held-out loss"
-    yield f"{what} (nats per token, {repeats})"
+    yield f"{what}{sweep.mark()} (nats per token, {repeats})"
     yield from _table(sweep, cells)
     varied = differing(cell.config for cell in cells)
     if sweep.chosen:  # steps that no list gives are as many as the budget allows

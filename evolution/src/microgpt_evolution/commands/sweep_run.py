@@ -19,7 +19,6 @@ from microgpt import (
     duration,
     explain_settings,
     fingerprint,
-    plural,
     split,
 )
 from microgpt_cli.terminal.console import note, print_or_discard, say
@@ -88,6 +87,7 @@ def resume(run: Path, path: Path | None, given: Given) -> None:
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     """Run the trials without a recorded result, and print a summary."""
     started, sweep, todo = perf_counter(), records.settings, records.todo()
+    study.note_read(sweep)
     engine = default_engine()
     dtypes = sorted({genome.dtype or DEFAULT_DTYPE[engine] for genome in sweep.genomes})
     for dtype in dtypes:
@@ -108,7 +108,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
         raise typer.Exit(1)
     took = duration(round(perf_counter() - started))
     print_or_discard(
-        f"{n_ok} of {len(sweep.tasks)} {plural('training run', len(sweep.tasks))} completed; "
+        f"{n_ok:,} of {count(len(sweep.tasks), 'training run')} completed; "
         f"ran {len(todo)} in {took}"
     )
     print_or_discard(f"Saved to {records.directory}")

@@ -75,7 +75,9 @@ def resume_command(given: Given, run: Records | BudgetedRecords) -> str:
     return f"microgpt evolve --train-winner {as_argument(model_dir)} --resume"
 
 
-def write_if_better(record: GenomeRecord, log: Callable[[str], None], *, force: bool) -> None:
+def write_if_better(
+    record: GenomeRecord, log: Callable[[str], None], mark: str, *, force: bool
+) -> None:
     """Write genome.json if it does not exist, if the genome is better, or if `force` is set."""
     is_there = os.path.lexists(DEFAULT_GENOME)
     if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
@@ -86,7 +88,8 @@ def write_if_better(record: GenomeRecord, log: Callable[[str], None], *, force: 
         return
     write_genome(DEFAULT_GENOME, record)
     log(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
-    how = "" if record.is_budgeted else ", measured with fresh seeds"
+    how = "" if record.score is not None else mark
+    how += "" if record.is_budgeted else ", measured with fresh seeds"
     note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
 
 

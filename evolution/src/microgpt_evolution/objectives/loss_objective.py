@@ -20,7 +20,7 @@ from microgpt import (
     TextKind,
     Tokenizer,
     TrainResult,
-    make_nll,
+    engine_module,
     train,
 )
 from microgpt_evolution.genome import Genome, training_flops
@@ -147,8 +147,8 @@ class LossObjective:
                 self.validation, self.tokenizer, block_size, result.config.text
             )
         weights = result.state.final_weights(result.config.steps)  # those of the model
-        nll = make_nll(result.plan.engine, result.dtype, result.model, weights)
-        evaluation = pieces.evaluate(nll)
+        make_model = engine_module(result.plan.engine).make_model
+        evaluation = pieces.evaluate(make_model(result.model, weights, result.dtype).nll)
         assert evaluation is not None
         return evaluation.loss
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from functools import cached_property
+from operator import not_
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
@@ -30,6 +31,8 @@ from microgpt import (
     TextKind,
     as_argument,
     cannot_write,
+    contamination,
+    mark,
     publish,
 )
 from microgpt_evolution.errors import RunError, raised_as
@@ -82,6 +85,7 @@ def facts_of(parts: Split) -> dict[str, Any]:
         "val_fraction": parts.val_fraction,
         "test_fraction": parts.test_fraction,
         "gap": parts.gap or 0,
+        "contamination": contamination(parts, ()),
     }
 
 
@@ -89,7 +93,7 @@ class RunSettings(Stored):
     """Base class of the settings of a run, as stored in run.json."""
 
     kind: ClassVar[Kind]
-    derived: ClassVar[Set[str]] = frozenset()  # fields that follow from the others
+    derived: ClassVar[Set[str]] = frozenset({"contamination"})  # fields that follow from the others
 
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents
     column: str | None = None  # column or field with the documents
@@ -101,7 +105,13 @@ class RunSettings(Stored):
     val_fraction: float = HELD_OUT  # fraction of the documents in the validation set
     test_fraction: float = HELD_OUT
     gap: int = 0  # number of unused characters around held-out stretches of running text
+    # Share of each held-out set whose texts are also read in training, as in TrainingPlan.
+    contamination: dict[str, float | None] = Field({}, exclude_if=not_)
     train_winner: str | None = None  # path of the directory for the model of the winner
+
+    def mark(self, name: str = "validation") -> str:
+        """Return the mark of figures on a held-out set; empty if nothing of it was read."""
+        return mark(self.contamination.get(name, 0.0))
 
     @classmethod
     def parse(cls, settings: dict[str, object], directory: Path) -> Self:

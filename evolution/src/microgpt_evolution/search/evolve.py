@@ -55,6 +55,7 @@ class EvolutionResult(Plottable):
     def __repr__(self) -> str:
         genome = " ".join(self.genome.describe().split())
         n, what = len(self.run.lines), f"held-out loss {self.record.val_loss:.3f}"
+        what += self.run.settings.mark()
         if self.record.fitness == "own":
             what = f"value {self.value:.4g}"
         if self.winner.measure:

@@ -103,12 +103,12 @@ def outcome(organism: Organism) -> str:
     return "diverged" if status == "ok" else status
 
 
-def retest_table(found: Evaluation, retest: Retest) -> list[str]:
+def retest_table(found: Evaluation, retest: Retest, settings: SearchSettings) -> list[str]:
     """Return a table of the winner's measurements in the search and in the retest."""
     rows: list[tuple[str, float | None, Sequence[float]]] = [
         ("Last document", found.last_loss, retest.last_losses),
-        ("Held out", found.val_loss, retest.val_losses),
-        ("Test", None, retest.test_losses),
+        (f"Held out{settings.mark()}", found.val_loss, retest.val_losses),
+        (f"Test{settings.mark('test')}", None, retest.test_losses),
     ]
     if found.scores and retest.scores:
         rows += [

@@ -42,7 +42,7 @@ class SearchSettings(RunSettings):
     """The settings of a search, as stored in run.json."""
 
     kind = SEARCH
-    derived = frozenset({"input", "column", "vocab_size"})
+    derived = RunSettings.derived | {"input", "column", "vocab_size"}
 
     objective: ObjectiveName
     vocab_size: Count

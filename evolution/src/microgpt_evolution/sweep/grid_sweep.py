@@ -10,7 +10,9 @@ from microgpt import (
     Choice,
     ConfigError,
     Document,
+    Fitting,
     Split,
+    Tell,
     TimeLimit,
     checked,
     choose_settings,
@@ -107,7 +109,7 @@ def plan_grid(
     axes: Mapping[str, Sequence[Any]],
     limits: Mapping[str, float] | None,
     limit: TimeLimit | None = None,
-    **options: Any,
+    tell: Tell = lambda line: None,
 ) -> PlannedGrid:
     """Return the grid of these axes; some of the documents are held out, even if there are few.
 
@@ -115,7 +117,7 @@ def plan_grid(
         limits: the budget of each training run, in minutes or operations, for which the other
             settings are chosen; None for Karpathy's settings.
         limit: the time limit for the minutes.
-        options: other arguments of `choose_settings`.
+        tell: called with notes for the user.
 
     Raises:
         GenomeError: an axis is unknown, or a value of it has the wrong type.
@@ -128,7 +130,7 @@ def plan_grid(
     if not parts.validation:
         held_out = {"val_fraction": HELD_OUT, "test_fraction": HELD_OUT}
         parts = hold_out(docs, {**held_out, **given})
-    choice = choose_settings(parts, given, limit=limit, **options)
+    choice = choose_settings(Fitting(parts, given), limit, tell)
     genomes, skipped, chosen = _grid_around(choice, axes)
     return PlannedGrid(genomes, skipped, parts, chosen, choice)
 

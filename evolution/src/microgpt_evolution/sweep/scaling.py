@@ -11,7 +11,7 @@ from math import hypot
 from statistics import fmean
 from typing import Literal
 
-from microgpt import Plottable
+from microgpt import Plottable, mark
 from microgpt_evolution.confidence_interval import half_width
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.runs.run_directory import TrialRecord
@@ -108,13 +108,19 @@ class Scaling(Plottable):
     cells: Sequence[Cell]  # one per configuration, cheapest first
     series: Sequence[Series]  # series over steps, then series over parameters
     front: Sequence[Cell]  # Pareto front of held-out loss and FLOPs
+    contamination: float | None = 0.0  # of the validation set, as in `RunSettings`
+
+    @property
+    def mark(self) -> str:
+        """The mark of the held-out losses."""
+        return mark(self.contamination)
 
     def __repr__(self) -> str:
         return f"<Scaling: {len(self.cells)} configurations, {len(self.series)} series>"
 
     @classmethod
-    def of(cls, results: Iterable[TrialRecord]) -> "Scaling":
-        """Return the analysis of all finished runs, ignoring repeated runs."""
+    def of(cls, results: Iterable[TrialRecord], share: float | None = 0.0) -> "Scaling":
+        """Return the analysis of finished runs without repeated ones; `share` is contamination."""
         by_config: dict[Genome, dict[int, TrialRecord]] = {}
         for result in results:
             if result.is_ok and result.val_loss is not None:
@@ -122,7 +128,7 @@ class Scaling(Plottable):
         cells = sorted(map(Cell.of, by_config.values()), key=lambda c: (c.flops, c.val_loss.value))
         axes: tuple[Axis, ...] = ("steps", "params")
         series = [s for axis in axes for s in _series(cells, axis)]
-        return cls(cells, series, front(cells, lambda cell: cell.flops))
+        return cls(cells, series, front(cells, lambda cell: cell.flops), share)
 
     def gain(self, cell: Cell) -> Mean | None:
         """Return the improvement over the previous cell on the front, or None if there is none."""

@@ -52,7 +52,8 @@ def read_sweeps(
 def as_json(scaling: Scaling) -> dict[str, object]:
     """Return the scaling results as a JSON object; series refer to "points" by index."""
     points = [_point(scaling, cell) for cell in scaling.cells]
-    return {"points": points, "series": [_series(scaling, series) for series in scaling.series]}
+    series = [_series(scaling, series) for series in scaling.series]
+    return {"contamination": scaling.contamination, "points": points, "series": series}
 
 
 def _point(scaling: Scaling, cell: Cell) -> dict[str, object]:
@@ -100,8 +101,8 @@ def as_text(scaling: Scaling) -> Iterator[str]:
     follow = seeds[-1] - seeds[0] + 1 == len(seeds) > 2
     listed = f"{seeds[0]} … {seeds[-1]}" if follow else ", ".join(map(str, seeds))
     yield (
-        "Loss: held-out loss, nats per token. Last document: training loss of the last document. "
-        f"Seeds: {listed}"
+        f"Loss: held-out loss{scaling.mark}, nats per token. Last document: training loss of the "
+        f"last document. Seeds: {listed}"
     )
     if len(seeds) > 1:
         yield "±: half-width of the 95 % confidence interval over the seeds"

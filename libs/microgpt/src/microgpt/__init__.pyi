@@ -6,7 +6,6 @@ from .amounts import count as count
 from .amounts import duration as duration
 from .amounts import in_short as in_short
 from .amounts import percentage as percentage
-from .amounts import plural as plural
 from .compilation import EngineWarning as EngineWarning
 from .compilation import Tell as Tell
 from .compilation import on_compiling as on_compiling
@@ -25,7 +24,6 @@ from .config import TrainConfig as TrainConfig
 from .config import Use as Use
 from .config import WeightsFormat as WeightsFormat
 from .config import check_seed as check_seed
-from .config import check_threads as check_threads
 from .data.bpe import BpeTokenizer as BpeTokenizer
 from .data.chat_truncation import ChatPrompt as ChatPrompt
 from .data.chunked_dataset import ChunkedDataset as ChunkedDataset
@@ -49,6 +47,7 @@ from .data.folding import TABLE as TABLE
 from .data.folding import FoldingTokenizer as FoldingTokenizer
 from .data.folding import char_tokenizer as char_tokenizer
 from .data.folding import fold as fold
+from .data.folding import plain as plain
 from .data.read_options import ReadOptions as ReadOptions
 from .data.readers import read_by_kind as read_by_kind
 from .data.split import HELD_OUT as HELD_OUT
@@ -58,11 +57,7 @@ from .data.split import forms as forms
 from .data.split import split as split
 from .data.split import split_again as split_again
 from .data.split import split_documents as split_documents
-from .data.statistics import RARE as RARE
-from .data.statistics import DataReport as DataReport
 from .data.statistics import Sizes as Sizes
-from .data.statistics import count_with_others as count_with_others
-from .data.statistics import describe as describe
 from .data.statistics import measure as measure
 from .data.text_file import ConversationsError as ConversationsError
 from .data.text_file import TextFile as TextFile
@@ -76,6 +71,7 @@ from .data.tokenizer import Conversation as Conversation
 from .data.tokenizer import Document as Document
 from .data.tokenizer import Message as Message
 from .data.tokenizer import Tokenizer as Tokenizer
+from .data.tokenizer import TokenizerKind as TokenizerKind
 from .data.tokenizer import count_all as count_all
 from .data.tokenizer import count_predictions as count_predictions
 from .data.tokenizer import texts_of as texts_of
@@ -94,7 +90,6 @@ from .errors import TokenizerError as TokenizerError
 from .evaluation.exact_match import Answer as Answer
 from .evaluation.exact_match import ExactMatches as ExactMatches
 from .evaluation.exact_match import answer_all as answer_all
-from .evaluation.exact_match import by_task as by_task
 from .evaluation.explanation import Explanation as Explanation
 from .evaluation.explanation import Head as Head
 from .evaluation.explanation import explain as explain
@@ -196,7 +191,6 @@ from .state import TrainEvent as TrainEvent
 from .state import TrainingPlan as TrainingPlan
 from .state import TrainResult as TrainResult
 from .state import TrainState as TrainState
-from .stop_strings import cut_at_stop as cut_at_stop
 from .storage.document_hashes import DocumentHashes as DocumentHashes
 from .storage.document_hashes import read_document_hashes as read_document_hashes
 from .storage.meta import MAX_META_BYTES as MAX_META_BYTES
@@ -205,7 +199,7 @@ from .storage.meta import META as META
 from .storage.meta import STATE as STATE
 from .storage.meta import STATE_DESCRIPTION as STATE_DESCRIPTION
 from .storage.meta import Meta as Meta
-from .storage.meta import check_tokenizer_fields as check_tokenizer_fields
+from .storage.meta import SpecialTokens as SpecialTokens
 from .storage.meta import description_of as description_of
 from .storage.meta import is_result_of as is_result_of
 from .storage.meta import meta_of as meta_of
@@ -221,12 +215,12 @@ from .storage.model_directory import is_model_directory as is_model_directory
 from .storage.model_directory import load as load
 from .storage.model_directory import save as save
 from .storage.model_sources import DEFAULT_MODEL_DIR as DEFAULT_MODEL_DIR
-from .storage.model_sources import ModelSource as ModelSource
 from .storage.model_sources import model_sources as model_sources
 from .storage.model_sources import name_of as name_of
 from .storage.saved_model import SavedModel as SavedModel
 from .storage.training_directory import TrainingDirectory as TrainingDirectory
 from .storage.training_directory import check_has_training as check_has_training
+from .storage.training_directory import diverged as diverged
 from .storage.training_directory import encode_state as encode_state
 from .storage.training_directory import has_state as has_state
 from .storage.training_directory import read_training as read_training
@@ -243,9 +237,8 @@ from .training.choice import MAX_CONTEXT as MAX_CONTEXT
 from .training.choice import NAMES_SHA256 as NAMES_SHA256
 from .training.choice import VOCABULARIES as VOCABULARIES
 from .training.choice import Choice as Choice
-from .training.choice import expected_loss as expected_loss
-from .training.choice import useful_operations as useful_operations
 from .training.choice import with_steps as with_steps
+from .training.deadline import train_job as train_job
 from .training.distillation import Teachers as Teachers
 from .training.engines import EngineBatch as EngineBatch
 from .training.engines import EngineModule as EngineModule
@@ -253,13 +246,17 @@ from .training.engines import check_engine as check_engine
 from .training.engines import check_usable as check_usable
 from .training.engines import default_engine as default_engine
 from .training.engines import engine_module as engine_module
-from .training.engines import make_nll as make_nll
 from .training.engines import prepare_engine as prepare_engine
 from .training.engines import problem_of as problem_of
-from .training.ensemble import LOSS_RATIO as LOSS_RATIO
+from .training.ensemble import Place as Place
 from .training.ensemble import n_made_up as n_made_up
-from .training.ensemble_training import train_job as train_job
-from .training.finetune import extended_tokenizer as extended_tokenizer
+from .training.ensemble_training import read_ensemble as read_ensemble
+from .training.ensemble_training import records_of as records_of
+from .training.ensemble_training import remove_teachers as remove_teachers
+from .training.ensemble_training import teacher_paths as teacher_paths
+from .training.ensemble_training import with_samples as with_samples
+from .training.ensemble_training import with_teachers as with_teachers
+from .training.fitting import Fitting as Fitting
 from .training.fitting import explain_settings as explain_settings
 from .training.history_file import HISTORY as HISTORY
 from .training.history_file import HistoryPoint as HistoryPoint
@@ -278,7 +275,6 @@ from .training.operations import step_operations as step_operations
 from .training.planning import TrainingJob as TrainingJob
 from .training.planning import check_patience as check_patience
 from .training.planning import choose_settings as choose_settings
-from .training.planning import examples as examples
 from .training.planning import plan_training as plan_training
 from .training.presets import PRESETS as PRESETS
 from .training.presets import preset_settings as preset_settings

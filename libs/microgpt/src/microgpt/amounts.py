@@ -3,14 +3,9 @@
 DIGITS = 4  # significant digits of a number of operations that a user may type
 
 
-def plural(noun: str, n: int) -> str:
-    """Return the form of a regular noun for n things."""
-    return noun if n == 1 else f"{noun}s"
-
-
 def count(n: int, noun: str) -> str:
-    """Format a number of things, such as "1 step" or "1,000 steps"."""
-    return f"{n:,} {plural(noun, n)}"
+    """Format a number of things with a regular noun, such as "1 step" or "1,000 steps"."""
+    return f"{n:,} {noun if n == 1 else f'{noun}s'}"
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
 Tell = Callable[[str], None]
 
@@ -16,14 +17,7 @@ class EngineWarning(UserWarning):
 @contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
     """Call `tell` once with each message: before a compilation, or when caching fails."""
-    told: set[str] = set()
-
-    def tell_once(line: str) -> None:
-        if line not in told:
-            told.add(line)
-            tell(line)
-
-    token = _tell.set(tell_once)
+    token = _tell.set(cache(tell))  # which calls it once with each message
     try:
         yield
     finally:

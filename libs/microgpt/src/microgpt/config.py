@@ -12,8 +12,9 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal, Self, TypedDict
 
 from microgpt.errors import ConfigError
 from microgpt.model_config import MAX_SIZE as MAX_SIZE
@@ -46,6 +47,7 @@ MUON_LR_RATIO = 6.0  # Muon's learning rate is so many times that of AdamW
 N_ALTERNATIVES = 5  # `explain` returns so many likely tokens for each position
 DOCUMENT_HASHES = "documents.crc32"  # this file has the hashes of the training documents
 NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff are undecodable bytes
+training = partial(setting, panel="Training")
 
 
 @dataclass(frozen=True)
@@ -55,66 +57,50 @@ class TrainConfig:
     Raises ConfigError if a setting is invalid.
     """
 
-    steps: int = setting(1000, "Number of training steps.", panel="Training", short=True)
-    until: int | None = setting(
-        None,
-        "End after this step; the learning rate falls as if training went on to --steps.",
-        panel="Training",
+    steps: int = training(1000, "Number of training steps.", short=True)
+    until: int | None = training(
+        None, "End after this step; the learning rate falls as if training went on to --steps."
     )
-    lr: float | None = setting(
+    lr: float | None = training(
         None,
         "Learning rate; decays linearly to 0.  [default: 0.01; lower if n_embd > 16]",
         "--learning-rate",
         "--lr",
-        panel="Training",
         short=True,
         limits=POSITIVE,
     )
     # Long documents are split into chunks, which count as documents here.
-    batch_size: int = setting(1, "Number of documents per training step.", panel="Training")
-    optimizer: Optimizer = setting(
+    batch_size: int = training(1, "Number of documents per training step.")
+    optimizer: Optimizer = training(
         "adamw",
         "muon: Muon for the matrices of the blocks, AdamW for the rest; begin with a learning rate "
         "of 0.003.",
-        panel="Training",
     )
-    warmup_steps: int = setting(
-        0,
-        "Increase the learning rate linearly over the first N steps.",
-        panel="Training",
-        minimum=0,
+    warmup_steps: int = training(
+        0, "Increase the learning rate linearly over the first N steps.", minimum=0
     )
-    dropout: float = setting(
-        0.0, "Dropout probability; reduces overfitting.", panel="Training", limits=LESS_THAN_1
+    dropout: float = training(0.0, "Dropout probability; reduces overfitting.", limits=LESS_THAN_1)
+    weight_decay: float = training(0.0, "AdamW weight decay.", limits=NOT_NEGATIVE)
+    average_tail: float = training(
+        0.0, "Average the weights over this final fraction of the steps.", limits=SHARE
     )
-    weight_decay: float = setting(0.0, "AdamW weight decay.", panel="Training", limits=NOT_NEGATIVE)
-    average_tail: float = setting(
-        0.0,
-        "Average the weights over this final fraction of the steps.",
-        panel="Training",
-        limits=SHARE,
-    )
-    patience: int | None = setting(
-        None, "Stop after N validation checks (20 per run) without improvement.", panel="Training"
+    patience: int | None = training(
+        None, "Stop after N validation checks (20 per run) without improvement."
     )
     # The seed determines the order of the documents, the initial weights and the final samples.
-    seed: int = setting(
+    seed: int = training(
         DEFAULT_SEED,
         "Random seed; the same seed gives the same result.",
-        panel="Training",
         minimum=0,
         maximum=MAX_SEED,
     )
-    engine: EngineName | None = setting(
+    engine: EngineName | None = training(
         None,
         "compiled: fast. reference: plain Python, slow but readable.  [default: compiled, if it is "
         "installed]",
-        panel="Training",
     )
-    dtype: DType | None = setting(
-        None,
-        "Precision of the weights.  [default: float32; reference: float64]",
-        panel="Training",
+    dtype: DType | None = training(
+        None, "Precision of the weights.  [default: float32; reference: float64]"
     )
     text: TextKind = setting(
         "lines",
@@ -145,6 +131,10 @@ class TrainConfig:
     def initial_lr(self) -> float:
         """The initial learning rate; `default_lr()` if none is set."""
         return default_lr() if self.lr is None else self.lr
+
+    def with_steps(self, steps: int) -> Self:
+        """Return the settings with another number of steps, and a warm-up in proportion."""
+        return replace(self, steps=steps, warmup_steps=self.warmup_steps * steps // self.steps)
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
@@ -193,11 +183,6 @@ def check_seed(seed: int) -> int:
     """Return a seed as an int; raise ConfigError unless it is from 0 to 2**63 - 1."""
     number: int = checked("seed", seed, int, minimum=0, maximum=MAX_SEED)
     return number
-
-
-def check_threads(threads: int) -> None:
-    """Raise ConfigError unless the number of threads is from 1 to 1,024."""
-    checked("threads", threads, int, maximum=MAX_THREADS)
 
 
 def check_type(name: str, value: object, *kinds: Any) -> None:

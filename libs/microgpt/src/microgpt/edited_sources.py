@@ -6,9 +6,9 @@ other code.
 """
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 from microgpt.errors import ConfigError
@@ -59,24 +59,20 @@ def files_hash() -> str:
 
 def code_hash(source: str) -> str:
     """Return a hash of a syntax tree, the same on all versions of Python."""
-    return _short(repr([*_nodes(ast.parse(source))]).encode())
+    return _short(repr(_nodes(ast.parse(source))).encode())
 
 
-def _nodes(node: object) -> Iterator[object]:
-    """Yield the types and the values of a syntax tree, without docstrings."""
+def _nodes(node: object) -> list[object]:
+    """Return the types and the values of a syntax tree, without docstrings."""
     if isinstance(node, list):
-        yield "["
-        for each in node:
-            yield from _nodes(each)
-        yield "]"
-    elif not isinstance(node, ast.AST):
-        yield node
-    elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-        yield type(node).__name__
-        for name, value in ast.iter_fields(node):
-            if value not in (None, []):  # fields of newer versions
-                yield name
-                yield from _nodes(value)
+        return ["[", *chain.from_iterable(map(_nodes, node)), "]"]
+    if not isinstance(node, ast.AST):
+        return [node]
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return []
+    # Newer versions have more fields, which are empty.
+    found = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
+    return [type(node).__name__, *chain.from_iterable((name, *_nodes(v)) for name, v in found)]
 
 
 def _short(content: bytes) -> str:

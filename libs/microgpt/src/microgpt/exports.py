@@ -45,11 +45,7 @@ class ExportFormat:
 
 
 def export_format(name: str) -> ExportFormat | None:
-    """Return a format, or None if no package has it.
-
-    Raises:
-        PluginError: its package cannot be imported, or is not the only one with this name.
-    """
+    """Return a format, or None if no package has it; see `plugin` for the errors."""
     found = plugin("exports", name)
     if not isinstance(found, ExportFormat | None):
         raise _fault(name, f"has no ExportFormat of the name {name}")

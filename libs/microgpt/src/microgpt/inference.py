@@ -3,7 +3,7 @@
 import random
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, islice, repeat
+from itertools import islice, repeat
 from typing import Any, Unpack
 
 from microgpt.config import (
@@ -22,7 +22,6 @@ from microgpt.language_model import LanguageModel
 from microgpt.replies import reply_plugin
 from microgpt.sampling import Continuation, DecodeRules, FinishReason, Job, TokenStream, new_context
 from microgpt.state import TrainedModel
-from microgpt.stop_strings import check_stop, cut_at_stop, text_until
 from microgpt.training.engines import check_engine
 
 FIRST_BATCH, LAST_BATCH = 64, 1024  # initial and maximum batch size per thread
@@ -84,28 +83,23 @@ class InferenceGpt(LanguageModel):
         num_samples: int = 1,
         *,
         prompt: str = "",
-        temperature: float = Sampling.temperature,
-        top_k: int | None = None,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        stop: Collection[str] = (),
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
         rng: random.Random | None = None,
         threads: int = 1,
+        **sampling: Unpack[SamplingArguments],
     ) -> list[str]:
         """Return sampled texts, each starting with the prompt; a chat model samples user messages.
 
         Args:
-            stop: stop strings; a text ends before the first stop string after the prompt.
             prompt: start of each text. If the prompt exceeds the context, the model reads only the
                 start token and the last block_size // 2 tokens.
-            temperature: see `Sampling` for this, top_k, top_p and min_p.
             max_tokens: maximum number of new tokens; by default, the text ends when the context is
                 full. With a larger limit, a new context starts with the start token and the last
                 half.
             seed: seed of the first text; text i uses seed + i.
             rng: random generator for all texts, used instead of the seeds.
+            sampling: temperature, top_k, top_p and min_p; see `Sampling`.
 
         Raises:
             PromptError: the context is too small for any prompt.
@@ -115,15 +109,11 @@ class InferenceGpt(LanguageModel):
         texts = self.samples(
             checked("num_samples", num_samples, int),
             prompt=prompt,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            stop=stop,
             max_tokens=max_tokens,
             seed=seed,
             rng=rng,
             threads=threads,
+            **sampling,
         )
         return list(texts)
 
@@ -132,7 +122,6 @@ class InferenceGpt(LanguageModel):
         num_samples: int | None = None,
         *,
         prompt: str = "",
-        stop: Collection[str] = (),
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
         rng: random.Random | None = None,
@@ -141,7 +130,6 @@ class InferenceGpt(LanguageModel):
     ) -> Iterator[str]:
         """Yield the texts of `generate` one by one, or infinitely many if num_samples is None."""
         check_engine(self.engine, None, threads)
-        stop = check_stop(stop)
         job = self.text_job(
             1 if num_samples is None else num_samples,
             prompts=[prompt],
@@ -150,18 +138,15 @@ class InferenceGpt(LanguageModel):
             seed=seed,
         )
         (tokens,), rules, seed = job.prompts, job.rules, job.seeds[0]
-        stop_ids = self.tokenizer.tokens_of(stop)
-        if len(stop_ids) == len(stop):  # every stop string is a single token
-            rules = replace(rules, stop=(*rules.stop, *stop_ids))
         if rng is not None and threads > 1:
             raise ConfigError("rng cannot be used with several threads; omit threads")
-        if rng is not None or self.engine == "reference":
-            rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
-            streams = (self._stream(tokens, rules, each) for each in rngs)
-            texts = (prompt + text_until(stream, self.tokenizer, stop) for stream in streams)
-            return islice(texts, num_samples)
-        sequences = self._decode_batches(tokens, rules, num_samples, seed, threads)
-        return (prompt + cut_at_stop(self.tokenizer.decode(each), stop) for each in sequences)
+        sequences: Iterator[Iterable[int]]
+        if rng is None:
+            sequences = self._decode_batches(tokens, rules, num_samples, seed, threads)
+        else:
+            streams = (self._stream(tokens, rules, each) for each in repeat(rng))
+            sequences = islice(streams, num_samples)
+        return (prompt + self.tokenizer.decode(each) for each in sequences)
 
     def _decode_batches(
         self, tokens: Sequence[int], rules: DecodeRules, n: int | None, seed: int, threads: int
@@ -185,7 +170,7 @@ class InferenceGpt(LanguageModel):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return a `Job` for `samples`, without stop strings; see `opening` for prompt types."""
+        """Return a `Job` for `samples`; see `opening` for prompt types."""
         num_samples, seed = checked("num_samples", num_samples, int), check_seed(seed)
         if self._hooks:
             raise PromptError(
@@ -202,9 +187,7 @@ class InferenceGpt(LanguageModel):
         return Job(openings, range(seed, seed + num_samples), rules, n_dropped)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
-        """Return the tokens of a text or token prompt, starting with BOS.
-
-        Token prompts that start with `bos_id` are returned unchanged.
+        """Return the tokens of a prompt from BOS on; a prompt of tokens may begin with BOS.
 
         Raises:
             PromptError: the context is too small for any prompt, or a token is unknown.
@@ -227,8 +210,6 @@ class InferenceGpt(LanguageModel):
         tokens: Sequence[int],
         *,
         stop: Collection[int],
-        forbidden: Collection[int] = (),
-        min_tokens: int = 0,
         max_tokens: int | None = None,
         rng: random.Random,
         **sampling: Unpack[SamplingArguments],
@@ -241,7 +222,7 @@ class InferenceGpt(LanguageModel):
             PromptError: the prompt is empty, exceeds block_size, or contains an unknown token.
         """
         self._check_prompt(tokens, max_tokens)
-        rules = DecodeRules(stop, forbidden, min_tokens, max_tokens, Sampling(**sampling))
+        rules = DecodeRules(stop, max_tokens=max_tokens, sampling=Sampling(**sampling))
         return self._stream(tokens, rules, rng)
 
     def _stream(self, tokens: Sequence[int], rules: DecodeRules, rng: random.Random) -> TokenStream:
@@ -251,25 +232,22 @@ class InferenceGpt(LanguageModel):
         self,
         messages: Iterable[AnyMessage] | str,
         *,
-        temperature: float = Sampling.temperature,
-        top_k: int | None = None,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
+        **sampling: Unpack[SamplingArguments],
     ) -> Reply:
         """Return the assistant's reply to a conversation or to one user message.
 
         Args:
             messages: `Message`s, or dicts such as {"role": "user", "content": "hi"}; the oldest
                 are dropped if the context is too small.
-            temperature: see `Sampling` for this, top_k, top_p and min_p.
             max_tokens: maximum number of tokens of the reply.
+            sampling: temperature, top_k, top_p and min_p; see `Sampling`.
         """
         if isinstance(messages, str):
             messages = [Message("user", messages)]
-        prompt, sampling = self.chat_prompt(messages), Sampling(temperature, top_k, top_p, min_p)
-        job = self.reply_job(prompt, sampling=sampling, max_tokens=max_tokens, seed=seed)
+        prompt, settings = self.chat_prompt(messages), Sampling(**sampling)
+        job = self.reply_job(prompt, sampling=settings, max_tokens=max_tokens, seed=seed)
         content = self.tokenizer.decode(stream := self.stream(job))
         assert stream.finish_reason
         dropped, unknown = prompt.tokens_dropped, prompt.unknown_characters
@@ -323,12 +301,11 @@ class InferenceGpt(LanguageModel):
     def decode(self, jobs: Iterable[Job], *, threads: int = 1) -> Iterator[list[int]]:
         """Yield the tokens of the first continuation of each job; all have the same rules."""
         check_engine(self.engine, None, threads)
-        jobs = list(jobs)
-        decoded: Iterator[list[int]] = iter(())
-        if unknown := [job for job in jobs if not job.fixed]:
-            tokens, seeds = zip(*((job.prompts[0], job.seeds[0]) for job in unknown), strict=True)
-            rules = unknown[0].rules
-            decoded = self.engine_model.decode_many(tokens, seeds, rules, threads=threads)
+        if not (jobs := list(jobs)):
+            return
+        drawn = [job for job in jobs if not job.fixed]
+        prompts, seeds = [job.prompts[0] for job in drawn], [job.seeds[0] for job in drawn]
+        decoded = self.engine_model.decode_many(prompts, seeds, jobs[0].rules, threads=threads)
         for job in jobs:
             yield job.fixed.tokens if job.fixed else next(decoded)
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
 
 from microgpt.config import EngineName, TextKind, TrainConfig, checked
-from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import AnyDocument
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.held_out_loss import EvaluationSet, HeldOutLoss
@@ -14,9 +12,6 @@ from microgpt.model import Weights
 from microgpt.sampling import n_kept
 from microgpt.state import TrainedModel
 from microgpt.training.engines import EngineModel, check_engine, default_engine, engine_module
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class LanguageModel:
@@ -61,7 +56,6 @@ class LanguageModel:
         once; after the first window, at least half a context precedes each predicted token.
 
         Args:
-            docs: texts or conversations.
             text: "stream" for running text, which has no start and no end.
 
         Raises:
@@ -94,17 +88,8 @@ class LanguageModel:
                 context, new = [*tokens[start:end]], max(known, first) - start
                 if size > 1:
                     context[0] = tokens[0]
-                yield from self.engine_model.activations(context).log_probabilities(new)
+                yield from self.engine_model.log_probabilities(context, new)
             start, known = end + 1 - n_kept(size), end
-
-    def losses(self, docs: TokenDataset) -> "NDArray[Any]":
-        """Return the negative log-likelihood of each prediction in nats; 0 if it is masked.
-
-        Each document must have 2 to block_size + 1 tokens.
-        """
-        import numpy as np
-
-        return self.engine_model.losses(docs) if len(docs) else np.empty(0)
 
     def check_tokens(self, tokens: Sequence[int]) -> None:
         """Raise PromptError if a token is not in the vocabulary."""

@@ -1,7 +1,6 @@
-"""Charts and reports of results, drawn by an optional package.
+"""Charts and reports of results, drawn by the optional package microgpt-report.
 
-The library does not depend on Altair. The package microgpt-report has these functions, as entry
-points in the group `microgpt.plotting`:
+It has these functions, as entry points in the group `microgpt.plotting`:
 
     chart(result)               returns an Altair chart
     html(result)                returns HTML for a notebook
@@ -10,6 +9,7 @@ points in the group `microgpt.plotting`:
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from microgpt.errors import MicrogptError
@@ -33,15 +33,12 @@ class Plottable:
     def plot(self) -> Any:
         """Return an Altair chart; `result.plot().save("losses.png")` saves an image.
 
-        Raises:
-            MicrogptError: microgpt-report[plots] is not installed, or there is nothing to plot.
+        Raise MicrogptError if microgpt-report[plots] is missing, or there is nothing to plot.
         """
         return find_plotting("chart")(self)
 
     def _repr_html_(self) -> str | None:
         """Return HTML with the chart and samples, or None if they cannot be drawn."""
-        try:
-            page: str = find_plotting("html")(self)
-        except MicrogptError:
-            return None
-        return page
+        with suppress(MicrogptError):
+            return str(find_plotting("html")(self))
+        return None

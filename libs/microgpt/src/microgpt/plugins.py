@@ -38,8 +38,7 @@ def find_plugins(group: str) -> dict[str, EntryPoint]:
 def plugin(group: str, name: str) -> Any | None:
     """Return the object of a plug-in, or None if no package has it.
 
-    Raises:
-        PluginError: its package cannot be imported, or another package has the same name.
+    Raise PluginError if its package cannot be imported, or another package has the same name.
     """
     found = _installed().select(group=f"microgpt.{group}", name=name)
     if len(found) > 1:
@@ -77,11 +76,9 @@ def summary(found: EntryPoint) -> str:
 
 
 def check_extra(extra: str, what: str, *names: str) -> None:
-    """Raise ConfigError if a package of an extra cannot be imported.
+    """Raise ConfigError if a package of an extra, which a feature requires, cannot be imported.
 
-    Args:
-        extra: with the package that has it, such as "microgpt-exports[onnx]".
-        what: feature that requires the extra, such as "ONNX files".
+    >>> check_extra("microgpt-exports[onnx]", "ONNX files", "onnx")
     """
     for name in names:
         try:

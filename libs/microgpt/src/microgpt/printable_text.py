@@ -1,7 +1,4 @@
-"""Escape untrusted text for terminals, logs and error messages.
-
-Command results are escaped by `microgpt_cli.terminal.console.terminal_safe` instead.
-"""
+"""Escape untrusted text for terminals, logs and error messages."""
 
 MAX_CHARS = 200
 

@@ -112,13 +112,36 @@ class ReferenceModel:
         for tokens in docs:
             if should_stop and should_stop.is_set():
                 return
-            for log_probabilities in self.activations(tokens[:-1]).log_probabilities():
+            for log_probabilities in self.log_probabilities(tokens[:-1]):
                 next(rows)[:] += [share * math.exp(x) for x in log_probabilities]
 
-    def activations(self, tokens: Tokens) -> "ReferenceActivations":
-        """Return the activations of up to block_size tokens."""
+    def log_probabilities(self, tokens: Tokens, first: int = 0) -> Iterator[list[float]]:
+        """Yield the log-probabilities (V) after each of up to block_size tokens, from `first` on.
+
+        Raises:
+            PromptError: a logit is not finite.
+        """
         cache = self._gpt.new_cache()
-        return ReferenceActivations([self._gpt.forward(token, cache) for token in tokens])
+        for i, token in enumerate(tokens):
+            logits = self._gpt.forward(token, cache)
+            if i >= first:
+                if not all(map(math.isfinite, logits)):
+                    raise PromptError(NOT_FINITE_MESSAGE)
+                largest = max(logits)
+                norm = largest + math.log(sum(math.exp(logit - largest) for logit in logits))
+                yield [logit - norm for logit in logits]
+
+    def attention(
+        self, tokens: Tokens, heads: Iterable[tuple[int, int]]
+    ) -> "Iterator[NDArray[np.float64]]":
+        """Raise ConfigError: `Gpt.forward` does not keep the attention weights.
+
+        Other engines yield how much each token attends to each token (T, T), for heads given by
+        their layer and number.
+        """
+        raise ConfigError(
+            "attention requires the compiled engine; install microgpt-engine, or omit the heads"
+        )
 
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: random.Random
@@ -152,35 +175,6 @@ class ReferenceModel:
 
 
 make_model = ReferenceModel
-
-
-class ReferenceActivations:
-    """The logits of a sequence of T tokens."""
-
-    def __init__(self, logits: list[list[float]]) -> None:
-        self._logits = logits
-
-    def log_probabilities(self, first: int = 0) -> Iterator[list[float]]:
-        """Yield next-token log-probabilities (T - first, V) from index `first` on.
-
-        Raises:
-            PromptError: a logit is not finite.
-        """
-        for logits in self._logits[first:]:
-            if not all(map(math.isfinite, logits)):
-                raise PromptError(NOT_FINITE_MESSAGE)
-            largest = max(logits)
-            norm = largest + math.log(sum(math.exp(logit - largest) for logit in logits))
-            yield [logit - norm for logit in logits]
-
-    def attention(self, layer: int) -> "NDArray[np.float64]":
-        """Raise ConfigError: `Gpt.forward` does not keep the attention weights.
-
-        Other engines return how much each token attends to each token of a layer: (n_head, T, T).
-        """
-        raise ConfigError(
-            "attention requires the compiled engine; install microgpt-engine, or omit the heads"
-        )
 
 
 class ReferenceBatch:

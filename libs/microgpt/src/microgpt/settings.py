@@ -9,14 +9,14 @@ from dataclasses import Field, asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from microgpt.config import LESS_THAN_1, MAX_THREADS, POSITIVE, Given, ModelConfig, TrainConfig
+from microgpt.config import LESS_THAN_1, MAX_THREADS, POSITIVE, Given, TrainConfig, training
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.errors import ConfigError
-from microgpt.model_config import checked, setting
+from microgpt.model_config import ModelConfig, checked, setting
 
 Config = TypeVar("Config")
-data, model, training = (partial(setting, panel=panel) for panel in ("Data", "Model", "Training"))
+data = partial(setting, panel="Data")
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ class Settings(TrainConfig, ModelConfig):
         None, "Read this column of a CSV or TSV file, or this field of JSON objects.", short=True
     )
     separator: str | None = data(
-        None,
-        "Line that separates documents of several lines, such as %. blank: blank lines.",
+        None, "Line that separates documents of several lines, such as %. blank: blank lines."
     )
     me: str | None = data(
         None, "Name of the participant who is the assistant in an exported chat between people."
@@ -69,7 +68,7 @@ class Settings(TrainConfig, ModelConfig):
     threads: int = training(
         1, "Number of threads; does not change the result.", maximum=MAX_THREADS
     )
-    preset: str | None = model(
+    preset: str | None = setting(
         None,
         "Start from a tested recipe, such as names-60s, text, shakespeare or chat, and its data; "
         "other options override them.  "
@@ -77,6 +76,7 @@ class Settings(TrainConfig, ModelConfig):
         "text-60s, text (180 s), text-300s: train on your own longer texts; require --data.  "
         "shakespeare: the text recipe on Tiny Shakespeare.  chat: train a small assistant in about "
         "five minutes.  karpathy: the default settings.",
+        panel="Model",
         metavar="NAME",
         short=True,
     )
@@ -115,16 +115,6 @@ class Settings(TrainConfig, ModelConfig):
         check_names(given)
         check_conflicts(given)
         return cls(**given)
-
-    @property
-    def shape(self) -> ModelConfig:
-        """The shape of the model, whose vocab_size is 0."""
-        return replace(with_given(ModelConfig(), vars(self)), vocab_size=0)
-
-    @property
-    def training(self) -> TrainConfig:
-        """The training settings."""
-        return with_given(TrainConfig(), vars(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings that differ from their defaults."""

@@ -2,20 +2,11 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from microgpt.config import (
-    MAX_SIZE,
-    DType,
-    EngineName,
-    Given,
-    ModelConfig,
-    TrainConfig,
-    default_lr,
-)
+from microgpt.config import DType, EngineName, Given, ModelConfig, TrainConfig, default_lr
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers, count_params
 from microgpt.model import Weights
@@ -28,9 +19,6 @@ if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.tokenizer import Document
     from microgpt.training.history_file import HistoryPoint
     from microgpt.training.kept_weights import BestWeights, Ending, WeightAverage
-
-MAX_TEACHERS = 1000  # of an ensemble; guards against damaged files
-N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,14 +46,7 @@ class TrainedModel:
         return {}
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._summary()}>"
-
-    def _summary(self) -> str:
-        model = self.model
-        return (
-            f"{count_params(model):,} weights, n_layer {model.n_layer}, n_embd {model.n_embd}, "
-            f"block_size {model.block_size}, vocab_size {model.vocab_size}"
-        )
+        return f"<{type(self).__name__}: {count_params(self.model):,} weights, {self.model}>"
 
 
 class TeacherRecord(NamedTuple):
@@ -73,42 +54,6 @@ class TeacherRecord(NamedTuple):
 
     directory: str  # absolute path, encoded by `path_to_text`
     weights_sha256: str
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """Teachers that differ in their seeds, and a student of their mean predictions."""
-
-    n_teachers: int
-    n_samples: int  # number of documents that the teachers make up for the student
-    teacher: TrainConfig  # settings of the teachers, with the seed of the run
-    student: TrainConfig
-    ngram_weight: float | None = None  # of an n-gram model in their targets; None: not yet chosen
-
-    def config_of(self, i: int) -> TrainConfig:
-        """Return the settings of a teacher, counted from 0, or of the student, which comes last."""
-        if i >= self.n_teachers:
-            return self.student
-        digest = sha256(f"{self.teacher.seed}/{i}".encode()).digest()
-        return replace(self.teacher, seed=int.from_bytes(digest[:8], "big") >> 1)
-
-    def fits(self, config: TrainConfig, n_trained: int, *, is_complete: bool) -> bool:
-        """Return whether this ensemble is valid for a run with n_trained trained teachers.
-
-        Args:
-            config: settings of the model that is being trained or, at the end, of the student.
-        """
-        n = self.n_teachers
-        if not (1 <= n <= MAX_TEACHERS and n_trained <= n and 0 <= self.n_samples <= MAX_SIZE):
-            return False
-        if not 0 <= (self.ngram_weight or 0) < 1:
-            return False
-        own = self.config_of(n if is_complete else n_trained)
-        return replace(config, until=own.until) == own
-
-    def name_of(self, i: int) -> str:
-        """Return the name of a model, such as "teacher 2 of 6"."""
-        return f"teacher {i + 1} of {self.n_teachers}" if i < self.n_teachers else "student"
 
 
 @dataclass(frozen=True)
@@ -134,8 +79,6 @@ class TrainingPlan:
     # Earlier parts of a run that was resumed with another number of steps: the number of steps,
     # and the step after which the part ended.
     legs: tuple[tuple[int, int], ...] = ()
-    # If there is one, `config` is that of the model that is being trained.
-    ensemble: Ensemble | None = None
 
     @property
     def engine(self) -> EngineName:
@@ -149,41 +92,10 @@ class TrainingPlan:
         assert self.config.dtype
         return self.config.dtype
 
-    def with_engine(self, engine: EngineName) -> "TrainingPlan":
-        """Return the plan with another engine."""
-        config, ensemble = replace(self.config, engine=engine), self.ensemble
-        if ensemble:
-            teacher, student = ensemble.teacher, ensemble.student
-            ensemble = replace(
-                ensemble,
-                teacher=replace(teacher, engine=engine),
-                student=replace(student, engine=engine),
-            )
-        return replace(self, config=config, ensemble=ensemble)
-
-    def model_of(self, state: "TrainState") -> str:
-        """Return a phrase that names the model of a state, such as " of teacher 2 of 6"."""
-        return f" of {self.ensemble.name_of(len(state.teachers))}" if self.ensemble else ""
-
-    def at(self, i: int) -> "TrainingPlan":
-        """Return the plan of a model of the ensemble: a teacher, counted from 0, or the student."""
-        return replace(self, config=self.ensemble.config_of(i)) if self.ensemble else self
-
-    def with_steps(self, steps: int) -> "TrainingPlan":
-        """Return the plan with another number of steps, and with warm-ups in proportion.
-
-        The steps of an ensemble are those of a teacher; the student's change in proportion.
-        """
-        before, ensemble = self.config.steps, self.ensemble
-
-        def scaled(config: TrainConfig) -> TrainConfig:
-            n = max(1, config.steps * steps // before)
-            return replace(config, steps=n, warmup_steps=config.warmup_steps * n // config.steps)
-
-        if ensemble:
-            teacher, student = scaled(ensemble.teacher), scaled(ensemble.student)
-            ensemble = replace(ensemble, teacher=teacher, student=student)
-        return replace(self, config=scaled(self.config), ensemble=ensemble)
+    @property
+    def is_of_student(self) -> bool:
+        """Whether the model learns from an ensemble, the steps of whose teachers are recorded."""
+        return "steps" in self.given
 
     @property
     def read_options(self) -> "ReadOptions":
@@ -204,16 +116,7 @@ class TrainEvent:
     n_docs: int  # number of documents or chunks read since the last event
     n_tokens: int  # number of predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
-    what: str = ""  # which model of an ensemble is being trained
     seconds: float = 0.0  # training time so far, without pauses of the program
-
-
-@dataclass(frozen=True)
-class TrainedTeacher:
-    """A teacher of an ensemble after its training."""
-
-    weights: Numbers = field(repr=False)
-    val_loss: float | None  # held-out loss in nats per token, if measured
 
 
 @dataclass(frozen=True)
@@ -232,7 +135,6 @@ class TrainState:
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
     average: "WeightAverage | None" = None  # running average of the weights, if enabled
-    teachers: tuple[TrainedTeacher, ...] = ()  # of an ensemble, until the student has been trained
     # What decides the rounding of the compiled engine (`processor.ROUNDING`), if it is recorded.
     rounding: str | None = field(default=None, repr=False, compare=False)
     # `trained_on` of the result; empty if it is unknown.
@@ -251,8 +153,6 @@ class TrainState:
         """
         if self.best:
             return self.best.weights
-        if self.teachers and not self.step:  # the model itself has learned nothing yet
-            return self.teachers[-1].weights
         # The total number of steps determines which steps are averaged.
         is_valid = self.average and self.average.steps == steps
         return self.average.weights if self.average and is_valid else self.weights
@@ -279,7 +179,7 @@ class TrainResult(TrainedModel, Plottable):
     @property
     def trained_on(self) -> "tuple[DataFacts | None, ...]":
         """The training data of the model, its parent and its teachers; None for unknown data."""
-        return (self.data, *self.plan.ancestor_data)
+        return (self.plan.data, *self.plan.ancestor_data)
 
     @property
     def extra(self) -> Mapping[str, Any]:
@@ -292,28 +192,9 @@ class TrainResult(TrainedModel, Plottable):
         return self.plan.config
 
     @property
-    def data(self) -> "DataFacts":
-        """Size, hash and held-out fractions of the dataset."""
-        return self.plan.data
-
-    @property
     def val_loss(self) -> float | None:
         """The lowest held-out loss, in nats per token; None without validation."""
         return self.state.best.val_loss if self.state.best else None
-
-    @property
-    def seconds(self) -> float:
-        """The training time in seconds."""
-        return self.state.seconds
-
-    def _summary(self) -> str:
-        from microgpt.data.contamination import mark  # not for those who only read
-
-        mean, val_loss = self.state.train_loss, self.val_loss
-        loss = "" if mean is None else f"; mean loss {mean:.3f}"
-        share = self.plan.contamination.get("validation", 0.0)
-        held_out = "" if val_loss is None else f"; held-out loss {val_loss:.3f}{mark(share)}"
-        return f"{super()._summary()}; {self.state.step:,} steps{loss}{held_out}"
 
     def rng(self) -> random.Random:
         """Return a random generator that continues from the final state of the training run."""

@@ -6,7 +6,7 @@ have a row per prediction. See docs/engine.md#decoding.
 """
 
 import random
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -43,43 +43,6 @@ MAX_BATCH_TOKENS = 2**20  # maximum number of tokens per batch if all sequences 
 GROUP = 1024  # maximum number of sequences per decoder; larger groups are not faster
 
 evaluate = EntryPoint("microgpt_engine.kernels.forward:evaluate")
-
-
-class Activations:
-    """Probabilities and attention weights of a sequence of T tokens; V = vocab_size."""
-
-    def __init__(self, config: ModelConfig, buffers: Buffers, n: int) -> None:
-        self.config, self.buffers, self._n = config, buffers, n
-
-    def log_probabilities(self, first: int = 0) -> Iterator[list[float]]:
-        """Yield next-token log-probabilities (T - first, V) from index `first` on.
-
-        Raises:
-            PromptError: a logit is not finite.
-        """
-        logits = self.buffers.logits[:, first : self._n].T
-        if not np.isfinite(logits).all():
-            raise PromptError(NOT_FINITE_MESSAGE)
-        scores = logits.astype(np.float64)
-        scores -= scores.max(axis=-1, keepdims=True)
-        scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
-        for row in scores:  # a list of all rows would take four times the memory
-            yield row.tolist()
-
-    def attention(self, layer: int) -> NDArray[Any]:
-        """Return how much each token attends to each token of a layer: (n_head, T, T).
-
-        Rows are queries and columns are keys. Rows sum to 1; later tokens have weight 0.
-        """
-        packed, n = self.buffers.attn_weights[layer], self._n
-        maps = np.zeros((self.config.n_head, n, n), packed.dtype)
-        lanes, row = packed.shape[1], 0
-        for head in maps:  # in the order in which `attention` writes them
-            for start in range(0, n, lanes):
-                end = min(start + lanes, n)
-                head[start:end, :end] = packed[row : row + end, : end - start].T
-                row += -(-end // lanes) * lanes
-        return maps
 
 
 class CompiledModel:
@@ -132,10 +95,40 @@ class CompiledModel:
         """
         self._evaluate(docs, should_stop, out, share)
 
-    def activations(self, tokens: Tokens) -> Activations:
-        """Return the activations of up to block_size tokens."""
+    def log_probabilities(self, tokens: Tokens, first: int = 0) -> Iterator[list[float]]:
+        """Yield the log-probabilities (V) after each of up to block_size tokens, from `first` on.
+
+        Raises:
+            PromptError: a logit is not finite.
+        """
         _, buffers = self._evaluate([[*tokens, 0]])
-        return Activations(self.config, buffers, len(tokens))
+        logits = buffers.logits[:, first : len(tokens)].T
+        if not np.isfinite(logits).all():
+            raise PromptError(NOT_FINITE_MESSAGE)
+        scores = logits.astype(np.float64)
+        scores -= scores.max(axis=-1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+        for row in scores:  # a list of all rows would take four times the memory
+            yield row.tolist()
+
+    def attention(self, tokens: Tokens, heads: Iterable[tuple[int, int]]) -> Iterator[NDArray[Any]]:
+        """Yield the attention weights (T, T) of heads, each given by its layer and its number.
+
+        Rows are queries and columns are keys. Rows sum to 1; later tokens have weight 0.
+        """
+        n = len(tokens)
+        _, buffers = self._evaluate([[*tokens, 0]])
+        for layer, head in heads:
+            packed = buffers.attn_weights[layer]
+            lanes = packed.shape[1]
+            weights = np.zeros((n, n), packed.dtype)
+            ends = [min(start + lanes, n) for start in range(0, n, lanes)]
+            row = head * sum(-(-end // lanes) * lanes for end in ends)  # after the heads before
+            for i, end in enumerate(ends):
+                start = i * lanes
+                weights[start:end, :end] = packed[row : row + end, : end - start].T
+                row += -(-end // lanes) * lanes
+            yield weights
 
     def _evaluate(
         self,

@@ -85,10 +85,9 @@ def _from_moonbase(directory: Path) -> TrainedModel:
     are the first ones, and bytes that the training text does not have are missing.
     """
     path, file = directory / META, directory / TOKENIZER
-    meta = read_meta(directory, "bpe")
+    meta = read_meta(directory)
     is_chat = meta.special_tokens is not None
-    with naming(path):
-        model = meta.model()
+    model = meta.model()
     found, special = _TokenizerJson.of(file), SPECIAL if is_chat else SPECIAL[:1]
     if found.special != [*enumerate(special)]:
         raise CheckpointError(f"{file}: the first tokens must be {', '.join(special)}")

@@ -26,9 +26,10 @@ from microgpt import (
     ModelConfig,
     Sampling,
     SavedModel,
+    SpecialTokens,
     Tokenizer,
+    TokenizerKind,
     TokenStream,
-    check_tokenizer_fields,
     check_unedited,
     count_params,
     first_problem,
@@ -74,12 +75,12 @@ class ReceiptContinuation(_Strict):
 class ReceiptTokenizer(BaseModel):
     """What is needed to encode and decode texts, except for BPE, which has a file.
 
-    The other fields are `TokenizerFields`; those that are None are not written.
+    The other fields are those of `tokenizer_fields`; those that are None are not written.
     """
 
-    tokenizer: str
+    tokenizer: TokenizerKind
     chars: tuple[str, ...] | None = Field(None, exclude_if=not_)
-    special_tokens: tuple[str, ...] | None = Field(None, exclude_if=not_)
+    special_tokens: SpecialTokens | None = Field(None, exclude_if=not_)
     fold: bool | None = Field(None, exclude_if=not_)
     ids: dict[str, int]  # of the special tokens, by name
 
@@ -109,7 +110,6 @@ class Receipt(_Strict):
             CheckpointError: the tokenizer is invalid, or is not that of the model.
         """
         fields = self.tokenizer
-        check_tokenizer_fields(path, fields)
         content = (path, (file or "").encode()) if TOKENIZERS[fields.tokenizer].has_file else None
         return restore_tokenizer(path, fields, content, self.model.vocab_size)
 

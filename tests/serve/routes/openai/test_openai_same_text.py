@@ -7,9 +7,9 @@ import json
 from typing import NamedTuple
 
 import pytest
+from stop_strings import cut_at_stop
 
 from microgpt import InferenceGpt, Message
-from microgpt.stop_strings import cut_at_stop
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
@@ -50,8 +50,9 @@ def by_library(gpt: InferenceGpt, path: str, one: Wanted) -> str:
         message = Message("user", one.said)
         reply = gpt.chat([message], temperature=one.temperature, seed=one.seed)
         return cut_at_stop(reply.content, one.stop)
-    settings = {"temperature": one.temperature, "stop": one.stop, "seed": one.seed}
-    return gpt.generate(prompt=one.said, **settings)[0].removeprefix(one.said)
+    settings = {"temperature": one.temperature, "seed": one.seed}
+    text = gpt.generate(prompt=one.said, **settings)[0].removeprefix(one.said)
+    return cut_at_stop(text, one.stop)
 
 
 def text_of(reply, path: str) -> str:

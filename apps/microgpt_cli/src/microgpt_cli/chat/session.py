@@ -77,7 +77,8 @@ class ChatSession:
     def note_unknown(self, messages: list[Message]) -> None:
         """Report unknown characters that have not been reported yet."""
         text = "".join(message.content for message in messages)
-        unknown = self._model.tokenizer.left_out(text)
+        reading = self._model.tokenizer.reading(text)
+        unknown = [chr(code) for code, other in reading.items() if other is None]
         if new := [char for char in unknown if char not in self._noted]:
             self._noted += "".join(new)
             self.tell(

@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from microgpt import check_threads
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
 
@@ -35,7 +34,6 @@ def evaluate(
     task, the model generates these replies at temperature 0, and the command prints the share of
     exact matches per task, and errors.
     """
-    check_threads(threads)
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
     from microgpt import Use, count_all
@@ -45,20 +43,20 @@ def evaluate(
     saved = load_model(model_dir)
     docs, items = evaluation.read_file(data, column, me, separator, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
-    gpt = inference(saved, uses, (count_all(doc, saved.text, len) for doc in docs))
-    result = gpt.evaluate(docs, text=saved.text, threads=threads)
+    gpt = inference(saved, uses, (count_all(doc, saved.config.text, len) for doc in docs))
+    result = gpt.evaluate(docs, text=saved.config.text, threads=threads)
     share = note_training_data(docs, saved, model_dir)
     held_out = evaluation.held_out_losses(gpt, docs, saved, threads)
-    answers, seconds = evaluation.generate_replies(gpt, items, threads) if items else ([], 0.0)
+    answers = evaluation.generate_replies(gpt, items, threads) if items else ()
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
         facts["training_share"] = share
         facts |= {name: {**asdict(loss), "contamination": own} for name, loss, own in held_out}
         if answers:
-            facts["replies"] = evaluation.reply_facts(answers, seconds)
+            facts["replies"] = evaluation.reply_facts(answers) | {"contamination": share}
         print(json.dumps(facts))
         return
     for line in evaluation.loss_lines(result, share, held_out, gpt.tokenizer):
         print(line)
-    for line in evaluation.report_lines(answers, seconds) if answers else ():
+    for line in evaluation.report_lines(answers, share) if answers else ():
         print(line)

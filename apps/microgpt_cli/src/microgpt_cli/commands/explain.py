@@ -46,7 +46,9 @@ def explain(
     saved = load_model(model)
     doc = document_of(text, is_chat=saved.tokenizer.is_chat)
     gpt = inference(saved, ["evaluation"])
-    result = explain_text(gpt, doc, n_alternatives=top, attention=heads, text_kind=saved.text)
+    result = explain_text(
+        gpt, doc, n_alternatives=top, attention=heads, text_kind=saved.config.text
+    )
     if write:
         write(result)
     if as_json:

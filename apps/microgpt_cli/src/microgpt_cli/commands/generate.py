@@ -14,7 +14,6 @@ from microgpt import (
     DEFAULT_SEED,
     ConfigError,
     Sampling,
-    check_threads,
     checked,
     printable,
 )
@@ -62,7 +61,6 @@ def generate(
     prompt, model_dir = opt.text_or_model(prompt, model_dir)
     settings: dict[str, Any] = asdict(Sampling(temperature, top_k, top_p, min_p))
     settings |= {"max_tokens": max_tokens, "seed": opt.seed_of(seed), "threads": threads}
-    check_threads(threads)
     checked("--num-samples (-n)", num_samples, int)
     pattern = None if matches is None else _compiled(matches)
 
@@ -163,4 +161,4 @@ def _known(saved: "SavedModel", directory: Path) -> Container[str]:
         else:
             texts += [message.content for message in doc if message.role == "user"]
     room = saved.model.block_size - saved.tokenizer.is_chat  # the role token is part of the context
-    return KnownTexts(texts, room=room, text=saved.text)
+    return KnownTexts(texts, room=room, text=saved.config.text)

@@ -52,7 +52,7 @@ def info(
     me: str | None = opt.ME,
     separator: str | None = opt.SEPARATOR,
     minutes: float | None = of_data(
-        None, "Also print the settings that `train --minutes` would choose, and the expected loss."
+        None, "Also print the settings that `train --minutes` would choose."
     ),
     budget: float | None = of_data(
         None, "Like --minutes, but for `train --budget`, a number of operations.", hidden=True
@@ -156,9 +156,9 @@ def _commands_again(plan: "TrainingPlan") -> str:
     legs: list[tuple[int, int | None]] = [*plan.legs, (config.steps, config.until)]
     (steps, until), *later = legs
     recorded = {**plan.given, **vars(plan.model), **vars(config), **vars(plan.data)}
-    if ensemble := plan.ensemble:
-        recorded |= vars(ensemble.teacher) | {"n_teachers": ensemble.n_teachers}
-        steps = ensemble.teacher.steps
+    if plan.is_of_student:
+        recorded |= plan.given
+        steps = plan.given["steps"]
     recorded |= {
         "input": plan.input,
         "chat": plan.tokenizer.is_chat,
@@ -169,7 +169,7 @@ def _commands_again(plan: "TrainingPlan") -> str:
         "from_": "PARENT" if parent else None,
         "steps": steps,
         "until": until,
-        "patience": None if later else config.patience,  # --until ends the earlier parts
+        "patience": None if later else recorded["patience"],  # --until ends the earlier parts
         "minutes": None,
     }
     usual = Settings()
@@ -195,7 +195,7 @@ def _commands_again(plan: "TrainingPlan") -> str:
         if value is not None and value is not False and not is_usual:
             text = "" if value is True else shlex.quote(str(value))
             words.append(f"{FILES.get(name) or flag(name)} {text}".rstrip())
-    for each in plan.teachers:
+    for each in () if plan.is_of_student else plan.teachers:
         words.append(f"--teacher {shlex.quote(str(path_from_text(each.directory)))}")
     commands = [f"{' '.join(words)} --model NAME"]
     for steps, until in later:

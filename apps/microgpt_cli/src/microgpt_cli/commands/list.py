@@ -60,7 +60,7 @@ def _models(top: Path) -> Iterator[tuple[str, str, int, str]]:
         try:
             meta = load(path).meta if is_unfinished else read_meta(path)
             n_params = count_params(meta.model())
-        except (CheckpointError, ConfigError) as error:
+        except CheckpointError as error:
             note(str(error))
             continue
         kind = "chat" if meta.special_tokens else "text"

@@ -36,12 +36,12 @@ def score(
     from microgpt_cli.model_loading import inference, load_model
 
     saved = load_model(model)
-    scorer = Scorer(inference(saved, ["evaluation"]), text=saved.text)
+    scorer = Scorer(inference(saved, ["evaluation"]), text=saved.config.text)
     held_out = scored_lines.held_out_bits(scorer, saved, model) if percentile else None
     trained = scored_lines.note_training_file(data, column, saved, model)
     if not data and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
-    lines = scored_lines.line_batches(data, saved.text, column=column)
+    lines = scored_lines.line_batches(data, saved.config.text, column=column)
     lines = scored_lines.count_trained(lines, trained)
     batches = scored_lines.scored(scorer, lines, held_out, above)
     if top:

@@ -26,7 +26,12 @@ def train(request: TrainRequest) -> None:
     started = perf_counter()
     settings = request.settings()  # checked before NumPy is loaded
 
-    from microgpt import TrainingDirectory, check_engine, check_has_training, default_engine
+    from microgpt import (
+        TrainingDirectory,
+        check_engine,
+        check_has_training,
+        default_engine,
+    )
     from microgpt_cli.training.recorded_runs import resumed_job
     from microgpt_cli.training.replacement import check_output
     from microgpt_cli.training.results import draw_samples, print_results

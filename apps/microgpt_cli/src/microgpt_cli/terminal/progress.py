@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
-    from microgpt import DType, EngineName, TrainEvent, TrainingPlan, Use
+    from microgpt import DType, EngineName, Place, TrainEvent, Use
 
 T = TypeVar("T")
 
@@ -64,11 +64,15 @@ class ProgressBar:
 
 
 class TrainingProgress(ProgressBar):
-    """Progress of a training run: step, losses, speed and time left."""
+    """Progress of a training run: step, losses, speed and time left; `why` its length may change.
 
-    def __init__(self, plan: "TrainingPlan | None" = None) -> None:
+    The steps of an ensemble are those of all models.
+    """
+
+    def __init__(self, place: "Place | None" = None, why: str = "") -> None:
         super().__init__("step", 0)
-        self._why = ", because of --minutes" if plan and "minutes" in plan.given else ""
+        self._model, self._before, self._after = place[:3] if place else ("", 0, 0)
+        self._why = why
         self.restart()
 
     def restart(self) -> None:
@@ -87,23 +91,24 @@ class TrainingProgress(ProgressBar):
             self._last_loss = loss
         if event.val_loss is not None:
             self._val_loss = event.val_loss
+        step, steps = event.step + self._before, event.steps + self._before + self._after
         if not self._total:
-            self._total, self._done = event.steps, event.step - len(event.losses)
-        if event.steps != self._total:
+            self._total, self._done = steps, step - len(event.losses)
+        if steps != self._total:
             self.stop()
-            note(f"the run now ends at step {event.steps:,}, not {self._total:,}{self._why}")
-            self._total = event.steps
+            note(f"the run now ends at step {steps:,}, not {self._total:,}{self._why}")
+            self._total = steps
         steps_per_s, docs_per_s, tokens_per_s = self._speed(event)
         figures = f"{docs_per_s:,.0f} docs/s, {tokens_per_s:,.0f} tokens/s"
         if self._val_loss is not None:
             figures = f"held out {self._val_loss:.3f} | {figures}"
         if self._n_losses:  # a resumed run may start with an evaluation
             figures = f"mean loss {self._mean_loss:.3f}, last {self._last_loss:.3f} | {figures}"
-        if event.what:
-            figures = f"{event.what} | {figures}"
-        left = time_left(self._total - event.step, steps_per_s)
-        line = f"step {event.step:4d} / {self._total:4d} | {figures} | {left}"
-        self.show(event.step, left, line, figures)
+        if self._model:
+            figures = f"{self._model} | {figures}"
+        left = time_left(self._total - step, steps_per_s)
+        line = f"step {step:4d} / {self._total:4d} | {figures} | {left}"
+        self.show(step, left, line, figures)
 
     def _speed(self, event: "TrainEvent") -> list[float]:
         """Return steps, documents and tokens per second over the last SPEED_WINDOW_S seconds."""

@@ -40,7 +40,7 @@ class ChatAnswers(NamedTuple):
 
     answers: Sequence[Answer]
     are_held_out: bool  # else, the questions are those of the training data
-    read_before: float | None  # share of held-out questions that a parent has read, if known
+    read_before: float | None  # share of held-out questions that were read before, if known
     advice: str | None  # the options that give better answers; None if the answers are good
     others: Sequence[tuple[ReplyTest, ExactMatches]] = ()  # a plug-in has these tests
 
@@ -88,10 +88,10 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     for name, extra in result.extra.items():
         return _answer_tests(result, reply_plugin(name).tests(extra))
     is_generated = result.plan.input is not None and result.plan.input.suffix == ".toml"
-    are_bundled = is_generated or result.data.sha256 == CHAT_SHA256
+    are_bundled = is_generated or result.plan.data.sha256 == CHAT_SHA256
     # No split says what a parent has read of the bundled file, and of other data.
     ancestors, known = result.plan.ancestor_data, 0.0
-    own_sha256 = CHAT_SHA256 if are_bundled else result.data.sha256
+    own_sha256 = CHAT_SHA256 if are_bundled else result.plan.data.sha256
     is_unknown = any(each is None or each.sha256 != own_sha256 for each in ancestors)
     if are_bundled:
         held_out = load_chat_tests(bundled("chat_heldout.jsonl")).items
@@ -122,15 +122,16 @@ def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:
     """Return the held-out replies whose questions do not occur in the training data.
 
     A conversation is held out as a whole, so its beginning may also occur in a different one. The
-    second value is the share of these questions that the parent or the teachers have read.
+    second value is the share of these questions that the parent or the teachers have read, or that
+    are in the validation set, if they are those of the test set.
     """
 
     def is_in(known: set[str], one: Item) -> bool:
         return not known.isdisjoint(forms(one.conversation[: one.place], one.place))
 
-    name = "test" if parts.test else "validation"
+    name, before = ("test", parts.validation) if parts.test else ("validation", ())
     by_others = trained_documents(parts.docs, result.plan.ancestor_data, name)
-    sources = parts.train, by_others
+    sources = parts.train, (*before, *by_others)
     own, others = ({form for doc in docs for form in forms(doc, 1)} for docs in sources)
     new = [one for one in _items(parts.test or parts.validation) if not is_in(own, one)]
     return new, sum(is_in(others, one) for one in new) / max(1, len(new))

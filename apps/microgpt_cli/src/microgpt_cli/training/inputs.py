@@ -12,23 +12,25 @@ from microgpt import (
     Given,
     ReadOptions,
     SavedModel,
-    TeacherRecord,
+    Split,
     Teachers,
     TextFile,
     TextKind,
     TrainingJob,
     bundled,
     count_params,
-    examples,
     find_plugins,
     load_documents,
     measure,
-    path_to_text,
+    records_of,
 )
 from microgpt_cli.model_loading import TRAINING, check_duration, load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress import with_progress
+
+N_EXAMPLES, MAX_EXAMPLE = 4, 60  # number and maximum length of examples for the page
+N_SEARCHED = 100  # number of conversations in which to look for examples
 
 
 def load_teachers(paths: Sequence[Path]) -> Teachers | None:
@@ -40,19 +42,7 @@ def load_teachers(paths: Sequence[Path]) -> Teachers | None:
 def text_of(parent: SavedModel | None, teachers: Teachers | None) -> TextKind | None:
     """Return the kind of text that the parent, or the first teacher, was trained on, if any."""
     like = parent or (teachers and teachers.models[0])
-    return like.text if isinstance(like, SavedModel) else None
-
-
-def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:
-    """Return what is recorded of teachers from directories."""
-    if not teachers:
-        return ()
-    found = zip(teachers.names, teachers.models, strict=True)
-    return tuple(
-        TeacherRecord(path_to_text(os.path.abspath(name)), each.sha256)
-        for name, each in found
-        if isinstance(each, SavedModel)
-    )
+    return like.config.text if isinstance(like, SavedModel) else None
 
 
 def read_input(
@@ -99,9 +89,9 @@ def with_records(job: TrainingJob, file: TextFile, given: Given) -> TrainingJob:
     Raises:
         ConfigError: the reference engine, for which nobody asked, would take minutes.
     """
-    plan, parent = job.plan, job.parent
     if given.get("budget") and "steps" in given:  # as a time limit has corrected them
-        plan = plan.with_steps(given["steps"])
+        job = job.with_steps(given["steps"])
+    plan, parent = job.plan, job.parent
     if plan.engine == "reference" and not given.get("engine"):
         length = measure(job.parts.train, plan.tokenizer, plan.config.text).chunk_length(
             plan.model.block_size
@@ -118,3 +108,10 @@ def with_records(job: TrainingJob, file: TextFile, given: Given) -> TrainingJob:
         examples=() if file.is_chat_export else examples(job.parts),  # people's are private
     )
     return replace(job, plan=plan)
+
+
+def examples(parts: Split) -> tuple[str, ...]:
+    """Return the first short messages that a chat model reads, as examples for its page."""
+    first = [doc[0] for doc in parts.train[:N_SEARCHED] if not isinstance(doc, str)]
+    texts = [one.content for one in first if one.role == "user" and len(one.content) <= MAX_EXAMPLE]
+    return (*dict.fromkeys(texts),)[:N_EXAMPLES]

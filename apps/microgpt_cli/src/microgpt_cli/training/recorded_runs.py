@@ -21,23 +21,29 @@ from microgpt import (
     check_engine,
     check_patience,
     count,
+    diverged,
     ending,
     engine_module,
     find_edited_sources,
     flag,
     path_from_text,
+    read_ensemble,
     read_training,
+    records_of,
+    remove_teachers,
     reply_plugin,
     split_documents,
+    teacher_paths,
+    with_samples,
 )
 from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
-from microgpt_cli.training.inputs import load_teachers, read_input, records_of
+from microgpt_cli.training.inputs import load_teachers, read_input
 from microgpt_cli.training.request import TrainRequest
 
 CHANGES = ("steps", "until", "patience")  # settings with which a run can go on
-MAY_CHANGE = {*CHANGES, "engine", "minutes", "threads"}
+MAY_DIFFER = {"engine", "minutes", "threads"}
 
 
 def resumed_job(
@@ -49,47 +55,46 @@ def resumed_job(
     given.
     """
     plan, state, status = read_training(directory.path)
+    ensemble = read_ensemble(directory.path) if plan.is_of_student else None
     if status == "diverged":
-        raise ConfigError(
-            f"the training run in {directory.path} diverged after step {state.step} (the last good "
-            f"weights are in {directory.path}.diverged); train from scratch with a smaller "
-            "--learning-rate"
-        )
+        raise diverged(directory.path, state.step)
     request.check_samples(is_chat=plan.tokenizer.is_chat)
     for name in plan.extra:
         reply_plugin(name)  # raises an error if it is not installed
     limit, given = None, request.given
-    if minutes := given.get("minutes") or (None if "steps" in given else plan.given.get("minutes")):
+    has_rest = not ("steps" in given or plan.is_of_student)
+    if minutes := given.get("minutes") or (plan.given.get("minutes") if has_rest else None):
         limit = TimeLimit(minutes, started)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
         limit.extend(0.0 if "minutes" in given else -state.seconds)
     config = _changed_config(directory.path, plan, state, request)
-    if limit and "minutes" in given and state.step and not plan.ensemble:
+    if limit and "minutes" in given and state.step and not plan.is_of_student:
         steps_per_s = state.step / state.seconds
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
-    plan = plan.with_engine(given.get("engine") or plan.engine)
-    config = replace(config, engine=plan.engine)
-    check_engine(plan.engine, plan.dtype, request.threads)
+    config = replace(config, engine=given.get("engine") or plan.engine)
+    check_engine(config.engine or "", plan.dtype, request.threads)
     reason = ending(state.step, state.best, config)
-    if status == "ended" and reason:
+    if status == "ended" and (reason or plan.is_of_student):
+        remove_teachers(directory.path)  # if the process was killed before it did
         if request.input:
             recorded_documents(plan, request.input)  # refuses other documents
-        _tell_end(directory.path, state.step, reason, replace(plan, config=config), request)
+        _tell_end(
+            directory.path, state.step, reason or "until", replace(plan, config=config), request
+        )
         return None
     if config.steps != plan.config.steps:
         change = f"the run ends at step {config.steps}, not {plan.config.steps}"
         note(f"{change}; its learning rate now falls to 0 by then")
-    _note_computation(plan, state)
     path, parts = recorded_documents(plan, request.input)
-    teachers, records = _recorded_teachers(plan, request.teacher)
     if config.steps != plan.config.steps and state.step:
         plan = replace(plan, legs=(*plan.legs, (plan.config.steps, state.step)))
     recorded = {name: value for name, value in plan.given.items() if limit or name != "minutes"}
     if "minutes" in given:
         recorded["minutes"] = state.seconds / 60 + given["minutes"]
-    plan = replace(plan, config=config, input=path, teachers=records, given=recorded)
-    directory.keep(plan, state)
-    return TrainingJob(plan, parts, teachers=teachers, resume=state, limit=limit)
+    plan = replace(plan, config=config, input=path, given=recorded)
+    _note_computation(plan, state)
+    job = TrainingJob(plan, parts, resume=state, limit=limit, ensemble=ensemble)
+    return _with_recorded_teachers(job, directory, request)
 
 
 def _changed_config(
@@ -106,27 +111,20 @@ def _changed_config(
         "tokenizer": plan.tokenizer.kind,
         "vocab_size": plan.given.get("vocab_size", plan.model.vocab_size),
     }
-    if plan.ensemble:  # its options are those of the teachers, with the seed of the run
-        recorded |= vars(plan.ensemble.teacher)
+    if plan.is_of_student:
+        recorded |= plan.given  # has the settings of the teachers
+    changeable = () if plan.is_of_student else CHANGES
     if request.output not in (DEFAULT_MODEL_DIR, directory):
         raise ConfigError(
             f"--model is {request.output}, but the run to resume has {directory}; omit --model"
         )
     for name, value in request.given.items():
         known = recorded.get(name)
-        if name not in MAY_CHANGE and value != known:
+        if name not in MAY_DIFFER.union(changeable) and value != known:
             has = "none" if known is None else known
             what = f"{flag(name)} is {value}, but the run to resume has {has}"
             raise ConfigError(f"{what}; omit {flag(name)}")
-    changes = {name: request.given[name] for name in CHANGES if name in request.given}
-    if plan.ensemble:
-        for name, value in changes.items():
-            if value != recorded[name]:
-                raise ConfigError(
-                    f"{flag(name)} cannot be changed in a run of several models; omit "
-                    f"{flag(name)}, or train its model further with --from"
-                )
-        return plan.config
+    changes = {name: request.given[name] for name in changeable if name in request.given}
     config = replace(plan.config, **changes)
     if changes.keys() & {"steps"} or "minutes" in request.given:
         config = replace(config, until=changes.get("until"))
@@ -145,7 +143,7 @@ def _tell_end(
 ) -> None:
     """Print why a run has ended and how to continue it."""
     config = plan.config
-    if plan.ensemble:
+    if plan.is_of_student:
         why, more = "has ended", "continue the training of its model with --from"
     elif reason == "until":
         why = f"ended after step {step} of {config.steps}"
@@ -190,11 +188,32 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Sp
     parts = split_documents(docs, *held_out, plan.data.gap or 0)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
-            f"{path} is not the input of the run: the sha256 of its "
+            f"{file.path} is not the input of the run: the sha256 of its "
             f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
             "original file with --data, or train the model on another text with --from"
         )
     return file.path, parts
+
+
+def _with_recorded_teachers(
+    job: TrainingJob, directory: TrainingDirectory, request: TrainRequest
+) -> TrainingJob:
+    """Return a resumed job with its teachers or, before the first step, with its ensemble."""
+    plan, ensemble, state, given = job.plan, job.ensemble, job.resume, request.teacher
+    assert state
+    if ensemble and not state.step:
+        return replace(job, resume=None)
+    if plan.is_of_student and not ensemble:
+        raise ConfigError(
+            f"the teachers of the run in {directory.path} are missing; train from scratch with "
+            "--force"
+        )
+    if ensemble:
+        given = given or teacher_paths(directory.path, ensemble)
+    teachers, records = _recorded_teachers(plan, given)
+    job = replace(job, plan=replace(plan, teachers=records), teachers=teachers)
+    directory.keep(job.plan, state)
+    return with_samples(job) if ensemble else job
 
 
 def _recorded_teachers(

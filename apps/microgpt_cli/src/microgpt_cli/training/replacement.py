@@ -40,8 +40,8 @@ def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
         if status == "running":
             raise CheckpointError(
                 f"the training run in {path} is unfinished (step {state.step} of "
-                f"{recorded.config.steps}{recorded.model_of(state)}); resume it with "
-                f"--resume {as_argument(path)}, or replace it with --force"
+                f"{recorded.config.steps}); resume it with --resume {as_argument(path)}, or "
+                "replace it with --force"
             )
     if request.from_ and os.path.realpath(request.from_) == os.path.realpath(path):
         return  # the model goes on in its own directory

@@ -64,7 +64,7 @@ def print_results(
     _note_uniform_guess(result, request.given.get("lr"))
     for line in answers.lines() if answers else ():
         print(line)
-    is_names = result.data.sha256 == NAMES_SHA256
+    is_names = result.plan.data.sha256 == NAMES_SHA256
     what = "text" if text == "stream" else "names" if is_names else "documents"
     if samples:
         print(f"\n--- inference (new, hallucinated {what}) ---")
@@ -73,7 +73,7 @@ def print_results(
         print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
     sys.stdout.flush()
     if n_known or (samples and text != "stream"):
-        of_others = other_data(result.data, result.plan.ancestor_data)
+        of_others = other_data(result.plan.data, result.plan.ancestor_data)
         which = f"in the training data{of_others and f' ({of_others})'}"
         note(f"{n_known} of {len(samples)} samples are {which}")
     if answers and answers.advice:
@@ -96,7 +96,7 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
     if state.best:
         loss = _format_loss(state.best.val_loss, result, parts.validation)
         where = f"at step {state.best.step}"
-        if result.plan.ensemble and not state.best.step:
+        if not state.best.step:
             where = "of a teacher, which is kept, because the student is no better"
         print(f"lowest held-out loss {loss} {where}{mark(shares.get('validation', 0.0))}")
     if result.test_loss is not None:
@@ -132,7 +132,7 @@ def _summary(
     """Return the output of `--json`."""
     best = result.state.best
     facts = {
-        "num_docs": result.data.n_docs,
+        "num_docs": result.plan.data.n_docs,
         "vocab_size": result.model.vocab_size,
         "num_params": count_params(result.model),
         "steps": result.state.step,
@@ -141,9 +141,9 @@ def _summary(
         "best_step": best.step if best else None,
         "test_loss": result.test_loss,
         "contamination": result.plan.contamination or None,
-        "seconds": round(result.seconds, 3),
+        "seconds": round(result.state.seconds, 3),
         "budget": result.plan.given.get("budget"),
-        "teachers": result.plan.ensemble.n_teachers if result.plan.ensemble else None,
+        "teachers": len(result.plan.teachers) or None,
         "samples": samples,
         "memorised": {"n_samples": len(samples), "n_known": n_known} if samples else None,
         "output": str(output),

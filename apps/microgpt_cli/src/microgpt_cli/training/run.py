@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -24,12 +25,14 @@ from microgpt import (
     as_argument,
     count_params,
     has_model,
+    remove_teachers,
     save,
     train_job,
+    with_teachers,
     with_tried_rate,
 )
 from microgpt_cli.terminal.console import note, print_or_discard, say
-from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
+from microgpt_cli.terminal.progress import TrainingProgress, load_kernels, with_progress
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.request import TrainRequest
 from microgpt_cli.training.results import use_command
@@ -38,39 +41,65 @@ from microgpt_cli.training.results import use_command
 def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainRequest) -> TrainResult:
     """Train and save the model; print the header to stdout, progress and notes to stderr."""
     chunks, threads = job.chunks, request.threads
+    train = partial(_train, model_dir=directory.path, threads=threads)
     try:
         _prepare(job, chunks, threads, has_samples=request.num_samples != 0)
         job = with_tried_rate(job, threads=threads, tell=note)
-    except KeyboardInterrupt as signal:
-        step = f"at step {job.resume.step}" if job.resume else "before the first step"
-        raise type(signal)(f"{step}; nothing was written") from None
-    with TrainingProgress(job.plan) as progress, StopRequest() as stop:
         _note_data(job, chunks, quiet=request.as_json)
+        if job.ensemble:
+            if not request.resume:
+                remove_teachers(directory.path)  # of a run that this one replaces
+            job = with_teachers(job, directory, train, threads=threads, show=with_progress)
+    except KeyboardInterrupt as signal:
+        if signal.args:
+            raise
+        step = f"at step {job.resume.step}" if job.resume else "before the first step"
+        hint = _resume_hint(directory.path) if directory.has_own_state else "nothing was written"
+        raise type(signal)(f"{step}; {hint}") from None
+    return train(job, directory)
+
+
+def _train(
+    job: TrainingJob, directory: TrainingDirectory, *, model_dir: Path, threads: int
+) -> TrainResult:
+    """Train and save a model or a teacher.
+
+    Args:
+        model_dir: the directory of the model, with which the run is resumed.
+    """
+    of, hint = f" of {job.place.name}" if job.place.name else "", _resume_hint(model_dir)
+    why = ", because of --minutes" if job.limit else ""
+    if job.resume and (job.resume.step or not of):
+        note(f"resuming after step {job.resume.step} of {job.plan.config.steps}{of}")
+    with TrainingProgress(job.place, why) as progress, StopRequest() as stop:
         save = Checkpoints(CheckpointFile(directory).write)
         try:
             hooks = OnEvent(progress.update), save, StopWhen(stop)
             result = train_job(job, threads=threads, hooks=hooks)
         except DivergedError as error:
             progress.stop()
-            say(f"error: {error} ({_save_last_good(directory, error.result)})")
+            say(f"error: {error} ({_save_last_good(directory, error.result, model_dir)})")
             raise typer.Exit(1) from error
         progress.stop()
+        place = f"step {result.state.step} of {result.config.steps}{of}"
         if result.ending == "stopped":
             assert stop.reason
-            raise stop.reason(_save_interrupted(directory, result))
+            raise stop.reason(f"at {place}{_save_interrupted(directory, result, hint)}")
         if result.ending == "until" and job.limit:
+            rest = f"--resume {as_argument(model_dir)} --steps {result.config.steps}"
             note(
-                f"the time was over after step {result.state.step} of {result.config.steps}; "
-                f"train the rest with --resume {as_argument(directory.path)} --steps "
-                f"{result.config.steps}"
+                f"the time was over after {place}" + ("" if of else f"; train the rest with {rest}")
             )
         try:
             directory.finish(result)
         except CheckpointError as error:  # exit code 1, as the directory was writable before
-            say(f"error: {error}{_resume_hint(directory)}")
+            say(f"error: {error}" + (f"; {hint}" if directory.has_own_state else ""))
             raise typer.Exit(1) from error
+        remove_teachers(directory.path)
         if stop.reason:
-            raise stop.reason(f"after the last step; the model is in {directory.path}")
+            is_teacher = directory.path != model_dir
+            rest = hint if is_teacher else f"the model is in {directory.path}"
+            raise stop.reason(f"after the last step{of}; {rest}")
         return result
 
 
@@ -79,8 +108,8 @@ def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, *, has_samp
     plan = job.plan
     uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
     uses += ["decoding"] if has_samples or plan.tokenizer.is_chat else []
-    uses += ["evaluation"] if job.parts.validation or job.parts.test or plan.ensemble else []
-    uses += ["generation"] if plan.ensemble else []
+    uses += ["evaluation"] if job.parts.validation or job.parts.test or job.ensemble else []
+    uses += ["generation"] if job.ensemble else []
     job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
     if teachers := job.teachers:
         job.extend(load_kernels(None, *teachers.dtypes, uses=teachers.uses))
@@ -107,31 +136,29 @@ class CheckpointFile:
             self._has_failed = True
 
 
-def _save_interrupted(directory: TrainingDirectory, result: TrainResult) -> str:
-    """Save the state of an interrupted run and return the message to print."""
-    message = f"at step {result.state.step} of {result.config.steps}"
-    message += result.plan.model_of(result.state)
+def _save_interrupted(directory: TrainingDirectory, result: TrainResult, hint: str) -> str:
+    """Save the state of an interrupted run and return the end of the message to print."""
+    message = ""
     try:
         if not directory.keep(result.plan, result.state):
-            return f"{message}; {directory.path} is unchanged"
+            return f"; {directory.path} is unchanged"
     except CheckpointError as error:
-        message += f"; this checkpoint was not saved: {error}"
-    hint = _resume_hint(directory)
-    if hint and not has_model(directory.path):
-        hint += f"; use the model so far with: {use_command(result, directory.path)}"
-    return message + hint
-
-
-def _resume_hint(directory: TrainingDirectory) -> str:
-    """Return a message suffix with the command that resumes the run, if it has a checkpoint."""
+        message = f"; this checkpoint was not saved: {error}"
     if not directory.has_own_state:
-        return ""
-    return f"; resume with: microgpt train --resume {as_argument(directory.path)}"
+        return message
+    if not has_model(directory.path):
+        hint += f"; use the model so far with: {use_command(result, directory.path)}"
+    return f"{message}; {hint}"
 
 
-def _save_last_good(directory: TrainingDirectory, result: TrainResult) -> str:
-    """Save the last good weights to DIR.diverged, and return the message to print."""
-    kept = Path(f"{os.path.realpath(directory.path)}.diverged")
+def _resume_hint(model_dir: Path) -> str:
+    """Return the command that resumes a run."""
+    return f"resume with: microgpt train --resume {as_argument(model_dir)}"
+
+
+def _save_last_good(directory: TrainingDirectory, result: TrainResult, model_dir: Path) -> str:
+    """Save the last good weights to MODEL.diverged, and return the message to print."""
+    kept = Path(f"{os.path.realpath(model_dir)}.diverged")
     try:
         if directory.has_own_state:
             directory.keep(result.plan, result.state, "diverged")
@@ -158,9 +185,6 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
             f"num {unit}: {count(parts.docs)}\nvocab size: {plan.tokenizer.vocab_size}\n"
             f"num params: {count_params(plan.model)}{folding}"
         )
-    if job.resume:
-        model = plan.model_of(job.resume)
-        note(f"resuming after step {job.resume.step} of {plan.config.steps}{model}")
     if parts.validation or parts.test:
         held_out = {"validation": parts.validation, "testing": parts.test}
         sizes = [f"{count(docs)} for {use}" for use, docs in held_out.items() if docs]

@@ -32,8 +32,7 @@ def play(models: list[str] | None = SERVED_MODELS) -> None:
     from microgpt_cli.terminal.progress import showing_compilation
     from microgpt_page.document import document
 
-    sources = model_sources(models or os.environ.get("MODEL_DIR"))
-    directories = {source.name: source.directory for source in sources}
+    directories = model_sources(models or os.environ.get("MODEL_DIR"))
 
     def page(name: str) -> bytes:
         """Return the page of a model as it is now: it may have been trained again."""
@@ -41,7 +40,7 @@ def play(models: list[str] | None = SERVED_MODELS) -> None:
         return document(load_model(directories[name]), name, others)
 
     with showing_compilation() as tell, on_compiling(tell):
-        page(sources[0].name)  # the command reports what is wrong with the model
+        page(next(iter(directories)))  # the command reports what is wrong with the model
     with ThreadingHTTPServer((HOST, 0), _handler(directories, page)) as server:
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")

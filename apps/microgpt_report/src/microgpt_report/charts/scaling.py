@@ -45,7 +45,7 @@ class _Panels:
         ends = [end for cell in scaling.cells for end in _interval(cell)]
         margin = (max(ends) - min(ends)) * ROOM or ROOM
         scale = alt.Scale(domain=[min(ends) - margin, max(ends) + margin], nice=False)
-        title = "held-out loss, nats per token"
+        title = f"held-out loss{scaling.mark}, nats per token"
         self._loss = alt.Y("loss:Q", scale=scale, title=title)
         self._low = alt.Y("low:Q", scale=scale, title=title)
         by_size = sorted(scaling.cells, key=lambda cell: cell.n_params)

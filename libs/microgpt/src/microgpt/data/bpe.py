@@ -1,25 +1,23 @@
 """Byte-level BPE (byte pair encoding) with Hugging Face's tokenizers.
 
 The vocabulary has all 256 bytes and the most frequent byte sequences of the training data, so any
-text can be encoded. An imported vocabulary may lack some bytes. Special tokens are not registered
-with the library, so text never encodes to a special token.
+text can be encoded; an imported one may lack some bytes. The library knows no special tokens.
 """
 
 import re
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from importlib.util import find_spec
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from threading import Thread
 
 from microgpt.config import checked
 from microgpt.data.tokenizer import (
+    SPECIAL_TOKENS,
     AnyDocument,
     Document,
     Tokenizer,
     all_texts,
+    are_texts,
     as_documents,
-    n_special,
 )
 from microgpt.errors import ConfigError, TokenizerError
 
@@ -37,15 +35,8 @@ MAX_CACHED_LENGTH, MAX_CACHED_TOKENS = 64, 8  # per word
 # character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
 # at twice that length if there is no boundary.
 PART_LENGTH = 2**10
-# Tokenizers are learned from evenly spread parts of longer texts, in about 4 s.
-MAX_LEARNED = 2**24  # characters
-SIGNAL_INTERVAL_S = 0.1  # Windows handles signals only between two waits
+MAX_LEARNED = 2**24  # characters, in about 4 s; of longer texts, evenly spread parts are learned
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
-
-
-def can_learn_bpe() -> bool:
-    """Return whether Hugging Face's tokenizers is installed."""
-    return find_spec("tokenizers") is not None
 
 
 class BpeTokenizer(Tokenizer):
@@ -89,19 +80,16 @@ class BpeTokenizer(Tokenizer):
             TokenizerError: a document contains a lone surrogate, or the library is not installed.
         """
         docs = as_documents(docs)
-        is_chat = not all(isinstance(doc, str) for doc in docs)
-        texts = all_texts(docs)
-        checked("vocab_size", vocab_size, int)
-        n_pieces = vocab_size - n_special(is_chat=is_chat)
-        if n_pieces < N_BYTES:
-            least = N_BYTES + n_special(is_chat=is_chat)
+        texts, is_chat = all_texts(docs), not are_texts(docs)
+        n_other = 1 + len(SPECIAL_TOKENS) * is_chat
+        if checked("vocab_size", vocab_size, int) < N_BYTES + n_other:
             raise ConfigError(
-                f"vocab_size must be >= {least} ({N_BYTES} bytes and {least - N_BYTES} special "
+                f"vocab_size must be >= {N_BYTES + n_other} ({N_BYTES} bytes and {n_other} special "
                 f"tokens), got {vocab_size}"
             )
         if found := "".join(map(_surrogates, texts)):
             raise _unknown_error(found)
-        return cls(_learn(texts, n_pieces), is_chat=is_chat)
+        return cls(_learn(texts, vocab_size - n_other), is_chat=is_chat)
 
     def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "BpeTokenizer":
         """Return the same subwords, which encode any text, with or without chat tokens."""
@@ -111,7 +99,11 @@ class BpeTokenizer(Tokenizer):
         """Return the lone surrogates in a text, and characters with a byte that has no token."""
         if not self._missing:
             return "".join(dict.fromkeys(_surrogates(text)))
-        return "".join(char for char in dict.fromkeys(text) if not self._has(char))
+        return "".join(
+            char
+            for char in dict.fromkeys(text)
+            if _surrogates(char) or self._missing.intersection(char.encode())
+        )
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a text; raise TokenizerError listing all unknown characters."""
@@ -120,15 +112,6 @@ class BpeTokenizer(Tokenizer):
     def count(self, text: str) -> int:
         """Return the number of tokens of a text."""
         return sum(map(len, self._words(text)))
-
-    def n_parts(self, char: str) -> int:
-        """Return the number of bytes of a character."""
-        return len(char.encode())
-
-    def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the token of each text that encodes to a single token."""
-        encoded = (self.encode(text) for text in texts if not self.unknown_characters(text))
-        return [tokens[0] for tokens in encoded if len(tokens) == 1]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Decode tokens to text, replacing invalid UTF-8 with U+FFFD."""
@@ -148,10 +131,6 @@ class BpeTokenizer(Tokenizer):
             return self._bytes_of[token]
         except KeyError:
             raise TokenizerError(f"token {token} is not in the vocabulary") from None
-
-    def _has(self, char: str) -> bool:
-        """Return whether all bytes of a character are in the vocabulary."""
-        return not (_surrogates(char) or self._missing.intersection(char.encode()))
 
     def _words(self, text: str) -> list[Sequence[int]]:
         """Return the tokens of each word of a text."""
@@ -194,29 +173,8 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
     )
     every = 1 + sum(map(len, texts)) // MAX_LEARNED
     parts = chain.from_iterable(map(_parts, texts))
-    _until_interrupted(lambda: library.train_from_iterator(islice(parts, 0, None, every), trainer))
+    library.train_from_iterator(islice(parts, 0, None, every), trainer)
     return library.to_str(pretty=True).encode()
-
-
-def _until_interrupted(work: Callable[[], None]) -> None:
-    """Run a function of the library, which ignores signals, in a thread, so that Ctrl-C works.
-
-    The thread cannot be stopped. As a daemon, it does not keep the process alive.
-    """
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(SIGNAL_INTERVAL_S)
-    if errors:
-        raise errors[0]
 
 
 def _parts(text: str) -> Iterator[str]:

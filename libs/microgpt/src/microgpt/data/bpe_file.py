@@ -3,16 +3,15 @@
 import json
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from microgpt.data.bpe import N_BYTES
 from microgpt.error_format import first_problem
 from microgpt.errors import TokenizerError
 from microgpt.printable_text import printable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library
-
-N_BYTES = 256
 
 
 def new_library() -> "Library":
@@ -30,27 +29,22 @@ def new_library() -> "Library":
     return library
 
 
-class _Model(BaseModel):
+class _Model(BaseModel, strict=True, extra="allow"):
     """The vocabulary and merges in tokenizer.json; all other keys become extra fields."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
 
     vocab: dict[str, int]
     merges: list[tuple[str, str]]
 
 
-class _TokenizerFile(BaseModel):
+class _TokenizerFile(BaseModel, strict=True, extra="allow"):
     """The content of tokenizer.json; all other keys become extra fields."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
 
     model: _Model
 
-    @property
     def settings(self) -> dict[str, object]:
-        """All settings of the tokenizer, without the vocabulary and merges."""
-        of_model = self.model.model_extra or {}
-        return {**(self.model_extra or {}), **{f"model.{key}": of_model[key] for key in of_model}}
+        """Return all settings of the tokenizer, without the vocabulary and merges."""
+        of_model = {f"model.{key}": value for key, value in (self.model.model_extra or {}).items()}
+        return {**(self.model_extra or {}), **of_model}
 
 
 def read_library(file: bytes) -> tuple["Library", list[bytes]]:
@@ -71,7 +65,7 @@ def read_library(file: bytes) -> tuple["Library", list[bytes]]:
         )
     except ValidationError as error:
         raise TokenizerError(f"not a valid tokenizer: {first_problem(error)}") from error
-    settings, ours = found.settings, expected.settings
+    settings, ours = found.settings(), expected.settings()
     if wrong := [key for key in ours | settings if settings.get(key) != ours.get(key)]:
         value = json.dumps(settings.get(wrong[0]))
         raise TokenizerError(
@@ -79,10 +73,7 @@ def read_library(file: bytes) -> tuple["Library", list[bytes]]:
         )
     pieces = _pieces(found.model.vocab)
     _check_merges(found.model)
-    try:
-        library.model = BPE(vocab=found.model.vocab, merges=found.model.merges)
-    except Exception as error:
-        raise TokenizerError(f"the tokenizer is damaged: {printable(str(error))}") from error
+    library.model = BPE(vocab=found.model.vocab, merges=found.model.merges)
     return library, pieces
 
 

@@ -16,13 +16,7 @@ from microgpt.data.sliding_windows import (
     turn_windows,
 )
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import (
-    ROLES,
-    Document,
-    Tokenizer,
-    count_all,
-    joined,
-)
+from microgpt.data.tokenizer import ROLES, Document, Tokenizer, are_texts, count_all
 from microgpt.errors import ConfigError
 
 Chunks = SlidingWindows | list[Chunk]  # the chunks of one document
@@ -56,12 +50,11 @@ class ChunkedDataset:
                 doc = self.docs[i]
                 dataset.append(self.tokenizer.encode_document(doc), self.tokenizer.mask(doc))
             return dataset
-        long: dict[int, Chunks] = {}  # chunks of long documents by document index
-        if self.text == "stream":
-            long.update(enumerate(self._stretches))
+        # The chunks of long documents by document index.
+        long: dict[int, Chunks] = dict(enumerate(self._stretches)) if self.text == "stream" else {}
         for place in order:
             i = bisect_right(firsts, place) - 1
-            chunks = long.get(i) or self._chunks(self.docs[i])
+            chunks = long.get(i) or _cut(self.docs[i], self.tokenizer, self.block_size)
             if len(chunks) > 1:
                 long[i] = chunks
             dataset.append(*chunks[place - firsts[i]])
@@ -71,7 +64,7 @@ class ChunkedDataset:
     def lengths(self) -> Sequence[int]:
         """The number of predicted tokens per document."""
         is_char = self.tokenizer.kind == "char" and not self.tokenizer.folds
-        if is_char and joined(self.docs, "") is not None:
+        if is_char and are_texts(self.docs):
             # Fast path: counting tokens would add 5 ms to a 7 ms run with Karpathy's settings.
             n_ends = 1 if self.text == "lines" else 0
             return array("q", [len(doc) + n_ends for doc in self.docs])
@@ -79,11 +72,6 @@ class ChunkedDataset:
             return array("q", [stretch.n_predictions for stretch in self._stretches])
         count = self.tokenizer.count
         return array("q", (count_all(doc, self.text, count) for doc in self.docs))
-
-    @property
-    def longest(self) -> int:
-        """The largest number of predicted tokens in a chunk."""
-        return min(self.block_size, max(self.lengths, default=0))
 
     @cached_property
     def n_long(self) -> int:
@@ -93,64 +81,48 @@ class ChunkedDataset:
     @cached_property
     def n_tokens(self) -> int:
         """The number of predicted tokens in all chunks, including masked tokens."""
-        if not self._firsts:
-            return sum(self.lengths)
-        return sum(map(self._count_tokens, self.docs, self.lengths, pairwise(self._firsts)))
+        n, n_repeated = sum(self.lengths), self.block_size - self._stride
+        places = pairwise(self._firsts)  # none if each document is one chunk
+        for doc, length, (first, end) in zip(self.docs, self.lengths, places, strict=False):
+            if isinstance(doc, str):
+                n += max(0, end - first - 1) * n_repeated
+            elif length > self.block_size:
+                chunks = _cut(doc, self.tokenizer, self.block_size)
+                n += sum(len(tokens) - 1 for tokens, _ in chunks) - length
+        return n
 
     @property
-    def mean_length(self) -> float:
-        """The mean number of predicted tokens per chunk, at least 1."""
-        return max(1.0, self.n_tokens / max(1, len(self)))
-
-    def _count_tokens(self, doc: Document, length: int, places: tuple[int, int]) -> int:
-        """Return the number of predicted tokens in all chunks of a document."""
-        n_chunks = places[1] - places[0]
-        if not n_chunks:
-            return 0
-        if self.text == "stream" or length <= self.block_size:
-            return length
-        if isinstance(doc, str):
-            return length + (n_chunks - 1) * (self.block_size - default_stride(self.block_size))
-        return sum(len(tokens) - 1 for tokens, _ in self._chunks(doc))
+    def _stride(self) -> int:
+        """The number of tokens between the starts of consecutive chunks of a text."""
+        return self.block_size if self.text == "stream" else default_stride(self.block_size)
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
         """The first chunk index of each document, then the total; empty if each is one chunk."""
         if self.text == "lines" and not self.n_long:
             return ()
-        size, lengths = self.block_size, self.lengths
+        size, stride = self.block_size, self._stride
         counts = (
-            1 if 0 < length <= size else self._count(doc, length)
-            for doc, length in zip(self.docs, lengths, strict=True)
+            n_windows(length, size, stride)
+            if isinstance(doc, str) or length <= size
+            else len(_cut(doc, self.tokenizer, size))
+            for doc, length in zip(self.docs, self.lengths, strict=True)
         )
         return array("q", accumulate(counts, initial=0))
-
-    def _count(self, doc: Document, length: int) -> int:
-        """Return the number of chunks of a document that does not fit into one, or is empty."""
-        if self.text == "stream":
-            return n_windows(length, self.block_size, self.block_size)
-        if isinstance(doc, str):
-            return n_windows(length, self.block_size, default_stride(self.block_size))
-        return len(self._chunks(doc))
 
     @cached_property
     def _stretches(self) -> Sequence[SlidingWindows]:
         """The chunks of each document of running text."""
-        return [
-            _cut_stream(doc, self.tokenizer, self.block_size, self.block_size) for doc in self.docs
-        ]
-
-    def _chunks(self, doc: Document) -> Chunks:
-        return _cut(doc, self.tokenizer, self.block_size)
+        size = self.block_size
+        return [_cut_stream(doc, self.tokenizer, size, stride=size) for doc in self.docs]
 
 
 def scored(
     docs: Iterable[Document], tokenizer: Tokenizer, block_size: int, *, text: TextKind
 ) -> Iterator[Iterable[Chunk]]:
     """Yield the chunks of each document for scoring; see `ChunkedDataset` for the arguments."""
-    if text == "stream":
-        return (_cut_stream(doc, tokenizer, block_size) for doc in docs)
-    return (_cut(doc, tokenizer, block_size) for doc in docs)
+    cut = _cut_stream if text == "stream" else _cut
+    return (cut(doc, tokenizer, block_size) for doc in docs)
 
 
 def _cut_stream(
@@ -166,15 +138,15 @@ def _cut_stream(
 def _cut(doc: Document, tokenizer: Tokenizer, block_size: int) -> Chunks:
     """Return the chunks of a document."""
     tokens, mask = tokenizer.encode_document(doc), tokenizer.mask(doc)
-    if isinstance(doc, str) or len(tokens) <= block_size + 1:
-        return cut_text(tokens, block_size, mask)
+    if mask is None:
+        return cut_text(tokens, block_size)
+    if len(tokens) <= block_size + 1:
+        return [(tokens, mask)]
     return turn_windows(tokens, block_size, mask, [tokenizer.role_id(role) for role in ROLES])
 
 
-def cut_text(
-    tokens: Sequence[int], block_size: int, mask: bytes | None = None, *, first: int | None = None
-) -> Chunks:
+def cut_text(tokens: Sequence[int], block_size: int, *, first: int | None = None) -> Chunks:
     """Return the chunks of a text's tokens; `first` replaces the first token of each chunk."""
     if 1 < len(tokens) <= block_size + 1:
-        return [(tokens, mask)]
-    return SlidingWindows(tokens, block_size, mask, first=first)
+        return [(tokens, None)]
+    return SlidingWindows(tokens, block_size, first=first)

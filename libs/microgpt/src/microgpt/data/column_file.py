@@ -81,8 +81,6 @@ def load_column(file: TextFile, column: str, *, tell: Tell | None = None) -> lis
             raise DataError(f"{where}: {problem}, which is not text; remove it")
         if value and value.strip():
             docs.append(value.strip())
-            if file.places is not None:
-                file.places.append(where.removeprefix(f"{file.path}, "))
     if names and column not in names:
         raise DataError(
             f"{file.path} has no column {printable(column)!r}; choose one of: {_listed(names)}"
@@ -102,7 +100,7 @@ def _questions_and_answers(path: Path, lines: Sequence[str]) -> list[Conversatio
     Raises:
         DataError: the file is a table with other columns.
     """
-    names = _dialect(lines)[2]
+    names = _dialect(lines)[1]
     columns = _columns_of_questions(names)
     if columns is None:
         if path.suffix.lower() in TABLE_SUFFIXES and len(names) > 1:
@@ -130,12 +128,12 @@ def _check_is_text(path: Path, docs: Sequence[str]) -> None:
     names: Iterable[str] = ()
     what, note = "has JSON objects", ""
     if path.suffix.lower() in TABLE_SUFFIXES:
-        what, names = "is a table", _dialect(docs)[2]
+        what, names = "is a table", _dialect(docs)[1]
         if _columns_of_questions(names):
             raise ConversationsError(f"{path} has questions and answers; read them with --chat")
         if len(names) == 1:
             note = " (rename the file to .txt if this is not a column name)"
-    elif docs[0][0] in "[{":
+    else:
         unit, numbered = _json_values(docs)
         values = [value for _, value in islice(numbered, SAMPLE)]
         if values and all(map(is_conversation, values)):
@@ -153,42 +151,40 @@ def _check_is_text(path: Path, docs: Sequence[str]) -> None:
         )
 
 
-def _dialect(lines: Sequence[str]) -> tuple[str, bool, list[str]]:
-    """Return the delimiter, whether fields may be quoted, and the column names."""
-    delimiter = max(DELIMITERS, key=lambda one: len(_first_row(lines, one)))
-    is_quoted = True
+def _dialect(lines: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the options of `csv.reader` for a table, and the column names."""
+    delimiter = max(DELIMITERS, key=lambda one: len(_first_row(lines, delimiter=one)))
+    options: dict[str, Any] = {"delimiter": delimiter}
     if delimiter == "\t":
         try:
-            deque(_reader(lines, delimiter), maxlen=0)
+            deque(_reader(lines, **options), maxlen=0)
         except csv.Error:
-            is_quoted = False
-    return delimiter, is_quoted, _first_row(lines, delimiter, is_quoted=is_quoted)
+            options["quoting"] = csv.QUOTE_NONE
+    return options, _first_row(lines, **options)
 
 
-def _first_row(lines: Sequence[str], delimiter: str, *, is_quoted: bool = True) -> list[str]:
+def _first_row(lines: Sequence[str], **options: Any) -> list[str]:
     """Return the fields of the first row that is not blank, or [] if its quotes are invalid."""
-    rows = (map(str.strip, row) for row in _reader(lines, delimiter, is_quoted=is_quoted))
+    rows = (map(str.strip, row) for row in _reader(lines, **options))
     try:
         return next(filter(any, map(list, rows)), [])
     except csv.Error:
         return []
 
 
-def _reader(lines: Sequence[str], delimiter: str, *, is_quoted: bool = True) -> Any:
+def _reader(lines: Sequence[str], **options: Any) -> Any:
     csv.field_size_limit(2**31 - 1)  # of all threads; the default is 128 KiB
-    ended = (f"{line}\n" for line in lines)
-    quoting: Any = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
-    return csv.reader(ended, delimiter=delimiter, quoting=quoting, strict=True)
+    return csv.reader((f"{line}\n" for line in lines), strict=True, **options)
 
 
 def _table_rows(path: Path, lines: Sequence[str]) -> _Rows:
     """Yield the location (last line) and the fields of each row."""
-    delimiter, is_quoted, names = _dialect(lines)
+    options, names = _dialect(lines)
     if len(names) < 2 and path.suffix.lower() not in TABLE_SUFFIXES:
         raise DataError(
             f"{path} has neither a table header nor JSON objects; omit --column to read its lines"
         )
-    reader = _reader(lines, delimiter, is_quoted=is_quoted)
+    reader = _reader(lines, **options)
     rows = (row for row in reader if "".join(row).strip())
     try:
         next(rows, None)  # the header

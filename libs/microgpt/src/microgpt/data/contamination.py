@@ -1,17 +1,15 @@
 """Contamination: the share of evaluated documents that a model or its ancestors have read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from microgpt.data.split import (
-    HELD_OUT,
-    DataFacts,
-    Split,
-    fingerprint,
-    split_again,
-)
+from microgpt.data.folding import plain
+from microgpt.data.split import HELD_OUT, DataFacts, Split, as_line, fingerprint, forms, split_again
 from microgpt.data.tokenizer import Document
+
+PIECE = 50  # number of characters of running text that are compared at once
+N_PIECES = 200  # a piece is found in a text of a million characters in a millisecond
 
 
 def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, float | None]:
@@ -24,33 +22,26 @@ def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, f
         read: the data of earlier training runs and their splits; None for unknown data.
     """
     again = parts if parts.has_own_sets else split_again(parts.docs, parts.facts)
-    if not read:
-        repeated = {**again.repeated, **parts.repeated}  # a search tests later
-        return {**repeated} if any(repeated.values()) else {}
     same = _on_same(parts.docs, read)
-    is_like_earlier = {*same} <= {parts.facts}
+    is_stream = len(parts.docs) == 1
+    # A short overlap of stretches of running text is not found.
+    finds_all = not is_stream or {*same} <= {parts.facts}
     found: dict[str, float | None] = {}
     for name in HELD_OUT:
         # A search tests later, and has no test set.
         if docs := getattr(parts, name) or getattr(again, name):
             others = chain(parts.read_before(name), _read(parts.docs, same, name))
-            share = parts.repetition(docs, others) if len(same) == len(read) else None
-            # A short overlap of stretches of running text is not found.
-            is_sure = share or is_like_earlier or not parts.is_stream
-            found[name] = share if is_sure else None
-    return found
+            share = _share(docs, others, is_stream) if len(same) == len(read) else None
+            found[name] = share if share or finds_all else None
+    return found if read or any(found.values()) else {}
 
 
 def trained_share(docs: Sequence[Document], read: Sequence[DataFacts | None]) -> float | None:
-    """Return the share of documents that is training data of a model; None if it is unknown.
-
-    Args:
-        read: the training data of the model and of its ancestors; None for unknown data.
-    """
+    """Return the share of documents that a model, or an ancestor, trained on; None if unknown."""
     same = _on_same(docs, read)
     if len(same) < len(read):
         return None
-    return Split(docs, docs).repetition(docs, _read(docs, same, "train"))
+    return _share(docs, _read(docs, same, "train"), is_stream=len(docs) == 1)
 
 
 def mark(share: float | None) -> str:
@@ -63,7 +54,8 @@ def mark(share: float | None) -> str:
 def describe_read(found: Mapping[str, float | None]) -> str:
     """Return a note on the held-out sets that were read; empty if none was."""
     marks = ", ".join(f"{name}{mark(share)}" for name, share in found.items() if share != 0)
-    return marks and f"held-out data was read in training, so its losses are too low: {marks}"
+    was, are = ("was", "are") if any(found.values()) else ("may have been", "may be")
+    return marks and f"held-out data {was} read in training, so its losses {are} too low: {marks}"
 
 
 def recorded_share(record: Mapping[str, Any], name: str) -> float | None:
@@ -72,17 +64,11 @@ def recorded_share(record: Mapping[str, Any], name: str) -> float | None:
     It is unknown if the record names a parent or teachers, but has no share.
     """
     try:
-        return as_share(record["contamination"][name])
+        share = record["contamination"][name]
     except (KeyError, TypeError):
         of_derived = "contamination", "ancestor_data", "parent_sha256", "teachers"
         return None if any(record.get(key) for key in of_derived) else 0.0
-
-
-def as_share(value: Any) -> float | None:
-    """Return a recorded share; earlier versions recorded its lowest and highest possible value."""
-    low, high = value if isinstance(value, list) and len(value) == 2 else (value, value)
-    is_share = isinstance(low, int | float) and low == high and 0 <= low <= 1
-    return float(low) if is_share else None
+    return share if isinstance(share, int | float) and 0 <= share <= 1 else None
 
 
 def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> DataFacts | None:
@@ -102,6 +88,51 @@ def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
     own = data and (data.n_docs, data.sha256)
     is_same = all(own and each and (each.n_docs, each.sha256) == own for each in read)
     return "" if is_same else "without other data of its parent or teacher"
+
+
+def read_forms(docs: Iterable[Document]) -> Iterator[str]:
+    """Yield the forms of documents that are read, and those of their lines."""
+    for doc in docs:
+        yield from forms(doc)
+        if isinstance(doc, str) and "\n" in doc:
+            yield from map(plain, doc.split("\n"))
+
+
+def known_share(docs: Iterable[Document], known: Container[str]) -> float:
+    """Return the share of texts, or of replies in conversations, that are known.
+
+    A text of several lines is also known if each of them is. What is known are forms or, in hashes
+    of earlier versions, texts as they are.
+    """
+    found = list[bool]()
+    for doc in docs:
+        if isinstance(doc, str):
+            lines = [line for line in doc.split("\n") if line.strip()]
+            known_lines = (line in known or plain(line) in known for line in lines)
+            found.append(doc in known or plain(doc) in known or (bool(lines) and all(known_lines)))
+        else:
+            places = enumerate(forms(doc), start=1)
+            found += [form in known or as_line(doc[: 2 * n]) in known for n, form in places]
+    return sum(found) / max(1, len(found))
+
+
+def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
+    """Return the share of texts, of replies or of running text that was read.
+
+    Of running text, pieces of PIECE characters are compared, at up to N_PIECES places.
+    """
+    if not is_stream:
+        return known_share(docs, {*read_forms(docs)}.intersection(read_forms(read)))
+    text = "\n".join(map(as_line, read))
+    pieces = [piece for doc in docs for piece in _pieces(as_line(doc))]
+    known = [piece in text for piece in pieces[:: 1 + len(pieces) // N_PIECES]]
+    return sum(known) / max(1, len(known))
+
+
+def _pieces(text: str) -> list[str]:
+    """Return the whole pieces of a text, or the text itself if it is shorter than one."""
+    places = range(0, len(text) - PIECE + 1, PIECE)
+    return [text[place : place + PIECE] for place in places] or [text]
 
 
 def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Iterable[Document]:

@@ -11,7 +11,6 @@ exported chat or a table of questions. Error messages contain the file, the line
 the message.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
-from pydantic_core import PydanticCustomError, from_json
+from pydantic_core import PydanticCustomError, from_json, to_json
 
 from microgpt.amounts import count
 from microgpt.compilation import Tell
@@ -37,11 +36,11 @@ from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
 from microgpt.errors import DataError
+from microgpt.plugins import find_plugins
 from microgpt.printable_text import printable
 
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
 
-_Values = Iterator[tuple[str, int, object]]
 _Conversations = Iterator[tuple[str, int, Sequence[Message]]]
 
 
@@ -72,7 +71,6 @@ class ChatTestSet:
 
     conversations: list[Conversation]
     items: list[Item]
-    places: list[str]  # location of each conversation, such as "line 3"
 
 
 def load_chat_tests(
@@ -83,16 +81,14 @@ def load_chat_tests(
     See `microgpt.data.documents.load_conversations` for the arguments and errors.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
-    tests = ChatTestSet([], [], [])
+    tests = ChatTestSet([], [])
     n_unanswered = n_without_reply = 0
     ignored: Counter[str] = Counter()
     found = read_by_kind(file, ReadOptions(chat=True, me=me), tell)
     if me is not None and not file.is_chat_export:
-        raise DataError(f"{file.path} is not an exported chat between people; omit --me")
-    numbered: _Conversations = (
-        (unit, number, _parse(value, f"{file.path}, {unit} {number}", ignored))
-        for unit, number, value in _values(file)
-    )
+        problem = "is not an exported chat between people; omit --me"
+        raise DataError(f"{file.path} {problem}{_missing_package()}")
+    numbered = _parsed(file, ignored)
     if found is not None:
         conversations = enumerate(cast("Sequence[Conversation]", found), start=1)
         numbered = (("conversation", number, turns) for number, turns in conversations)
@@ -106,7 +102,6 @@ def load_chat_tests(
             continue
         conversation = tuple(Message(turn.role, turn.content) for turn in turns)
         tests.conversations.append(conversation)
-        tests.places.append(f"{unit} {number}")
         tests.items.extend(
             Item(str(turn.task), conversation, place, number, unit)
             for place, turn in enumerate(turns)
@@ -124,6 +119,13 @@ def load_chat_tests(
     return tests
 
 
+def _missing_package() -> str:
+    """Return what to add to an error that names exported chats, if no package reads them."""
+    if "chat_exports" in find_plugins("readers"):
+        return ""
+    return " (exported chats require the package microgpt-chat-exports)"
+
+
 @dataclass(frozen=True)
 class _Turn(Message):
     """A message in the file; the `task` of a user message is ignored."""
@@ -131,19 +133,34 @@ class _Turn(Message):
     task: object = None
 
 
-def _values(file: TextFile) -> _Values:
-    """Yield the unit of each conversation (see `Item`), its number, and its line or JSON value."""
+def _parsed(file: TextFile, ignored: Counter[str]) -> _Conversations:
+    """Yield the messages of each line or JSON value; count in `ignored` those of the system.
+
+    Raises:
+        DataError: the file is not JSON, or a conversation has another format.
+    """
+    for unit, number, text in _json_texts(file):
+        try:
+            yield unit, number, _TURNS.validate_json(text, context=ignored)
+        except ValidationError as error:
+            problem = first_problem(error, root="messages")
+            problem = problem.replace("at line 1 column", "at column")
+            raise DataError(f"{file.path}, {unit} {number}: {problem}") from error
+
+
+def _json_texts(file: TextFile) -> Iterator[tuple[str, int, str | bytes]]:
+    """Yield the unit of each conversation (see `Item`), its number, and its JSON."""
     lines = [*file]
     first = next(filter(str.strip, lines), "").strip()
     if first and first[0] not in "[{":
         raise DataError(
             f"{file.path} has no conversations; use JSONL, one conversation per line, such as "
             '{"prompt": "hi", "completion": "hello"}, a table with the columns question and '
-            "answer, or an exported chat"
+            f"answer, or an exported chat{_missing_package()}"
         )
     if found := whole_value(lines):
-        for number, value in enumerate(found[1], start=1):
-            yield found[0], number, value if isinstance(value, dict | list) else json.dumps(value)
+        unit, values = found
+        yield from ((unit, number, to_json(each)) for number, each in enumerate(values, 1))
         return
     text = "\n".join(lines)
     if first.endswith(("[", "{", ",")) and text.strip() != first:  # a value in several lines
@@ -206,24 +223,6 @@ _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
     Annotated[tuple[_Turn, ...], FailFast(), BeforeValidator(_messages)],  # all errors need memory
     config=ConfigDict(defer_build=True),
 )
-
-
-def _parse(value: object, where: str, ignored: Counter[str]) -> Sequence[_Turn]:
-    """Return the messages of a conversation, given as a line of JSON or as a parsed value.
-
-    Raises DataError if there are no messages, the roles do not alternate or a message is invalid.
-    """
-    try:
-        if isinstance(value, str):
-            turns = _TURNS.validate_json(value, context=ignored)
-        else:
-            turns = _TURNS.validate_python(value, context=ignored)
-    except ValidationError as error:
-        if not isinstance(value, str):
-            return _parse(json.dumps(value), where, ignored)  # fails with an error for JSON input
-        problem = first_problem(error, root="messages").replace("at line 1 column", "at column")
-        raise DataError(f"{where}: {problem}") from error
-    return turns
 
 
 def _check_order(turns: Sequence[Message], where: str) -> None:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from shlex import quote
 from typing import cast
 
 from microgpt.compilation import Tell
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.readers import read_by_kind
-from microgpt.data.separator import BLANK, load_blocks, proposal
+from microgpt.data.separator import BLANK, load_blocks
 from microgpt.data.text_file import TextFile
 from microgpt.data.text_kind import is_running_text
 from microgpt.data.tokenizer import Conversation, Documents
@@ -38,10 +37,13 @@ def load_documents(
     if how.separator is not None:
         return load_blocks(file, how.separator)
     if how.text == "stream":
-        return load_stream(file)
+        text = "\n".join(file)
+        if not text.strip():
+            raise DataError(f"{file.path} has no text; use another file")
+        return text
     if how.text == "lines":
         return _non_empty_lines(file.path, file)
-    docs = load_lines_or_stream(file, tell=tell)
+    docs = load_lines_or_stream(file)
     if tell and isinstance(docs, str):
         others = f"--text lines: each line is a document; --separator {BLANK}: each paragraph"
         tell(f"reading {file.path} as running text ({others})")
@@ -64,21 +66,10 @@ def load_text(
     return [docs] if isinstance(docs, str) else cast("list[str]", docs)
 
 
-def load_lines_or_stream(
-    path: str | Path | TextFile, *, tell: Tell | None = None
-) -> list[str] | str:
+def load_lines_or_stream(file: TextFile) -> list[str] | str:
     """Return the lines of a text file, or its whole content if it is running text."""
-    file = path if isinstance(path, TextFile) else TextFile(path)
-    lines = list(file)
-    docs = _non_empty_lines(file.path, lines)
-    is_stream = is_running_text(lines)
-    separator = proposal(lines) if tell else None
-    if tell and separator and not (is_stream and separator == BLANK):  # a book has paragraphs
-        tell(
-            f"{file.path} may have documents of several lines; --separator {quote(separator)} "
-            "reads them (so may a column of a CSV file or a field of JSON lines)"
-        )
-    return "\n".join(lines) if is_stream else docs
+    lines = [*file]
+    return "\n".join(lines) if is_running_text(lines) else _non_empty_lines(file.path, lines)
 
 
 def _non_empty_lines(path: Path, lines: Iterable[str]) -> list[str]:
@@ -86,19 +77,6 @@ def _non_empty_lines(path: Path, lines: Iterable[str]) -> list[str]:
     if not docs:
         raise DataError(f"{path} is empty; write one document per line")
     return docs
-
-
-def load_stream(path: str | Path | TextFile) -> str:
-    r"""Return the content of a UTF-8 text file, with line endings converted to \n.
-
-    Raises:
-        DataError: the file cannot be read, is not UTF-8, or has no text.
-    """
-    file = path if isinstance(path, TextFile) else TextFile(path)
-    text = "\n".join(file)
-    if not text.strip():
-        raise DataError(f"{file.path} has no text; use another file")
-    return text
 
 
 def load_conversations(

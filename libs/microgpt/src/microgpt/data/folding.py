@@ -2,8 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 
 from microgpt.data.tokenizer import AnyDocument, CharTokenizer, Document
 
@@ -14,17 +13,14 @@ TABLE = str.maketrans(
         "þ": "th", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-",  # noqa: RUF001
     }
 )  # fmt: skip
-INVISIBLE = re.compile(
-    "[\u00ad\u200b-\u200f\u2060\ufeff]"
-)  # soft hyphens, joiners, byte order marks
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphens, joiners, BOMs
 
 
 def fold(text: str) -> str:
     """Fold case and remove accents: "Straße" becomes "strasse".
 
     Apply case folding and compatibility decomposition (Unicode, sections 3.13 and 3.11), remove the
-    combining diacritical marks U+0300 to U+036F, recompose the rest (for Hangul), and
-    apply `TABLE`.
+    combining diacritical marks U+0300 to U+036F, recompose the rest (for Hangul), apply `TABLE`.
     """
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     kept = "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
@@ -35,13 +31,6 @@ def plain(text: str) -> str:
     """Fold a text, and remove invisible characters and superfluous white space."""
     folded = text.lower() if text.isascii() else INVISIBLE.sub("", fold(text))  # lower is faster
     return " ".join(folded.split())
-
-
-def folded(doc: Document, fold: Callable[[str], str] = fold) -> Document:
-    """Return a text or a conversation with all texts folded, by default with `fold`."""
-    if isinstance(doc, str):
-        return fold(doc)
-    return tuple(replace(message, content=fold(message.content)) for message in doc)
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
@@ -63,9 +52,7 @@ class FoldingTokenizer(CharTokenizer):
 
     def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
         super().__init__(chars, is_chat=is_chat)
-        self._ids_of: dict[str, tuple[int, ...]] = {
-            char: (token,) for char, token in self._id_of.items()
-        }
+        self._folds: dict[str, str] = {}  # known replacements of unknown characters
 
     @classmethod
     def from_documents(cls, docs: Iterable[AnyDocument]) -> "FoldingTokenizer":
@@ -75,32 +62,28 @@ class FoldingTokenizer(CharTokenizer):
 
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters that lack a token even after folding, in text order."""
-        return "".join(char for char in dict.fromkeys(text) if self._ids(char) is None)
+        return super().unknown_characters(self._folded(text))
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a text; raise TokenizerError if a character is unknown."""
-        if self._id_of.keys() >= set(text):  # fast path: no folding needed
-            return [self._id_of[char] for char in text]
-        tokens: list[int] = []
-        for char in text:
-            ids = self._ids(char)
-            if ids is None:
-                raise self._unknown_error(text)
-            tokens += ids
-        return tokens
+        return super().encode(self._folded(text))
 
     def count(self, text: str) -> int:
         """Return the number of tokens, counting each unknown character as one."""
-        if self._id_of.keys() >= set(text):
-            return len(text)
-        return sum(1 if (ids := self._ids(char)) is None else len(ids) for char in text)
+        return len(self._folded(text))
 
-    def _ids(self, char: str) -> tuple[int, ...] | None:
-        """Return the tokens of a character (empty for a combining mark), or None if unknown."""
-        ids = self._ids_of.get(char)
-        if ids is None:
-            folded = " " if char.isspace() else fold(char)
-            if any(each not in self._id_of for each in folded):
-                return None  # not cached: untrusted text could fill the memory
-            ids = self._ids_of[char] = tuple(self._id_of[each] for each in folded)
-        return ids
+    def _folded(self, text: str) -> str:
+        """Return a text in which those characters are folded that are unknown unless folded."""
+        if self._id_of.keys() >= set(text):
+            return text
+        return "".join([char if char in self._id_of else self._fold(char) for char in text])
+
+    def _fold(self, char: str) -> str:
+        """Return the known characters for an unknown one, or the unknown one if there are none."""
+        found = self._folds.get(char)
+        if found is None:
+            found = " " if char.isspace() else fold(char)
+            if not self._id_of.keys() >= set(found):
+                return char  # not cached: untrusted text could fill the memory
+            self._folds[char] = found
+        return found

@@ -1,12 +1,11 @@
 """N-gram models of tokens, with modified Kneser-Ney smoothing.
 
-An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens. Most
-contexts are rare, so each count is discounted. The freed probability is distributed over the tokens
-in proportion to their probability after the context without its first token, and so on down to the
-empty context. For shorter contexts, a count is the number of distinct tokens that precede the
-context and the token, not the number of occurrences (Kneser & Ney 1995). With three discounts, this
-is the best method in the comparison by Chen & Goodman (1999, section 3). A context does not go
-beyond the start of a document.
+An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens. Each count
+is discounted, and the freed probability goes to the tokens in proportion to their probability after
+the context without its first token, down to the empty context. For shorter contexts, a count is the
+number of distinct tokens before the context and the token, not of occurrences (Kneser & Ney 1995).
+With three discounts, this is the best method in the comparison by Chen & Goodman (1999, section 3).
+A context does not go beyond the start of a document.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
@@ -42,10 +41,10 @@ class NgramModel:
         """Count the tokens after each context of up to `order` - 1 tokens."""
         self.vocab_size = vocab_size
         tokens, places = _tokens_and_places(docs)
-        counts = np.frombuffer(docs.mask, np.uint8) if docs.mask else 1
-        at = np.flatnonzero(places * counts)  # the predicted tokens whose context is long enough
+        mask = np.frombuffer(docs.mask, np.uint8) if docs.mask else 1
+        at = np.flatnonzero(places * mask)  # the predicted tokens whose context is long enough
         contexts, keys = np.zeros(len(at), np.int64), np.zeros(1, np.int64)
-        levels: list[_Counts] = []
+        found: list[tuple[Integers, Integers, Integers]] = []  # contexts, pairs, counts of a level
         for length in range(order):
             if length:
                 shorter, is_long = contexts, places[at] >= length
@@ -54,23 +53,22 @@ class NgramModel:
                 keys, contexts = np.unique(extended, return_inverse=True)
             if not len(at):
                 break
-            found, first, n = np.unique(
+            pairs, first, n = np.unique(
                 contexts * vocab_size + tokens[at], return_index=True, return_counts=True
             )
-            if length:
-                levels[-1].count_longer(shorter[first] * vocab_size + tokens[at[first]])
-            levels.append(_Counts(keys, found, n, vocab_size))
-        self._levels = [level.smoothed() for level in levels]
+            if length:  # count the distinct tokens before each pair of shorter contexts, if any
+                _, shorter_pairs, counts = found[-1]
+                longer = shorter[first] * vocab_size + tokens[at[first]]
+                places_of = np.searchsorted(shorter_pairs, longer)
+                n_before = np.bincount(places_of, minlength=len(shorter_pairs))
+                np.copyto(counts, n_before, where=n_before > 0)
+            found.append((keys, pairs, n))
+        self._levels = [_smoothed(*each, vocab_size) for each in found]
 
     def add_probabilities(
         self, docs: TokenDataset, out: "NDArray[np.float32]", shares: "Floats"
     ) -> None:
-        """Add the probabilities of all tokens, multiplied by the prediction's share, to `out`.
-
-        Args:
-            out: (N, V).
-            shares: (N,).
-        """
+        """Add the probabilities of all tokens, multiplied by shares (N,), to `out` (N, V)."""
         done, n_docs = 0, max(1, PORTION // max(1, docs.longest * self.vocab_size))
         for first in range(0, len(docs), n_docs):
             found = self.probabilities(docs[first : min(first + n_docs, len(docs))])
@@ -82,7 +80,10 @@ class NgramModel:
         tokens, places = _tokens_and_places(docs)
         found = np.full((np.count_nonzero(places), self.vocab_size), 1 / self.vocab_size)
         for level, rows, contexts in self._known(tokens, places):
-            level.interpolate(found, rows, contexts)
+            found[rows] *= level.left[contexts, None]
+            n = level.starts[contexts + 1] - level.starts[contexts]
+            entries = np.arange(n.sum()) + np.repeat(level.starts[contexts] - np.cumsum(n) + n, n)
+            found[np.repeat(rows, n), level.tokens[entries]] += level.shares[entries]
         return found
 
     def target_probabilities(self, docs: TokenDataset) -> "Floats":
@@ -91,13 +92,13 @@ class NgramModel:
         targets = tokens[np.flatnonzero(places)]
         found = np.full(len(targets), 1 / self.vocab_size)
         for level, rows, contexts in self._known(tokens, places):
-            shares = level.shares_of(contexts * self.vocab_size + targets[rows])
-            found[rows] = found[rows] * level.left[contexts] + shares
+            pairs, is_known = _find(contexts * self.vocab_size + targets[rows], level.pairs)
+            found[rows] = found[rows] * level.left[contexts] + level.shares[pairs] * is_known
         return found
 
     def _known(
         self, tokens: "Integers", places: "Integers"
-    ) -> "Iterator[tuple[_Smoothed, Integers, Integers]]":
+    ) -> "Iterator[tuple[_Level, Integers, Integers]]":
         """Yield the predictions with a known context, and their contexts, for each length."""
         at = np.flatnonzero(places)
         rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
@@ -111,9 +112,9 @@ class NgramModel:
             yield level, rows, contexts
 
 
-@dataclass
-class _Counts:
-    """The counts of tokens after the contexts of one length.
+@dataclass(frozen=True)
+class _Level:
+    """The probabilities of tokens after the contexts of one length.
 
     A context is identified by the index of the context without its first token, times V, plus that
     token. A pair is the index of a context, times V, plus the token after it.
@@ -121,62 +122,31 @@ class _Counts:
 
     contexts: "Integers"  # sorted
     pairs: "Integers"  # sorted
-    counts: "Integers"
-    vocab_size: int
-
-    def count_longer(self, pairs: "Integers") -> None:
-        """Replace the count of each pair with the number of distinct tokens before it.
-
-        Args:
-            pairs: the pair for each distinct pair whose context is one token longer.
-
-        Pairs at the start of a document, which have no token before them, keep their counts.
-        """
-        n = np.bincount(np.searchsorted(self.pairs, pairs), minlength=len(self.pairs))
-        self.counts = np.where(n > 0, n, self.counts)
-
-    def smoothed(self) -> "_Smoothed":
-        """Return the discounted probabilities."""
-        n = np.bincount(np.minimum(self.counts, MOST + 2), minlength=MOST + 3).tolist()
-        y = n[1] / max(1, n[1] + 2 * n[2])
-        each = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else k for k in range(1, MOST + 1)]
-        discounts = np.clip(each, LEAST_DISCOUNT, range(1, MOST + 1))
-        taken = discounts[np.minimum(self.counts, MOST) - 1]
-        starts = np.searchsorted(self.pairs, np.arange(len(self.contexts) + 1) * self.vocab_size)
-        totals = np.add.reduceat(self.counts, starts[:-1])
-        return _Smoothed(
-            self.contexts,
-            self.pairs,
-            starts,
-            tokens=self.pairs % self.vocab_size,
-            shares=(self.counts - taken) / np.repeat(totals, np.diff(starts)),
-            left=np.add.reduceat(taken, starts[:-1]) / totals,
-        )
-
-
-@dataclass(frozen=True)
-class _Smoothed:
-    """The probabilities of tokens after the contexts of one length."""
-
-    contexts: "Integers"  # as in `_Counts`
-    pairs: "Integers"
     starts: "Integers"  # index of the first pair of each context, then the number of all
     tokens: "Integers"  # the token of each pair
     shares: "Floats"  # its probability after the discount
     left: "Floats"  # the probability that is left for shorter contexts, for each context
 
-    def shares_of(self, pairs: "Integers") -> "Floats":
-        """Return the probability of each pair after the discount; 0 for unknown pairs."""
-        indices, is_known = _find(pairs, self.pairs)
-        return self.shares[indices] * is_known
 
-    def interpolate(self, found: "Floats", rows: "Integers", contexts: "Integers") -> None:
-        """Interpolate the probabilities in `found` with those after longer contexts, in place."""
-        found[rows] *= self.left[contexts, None]
-        n = self.starts[contexts + 1] - self.starts[contexts]
-        ends = np.cumsum(n)
-        entries = np.arange(n.sum()) + np.repeat(self.starts[contexts] - ends + n, n)
-        found[np.repeat(rows, n), self.tokens[entries]] += self.shares[entries]
+def _smoothed(
+    contexts: "Integers", pairs: "Integers", counts: "Integers", vocab_size: int
+) -> _Level:
+    """Return the discounted probabilities of a level."""
+    n = np.bincount(np.minimum(counts, MOST + 2), minlength=MOST + 3).tolist()
+    y = n[1] / max(1, n[1] + 2 * n[2])
+    each = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else k for k in range(1, MOST + 1)]
+    discounts = np.clip(each, LEAST_DISCOUNT, range(1, MOST + 1))
+    taken = discounts[np.minimum(counts, MOST) - 1]
+    starts = np.searchsorted(pairs, np.arange(len(contexts) + 1) * vocab_size)
+    totals = np.add.reduceat(counts, starts[:-1])
+    return _Level(
+        contexts,
+        pairs,
+        starts,
+        tokens=pairs % vocab_size,
+        shares=(counts - taken) / np.repeat(totals, np.diff(starts)),
+        left=np.add.reduceat(taken, starts[:-1]) / totals,
+    )
 
 
 def _find(wanted: "Integers", keys: "Integers") -> "tuple[Integers, NDArray[np.bool_]]":

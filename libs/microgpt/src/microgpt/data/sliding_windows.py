@@ -19,7 +19,6 @@ class SlidingWindows:
         self,
         tokens: Sequence[int],
         block_size: int,
-        mask: bytes | None = None,
         *,
         first: int | None = None,
         stride: int | None = None,
@@ -28,11 +27,10 @@ class SlidingWindows:
 
         Args:
             tokens: the tokens; the first is not predicted.
-            mask: loss mask of the tokens, as in `TokenDataset`.
             first: token that replaces the first token of each chunk.
             stride: number of tokens between the starts of consecutive chunks, at most block_size.
         """
-        self._tokens, self._mask, self._first = tokens, mask, first
+        self._tokens, self._first = tokens, first
         self._block_size, self._stride = block_size, stride or default_stride(block_size)
 
     def __len__(self) -> int:
@@ -45,14 +43,11 @@ class SlidingWindows:
 
     def __getitem__(self, i: int) -> Chunk:
         start, n_made = i * self._stride, self._block_size - self._stride if i else 0
-        end, new = start + self._block_size + 1, start + n_made + 1
-        tokens = self._tokens[start:end]
+        tokens = self._tokens[start : start + self._block_size + 1]
         if self._first is not None:
             tokens = [self._first, *tokens[1:]]
-        if not (n_made or self._mask):
-            return tokens, None
         n_new = len(tokens) - n_made - 1
-        return tokens, bytes(n_made + 1) + (self._mask[new:end] if self._mask else b"\1" * n_new)
+        return tokens, bytes(n_made + 1) + b"\1" * n_new if n_made else None
 
     def __iter__(self) -> Iterator[Chunk]:
         return map(self.__getitem__, range(len(self)))
@@ -71,7 +66,7 @@ def n_windows(n_predictions: int, block_size: int, stride: int) -> int:
 
 
 def turn_windows(
-    tokens: Sequence[int], block_size: int, mask: bytes | None, roles: Sequence[int]
+    tokens: Sequence[int], block_size: int, mask: bytes, roles: Sequence[int]
 ) -> list[Chunk]:
     """Return the training chunks of a conversation, each in the format of a chat prompt.
 
@@ -86,41 +81,35 @@ def turn_windows(
         mask: loss mask of the tokens, as in `TokenDataset`.
         roles: role tokens; the first is the user token.
     """
-    counts = mask or b"\1" * len(tokens)
-    starts = [i for i, token in enumerate(tokens) if token in roles]
-    ends = [*starts[1:], len(tokens)]
+    # Where each turn starts, and where the last one ends.
+    bounds = [*(i for i, token in enumerate(tokens) if token in roles), len(tokens)]
     chunks: list[Chunk] = []
     end = 1  # end of the tokens covered so far
-    while (new := counts.find(1, end)) >= 0:
-        turn = bisect_right(starts, new) - 1
-        begin = _first_turn(tokens, block_size, turn, starts, ends, roles[0])
-        if begin is not None and end <= starts[turn] and new < begin + block_size:
-            last = bisect_right(ends, begin + block_size) - 1  # index of the last turn that fits
-            end = ends[last] if last >= turn else begin + block_size
+    while (new := mask.find(1, end)) >= 0:
+        turn = bisect_right(bounds, new) - 1
+        begin = _first_turn(tokens, block_size, turn, bounds, roles[0])
+        if begin is not None and end <= bounds[turn] and new < begin + block_size:
+            last = bisect_right(bounds, begin + block_size) - 1  # index of the last end that fits
+            end = bounds[last] if last > turn else begin + block_size
             head = [tokens[0]]
         else:
             begin = max(0, new - 1 - (block_size - default_stride(block_size)))
-            end = min(begin + block_size + 1, ends[turn])
+            end = min(begin + block_size + 1, bounds[turn + 1])
             head = []
-        end = counts.rfind(1, new, end) + 1
+        end = mask.rfind(1, new, end) + 1
         chunk = [*head, *tokens[begin:end]]
-        chunks.append((chunk, bytes(len(chunk) - (end - new)) + counts[new:end]))
+        chunks.append((chunk, bytes(len(chunk) - (end - new)) + mask[new:end]))
     return chunks
 
 
 def _first_turn(
-    tokens: Sequence[int],
-    block_size: int,
-    turn: int,
-    starts: Sequence[int],
-    ends: Sequence[int],
-    user: int,
+    tokens: Sequence[int], block_size: int, turn: int, bounds: Sequence[int], user: int
 ) -> int | None:
     """Return the start of the chunk for a turn, or None if the question does not fit."""
-    near = bisect_left(starts, starts[turn] - block_size // 2)
-    for begin in starts[near : turn + 1]:
-        if tokens[begin] == user and ends[turn] - begin <= block_size:
+    near = bisect_left(bounds, bounds[turn] - block_size // 2)
+    for begin in bounds[near : turn + 1]:
+        if tokens[begin] == user and bounds[turn + 1] - begin <= block_size:
             return begin
-    question = next((starts[i] for i in range(turn, -1, -1) if tokens[starts[i]] == user), None)
-    is_room = question is not None and starts[turn] - question <= room_for_turns(block_size)
+    question = next((start for start in bounds[turn::-1] if tokens[start] == user), None)
+    is_room = question is not None and bounds[turn] - question <= room_for_turns(block_size)
     return question if is_room else None

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import cast
 
@@ -15,14 +15,12 @@ from microgpt.data.tokenizer import (
     Document,
     Documents,
     Tokenizer,
+    are_texts,
     as_documents,
-    hashable,
 )
 from microgpt.errors import ConfigError, DataError
 
 HELD_OUT = ("validation", "test")
-PIECE = 50  # number of characters of running text that are compared at once
-N_PIECES = 200  # a piece is found in a text of a million characters in a millisecond
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
 MAX_BEGINNING = 64  # messages; the work for all beginnings grows with the square of the length
@@ -55,14 +53,8 @@ class Split:
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
     # The sets that the fractions give, if they are known; a replaced one is another one.
-    _by_fractions: Sequence[Sequence[Document]] = field(default=(), repr=False, compare=False)
-    _chunked: dict[object, ChunkedDataset] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-
-    def __post_init__(self) -> None:
-        for name in ("docs", "train", "validation", "test"):
-            object.__setattr__(self, name, hashable(getattr(self, name)))
+    _by_fractions: Sequence[Sequence[Document]] = field(default=(), compare=False)
+    _chunked: dict[object, ChunkedDataset] = field(default_factory=dict, init=False, compare=False)
 
     def __repr__(self) -> str:
         n_train, n_val, n_test = map(len, (self.train, self.validation, self.test))
@@ -70,16 +62,11 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The dataset metadata that is saved with a model.
-
-        If the caller has replaced a set, the training set is recorded as a separate dataset without
-        held-out documents.
-        """
+        """The facts that are saved with a model; of the training set alone if a set is replaced."""
         if self.has_own_sets:
             return DataFacts(len(self.train), fingerprint(self.train))
         fractions = float(self.val_fraction), float(self.test_fraction)  # also of NumPy
-        sha256 = fingerprint(self.docs)
-        return DataFacts(len(self.docs), sha256, *fractions, self.gap)
+        return DataFacts(len(self.docs), fingerprint(self.docs), *fractions, self.gap)
 
     @property
     def has_own_sets(self) -> bool:
@@ -88,36 +75,9 @@ class Split:
         known = self._by_fractions or 3 * [None]
         return any(len(one) and one is not other for one, other in zip(sets, known, strict=True))
 
-    @property
-    def is_stream(self) -> bool:
-        """Whether the document is running text, if some of it is held out."""
-        return len(self.docs) == 1
-
     def read_before(self, name: str) -> Sequence[Document]:
         """Return the documents that are read before a held-out set: validation chooses weights."""
         return (*self.train, *self.validation) if name == "test" else self.train
-
-    @cached_property
-    def repeated(self) -> dict[str, float]:
-        """The share of each held-out set that is also in what is read before it."""
-        sets = {name: getattr(self, name) for name in HELD_OUT}
-        read = {name: self.read_before(name) for name in HELD_OUT}
-        return {name: self.repetition(docs, read[name]) for name, docs in sets.items() if docs}
-
-    def repetition(self, docs: Iterable[Document], read: Iterable[Document]) -> float:
-        """Return the share of texts, of replies or of running text that was read.
-
-        Of running text, pieces of PIECE characters are compared, at up to N_PIECES places.
-        """
-        if self.is_stream:
-            text = "\n".join(map(as_line, read))
-            pieces = [piece for doc in docs for piece in _pieces(as_line(doc))]
-            known = [piece in text for piece in pieces[:: 1 + len(pieces) // N_PIECES]]
-        else:
-            found = [form for doc in docs for form in forms(doc)]
-            common = {*found}.intersection(form for doc in read for form in forms(doc))
-            known = [form in common for form in found]
-        return sum(known) / max(1, len(known))
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
         """Return the chunks of the training set, cached for later training runs."""
@@ -141,18 +101,14 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
     docs = as_documents(docs)
     if not validation + test:
         return Split(docs, docs)
-    parts: dict[str, list[Document]] = {"train": [], "validation": [], "test": []}
-    for doc, place in _hash_distinct(docs):
-        name = "test" if place < test else "validation" if place >= 1 - validation else "train"
-        parts[name].append(doc)
-    for name, fraction in (("train", 1.0), ("validation", validation), ("test", test)):
-        if fraction and not parts[name]:
-            n = sum(map(len, parts.values()))
-            what = "documents" if n == len(docs) else "distinct documents"
-            problem = f"too few {what} ({n:,}): the {name} split is empty"
-            raise DataError(f"{problem}; add documents or use another fraction")
-    sets = parts["train"], parts["validation"], parts["test"]
-    return Split(docs, *sets, validation, test, _by_fractions=sets)
+    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # as in `Split`
+    for doc in dict.fromkeys(docs):
+        digest = hashlib.sha256(as_line(doc).encode(errors="surrogatepass")).digest()
+        place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)
+        sets[2 if place < test else 1 if place >= 1 - validation else 0].append(doc)
+    n = sum(map(len, sets))
+    what = "documents" if n == len(docs) else "distinct documents"
+    return _require_sets(Split(docs, *sets, validation, test), f"{what} ({n:,})", "documents")
 
 
 def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: int = 256) -> Split:
@@ -172,23 +128,18 @@ def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: 
     """
     _check_fractions(validation, test)
     gap = checked("gap", gap, int, minimum=0)
-    shares = {"validation": validation, "test": test}
     if not validation + test:
         return Split((text,), (text,))
     parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     start = 0  # start of the next training stretch
-    for name, first, end in _spread(shares, len(text), gap):
+    for name, first, end in _spread({"validation": validation, "test": test}, len(text), gap):
         parts["train"].append(text[start : max(start, first - gap)])
         parts[name].append(text[first:end])
         start = end + gap
     parts["train"].append(text[start:])
-    found = {name: tuple(filter(None, stretches)) for name, stretches in parts.items()}
-    for name, fraction in {"train": 1.0, **shares}.items():
-        if fraction and not found[name]:
-            what = f"too few characters ({len(text):,}): the {name} split is empty"
-            raise DataError(f"{what}; add text or use another fraction")
-    sets = found["train"], found["validation"], found["test"]
-    return Split((text,), *sets, validation, test, gap, _by_fractions=sets)
+    train, held_out, tested = (tuple(filter(None, stretches)) for stretches in parts.values())
+    found = Split((text,), train, held_out, tested, validation, test, gap)
+    return _require_sets(found, f"characters ({len(text):,})", "text")
 
 
 def split_documents(docs: Documents, validation: float, test: float, gap: int) -> Split:
@@ -200,12 +151,18 @@ def split_documents(docs: Documents, validation: float, test: float, gap: int) -
 
 def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
     """Split documents, or a single running text, in the same way as before."""
-    shares = {"validation": facts.val_fraction, "test": facts.test_fraction}
-    if not any(shares.values()):
-        return Split(docs, docs)
-    if facts.gap is None:
-        return split(docs, **shares)
-    return split_stream(cast("str", docs[0]), **shares, gap=facts.gap)
+    again = docs if facts.gap is None else cast("str", docs[0])
+    return split_documents(again, facts.val_fraction, facts.test_fraction, facts.gap or 0)
+
+
+def _require_sets(parts: Split, what: str, more: str) -> Split:
+    """Return a split by fractions; raise DataError if a requested set is empty."""
+    fractions = {"train": 1.0, "validation": parts.val_fraction, "test": parts.test_fraction}
+    for name, fraction in fractions.items():
+        if fraction and not getattr(parts, name):
+            problem = f"too few {what}: the {name} split is empty"
+            raise DataError(f"{problem}; add {more} or use another fraction")
+    return replace(parts, _by_fractions=(parts.train, parts.validation, parts.test))
 
 
 def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:
@@ -237,14 +194,11 @@ def fingerprint(docs: Sequence[Document]) -> str:
     digest = hashlib.sha256()
     for i in range(0, len(docs), HASH_BATCH):
         batch = docs[i : i + HASH_BATCH]
-        try:
-            lines = "\n".join(cast("Sequence[str]", batch))
-        except TypeError:  # there are conversations
-            lines = "\n".join(map(as_line, batch))
-        if len(docs) > 1 and lines.count("\n") >= len(batch):  # some have several lines
-            each = (json.dumps(one) if "\n" in one else one for one in map(as_line, batch))
-            lines = "\n".join(each)
-        digest.update((lines + "\n").encode(errors="surrogatepass"))
+        lines = batch if are_texts(batch) else [*map(as_line, batch)]
+        text = "\n".join(lines)
+        if len(docs) > 1 and text.count("\n") >= len(batch):  # some have several lines
+            text = "\n".join(json.dumps(line) if "\n" in line else line for line in lines)
+        digest.update((text + "\n").encode(errors="surrogatepass"))
     return digest.hexdigest()
 
 
@@ -267,20 +221,3 @@ def forms(doc: Document, first: int = 2) -> list[str]:
         return [plain(doc)]
     lines = [_as_json([one.role, plain(one.content)]) for one in doc]
     return [f"[{','.join(lines[:n])}]" for n in range(first, 1 + min(len(doc), MAX_BEGINNING), 2)]
-
-
-def _pieces(text: str) -> list[str]:
-    """Return the whole pieces of a text, or the text itself if it is shorter than one."""
-    places = range(0, len(text) - PIECE + 1, PIECE)
-    return [text[place : place + PIECE] for place in places] or [text]
-
-
-def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:
-    """Yield each distinct document and the hash of its content, scaled to [0, 1)."""
-    seen: set[str | bytes] = set()
-    for doc in docs:
-        digest = hashlib.sha256(as_line(doc).encode(errors="surrogatepass")).digest()
-        key = doc if isinstance(doc, str) else digest  # a text needs no extra memory as a key
-        if key not in seen:
-            seen.add(key)
-            yield doc, int.from_bytes(digest[:4], "big") / 2**32

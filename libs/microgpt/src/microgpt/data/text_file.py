@@ -36,7 +36,6 @@ class TextFile:
         self.is_strict = is_strict  # whether to refuse what is not UTF-8 text, or to replace it
         self.is_chat_export = False  # whether it had conversations from an app
         self.is_in_order = False  # whether its documents are in the order in which to learn them
-        self.places: list[str] | None = None  # if a list, gets the location of each text of a table
         self._piped: list[str] | None = None  # lines of a pipe, which can be read only once
 
     def __iter__(self) -> Iterator[str]:

@@ -9,10 +9,9 @@ turns…, BOS]. Text never encodes to special tokens: "<|user|>" is just eight c
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar, Literal, cast, get_args
+from typing import ClassVar, Literal, TypeGuard, cast, get_args
 
 from microgpt.config import TextKind, check_type
 from microgpt.errors import DataError, TokenizerError
@@ -39,7 +38,7 @@ class Message:
 Conversation = tuple[Message, ...]
 Document = str | Sequence[Message]
 AnyMessage = Message | Mapping[str, str]
-AnyDocument = str | Iterable[AnyMessage]  # what `as_document` makes a document
+AnyDocument = str | Iterable[AnyMessage]  # what `as_documents` makes a document
 Documents = Sequence[Document] | str  # a string is running text
 
 
@@ -61,14 +60,12 @@ def as_documents(docs: Iterable[AnyDocument]) -> Sequence[Document]:
     if not found or isinstance(docs, Mapping | set | frozenset) or hasattr(docs, "columns"):
         raise DataError(f"docs must be a list of texts or conversations, not {type(docs).__name__}")
     docs = docs if isinstance(docs, list | tuple) else list(found)
-    if set(map(type, docs)) != {str}:  # a loop would take a tenth of a short training
-        return [as_document(f"docs[{i}]", doc) for i, doc in enumerate(docs)]
-    return cast("Sequence[str]", docs)
-
-
-def as_document(name: str, doc: AnyDocument) -> Document:
-    """Return a text unchanged, and a conversation as `as_conversation` does."""
-    return doc if isinstance(doc, str) else as_conversation(name, doc)
+    if are_texts(docs):
+        return docs
+    return [
+        doc if isinstance(doc, str) else as_conversation(f"docs[{i}]", doc)
+        for i, doc in enumerate(docs)
+    ]
 
 
 def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:
@@ -77,42 +74,24 @@ def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:
     Raises:
         DataError: it is no list, or a message is neither; the error contains the name.
     """
-    is_list = isinstance(turns, list | tuple) or (
-        isinstance(turns, Iterable) and not isinstance(turns, str | bytes | Mapping | Set)
-    )
-    if not is_list:
+    if not isinstance(turns, Iterable) or isinstance(turns, str | bytes | Mapping | Set):
         what = "a text or a list of messages"
         raise DataError(f"{name} must be {what}, not {type(turns).__name__}")
-    turns = tuple(turns)
-    messages = tuple(map(_as_message, turns))
-    if None in messages:
-        i = messages.index(None)
-        what = 'a Message or {"role": "user" or "assistant", "content": "…"}'
-        raise DataError(f"{name}[{i}] must be {what}, got {turns[i]!r:.80}")
-    return cast("Conversation", messages)
+    messages = []
+    for i, turn in enumerate(turns):
+        message = turn
+        if isinstance(turn, Mapping) and isinstance(turn.get("content"), str):
+            message = Message(cast("Role", str(turn.get("role"))), turn["content"])
+        if not isinstance(message, Message) or message.role not in ROLES:
+            what = 'a Message or {"role": "user" or "assistant", "content": "…"}'
+            raise DataError(f"{name}[{i}] must be {what}, got {turn!r:.80}")
+        messages.append(message)
+    return tuple(messages)
 
 
-def _as_message(turn: object) -> Message | None:
-    if not isinstance(turn, Message):
-        if not isinstance(turn, Mapping) or not isinstance(turn.get("content"), str):
-            return None
-        turn = Message(cast("Role", str(turn.get("role"))), turn["content"])
-    return turn if turn.role in ROLES else None
-
-
-def hashable(docs: Sequence[Document]) -> Sequence[Document]:
-    """Return documents in a hashable form: conversations that are lists become tuples."""
-    if any(issubclass(kind, MutableSequence) for kind in set(map(type, docs))):
-        return [as_document(f"docs[{i}]", doc) for i, doc in enumerate(docs)]
-    return docs
-
-
-def joined(docs: Iterable[Document], separator: str) -> str | None:
-    """Join all documents into one text; return None if any document is a conversation."""
-    try:
-        return separator.join(cast("Iterable[str]", docs))
-    except TypeError:
-        return None
+def are_texts(docs: Iterable[object]) -> TypeGuard[Sequence[str]]:
+    """Return whether no document is a conversation."""
+    return all(isinstance(doc, str) for doc in docs)
 
 
 def texts_of(doc: Document) -> Iterable[str]:
@@ -120,9 +99,9 @@ def texts_of(doc: Document) -> Iterable[str]:
     return (doc,) if isinstance(doc, str) else (message.content for message in doc)
 
 
-def all_texts(docs: Iterable[Document]) -> list[str]:
+def all_texts(docs: Sequence[Document]) -> Sequence[str]:
     """Return the texts of all documents."""
-    return [text for doc in docs for text in texts_of(doc)]
+    return docs if are_texts(docs) else [text for doc in docs for text in texts_of(doc)]
 
 
 def count_characters(doc: Document) -> int:
@@ -133,10 +112,7 @@ def count_characters(doc: Document) -> int:
 def count_all(doc: Document, text: TextKind, count: Callable[[str], int]) -> int:
     """Return the number of predicted tokens of a document, whether or not they count.
 
-    The end token of a text is predicted, except in running text.
-
-    Args:
-        count: function that returns the number of tokens of a text.
+    The end token of a text is predicted, except in running text. `count` counts a text's tokens.
     """
     if isinstance(doc, str):
         return count(doc) + (text == "lines")
@@ -164,10 +140,12 @@ class Tokenizer(ABC):
     file: bytes | None = None  # the content of tokenizer.json of a subword tokenizer
 
     def __init__(self, piece_names: Sequence[str | bytes], *, is_chat: bool) -> None:
-        n_pieces = len(piece_names)
         self.piece_names = piece_names  # the text or bytes of each piece, in token order
         self.is_chat = is_chat  # whether the vocabulary has chat tokens
-        self.special_ids = range(n_pieces, n_pieces + n_special(is_chat=is_chat))
+        special = (*SPECIAL_TOKENS, "bos") if is_chat else ("bos",)
+        self.names = (*piece_names, *special)  # of all tokens, in token order; all are distinct
+        self.vocab_size = len(self.names)  # number of tokens, including special tokens
+        self.special_ids = range(len(piece_names), self.vocab_size)
         self.bos_id = self.special_ids[-1]  # first and last token of a document
 
     def __repr__(self) -> str:
@@ -187,10 +165,6 @@ class Tokenizer(ABC):
         unknown = self.unknown_characters(text)
         return {ord(char): space if char.isspace() else None for char in unknown}
 
-    def left_out(self, text: str) -> str:
-        """Return the distinct characters that `reading` leaves out, in order of appearance."""
-        return "".join(chr(code) for code, other in self.reading(text).items() if other is None)
-
     @abstractmethod
     def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "Tokenizer":
         """Return a tokenizer that also knows the characters of the documents."""
@@ -203,30 +177,13 @@ class Tokenizer(ABC):
     def count(self, text: str) -> int:
         """Return the number of tokens of a text."""
 
-    def n_parts(self, char: str) -> int:
-        """Return how many characters or bytes of `piece_names` encode a known character."""
-        return self.count(char)
-
-    @abstractmethod
-    def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the token of each text that encodes to a single token."""
-
     @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
-        """Decode tokens to text, omitting special tokens.
-
-        Raises:
-            TokenizerError: a token is not in the vocabulary.
-        """
+        """Decode tokens to text without special tokens; raise TokenizerError if one is unknown."""
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """Decode tokens as they arrive, yielding only complete characters."""
         return (self.decode([token]) for token in tokens)  # each token is a character or more
-
-    @cached_property
-    def names(self) -> tuple[str | bytes, ...]:
-        """The name of each token in token order; all names are distinct."""
-        return (*self.piece_names, *(SPECIAL_TOKENS if self.is_chat else ()), "bos")
 
     def label(self, token: int) -> str:
         r"""Return the text of a token, or a name like "<|user|>" or "bytes:\xf0" if it has none."""
@@ -239,11 +196,6 @@ class Tokenizer(ABC):
             return name.decode()
         except UnicodeDecodeError:
             return "bytes:" + "".join(f"\\x{byte:02x}" for byte in name)
-
-    @property
-    def vocab_size(self) -> int:
-        """The number of tokens, including special tokens."""
-        return self.bos_id + 1
 
     @property
     def end_turn_id(self) -> int:
@@ -271,8 +223,7 @@ class Tokenizer(ABC):
         """Return the loss mask of a document: 1 for each token that counts, 0 for context.
 
         The result is None for a text, because all of its tokens count. In a conversation, the
-        assistant's text and end_turn tokens count. Role tokens do not count, as the model does not
-        have to generate them.
+        assistant's text and end_turn tokens count; the model does not have to generate role tokens.
         """
         if isinstance(doc, str):
             return None
@@ -293,11 +244,6 @@ class Tokenizer(ABC):
         return self.special_ids[SPECIAL_TOKENS.index(name)]
 
 
-def n_special(*, is_chat: bool) -> int:
-    """Return the number of special tokens of a text or chat tokenizer."""
-    return 1 + (len(SPECIAL_TOKENS) if is_chat else 0)
-
-
 class CharTokenizer(Tokenizer):
     """A tokenizer whose tokens are single characters.
 
@@ -313,18 +259,15 @@ class CharTokenizer(Tokenizer):
         self.chars: tuple[str, ...] = tuple(chars)  # in token order
         if not self.chars:
             raise TokenizerError("a vocabulary needs at least one character")
-        wrong = [char for char in self.chars if len(char) != 1]
-        if wrong:
-            raise TokenizerError(f"{wrong[0]!r:.80} is not a single character")
-        self._id_of = {char: i for i, char in enumerate(self.chars)}
-        surrogate = next((char for char in self.chars if "\ud800" <= char <= "\udfff"), None)
-        if surrogate is not None:
-            raise TokenizerError(
-                f"{surrogate!r} is a lone surrogate, not a character; read the text as UTF-8"
-            )
-        if len(self._id_of) < len(self.chars):
-            twice = next(c for i, c in enumerate(self.chars) if self._id_of[c] != i)
-            raise TokenizerError(f"{twice!r} is in the vocabulary twice")
+        self._id_of: dict[str, int] = {}
+        for i, char in enumerate(self.chars):
+            if len(char) != 1:
+                raise TokenizerError(f"{char!r:.80} is not a single character")
+            if "\ud800" <= char <= "\udfff":
+                what = "a lone surrogate, not a character; read the text as UTF-8"
+                raise TokenizerError(f"{char!r} is {what}")
+            if self._id_of.setdefault(char, i) != i:
+                raise TokenizerError(f"{char!r} is in the vocabulary twice")
         super().__init__(self.chars, is_chat=is_chat)
         self._text_of = dict(enumerate(self.chars)) | dict.fromkeys(self.special_ids, "")
 
@@ -332,11 +275,7 @@ class CharTokenizer(Tokenizer):
     def from_documents(cls, docs: Iterable[AnyDocument]) -> "CharTokenizer":
         """Build a tokenizer from all characters in texts or conversations."""
         docs = as_documents(docs)
-        text = joined(docs, "")
-        if text is not None:
-            return cls(sorted(set(text)))
-        chars = sorted(set("".join(all_texts(docs))))
-        return cls(chars, is_chat=not all(isinstance(doc, str) for doc in docs))
+        return cls(sorted(set("".join(all_texts(docs)))), is_chat=not are_texts(docs))
 
     def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "CharTokenizer":
         """Return a tokenizer that also knows the characters of the documents."""
@@ -352,21 +291,14 @@ class CharTokenizer(Tokenizer):
         try:
             return [self._id_of[char] for char in text]
         except KeyError:
-            raise self._unknown_error(text) from None
-
-    def _unknown_error(self, text: str) -> TokenizerError:
-        unknown = ", ".join(map(repr, self.unknown_characters(text)))
-        return TokenizerError(
-            f"the vocabulary does not contain {unknown}; it contains {''.join(self.chars)!r}"
-        )
+            unknown = ", ".join(map(repr, self.unknown_characters(text)))
+            raise TokenizerError(
+                f"the vocabulary does not contain {unknown}; it contains {''.join(self.chars)!r}"
+            ) from None
 
     def count(self, text: str) -> int:
         """Return the number of characters, which is the number of tokens."""
         return len(text)
-
-    def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the token of each text that is a single character of the vocabulary."""
-        return [self._id_of[text] for text in texts if text in self._id_of]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Decode tokens to characters; raise TokenizerError if a token is unknown."""

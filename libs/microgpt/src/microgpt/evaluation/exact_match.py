@@ -1,13 +1,13 @@
 """Score chat replies by exact match."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import sqrt
 
 from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.conversation_file import Item
-from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import PromptError, TokenizerError
 from microgpt.inference import InferenceGpt
 
@@ -21,7 +21,6 @@ class Answer:
     item: Item
     expected: str  # the expected reply as the tokenizer reads it, perhaps in lower case
     reply: str | None  # None if the question does not fit into the context
-    n_tokens: int = 0  # number of reply tokens, including the end token
     is_cut: bool = False  # whether old messages were dropped to fit the context
     problem: str | None = None  # error message if there is no reply
 
@@ -72,27 +71,19 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     truncated as in a chat. If the tokenizer folds text, the expected reply is folded as well. A
     reply is None and counts as wrong if the question exceeds the context.
     """
-    found = [_prompt(model, item) for item in items]
-    prompts, greedy = (one for one in found if isinstance(one, ChatPrompt)), Sampling(0)
-    jobs = (model.reply_job(prompt, sampling=greedy) for prompt in prompts)
+    prompts, tokenizer = [_prompt(model, item) for item in items], model.tokenizer
+    found = (prompt for prompt in prompts if isinstance(prompt, ChatPrompt))
+    jobs = (model.reply_job(prompt, sampling=Sampling(0)) for prompt in found)
     replies = model.decode(jobs, threads=threads)
-    for item, prompt in zip(items, found, strict=True):
-        expected = _readable(model.tokenizer, item.expected)
+    for item, prompt in zip(items, prompts, strict=True):
+        expected = item.expected
+        with suppress(TokenizerError):  # it has unknown characters
+            expected = tokenizer.decode(tokenizer.encode(expected))
         if isinstance(prompt, PromptError):
             yield Answer(item, expected, None, problem=str(prompt))
             continue
-        tokens = next(replies)
-        room = model.config.block_size - len(prompt.tokens) + 1  # the last reply token is not read
-        text, is_cut = model.tokenizer.decode(tokens), prompt.tokens_dropped > 0
-        yield Answer(item, expected, text, min(len(tokens) + 1, room), is_cut)
-
-
-def by_task(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
-    """Return the answers of each task, with the tasks in alphabetical order."""
-    tasks: dict[str, list[Answer]] = {}
-    for answer in answers:
-        tasks.setdefault(answer.item.task, []).append(answer)
-    return dict(sorted(tasks.items()))
+        reply = tokenizer.decode(next(replies))
+        yield Answer(item, expected, reply, is_cut=prompt.tokens_dropped > 0)
 
 
 def _prompt(model: InferenceGpt, item: Item) -> ChatPrompt | PromptError:
@@ -102,11 +93,3 @@ def _prompt(model: InferenceGpt, item: Item) -> ChatPrompt | PromptError:
         return model.chat_prompt(item.conversation[first : item.place])
     except PromptError as error:
         return error
-
-
-def _readable(tokenizer: Tokenizer, text: str) -> str:
-    """Return a text as the tokenizer reads it, or unchanged if it has unknown characters."""
-    try:
-        return tokenizer.decode(tokenizer.encode(text))
-    except TokenizerError:
-        return text

@@ -1,17 +1,15 @@
 """Explain the predictions of a model at each position of a text, with its attention."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from heapq import nlargest
-from itertools import chain
 
 from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, checked
 from microgpt.data.chunked_dataset import cut_text
-from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import Document, Message, Tokenizer, as_document
+from microgpt.data.tokenizer import Document, Message, Tokenizer, as_conversation
 from microgpt.errors import PromptError
-from microgpt.evaluation.held_out_loss import EvaluationSet, bits
+from microgpt.evaluation.held_out_loss import bits
 from microgpt.inference import InferenceGpt
 
 Head = tuple[int, int]  # layer and head, both counted from 0
@@ -102,8 +100,9 @@ def explain(
         >>> [each.text for each in explain(model, "anna").predictions]
         ['a', 'n', 'n', 'a', '<|bos|>']
     """
-    text = as_document("text", text)
-    if isinstance(text, str) and gpt.tokenizer.is_chat:
+    if not isinstance(text, str):
+        text = as_conversation("text", text)
+    elif gpt.tokenizer.is_chat:
         text = (Message("user", text),)
     tokens, has_end = gpt.tokenizer.encode_document(text), text_kind == "lines"
     if gpt.tokenizer.is_chat:
@@ -112,27 +111,24 @@ def explain(
     if attention:
         _check_heads(gpt, len(tokens) - 1, attention)
     first = None if has_end else tokens[0]  # `chunked_dataset.scored` does the same
-    read = EvaluationSet([cut_text(tokens, gpt.config.block_size, first=first)], at_once=1)
-    rows = chain.from_iterable(rows for _, rows in read.walk(lambda docs: _rows(gpt, docs)))
+    rows = (
+        row
+        for chunk, mask in cut_text(tokens, gpt.config.block_size, first=first)
+        for row in gpt.log_probabilities(chunk[:-1], mask.find(1, 1) - 1 if mask else 0)
+    )
     predictions = [
         _prediction(gpt.tokenizer, token, row, n_alternatives)
         for token, row in zip(tokens[1:], rows, strict=True)
     ]
     weights: dict[Head, list[list[float]]] = {}
     if attention:
-        found = gpt.engine_model.activations(tokens[:-1])
-        for layer, head in attention:  # the weights of all layers together may be large
-            rows = found.attention(layer)[head]
-            weights[layer, head] = [row[: i + 1].tolist() for i, row in enumerate(rows)]
+        maps = gpt.engine_model.attention(tokens[:-1], attention)
+        weights = {
+            (layer, head): [row[: i + 1].tolist() for i, row in enumerate(rows)]
+            for (layer, head), rows in zip(attention, maps, strict=True)
+        }
     labels = tuple(map(gpt.tokenizer.label, tokens[:-1]))
     return Explanation(tuple(predictions), labels, weights, has_end)
-
-
-def _rows(gpt: InferenceGpt, docs: TokenDataset) -> Iterator[list[float]]:
-    """Yield the log-probabilities at each prediction that an earlier chunk does not have."""
-    for i, tokens in enumerate(docs):
-        mask = docs.mask_of(i)
-        yield from gpt.log_probabilities(tokens[:-1], mask.find(1, 1) - 1 if mask else 0)
 
 
 def _check_heads(gpt: InferenceGpt, n: int, heads: Collection[Head]) -> None:

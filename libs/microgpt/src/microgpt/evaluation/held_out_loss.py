@@ -4,9 +4,9 @@ The perplexity is the exponential of the loss per token, `exp(loss)`.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Self
 
 from microgpt.config import TextKind, checked
 from microgpt.data.chunked_dataset import scored
@@ -17,7 +17,6 @@ from microgpt.errors import DataError
 
 AT_ONCE = 2**16  # number of tokens between calls to should_stop
 
-T = TypeVar("T")
 # Function that returns the summed NLL of all unmasked target tokens, in nats.
 Nll = Callable[[TokenDataset], float]
 
@@ -45,27 +44,18 @@ def bits(nats: float) -> float:
 class EvaluationSet:
     """Documents split into chunks, to be read repeatedly."""
 
-    def __init__(
-        self,
-        docs: Iterable[Iterable[Chunk]],
-        *,
-        at_once: int = AT_ONCE,
-        n_characters: int | None = None,
-    ) -> None:
-        """Store the chunks of each document.
-
-        n_characters is the number of characters of the scored tokens; the default is one per token.
-        """
-        self.n_docs, portion = 0, TokenDataset()
-        self._portions = [portion]
+    def __init__(self, docs: Iterable[Iterable[Chunk]], *, at_once: int = AT_ONCE) -> None:
+        """Store the chunks of each document."""
+        self.n_docs = 0
+        self.portions: list[TokenDataset] = []  # each has about `at_once` tokens
         for doc in docs:
             self.n_docs += 1
             for tokens, mask in doc:
-                if len(portion.tokens) >= at_once:
-                    self._portions.append(portion := TokenDataset())
-                portion.append(tokens, mask)
-        self.n_tokens = sum(portion.n_predictions for portion in self._portions)
-        self._n_characters = self.n_tokens if n_characters is None else n_characters
+                if not self.portions or len(self.portions[-1].tokens) >= at_once:
+                    self.portions.append(TokenDataset())
+                self.portions[-1].append(tokens, mask)
+        self.n_tokens = sum(portion.n_predictions for portion in self.portions)
+        self.n_characters = self.n_tokens  # unless `of` counts those of the scored tokens
 
     @classmethod
     def of(
@@ -86,9 +76,9 @@ class EvaluationSet:
         """
         checked("text", text, TextKind)
         docs = as_documents(docs)
-        n_characters = sum(count_predictions(doc, text, len) for doc in docs)
         chunks = scored(docs, tokenizer, block_size, text=text)
-        evaluation_set = cls(chunks, at_once=at_once, n_characters=n_characters)
+        evaluation_set = cls(chunks, at_once=at_once)
+        evaluation_set.n_characters = sum(count_predictions(doc, text, len) for doc in docs)
         if not evaluation_set.n_tokens:
             raise DataError(
                 "there are no documents to evaluate, or the held-out conversations have no "
@@ -96,27 +86,13 @@ class EvaluationSet:
             )
         return evaluation_set
 
-    def walk(
-        self, predict: Callable[[TokenDataset], T], should_stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[tuple[TokenDataset, T]]:
-        """Yield about `at_once` tokens at a time, and what a model predicts for them.
-
-        All evaluations read documents here. `should_stop` is called before each prediction; if it
-        returns True, the walk ends.
-        """
-        for portion in self._portions:
-            if should_stop():
-                return
-            yield portion, predict(portion)
-
     def evaluate(
         self, nll: Nll, should_stop: Callable[[], bool] = lambda: False
     ) -> HeldOutLoss | None:
-        """Return the loss, or None if `should_stop` returned True."""
-        total, n_read = 0.0, 0
-        for portion, loss in self.walk(nll, should_stop):
-            total += loss
-            n_read += portion.n_predictions
-        if n_read < self.n_tokens:
-            return None
-        return HeldOutLoss(total / n_read, self.n_docs, n_read, self._n_characters)
+        """Return the loss, or None if `should_stop`, called before each portion, returns True."""
+        total = 0.0
+        for portion in self.portions:
+            if should_stop():
+                return None
+            total += nll(portion)
+        return HeldOutLoss(total / self.n_tokens, self.n_docs, self.n_tokens, self.n_characters)

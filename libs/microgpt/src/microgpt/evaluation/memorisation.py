@@ -17,11 +17,11 @@ class KnownTexts(Container[str]):
     def __init__(
         self, texts: Sequence[str], *, room: int, text: TextKind = TrainConfig.text
     ) -> None:
-        """Index the training texts of a model.
+        """Index training texts.
 
         Args:
             room: maximum number of tokens in a sample. A sample of at least `room` bytes may be
-                truncated. Such a sample counts as known if it is a substring of a text.
+                truncated, so it is also known if it is a substring of a text.
             text: "stream" if every substring of a text counts as known.
         """
         self._room = room if text == "lines" else 0
@@ -30,8 +30,7 @@ class KnownTexts(Container[str]):
 
     def __contains__(self, sample: object) -> bool:
         """Return whether a sample is a training text or a truncated part of a training text."""
-        if not isinstance(sample, str):
-            return False
+        assert isinstance(sample, str)
         if sample in self._whole:
             return True
         part = sample.strip("\ufffd")

@@ -1,7 +1,7 @@
 """Score texts by how much they surprise a model, in bits per character."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -69,14 +69,16 @@ class Scorer:
         texts = cast("list[str]", list(as_documents(texts)))
         for i, each in enumerate(texts):
             check_type(f"texts[{i}]", each, str)
-        joined, bos, n_ends = "".join(texts), self._tokenizer.bos_id, self._n_ends
+        joined, bos = "".join(texts), self._tokenizer.bos_id
         unknown = self._tokenizer.unknown_characters("".join({*joined}))
         n_parts = self._n_parts(joined, unknown)
         is_known = n_parts >= 0
         omit = str.maketrans("", "", unknown)
         read = [text.translate(omit) for text in texts] if unknown else texts
-        n_predicted: list[int] = []
-        bits, tokens = self._read(self._encoded(read, n_predicted))
+        ends = [bos] * self._n_ends
+        docs = [[bos, *self._tokenizer.encode(text), *ends] for text in read]
+        n_predicted = np.array([len(doc) - 1 for doc in docs], np.int64)
+        bits, tokens = self._read(docs)
         if not np.isfinite(bits).all():
             raise PromptError(NOT_FINITE_MESSAGE)
         is_piece = tokens != bos
@@ -89,8 +91,8 @@ class Scorer:
         n_unknown = _sums(~is_known, lengths).astype(np.int64)
         facts = zip(
             texts,
-            (_sums(bits, np.array(n_predicted, np.int64)) + UNKNOWN_BITS * n_unknown).tolist(),
-            (lengths + n_ends).tolist(),
+            (_sums(bits, n_predicted) + UNKNOWN_BITS * n_unknown).tolist(),
+            (lengths + self._n_ends).tolist(),
             n_unknown.tolist(),
             (character_bits[i:j] for i, j in pairwise([0, *np.cumsum(lengths).tolist()])),
             strict=True,
@@ -98,26 +100,19 @@ class Scorer:
         return [*map(Score._make, facts)]
 
     def _n_parts(self, text: str, unknown: str) -> Counts:
-        """Return the `Tokenizer.n_parts` of each character, and -1 if it is unknown."""
+        """Return the size of each character, as that of a piece, and -1 if it is unknown."""
         table = np.full(1 + ord(max(text, default="\0")), -1)  # the index is a code point
         for char in {*text}.difference(unknown):
-            table[ord(char)] = self._tokenizer.n_parts(char)
+            table[ord(char)] = self._sizes[self._tokenizer.encode(char)].sum()
         return table[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)]
-
-    def _encoded(self, texts: Iterable[str], n_predicted: list[int]) -> Iterator[list[int]]:
-        """Yield the tokens of each text; append the number of predicted tokens to a list."""
-        bos, ends = self._tokenizer.bos_id, [self._tokenizer.bos_id] * self._n_ends
-        for text in texts:
-            tokens = [bos, *self._tokenizer.encode(text), *ends]
-            n_predicted.append(len(tokens) - 1)
-            yield tokens
 
     def _read(self, docs: Iterable[list[int]]) -> tuple[Bits, Counts]:
         """Return the bits of each token of each text after the first, and these tokens."""
         size, first = self._gpt.config.block_size, None if self._n_ends else self._tokenizer.bos_id
         read = EvaluationSet(cut_text(doc, size, first=first) for doc in docs)
         found = [(np.empty(0), np.empty(0, np.int64))]
-        for portion, losses in read.walk(self._gpt.losses):
+        for portion in read.portions:
+            losses = self._gpt.engine_model.losses(portion)
             tokens, counts = np.array(portion.tokens), np.frombuffer(portion.mask, bool)
             targets = np.delete(tokens, portion.starts[:-1])
             is_new = np.delete(counts, portion.starts[:-1]) if counts.size else slice(None)

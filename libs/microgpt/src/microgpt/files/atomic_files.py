@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class FullDiskError(CheckpointError):
-    """The disk is full. This error is a system failure, not invalid input."""
+    """The disk is full, which is a system failure, not invalid input."""
 
 
 def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = False) -> None:
@@ -42,23 +42,22 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
     """
     try:
         check_place(directory)
-        is_new = not os.path.isdir(directory)
+        for path in (directory / name for name in files):
+            if path.exists() and not path.is_file():  # a device would be replaced, too
+                what = "a directory" if path.is_dir() else "not a regular file"
+                raise CheckpointError(f"{path} is {what}; use another path")
         staging = directory / (SAVING if is_held else f"{SAVING}-{uuid.uuid4().hex}")
         staging.mkdir(parents=True)  # tempfile.mkdtemp would make the directory private
         try:
             for name, content in files.items():
-                path = directory / name
-                if path.exists() and not path.is_file():  # a device would be replaced, too
-                    what = "a directory" if path.is_dir() else "not a regular file"
-                    raise CheckpointError(f"{path} is {what}; use another path")
-                _write(staging / name, content)
+                with (staging / name).open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
             _sync_directory(staging)
             _move(staging.rename(directory / SAVED) if is_held else staging, directory)
         except BaseException:
-            _remove(staging)
-            if is_new:
-                with suppress(OSError):  # another process has written files there
-                    directory.rmdir()
+            shutil.rmtree(staging, ignore_errors=True)
             raise
     except OSError as error:
         raise cannot_write(directory, error, sum(map(len, files.values()))) from error
@@ -100,18 +99,13 @@ def read_committed(directory: Path, name: str, max_bytes: int) -> bytes:
 def finish_publish(directory: Path) -> None:
     """Complete the `publish` call of a killed process. The caller must hold the directory lock."""
     saved = directory / SAVED
-    if os.path.isdir(saved) and not os.path.islink(saved):
+    if os.path.isdir(saved) and not os.path.islink(saved):  # a link could lead to files of others
         _move(saved, directory)
-    for staging in (saved, directory / SAVING):
-        _remove(staging)
+    shutil.rmtree(directory / SAVING, ignore_errors=True)
 
 
 def read_consistently(directory: Path, read: Callable[[], T]) -> T:
-    """Call `read` and return the result; retry if the call fails while files are being replaced.
-
-    Raises:
-        CheckpointError: `read` raised CheckpointError and no file had changed.
-    """
+    """Call `read` and return the result; retry if it fails while files are being replaced."""
     for _ in range(MAX_READS):
         before = _versions(directory)
         try:
@@ -154,13 +148,6 @@ def _move(staging: Path, directory: Path) -> None:
     _sync_directory(directory)
 
 
-def _remove(path: Path) -> None:
-    """Remove a staging directory, or a file or symlink at that path."""
-    shutil.rmtree(path, ignore_errors=True)
-    with suppress(OSError):
-        path.unlink()  # rmtree does not remove symlinks or files
-
-
 def _versions(directory: Path) -> list[tuple[str, int, int]]:
     """Return the path, inode and modification time of each file, to detect changes."""
     found = []
@@ -170,13 +157,6 @@ def _versions(directory: Path) -> list[tuple[str, int, int]]:
                 facts = entry.stat(follow_symlinks=False)
                 found.append((entry.path, facts.st_ino, facts.st_mtime_ns))
     return sorted(found)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_directory(directory: Path) -> None:

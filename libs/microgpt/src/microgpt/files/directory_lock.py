@@ -52,21 +52,17 @@ class DirectoryLock:
                     use = f"{use} by process {os.getpid()} on {platform.node()}"
                     (directory / LOCK).write_text(use)
             finish_publish(directory)
-        except OSError as error:
+        except BaseException as error:
             self.release()
-            raise cannot_write(directory, error) from error
-        except BaseException:
-            self.release()
+            if isinstance(error, OSError):
+                raise cannot_write(directory, error) from error
             raise
 
     def release(self) -> None:
-        """Release the lock.
-
-        The file is removed before the lock is released: a process that has already opened the file
-        then detects in `filelock` that the file was unlinked, and retries. Windows cannot remove
-        open files, so there `filelock` removes the file after the release.
-        """
+        """Release the lock, and remove its file."""
         if self._lock:
+            # A process that has already opened the file detects in `filelock` that it was unlinked,
+            # and retries. Windows cannot remove open files; there, `filelock` does so afterwards.
             if self._names_holder:
                 with suppress(OSError):
                     os.unlink(self.path / LOCK)
@@ -82,15 +78,12 @@ class DirectoryLock:
     def __exit__(self, *error: object) -> None:
         self.release()
 
-    @property
-    def _names_holder(self) -> bool:
-        """Whether the lock file is not filelock's own, which it has without `flock`."""
-        from filelock import SoftFileLock
-
-        return not isinstance(self._lock, SoftFileLock)
-
     def _acquire(self) -> "BaseFileLock":
-        from filelock import FileLock, Timeout  # lazy import, because readers need no lock
+        from filelock import (  # lazy import, because readers need no lock
+            FileLock,
+            SoftFileLock,
+            Timeout,
+        )
 
         lock = FileLock(self.path / LOCK, thread_local=False, poll_interval=POLL_S)
         end, n_removals = time.monotonic() + WAIT_S, 0
@@ -98,6 +91,8 @@ class DirectoryLock:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 lock.acquire(timeout=SETTLE_S)
+                # Without `flock`, the content of the file is filelock's own.
+                self._names_holder = not isinstance(lock, SoftFileLock)
                 return lock
             except (FileExistsError, FileNotFoundError):
                 # Another holder has just removed its new directory, or this one cannot be created.

@@ -13,19 +13,13 @@ evolve-rust and MoonBase write only weights.json and meta.json; `load` reads the
 import hashlib
 import json
 import os
-from array import array
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
-from microgpt.config import (
-    DOCUMENT_HASHES,
-    WeightsFormat,
-    check_path,
-)
+from microgpt.config import DOCUMENT_HASHES, ModelConfig, WeightsFormat, check_path
 from microgpt.data.tokenizers import TOKENIZERS
-from microgpt.errors import CheckpointError, ConfigError, MicrogptError
+from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import (
     as_argument,
     cannot_write,
@@ -45,6 +39,7 @@ from microgpt.storage.meta import (
     META,
     STATE,
     STATE_DESCRIPTION,
+    Meta,
     meta_of,
     read_meta,
     restore_tokenizer,
@@ -58,7 +53,6 @@ from microgpt.storage.weights_file import (
     max_bytes,
 )
 
-HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
 # Files of the training run that made a model.
 TRAINING = (STATE_DESCRIPTION, STATE, "history.jsonl")
@@ -93,7 +87,8 @@ def save(
     files = encode_model(result, weights_format, half=half)
     with DirectoryLock(path):
         is_copy = isinstance(result, SavedModel) and has_copy(path, result)
-        publish_model(path, files, kept=(DOCUMENT_HASHES, *TRAINING) if is_copy else ())
+        kept = [*TRAINING] if is_copy or not _has_ended(path) else []
+        publish_model(path, files, [*kept, DOCUMENT_HASHES] if is_copy else kept)
 
 
 def encode_model(
@@ -104,9 +99,7 @@ def encode_model(
 ) -> dict[str, bytes]:
     """Return the content of each file that `save` writes, by file name."""
     if half and weights_format == "json":
-        raise ConfigError(
-            "half precision requires the safetensors format; JSON stores full precision"
-        )
+        raise ConfigError("half precision requires safetensors; JSON stores full precision")
     is_small = count_params(result.model) <= MAX_IN_JSON
     weights_format = weights_format or ("json" if is_small and not half else "safetensors")
     dtype = "float16" if half else result.dtype
@@ -151,39 +144,21 @@ def is_model_directory(directory: Path) -> bool:
     return has_model(directory) or any(map(os.path.exists, about))
 
 
-def check_format(directory: Path) -> None:
-    """Raise CheckpointError if a directory contains only a checkpoint of a newer MoonBase."""
-    is_ours = has_model(directory) or committed_path(directory, STATE).exists()
-    if (directory / MOONBASE_WEIGHTS).exists() and not is_ours:
-        raise CheckpointError(
-            f"{directory} is a checkpoint of MoonBase ({MOONBASE_WEIGHTS}); convert it with: "
-            f"microgpt import {as_argument(directory)} --model NAME"
-        )
-
-
 def has_copy(directory: Path, saved: SavedModel) -> bool:
     """Return whether a directory contains a copy of `saved` that was written by microgpt."""
-    hashes = dict.fromkeys(HASHES)
+    hashes = {"weights_sha256", "tokenizer_sha256"}
     with suppress(CheckpointError):
-        meta = read_meta(directory)
-        is_equal = meta.model_copy(update=hashes) == saved.meta.model_copy(update=hashes)
-        return is_equal and meta.created_at is not None
+        found, wanted = (m.model_dump(exclude=hashes) for m in (read_meta(directory), saved.meta))
+        return found == wanted and saved.meta.created_at is not None
     return False
 
 
-def publish_model(
-    directory: Path, files: Mapping[str, bytes], *, kept: Collection[str] = TRAINING
-) -> None:
-    """Write the files of a model to a locked directory, then remove the old model's other files.
-
-    Args:
-        kept: files that also belong to the new model.
-    """
-    old = (*WEIGHTS_FILES.values(), TOKENIZER, DOCUMENT_HASHES)
-    old += TRAINING if _has_ended(directory) else ()
+def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[str]) -> None:
+    """Write a model to a locked directory, and remove the old one's files that are not kept."""
     try:
-        if not has_model(directory):
-            old = ()  # without a model, these files belong to other programs
+        old: Collection[str] = ()  # without a model, these files belong to other programs
+        if has_model(directory):
+            old = (*WEIGHTS_FILES.values(), TOKENIZER, DOCUMENT_HASHES, *TRAINING)
         publish(directory, files, is_held=True)
         for other in old:
             if other not in files and other not in kept:
@@ -203,14 +178,57 @@ def _has_ended(directory: Path) -> bool:
 
 
 def _load(directory: Path) -> SavedModel:
-    check_format(directory)
-    if has_model(directory):
-        return _load_finished(directory)
-    if committed_path(directory, STATE_DESCRIPTION).exists():
-        return _load_unfinished(directory)
-    if not committed_path(directory, META).exists():
-        raise CheckpointError(f"{directory} has no model; {REMEDY}")
+    if not has_model(directory):
+        has_state = committed_path(directory, STATE).exists()
+        if not has_state and (directory / MOONBASE_WEIGHTS).exists():
+            raise CheckpointError(
+                f"{directory} is a checkpoint of MoonBase ({MOONBASE_WEIGHTS}); convert it with: "
+                f"microgpt import {as_argument(directory)} --model NAME"
+            )
+        if committed_path(directory, STATE_DESCRIPTION).exists():
+            return _load_unfinished(directory)
+        if not committed_path(directory, META).exists():
+            raise CheckpointError(f"{directory} has no model; {REMEDY}")
     return _load_finished(directory)
+
+
+def _load_finished(directory: Path) -> SavedModel:
+    meta = read_meta(directory)
+    try:
+        model = meta.model()
+        check_fits(model)
+    except ConfigError as error:
+        raise CheckpointError(f"{directory / META}: {error}") from error
+    file = None
+    if TOKENIZERS[meta.tokenizer].has_file:
+        file = directory / TOKENIZER, read_committed(directory, TOKENIZER, MAX_TOKENIZER_BYTES)
+        if meta.tokenizer_sha256 not in (None, _sha256(file[1])):
+            raise _mismatch(file[0])
+    path, content = _read_weights(directory, meta, model)
+    tokenizer = restore_tokenizer(directory / META, meta, file, model.vocab_size)
+    weights = decode_weights(content, path, model)
+    return SavedModel(model, weights, tokenizer, meta.dtype, meta)
+
+
+def _read_weights(directory: Path, meta: Meta, model: ModelConfig) -> tuple[Path, bytes]:
+    """Return the path and the content of the weights file whose hash is correct.
+
+    An interrupted save can leave that of the old model beside it.
+    """
+    names = [name for name in WEIGHTS_FILES.values() if committed_path(directory, name).exists()]
+    for name in names or ["weights.json"]:
+        path = directory / name
+        content = read_committed(directory, name, max_bytes(path, model))
+        if meta.weights_sha256 in (None, _sha256(content)):
+            return path, content
+    raise _mismatch(path)
+
+
+def _mismatch(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} does not match {META} (its sha256 differs); "
+        "restore both files, or train the model again"
+    )
 
 
 def _load_unfinished(directory: Path) -> SavedModel:
@@ -218,46 +236,16 @@ def _load_unfinished(directory: Path) -> SavedModel:
     from microgpt.storage.training_directory import read_training
 
     plan, state, _ = read_training(directory)
+    if plan.is_of_student and not state.step:
+        raise CheckpointError(
+            f"{directory} has no model yet, because its teachers are being trained; finish the run "
+            f"with microgpt train --resume {as_argument(directory)}"
+        )
     steps = plan.config.steps
-    numbers = state.final_weights(steps).tolist()
-    model = plan.model, by_name(plan.model, numbers), plan.tokenizer, plan.dtype
+    weights = by_name(plan.model, state.final_weights(steps).tolist())
+    model = plan.model, weights, plan.tokenizer, plan.dtype
     meta = meta_of(TrainedModel(*model), plan, state)
-    written = os.stat(directory).st_mtime
-    facts = {
-        "weights_sha256": _sha256(array("d", numbers).tobytes()),
-        "created_at": datetime.fromtimestamp(written, UTC).isoformat(timespec="seconds"),
-        "training": meta.training | {"steps_planned": steps},
-    }
-    return SavedModel(*model, meta.model_copy(update=facts), steps)
-
-
-def _load_finished(directory: Path) -> SavedModel:
-    """Load a model. After an interrupted save, use the weights file whose hash is correct."""
-    meta = read_meta(directory)
-    try:
-        model = meta.model()
-        check_fits(model)
-    except MicrogptError as error:
-        raise CheckpointError(f"{directory / META}: {error}") from error
-    file, mismatch = None, None
-    if TOKENIZERS[meta.tokenizer].has_file:
-        file = directory / TOKENIZER, read_committed(directory, TOKENIZER, MAX_TOKENIZER_BYTES)
-    present = [name for name in WEIGHTS_FILES.values() if committed_path(directory, name).exists()]
-    for name in present or ["weights.json"]:
-        path = directory / name
-        content = read_committed(directory, name, max_bytes(path, model))
-        if meta.weights_sha256 not in (None, _sha256(content)):
-            mismatch = mismatch or path
-        elif file and meta.tokenizer_sha256 not in (None, _sha256(file[1])):
-            mismatch = mismatch or file[0]
-        else:
-            tokenizer = restore_tokenizer(directory / META, meta, file, model.vocab_size)
-            weights = decode_weights(content, path, model)
-            return SavedModel(model, weights, tokenizer, meta.dtype, meta)
-    raise CheckpointError(
-        f"{mismatch} does not match {META} (its sha256 differs); "
-        "restore both files, or train the model again"
-    )
+    return SavedModel(*model, meta, f"at step {state.step} of {steps}")
 
 
 def _sha256(content: bytes) -> str:

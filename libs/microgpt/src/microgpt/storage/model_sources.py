@@ -1,9 +1,8 @@
 """Find the models that a command names: paths, NAME=DIR, or a directory of models."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from microgpt.data.documents import DEMO_MODEL, bundled
@@ -14,17 +13,8 @@ from microgpt.storage.model_directory import REMEDY, is_model_directory
 DEFAULT_MODEL_DIR = "output"
 
 
-@dataclass(frozen=True)
-class ModelSource:
-    """The name of a model, and its directory."""
-
-    name: str
-    directory: Path
-    is_demo: bool = False
-
-
-def model_sources(given: str | Sequence[str] | None) -> list[ModelSource]:
-    """Return the models that are given, or those in a directory of models.
+def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
+    """Return the directories of models, by the names of the models.
 
     Args:
         given: paths or NAME=DIR; text is a path or a comma-separated list of these. None is
@@ -35,23 +25,24 @@ def model_sources(given: str | Sequence[str] | None) -> list[ModelSource]:
     """
     if given is None:
         if not os.path.lexists(DEFAULT_MODEL_DIR):
-            return [ModelSource("demo", bundled(DEMO_MODEL), is_demo=True)]
-        return [ModelSource(DEFAULT_MODEL_DIR, Path(DEFAULT_MODEL_DIR))]
+            return {"demo": bundled(DEMO_MODEL)}
+        return {DEFAULT_MODEL_DIR: Path(DEFAULT_MODEL_DIR)}
     if isinstance(given, str):
         texts = [given] if os.path.lexists(given) else list(map(str.strip, given.split(",")))
         given = tuple(filter(None, texts)) or (given,)
-    sources = [source for text in given for source in _sources_in(text)]
-    ((name, n),) = Counter(source.name for source in sources).most_common(1)
-    if n > 1:
-        same = [str(source.directory) for source in sources if source.name == name]
-        raise ConfigError(
-            f"{' and '.join(same)} have the same name, {name}; choose names with NAME=DIR"
-        )
+    sources: dict[str, Path] = {}
+    for name, directory in chain.from_iterable(map(_models_at, given)):
+        if name in sources:
+            raise ConfigError(
+                f"{sources[name]} and {directory} have the same name, {name}; choose names with "
+                "NAME=DIR"
+            )
+        sources[name] = directory
     return sources
 
 
-def _sources_in(text: str) -> list[ModelSource]:
-    """Return the model at a path or `NAME=DIR`, or those in a directory."""
+def _models_at(text: str) -> list[tuple[str, Path]]:
+    """Return the name and the path of the model at `PATH` or `NAME=DIR`, or of those in it."""
     name, separator, directory = text.partition("=")
     if not separator or os.path.lexists(text):
         name, directory = "", text
@@ -64,8 +55,8 @@ def _sources_in(text: str) -> list[ModelSource]:
     if not name and os.path.isdir(path) and not is_model_directory(path):
         children = sorted(each for each in path.iterdir() if is_model_directory(each))
         if children:
-            return [ModelSource(name_of(each), each) for each in children]
-    return [ModelSource(name or name_of(path), path)]
+            return [(name_of(each), each) for each in children]
+    return [(name or name_of(path), path)]
 
 
 def name_of(path: str | os.PathLike[str]) -> str:

@@ -7,35 +7,26 @@ train_state.json is read first: it determines the maximum valid size of train_st
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
+from functools import partial
 from importlib.metadata import version
 from operator import not_
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
-from microgpt.data.contamination import as_share
 from microgpt.data.split import DataFacts
+from microgpt.data.tokenizer import TokenizerKind
 from microgpt.data.tokenizers import TOKENIZERS
-from microgpt.error_format import first_problem, other_version
-from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import (
     check_is_directory,
     committed_path,
@@ -48,45 +39,29 @@ from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.flat_weights import count_params
 from microgpt.printable_text import printable
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
-from microgpt.state import (
-    Ensemble,
-    TeacherRecord,
-    TrainedTeacher,
-    TrainingPlan,
-    TrainResult,
-    TrainState,
-)
+from microgpt.state import TeacherRecord, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.meta import (
-    MAX_META_BYTES,
     MAX_TOKENIZER_BYTES,
-    META,
     STATE,
     STATE_DESCRIPTION,
-    check_tokenizer_fields,
+    SpecialTokens,
+    read_record,
     restore_tokenizer,
     tokenizer_fields,
 )
-from microgpt.storage.model_directory import (
-    TOKENIZER,
-    TRAINING,
-    check_format,
-    encode_model,
-    has_model,
-    publish_model,
-)
-from microgpt.storage.weights_file import HEADER_BYTES, WEIGHTS_FILES
-from microgpt.training.history_file import (
-    HISTORY,
-    HistoryPoint,
-    encode_history,
-)
+from microgpt.storage.model_directory import TRAINING, encode_model, has_model, publish_model
+from microgpt.storage.weights_file import max_bytes
+from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
 from microgpt.training.kept_weights import BestWeights, WeightAverage
 
-FORMAT_VERSION = 5  # earlier versions had other splits, names of settings, or places of losses
+FORMAT_VERSION = 6  # earlier versions had other splits, names of settings, or teachers' weights
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
+N_ARRAYS = 5  # a checkpoint has at most so many arrays with a number for each weight
 Status = Literal["running", "ended", "diverged"]
 
+Config = TypeVar("Config", ModelConfig, TrainConfig)
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
+_Numbers = dict[str, _Count | Annotated[float, Field(ge=0)]]
 
 
 def _check_given(given: dict[str, Any]) -> dict[str, Any]:
@@ -96,18 +71,21 @@ def _check_given(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _settings(kind: type[Config], found: Any) -> Any:
+    """Return the settings of a JSON object; raise ConfigError if one is invalid."""
+    if not isinstance(found, dict):
+        return found
+    check_names(found, vars(kind()))
+    return with_given(kind(), found)
+
+
 class TrainingDirectory(DirectoryLock):
     """The output directory of a training run, created with the first checkpoint."""
 
     def __init__(self, path: str | Path) -> None:
         """Lock a directory, which need not exist; raise CheckpointError if it cannot be locked."""
-        directory = Path(path)
         self.has_own_state = False  # whether this process has written a checkpoint
-        own = (STATE, STATE_DESCRIPTION, HISTORY, TOKENIZER, META, *WEIGHTS_FILES.values())
-        for name in own:
-            if os.path.isdir(directory / name):  # Path.is_dir may raise OSError
-                raise CheckpointError(f"{directory / name} is a directory; use another directory")
-        super().__init__(directory, "being trained")
+        super().__init__(Path(path), "being trained")
 
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> bool:
         """Write a checkpoint. If the write fails, the previous checkpoint is kept.
@@ -115,32 +93,23 @@ class TrainingDirectory(DirectoryLock):
         Return False if nothing was written, because a state without any steps does not replace a
         finished model.
         """
-        is_new = not (state.step or state.teachers or self.has_own_state)
+        is_new = not (state.step or self.has_own_state)
         if is_new and has_model(self.path):
             return False
-        content, description = encode_state(plan, state, status)
-        files = {
-            STATE: content,
-            HISTORY: encode_history(state.history),
-            STATE_DESCRIPTION: description,
-        }
-        publish(self.path, files, is_held=True)
+        files = encode_state(plan, state, status)
+        publish(self.path, {**files, HISTORY: encode_history(state.history)}, is_held=True)
         self.has_own_state = True
         return True
 
     def finish(self, result: TrainResult) -> None:
         """Write the last checkpoint, and then the model with the status "ended".
 
-        This order keeps the checkpoint if there is not enough disk space for the model. An earlier
-        state needs the teachers of an ensemble, so the status "ended" removes them.
+        This order keeps the checkpoint if there is not enough disk space for the model.
         """
         self.keep(result.plan, result.state)
-        content, description = encode_state(
-            result.plan, replace(result.state, teachers=()), "ended"
-        )
-        files = {STATE: content} if result.state.teachers else {}
-        files |= {**encode_model(result), STATE_DESCRIPTION: description}
-        publish_model(self.path, files, kept=TRAINING)
+        ended = encode_state(result.plan, result.state, "ended")
+        files = {**encode_model(result), STATE_DESCRIPTION: ended[STATE_DESCRIPTION]}
+        publish_model(self.path, files, TRAINING)
 
 
 def check_has_training(directory: Path) -> None:
@@ -151,26 +120,17 @@ def check_has_training(directory: Path) -> None:
         raise CheckpointError(f"{directory} has no checkpoint to resume; {remedy}")
 
 
+def diverged(directory: Path, step: int) -> ConfigError:
+    """Return the error with which a diverged run is not resumed."""
+    return ConfigError(
+        f"the training run in {directory} diverged after step {step} (the last good weights are in "
+        f"{directory}.diverged); train from scratch with a smaller --learning-rate"
+    )
+
+
 def has_state(directory: Path) -> bool:
     """Return whether a directory contains a checkpoint."""
     return any(committed_path(directory, name).exists() for name in (STATE_DESCRIPTION, STATE))
-
-
-class _BestFacts(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, from_attributes=True)
-
-    step: _Count
-    val_loss: float
-    measured_at: _Count
-    n_worse: _Count
-
-
-class _AverageFacts(BaseModel):
-    model_config = ConfigDict(strict=True, from_attributes=True)
-
-    n: Annotated[int, Field(ge=1, le=MAX_SIZE)]
-    step: _Count
-    steps: _Count
 
 
 class _Description(BaseModel):
@@ -182,12 +142,12 @@ class _Description(BaseModel):
     state_sha256: str
     status: Status
     step: _Count
-    model: ModelConfig
-    tokenizer: str = "char"
+    model: Annotated[ModelConfig, BeforeValidator(partial(_settings, ModelConfig))]
+    tokenizer: TokenizerKind = "char"
     chars: tuple[str, ...] | None = None
-    special_tokens: tuple[str, ...] | None = None
+    special_tokens: SpecialTokens | None = None
     fold: bool | None = None
-    config: TrainConfig
+    config: Annotated[TrainConfig, BeforeValidator(partial(_settings, TrainConfig))]
     engine: EngineName
     dtype: DType
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
@@ -196,15 +156,13 @@ class _Description(BaseModel):
     parent_sha256: str | None = None
     teachers: tuple[TeacherRecord, ...] = Field((), exclude_if=not_)
     ancestor_data: tuple[DataFacts | None, ...] = Field((), exclude_if=not_)
-    contamination: dict[str, Annotated[Any, AfterValidator(as_share)]] = Field({}, exclude_if=not_)
+    contamination: dict[str, float | None] = Field({}, exclude_if=not_)
     extra: dict[str, Any] = Field({}, exclude_if=not_)
     examples: tuple[str, ...] = Field((), exclude_if=not_)
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)
     legs: tuple[tuple[int, int], ...] = Field((), exclude_if=not_)
-    ensemble: Ensemble | None = Field(None, exclude_if=not_)
-    teacher_losses: tuple[float | None, ...] = Field((), exclude_if=not_)
-    best: _BestFacts | None = None
-    average: _AverageFacts | None = None
+    best: _Numbers | None = None  # the fields of `BestWeights`, without the weights
+    average: _Numbers | None = None
     train_loss: float | None = None  # mean of the recent losses, for `microgpt list`
     since_history: tuple[float, _Count]
     seconds: Annotated[float, Field(ge=0)]
@@ -213,72 +171,54 @@ class _Description(BaseModel):
     recent_losses: tuple[float, ...]
     history: tuple[HistoryPoint, ...]
 
-    @field_validator("model", "config", mode="before")
-    @classmethod
-    def read_settings(cls, facts: Any, info: ValidationInfo) -> Any:
-        """Return the settings of a JSON object; raise ConfigError if one is invalid."""
-        if not isinstance(facts, dict):
-            return facts
-        config: Any = ModelConfig() if info.field_name == "model" else TrainConfig()
-        check_names(facts, vars(config))
-        return with_given(config, facts)
-
-    def check(self) -> None:
+    def model_post_init(self, _: Any) -> None:
         """Raise CheckpointError if the facts contradict each other, ConfigError if settings do."""
         data = {"text": self.config.text, "tokenizer": self.tokenizer, "chat": self.special_tokens}
-        check_conflicts({**self.given, **data, "budget": None})  # `--minutes` records its budget
-        step, steps, ensemble = self.step, self.config.steps, self.ensemble
-        n_trained, is_complete = len(self.teacher_losses), self.status == "ended"
-        problems = {
-            f"step is {step}, but config.steps is {steps}": step > steps,
-            "input is required": not self.input,
-            "teacher_losses requires ensemble": n_trained and not ensemble,
-            "ensemble does not match the other fields": ensemble
-            and not ensemble.fits(self.config, n_trained, is_complete=is_complete),
-        }
-        for problem, is_there in problems.items():
-            if is_there:
-                raise CheckpointError(problem)
-
-    def max_bytes(self) -> int:
-        """Return the maximum valid size of train_state.safetensors in bytes."""
-        n_arrays = 3 + bool(self.best) + bool(self.average) + len(self.teacher_losses)
-        n_bytes = n_arrays * np.dtype(self.dtype).itemsize * count_params(self.model)
-        has_file = TOKENIZERS[self.tokenizer].has_file
-        return n_bytes + HEADER_BYTES + MAX_TOKENIZER_BYTES * has_file
+        # `--minutes` records its budget, and an ensemble the steps of its teachers.
+        check_conflicts({**self.given, **data, "budget": None, "steps": None})
+        if self.step > self.config.steps:
+            raise CheckpointError(f"step is {self.step}, but config.steps is {self.config.steps}")
 
 
-def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
-    """Return the contents of train_state.safetensors and train_state.json."""
+def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> dict[str, bytes]:
+    """Return the contents of train_state.safetensors and train_state.json, by file name."""
     from microgpt.training.engines import engine_module  # not for those who only read
 
-    content = save_tensors(_as_tensors(plan, state))
+    arrays = {"weights": state.weights, "adam_m": state.adam_m, "adam_v": state.adam_v}
     # Pydantic ignores keys that are not fields of `_Description`.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
+    for name, array in (("best", "best_weights"), ("average", "average")):
+        if facts[name]:
+            facts[name] = {**vars(facts[name])}
+            arrays[array] = facts[name].pop("weights")
+    tensors: dict[str, NDArray[Any]] = {
+        name: np.asarray(each, state.dtype) for name, each in arrays.items()
+    }
+    if plan.tokenizer.file:
+        tensors[TOKENIZER_BYTES] = np.frombuffer(plan.tokenizer.file, np.uint8)
+    content = save_tensors(tensors)
     facts |= {
         "state_sha256": hashlib.sha256(content).hexdigest(),
         "status": status,
         "train_loss": state.train_loss,
-        "teacher_losses": tuple(each.val_loss for each in state.teachers),
-        "input": path_to_text(plan.input) if plan.input else None,
+        "input": plan.input and path_to_text(plan.input),
         "created_by": f"microgpt {version('microgpt-lib')}",
         "rounding": engine_module(plan.engine).ROUNDING,
     }
-    description = _Description(**facts)
-    return content, description.model_dump_json(indent=2).encode() + b"\n"
+    description = _Description(**facts).model_dump_json(indent=2)
+    return {STATE: content, STATE_DESCRIPTION: description.encode() + b"\n"}
 
 
 def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     """Read the checkpoint in a directory; raise CheckpointError if it is missing or damaged."""
-    check_has_training(directory)
-    check_format(directory)
     return read_consistently(directory, lambda: _read_state(directory))
 
 
 def _read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     path, description_path = directory / STATE, directory / STATE_DESCRIPTION
-    facts = _read_description(directory, description_path)
-    content = read_committed(directory, STATE, facts.max_bytes())
+    facts = read_record(_Description, directory, STATE_DESCRIPTION)
+    most = N_ARRAYS * max_bytes(path, facts.model) + MAX_TOKENIZER_BYTES
+    content = read_committed(directory, STATE, most)
     if facts.state_sha256 != hashlib.sha256(content).hexdigest():
         raise CheckpointError(
             f"{path} does not match {description_path.name} (its sha256 differs); "
@@ -295,37 +235,8 @@ def _read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
         ) from error
     tokenizer = restore_tokenizer(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
-    plan |= {"tokenizer": tokenizer, "input": path_from_text(facts.input) if facts.input else None}
+    plan |= {"tokenizer": tokenizer, "input": facts.input and path_from_text(facts.input)}
     return TrainingPlan(**plan), state, facts.status
-
-
-def _read_description(directory: Path, path: Path) -> _Description:
-    description = read_committed(directory, STATE_DESCRIPTION, MAX_META_BYTES)
-    if problem := other_version(description, "format_version", FORMAT_VERSION):
-        raise CheckpointError(f"{path}: {problem}")
-    try:
-        facts = _Description.model_validate_json(description)
-        facts.check()
-    except (ValidationError, MicrogptError) as error:
-        raise CheckpointError(f"{path}: {first_problem(error)}") from error
-    check_tokenizer_fields(path, facts)
-    return facts
-
-
-def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of a checkpoint, including the bytes of tokenizer.json, if any."""
-    numbers = {"weights": state.weights, "adam_m": state.adam_m, "adam_v": state.adam_v}
-    if state.average:
-        numbers["average"] = state.average.weights
-    if state.best:
-        numbers["best_weights"] = state.best.weights
-    numbers |= {f"teacher.{i}": teacher.weights for i, teacher in enumerate(state.teachers)}
-    tensors: dict[str, NDArray[np.generic]] = {
-        name: np.asarray(each, state.dtype) for name, each in numbers.items()
-    }
-    if plan.tokenizer.file:
-        tensors[TOKENIZER_BYTES] = np.frombuffer(plan.tokenizer.file, np.uint8)
-    return tensors
 
 
 def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainState:
@@ -337,18 +248,12 @@ def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainSta
             raise ValueError(f"{name} is not an array of {n_params} {facts.dtype} numbers")
         return tensors[name]
 
-    names = ("step", "dtype", "engine", "recent_losses", "history", "since_history", "seconds")
-    best, average = facts.best, facts.average
-    return TrainState(
-        **{name: getattr(facts, name) for name in (*names, "rounding")},
-        weights=numbers("weights"),
-        adam_m=numbers("adam_m"),
-        adam_v=numbers("adam_v"),
-        best=BestWeights(**best.model_dump(), weights=numbers("best_weights")) if best else None,
-        average=WeightAverage(numbers("average"), **average.model_dump()) if average else None,
-        teachers=tuple(
-            TrainedTeacher(numbers(f"teacher.{i}"), loss)
-            for i, loss in enumerate(facts.teacher_losses)
-        ),
-        trained_on=(facts.data, *facts.ancestor_data),
-    )
+    best: Any = facts.best
+    average: Any = facts.average
+    state = {each.name: getattr(facts, each.name, None) for each in fields(TrainState)} | {
+        **{name: numbers(name) for name in ("weights", "adam_m", "adam_v")},
+        "best": best and BestWeights(**best, weights=numbers("best_weights")),
+        "average": average and WeightAverage(**average, weights=numbers("average")),
+        "trained_on": (facts.data, *facts.ancestor_data),
+    }
+    return TrainState(**state)

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from microgpt.config import ModelConfig, WeightsFormat, checked
 from microgpt.error_format import first_problem
@@ -24,21 +24,16 @@ WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "json": "weights.json",
     "safetensors": "model.safetensors",
 }
-DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?", "U8": "u1", "I8": "i1"}
-DTYPES |= {"I16": "<i2", "I32": "<i4", "I64": "<i8"}
-FLOATS = ("float16", "float32", "float64")
+DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}  # of tensors, in NumPy
 MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
-BYTES_PER_NUMBER = 8  # a context takes this for each of its numbers
 HEADER_BYTES = 2**16  # bytes per layer for tensor names, shapes and other metadata
 
 
 def encode_weights(
     model: ModelConfig, weights: Weights[float], weights_format: WeightsFormat, dtype: str
 ) -> bytes:
-    """Encode weights as the content of a weights file.
-
-    The dtype applies only to safetensors; JSON stores full precision.
+    """Return the content of a weights file; JSON has full precision instead of the dtype.
 
     Raises:
         ConfigError: the format is unknown.
@@ -60,8 +55,7 @@ def tensors_of(
 ) -> "dict[str, NDArray[Any]]":
     """Return the matrices of a model as NumPy arrays, in the order of `weight_shapes`.
 
-    Raises:
-        CheckpointError: a weight is too large for the dtype.
+    Raise CheckpointError if a weight is too large for the dtype.
     """
     import numpy as np
 
@@ -76,9 +70,7 @@ def tensors_of(
 def check_fits(model: ModelConfig) -> None:
     """Raise ConfigError if a model and one full context exceed the free memory."""
     per_token = 2 * model.n_layer * model.n_embd + 2  # keys and values, token and random number
-    n_bytes = (
-        BYTES_PER_WEIGHT * count_params(model) + BYTES_PER_NUMBER * model.block_size * per_token
-    )
+    n_bytes = BYTES_PER_WEIGHT * count_params(model) + 8 * model.block_size * per_token
     check_memory(n_bytes, "the model")
 
 
@@ -93,7 +85,7 @@ def decode_weights(
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
     """Decode the content of a weights file; return the rows of each matrix by name.
 
-    The file extension of the path determines the format.
+    The suffix of the path determines the format.
 
     Raises:
         CheckpointError: the content is invalid or does not match the model.
@@ -103,9 +95,15 @@ def decode_weights(
             return rows_of(_MATRICES.validate_json(content), path, model)
         except ValidationError as error:
             raise CheckpointError(f"{path}: {first_problem(error)}") from error
+    import numpy as np
+
     tensors = decode_tensors(content, path)
     for name, tensor in tensors.items():
-        _check_matrix(tensor, name, path)
+        if tensor.ndim != 2:
+            what = f"a {tensor.ndim}-D array; expected a 2-D array"
+            raise CheckpointError(f"{path}: {printable(name)} is {what}")
+        if not np.isfinite(tensor).all():
+            raise CheckpointError(f"{path}: {printable(name)} has a value that is not finite")
     return rows_of(tensors, path, model)
 
 
@@ -119,7 +117,6 @@ def rows_of(
 
     Raises:
         CheckpointError: the matrices are not those of the model.
-        ConfigError: there is too little memory.
     """
     if model.n_layer > len(matrices):  # checked first: a huge n_layer could exhaust the memory
         raise CheckpointError(
@@ -131,10 +128,10 @@ def rows_of(
         problem = f"{min(missing)} is missing" if missing else f"{min(foreign)} is unexpected"
         raise CheckpointError(f"{path} does not match {source}: {printable(problem)}")
     for name, (rows, columns) in shapes.items():
-        matrix = matrices[name]
-        uneven = next((row for row in matrix if len(row) != columns), None)
-        if len(matrix) != rows or uneven is not None:
-            found = f"{len(matrix)} × {columns if uneven is None else len(uneven)}"
+        n_rows = len(matrices[name])
+        width = next((len(row) for row in matrices[name] if len(row) != columns), columns)
+        if (n_rows, width) != (rows, columns):
+            found = f"{n_rows} × {width}"
             raise CheckpointError(
                 f"{path} does not match {source}: {name} is {found}, not {rows} × {columns}"
             )
@@ -145,22 +142,9 @@ def rows_of(
     }
 
 
-def _check_matrix(matrix: "NDArray[Any]", name: str, path: Path) -> None:
-    """Raise CheckpointError unless an array is a matrix of finite numbers."""
-    import numpy as np
-
-    if matrix.ndim != 2 or matrix.dtype.name not in FLOATS:
-        raise CheckpointError(
-            f"{path}: {printable(name)} is a {matrix.ndim}-D array of {matrix.dtype}; "
-            f"expected a 2-D array ({', '.join(FLOATS)})"
-        )
-    if not np.isfinite(matrix).all():
-        raise CheckpointError(f"{path}: {printable(name)} has a value that is not finite")
-
-
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
 _MATRICES = TypeAdapter(
-    dict[str, list[list[_Finite]]], config=ConfigDict(strict=True, defer_build=True)
+    dict[str, list[list[float]]],
+    config=ConfigDict(strict=True, allow_inf_nan=False, defer_build=True),
 )
 
 
@@ -176,16 +160,14 @@ def decode_tensors(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":
     try:
         tensors = {}
         for name, facts in deserialize(content):  # type: ignore[no-untyped-call]
-            dtype, shape = facts["dtype"], facts["shape"]
-            if dtype == "BF16":  # the first half of a float32
-                halves = np.frombuffer(facts["data"], "<u2").astype("<u4") << 16
-                tensors[name] = halves.view("<f4").reshape(shape)
-            else:
-                tensors[name] = np.frombuffer(facts["data"], DTYPES[dtype]).reshape(shape)
+            numbers = np.frombuffer(facts["data"], DTYPES[facts["dtype"]])
+            if facts["dtype"] == "BF16":  # the first half of a float32
+                numbers = (numbers.astype("<u4") << 16).view("<f4")
+            tensors[name] = numbers.reshape(facts["shape"])
     except KeyError as error:
         raise CheckpointError(
             f"{path}: the tensor {printable(name)} has the unsupported dtype "
-            f"{printable(str(error))}; convert it to one of {', '.join(FLOATS)}"
+            f"{printable(str(error))}; convert it to one of {', '.join(DTYPES)}"
         ) from error
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error

@@ -7,18 +7,19 @@ the study `fit_choice`, last at a922fbb8.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import exp, lcm, log
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from math import lcm
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, Given, ModelConfig, TextKind, TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, measure
 from microgpt.data.text_kind import is_prose
-from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_characters
+from microgpt.data.tokenizer import Document, Tokenizer, count_characters
 from microgpt.settings import with_given
-from microgpt.state import Ensemble
 from microgpt.training.operations import evaluation_operations, step_operations
+
+if TYPE_CHECKING:
+    from microgpt.training.ensemble import Ensemble
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
@@ -45,11 +46,6 @@ TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
 # Trials of rates: their number, operations of each per those of the training, least steps, ratio
 TRIALS, TRIAL_SHARE, MIN_TRIAL, RATIO = 3, 0.1, 20, 4
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
-N_CHARACTERS, ORDER = 1_000_000, 5  # of the n-gram model: training characters, and its n
-# The law and its error, fitted to training runs with the chosen settings on the texts of the fit
-# (study `fit_choice`, last at a922fbb8).
-CONSTANT, PER_NGRAM_LOSS, PER_OPERATIONS, PER_CHARACTERS = -0.351, 1.184, -0.045, -0.004
-ERROR = 0.16  # standard deviation of the logarithm of the loss, for texts outside the fit
 
 
 class Choice(NamedTuple):
@@ -63,10 +59,9 @@ class Choice(NamedTuple):
     budget: float | None = None  # None for Karpathy's settings
     is_limited: bool = False  # whether the data are too small for the whole budget
     trial_steps: int = 0  # steps of each trial of a learning rate for fine-tuning; 0: no trials
-    has_steps: bool = False  # whether the number of steps was given; the budget follows from it
     vocab_size: int | None = None  # requested size of the BPE vocabulary; None for characters
     operations_per_s: float | None = None  # measured for --minutes
-    ensemble: Ensemble | None = None
+    ensemble: "Ensemble | None" = None
 
     @property
     def n_passes(self) -> float:
@@ -101,7 +96,7 @@ def choose(
     budget: float,
     *,
     text: TextKind,
-    given: Given = MappingProxyType({}),
+    given: Given,
     parent: ModelConfig | None = None,
 ) -> Choice:
     """Return the settings that are expected to give the lowest held-out loss.
@@ -154,45 +149,12 @@ def choose(
     operations = (steps + TRIALS * trial_steps) * per_step + spent
     if has_steps(given):
         whole = float(f"{operations:.2g}")
-    choice = Choice(model, config, tokenizer, sizes, operations, whole, is_limited, trial_steps)
-    return choice._replace(has_steps=has_steps(given))
+    return Choice(model, config, tokenizer, sizes, operations, whole, is_limited, trial_steps)
 
 
 def has_steps(given: Given) -> bool:
     """Return whether the number of steps is given, so that the budget follows from it."""
     return "steps" in given or "most_steps" in given
-
-
-class Expectation(NamedTuple):
-    """The expected validation loss, in bits per character."""
-
-    loss: float
-    low: float  # the loss is between low and high in about 95 % of the training runs
-    high: float
-
-
-def expected_loss(parts: Split, operations: float) -> Expectation:
-    """Return the expected validation loss of a training run with the settings of `choose`.
-
-    It is computed from the loss of an n-gram model, the operations and the number of characters.
-    """
-    n_characters = sum(map(count_characters, parts.train))
-    mean = CONSTANT + PER_NGRAM_LOSS * log(baseline_bits(parts))
-    mean += PER_OPERATIONS * log(operations / 1e13) + PER_CHARACTERS * log(n_characters / 1e6)
-    return Expectation(exp(mean), exp(mean - 2 * ERROR), exp(mean + 2 * ERROR))
-
-
-def baseline_bits(parts: Split) -> float:
-    """Return the validation loss of an n-gram model, in bits per character."""
-    from microgpt.evaluation.ngram_loss import ngram_bits
-
-    docs, n_characters = parts.train, sum(map(count_characters, parts.train))
-    every = max(1, n_characters // N_CHARACTERS)
-    if len(docs) < 100 * every:  # long documents, such as stretches of running text
-        sample = [text[: 1 + N_CHARACTERS // len(docs)] for text in all_texts(docs)]
-    else:
-        sample = all_texts(docs[::every])
-    return ngram_bits(sample, all_texts(parts.validation), ORDER)
 
 
 def useful_operations(sizes: Sizes) -> float:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 
 from microgpt.config import TrainConfig
 from microgpt.data.tokenizer import Document
+from microgpt.state import TrainResult
 from microgpt.training.hooks import Hook
 from microgpt.training.loop import TrainingLoop
 from microgpt.training.operations import evaluation_operations, step_operations
@@ -26,16 +27,26 @@ EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
 USED = 0.9  # minimum fraction of the budget that a run uses if the text is worth more steps
 
 
+def train_job(job: TrainingJob, *, threads: int = 1, hooks: Sequence[Hook] = ()) -> TrainResult:
+    """Train the model of a job; see `train` for the arguments.
+
+    With a time limit, a new run may begin again with another number of steps, and ends in time.
+    """
+    if not job.limit:
+        return TrainingLoop(job, threads, hooks).run()
+    deadline = Deadline(job, None if job.resume else job.place.n_models)
+    result = TrainingLoop(job, threads, (*hooks, deadline)).run()
+    if deadline.steps is None:
+        return result
+    job = job.with_steps(deadline.steps)
+    return TrainingLoop(job, threads, (*hooks, Deadline(job, None))).run()
+
+
 class Deadline(Hook):
     """Ends a run at its time limit, and measures early how many steps it has time for."""
 
     def __init__(self, job: TrainingJob, n_models: float | None) -> None:
-        """Prepare the time limit of a job.
-
-        Args:
-            n_models: cost of the run as a multiple of that of its first model, to measure whether
-                there is time for it; None not to measure.
-        """
+        """Measure if there is time for n_models times the cost of the job; None does not."""
         assert job.limit
         self.steps: int | None = None  # number of steps for which there is time, if it differs
         self._limit, self._n_models = job.limit, n_models
@@ -90,7 +101,7 @@ class _Costs(NamedTuple):
     @classmethod
     def of(cls, job: TrainingJob) -> Self:
         config, model, chunks = job.plan.config, job.plan.model, job.chunks
-        length = chunks.mean_length
+        length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
         per_step = step_operations(model, config, length)
 
         def cost(docs: Sequence[Document]) -> float:

@@ -10,12 +10,11 @@ Shapes: N = predictions in a dataset, V = vocab_size.
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from math import ceil
 from threading import Event
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from microgpt.config import DType, Sampling, Use
@@ -28,8 +27,7 @@ from microgpt.resource_limits import check_memory
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
 from microgpt.threads import map_in_threads
-from microgpt.training.engines import EngineModel, default_engine, engine_module
-from microgpt.training.reading_order import reading_order
+from microgpt.training.engines import EngineModel, default_engine, engine_module, reading_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from microgpt.data.ngram_model import NgramModel
 
 PORTION = 1024  # number of documents to predict at once
-N_TIMED = 10_000  # number of tokens to predict, to estimate the time for all of them
 
 
 @dataclass
@@ -83,17 +80,6 @@ class Teachers:
     def dtypes(self) -> list[DType]:
         """The number formats of the teachers."""
         return sorted({teacher.dtype for teacher in self.models})
-
-    def estimated_seconds(self, chunks: ChunkedDataset, plan: TrainingPlan, threads: int) -> float:
-        """Estimate the time of `dataset` by preparing a part of it."""
-        config, seconds = plan.config, 0.0
-        n_read = min(len(chunks) + self.n_samples, config.steps * config.batch_size)
-        n_timed = max(2, min(n_read, N_TIMED // plan.model.block_size))
-        for n in (1, n_timed):  # the first time, the weights are converted
-            started, part = perf_counter(), replace(config, steps=1, batch_size=n)
-            self.dataset(chunks, replace(plan, config=part), random.Random(config.seed), threads)
-            seconds = perf_counter() - started
-        return seconds * n_read / n_timed
 
     def check(self, docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> None:
         """Raise ConfigError unless the teachers can predict documents for this student."""

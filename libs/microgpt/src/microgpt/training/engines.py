@@ -7,7 +7,6 @@ Both engines give the same losses, weights and random numbers, up to rounding; t
 import random
 import warnings
 from collections.abc import Collection, Iterable, Sequence
-from functools import partial
 from time import perf_counter
 from typing import Protocol, cast
 
@@ -15,18 +14,17 @@ from microgpt import reference_engine
 from microgpt.compilation import EngineWarning, Tell
 from microgpt.config import (
     DEFAULT_DTYPE,
+    MAX_THREADS,
     DType,
     EngineName,
     ModelConfig,
     TrainConfig,
     Use,
-    check_threads,
     checked,
 )
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.edited_sources import edit_missing_in
 from microgpt.errors import ConfigError
-from microgpt.evaluation.held_out_loss import Nll
 from microgpt.flat_weights import Numbers, count_params
 from microgpt.model import Weights
 from microgpt.plugins import find_plugins, plugin
@@ -36,8 +34,6 @@ from microgpt.state import TrainingPlan, TrainState
 from microgpt.training.reference_training import ReferenceTraining
 
 TRAINING: tuple[Use, ...] = ("training",)
-
-
 # The classes of another engine have the methods of those of the reference engine.
 Engine = ReferenceTraining
 EngineModel = ReferenceModel
@@ -115,14 +111,13 @@ def problem_of(name: str) -> tuple[str, str] | None:
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
     """Raise ConfigError unless the engine exists and supports these settings."""
     checked("engine", engine, EngineName)
-    if dtype is not None:
-        checked("dtype", dtype, DType)
+    checked("dtype", dtype, DType | None)
     if (engine, dtype) == ("reference", "float32"):
         raise ConfigError(
             "the reference engine supports only float64, not float32; use float64, or the compiled "
             "engine"
         )
-    check_threads(threads)
+    checked("threads", threads, int, maximum=MAX_THREADS)
     if engine == "reference" and threads > 1:
         raise ConfigError("the reference engine supports only one thread; omit threads")
     check_usable(engine)
@@ -185,18 +180,12 @@ def make_engine(
     config: TrainConfig,
     docs: TokenDataset,
     rng: random.Random,
-    *,
-    resume: TrainState | None = None,
-    threads: int = 1,
+    threads: int,
 ) -> Engine:
-    """Return an engine with random weights, or with the weights of a checkpoint.
-
-    Random weights are drawn from rng even if a checkpoint replaces them, so that rng ends in the
-    same state in both cases.
+    """Return an engine with random weights.
 
     Args:
         docs: documents of 2 to block_size + 1 tokens, in training order; repeated cyclically.
-        resume: checkpoint to continue from, if any.
 
     Raises:
         ConfigError: there is not enough memory, or the sources of the reference engine have been
@@ -204,14 +193,15 @@ def make_engine(
     """
     module = engine_module(engine)
     check_memory(module.n_bytes(model, docs.longest - 1), "training this model")
-    made = module.make_engine(model, config, docs, rng, dtype, threads)
-    if resume:
-        made.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
-    return made
+    return module.make_engine(model, config, docs, rng, dtype, threads)
 
 
-def make_nll(
-    engine: EngineName, dtype: DType, model: ModelConfig, weights: Numbers, *, threads: int = 1
-) -> Nll:
-    """Return a function that computes the negative log-likelihood of documents."""
-    return partial(engine_module(engine).make_model(model, weights, dtype).nll, threads=threads)
+def reading_order(
+    n: int, config: TrainConfig, rng: random.Random, engine: EngineName
+) -> Sequence[int]:
+    """Return the indices of n documents in training order, up to the last that is read.
+
+    If `config.shuffle` is set, they are shuffled as by `rng.shuffle`.
+    """
+    n_read = min(n, config.steps * config.batch_size)
+    return engine_module(engine).shuffled(n, rng, n_read) if config.shuffle else range(n_read)

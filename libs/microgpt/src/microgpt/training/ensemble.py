@@ -5,11 +5,12 @@ different errors, so a student of their mean predictions is better than any of t
 & Dean 2015). The rule was fitted with bench/ensembles.py (docs/measurements/choice.md).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import NamedTuple
 
-from microgpt.config import TrainConfig
+from microgpt.config import MAX_SIZE, Given, TrainConfig, checked, default_lr
 from microgpt.settings import Settings
-from microgpt.state import Ensemble
 from microgpt.training.choice import WARMUP, Choice, has_steps, useful_operations
 from microgpt.training.fitting import Fitting, rounded
 from microgpt.training.operations import evaluation_operations, step_operations
@@ -19,8 +20,47 @@ STUDENT_SHARE = 0.35  # of the operations; the rest is that of the teachers
 MOST_TEACHERS = 8  # one more lowers the loss by less than another seed does
 MAX_STUDENT = 4.0  # operations of the student, times those that a single model can use
 SAMPLES_PER_TEXT = 6  # tokens of the documents that the teachers make up, per token of the text
-LOSS_RATIO = 0.96  # expected loss of the student, times that of one model
 MAX_TARGETS = 2**30  # maximum size of their predictions, in bytes
+MAX_TEACHERS = 1000  # guards against damaged files
+CHANGED = ("steps", "warmup_steps", "dropout", "weight_decay", "patience")  # in the student
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Teachers that differ in their seeds. The settings of their student are those of the plan."""
+
+    n_teachers: int
+    n_samples: int  # number of documents that the teachers make up for the student
+    teacher: TrainConfig  # settings of the teachers, with the seed of the run
+    student_steps: int
+
+    def __post_init__(self) -> None:
+        """Check the numbers, which may come from a damaged file."""
+        for name, least in (("n_teachers", 1), ("n_samples", 0), ("student_steps", 1)):
+            maximum = MAX_TEACHERS if name == "n_teachers" else MAX_SIZE
+            checked(name, getattr(self, name), int, minimum=least, maximum=maximum)
+
+    def config_of(self, i: int) -> TrainConfig:
+        """Return the settings of a teacher, counted from 0."""
+        digest = sha256(f"{self.teacher.seed}/{i}".encode()).digest()
+        return replace(self.teacher, seed=int.from_bytes(digest[:8], "big") >> 1)
+
+    def given(self, given: Given) -> Given:
+        """Return given settings with those that choose the ensemble again beside its student."""
+        names = CHANGED[:1] if given.get("budget") else CHANGED
+        found = {name: getattr(self.teacher, name) for name in names}
+        found = {name: value for name, value in found.items() if value is not None}
+        return {**given, **found, "n_teachers": self.n_teachers}
+
+
+class Place(NamedTuple):
+    """The place of a model in the training of an ensemble; the default is a model without one."""
+
+    name: str = ""  # such as "teacher 2 of 6"
+    steps_before: int = 0  # of all models together
+    steps_after: int = 0
+    # Cost of all models as a multiple of that of this one, which has to measure it; else None.
+    n_models: float | None = 1.0
 
 
 def with_ensemble(fitting: Fitting, choice: Choice) -> Choice:
@@ -33,11 +73,11 @@ def with_ensemble(fitting: Fitting, choice: Choice) -> Choice:
     given = fitting.given
     n_teachers = given.get("n_teachers", 0)
     if n_teachers and not given.get("budget"):
-        teacher = choice.config
+        teacher = replace(choice.config, lr=choice.config.lr or default_lr(choice.model.n_embd))
         steps = round(given.get("student_length", Settings.student_length) * teacher.steps)
-        student, n_samples = _student(teacher, steps), n_made_up(choice, steps)
-        ensemble = Ensemble(n_teachers, n_samples, replace(teacher, until=None), student)
-        return choice._replace(config=student, ensemble=ensemble)
+        n_samples = n_made_up(choice, steps)
+        ensemble = Ensemble(n_teachers, n_samples, replace(teacher, until=None), steps)
+        return choice._replace(config=_student(teacher, steps), ensemble=ensemble)
     budget, useful = choice.budget, useful_operations(choice.sizes)
     if budget is None or budget < LEAST * useful:
         return choice
@@ -93,7 +133,7 @@ def _for_budget(fitting: Fitting, whole: Choice, n: int, of_teacher: float) -> C
         is_limited=is_limited,
         budget=whole.budget,
         operations_per_s=whole.operations_per_s,
-        ensemble=Ensemble(n, n_samples, teacher, student),
+        ensemble=Ensemble(n, n_samples, teacher, steps),
     )
 
 

@@ -1,209 +1,220 @@
-"""Train the teachers of an ensemble one after the other, then their student.
+"""Train the teachers of an ensemble, each in a directory of its own, and prepare their student.
 
-The state of a run contains the weights of the teachers that have been trained, so a run can be
-stopped and resumed at any point. With a time limit, fewer teachers are trained on a machine that
-becomes slow; their number is recorded, so a resumed run is exact.
+    MODEL                           the student, trained as with `--teacher`
+    MODEL/teachers/ensemble.json    what the ensemble is
+    MODEL/teachers/1, 2, …          the teachers, which are removed when the student is complete
+
+As long as the student has no steps, its run is resumed with the teachers.
 """
 
-import random
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from microgpt.flat_weights import by_name
-from microgpt.state import (
-    Ensemble,
-    TrainedModel,
-    TrainedTeacher,
-    TrainEvent,
-    TrainingPlan,
-    TrainResult,
-    TrainState,
+from pydantic import TypeAdapter, ValidationError
+
+from microgpt.data.contamination import contamination
+from microgpt.error_format import first_problem
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.files.atomic_files import SAVING, finish_publish, publish, read
+from microgpt.files.path_text import path_to_text
+from microgpt.state import TeacherRecord, TrainResult, TrainState
+from microgpt.storage.meta import MAX_META_BYTES
+from microgpt.storage.model_directory import load
+from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.training_directory import (
+    TrainingDirectory,
+    diverged,
+    has_state,
+    read_training,
 )
-from microgpt.training.deadline import Deadline
 from microgpt.training.distillation import Teachers
-from microgpt.training.hooks import Hook, StopWhen
-from microgpt.training.kept_weights import BestWeights
-from microgpt.training.loop import Part, TrainingLoop
+from microgpt.training.ensemble import Ensemble, Place
+from microgpt.training.holding_out import data_of
+from microgpt.training.kept_weights import BestWeights, ending
+from microgpt.training.loop import TrainingLoop
 from microgpt.training.ngram_teacher import add_ngrams
 from microgpt.training.planning import TrainingJob
 
+TEACHERS, DESCRIPTION = "teachers", "ensemble.json"
+# Given settings that a teacher records: how its text is read, and what the text is worth.
+RECORDED = ("budget", "column", "me", "separator", "vocab_size")
 TOLERANCE = 0.05  # of the time that is left; a teacher is omitted if it would take more
 
+Train = Callable[[TrainingJob, TrainingDirectory], TrainResult]
+Show = Callable[[Iterable[Any], int, str], Iterable[Any]]  # see `Teachers`
 
-class _StoppedError(Exception):
-    """The run was stopped while the teachers generated documents or predictions."""
 
+def read_ensemble(directory: Path) -> Ensemble | None:
+    """Return the ensemble of a student that has not been completed; None for any other model.
 
-def train_job(job: TrainingJob, *, threads: int = 1, hooks: Sequence[Hook] = ()) -> TrainResult:
-    """Train the model of a job, or all models of its ensemble; see `train` for the arguments.
-
-    With a time limit, the number of steps is corrected once, and the run ends in time. The events
-    of an ensemble count the steps of all models. The result is the student, or the best teacher if
-    the student has a higher held-out loss.
+    Raises:
+        CheckpointError: ensemble.json is invalid.
     """
-    if not job.limit:
-        return _train(job, threads, hooks)
-    ensemble = job.plan.ensemble
-    n_models = ensemble.n_teachers + _student_cost(job, ensemble) if ensemble else 1.0
-    deadline = Deadline(job, None if job.resume else n_models)
-    result = _train(job, threads, (*hooks, deadline))
-    if deadline.steps is None:
-        return result
-    job = replace(job, plan=job.plan.with_steps(deadline.steps))
-    return _train(job, threads, (*hooks, Deadline(job, None)))
+    path = directory / TEACHERS / DESCRIPTION
+    if not os.path.lexists(path):
+        return None
+    try:
+        return TypeAdapter(Ensemble).validate_json(read(path, MAX_META_BYTES), strict=True)
+    except (ValidationError, ConfigError) as error:
+        problem = first_problem(error)
+        raise CheckpointError(f"{path}: {problem}; delete {path.parent}") from error
 
 
-def _train(job: TrainingJob, threads: int, hooks: Sequence[Hook]) -> TrainResult:
-    if ensemble := job.plan.ensemble:
-        return _EnsembleTraining(job, ensemble, threads, hooks).run()
-    return TrainingLoop(job, threads, hooks).run()
+def remove_teachers(directory: Path) -> None:
+    """Remove the teachers in a locked directory, if there are any."""
+    with suppress(CheckpointError):  # a file of somebody else
+        if read_ensemble(directory):
+            os.replace(directory / TEACHERS, directory / SAVING)
+            finish_publish(directory)  # as the next process does if this one is killed here
 
 
-def _steps_of(ensemble: Ensemble, models: Iterable[int]) -> int:
-    """Return the number of steps of some models together."""
-    return sum(ensemble.config_of(i).steps for i in models)
+def teacher_paths(directory: Path, ensemble: Ensemble) -> list[Path]:
+    """Return the directories of the teachers."""
+    return [directory / TEACHERS / str(i + 1) for i in range(ensemble.n_teachers)]
 
 
-def _student_cost(job: TrainingJob, ensemble: Ensemble) -> float:
-    """Return the time for the student and its targets, relative to that of one teacher."""
-    teacher, student = ensemble.teacher, ensemble.student
-    n_docs = len(job.parts.train) + ensemble.n_samples
-    n_read = min(n_docs, student.steps * student.batch_size)
-    predicted = ensemble.n_teachers * n_read / 3  # a prediction is a third of a training step
-    return (student.steps + predicted / student.batch_size) / teacher.steps
+def with_teachers(
+    job: TrainingJob,
+    directory: TrainingDirectory,
+    train: Train,
+    *,
+    threads: int = 1,
+    show: Show = lambda work, n, what: work,
+) -> TrainingJob:
+    """Train the teachers of a job that have not been trained, and return the job of their student.
 
+    With a time limit, the first teacher corrects the number of steps of all models, and teachers
+    for which there is no time are omitted.
 
-@dataclass
-class _EnsembleTraining:
-    """A training run of an ensemble; see `train_job`."""
+    Raises:
+        ConfigError: the first teacher has diverged before, or was not trained in time.
 
-    job: TrainingJob
-    ensemble: Ensemble
-    threads: int
-    hooks: Sequence[Hook]
-    teachers: list[TrainedTeacher] = field(init=False)
-
-    def __post_init__(self) -> None:
-        resume = self.job.resume
-        self.teachers = [*resume.teachers] if resume else []
-        self._seconds = 0.0  # of the models that have been trained in this process
-        self._last: TrainResult | None = None  # the last teacher that this process has trained
-        self._left = limit.seconds_left() if (limit := self.job.limit) else 0.0
-
-    def run(self) -> TrainResult:
-        """Train the remaining models, and return the last one."""
-        job, resume = self.job, self.job.resume
-        while (k := len(self.teachers)) < self.ensemble.n_teachers:
-            if not (resume and resume.step) and not self._has_time_for(k):
-                resume = None  # the state before the first step of this teacher
-                break
-            reserved = self._duration() * _student_cost(job, self.ensemble) if k else 0.0
-            result = self._train(job, resume, reserved)
-            if result.ending == "stopped":
-                return result
-            if result.ending == "until":  # its time was over
-                if not k:
-                    return replace(result, plan=replace(result.plan, ensemble=None))
-                resume = None
-                break
-            self._last = result
-            loss, state = result.val_loss, result.state
-            weights = state.final_weights(result.config.steps)
-            self.teachers.append(TrainedTeacher(weights, loss))
-            self._seconds, resume = state.seconds, None
-        self.ensemble = replace(self.ensemble, n_teachers=len(self.teachers))
-        return self._train_student(resume)
-
-    def _train(
-        self, job: TrainingJob, resume: TrainState | None, reserved: float = 0.0
-    ) -> TrainResult:
-        """Train the next model; the result has the state of the whole run.
-
-        Args:
-            reserved: seconds of the time limit that are kept for the student.
-        """
-        k, ensemble = len(self.teachers), self.ensemble
-        part = Part(
-            name=ensemble.name_of(k),
-            teachers=tuple(self.teachers),
-            steps_before=_steps_of(ensemble, range(k)),
-            steps_after=_steps_of(ensemble, range(k + 1, ensemble.n_teachers + 1)),
-            seconds=self._seconds,
+    Args:
+        train: trains a teacher and saves it in its directory; raises an exception to stop the run.
+        show: shows the progress while the targets of the student are computed.
+    """
+    path, states = directory.path, list[TrainState]()
+    _write(path, _ensemble(job))
+    directory.has_own_state = True  # so that this state replaces that of a finished model
+    directory.keep(job.plan, TrainingLoop(job, threads).state())
+    for i, each in enumerate(teacher_paths(path, _ensemble(job))):
+        seconds = fmean(state.seconds for state in states) if states else 0.0
+        reserved = seconds * _student_cost(job)
+        if job.limit and seconds + reserved > (1 + TOLERANCE) * job.limit.seconds_left():
+            break
+        with TrainingDirectory(each) as own:
+            state, is_trained = None, False
+            if has_state(each):
+                plan, state, status = read_training(each)
+                if status == "diverged":
+                    raise diverged(path, state.step)
+                job = job if i else job.with_steps(plan.config.steps)
+                config = _ensemble(job).config_of(i)
+                is_trained = status == "ended" and bool(ending(state.step, state.best, config))
+            if not is_trained:
+                job.extend(-reserved)
+                result = train(_teacher(job, i, state), own)
+                job.extend(reserved)
+                if result.ending == "until":  # its time was over
+                    break
+                job = job if i else job.with_steps(result.config.steps)
+                state = result.state
+        assert state
+        states.append(state)
+    if not states:
+        raise ConfigError(
+            f"the time was over before the first teacher was trained; go on with --resume {path}"
         )
-        parts = replace(job.parts, test=()) if k < ensemble.n_teachers else job.parts
-        job = replace(job, plan=self._plan(), parts=parts, resume=resume)
-        job.extend(-reserved)
-        result = TrainingLoop(job, self.threads, self.hooks, part).run()
-        job.extend(reserved)
-        if k == ensemble.n_teachers:
-            self.ensemble = replace(ensemble, student=result.config)
-        return replace(result, plan=replace(result.plan, ensemble=self.ensemble))
+    job = replace(job, ensemble=replace(_ensemble(job), n_teachers=len(states)))
+    _write(path, _ensemble(job))  # a resumed student has these teachers
+    return _student(job, path, states, threads, show)
 
-    def _plan(self) -> TrainingPlan:
-        """Return the plan of the next model."""
-        return replace(self.job.plan, ensemble=self.ensemble).at(len(self.teachers))
 
-    def _train_student(self, resume: TrainState | None) -> TrainResult:
-        """Compute the predictions of the teachers, and train the student."""
-        plan, parts = self._plan(), self.job.parts
-        models = [
-            TrainedModel(plan.model, weights, plan.tokenizer, plan.dtype)
-            for each in self.teachers
-            for weights in [by_name(plan.model, each.weights.tolist())]
-        ]
-        teachers = Teachers(models, self.ensemble.n_samples, show=self._show)
-        job = replace(self.job, best=self._best_teacher())
-        chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
-        weight = self.ensemble.ngram_weight
-        add_ngrams(teachers, chunks, replace(chunks, docs=parts.validation), weight)
-        self.ensemble = replace(self.ensemble, ngram_weight=teachers.ngram_weight)
-        try:
-            teachers.dataset(chunks, plan, random.Random(plan.config.seed), self.threads)
-        except _StoppedError:
-            if self._last:  # its last state leads here again
-                plan = replace(self._last.plan, ensemble=self.ensemble)
-                return replace(self._last, plan=plan, ending="stopped")
-            self.hooks = [*self.hooks, StopWhen(lambda: True)]
-            return self._train(job, resume)
-        return self._train(replace(job, teachers=teachers), resume)
+def with_samples(job: TrainingJob) -> TrainingJob:
+    """Return the job of a student whose teachers also make up documents, as its ensemble says."""
+    ensemble, teachers, chunks = _ensemble(job), job.teachers, job.chunks
+    assert teachers
+    teachers.n_samples = ensemble.n_samples
+    add_ngrams(teachers, chunks, replace(chunks, docs=job.parts.validation))
+    place = Place("the student", ensemble.n_teachers * ensemble.teacher.steps)
+    return replace(job, ensemble=None, place=place)
 
-    def _best_teacher(self) -> BestWeights | None:
-        """Return the weights of the best teacher, with which the student is compared."""
-        best = None
-        for each in self.teachers:
-            if each.val_loss is not None and (not best or each.val_loss < best.val_loss):
-                best = BestWeights(0, each.val_loss, each.weights, measured_at=0, n_worse=0)
-        return best
 
-    def _has_time_for(self, k: int) -> bool:
-        """Return whether there is time to train teacher k and the student."""
-        limit = self.job.limit
-        if not limit or not k:
-            return True
-        needed = self._duration() * (1 + _student_cost(self.job, self.ensemble))
-        return needed <= (1 + TOLERANCE) * limit.seconds_left()
+def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:
+    """Return what is recorded of teachers from directories."""
+    found = zip(teachers.names, teachers.models, strict=True) if teachers else ()
+    return tuple(
+        TeacherRecord(path_to_text(os.path.abspath(name)), each.sha256)
+        for name, each in found
+        if isinstance(each, SavedModel)
+    )
 
-    def _duration(self) -> float:
-        """Return the training time of a teacher in seconds, or 0 without a time limit."""
-        limit, resume = self.job.limit, self.job.resume
-        if not limit:
-            return 0.0
-        teacher, seconds, n_before = self.ensemble.teacher, 0.0, 0
-        if resume:
-            seconds, n_before = resume.seconds, resume.step + len(resume.teachers) * teacher.steps
-        n_steps = max(1, n_before, len(self.teachers) * teacher.steps)
-        return (seconds + self._left - limit.seconds_left()) * teacher.steps / n_steps
 
-    def _show(self, work: Iterable[Any], n: int, what: str) -> Iterator[Any]:
-        """Yield the results of the teachers, and report the progress; stop if requested."""
-        before = _steps_of(self.ensemble, range(len(self.teachers)))
-        steps, resume = before + self.ensemble.student.steps, self.job.resume
-        seconds = self._seconds or (resume.seconds if resume else 0.0)
-        for i, result in enumerate(work, start=1):
-            yield result
-            if any(hook.should_stop() for hook in self.hooks):
-                raise _StoppedError
-            shown = f"{i:,} of {n:,} {what}"
-            for hook in self.hooks:
-                hook.on_event(TrainEvent(before, steps, (), 0, 0, what=shown, seconds=seconds))
+def _ensemble(job: TrainingJob) -> Ensemble:
+    assert job.ensemble
+    return job.ensemble
+
+
+def _write(directory: Path, ensemble: Ensemble) -> None:
+    """Write ensemble.json; raise CheckpointError if the folder of the teachers is another's."""
+    folder = directory / TEACHERS
+    is_ours = not os.path.lexists(folder) or read_ensemble(directory)
+    # A process that was killed while it wrote leaves only a hidden directory.
+    if not is_ours and (not folder.is_dir() or any(name[0] != "." for name in os.listdir(folder))):
+        raise CheckpointError(f"{folder} exists; use another directory for the model")
+    content = TypeAdapter(Ensemble).dump_json(ensemble, indent=2)
+    publish(folder, {DESCRIPTION: content + b"\n"})
+
+
+def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob:
+    """Return the job of a teacher, counted from 0. It records no settings of the ensemble."""
+    ensemble, plan = _ensemble(job), job.plan
+    n, steps = ensemble.n_teachers, ensemble.teacher.steps
+    place = Place(
+        f"teacher {i + 1} of {n}",
+        steps_before=i * steps,
+        steps_after=(n - i - 1) * steps + plan.config.steps,
+        n_models=None if i else n + _student_cost(job),
+    )
+    given = {name: plan.given[name] for name in RECORDED if name in plan.given}
+    config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may change it
+    plan = replace(plan, config=config, given=given)
+    parts = replace(job.parts, test=())
+    return TrainingJob(plan, parts, resume=resume, limit=job.limit, place=place)
+
+
+def _student(
+    job: TrainingJob, directory: Path, states: Sequence[TrainState], threads: int, show: Show
+) -> TrainingJob:
+    """Return the job of the student at its first step, and compute its targets."""
+    ensemble, plan = _ensemble(job), job.plan
+    paths = teacher_paths(directory, ensemble)
+    teachers = Teachers([load(path) for path in paths], names=[*map(str, paths)], show=show)
+    read = data_of([teachers])
+    plan = replace(
+        plan,
+        teachers=records_of(teachers),
+        ancestor_data=read,
+        contamination=contamination(job.parts, read),
+        given=ensemble.given(plan.given),
+    )
+    job = with_samples(replace(job, plan=plan, teachers=teachers))
+    first = TrainingLoop(job, threads).state()
+    found = [state.best for state in states if state.best]
+    best = min(found, key=lambda one: one.val_loss, default=None)  # the student is compared with it
+    best = best and BestWeights(0, best.val_loss, best.weights, measured_at=0, n_worse=0)
+    seconds = first.seconds + sum(state.seconds for state in states)
+    return replace(job, resume=replace(first, best=best, seconds=seconds))
+
+
+def _student_cost(job: TrainingJob) -> float:
+    """Return the time for the student and its targets, relative to that of one teacher."""
+    ensemble, student = _ensemble(job), job.plan.config
+    n_read = min(len(job.parts.train) + ensemble.n_samples, student.steps * student.batch_size)
+    predicted = ensemble.n_teachers * n_read / 3  # a prediction is a third of a training step
+    return (student.steps + predicted / student.batch_size) / ensemble.teacher.steps

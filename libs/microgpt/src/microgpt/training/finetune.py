@@ -1,6 +1,6 @@
 """Fine-tuning: derive the tokenizer and the initial weights from a parent model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from microgpt.compilation import Tell
@@ -11,32 +11,18 @@ from microgpt.model import weight_shapes
 from microgpt.settings import flag
 from microgpt.state import TrainedModel
 
-ROW_PER_TOKEN = ("wte", "lm_head")
-
-
-def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokenizer:
-    """Return the parent's tokenizer, extended with characters and chat tokens of the documents.
-
-    A subword tokenizer gets no new characters, because it can encode any text. Raise ConfigError
-    if the parent is a chat model, but the documents are texts.
-    """
-    docs = list(docs)
-    is_chat = not all(isinstance(doc, str) for doc in docs)
-    if parent.tokenizer.is_chat and not is_chat:
-        raise ConfigError(
-            "a chat model can be fine-tuned only on conversations, not on text; use --chat"
-        )
-    return parent.tokenizer.extended(docs, is_chat=is_chat)
-
 
 def inherited_tokenizer(
     parent: TrainedModel, docs: Sequence[Document], given: Given, tell: Tell
 ) -> Tokenizer:
-    """Return the tokenizer of the parent, extended with new characters in the documents.
+    """Return the tokenizer of the parent, extended with new characters and chat tokens.
+
+    A subword tokenizer gets no new characters, because it can encode any text.
 
     Raises:
-        ConfigError: a plug-in knows what the parent has learned; the parent knows no character of
-            the documents, apart from spaces; or another tokenizer is given.
+        ConfigError: a plug-in knows what the parent has learned; the parent is a chat model, but
+            the documents are texts; it knows no character of them, apart from spaces; or another
+            tokenizer is given.
     """
     if parent.extra:
         raise ConfigError(
@@ -44,7 +30,12 @@ def inherited_tokenizer(
             "and would forget; put all conversations into one file, and train on it without a "
             "parent"
         )
-    tokenizer = extended_tokenizer(parent, docs)
+    is_chat = not all(isinstance(doc, str) for doc in docs)
+    if parent.tokenizer.is_chat and not is_chat:
+        raise ConfigError(
+            "a chat model can be fine-tuned only on conversations, not on text; use --chat"
+        )
+    tokenizer = parent.tokenizer.extended(docs, is_chat=is_chat)
     chars = "".join("".join(set[str]().union(*all_texts(docs))).split())  # without white space
     if chars and {*chars} == {*parent.tokenizer.unknown_characters(chars)}:
         raise ConfigError("the parent knows none of the characters of the text; train without it")
@@ -53,15 +44,10 @@ def inherited_tokenizer(
         if (wanted := given.get(name, found)) != found:
             what = f"{flag(name)} is {wanted}, but the --from model has {found}"
             raise ConfigError(f"{what}; omit {flag(name)}")
-    if added := new_tokens(parent, tokenizer):
-        tell(f"added tokens with random weights: {', '.join(map(repr, added))}")
+    names = frozenset(parent.tokenizer.names)
+    if added := [repr(name) for name in tokenizer.names if name not in names]:
+        tell(f"added tokens with random weights: {', '.join(added)}")
     return tokenizer
-
-
-def new_tokens(parent: TrainedModel, tokenizer: Tokenizer) -> list[str | bytes]:
-    """Return the names of the tokens that are not in the parent's vocabulary."""
-    known = frozenset(parent.tokenizer.names)
-    return [name for name in tokenizer.names if name not in known]
 
 
 def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
@@ -82,16 +68,16 @@ def inherited(
 
     `drawn` and the result are flat, in the order of `weight_shapes`.
     """
-    place_of = {name: i for i, name in enumerate(parent.tokenizer.names)}
-    places = [place_of.get(name) for name in tokenizer.names]
+    row_of = {name: i for i, name in enumerate(parent.tokenizer.names)}
     weights: list[float] = []
-    for name, (n_rows, n_columns) in weight_shapes(model).items():
+    for name, (_, n_columns) in weight_shapes(model).items():
         rows = parent.weights[name]
-        if name not in ROW_PER_TOKEN:
-            weights.extend(number for row in rows for number in row)
-            continue
-        start = len(weights)
-        for i in range(n_rows):
-            place, first = places[i], start + i * n_columns
-            weights.extend(drawn[first : first + n_columns] if place is None else rows[place])
+        if name in ("wte", "lm_head"):  # a row per token
+            first = len(weights)
+            starts = range(first, first + len(tokenizer.names) * n_columns, n_columns)
+            rows = [
+                rows[row_of[token]] if token in row_of else drawn[start : start + n_columns]
+                for token, start in zip(tokenizer.names, starts, strict=True)
+            ]
+        weights.extend(number for row in rows for number in row)
     return weights

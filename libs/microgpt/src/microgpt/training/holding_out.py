@@ -25,11 +25,8 @@ def hold_out(
 ) -> Split:
     """Split documents as the given settings say, as the sources' data were split, or by default.
 
-    With --minutes or --budget, the default is to hold out some documents if there are enough.
-
-    Args:
-        sources: the parent and the teachers, if any.
-        tell: called with notes for the user.
+    With --minutes or --budget, the default is to hold out some documents if there are enough. The
+    sources are the parent and the teachers; `tell` is called with notes for the user.
 
     Raises:
         ConfigError: a fraction is out of range, or the fractions leave no training data.
@@ -45,11 +42,11 @@ def hold_out(
         size = first.block_size if isinstance(first, Teachers) else first.model.block_size
         given = {"block_size": size, "tokenizer": first.tokenizer.kind, **given}
     gap: int = MAX_CONTEXT  # unused characters around a held-out stretch of running text
-    if "block_size" in given:  # otherwise, the context is chosen after the split
-        is_bpe = given.get("tokenizer") == "bpe"
-        gap = given["block_size"] * (CHARACTERS_PER_SUBWORD if is_bpe else 1)
     if given.get("gap") is not None:
         gap = given["gap"]
+    elif "block_size" in given:  # otherwise, the context is chosen after the split
+        is_bpe = given.get("tokenizer") == "bpe"
+        gap = given["block_size"] * (CHARACTERS_PER_SUBWORD if is_bpe else 1)
 
     def split(default: float) -> Split:
         validation, test = (given.get(name, default) for name in FRACTIONS)
@@ -83,7 +80,5 @@ def _recorded_split(
     is_other = facts and facts.gap is not None and not isinstance(docs, str)  # read as lines now
     if not facts or is_other or all(name in given for name in FRACTIONS):
         return {}
-    found: dict[str, Any] = {name: getattr(facts, name) for name in FRACTIONS}
-    if facts.gap is not None and any(given.get(name, found[name]) for name in FRACTIONS):
-        found["gap"] = facts.gap
-    return found
+    found = {name: getattr(facts, name) for name in (*FRACTIONS, "gap")}
+    return {name: value for name, value in found.items() if value is not None}

@@ -6,7 +6,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 from weakref import ReferenceType, ref
 
-from microgpt.config import checked
 from microgpt.evaluation.held_out_loss import EvaluationSet
 from microgpt.state import TrainEvent, TrainingPlan, TrainState
 from microgpt.training.kept_weights import WeightAverage, keep_best, next_averaged_step
@@ -70,24 +69,11 @@ class StopWhen(Hook):
 
 
 class Checkpoints(Hook):
-    """Calls a function with plan and state, at the start and then about every 5 s.
+    """Calls a function, such as `TrainingDirectory.keep`, at the start and about every 5 s."""
 
-    Args:
-        save: for example, `TrainingDirectory.keep`.
-        every: number of steps between calls, instead of about 5 s.
-    """
-
-    def __init__(
-        self, save: Callable[[TrainingPlan, TrainState], object], *, every: int | None = None
-    ) -> None:
-        if every is not None:
-            checked("every", every, int)
-        self._save, self._every = save, every
+    def __init__(self, save: Callable[[TrainingPlan, TrainState], object]) -> None:
+        self._save = save
         self._run: ReferenceType[TrainingLoop] | None = None  # its dataset is to be freed
-
-    def next_step(self, run: "TrainingLoop") -> int | None:
-        """Return the next step to save, if they are counted."""
-        return next_multiple(run.step, self._every) if self._every else None
 
     def on_step(self, run: "TrainingLoop") -> None:
         """Save the state if it is due."""
@@ -96,8 +82,7 @@ class Checkpoints(Hook):
             self._saved_step = resume.step if resume else -1
             self._due = perf_counter() + STATE_INTERVAL_S if resume else 0.0
             self._seconds = 0.0  # duration of the latest save
-        is_due = run.step % self._every == 0 if self._every else perf_counter() >= self._due
-        if not is_due or run.step == self._saved_step:
+        if perf_counter() < self._due or run.step == self._saved_step:
             return
         started = perf_counter()
         self._save(run.plan, run.state())
@@ -118,15 +103,12 @@ class Averaging(Hook):
     def on_step(self, run: "TrainingLoop") -> None:
         """Add the current weights to the average if this step is averaged."""
         step, average = run.step, run.average
-        is_averaged = next_averaged_step(step - 1, run.config) == step
-        if not is_averaged or (average and average.step == step):
+        if next_averaged_step(step - 1, run.config) != step:
             return
-        weights = run.engine.flat_weights()
-        run.average = (
-            average.updated(weights, step)
-            if average
-            else WeightAverage(weights, 1, step, run.config.steps)
-        )
+        if not average:
+            run.average = WeightAverage(run.engine.flat_weights(), 1, step, run.config.steps)
+        elif average.step < step:
+            run.average = average.updated(run.engine.flat_weights(), step)
 
 
 class Validation(Hook):
@@ -137,14 +119,14 @@ class Validation(Hook):
 
     def next_step(self, run: "TrainingLoop") -> int | None:
         """Return the next step of an evaluation."""
-        return next_multiple(run.step, run.config.steps_between_evaluations)
+        interval = run.config.steps_between_evaluations
+        return (run.step // interval + 1) * interval
 
     def on_step(self, run: "TrainingLoop") -> None:
         """Measure the loss if it is due and the run is not stopped meanwhile."""
         step, config = run.step, run.config
-        is_time = step % config.steps_between_evaluations == 0 or step >= config.steps
-        is_new = not run.best or run.best.measured_at < step
-        if not (step and is_time and is_new):
+        is_due = step % config.steps_between_evaluations == 0 or step >= config.steps
+        if not (step and is_due) or (run.best and run.best.measured_at >= step):
             return
         weights = run.weights()
         loss = run.loss(self._documents, weights)
@@ -155,8 +137,3 @@ class Validation(Hook):
         run.best = keep_best(run.best, step, loss, weights)
         run.history.mark(loss)
         run.report(loss)
-
-
-def next_multiple(step: int, n: int) -> int:
-    """Return the next multiple of n after a step."""
-    return (step // n + 1) * n

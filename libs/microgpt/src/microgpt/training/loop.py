@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter, process_time
 
 from microgpt.config import TrainConfig
@@ -12,8 +13,8 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import MicrogptError
 from microgpt.evaluation.held_out_loss import AT_ONCE, EvaluationSet
 from microgpt.flat_weights import Numbers, by_name
-from microgpt.state import TrainedTeacher, TrainEvent, TrainResult, TrainState
-from microgpt.training.engines import check_engine, check_resume, make_engine, make_nll
+from microgpt.state import TrainEvent, TrainResult, TrainState
+from microgpt.training.engines import check_engine, check_resume, engine_module, make_engine
 from microgpt.training.finetune import inherited
 from microgpt.training.hooks import Averaging, Hook, Validation
 from microgpt.training.kept_weights import Ending, ending
@@ -37,17 +38,6 @@ class DivergedError(MicrogptError):
         self.result = result
 
 
-@dataclass(frozen=True)
-class Part:
-    """The place of a model in the run of an ensemble; the default is a run of one model."""
-
-    name: str = ""
-    teachers: tuple[TrainedTeacher, ...] = ()  # those that have been trained before
-    steps_before: int = 0  # of all models together
-    steps_after: int = 0
-    seconds: float = 0.0  # of the models before
-
-
 @dataclass
 class TrainingLoop:
     """The training run of one model, as its hooks see it."""
@@ -55,7 +45,6 @@ class TrainingLoop:
     job: TrainingJob
     threads: int = 1
     hooks: Sequence[Hook] = ()
-    part: Part = Part()
     losses: list[float] = field(default_factory=list)  # losses of this `train` call
     unreported: list[float] = field(default_factory=list)  # losses since the last event
 
@@ -69,15 +58,14 @@ class TrainingLoop:
         self.rng = random.Random(plan.config.seed)
         self.dataset = job.dataset(self.rng, self.threads)
         settings = plan.engine, plan.dtype, plan.model, plan.config
-        self.engine = make_engine(
-            *settings, self.dataset, self.rng, resume=resume, threads=self.threads
-        )
-        if job.parent and not resume:
+        self.engine = make_engine(*settings, self.dataset, self.rng, self.threads)
+        if resume:
+            self.engine.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
+        elif job.parent:
             drawn = self.engine.flat_weights().tolist()
             self.engine.set_weights(inherited(job.parent, plan.model, plan.tokenizer, drawn))
-        self.first_step = resume.step if resume else 0
         self.history = LossHistory(plan.config, resume)
-        self.best = resume.best if resume else job.best
+        self.best = resume.best if resume else None
         average = resume.average if resume else None
         # The total number of steps determines which steps are averaged.
         self.average = average if average and average.steps == plan.config.steps else None
@@ -128,9 +116,7 @@ class TrainingLoop:
         self._note_pause()
         for hook in self.hooks:
             hook.on_step(self)
-        if self.should_stop():
-            return "stopped"
-        return ending(self.step, self.best, self.config)
+        return "stopped" if self.should_stop() else ending(self.step, self.best, self.config)
 
     def end(self) -> None:
         """Let the run end after this step; its schedule does not change."""
@@ -183,9 +169,9 @@ class TrainingLoop:
     def loss(self, docs: EvaluationSet, weights: Numbers) -> float | None:
         """Return the loss of some weights, or None if a hook has asked to stop."""
         plan = self.plan
-        nll = make_nll(plan.engine, plan.dtype, plan.model, weights, threads=self.threads)
+        model = engine_module(plan.engine).make_model(plan.model, weights, plan.dtype)
         started = perf_counter()
-        evaluation = docs.evaluate(nll, self.should_stop)
+        evaluation = docs.evaluate(partial(model.nll, threads=self.threads), self.should_stop)
         self.evaluation_s = perf_counter() - started
         return evaluation.loss if evaluation else None
 
@@ -193,24 +179,21 @@ class TrainingLoop:
         """Return held-out documents as an evaluation set, or None if there are no documents."""
         if not docs:
             return None
-        plan = self.plan
-        at_once = 1 if plan.engine == "reference" else AT_ONCE
-        return EvaluationSet.of(
-            docs, plan.tokenizer, plan.model.block_size, plan.config.text, at_once=at_once
-        )
+        tokenizer, size, text = self.plan.tokenizer, self.plan.model.block_size, self.config.text
+        at_once = 1 if self.plan.engine == "reference" else AT_ONCE
+        return EvaluationSet.of(docs, tokenizer, size, text, at_once=at_once)
 
     def report(self, val_loss: float | None = None) -> None:
         """Send an event if there are new losses or a validation loss."""
         if self.unreported or val_loss is not None:
-            step, part, n = self.step, self.part, len(self.unreported)
+            step, n = self.step, len(self.unreported)
             event = TrainEvent(
-                step=part.steps_before + step,
-                steps=part.steps_before + self.config.steps + part.steps_after,
+                step=step,
+                steps=self.config.steps,
                 losses=tuple(self.unreported),
                 n_docs=n * self.config.batch_size,
                 n_tokens=self._tokens_until(step) - self._tokens_until(step - n),
                 val_loss=val_loss,
-                what=part.name,
                 seconds=self.seconds,
             )
             self.unreported.clear()
@@ -227,7 +210,7 @@ class TrainingLoop:
     @property
     def seconds(self) -> float:
         """The training time so far, in seconds, without pauses of the program."""
-        before = self.job.resume.seconds if self.job.resume else self.part.seconds
+        before = self.job.resume.seconds if self.job.resume else 0.0
         return before + perf_counter() - self.started
 
     def state(self) -> TrainState:
@@ -246,7 +229,6 @@ class TrainingLoop:
             since_history=self.history.since_point,
             seconds=self.seconds,
             average=self.average,
-            teachers=self.part.teachers,
             trained_on=(self.plan.data, *self.plan.ancestor_data),
         )
 
@@ -271,9 +253,9 @@ class TrainingLoop:
 
     def diverged(self, when: str) -> DivergedError:
         """Undo the diverged step if it belongs to this `train` call, and return the error."""
-        if self.step > self.first_step:
+        if self.losses:
             self.engine.undo()
-            del self.losses[self.step - self.first_step :]
+            self.losses.pop()
             self.average = None  # the average may include diverged weights
             self.history = self.history.replay(self.losses)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))

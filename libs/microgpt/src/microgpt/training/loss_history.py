@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from microgpt.config import TrainConfig
-from microgpt.state import N_RECENT, TrainState
+from microgpt.state import TrainState
 from microgpt.training.history_file import HistoryPoint
 
+N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
 N_POINTS = 500  # approximate number of points in a history; sufficient for a chart
 
 

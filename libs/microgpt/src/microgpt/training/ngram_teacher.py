@@ -19,22 +19,12 @@ MAX_TOKENS = 100_000  # of the text; counts add less to what is learned from mor
 PORTION = 2**24  # number of probabilities of the teachers at once, which bounds the memory
 
 
-def add_ngrams(
-    teachers: Teachers, train: ChunkedDataset, held_out: ChunkedDataset, weight: float | None = None
-) -> None:
-    """Add an n-gram model of the training documents to the teachers if it lowers their loss.
-
-    Args:
-        weight: the weight of the n-gram model if it has been chosen, or 0 for none.
-    """
-    is_small = train.n_tokens <= MAX_TOKENS
-    if weight is None and not (teachers.n_samples and len(held_out) and is_small):
-        weight = 0.0
-    if weight == 0:
+def add_ngrams(teachers: Teachers, train: ChunkedDataset, held_out: ChunkedDataset) -> None:
+    """Add an n-gram model of the training documents to the teachers if it lowers their loss."""
+    if not (teachers.n_samples and len(held_out)) or train.n_tokens > MAX_TOKENS:
         return
     ngrams = NgramModel(train.encode(range(len(train))), teachers.tokenizer.vocab_size)
-    if weight is None:
-        weight = best_weight(teachers, ngrams, held_out.encode(range(len(held_out))))
+    weight = best_weight(teachers, ngrams, held_out.encode(range(len(held_out))))
     if weight:
         teachers.ngrams, teachers.ngram_weight = ngrams, weight
 

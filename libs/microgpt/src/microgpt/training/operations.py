@@ -48,7 +48,8 @@ def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> f
     operations = n_tokens * (products + attention + ELEMENTS * L + SOFTMAX * V)
     operations += OPTIMIZER * count_params(model) + STEP
     if config.optimizer == "muon":
-        operations += MUON * L * _orthogonalization(C, model.n_ff_exp)
+        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # four and two matrices per block
+        operations += MUON * L * (N_ITERATIONS * (4 * square + 2 * tall))
     return operations
 
 
@@ -57,12 +58,6 @@ def evaluation_operations(model: ModelConfig, length: float, n_tokens: float) ->
     config = TrainConfig(batch_size=1)
     fixed = OPTIMIZER * count_params(model) + STEP
     return (step_operations(model, config, length) - fixed) / 3 * n_tokens / length
-
-
-def _orthogonalization(C: int, n_ff_exp: int) -> float:
-    """Return the floating-point operations of Muon for the six matrices of a block."""
-    square, tall = 6 * C**3, (4 * n_ff_exp + 2) * C**3
-    return float(N_ITERATIONS * (4 * square + 2 * tall))
 
 
 def operations_per_second(
@@ -94,7 +89,7 @@ def operations_per_second(
     )
     # No step limit, and a learning rate too low to diverge.
     timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
-    trained = make_engine(engine, dtype, model, timed, docs, rng, threads=threads)
+    trained = make_engine(engine, dtype, model, timed, docs, rng, threads)
     _steps_per_second(trained)  # fills the caches
     steps_per_s = median(_steps_per_second(trained) for _ in range(N_PARTS))
     share = batch_size * n_read / (config.batch_size * n_tokens)

@@ -1,10 +1,8 @@
 """Plan a training run: choose the settings that are not given."""
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import islice
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +13,6 @@ from microgpt.config import (
     Given,
     ModelConfig,
     TrainConfig,
-    check_type,
     default_lr,
 )
 from microgpt.data.chunked_dataset import ChunkedDataset
@@ -23,28 +20,19 @@ from microgpt.data.contamination import contamination, describe_read
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import Choice, with_steps
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import default_engine
-from microgpt.training.ensemble import with_ensemble
+from microgpt.training.engines import default_engine, reading_order
+from microgpt.training.ensemble import Ensemble, Place, with_ensemble
 from microgpt.training.finetune import check_shape, inherited_tokenizer
-from microgpt.training.fitting import (
-    Fitting,
-    describe_subwords,
-    explain_settings,
-)
+from microgpt.training.fitting import Fitting, explain_settings
 from microgpt.training.holding_out import data_of
-from microgpt.training.kept_weights import BestWeights
-from microgpt.training.reading_order import reading_order
 from microgpt.training.time_limit import TimeLimit
-
-N_EXAMPLES, MAX_EXAMPLE = 4, 60  # number and maximum length of examples for the page
-N_SEARCHED = 100  # number of conversations in which to look for examples
 
 
 @dataclass(frozen=True)
@@ -58,7 +46,23 @@ class TrainingJob:
     resume: TrainState | None = None
     limit: TimeLimit | None = None
     trial_steps: int = 0  # see `Choice`
-    best: BestWeights | None = None  # weights to keep unless the held-out loss becomes lower
+    ensemble: Ensemble | None = None  # models to train first, which then teach this one
+    place: Place = field(default_factory=Place)
+
+    def with_steps(self, steps: int) -> "TrainingJob":
+        """Return the job with another number of steps.
+
+        They are those of a teacher if there is an ensemble; the student's change in proportion.
+        """
+        plan, ensemble, n = self.plan, self.ensemble, steps
+        if ensemble:
+            teacher = ensemble.teacher
+            n = max(1, ensemble.student_steps * steps // teacher.steps)
+            ensemble = replace(ensemble, teacher=teacher.with_steps(steps), student_steps=n)
+        after = self.place.steps_after * n // plan.config.steps
+        plan = replace(plan, config=plan.config.with_steps(n))
+        place = self.place._replace(steps_after=after)
+        return replace(self, plan=plan, ensemble=ensemble, place=place)
 
     def extend(self, seconds: float) -> None:
         """Exclude seconds from the time limit, if there is one."""
@@ -72,13 +76,12 @@ class TrainingJob:
 
     def dataset(self, rng: random.Random, threads: int) -> TokenDataset:
         """Encode the training chunks in the order in which they are read."""
-        plan, config, chunks = self.plan, self.plan.config, self.chunks
+        plan, chunks = self.plan, self.chunks
         try:
             if self.teachers:
                 dataset = self.teachers.dataset(chunks, plan, rng, threads)
             else:
-                order = reading_order(len(chunks), config, rng, plan.engine)
-                dataset = chunks.encode(order)
+                dataset = chunks.encode(reading_order(len(chunks), plan.config, rng, plan.engine))
         except TokenizerError:  # report the unknown characters of all documents
             chunks.tokenizer.encode("".join(CharTokenizer.from_documents(chunks.docs).chars))
             raise
@@ -113,7 +116,6 @@ def plan_training(
     Raises:
         ConfigError: settings contradict the documents, the parent or the teachers.
     """
-    check_type("parts", parts, Split)
     if "unknown" in given and not extra:
         raise ConfigError(
             "--unknown is for few questions, with the package microgpt-characters; omit --unknown"
@@ -123,90 +125,73 @@ def plan_training(
     default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
     given = {**given, "engine": engine, "dtype": given.get("dtype") or default}
     base = with_given(config or TrainConfig(), given)
-    if not extra:
-        _tell_single_exchanges(parts.docs, tell)
-    choose = partial(
-        choose_settings,
-        parts,
-        config=base,
-        parent=parent,
-        teachers=teachers,
-        limit=limit,
-        tell=tell,
-    )
-    chosen = None
     if parent:
         tokenizer = tokenizer or inherited_tokenizer(parent, parts.docs, given, tell)
         shape = model or replace(parent.model, vocab_size=0)
         model = with_given(shape, {**given, "vocab_size": shape.vocab_size})
         check_shape(parent, model)
-        if given.get("minutes") or given.get("budget"):
-            chosen = choose(given, tokenizer=tokenizer)
-            base = chosen.config
     elif model:
         tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(parts.docs))
-    else:
-        if teachers:  # their student has their context and tokenizer, if no others are given
-            size, kind = teachers.block_size, teachers.tokenizer.kind
-            given = {"block_size": size, "tokenizer": kind, **given}
-        chosen = choose(given, tokenizer=tokenizer)
-        model, tokenizer = chosen.model, chosen.tokenizer
+    elif teachers:  # their student has their context and tokenizer, if no others are given
+        size, kind = teachers.block_size, teachers.tokenizer.kind
+        given = {"block_size": size, "tokenizer": kind, **given}
+    chosen = None
+    if not model or (parent and (given.get("minutes") or given.get("budget"))):
+        wanted, shape_of_parent = {**given, "text": base.text}, parent.model if parent else None
+        fitting = Fitting(parts, wanted, tokenizer, teachers, shape_of_parent)
+        chosen = choose_settings(fitting, limit, tell)
         base = base if config else chosen.config
+        if not model:
+            model, tokenizer = chosen.model, chosen.tokenizer
+    assert tokenizer
     if teachers:
         teachers.check(parts.docs, tokenizer, model.block_size)
     read = data_of([each for each in (parent, teachers) if each])
+    ensemble = chosen.ensemble if chosen and not config else None
     plan = TrainingPlan(
         model=_with_vocabulary(model, tokenizer),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
         data=parts.facts,
-        given=_recorded(given, chosen),
+        given=_recorded(given, chosen, ensemble),
         ancestor_data=read,
         contamination=contamination(parts, read),
         extra=dict(extra),
         edited_sources=find_edited_sources() if engine == "reference" else {},
-        ensemble=chosen.ensemble if chosen and not config else None,
-    ).at(0)
-    if read_note := describe_read(plan.contamination):
-        tell(read_note)
-    for line in explain_settings(chosen) if chosen else ():
+    )
+    explanation = explain_settings(chosen) if chosen else ()
+    for line in filter(None, (describe_read(plan.contamination), *explanation)):
         tell(line)
-    trial_steps = chosen.trial_steps if chosen else 0
-    return TrainingJob(plan, parts, parent, teachers, limit=limit, trial_steps=trial_steps)
+    return TrainingJob(
+        plan,
+        parts,
+        parent,
+        teachers,
+        limit=limit,
+        trial_steps=chosen.trial_steps if chosen else 0,
+        ensemble=ensemble,
+    )
 
 
-def _recorded(given: Given, chosen: Choice | None) -> Given:
+def _recorded(given: Given, chosen: Choice | None, ensemble: Ensemble | None) -> Given:
     """Return the given settings that are recorded, with the chosen budget and vocabulary."""
     has_budget = given.get("minutes") or given.get("budget")
     budget = chosen.budget if chosen and has_budget else None
     found = {**given, "budget": budget, "vocab_size": chosen.vocab_size if chosen else None}
-    return {name: found[name] for name in RECORDED if found.get(name) is not None}
+    found = {name: found[name] for name in RECORDED if found.get(name) is not None}
+    return ensemble.given(found) if ensemble else found
 
 
 def choose_settings(
-    parts: Split,
-    given: Given,
-    *,
-    config: TrainConfig | None = None,
-    tokenizer: Tokenizer | None = None,
-    parent: TrainedModel | None = None,
-    teachers: Teachers | None = None,
-    limit: TimeLimit | None = None,
-    tell: Tell = lambda line: None,
+    fitting: Fitting, limit: TimeLimit | None = None, tell: Tell = lambda line: None
 ) -> Choice:
-    """Return the settings that suit the documents and the limit, with the given ones.
-
-    Args:
-        config: training settings for the case that none are chosen; see `Fitting.fit`.
-
-    For the other arguments and the errors, see `plan_training`.
-    """
-    base, shape = config or with_given(TrainConfig(), given), parent.model if parent else None
-    fitting = Fitting(parts, base, given, tokenizer, teachers, shape)
-    choice = with_ensemble(fitting, fitting.fit(limit))
-    if choice.vocab_size and "tokenizer" in given:
-        for line in describe_subwords(parts, choice.tokenizer, choice.vocab_size):
-            tell(line)
+    """Return the settings of one model or of an ensemble; see `Fitting.fit`."""
+    given, choice = fitting.given, with_ensemble(fitting, fitting.fit(limit))
+    if "tokenizer" in given and choice.tokenizer.vocab_size < (choice.vocab_size or 0):
+        tell(
+            f"the vocabulary has fewer than {choice.vocab_size} tokens, because no other pair of "
+            "tokens occurs twice"
+        )
     is_of_search = "evaluations" in given and "most_steps" not in given
     if given.get("budget") and is_of_search:  # a search does not count evaluations
         length = choice.sizes.chunk_length(choice.model.block_size)
@@ -231,22 +216,4 @@ def check_patience(patience: int | None, val_fraction: float) -> None:
     if patience and not val_fraction:
         raise ConfigError(
             "--patience requires --val-fraction; add --val-fraction or omit --patience"
-        )
-
-
-def examples(parts: Split) -> tuple[str, ...]:
-    """Return example messages for the page of a chat model.
-
-    They are the first short ones that training reads.
-    """
-    first = (doc[0] for doc in parts.train[:N_SEARCHED] if doc and not isinstance(doc, str))
-    texts = dict.fromkeys(one.content for one in first if one.role == "user")
-    return (*islice((text for text in texts if len(text) <= MAX_EXAMPLE), N_EXAMPLES),)
-
-
-def _tell_single_exchanges(docs: Sequence[Document], tell: Tell) -> None:
-    if docs and all(len(doc) == 2 and not isinstance(doc, str) for doc in docs):
-        tell(
-            "every conversation has one exchange, so the model does not learn longer chats; "
-            "put two or three exchanges into some lines"
         )

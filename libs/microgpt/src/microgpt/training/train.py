@@ -17,10 +17,8 @@ from microgpt.training.distillation import Teachers
 from microgpt.training.engines import check_engine, default_engine
 from microgpt.training.holding_out import data_of
 from microgpt.training.hooks import Hook
-from microgpt.training.loop import DivergedError, TrainingLoop
+from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import plan_training
-
-__all__ = ["DivergedError", "train"]
 
 
 def train(
@@ -63,8 +61,7 @@ def train(
             and unless its shape is given, their context.
         resume: checkpoint of a training run with the same documents and settings. Only the number
             of steps may differ; the learning rate schedule then uses the new number. A checkpoint
-            does not contain the settings: only the dtype, the number of weights, the step, and the
-            data of this training, its parent and its teachers are checked.
+            has no settings, so others are not noticed.
         hooks: what observes the training or stops it, such as `OnEvent`, `Checkpoints` and
             `StopWhen`, or your own `Hook`.
 

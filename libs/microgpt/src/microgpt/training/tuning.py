@@ -1,10 +1,10 @@
 """Choose the learning rate of a fine-tuning run with short trial runs."""
 
 from dataclasses import replace
-from math import cbrt, inf, log
+from math import cbrt, inf
 
 from microgpt.compilation import Tell
-from microgpt.data.tokenizer import all_texts, count_predictions
+from microgpt.data.contamination import mark
 from microgpt.training.choice import RATIO, TRIALS, WARMUP
 from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.planning import TrainingJob
@@ -28,28 +28,13 @@ def with_tried_rate(
     tell(f"trying {TRIALS} learning rates, {n} steps each")
     rates = [config.lr / RATIO**i for i in reversed(range(TRIALS))]
     losses = {rate: _held_out_loss(job, rate, threads) for rate in rates}
-    if _is_foreign(job, losses[rates[0]]):
-        tell(
-            "the parent predicts this text worse than a uniform guess of its characters does; a "
-            "model trained without --from may be better: compare their test losses"
-        )
     found = next(r for r in rates if losses[r] <= (1 + TOLERANCE) * min(losses.values()))
     is_clear = losses[rates[-2]] > (1 + CLEAR) * losses[rates[-1]]
     chosen = float(f"{found * (1 if is_clear else cbrt(n / config.steps)):.2g}")
     tried = ", ".join(f"{loss:.4f} with {rate:.2g}" for rate, loss in losses.items())
+    tried += mark(job.plan.contamination.get("validation", 0.0))
     tell(f"learning rate {chosen:g}, because of the held-out losses after {n} steps: {tried}")
     return replace(job, plan=replace(job.plan, config=replace(config, lr=chosen)))
-
-
-def _is_foreign(job: TrainingJob, loss: float) -> bool:
-    """Return whether a held-out loss is above that of a uniform guess of characters."""
-    docs, plan = job.parts.validation, job.plan
-    n_tokens, n_characters = (
-        sum(count_predictions(doc, plan.config.text, count) for doc in docs)
-        for count in (plan.tokenizer.count, len)
-    )
-    n_distinct = len(set("".join(all_texts(docs)))) + 1  # and the end
-    return loss * n_tokens > log(n_distinct) * n_characters
 
 
 def _held_out_loss(job: TrainingJob, rate: float, threads: int) -> float:
@@ -60,7 +45,7 @@ def _held_out_loss(job: TrainingJob, rate: float, threads: int) -> float:
     # The rate does not depend on the documents that are left out.
     plan, parts = replace(job.plan, config=config), replace(job.parts, test=())
     try:
-        result = TrainingLoop(replace(job, plan=plan, parts=parts, limit=None), threads).run()
+        trial = TrainingLoop(replace(job, plan=plan, parts=parts, limit=None), threads)
+        return trial.run().val_loss or inf
     except DivergedError:
         return inf
-    return result.val_loss or inf

@@ -1,6 +1,6 @@
 from microgpt import Message, TrainConfig, train
 from microgpt.data.split import split
-from microgpt.training.planning import examples
+from microgpt_cli.training.inputs import examples
 
 DOCS = [
     (Message("user", text), Message("assistant", reply))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import ok, refused
 
-EXPORTS = Path(__file__).parents[1] / "lib/data/exports"
+EXPORTS = Path(__file__).parent / "exports"
 SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "2")
 
 

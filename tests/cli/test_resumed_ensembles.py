@@ -1,0 +1,146 @@
+"""Runs of several models, stopped by Ctrl-C in each of them and resumed."""
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+from json_files import edit
+
+from microgpt import Teachers
+from microgpt_cli.terminal.progress import TrainingProgress
+
+RNG = random.Random(0)
+NAMES = "\n".join("".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300))
+SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
+RUN = ("--data", "names.txt", *SMALL, "--steps=300", "--n-teachers=2", "--val-fraction=0.1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "names.txt").write_text(NAMES)
+    return tmp_path
+
+
+def weights(model: Path) -> bytes:
+    return (model / "weights.json").read_bytes()
+
+
+def stop_in(what: str) -> pytest.MonkeyPatch:
+    """Have the next command receive Ctrl-C in a model, or while targets are computed."""
+    patch = pytest.MonkeyPatch()
+    update, dataset = TrainingProgress.update, Teachers.dataset
+
+    def follow(self, event) -> None:
+        update(self, event)
+        if self._model == what and event.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupted(*args, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        return dataset(*args, **options)
+
+    patch.setattr(TrainingProgress, "update", follow)
+    if what == "targets":
+        patch.setattr(Teachers, "dataset", interrupted)
+    return patch
+
+
+def stopped(microgpt, what: str, *command: str) -> str:
+    """Return what a command prints that is stopped."""
+    patch = stop_in(what)
+    done = microgpt("train", *command)
+    patch.undo()
+    assert done.returncode == 130, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert "; resume with: microgpt train --resume a" in line
+    return line
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> bytes:
+    """The weights of an uninterrupted run."""
+    import commands
+
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "names.txt").write_text(NAMES)
+    commands.run("train", *RUN, "--model", "a", cwd=folder, check=True)
+    return weights(folder / "a")
+
+
+@pytest.mark.parametrize("what", ["teacher 1 of 2", "teacher 2 of 2", "targets", "the student"])
+def test_a_run_stopped_in_any_model_ends_with_the_same_student(
+    microgpt, folder, whole, what
+) -> None:
+    line = stopped(microgpt, what, *RUN, "--model", "a")
+    assert what == "targets" or f" of {what}; resume with" in line
+    problem = refused(microgpt("train", *RUN, "--model", "a"))
+    assert "the training run in a is unfinished (step " in problem
+    assert ("a has no model yet" in microgpt("list").stderr) == (what != "the student")
+    threads = "2" if what.startswith("teacher 2") else "1"
+    ok(microgpt("train", "--resume", "a", "-n", "0", "--threads", threads))
+    assert weights(folder / "a") == whole
+    assert not (folder / "a/teachers").exists()
+    done = ok(microgpt("train", "--resume", "a"))
+    assert (
+        "has ended; to continue it, continue the training of its model with --from" in done.stderr
+    )
+    ok(microgpt("train", "--from", "a", "--data", "names.txt", "--steps", "9", "--model", "b"))
+
+
+def test_a_run_whose_teacher_diverged_is_not_resumed(microgpt, folder) -> None:
+    assert microgpt("train", *RUN, "--model", "a", "--learning-rate", "1e30").returncode == 1
+    done = microgpt("train", "--resume", "a")
+    assert done.returncode == 2
+    assert "the training run in a diverged after step 0 (the last good weights" in done.stderr
+
+
+def test_a_run_over_a_finished_model_is_resumed(microgpt, folder, whole) -> None:
+    ok(microgpt("train", *RUN[:-3], "--steps", "9", "--model", "a"))
+    before = weights(folder / "a")
+    stopped(microgpt, "teacher 2 of 2", *RUN, "--model", "a", "--force")
+    assert weights(folder / "a") == before
+    (folder / "a").rename(folder / "moved")
+    ok(microgpt("train", "--resume", "moved", "-n", "0"))
+    assert weights(folder / "moved") == whole
+
+
+def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, folder) -> None:
+    stopped(microgpt, "teacher 2 of 2", *RUN, "--model", "a")
+    one = ("--data", "names.txt", *SMALL, "--steps", "9")
+    ok(microgpt("train", *one, "--model", "a", "--force"))
+    assert not (folder / "a/teachers").exists()
+    ok(microgpt("train", *one, "--model", "b"))
+    assert weights(folder / "a") == weights(folder / "b")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [("other", "is not the teacher of the run: the sha256 of its weights is "),
+     ("missing", "the teachers of the run in a are missing; train from scratch with --force"),
+     ("fewer", "the run has 2 teachers, not 1; "),
+     ("invalid", "ensemble.json: n_samples must be >= 0, got -1")],
+)  # fmt: skip
+def test_changed_teachers_are_refused(microgpt, folder, change, problem) -> None:
+    stopped(microgpt, "the student", *RUN, "--model", "a")
+    teachers = folder / "a/teachers"
+    file = teachers / "ensemble.json"
+    if change == "other":
+        (teachers / "2").rename(teachers / "old")
+        ok(microgpt("train", "--data", "names.txt", *SMALL, "--steps=9", "--model=a/teachers/2"))
+    elif change == "missing":
+        teachers.rename(folder / "elsewhere")
+    else:
+        edit(file, **({"n_teachers": 1} if change == "fewer" else {"n_samples": -1}))
+    assert problem in refused(microgpt("train", "--resume", "a"))
+
+
+def test_a_setting_of_a_run_of_several_models_cannot_be_changed(microgpt, folder) -> None:
+    stopped(microgpt, "teacher 1 of 2", *RUN, "--model", "a")
+    problem = refused(microgpt("train", "--resume", "a", "--steps", "400"))
+    assert "--steps is 400, but the run to resume has 300; omit --steps" in problem
+    problem = refused(microgpt("train", "--resume", "a", "--dropout", "0.5"))
+    assert "--dropout is 0.5, but the run to resume has 0.01; omit --dropout" in problem
+    ok(microgpt("train", "--resume", "a", "--steps", "300", "-n", "0"))

@@ -87,7 +87,7 @@ def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) ->
     assert exact(microgpt("train", *more, "--force")).endswith("(contamination unknown)")
 
 
-def test_test_questions_that_are_in_the_validation_set_are_marked(microgpt, tmp_path) -> None:
+def test_test_questions_that_are_in_validation_are_marked(microgpt, tmp_path) -> None:
     roles = ("user", "assistant", "user", "assistant")
     talks = [(f"say {n // 2}", "a", f"and {n}", "b") for n in range(60)]
     lines = [

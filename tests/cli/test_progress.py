@@ -60,7 +60,7 @@ def test_a_step_without_targets_does_not_change_the_mean_loss(monkeypatch, capsy
     assert "mean loss 2.500, last 2.500" in capsys.readouterr().err
 
 
-def test_the_progress_of_an_ensemble_counts_the_steps_of_all_models(monkeypatch, capsys) -> None:
+def test_the_progress_of_an_ensemble_counts_all_steps(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     place = Place("teacher 2 of 3", steps_before=100, steps_after=300)
     with progress.TrainingProgress(place) as shown:

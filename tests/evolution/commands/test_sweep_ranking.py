@@ -98,6 +98,6 @@ def test_the_ranking_notes_unequal_compute() -> None:
     assert not any(line.startswith("Runs") for line in lines_of(rates(2.4, 2.2, 2.3)))
 
 
-def test_a_ranking_by_losses_on_documents_that_were_read_is_marked() -> None:
+def test_a_ranking_by_losses_on_read_documents_is_marked() -> None:
     _, heading, *_ = lines_of(rates(2.4, 2.2, 2.3), contamination={"validation": 0.5})
     assert heading.startswith("Ranking by held-out loss (contamination 50 %) (nats per token")

@@ -180,7 +180,7 @@ def test_a_loss_is_marked_with_the_contaminated_share(share, text) -> None:
     assert recorded_share({"contamination": {"test": share}}, "test") == share
 
 
-def test_a_note_on_unknown_contamination_says_that_data_may_have_been_read() -> None:
+def test_a_note_on_unknown_contamination_says_may() -> None:
     note = describe_read({"validation": UNKNOWN, "test": CLEAN})
     assert "may have been read in training, so its losses may be too low: validation (" in note
     assert "test" not in note

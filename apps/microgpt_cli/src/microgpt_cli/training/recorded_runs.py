@@ -74,12 +74,11 @@ def resumed_job(
     config = replace(config, engine=given.get("engine") or plan.engine)
     check_engine(config.engine or "", plan.dtype, request.threads)
     reason = ending(state.step, state.best, config)
-    if status == "ended" and (reason or plan.is_of_student):
-        remove_teachers(directory.path)  # if the process was killed before it did
+    if status == "ended" and (reason or (plan.is_of_student and not ensemble)):
         if request.input:
             recorded_documents(plan, request.input)  # refuses other documents
         _tell_end(
-            directory.path, state.step, reason or "until", replace(plan, config=config), request
+            directory.path, state.step, reason or "steps", replace(plan, config=config), request
         )
         return None
     if config.steps != plan.config.steps:
@@ -143,11 +142,15 @@ def _tell_end(
 ) -> None:
     """Print why a run has ended and how to continue it."""
     config = plan.config
-    if plan.is_of_student:
+    if reason != "until":
+        remove_teachers(path)  # if the process was killed before it did
+    if plan.is_of_student and reason != "until":
         why, more = "has ended", "continue the training of its model with --from"
     elif reason == "until":
         why = f"ended after step {step} of {config.steps}"
-        more = f"pass --steps {config.steps}, or --minutes"
+        more = (
+            "pass --minutes" if plan.is_of_student else f"pass --steps {config.steps}, or --minutes"
+        )
     elif reason == "patience":
         n, steps = config.patience or 0, config.steps
         why = f"stopped early after step {step}: {n} evaluations without improvement"

@@ -85,17 +85,18 @@ def _train(
         if result.ending == "stopped":
             assert stop.reason
             raise stop.reason(f"at {place}{_save_interrupted(directory, result, hint)}")
-        if result.ending == "until" and job.limit:
-            rest = f"--resume {as_argument(model_dir)} --steps {result.config.steps}"
-            note(
-                f"the time was over after {place}" + ("" if of else f"; train the rest with {rest}")
-            )
+        is_cut = result.ending == "until" and job.limit is not None
+        if is_cut:
+            more = "--minutes 1" if of else f"--steps {result.config.steps}"
+            rest = f"; train the rest with --resume {as_argument(model_dir)} {more}"
+            note(f"the time was over after {place}{rest if directory.path == model_dir else ''}")
         try:
             directory.finish(result)
         except CheckpointError as error:  # exit code 1, as the directory was writable before
             say(f"error: {error}" + (f"; {hint}" if directory.has_own_state else ""))
             raise typer.Exit(1) from error
-        remove_teachers(directory.path)
+        if not is_cut:
+            remove_teachers(directory.path)
         if stop.reason:
             is_teacher = directory.path != model_dir
             rest = hint if is_teacher else f"the model is in {directory.path}"

@@ -238,8 +238,8 @@ def _load_unfinished(directory: Path) -> SavedModel:
     plan, state, _ = read_training(directory)
     if plan.is_of_student and not state.step:
         raise CheckpointError(
-            f"{directory} has no model yet, because its teachers are being trained; finish the run "
-            f"with microgpt train --resume {as_argument(directory)}"
+            f"{directory} has no model yet, because its teachers are trained first; go on with "
+            f"microgpt train --resume {as_argument(directory)}"
         )
     steps = plan.config.steps
     weights = by_name(plan.model, state.final_weights(steps).tolist())

@@ -67,7 +67,7 @@ def read_ensemble(directory: Path) -> Ensemble | None:
 
 def remove_teachers(directory: Path) -> None:
     """Remove the teachers in a locked directory, if there are any."""
-    with suppress(CheckpointError):  # a file of somebody else
+    with suppress(CheckpointError, OSError):  # a file of somebody else; the model is complete
         if read_ensemble(directory):
             os.replace(directory / TEACHERS, directory / SAVING)
             finish_publish(directory)  # as the next process does if this one is killed here
@@ -99,14 +99,11 @@ def with_teachers(
         show: shows the progress while the targets of the student are computed.
     """
     path, states = directory.path, list[TrainState]()
+    first = TrainingLoop(job, threads).state()
     _write(path, _ensemble(job))
     directory.has_own_state = True  # so that this state replaces that of a finished model
-    directory.keep(job.plan, TrainingLoop(job, threads).state())
+    directory.keep(job.plan, first)
     for i, each in enumerate(teacher_paths(path, _ensemble(job))):
-        seconds = fmean(state.seconds for state in states) if states else 0.0
-        reserved = seconds * _student_cost(job)
-        if job.limit and seconds + reserved > (1 + TOLERANCE) * job.limit.seconds_left():
-            break
         with TrainingDirectory(each) as own:
             state, is_trained = None, False
             if has_state(each):
@@ -117,6 +114,10 @@ def with_teachers(
                 config = _ensemble(job).config_of(i)
                 is_trained = status == "ended" and bool(ending(state.step, state.best, config))
             if not is_trained:
+                seconds = fmean(each.seconds for each in states) if states else 0.0
+                reserved = seconds * _student_cost(job)
+                if job.limit and seconds + reserved > (1 + TOLERANCE) * job.limit.seconds_left():
+                    break
                 job.extend(-reserved)
                 result = train(_teacher(job, i, state), own)
                 job.extend(reserved)
@@ -165,7 +166,8 @@ def _write(directory: Path, ensemble: Ensemble) -> None:
     folder = directory / TEACHERS
     is_ours = not os.path.lexists(folder) or read_ensemble(directory)
     # A process that was killed while it wrote leaves only a hidden directory.
-    if not is_ours and (not folder.is_dir() or any(name[0] != "." for name in os.listdir(folder))):
+    is_folder = folder.is_dir() and not folder.is_symlink()
+    if not is_ours and (not is_folder or any(name[0] != "." for name in os.listdir(folder))):
         raise CheckpointError(f"{folder} exists; use another directory for the model")
     content = TypeAdapter(Ensemble).dump_json(ensemble, indent=2)
     publish(folder, {DESCRIPTION: content + b"\n"})
@@ -215,6 +217,6 @@ def _student(
 def _student_cost(job: TrainingJob) -> float:
     """Return the time for the student and its targets, relative to that of one teacher."""
     ensemble, student = _ensemble(job), job.plan.config
-    n_read = min(len(job.parts.train) + ensemble.n_samples, student.steps * student.batch_size)
+    n_read = min(len(job.chunks) + ensemble.n_samples, student.steps * student.batch_size)
     predicted = ensemble.n_teachers * n_read / 3  # a prediction is a third of a training step
     return (student.steps + predicted / student.batch_size) / ensemble.teacher.steps

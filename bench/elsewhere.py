@@ -14,7 +14,6 @@ loss in microgpt.
 import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from importlib.util import find_spec
 from math import log
 from pathlib import Path
@@ -28,7 +27,7 @@ from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations, loa
 from microgpt.data.tokenizer import Document
 from microgpt.files.atomic_files import publish
 from microgpt.sampling import DecodeRules
-from microgpt.settings import Settings
+from microgpt.settings import with_given
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.presets import preset_settings
@@ -65,10 +64,11 @@ def main() -> None:
             save(model, f"{folder}/{kind}")
             measure(kind, Path(folder, kind), names[-N_HELD_OUT:], rounds)
         measure("demo chat model", bundled(DEMO_MODEL), chats, rounds)
-        recipe = Settings.from_dict(preset_settings("chat"))
-        config = replace(recipe.training, steps=STEPS, warmup_steps=STEPS // 50)
+        recipe = {**preset_settings("chat"), "architecture": "portable"}
+        recipe |= {"steps": STEPS, "warmup_steps": STEPS // 50}
+        shape, config = (with_given(each(), recipe) for each in (ModelConfig, TrainConfig))
         taught = load_conversations(bundled("chat.jsonl"))
-        model = train(taught, model=replace(recipe.shape, architecture="portable"), config=config)
+        model = train(taught, model=shape, config=config)
         save(model, f"{folder}/chat")
         measure("portable chat model", Path(folder, "chat"), chats, rounds)
 

@@ -68,12 +68,12 @@ MORE: dict[str, dict[str, Any]] = {
     "meta.json": {
         "extra": EXTRA, "examples": ["hi"], "init_std": 0.1,
         "training": {"ancestor_data": [DATA, None], "data_sha256": "a", "n_docs": 4,
-                     "contamination": {"validation": [0.1, 1]}, "val_loss": 1.5, "steps": 9},
+                     "contamination": {"validation": 0.5}, "val_loss": 1.5, "steps": 9},
     },
     "train_state.json": {
         "extra": EXTRA, "examples": ["hi"], "teachers": [["a", "b"]],
         "ancestor_data": [DATA, None], "minutes": 0.5, "budget": 1e9,
-        "contamination": {"validation": [0.1, 1]}, "edited_sources": {"model.py": "a"},
+        "contamination": {"validation": 0.5}, "edited_sources": {"model.py": "a"},
         "preset": "chat", "me": "a", "separator": "%", "column": "a",
     },
 }  # fmt: skip

@@ -154,7 +154,7 @@ def start_of(text: str) -> Genome:
     """
     objective, genes = objective_of(text), {}
     tokens = objective.tokens()
-    choice = choose(objective.parts, tokens.tokenizer, OPERATIONS, text=objective.text)
+    choice = choose(objective.parts, tokens.tokenizer, OPERATIONS, text=objective.text, given={})
     length = tokens.training.chunk_length(choice.model.block_size)
     ruled = genome_of(choice, length, None)
     for gene, values in GRID.items():

@@ -76,10 +76,7 @@ def summary(found: EntryPoint) -> str:
 
 
 def check_extra(extra: str, what: str, *names: str) -> None:
-    """Raise ConfigError if a package of an extra, which a feature requires, cannot be imported.
-
-    >>> check_extra("microgpt-exports[onnx]", "ONNX files", "onnx")
-    """
+    """Raise ConfigError if a package of an extra, which a feature requires, cannot be imported."""
     for name in names:
         try:
             import_module(name)

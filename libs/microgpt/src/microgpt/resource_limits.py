@@ -61,8 +61,7 @@ def _quotas() -> Iterator[float]:
 def _cgroups() -> Iterator[Path]:
     """Yield the directories of the process's cgroup and of its parents.
 
-    In a container, the cgroup path may be a path on the host that is not mounted. In that case,
-    only the root of the mount exists.
+    In a container, the path may be one on the host; then only the root of the mount exists.
     """
     with suppress(OSError):  # /proc is missing, for example on macOS
         path = os.fsdecode(MEMBERSHIP.read_bytes()).partition("0::")[2].strip()

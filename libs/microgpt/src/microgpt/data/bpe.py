@@ -6,8 +6,10 @@ text can be encoded; an imported one may lack some bytes. The library knows no s
 
 import re
 from codecs import getincrementaldecoder
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from itertools import chain, islice
+from threading import Thread
 
 from microgpt.config import checked
 from microgpt.data.tokenizer import (
@@ -157,6 +159,22 @@ class BpeTokenizer(Tokenizer):
         return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
 
 
+def _until_interrupted(work: Callable[[], object]) -> None:
+    """Run a function of the library, which ignores signals, in a thread, so that Ctrl-C works."""
+    done = Future[object]()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=run, daemon=True).start()  # a daemon does not keep the process alive
+    while not done.done():
+        wait([done], 0.1)  # Windows handles signals only between two waits
+    done.result()
+
+
 def _learn(texts: Collection[str], n_pieces: int) -> bytes:
     """Train BPE on texts and return the content of tokenizer.json."""
     from microgpt.data.bpe_file import byte_of, new_library
@@ -173,7 +191,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
     )
     every = 1 + sum(map(len, texts)) // MAX_LEARNED
     parts = chain.from_iterable(map(_parts, texts))
-    library.train_from_iterator(islice(parts, 0, None, every), trainer)
+    _until_interrupted(lambda: library.train_from_iterator(islice(parts, 0, None, every), trainer))
     return library.to_str(pretty=True).encode()
 
 

@@ -32,13 +32,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class ExactMatches:
-    """The number of exact answers, with their share and confidence interval.
-
-    Examples:
-        >>> score = ExactMatches(n=50, n_exact=48)
-        >>> f"{score.share:.2f} in [{score.interval[0]:.3f}, {score.interval[1]:.3f}]"
-        '0.96 in [0.865, 0.989]'
-    """
+    """The number of exact answers, with their share and confidence interval."""
 
     n: int
     n_exact: int

@@ -45,7 +45,6 @@ TEACHERS, DESCRIPTION = "teachers", "ensemble.json"
 RECORDED = ("budget", "column", "me", "separator", "vocab_size")
 TOLERANCE = 0.05  # of the time that is left; a teacher is omitted if it would take more
 
-Train = Callable[[TrainingJob, TrainingDirectory], TrainResult]
 Show = Callable[[Iterable[Any], int, str], Iterable[Any]]  # see `Teachers`
 
 
@@ -81,7 +80,7 @@ def teacher_paths(directory: Path, ensemble: Ensemble) -> list[Path]:
 def with_teachers(
     job: TrainingJob,
     directory: TrainingDirectory,
-    train: Train,
+    train: Callable[[TrainingJob, TrainingDirectory], TrainResult],
     *,
     threads: int = 1,
     show: Show = lambda work, n, what: work,
@@ -148,10 +147,9 @@ def with_samples(job: TrainingJob) -> TrainingJob:
 
 def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:
     """Return what is recorded of teachers from directories."""
-    found = zip(teachers.names, teachers.models, strict=True) if teachers else ()
     return tuple(
         TeacherRecord(path_to_text(os.path.abspath(name)), each.sha256)
-        for name, each in found
+        for name, each in (zip(teachers.names, teachers.models, strict=True) if teachers else ())
         if isinstance(each, SavedModel)
     )
 

@@ -70,7 +70,7 @@ def describe_file(
         tokenizer = saved.tokenizer.extended(docs, is_chat=not isinstance(docs[0], str))
     model = replace(choice.model, vocab_size=tokenizer.vocab_size)
     if tokenizer.kind == "char":
-        tokenizer = CharTokenizer.from_documents(docs)  # of all documents, without folding
+        tokenizer = CharTokenizer.from_documents(docs)  # it knows all characters, and does not fold
     lengths, size = lengths_of(docs, tokenizer), model.block_size
     # Running text fills the contexts.
     length = size if n_characters else sum(min(each, size) for each in lengths) / len(docs)

@@ -108,7 +108,7 @@ class Scaling(Plottable):
     cells: Sequence[Cell]  # one per configuration, cheapest first
     series: Sequence[Series]  # series over steps, then series over parameters
     front: Sequence[Cell]  # Pareto front of held-out loss and FLOPs
-    contamination: float | None = 0.0  # of the validation set, as in `RunSettings`
+    contamination: float | None = 0.0  # the share of the validation set; see `RunSettings`
 
     @property
     def mark(self) -> str:

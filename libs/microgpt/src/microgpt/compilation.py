@@ -17,7 +17,7 @@ class EngineWarning(UserWarning):
 @contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
     """Call `tell` once with each message: before a compilation, or when caching fails."""
-    token = _tell.set(cache(tell))  # which calls it once with each message
+    token = _tell.set(cache(tell))  # `cache` passes each message once
     try:
         yield
     finally:

@@ -48,7 +48,7 @@ def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainReques
         _note_data(job, chunks, quiet=request.as_json)
         if job.ensemble:
             if not request.resume:
-                remove_teachers(directory.path)  # of a run that this one replaces
+                remove_teachers(directory.path)  # this run replaces theirs
             job = with_teachers(job, directory, train, threads=threads, show=with_progress)
     except KeyboardInterrupt as signal:
         if signal.args:

@@ -38,7 +38,7 @@ class Message:
 Conversation = tuple[Message, ...]
 Document = str | Sequence[Message]
 AnyMessage = Message | Mapping[str, str]
-AnyDocument = str | Iterable[AnyMessage]  # what `as_documents` makes a document
+AnyDocument = str | Iterable[AnyMessage]  # `as_documents` makes it a document
 Documents = Sequence[Document] | str  # a string is running text
 
 
@@ -143,7 +143,7 @@ class Tokenizer(ABC):
         self.piece_names = piece_names  # the text or bytes of each piece, in token order
         self.is_chat = is_chat  # whether the vocabulary has chat tokens
         special = (*SPECIAL_TOKENS, "bos") if is_chat else ("bos",)
-        self.names = (*piece_names, *special)  # of all tokens, in token order; all are distinct
+        self.names = (*piece_names, *special)  # each token has its own name; the order is theirs
         self.vocab_size = len(self.names)  # number of tokens, including special tokens
         self.special_ids = range(len(piece_names), self.vocab_size)
         self.bos_id = self.special_ids[-1]  # first and last token of a document

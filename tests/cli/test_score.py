@@ -44,6 +44,7 @@ def test_json_output_contains_every_score(microgpt, text_model, scores, tmp_path
             "bits": score.bits,
             "n_unknown": score.n_unknown,
             "percentile": None,
+            "is_training_data": score.text == "anna",
         }
 
 

@@ -100,6 +100,7 @@ class ScoredLine(NamedTuple):
     number: int  # counted from 1
     score: Score
     percentile: float | None  # share of the held-out lines that are less surprising, in percent
+    is_training_data: bool | None  # None if it is unknown
 
     def as_text(self) -> str:
         """Return the score, the remarks, and the text with surprising characters in red."""
@@ -122,6 +123,7 @@ class ScoredLine(NamedTuple):
                 "bits": score.bits,
                 "n_unknown": score.n_unknown,
                 "percentile": self.percentile,
+                "is_training_data": self.is_training_data,
                 "character_bits": [round(bits, 3) for bits in score.character_bits.tolist()],
             }
         )
@@ -158,19 +160,6 @@ def note_training_file(
     return None
 
 
-def count_trained(batches: Iterator[Batch], trained: DocumentHashes | None) -> Iterator[Batch]:
-    """Yield the lines; at the end, print a note on those that the model was trained on."""
-    n_lines = n_trained = 0
-    for batch in batches:
-        yield batch
-        n_lines += len(batch)
-        if trained:
-            n_trained += sum(line in trained for line in batch.values())
-    if n_trained:
-        what = f"{n_trained:,} of {count(n_lines, 'line')} are training data"
-        note(f"{what}; their scores are lower than those of new lines")
-
-
 def held_out_bits(scorer: Scorer, saved: SavedModel, directory: Path) -> Sequence[float]:
     """Return the bits per character of the held-out lines of the training data, in ascending order.
 
@@ -199,19 +188,27 @@ def scored(
     batches: Iterator[Batch],
     held_out: Sequence[float] | None,
     above: float | None,
+    trained: DocumentHashes | None,
 ) -> Iterator[list[ScoredLine]]:
-    """Yield the scored lines to print, in batches.
+    """Yield the scored lines to print, in batches; then note how many are training data.
 
     Args:
         held_out: bits per character to find percentiles among, in ascending order.
         above: least bits per character of a line to print.
+        trained: hashes of the training data, if all of them are known.
     """
+    n_lines = n_trained = 0
     for batch in batches:
         lines: list[ScoredLine] = []
         for number, score in zip(batch, scorer.score(batch.values()), strict=True):
             bits, percentile = score.bits_per_character, None
             if held_out:
                 percentile = 100 * bisect_left(held_out, bits) / len(held_out)
+            is_trained = None if trained is None else batch[number] in trained
+            n_lines, n_trained = n_lines + 1, n_trained + bool(is_trained)
             if above is None or bits >= above:
-                lines.append(ScoredLine(number, score, percentile))
+                lines.append(ScoredLine(number, score, percentile, is_trained))
         yield lines
+    if n_trained:
+        what = f"{n_trained:,} of {count(n_lines, 'line')} are training data"
+        note(f"{what}; their scores are lower than those of new lines")

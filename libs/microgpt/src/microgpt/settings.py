@@ -73,7 +73,7 @@ class Settings(TrainConfig, ModelConfig):
         "Start from a tested recipe, such as names-60s, text, shakespeare or chat, and its data; "
         "other options override them.  "
         "names-10s, names-60s, names-600s: train on names for about that many seconds.  "
-        "text-60s, text (180 s), text-300s: train on your own longer texts; require --data.  "
+        "text-60s, text (180 s), text-300s, text-1000s: train on your longer texts, with --data.  "
         "shakespeare: the text recipe on Tiny Shakespeare.  chat: train a small assistant in about "
         "five minutes.  karpathy: the default settings.",
         panel="Model",

@@ -42,8 +42,7 @@ def score(
     if not data and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
     lines = scored_lines.line_batches(data, saved.config.text, column=column)
-    lines = scored_lines.count_trained(lines, trained)
-    batches = scored_lines.scored(scorer, lines, held_out, above)
+    batches = scored_lines.scored(scorer, lines, held_out, above, trained)
     if top:
         every = chain.from_iterable(batches)
         batches = iter([nlargest(top, every, key=lambda line: line.score.bits_per_character)])

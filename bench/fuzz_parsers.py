@@ -36,18 +36,14 @@ from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.history_file import read_history
 from microgpt_course.progress import read_progress, start
 from microgpt_evolution.genome_file import GENOME, read_genome
-from microgpt_evolution.runs.run_directory import SWEEP, kind_at
-from microgpt_evolution.runs.run_files import CHECKSUM, with_checksum
-from microgpt_evolution.search.retest import read_retest
-from microgpt_evolution.space import read_space
-from microgpt_evolution.sweep.sweep_records import SweepRecords
+from microgpt_evolution.report.ranked_study import read_ranked_study
+from microgpt_evolution.report.study_report import study_report
+from microgpt_evolution.study import CHECKSUM, with_checksum
 from microgpt_exports.gguf_file import encode_gguf, read_gguf
 from microgpt_exports.imports import import_model
 from microgpt_exports.onnx_file import encode_onnx, read_onnx
 from microgpt_exports.transformers_directory import encode_transformers, read_transformers
 from microgpt_page.document import WEB
-from microgpt_report.search_report import search_report
-from microgpt_report.search_run import read_search_run
 from microgpt_serve.app import create_app
 from microgpt_serve.settings import ServiceSettings
 
@@ -137,7 +133,7 @@ def in_file(
         file = folder / name
         for meta in folder.glob("meta.json"):
             edited(meta, **dict.fromkeys(HASHES))
-        if name == "evaluations.jsonl":
+        if name == "trials.jsonl":
             lines = file.read_bytes().splitlines(keepends=True)[:3]
             file.write_bytes(b"".join(lines))
         seeds = [file.read_bytes()]
@@ -184,7 +180,7 @@ def chats(name: str, me: str | None = None) -> Maker:
 def evaluations(folder: Path, content: bytes) -> None:
     """Renew the checksum of each evaluation of a run."""
     records = [line.rpartition(CHECKSUM)[0] + b"}" for line in content.splitlines()]
-    (folder / "evaluations.jsonl").write_bytes(b"".join(map(with_checksum, records)))
+    (folder / "trials.jsonl").write_bytes(b"".join(map(with_checksum, records)))
 
 
 def state(folder: Path, content: bytes) -> None:
@@ -231,14 +227,7 @@ def moonbase(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    if kind_at(folder) == SWEEP:
-        SweepRecords.read(folder)
-    else:
-        search_report(read_search_run(folder))
-
-
-def space(path: Path) -> None:
-    read_space(path, is_budgeted=False)
+    study_report(read_ranked_study(folder))
 
 
 def hashes(folder: Path) -> Made:
@@ -389,7 +378,6 @@ def page(code: str, *seeds: bytes) -> Maker:
     return make
 
 
-SPACE = b"rates.lr = 0.5\n[values]\nn_embd = [8, 16]\nlr = [0.01]\n[[first]]\nlr = 0.01\n"
 CSV = b'id,text\n1,"say ""hi"""\n2,b\n'
 JSONL = b'{"id": 1, "text": "a"}\n{"id": 2, "text": "b"}\n'
 TALK = [
@@ -401,11 +389,11 @@ TALK = [
     b"question,answer\nhi,yo\n",
 ]
 STATE, NUMBERS = "train_state.json", "train_state.safetensors"
-RECORDS = "evaluations.jsonl"
+RECORDS = "trials.jsonl"
 SEARCH = ("evolve", "--population", "3", "--generations", "2", "--seed", "1")
 searched = of_command(*SEARCH)
-hydra = of_command(*SEARCH, "--objective", "hydra", "--samples", "20")
-swept = of_command("sweep", "grid", "--preset", "karpathy", "--steps", "20,40", "--n-embd", "8")
+hydra = of_command(*SEARCH, "--objective", "hydra")
+swept = of_command("sweep", "grid", "--vary", "steps=20,40", "--vary", "n_embd=8")
 in_tensors = partial(model, weights_format="safetensors")
 foreign = partial(transformers, drop="receipt.json")
 
@@ -433,13 +421,11 @@ PARSERS: dict[str, Maker] = {
     "chat: Discord": chats("discord.json", "ben_7"),
     "chat: Slack": chats("slack/general/2023-12-31.json", "U2"),
     "genome.json": in_file(searched, GENOME, lambda folder: read_genome(folder / GENOME)),
-    "space.toml": one_file("a.toml", [SPACE], space),
-    "run.json": in_file(searched, "run.json", run),
-    "run.json of a sweep": in_file(swept, "run.json", run),
-    "evaluations.jsonl": in_file(searched, RECORDS, run, evaluations),
-    "evaluations.jsonl, Hydra": in_file(hydra, RECORDS, run, evaluations),
-    "evaluations.jsonl of a sweep": in_file(swept, RECORDS, run, evaluations),
-    "exam.json": in_file(searched, "exam.json", read_retest),
+    "settings.json": in_file(searched, "settings.json", run),
+    "settings.json of a sweep": in_file(swept, "settings.json", run),
+    "trials.jsonl": in_file(searched, RECORDS, run, evaluations),
+    "trials.jsonl, Hydra": in_file(hydra, RECORDS, run, evaluations),
+    "trials.jsonl of a sweep": in_file(swept, RECORDS, run, evaluations),
     "train_state.json": in_file(trained, STATE, read_training),
     "train_state.safetensors": in_file(trained, NUMBERS, read_training, state),
     "history.jsonl": in_file(trained, "history.jsonl", read_history),

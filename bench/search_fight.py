@@ -33,11 +33,11 @@ from tables import headed
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split, split_stream
 from microgpt.training.choice import choose
-from microgpt_evolution.budgeted.genome import genome_of
-from microgpt_evolution.budgeted.objective import BudgetedObjective
-from microgpt_evolution.budgeted.surrogate_search import SurrogateSearch
+from microgpt_evolution.budgeted.planning import genome_of
 from microgpt_evolution.genome import Genome
+from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.space import Space
+from microgpt_evolution.strategies.surrogate import SurrogateSearch
 
 TABLE = RESULTS / "search_table.json.xz"  # made by the study `search_table`, last at a922fbb8
 OPERATIONS = 3e11  # of a training run of the table
@@ -156,7 +156,7 @@ def start_of(text: str) -> Genome:
     tokens = objective.tokens()
     choice = choose(objective.parts, tokens.tokenizer, OPERATIONS, text=objective.text, given={})
     length = tokens.training.chunk_length(choice.model.block_size)
-    ruled = genome_of(choice, length, None)
+    ruled = genome_of(choice, length)
     for gene, values in GRID.items():
         scale = float if 0 in values else math.log
         wanted = scale(getattr(ruled, gene))
@@ -164,7 +164,7 @@ def start_of(text: str) -> Genome:
     return replace(ruled, **genes)
 
 
-def objective_of(text: str) -> BudgetedObjective:
+def objective_of(text: str) -> RungObjective:
     """Return the objective for a text of the table.
 
     One text is a tenth of the names, where training overfits without regularization. The other is
@@ -172,10 +172,10 @@ def objective_of(text: str) -> BudgetedObjective:
     """
     if text == "names":
         parts = split(load_text(bundled("names.txt")), validation=0.05, test=0.05)
-        return BudgetedObjective(replace(parts, train=parts.train[::10]), "lines", OPERATIONS)
+        return RungObjective(replace(parts, train=parts.train[::10]), "lines", OPERATIONS)
     whole = bundled("shakespeare.txt").read_text(encoding="utf-8")
     parts = split_stream(whole, validation=0.015, test=0.015, gap=256)
-    return BudgetedObjective(parts, "stream", OPERATIONS)
+    return RungObjective(parts, "stream", OPERATIONS)
 
 
 def searches(
@@ -226,7 +226,7 @@ def ours(ledger: Ledger, rng: Random, start: Genome) -> None:
         losses = []
         for organism in organisms:
             run = Run(index_of(organism.genome), organism.seed % ledger.n_seeds)
-            losses.append(ledger.train(run, organism.next_rung)[len(organism.losses) :])
+            losses.append(ledger.train(run, organism.until)[len(organism.losses) :])
         search.tell(losses)
 
 

@@ -51,7 +51,7 @@ SHORTER = (
     (r"--chat --preset chat", r"\g<0> --data data/chat.jsonl"),
     (r"microgpt evolve(?!.*--(minutes|budget))", r"\g<0> --population 4 --generations 1"),
     (r"microgpt sweep \w+(?!.*--seeds)", r"\g<0> --seeds 2"),
-    (r"--steps 1000,3000,9000,27000,100000", "--steps 100,300"),
+    (r"steps=1000,3000,9000,27000,100000", "steps=100,300"),
     (r"--data data/shakespeare.txt", r"\g<0> --steps 20"),
     (r"--conversations \d+", "--conversations 200"),
     (r"steps=1000\)", "steps=4)"),

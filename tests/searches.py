@@ -8,8 +8,8 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 
 from microgpt.data.split import split
-from microgpt_evolution.runs.run_files import with_checksum
-from microgpt_evolution.search.search_records import SearchSettings
+from microgpt_evolution.search.search_settings import SearchSettings
+from microgpt_evolution.study import with_checksum
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
@@ -18,7 +18,7 @@ SETTINGS = SearchSettings(  # of a run that a test records itself
     fitness="held-out", vocab_size=9,
 )  # fmt: skip
 SMALL = ("--input", "names.txt", "--population", "4", "--generations", "4", "--seed", "5")
-_QUICK = ("--population", "3", "--generations", "2", "--samples", "20", "--seed", "5")
+_QUICK = ("--population", "3", "--generations", "2", "--seed", "5")
 AESTHETIC = ("--objective", "aesthetic", *_QUICK)
 HYDRA = ("--objective", "hydra", *_QUICK)
 
@@ -54,14 +54,14 @@ def run_of(folder: Path) -> Path:
 
 def evaluations_of(run: Path) -> list[dict[str, object]]:
     """Return what was measured, without timings, in an order that does not depend on them."""
-    lines = map(json.loads, (run / "evaluations.jsonl").read_text().splitlines())
+    lines = map(json.loads, (run / "trials.jsonl").read_text().splitlines())
     timeless = ({**line, "seconds": 0, "cpu_seconds": 0, "crc32": 0} for line in lines)
     return sorted(timeless, key=lambda line: line["id"])
 
 
 def edit_evaluations(run: Path, old: str, new: str) -> None:
-    """Replace a text once in evaluations.jsonl, and write the checksums that suit it."""
-    path = run / "evaluations.jsonl"
+    """Replace a text once in trials.jsonl, and write the checksums that suit it."""
+    path = run / "trials.jsonl"
     text = re.sub(r',"crc32":"[0-9a-f]{8}"}$', "}", path.read_text(), flags=re.MULTILINE)
     assert old in text
     lines = text.replace(old, new, 1).encode().splitlines()

@@ -71,8 +71,7 @@ def test_each_source_gives_the_same_error_for_a_wrong_setting(
         monkeypatch.setitem(PRESETS, "mine", {"n_head": 2, name: value})
         command += ["--preset=mine"]
     elif source == "genome":
-        name, sentence = (text.replace("n_embd", "n_emb") for text in (name, sentence))
-        edit(tmp_path / "genome.json", **{name: value})
+        edit(tmp_path / "genome.json", **{name.replace("n_embd", "n_emb"): value})
         command += ["--genome=genome.json"]
     elif source == "meta":
         changes = {name: value} if name in SHAPE else {"training": {name: value}}

@@ -38,7 +38,7 @@ def test_the_sizes_of_the_parts_are_correct_within_10_percent(part, said) -> Non
 
 
 def test_the_architecture_states_the_size_of_every_part() -> None:
-    assert len(SIZES) == 8
+    assert len(SIZES) == 7
 
 
 def test_the_repository_map_lists_only_existing_paths() -> None:

@@ -41,7 +41,7 @@ run --data names.txt --steps 50 --silent
 sweep steps --data names.txt --set tripling --seeds 1 --workers 1
 sweep resume experiments/sweep_*
 sweep params --data names.txt --seeds 1 --workers 1
-sweep grid --data names.txt --steps 5,10 --seeds 1 --workers 1
+sweep grid --data names.txt --vary steps=5,10 --seeds 1 --workers 1
 analyze
 report
 export plain --format json --output weights
@@ -97,10 +97,10 @@ def test_every_command_works_in_an_environment_of_pip(dist, tmp_path) -> None:
     train = "train --data names.txt --steps 2 --architecture karpathy --model plain"
     run(f"{first_use} venv/bin/microgpt {train}")
     assert list((tmp_path / "kernels").iterdir())
-    for command, extra in (("plot plain", "report[plots]"), ("train --tokenizer bpe", "lib[bpe]")):
+    for command, extra in (("plot plain", "cli[plots]"), ("train --tokenizer bpe", "lib[bpe]")):
         missing = run(f"venv/bin/microgpt {command}", code=2)
         assert f"pip install 'microgpt-{extra}'" in missing
-    everything = "'microgpt-cli[all,bpe]' 'microgpt-report[plots]'"
+    everything = "'microgpt-cli[all,bpe,plots]'"
     run(f"venv/bin/pip install --quiet --find-links {dist} {everything}")
     *commands, play, serve = EVERY_COMMAND.strip().splitlines()
     for command in commands:

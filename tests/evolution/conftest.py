@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.organism import Evaluation, Organism, rank
+from microgpt_evolution.strategies.population import Organism, rank
+from microgpt_evolution.trial import Evaluation
 
 MakeOrganism = Callable[..., Organism]
 SMALL = Genome(

@@ -4,12 +4,8 @@ import pytest
 
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import (
-    BUDGETED_LIMITS,
-    LIMITS,
     PRIMORDIAL,
     Genome,
-    check_genes,
-    training_flops,
 )
 
 WINNER = Genome(n_embd=24, block_size=32, n_layer=1, n_head=2, n_ff_exp=3, steps=500, lr=0.0119)
@@ -30,15 +26,6 @@ def test_a_genome_yields_a_model_and_a_train_config() -> None:
     assert (config.steps, config.lr, config.batch_size, config.seed) == (500, 0.0119, 1, 7)
 
 
-def test_training_operations_agree_with_a_hand_count() -> None:
-    genome = Genome(n_embd=2, block_size=4, n_layer=1, n_head=1, n_ff_exp=1, steps=50, lr=0.01)
-    # Forward, a document of three tokens, vocabulary of 5: q, k, v, o and the two of the MLP are
-    # 2 x 2, lm_head 5 x 2: 34 weights, twice a token. Keys and values: 2 x 2 numbers, twice, for
-    # each of 1 + 2 + 3.
-    forward = 3 * 2 * 34 + (1 + 2 + 3) * 2 * 2 * 2
-    assert training_flops(genome.model(5), n_docs=50, n_tokens=50 * 3) == 50 * 3 * forward
-
-
 def test_the_record_of_a_genome_has_settings_off_the_default() -> None:
     assert WINNER.to_dict() == {
         "n_embd": 24, "block_size": 32, "n_head": 2, "n_ff_exp": 3, "steps": 500, "lr": 0.0119
@@ -48,24 +35,13 @@ def test_the_record_of_a_genome_has_settings_off_the_default() -> None:
         Genome.from_dict({"width": 8})
 
 
-@pytest.mark.parametrize("limits", [LIMITS, BUDGETED_LIMITS])
-def test_a_gene_outside_its_range_is_refused(limits) -> None:
-    for gene, (least, most) in limits.items():
-        check_genes({gene: least}, limits)
-        check_genes({gene: most}, limits)
-        for beyond in (least - 1, most + 1):
-            with pytest.raises(GenomeError, match=f"{gene} must be between .* got {beyond}"):
-                check_genes({gene: beyond}, limits)
-
-
 @pytest.mark.parametrize(
     ("gene", "value", "problem"),
     [
         ("n_embd", 16.0, r"n_embd must be an integer, got 16\.0"),
         ("block_size", True, "block_size must be an integer, got True"),
-        ("lr", 0.0, r"lr must be between 1e-06 and 1, got 0\.0"),
-        ("lr", 1.5, r"lr must be between 1e-06 and 1, got 1\.5"),
-        ("lr", math.nan, "lr must be between 1e-06 and 1, got nan"),
+        ("lr", 0.0, r"lr must be a number greater than 0, got 0\.0"),
+        ("lr", math.nan, "lr must be a number greater than 0, got nan"),
         ("lr", "0.1", "lr must be a number greater than 0, got '0.1'"),
         ("architecture", 1, "architecture must be .* got 1"),
         ("optimizer", "sgd", "optimizer must be .* got 'sgd'"),
@@ -74,10 +50,5 @@ def test_a_gene_outside_its_range_is_refused(limits) -> None:
     ],
 )
 def test_impossible_genes_are_refused(gene: str, value: object, problem: str) -> None:
-    check = Genome.from_dict if gene in ("n_head", "dropout", "optimizer") else limited
     with pytest.raises(GenomeError, match=problem):
-        check({gene: value})
-
-
-def limited(genes: dict[str, object]) -> None:
-    check_genes(genes, LIMITS)
+        Genome.from_dict({gene: value})

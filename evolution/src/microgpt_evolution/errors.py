@@ -14,7 +14,7 @@ class ClusterError(MicrogptError):
     """The Dask cluster cannot be reached."""
 
 
-class RunError(MicrogptError):
+class StudyError(MicrogptError):
     """The records of a run are missing, damaged or cannot be resumed."""
 
 

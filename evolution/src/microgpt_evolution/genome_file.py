@@ -1,44 +1,32 @@
 """Read and write genome.json, which stores the winner of a search.
 
 Version 1 has evolve-rust's keys, which come first, one per line. Files written by evolve-rust,
-which have only these keys, can also be read. Version 2 is the winner of a search with a budget.
-Repeating a search writes the same bytes.
+which have only these keys, can also be read. Version 3 is the winner of a search with a budget.
 """
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from microgpt import (
-    MAX_SEED,
-    ModelConfig,
-    TextKind,
-    other_version,
-    publish,
-    read,
-)
-from microgpt_evolution.budgeted.genome import EVALUATIONS
+from microgpt import MAX_SEED, TextKind, other_version, publish, read
 from microgpt_evolution.errors import GenomeError, raised_as
-from microgpt_evolution.genome import (
-    BUDGETED_GENES,
-    BUDGETED_LIMITS,
-    GENES,
-    LIMITS,
-    check_genes,
-    values_of,
-)
+from microgpt_evolution.genome import BUDGETED_GENES, GENES, values_of
 from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
-from microgpt_evolution.runs.run_files import Genes, Stored
+from microgpt_evolution.strategies.contestant import EVALUATIONS
+from microgpt_evolution.trial import Genes, Stored
 
 GENOME = "genome.json"
 FORMAT_VERSION, BUDGETED_VERSION = 1, 3  # version 2 had switches of the architecture
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
 ALIASES = {"n_embd": "n_emb", "block_size": "n_ctx"}  # evolve-rust's names, in version 1
-KEYS = [ALIASES.get(gene, gene) for gene in GENES]
-REQUIRED = {  # by version; the genes come in addition
+# Keys of the genes in the file, and the other keys that it must have, by version.
+KEYS = {
+    FORMAT_VERSION: {gene: ALIASES.get(gene, gene) for gene in GENES},
+    BUDGETED_VERSION: {gene: gene for gene in BUDGETED_GENES},
+}
+REQUIRED = {
     FORMAT_VERSION: ("loss", "generation"),
     BUDGETED_VERSION: ("operations", "budget", "val_loss", "generation", "text", "data_sha256"),
 }
@@ -92,29 +80,18 @@ def read_genome(path: str | Path) -> GenomeRecord:
 def _record(facts: dict[str, Any]) -> GenomeRecord:
     """Return the record of a parsed file."""
     version = facts.setdefault("version", FORMAT_VERSION)
-    genes, names, limits = facts, tuple(KEYS), LIMITS
-    if version == BUDGETED_VERSION:
-        genes, names, limits = facts.pop("genome", None), BUDGETED_GENES, BUDGETED_LIMITS
-    if not isinstance(genes, dict) or genes.keys().isdisjoint(names):
-        raise GenomeError(f"it is not a genome, because it has none of {', '.join(names)}")
-    required = *names, *REQUIRED[version]
-    if missing := [key for key in required if key not in facts and key not in genes]:
-        raise GenomeError(f"it is not a complete genome, because it lacks {', '.join(missing)}")
-    genes = {name: genes.pop(name) for name in names}
-    if version == FORMAT_VERSION:
-        if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
-            facts["fitness"] = "last-doc"  # files from evolve-rust do not name the fitness
-        genes = dict(zip(GENES, genes.values(), strict=True))
-    elif genes["vocab_size"] is None:
-        del genes["vocab_size"]
-    try:
-        check_genes(genes, limits)
-        return GenomeRecord.model_validate_json(json.dumps({**facts, "genome": genes}))
-    except GenomeError as error:
-        problem = str(error)
-        for name, alias in ALIASES.items() if version == FORMAT_VERSION else ():
-            problem = problem.replace(name, alias)
-        raise GenomeError(problem) from error
+    keys = KEYS[version]
+    genes = facts.get("genome") if version == BUDGETED_VERSION else facts
+    genes = genes if isinstance(genes, dict) else {}
+    missing = [key for key in keys.values() if key not in genes]
+    if missing := [*missing, *(key for key in REQUIRED[version] if key not in facts)]:
+        raise GenomeError(f"it is not a genome, because it lacks {', '.join(missing)}")
+    genome = {gene: genes[key] for gene, key in keys.items()}
+    if genome.get("vocab_size", 0) is None:
+        del genome["vocab_size"]
+    if version == FORMAT_VERSION and facts.get("objective", "loss") == "loss":
+        facts["fitness"] = facts.get("fitness") or "last-doc"  # evolve-rust does not name it
+    return GenomeRecord.model_validate_json(json.dumps({**facts, "genome": genome}))
 
 
 def read_genome_of(path: Path, remedy: str, *, is_budgeted: bool) -> GenomeRecord:
@@ -133,8 +110,7 @@ def recipe(path: Path) -> dict[str, object]:
     """
     record = read_genome(path)
     if not record.is_budgeted:
-        shape = [field.name for field in fields(ModelConfig) if field.name != "vocab_size"]
-        return values_of(record.genome, [*shape, "steps", "lr"])
+        return values_of(record.genome, (*GENES, "architecture"))
     return {
         **values_of(record.genome, BUDGETED_GENES),
         "vocab_size": record.genome.vocab_size or None,
@@ -157,10 +133,10 @@ def write_genome(path: str | Path, record: GenomeRecord) -> None:
 
 def encode_genome(record: GenomeRecord) -> bytes:
     """Encode a record as genome.json."""
-    genes = values_of(record.genome, BUDGETED_GENES if record.is_budgeted else GENES)
+    keys = KEYS[record.version]
+    genes = {key: getattr(record.genome, gene) for gene, key in keys.items()}
     if record.is_budgeted:
         genes = {"genome": genes | {"vocab_size": genes["vocab_size"] or None}}
-    genes = {ALIASES.get(name, name): gene for name, gene in genes.items()}
     facts = genes | record.model_dump(exclude_none=True, exclude={"genome"})
     return f"{json.dumps(facts, indent=2)}\n".encode()
 
@@ -182,10 +158,10 @@ def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
     fitness or data differ, or the old value is unknown.
     """
     contests = [(r.version, r.objective, r.head, r.fitness, r.data_sha256) for r in (new, old)]
-    if contests[0] != contests[1]:
-        return True
     new_worth, old_worth = _worth(new), _worth(old)
-    return old_worth is None or (new_worth is not None and new_worth > old_worth)
+    if contests[0] != contests[1] or old_worth is None:
+        return True
+    return new_worth is not None and new_worth > old_worth
 
 
 def _worth(record: GenomeRecord) -> float | None:
@@ -193,6 +169,6 @@ def _worth(record: GenomeRecord) -> float | None:
     if record.objective != "loss":
         return record.score
     loss = record.loss if record.fitness == "last-doc" else record.val_loss
-    if record.fitness == "own":  # of another function, perhaps
-        loss = None
-    return None if loss is None else -loss
+    if loss is None or record.fitness == "own":  # of another function, perhaps
+        return None
+    return -loss

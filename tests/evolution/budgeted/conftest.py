@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from microgpt.data.split import Split, split
-from microgpt_evolution.budgeted.objective import BudgetedObjective
+from microgpt_evolution.objectives.rung_objective import RungObjective
 
 DOCS = [a + b + c + d for a in "aeiou" for b in "mnrst" for c in "aeo" for d in ["", "l", "nn"]]
 
@@ -16,5 +16,5 @@ def small_parts() -> Split:
 
 
 @pytest.fixture
-def objective(small_parts) -> BudgetedObjective:
-    return BudgetedObjective(replace(small_parts, test=()), "lines", operations=2e8)
+def objective(small_parts) -> RungObjective:
+    return RungObjective(replace(small_parts, test=()), "lines", operations=2e8)

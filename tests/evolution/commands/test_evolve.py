@@ -43,9 +43,9 @@ def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> No
     validation, test = mark(found["validation"]), mark(found["test"])
     assert f"losses are too low: validation{validation}, test{test}" in done.stderr
     assert f"{validation}, measured with fresh seeds" in done.stderr
-    assert done.stdout.count(f"Held out{validation} ") == 2  # of the retest and the comparison
-    assert done.stdout.count(f"Test{test}") == 2
-    settings = json.loads((run_of(tmp_path) / "run.json").read_text())["settings"]
+    assert done.stdout.count(f"Held out{validation} ") == 1
+    assert done.stdout.count(f"Test{test}") == 1
+    settings = json.loads((run_of(tmp_path) / "settings.json").read_text())["settings"]
     assert settings["contamination"] == found
 
 
@@ -78,7 +78,7 @@ def test_losing_a_cluster_worker_does_not_change_the_result(microgpt, tmp_path, 
         ("--budget 100", "operations are too few"),
         ("--warm-start nowhere.json", "cannot read nowhere.json"),
         ("--input few.txt", "too few documents"),
-        ("--samples 5", "samples is only for objective aesthetic or hydra; omit --samples"),
+        ("--head weaver", "head is only for objective hydra; omit --head"),
     ],
 )
 def test_bad_evolve_options_are_refused(microgpt, tmp_path, args, problem) -> None:
@@ -93,7 +93,7 @@ def test_resume_refuses_different_settings_or_data(microgpt, tmp_path) -> None:
     error = refused(microgpt("evolve", "--resume", run, "--population", "9"))
     assert error == "--population cannot be used with the run to resume; omit one of them"
     (tmp_path / "names.txt").write_text("\n".join(f"other{i}" for i in range(100)))
-    assert "is not the input of the run" in refused(microgpt("evolve", "--resume", run))
+    assert "is not the input of the search" in refused(microgpt("evolve", "--resume", run))
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def test_a_warm_start_resumes_without_its_genome_file(microgpt, tmp_path, ancest
     microgpt("evolve", *SMALL, "--warm-start", ancestor)
     genome = (tmp_path / "genome.json").read_bytes()
     run = run_of(tmp_path)
-    lines = (run / "evaluations.jsonl").read_text().splitlines(keepends=True)
-    (run / "evaluations.jsonl").write_text("".join(lines[:3]))
+    lines = (run / "trials.jsonl").read_text().splitlines(keepends=True)
+    (run / "trials.jsonl").write_text("".join(lines[:3]))
     ancestor.unlink()
     (tmp_path / "genome.json").unlink()
     assert microgpt("evolve", "--resume", run).returncode == 0

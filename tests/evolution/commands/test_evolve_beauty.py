@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
-from commands import ok
+from commands import ok, refused
 from searches import AESTHETIC, HYDRA, run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -46,14 +46,24 @@ def test_the_final_score_is_the_retested_judge_score(searched) -> None:
     assert score_of(done, "judge") == f"{genome['score']:.4f}"
 
 
-def test_a_finished_search_that_is_resumed_says_so(microgpt, tmp_path) -> None:
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_finished_search_changes_only_with_more_generations(microgpt, tmp_path) -> None:
     ok(microgpt("evolve", *AESTHETIC))
-    run = run_of(tmp_path)
-    done = microgpt("evolve", "--resume", run.name)
-    assert done.stderr == (
-        f"error: {run.name} does not exist; did you mean experiments/{run.name}?\n"
-    )
-    assert "note: the search had finished" in ok(microgpt("evolve", "--resume", run)).stderr
+    run, whole = run_of(tmp_path), contents(tmp_path)
+    error = refused(microgpt("evolve", "--resume", run.name))
+    assert error == f"{run.name} does not exist; did you mean experiments/{run.name}?"
+    assert "so nothing changed" in ok(microgpt("evolve", "--resume", run)).stderr
+    assert "pass more" in refused(microgpt("evolve", "--resume", run, "--generations", "2"))
+    assert contents(tmp_path) == whole
+    done = ok(microgpt("evolve", "--resume", run, "--generations", "4"))
+    assert "note: 2 more generations" in done.stderr
+    genome = (tmp_path / "genome.json").read_bytes()
+    (tmp_path / "genome.json").unlink()
+    ok(microgpt("evolve", *AESTHETIC[:5], "4", *AESTHETIC[6:]))
+    assert (tmp_path / "genome.json").read_bytes() == genome
 
 
 @OBJECTIVES

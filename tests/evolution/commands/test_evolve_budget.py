@@ -8,7 +8,7 @@ from subprocess import PIPE, Popen
 
 import pytest
 from commands import ok, refused
-from searches import evaluations_of, run_of
+from searches import run_of
 
 from microgpt import InferenceGpt, load, load_text
 from microgpt.data.split import split
@@ -34,9 +34,15 @@ def test_the_winner_of_a_budgeted_search_can_be_trained(microgpt, tmp_path, winn
         "genome.json"
     )
     assert microgpt("generate", "--model", "winner").returncode == 0
+    assert "unfinished" not in ok(microgpt("list")).stdout
     model = json.loads((tmp_path / "winner" / "meta.json").read_text())
-    assert model["training"]["genome"]
-    assert model["training"]["test_loss"]
+    facts, docs = model["training"], load_text(tmp_path / "data" / "names.txt")
+    parts = split(docs, validation=facts["val_fraction"], test=facts["test_fraction"])
+    tested = InferenceGpt(load(tmp_path / "winner")).evaluate(parts.test).loss
+    assert facts["test_loss"] == pytest.approx(tested, rel=1e-6)
+    assert re.findall("test.*", winner.stdout, re.IGNORECASE) == [
+        f"Test loss: {tested:.4f} nats per character"
+    ]
     ok(microgpt("train", "--genome", "genome.json", "--model", "again"))
     again = json.loads((tmp_path / "again" / "meta.json").read_text())
     assert again["training"]["steps"] == steps
@@ -99,28 +105,12 @@ def test_a_resumed_search_does_not_replace_an_unrelated_model(microgpt, tmp_path
     )
 
 
-def test_the_test_loss_is_measured_only_for_the_saved_model(tmp_path, winner) -> None:
-    saved = load(tmp_path / "winner")
-    facts = saved.meta.training
-    docs = load_text(tmp_path / "data" / "names.txt")
-    parts = split(docs, validation=facts["val_fraction"], test=facts["test_fraction"])
-    expected = InferenceGpt(saved).evaluate(parts.test).loss
-    assert facts["test_loss"] == pytest.approx(expected, rel=1e-6)
-    assert re.findall("test.*", winner.stdout, re.IGNORECASE) == [
-        f"Test loss: {expected:.4f} nats per character"
-    ]
-
-
 @pytest.mark.slow
 def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
-    (tmp_path / "space.toml").write_text(
-        "[values]\nvocab_size = [270]\nlr = [0.001, 0.002, 0.004, 0.008]\nn_embd = [8, 16]"
-    )
     words = (f"the {a}{b} of {c}{a}" for a in "ab" * 15 for b in "cdefg" for c in "hijklmnopq" * 2)
     (tmp_path / "book.txt").write_text("\n".join(words))
     book = ("--data", "book.txt", "--text", "stream")
-    space = ("--space", "space.toml", "--train-winner", "winner")
-    ok(microgpt("evolve", *book, "--budget", "3e10", *space))
+    ok(microgpt("evolve", *book[:2], "--budget", "3e10", "--train-winner", "winner"))
     assert json.loads((tmp_path / "genome.json").read_text())["gap"] == 256
     ok(microgpt("train", *book, "--genome", "genome.json"))
     winner, again = (load(tmp_path / name).meta.training for name in ("winner", "output"))
@@ -130,7 +120,7 @@ def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
 
 def n_recorded(folder: Path) -> int:
     """Return the number of rungs that are recorded."""
-    paths = (folder / "experiments").glob("*/evaluations.jsonl")
+    paths = (folder / "experiments").glob("*/trials.jsonl")
     return sum(path.read_bytes().count(b"\n") for path in paths)
 
 
@@ -142,7 +132,9 @@ def test_a_warm_start_requires_a_genome_of_the_same_kind(microgpt, tmp_path, win
     )
 
 
-def test_the_best_models_can_teach_a_student(microgpt, tmp_path, monkeypatch) -> None:
+def test_a_finished_search_changes_only_with_more_operations(
+    microgpt, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     names = Path(__file__).parents[3] / "data" / "names.txt"
     small = tmp_path / "small.txt"
@@ -152,15 +144,19 @@ def test_the_best_models_can_teach_a_student(microgpt, tmp_path, monkeypatch) ->
     assert "Student: held-out loss" in done.stdout
     assert done.stdout.lower().count("test") == 1  # not that of the winner and of its teachers
     assert microgpt("generate", "--model", "model").returncode == 0
+    before, run = contents(tmp_path), ("evolve", "--resume", str(run_of(tmp_path)))
+    assert "so nothing changed" in ok(microgpt(*run)).stderr
+    assert contents(tmp_path) == before
+    assert "2e11" in refused(microgpt(*run, "--budget", "1e11"))
+    assert "goes on to 2.5e11" in ok(microgpt(*run, "--budget", "2.5e11")).stderr
+    trials = next(name for name in before if name.endswith("trials.jsonl"))
+    assert contents(tmp_path)[trials].startswith(before[trials])
+    known = n_recorded(tmp_path)
+    ok(microgpt(*run, "--minutes", "0.1"))
+    assert n_recorded(tmp_path) > known
 
 
-def test_a_search_space_can_be_read_from_a_file(microgpt, tmp_path) -> None:
-    (tmp_path / "space.toml").write_text(
-        "target = 9\n[values]\nn_embd = [8, 48]\nlr = [0.001, 0.01]\n[[first]]\nn_layer = 3"
-    )
-    ok(microgpt("evolve", *SEARCH, "--space", "space.toml"))
-    genomes = [line["genome"] for line in evaluations_of(run_of(tmp_path))]
-    assert {genome.get("n_layer", 1) for genome in genomes} <= {2, 3}
-    assert {genome["n_embd"] for genome in genomes} <= {8, 48}
-    assert {genome["lr"] for genome in genomes} <= {0.001, 0.01}
-    assert len({json.dumps(genome) for genome in genomes}) <= 8  # the target ends the search
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the content of all files but locks, by their paths."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path): path.read_bytes() for path in files}

@@ -1,6 +1,5 @@
 """Any search gives the same, whoever does the work and whatever interrupts it."""
 
-import re
 import signal
 
 import pytest
@@ -19,20 +18,10 @@ def test_the_log_of_a_search_is_what_it_prints(searched, search) -> None:
     run = run_of(folder)
     first, log = done.stdout.split("\n", 1)
     assert first.endswith(f"; run: experiments/{run.name}")
-    assert log == log_of(run)
-    assert sum(line.startswith("generation ") for line in done.stderr.splitlines()) <= 10
+    lines = [line for line in log.splitlines() if " saved to genome.json" not in line]
+    assert lines == log_of(run).splitlines()
+    assert sum(line.startswith("study ") for line in done.stderr.splitlines()) <= 10
     assert "organism g" not in done.stderr
-
-
-@OBJECTIVES
-def test_a_search_compares_its_winner_with_a_preset(searched, search) -> None:
-    done, _ = searched(*search)
-    after = done.stdout.partition("--- Winner and Preset")[2].splitlines()
-    assert after[1].startswith("Winner: Emb:")
-    names = [line.split("  ")[0] for line in after[3:6]]
-    assert names[:2] == ["winner", "preset karpathy, 1,000 steps"]
-    assert re.fullmatch(r"preset karpathy, [\d,]+ steps", names[2])
-    assert "with equal compute: " in after[6]
 
 
 @OBJECTIVES
@@ -72,9 +61,9 @@ def test_a_killed_and_resumed_search_has_the_same_result(
         assert errors.splitlines()[-1].endswith(
             f"resume with: microgpt evolve --resume experiments/{run.name}"
         )
-    n_before = len((run / "evaluations.jsonl").read_text().splitlines())
+    n_before = len((run / "trials.jsonl").read_text().splitlines())
     assert 0 < n_before < len(evaluations_of(whole))
-    with (run / "evaluations.jsonl").open("a") as file:
+    with (run / "trials.jsonl").open("a") as file:
         file.write('{"id": "torn')  # as a kill in the middle of a line would leave it
     assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
     assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()

@@ -53,6 +53,6 @@ def test_a_resumed_training_run_remembers_its_genome(microgpt, genome, tmp_path)
 
 def test_a_genome_that_cannot_be_trained_is_refused(microgpt, genome, tmp_path) -> None:
     genome.write_text(genome.read_text().replace("12", "13"))
-    problem = "genome.json: n_emb (13) must be divisible by n_head (2); try n_emb 12"
+    problem = "genome.json: n_embd (13) must be divisible by n_head (2); try n_embd 12"
     assert refused(train(microgpt)) == problem
     assert not (tmp_path / "output").exists()

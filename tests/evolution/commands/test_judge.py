@@ -3,17 +3,16 @@ import json
 import pytest
 from commands import ok
 
-from microgpt_evolution.objectives.judge import judge, known_names
-from microgpt_evolution.objectives.scores import score_names
+from microgpt_evolution.objectives.judge import judge, known_names, score_names
 
 TABLE = """\
-name      flow  symmetry ×1.2  creativity ×2   total
-Nannan     0.5            3.7            1.0    6.94
-anna       0.5            2.2           -5.0   -6.86  in known.txt
-x1           -              -              -       -  shorter than 3 letters
-o'neil       -              -              -       -  not only letters
-nannan     0.5            3.7            1.0    6.94  repeated: counts as 0
-anna       0.5            2.2           -5.0   -6.86  in known.txt, repeated
+name    flow  symmetry ×1.2  creativity ×2  total
+Nannan   0.5            3.7            1.0   6.94
+anna     0.5            2.2           -5.0  -6.86  in known.txt
+x1         -              -              -      -  shorter than 3 letters
+o'neil     -              -              -      -  not only letters
+nannan   0.5            3.7            1.0   6.94  repeated: counts as 0
+anna     0.5            2.2           -5.0  -6.86  in known.txt, repeated
 
 Judge       -1.6950  (mean total of 4 of 6 names)
 Weaver       0.5000  (Flow)

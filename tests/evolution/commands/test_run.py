@@ -84,7 +84,7 @@ def test_the_silent_option_prints_only_a_banner_and_the_loss(microgpt, genome) -
     ("args", "problem"),
     [
         (["--genome", "none.json"], "cannot read none.json: No such file or directory"),
-        (["--steps", "5"], "steps must be between 50 and 10000, got 5"),
+        (["--steps", "0"], "steps must be >= 1, got 0"),
     ],
 )
 def test_run_refuses_invalid_genes_before_printing_anything(microgpt, args, problem) -> None:

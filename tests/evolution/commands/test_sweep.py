@@ -1,7 +1,5 @@
-import csv
 import json
 import re
-import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -13,16 +11,13 @@ from searches import run_of
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
-KARPATHY = ("--preset", "karpathy")
-GRID = (
-    *("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5"),
-    *KARPATHY,
-)
+NAMES = ("--data", str(Path(__file__).parents[3] / "data" / "names.txt"))  # Karpathy's
+GRID = ("grid", "--vary", "n_embd=8,16", "--vary", "steps=30,60", *NAMES, "--seed", "5")
 
 
 def results_of(run: Path) -> list[dict[str, Any]]:
     """Return what was measured, without timings, in an order that does not depend on them."""
-    lines = map(json.loads, (run / "evaluations.jsonl").read_text().splitlines())
+    lines = map(json.loads, (run / "trials.jsonl").read_text().splitlines())
     timeless = [{**line, "seconds": 0, "cpu_seconds": 0, "crc32": 0} for line in lines]
     return sorted(timeless, key=lambda line: (str(line["genome"]), line["seed"]))
 
@@ -36,7 +31,7 @@ def begin(folder: Path, *options: str) -> subprocess.Popen:
     made = ""
     while made.count("\n") < 2:
         assert process.poll() is None
-        runs = list(folder.glob("experiments/*/evaluations.jsonl"))
+        runs = list(folder.glob("experiments/*/trials.jsonl"))
         made = runs[0].read_text() if runs else ""
     return process
 
@@ -53,19 +48,16 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
     results = results_of(run)
     assert {line["status"] for line in results} == {"ok"}
     assert sorted({line["seed"] for line in results}) == [5, 6, 7]
-    with (run / "evaluations.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["n_embd"], row["steps"], row["seed"]) for row in rows] == [
-        (n_embd, steps, seed) for n_embd in ("8", "16") for steps in ("30", "60") for seed in "567"
-    ]
+    assert {(line["genome"].get("n_embd", 16), line["genome"]["steps"]) for line in results} == {
+        (n_embd, steps) for n_embd in (8, 16) for steps in (30, 60)
+    }
     assert not (run / ".lock").exists()
 
 
 def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
-    axes = ("--architecture", "modern", "--optimizer", "adamw,muon")
-    done = ok(
-        microgpt("sweep", "grid", *axes, "--steps", "30", "--data", "names.txt", "--seeds", "1")
-    )
+    axes = ("--vary", "architecture=modern", "--vary", "optimizer=adamw,muon")
+    rest = ("--vary", "steps=30", "--data", "names.txt", "--seeds", "1")
+    done = ok(microgpt("sweep", "grid", *axes, *rest))
     points = [line["genome"] for line in results_of(run_of(tmp_path))]
     assert {(p["architecture"], p.get("optimizer")) for p in points} == {
         ("modern", None), ("modern", "muon")
@@ -78,7 +70,7 @@ def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
 
 def test_a_grid_varies_the_settings_that_train_would_choose(microgpt, tmp_path) -> None:
     same = ("--data", "names.txt", "--budget", "3e9", "--seed", "5")
-    done = ok(microgpt("sweep", "grid", "--n-embd", "8,12", *same, "--seeds", "2"))
+    done = ok(microgpt("sweep", "grid", "--vary", "n_embd=8,12", *same, "--seeds", "2"))
     run = run_of(tmp_path)
     assert "operations: " in done.stdout.splitlines()[0]
     assert sum(line.endswith("as train chooses") for line in done.stdout.splitlines()) == 1
@@ -94,16 +86,16 @@ def test_a_grid_varies_the_settings_that_train_would_choose(microgpt, tmp_path) 
         line for line in results_of(run) if line["genome"].get("n_embd", 16) == meta["n_embd"]
     ]
     assert meta["training"]["val_loss"] == winner[0]["val_loss"]
-    lines = (run / "evaluations.jsonl").read_text().splitlines(keepends=True)
+    lines = (run / "trials.jsonl").read_text().splitlines(keepends=True)
     before = results_of(run)
-    (run / "evaluations.jsonl").write_text("".join(lines[:2]))
+    (run / "trials.jsonl").write_text("".join(lines[:2]))
     ok(microgpt("sweep", "resume", run))
     assert results_of(run) == before
 
 
 def chosen(run: Path) -> dict[str, Any]:
     """Return the settings around which a grid was made."""
-    return json.loads((run / "run.json").read_text())["settings"]["chosen"]["base"]
+    return json.loads((run / "settings.json").read_text())["settings"]["chosen"]["base"]
 
 
 @pytest.mark.slow
@@ -114,17 +106,16 @@ def chosen(run: Path) -> dict[str, Any]:
 def test_a_killed_sweep_resumes_with_the_same_results(
     microgpt, tmp_path, number, code, word
 ) -> None:
-    long = (*GRID[:4], "1000,2000,4000", *GRID[5:])
+    long = (*GRID[:4], "steps=1000,2000,4000", *GRID[5:])
     microgpt("sweep", *long)
     whole = run_of(tmp_path).rename(tmp_path / "whole")
     process = begin(tmp_path, *long)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     run = run_of(tmp_path)
-    n_made = (run / "evaluations.jsonl").read_text().count("\n")
+    n_made = (run / "trials.jsonl").read_text().count("\n")
     assert process.returncode == code
     assert 0 < n_made < 18
-    assert not (run / "evaluations.csv").exists()
     if word:
         assert errors.splitlines()[-1] == (
             f"{word} after {n_made} training run{'s' * (n_made > 1)}; resume with: "
@@ -140,16 +131,38 @@ def test_a_killed_sweep_resumes_with_the_same_results(
 def test_resuming_a_finished_sweep_runs_nothing(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID)
     run = run_of(tmp_path)
-    before = [(run / name).read_bytes() for name in ("evaluations.jsonl", "evaluations.csv")]
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
     done = ok(microgpt("sweep", "resume", run))
     assert done.stdout.startswith("12 of 12 training runs completed; ran 0 in ")
-    after = [(run / name).read_bytes() for name in ("evaluations.jsonl", "evaluations.csv")]
-    assert after == before
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
+def test_a_sweep_goes_on_with_more_seeds(microgpt, tmp_path) -> None:
+    ok(microgpt("sweep", *GRID))
+    run = run_of(tmp_path)
+    assert "pass more" in refused(microgpt("sweep", "resume", run, "--seeds", "3"))
+    done = ok(microgpt("sweep", "resume", run, "--seeds", "4"))
+    assert "16 of 16 training runs completed; ran 4 in " in done.stdout
+    assert {line["seed"] for line in results_of(run)} == {5, 6, 7, 8}
+
+
+def test_a_training_run_that_takes_too_long_is_recorded(microgpt, tmp_path) -> None:
+    done = microgpt("sweep", *GRID[:3], "--vary", "steps=1,100000000", *NAMES, "--seeds", "1",
+                    "--trial-minutes", "0.02", "--workers", "2")  # fmt: skip
+    assert "note: n_embd 8, steps 100,000,000: crashed, it took longer than 0.02 min" in done.stderr
+    assert "\n2 of 4 training runs completed; " in done.stdout
+
+
+def test_a_sweep_says_that_models_have_learned_nothing(microgpt, tmp_path) -> None:
+    options = ("--vary", "init_std=1e-5,0.08", "--vary", "steps=1", *NAMES, "--seeds", "1")
+    done = ok(microgpt("sweep", "grid", *options))
+    assert done.stderr.count("it has learned nothing, because 3.2958 is the loss of a unif") == 1
 
 
 def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) -> None:
-    options = ("--n-layer", "1,400", "--n-embd", "8,65536", "--n-head", "1", "--steps", "1")
-    done = microgpt("sweep", "grid", *options, *KARPATHY, "--input", "names.txt")
+    axes = ("n_layer=1,400", "n_embd=8,65536", "n_head=1", "steps=1")
+    options = [word for axis in axes for word in ("--vary", axis)]
+    done = microgpt("sweep", "grid", *options, *NAMES)
     run = run_of(tmp_path)
     assert done.returncode == 0, done.stderr
     notes = [line for line in done.stderr.splitlines() if line.startswith("note: n_embd 65,536")]
@@ -164,7 +177,7 @@ def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) ->
 
 
 def test_a_sweep_in_which_every_run_diverges_fails(microgpt, tmp_path) -> None:
-    done = microgpt("sweep", *GRID, "--lr", "1e30")
+    done = microgpt("sweep", *GRID, "--vary", "lr=1e30")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         f"error: no training run completed; see experiments/{run_of(tmp_path).name}"
@@ -172,34 +185,21 @@ def test_a_sweep_in_which_every_run_diverges_fails(microgpt, tmp_path) -> None:
     assert "note: n_embd 8, steps 60: diverged, the loss was not a finite" in done.stderr
 
 
-def test_the_command_printed_by_a_chat_sweep_trains_its_winner(microgpt, tmp_path) -> None:
-    lines = [[{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"{n}"}]
-             for n in range(60)]  # fmt: skip
-    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    done = ok(microgpt("sweep", "grid", "--chat", "--input", "chat.jsonl", "--steps", "20,40"))
-    assert not any("samples" in line for line in results_of(run_of(tmp_path)))
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("Train the winner:  "))
-    command = shlex.split(line.partition(":  microgpt ")[2])
-    assert microgpt(*command).returncode == 0
-    assert (tmp_path / command[-1] / "meta.json").exists()
-
-
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ("grid", "the grid has no settings; pass at least one, such as --n-embd 16,32 --learning"),
-        ("grid --lr fast", "--learning-rate must be a number greater than 0, got 'fast'"),
-        ("grid --n-embd 8,1.5", "must be an integer, got 1.5"),
-        ("grid --steps 0", "steps must be >= 1, got 0"),
-        (
-            "grid --learning-rate 0.003 0.01",
-            "(0.01); separate values with commas, without spaces: ",
-        ),
-        ("grid --n-embd 8,16 names.txt", "(names.txt); to read a file, use --data names.txt; see"),
+        ("grid", "the grid has no settings; pass at least one, such as --vary n_embd=16,32 "),
+        ("grid --vary lr=fast", "lr must be a number greater than 0, got 'fast'"),
+        ("grid --vary n_embd=8,1.5", "must be an integer, got 1.5"),
+        ("grid --vary steps=0", "steps must be >= 1, got 0"),
+        ("grid --vary width=8,16", "unknown setting 'width'; use one of n_embd, "),
+        ("grid --vary 8,16", "--vary must be a setting and its values, got '8,16'; use --vary n_e"),
+        ("grid --vary n-embd=8 16", "(16); separate values with commas, without spaces: n-embd=8"),
+        ("grid --vary n_embd=8,16 names.txt", "(names.txt); to read a file, use --data names.txt"),
         ("steps --seeds 1000000000", "seeds must be at most 1000"),
-        ("params --scheduler tcp://127.0.0.1:9", "cannot reach a Dask scheduler at tcp:"),
+        ("params --scheduler tcp://127.0.0.1:9", "cannot use a Dask scheduler at tcp:"),
         ("params --input nowhere.txt", "cannot read nowhere.txt"),
-        ("resume nowhere", "nowhere is not a run: cannot read run.json"),
+        ("resume nowhere", "nowhere is not a study: cannot read settings.json"),
     ],
 )
 def test_bad_sweep_options_leave_no_files(microgpt, tmp_path, options, problem) -> None:

@@ -1,11 +1,11 @@
-"""What a sweep says at its end: a ranking, the winner's command, and what to look at next."""
+"""What a sweep says at its end: a ranking, and the winner's command."""
 
 from pathlib import Path
 
 from microgpt_evolution.commands.sweep_ranking import describe_sweep
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.runs.run_directory import TrialRecord
-from microgpt_evolution.sweep.sweep_records import SweepSettings
+from microgpt_evolution.sweep.sweep_settings import SweepSettings
+from microgpt_evolution.trial import TrialRecord
 
 SEEDS = (1, 2, 3)
 
@@ -49,7 +49,7 @@ def test_the_best_settings_come_first_in_the_ranking() -> None:
         "--n-embd 16 --n-head 4 --n-layer 1 --block-size 16 --steps 1000 --learning-rate 0.003 "
         "--batch-size 1 --val-fraction 0.1 --test-fraction 0.1 --seed 1 --model sweep_1-winner"
     ) in lines
-    assert not any(line.startswith("Next:") for line in lines)  # the best is inside and clear
+    assert not any("may be chance" in line for line in lines)
     analyze = "microgpt analyze experiments/sweep_1 --output scaling.svg"
     assert lines[-1] == f"Tables and chart:  {analyze}"
 
@@ -64,24 +64,16 @@ def test_settings_are_compared_with_the_best_ones_seed_by_seed() -> None:
     assert second.split()[5:8] == ["0.1100", "±", "0.0430"]
 
 
-def test_a_best_value_at_the_edge_suggests_a_wider_range() -> None:
-    (line,) = (line for line in lines_of(rates(2.1, 2.2, 2.3)) if line.startswith("Next:"))
-    assert "the best lr is at the edge of the range" in line
-
-
-def test_a_best_value_at_its_limit_is_not_at_an_edge() -> None:
-    for best, worse in (({"n_layer": 1}, {"n_layer": 2}), ({"dropout": 0.0}, {"dropout": 0.1})):
-        losses = {Genome(**best): (2.0, 2.1, 2.2), Genome(**worse): (2.5, 2.6, 2.7)}
-        assert not any(line.startswith("Next:") for line in lines_of(losses))
-    losses = {Genome(n_layer=2): (2.0, 2.1, 2.2), Genome(n_layer=1): (2.5, 2.6, 2.7)}
-    assert any("the best n_layer is at the edge" in line for line in lines_of(losses))
-
-
 def test_a_lead_that_may_be_chance_suggests_more_seeds() -> None:
     losses = {**rates(2.4, 2.2, 2.3), Genome(lr=0.005): (2.1, 2.25, 2.3)}
-    (line,) = (line for line in lines_of(losses) if line.startswith("Next:"))
-    assert "may be chance" in line
-    assert line.endswith("--seeds 6")
+    (line,) = (line for line in lines_of(losses) if "may be chance" in line)
+    assert line.endswith("  microgpt sweep resume experiments/sweep_1 --seeds 6")
+
+
+def test_a_winner_with_a_setting_that_train_lacks_has_no_command() -> None:
+    losses = {Genome(beta1=0.9): (2.0, 2.1, 2.2), Genome(): (2.5, 2.6, 2.7)}
+    (line,) = (line for line in lines_of(losses) if line.startswith("Train the winner:"))
+    assert line.endswith("in Python, because train has no option for beta1 0.9")
 
 
 def test_configurations_with_diverged_runs_rank_last() -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import io
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -18,13 +19,12 @@ def evolve(terminal, tmp_path):
 
 
 def test_sweep_shows_a_progress_bar_while_it_runs(terminal, tmp_path, results) -> None:
-    (tmp_path / "names.txt").write_text("\n".join(f"{a}{b}na" for a in "aeiou" for b in "mnrlst"))
-    options = ("--steps", "200,400", "--lr", "0.01,1e30", "--input", "names.txt")
-    options += ("--preset", "karpathy")
+    names = Path(__file__).parents[3] / "data" / "names.txt"
+    options = ("--vary", "steps=200,400", "--vary", "lr=0.01,1e30", "--data", str(names))
     child = terminal("sweep", "grid", *options, stdout=results, NO_COLOR="1")
     shown = io.StringIO(newline="")
     child.logfile_read = shown
-    child.expect(r"training +\d+/12 .* left")
+    child.expect(r"study, % +\d+/100 .* left")
     child.expect("note: steps 400, lr 1e\\+30: diverged, ")
     assert child.exit_code() == 0
     assert shown.getvalue().count("note: steps ") == 2  # a point each, not a training run
@@ -39,9 +39,8 @@ def log_of(folder) -> list[str]:
 def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> None:
     child, shown = evolve(*SMALL, NO_COLOR="1"), io.StringIO(newline="")
     child.logfile_read = shown
-    child.expect(r"generation +[012]/3 ")
-    child.expect(r"champion \d\.\d{4} \| \d of \d organisms, \d species, stagnation \d")
-    child.expect(r". of . retests")
+    child.expect(r"study, % +\d+/100 ")
+    child.expect(r"champion \d\.\d{4} \| \d species, stagnation \d")
     assert child.exit_code() == 0
     assert "organism g" not in shown.getvalue()
     place = 0
@@ -52,7 +51,7 @@ def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> N
 
 def test_progress_is_cut_to_the_width_of_a_narrow_terminal(evolve, results) -> None:
     child = evolve(*SMALL, stdout=results, size=(10, 40), NO_COLOR="1")
-    child.expect(r"champion \d\.\d{4} \| \d of [^\r]*…\r\n")
+    child.expect(r"champion [^\r]*…\r\n")
     assert "\x1b[3" not in child.before
     child.sendintr()
     child.expect(pexpect.EOF)
@@ -62,12 +61,12 @@ def test_progress_is_cut_to_the_width_of_a_narrow_terminal(evolve, results) -> N
 @pytest.mark.parametrize(("option", "term"), [("--trace", "xterm"), ("--workers=1", "dumb")])
 def test_evolve_shows_no_bar_on_a_dumb_terminal_or_with_trace(evolve, option, term) -> None:
     child = evolve(*SMALL, option, TERM=term)
-    assert child.expect_exact([" saved to genome.json", " species"]) == 0
+    assert child.expect_exact([" saved to genome.json", "study, %"]) == 0
 
 
 def test_ctrl_c_removes_the_bar_and_prints_how_to_resume(evolve) -> None:
     child = evolve("--population", "4", "--generations", "100000")
-    child.expect(r"[1-9] of \d organisms")  # at least one has been evaluated
+    child.expect(r"champion \d")  # a generation has been evaluated
     child.sendintr()
-    child.expect(r"interrupted after [\d,]+ evaluations?; resume with: microgpt evolve --resume ")
+    child.expect(r"interrupted after [\d,]+ training runs?; resume with: microgpt evolve --resume ")
     assert child.exit_code() == 130

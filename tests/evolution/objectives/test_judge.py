@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from microgpt import load_text
 from microgpt.data.documents import bundled
-from microgpt_evolution.objectives.judge import judge, known_names, normal
+from microgpt_evolution.objectives.judge import (
+    find_repeats,
+    judge,
+    known_names,
+    mirror,
+    normal,
+    score_names,
+    spark,
+    weave,
+)
 
 ROUNDING = 1e-12  # 1.2 has no exact value in binary; the sums of a few such are as near as this
 NOTHING = frozenset[str]()
@@ -69,3 +78,96 @@ def test_any_text_is_judged_within_bounds_or_not_at_all(name, is_known) -> None:
     assert 0 <= verdict.symmetry <= 3.7
     assert verdict.creativity == (-5.0 if is_known else 1.0)
     assert verdict.total <= (-5.06 if is_known else 6.94) + ROUNDING
+
+
+NO_NAME = {"judge": -100.0, "weaver": -100.0, "mirror": -100.0, "spark": -100.0}
+
+texts = st.lists(st.text(max_size=12) | st.text("abny", min_size=3, max_size=9), max_size=12)
+
+
+def test_the_score_of_a_batch_is_the_mean_over_its_names() -> None:
+    result = score_names(["mama", "aaaa", "anna"], known_names(["anna"]))
+    assert result.scores == pytest.approx(
+        {
+            "judge": (4.54 + 4.94 - 6.86) / 3,
+            "weaver": (1.0 - 1.0 + 1.0) / 3,
+            "mirror": (2.5 + 5.5 + 3.5) / 3,
+            "spark": (2.0 + 2.0 - 5.0) / 3,
+        },
+        abs=ROUNDING,
+    )
+    assert result.distinct == 1.0
+
+
+def test_names_that_cannot_be_scored_are_not_counted() -> None:
+    for names in ([], [""], ["a", "bo", " bo "]):
+        assert score_names(names, NOTHING).scores == NO_NAME
+    scores = score_names(["1-1", "bo"], NOTHING).scores
+    assert scores == {"judge": -100.0, "weaver": -100.0, "mirror": 3.0, "spark": 2.0}
+    scores = score_names(["mama", "x1", "?"], NOTHING).scores
+    assert scores["judge"] == pytest.approx(4.54, abs=ROUNDING)
+
+
+def test_a_repeated_name_scores_zero() -> None:
+    result = score_names(["mama", "MAMA ", "mama", "mama"], NOTHING)
+    expected = {"judge": 4.54 / 4, "weaver": 0.25, "mirror": 0.625, "spark": 0.5}
+    assert result.scores == pytest.approx(expected, abs=ROUNDING)
+    assert result.distinct == 0.25
+
+
+def test_repeats_count_like_other_names_in_evolve_rust_mode() -> None:
+    result = score_names(["mama"] * 5, NOTHING, repeats_count=True)
+    expected = {"judge": 4.54, "weaver": 1.0, "mirror": 2.5, "spark": 2.0}
+    assert result.scores == pytest.approx(expected, abs=ROUNDING)
+    assert result.distinct == 0.2
+
+
+def test_repeated_and_known_names_are_found_regardless_of_case() -> None:
+    assert find_repeats(["Ann", "bo", "ann ", "BO", "eve"]) == [False, False, True, True, False]
+    result = score_names(["anna", "Lina", "lina", "belo"], frozenset({"anna"}))
+    assert (result.distinct, result.novel) == (0.75, 0.5)
+
+
+@given(names=texts, known=texts, repeats_count=st.booleans(), data=st.data())
+def test_scores_are_bounded_and_do_not_depend_on_the_order(
+    names, known, repeats_count, data
+) -> None:
+    known = known_names(known)
+    result = score_names(names, known, repeats_count=repeats_count)
+    assert list(result.scores) == ["judge", "weaver", "mirror", "spark"]
+    assert all(map(math.isfinite, result.scores.values()))
+    for measure, most in {"judge": 6.94, "weaver": 1.0, "mirror": 5.5, "spark": 2.5}.items():
+        assert -100.0 <= result.scores[measure] <= most + ROUNDING
+    assert 0.0 <= result.novel <= result.distinct <= 1.0
+    shuffled = data.draw(st.permutations(names))
+    assert score_names(shuffled, known, repeats_count=repeats_count) == result
+
+
+@given(names=texts, known=texts)
+def test_a_repeated_name_never_raises_a_score(names, known) -> None:
+    known = known_names(known)
+    strict, lenient = score_names(names, known), score_names(names, known, repeats_count=True)
+    assert strict.distinct == lenient.distinct
+    for measure, score in strict.scores.items():
+        assert score <= lenient.scores[measure]
+
+
+KNOWN = frozenset(["anna", "isabella"])
+
+# Worked by hand from SOURCES.md, B5. All values are exact in binary.
+
+
+@pytest.mark.parametrize(
+    ("head", "scores"),
+    [
+        (weave, {"kamon": 1.0, "anna": 1.0, "bob": 0.0, "abcd": 0.0, "aaaa": -1.0, "axxxxb": -2.0,
+                 "yayab": -1.0, "zubeqizu": 1.0, "zubeqizub": 0.0, " KaMon ": 1.0, "ab": None,
+                 "ab1": None, "": None}),  # that anna is known is not the Weaver's concern
+        (mirror, {"nannan": 5.5, "lelel": 5.0, "aaaa": 5.5, "anna": 3.5, "bob": 3.0, "mama": 2.5,
+                  "kamon": 0.5, "karai": 0.0, "1-1": 3.0, " MaMa ": 2.5, "aa": None, "": None}),
+        (spark, {"kamonu": 2.0, "kamonus": 2.5, "anna": -5.0, "isabella": -4.5, " ANNA ": -5.0,
+                 "x-1": 2.0, "ab": None, "": None}),
+    ],
+)  # fmt: skip
+def test_each_head_scores_names_as_evolve_rust_does(head, scores) -> None:
+    assert {name: head(name, KNOWN) for name in scores} == scores

@@ -1,3 +1,4 @@
+import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -5,32 +6,39 @@ from dataclasses import replace
 import pytest
 from searches import DOCS, PARTS
 
-from microgpt import InferenceGpt, ModelConfig, TrainConfig
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.data.split import split
 from microgpt.errors import DataError
 from microgpt.training.train import train
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.loss_objective import LossObjective
-from microgpt_evolution.organism import Evaluation, Trial
+from microgpt_evolution.trial import Evaluation, Trial
 
 MODEL = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
 SMALL = Genome(n_embd=8, block_size=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
 
 
-def test_held_out_fitness_is_the_loss_on_unseen_documents() -> None:
-    found = LossObjective.of(PARTS, "held-out").measure(Trial(SMALL, 7))
-    config = TrainConfig(steps=60, lr=0.02, seed=7)
-    result = train(PARTS.train, model=MODEL, config=config)
-    expected = InferenceGpt(result).evaluate(PARTS.validation).loss
-    assert (found.status, found.last_loss) == ("ok", result.losses[-1])
+@pytest.mark.parametrize("average_tail", [0.0, 0.5])
+def test_a_trial_has_the_losses_and_samples_of_train(average_tail) -> None:
+    objective = LossObjective(PARTS, n_samples=3, measures_test=True)
+    found = objective.measure(Trial(replace(SMALL, average_tail=average_tail), 7))
+    config = TrainConfig(steps=60, lr=0.02, seed=7, average_tail=average_tail)
+    trained = train(PARTS.train, model=MODEL, config=config)
+    model = InferenceGpt(trained)
+    assert (found.status, found.last_loss) == ("ok", trained.losses[-1])
+    assert found.train_loss == pytest.approx(sum(trained.losses) / 60)
+    expected = model.evaluate(PARTS.validation).loss
     assert found.fitness == found.val_loss == pytest.approx(expected, rel=1e-6)
+    assert found.test_loss == model.evaluate(PARTS.test).loss
+    assert found.samples == tuple(model.generate(3, temperature=1.0, seed=7))
+    assert objective.n_params(SMALL) == model.num_params
 
 
 @pytest.mark.filterwarnings("ignore::microgpt.compilation.EngineWarning")
 def test_an_organism_is_measured_on_the_reference_engine(
     no_engine,
 ) -> None:
-    found = LossObjective.of(PARTS, "held-out").measure(Trial(SMALL, 7))
+    found = LossObjective(PARTS, "held-out").measure(Trial(SMALL, 7))
     config = TrainConfig(steps=60, lr=0.02, seed=7)
     result = train(PARTS.train, model=MODEL, config=replace(config, engine="reference"))
     assert (found.status, found.last_loss) == ("ok", result.losses[-1])
@@ -39,7 +47,7 @@ def test_an_organism_is_measured_on_the_reference_engine(
 
 def test_last_document_fitness_is_the_loss_of_the_last_step() -> None:
     """As in evolve-rust: all of the file, in its order, a document a step if it fits."""
-    objective = LossObjective.of(PARTS, "last-doc")
+    objective = LossObjective(PARTS, "last-doc")
     still, model = replace(SMALL, block_size=16, lr=1e-6), replace(MODEL, block_size=16)
     for steps in (50, 51, 83):
         found = objective.measure(Trial(replace(still, steps=steps), 3))
@@ -51,22 +59,78 @@ def test_last_document_fitness_is_the_loss_of_the_last_step() -> None:
 
 
 def test_threads_and_pickling_do_not_change_the_result() -> None:
-    objective = LossObjective.of(PARTS, "held-out")
+    objective = LossObjective(PARTS, "held-out")
     seeds = range(8)
     alone = [objective.measure(Trial(SMALL, seed)) for seed in seeds]
-    fresh = pickle.loads(pickle.dumps(LossObjective.of(PARTS, "held-out")))
+    fresh = pickle.loads(pickle.dumps(LossObjective(PARTS, "held-out")))
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda seed: fresh.measure(Trial(SMALL, seed)), seeds)) == alone
     assert len({evaluation.fitness for evaluation in alone}) == 8
 
 
-def test_a_search_without_held_out_documents_is_refused() -> None:
-    with pytest.raises(DataError, match="needs held-out documents"):
-        LossObjective.of(split(DOCS), "held-out")
+def test_the_loss_of_conversations_equals_that_of_evaluate() -> None:
+    docs = [(Message("user", f"say {n}"), Message("assistant", f"{n}!")) for n in range(60)]
+    parts, genome = split(docs, validation=0.2, test=0.2), Genome(steps=60, n_embd=8, lr=0.01)
+    found = LossObjective(parts, n_samples=3).measure(Trial(genome, 7))
+    trained = train(parts.train, model=ModelConfig(n_embd=8), config=TrainConfig(steps=60, seed=7))
+    expected = InferenceGpt(trained).evaluate(parts.validation).loss
+    assert found.val_loss == pytest.approx(expected, rel=1e-6)
+    assert found.samples == ()
+
+
+@pytest.mark.parametrize(
+    ("docs", "validation", "problem"),
+    [
+        (DOCS, 0, "needs held-out documents"),
+        ([(Message("user", f"say {n}"),) for n in range(60)], 0.2, "have no replies"),
+    ],
+)
+def test_documents_without_a_held_out_loss_are_refused(docs, validation, problem) -> None:
+    with pytest.raises(DataError, match=problem):
+        LossObjective(split(docs, validation=validation, test=0.2))
+
+
+def test_training_operations_agree_with_a_hand_count() -> None:
+    genome = Genome(n_embd=2, block_size=4, n_layer=1, n_head=1, n_ff_exp=1, steps=50, lr=0.01)
+    # Forward, a document of three tokens, vocabulary of 5: q, k, v, o and the two of the MLP are
+    # 2 x 2, lm_head 5 x 2: 34 weights, twice a token. Keys and values: 2 x 2 numbers, twice, for
+    # each of 1 + 2 + 3.
+    forward = 3 * 2 * 34 + (1 + 2 + 3) * 2 * 2 * 2
+    parts = split([a + b for a in "abcd" for b in "abcd"], validation=0.2)
+    assert LossObjective(parts).flops(Trial(genome, 1)) == 50 * 3 * forward
+
+
+def test_two_documents_per_step_take_twice_as_many_operations() -> None:
+    objective, twice = LossObjective(PARTS), replace(SMALL, batch_size=2)
+    once = objective.flops(Trial(SMALL, 7))
+    assert objective.flops(Trial(twice, 7)) == pytest.approx(2 * once, rel=0.01)
+
+
+def test_a_diverging_training_run_has_no_loss() -> None:
+    wild = Genome(n_embd=8, n_head=2, lr=1e30, steps=100)
+    found = LossObjective(PARTS).measure(Trial(wild, 1))
+    assert (found.status, found.val_loss) == ("diverged", None)
+    assert found.reason == "the loss was not a finite number"
+
+
+def test_a_model_that_guesses_uniformly_has_learned_nothing() -> None:
+    blank = replace(SMALL, init_std=1e-4, steps=1, lr=1e-6)
+    found = LossObjective(PARTS).measure(Trial(blank, 7))
+    assert f"learned nothing, because {math.log(9):.4f} is the loss of a uniform" in found.reason
+    assert found.status == "ok"
+    assert not LossObjective(PARTS).measure(Trial(SMALL, 7)).reason
 
 
 def test_a_held_out_loss_of_nan_counts_as_a_divergence(monkeypatch) -> None:
     """The last step may go too far, of which the training knows nothing any more."""
-    objective = LossObjective.of(PARTS, "held-out")
+    objective = LossObjective(PARTS, "held-out")
     monkeypatch.setattr(LossObjective, "held_out_loss", lambda self, result: float("nan"))
     assert objective.measure(Trial(SMALL, 7)) == Evaluation("diverged")
+
+
+def test_a_training_without_enough_memory_is_refused(monkeypatch) -> None:
+    objective = LossObjective(PARTS)
+    monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**20)
+    found = objective.measure(Trial(Genome(n_embd=512, n_head=1), 1))
+    assert found.status == "refused"
+    assert "1,048,576 are free" in found.reason

@@ -1,17 +1,25 @@
 """An objective of the user: resumed, and safe against failures."""
 
+import asyncio
 import math
+import os
+import sys
+import threading
 import time
+import warnings
+from decimal import Decimal
+from fractions import Fraction
 from threading import Event
 
+import numpy as np
 import pytest
 
-from microgpt import InferenceGpt
+from microgpt import InferenceGpt, train
 from microgpt.errors import ConfigError
 from microgpt_evolution import Genome, evolve
 from microgpt_evolution.errors import NoWinnerError, StoppedError
-from microgpt_evolution.objectives.own_objective import OwnFunction
-from microgpt_evolution.sweep.grid_sweep import sweep
+from microgpt_evolution.objectives.own_objective import evaluate
+from microgpt_evolution.trial import Trial, TrialRecord
 
 DOCS = [a + b + c + d for a in "aeiou" for b in "mnrst" for c in "aeo" for d in ["", "l", "nn"]]
 SMALL = {"population": 4, "generations": 2, "seed": 3}
@@ -27,33 +35,12 @@ def vowels(model: InferenceGpt) -> float:
     return -sum(letter in "aeiou" for letter in text) / max(1, len(text))
 
 
-def raises(genome: Genome) -> float:
-    raise RuntimeError("no luck")
-
-
-def sometimes_nan(genome: Genome) -> float:
-    return math.nan if genome.n_layer > 1 else genome.lr
-
-
-def returns_text(genome: Genome) -> str:
-    return "small"
-
-
-def hangs(genome: object) -> float:
-    time.sleep(60)
-    return 0.0
-
-
-def width(genome: object) -> float:
-    return genome.n_embd
-
-
 def test_evolve_minimises_a_custom_function_of_the_genome() -> None:
     found = evolve(DOCS, objective=size, **SMALL)
-    values = {line.id: line.fitness for line in found.run.lines if line.id != "g0-0"}
+    values = {line.id: line.value for line in found.run.lines if line.value and line.id != "g0-0"}
     assert found.value == size(found.genome) == min(values.values())
     assert found.record.fitness == "own"
-    assert found.record.loss == found.retest.last_losses[0]  # the search trained no model
+    assert found.record.loss == found.fresh[0].last_loss  # the search trained no model
     assert f"value {found.value:.4g}" in repr(found)
 
 
@@ -62,7 +49,7 @@ def test_a_search_with_a_custom_function_can_be_resumed(tmp_path) -> None:
     stop = Event()
 
     def stop_soon(event) -> None:
-        if event.n_done == 2 and event.generation == 1:
+        if event.n_measured == 3:  # the primordial genome, and two of the first generation
             stop.set()
 
     run = {"objective": vowels, "workers": 1, "run_dir": tmp_path / "run", **SMALL}
@@ -70,75 +57,162 @@ def test_a_search_with_a_custom_function_can_be_resumed(tmp_path) -> None:
         evolve(DOCS, on_event=stop_soon, should_stop=stop, **run)
     again = evolve(DOCS, **run)
     assert (again.genome, again.value) == (found.genome, found.value)
-    assert again.record.loss == found.winner.found.last_loss
+    assert again.record.loss == found.winner.evaluation.last_loss
     with pytest.raises(ConfigError, match=r"is .*, but the run in .* has .*; use another run_dir"):
         evolve(DOCS, **(run | {"objective": "loss"}))
 
 
-def test_a_search_continues_after_its_function_fails() -> None:
-    with pytest.warns(UserWarning, match=r"has no value: sometimes_nan returned nan"):
-        found = evolve(DOCS, objective=sometimes_nan, **SMALL)
-    assert found.genome.n_layer == 1
+class SilentError(Exception):
+    """An error whose text raises another one."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
 
 
+class Loud:
+    """A value whose representation ends the program."""
+
+    def __repr__(self) -> str:
+        sys.exit(3)
+
+
+def raising(error: BaseException):
+    def raises(genome) -> float:
+        raise error
+
+    return raises
+
+
+def generated(genome):
+    yield 1.0
+
+
+async def awaited(genome) -> float:
+    return 1.0
+
+
+def endless(genome) -> float:
+    return endless(genome)
+
+
+def hangs(genome: object) -> float:
+    time.sleep(60)
+    return 0.0
+
+
+def leaves_a_thread(genome) -> float:
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    return 2.0
+
+
+def trains(genome) -> float:
+    return train(DOCS, model=genome.model(), config=genome.train_config(1)).losses[-1]
+
+
+VALUES = {
+    "an int": (3, 3.0),
+    "a Fraction": (Fraction(1, 4), 0.25),
+    "a Decimal": (Decimal("0.5"), 0.5),
+    "a NumPy scalar": (np.float32(1.5), 1.5),
+    "an int of NumPy": (np.int64(3), 3.0),
+    "10**400": (10**400, "returned inf"),
+    "10**5000": (10**5000, "returned inf"),
+    "a huge Fraction": (Fraction(10**400), "returned inf"),
+    "nan": (math.nan, "returned nan"),
+    "-inf": (-math.inf, "returned -inf"),
+    'Decimal("sNaN")': (Decimal("sNaN"), "must return a number, got Decimal('sNaN')"),
+    "True": (True, "must return a number, got True"),
+    "True of NumPy": (np.True_, "must return a number, got"),
+    "an array": (np.ones(3), "must return a number, got array"),
+    "an array of one number": (np.ones(1), "must return a number, got array"),
+    "a complex number": (1j, "must return a number, got 1j"),
+    "text": ("small", "must return a number, got 'small'"),
+    "bytes": (b"1", "must return a number, got b'1'"),
+    "None": (None, "must return a number, got None"),
+    "a function": (lambda: 1.0, "must return a number, got <function"),
+    "a thread": (threading.current_thread(), "must return a number, got <_MainThread"),
+    "a value that cannot be shown": (Loud(), "raised SystemExit"),
+}
+ACTIONS = {
+    "KeyboardInterrupt": (raising(KeyboardInterrupt()), "raised KeyboardInterrupt"),
+    "SystemExit": (raising(SystemExit(1)), "raised SystemExit: 1"),
+    "sys.exit": (lambda genome: sys.exit("enough"), "raised SystemExit: enough"),
+    "GeneratorExit": (raising(GeneratorExit()), "raised GeneratorExit"),
+    "StopIteration": (raising(StopIteration()), "raised StopIteration"),
+    "CancelledError": (raising(asyncio.CancelledError()), "raised CancelledError"),
+    "MemoryError": (raising(MemoryError()), "raised MemoryError"),
+    "a group of errors": (raising(ExceptionGroup("two", [OSError()])), "raised ExceptionGroup"),
+    "an error without text": (raising(SilentError()), "raised ZeroDivisionError"),
+    "half a character": (raising(OSError("no \udcff")), "raised OSError: no ?"),
+    "a long text": (raising(OSError("no " * 10**6)), "raised OSError: no no"),
+    "a text of lines": (raising(OSError("no\nluck")), "raised OSError: no luck"),
+    "recursion": (endless, "raised RecursionError"),
+    "a generator": (generated, "must return a number, got <generator"),
+    "a coroutine": (awaited, "must return a number, got <coroutine"),
+    "a warning": (lambda genome: warnings.warn("no", stacklevel=1), "raised UserWarning"),
+    "no argument": (lambda: 1.0, "it is called as <lambda>(…)"),
+    "a thread that is left": (leaves_a_thread, 2.0),
+    "a call of train": (trains, 3.0),
+    "max": (max, "max raised TypeError"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
 @pytest.mark.parametrize(
-    ("function", "problem"),
+    ("function", "expected"),
     [
-        (raises, "raises raised RuntimeError: no luck"),
-        (returns_text, "returns_text must return a number, got 'small'"),
+        *[(lambda genome, value=value: value, expected) for value, expected in VALUES.values()],
+        *ACTIONS.values(),
     ],
+    ids=[*VALUES, *ACTIONS],
 )
-def test_a_search_whose_function_always_fails_has_no_winner(function, problem) -> None:
+def test_whatever_a_function_does_ends_as_a_record(function, expected) -> None:
+    genome = Genome(n_embd=8, n_head=2, steps=20)
+    found = evaluate(function, genome, minutes=1)
+    record = TrialRecord.of(Trial(genome, 1), found, flops=1, n_params=1)
+    assert TrialRecord.model_validate_json(record.model_dump_json()) == record
+    if isinstance(expected, float):
+        assert found.status == "ok"
+        assert found.value == pytest.approx(expected, abs=1 if function is trains else 0)
+    else:
+        assert found.status in ("crashed", "diverged")
+        assert expected in found.reason
+        assert "\n" not in found.reason
+        assert len(found.reason) < 400
+
+
+def test_a_search_goes_on_after_its_function_fails(tmp_path, monkeypatch) -> None:
+    """At once, and in its directory: an interrupt in the function is not one of the search."""
+    monkeypatch.chdir(tmp_path)
+
+    def function(genome: Genome) -> float:
+        os.chdir("/")
+        if genome.n_layer > 1:
+            raise KeyboardInterrupt
+        return genome.lr
+
+    with pytest.warns(UserWarning, match="has no value: function raised KeyboardInterrupt"):
+        found = evolve(DOCS, objective=function, run_dir="run", **SMALL)
+    assert found.genome.n_layer == 1
+    assert (tmp_path / "run" / "genome.json").is_file()
+
+
+def test_a_search_whose_function_always_fails_has_no_winner() -> None:
     no_winner = "the objective returned no value for any organism; see the warnings"
-    with pytest.warns(UserWarning, match=problem), pytest.raises(NoWinnerError, match=no_winner):
-        evolve(DOCS, objective=function, **SMALL)
+    with (
+        pytest.warns(UserWarning, match="must return a number, got True"),
+        pytest.raises(NoWinnerError, match=no_winner),
+    ):
+        evolve(DOCS, objective=lambda model: True, **SMALL)
 
 
 def test_a_hanging_function_is_abandoned_or_stopped() -> None:
-    found = OwnFunction(hangs, max_seconds=0.2).evaluate(object(), None)
-    assert (found.status, found.reason) == ("crashed", "hangs has not returned after 0.2 s")
-    assert OwnFunction(hangs).evaluate(object(), lambda: True).reason == "stopped"
-
-
-def interrupts(genome) -> float:
-    raise KeyboardInterrupt
-
-
-def too_large(genome) -> int:
-    return 10**400
-
-
-@pytest.mark.parametrize("function", [interrupts, too_large])
-def test_whatever_a_function_does_ends_as_a_record(function) -> None:
-    found = OwnFunction(function, max_seconds=30).evaluate(object(), None)
-    assert found.status in ("crashed", "diverged")
-    assert function.__name__ in found.reason
-    assert "30 s" not in found.reason
+    found = evaluate(hangs, object(), minutes=0.003)
+    assert found.status == "crashed"
+    assert found.reason == "hangs took longer than 0.003 minutes"
+    assert evaluate(hangs, object(), should_stop=lambda: True).reason == "hangs was stopped"
 
 
 def test_fitness_cannot_be_combined_with_a_function() -> None:
     with pytest.raises(ConfigError, match="fitness cannot be used with a function"):
         evolve(DOCS, objective=size, fitness="last-doc")
-
-
-def test_a_sweep_can_measure_a_custom_function(tmp_path) -> None:
-    axes = {"n_embd": [8, 16], "steps": [20]}
-    run = {"objective": vowels, "seeds": 2, "run_dir": tmp_path / "run"}
-    found = sweep(DOCS, axes, **run)
-    assert [(each.genome.n_embd, each.seed) for each in found] == [
-        (8, 42), (8, 43), (16, 42), (16, 43)
-    ]  # fmt: skip
-    assert all(-1 <= each.value <= 0 < each.val_loss for each in found)
-    assert sweep(DOCS, axes, workers=1, **run) == found
-    by_genome = sweep(DOCS, axes, objective=width, seeds=1)
-    assert [each.value for each in by_genome] == [8, 16]
-    with pytest.raises(ConfigError, match=r"is .*, but the run in .* has .*; use another run_dir"):
-        sweep(DOCS, axes, **(run | {"objective": None}))
-
-
-def test_a_sweep_with_a_budget_varies_the_chosen_settings() -> None:
-    first, *others = sweep(DOCS, {"lr": [0.001, 0.02]}, budget=3e8, seeds=1)
-    assert len(others) == 2
-    assert {each.genome.n_embd for each in others} == {first.genome.n_embd}
-    assert [each.genome.lr for each in others] == [0.001, 0.02]
-    assert all(each.val_loss > 0 for each in (first, *others))

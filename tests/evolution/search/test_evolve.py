@@ -10,7 +10,7 @@ from microgpt.errors import ConfigError, MicrogptError
 from microgpt.training.train import train
 from microgpt_evolution import EvolutionResult, NoWinnerError, SearchEvent, evolve, read_genome
 from microgpt_evolution.errors import StoppedError
-from microgpt_evolution.search.runner import SearchRunner
+from microgpt_evolution.strategies.loss import LossSearch
 
 SHORT = {"population": 4, "generations": 2, "seed": 3}
 
@@ -33,7 +33,7 @@ def test_the_winning_genome_can_be_trained(found) -> None:
     genome = found.genome
     trained = train(DOCS, model=genome.model(), config=genome.train_config(seed=1))
     assert (trained.ending, trained.model.n_embd) == ("steps", genome.n_embd)
-    assert found.record.val_loss == pytest.approx(sum(found.retest.val_losses) / 3)
+    assert found.record.val_loss == pytest.approx(sum(run.val_loss for run in found.fresh) / 3)
     assert len(found.names) == 10
 
 
@@ -49,11 +49,11 @@ def test_a_run_directory_keeps_all_that_a_resumed_search_needs(found, tmp_path: 
     with pytest.raises(StoppedError) as error:
         evolve(DOCS, **SHORT, run_dir=run, on_event=stop_soon, should_stop=stop)
     assert isinstance(error.value, MicrogptError)
-    n_before = len((run / "evaluations.jsonl").read_text().splitlines())
+    n_before = len((run / "trials.jsonl").read_text().splitlines())
     lines: list[str] = []
     assert evolve(DOCS, **SHORT, workers=2, run_dir=run, log=lines.append).record == found.record
     assert lines[0].startswith("Target: loss < ")
-    ids = [json.loads(line)["id"] for line in (run / "evaluations.jsonl").read_text().splitlines()]
+    ids = [json.loads(line)["id"] for line in (run / "trials.jsonl").read_text().splitlines()]
     assert 0 < n_before < len(ids) == len(set(ids))
     assert read_genome(run / "genome.json") == found.record
 
@@ -71,7 +71,7 @@ def test_a_search_with_another_objective_returns_a_score(objective) -> None:
     found = evolve(DOCS, objective=objective, population=2, generations=1, samples=5)
     assert found.record.objective == objective
     assert found.record.score is not None
-    assert found.winner.measure == "judge"
+    assert found.run.settings.measure == "judge"
     assert f"; judge score {found.record.score:.3f}; " in repr(found)
 
 
@@ -92,6 +92,6 @@ def test_evolve_refuses_invalid_arguments(options, problem) -> None:
 
 
 def test_a_search_without_a_winner_raises_an_error(monkeypatch) -> None:
-    monkeypatch.setattr(SearchRunner, "run", lambda self: None)
+    monkeypatch.setattr(LossSearch, "choose", lambda self, finalists: None)
     with pytest.raises(NoWinnerError, match="no organism finished training"):
-        evolve(DOCS)
+        evolve(DOCS, population=2, generations=1)

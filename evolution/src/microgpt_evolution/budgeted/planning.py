@@ -1,25 +1,29 @@
 """Plan a budgeted search: its budget, and the costs of a training run and of the student."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from microgpt import (
+    CHARACTERS_PER_SUBWORD,
+    MAX_CONTEXT,
+    VOCABULARIES,
     Choice,
     ConfigError,
     Fitting,
     Split,
     Tell,
-    TimeLimit,
+    TextKind,
     choose_settings,
     in_short,
     n_made_up,
 )
-from microgpt_evolution.budgeted.budgeted_records import BudgetedSettings
-from microgpt_evolution.budgeted.genome import EVALUATIONS, genome_of, space_for
-from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
-from microgpt_evolution.budgeted.surrogate_search import SMALLEST
-from microgpt_evolution.genome import Genome
-from microgpt_evolution.runs.run_directory import facts_of
+from microgpt_evolution.budgeted.budgeted_settings import BudgetedSettings, BudgetedStudy
+from microgpt_evolution.budgeted.student import STUDENT_LENGTH, student_cost
+from microgpt_evolution.genome import BUDGETED_GENES, VALUES, Genome
+from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.space import Space
+from microgpt_evolution.strategies.contestant import EVALUATIONS
+from microgpt_evolution.study import facts_of
 
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
 MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
@@ -34,20 +38,16 @@ MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 def plan_search(
     parts: Split,
     single: Choice,
-    limit: TimeLimit | None,
-    *,
     n_workers: int,
-    space: Space | None,
     warm_start: Genome | None,
     tell: Tell,
-    **recorded: Any,
+    recorded: Mapping[str, Any],
 ) -> BudgetedSettings:
     """Return the settings of a search.
 
     Args:
         single: settings of one training run with the whole budget.
-        limit: time limit of --minutes; all workers search until then.
-        space: the user's space; None for the default one.
+        n_workers: number of workers that have this budget each.
         tell: called with notes for the user.
         recorded: settings to record, such as the input and the seed.
 
@@ -56,23 +56,18 @@ def plan_search(
     """
     of_worker = single.budget
     assert of_worker
-    n_workers = min(SMALLEST, n_workers) if limit else 1
     budget = of_worker * n_workers
     of_run = {"text": single.config.text, "single": True, "budget": MAX_SHARE * budget}
     choice = choose_settings(Fitting(parts, of_run))
     sizes = choice.sizes
     text, length = choice.config.text, sizes.chunk_length(choice.model.block_size)
-    rule = genome_of(choice, length, choice.vocab_size)
-    if space:
-        rule = space.closest(rule)
-    objective = BudgetedObjective(parts, text, choice.operations)
+    rule = genome_of(choice, length)
+    objective = RungObjective(parts, text, choice.operations)
     complete = objective.cost(rule, EVALUATIONS)
     is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
     distill = N_TEACHERS if choice.is_limited and is_short else 0  # none if the text is large
-    n_samples = 0
-    if distill and not recorded.get("chat"):
-        n_samples = max(0, n_made_up(choice, choice.config.steps, MAX_TARGETS))
-    student = objective.student_cost(rule, distill, n_samples)
+    n_samples = max(0, n_made_up(choice, choice.config.steps, MAX_TARGETS)) if distill else 0
+    student = student_cost(objective, rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student
     if complete + student > budget or objective.settings(rule)[1].steps < EVALUATIONS:
         remedy = "increase --minutes or --budget, or use microgpt train"
@@ -89,19 +84,62 @@ def plan_search(
             "text is large enough for it: microgpt train --minutes or --budget"
         )
     first = [rule, warm_start] if warm_start else [rule]
-    if space:
-        first = [*map(space.closest, first), *space.first_genomes(rule)]
-    space = space or space_for(rule, text, sizes.n_characters)
     return BudgetedSettings(
         budget=float(in_short(budget)),  # can be typed
         operations=choice.operations,
         operations_per_s=single.operations_per_s,
-        target=space.target,
         distill=distill,
         teacher_samples=n_samples,
         first=tuple(first),
-        values=space.values,
-        rates=space.rates,
+        values=space_for(rule, text, sizes.n_characters).values,
         **facts_of(parts),
         **recorded,
     )
+
+
+def longer_budget(
+    study: BudgetedStudy, budget: float | None, seconds: float, n_workers: int, tell: Tell
+) -> float | None:
+    """Return the operations with which a search goes on in total; None if that is no more.
+
+    Args:
+        budget: what was requested; None if the search goes on for some seconds.
+
+    Raises:
+        ConfigError: the search has more operations.
+    """
+    old, spent = study.settings.budget, sum(line.flops for line in study.lines)
+    if budget is None:
+        more = (study.speed or 0.0) * n_workers * seconds
+        budget = float(in_short(spent + more)) if spent else old
+    elif budget < old:
+        raise ConfigError(
+            f"the search has {in_short(old)} operations, which --budget {in_short(budget)} would "
+            "reduce; use a larger --budget"
+        )
+    if budget == old:
+        return None
+    tell(f"the search has used {in_short(spent)} operations and goes on to {in_short(budget)}")
+    return budget
+
+
+def genome_of(choice: Choice, length: float) -> Genome:
+    """Return the genome of the settings that the rule chose; its steps follow from the operations.
+
+    Args:
+        length: mean number of predicted tokens per document or chunk.
+    """
+    known = {**vars(choice.config), **vars(choice.model), "vocab_size": choice.vocab_size or 0}
+    known["n_tokens"] = round(choice.config.batch_size * length)
+    return Genome(**{name: known[name] for name in BUDGETED_GENES})
+
+
+def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:
+    """Return the space around the genome that the rule of `train --minutes` chooses."""
+    context = rule.block_size
+    contexts = (32, 64, 128, 256) if text == "stream" else (context // 2, context, 2 * context)
+    values = {**VALUES, "block_size": tuple(n for n in contexts if 8 <= n <= MAX_CONTEXT)}
+    if rule.vocab_size:  # otherwise, subwords do not suit the documents
+        most = n_characters / CHARACTERS_PER_SUBWORD
+        values["vocab_size"] = (0, *(size for size in VOCABULARIES if size <= most))
+    return Space(values)

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt import ConfigError, find_plotting
+from microgpt import ConfigError
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import AS_JSON, CHART_HELP, argument, option
 from microgpt_evolution.commands.runs import RUNS, newest_run
 
 if TYPE_CHECKING:
-    from microgpt_evolution.sweep.scaling import Scaling
+    from microgpt_evolution.scaling.scaling import Scaling
 
 
 @examples("microgpt analyze --output scaling.svg")
@@ -28,26 +28,27 @@ def analyze(
     The tables show held-out losses, averaged over the seeds, with 95% confidence intervals, and the
     gain per 1,000 steps. Sweeps on the same documents are combined.
     """
-    from microgpt_evolution.sweep import scaling_tables
+    from microgpt_cli.charts.results import writer
+    from microgpt_evolution.scaling import tables
 
-    write = find_plotting("writer")(output) if output else None
+    write = writer(output) if output else None
     directories = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
     scaling = _read(directories)
     if output and write:
         write(scaling)
         note(f"the charts are in {', '.join(map(str, output))}")
     if as_json:
-        print(json.dumps({"runs": list(map(str, directories)), **scaling_tables.as_json(scaling)}))
+        print(json.dumps({"runs": list(map(str, directories)), **tables.as_json(scaling)}))
         return
-    for line in scaling_tables.as_text(scaling):
+    for line in tables.as_text(scaling):
         print(line)
 
 
 def _read(directories: Sequence[Path]) -> "Scaling":
     """Return the combined scaling of all sweeps, and print notes on excluded training runs."""
     from microgpt import as_argument
-    from microgpt_evolution.sweep.scaling import Scaling
-    from microgpt_evolution.sweep.scaling_tables import read_sweeps
+    from microgpt_evolution.scaling.scaling import Scaling
+    from microgpt_evolution.scaling.tables import read_sweeps
 
     sweeps = read_sweeps(directories, "analyze")
     for directory, (sweep, results) in zip(directories, sweeps, strict=True):

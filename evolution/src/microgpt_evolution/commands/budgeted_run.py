@@ -1,13 +1,15 @@
 """Run or resume the search of `microgpt evolve --minutes`, and save the winner."""
 
 import math
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from microgpt import (
     DataError,
+    Document,
     Fitting,
     Given,
     InferenceGpt,
@@ -21,73 +23,82 @@ from microgpt import (
     count_params,
     hold_out,
     in_short,
+    path_from_text,
 )
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
-from microgpt_cli.terminal.progress import load_kernels
-from microgpt_evolution.budgeted.budgeted_records import BudgetedRecords, BudgetedSettings
-from microgpt_evolution.budgeted.budgeted_search import BudgetedEvent, BudgetedSearch
-from microgpt_evolution.budgeted.planning import plan_search
-from microgpt_evolution.budgeted.surrogate_search import LARGEST
-from microgpt_evolution.commands import study, winner
-from microgpt_evolution.commands.runs import RUNS, write_final_report
+from microgpt_evolution.budgeted.budgeted_search import BudgetedSearch
+from microgpt_evolution.budgeted.budgeted_settings import BudgetedSettings, BudgetedStudy
+from microgpt_evolution.budgeted.planning import longer_budget, plan_search
+from microgpt_evolution.commands import winner
+from microgpt_evolution.commands.progress import StudyProgress
+from microgpt_evolution.commands.study import limits_of, open_study
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
+from microgpt_evolution.strategies.surrogate import SMALLEST
 
 N_SAMPLES = 10  # number of samples of the winner to print
 
 
 def run(given: Given, limit: TimeLimit | None) -> None:
     """Run or resume a search; `limit` is set by --minutes."""
-    with ExitStack() as stack:
-        resumed = None
-        if "resume" in given:
-            resumed = stack.enter_context(BudgetedRecords.open(given["resume"]))
-        model_dir = winner.model_directory(given, resumed)
-        pool = stack.enter_context(study.open_pool(given, n_trials=LARGEST))
-        compilation_s = load_kernels(None, uses=["training", "evaluation", "generation"])
-        if limit:
-            limit.extend(compilation_s)
-        settings, parts = _prepare(given, limit, resumed, pool.n_workers())
-        records = resumed or stack.enter_context(BudgetedRecords.begin(RUNS, "evolve", settings))
+
+    def plan(
+        docs: Sequence[Document] | str, facts: Mapping[str, Any], n_workers: int
+    ) -> tuple[BudgetedSettings, Split]:
+        parts = hold_out(docs, limits_of(given), tell=note)
+        if not parts.validation:
+            problem = "has too few documents to hold some out; use more documents"
+            raise DataError(f"{path_from_text(facts['input'])} {problem}")
+        text = "stream" if isinstance(docs, str) else "lines"
+        single = choose_settings(
+            Fitting(parts, {**limits_of(given), "text": text, "single": True}), limit
+        )
+        n_workers = min(SMALLEST, n_workers) if limit else 1
+        return plan_search(parts, single, n_workers, ancestor, note, facts), parts
+
+    ancestor = winner.ancestor_of(given, "omit --warm-start", is_budgeted=True)
+    model_dir = winner.model_directory(given, BudgetedStudy)
+    with open_study(given, BudgetedStudy, plan, limit=limit) as (study, parts, pool):
+        budget, before = None, (study.n_known, study.settings)
+        if "resume" in given and limits_of(given):
+            seconds = limit.seconds_left() if limit else 0.0
+            n_workers = min(SMALLEST, pool.n_workers()) if limit else 1
+            budget = longer_budget(study, given.get("budget"), seconds, n_workers, note)
+        settings = study.settings
         print_or_discard(
-            f"Search: {in_short(settings.budget)} operations, "
+            f"Search: {in_short(budget or settings.budget)} operations, "
             f"{in_short(settings.operations, 2)} for a complete training run, seed "
-            f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {records.directory}"
+            f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {study.directory}"
         )
-        study.note_read(settings)
-        progress = stack.enter_context(study.StudyProgress("search, %", 100))
-        search = BudgetedSearch(
-            parts, pool, records, on_event=partial(_follow, progress), limit=limit
-        )
-        student, has_ended = None, False
-        try:
-            with study.resumable(records, winner.resume_command(given, records)):
+        with StudyProgress() as progress:
+            search = BudgetedSearch(
+                parts, pool, study, on_event=partial(_follow, progress), limit=limit, budget=budget
+            )
+            student, has_ended = None, False
+            try:
                 search.run()
                 if not search.best:
                     raise NoWinnerError("no organism finished training; use other documents")
                 student = _train_student(search, progress) if settings.distill else None
                 has_ended = True
-        finally:  # also after Ctrl-C: save the best model so far
-            progress.stop()
-            if search.best:
-                _save_winner(search, records, student, model_dir, given, has_ended=has_ended)
-                write_final_report(records.directory)
+            finally:  # also after Ctrl-C: save the best model so far
+                progress.stop()
+                is_new = before != (study.n_known, study.settings)
+                if search.best and (is_new or not winner.is_saved(study.directory, model_dir)):
+                    _save_winner(search, student, model_dir, given, has_ended=has_ended)
 
 
-def _follow(progress: study.StudyProgress, event: BudgetedEvent) -> None:
+def _follow(progress: StudyProgress, search: BudgetedSearch) -> None:
     """Show the share of the operations, the best loss and the time left."""
-    if event.budget < event.planned:
-        less, more = in_short(event.budget), in_short(event.planned)
-        progress.tell(f"the search now ends after {less} operations, not {more}, to finish in time")
-    if event.is_known:  # the run before it was resumed has recorded it
-        progress.begin(event.spent)
-    best = f"best {event.organisms[0].loss:.4f}" if event.organisms else "no loss yet"
-    figures = f"{best} | generation {event.generation}: {event.n_done} of {len(event.runs)}"
-    done = min(100, round(100 * event.spent / event.budget))
-    progress.update(done, event.spent, max(0.0, event.budget - event.spent), figures)
+    best = f"best {search.lowest:.4f}" if search.lowest < math.inf else "no loss yet"
+    generation = search.strategy.generation
+    figures = f"{best} | generation {generation}: {search.n_done} of {search.n_asked}"
+    spent = search.spent + search.running
+    known = search.spent - search.trained
+    progress.update(spent, max(0.0, search.budget - spent), figures, known)
 
 
-def _train_student(search: BudgetedSearch, progress: study.StudyProgress) -> TrainResult | None:
+def _train_student(search: BudgetedSearch, progress: StudyProgress) -> TrainResult | None:
     def follow(event: TrainEvent) -> None:
         line = f"student: step {event.step:,} of {event.steps:,}"
         progress.show(round(100 * event.step / event.steps), "", line, line)
@@ -100,35 +111,8 @@ def _train_student(search: BudgetedSearch, progress: study.StudyProgress) -> Tra
     return student
 
 
-def _prepare(
-    given: Given, limit: TimeLimit | None, resumed: BudgetedRecords | None, n_workers: int
-) -> tuple[BudgetedSettings, Split]:
-    if resumed:
-        return resumed.settings, study.documents_again(resumed.settings, given.get("input"))
-    ancestor, space = study.start_of(given, "omit --warm-start", is_budgeted=True)
-    path, docs = study.new_documents(given)
-    parts = hold_out(docs, study.limits_of(given), tell=note)
-    if not parts.validation:
-        raise DataError(f"{path} has too few documents to hold some out; use more documents")
-    text = "stream" if isinstance(docs, str) else "lines"
-    of_run = {**study.limits_of(given), "text": text, "single": True}
-    single = choose_settings(Fitting(parts, of_run), limit)
-    settings = plan_search(
-        parts,
-        single,
-        limit,
-        n_workers=n_workers,
-        space=space,
-        warm_start=ancestor,
-        tell=note,
-        **study.recorded(given, path),
-    )
-    return settings, parts
-
-
 def _save_winner(
     search: BudgetedSearch,
-    records: BudgetedRecords,
     student: TrainResult | None,
     model_dir: Path | None,
     given: Given,
@@ -139,7 +123,8 @@ def _save_winner(
 
     The test loss is measured at the end of the search, and only for the model that is kept.
     """
-    settings, (best, trained) = search.settings, search.winner()
+    settings, (best, trained) = search.study.settings, search.winner()
+    mark = settings.mark()
     record = GenomeRecord(
         version=3,
         genome=best.genome,
@@ -152,19 +137,17 @@ def _save_winner(
         seed=settings.seed,
         data_sha256=settings.data_sha256,
     )
-    write_genome(records.directory / GENOME, record)
-    winner.write_if_better(record, print_or_discard, settings.mark(), force="force" in given)
+    write_genome(search.study.directory / GENOME, record)
+    winner.write_if_better(record, mark, force="force" in given)
     print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
     print_or_discard(
         f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
-        f"{trained.config.steps:,} steps: held-out loss {best.loss:.4f} nats per character"
-        f"{settings.mark()}"
+        f"{trained.config.steps:,} steps: held-out loss {best.loss:.4f} nats per character{mark}"
     )
-    if student:
-        n_tokens = search.objective.tokens(best.genome.vocab_size).per_character
-        loss = (student.val_loss or 0.0) * n_tokens
-        print_or_discard(f"Student: held-out loss {loss:.4f} nats per character{settings.mark()}")
-        if (student.val_loss or 0.0) < (trained.val_loss or 0.0):
+    if student and student.val_loss and trained.val_loss:
+        loss = student.val_loss * search.objective.tokens(best.genome.vocab_size).per_character
+        print_or_discard(f"Student: held-out loss {loss:.4f} nats per character{mark}")
+        if student.val_loss < trained.val_loss:
             trained = student
         else:
             note("the winner is better than its student and is kept")
@@ -176,8 +159,7 @@ def _save_winner(
             f"{settings.mark('test')}"
         )
         trained = replace(trained, test_loss=tested.loss)
-    if not trained.tokenizer.is_chat:
-        for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
-            print_or_discard(f"> {terminal_safe(sample)}")
+    for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
+        print_or_discard(f"> {terminal_safe(sample)}")
     if model_dir:
         winner.save_model(trained, record, model_dir)

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
-from microgpt import ConfigError, TextKind, setting
+from microgpt import FIELDS, Given, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
 from microgpt_evolution.commands.options import (
-    Workers,
-    as_in_train,
+    TrialLimit,
+    WorkerOptions,
     check_options,
     given_options,
     refuse_both,
@@ -20,26 +19,23 @@ from microgpt_evolution.commands.options import (
 from microgpt_evolution.commands.runs import DEFAULT_GENOME, RUNS, run_path
 from microgpt_evolution.objectives.fitness import HeadName, LossName, ObjectiveName
 
-# The options of a search with a budget, and those that its resumption accepts.
-OF_BUDGET = ("chat", "me", "separator", "text")
-RESUMED = ("input", "workers", "scheduler", "resume", "train_winner", "force")
-BUDGETED = ("column", "minutes", "budget", "seed", "warm_start", "space", *OF_BUDGET, *RESUMED)
-search, budgeted, output = (
-    partial(setting, panel=panel, short=True) for panel in ("Search", "Budget", "Output")
+ONLY_GENERATIONS = ("objective", "population", "generations", "fitness", "head", "trace")
+NOT_RESUMED = (
+    *("column", "objective", "population", "fitness", "head", "seed", "warm_start"),
+    "trial_minutes",
 )
-rare, beauty, of_budget, rare_output = (
-    partial(setting, panel=panel) for panel in ("Search", "Beauty", "Budget", "Output")
-)
+search, output = (partial(setting, panel=panel, short=True) for panel in ("Search", "Output"))
+rare_search, rare_output = (partial(setting, panel=panel) for panel in ("Search", "Output"))
 
 
 @dataclass(frozen=True)
-class SearchOptions(Workers):
+class SearchOptions(TrialLimit, WorkerOptions):
     """The options of `microgpt evolve`."""
 
     input: Path | None = search(
         None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
     )
-    column: str | None = as_in_train("column", short=True)
+    column: str | None = search(None, FIELDS["column"].metadata["help"])
     objective: ObjectiveName | None = search(
         None,
         "loss: minimize the loss; aesthetic: maximize the judge's score of generated names; hydra: "
@@ -54,40 +50,31 @@ class SearchOptions(Workers):
         "Number of generations; with hydra, number of cycles of three generations each.  "
         "[default: 10; aesthetic, hydra: 5]",
     )
-    fitness: LossName | None = rare(
+    fitness: LossName | None = rare_search(
         None,
         "held-out: loss of held-out documents. last-doc: loss of the last training document, as in "
         "evolve-rust; depends mostly on luck.  [default: held-out]",
     )
-    samples: int | None = beauty(
-        None,
-        "Number of names to generate and score per organism; evolve-rust uses 5.  [default: 200]",
-    )
-    head: HeadName | None = beauty(
+    head: HeadName | None = rare_search(
         None,
         "Hydra head whose champion is saved as the genome.  "
         "[default: the champion that all heads together rank best]",
     )
     seed: int | None = search(None, f"{opt.SEED_HELP}  [default: 42]")
-    warm_start: Path | None = rare(
+    warm_start: Path | None = rare_search(
         None, "Fill half of the first generation with this genome and mutants of it."
     )
-    minutes: float | None = budgeted(
+    minutes: float | None = search(
         None,
         "Search all settings of `train` for this time, which covers the whole command except "
         "compilation.",
     )
-    budget: float | None = of_budget(None, "Like --minutes, but limits the number of operations.")
-    chat: bool = as_in_train("chat", "Budget")
-    me: str | None = as_in_train("me", "Budget")
-    separator: str | None = as_in_train("separator", "Budget")
-    text: TextKind | None = as_in_train("text", "Budget")
-    space: Path | None = rare(
+    budget: float | None = rare_search(None, "Like --minutes, but limits the number of operations.")
+    resume: Path | None = output(
         None,
-        "TOML file with the values of each gene, mutation rates, the first generation and a target "
-        "that ends the search.",
+        f"Directory of the search to resume, in {RUNS}. A finished search goes on for --minutes, "
+        "or until it has --generations or --budget in total.",
     )
-    resume: Path | None = output(None, f"Directory of the search to resume, in {RUNS}.")
     train_winner: Path | None = output(
         None, "Train a model with the best genome and save it in this directory."
     )
@@ -126,26 +113,23 @@ def evolve(options: SearchOptions) -> None:
     run(given)
 
 
-def _is_budgeted(given: dict[str, Any]) -> bool:
+def _is_budgeted(given: Given) -> bool:
     """Return whether the options are those of a search with a budget.
 
     Raises:
-        ConfigError: an option belongs to a different kind of search.
+        ConfigError: an option belongs to the other kind of search, or to a new one.
     """
-    limit = next((name for name in ("minutes", "budget") if name in given), None)
-    if "resume" in given:
-        from microgpt_evolution.runs.run_directory import BUDGETED as BUDGETED_RUN
-        from microgpt_evolution.runs.run_directory import kind_at
+    limit = next((name for name in ("minutes", "budget") if name in given), "")
+    if "resume" not in given:
+        excluded, by = ONLY_GENERATIONS if limit else (), typed(limit)
+        is_budgeted = bool(limit)
+    else:
+        from microgpt_evolution.study import BUDGETED, kind_at
 
-        is_budgeted = kind_at(given["resume"]) == BUDGETED_RUN
-        for name in given:
-            if name not in (RESUMED if is_budgeted else (*RESUMED, "trace")):
-                refuse_both(typed(name), "the run to resume")
-        return is_budgeted
+        is_budgeted, by = kind_at(given["resume"]) == BUDGETED, "the run to resume"
+        others = ONLY_GENERATIONS if is_budgeted else ("minutes", "budget")
+        excluded = (*NOT_RESUMED, *others)
     for name in given:
-        if limit and name not in BUDGETED:
-            refuse_both(typed(name), typed(limit))
-        if not limit and name in OF_BUDGET:
-            needed = f"{typed(name)} requires --minutes or --budget"
-            raise ConfigError(f"{needed}; add one of them or omit {typed(name)}")
-    return limit is not None
+        if name in excluded:
+            refuse_both(typed(name), by)
+    return is_budgeted

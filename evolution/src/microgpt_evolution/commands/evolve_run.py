@@ -1,132 +1,79 @@
-"""Run or resume the search of `microgpt evolve`, and save the winner."""
+"""Run or resume a search by generations of `microgpt evolve`, and save the winner."""
 
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from random import Random
+from typing import Any
 
-import typer
-
-from microgpt import (
-    ConfigError,
-    Given,
-    MicrogptError,
-    Split,
-    cannot_write,
-    count,
-    split,
-)
-from microgpt_cli.terminal.console import note, print_or_discard, say
-from microgpt_cli.terminal.progress import load_kernels
-from microgpt_evolution.commands import study, winner
-from microgpt_evolution.commands.evolve_comparison import describe_comparison
-from microgpt_evolution.commands.runs import RUNS, write_final_report
-from microgpt_evolution.errors import NoWinnerError
-from microgpt_evolution.runs.run_directory import HELD_OUT
+from microgpt import Document, Given, Split, cannot_write, count, split
+from microgpt_cli.terminal.console import print_or_discard, say
+from microgpt_evolution.commands import winner
+from microgpt_evolution.commands.progress import StudyProgress
+from microgpt_evolution.commands.study import open_study
 from microgpt_evolution.search.evolve import run_search
-from microgpt_evolution.search.genome_operators import Operators
-from microgpt_evolution.search.log import describe, retest_table
+from microgpt_evolution.search.log import describe, winner_table
 from microgpt_evolution.search.runner import SearchEvent
-from microgpt_evolution.search.search_records import Records, SearchSettings, describe_documents
-from microgpt_evolution.workers.pools import Pool
-
-N_FAILURES = 3  # maximum number of printed failures; the run records all of them
+from microgpt_evolution.search.search_settings import Records, SearchSettings, describe_documents
+from microgpt_evolution.strategies.population import count_species, rank
+from microgpt_evolution.study import HELD_OUT
 
 
 def run(given: Given) -> None:
     """Run or resume a search."""
-    with ExitStack() as stack:
-        resumed = stack.enter_context(Records.open(given["resume"])) if "resume" in given else None
-        model_dir = winner.model_directory(given, resumed)
-        settings, parts = _prepare(given, resumed)
-        pool = stack.enter_context(study.open_pool(given, n_trials=settings.n_concurrent))
-        load_kernels(None, uses=["training", "evaluation", "generation"])
-        records = resumed or stack.enter_context(Records.begin(RUNS, "evolve", settings))
+
+    def plan(
+        docs: Sequence[Document] | str, facts: Mapping[str, Any], _: int
+    ) -> tuple[SearchSettings, Split]:
+        parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
+        facts = {**facts, **describe_documents(parts), "warm_start": ancestor}
+        return SearchSettings.begin(given, **facts), parts
+
+    ancestor = winner.ancestor_of(given, "add --minutes or --budget", is_budgeted=False)
+    model_dir = winner.model_directory(given, Records)
+    with open_study(given, Records, plan, text="lines") as (study, parts, pool):
+        settings = study.settings
         print_or_discard(
             f"Search: {settings.objective}, {settings.generations} generations, population "
             f"{settings.population}, seed {settings.seed}, {count(pool.n_workers(), 'worker')}; "
-            f"run: {records.directory}"
+            f"run: {study.directory}"
         )
-        study.note_read(settings)
-        n_known = records.n_known
-        with study.resumable(records, winner.resume_command(given, records)):
-            _search(given, parts, pool, records, model_dir)
-    if resumed and records.n_known == n_known:
-        note("the search had finished; its recorded results were used again")
-    write_final_report(records.directory)
-
-
-def _prepare(given: Given, resumed: Records | None) -> tuple[SearchSettings, Split]:
-    if resumed:
-        if resumed.settings.fitness == "own":
-            raise ConfigError("the search minimises a function; resume it with evolve() in Python")
-        return resumed.settings, study.documents_again(resumed.settings, given.get("input"))
-    genome, space = study.start_of(given, "add --minutes or --budget", is_budgeted=False)
-    path, docs = study.new_documents({**given, "text": "lines"})
-    parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-    facts = study.recorded(given, path) | describe_documents(parts)
-    settings = SearchSettings.begin(given, warm_start=genome, space=space, **facts)
-    if space:  # fail before creating a run if the space has too few valid genomes
-        operators = Operators.of(space)
-        operators.mutate(operators.random(Random(0)), Random(0))
-    return settings, parts
-
-
-def _search(
-    given: Given, parts: Split, pool: Pool, records: Records, model_dir: Path | None
-) -> None:
-    """Search, show the progress, and save the log and the winner."""
-    settings = records.settings
-    with study.StudyProgress("generation", settings.n_generations) as progress:
-        log = _log_to(records.log, progress)
-        on_event = _trace if "trace" in given else partial(_follow, progress)
-        try:
-            result = run_search(parts, pool, records, log, on_event)
-        except NoWinnerError as error:
+        with StudyProgress() as progress:
+            log = _log_to(study.log, progress)
+            on_event = _trace if "trace" in given else partial(_follow, progress)
+            result = run_search(parts, pool, study, log, on_event)
             progress.stop()
-            say(f"error: no organism finished training; see {records.log}")
-            raise typer.Exit(1) from error
-        progress.stop()
-        winner.write_if_better(result.record, log, settings.mark(), force="force" in given)
-        for line in retest_table(result.winner.found, result.retest, settings):
+        winner.write_if_better(result.record, settings.mark(), force="force" in given)
+        assert result.winner.evaluation
+        for line in winner_table(result.winner.evaluation, result.fresh, settings):
             log(line)
         for name in result.names:
             log(f"> {name}")
-        if model_dir:
-            winner.save_model(result.retest.result, result.record, model_dir)
-        with suppress(MicrogptError):  # the results are saved; the comparison is only printed
-            for line in describe_comparison(result, settings, parts):
-                log(line)
+        if model_dir and not winner.is_saved(study.directory, model_dir):
+            winner.train_and_save(result.record, parts, model_dir)
 
 
 def _trace(event: SearchEvent) -> None:
-    """Print a line for each organism that has been evaluated, now or in an earlier generation."""
-    is_beginning = event.stage == "generation" and not event.organism
-    for organism in event.organisms if is_beginning else [event.organism]:
-        if organism and organism.evaluation:
-            say(describe(organism))
+    """Print a line for each organism that has been evaluated."""
+    if event.organism:
+        say(describe(event.organism))
 
 
-def _follow(progress: study.StudyProgress, event: SearchEvent) -> None:
+def _follow(progress: StudyProgress, event: SearchEvent) -> None:
     """Show the champions, the species and the time left of a search, and the first failures."""
-    evaluation = event.organism.evaluation if event.organism else None
-    has_failed = evaluation and evaluation.status in ("crashed", "refused")
-    if event.organism and has_failed and len(progress.told) < N_FAILURES:
-        progress.tell(describe(event.organism))
-    bests = sorted(event.champions.items())  # they come as their evaluations end
-    best = ", ".join(f"{name} {o.worth:.4f}" for name, o in bests).lower()
-    what = "retests" if event.stage == "again" else "organisms"
-    figures = f"{best or 'no champion yet'} | {event.n_done} of {event.n_all} {what}"
-    figures += f", {event.n_species} species"
-    if event.stagnation is not None:
-        figures += f", stagnation {event.stagnation}"
-    ended = max(0, event.generation - (event.stage == "generation"))
-    n_left = event.n_all - event.n_done + event.n_later
-    progress.update(ended, event.n_measured, n_left, figures)
+    search = event.search
+    if (new := event.organism) and new.evaluation and new.evaluation.status != "diverged":
+        progress.remark(f"organism {new.id}", new.evaluation)
+    ranked = {name: each.generations for name, each in search.populations.items()}
+    bests = ((name, rank([first for first, *_ in found])) for name, found in ranked.items())
+    best = ", ".join(f"{name} {found[0].worth:.4f}" for name, found in bests if found)
+    n_species = len(count_species(search.organisms))
+    figures = f"{best or 'no champion yet'} | {n_species} species"
+    if search.stagnation is not None:
+        figures += f", stagnation {search.stagnation}"
+    progress.update(event.n_measured, event.n_left, figures)
 
 
-def _log_to(path: Path, progress: study.StudyProgress) -> Callable[[str], None]:
+def _log_to(path: Path, progress: StudyProgress) -> Callable[[str], None]:
     """Return a function that writes a line to the log and prints it in place of the progress.
 
     It raises CheckpointError if the log cannot be written.

@@ -4,9 +4,9 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microgpt import DataError, printable
 from microgpt_cli.terminal.console import note
@@ -14,13 +14,12 @@ from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import AS_JSON, DEFAULT_TEXT, argument, option
 
 if TYPE_CHECKING:
-    from microgpt_evolution.objectives.judge import Verdict
-    from microgpt_evolution.objectives.scores import NameScores
+    from microgpt_evolution.objectives.judge import NameScores, Verdict
 
 SAMPLE = re.compile(r"sample +\d+: ?")  # line prefix in the output of `microgpt generate`
-COLUMNS = ("flow", "symmetry", "creativity", "total")
-MIN_WIDTH = 6  # column width that fits "-10.00"
-CLIP = 24  # maximum width of a name, in columns
+DIGITS = (("flow", 1), ("symmetry", 1), ("creativity", 1), ("total", 2))
+TERMS = [term for term, _ in DIGITS]
+CLIP = 24  # maximum number of printed characters of a name
 
 
 @examples("microgpt judge nannan lelel kamon")
@@ -46,47 +45,22 @@ def judge(
 
     from microgpt import load_text
     from microgpt_cli.training.inputs import default_input
+    from microgpt_evolution.objectives.judge import find_repeats, known_names, normal, score_names
     from microgpt_evolution.objectives.judge import judge as find_verdict
-    from microgpt_evolution.objectives.judge import known_names, normal
-    from microgpt_evolution.objectives.scores import find_repeats, score_names
 
     path = against or default_input()
     known = known_names(load_text(path))
     rows = [
-        _Row(name, find_verdict(name, known), normal(name) in known, is_repeat)
+        {"name": name, **_terms(find_verdict(name, known)), "is_known": normal(name) in known}
+        | {"is_repeat": is_repeat}
         for name, is_repeat in zip(batch, find_repeats(batch), strict=True)
     ]
     result = score_names(batch, known)
     if as_json:
-        print(json.dumps({"names": [row.facts() for row in rows], **asdict(result)}))
+        print(json.dumps({"names": rows, **asdict(result)}))
         return
-    for line in [*_table(rows, _shown(path.name)), "", *_summary(result, rows)]:
+    for line in [*_table(rows, path.name), "", *_summary(result, rows)]:
         print(line)
-
-
-@dataclass(frozen=True)
-class _Row:
-    name: str
-    verdict: "Verdict | None"
-    is_known: bool  # whether the name is among the known names
-    is_repeat: bool  # whether the name repeats an earlier name of this batch
-
-    def facts(self) -> dict[str, object]:
-        verdict = self.verdict
-        terms = asdict(verdict) | {"total": verdict.total} if verdict else dict.fromkeys(COLUMNS)
-        return {"name": self.name, **terms, "is_known": self.is_known, "is_repeat": self.is_repeat}
-
-    def remark(self, known: str) -> str:
-        """Return a remark on the name, or an empty string. `known` is the file of known names."""
-        from microgpt_evolution.objectives.judge import MIN_LENGTH, normal
-
-        if self.verdict is None:
-            is_short = len(normal(self.name)) < MIN_LENGTH
-            return f"shorter than {MIN_LENGTH} letters" if is_short else "not only letters"
-        remarks = [f"in {known}"] if self.is_known else []
-        if self.is_repeat:
-            remarks.append("repeated: counts as 0" if self.verdict.total > 0 else "repeated")
-        return ", ".join(remarks)
 
 
 def _read_names() -> Iterator[str]:
@@ -100,33 +74,45 @@ def _read_names() -> Iterator[str]:
             yield line.strip()
 
 
-def _table(rows: Sequence[_Row], known: str) -> Iterator[str]:
-    from rich.cells import cell_len
+def _terms(verdict: "Verdict | None") -> dict[str, Any]:
+    return {**asdict(verdict), "total": verdict.total} if verdict else dict.fromkeys(TERMS)
 
+
+def _table(rows: Sequence[dict[str, Any]], known: str) -> Iterator[str]:
+    """Yield the lines of the table of names; `known` is the file of known names."""
     from microgpt_evolution.objectives.judge import WEIGHTS
+    from microgpt_evolution.scaling.tables import columns
 
     weights = [f" ×{weight:g}" * (weight != 1) for weight in (*asdict(WEIGHTS).values(), 1)]
-    titles = [column + weight for column, weight in zip(COLUMNS, weights, strict=True)]
-    lines = [("name", titles, "")]
-    lines += [(_shown(row.name), _cells(row.verdict), row.remark(known)) for row in rows]
-    name_width = max(cell_len(name) for name, _, _ in lines)
-    for name, cells, remark in lines:
-        widths = [max(len(title), MIN_WIDTH) for title in titles]
-        columns = [f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)]
-        padding = " " * (name_width - cell_len(name))
-        yield "  ".join([name + padding, *columns, remark]).rstrip()
+    titles = [term + weight for term, weight in zip(TERMS, weights, strict=True)]
+    cells = [
+        [
+            printable(row["name"].strip(), CLIP),
+            *("-" if row[term] is None else f"{row[term]:.{digits}f}" for term, digits in DIGITS),
+            _remark(row, printable(known, CLIP)),
+        ]
+        for row in rows
+    ]
+    return columns(["name", *titles, ""], cells, left=["name", ""])
 
 
-def _cells(verdict: "Verdict | None") -> list[str]:
-    if verdict is None:
-        return ["-"] * len(COLUMNS)
-    return [*(f"{term:.1f}" for term in asdict(verdict).values()), f"{verdict.total:.2f}"]
+def _remark(row: dict[str, Any], known: str) -> str:
+    """Return a remark on the name, or an empty string."""
+    from microgpt_evolution.objectives.judge import MIN_LENGTH, normal
+
+    if row["total"] is None:
+        is_short = len(normal(row["name"])) < MIN_LENGTH
+        return f"shorter than {MIN_LENGTH} letters" if is_short else "not only letters"
+    remarks = [f"in {known}"] if row["is_known"] else []
+    if row["is_repeat"]:
+        remarks.append("repeated: counts as 0" if row["total"] > 0 else "repeated")
+    return ", ".join(remarks)
 
 
-def _summary(result: "NameScores", rows: Sequence[_Row]) -> Iterator[str]:
-    from microgpt_evolution.objectives.scores import HEADS
+def _summary(result: "NameScores", rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    from microgpt_evolution.objectives.judge import HEADS
 
-    n_judged = sum(row.verdict is not None for row in rows)
+    n_judged = sum(row["total"] is not None for row in rows)
     what = f"mean total of {n_judged} of {len(rows)} names"
     what = what if n_judged else "no name could be scored"
     yield f"{'Judge':<8}  {result.scores['judge']:9.4f}  ({what})"
@@ -134,11 +120,3 @@ def _summary(result: "NameScores", rows: Sequence[_Row]) -> Iterator[str]:
         if name in result.scores:
             yield f"{head.title:<8}  {result.scores[name]:9.4f}  ({head.quality})"
     yield f"{'distinct':<8}  {result.distinct:9.1%}"
-
-
-def _shown(name: str) -> str:
-    """Return a name, escaped and truncated to the width of the name column."""
-    from rich.cells import chop_cells
-
-    pieces = chop_cells(printable(name.strip(), CLIP + 1), CLIP)
-    return "".join(pieces[:1]) + "..." * (len(pieces) > 1)

@@ -1,6 +1,5 @@
 """Options that `microgpt evolve` and `microgpt sweep` share, and their conflicts."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,42 +19,44 @@ WORKERS_HELP = (
     "[default: one per available CPU]"
 )
 SCHEDULER_HELP = "Address of a Dask scheduler, such as tcp://host:8786."
-COUNTS = ("population", "generations", "samples", "seeds", "workers")
+COUNTS = ("population", "generations", "seeds", "workers")
 
 
 @dataclass(frozen=True)
-class Workers:
+class WorkerOptions:
     """Where the training runs of a search or a sweep take place."""
 
     workers: int | None = setting(None, WORKERS_HELP, panel="Workers", short=True)
     scheduler: str | None = setting(None, SCHEDULER_HELP, panel="Workers")
 
 
-def as_in_train(name: str, panel: str = "Data", *, short: bool = False) -> Any:
-    """Return an option of `train` without its default; the short help lists only a short one."""
-    rule = FIELDS[name]
-    default = False if rule.type is bool else None
-    return setting(default, rule.metadata["help"], flag(name), panel=panel, short=short)
+@dataclass(frozen=True)
+class TrialLimit:
+    """How long a training run of a study may take."""
+
+    trial_minutes: float | None = setting(
+        None,
+        "End a training run that takes longer; it is recorded as crashed, and the study goes on.",
+        panel="Workers",
+    )
 
 
-def given_options(options: Workers) -> dict[str, Any]:
+def given_options(options: object) -> dict[str, Any]:
     """Return the options that have a value, by name, without flags that are not set."""
     values = vars(options).items()
     return {name: value for name, value in values if value is not None and value is not False}
 
 
-def check_options(given: Given, axes: Collection[str] = ()) -> None:
-    """Raise ConfigError if an option is out of range, or if two contradict each other.
-
-    Args:
-        axes: names of the settings that have lists of values.
-    """
+def check_options(given: Given) -> None:
+    """Raise ConfigError if an option is out of range, or if two contradict each other."""
     for name in COUNTS:
         if name in given:
             checked(name, given[name], int)
-    settings = {name: given[name] for name in given if name in FIELDS and name not in axes}
+    settings = {name: given[name] for name in given if name in FIELDS}
     for name, value in settings.items():
         check_setting(name, value, typed(name))
+    if "trial_minutes" in given:
+        check_setting("minutes", given["trial_minutes"], "--trial-minutes")
     check_conflicts(settings)
     if "scheduler" in given and "workers" in given:
         refuse_both("--scheduler", "--workers")

@@ -55,7 +55,7 @@ def run(options: RunOptions) -> None:
 
     from microgpt import fingerprint, load_text
     from microgpt_cli.training.inputs import default_input
-    from microgpt_evolution.genome import GENES, LIMITS, PRIMORDIAL, check_genes
+    from microgpt_evolution.genome import GENES, PRIMORDIAL, check_genes
     from microgpt_evolution.genome_file import read_genome_of
 
     genome, record = options.genome, None
@@ -65,7 +65,7 @@ def run(options: RunOptions) -> None:
         record = read_genome_of(genome, remedy, is_budgeted=False)
     genes = {gene: getattr(options, gene) for gene in GENES}
     given = {gene: value for gene, value in genes.items() if value is not None}
-    check_genes(given, LIMITS)
+    check_genes(given)
     path = options.input or default_input()
     docs = load_text(path, column=options.column, tell=note)
     organism = replace(record.genome if record else PRIMORDIAL, **given)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from microgpt import ConfigError, find_plotting
+from microgpt import ConfigError
 from microgpt_cli.terminal.console import note
 
 RUNS = Path("experiments")  # default directory for searches and sweeps
@@ -19,17 +19,19 @@ def run_path(path: Path | None) -> Path | None:
 
 def newest_run(pattern: str, kind: str, how: str) -> Path:
     """Return the newest run whose name matches the pattern."""
-    found = [path.parent for path in RUNS.glob(f"{pattern}/run.json")]
+    found = [path.parent for path in RUNS.glob(f"{pattern}/settings.json")]
     if not found:
         raise ConfigError(f"there is no {kind} in {RUNS}; create one with `microgpt {how}`")
-    return max(found, key=lambda directory: (directory / "run.json").stat().st_mtime_ns)
+    return max(found, key=lambda directory: (directory / "settings.json").stat().st_mtime_ns)
 
 
 def write_final_report(directory: Path) -> None:
     """Write the report of a finished run; on failure, print a note with the reason."""
     file = directory / REPORT
     try:
-        find_plotting("report")([directory], file)
+        from microgpt_evolution.report.study_report import write_report
+
+        write_report(directory, file)
     except Exception as error:  # the results are already saved
         note(f"{REPORT} was not written: {error}")
     else:

@@ -1,29 +1,29 @@
 """`microgpt sweep`: train models with many settings and seeds."""
 
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
-from microgpt import DEFAULT_SEED, FIELDS, ConfigError, Given, check_setting, flag, setting
+from microgpt import DEFAULT_SEED, ConfigError, Given, check_setting, flag, setting
 from microgpt_cli.terminal import options as opt
-from microgpt_cli.terminal.help import GroupedCommand, command_group
+from microgpt_cli.terminal.help import LISTS, GroupedCommand, command_group
 from microgpt_evolution.commands.options import (
     SCHEDULER_HELP,
     WORKERS_HELP,
-    Workers,
-    as_in_train,
+    TrialLimit,
+    WorkerOptions,
     check_options,
     given_options,
 )
 from microgpt_evolution.commands.runs import RUNS, run_path
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.sweep.config import SETTINGS, SIZES, STEPS
+from microgpt_evolution.strategies.grid import SETTINGS, SIZES, STEPS
 
 N_SEEDS, MAX_SEEDS = 3, 1000  # training runs per model of a sweep
-SHORT_AXES = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
+EXAMPLE = "--vary n_embd=16,32 --vary lr=0.005,0.01"
 repeats = partial(setting, panel="Repeats", short=True)
-other = partial(setting, panel="Other settings")
+varied = partial(setting, panel="Grid")
 
 sweep = command_group(
     """Train models with many settings and seeds.
@@ -35,21 +35,16 @@ sweep = command_group(
 
 
 @dataclass(frozen=True)
-class SweepOptions(Workers):
+class SweepOptions(WorkerOptions):
     """The options of all sweeps."""
 
     input: Path | None = setting(
         None,
-        f"{opt.TEXT_HELP}; with --chat, JSONL or an exported chat.  "
-        f"[default: data/{opt.DEFAULT_TEXT}; with --chat: data/{opt.DEFAULT_CHAT}]",
+        f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]",
         *opt.DATA,
         panel="Data",
         short=True,
     )
-    chat: bool = as_in_train("chat", short=True)
-    column: str | None = as_in_train("column", short=True)
-    me: str | None = as_in_train("me")
-    separator: str | None = as_in_train("separator")
     seeds: int = repeats(
         N_SEEDS,
         "Number of training runs per configuration; more runs narrow the confidence intervals.",
@@ -61,10 +56,8 @@ class SweepOptions(Workers):
     def given(self) -> Given:
         """Return the options that have a value, by name; raise ConfigError if one is wrong."""
         given = given_options(self)
-        check_options(given, axes=SETTINGS)
-        if self.seeds > MAX_SEEDS:
-            raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {self.seeds}")
-        check_setting("seed", self.seed + self.seeds - 1)
+        check_options(given)
+        check_seeds(self.seeds, self.seed)
         return given
 
 
@@ -82,37 +75,23 @@ class StepsOptions(SweepOptions):
 
 
 @dataclass(frozen=True)
-class OthersOptions(SweepOptions):
-    """The options of `sweep grid` for the settings that it does not vary."""
+class GridOptions(TrialLimit, SweepOptions):
+    """The options of `sweep grid`."""
 
-    minutes: float | None = other(
+    vary: list[str] | None = varied(
         None,
-        "Choose the settings as `train --minutes` does; each training run takes about this long.",
+        f"A setting and its values, such as n_embd=16,32; repeat it for each setting to vary. "
+        f"Settings: {', '.join(SETTINGS)}.",
+        metavar=LISTS,
         short=True,
     )
-    budget: float | None = other(None, "Like --minutes, but limits the number of operations.")
-    preset: Literal["karpathy"] | None = other(
+    minutes: float | None = varied(
         None,
-        "Use Karpathy's settings with a learning rate of 0.005; the default for his names.",
+        "Choose the other settings as `train --minutes` does; each training run takes about this "
+        "long.",
+        short=True,
     )
-
-
-def _axis(name: str) -> tuple[str, Any, Any]:
-    """Return the option of `sweep grid` that varies a setting; its help lists the choices."""
-    kind, rule = FIELDS[name].type, FIELDS[name].metadata
-    literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]
-    choices = get_args(literals[0]) if literals else ()
-    help = rule["help"].partition("  [")[0]
-    if choices:
-        help = f"{help.rstrip('.')} ({', '.join(choices)})."
-    panel, short = "Grid (comma-separated values)", name in SHORT_AXES
-    axis = setting(None, help, *rule["flags"], metavar="<list>", panel=panel, short=short)
-    return name, str | None, axis
-
-
-GridOptions = make_dataclass(
-    "GridOptions", map(_axis, SETTINGS), bases=(OthersOptions,), frozen=True
-)
+    budget: float | None = varied(None, "Like --minutes, but limits the number of operations.")
 
 
 @sweep.command(cls=GroupedCommand, epilog="microgpt sweep steps && microgpt analyze")
@@ -140,31 +119,18 @@ def params(options: SweepOptions) -> None:
     start_sweep("params", list(SIZES.values()), options.given())
 
 
-@sweep.command(
-    cls=GroupedCommand, epilog="microgpt sweep grid --n-embd 16,32 --learning-rate 0.005,0.01"
-)
+@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep grid {EXAMPLE}")
 @opt.with_options(GridOptions)
-def grid(options: OthersOptions) -> None:
-    """Train every combination of settings.
+def grid(options: GridOptions) -> None:
+    """Train every combination of the values of settings.
 
-    A <list> is comma-separated. `train` chooses all other settings for the file; its own choice is
-    also a row of the table. For Karpathy's names, all other settings are those of his run, except
-    the learning rate, which is 0.005.
+    `train` chooses all other settings for the file; its own choice is also a row of the table. For
+    Karpathy's names, all other settings are those of his run, except the learning rate, which is
+    0.005.
     """
-    given = options.given()
-    axes = {
-        name: [_value(word.strip()) for word in given[name].split(",")]
-        for name in SETTINGS
-        if name in given
-    }
+    given, axes = options.given(), dict(map(_axis, options.vary or ()))
     if not axes:
-        raise ConfigError(
-            "the grid has no settings; pass at least one, such as --n-embd 16,32 "
-            "--learning-rate 0.005,0.01"
-        )
-    for name, values in axes.items():
-        for value in values:
-            check_setting(name, value, flag(name))
+        raise ConfigError(f"the grid has no settings; pass at least one, such as {EXAMPLE}")
     from microgpt_evolution.commands.sweep_run import start_grid
 
     start_grid(axes, given)
@@ -178,27 +144,56 @@ def resume(
     input: Path | None = opt.option(
         None, "New path of the input file, if it has been moved.", *opt.DATA, rich_help_panel="Data"
     ),
+    seeds: int | None = opt.option(
+        None, "Train each configuration with so many seeds instead.", rich_help_panel="Repeats"
+    ),
     workers: int | None = opt.option(None, WORKERS_HELP, rich_help_panel="Workers"),
     scheduler: str | None = opt.option(
         None, SCHEDULER_HELP, rich_help_panel="Workers", hidden=True
     ),
 ) -> None:
-    """Resume an interrupted sweep.
+    """Resume an interrupted sweep, or train a finished one with more seeds.
 
     The result is the same as without the interruption.
     """
-    given = given_options(Workers(workers, scheduler))
+    options = {"input": input, "seeds": seeds, "workers": workers, "scheduler": scheduler}
+    given = {name: value for name, value in options.items() if value is not None}
+    given["resume"] = run
     check_options(given)
     from microgpt_evolution.commands import sweep_run
 
-    sweep_run.resume(run, input, given)
+    sweep_run.resume(given)
+
+
+def check_seeds(n_seeds: int, first: int) -> None:
+    """Raise ConfigError if there are too many seeds, or if the last is out of range."""
+    if n_seeds > MAX_SEEDS:
+        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n_seeds}")
+    check_setting("seed", first + n_seeds - 1)
+
+
+def _axis(typed: str) -> tuple[str, list[Any]]:
+    """Return the name and the values of a --vary option, such as n_embd=16,32."""
+    name, equals, values = typed.partition("=")
+    names = {flag(each)[2:].replace("-", "_"): each for each in SETTINGS}
+    name = name.strip().lstrip("-").replace("-", "_")
+    name = names.get(name, name)
+    if not equals:
+        raise ConfigError(f"--vary must be a setting and its values, got {typed!r}; use {EXAMPLE}")
+    if name not in SETTINGS:
+        known = ", ".join(SETTINGS)
+        raise ConfigError(f"--vary: unknown setting {name!r:.80}; use one of {known}")
+    found = [_value(word.strip()) for word in values.split(",")]
+    for value in found:
+        check_setting(name, value)
+    return name, found
 
 
 def _value(word: str) -> Any:
-    """Return a word of a list as a number or a name; `grid` checks its type."""
+    """Return a word of a list as a number, a truth value or a name; `_axis` checks its type."""
     for kind in (int, float):
         try:
             return kind(word)
         except ValueError:
             continue
-    return word
+    return {"true": True, "false": False}.get(word.lower(), word)

@@ -2,51 +2,60 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from microgpt import (
     CheckpointError,
+    DirectoryLock,
     Given,
+    Split,
     TrainResult,
-    as_argument,
-    check_place,
     path_from_text,
     read_meta,
     save,
+    train,
 )
-from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.console import note, print_or_discard
 from microgpt_cli.training.replacement import confirm_replacement
-from microgpt_evolution.budgeted.budgeted_records import BudgetedRecords
 from microgpt_evolution.commands.runs import DEFAULT_GENOME
-from microgpt_evolution.commands.study import as_setting
 from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import (
     GENOME,
     GenomeRecord,
     encode_genome,
     read_genome,
+    read_genome_of,
     replaces,
     score_of,
     write_genome,
 )
-from microgpt_evolution.search.search_records import Records
+from microgpt_evolution.study import Study
 
 
-def model_directory(given: Given, run: Records | BudgetedRecords | None) -> Path | None:
-    """Return the directory of --train-winner, given now or recorded in the run to resume.
+def ancestor_of(given: Given, remedy: str, *, is_budgeted: bool) -> Genome | None:
+    """Return the genome of --warm-start, if any; see `read_genome_of`."""
+    path = given.get("warm_start")
+    return read_genome_of(path, remedy, is_budgeted=is_budgeted).genome if path else None
 
-    Raises an error before the search starts if the results cannot be written. A resumed run
+
+def model_directory(given: Given, kind: type[Study[Any]]) -> Path | None:
+    """Return the directory of --train-winner, given now or recorded in the study to resume.
+
+    Raises an error before the search starts if the results cannot be written. A resumed search
     replaces the model that it has saved itself.
     """
-    kept = run.settings.train_winner if run else None
+    study = kind.read(given["resume"]) if "resume" in given else None
+    kept = study.settings.train_winner if study else None
     directory = given.get("train_winner") or (path_from_text(kept) if kept else None)
     is_forced = "force" in given
     if directory:
-        check_place(directory)
-        if not (is_forced or (run and _is_model_of(directory, run.directory / GENOME))):
+        with DirectoryLock(directory):  # it can be written
+            pass
+        if not (is_forced or (study and is_saved(study.directory, directory))):
             confirm_replacement(directory, "--train-winner")
     if os.path.lexists(DEFAULT_GENOME) and not is_forced:
         try:
@@ -59,38 +68,36 @@ def model_directory(given: Given, run: Records | BudgetedRecords | None) -> Path
     return directory
 
 
-def _is_model_of(directory: Path, genome: Path) -> bool:
-    """Return whether a directory has a model with exactly this genome.json."""
+def is_saved(run: Path, directory: Path | None) -> bool:
+    """Return whether a run has a genome.json and, if there is a directory, its model is there."""
     with suppress(CheckpointError, OSError):
-        sha256 = hashlib.sha256(genome.read_bytes()).hexdigest()
-        return bool(read_meta(directory).training.get("genome") == sha256)
+        sha256 = hashlib.sha256((run / GENOME).read_bytes()).hexdigest()
+        return directory is None or read_meta(directory).training.get("genome") == sha256
     return False
 
 
-def resume_command(given: Given, run: Records | BudgetedRecords) -> str:
-    """Return the command that resumes a run, without the directory of the run."""
-    model_dir = given.get("train_winner")
-    if model_dir is None or as_setting(model_dir) == run.settings.train_winner:
-        return "microgpt evolve --resume"
-    return f"microgpt evolve --train-winner {as_argument(model_dir)} --resume"
-
-
-def write_if_better(
-    record: GenomeRecord, log: Callable[[str], None], mark: str, *, force: bool
-) -> None:
+def write_if_better(record: GenomeRecord, mark: str, *, force: bool) -> None:
     """Write genome.json if it does not exist, if the genome is better, or if `force` is set."""
-    is_there = os.path.lexists(DEFAULT_GENOME)
-    if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
+    old = read_genome(DEFAULT_GENOME) if os.path.lexists(DEFAULT_GENOME) and not force else None
+    if old and old != record and not replaces(record, old):
         note(
             f"{DEFAULT_GENOME} was kept, because it is as good or better; pass --force to "
             "replace it"
         )
         return
     write_genome(DEFAULT_GENOME, record)
-    log(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
+    print_or_discard(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
     how = "" if record.score is not None else mark
     how += "" if record.is_budgeted else ", measured with fresh seeds"
     note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
+
+
+def train_and_save(record: GenomeRecord, parts: Split, directory: Path) -> None:
+    """Train the winner of a search on its training documents, and save the model."""
+    assert record.seed is not None
+    docs = replace(parts, validation=(), test=())
+    config = record.genome.train_config(record.seed)
+    save_model(train(docs, model=record.genome.model(), config=config), record, directory)
 
 
 def save_model(trained: TrainResult, record: GenomeRecord, directory: Path) -> None:

@@ -1,17 +1,22 @@
-"""The aesthetic judge, which scores individual names, and the features of names that it uses.
+"""Score names: the judge, the heads of the Hydra, and batches of names.
 
-The formulas come from `judge.py` and `evolve` in evolve-rust.
+The formulas come from `judge.py`, `evolve` and `hydra` in evolve-rust; those of the heads differ
+from those of the judge.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from statistics import fmean
 
 from microgpt import Document
+from microgpt_evolution.objectives.fitness import HeadName
 
 MIN_LENGTH = 3  # shorter names are not scored
 VOWELS = frozenset("aeiouy")
 SOFT_ENDINGS = ("a", "n", "y")
 LONGEST_RUN = 2  # longest run of vowels or consonants that is easy to pronounce
+NO_NAME = -100.0  # score of a batch in which no name can be scored
+EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which does not penalize repeats
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,11 @@ def judge(name: str, known: Set[str]) -> Verdict | None:
     name = normal(name)
     if not is_word(name):
         return None
-    is_long_palindrome = len(name) > 3 and is_palindrome(name)
+    is_palindrome = len(name) > 3 and name == name[::-1]
+    ends_softly = name.endswith(SOFT_ENDINGS)
     return Verdict(
         flow=(0.5 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name),
-        symmetry=2.0 * is_long_palindrome + 1.5 * is_doubled(name) + 0.2 * ends_softly(name),
+        symmetry=2.0 * is_palindrome + 1.5 * is_doubled(name) + 0.2 * ends_softly,
         creativity=-5.0 if name in known else 1.0,
     )
 
@@ -83,11 +89,6 @@ def n_stumbles(name: str) -> int:
     return stumbles
 
 
-def is_palindrome(name: str) -> bool:
-    """Return whether a name is a palindrome."""
-    return name == name[::-1]
-
-
 def is_doubled(name: str) -> bool:
     """Return whether a name has at least four letters and repeats its first half.
 
@@ -97,6 +98,100 @@ def is_doubled(name: str) -> bool:
     return len(name) >= 4 and name[:half] == name[half : 2 * half]
 
 
-def ends_softly(name: str) -> bool:
-    """Return whether a name ends in one of SOFT_ENDINGS."""
-    return name.endswith(SOFT_ENDINGS)
+# Maps a name and the known names to a score, or to None if the name cannot be scored.
+Score = Callable[[str, Set[str]], float | None]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head of the Hydra with its scoring function."""
+
+    title: str
+    quality: str  # name of the quality that the head rewards
+    score: Score
+
+
+def weave(name: str, known: Set[str]) -> float | None:
+    """Return the pronounceability of a name (at most 1), or None if `is_word` is false."""
+    name = normal(name)
+    if not is_word(name):
+        return None
+    return (1.0 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name)
+
+
+def mirror(name: str, known: Set[str]) -> float | None:
+    """Return the symmetry and repetition score of a name (at most 5.5), or None if too short."""
+    name = normal(name)
+    if len(name) < MIN_LENGTH:
+        return None
+    ends_softly = name.endswith(SOFT_ENDINGS)
+    return 3.0 * (name == name[::-1]) + 2.0 * is_doubled(name) + 0.5 * ends_softly
+
+
+def spark(name: str, known: Set[str]) -> float | None:
+    """Return the novelty score of a name (at most 2.5), or None if the name is too short."""
+    name = normal(name)
+    if len(name) < MIN_LENGTH:
+        return None
+    return (-5.0 if name in known else 2.0) + (0.5 if len(name) > 6 else 0.0)
+
+
+HEADS: Mapping[HeadName, Head] = {
+    "weaver": Head("Weaver", "Flow", weave),
+    "mirror": Head("Mirror", "Symmetry", mirror),
+    "spark": Head("Spark", "Creativity", spark),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NameScores:
+    """The scores of a batch of names."""
+
+    scores: dict[str, float]  # mean scores, by "judge" and head name; -100 if no name can be scored
+    distinct: float  # fraction of names that do not repeat an earlier name
+    novel: float  # fraction of names that are neither repeated nor known
+
+
+def score_names(
+    names: Sequence[str], known: Set[str], *, repeats_count: bool = False
+) -> NameScores:
+    """Return the scores of a batch of names.
+
+    Args:
+        known: names that do not count as novel, from `known_names`.
+        repeats_count: whether repeated names keep their score. If false, they score at most 0, so
+            that a model cannot win by repeating one good name.
+    """
+    repeats, n = find_repeats(names), len(names) or 1
+    measures: dict[str, Score] = {"judge": _total}
+    measures |= {name: head.score for name, head in HEADS.items()}
+    scores = {}
+    for measure, score in measures.items():
+        counted = [
+            min(0.0, value) if is_repeat and not repeats_count else value
+            for name, is_repeat in zip(names, repeats, strict=True)
+            if (value := score(name, known)) is not None
+        ]
+        scores[measure] = fmean(counted) if counted else NO_NAME
+    distinct = set(map(normal, names))
+    return NameScores(scores, len(distinct) / n, len(distinct - known) / n)
+
+
+def first_names(samples: Sequence[str], n: int = 5) -> str:
+    """Format the first few names that a model generated; an empty name is shown as ''."""
+    return ", ".join(name or "''" for name in samples[:n])
+
+
+def find_repeats(names: Iterable[str]) -> list[bool]:
+    """Return whether each name repeats an earlier name."""
+    seen: set[str] = set()
+    repeats = []
+    for name in map(normal, names):
+        repeats.append(name in seen)
+        seen.add(name)
+    return repeats
+
+
+def _total(name: str, known: Set[str]) -> float | None:
+    verdict = judge(name, known)
+    return verdict.total if verdict else None

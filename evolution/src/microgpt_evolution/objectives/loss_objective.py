@@ -1,18 +1,17 @@
-"""Train an organism, and measure its loss or score the names that it generates.
-
-Genomes whose training run takes too many FLOPs are refused.
-"""
+"""Train a genome on documents; measure its losses, score its names, or call a function of it."""
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from functools import cached_property
+from statistics import fmean
+from typing import Any
 
 from microgpt import (
-    CharTokenizer,
+    BpeTokenizer,
+    ConfigError,
     DataError,
     DivergedError,
-    Document,
     EvaluationSet,
     InferenceGpt,
     Split,
@@ -20,76 +19,102 @@ from microgpt import (
     TextKind,
     Tokenizer,
     TrainResult,
+    char_tokenizer,
+    count_params,
     engine_module,
     train,
 )
-from microgpt_evolution.genome import Genome, training_flops
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.judge import known_names
-from microgpt_evolution.objectives.own_objective import OwnFunction
-from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, NameScores, score_names
-from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
+from microgpt_evolution.objectives.judge import (
+    EVOLVE_RUST_SAMPLES,
+    NameScores,
+    known_names,
+    score_names,
+)
+from microgpt_evolution.objectives.own_objective import (
+    CALL_MINUTES,
+    OwnFunction,
+    evaluate,
+    needs_training,
+)
+from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
-MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one core
+MAX_FLOPS = 2e13  # maximum FLOPs per training run of a search; takes a few minutes on one core
 TEMPERATURE = 1.0
+UNIFORM_TOLERANCE = 1e-3  # in nats per token
 N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
 
 @dataclass(frozen=True)
 class LossObjective:
-    """Trains an organism on documents and measures its loss."""
+    """Trains genomes on documents and measures them.
 
-    training: Split
-    validation: Sequence[Document]  # documents for the held-out loss
-    tokenizer: Tokenizer  # built from all documents, including held-out documents
-    fitness: Fitness = "held-out"
-    max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
-    text: TextKind = "lines"
+    Raises:
+        DataError: there are no held-out documents, or no replies in held-out conversations.
+    """
+
+    parts: Split
+    fitness: Fitness | None = "held-out"  # None to score names
     own: OwnFunction | None = None  # what to minimise if the fitness is "own"
-    n_samples: int = 0  # number of names to generate and score; 0 to minimise a loss
-    known: frozenset[str] = frozenset()  # names in all documents, including held-out documents
+    call_minutes: float = CALL_MINUTES  # time limit of a call of `own`
+    n_samples: int = 0  # number of names to generate
+    measures_test: bool = False  # whether to measure the test loss, too
+    max_flops: float = math.inf  # maximum FLOPs per training run; larger genomes are refused
+    text: TextKind = "lines"
+    vocab_size: int | None = None  # of subwords; None for characters
+    keeps_best: bool = False  # whether the weights with the lowest validation loss are kept
     _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
-    @classmethod
-    def of(
-        cls,
-        parts: Split,
-        fitness: Fitness = "held-out",
-        *,
-        keeps_best: bool = False,
-        **options: Any,
-    ) -> Self:
-        """Create the objective for a split; `options` sets the other fields.
-
-        For "last-doc", the objective trains on all documents in file order, as evolve-rust does.
-
-        Args:
-            keeps_best: whether a model keeps the weights with the lowest validation loss, as in
-                `train`, instead of the last ones.
-        """
-        if not parts.validation:
+    def __post_init__(self) -> None:
+        if not self.parts.validation:
             raise DataError("a search needs held-out documents; split the documents first")
-        docs = parts.docs if fitness == "last-doc" else parts.train
-        tokenizer = options.pop("tokenizer", None) or CharTokenizer.from_documents(parts.docs)
-        if options.get("n_samples"):
-            options["known"] = known_names(parts.docs)
-        training = Split(docs, docs, parts.validation if keeps_best else ())
-        return cls(training, parts.validation, tokenizer, fitness, **options)
+        masks = (self.tokenizer.mask(doc) for doc in self.parts.validation)
+        if not any(mask is None or any(mask) for mask in masks):
+            raise DataError(
+                "the held-out conversations have no replies; add conversations with replies"
+            )
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer; it knows the characters of held-out documents, too."""
+        if self.vocab_size:
+            return BpeTokenizer.from_documents(self.parts.train, self.vocab_size)
+        return char_tokenizer(self.parts.docs)
+
+    @cached_property
+    def training(self) -> Split:
+        """What to train on; for "last-doc" all documents in file order, as in evolve-rust."""
+        docs = self.parts.docs if self.fitness == "last-doc" else self.parts.train
+        return Split(docs, docs, self.parts.validation if self.keeps_best else ())
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The names that do not count as novel in a score."""
+        return known_names(self.parts.docs)
 
     def n_params(self, genome: Genome) -> int:
         """Return the number of parameters."""
-        return genome.n_params(self.tokenizer.vocab_size)
+        return count_params(genome.model(self.tokenizer.vocab_size))
 
     def flops(self, trial: Trial) -> int:
-        """Estimate the FLOPs of a training run that uses all documents equally often."""
-        genome = trial.genome
-        hyper = replace(genome.train_config(seed=0), text=self.text)
-        chunks = self.training.chunked(self.tokenizer, genome.block_size, hyper)
+        """Estimate the FLOPs of a training run that uses all documents equally often.
+
+        Each matrix weight takes 2 FLOPs per token in the forward pass and 4 in the backward pass
+        (Kaplan et al. 2020, table 1); wte and wpe are lookups. Attention at position t takes
+        4 n_embd (t + 1) FLOPs per layer in the forward pass and twice as many in the backward pass
+        (Chowdhery et al. 2022, appendix B; only the keys up to t are counted).
+        """
+        genome, model = trial.genome, trial.genome.model(self.tokenizer.vocab_size)
+        config = replace(genome.train_config(seed=0), text=self.text)
+        chunks = self.training.chunked(self.tokenizer, genome.block_size, config)
         n_chunks = genome.steps * genome.batch_size
         n_tokens = round(n_chunks * chunks.n_tokens / max(1, len(chunks)))
-        model = genome.model(self.tokenizer.vocab_size)
-        return training_flops(model, n_docs=n_chunks, n_tokens=n_tokens)
+        block = (4 + 2 * model.n_ff_exp) * model.n_embd**2
+        matrices = 6 * (model.n_layer * block + model.vocab_size * model.n_embd) * n_tokens
+        mean_keys = (n_tokens / n_chunks + 1) / 2
+        return matrices + round(12 * model.n_layer * model.n_embd * mean_keys * n_tokens)
 
     def refusal(self, trial: Trial) -> str | None:
         """Return the reason why a genome cannot be trained, or None."""
@@ -98,26 +123,36 @@ class LossObjective:
         return None
 
     def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
-        """Train and evaluate an organism; the evaluation is invalid if training was stopped."""
-        if self.own and not self.own.needs_training:
-            return self.own.evaluate(trial.genome, should_stop)
+        """Train and evaluate a genome; the evaluation is invalid if training was stopped."""
+        own = self.own
+        if own and not needs_training(own):
+            return evaluate(own, trial.genome, self.call_minutes, should_stop)
         trained = self.train(trial, should_stop)
         if isinstance(trained, Evaluation):
             return trained
-        last_loss = trained.losses[-1]
-        if self.n_samples:
-            samples, scores = generate_and_score(
-                InferenceGpt(trained), self.known, self.n_samples, trial.seed
-            )
-            return Evaluation("ok", last_loss=last_loss, samples=samples, scores=scores)
-        if self.own:
-            return replace(self.own.evaluate(trained, should_stop), last_loss=last_loss)
-        if self.fitness == "last-doc":
-            return Evaluation("ok", last_loss, last_loss)
-        val_loss = self.held_out_loss(trained)
-        if not math.isfinite(val_loss):  # the last step may have diverged
-            return DIVERGED
-        return Evaluation("ok", val_loss, last_loss, val_loss)
+        fitness, model = trained.losses[-1], InferenceGpt(trained)
+        facts: dict[str, Any] = {"last_loss": fitness}
+        facts["train_loss"] = fmean(trained.state.recent_losses)
+        if self.fitness in ("held-out", "own") or self.measures_test:
+            fitness = facts["val_loss"] = self.held_out_loss(trained)
+            if not math.isfinite(fitness):  # the last step may have diverged
+                return DIVERGED
+        if self.measures_test and self.parts.test:
+            facts["test_loss"] = model.evaluate(self.parts.test).loss
+        if self.n_samples and not trained.tokenizer.is_chat:
+            names = model.generate(self.n_samples, temperature=TEMPERATURE, seed=trial.seed)
+            facts["samples"] = tuple(names)
+            if self.fitness is None:
+                fitness, facts["scores"] = math.inf, self.scores(names)
+        if own:
+            answer = evaluate(own, model, self.call_minutes, should_stop)
+            return replace(answer, **facts)
+        remark = unlearned(facts.get("val_loss", math.inf), self.tokenizer.vocab_size)
+        return Evaluation("ok", fitness, reason=remark, **facts)
+
+    def scores(self, names: Sequence[str]) -> NameScores:
+        """Return the scores of names; of 5, as in evolve-rust, repeated ones keep their score."""
+        return score_names(names, self.known, repeats_count=len(names) == EVOLVE_RUST_SAMPLES)
 
     def train(self, trial: Trial, should_stop: ShouldStop | None) -> TrainResult | Evaluation:
         """Train a model; return the training result, or an evaluation if training failed."""
@@ -134,6 +169,8 @@ class LossObjective:
             )
         except DivergedError:
             return DIVERGED
+        except (ConfigError, DataError) as error:  # such as too little memory
+            return Evaluation("refused", reason=str(error))
         return Evaluation("crashed") if result.ending == "stopped" else result
 
     def held_out_loss(self, result: TrainResult) -> float:
@@ -144,7 +181,7 @@ class LossObjective:
         pieces = self._pieces.get(block_size)
         if pieces is None:  # a race is harmless: both threads build the same set
             pieces = self._pieces[block_size] = EvaluationSet.of(
-                self.validation, self.tokenizer, block_size, result.config.text
+                self.parts.validation, self.tokenizer, block_size, result.config.text
             )
         weights = result.state.final_weights(result.config.steps)  # those of the model
         make_model = engine_module(result.plan.engine).make_model
@@ -153,16 +190,9 @@ class LossObjective:
         return evaluation.loss
 
 
-def generate_and_score(
-    model: InferenceGpt, known: Set[str], n_samples: int, seed: int
-) -> tuple[tuple[str, ...], NameScores]:
-    """Generate names with a model and return the names and their scores.
-
-    Args:
-        known: names that do not count as novel, from `known_names`.
-        n_samples: number of names. With 5, as in evolve-rust, repeated names keep their score;
-            with any other number, they score at most 0.
-    """
-    samples = model.generate(n_samples, temperature=TEMPERATURE, seed=seed)
-    repeats_count = n_samples == EVOLVE_RUST_SAMPLES
-    return tuple(samples), score_names(samples, known, repeats_count=repeats_count)
+def unlearned(loss: float, vocab_size: int) -> str:
+    """Return a remark on a held-out loss, in nats per token, that is that of a uniform guess."""
+    uniform = math.log(vocab_size)
+    if abs(loss - uniform) > UNIFORM_TOLERANCE:
+        return ""
+    return f"it has learned nothing, because {uniform:.4f} is the loss of a uniform guess"

@@ -1,65 +1,69 @@
-"""A user-defined objective: a function of a genome or of a trained model."""
+"""Objectives of the user: Python functions of a genome or of a trained model."""
 
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
-from typing import Any
 
-from microgpt import ConfigError, InferenceGpt, TrainResult, number_from
-from microgpt_evolution.organism import Evaluation, ShouldStop
+from microgpt import ConfigError, number_from
+from microgpt_evolution.trial import Evaluation, ShouldStop
+
+OwnFunction = Callable[..., float]  # returns the number to minimise
 
 GENOME = "genome"  # a function with this parameter gets the genome, and no model is trained
-MAX_SECONDS = 300.0  # time limit of a call
+CALL_MINUTES = 5.0  # time limit of a call, unless the study has one for each trial
 POLL_S = 0.1
 
 
-@dataclass(frozen=True)
-class OwnFunction:
-    """A function whose return value is minimised."""
+def needs_training(function: OwnFunction) -> bool:
+    """Return whether a function gets a trained model, an `InferenceGpt`."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of some built-in functions
+        return True
+    return next(iter(parameters), "") != GENOME
 
-    function: Callable[..., float]
-    max_seconds: float = MAX_SECONDS
 
-    @property
-    def needs_training(self) -> bool:
-        """Whether the function receives a trained model, an `InferenceGpt`."""
-        return next(iter(inspect.signature(self.function).parameters), "") != GENOME
+def evaluate(
+    function: OwnFunction,
+    argument: object,
+    minutes: float = CALL_MINUTES,
+    should_stop: ShouldStop | None = None,
+) -> Evaluation:
+    """Return the number that a function returns, or the reason why there is none.
 
-    def evaluate(self, of: object, should_stop: ShouldStop | None) -> Evaluation:
-        """Return the number for a genome, for the settings of a sweep, or for a training result.
-
-        If there is no number, the evaluation contains the reason. A call that takes too long is
-        abandoned.
-        """
-        argument = InferenceGpt(of) if isinstance(of, TrainResult) else of
-        results = SimpleQueue[float | Exception]()
-        started, name = monotonic(), getattr(self.function, "__name__", "the function")
-        Thread(target=self._call, args=(argument, results), daemon=True).start()
-        while True:
-            try:
-                found = results.get(timeout=POLL_S)
-                break
-            except Empty:
-                if should_stop and should_stop():
-                    return Evaluation("crashed", reason="stopped")
-                if monotonic() - started > self.max_seconds:
-                    reason = f"{name} has not returned after {self.max_seconds:g} s"
-                    return Evaluation("crashed", reason=reason)
-        if isinstance(found, Exception):
-            return Evaluation("crashed", reason=str(found))
-        if not math.isfinite(found):
-            return Evaluation("diverged", reason=f"{name} returned {found:g}")
-        return Evaluation("ok", found, value=found)
-
-    def _call(self, argument: object, results: "SimpleQueue[Any]") -> None:
+    The function is called in a thread of its own, so that whatever it raises ends here, and a call
+    that takes too long is abandoned. Nothing survives a function that ends the process.
+    """
+    name = getattr(function, "__name__", "the function")
+    answers = SimpleQueue[float | str]()
+    end = monotonic() + 60 * minutes
+    Thread(target=_call, args=(function, argument, answers), daemon=True).start()
+    while True:
         try:
-            results.put(number_from(self.function, argument))
-        except ConfigError as error:
-            results.put(error)
-        except BaseException as error:  # KeyboardInterrupt, or an exception whose text raises
-            name = getattr(self.function, "__name__", "the function")
-            results.put(ConfigError(f"{name} raised {type(error).__name__}"))
+            answer = answers.get(timeout=POLL_S)
+        except Empty:
+            if should_stop and should_stop():
+                return Evaluation("crashed", reason=f"{name} was stopped")
+            if monotonic() > end:
+                reason = f"{name} took longer than {minutes:g} minutes"
+                return Evaluation("crashed", reason=reason)
+            continue
+        if isinstance(answer, str):
+            return Evaluation("crashed", reason=answer)
+        if not math.isfinite(answer):
+            return Evaluation("diverged", reason=f"{name} returned {answer:g}")
+        return Evaluation("ok", answer, value=answer)
+
+
+def _call(function: OwnFunction, argument: object, answers: SimpleQueue[float | str]) -> None:
+    """Put the number that a function returns, or the reason why there is none."""
+    try:
+        answers.put(number_from(function, argument))
+    except ConfigError as error:
+        answers.put(str(error).encode(errors="replace").decode())  # a record is valid UTF-8
+    except BaseException as error:  # such as KeyboardInterrupt, or an error whose text raises one
+        name = getattr(function, "__name__", "the function")
+        answers.put(f"{name} raised {type(error).__name__}")

@@ -1,14 +1,14 @@
-"""Lines that describe a search: its generations, its organisms, the retest and the winner."""
+"""Lines that describe a search: its generations, its organisms, the finalists and the winner."""
 
 from collections.abc import Callable, Sequence
 
-from microgpt_evolution import confidence_interval
+from microgpt_evolution import comparison
 from microgpt_evolution.objectives.fitness import target
-from microgpt_evolution.objectives.scores import HEADS, first_names
-from microgpt_evolution.organism import Evaluation, Organism, diversity
-from microgpt_evolution.search.hydra_search import Hydra
-from microgpt_evolution.search.retest import N_REPEATS, Candidates, Retest, Winner
-from microgpt_evolution.search.search_records import Search, SearchSettings
+from microgpt_evolution.objectives.judge import HEADS, first_names
+from microgpt_evolution.search.search_settings import Search, SearchSettings
+from microgpt_evolution.strategies.hydra import Hydra
+from microgpt_evolution.strategies.population import N_REPEATS, Finalist, Organism, diversity
+from microgpt_evolution.trial import Evaluation
 
 # These lines come from the founding document of the Hydra.
 TITLE = "Hydra Evolution (v3) — {} Heads, {} Cycles, Parallel Execution"
@@ -30,9 +30,7 @@ class Log:
             for line in (title, RULE, MOTTO):
                 self._write(line)
         elif settings.fitness:
-            goal = settings.space.target if settings.space else None
-            if goal is None:
-                goal = target(settings.fitness, primordial)
+            goal = target(settings.fitness, primordial)
             what = "value" if settings.fitness == "own" else "loss"
             self._write(f"Target: {what} < {round(goal, 4)}")
 
@@ -53,29 +51,28 @@ class Log:
             self._gathering(search)
 
     def _gathering(self, search: Hydra) -> None:
-        for head, champions in search.met.items():
-            if champions:
-                genome, score = champions[0].genome, champions[0].worth
+        for name, head in HEADS.items():
+            for champion in search.met[name][:1]:
+                genome = champion.genome
                 genes = f"Emb:{genome.n_embd} Head:{genome.n_head} Lay:{genome.n_layer}"
                 self._write(
-                    f"  {f'[{HEADS[head].title}]':8} Champion: {genes} LR:{genome.lr:.4f} -> "
-                    f"Score: {score:.2f} ({HEADS[head].quality})"
+                    f"  {f'[{head.title}]':8} Champion: {genes} LR:{genome.lr:.4f} -> "
+                    f"Score: {champion.worth:.2f} ({head.quality})"
                 )
         self._write(GATHERING)
 
-    def ended(self, search: Search, candidates: Candidates, winner: Winner | None) -> None:
+    def ended(
+        self, search: Search, finalists: Sequence[Finalist], winner: Finalist, measure: str | None
+    ) -> None:
         """Write the finalists with their means over the seeds; `>` marks the winner."""
-        if not winner:
-            return
         self._write(f"Finalists, trained with {N_REPEATS} more seeds:")
-        for candidate in candidates:
-            found = candidate.describe(winner.measure)
+        for each in finalists:
+            found = comparison.describe(each.values(measure))
             if isinstance(search, Hydra):
-                means = (f"{HEADS[h].title} {candidate.mean(h):.4f}" for h in search.heads)
+                means = (f"{head.title} {-each.fitness(name):.4f}" for name, head in HEADS.items())
                 found = ", ".join(means)
-            organism = candidate.organism
-            mark = ">" if organism is winner.organism else " "
-            self._write(f"{mark} {organism.id}: {found} | {genes_of(organism)}")
+            mark = ">" if each is winner else " "
+            self._write(f"{mark} {each.organism.id}: {found} | {genes_of(each.organism)}")
 
 
 def describe(organism: Organism) -> str:
@@ -103,24 +100,22 @@ def outcome(organism: Organism) -> str:
     return "diverged" if status == "ok" else status
 
 
-def retest_table(found: Evaluation, retest: Retest, settings: SearchSettings) -> list[str]:
-    """Return a table of the winner's measurements in the search and in the retest."""
-    rows: list[tuple[str, float | None, Sequence[float]]] = [
-        ("Last document", found.last_loss, retest.last_losses),
-        (f"Held out{settings.mark()}", found.val_loss, retest.val_losses),
-        (f"Test{settings.mark('test')}", None, retest.test_losses),
+def winner_table(
+    found: Evaluation, fresh: Sequence[Evaluation], settings: SearchSettings
+) -> list[str]:
+    """Return a table of the winner's measurements in the search and with fresh seeds."""
+    rows: list[tuple[str, float | None, Sequence[float | None]]] = [
+        ("Last document", found.last_loss, [each.last_loss for each in fresh]),
+        (f"Held out{settings.mark()}", found.val_loss, [each.val_loss for each in fresh]),
+        (f"Test{settings.mark('test')}", None, [each.test_loss for each in fresh]),
     ]
-    if found.scores and retest.scores:
-        rows += [
-            (f"{measure.title()} (score)", score, [v.scores[measure] for v in retest.scores])
-            for measure, score in found.scores.scores.items()
-        ]
+    for measure, score in found.scores.scores.items() if found.scores else ():
+        scores = [each.scores.scores[measure] for each in fresh if each.scores]
+        rows.append((f"{measure.title()} (score)", score, scores))
     width = max(len(name) for name, _, _ in rows)
-    return [
-        f"  {'Winner':<{width}}  {'Search':>8}  Fresh seeds",
-        *(
-            f"  {name:<{width}}  {'–' if value is None else f'{value:.4f}':>8}  "
-            f"{confidence_interval.describe(again)}"
-            for name, value, again in rows
-        ),
-    ]
+    lines = [f"  {'Winner':<{width}}  {'Search':>8}  Fresh seeds"]
+    for name, value, again in rows:
+        shown = "–" if value is None else f"{value:.4f}"
+        numbers = comparison.describe([number for number in again if number is not None])
+        lines.append(f"  {name:<{width}}  {shown:>8}  {numbers}")
+    return lines

@@ -9,6 +9,7 @@ from microgpt import (
     DEFAULT_SEED,
     Choice,
     ConfigError,
+    DataError,
     Document,
     Fitting,
     Split,
@@ -23,23 +24,28 @@ from microgpt import (
 )
 from microgpt_evolution.errors import GenomeError, raised_as
 from microgpt_evolution.genome import Genome, values_of
-from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.objectives.sweep_objective import SweepObjective
-from microgpt_evolution.runs.run_directory import HELD_OUT, TrialRecord, facts_of
-from microgpt_evolution.sweep.config import SETTINGS, describe, grid
-from microgpt_evolution.sweep.sweep_records import ChosenSettings, SweepRecords, SweepSettings
-from microgpt_evolution.workers.pools import Pool, pool_of
+from microgpt_evolution.objectives.loss_objective import LossObjective
+from microgpt_evolution.objectives.own_objective import CALL_MINUTES, OwnFunction
+from microgpt_evolution.strategies.grid import SETTINGS, describe, grid
+from microgpt_evolution.study import HELD_OUT, facts_of
+from microgpt_evolution.sweep.sweep_settings import ChosenSettings, SweepRecords, SweepSettings
+from microgpt_evolution.trial import TrialRecord
+from microgpt_evolution.workers import Workers, workers_of
+
+Axes = Mapping[str, Sequence[Any]]  # values to combine, by setting
+LEAST_TEXT = 1000  # characters of a running text; a shorter string is the path of one
+N_SAMPLES = 3  # number of samples per model, as in the tables of evolve-rust
 
 
 def sweep(
     docs: Sequence[Document] | str,
-    axes: Mapping[str, Sequence[Any]],
+    axes: Axes,
     *,
     objective: Callable[..., float] | None = None,
     budget: float | None = None,
     seeds: int = 3,
     seed: int = DEFAULT_SEED,
-    workers: int | Pool | None = None,
+    workers: int | Workers | None = None,
     run_dir: str | os.PathLike[str] | None = None,
 ) -> list[TrialRecord]:
     """Train every combination of settings, and return the results in the order of the grid.
@@ -55,28 +61,48 @@ def sweep(
             chooses for the documents; without a budget, Karpathy's with a learning rate of 0.005.
         seeds: number of training runs per combination.
         seed: seed of the first training run.
-        workers: number of threads, or an open pool (default: one thread per CPU).
-        run_dir: directory in which results are recorded. An existing sweep is resumed.
+        workers: number of threads, or open workers (default: one thread per CPU).
+        run_dir: directory in which results are recorded. An existing sweep is resumed; if it has
+            fewer seeds, only the others are trained.
 
     Raises:
         ConfigError: an argument is out of range, or differs from those of the existing sweep.
-        DataError: there are too few documents.
-        RunError: the existing sweep is damaged.
+        DataError: there are too few documents, or `docs` is a path.
+        StudyError: the existing sweep is damaged.
     """
     checked("seeds", seeds, int)
-    if budget is None and isinstance(docs, str):
-        raise ConfigError("running text requires a budget; pass documents or a budget")
+    if isinstance(docs, str | os.PathLike) and (budget is None or len(str(docs)) < LEAST_TEXT):
+        raise DataError(
+            f"docs is {str(docs)!r:.80}; pass a list of texts, such as load_text(path), or a "
+            f"running text of at least {LEAST_TEXT:,} characters with a budget"
+        )
     plan = plan_grid(docs, axes, None if budget is None else {"budget": budget})
     settings = plan.settings(
         seed, seeds, sweep="grid", input="documents", has_function=objective is not None
     )
     with SweepRecords.at(run_dir, settings) as records:
-        measured, todo = SweepObjective.of_sweep(plan.parts, settings, objective), records.todo()
-        with pool_of(workers, len(todo)) as pool:
-            CachedEvaluator(measured, pool, records).measure(todo)
-        records.write_table()
+        measured, todo = objective_of(plan.parts, settings, objective), records.todo()
+        with workers_of(workers) as threads:
+            records.measure(todo, measured, threads)
+        records.end()
         records.warn_of_failures()
         return records.results
+
+
+def objective_of(
+    parts: Split, settings: SweepSettings, function: OwnFunction | None = None
+) -> LossObjective:
+    """Return the objective of a sweep; a function is measured too, or instead of a training."""
+    chosen = settings.chosen
+    return LossObjective(
+        parts,
+        own=function,
+        call_minutes=settings.trial_minutes or CALL_MINUTES,
+        n_samples=N_SAMPLES,
+        text=settings.text,
+        vocab_size=chosen.vocab_size if chosen else None,
+        keeps_best=chosen is not None,
+    )
 
 
 class PlannedGrid(NamedTuple):
@@ -106,7 +132,7 @@ class PlannedGrid(NamedTuple):
 
 def plan_grid(
     docs: Sequence[Document] | str,
-    axes: Mapping[str, Sequence[Any]],
+    axes: Axes,
     limits: Mapping[str, float] | None,
     limit: TimeLimit | None = None,
     tell: Tell = lambda line: None,
@@ -131,43 +157,34 @@ def plan_grid(
         held_out = {"val_fraction": HELD_OUT, "test_fraction": HELD_OUT}
         parts = hold_out(docs, {**held_out, **given})
     choice = choose_settings(Fitting(parts, given), limit, tell)
-    genomes, skipped, chosen = _grid_around(choice, axes)
+    genomes, skipped = _grid_around(choice, axes)
+    chosen = ChosenSettings(base=genomes[0], swept=tuple(axes), vocab_size=choice.vocab_size)
     return PlannedGrid(genomes, skipped, parts, chosen, choice)
 
 
-def _grid_around(
-    choice: Choice, axes: Mapping[str, Sequence[Any]]
-) -> tuple[list[Genome], list[str], ChosenSettings]:
-    """Return the result of `grid`, with the chosen settings first, and their record.
-
-    Each configuration has as many steps as the operations of the chosen settings allow, unless the
-    steps are an axis.
-    """
-    sizes = choice.sizes
+def _grid_around(choice: Choice, axes: Axes) -> tuple[list[Genome], list[str]]:
+    """Return the result of `grid`, with the chosen settings first."""
     lr = choice.config.lr or default_lr(choice.model.n_embd)
     known = {**vars(choice.model), **vars(choice.config), "lr": lr}
     base = Genome(**{name: known[name] for name in SETTINGS if name in known})
-    configs, impossible = grid(axes, base)
+    genomes, impossible = grid(axes, base)
+    if "steps" in axes:
+        return list(dict.fromkeys([base, *genomes])), impossible
     found = {base: None}
-    for config in configs:
-        if "steps" not in axes:
-            model = config.model(choice.model.vocab_size)
-            length = sizes.chunk_length(config.block_size)
-            hyper = replace(config.train_config(seed=0), evaluations=choice.config.evaluations)
-            fit = with_steps(hyper, model, choice.operations, length)
-            is_warmed_up = base.warmup_steps and "warmup_steps" not in axes
-            warmup = fit.warmup_steps if is_warmed_up else config.warmup_steps
-            try:
-                config = replace(config, steps=fit.steps, warmup_steps=warmup)
-            except GenomeError as error:
-                impossible.append(f"{describe(values_of(config, axes))}: {error}")
-                continue
-        found[config] = None
-    assert choice.budget  # there is none only for Karpathy's names without a limit
-    chosen = ChosenSettings(
-        base=base,
-        budget=choice.budget,
-        swept=tuple(axes),
-        vocab_size=choice.vocab_size,
-    )
-    return list(found), impossible, chosen
+    for genome in genomes:
+        try:
+            found[_with_steps(genome, choice, axes)] = None
+        except GenomeError as error:
+            impossible.append(f"{describe(values_of(genome, axes))}: {error}")
+    return list(found), impossible
+
+
+def _with_steps(genome: Genome, choice: Choice, axes: Axes) -> Genome:
+    """Return a genome with as many steps as the operations of the chosen settings allow."""
+    config = replace(genome.train_config(seed=0), evaluations=choice.config.evaluations)
+    model = genome.model(choice.model.vocab_size)
+    length = choice.sizes.chunk_length(genome.block_size)
+    fit = with_steps(config, model, choice.operations, length)
+    is_warmed_up = choice.config.warmup_steps and "warmup_steps" not in axes
+    warmup = fit.warmup_steps if is_warmed_up else genome.warmup_steps
+    return replace(genome, steps=fit.steps, warmup_steps=warmup)

@@ -108,7 +108,6 @@ from .files.atomic_files import SAVING as SAVING
 from .files.atomic_files import FullDiskError as FullDiskError
 from .files.atomic_files import as_argument as as_argument
 from .files.atomic_files import cannot_write as cannot_write
-from .files.atomic_files import check_place as check_place
 from .files.atomic_files import committed_path as committed_path
 from .files.atomic_files import publish as publish
 from .files.atomic_files import read as read
@@ -154,7 +153,6 @@ from .muon import NORM_EPS as NORM_EPS
 from .own_functions import OwnSchedule as OwnSchedule
 from .own_functions import number_from as number_from
 from .plotting import Plottable as Plottable
-from .plotting import find_plotting as find_plotting
 from .plugins import PluginError as PluginError
 from .plugins import check_extra as check_extra
 from .plugins import find_plugins as find_plugins

@@ -76,8 +76,9 @@ class ModelConfig:
 def check_fields(settings: Any) -> None:
     """Check all fields of a dataclass; a NumPy number becomes an int or a float."""
     for each in fields(settings):
-        value = checked(each.name, getattr(settings, each.name), each.type, **each.metadata)
-        object.__setattr__(settings, each.name, value)
+        if (value := getattr(settings, each.name)) is not each.default:
+            value = checked(each.name, value, each.type, **each.metadata)
+            object.__setattr__(settings, each.name, value)
 
 
 def checked(name: str, value: Any, kind: Any, **facts: Any) -> Any:

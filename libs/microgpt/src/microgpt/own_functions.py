@@ -4,6 +4,8 @@ import math
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,7 @@ class OwnSchedule(TrainConfig):
 
 
 def number_from(function: Function, *arguments: Any, **options: Any) -> float:
-    """Call a user-defined function and return its number.
-
-    Raises:
-        ConfigError: it raises an exception or does not return a number (NaN counts as a number).
-    """
+    """Return the number that a function returns, also NaN; raise ConfigError if it has none."""
     name = getattr(function, "__name__", "the function")
     try:
         value = function(*arguments, **options)
@@ -59,8 +57,10 @@ def number_from(function: Function, *arguments: Any, **options: Any) -> float:
             where = f"; it is called as {name}({', '.join(names)})"
         raise ConfigError(f"{name} raised {problem:.200}{where}") from error
     try:
-        return float(value + 0)
+        if isinstance(value, Real | Decimal) and not isinstance(value, bool):
+            return float(value)
     except OverflowError:  # such as 10**400
         return math.inf
-    except (TypeError, ValueError, ArithmeticError) as error:  # the last: Decimal("sNaN")
-        raise ConfigError(f"{name} must return a number, got {value!r:.80}") from error
+    except ValueError:  # Decimal("sNaN")
+        pass
+    raise ConfigError(f"{name} must return a number, got {value!r:.80}")

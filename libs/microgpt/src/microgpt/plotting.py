@@ -1,11 +1,10 @@
-"""Charts and reports of results, drawn by the optional package microgpt-report.
+"""Charts of results, drawn by microgpt-cli and by the packages that have results of their own.
 
-It has these functions, as entry points in the group `microgpt.plotting`:
+The entry points of the group `microgpt.plotting` are functions from a result to an Altair chart, by
+the name of the result's class, and two of microgpt-cli:
 
-    chart(result)               returns an Altair chart
-    html(result)                returns HTML for a notebook
-    writer(files)               returns a function that writes the chart of a result to files
-    report(directories, file)   writes the HTML report of a search or of sweeps
+    chart(result)   returns the chart in its look
+    html(result)    returns HTML for a notebook
 """
 
 from collections.abc import Callable
@@ -21,8 +20,7 @@ def find_plotting(name: str) -> Callable[..., Any]:
     function: Callable[..., Any] | None = plugin("plotting", name)
     if function is None:
         raise MicrogptError(
-            "charts and reports require the package microgpt-report; "
-            "run: pip install 'microgpt-report[plots]'"
+            "charts require the package microgpt-cli; run: pip install 'microgpt-cli[plots]'"
         )
     return function
 
@@ -33,7 +31,7 @@ class Plottable:
     def plot(self) -> Any:
         """Return an Altair chart; `result.plot().save("losses.png")` saves an image.
 
-        Raise MicrogptError if microgpt-report[plots] is missing, or there is nothing to plot.
+        Raise MicrogptError if microgpt-cli[plots] is missing, or there is nothing to plot.
         """
         return find_plotting("chart")(self)
 

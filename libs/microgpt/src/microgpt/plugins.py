@@ -10,7 +10,7 @@ A package names its objects in its pyproject.toml, under `[project.entry-points.
     pages      a page      a function from a model to HTML, which the service shows at /
     replies    a plug-in   a module with the functions of `microgpt.replies.ReplyPlugin`
     recipes    an option   a function from a file to options of `microgpt train`
-    plotting   a picture   a function of `microgpt.plotting`
+    plotting   a result    a function from a result to a chart (`microgpt.plotting`)
 
 docs/plugins.md has an example of each kind that others may add.
 """

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt import N_ALTERNATIVES, ConfigError, find_plotting
+from microgpt import N_ALTERNATIVES, ConfigError
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
 
@@ -37,12 +37,13 @@ def explain(
     the text, which a model of running text does not predict.
     """
     heads = [_head(name) for name in attention or ()]
-    write = find_plotting("writer")(plot) if plot else None
 
     from microgpt import explain as explain_text
+    from microgpt_cli.charts.results import writer
     from microgpt_cli.explanation import document_of, print_explanation
     from microgpt_cli.model_loading import inference, load_model
 
+    write = writer(plot) if plot else None
     saved = load_model(model)
     doc = document_of(text, is_chat=saved.tokenizer.is_chat)
     gpt = inference(saved, ["evaluation"])

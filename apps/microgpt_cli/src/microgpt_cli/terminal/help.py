@@ -18,6 +18,7 @@ NUMBERS = {
     "number": "must be a number such as 2 or 0.5",
     "integer": "must be an integer such as 2",
 }
+LISTS = "NAME=V1,V2"  # metavar of options with lists of values
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
@@ -100,12 +101,12 @@ class GroupedCommand(TyperCommand):
         value = values.get(param.name) if param else None
         if isinstance(value, str) and repr(value) not in error.message:
             return f", got {value!r:.80}"
-        lists = {values.get(param.name) for param in self.params if param.metavar == "<list>"}
+        named = {param.name for param in self.params if param.metavar == LISTS}
+        lists = [given for name in named for given in values.get(name) or ()]
         for given, after in pairwise(args):
-            value = given.rpartition("=")[2]
             is_value = after in extra and ("." not in after or after[0].isdigit())
-            if value in lists and is_value and not os.path.exists(after):
-                return f"; separate values with commas, without spaces: {value.rstrip(',')},{after}"
+            if given.endswith(tuple(lists)) and is_value and not os.path.exists(after):
+                return f"; separate values with commas, without spaces: {given.rstrip(',')},{after}"
         has_data = any("--data" in option.opts for option in self.params)
         if not param and extra and has_data and "data" not in values and "input" not in values:
             return f"; to read a file, use --data {shlex.quote(extra[0])}"

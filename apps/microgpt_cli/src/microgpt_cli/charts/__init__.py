@@ -1,0 +1,1 @@
+"""Charts of training runs and explanations, and the look of all charts."""

@@ -1,1 +1,0 @@
-"""Report pages and charts of training runs, searches and sweeps."""

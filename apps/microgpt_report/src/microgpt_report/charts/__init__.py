@@ -1,1 +1,0 @@
-"""Charts of training runs (loss curves), sweeps (scaling) and searches (evaluations)."""

@@ -1,0 +1,28 @@
+"""`microgpt report`: write an HTML report of a search or a sweep."""
+
+from pathlib import Path
+
+from microgpt_cli.terminal.console import terminal_safe
+from microgpt_cli.terminal.help import examples
+from microgpt_cli.terminal.options import argument, option
+from microgpt_evolution.commands.runs import REPORT, RUNS, newest_run
+
+
+@examples("microgpt report experiments/evolve_20261120_120000")
+def report(
+    run: Path | None = argument(
+        None, f"Run directory or log file.  [default: the newest run in {RUNS}]", "RUN"
+    ),
+    output: Path | None = option(None, f"HTML file.  [default: {REPORT} in RUN]"),
+) -> None:
+    """Write an HTML report of a search or a sweep, which may be unfinished.
+
+    The report is a single file that works offline.
+    """
+    from microgpt_evolution.report.study_report import write_report
+
+    named = run or newest_run("*", "run", "evolve` or `microgpt sweep")
+    directory = named.with_suffix("") if named.suffix == ".log" else named
+    file = output or directory / REPORT
+    write_report(directory, file)
+    print(terminal_safe(str(file)))

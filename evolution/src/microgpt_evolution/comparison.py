@@ -1,0 +1,69 @@
+"""Means over seeds with 95 % confidence intervals, and the paired difference of two settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Self
+
+# Two-sided 95 % quantiles of Student's t-distribution for 1 to 9 degrees of freedom. The last value
+# is also used for more degrees of freedom, which makes the interval slightly too wide.
+T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+
+
+def half_width(numbers: Sequence[float]) -> float:
+    """Return the half-width of the 95 % confidence interval of the mean of two or more numbers."""
+    n = len(numbers)
+    return T_95[min(n - 1, len(T_95)) - 1] * stdev(numbers) / sqrt(n)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over seeds with its confidence interval.
+
+    Examples:
+        >>> str(Mean.of([2.31, 2.32, 2.33])), str(Mean.of([2.31]))
+        ('2.3200 ± 0.0248', '2.3100')
+    """
+
+    value: float
+    half_width: float | None = None  # of the 95 % confidence interval; None for one seed
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> Self:
+        """Return the mean of numbers, one per seed."""
+        return cls(fmean(numbers), half_width(numbers) if len(numbers) > 1 else None)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval excludes 0, so that two settings with this difference differ."""
+        return self.half_width is not None and abs(self.value) > self.half_width
+
+    def times(self, factor: float) -> Self:
+        """Return the mean of the numbers times a factor that is not negative."""
+        half = None if self.half_width is None else self.half_width * factor
+        return type(self)(self.value * factor, half)
+
+    def show(self, digits: int = 4) -> str:
+        """Format the mean and its interval with this number of decimal places."""
+        half = "" if self.half_width is None else f" ± {self.half_width:.{digits}f}"
+        return f"{self.value:.{digits}f}{half}"
+
+    def __str__(self) -> str:
+        return self.show()
+
+
+def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Mean:
+    """Return by how much the first setting exceeds the second, given their values by seed.
+
+    The difference is paired over the common seeds. If there are fewer than two, it is that of the
+    means, without an interval.
+    """
+    if len(common := [seed for seed in first if seed in second]) > 1:
+        return Mean.of([first[seed] - second[seed] for seed in common])
+    return Mean(fmean(first.values()) - fmean(second.values()))
+
+
+def describe(numbers: Sequence[float]) -> str:
+    """Format the mean, the interval and the size of a sample: "2.3200 ± 0.0248 (95%, n=3)"."""
+    return f"{Mean.of(numbers)} ({'95%, ' if len(numbers) > 1 else ''}n={len(numbers)})"

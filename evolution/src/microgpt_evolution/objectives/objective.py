@@ -1,0 +1,65 @@
+"""What an objective is, and the evaluation of one trial, whatever the objective does."""
+
+from dataclasses import replace
+from time import perf_counter, thread_time
+from typing import Protocol
+
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
+
+
+class Objective(Protocol):
+    """What trains a model and measures it; picklable."""
+
+    def flops(self, trial: Trial) -> float:
+        """Return the number of FLOPs of a training run."""
+
+    def n_params(self, genome: Genome) -> int:
+        """Return the number of parameters."""
+
+    def refusal(self, trial: Trial) -> str | None:
+        """Return the reason why a trial cannot be trained, or None."""
+
+    def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
+        """Train a model and return its evaluation."""
+
+
+def measure(
+    objective: Objective,
+    trial: Trial,
+    minutes: float | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Evaluation:
+    """Return the evaluation of a trial with its duration; an error gives one with a reason.
+
+    Args:
+        minutes: time after which the trial ends without a result; None for no limit.
+    """
+    started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
+    is_late = False
+
+    def stop() -> bool:
+        nonlocal is_late
+        is_late = minutes is not None and perf_counter() > started + 60 * minutes
+        return is_late or (should_stop is not None and should_stop())
+
+    if stop():  # trials that wait for a thread when the study ends
+        return Evaluation("crashed", reason="stopped")
+    try:
+        found = objective.measure(trial, stop)
+    except BaseException as error:  # Ctrl-C interrupts only the main thread
+        found = Evaluation("crashed", reason=describe_error(error))
+    if is_late:
+        found = Evaluation("crashed", reason=f"it took longer than {minutes:g} minutes")
+    seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
+    return replace(found, seconds=seconds, cpu_seconds=cpu_seconds)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the type and the message of an error on one line."""
+    kind = type(error).__name__
+    try:
+        message = " ".join(str(error).split()).encode(errors="replace").decode()
+    except BaseException:  # an exception of the user may raise others
+        return kind
+    return f"{kind}: {message}" if message else kind

@@ -1,0 +1,179 @@
+"""Train an organism up to one of its evaluations, and measure its held-out loss."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from microgpt import (
+    BpeTokenizer,
+    DivergedError,
+    ModelConfig,
+    OnEvent,
+    Sizes,
+    Split,
+    StopWhen,
+    TextKind,
+    Tokenizer,
+    TrainConfig,
+    TrainEvent,
+    char_tokenizer,
+    count_params,
+    count_predictions,
+    evaluation_operations,
+    step_operations,
+    train,
+    with_steps,
+)
+from microgpt import measure as sizes_of
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.objectives.loss_objective import unlearned
+from microgpt_evolution.strategies.contestant import EVALUATIONS
+from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
+
+
+class Tokens(NamedTuple):
+    """A tokenizer, and the sizes of the documents in tokens."""
+
+    tokenizer: Tokenizer
+    training: Sizes
+    validation: Sizes
+    per_character: float  # number of predicted tokens per character of the validation set
+
+
+class Plan(NamedTuple):
+    """The settings of a complete training run."""
+
+    model: ModelConfig
+    config: TrainConfig
+    operations: float  # between two evaluations, including one of them
+    length: float  # mean number of predicted tokens per document or chunk
+
+
+@dataclass(frozen=True)
+class RungObjective:
+    """Trains organisms for a number of operations each and measures their held-out loss."""
+
+    parts: Split
+    text: TextKind
+    operations: float  # for a complete training run, without evaluations
+    # Called with the id of an organism and its operations so far, before training and after each
+    # evaluation that does not end the rung; returns whether to continue.
+    may_continue: Callable[[str, float], bool] | None = field(
+        default=None, repr=False, compare=False
+    )
+    _known: dict[int, Tokens] = field(default_factory=dict, repr=False, compare=False)
+    _plans: dict[Genome, Plan] = field(default_factory=dict, repr=False, compare=False)
+
+    def tokens(self, vocab_size: int = 0) -> Tokens:
+        """Return the tokenizer for a BPE vocabulary of this size, or for characters if it is 0."""
+        if vocab_size not in self._known:  # a race is harmless: both threads get the same
+            parts = self.parts
+            tokenizer: Tokenizer = (
+                BpeTokenizer.from_documents(parts.train, vocab_size)
+                if vocab_size
+                else char_tokenizer(parts.docs)
+            )
+            n_tokens, n_characters = (
+                sum(count_predictions(doc, self.text, count) for doc in parts.validation)
+                for count in (tokenizer.count, len)
+            )
+            training, validation = (
+                sizes_of(docs, tokenizer, self.text) for docs in (parts.train, parts.validation)
+            )
+            per_character = n_tokens / max(1, n_characters)
+            self._known[vocab_size] = Tokens(tokenizer, training, validation, per_character)
+        return self._known[vocab_size]
+
+    def settings(self, genome: Genome, seed: int = 0) -> tuple[ModelConfig, TrainConfig]:
+        """Return the model and training settings of a complete training run."""
+        plan = self.plan(genome)
+        return plan.model, replace(plan.config, seed=seed)
+
+    def cost(self, genome: Genome, n_evaluations: int) -> float:
+        """Return the number of operations up to the n-th evaluation, evaluations included."""
+        return n_evaluations * self.plan(genome).operations
+
+    def plan(self, genome: Genome) -> Plan:
+        """Return the settings of a complete training run, and its cost."""
+        if genome in self._plans:
+            return self._plans[genome]
+        tokens = self.tokens(genome.vocab_size)
+        model = genome.model(tokens.tokenizer.vocab_size)
+        length = tokens.training.chunk_length(model.block_size)
+        assert genome.n_tokens
+        config = replace(
+            genome.train_config(seed=0),
+            batch_size=max(1, round(genome.n_tokens / length)),
+            evaluations=EVALUATIONS,
+            text=self.text,
+        )
+        config = with_steps(config, model, self.operations, length)
+        steps = config.steps_between_evaluations * step_operations(model, config, length)
+        held_out = tokens.validation
+        is_long = held_out.mean_length > model.block_size  # windows read each token twice
+        n_tokens = (2 if is_long else 1) * held_out.n_tokens
+        evaluation = evaluation_operations(model, held_out.chunk_length(model.block_size), n_tokens)
+        plan = self._plans[genome] = Plan(model, config, steps + evaluation, length)
+        return plan
+
+    def flops(self, trial: Trial) -> float:
+        """Return the number of operations of a rung, including its evaluations."""
+        return self.cost(trial.genome, trial.n_evaluations)
+
+    def n_params(self, genome: Genome) -> int:
+        """Return the number of parameters."""
+        return count_params(self.plan(genome).model)
+
+    def refusal(self, trial: Trial) -> str | None:
+        """Return the reason why a genome cannot be trained, or None."""
+        config = self.plan(trial.genome).config
+        if config.steps < EVALUATIONS:
+            return f"its training run would have {config.steps} steps, fewer than {EVALUATIONS}"
+        return None
+
+    def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
+        """Train up to an evaluation, and return the new losses in nats per character.
+
+        Losses are missing if the search has no time to continue. The evaluation is invalid if
+        training was stopped.
+        """
+        losses: list[float] = []
+        tokens = self.tokens(trial.genome.vocab_size)
+        model, config = self.settings(trial.genome, trial.seed)
+        # Without its state, a training run begins again, with losses that are known.
+        n_before = len(trial.losses) * config.steps_between_evaluations
+        assert trial.until
+        if trial.until < EVALUATIONS:
+            config = replace(config, until=trial.until * config.steps_between_evaluations)
+
+        def may_continue() -> bool:
+            operations = self.cost(trial.genome, len(losses))
+            return not self.may_continue or self.may_continue(trial.id, operations)
+
+        if not (has_time := may_continue()):
+            return Evaluation("ok")
+
+        def note(event: TrainEvent) -> None:
+            nonlocal has_time
+            if event.val_loss is not None and event.step > n_before:
+                losses.append(event.val_loss * tokens.per_character)
+                has_time = len(losses) == trial.n_evaluations or may_continue()
+
+        def stop() -> bool:
+            return not has_time or (should_stop is not None and should_stop())
+
+        try:
+            result = train(
+                self.parts,
+                model=model,
+                config=config,
+                tokenizer=tokens.tokenizer,
+                resume=trial.state,
+                hooks=[OnEvent(note), StopWhen(stop)],
+            )
+        except DivergedError:
+            return Evaluation("diverged")
+        lowest, checkpoint = min(losses, default=math.inf), (result.plan, result.state)
+        remark = unlearned(lowest / tokens.per_character, tokens.tokenizer.vocab_size)
+        return Evaluation("ok", lowest, losses=tuple(losses), reason=remark, checkpoint=checkpoint)

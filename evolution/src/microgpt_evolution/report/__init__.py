@@ -1,0 +1,1 @@
+"""Report pages and charts of studies."""

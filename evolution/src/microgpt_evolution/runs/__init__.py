@@ -1,1 +1,0 @@
-"""Run directories: settings and evaluations."""

@@ -1,0 +1,1 @@
+"""Scaling analysis: loss against steps, size and cost."""

@@ -1,0 +1,1 @@
+"""Strategies: they ask for trials and are told what was measured."""

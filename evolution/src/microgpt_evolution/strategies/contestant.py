@@ -1,0 +1,51 @@
+"""Contestants: organisms of a search with a budget, which are trained in rungs."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from microgpt_evolution.trial import Trial
+
+EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
+RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; half-way losses mislead
+
+
+@dataclass(frozen=True)
+class Contestant(Trial):
+    """An organism with its validation losses so far; infinity if its training run diverged."""
+
+    @property
+    def loss(self) -> float:
+        """The lowest loss so far; the weights with this loss are kept."""
+        return min(self.losses, default=math.inf)
+
+    @property
+    def generation(self) -> int:
+        """The number of its generation, counted from 1."""
+        return int(self.id[1:].partition("-")[0])
+
+    @property
+    def reached(self) -> int:
+        """The last evaluation that was asked for; a time limit may have ended training before."""
+        return max(self.until or 0, len(self.losses))
+
+    @property
+    def next_rung(self) -> int:
+        """The number of the evaluation that ends its next rung."""
+        return next(rung for rung in RUNGS if rung > self.reached)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it will not be trained further."""
+        return self.reached == EVALUATIONS or math.inf in self.losses
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its training run has ended with a finite loss."""
+        return len(self.losses) == EVALUATIONS and self.loss < math.inf
+
+
+def rank(organisms: Iterable[Contestant]) -> list[Contestant]:
+    """Return the organisms that have a finite loss, best first."""
+    finite = [organism for organism in organisms if organism.loss < math.inf]
+    return sorted(finite, key=lambda organism: (organism.loss, organism.id))

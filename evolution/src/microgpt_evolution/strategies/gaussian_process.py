@@ -1,0 +1,147 @@
+"""A Gaussian process that predicts the loss at the end of training runs.
+
+It learns from the losses at the ends of rungs. Similar genomes have similar losses, and the losses
+of one organism are correlated. Freeze-thaw Bayesian optimization (Swersky, Snoek & Adams 2014) uses
+such a model with a different kernel for the training time.
+
+Shapes: N = losses so far, M = organisms to predict, G = genes.
+"""
+
+import math
+from collections.abc import Sequence
+from copy import copy
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from microgpt_evolution.space import Space
+from microgpt_evolution.strategies.contestant import EVALUATIONS, RUNGS, Contestant
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+# The process models the logarithm of the distance to the lowest loss, as a fraction of it; the
+# distance is at most WORST, and LEAST is added.
+LEAST, WORST = 0.01, 0.5
+TINY = 1e-6  # the lowest loss counts as at least this
+TIME_SCALE = 0.5  # length scale of the training time, whose logarithm is between 0 and 1
+DIGITS = 8  # decimal places of numbers that are compared
+JITTER = 0.05  # standard deviation of the losses of a training run around the model
+# Hyper-parameters of the kernel: the values to choose from by the marginal likelihood.
+GENE_SCALES = (0.5, 0.8, 1.2, 2.0)  # length scales of the genes
+CURVE_VARIANCES = (0.3, 0.8)  # of the genes' effect on the learning curve
+RUN_DEVIATIONS = (0.05, 0.15, 0.3)  # between training runs of the same genome
+
+
+class LossForecast(NamedTuple):
+    """Normal distribution of the logarithmic loss at the end of a training run."""
+
+    mean: float
+    deviation: float  # standard
+
+    def improvement(self, lowest: float) -> float:
+        """Return the expected improvement: the mean drop below the lowest value so far."""
+        if not self.deviation:
+            return max(0.0, lowest - self.mean)
+        z = (lowest - self.mean) / self.deviation
+        density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        improvement = self.deviation * (z * (1 + math.erf(z / math.sqrt(2))) / 2 + density)
+        return round(improvement, DIGITS)
+
+
+class _Points(NamedTuple):
+    """Organisms, each at a point in its training."""
+
+    genes: "Array"  # (N, G)
+    times: "Array"  # (N,), in [0, 1]
+    ids: "NDArray[np.str_]"  # (N,)
+
+
+class _Kernel(NamedTuple):
+    """The covariance of two points, relative to the variance of all values."""
+
+    gene_scale: float
+    curve_variance: float
+    run_deviation: float
+
+    def __call__(self, a: _Points, b: _Points) -> "Array":
+        """Return the covariances of each point of `a` with each of `b`."""
+        squares = np.square(a.genes).sum(-1)[:, None] + np.square(b.genes).sum(-1)
+        squares -= 2 * a.genes @ b.genes.T
+        genes = np.exp(-squares / (2 * self.gene_scale**2))
+        time = np.exp(-np.square(a.times[:, None] - b.times[None]) / (2 * TIME_SCALE**2))
+        run = self.run_deviation**2 * (a.ids[:, None] == b.ids[None])
+        covariances: Array = genes + time * (1 + self.curve_variance * genes + run)
+        return covariances
+
+    @property
+    def variance(self) -> float:
+        """The variance of a single point."""
+        return 2 + self.curve_variance + self.run_deviation**2
+
+
+class Surrogate:
+    """A Gaussian process fitted to the losses of organisms."""
+
+    def __init__(self, space: Space, organisms: Sequence[Contestant]) -> None:
+        self._space = space
+        seen = [(organism, rung) for organism in organisms for rung in _rungs(organism)]
+        self._points = self._at([organism for organism, _ in seen], [rung for _, rung in seen])
+        losses = np.array([min(organism.losses[:rung], default=np.inf) for organism, rung in seen])
+        lowest = losses.min() if np.isfinite(losses.min()) else 0.0
+        distances = (losses - lowest) / max(lowest, TINY)
+        self._values = np.log(np.minimum(distances, WORST) + LEAST)
+        self._mean, self._scale = self._values.mean(), max(0.1, self._values.std())
+        kernels = [_Kernel(*each) for each in product(GENE_SCALES, CURVE_VARIANCES, RUN_DEVIATIONS)]
+        self._kernel = max(kernels, key=lambda kernel: round(self._fit(kernel), DIGITS))
+        self._fit(self._kernel)
+
+    def predict(self, organisms: Sequence[Contestant]) -> list[LossForecast]:
+        """Predict the losses at the end of the training runs of known or new organisms.
+
+        Predictions are rounded, so that a search does not depend on the last digits.
+        """
+        points = self._at(organisms, [EVALUATIONS] * len(organisms))
+        white = np.linalg.solve(self._cholesky, self._kernel(self._points, points))  # (N, M)
+        means = self._mean + self._scale * (self._white @ white)
+        variances = self._kernel.variance - np.square(white).sum(0)
+        deviations = self._scale * np.sqrt(np.maximum(variances, 0.0))
+        pairs = zip(means.round(DIGITS).tolist(), deviations.round(DIGITS).tolist(), strict=True)
+        return [LossForecast(mean, deviation) for mean, deviation in pairs]
+
+    def expecting(self, organism: Contestant) -> "Surrogate":
+        """Return a surrogate that treats the prediction for an organism as its loss."""
+        new, old, end = copy(self), self._points, self._at([organism], [EVALUATIONS])
+        new._points = _Points(
+            np.concatenate((old.genes, end.genes)),
+            np.concatenate((old.times, end.times)),
+            np.concatenate((old.ids, end.ids)),
+        )
+        new._values = np.append(self._values, self.predict([organism])[0].mean)
+        new._fit(self._kernel)
+        return new
+
+    def _fit(self, kernel: _Kernel) -> float:
+        """Fit with a kernel; return the log marginal likelihood up to a constant."""
+        covariances = kernel(self._points, self._points) + JITTER**2 * np.eye(len(self._values))
+        self._cholesky = np.linalg.cholesky(covariances)
+        centred = (self._values - self._mean) / self._scale
+        self._white = np.linalg.solve(self._cholesky, centred)
+        determinant = np.log(np.diag(self._cholesky)).sum()
+        return float(-self._white @ self._white / 2 - determinant)
+
+    def _at(self, organisms: Sequence[Contestant], evaluations: Sequence[int]) -> _Points:
+        return _Points(
+            np.array([self._space.coordinates(organism.genome) for organism in organisms]),
+            np.log(evaluations) / math.log(EVALUATIONS),
+            np.array([organism.id for organism in organisms]),
+        )
+
+
+def _rungs(organism: Contestant) -> list[int]:
+    """Return the rungs that a training run has reached, and the last one if it has ended."""
+    ended = [EVALUATIONS] * organism.has_ended
+    return [*(rung for rung in RUNGS[:-1] if rung <= len(organism.losses)), *ended]

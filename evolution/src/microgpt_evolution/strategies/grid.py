@@ -1,0 +1,91 @@
+"""Genomes of a sweep: one of the predefined sets from evolve-rust's scripts, or a grid."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from itertools import product
+from math import prod
+from typing import Any
+
+from microgpt import ConfigError, check_names
+from microgpt_evolution.errors import GenomeError, raised_as
+from microgpt_evolution.genome import Genome, check_genes, values_of
+
+# A sweep sets these itself: they follow from its seeds and its documents, or from its measurements.
+FIXED = {"seed", "text", "shuffle", "vocab_size", "n_tokens", "until", "evaluations"}
+SETTINGS = tuple(each.name for each in fields(Genome) if each.name not in FIXED)
+STEPS = {  # tests B and A of evolve-rust's run_scaling_tests.sh
+    "fibonacci": (1000, 2000, 3000, 5000, 8000, 13_000, 21_000),
+    "tripling": (1000, 3000, 9000),
+}
+SIZES = {  # the three models of evolve-rust's run_param_scaling.sh
+    "small": Genome(n_embd=16, n_head=4, n_layer=1, steps=5000),
+    "medium": Genome(n_embd=32, n_head=4, n_layer=2, steps=5000),
+    "large": Genome(n_embd=64, n_head=8, n_layer=4, steps=5000),
+}
+MAX_COMBINATIONS = 10_000  # all are created before training; the limit catches typos
+
+
+def describe(settings: Mapping[str, Any]) -> str:
+    """Format settings, for example "n_layer 1, steps 3,000"."""
+    return ", ".join(f"{name} {show(value)}" for name, value in settings.items())
+
+
+def show(setting: float | str) -> str:
+    """Format a setting, with thousands separators in integers."""
+    return f"{setting:,}" if isinstance(setting, int) else str(setting)
+
+
+def differing(genomes: Iterable[Genome]) -> list[str]:
+    """Return the names of the settings that differ between genomes."""
+    distinct = set(genomes)
+    return [name for name in SETTINGS if len({getattr(each, name) for each in distinct}) > 1]
+
+
+def grid(
+    axes: Mapping[str, Sequence[Any]], base: Genome | None = None
+) -> tuple[list[Genome], list[str]]:
+    """Return the valid combinations, without duplicates, and a note for each kind of invalid one.
+
+    The last axis varies fastest.
+
+    Args:
+        axes: values to combine, by setting name.
+        base: the other settings (default: those of `Genome`).
+
+    Raises:
+        ConfigError: no combination is valid, or there are too many.
+        GenomeError: a setting is unknown, or one of its values is invalid.
+    """
+    n = prod(map(len, axes.values()))
+    if n > MAX_COMBINATIONS:
+        raise ConfigError(
+            f"a grid has at most {MAX_COMBINATIONS:,} combinations, got {n:,}; use fewer values"
+        )
+    with raised_as(GenomeError):
+        check_names(axes, SETTINGS)
+    for name, values in axes.items():
+        for value in values:
+            check_genes({name: value})  # a value that is wrong alone is not a combination to skip
+    base = base or Genome()
+    genomes: dict[Genome, None] = {}
+    impossible: dict[str, list[str]] = {}  # the combinations with each error message
+    for values in product(*axes.values()):
+        changes = dict(zip(axes, values, strict=True))
+        try:
+            genomes[replace(base, **changes)] = None
+        except GenomeError as error:
+            impossible.setdefault(str(error), []).append(describe(changes))
+    notes = [
+        f"{first}{f' and {len(rest)} more' if rest else ''}: {problem}{_fixed(problem, axes, base)}"
+        for problem, (first, *rest) in impossible.items()
+    ]
+    if not genomes:
+        raise ConfigError(f"no combination of the grid is valid: {notes[0]}")
+    return list(genomes), notes
+
+
+def _fixed(problem: str, axes: Mapping[str, Sequence[Any]], base: Genome) -> str:
+    """Return the end of an error message that names a setting which is not an axis."""
+    names = [name for name in SETTINGS if name not in axes and f"{name} (" in problem]
+    shared = describe(values_of(base, names))
+    return f"; all combinations have {shared}, unless you vary it, too" if names else ""

@@ -1,0 +1,132 @@
+"""Hydra search: one population ("head") per score; the heads exchange genomes periodically.
+
+hydra = Hydra(size=8, seed=42)
+for _ in range(5 * HEAD_GENERATIONS):           # five cycles
+    hydra.tell([evaluate(organism) for organism in hydra.ask()])
+print(hydra.met)                                # the champions of each head
+"""
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+from microgpt_evolution.objectives.fitness import HeadName
+from microgpt_evolution.objectives.judge import HEADS
+from microgpt_evolution.strategies.aesthetic import N_ELITES, AestheticPopulation
+from microgpt_evolution.strategies.genome_operators import crossover
+from microgpt_evolution.strategies.population import Finalist, Organism, child, kept
+from microgpt_evolution.trial import Evaluation
+
+HEAD_GENERATIONS = 3  # generations per cycle; within a cycle, the heads evolve separately
+N_GUESTS = 2  # number of champions that a head receives from other heads
+
+
+class Hydra:
+    """A search with one population per head; the heads share one random generator.
+
+    After each cycle, champions of the other heads, and their crossovers with the head's own
+    champion, replace the worst organisms of each head.
+
+    Attributes:
+        populations: the population of each head.
+        met: the champions of each head before the last exchange.
+        has_exchanged: whether the last generation ended a cycle. The heads have then received
+            genomes of other heads, and have begun the next generation.
+    """
+
+    stagnation = None  # stagnation is not tracked in Hydra searches
+    n_finalists = N_ELITES * len(HEADS)
+
+    def __init__(
+        self, *, size: int, seed: int, head: HeadName | None = None, **options: Any
+    ) -> None:
+        """Create the first generation of each head; see `Population` for the options.
+
+        Args:
+            head: head whose champion wins; None for the best over all heads.
+        """
+        self._rng, self._head = Random(seed), head
+        self.populations: Mapping[str, AestheticPopulation] = {
+            name: AestheticPopulation(
+                size,
+                measure=name,
+                seed=seed,
+                rng=self._rng,
+                first_slot=1 + place * size,
+                **options,
+            )
+            for place, name in enumerate(HEADS)
+        }
+        self.met: dict[str, list[Organism]] = {}
+        self.has_exchanged = False
+        self._first: dict[int, Organism] = {}  # first copy of each organism, by training seed
+
+    @property
+    def generation(self) -> int:
+        """The current generation number, counted from 1."""
+        return next(iter(self.populations.values())).generation
+
+    @property
+    def organisms(self) -> list[Organism]:
+        """The organisms of all heads."""
+        return [o for population in self.populations.values() for o in population.organisms]
+
+    def ask(self) -> list[Organism]:
+        """Return the organisms to evaluate, head by head; breed the next generation if needed."""
+        return [o for population in self.populations.values() for o in population.ask()]
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> None:
+        """Assign the evaluations in the order of `ask`; exchange genomes at the end of a cycle."""
+        news = iter(evaluations)
+        for population in self.populations.values():
+            for organism in population.tell([next(news) for _ in population.ask()]):
+                self._first.setdefault(organism.seed, organism)
+        self.has_exchanged = self.generation % HEAD_GENERATIONS == 0
+        if self.has_exchanged:
+            self._exchange()
+
+    def finalists(self) -> list[Organism]:
+        """Return the first copy of each organism in `met`."""
+        seeds = dict.fromkeys(o.seed for organisms in self.met.values() for o in organisms)
+        return [self._first[seed] for seed in seeds]
+
+    def choose(self, finalists: Sequence[Finalist]) -> Finalist | None:
+        """Return the best champion of the head; without a head, the finalist that all rank best.
+
+        All heads together rank by the lowest sum of ranks, because the scores of different heads
+        are not comparable. None is returned if there is no finalist.
+        """
+        head = self._head
+        if head:
+            seeds = {organism.seed for organism in self.met.get(head, ())}
+            champions = [each for each in finalists if each.organism.seed in seeds]
+            return min(champions, key=lambda each: each.fitness(head), default=None)
+        return min(
+            finalists,
+            key=lambda one: sum(
+                each.fitness(h) < one.fitness(h) for h in self.populations for each in finalists
+            ),
+            default=None,
+        )
+
+    def _exchange(self) -> None:
+        """Exchange genomes between the heads and start the next generation of each head."""
+        champions = self.met = {
+            name: [o for o in population.organisms[:N_ELITES] if o.has_finished]
+            for name, population in self.populations.items()
+        }
+        for name, population in self.populations.items():
+            room = max(len(population.organisms) - N_ELITES, 0)
+            population.receive(self._guests(name, champions)[:room])
+
+    def _guests(self, host: str, champions: Mapping[str, list[Organism]]) -> list[Organism]:
+        """Return champions of other heads and their crossovers with the champion of `host`."""
+        names = list(champions)
+        ring = [*names[names.index(host) + 1 :], *names[: names.index(host)]]
+        guests = [champions[name][0] for name in ring if champions[name]][:N_GUESTS]
+        children = [kept(guest, "migrant") for guest in guests]
+        for own in champions[host][:1]:
+            for guest in guests:
+                genome = crossover(own.genome, guest.genome, self._rng)
+                children.append(child(genome, "cross", own, guest))
+        return children

@@ -1,0 +1,234 @@
+"""A population of organisms that is bred generation by generation.
+
+Subclasses implement breeding. The caller evaluates the organisms that `ask` returns, and passes the
+evaluations to `tell`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from statistics import fmean
+from typing import ClassVar, Literal, NamedTuple
+
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.trial import Evaluation, Trial, training_seed
+
+Provenance = Literal[  # how an organism was created
+    "random", "genome",  # first generation; "genome" comes from a warm start
+    "elite", "immigrant", "cross", "mutant", "hyper",  # regular generations
+    "re-eval", "grown", "champion", "tuned", "cataclysm",  # during stagnation
+    "migrant",  # from another head of the Hydra
+]  # fmt: skip
+
+TOURNAMENT_SIZE = 3
+N_FINALISTS = 3
+N_REPEATS = 2  # number of training runs per finalist, in addition to the run in the search
+POPULATION = "champion"  # name, in reports, of the only population of a search
+
+
+@dataclass(frozen=True, slots=True)
+class Organism:
+    """A genome with its position in a population and its evaluation."""
+
+    genome: Genome
+    origin: Provenance
+    seed: int = 0  # training seed; an elite keeps its seed and its evaluation
+    generation: int = 0  # generation number, counted from 1
+    slot: int = 0  # position in the generation before ranking, counted from 1
+    parents: tuple[str, ...] = ()  # ids of the parents; the parent of an elite is its previous copy
+    evaluation: Evaluation | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the organism, such as "g3-5"; unique within a run."""
+        return f"g{self.generation}-{self.slot}"
+
+    @property
+    def trial(self) -> Trial:
+        """The training run of the organism."""
+        return Trial(self.genome, self.seed, self.id, self.origin, self.parents)
+
+    @property
+    def fitness(self) -> float:
+        """The value that the search minimises, or infinity if there is no finite fitness."""
+        e = self.evaluation
+        return e.fitness if e and e.status == "ok" and math.isfinite(e.fitness) else math.inf
+
+    @property
+    def worth(self) -> float:
+        """The loss (lower is better), or the score (higher is better)."""
+        return -self.fitness if self.evaluation and self.evaluation.scores else self.fitness
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether the organism has a finite fitness; only finished organisms can win."""
+        return self.fitness < math.inf
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """One of the best organisms, with an evaluation per seed; the first is that of the search.
+
+    The best of many noisy measurements is partly due to luck, so the winner is the finalist with
+    the best mean.
+    """
+
+    organism: Organism
+    evaluations: tuple[Evaluation, ...]
+
+    def values(self, measure: str | None) -> list[float]:
+        """Return the values of a score, or of the fitness if measure is None."""
+        if measure is None:
+            return [evaluation.fitness for evaluation in self.evaluations]
+        return [e.scores.scores[measure] for e in self.evaluations if e.scores]
+
+    def fitness(self, measure: str | None) -> float:
+        """Return the mean, negated if it is that of a score, so that lower is better."""
+        mean = fmean(self.values(measure))
+        return mean if measure is None else -mean
+
+
+def rank(organisms: Sequence[Organism]) -> list[Organism]:
+    """Return the organisms sorted from best to worst; unfinished organisms come last."""
+    return sorted(organisms, key=lambda organism: organism.fitness)
+
+
+def tournament(organisms: Sequence[Organism], rng: Random) -> Organism:
+    """Return the best of three organisms drawn with replacement."""
+    drawn = [rng.choice(organisms) for _ in range(TOURNAMENT_SIZE)]
+    return min(drawn, key=lambda organism: organism.fitness)
+
+
+def count_species(organisms: Sequence[Organism]) -> Counter[str]:
+    """Return the number of organisms per species."""
+    return Counter(organism.genome.species for organism in organisms)
+
+
+def diversity(organisms: Sequence[Organism]) -> float:
+    """Return the number of species divided by the number of organisms."""
+    return len(count_species(organisms)) / len(organisms)
+
+
+def child(genome: Genome, origin: Provenance, *parents: Organism) -> Organism:
+    """Return a new organism; `Population` sets its generation, slot and seed."""
+    return Organism(genome, origin, parents=tuple(parent.id for parent in parents))
+
+
+def kept(organism: Organism, origin: Provenance) -> Organism:
+    """Return a copy of an evaluated organism for the next generation, a child of the original."""
+    return replace(organism, origin=origin, parents=(organism.id,))
+
+
+class Operators(NamedTuple):
+    """How a population draws genomes and mutates them."""
+
+    random: Callable[[Random], Genome]
+    mutate: Callable[[Genome, Random], Genome]
+
+
+class Population(ABC):
+    """A population and its breeding. A search may consist of a single population."""
+
+    operators: ClassVar[Operators]
+    n_elites = 1  # number of organisms copied to the next generation with their evaluation
+    n_finalists = N_FINALISTS  # maximum number of finalists
+    stagnation: int | None = None  # generations without improvement; None if it is not tracked
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        seed: int,
+        measure: str | None = None,
+        ancestor: Genome | None = None,
+        rng: Random | None = None,
+        first_slot: int = 1,
+    ) -> None:
+        """Create the first generation.
+
+        If there is an ancestor, the ancestor and its mutants form half of the generation. The
+        remaining genomes are random.
+
+        Args:
+            seed: seed of the run, from which the seeds of the training runs are derived.
+            measure: the score in `NameScores.scores` to maximise; None to minimise the loss.
+            ancestor: genome of a warm start.
+            rng: random generator, if other populations share it.
+            first_slot: slot of the first organism; several populations have consecutive slots.
+        """
+        self.size, self.rng, self.measure = size, rng or Random(seed), measure
+        self._seed, self._first_slot = seed, first_slot
+        self.generations: list[list[Organism]] = []  # evaluated generations, each ranked
+        first = [child(ancestor, "genome")] if ancestor else []
+        children = self._placed(first, generation=1)
+        while ancestor and len(children) < size // 2:
+            mutant = self.operators.mutate(ancestor, self.rng)
+            children.append(child(mutant, "mutant", children[0]))
+        while len(children) < size:
+            children.append(child(self.operators.random(self.rng), "random"))
+        # The current generation in slot order; ranked after `tell`.
+        self.organisms = self._placed(children, generation=1)
+
+    @property
+    def generation(self) -> int:
+        """The current generation number, counted from 1."""
+        return self.organisms[0].generation
+
+    @property
+    def populations(self) -> Mapping[str, "Population"]:
+        """The populations of the search, by name."""
+        return {POPULATION: self}
+
+    def ask(self) -> list[Organism]:
+        """Return the organisms to evaluate; breed first if this generation has been evaluated."""
+        if self.generations and self.organisms is self.generations[-1]:
+            self.breed()
+        return [organism for organism in self.organisms if organism.evaluation is None]
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
+        """Assign the evaluations, in the order of `ask`, and return the ranked population."""
+        # `ask` does not breed here, because this generation is not in self.generations yet.
+        told = {o.slot: e for o, e in zip(self.ask(), evaluations, strict=True)}
+        self.organisms = rank([self.seen(o, o.evaluation or told[o.slot]) for o in self.organisms])
+        self.generations.append(self.organisms)
+        return self.organisms
+
+    def seen(self, organism: Organism, evaluation: Evaluation) -> Organism:
+        """Return the organism with an evaluation whose `fitness` this population minimises."""
+        if self.measure is not None and evaluation.scores is not None:
+            evaluation = replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
+        return replace(organism, evaluation=evaluation)
+
+    def breed(self) -> None:
+        """Replace the current generation with the next generation."""
+        self.organisms = self._placed(self._children(), self.generation + 1)
+
+    @abstractmethod
+    def _children(self) -> list[Organism]:
+        """Return the next generation."""
+
+    def finalists(self) -> list[Organism]:
+        """Return the best `n_finalists` organisms of all generations, with distinct genomes."""
+        best: dict[Genome, Organism] = {}
+        for organism in rank([o for ranked in self.generations for o in ranked if o.has_finished]):
+            best.setdefault(organism.genome, organism)
+        return list(best.values())[: self.n_finalists]
+
+    def choose(self, finalists: Sequence[Finalist]) -> Finalist | None:
+        """Return the finalist with the best mean, or None if there is none."""
+        return min(finalists, key=lambda each: each.fitness(self.measure), default=None)
+
+    def _placed(self, children: Sequence[Organism], generation: int) -> list[Organism]:
+        """Return the children with slots in order, and with new seeds unless already evaluated."""
+        return [
+            replace(
+                each,
+                generation=generation,
+                slot=slot,
+                seed=each.seed if each.evaluation else training_seed(self._seed, generation, slot),
+            )
+            for slot, each in enumerate(children, start=self._first_slot)
+        ]

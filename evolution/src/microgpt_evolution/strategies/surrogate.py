@@ -1,0 +1,193 @@
+"""Search with a surrogate: train the organisms with the lowest predicted losses.
+
+    search = SurrogateSearch(space, [rule], budget, cost, seed=42)
+    while asked := search.ask():
+        search.tell([train(organism, organism.until) for organism in asked])
+
+The first generation consists of the given genomes and mutants of them. Later, a `Surrogate`
+predicts the final losses of many mutants and crossings of the best organisms, and of the organisms
+whose training has paused. The most promising of all are trained up to their next rung.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, count, islice
+from random import Random
+
+from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.space import Space
+from microgpt_evolution.strategies.contestant import EVALUATIONS, RUNGS, Contestant
+from microgpt_evolution.strategies.gaussian_process import Surrogate
+from microgpt_evolution.trial import training_seed
+
+# The number of organisms per generation; the larger one if the budget is enough for four such
+# generations that are trained completely. It does not depend on the number of workers.
+SMALLEST, LARGEST = 4, 8
+MAX_FITTED = 150  # maximum number of organisms, the best, that the surrogate is fitted to
+N_CANDIDATES = 100  # number of genomes to choose from
+N_PARENTS = 4
+CROSS = 0.2  # probability that a candidate has two parents
+N_MUTATIONS = (1, 1, 2, 3)  # drawn with equal probability
+MAX_DRAWS = 1000
+
+
+class SurrogateSearch:
+    """The organisms of a search, and the remaining budget."""
+
+    def __init__(
+        self,
+        space: Space,
+        first: Sequence[Genome],
+        budget: float,
+        cost: Callable[[Genome, int], float],
+        *,
+        n_finalists: int = 1,
+        accepts: Callable[[Genome], bool] = lambda genome: True,
+        seed: int,
+    ) -> None:
+        """Prepare a search.
+
+        Args:
+            first: genomes of the first generation, to which mutants of them are added.
+            budget: number of operations.
+            cost: returns the operations for a number of evaluations of a genome.
+            n_finalists: number of organisms with the lowest predicted losses that are trained to
+                the end before the budget is spent.
+            accepts: returns whether a genome may be trained.
+        """
+        n_complete = budget / cost(first[0], EVALUATIONS)
+        size = LARGEST if n_complete >= 4 * LARGEST else SMALLEST
+        self.size = max(size, len(first))  # maximum number of organisms per generation
+        self.space, self.budget, self.cost, self.n_finalists = space, budget, cost, n_finalists
+        self.organisms: dict[str, Contestant] = {}
+        self.generation = 0
+        self._first, self._accepts, self._seed, self._rng = first, accepts, seed, Random(seed)
+        self._asked: list[Contestant] = []
+
+    def ask(self) -> list[Contestant]:
+        """Return the organisms to train up to `until`; none if the budget is spent.
+
+        Raises:
+            GenomeError: no genome is accepted.
+        """
+        self.generation += 1
+        self._asked = self._next_generation() if self.organisms else self._first_generation()
+        return self._asked
+
+    def tell(self, losses: Sequence[Sequence[float]]) -> None:
+        """Add the new losses of the organisms from `ask`; infinity if training diverged.
+
+        There may be fewer losses than requested, or none. Then less of the budget is spent.
+        """
+        for organism, new in zip(self._asked, losses, strict=True):
+            if math.inf not in new:
+                self.budget += self.cost(organism.genome, organism.n_evaluations - len(new))
+            self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
+
+    def _first_generation(self) -> list[Contestant]:
+        """Return organisms with the given genomes and mutants of them."""
+        given = [Contestant(genome, seed=0, origin="given") for genome in self._first]
+        founders = self._accepted(chain(given, self._draws(given)), self.size)
+        if not founders:
+            raise GenomeError("no genome of the space is small enough; use another one")
+        return self._affordable([replace(each, parents=()) for each in founders])
+
+    def _next_generation(self) -> list[Contestant]:
+        organisms = sorted(self.organisms.values(), key=lambda each: (each.loss, each.id))
+        if all(not each.has_ended and len(each.losses) < RUNGS[0] for each in organisms):
+            return self._affordable(organisms)  # there is nothing to learn from yet
+        surrogate = Surrogate(self.space, organisms[:MAX_FITTED])
+        losses = [prediction.mean for prediction in surrogate.predict(organisms)]
+        ranked = [organisms[i] for i in sorted(range(len(losses)), key=losses.__getitem__)]
+        finalists = [each for each in ranked[: self.n_finalists] if not each.has_ended]
+        paused = [each for each in ranked if not each.has_ended]
+        candidates = [*paused, *self._candidates(ranked)]
+        reserved = sum(map(self._price, finalists))
+        return self._most_promising(
+            surrogate, min(losses), candidates, reserved
+        ) or self._affordable(finalists)
+
+    def _candidates(self, ranked: Sequence[Contestant]) -> list[Contestant]:
+        """Return mutants of the first organisms and of their crossings.
+
+        Genomes that organisms already have are skipped, unless the space has no others.
+        """
+        known = {organism.genome for organism in ranked}
+        draws = self._draws(ranked[:N_PARENTS])
+        return self._accepted(draws, N_CANDIDATES, known) or self._accepted(draws, N_CANDIDATES)
+
+    def _accepted(
+        self, draws: Iterator[Contestant], n: int, known: Collection[Genome] = ()
+    ) -> list[Contestant]:
+        """Return at most n accepted organisms with different genomes."""
+        found: dict[Genome, Contestant] = {}
+        for organism in islice(draws, MAX_DRAWS):
+            if organism.genome not in known and self._accepts(organism.genome):
+                found.setdefault(organism.genome, organism)
+            if len(found) == n:
+                break
+        return [*found.values()]
+
+    def _draws(self, parents: Sequence[Contestant]) -> Iterator[Contestant]:
+        """Yield mutants of the parents and of their crossings indefinitely.
+
+        They get their id and seed when they are chosen.
+        """
+        space, rng = self.space, self._rng
+        for n in count():
+            is_cross = len(parents) > 1 and rng.random() < CROSS
+            of = rng.sample(parents, 2 if is_cross else 1)
+            genome = of[0].genome
+            origin = "cross" if is_cross else "mutant"
+            if is_cross:
+                genome = space.crossover(genome, of[1].genome, rng)
+            for _ in range(rng.choice(N_MUTATIONS)):
+                genome = space.mutate(genome, rng)
+            ids = tuple(parent.id for parent in of)
+            yield Contestant(genome, 0, f"draw {n}", origin, ids)
+
+    def _most_promising(
+        self, surrogate: Surrogate, lowest: float, candidates: Sequence[Contestant], reserved: float
+    ) -> list[Contestant]:
+        """Return the candidates with the highest expected improvement per operation.
+
+        Each choice treats the predicted losses of the previous choices as known. The budget without
+        the reserved operations suffices to complete each of them.
+        """
+        chosen: list[Contestant] = []
+        while len(chosen) < self.size:
+            left = self.budget - reserved
+            candidates = [each for each in candidates if self._price(each) <= left]
+            if not candidates:
+                break
+            forecasts = zip(candidates, surrogate.predict(candidates), strict=True)
+            promises = [
+                forecast.improvement(lowest) / (EVALUATIONS - len(organism.losses))
+                for organism, forecast in forecasts
+            ]
+            organism = candidates.pop(promises.index(max(promises)))
+            chosen.append(self._begun(organism, len(chosen) + 1))
+            surrogate = surrogate.expecting(organism)
+        return chosen
+
+    def _affordable(self, organisms: Sequence[Contestant]) -> list[Contestant]:
+        chosen: list[Contestant] = []
+        for organism in organisms:
+            if self._price(organism) <= self.budget:
+                chosen.append(self._begun(organism, len(chosen) + 1))
+        return chosen
+
+    def _begun(self, organism: Contestant, slot: int) -> Contestant:
+        """Deduct the cost of an organism's next rung; a new organism gets its id and seed."""
+        organism = replace(organism, until=organism.next_rung)
+        self.budget -= self.cost(organism.genome, organism.n_evaluations)
+        if organism.id in self.organisms:
+            return organism
+        seed = training_seed(self._seed, self.generation, slot)
+        return replace(organism, id=f"g{self.generation}-{slot}", seed=seed)
+
+    def _price(self, organism: Contestant) -> float:
+        """Return the number of operations to complete the training run of an organism."""
+        return self.cost(organism.genome, EVALUATIONS - len(organism.losses))

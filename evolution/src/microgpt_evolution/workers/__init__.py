@@ -1,1 +1,0 @@
-"""Worker pools (threads, processes, Dask) and the driver that uses them."""

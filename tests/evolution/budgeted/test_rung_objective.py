@@ -1,0 +1,64 @@
+"""Training runs in rungs give the same as without a pause."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.inference import InferenceGpt
+from microgpt.training.loop import DivergedError
+from microgpt.training.train import train
+from microgpt_evolution.objectives.rung_objective import RungObjective
+from microgpt_evolution.strategies.contestant import EVALUATIONS
+from microgpt_evolution.trial import Trial
+
+
+def test_pausing_a_training_run_does_not_change_its_result(objective, small) -> None:
+    whole = objective.measure(Trial(small, 1, until=EVALUATIONS))
+    losses, state = (), None
+    for until in (2, 5, EVALUATIONS):
+        rung = objective.measure(Trial(small, 1, until=until, losses=tuple(losses), state=state))
+        assert len(rung.losses) == until - len(losses)
+        losses, (_, state) = losses + rung.losses, rung.checkpoint
+    assert losses == whole.losses
+    assert np.array_equal(state.weights, whole.checkpoint[1].weights)
+
+
+def test_the_losses_of_a_budgeted_search_equal_those_of_evaluate(objective, small) -> None:
+    result = objective.measure(Trial(small, 1, until=EVALUATIONS))
+    tokens, (model, config) = objective.tokens(), objective.settings(small, 1)
+    trained = train(objective.parts, model=model, config=config, tokenizer=tokens.tokenizer)
+    loss = InferenceGpt(trained).evaluate(objective.parts.validation).loss
+    assert min(result.losses) == pytest.approx(loss, rel=1e-5)  # evaluated in other batches
+    assert len(result.losses) == EVALUATIONS
+
+
+def test_runs_with_fewer_steps_than_evaluations_are_refused(objective, small) -> None:
+    brief = replace(objective, operations=objective.operations / 1e4)
+    assert "fewer than 8" in brief.refusal(Trial(small, 1))
+
+
+def test_a_diverged_run_has_no_losses(objective, small, monkeypatch) -> None:
+    import microgpt_evolution.objectives.rung_objective as module
+
+    def diverge(*_: object, **__: object) -> None:
+        raise DivergedError("at step 3", objective_result)
+
+    objective_result = train(objective.parts, config=TrainConfig(steps=1), model=ModelConfig())
+    monkeypatch.setattr(module, "train", diverge)
+    result = objective.measure(Trial(small, 1, until=EVALUATIONS))
+    assert (result.status, result.fitness, result.losses) == ("diverged", math.inf, ())
+    assert result.checkpoint is None
+
+
+def test_a_genome_can_select_a_subword_tokenizer(small) -> None:
+    from microgpt.data.split import split_stream
+
+    text = "the cat sat on the mat and the dog sat on the log. " * 60
+    parts = replace(split_stream(text, validation=0.1, test=0.1), test=())
+    objective = RungObjective(parts, "stream", 2e8)
+    result = objective.measure(Trial(replace(small, vocab_size=300), 1, until=EVALUATIONS))
+    assert objective.tokens(300).per_character < 0.7
+    assert len(result.losses) == EVALUATIONS

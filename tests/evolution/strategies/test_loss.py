@@ -1,0 +1,258 @@
+import math
+from collections import Counter
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt_evolution.strategies.genome_operators import WIDE, random_genome
+from microgpt_evolution.strategies.loss import LossSearch
+from microgpt_evolution.trial import Evaluation, training_seed
+
+SIZES = st.integers(1, 20)
+SEEDS = st.integers(0, 2**32)
+STAGNATION = {"normal": 0, "championship": 2, "cataclysm": 4}
+STAGES = st.sampled_from([*STAGNATION])
+OBJECTIVES = st.sampled_from(["held-out", "last-doc"])
+FITNESSES = st.lists(st.floats(1, 4) | st.just(math.nan) | st.none(), min_size=1, max_size=20)
+
+
+def bred(stage, ranked, seed=0, blacklisted=()):
+    """Return the generation that follows a ranked one in a stage."""
+    search = LossSearch(size=len(ranked), fitness="held-out", seed=42)
+    search.organisms, search.rng = ranked, Random(seed)
+    search.stagnation, search.failures = STAGNATION[stage], Counter(2 * [*blacklisted])
+    search.breed()
+    assert search.stage == stage
+    return search.organisms
+
+
+def origins(population) -> list[str]:
+    return [organism.origin for organism in population]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+@given(seed=SEEDS, is_warm=st.booleans())
+def test_a_search_begins_with_random_genomes_or_an_ancestor(size, seed, is_warm) -> None:
+    ancestor = random_genome(Random(seed), WIDE) if is_warm else None
+    search = LossSearch(size=size, fitness="held-out", seed=seed, ancestor=ancestor)
+    population = search.organisms
+    first = ["genome", *["mutant"] * (size // 2 - 1)] if is_warm else []
+    assert origins(population) == first + ["random"] * (size - len(first))
+    assert not is_warm or population[0].genome == ancestor
+    assert {o.parents for o in population if o.origin == "mutant"} <= {("g1-1",)}
+    assert all(o.parents == () for o in population if o.origin != "mutant")
+    for slot, organism in enumerate(population, start=1):  # measured anew, as all are
+        assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
+        assert organism.seed == training_seed(seed, 1, slot)
+        assert organism.genome.n_embd % organism.genome.n_head == 0
+
+
+@given(STAGES, FITNESSES, SEEDS)
+def test_every_generation_has_the_same_size_and_its_own_seeds(
+    make_ranked, stage, fitnesses, seed
+) -> None:
+    ranked = make_ranked(fitnesses, generation=3)
+    population = bred(stage, ranked, seed)
+    assert [(o.generation, o.slot) for o in population] == [
+        (4, slot) for slot in range(1, len(ranked) + 1)
+    ]
+    for organism in population:
+        if organism.origin == "elite":
+            assert (organism.seed, organism.evaluation) == (ranked[0].seed, ranked[0].evaluation)
+        else:
+            assert organism.seed == training_seed(42, 4, organism.slot)
+            assert organism.evaluation is None
+
+
+@given(STAGES, FITNESSES, SEEDS)
+def test_only_finished_organisms_breed_and_the_best_is_first(
+    make_ranked, stage, fitnesses, seed
+) -> None:
+    ranked = make_ranked(fitnesses)
+    population = bred(stage, ranked, seed)
+    finished = {organism.id for organism in ranked if organism.has_finished}
+    assert {parent for organism in population for parent in organism.parents} <= finished
+    if finished:
+        assert population[0].genome == ranked[0].genome
+        assert population[0].parents == (ranked[0].id,)
+        assert population[0].origin == ("elite" if stage == "normal" else "re-eval")
+    else:
+        expected = "cataclysm" if stage == "cataclysm" else "immigrant"
+        assert set(origins(population)) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("size", "n_immigrants", "n_bred"), [(1, 0, 0), (2, 0, 1), (3, 1, 1), (4, 2, 1), (8, 2, 5)]
+)
+def test_a_generation_has_elites_immigrants_and_offspring(
+    make_ranked, size, n_immigrants, n_bred
+) -> None:
+    population = bred("normal", make_ranked([2.0] * size))
+    assert origins(population[: 1 + n_immigrants]) == ["elite", *["immigrant"] * n_immigrants]
+    rest = origins(population[1 + n_immigrants :])
+    assert len(rest) == n_bred
+    assert set(rest) <= {"cross", "mutant", "hyper"}
+
+
+def test_offspring_are_crosses_mutants_and_hypermutants(make_ranked) -> None:
+    size = 4003
+    population = bred("normal", make_ranked([2.0] * size))
+    counts = Counter(origins(population))
+    for origin, share in (("cross", 0.4), ("mutant", 0.4), ("hyper", 0.2)):
+        assert counts[origin] / (size - 3) == pytest.approx(share, abs=0.032)  # four deviations
+    n_parents = {"elite": 1, "immigrant": 0, "cross": 2, "mutant": 1, "hyper": 1}
+    assert all(len(organism.parents) == n_parents[organism.origin] for organism in population)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (1, "re-eval"),
+        (2, "re-eval grown"),
+        (3, "re-eval grown champion"),
+        (4, "re-eval grown champion champion"),
+        (5, "re-eval grown champion champion champion"),
+        (6, "re-eval grown champion champion champion immigrant"),
+        (8, "re-eval grown champion champion champion tuned tuned immigrant"),
+    ],
+)
+def test_a_championship_breeds_as_evolve_rust_does(make_ranked, size, expected) -> None:
+    ranked = make_ranked([2.4, 2.1, 2.3, 2.2, 2.5, 2.6, 2.7, 2.8][:size])
+    population = bred("championship", ranked)
+    assert origins(population) == expected.split()
+    if size > 4:  # the best three are crossed in turn
+        pairs = [organism.parents for organism in population if organism.origin == "champion"]
+        assert pairs == [("g1-2", "g1-4"), ("g1-4", "g1-3"), ("g1-3", "g1-2")]
+    for organism in population:  # only growth and newcomers change the shape
+        is_same = organism.genome.species == ranked[0].genome.species
+        assert is_same == (organism.origin not in ("grown", "immigrant"))
+
+
+@given(SIZES, SEEDS)
+def test_a_cataclysm_keeps_the_best_and_adds_random_genomes(make_ranked, size, seed) -> None:
+    population = bred("cataclysm", make_ranked([2.0] * size), seed)
+    assert origins(population) == ["re-eval", *["cataclysm"] * (size - 1)]
+    for organism in population[1:]:
+        assert organism.genome.n_embd in WIDE["n_embd"]
+        assert organism.genome.steps in WIDE["steps"]
+
+
+@pytest.mark.parametrize(("stage", "origin"), [("normal", "immigrant"), ("cataclysm", "cataclysm")])
+def test_random_genomes_avoid_blacklisted_species(make_ranked, stage, origin) -> None:
+    ranked = make_ranked([2.0] * 20)
+    blacklisted = {o.genome.species for o in bred(stage, ranked) if o.origin == origin}
+    population = bred(stage, ranked, blacklisted=blacklisted)
+    assert all(o.genome.species not in blacklisted for o in population if o.origin == origin)
+
+
+def measure(organism) -> Evaluation:
+    """Return what a run may give: better with more width and a fitting rate, some luck, and now and
+    then no loss at all."""
+    luck = Random(organism.seed).gauss(0, 0.1)
+    if luck > 0.2:
+        return Evaluation("crashed")
+    genome = organism.genome
+    loss = 3 - genome.n_embd / 64 + abs(math.log10(genome.lr) + 2) / 4 + luck
+    return Evaluation("ok", math.nan if luck < -0.22 else loss, loss, loss)
+
+
+def run(size, fitness, seed, n_generations=12):
+    """Return a search after so many generations, and how each was bred."""
+    search, stages = LossSearch(size=size, fitness=fitness, seed=seed), []
+    for _ in range(n_generations):
+        search.tell([measure(organism) for organism in search.ask()])
+        search.breed()
+        stages.append(search.stage)
+    return search, stages
+
+
+@given(SIZES, OBJECTIVES, st.integers(0, 1000))
+def test_the_best_loss_of_a_normal_generation_never_rises(size, fitness, seed) -> None:
+    search, stages = run(size, fitness, seed)
+    steps = zip(stages, search.generations, search.generations[1:], strict=False)
+    for stage, before, after in steps:
+        assert len(after) == size
+        if stage == "normal":
+            assert after[0].fitness <= before[0].fitness
+            assert before[0].genome in [organism.genome for organism in after] or (
+                not before[0].has_finished
+            )
+        if any(organism.has_finished for organism in after):
+            assert after[0].has_finished
+
+
+@given(SIZES, OBJECTIVES, st.integers(0, 1000))
+def test_the_result_of_a_search_depends_only_on_its_seed(size, fitness, seed) -> None:
+    first, second, other = (run(size, fitness, each)[0] for each in (seed, seed, seed + 1))
+    assert repr(first.generations) == repr(second.generations) != repr(other.generations)
+    assert repr(first.organisms) == repr(second.organisms)
+
+
+def test_a_search_survives_a_generation_of_crashes() -> None:
+    search = LossSearch(size=3, fitness="held-out", seed=1)
+    for _ in range(7):
+        ranked = search.tell([Evaluation("crashed")] * len(search.ask()))
+        assert not any(organism.has_finished for organism in ranked)
+        search.breed()
+    ranked = search.tell([measure(organism) for organism in search.ask()])
+    assert ranked[0].has_finished
+
+
+def test_a_search_requires_a_result_for_every_organism() -> None:
+    search = LossSearch(size=3, fitness="held-out", seed=1)
+    with pytest.raises(ValueError, match="shorter"):
+        search.tell([Evaluation("ok", 2.0)])
+
+
+def climb(*bests: float) -> list[tuple[int, str]]:
+    """Return the stagnation that is told after each generation, and how the next is bred."""
+    search, told = LossSearch(size=1, fitness="last-doc", seed=1), []
+    for best in bests:
+        search.organisms = [replace(o, evaluation=None) for o in search.organisms]
+        search.tell([Evaluation("ok", best)])
+        stagnation = search.stagnation
+        search.breed()
+        told.append((stagnation, search.stage))
+    return told
+
+
+NORMAL_0, NORMAL_1 = (0, "normal"), (1, "normal")
+CHAMPIONSHIP_2, CHAMPIONSHIP_3 = (2, "championship"), (3, "championship")
+CATACLYSM = (4, "cataclysm")
+
+
+@pytest.mark.parametrize(
+    ("bests", "told"),
+    [
+        ([2.0, 1.9, 1.8, 1.7], [NORMAL_0] * 4),  # progress
+        (
+            [1.6] * 6,  # a cataclysm resets the count
+            [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM, NORMAL_1],
+        ),
+        ([math.inf, math.inf, math.inf, 2.0], [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, NORMAL_0]),
+    ],
+)
+def test_stagnation_leads_to_a_championship_and_a_cataclysm(bests, told) -> None:
+    assert climb(*bests) == told
+
+
+def failures(organisms) -> Counter[str]:
+    """Return the failures that a search counts after it has met these organisms."""
+    search = LossSearch(size=len(organisms), fitness="last-doc", seed=1)
+    search.organisms = organisms
+    search.tell([])
+    return +search.failures
+
+
+def test_losses_above_the_threshold_are_failures_of_a_species(make_ranked) -> None:
+    assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 is no failure
+    assert failures(make_ranked([2.31, 2.9])) == {"16-4-1-16-4": 2}
+
+
+def test_crashes_and_kept_elites_do_not_count_as_failures(make_ranked, make_organism) -> None:
+    assert not failures(make_ranked([float("nan")]))
+    assert not failures([make_organism(2.9, origin="elite")])
+    assert failures([make_organism(2.9, origin="re-eval")]) == {"16-4-1-16-4": 1}

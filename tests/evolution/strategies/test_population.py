@@ -1,0 +1,87 @@
+import math
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt_evolution.strategies.loss import LossSearch
+from microgpt_evolution.strategies.population import (
+    Finalist,
+    Organism,
+    count_species,
+    diversity,
+    rank,
+    tournament,
+)
+from microgpt_evolution.trial import Evaluation, training_seed
+
+FITNESSES = st.floats(allow_nan=True, allow_infinity=True) | st.none()
+
+
+def test_unfinished_organisms_rank_last(make_organism) -> None:
+    fitnesses = [math.nan, 2.0, 1.0, -math.inf, None]
+    organisms = [make_organism(fitness, slot=i) for i, fitness in enumerate(fitnesses, start=1)]
+    organisms.insert(2, make_organism(status="crashed", slot=6))
+    assert [organism.slot for organism in rank(organisms)] == [3, 2, 1, 6, 4, 5]
+
+
+def test_only_a_successful_evaluation_has_a_fitness(make_organism) -> None:
+    genome = make_organism().genome
+    crashed = Organism(genome, "random", 0, 1, 1, evaluation=Evaluation("crashed", fitness=0.5))
+    assert not crashed.has_finished
+    assert crashed.fitness == math.inf
+
+
+@given(st.lists(FITNESSES, min_size=1, max_size=12), st.integers(0, 2**32))
+def test_an_unfinished_organism_never_beats_a_finished_one(make_ranked, fitnesses, seed) -> None:
+    ranked = make_ranked(fitnesses)
+    can_win = any(fitness is not None and math.isfinite(fitness) for fitness in fitnesses)
+    assert ranked[0].has_finished == can_win
+    values = [organism.fitness for organism in ranked]
+    assert values == sorted(values)
+    winner = tournament(ranked, Random(seed))
+    assert winner in ranked
+
+
+def test_tournaments_are_won_as_often_as_theory_predicts(make_ranked) -> None:
+    ranked, rng, n = make_ranked([1.0, 2.0, 3.0, 4.0]), Random(1), 4000
+    wins = [tournament(ranked, rng).slot for _ in range(n)]
+    # The best of four is among three draws with odds 1 − (3/4)³ = 0.578; the worst wins (1/4)³.
+    assert wins.count(1) / n == pytest.approx(0.578, abs=0.03)  # four standard deviations
+    assert wins.count(4) / n == pytest.approx(0.0156, abs=0.008)
+
+
+def test_only_the_shape_determines_the_species(make_organism) -> None:
+    genes = {"n_layer": 1, "lr": 0.1}, {"n_layer": 1, "steps": 900}, {"n_layer": 2}, {"n_layer": 1}
+    organisms = [make_organism(**each) for each in genes]
+    assert count_species(organisms) == {"16-4-1-16-4": 3, "16-4-2-16-4": 1}
+    assert diversity(organisms) == 0.5
+
+
+def test_the_finalist_with_the_best_mean_over_seeds_wins(make_organism) -> None:
+    lucky, steady = (
+        Finalist(make_organism(each[0]), tuple(Evaluation("ok", loss) for loss in each))
+        for each in ([1.0, 3.0], [1.5, 1.5])
+    )
+    search = LossSearch(size=2, fitness="held-out", seed=1)
+    assert search.choose([lucky, steady]) is steady
+    assert (lucky.fitness(None), steady.fitness(None)) == (2.0, 1.5)
+    assert search.choose([]) is None
+
+
+def test_training_seeds_equal_the_documented_hash() -> None:
+    # printf '42/1/1/0' | sha256sum: the first 8 bytes, shifted right by one bit
+    assert training_seed(42, 1, 1) == 0x24CDD29953F50103 >> 1
+    assert training_seed(42, 1, 2) == 5889399491652740367
+
+
+def test_all_training_runs_of_searches_have_different_seeds() -> None:
+    places = [
+        (run, g, slot, k)
+        for run in (0, 1, 42)
+        for g in range(1, 12)
+        for slot in range(1, 21)
+        for k in range(3)
+    ]
+    assert len({training_seed(*place) for place in places}) == len(places)

@@ -1,0 +1,218 @@
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microgpt_evolution import workers
+from microgpt_evolution.errors import ClusterError, StoppedError
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.trial import Evaluation, Trial
+from microgpt_evolution.workers import Dask, Threads, Workers
+
+sys.path.append(str(Path(__file__).parent))  # workers get it too
+from worker_objectives import KILLER, Squares
+
+N = 12
+SQUARES = [float(i * i) for i in range(N)]
+
+
+def trials(n: int = N) -> list[Trial]:
+    return [Trial(Genome(), seed) for seed in range(n)]
+
+
+def measure(
+    pool: Workers, objective: Any, n: int = N, stop: threading.Event | None = None, minutes=None
+) -> list[Evaluation]:
+    """Return the evaluations of n trials in order, without times."""
+    measured = pool.measure(objective, trials(n), stop or threading.Event(), minutes)
+    found = dict(measured)
+    return [found[i] for i in range(n)]
+
+
+class Objective(Squares):
+    """Calls a function of the seed and of should_stop."""
+
+    def __init__(self, function: Callable[..., float]) -> None:
+        object.__setattr__(self, "function", function)
+
+    def measure(self, trial: Trial, should_stop: Any = None) -> Evaluation:
+        return Evaluation("ok", self.function(trial.seed, should_stop))
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """The address of a Dask scheduler with two workers in processes of their own."""
+    import dask
+    from distributed import LocalCluster
+
+    size = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    quiet = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        LocalCluster(**size, **quiet) as cluster,
+    ):
+        yield cluster.scheduler_address
+
+
+@pytest.fixture
+def one_worker() -> Iterator[Any]:
+    """A Dask cluster of one worker in this process."""
+    from distributed import LocalCluster
+
+    size = {"n_workers": 1, "processes": False}
+    with LocalCluster(**size, dashboard_address=":0", protocol="tcp://") as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("two\n  lines"), "ValueError: two lines"),
+        (MemoryError(), "MemoryError"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (SystemExit(3), "SystemExit: 3"),
+        (type("Odd", (Exception,), {"__str__": lambda self: 1 / 0})(), "Odd"),
+    ],
+)
+def test_an_error_of_a_trial_is_its_evaluation(error, reason) -> None:
+    def fail(seed: int, should_stop: object) -> float:
+        if seed == KILLER:
+            raise error
+        return seed**2
+
+    with Threads(2) as pool:
+        found = measure(pool, Objective(fail))
+    assert (found[KILLER].status, found[KILLER].reason) == ("crashed", reason)
+    assert [each.fitness for each in found if each.status == "ok"] == [
+        square for seed, square in enumerate(SQUARES) if seed != KILLER
+    ]
+
+
+def test_a_trial_that_takes_too_long_ends_with_a_reason() -> None:
+    def wait(seed: int, should_stop: Callable[[], bool]) -> float:
+        while seed == KILLER and not should_stop():
+            time.sleep(0.01)
+        return 1.0
+
+    with Threads(2) as pool:
+        found = measure(pool, Objective(wait), minutes=0.001)
+    assert [each.status for each in found].count("ok") == N - 1
+    assert found[KILLER].reason == "it took longer than 0.001 minutes"
+
+
+def test_setting_should_stop_ends_the_trials_early() -> None:
+    n_threads = threading.active_count()
+    stop, started = threading.Event(), []
+
+    def wait(seed: int, should_stop: Callable[[], bool]) -> float:
+        started.append(seed)
+        if seed == KILLER:
+            stop.set()
+        while seed > KILLER and not should_stop():
+            time.sleep(0.01)
+        return 1.0
+
+    with pytest.raises(StoppedError, match=r"stopped after \d of 100 training runs"):
+        measure(Threads(2), Objective(wait), 100, stop)
+    assert len(started) < 100
+    assert threading.active_count() == n_threads
+
+
+@pytest.mark.slow
+def test_a_trial_is_repeated_if_its_worker_dies_once(scheduler: str, tmp_path: Path) -> None:
+    objective = Squares(marker=tmp_path / "died")
+    with Dask(scheduler) as pool:
+        assert [each.fitness for each in measure(pool, objective)] == SQUARES
+        (tmp_path / "died").unlink()
+        assert [each.fitness for each in measure(pool, objective)] == SQUARES
+
+
+@pytest.mark.slow
+def test_only_a_trial_that_always_kills_its_worker_fails(scheduler: str) -> None:
+    with Dask(scheduler) as pool:
+        found = measure(pool, Squares(kills=True), 100)
+        assert [each.fitness for each in found if each.status == "ok"] == [
+            i * i for i in range(100) if i != KILLER
+        ]
+        assert found[KILLER].status == "crashed"
+        assert found[KILLER].reason == "its worker died 2 times"
+        assert [each.fitness for each in measure(pool, Squares())] == SQUARES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("vanish", "problem"),
+    [
+        (lambda cluster: cluster.close(), "cannot use a Dask scheduler at .* lost; start one with"),
+        (lambda cluster: cluster.scale(0), "it has no workers left; .* `dask worker tcp"),
+    ],
+    ids=["scheduler", "workers"],
+)
+def test_a_cluster_that_disappears_gives_a_one_line_error(
+    monkeypatch, one_worker, vanish, problem
+) -> None:
+    monkeypatch.setattr(workers, "PATIENCE_S", 0.5)
+    pool = Dask(one_worker.scheduler_address)
+    measured = pool.measure(Squares(), trials(3000), threading.Event())
+    next(measured)
+    vanish(one_worker)
+    with pytest.raises(ClusterError, match=problem):
+        list(measured)
+
+
+@pytest.mark.slow
+def test_workers_that_leave_before_the_first_trial_are_missed(monkeypatch, one_worker) -> None:
+    monkeypatch.setattr(workers, "PATIENCE_S", 0.5)
+    pool = Dask(one_worker.scheduler_address)
+    assert pool.n_workers() >= 1
+    one_worker.scale(0)
+    while one_worker.scheduler.workers:
+        time.sleep(0.01)
+    with pytest.raises(ClusterError, match="it has no workers left; start one with"):
+        measure(pool, Squares())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theirs", [None, "0.0.9"])
+def test_a_worker_with_another_version_gives_a_one_line_error(
+    scheduler: str, monkeypatch: pytest.MonkeyPatch, theirs: str | None
+) -> None:
+    from distributed import Client
+
+    ask = Client.get_versions
+
+    def get_versions(self: Client, packages: Sequence[str]) -> Any:
+        versions = ask(self, packages=packages)
+        for facts in versions["workers"].values():
+            facts["packages"]["microgpt-lib"] = theirs
+        return versions
+
+    monkeypatch.setattr(Client, "get_versions", get_versions)
+    has = rf"tcp://.* has microgpt-lib {theirs or 'missing'}, but this machine has \d"
+    with pytest.raises(ClusterError, match=has):
+        measure(Dask(scheduler), Squares())
+
+
+def test_an_unreachable_scheduler_gives_a_one_line_error(monkeypatch) -> None:
+    monkeypatch.setattr(workers, "TIMEOUT_S", 0.1)
+    with socket.socket() as nobody, socket.create_server(("127.0.0.1", 0)) as other:
+        nobody.bind(("127.0.0.1", 0))
+        for line, problem in ((nobody, ".*"), (other, "timed out; start one with `dask scheduler")):
+            address = f"tcp://127.0.0.1:{line.getsockname()[1]}"
+            reason = f"cannot use a Dask scheduler at {address}: {problem}"
+            with pytest.raises(ClusterError, match=reason):
+                measure(Dask(address), Squares())
+    with pytest.raises(ClusterError, match="the address must have the form tcp://host:port"):
+        measure(Dask("nowhere"), Squares())
+
+
+def test_the_error_for_missing_dask_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ClusterError, match=r"pip install 'microgpt-evolution\[cluster\]'"):
+        measure(Dask("tcp://127.0.0.1:1"), Squares())

@@ -354,6 +354,19 @@ def test_a_stopped_sweep_resumes_with_the_same_results(tmp_path) -> None:
     assert results == sweep(SweepRecords.begin(tmp_path, "sweep", SWEEP), Threads(1))
 
 
+def test_a_stop_while_the_last_trial_ends_is_not_lost(tmp_path, monkeypatch) -> None:
+    stop, train = Event(), LossObjective.measure
+
+    def stopped(self, trial: Trial, should_stop=None) -> Evaluation:
+        stop.set()
+        return train(self, trial, None)
+
+    monkeypatch.setattr(LossObjective, "measure", stopped)
+    study = SweepRecords.begin(tmp_path, "sweep", SWEEP)
+    with study, Threads(1) as workers, pytest.raises(StoppedError):
+        study.measure(TRIALS[:1], LossObjective(PARTS), workers, should_stop=stop)
+
+
 @pytest.mark.slow
 def test_a_study_of_5000_trials_opens_soon(tmp_path) -> None:
     """Reading a record takes 0.16 ms; checking each default of each genome, it was three times."""

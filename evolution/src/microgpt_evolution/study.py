@@ -41,7 +41,7 @@ from microgpt import (
     read,
     read_regular_file,
 )
-from microgpt_evolution.errors import StudyError, raised_as
+from microgpt_evolution.errors import StoppedError, StudyError, raised_as
 from microgpt_evolution.objectives.objective import Objective
 from microgpt_evolution.trial import Evaluation, Key, Stored, Trial, TrialRecord
 from microgpt_evolution.workers import Workers
@@ -349,7 +349,10 @@ class Study(Generic[S]):
             for place, evaluation in measured:
                 if not stop.is_set():  # after a stop, the evaluation may be incomplete
                     note(todo[place], evaluation)
-        return [evaluation for evaluation in found if evaluation]
+        known = [evaluation for evaluation in found if evaluation]
+        if len(known) < len(found):  # it was stopped while the last trial ended
+            raise StoppedError(f"stopped after {len(known)} of {len(found)} training runs")
+        return known
 
     def add(self, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> None:
         """Append the record of a trial; raise CheckpointError if it cannot be written."""
@@ -366,6 +369,12 @@ class Study(Generic[S]):
         failed = (line.reason for line in self.lines if line.reason and not line.is_ok)
         for reason in dict.fromkeys(failed):
             warnings.warn(f"a training run has no value: {reason}", stacklevel=3)
+
+    def why_no_winner(self) -> str:
+        """Return the error message for a search without a winner, with the first reason."""
+        reason = next((line.reason for line in self.lines if line.reason and not line.is_ok), "")
+        problem = "no organism finished training"
+        return f"{problem}: {reason}" if reason else f"{problem}; use other documents"
 
     def change(self, settings: S) -> None:
         """Replace the settings; raise CheckpointError if they cannot be written."""

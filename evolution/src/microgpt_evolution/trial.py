@@ -148,7 +148,7 @@ class TrialRecord(Stored):
     @cached_property
     def evaluation(self) -> Evaluation:
         """What was measured, without the cost."""
-        found = {name: getattr(self, name) for name in MEASURED}
+        found = {name: getattr(self, name) for name in MEASURED} | {"reason": self.reason or ""}
         fitness = math.inf if self.fitness is None else self.fitness
         return Evaluation(**found | {"fitness": fitness})
 

@@ -11,6 +11,7 @@ from commands import ok, refused
 from searches import run_of
 
 from microgpt import InferenceGpt, load, load_text
+from microgpt.data.documents import bundled
 from microgpt.data.split import split
 
 pytestmark = pytest.mark.usefixtures("made_up_names")
@@ -107,8 +108,8 @@ def test_a_resumed_search_does_not_replace_an_unrelated_model(microgpt, tmp_path
 
 @pytest.mark.slow
 def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
-    words = (f"the {a}{b} of {c}{a}" for a in "ab" * 15 for b in "cdefg" for c in "hijklmnopq" * 2)
-    (tmp_path / "book.txt").write_text("\n".join(words))
+    text = bundled("shakespeare.txt").read_text(encoding="utf-8")
+    (tmp_path / "book.txt").write_text(text[:40_000])
     book = ("--data", "book.txt", "--text", "stream")
     ok(microgpt("evolve", *book[:2], "--budget", "3e10", "--train-winner", "winner"))
     assert json.loads((tmp_path / "genome.json").read_text())["gap"] == 256

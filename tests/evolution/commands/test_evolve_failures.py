@@ -111,7 +111,7 @@ def test_a_search_whose_runs_all_crash_keeps_the_old_genome(tmp_path) -> None:
     assert done.returncode == 1
     (error,) = errors_of(done)
     assert error == (
-        "error: no organism finished training; use other documents; see "
+        "error: no organism finished training: OSError: broken; see "
         f"experiments/{run_of(tmp_path).name}"
     )
     assert (tmp_path / "genome.json").read_bytes() == before

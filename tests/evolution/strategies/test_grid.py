@@ -99,3 +99,9 @@ def test_a_grid_without_valid_combinations_is_refused() -> None:
 def test_a_huge_grid_is_refused_before_it_is_built() -> None:
     with pytest.raises(ConfigError, match="at most 10,000 combinations, got 1,000,000,000"):
         grid({name: range(1, 1001) for name in ("n_embd", "n_layer", "steps")})
+
+
+@pytest.mark.parametrize("axis", [[], 16, "16,32"])
+def test_an_axis_that_is_no_list_is_refused(axis) -> None:
+    with pytest.raises(ConfigError, match="n_embd must be a list of values, got"):
+        grid({"n_embd": axis})

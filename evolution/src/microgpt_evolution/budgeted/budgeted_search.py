@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Event, Lock
+from zlib import crc32
 
 from microgpt import (
     Checkpoints,
@@ -197,7 +198,7 @@ class BudgetedSearch:
             NoWinnerError: no organism has a finite loss.
         """
         if not (best := self.best):
-            raise NoWinnerError("no organism finished training; use other documents")
+            raise NoWinnerError(self.study.why_no_winner())
         return best, self._trained(best)
 
     def _trained(self, organism: Contestant) -> TrainResult:
@@ -241,7 +242,10 @@ class BudgetedSearch:
         lessons = [line.parents for line in study.students]
         is_known = parents in lessons
         number = 1 + (lessons.index(parents) if is_known else len(lessons))
-        run = study.training_run(id := f"{STUDENT}-{number}")
+        id = f"{STUDENT}-{number}"
+        # Another best organism or other teachers make another student.
+        place = f"{id}-{crc32(' '.join(parents).encode()):08x}"
+        run = study.training_run(place)
         if run and is_known:
             return train_job(TrainingJob(run[0], self.objective.parts, resume=run[1]))
         settings, seed = study.settings, training_seed(study.settings.seed, 0, number)
@@ -252,19 +256,21 @@ class BudgetedSearch:
         if limit := self._limit:
             seconds = max(MIN_STUDENT_S, limit.seconds_left())
             limit = TimeLimit(seconds / 60, limit.clock(), reserve_s=0.0, clock=limit.clock)
-        save, stop = Checkpoints(partial(study.keep, id)), StopWhen(self._stop.is_set)
+        save, stop = Checkpoints(partial(study.keep, place)), StopWhen(self._stop.is_set)
         result = train_job(replace(job, limit=limit), hooks=(*hooks, save, stop))
         if result.ending == "stopped":
             raise StoppedError("stopped while the student was being trained")
-        study.keep(id, result.plan, result.state)
+        study.keep(place, result.plan, result.state)
         n_tokens = self.objective.tokens(best.genome.vocab_size).per_character
         loss = (result.val_loss or 0.0) * n_tokens
         context = result.model.block_size
         genome = replace(best.genome, block_size=context, dropout=0.0, weight_decay=0.0)
+        cost = student_cost(self.objective, genome, len(teachers), settings.teacher_samples)
+        share = result.state.step / job.plan.config.steps  # a time limit may have ended it
         study.add(
             Trial(genome, seed, id, STUDENT, parents),
             Evaluation("ok", loss, losses=(loss,), seconds=result.state.seconds),
-            flops=student_cost(self.objective, genome, len(teachers), settings.teacher_samples),
+            flops=cost * share,
             n_params=count_params(result.model),
         )
         return result

@@ -78,7 +78,7 @@ def run(given: Given, limit: TimeLimit | None) -> None:
             try:
                 search.run()
                 if not search.best:
-                    raise NoWinnerError("no organism finished training; use other documents")
+                    raise NoWinnerError(study.why_no_winner())
                 student = _train_student(search, progress) if settings.distill else None
                 has_ended = True
             finally:  # also after Ctrl-C: save the best model so far

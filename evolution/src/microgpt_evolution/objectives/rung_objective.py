@@ -27,7 +27,7 @@ from microgpt import (
 )
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.loss_objective import unlearned
+from microgpt_evolution.objectives.loss_objective import DIVERGED, unlearned
 from microgpt_evolution.strategies.contestant import EVALUATIONS
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
@@ -173,7 +173,7 @@ class RungObjective:
                 hooks=[OnEvent(note), StopWhen(stop)],
             )
         except DivergedError:
-            return Evaluation("diverged")
+            return DIVERGED
         lowest, checkpoint = min(losses, default=math.inf), (result.plan, result.state)
         remark = unlearned(lowest / tokens.per_character, tokens.tokenizer.vocab_size)
         return Evaluation("ok", lowest, losses=tuple(losses), reason=remark, checkpoint=checkpoint)

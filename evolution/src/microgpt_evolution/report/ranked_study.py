@@ -62,7 +62,8 @@ class RankedStudy:
         settings, loss = self.settings, f"held-out loss{self.settings.mark()}"
         measure = Measure(loss, lambda record: record.val_loss)
         if isinstance(settings, BudgetedSettings):
-            measure = Measure(loss, lambda record: min(record.losses), "nats per character")
+            unit = "nats per character"
+            measure = Measure(loss, lambda record: min(record.losses, default=None), unit)
         elif isinstance(settings, SearchSettings):
             if settings.objective == "hydra":
                 return {head.title: _score(key, head.title) for key, head in HEADS.items()}
@@ -163,9 +164,7 @@ def read_ranked_study(directory: Path) -> RankedStudy:
     study = types.get(kind_at(directory), Records).read(directory)
     if not study.lines:
         raise StudyError(f"{study.directory} has no results yet; try again later")
-    fresh, has_ended = list[TrialRecord](), (study.directory / GENOME).exists()
-    if isinstance(study, SweepRecords):
-        has_ended = len(study.lines) == len(study.settings.tasks)
-    elif isinstance(study, Records) and has_ended:
+    fresh = list[TrialRecord]()
+    if isinstance(study, Records) and (study.directory / GENOME).exists():
         fresh = study.fresh(read_genome(study.directory / GENOME).genome)
-    return RankedStudy(study.directory.name, study.settings, study.lines, fresh, has_ended)
+    return RankedStudy(study.directory.name, study.settings, study.lines, fresh, study.has_ended)

@@ -134,7 +134,9 @@ def evolve(
         workers_of(workers) as threads,
         Records.at(run_dir, settings) as records,
     ):
-        return run_search(parts, threads, records, log, on_event, should_stop, function)
+        result = run_search(parts, threads, records, log, on_event, should_stop, function)
+        records.end()
+        return result
 
 
 def run_search(
@@ -178,7 +180,6 @@ def run_search(
             records.warn_of_failures()
     record = _record_of(winner, fresh, settings)
     write_genome(records.directory / GENOME, record)
-    records.end()
     return EvolutionResult(record, winner, (*fresh,), Records.read(records.directory))
 
 

@@ -77,7 +77,7 @@ class SearchRunner:
             if self.settings.fitness == "own":
                 problem = "the objective returned no value for any organism; see the warnings"
                 raise NoWinnerError(problem)
-            raise NoWinnerError("no organism finished training; use other documents")
+            raise NoWinnerError(self._study.why_no_winner())
         self._log.ended(self.search, finalists, winner, self.settings.measure)
         return winner.organism, self._fresh(winner.organism)
 

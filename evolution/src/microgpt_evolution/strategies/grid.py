@@ -56,6 +56,9 @@ def grid(
         ConfigError: no combination is valid, or there are too many.
         GenomeError: a setting is unknown, or one of its values is invalid.
     """
+    for name, axis in axes.items():
+        if isinstance(axis, str) or not isinstance(axis, Sequence) or not axis:
+            raise ConfigError(f"{name} must be a list of values, got {axis!r:.40}")
     n = prod(map(len, axes.values()))
     if n > MAX_COMBINATIONS:
         raise ConfigError(

@@ -68,6 +68,13 @@ def test_the_progress_of_an_ensemble_counts_all_steps(monkeypatch, capsys) -> No
     assert re.match(r"step +150 / +500 \| teacher 2 of 3 \| mean", capsys.readouterr().err)
 
 
+def test_held_out_losses_in_the_progress_are_marked(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
+    with progress.TrainingProgress(mark=" (contamination 5 %)") as shown:
+        shown.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_docs=50, n_tokens=350, val_loss=2.0))
+    assert "held out 2.000 (contamination 5 %) | " in capsys.readouterr().err
+
+
 def test_with_progress_yields_every_item_and_prints_each_tenth(monkeypatch, capsys) -> None:
     n = 2_000
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from microgpt import MAX_SEED, TextKind, other_version, publish, read
+from microgpt import MAX_SEED, TextKind, mark, other_version, publish, read
 from microgpt_evolution.errors import GenomeError, raised_as
 from microgpt_evolution.genome import BUDGETED_GENES, GENES, values_of
 from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
@@ -50,6 +50,7 @@ class GenomeRecord(Stored):
     text: TextKind | None = None  # set with a budget
     gap: Annotated[int, Field(ge=0)] | None = None  # of the split of running text
     val_loss: float | None = None  # held-out, per token; with a budget, per character
+    contamination: float | None = None  # share of the held-out documents that was read, if any
     score: float | None = None  # mean score of the samples; None if a loss was minimised
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # document checksum
@@ -148,7 +149,8 @@ def score_of(record: GenomeRecord) -> str:
     loss, what = record.val_loss, "held-out"
     if loss is None:
         loss, what = record.loss, "last-document"
-    return f"{what} loss {loss:.4f}{' per character' if record.is_budgeted else ''}"
+    per = " per character" if record.is_budgeted else ""
+    return f"{what} loss {loss:.4f}{per}{mark(record.contamination or 0.0)}"
 
 
 def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:

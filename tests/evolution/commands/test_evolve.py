@@ -44,6 +44,11 @@ def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> No
     assert f"losses are too low: validation{validation}, test{test}" in done.stderr
     assert f"{validation}, measured with fresh seeds" in done.stderr
     assert done.stdout.count(f"Held out{validation} ") == 1
+    figures = re.findall(r"(?:loss <|best|g\d-\d:) (\d\..*?)(?:, diversity| \||\n)", done.stdout)
+    assert len(figures) > 3
+    assert all(figure.endswith(validation) for figure in figures)
+    ran = ok(microgpt("run", "--input", "twice.txt"))
+    assert re.search(rf"loss of the genome is \d\.\d{{4}}{re.escape(validation)}", ran.stderr)
     assert done.stdout.count(f"Test{test}") == 1
     settings = json.loads((run_of(tmp_path) / "settings.json").read_text())["settings"]
     assert settings["contamination"] == found

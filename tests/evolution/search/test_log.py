@@ -38,6 +38,6 @@ def test_the_log_of_the_hydra_names_heads_and_gatherings() -> None:
 def test_an_organism_is_described_with_the_reason_of_its_failure(make_organism) -> None:
     crashed = make_organism(status="crashed", generation=3, slot=5)
     evaluation = replace(crashed.evaluation, reason="OSError: broken")
-    line = describe(replace(crashed, evaluation=evaluation))
+    line = describe(replace(crashed, evaluation=evaluation), mark="")
     assert line.startswith("organism g3-5: crashed: OSError: broken | Emb:16 ")
     assert line.endswith("[random]")

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+from microgpt_evolution.search.log import Log
 from microgpt_evolution.search.runner import SearchEvent, SearchRunner
 from microgpt_evolution.search.search_settings import SearchSettings
 from microgpt_evolution.trial import Evaluation, Trial
@@ -36,7 +37,8 @@ def follow(statuses: Sequence[str] = ()) -> list[SearchEvent]:
     """Return the events of a search of two generations of three."""
     events: list[SearchEvent] = []
     study = FakeStudy(statuses)
-    assert SearchRunner(study, None, None, None, on_event=events.append).run()
+    log = Log(lambda line: None, SETTINGS)
+    assert SearchRunner(study, None, None, None, log, events.append).run()
     return events
 
 

@@ -90,7 +90,8 @@ def run(given: Given, limit: TimeLimit | None) -> None:
 
 def _follow(progress: StudyProgress, search: BudgetedSearch) -> None:
     """Show the share of the operations, the best loss and the time left."""
-    best = f"best {search.lowest:.4f}" if search.lowest < math.inf else "no loss yet"
+    mark = search.study.settings.mark()
+    best = f"best {search.lowest:.4f}{mark}" if search.lowest < math.inf else "no loss yet"
     generation = search.strategy.generation
     figures = f"{best} | generation {generation}: {search.n_done} of {search.n_asked}"
     spent = search.spent + search.running
@@ -130,6 +131,7 @@ def _save_winner(
         genome=best.genome,
         operations=settings.operations,
         val_loss=best.loss,
+        contamination=settings.contamination.get("validation") or None,
         generation=best.generation,
         text=settings.text,
         budget=settings.budget,
@@ -138,7 +140,7 @@ def _save_winner(
         data_sha256=settings.data_sha256,
     )
     write_genome(search.study.directory / GENOME, record)
-    winner.write_if_better(record, mark, force="force" in given)
+    winner.write_if_better(record, force="force" in given)
     print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
     print_or_discard(
         f"{count_params(trained.model):,} weights, {trained.state.step:,} of "

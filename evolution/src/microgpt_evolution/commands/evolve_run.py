@@ -39,10 +39,11 @@ def run(given: Given) -> None:
         )
         with StudyProgress() as progress:
             log = _log_to(study.log, progress)
-            on_event = _trace if "trace" in given else partial(_follow, progress)
+            follow = _trace if "trace" in given else _follow
+            on_event = partial(follow, progress, settings.fitness_mark)
             result = run_search(parts, pool, study, log, on_event)
             progress.stop()
-        winner.write_if_better(result.record, settings.mark(), force="force" in given)
+        winner.write_if_better(result.record, force="force" in given)
         assert result.winner.evaluation
         for line in winner_table(result.winner.evaluation, result.fresh, settings):
             log(line)
@@ -52,20 +53,20 @@ def run(given: Given) -> None:
             winner.train_and_save(result.record, parts, model_dir)
 
 
-def _trace(event: SearchEvent) -> None:
+def _trace(_: StudyProgress, mark: str, event: SearchEvent) -> None:
     """Print a line for each organism that has been evaluated."""
     if event.organism:
-        say(describe(event.organism))
+        say(describe(event.organism, mark))
 
 
-def _follow(progress: StudyProgress, event: SearchEvent) -> None:
+def _follow(progress: StudyProgress, mark: str, event: SearchEvent) -> None:
     """Show the champions, the species and the time left of a search, and the first failures."""
     search = event.search
     if (new := event.organism) and new.evaluation and new.evaluation.status != "diverged":
         progress.remark(f"organism {new.id}", new.evaluation)
     ranked = {name: each.generations for name, each in search.populations.items()}
     bests = ((name, rank([first for first, *_ in found])) for name, found in ranked.items())
-    best = ", ".join(f"{name} {found[0].worth:.4f}" for name, found in bests if found)
+    best = ", ".join(f"{name} {found[0].worth:.4f}{mark}" for name, found in bests if found)
     n_species = len(count_species(search.organisms))
     figures = f"{best or 'no champion yet'} | {n_species} species"
     if search.stagnation is not None:

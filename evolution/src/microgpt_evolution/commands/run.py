@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt import DEFAULT_SEED, OnEvent, as_argument, check_seed, setting
+from microgpt import DEFAULT_SEED, OnEvent, as_argument, check_seed, mark, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -81,7 +81,7 @@ def run(options: RunOptions) -> None:
     if record and record.val_loss is not None and not given:
         note(
             "these losses are for the last training document; the held-out loss of the genome "
-            f"is {record.val_loss:.4f}"
+            f"is {record.val_loss:.4f}{mark(record.contamination or 0.0)}"
         )
 
 

@@ -76,7 +76,7 @@ def is_saved(run: Path, directory: Path | None) -> bool:
     return False
 
 
-def write_if_better(record: GenomeRecord, mark: str, *, force: bool) -> None:
+def write_if_better(record: GenomeRecord, *, force: bool) -> None:
     """Write genome.json if it does not exist, if the genome is better, or if `force` is set."""
     old = read_genome(DEFAULT_GENOME) if os.path.lexists(DEFAULT_GENOME) and not force else None
     if old and old != record and not replaces(record, old):
@@ -87,8 +87,7 @@ def write_if_better(record: GenomeRecord, mark: str, *, force: bool) -> None:
         return
     write_genome(DEFAULT_GENOME, record)
     print_or_discard(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
-    how = "" if record.score is not None else mark
-    how += "" if record.is_budgeted else ", measured with fresh seeds"
+    how = "" if record.is_budgeted else ", measured with fresh seeds"
     note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
 
 

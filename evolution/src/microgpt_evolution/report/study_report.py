@@ -83,7 +83,8 @@ def _result(study: RankedStudy) -> tuple[str, dict[str, str]]:
         "winner": f"{study.winner.value}{', ' if winner.id else ''}{winner.id}{state}",
         "settings": study.describe(winner.genome),
     }
-    losses = {"val_loss": f"held-out loss{study.settings.mark()}"}
+    mark = study.settings.mark()
+    losses = {"val_loss": f"held-out loss{mark}"}
     losses["test_loss"] = f"test loss{study.settings.mark('test')}"
     tested = {name: study.with_fresh_seeds(attrgetter(key)) for key, name in losses.items()}
     for name, values in {measure.name: again, **tested}.items():
@@ -91,7 +92,8 @@ def _result(study: RankedStudy) -> tuple[str, dict[str, str]]:
             facts[f"winner, {name}"] = f"{Mean.of(values)}, {len(values)} fresh seeds"
     for record in study.records:
         if record.origin == STUDENT:
-            facts["student"] = f"{measure.of(record):.4f}, taught by {', '.join(record.parents)}"
+            teachers = ", ".join(record.parents)
+            facts["student"] = f"{measure.of(record):.4f}{mark}, taught by {teachers}"
     if samples := (study.fresh or [winner])[0].samples:
         facts["names"] = first_names(samples, N_NAMES)
     return headline, facts

@@ -171,7 +171,7 @@ def run_search(
         n_samples=N_SAMPLES if settings.measure else N_NAMES,  # the search may score fewer names
         measures_test=True,
     )
-    told = Log(log) if log else None
+    told = Log(log or (lambda line: None), settings)
     runner = SearchRunner(records, objective, fresh_objective, workers, told, on_event, should_stop)
     try:
         winner, fresh = runner.run()
@@ -197,6 +197,7 @@ def _record_of(
         head=settings.head,
         fitness=settings.fitness,
         val_loss=fmean(each.val_loss for each in fresh if each.val_loss is not None),
+        contamination=settings.contamination.get("validation") or None,
         score=fmean(e.scores.scores[measure] for e in fresh if e.scores) if measure else None,
         seed=settings.seed,
         data_sha256=settings.data_sha256,

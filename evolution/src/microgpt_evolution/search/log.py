@@ -20,11 +20,12 @@ GATHERING = "  >> The Gathering: Genes exchanged. The organism learns from all h
 class Log:
     """The log of a search: a line per generation, and the finalists."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
+    def __init__(self, write: Callable[[str], None], settings: SearchSettings) -> None:
+        self._write, self._settings, self._mark = write, settings, settings.fitness_mark
 
-    def begun(self, settings: SearchSettings, primordial: float | None) -> None:
+    def begun(self, primordial: float | None) -> None:
         """Write the title of the Hydra, or the target of a loss search."""
+        settings = self._settings
         if settings.objective == "hydra":
             title = TITLE.format(len(HEADS), settings.generations)
             for line in (title, RULE, MOTTO):
@@ -32,20 +33,20 @@ class Log:
         elif settings.fitness:
             goal = target(settings.fitness, primordial)
             what = "value" if settings.fitness == "own" else "loss"
-            self._write(f"Target: {what} < {round(goal, 4)}")
+            self._write(f"Target: {what} < {round(goal, 4)}{self._mark}")
 
-    def generation_ended(self, search: Search, n: int) -> None:
+    def generation_ended(self, search: Search) -> None:
         """Write the best organism of each population; at the end of a cycle, the champions."""
         for name, population in search.populations.items():
             ranked = population.generations[-1]
             best = ranked[0]
             head = f", {HEADS[name].title}" if name in HEADS else ""  # type: ignore[index]
-            facts = [f"best {outcome(best)}", f"diversity {diversity(ranked):.0%}"]
+            facts = [f"best {outcome(best, self._mark)}", f"diversity {diversity(ranked):.0%}"]
             if population.stagnation is not None:
                 facts.append(f"stagnation {population.stagnation}")
             if best.evaluation and best.evaluation.samples:
                 facts.append(first_names(best.evaluation.samples))
-            where = f"Generation {best.generation}/{n}{head}"
+            where = f"Generation {best.generation}/{self._settings.n_generations}{head}"
             self._write(f"{where}: {', '.join(facts)} | {genes_of(best)}")
         if isinstance(search, Hydra) and search.has_exchanged:
             self._gathering(search)
@@ -61,27 +62,29 @@ class Log:
                 )
         self._write(GATHERING)
 
-    def ended(
-        self, search: Search, finalists: Sequence[Finalist], winner: Finalist, measure: str | None
-    ) -> None:
+    def ended(self, search: Search, finalists: Sequence[Finalist], winner: Finalist) -> None:
         """Write the finalists with their means over the seeds; `>` marks the winner."""
         self._write(f"Finalists, trained with {N_REPEATS} more seeds:")
         for each in finalists:
-            found = comparison.describe(each.values(measure))
+            found = comparison.describe(each.values(self._settings.measure)) + self._mark
             if isinstance(search, Hydra):
                 means = (f"{head.title} {-each.fitness(name):.4f}" for name, head in HEADS.items())
                 found = ", ".join(means)
-            mark = ">" if each is winner else " "
-            self._write(f"{mark} {each.organism.id}: {found} | {genes_of(each.organism)}")
+            sign = ">" if each is winner else " "
+            self._write(f"{sign} {each.organism.id}: {found} | {genes_of(each.organism)}")
 
 
-def describe(organism: Organism) -> str:
-    """Return the line for an evaluated organism, with the reason if its training failed."""
+def describe(organism: Organism, mark: str) -> str:
+    """Return the line for an evaluated organism, with the reason if its training failed.
+
+    Args:
+        mark: mark of its loss.
+    """
     evaluation = organism.evaluation
     assert evaluation
     found = f"{evaluation.status}: {evaluation.reason}"
     if organism.has_finished:
-        found = f"{'score' if evaluation.scores else 'loss'} {organism.worth:.4f}"
+        found = f"{'score' if evaluation.scores else 'loss'} {organism.worth:.4f}{mark}"
         if evaluation.seconds:
             found += f" in {evaluation.seconds:.1f} s"
     return f"organism {organism.id}: {found} | {genes_of(organism)}"
@@ -92,10 +95,10 @@ def genes_of(organism: Organism) -> str:
     return f"{organism.genome.describe().rstrip()} [{organism.origin}]"
 
 
-def outcome(organism: Organism) -> str:
-    """Return the loss or the score of an organism, or its status if it has none."""
+def outcome(organism: Organism, mark: str) -> str:
+    """Return the loss, with its mark, or the score of an organism, or its status without one."""
     if organism.has_finished:
-        return f"{organism.worth:.4f}"
+        return f"{organism.worth:.4f}{mark}"
     status = organism.evaluation.status if organism.evaluation else "not evaluated"
     return "diverged" if status == "ok" else status
 

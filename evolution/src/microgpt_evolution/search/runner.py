@@ -43,7 +43,7 @@ class SearchRunner:
         objective: Objective,
         fresh_objective: Objective,
         workers: Workers,
-        log: Log | None = None,
+        log: Log,
         on_event: OnEvent | None = None,
         should_stop: Event | None = None,
     ) -> None:
@@ -55,7 +55,7 @@ class SearchRunner:
         self.settings, self.search = study.settings, study.settings.search()
         self._objective, self._fresh_objective = objective, fresh_objective
         self._study, self._workers, self._stop = study, workers, should_stop
-        self._log, self._on_event, self._n_measured = log or Log(lambda line: None), on_event, 0
+        self._log, self._on_event, self._n_measured = log, on_event, 0
 
     def run(self) -> tuple[Organism, list[Evaluation]]:
         """Run the search; return the winner and its successful evaluations with fresh seeds.
@@ -68,7 +68,7 @@ class SearchRunner:
             seed = training_seed(self.settings.seed, 0, 0)
             trial = Trial(PRIMORDIAL, seed, "g0-0", "primordial")
             primordial = self._measure("primordial", [trial])[0].fitness
-        self._log.begun(self.settings, primordial)
+        self._log.begun(primordial)
         for _ in range(self.settings.n_generations):
             self._generation()
         finalists = self._finalists()
@@ -78,7 +78,7 @@ class SearchRunner:
                 problem = "the objective returned no value for any organism; see the warnings"
                 raise NoWinnerError(problem)
             raise NoWinnerError(self._study.why_no_winner())
-        self._log.ended(self.search, finalists, winner, self.settings.measure)
+        self._log.ended(self.search, finalists, winner)
         return winner.organism, self._fresh(winner.organism)
 
     def _generation(self) -> None:
@@ -86,7 +86,7 @@ class SearchRunner:
         populations = self.search.populations
         todo = [(name, o) for name, population in populations.items() for o in population.ask()]
         self.search.tell(self._measure("generation", [o.trial for _, o in todo], todo))
-        self._log.generation_ended(self.search, self.settings.n_generations)
+        self._log.generation_ended(self.search)
 
     def _finalists(self) -> list[Finalist]:
         """Train the best organisms with more seeds; training runs that fail do not count."""

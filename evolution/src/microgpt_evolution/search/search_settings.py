@@ -63,6 +63,11 @@ class SearchSettings(StudySettings):
         """The score that the winner is reported with; None if a loss is minimised."""
         return None if self.objective == "loss" else self.head or JUDGE
 
+    @property
+    def fitness_mark(self) -> str:
+        """The mark of the values that the search minimises; empty unless they are held-out."""
+        return self.mark() if self.fitness == "held-out" else ""
+
     def search(self) -> Search:
         """Create the search described by these settings."""
         options: dict[str, Any] = {"size": self.population, "seed": self.seed}

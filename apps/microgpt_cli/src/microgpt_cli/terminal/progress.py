@@ -64,15 +64,21 @@ class ProgressBar:
 
 
 class TrainingProgress(ProgressBar):
-    """Progress of a training run: step, losses, speed and time left; `why` its length may change.
+    """Progress of a training run: step, losses, speed and time left.
 
     The steps of an ensemble are those of all models.
     """
 
-    def __init__(self, place: "Place | None" = None, why: str = "") -> None:
+    def __init__(self, place: "Place | None" = None, why: str = "", mark: str = "") -> None:
+        """Prepare the progress.
+
+        Args:
+            why: why the number of steps may change.
+            mark: mark of the held-out losses, from `mark`.
+        """
         super().__init__("step", 0)
         self._model, self._before, self._after = place[:3] if place else ("", 0, 0)
-        self._why = why
+        self._why, self._mark = why, mark
         self.restart()
 
     def restart(self) -> None:
@@ -101,7 +107,7 @@ class TrainingProgress(ProgressBar):
         steps_per_s, docs_per_s, tokens_per_s = self._speed(event)
         figures = f"{docs_per_s:,.0f} docs/s, {tokens_per_s:,.0f} tokens/s"
         if self._val_loss is not None:
-            figures = f"held out {self._val_loss:.3f} | {figures}"
+            figures = f"held out {self._val_loss:.3f}{self._mark} | {figures}"
         if self._n_losses:  # a resumed run may start with an evaluation
             figures = f"mean loss {self._mean_loss:.3f}, last {self._last_loss:.3f} | {figures}"
         if self._model:

@@ -25,6 +25,7 @@ from microgpt import (
     as_argument,
     count_params,
     has_model,
+    mark,
     remove_teachers,
     save,
     train_job,
@@ -71,7 +72,8 @@ def _train(
     why = ", because of --minutes" if job.limit else ""
     if job.resume and (job.resume.step or not of):
         note(f"resuming after step {job.resume.step} of {job.plan.config.steps}{of}")
-    with TrainingProgress(job.place, why) as progress, StopRequest() as stop:
+    read = mark(job.plan.contamination.get("validation", 0.0))
+    with TrainingProgress(job.place, why, read) as progress, StopRequest() as stop:
         save = Checkpoints(CheckpointFile(directory).write)
         try:
             hooks = OnEvent(progress.update), save, StopWhen(stop)

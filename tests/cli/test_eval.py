@@ -74,7 +74,7 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     assert re.fullmatch(head, before)
     assert page == (
         "\n"
-        "task            n   exact   share   95% interval\n"
+        "task            n   exact   share   95% interval (contamination 40 %)\n"
         "greet           1       1  100.0%   20.7% to 100.0%\n"
         "tease           3       1   33.3%   6.1% to 79.2%\n"
         "all tasks       4       2   50.0%   15.0% to 85.0%\n"

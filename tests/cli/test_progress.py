@@ -1,8 +1,10 @@
 import itertools
 import re
+from io import StringIO
 
 import pytest
 from commands import ok
+from rich.console import Console
 
 from microgpt import Place, TrainEvent
 from microgpt_cli.terminal import progress
@@ -73,6 +75,16 @@ def test_held_out_losses_in_the_progress_are_marked(monkeypatch, capsys) -> None
     with progress.TrainingProgress(mark=" (contamination 5 %)") as shown:
         shown.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_docs=50, n_tokens=350, val_loss=2.0))
     assert "held out 2.000 (contamination 5 %) | " in capsys.readouterr().err
+
+
+def test_a_narrow_terminal_shows_all_figures(monkeypatch) -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=40)
+    monkeypatch.setattr(progress, "rich_console", lambda: console)
+    with progress.TrainingProgress(mark=" (contamination unknown)") as shown:
+        shown.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_docs=50, n_tokens=350, val_loss=2.0))
+        lines = " ".join(console.file.getvalue().split())
+    assert "held out 2.000 (contamination unknown) | " in lines
+    assert lines.endswith(" tokens/s")
 
 
 def test_with_progress_yields_every_item_and_prints_each_tenth(monkeypatch, capsys) -> None:

@@ -8,7 +8,7 @@ import pytest
 from commands import ok, refused, running
 from terminal import Terminal
 
-from microgpt import InferenceGpt, load, load_text
+from microgpt import InferenceGpt, load, load_text, mark
 from microgpt.data.documents import bundled
 from microgpt.data.split import split_again
 from microgpt.evaluation.scoring import Scorer
@@ -44,6 +44,7 @@ def test_json_output_contains_every_score(microgpt, text_model, scores, tmp_path
             "bits": score.bits,
             "n_unknown": score.n_unknown,
             "percentile": None,
+            "contamination": None,
             "is_training_data": score.text == "anna",
         }
 
@@ -86,8 +87,10 @@ def test_a_percentile_is_the_share_of_more_probable_lines(microgpt, tmp_path, ki
     for line in map(json.loads, done.stdout.splitlines()):
         less = sum(bits < line["bits_per_character"] for bits in expected)
         assert line["percentile"] == pytest.approx(100 * less / len(expected))
+        assert (line["contamination"] > 0.9) == (kind == "stream")
     shown = microgpt("score", "model", "--percentile", stdin="xqzx" * 3).stdout
-    assert re.fullmatch(r" +[\d.]+  100\.0 %  xqzxxqzxxqzx\n", shown)
+    read = re.escape(mark(line["contamination"]))  # the text has every name five times
+    assert re.fullmatch(rf" +[\d.]+  100\.0 %{read}  xqzxxqzxxqzx\n", shown)
     (tmp_path / "names.txt").write_text("anna\n")
     error = refused(microgpt("score", "model", "--percentile", stdin="anna"))
     assert "names.txt has changed since the model was trained on it; put the file back" in error

@@ -109,3 +109,5 @@ def test_contamination_marks_are_read_from_the_model_or_state(trained) -> None:
     (directory / "train_state.json").write_text('{"contamination": {"validation": 1}}')
     (run,) = read_training_runs([directory])
     assert run.val_mark == " (contamination 100 %)"
+    (run,) = read_training_runs([trained("history-alone")])
+    assert run.val_mark == " (contamination unknown)"

@@ -10,6 +10,7 @@ from microgpt.data.contamination import (
     PIECE,
     contamination,
     describe_read,
+    known_share,
     mark,
     other_data,
     recorded_facts,
@@ -22,6 +23,7 @@ from microgpt.storage.document_hashes import DocumentHashes
 DOCS = ["".join(letters) for letters in itertools.product("abcdef", repeat=4)]
 TALKS = [(Message("user", doc), Message("assistant", "yes")) for doc in DOCS]
 TEXT = "".join(map(chr, range(0x10000, 0x30000)))  # each character once
+WORDS = [f"{n * 7919 % 100_003:05x}" for n in range(100_000)]
 CLEAN, UNKNOWN, READ = 0.0, None, 1.0
 
 
@@ -46,7 +48,7 @@ def test_documents_whose_lines_were_all_read_count_as_in_eval() -> None:
     share /= len(parts.validation)
     assert 0.5 < share < 1
     assert contamination(parts, ()) == {"validation": share}
-    assert DocumentHashes.of(parts.train).share_of(parts.validation) == share
+    assert known_share(parts.validation, DocumentHashes.of(parts.train)) == share
 
 
 def test_replies_after_the_same_messages_count() -> None:
@@ -160,9 +162,9 @@ def test_lines_and_running_text_of_a_file_are_not_the_same_data() -> None:
 
 def test_the_recorded_split_of_the_same_data_is_found() -> None:
     parts = split(DOCS, validation=0.2)
-    assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) is parts.facts
-    assert recorded_facts(DOCS[:-1], [None, parts.facts]) is None
-    assert recorded_facts([*DOCS[:-1], "zzzz"], [parts.facts]) is None
+    assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) == [parts.facts]
+    assert recorded_facts(DOCS[:-1], [None, parts.facts]) == []
+    assert recorded_facts([*DOCS[:-1], "zzzz"], [parts.facts]) == []
 
 
 @pytest.mark.parametrize(
@@ -236,11 +238,28 @@ def test_data_that_the_model_itself_read_is_not_contamination() -> None:
 
 
 def test_the_short_end_of_a_stretch_is_no_repeated_text() -> None:
-    words = [f"{n * 7919 % 100_003:05}" for n in range(20_000)]
-    text = " ".join(words)[:110_010]  # held-out stretches of 1,100 characters and one more
+    text = " ".join(WORDS)[:110_010]  # held-out stretches of 1,100 characters and one more
     parts = split_stream(text, validation=0.1001, gap=256)
     assert {len(each) % PIECE for each in parts.validation} & {1, 2}
     assert contamination(parts, ()) == {}
+
+
+def test_running_text_read_in_another_form_counts() -> None:
+    text, between = " ".join(WORDS[:30_000]), " ".join(WORDS[30_000:40_000])
+    parts = split_stream(f"{text}\n\n{between} {text.upper()}", validation=0.1)
+    assert contamination(split_stream(f"{text} {between}", validation=0.1), ()) == {}
+    assert contamination(parts, ())["validation"] > 0.5
+
+
+def test_one_copied_passage_in_running_text_is_found() -> None:
+    text = " ".join(WORDS)[:600_000]
+    held_out = split_stream(text, validation=0.1).validation[3]
+    passage = held_out[1000:1300]
+    copied = passage + text[300:]
+    n_pieces = sum(len(each) // PIECE for each in split_stream(text, validation=0.1).validation)
+    share = contamination(split_stream(copied, validation=0.1), ())["validation"]
+    assert round(share * n_pieces) in (5, 6)  # whole pieces
+    assert contamination(split_stream(text, validation=0.1), ()) == {}
 
 
 def test_a_search_knows_the_contamination_of_its_later_test() -> None:

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from microgpt import InferenceGpt, ModelConfig, TrainConfig
+import microgpt
+from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save
 from microgpt.data.split import split
 from microgpt.training.hooks import OnEvent, StopWhen
 
@@ -34,6 +36,20 @@ def test_the_best_weights_are_chosen_by_twenty_measurements(train) -> None:
     evaluation = InferenceGpt(result, engine=result.state.engine).evaluate(PARTS.validation)
     assert evaluation.loss == pytest.approx(best.val_loss, rel=1e-7)
     assert result.val_loss == best.val_loss
+
+
+def test_an_evaluation_is_marked_with_the_share_that_was_read(tmp_path) -> None:
+    result = microgpt.train(PARTS, model=SMALL, config=TrainConfig(steps=2))
+    save(result, tmp_path / "model")
+    for model in map(InferenceGpt, (result, load(tmp_path / "model"))):
+        found = model.evaluate(iter(PARTS.docs))
+        assert found.contamination == len(PARTS.train) / len(PARTS.docs)
+        assert repr(found).endswith(f") (contamination {100 * found.contamination:.3g} %)")
+    assert repr(model.evaluate(PARTS.test)).endswith(") (contamination unknown)")
+    assert InferenceGpt(result).evaluate(PARTS.test).contamination == 0
+    assert InferenceGpt(result).evaluate(PARTS.train[:3]).contamination == 1
+    assert repr(replace(found, contamination=0.0)).endswith(")")
+    assert "contamination" not in repr(replace(found, contamination=0.0))
 
 
 def test_held_out_documents_are_not_trained_on(train) -> None:

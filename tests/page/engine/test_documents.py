@@ -81,6 +81,24 @@ def test_texts_are_read_and_split_as_in_python(node, tmp_path) -> None:
             assert [chars, with_whole_masks(train), held_out] == wanted
 
 
+def test_texts_of_one_form_are_not_split(node) -> None:
+    """So nothing that is held out is read in another form; without repeats, as in Python."""
+    names = bundled("names.txt").read_text().split("\n")[:300]
+    names = [*dict.fromkeys(name.strip() for name in names)]
+    same = [str.upper, str.title, " {}\u200b".format, "{}\u0301".format]
+    code = """
+    import { dataOf } from "./documents.js";
+    const how = { text: "lines", validation: 0.2, size: 8 };
+    const answer = (lines) => dataOf(lines.join("\\n"), how).documents;
+    """
+    inputs = [map(str.title, names), *([*names, *map(change, names)] for change in same)]
+    alone, *found = node(code, [list(lines) for lines in inputs])
+    assert alone == list(split(list(map(str.title, names)), validation=0.2).train)
+    trained = list(split(names, validation=0.2).train)
+    for change, documents in zip(same, found, strict=True):
+        assert documents == [*trained, *(change(name).strip() for name in trained)]
+
+
 def test_line_ends_and_byte_order_marks_are_read_as_in_python(node, tmp_path) -> None:
     contents = [b"a\r\nb\rc\n\n", b"\xef\xbb\xbf a \n\x1c\xc2\x85\nb", b"\n\nx", b"x\r\n\r\n"]
     inputs = [

@@ -1,7 +1,7 @@
 """Documents, held-out sets and replies of `microgpt eval`."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 
@@ -59,16 +59,16 @@ def read_file(
 
 def held_out_losses(
     model: InferenceGpt, docs: Sequence[Document], saved: SavedModel, threads: int
-) -> list[tuple[str, HeldOutLoss, float | None]]:
+) -> list[tuple[str, HeldOutLoss]]:
     """Return the losses of the held-out sets if the model was trained on these documents."""
     facts = recorded_facts(docs, saved.trained_on)
     if not facts:
         return []
-    parts = split_again(docs, facts)
-    return [
-        (name, model.evaluate(getattr(parts, name), text=saved.config.text, threads=threads), share)
-        for name, share in contamination(parts, saved.trained_on).items()
-    ]
+    parts, found = split_again(docs, facts[0]), []
+    for name, share in contamination(parts, saved.trained_on).items():
+        loss = model.evaluate(getattr(parts, name), text=saved.config.text, threads=threads)
+        found.append((name, replace(loss, contamination=share)))
+    return found
 
 
 def _check_characters(docs: Sequence[Document], tokenizer: Tokenizer) -> None:
@@ -94,7 +94,7 @@ def _check_characters(docs: Sequence[Document], tokenizer: Tokenizer) -> None:
 def loss_lines(
     found: HeldOutLoss,
     share: float | None,
-    held_out: Iterable[tuple[str, HeldOutLoss, float | None]],
+    held_out: Iterable[tuple[str, HeldOutLoss]],
     tokenizer: Tokenizer,
 ) -> Iterator[str]:
     """Yield the lines of a report on the loss of documents, and on those of held-out sets.
@@ -107,8 +107,9 @@ def loss_lines(
     yield f"loss:       {found.loss:.4f} nats per token ({bits(found.loss):.4f} bits){mark(share)}"
     if tokenizer.kind != "char":
         yield f"characters: {found.n_characters} ({found.bits_per_character:.4f} bits each)"
-    for name, loss, own in held_out:
-        yield f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{mark(own)}"
+    for name, loss in held_out:
+        own = mark(loss.contamination)
+        yield f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{own}"
 
 
 def generate_replies(model: InferenceGpt, items: Sequence[Item], threads: int) -> list[Answer]:
@@ -125,7 +126,7 @@ def report_lines(answers: Sequence[Answer], share: float | None) -> Iterator[str
     yield f"replies:    {score.n}, {percentage(score.share)} exact{mark(share)}"
     yield ""
     rows = [(printable(task, CLIP), ExactMatches.of(some)) for task, some in tasks.items()]
-    yield from _table([*rows, ("all tasks", score)])
+    yield from _table([*rows, ("all tasks", score)], share)
     yield from _errors(tasks)
 
 
@@ -163,9 +164,9 @@ def _share(answers: Sequence[Answer]) -> dict[str, object]:
     return {**asdict(score), "share": score.share, "interval": score.interval}
 
 
-def _table(rows: Sequence[tuple[str, ExactMatches]]) -> Iterator[str]:
+def _table(rows: Sequence[tuple[str, ExactMatches]], share: float | None) -> Iterator[str]:
     width = max(len(name) for name, _ in rows)
-    yield f"{'task':<{width}} {'n':>7} {'exact':>7} {'share':>7}   95% interval"
+    yield f"{'task':<{width}} {'n':>7} {'exact':>7} {'share':>7}   95% interval{mark(share)}"
     for name, score in rows:
         low, high = score.interval
         counts = f"{score.n:>7,} {score.n_exact:>7,} {score.share:>7.1%}"

@@ -19,12 +19,12 @@ from microgpt import (
     duration,
     find_edited_sources,
     free_bytes,
+    known_share,
     load,
     mark,
     percentage,
     read_document_hashes,
     recorded_share,
-    trained_share,
 )
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
@@ -132,15 +132,15 @@ def check_duration(seconds: float) -> None:
 
 
 def note_training_data(
-    docs: Sequence[Document], saved: SavedModel, directory: Path
+    docs: Sequence[Document], share: float | None, saved: SavedModel, directory: Path
 ) -> float | None:
     """Return the share of documents that are training data; print a note if it is not 0.
 
-    It is the share of the characters of running text, and None if it is unknown.
+    Args:
+        share: the share from `trained_share`. If it is None, the hashes are asked.
     """
-    share = trained_share(docs, saved.trained_on)
     if share is None and (known := read_document_hashes(directory, saved)):
-        share = known.share_of(docs)
+        share = known_share(docs, known)
     if share is None:
         note("this text may be training data of the model, its parent or its teachers")
     elif share:

@@ -8,29 +8,34 @@ from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import IncrementalNewlineDecoder
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from microgpt import (
+    HELD_OUT,
     ConfigError,
     DataError,
+    Document,
     DocumentHashes,
     ReadOptions,
     SavedModel,
     Score,
     Scorer,
+    Split,
     TextFile,
     TextKind,
     contamination,
     count,
     describe_read,
     load_documents,
+    mark,
     other_data,
     read_by_kind,
     read_document_hashes,
     recorded_facts,
     split_again,
+    trained_share,
 )
 from microgpt_cli.model_loading import note_training_data, training_documents
 from microgpt_cli.terminal.console import note, shows_color, styled, terminal_safe
@@ -100,12 +105,15 @@ class ScoredLine(NamedTuple):
     number: int  # counted from 1
     score: Score
     percentile: float | None  # share of the held-out lines that are less surprising, in percent
+    contamination: float | None  # share of the held-out lines that was read; None if unknown
     is_training_data: bool | None  # None if it is unknown
 
     def as_text(self) -> str:
         """Return the score, the remarks, and the text with surprising characters in red."""
         score = self.score
-        remarks = [f"{self.percentile:5.1f} %"] if self.percentile is not None else []
+        remarks = list[str]()
+        if self.percentile is not None:
+            remarks.append(f"{self.percentile:5.1f} %{mark(self.contamination)}")
         if score.n_unknown:
             remarks.append(f"({score.n_unknown / len(score.text):.0%} unknown)")
         text = _marked(score) if shows_color() else terminal_safe(score.text)
@@ -123,6 +131,7 @@ class ScoredLine(NamedTuple):
                 "bits": score.bits,
                 "n_unknown": score.n_unknown,
                 "percentile": self.percentile,
+                "contamination": self.contamination,
                 "is_training_data": self.is_training_data,
                 "character_bits": [round(bits, 3) for bits in score.character_bits.tolist()],
             }
@@ -150,7 +159,8 @@ def note_training_file(
     if path and os.path.isfile(path):
         with suppress(DataError):  # an empty file has no lines to score
             docs = load_documents(path, ReadOptions(saved.config.text, column), tell=note)
-            note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
+            docs = [docs] if isinstance(docs, str) else docs
+            note_training_data(docs, trained_share(docs, saved.trained_on), saved, model)
     elif path or not sys.stdin.isatty():
         own, *ancestors = saved.trained_on
         if own is None or other_data(own, ancestors):
@@ -160,8 +170,15 @@ def note_training_file(
     return None
 
 
-def held_out_bits(scorer: Scorer, saved: SavedModel, directory: Path) -> Sequence[float]:
-    """Return the bits per character of the held-out lines of the training data, in ascending order.
+class HeldOutLines(NamedTuple):
+    """What percentiles are found among."""
+
+    bits: Sequence[float]  # per character of each line, in ascending order
+    contamination: float | None  # share of the lines that was read in training; None if unknown
+
+
+def held_out_lines(scorer: Scorer, saved: SavedModel, directory: Path) -> HeldOutLines:
+    """Return the scores of the held-out lines of the training data.
 
     Raises:
         ConfigError: no lines were held out.
@@ -169,45 +186,54 @@ def held_out_bits(scorer: Scorer, saved: SavedModel, directory: Path) -> Sequenc
     """
     docs = training_documents(saved, directory)
     facts = recorded_facts(docs, saved.trained_on)
-    parts = split_again(docs, facts) if facts else None
-    held_out = [str(each) for each in (*parts.validation, *parts.test)] if parts else []
-    if saved.config.text == "stream":
-        held_out = [line for each in held_out for line in each.split("\n") if line]
-    if not held_out:
+    parts = split_again(docs, facts[0]) if facts else Split(docs, docs)
+    sets = {name: _lines_of(getattr(parts, name), saved.config.text) for name in HELD_OUT}
+    if not (held_out := [*chain.from_iterable(sets.values())]):
         raise ConfigError(
             "--percentile requires lines that were held out from training; train with "
             "--val-fraction 0.1, or omit --percentile"
         )
-    if parts and (read_note := describe_read(contamination(parts, saved.trained_on))):
+    shares = contamination(parts, saved.trained_on)
+    if read_note := describe_read(shares):
         note(read_note)
-    return sorted(score.bits_per_character for score in scorer.score(held_out))
+    n_read = [len(sets[name]) * share for name, share in shares.items() if share is not None]
+    is_known = len(n_read) == len(shares)
+    bits = sorted(score.bits_per_character for score in scorer.score(held_out))
+    return HeldOutLines(bits, sum(n_read) / len(held_out) if is_known else None)
+
+
+def _lines_of(docs: Sequence[Document], text: TextKind) -> list[str]:
+    """Return the lines of documents, each of which is one unless it is running text."""
+    lines = [*map(str, docs)]
+    return [*filter(None, "\n".join(lines).split("\n"))] if text == "stream" else lines
 
 
 def scored(
     scorer: Scorer,
     batches: Iterator[Batch],
-    held_out: Sequence[float] | None,
+    held_out: HeldOutLines | None,
     above: float | None,
     trained: DocumentHashes | None,
 ) -> Iterator[list[ScoredLine]]:
     """Yield the scored lines to print, in batches; then note how many are training data.
 
     Args:
-        held_out: bits per character to find percentiles among, in ascending order.
+        held_out: what to find percentiles among.
         above: least bits per character of a line to print.
         trained: hashes of the training data, if all of them are known.
     """
     n_lines = n_trained = 0
+    share = held_out.contamination if held_out else None
     for batch in batches:
         lines: list[ScoredLine] = []
         for number, score in zip(batch, scorer.score(batch.values()), strict=True):
             bits, percentile = score.bits_per_character, None
             if held_out:
-                percentile = 100 * bisect_left(held_out, bits) / len(held_out)
+                percentile = 100 * bisect_left(held_out.bits, bits) / len(held_out.bits)
             is_trained = None if trained is None else batch[number] in trained
             n_lines, n_trained = n_lines + 1, n_trained + bool(is_trained)
             if above is None or bits >= above:
-                lines.append(ScoredLine(number, score, percentile, is_trained))
+                lines.append(ScoredLine(number, score, percentile, share, is_trained))
         yield lines
     if n_trained:
         what = f"{n_trained:,} of {count(n_lines, 'line')} are training data"

@@ -29,6 +29,7 @@ from .data.chat_truncation import ChatPrompt as ChatPrompt
 from .data.chunked_dataset import ChunkedDataset as ChunkedDataset
 from .data.contamination import contamination as contamination
 from .data.contamination import describe_read as describe_read
+from .data.contamination import known_share as known_share
 from .data.contamination import mark as mark
 from .data.contamination import other_data as other_data
 from .data.contamination import recorded_facts as recorded_facts

@@ -1,10 +1,12 @@
 """A trained model that predicts tokens: losses and probabilities of texts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 
 from microgpt.config import EngineName, TextKind, TrainConfig, checked
-from microgpt.data.tokenizer import AnyDocument
+from microgpt.data.contamination import trained_share
+from microgpt.data.tokenizer import AnyDocument, as_documents
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.held_out_loss import EvaluationSet, HeldOutLoss
 from microgpt.flat_weights import count_params
@@ -27,7 +29,8 @@ class LanguageModel:
             name: tuple(map(tuple, rows)) for name, rows in trained.weights.items()
         }
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
-        self._dtype = trained.dtype
+        self._dtype, self._trained_on = trained.dtype, trained.trained_on
+        self._read = getattr(trained, "documents", ())
 
     def __repr__(self) -> str:
         size = self.config.block_size
@@ -50,7 +53,7 @@ class LanguageModel:
         text: TextKind = TrainConfig.text,
         threads: int = 1,
     ) -> HeldOutLoss:
-        """Return the loss of held-out documents.
+        """Return the loss of documents, and the share of them that was read in training.
 
         Documents longer than the context are read in overlapping windows. Each token is predicted
         once; after the first window, at least half a context precedes each predicted token.
@@ -64,10 +67,11 @@ class LanguageModel:
             TokenizerError: a document contains an unknown character.
         """
         check_engine(self.engine, None, threads)
+        docs = as_documents(docs)
         read = EvaluationSet.of(docs, self.tokenizer, self.config.block_size, text)
         loss = read.evaluate(partial(self.engine_model.nll, threads=threads))
         assert loss
-        return loss
+        return replace(loss, contamination=trained_share(docs, self._trained_on, self._read))
 
     def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> Iterator[list[float]]:
         """Yield log(softmax(logits)) (V) after each token, starting at index `first`.

@@ -122,7 +122,7 @@ def _mark(directory: Path) -> str:
     with suppress(CheckpointError, ValueError, RecursionError):
         description = read_committed(directory, STATE_DESCRIPTION, MAX_META_BYTES)
         return mark(recorded_share(json.loads(description), "validation"))
-    return ""
+    return mark(None)
 
 
 def described(label: str, points: Sequence[HistoryPoint], meta: Meta) -> TrainingRun:

@@ -45,13 +45,14 @@ def evaluate(
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
     gpt = inference(saved, uses, (count_all(doc, saved.config.text, len) for doc in docs))
     result = gpt.evaluate(docs, text=saved.config.text, threads=threads)
-    share = note_training_data(docs, saved, model_dir)
+    share = note_training_data(docs, result.contamination, saved, model_dir)
     held_out = evaluation.held_out_losses(gpt, docs, saved, threads)
     answers = evaluation.generate_replies(gpt, items, threads) if items else ()
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
+        del facts["contamination"]  # the share below may also come from hashes
         facts["training_share"] = share
-        facts |= {name: {**asdict(loss), "contamination": own} for name, loss, own in held_out}
+        facts |= {name: asdict(loss) for name, loss in held_out}
         if answers:
             facts["replies"] = evaluation.reply_facts(answers) | {"contamination": share}
         print(json.dumps(facts))

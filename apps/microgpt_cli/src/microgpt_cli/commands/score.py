@@ -37,7 +37,7 @@ def score(
 
     saved = load_model(model)
     scorer = Scorer(inference(saved, ["evaluation"]), text=saved.config.text)
-    held_out = scored_lines.held_out_bits(scorer, saved, model) if percentile else None
+    held_out = scored_lines.held_out_lines(scorer, saved, model) if percentile else None
     trained = scored_lines.note_training_file(data, column, saved, model)
     if not data and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")

@@ -193,16 +193,16 @@ def _make_bar(console: "Console", what: str, total: int) -> "Progress":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.text import Text
 
-    class TwoLines(Progress):
-        """Progress bar on two lines, because the figures do not fit on the first line."""
+    class WithFigures(Progress):
+        """Progress bar, with the figures below it: on a narrow terminal, on several lines."""
 
         def get_renderables(self) -> "Iterator[RenderableType]":
             yield self.make_tasks_table(self.tasks)
             for task in self.tasks:  # no tasks until rich has created the bar
                 if task.fields["figures"]:
-                    yield Text(task.fields["figures"], overflow="ellipsis", no_wrap=True)
+                    yield Text(task.fields["figures"])
 
-    bar = TwoLines(
+    bar = WithFigures(
         TextColumn(what),
         MofNCompleteColumn(),
         BarColumn(bar_width=None),

@@ -4,15 +4,16 @@ The perplexity is the exponential of the loss per token, `exp(loss)`.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from microgpt.config import TextKind, checked
 from microgpt.data.chunked_dataset import scored
+from microgpt.data.contamination import mark
 from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import AnyDocument, Tokenizer, as_documents, count_predictions
+from microgpt.data.tokenizer import Document, Tokenizer, count_predictions
 from microgpt.errors import DataError
 
 AT_ONCE = 2**16  # number of tokens between calls to should_stop
@@ -29,6 +30,11 @@ class HeldOutLoss:
     n_docs: int
     n_tokens: int  # number of unmasked tokens
     n_characters: int  # number of characters of the unmasked tokens; a special token counts as one
+    contamination: float | None = 0.0  # share that was read in training; None if it is unknown
+
+    def __repr__(self) -> str:
+        facts = f"loss={self.loss}, n_docs={self.n_docs}, n_tokens={self.n_tokens}"
+        return f"HeldOutLoss({facts}, n_characters={self.n_characters}){mark(self.contamination)}"
 
     @property
     def bits_per_character(self) -> float:
@@ -60,7 +66,7 @@ class EvaluationSet:
     @classmethod
     def of(
         cls,
-        docs: Iterable[AnyDocument],
+        docs: Sequence[Document],
         tokenizer: Tokenizer,
         block_size: int,
         text: TextKind,
@@ -75,16 +81,14 @@ class EvaluationSet:
             TokenizerError: a document contains an unknown character.
         """
         checked("text", text, TextKind)
-        docs = as_documents(docs)
-        chunks = scored(docs, tokenizer, block_size, text=text)
-        evaluation_set = cls(chunks, at_once=at_once)
-        evaluation_set.n_characters = sum(count_predictions(doc, text, len) for doc in docs)
-        if not evaluation_set.n_tokens:
+        found = cls(scored(docs, tokenizer, block_size, text=text), at_once=at_once)
+        found.n_characters = sum(count_predictions(doc, text, len) for doc in docs)
+        if not found.n_tokens:
             raise DataError(
                 "there are no documents to evaluate, or the held-out conversations have no "
                 "assistant replies; add conversations with replies"
             )
-        return evaluation_set
+        return found
 
     def evaluate(
         self, nll: Nll, should_stop: Callable[[], bool] = lambda: False

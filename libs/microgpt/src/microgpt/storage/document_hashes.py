@@ -13,7 +13,7 @@ from typing import Self
 from zlib import crc32
 
 from microgpt.config import DOCUMENT_HASHES, TextKind
-from microgpt.data.contamination import known_share, other_data, read_forms
+from microgpt.data.contamination import other_data, read_forms
 from microgpt.data.folding import plain
 from microgpt.data.tokenizer import Document
 from microgpt.files.atomic_files import committed_path, read_committed
@@ -53,10 +53,6 @@ class DocumentHashes(Container[str]):
         """Return whether a text, or a form of a conversation, is a document or a part of one."""
         ways = (text, plain(text)) if isinstance(text, str) else ()  # the first is an earlier one
         return not self._hashes.isdisjoint(map(_hash, ways))
-
-    def share_of(self, docs: Iterable[Document]) -> float:
-        """Return the share of texts, or of replies in conversations, that are known."""
-        return known_share(docs, self)
 
 
 def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:

@@ -76,7 +76,7 @@ def _recorded_split(
     docs: Documents, read: Sequence[DataFacts | None], given: Given
 ) -> dict[str, Any]:
     """Return the settings of the split of an earlier training run on these documents, if any."""
-    facts = recorded_facts([docs] if isinstance(docs, str) else docs, read)
+    facts = next(iter(recorded_facts([docs] if isinstance(docs, str) else docs, read)), None)
     is_other = facts and facts.gap is not None and not isinstance(docs, str)  # read as lines now
     if not facts or is_other or all(name in given for name in FRACTIONS):
         return {}

@@ -92,7 +92,7 @@ def train(
         raise DataError("there are no documents to train on")
     sources = [each for each in (parent, taught) if each]
     if parts is not docs and (facts := recorded_facts(parts.docs, data_of(sources))):
-        parts = split_again(parts.docs, facts)
+        parts = split_again(parts.docs, facts[0])
     dtype = dtype or (resume.dtype if resume else None)
     given: Given = {"engine": engine, "dtype": dtype, "threads": threads}
     extra: Mapping[str, Any] = {}

@@ -3,6 +3,7 @@
 import { strip } from "./characters.js";
 import { windows } from "./dataset.js";
 import { EngineError } from "./errors.js";
+import { plain } from "./folding.js";
 import { round } from "./rounding.js";
 import { sha256 } from "./sha256.js";
 import { CharTokenizer } from "./tokenizer.js";
@@ -54,15 +55,9 @@ export function dataOf(text, { text: kind, validation, size }) {
   return { tokenizer, documents: parts.train, train, validation: chunksOf(parts.validation) };
 }
 
-/**
- * Return the chunks of one document.
- * @param {string} text
- * @param {CharTokenizer} tokenizer
- * @param {number} size tokens of the context
- */
-export function chunksOfDocument(text, tokenizer, size) {
-  const { bos } = tokenizer;
-  return windows([bos, ...tokenizer.encode(text), bos], size);
+/** Return the chunks of one document, for a context of so many tokens. */
+export function chunksOfDocument(/** @type {string} */ text, /** @type {CharTokenizer} */ tokenizer, size) {
+  return windows([tokenizer.bos, ...tokenizer.encode(text), tokenizer.bos], size);
 }
 
 /** Return a tokenizer with all characters of a text. */
@@ -75,22 +70,21 @@ function characterTokenizer(/** @type {string} */ text) {
 function split(/** @type {string[]} */ documents, /** @type {number} */ validation) {
   /** @type {Split} */
   const parts = { train: validation ? [] : documents, validation: [] };
+  // Unlike in Python, texts of one form are in the part of the first: no held-out one is read.
+  const partOf = /** @type {Map<string, string[]>} */ (new Map());
   for (const each of validation ? new Set(documents) : []) {
     const place = parseInt(sha256(encoder.encode(each)).slice(0, 8), 16) / 2 ** 32;
-    parts[place >= 1 - validation ? "validation" : "train"].push(each);
+    const part = partOf.get(plain(each)) ?? (place >= 1 - validation ? parts.validation : parts.train);
+    partOf.set(plain(each), part);
+    part.push(each);
   }
   const n = parts.train.length + parts.validation.length;
   checkParts(parts, validation, n === documents.length ? "documents" : "distinct documents", n);
   return parts;
 }
 
-/**
- * Split running text by position: hold out evenly spaced stretches; see `split_stream`.
- * @param {string} text
- * @param {number} validation fraction
- * @param {number} gap number of unused characters on either side of a stretch
- */
-function splitStream(text, validation, gap) {
+/** Hold out evenly spaced stretches of running text, with a gap around each; see `split_stream`. */
+function splitStream(/** @type {string} */ text, /** @type {number} */ validation, gap) {
   if (!validation) return { train: [text], validation: [] };
   const chars = [...text];
   const free = 1 - validation;

@@ -1,9 +1,10 @@
 // A character tokenizer that folds case and accents. Equals data/folding.py.
 
-import { isSpace, lengthOf } from "./characters.js";
+import { SPACE, isSpace, lengthOf } from "./characters.js";
 import { CharTokenizer } from "./tokenizer.js";
 
 const MARKS = /[\u0300-\u036f]/g; // combining diacritical marks
+const INVISIBLE = /[\u00ad\u200b-\u200f\u2060\ufeff]/g; // soft hyphens, joiners, BOMs
 const CHEROKEE = /[\u13a0-\u13fd\uab70-\uabbf]/; // whose small letters fold to capitals
 // Replacements for letters and punctuation that have no decomposition in Unicode.
 const PLAIN = {
@@ -15,6 +16,11 @@ const PLAIN = {
 export function fold(/** @type {string} */ text) {
   const folded = Array.from(text.normalize("NFKD"), caseFolded).join("").normalize("NFKD");
   return Array.from(folded.replace(MARKS, "").normalize("NFC"), (char) => PLAIN[char] ?? char).join("");
+}
+
+/** Fold a text, and remove invisible characters and superfluous white space. */
+export function plain(/** @type {string} */ text) {
+  return fold(text).replace(INVISIBLE, "").split(new RegExp(SPACE)).filter(Boolean).join(" ");
 }
 
 /** Return a character as `str.casefold` does; JavaScript has only capitals and small letters. */

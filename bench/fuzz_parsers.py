@@ -36,9 +36,9 @@ from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.history_file import read_history
 from microgpt_course.progress import read_progress, start
 from microgpt_evolution.genome_file import GENOME, read_genome
-from microgpt_evolution.report.ranked_study import read_ranked_study
+from microgpt_evolution.report.ranking import read_ranked_study
 from microgpt_evolution.report.study_report import study_report
-from microgpt_evolution.study import CHECKSUM, with_checksum
+from microgpt_evolution.trials_file import CHECKSUM, with_checksum
 from microgpt_exports.gguf_file import encode_gguf, read_gguf
 from microgpt_exports.imports import import_model
 from microgpt_exports.onnx_file import encode_onnx, read_onnx

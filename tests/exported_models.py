@@ -2,13 +2,18 @@
 
 import random
 import string
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, get_args
 
-from microgpt import BpeTokenizer, ModelConfig
+import pytest
+
+from microgpt import BpeTokenizer, InferenceGpt, ModelConfig
 from microgpt.config import Architecture, DType
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
+from microgpt.errors import CheckpointError
 from microgpt.model_variants import init_variant
 from microgpt.storage.meta import Meta, tokenizer_fields
 from microgpt.storage.saved_model import SavedModel
@@ -49,3 +54,23 @@ def drawn_shape(seed: int) -> dict[str, Any]:
         "init_std": rng.choice((0.1, 0.3)),  # larger logits are rounded by more in float32
         "architecture": architecture,
     }
+
+
+def greedy_tokens(saved: SavedModel) -> list[int]:
+    """Return the likeliest 256 tokens after the first, one after the other."""
+    stream = InferenceGpt(saved).generate_from_prompt(
+        [saved.tokenizer.bos_id], stop=(), max_tokens=256, temperature=0, rng=random.Random()
+    )
+    return [*stream]
+
+
+def refusal(read: Callable[[Path], object], content: bytes, folder: Path) -> str:
+    """Return why a file is refused, without its path: one line that begins with it."""
+    path = folder / "model"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message.removeprefix(str(path))

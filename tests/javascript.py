@@ -1,6 +1,7 @@
 """Functions of the engine of the page, called in Node; the fixture `node` gives `Node`."""
 
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -39,6 +40,14 @@ for (const input of JSON.parse(readFileSync(0, "utf8"))) {{
 process.stdout.write(JSON.stringify(results));
 """
 
+# The runs of Python in a file, and the file of a page without a model.
+RUNS = """
+const all = JSON.parse(readFileSync(FILE, "utf8"));
+const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+const kernels = Object.entries(all.parts).map(([name, part]) => [name, bytes(part)]);
+const file = { ...all.facts, parts: Object.fromEntries(kernels) };
+"""
+
 
 class Node:
     """Runs code that imports modules of the engine of the page."""
@@ -52,6 +61,18 @@ class Node:
         done = run_process(command, cwd=self._folder, stdin=json.dumps(list(inputs)))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def with_runs(self, file: Path, code: str, inputs: Iterable[Any]) -> list[Any]:
+        """Do the same for code with a file of runs of Python."""
+        return self(RUNS.replace("FILE", json.dumps(str(file))) + code, inputs)
+
+
+def python_runs(job: Path, n: int, kernels: Path, folder: Path) -> Path:
+    """Return a file with what a job in Python computes, at the rounding of WebAssembly."""
+    env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    env["PYTHONPATH"] = str(Path(__file__).parent)
+    run_process([sys.executable, job, str(n), kernels, folder / "runs.json"], env=env, check=True)
+    return folder / "runs.json"
 
 
 def as_read(text: str) -> str:

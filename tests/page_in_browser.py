@@ -69,6 +69,12 @@ def bars(page: "Page") -> dict[str, float]:
     return dict(page.locator("#bars tbody tr").evaluate_all(script))
 
 
+def say(page: "Page", text: str) -> None:
+    """Send a message in the chat."""
+    page.fill("#message", text)
+    page.keyboard.press("Enter")
+
+
 def replies(page: "Page", n: int) -> list[str]:
     """Return what has been said, once there are n messages and none is being written."""
     until(page, f"document.querySelectorAll('#turns .tools').length === {n}")

@@ -8,14 +8,14 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 
 from microgpt.data.split import split
-from microgpt_evolution.search.search_settings import SearchSettings
-from microgpt_evolution.study import with_checksum
+from microgpt_evolution.study_settings import SearchSettings
+from microgpt_evolution.trials_file import with_checksum
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
 SETTINGS = SearchSettings(  # of a run that a test records itself
     objective="loss", input="names.txt", data_sha256="", population=8, generations=2, seed=42,
-    fitness="held-out", vocab_size=9,
+    fitness="held-out",
 )  # fmt: skip
 SMALL = ("--input", "names.txt", "--population", "4", "--generations", "4", "--seed", "5")
 _QUICK = ("--population", "3", "--generations", "2", "--seed", "5")

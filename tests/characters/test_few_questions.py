@@ -11,7 +11,6 @@ from microgpt.replies import prepare_replies
 from microgpt.training.holding_out import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt_characters.few_questions import MOST_QUESTIONS, are_few, recipe
-from microgpt_characters.plugin import page_facts
 
 PAIRS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
          ("Where are you?", "12 Mill Street.")]  # fmt: skip
@@ -77,16 +76,6 @@ def test_a_split_with_validation_has_no_known_questions() -> None:
     assert train(split(docs, validation=0.3), hooks=hooks).extra == {}
 
 
-def test_a_page_gets_only_what_matching_needs(result) -> None:
-    names = """
-    maxCharacters maxWords endings leastStem leastEqual form synonym beginning misspelled
-    leastBeginning answer function unknown common coverage evidence functionWords commonWords
-    synonyms
-    """
-    facts = page_facts(result.extra["characters"])
-    assert facts["matching"].keys() == set(names.split())
-
-
 def test_few_questions_are_all_answered_exactly(result) -> None:
     gpt = InferenceGpt(result)
     for asked, said in PAIRS:
@@ -96,16 +85,6 @@ def test_few_questions_are_all_answered_exactly(result) -> None:
     assert (unknown.content, unknown.finish_reason) == ("I don't know.", "stop")
     assert gpt.chat("???", max_tokens=3).content == "I d"
     assert gpt.chat("???", max_tokens=3).finish_reason == "length"
-
-
-def test_the_temperature_has_no_effect_on_few_questions(result) -> None:
-    gpt = InferenceGpt(result)
-    assert [gpt.chat(asked, temperature=100).content for asked, _ in PAIRS] == [
-        said for _, said in PAIRS
-    ]
-    prompts = [gpt.chat_prompt([Message("user", asked)]) for asked, _ in PAIRS]
-    jobs = [gpt.reply_job(prompt, sampling=Sampling(100.0), seed=7) for prompt in prompts]
-    assert [*map(gpt.tokenizer.decode, gpt.decode(jobs))] == [said for _, said in PAIRS]
 
 
 def test_a_batch_can_mix_known_and_unknown_questions(result) -> None:

@@ -45,17 +45,6 @@ def test_the_reply_to_unknown_questions_can_be_chosen(faq, microgpt) -> None:
     assert "vocabulary does not contain '日', '本'" in refused.stderr
 
 
-def test_training_notes_a_question_with_several_answers(microgpt, tmp_path) -> None:
-    (tmp_path / "twice.csv").write_text("question,answer\nhi,hello\nhi,good day\n")
-    done = microgpt("train", "--chat", "--data", "twice.csv", *SMALL)
-    assert "give each question one answer; some have several\n" in done.stderr
-
-
-def test_chat_says_how_to_pass_a_model_and_a_message(microgpt) -> None:
-    refused = microgpt("chat", "shop", "hi")
-    assert "put a message into quotes, and choose a model with --model" in refused.stderr
-
-
 def test_chat_refuses_suggest_if_a_model_knows_no_questions(microgpt, chat_model) -> None:
     done = microgpt("chat", "hi", "--model", chat_model, "--suggest")
     assert done.returncode == 2

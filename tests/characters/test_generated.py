@@ -6,8 +6,7 @@ import pytest
 from commands import ok, refused
 
 from microgpt import load_conversations, load_text
-from microgpt_characters.synthetic_chat import conversations, lessons
-from microgpt_characters.synthetic_chat.draw import Draw
+from microgpt_characters.synthetic_chat import lessons
 
 WRONG = {
     "n_conversations = 5000\nseed 42\n": "a.toml is not valid TOML: Expected '='",
@@ -31,13 +30,6 @@ def test_info_recognises_such_a_file_and_text_in_toml_stays_text(microgpt, tmp_p
     assert "read them with --chat" in refused(microgpt("train", "--data=talk.toml"))
     (tmp_path / "names.toml").write_text("anna\nemma\n")
     assert load_text(tmp_path / "names.toml") == ["anna", "emma"]
-
-
-def test_no_message_is_empty(monkeypatch) -> None:
-    dress = Draw.dress
-    monkeypatch.setattr(Draw, "dress", lambda self, text: dress(self, text)[:-8])
-    drawn = [exchange for talk in conversations("train", 50, 7) for exchange in talk]
-    assert all(exchange.prompt for exchange in drawn)
 
 
 @pytest.mark.slow

@@ -35,41 +35,33 @@ def left_out(app: str, n: int, n_all: int, n_empty: int, n_edge: int) -> str:
     )
 
 
-def test_a_whatsapp_export_from_android_can_be_read() -> None:
-    said, notes = read(EXPORTS / "whatsapp_android.txt", "Ben")
-    assert said == [
-        [
-            "hi\nare you coming?\nWe begin at 10: bring cake",
-            "sure",
-            "that is the cake",
-            "yummy",
-            "happy new year!",
-            "to you, too",
-        ],
-        ["slept well?", "no"],
-    ]
-    assert notes == [left_out("WhatsApp", 7, 16, 5, 2)]
+SLEPT = ["slept well?", "no"]
+CAKE = ["hi\nare you coming?\nWe begin at 10: bring cake", "sure", "that is the cake", "yummy"]
+CAKE += ["happy new year!", "to you, too"]
+IOS = ["ich\nund Ben\nich auch", "gut, @Carl\nbis dann"]
+CATS = ["What is 2 + 2?", "4", "And in the picture?", "Two cats.\nBoth are black."]
+INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
 
 
-def test_a_whatsapp_export_from_ios_can_be_read() -> None:
-    said, notes = read(EXPORTS / "whatsapp_ios.txt", "Anna")
-    assert said == [["ich\nund Ben\nich auch", "gut, @Carl\nbis dann"]]
-    assert notes[0] == left_out("WhatsApp", 4, 8, 3, 1)
-
-
-def test_the_displayed_branch_of_a_chatgpt_export_is_read() -> None:
-    said, notes = read(EXPORTS / "conversations.json")
-    assert said == [["What is 2 + 2?", "4", "And in the picture?", "Two cats.\nBoth are black."]]
-    assert notes == [left_out("ChatGPT", 5, 10, 3, 2)]
-
-
-def test_a_discord_export_can_be_read() -> None:
-    said, notes = read(EXPORTS / "discord.json", "ben_7")
-    assert said == [
-        ["how do I install it?\non Linux", "pip install uv\nthen uv run"],
-        ["thanks", "you're welcome"],
-    ]
-    assert notes[0] == left_out("Discord", 3, 8, 3, 0)
+@pytest.mark.parametrize(
+    ("name", "me", "said", "note"),
+    [
+        ("whatsapp_android.txt", "Ben", [CAKE, SLEPT], left_out("WhatsApp", 7, 16, 5, 2)),
+        ("whatsapp_ios.txt", "Anna", [IOS], left_out("WhatsApp", 4, 8, 3, 1)),
+        # Of a conversation with several branches, the one that is displayed.
+        ("conversations.json", None, [CATS], left_out("ChatGPT", 5, 10, 3, 2)),
+        (
+            "discord.json",
+            "ben_7",
+            [INSTALL, ["thanks", "you're welcome"]],
+            left_out("Discord", 3, 8, 3, 0),
+        ),
+    ],
+)
+def test_an_export_of_each_app_can_be_read(name, me, said, note) -> None:
+    found, notes = read(EXPORTS / name, me)
+    assert found == said
+    assert notes[0] == note
 
 
 GENERAL = [

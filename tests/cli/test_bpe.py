@@ -6,43 +6,30 @@ from pathlib import Path
 import commands
 import pytest
 from commands import ok, refused
-from json_files import edit
+from trainings import NAMES
 
-from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
+from microgpt import BpeTokenizer, InferenceGpt, Message, load
 from microgpt.data.split import split, split_stream
-from microgpt.training.train import train
 
-NAMES = "\n".join(
-    a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "é"]
-)
 SMALL = ("--input", "names.txt", "--n-embd", "8", "--n-head", "2", "--steps", "40")
 BPE = ("--tokenizer", "bpe", "--vocab-size", "270")
 KANJI = (Message("user", "hi"), Message("assistant", "漢字é"))
 
 
-@pytest.fixture
-def names(tmp_path: Path) -> Path:
-    """A training file with a letter that takes two bytes."""
-    (tmp_path / "names.txt").write_text(NAMES)
-    return tmp_path / "names.txt"
-
-
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory) -> Path:
-    """The directory of a small model with subword tokens, and of its training."""
+    """The directory of a small model with subword tokens."""
     folder = tmp_path_factory.mktemp("ended")
     (folder / "names.txt").write_text(NAMES)
-    command = ["microgpt", "train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "model"]
-    commands.run_process(command, cwd=folder, check=True)
+    options = ("--val-fraction", "0.2", "--output", "model")
+    commands.run("train", *SMALL, *BPE, *options, cwd=folder, check=True)
     return folder / "model"
 
 
 @pytest.fixture
-def model(ended, names, tmp_path: Path) -> Path:
+def model(ended, names) -> Path:
     """A copy of it, beside the names."""
-    shutil.copytree(ended, tmp_path / "model")
-    edit(tmp_path / "model/train_state.json", input=str(names))
-    return tmp_path / "model"
+    return Path(shutil.copytree(ended, names.with_name("model")))
 
 
 @pytest.mark.usefixtures("names")
@@ -54,18 +41,6 @@ def test_train_learns_tokens_from_the_training_set_only(microgpt, tmp_path) -> N
     learnt_from = split(NAMES.split(), validation=0.5).train
     learnt = BpeTokenizer.from_documents(learnt_from, vocab_size=270)
     assert load(tmp_path / "output").tokenizer.names == learnt.names
-
-
-def test_a_resumed_training_run_keeps_its_tokens_and_result(microgpt, model, tmp_path) -> None:
-    more = ("--steps", "40", *BPE)
-    ok(microgpt("train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "whole"))
-    edit(model / "train_state.json", status="running")
-    for name in ("weights.json", "meta.json", "tokenizer.json"):
-        (model / name).unlink()
-    done = ok(microgpt("train", "--resume", model, *more))
-    assert "tokenizer" not in done.stderr  # they are not learnt again
-    for name in ("weights.json", "tokenizer.json"):
-        assert (model / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.usefixtures("names")
@@ -116,21 +91,14 @@ def test_every_command_reads_subword_models(microgpt, model, names, tmp_path) ->
     assert load(tmp_path / "half").tokenizer.file == load(model).tokenizer.file
 
 
-@pytest.fixture(scope="module")
-def kanji():
-    """A model that says 漢字é, a byte a token."""
-    tokenizer = BpeTokenizer.from_documents([KANJI], vocab_size=260)
-    model = ModelConfig(n_embd=16, n_head=2, block_size=32)
-    return train([KANJI], model=model, tokenizer=tokenizer, config=TrainConfig(steps=80, lr=0.02))
-
-
-def test_chat_displays_characters_made_of_several_tokens(microgpt, kanji, tmp_path) -> None:
-    save(kanji, tmp_path / "chat")
-    asked = ("chat", "--model-dir", "chat", "--temperature", "0")
-    done = microgpt(*asked, "hi")
-    assert (done.returncode, done.stdout) == (0, "漢字é\n")
-    done = ok(microgpt(*asked, stdin="<|end_turn|>\nhi\n"))
-    assert "cannot read" not in done.stderr
+def test_chat_displays_characters_made_of_several_tokens(
+    microgpt, subword_dir, subword_gpt
+) -> None:
+    reply = subword_gpt.chat("hi there", temperature=0).content
+    assert "漢字" in reply
+    asked = ("chat", "--model-dir", subword_dir, "--temperature", "0")
+    done = ok(microgpt(*asked, stdin="<|end_turn|>\nhi there\n"))
+    assert done.stdout.splitlines()[1] == reply
 
 
 @pytest.mark.parametrize(

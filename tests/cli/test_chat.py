@@ -58,18 +58,7 @@ def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> 
         done.stderr
         == "note: removed characters that are not in the vocabulary: '/', 'q', 'u', 't', ' '\n"
     )
-
-
-@pytest.mark.parametrize(
-    ("message", "problem"),
-    [
-        (" ", "the message is empty; pass some text"),
-    ],
-)
-def test_chat_refuses_a_message_that_it_cannot_answer(
-    microgpt, chat_model, message, problem
-) -> None:
-    assert refused(microgpt("chat", "--model-dir", chat_model, message)) == problem
+    assert "message is empty" in refused(microgpt("chat", "--model-dir", chat_model, " "))
 
 
 def test_chat_uses_the_demo_model_without_a_trained_one(microgpt, demo_reply) -> None:
@@ -105,10 +94,3 @@ def test_train_and_chat_read_a_saved_conversation(microgpt, chat_model, tmp_path
     done = microgpt(*options, stdin="/load said.jsonl\nhi\nhi\n")
     assert done.stdout == "(4 messages read from said.jsonl)\nyo\nyo\n"
     assert "the conversation no longer fits" in done.stderr
-
-
-def test_the_line_editor_is_loaded_only_for_a_terminal(microgpt, chat_model) -> None:
-    chat = ("chat", "--model-dir", chat_model)
-    done = ok(microgpt(*chat, stdin="hi\n", cold=True, PYTHONPROFILEIMPORTTIME="1"))
-    assert "microgpt_cli.chat.session" in done.stderr
-    assert "prompt_toolkit" not in done.stderr

@@ -30,32 +30,6 @@ def say(session: ChatSession, text: str) -> str:
     return "".join(session.ask(text))
 
 
-def test_a_session_stores_a_reply_with_its_question(session) -> None:
-    assert say(session, "hi") == "yo"
-    assert session.messages == [HI, YO]
-
-
-def test_a_session_keeps_a_partial_reply_unless_it_is_empty(session) -> None:
-    session.ask("hi").close()
-    assert session.messages == []
-    reply = session.ask("hi")
-    next(reply)
-    reply.close()
-    assert session.messages == [HI, Message("assistant", "y")]
-
-
-def test_a_reply_that_has_not_begun_is_not_truncated(session) -> None:
-    session.was_cut = True  # the previous reply
-    session.ask("hi").close()
-    assert not session.was_cut
-
-
-def test_a_message_that_does_not_fit_is_not_added_to_the_chat(session, told) -> None:
-    with pytest.raises(MicrogptError, match="the message has 30 characters"):
-        session.ask("é" + "o" * 30)
-    assert (session.messages, told) == ([], [])
-
-
 def test_a_model_of_few_questions_refuses_sampling_commands(session) -> None:
     assert run_command(session, "/temperature 2") == "(temperature 2.0)"
     session.answers_few = True

@@ -1,6 +1,5 @@
 import json
 import random
-import shutil
 from functools import partial
 from pathlib import Path
 from unicodedata import normalize
@@ -8,12 +7,12 @@ from unicodedata import normalize
 import commands
 import pytest
 from commands import ok
+from trainings import made_up_names, training_of
 
 from microgpt.data.split import split
 
-RNG = random.Random(0)
-NAMES = "\n".join("".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300))
-TEXT = " ".join(RNG.choices(NAMES.split("\n"), k=8000))
+NAMES = "\n".join(made_up_names(300))
+TEXT = " ".join(random.Random(0).choices(NAMES.split("\n"), k=8000))
 SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "--steps", "20", "-n", "0")
 FRACTIONS = ("--val-fraction", "0.1", "--test-fraction", "0.1")
 STREAM = ("train", "--data", "text.txt", "--text", "stream")
@@ -35,12 +34,6 @@ def trained(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def folder(trained, tmp_path) -> Path:
-    """A copy of that directory, which a test may change."""
-    return Path(shutil.copytree(trained, tmp_path, dirs_exist_ok=True))
-
-
-@pytest.fixture
 def train(microgpt, folder):
     """Train `child` on the names, and return the notes, the output and its training record."""
 
@@ -48,8 +41,7 @@ def train(microgpt, folder):
         steps = () if "--budget" in options else ("--steps", "20")
         command = ("train", "--data", data, "--model", "child", *steps, "-n", "0")
         done = ok(microgpt(*command, *options))
-        meta = json.loads((folder / "child/meta.json").read_text())
-        return done.stderr, done.stdout, meta["training"]
+        return done.stderr, done.stdout, training_of(folder / "child")
 
     return run
 
@@ -109,7 +101,7 @@ def test_a_resumed_run_keeps_its_contamination_record(train, microgpt, folder) -
     done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")
     assert (folder / "child/documents.crc32").read_bytes() == known
     assert "(contamination 100 %)" in done.stdout
-    after = json.loads((folder / "child/meta.json").read_text())["training"]
+    after = training_of(folder / "child")
     assert after["contamination"] == before["contamination"]
     assert after["ancestor_data"] == before["ancestor_data"]
 
@@ -141,7 +133,7 @@ def test_eval_on_the_training_file_reports_contamination(microgpt, folder) -> No
     share = sum(doc in known for doc in parts.docs) / len(parts.docs)
     note = f"{100 * share:.1f}% of this text is training data; the loss of new text is higher"
     assert note in done.stderr
-    training = json.loads((folder / "honest/meta.json").read_text())["training"]
+    training = training_of(folder / "honest")
     *_, validation, test = done.stdout.splitlines()
     assert validation == f"validation: {training['val_loss']:.4f} nats per token, held out"
     assert test == f"test:       {training['test_loss']:.4f} nats per token, held out"

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from microgpt import Message, load_text
 from microgpt.data.documents import bundled
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt_cli.document_statistics import count_with_others, describe, lengths_of, percentile
+from microgpt_cli.document_statistics import describe, lengths_of, percentile
 
 HI = (Message("user", "hi"), Message("assistant", "yo"))
 
@@ -23,18 +23,6 @@ def test_the_statistics_of_karpathys_names_are_correct() -> None:
     assert [facts["lengths"][name] for name in ("p0", "p50", "p99", "p100")] == [3, 7, 11, 16]
 
 
-def test_conversations_with_equal_content_count_as_repeats() -> None:
-    docs = [HI, list(HI), (Message("user", "yo"), Message("assistant", "hi"))]
-    facts = describe(docs, lengths(docs))
-    said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
-    assert facts["most_frequent"] == [{"document": said, "n": 2}]
-    assert facts["n_repeats"] == 1
-
-
-def test_the_length_of_a_conversation_includes_role_tokens() -> None:
-    assert lengths([HI]) == [2 + 2 + 2 + 2 + 1]  # two texts, two tokens around each, the end
-
-
 @given(texts)
 def test_the_counts_agree_with_a_simple_implementation(docs) -> None:
     facts = describe(docs, lengths(docs))
@@ -51,9 +39,3 @@ def test_a_percentile_covers_the_stated_share_of_documents(docs, percent) -> Non
     assert found in lengths(docs)
     assert 100 * sum(length <= found for length in lengths(docs)) >= percent * len(docs)
     assert 100 * sum(length < found for length in lengths(docs)) < max(1, percent * len(docs))
-
-
-def test_documents_with_unknown_characters_are_counted() -> None:
-    assert count_with_others(["anna", "émile", "zoë", "emma"], "aeimlnoz") == 2
-    assert count_with_others([HI], "hiyo") == 0
-    assert count_with_others([HI], "hiy") == 1

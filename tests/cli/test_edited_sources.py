@@ -1,8 +1,8 @@
-import json
 from pathlib import Path
 
 import pytest
 from commands import ok, refused
+from trainings import training_of
 
 from microgpt.edited_sources import find_edited_sources
 
@@ -22,8 +22,7 @@ def names(tmp_path: Path) -> Path:
 
 def test_commands_use_the_reference_engine_if_sources_are_edited(edited, microgpt, names) -> None:
     assert REASON in ok(microgpt("train", *SMALL)).stderr
-    meta = json.loads((names.parent / "output/meta.json").read_text())["training"]
-    assert [*meta["edited_sources"]] == ["model.py"]
+    assert [*training_of(names.parent / "output")["edited_sources"]] == ["model.py"]
     data = ["--data", "names.txt"]
     for command in (["generate", "-n", "2"], ["eval", *data], ["score", "output", *data]):
         assert ok(microgpt(*command)).stderr.count(REASON) == 1

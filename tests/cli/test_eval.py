@@ -42,13 +42,6 @@ def test_eval_refuses_documents_that_it_cannot_score(
     assert problem in refused(microgpt("eval", text_model, "--data", "held-out.txt"))
 
 
-def test_eval_shows_the_text_with_an_unknown_character(microgpt, chat_model, tmp_path) -> None:
-    talks = (f'{{"prompt": "{said}", "completion": "yo"}}' for said in ("h", "hi" * 50 + "x"))
-    (tmp_path / "chat.jsonl").write_text("\n".join(talks))
-    problem = refused(microgpt("eval", chat_model, "--data", "chat.jsonl"))
-    assert f"'x', found in 1 of 2 documents, first in '{'hi' * 12}x'; remove" in problem
-
-
 @pytest.fixture
 def exam(tmp_path):
     """A file of conversations with tasks; the model says "yo" to "hi"."""
@@ -105,14 +98,6 @@ def test_the_json_output_of_eval_locates_every_error(microgpt, chat_model, exam)
     assert [error["line"] for error in replies["errors"]] == list(range(2, 11))
     where, what = {"line": 2, "message": 1}, {"prompt": "hi", "expected": "oh", "reply": "yo"}
     assert replies["errors"][0] == {"task": "tease", **where, **what, "problem": None}
-
-
-def test_eval_counts_an_overlong_question_as_wrong(microgpt, chat_model, exam) -> None:
-    done = ok(microgpt("eval", chat_model, "--data", exam(("hi" * 11, "yo", "greet"))))
-    assert "greet           1       0    0.0%" in done.stdout
-    why = "the message has 22 characters; at most 20 fit into the context of 32 tokens"
-    why += " (the rest is for special tokens and the reply)"
-    assert f"  greet, line 1: '{'hi' * 11}': {why}\n" in done.stdout
 
 
 def test_eval_reports_dropped_turns(microgpt, chat_model, tmp_path) -> None:

@@ -1,10 +1,8 @@
 import json
 import math
-import os
 
 import pytest
 from commands import refused
-from terminal import Terminal
 
 from microgpt import InferenceGpt, Message, load
 from microgpt.evaluation.explanation import explain
@@ -58,15 +56,6 @@ def test_the_json_output_of_explain_equals_the_library_result(
     messages = [Message("user", "hi"), Message("assistant", "yo")]
     result = explain(InferenceGpt(load(chat_model)), messages)
     assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
-
-
-def test_explain_colors_tokens_unless_no_color_is_set(text_model) -> None:
-    for environment, style in (({}, "\x1b[1"), ({"NO_COLOR": "1"}, "")):
-        env = {**os.environ, "TERM": "xterm", **environment}
-        terminal = Terminal("microgpt", "explain", text_model, "anna", env=env)
-        assert terminal.exit_code() == 0
-        assert terminal.before.startswith(style)
-        assert ("\x1b" in terminal.before) == bool(style)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Texts longer than the context, through the real command: what is learnt, told and remembered."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -37,22 +36,6 @@ def test_stretches_of_running_text_are_held_out_with_gaps(
     assert saved.tokenizer.decode(saved.tokenizer.encode("a\na")) == "a\na"
     done = microgpt("train", "--resume", "m", "--steps", "40")
     assert said in done.stderr
-
-
-def test_a_running_text_model_can_be_evaluated_and_resumed(microgpt, book) -> None:
-    microgpt("train", "--input", book, "--text", "stream", *SMALL, *CHARS)
-    done = microgpt("eval", "m", "--data", book, "--json")
-    facts = json.loads(done.stdout)
-    assert (facts["n_docs"], facts["n_tokens"]) == (1, 184)
-    done = microgpt("train", "--resume", "m", "--text", "lines", "--steps", "40")
-    assert "--text is lines, but the run to resume has stream; omit --text" in done.stderr
-    assert microgpt("train", "--resume", "m", "--steps", "40").returncode == 0
-
-
-def test_a_sample_found_anywhere_in_running_text_is_not_novel(microgpt, tmp_path) -> None:
-    (tmp_path / "same.txt").write_text("a" * 400)
-    done = microgpt("train", "--input", "same.txt", "--text", "stream", *SMALL, "--lr", "0.05")
-    assert "note: 2 of 2 samples are in the training data\n" in done.stderr
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
+from trainings import made_up_names, weights
+from trainings import training_of as training
 
 BUDGET = ("--budget", "2e9", "-n", "0")  # under a second
 SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
-RNG = random.Random(0)
-NAMES = ["".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(400)]
+NAMES = made_up_names(400)
 TALKS = [
     [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
     for name in NAMES[:240]
@@ -20,9 +21,10 @@ TALKS = [
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A directory with training files of all kinds."""
+    rng = random.Random(0)
     files = {
         "names.txt": "\n".join(NAMES),
-        "book.txt": "\n\n".join(" ".join(RNG.choices(NAMES, k=30)) for _ in range(60)),
+        "book.txt": "\n\n".join(" ".join(rng.choices(NAMES, k=30)) for _ in range(60)),
         "talks.jsonl": "\n".join(map(json.dumps, TALKS)),
         "few.jsonl": "\n".join(map(json.dumps, TALKS[:9])),
         "table.csv": "\n".join(["n,name", *(f"{i},{name}" for i, name in enumerate(NAMES))]),
@@ -30,14 +32,6 @@ def folder(tmp_path: Path) -> Path:
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     return tmp_path
-
-
-def weights(model: Path) -> bytes:
-    return (model / "weights.json").read_bytes()
-
-
-def training(model: Path) -> dict:
-    return json.loads((model / "meta.json").read_text())["training"]
 
 
 def notes(done) -> list[str]:
@@ -79,20 +73,6 @@ def test_train_keeps_karpathys_settings_if_only_a_shape_is_given(microgpt, folde
 
 
 @pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (["--budget", "inf"], "budget must be a number greater than 0, got inf"),
-        (["--minutes", "0.001"], "--minutes 0.001 is too short, because the preparation takes "),
-        (["--minutes", "1", "--budget", "1e9"], "--minutes cannot be used with --budget; omit"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_contradictory_limits_are_refused(microgpt, folder, options, problem) -> None:
-    assert problem in refused(microgpt("train", "--data", "names.txt", *options))
-    assert not (folder / "output").exists()
-
-
-@pytest.mark.parametrize(
     ("content", "said"),
     [
         (
@@ -108,25 +88,8 @@ def test_train_accepts_small_and_unusual_data(microgpt, folder, content, said) -
     (folder / "odd.txt").write_text(content)
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr
+    assert done.stderr.count("too few") <= 1
     assert "sample  1: " in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("n", "fraction", "said"),
-    [
-        (5, 0.2, "note: nothing is held out for testing by default: too few documents (5): the t"),
-        (4, 0.5, "error: too few documents (4): the train split is empty; add documents or use an"),
-        (4, 0.9, "error: too few documents (4): the train split is empty; add documents or use an"),
-    ],
-)
-def test_what_is_held_out_of_few_documents_is_said_once(
-    microgpt, folder, n, fraction, said
-) -> None:
-    (folder / "few.txt").write_text("\n".join(("emma", "olivia", "ava", "isabella", "sophia")[:n]))
-    options = ("--data=few.txt", "--val-fraction", str(fraction), "--budget=1e9", "-n1")
-    told = microgpt("train", *options).stderr
-    assert said in told
-    assert told.count("too few documents") == 1
 
 
 def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, folder, monkeypatch) -> None:
@@ -155,15 +118,20 @@ RUNS = {
 }
 
 
+def train_again(microgpt) -> None:
+    """Train `a` again as `b`, with the commands that `info` prints."""
+    (said,) = [line for line in notes(microgpt("info", "a")) if "train this model again" in line]
+    for command in said.partition("run: ")[2].replace("NAME", "b").split(" && "):
+        ok(microgpt(*shlex.split(command)[1:]))
+
+
 @pytest.mark.parametrize("kind", RUNS)
 def test_info_prints_the_command_that_trains_a_model_again(
     microgpt, folder, kind, monkeypatch
 ) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     ok(microgpt("train", *RUNS[kind], "--model", "a"))
-    (said,) = [line for line in notes(microgpt("info", "a")) if "train this model again" in line]
-    _, *command = shlex.split(said.partition("run: ")[2].replace("NAME", "b"))
-    ok(microgpt(*command))
+    train_again(microgpt)
     assert weights(folder / "a") == weights(folder / "b")
 
 
@@ -172,9 +140,7 @@ def test_info_repeats_a_run_that_was_resumed_with_patience(microgpt, folder) -> 
     ok(microgpt("train", *options, "--model=a"))
     ok(microgpt("train", "--resume=a", "--patience=1", "--steps=4000", "-n0"))
     assert training(folder / "a")["steps"] < 4000
-    (said,) = [line for line in notes(microgpt("info", "a")) if "train this model again" in line]
-    for command in said.partition("run: ")[2].replace("NAME", "b").split(" && "):
-        ok(microgpt(*shlex.split(command)[1:]))
+    train_again(microgpt)
     assert weights(folder / "a") == weights(folder / "b")
 
 

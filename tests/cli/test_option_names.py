@@ -2,28 +2,17 @@ import json
 from itertools import chain
 
 import pytest
-import typer
-from commands import ok, refused
-from typer.core import TyperGroup, TyperOption
-
-from microgpt_cli.app import commands
+from commands import every_command, ok, refused
+from trainings import training_of
 
 OLD = {"--model-dir", "--input", "--lr"}
 
 
-def options(command):
-    """Yield the shown names of all options of a command and its subcommands."""
-    yield from (name for param in command.params for name in param.opts)
-    if isinstance(command, TyperGroup):
-        for child in command.list_commands(None):
-            yield from options(command.get_command(None, child))
-
-
 def test_help_never_shows_an_old_option_name() -> None:
-    root = typer.main.get_command(commands())
-    assert OLD.isdisjoint(options(root))
-    train = root.get_command(None, "train")
-    names = {param.name: param.opts for param in train.params if isinstance(param, TyperOption)}
+    every = dict(every_command())
+    params = [param for command in every.values() for param in command.params]
+    assert OLD.isdisjoint(name for param in params for name in param.opts)
+    names = {param.name: param.opts for param in every["microgpt train"].params}
     assert names["output"] == ["--model"]
     assert names["num_samples"] == ["--num-samples", "-n"]
 
@@ -41,8 +30,7 @@ def test_train_accepts_new_and_old_option_names(microgpt, tmp_path, names) -> No
     options = chain.from_iterable(zip(names, values, strict=True))
     found = json.loads(ok(microgpt("train", *options, "--steps", "2", "--json")).stdout)
     assert (found["output"], found["num_docs"], len(found["samples"])) == ("mine", 3, 1)
-    meta = json.loads((tmp_path / "mine" / "meta.json").read_text())
-    assert meta["training"]["lr"] == 0.005
+    assert training_of(tmp_path / "mine")["lr"] == 0.005
 
 
 def test_an_error_uses_the_new_name_of_an_option(microgpt) -> None:

@@ -1,34 +1,14 @@
-import json
-import subprocess
-import sys
 from pathlib import Path
 
-import commands
 import pytest
 from commands import ok, refused
+from trainings import meta_of, training_of
 
 from microgpt import ModelConfig, count_params
 from microgpt.settings import with_given
 from microgpt.training.presets import PRESETS, preset_settings
 
 PRESETS_PAGE = Path(__file__).parents[2] / "docs/training.md"
-WITH_A_TEXT = """
-from microgpt.training.presets import PRESETS
-PRESETS["text"]["data"] = "shakespeare.txt"
-from microgpt_cli.main import main
-main()
-"""
-
-
-@pytest.fixture
-def with_a_text(tmp_path):
-    """Run the command with a text preset that has a text."""
-
-    def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", WITH_A_TEXT, *args]
-        return commands.run_process(command, cwd=tmp_path)
-
-    return run
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -46,25 +26,28 @@ def test_options_override_the_settings_of_the_text_preset(microgpt, tmp_path) ->
     options = ("train", "--preset", "text", "--input", "my.txt", "--steps", "2", "--n-layer", "1")
     done = ok(microgpt(*options, "--batch-size", "1", "--num-samples", "0"))
     assert " for validation, " in done.stderr
-    meta = json.loads((tmp_path / "output" / "meta.json").read_text())
+    meta, training = meta_of(tmp_path / "output"), training_of(tmp_path / "output")
     assert (meta["n_embd"], meta["n_layer"], meta["block_size"]) == (96, 1, 128)
-    assert (meta["training"]["dropout"], meta["training"]["n_docs"]) == (0.05, 50)
+    assert (training["dropout"], training["n_docs"]) == (0.05, 50)
     whole = ("--val-fraction", "0", "--test-fraction", "0", "--dropout", "0")
     done = ok(microgpt(*options, *whole, "--batch-size", "1", "--num-samples", "0", "--force"))
     assert "held out" not in done.stderr
-    training = json.loads((tmp_path / "output" / "meta.json").read_text())["training"]
+    training = training_of(tmp_path / "output")
     assert not training.keys() & {"dropout", "val_fraction", "test_fraction", "val_loss"}
 
 
-def test_the_text_preset_holds_out_stretches_of_shakespeare(with_a_text, tmp_path) -> None:
+def test_the_text_preset_holds_out_stretches_of_shakespeare(
+    microgpt, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setitem(PRESETS["text"], "data", "shakespeare.txt")
     options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")
-    done = ok(with_a_text(*options, "--block-size", "8", "--num-samples", "0"))
+    done = ok(microgpt(*options, "--block-size", "8", "--num-samples", "0"))
     assert "note: data/shakespeare.txt not found; using the bundled shakespeare.txt" in done.stderr
     assert "; 20 held-out stretches with gaps of 8 characters" in done.stderr
-    training = json.loads((tmp_path / "output" / "meta.json").read_text())["training"]
+    training = training_of(tmp_path / "output")
     assert (training["text"], training["gap"]) == ("stream", 8)
-    ok(with_a_text("generate", "--novel", "-n", "1", "--max-tokens", "40"))
-    assert with_a_text("train", "--resume", "output", "--steps", "3").returncode == 0
+    ok(microgpt("generate", "--novel", "-n", "1", "--max-tokens", "40"))
+    ok(microgpt("train", "--resume", "output", "--steps", "3"))
 
 
 @pytest.mark.parametrize(

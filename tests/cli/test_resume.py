@@ -4,31 +4,22 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import commands
 import pytest
-from commands import ok, refused, run_with_little_room
+from commands import ok, refused, run_with_little_room, running
 from json_files import edit
+from trainings import NAMES, weights
 
 from microgpt import load
 from microgpt.storage.training_directory import read_training
 from microgpt_engine import processor
 
 SMALL = ("--n-embd", "8", "--n-head", "2")
+FOREVER = ("--steps", str(10**9))  # days
 NOTE = "note: the training run in model is unfinished; using its model at step 60 of 60"
-NAMES = "\n".join(
-    a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]
-)
-
-
-@pytest.fixture
-def names(tmp_path: Path) -> Path:
-    """A training file that is large enough to be split."""
-    (tmp_path / "names.txt").write_text(NAMES)
-    return tmp_path / "names.txt"
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +39,6 @@ def unfinished(ended, names, tmp_path: Path) -> Path:
     shutil.copytree(ended, model, ignore=shutil.ignore_patterns("weights.json", "meta.json"))
     edit(model / "train_state.json", status="running", input=str(names))
     return model
-
-
-def begin(folder: Path, *args: str | Path) -> subprocess.Popen[str]:
-    """Start a training run that would take days, and return its process after the first line."""
-    command = ["microgpt", "train", *args, "--steps", str(10**9)]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
-    process.stdout.readline()
-    return process
 
 
 def test_resume_refuses_a_device_as_input(microgpt, names, unfinished) -> None:
@@ -208,11 +190,13 @@ def test_held_out_losses_and_fractions_are_printed_and_saved(microgpt, names, tm
 
 
 def test_two_training_runs_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
-    first = begin(tmp_path, "--input", names, "--output", "model")
-    done = microgpt("train", "--input", names, "--output", "model", "--force")
-    assert f"model is being trained by process {first.pid} on " in refused(done)
-    first.terminate()
-    first.communicate(timeout=20)
+    command = ["microgpt", "train", "--input", names, *FOREVER, "--output", "model"]
+    with running(command, cwd=tmp_path) as first:
+        first.stdout.readline()
+        done = microgpt("train", "--input", names, "--output", "model", "--force")
+        assert f"model is being trained by process {first.pid} on " in refused(done)
+        first.terminate()
+        first.communicate(timeout=20)
     assert read_training(tmp_path / "model")[2] == "running"
 
 
@@ -241,10 +225,12 @@ def test_resume_refuses_a_diverged_run(microgpt, names, tmp_path) -> None:
 
 
 def test_suggested_commands_can_be_pasted(microgpt, names, tmp_path) -> None:
-    process = begin(tmp_path, "--input", names, "--output", "it's new")
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    command = ["microgpt", "train", "--input", names, *FOREVER, "--output", "it's new"]
+    with running(command, cwd=tmp_path) as process:
+        process.stdout.readline()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
     _, resume, use = errors.splitlines()[-1].split("; ")
     assert shlex.split(resume.partition(": ")[2]) == ["microgpt", "train", "--resume", "it's new"]
     command, *args = shlex.split(use.partition("use the model so far with: ")[2])
@@ -255,27 +241,14 @@ def test_suggested_commands_can_be_pasted(microgpt, names, tmp_path) -> None:
 
 
 def test_exported_models_of_every_format_can_be_read(microgpt, text_model, tmp_path) -> None:
-    names = microgpt("generate", "--model-dir", text_model).stdout
-    done = microgpt("export", "--model-dir", text_model, "--output", "copy")
+    names, before = microgpt("generate", "--model", text_model).stdout, weights(text_model)
+    done = microgpt("export", "--model", text_model, "--output", "copy")
     assert done.stdout.startswith("copy/model.safetensors: ")
-    assert microgpt("generate", "--model-dir", "copy").stdout == names
-    microgpt("export", "--model-dir", "copy", "--output", "back", "--format", "json")
-    assert (tmp_path / "back/weights.json").read_bytes() == (
-        text_model / "weights.json"
-    ).read_bytes()
-    done = microgpt("export", "--model-dir", text_model, "--output", "half", "--half")
+    ok(microgpt("export", "--model", text_model, "--output", "half", "--half"))
     half, full = (tmp_path / name / "model.safetensors" for name in ("half", "copy"))
     assert half.stat().st_size < 0.6 * full.stat().st_size
-    assert microgpt("generate", "--model-dir", "half").returncode == 0
-    assert microgpt("info", "--model-dir", "half").returncode == 0
-
-
-def test_export_can_change_the_weights_format_in_place(microgpt, text_model) -> None:
-    names = microgpt("generate", "--model-dir", text_model).stdout
-    for format in ("safetensors", "json"):
-        microgpt(*("export", "--model-dir", text_model, "--output", text_model, "--format", format))
-        files = {"safetensors": "model.safetensors", "json": "weights.json"}
-        assert sorted(os.listdir(text_model)) == sorted(
-            ["documents.crc32", "meta.json", files[format]]
-        )
-        assert microgpt("generate", "--model-dir", text_model).stdout == names
+    ok(microgpt("generate", "--model", "half"))
+    assert microgpt("generate", "--model", "copy").stdout == names
+    ok(microgpt("export", "--model", "copy", "--output", "copy", "--format", "json"))  # in place
+    assert weights(tmp_path / "copy") == before
+    assert not full.exists()

@@ -1,19 +1,18 @@
 """Runs of several models, stopped by Ctrl-C in each of them and resumed."""
 
 import os
-import random
 import signal
 from pathlib import Path
 
+import commands
 import pytest
 from commands import ok, refused
-from json_files import edit
+from trainings import made_up_names, weights
 
 from microgpt import Teachers
 from microgpt_cli.terminal.progress import TrainingProgress
 
-RNG = random.Random(0)
-NAMES = "\n".join("".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300))
+NAMES = "\n".join(made_up_names(300))
 SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
 RUN = ("--data", "names.txt", *SMALL, "--steps=300", "--n-teachers=2", "--val-fraction=0.1")
 
@@ -22,10 +21,6 @@ RUN = ("--data", "names.txt", *SMALL, "--steps=300", "--n-teachers=2", "--val-fr
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "names.txt").write_text(NAMES)
     return tmp_path
-
-
-def weights(model: Path) -> bytes:
-    return (model / "weights.json").read_bytes()
 
 
 def stop_in(what: str) -> pytest.MonkeyPatch:
@@ -62,8 +57,6 @@ def stopped(microgpt, what: str, *command: str) -> str:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> bytes:
     """The weights of an uninterrupted run."""
-    import commands
-
     folder = tmp_path_factory.mktemp("whole")
     (folder / "names.txt").write_text(NAMES)
     commands.run("train", *RUN, "--model", "a", cwd=folder, check=True)
@@ -116,31 +109,13 @@ def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, folder) -> 
     assert weights(folder / "a") == weights(folder / "b")
 
 
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [("other", "is not the teacher of the run: the sha256 of its weights is "),
-     ("missing", "the teachers of the run in a are missing; train from scratch with --force"),
-     ("fewer", "the run has 2 teachers, not 1; "),
-     ("invalid", "ensemble.json: n_samples must be >= 0, got -1")],
-)  # fmt: skip
-def test_changed_teachers_are_refused(microgpt, folder, change, problem) -> None:
+def test_changed_or_missing_teachers_are_refused(microgpt, folder) -> None:
     stopped(microgpt, "the student", *RUN, "--model", "a")
     teachers = folder / "a/teachers"
-    file = teachers / "ensemble.json"
-    if change == "other":
-        (teachers / "2").rename(teachers / "old")
-        ok(microgpt("train", "--data", "names.txt", *SMALL, "--steps=9", "--model=a/teachers/2"))
-    elif change == "missing":
-        teachers.rename(folder / "elsewhere")
-    else:
-        edit(file, **({"n_teachers": 1} if change == "fewer" else {"n_samples": -1}))
-    assert problem in refused(microgpt("train", "--resume", "a"))
-
-
-def test_a_setting_of_a_run_of_several_models_cannot_be_changed(microgpt, folder) -> None:
-    stopped(microgpt, "teacher 1 of 2", *RUN, "--model", "a")
-    problem = refused(microgpt("train", "--resume", "a", "--steps", "400"))
-    assert "--steps is 400, but the run to resume has 300; omit --steps" in problem
-    problem = refused(microgpt("train", "--resume", "a", "--dropout", "0.5"))
-    assert "--dropout is 0.5, but the run to resume has 0.01; omit --dropout" in problem
-    ok(microgpt("train", "--resume", "a", "--steps", "300", "-n", "0"))
+    (teachers / "2").rename(teachers / "old")
+    ok(microgpt("train", "--data", "names.txt", *SMALL, "--steps=9", "--model=a/teachers/2"))
+    problem = refused(microgpt("train", "--resume", "a"))
+    assert "is not the teacher of the run: the sha256 of its weights is " in problem
+    teachers.rename(folder / "elsewhere")
+    problem = refused(microgpt("train", "--resume", "a"))
+    assert "teachers of the run in a are missing; train from scratch with --force" in problem

@@ -49,21 +49,15 @@ def test_json_output_contains_every_score(microgpt, text_model, scores, tmp_path
         }
 
 
-def test_the_top_option_prints_the_most_surprising_lines(microgpt, text_model, scores) -> None:
-    done = microgpt("score", text_model, "--top=2", "--jsonl", stdin="\n".join(LINES))
-    worst = sorted(scores, key=lambda score: -score.bits_per_character)[:2]
-    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [
-        score.text for score in worst
-    ]
-
-
-def test_the_above_option_prints_only_lines_at_or_above_a_limit(
-    microgpt, text_model, scores
-) -> None:
-    limit = sorted(score.bits_per_character for score in scores)[1]
-    done = microgpt("score", text_model, f"--above={limit}", "--jsonl", stdin="\n".join(LINES))
-    found = [json.loads(line)["line"] for line in done.stdout.splitlines()]
-    assert found == [i for i, one in enumerate(scores, 1) if one.bits_per_character >= limit]
+def test_top_and_above_choose_the_most_surprising_lines(microgpt, text_model, scores) -> None:
+    bits = {i: score.bits_per_character for i, score in enumerate(scores, 1)}
+    limit = sorted(bits.values())[1]
+    for option, expected in (
+        ("--top=2", sorted(bits, key=lambda i: -bits[i])[:2]),
+        (f"--above={limit}", [i for i in bits if bits[i] >= limit]),
+    ):
+        done = microgpt("score", text_model, option, "--jsonl", stdin="\n".join(LINES))
+        assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == expected
 
 
 @pytest.mark.parametrize("kind", ["lines", "stream"])

@@ -1,9 +1,7 @@
 """Every command and Python snippet of README.md and docs/ runs, shortened."""
 
 import codeop
-import errno
 import re
-import socket
 from pathlib import Path
 
 import docs_commands
@@ -66,64 +64,20 @@ def test_a_python_block_can_be_pasted_into_a_prompt(block: Block) -> None:
     assert lines == []
 
 
-def test_the_blocks_of_a_page_run_in_order_in_one_folder(page: Path, tmp_path: Path) -> None:
-    page.write_text(
-        "```bash\necho 1 > n\n```\n"
-        "- In a list:\n\n  ```python\n  print(int(open('n').read()) + 1)\n  ```\n\n"
-        '=== "In a tab"\n\n    ```console\n    $ cat n\n    1\n    ```\n'
-    )
-    done = docs_commands.run("page.md", tmp_path / "folder", short=True)
-    assert [(block.line, printed) for block, printed in done] == [(1, ""), (6, "2\n"), (12, "1\n")]
-
-
-def test_the_python_blocks_of_a_page_share_one_session(page: Path, tmp_path: Path) -> None:
-    page.write_text("```python\nx = 1\n```\n\nText.\n\n```python\nprint(x + 1)\n```\n")
-    done = docs_commands.run("page.md", tmp_path / "folder", short=True)
-    assert [printed for _, printed in done] == ["", "2\n"]
-
-
 @pytest.mark.parametrize(
-    "shown",
+    ("shown", "problem"),
     [
-        "```console\n$ echo one\none\n$ echo two\n2\n```\n",
-        "```python\nprint('one\\ntwo')\n```\n\n```text\none\n2\n```\n",
+        ("```console\n$ echo one\n1\n```", "1: does not show what is printed:\n\none"),
+        ("```python\nprint(2)\n```\n\n```text\n3\n```", "1: does not show what is printed:\n\n2"),
+        ("```bash\ntrue\nfalse\ntrue\n```", "1: exit code"),
+        ("```bash\nfalse | true\n```", "1: exit code"),
+        ("text\n\n```python\n1 / 0\n```", "3: exit code"),
+        ("```console\n$ no-such-command\nfine\n```", "1: exit code"),
     ],
 )
-def test_an_error_names_the_page_whose_output_differs(
-    page: Path, tmp_path: Path, shown: str
+def test_an_error_names_the_line_of_a_wrong_block(
+    page: Path, tmp_path: Path, shown: str, problem: str
 ) -> None:
-    page.write_text(shown)
-    with pytest.raises(
-        FailedError, match=r"page\.md:1: does not show what is printed:\n\none\ntwo"
-    ):
+    page.write_text(f"{shown}\n")
+    with pytest.raises(FailedError, match=rf"page\.md:{problem}"):
         docs_commands.run("page.md", tmp_path / "folder", short=True)
-
-
-@pytest.mark.parametrize(
-    ("code", "line"),
-    [
-        ("```bash\ntrue\nfalse\ntrue\n```", 1),
-        ("```bash\nfalse | true\n```", 1),
-        ("text\n\n```python\n1 / 0\n```", 3),
-        ("```console\n$ no-such-command\nfine\n```", 1),
-    ],
-)
-def test_an_error_names_the_line_of_a_failing_block(
-    page: Path, tmp_path: Path, code: str, line: int
-) -> None:
-    page.write_text(code)
-    with pytest.raises(FailedError, match=rf"page\.md:{line}: exit code"):
-        docs_commands.run("page.md", tmp_path / "folder", short=True)
-
-
-@pytest.mark.slow
-def test_a_service_runs_until_the_next_service_or_the_page_ends(page: Path, tmp_path: Path) -> None:
-    page.write_text(
-        "```bash\nPORT=8080 microgpt-serve\ncurl localhost:8080/v1/models\n```\n"
-        "```bash\nMICROGPT_API_KEY=secret uv run microgpt serve\n"
-        "! curl --output none localhost:8080/v1/models && echo $PORT\n```\n"
-    )
-    (_, model), (_, port) = docs_commands.run("page.md", tmp_path / "folder", short=True)
-    assert '"id":"demo"' in model
-    with socket.socket() as client:
-        assert client.connect_ex(("localhost", int(port))) == errno.ECONNREFUSED

@@ -95,22 +95,6 @@ def test_a_figure_without_a_source_is_found(text: str, figure: str) -> None:
     assert [each for _, each in unsourced(text)] == [figure]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "# Fast\n\nA step takes 3.2 µs (`uv run python bench/speed.py`).\n",
-        "# Fast\n\n3.2 µs ([all](measurements/speed.md)).\n",
-        "# Fast\n\n3.2 µs (study `speed`, last at a922fbb8).\n",
-        "# Fast\n\n<!-- speed -->\n| ms |\n|---|\n| 3 ms |\n<!-- end -->\n",
-        "# Good\n\n```text\nloss 1.6457\n0.193\n```\n\nIt has a loss of 1.6457, or 0.193 nats.\n",
-        "# Good\n\n```console\n$ microgpt sweep\n12 runs\n```\n\nTwo runs are 17 % of them.\n",
-        "# Products\n\nProducts up to 12 × 12, `--minutes 5 s`, in 12 layers.\n",
-    ],
-)
-def test_a_figure_with_a_source_passes(text: str) -> None:
-    assert not [*unsourced(text)]
-
-
 @pytest.mark.parametrize(("page", "pattern", "reason"), EXCUSED)
 def test_every_excused_figure_is_in_the_docs(page: str, pattern: str, reason: str) -> None:
     texts = [(ROOT / each).read_text(encoding="utf-8") for each in PAGES if re.match(page, each)]

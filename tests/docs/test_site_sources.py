@@ -5,24 +5,19 @@ import tomllib
 
 import build
 import command_line
-import http_api
-import notebook
 import pytest
-from annotated import SOURCES, page, parts, with_code
+from annotated import SOURCES, page, with_code
 from build import LINK as LINKS
 from build import (
     ROOT,
-    colors,
     front_matter,
     nav_paths,
     settings_of,
-    target_of,
     text_of,
     web_address,
     write_pages,
 )
 from errors import SiteError
-from nbformat import v4
 
 MODULE = '''"""Sizes."""
 
@@ -65,59 +60,11 @@ def test_code_and_explanations_that_do_not_match_are_refused(tmp_path, explanati
         annotate(tmp_path, explanation, code)
 
 
-def test_a_script_is_divided_at_its_heading_comments() -> None:
-    code = (
-        '"""Add."""\n\nx = 1\n\n# Sum: of both.\ny = x + 1\n\n# Note\n# Result: once.\nprint(y)\n'
-    )
-    assert parts(code) == {"Beginning": 1, "Sum": 5, "Result": 9}
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_annotated_pages_contain_every_line_of_their_source(name) -> None:
-    code = (ROOT / SOURCES[name]).read_text()
-    text = page(ROOT / name, ROOT / SOURCES[name])
-    for line in filter(None, code.splitlines()):
-        assert f"\n{line}\n" in text
-
-
 @pytest.mark.parametrize("name", SOURCES)
 def test_annotated_pages_show_the_current_source_code(name) -> None:
     """After a change, run `uv run python docs/site/annotated.py`."""
     page_text = (ROOT / name).read_text(encoding="utf-8")
     assert with_code(ROOT / name, ROOT / SOURCES[name]) == page_text
-
-
-@pytest.mark.parametrize(
-    ("link", "target", "added"),
-    [
-        ("[a](../README.md#tests)", "../README.md", None),
-        ("[a](../CONTRIBUTING.md)", "../CONTRIBUTING.md", "CONTRIBUTING.md"),
-        (
-            "[a](../libs/microgpt/src/microgpt/value.py)",
-            "annotated/value.md",
-            "docs/annotated/value.md",
-        ),
-        ("[a](../bench/speed.py)", None, None),
-        ("[a](decisions/)", "decisions/index.md", "docs/decisions/index.md"),
-        ("[a](../data/names.txt)", "../data/names.txt", None),
-        ('<img src="learn/forward.svg">', "learn/forward.svg", None),
-        ("[a](https://example.com/b.md)", "https://example.com/b.md", None),
-    ],
-)
-def test_a_link_to_a_file_is_rewritten_to_its_page(
-    link, target, added, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.setattr(build, "PAGES", tmp_path)
-    queue = ["README.md", "docs/learn.md"]
-    match = next(LINKS.finditer(link))
-    if target is None:
-        with pytest.raises(SiteError, match=r"docs/learn.md: the link \S+ leads to no file"):
-            target_of(match, "docs/learn.md", queue)
-        return
-    assert target_of(match, "docs/learn.md", queue) == target
-    assert queue[2:] == ([added] if added else [])
-    copied = tmp_path / "docs" / target
-    assert copied.resolve().exists() == target.endswith((".svg", ".txt"))
 
 
 def test_no_relative_link_is_dead_in_a_clone() -> None:
@@ -146,46 +93,10 @@ def test_a_reference_begins_with_its_file_in_the_clone(name) -> None:
     assert rest not in text
 
 
-def test_a_notebook_becomes_a_page_with_pictures_and_text() -> None:
-    outputs = [
-        v4.new_output("stream", text="[a](b.md)\n"),
-        v4.new_output("display_data", {"image/png": "aGk=\n", "text/plain": "<Chart>"}),
-        v4.new_output("execute_result", {"text/plain": "4"}),
-    ]
-    cells = [v4.new_markdown_cell("# Sum"), v4.new_code_cell("2 + 2", outputs=outputs)]
-    assert notebook.as_markdown(v4.new_notebook(cells=cells)) == (
-        "# Sum\n\n```` python\n2 + 2\n````\n\n```` text\n[a](b.md)\n````\n\n"
-        "![Picture drawn by the code above](data:image/png;base64,aGk=)\n\n"
-        "```` text\n4\n````\n"
-    )
-
-
-def test_brackets_in_code_are_not_links() -> None:
-    text = "`x[0](a.md)` [b](b.md)\n\n```python\ny[0](c.md)\n```\n"
-    assert [link[2] for link in LINKS.finditer(text) if link[2]] == ["b.md"]
-
-
 def test_a_docs_page_missing_from_the_navigation_is_refused() -> None:
     assert list(nav_paths([{"A": "a.md"}, {"B": [{"C": "c.md"}]}])) == ["a.md", "c.md"]
     with pytest.raises(SiteError, match=r"^docs/\w+.md is not in the nav"):
         write_pages(["README.md"])
-
-
-def test_the_http_reference_lists_types_limits_and_defaults() -> None:
-    model = {
-        "properties": {
-            "n": {"type": "integer", "minimum": 1, "maximum": 50, "default": 1},
-            "kind": {"anyOf": [{"enum": ["a", "b"]}, {"type": "null"}]},
-            "items": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
-        },
-        "required": ["items"],
-    }
-    rows = list(http_api.model_lines("Model", model))
-    assert rows[2:5] == [
-        "| `n` | integer (≥ 1, ≤ 50) | Default: `1`. |",
-        "| `kind` | `a`, `b` or null |  |",
-        "| `items` | array of [Item](#item) | Required. |",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -196,8 +107,6 @@ def test_the_http_reference_lists_types_limits_and_defaults() -> None:
         ("git@github.com:somebody/microgpt.git", "https://github.com/somebody/microgpt"),
         ("ssh://git@example.org/microgpt", "https://example.org/microgpt"),
         ("/home/somebody/microgpt", ""),
-        ("../microgpt.git", ""),
-        ("", ""),
     ],
 )
 def test_the_web_address_of_a_remote_has_no_credentials(remote, address) -> None:
@@ -229,11 +138,3 @@ def test_each_command_has_a_page_and_a_line_in_the_index() -> None:
     assert start in index
     assert "\n## microgpt course start\n" in pages["docs/reference/command_line/course.md"]
     assert "| `--steps <int>` |" in pages["docs/reference/command_line/train.md"]
-
-
-def test_the_site_has_the_colors_of_the_playground() -> None:
-    light, dark = colors().split("\n[")
-    assert light.startswith('[data-md-color-scheme="default"] {')
-    assert "--blue: #0072b2;" in light
-    assert dark.startswith('data-md-color-scheme="slate"] {')
-    assert "--paper: #14181d;" in dark

@@ -37,10 +37,6 @@ def test_the_sizes_of_the_parts_are_correct_within_10_percent(part, said) -> Non
     assert abs(int(said.replace(",", "")) / n - 1) < 0.1, f"{name} has {rounded:,} lines"
 
 
-def test_the_architecture_states_the_size_of_every_part() -> None:
-    assert len(SIZES) == 7
-
-
 def test_the_repository_map_lists_only_existing_paths() -> None:
     assert not [path for path in mapped() if not path.exists()]
 

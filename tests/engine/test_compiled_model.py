@@ -1,19 +1,15 @@
 import random
-from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import pytest
 
-from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult
+from microgpt import ModelConfig
 from microgpt.config import Architecture
 from microgpt.model import init_weights, softmax
 from microgpt.model_variants import GptVariant
 from microgpt.reference_engine import ReferenceModel
-from microgpt.training.train import train
-from microgpt_engine import settings
 from microgpt_engine.compiled_model import CompiledModel
-from microgpt_engine.settings import MIN_POSITIONS, model_settings
 
 RNG = random.Random(1)
 DOCS = [[RNG.randrange(11) for _ in range(RNG.randint(2, 31))] for _ in range(40)]
@@ -65,22 +61,3 @@ def test_the_loss_of_very_large_logits_is_finite(dtype) -> None:
     compiled = CompiledModel(large.config, large.weights, dtype)
     expected = ReferenceModel(large.config, large.weights, "float64").nll(DOCS)
     assert compiled.nll(DOCS) == pytest.approx(expected, rel=1e-4)
-
-
-@pytest.fixture(scope="module")
-def modern() -> TrainResult:
-    shape = ModelConfig(block_size=64, architecture="modern")
-    return train(["anna", "emma"], model=shape, config=TrainConfig(steps=5))
-
-
-def test_rotary_tables_are_only_as_long_as_the_text(modern, monkeypatch) -> None:
-    wide = replace(modern.model, block_size=10**6)
-    assert model_settings(wide, "float32", 20).row_rotation.shape[1] == MIN_POSITIONS
-    assert model_settings(modern.model, "float32", 20).row_rotation.shape[1] == 64
-    plain = InferenceGpt(modern)
-    text, tokens = plain.generate(20, temperature=3), plain.opening("annaemma" * 5)
-    rows = [*plain.log_probabilities(tokens)]
-    monkeypatch.setattr(settings, "MIN_POSITIONS", 1)
-    assert model_settings(modern.model, "float32", 3).row_rotation.shape[1] == 4
-    assert InferenceGpt(modern).generate(20, temperature=3) == text
-    assert [*InferenceGpt(modern).log_probabilities(tokens)] == rows

@@ -1,13 +1,11 @@
 """What is compiled is kept, found again, and never trusted when it is not what it should be."""
 
-import ast
 import os
 import shutil
 import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,6 @@ import pytest
 from commands import run_process
 
 from microgpt.compilation import on_compiling
-from microgpt.edited_sources import IMPLEMENTED
 from microgpt_engine import machine_code as compiling
 from microgpt_engine.machine_code import EntryPoint
 
@@ -100,67 +97,41 @@ def test_a_truncated_machine_code_file_is_never_loaded(file) -> None:
 
 @pytest.mark.usefixtures("file")
 @pytest.mark.parametrize(
-    ("what", "other"),
-    [("llvmlite.__version__", "0.1"), ("processor.NAME", "m5"), ("processor.FEATURES", "+neon")],
+    "changes",
+    [
+        {"llvmlite.__version__": "0.1"},
+        {"processor.NAME": "m5"},
+        {"processor.FEATURES": "+neon"},
+        {"_sources": lambda: "new", "_IMPORTED": "new"},
+    ],
 )
-def test_machine_code_for_another_version_or_cpu_is_not_used(
-    run, tmp_path, monkeypatch, what, other
+def test_machine_code_of_another_version_or_cpu_is_not_used(
+    run, tmp_path, monkeypatch, changes
 ) -> None:
-    monkeypatch.setattr(f"microgpt_engine.machine_code.{what}", other)
+    for name, value in changes.items():
+        monkeypatch.setattr(f"microgpt_engine.machine_code.{name}", value)
     assert run()[1] == [COMPILING]
     assert len(files(tmp_path)) == 2
 
 
 @pytest.mark.usefixtures("file")
-def test_machine_code_for_other_numba_settings_is_not_used(run, tmp_path, monkeypatch) -> None:
+def test_machine_code_for_other_numba_settings_is_not_used(run, monkeypatch) -> None:
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # does not change machine code
     assert run()[1] == []
     monkeypatch.setenv("NUMBA_OPT", "1")
     assert run()[1] == [COMPILING]
-    assert len(files(tmp_path)) == 2
-
-
-@pytest.mark.usefixtures("file")
-def test_machine_code_of_different_sources_is_not_used(run, tmp_path, monkeypatch) -> None:
-    for name, value in (("_sources", lambda: "new"), ("_IMPORTED", "new")):
-        monkeypatch.setattr(compiling, name, value)
-    assert run()[1] == [COMPILING]
-    assert len(files(tmp_path)) == 2
-
-
-def test_code_is_not_cached_if_its_sources_changed_after_import(run, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(compiling, "_sources", lambda: "as a git pull has left them")
-    assert run() == ([2, 4], [COMPILING])
-    assert not (tmp_path / "cache").exists()
-
-
-def test_kernels_use_only_constants_covered_by_the_source_hash() -> None:
-    constants = set()
-    for path in Path(compiling.__file__).parent.rglob("*.py"):
-        imports = [
-            (node.module or "", name.name)
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.ImportFrom)
-            for name in node.names
-        ]
-        if {name for _, name in imports} & {"kernel", "inlined", "emitted"}:
-            constants |= {
-                name for module, name in imports if name.isupper() and module == "microgpt"
-            }
-    modules = [import_module(f"microgpt.{Path(file).stem}") for file in IMPLEMENTED]
-    assert constants
-    assert constants <= set().union(*map(vars, [compiling, *modules]))
-
-
-def test_the_source_hash_covers_the_constants_of_the_kernels(monkeypatch) -> None:
-    monkeypatch.setattr(compiling, "files_hash", lambda: "changed")
-    assert compiling._sources() != compiling._IMPORTED
 
 
 def test_machine_code_is_not_given_settings_of_other_names() -> None:
     kinds = [namedtuple("Settings", names) for names in ("beta1 beta2", "beta2 beta1")]
     one, other = (compiling._layout((np.zeros(1), kind(0.85, 0.99))) for kind in kinds)
     assert one != other
+
+
+def test_code_is_not_cached_if_its_sources_changed_after_import(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(compiling, "_sources", lambda: "as a git pull has left them")
+    assert run() == ([2, 4], [COMPILING])
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.usefixtures("umask")

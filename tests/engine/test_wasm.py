@@ -29,11 +29,6 @@ def double(x):  # numba compiles it
     return x.size
 
 
-def every(x, step):
-    for i in range(0, x.size, step):  # raises an exception if the step is 0
-        x[i] *= 2
-
-
 @pytest.fixture(scope="module")
 def node() -> None:
     """Skip a test if there is no Node, which CI must have."""
@@ -61,18 +56,6 @@ def test_a_kernel_compiled_to_webassembly_runs_in_node(tmp_path, monkeypatch) ->
         with Node(tmp_path) as node:
             assert node.call(f"{__name__}:double", (array,)) == array.size
         np.testing.assert_array_equal(array, expected)
-
-
-def test_wasm_refuses_an_object_file_with_data(monkeypatch) -> None:
-    code, symbol = compiled(monkeypatch, every, np.ones(3), 1)
-    with pytest.raises(ValueError, match="refers to data, which requires a linker"):
-        wasm.module(code, symbol)
-
-
-def test_wasm_refuses_an_object_file_without_the_function(monkeypatch) -> None:
-    code, _ = compiled(monkeypatch, double, np.ones(3))
-    with pytest.raises(ValueError, match="the object has no function triple"):
-        wasm.module(code, "triple")
 
 
 @pytest.mark.parametrize(("kernels", "n_shares"), [(wasm.INFERENCE, 1), (wasm.TRAINING, 2)])

@@ -26,7 +26,7 @@ def make_organism() -> MakeOrganism:
         if fitness is not None or status != "ok":
             evaluation = Evaluation(status, fitness if status == "ok" else float("inf"), fitness)
         genome = replace(PRIMORDIAL, **genes)
-        return Organism(genome, origin, seed, generation, slot, evaluation=evaluation)
+        return Organism(genome, seed, f"g{generation}-{slot}", origin, evaluation=evaluation)
 
     return make
 

@@ -16,7 +16,8 @@ from microgpt_evolution.genome_file import (
     replaces,
     write_genome,
 )
-from microgpt_evolution.study import SettingsFile, whole_lines
+from microgpt_evolution.study_settings import read_settings
+from microgpt_evolution.trials_file import read_trials
 
 EVOLVE_RUST_FILE = """{
   "n_emb": 24,
@@ -110,6 +111,7 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
         (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), "it is not a genome, because it lacks lr$"),
         ('{"version": 2, "genome": {}}', "version is 2, but this microgpt reads only 1 and 3; use"),
         (EVOLVE_RUST_FILE.replace("24", "25"), r"n_embd \(25\) must be divisible by n_head \(4\)"),
+        (EVOLVE_RUST_FILE.replace("1.4909", "null"), "it is not a genome, because it lacks loss$"),
         ("\udcff", r"genome\.json: it is not UTF-8 text; use another file$"),
     ],
 )
@@ -160,7 +162,7 @@ def _sparse(path: Path) -> None:
 def test_irregular_and_oversized_run_files_are_refused(tmp_path: Path, make, problem) -> None:
     for name in ("genome.json", "settings.json", "trials.jsonl"):
         make(tmp_path / name)
-    for read in (SettingsFile.read, whole_lines):
+    for read in (read_settings, read_trials):
         with pytest.raises(StudyError, match=problem):
             read(tmp_path)
     with pytest.raises(GenomeError, match=problem):

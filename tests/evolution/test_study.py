@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from threading import Event
 from time import perf_counter
@@ -14,15 +14,15 @@ from searches import PARTS, SETTINGS, edit_evaluations
 
 from microgpt import ConfigError
 from microgpt.errors import CheckpointError
-from microgpt_evolution.budgeted.budgeted_settings import BudgetedStudy
 from microgpt_evolution.errors import StoppedError, StudyError
 from microgpt_evolution.genome import PRIMORDIAL, Genome
+from microgpt_evolution.grid_sweep import results_of
 from microgpt_evolution.objectives.judge import score_names
 from microgpt_evolution.objectives.loss_objective import LossObjective
-from microgpt_evolution.search.search_settings import Records
-from microgpt_evolution.study import Study, whole_lines, with_checksum
-from microgpt_evolution.sweep.sweep_settings import SweepRecords, SweepSettings
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, SweepSettings
 from microgpt_evolution.trial import Evaluation, Trial, TrialRecord
+from microgpt_evolution.trials_file import read_trials, with_checksum
 from microgpt_evolution.workers import Threads
 
 TRIAL = Trial(PRIMORDIAL, 7, "g1-1", "random")
@@ -30,8 +30,8 @@ CONFIGS = (Genome(n_embd=8, n_head=2, steps=20), Genome(n_embd=8, n_head=2, step
 SWEEP = SweepSettings(
     sweep="steps", genomes=CONFIGS, seeds=(42, 43), input="/names.txt", data_sha256=""
 )
-TRIALS = [Trial(genome, seed) for genome, seed in SWEEP.tasks]
-MEASURED = Evaluation("ok", 2.25, 2.5, 2.25, train_loss=2.3)
+TRIALS = SWEEP.trials
+MEASURED = Evaluation("ok", 2.25, 2.5, 2.25)
 
 
 def add(study: Study, trial: Trial = TRIAL, evaluation: Evaluation = MEASURED) -> None:
@@ -39,24 +39,29 @@ def add(study: Study, trial: Trial = TRIAL, evaluation: Evaluation = MEASURED) -
     study.add(trial, replace(evaluation, **times), flops=7, n_params=4192)
 
 
+def measured(record: TrialRecord) -> Evaluation:
+    """Return what was measured, without the trial."""
+    return Evaluation(**{each.name: getattr(record, each.name) for each in fields(Evaluation)})
+
+
 @pytest.fixture
 def begun(tmp_path: Path) -> Path:
     """The directory of a search that has just begun."""
-    with Records.begin(tmp_path / "studies", "evolve", SETTINGS) as study:
+    with Study.begin(tmp_path / "studies", "evolve", SETTINGS) as study:
         return study.directory
 
 
 @pytest.fixture
 def swept(tmp_path: Path) -> Path:
     """The directory of a sweep of four training runs, of which two have been made."""
-    with SweepRecords.begin(tmp_path, "sweep", SWEEP) as study:
+    with Study.begin(tmp_path, "sweep", SWEEP) as study:
         add(study, TRIALS[2])
         add(study, TRIALS[1])
     return study.directory
 
 
 def test_a_study_can_be_opened_by_the_path_of_its_log(begun) -> None:
-    with Records.open(begun.with_name(f"{begun.name}.log")) as study:
+    with Study.open(begun.with_name(f"{begun.name}.log"), SearchSettings) as study:
         assert study.directory == begun
         assert study.settings == SETTINGS
 
@@ -64,9 +69,9 @@ def test_a_study_can_be_opened_by_the_path_of_its_log(begun) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('{"version": 3, "runs": []}', "version is 3, but this microgpt reads only 4; use the"),
-        ('{"version": 4}', "created_by: field required"),
-        ("[]", "settings.json: input should be"),
+        ('{"version": 4, "runs": []}', "version is 4, but this microgpt reads only 5; use the"),
+        ('{"version": 5}', "kind"),
+        ("[]", "settings.json: kind must be one of search, "),
         ("[" * 100_000, "settings.json: invalid JSON"),
         ("\xff", "settings.json: it is not UTF-8 text"),
     ],
@@ -74,7 +79,7 @@ def test_a_study_can_be_opened_by_the_path_of_its_log(begun) -> None:
 def test_an_unreadable_study_is_refused(begun, content, problem) -> None:
     (begun / "settings.json").write_text(content, encoding="latin-1")
     with pytest.raises(StudyError, match=problem):
-        Records.open(begun)
+        Study.open(begun, SearchSettings)
 
 
 @pytest.mark.parametrize(
@@ -89,33 +94,42 @@ def test_another_directory_is_refused(tmp_path, file, problem) -> None:
     if file:
         (tmp_path / file).touch()
     with pytest.raises(StudyError, match=problem):
-        Records.open(tmp_path)
+        Study.open(tmp_path, SearchSettings)
 
 
 def test_a_study_of_another_kind_is_refused(begun, swept) -> None:
     for directory, kind, problem in (
-        (begun, SweepRecords, "a search, not a sweep; resume it with: microgpt evolve --resume"),
-        (begun, BudgetedStudy, "a search, not a search with a budget; resume it with"),
-        (swept, Records, "a sweep, not a search; resume it with: microgpt sweep resume"),
+        (begun, SweepSettings, "a search, not a sweep; resume it with: microgpt evolve --resume"),
+        (begun, BudgetedSettings, "a search, not a search with a budget; resume it with"),
+        (swept, SearchSettings, "a sweep, not a search; resume it with: microgpt sweep resume"),
     ):
         with pytest.raises(StudyError, match=f"is {problem}"):
-            kind.read(directory)
+            Study.read(directory, kind)
 
 
 def test_a_study_is_locked_while_another_process_works_on_it(tmp_path) -> None:
-    with Records.begin(tmp_path, "evolve", SETTINGS) as study:
+    with Study.begin(tmp_path, "evolve", SETTINGS) as study:
         add(study)
         with pytest.raises(CheckpointError, match=r"evolve_\S+ is being searched by process \d+"):
-            Records.open(study.directory)
-        found = Records.read(study.directory)
-    assert [(each.id, each.evaluation) for each in found.lines] == [("g1-1", MEASURED)]
-    Records.open(study.directory).close()
+            Study.open(study.directory, SearchSettings)
+        found = Study.read(study.directory, SearchSettings)
+    assert [(each.id, measured(each)) for each in found.records] == [("g1-1", MEASURED)]
+    Study.open(study.directory, SearchSettings).close()
+
+
+def test_two_processes_that_begin_the_same_study_do_not_share_it(tmp_path) -> None:
+    problem = r"run is being searched by process \d+"
+    with Study.begin(tmp_path, "run", SETTINGS, is_stamped=False) as study:
+        add(study)
+        with pytest.raises(CheckpointError, match=problem):
+            Study.begin(tmp_path, "run", SETTINGS, is_stamped=False)
+    assert len(Study.read(study.directory, SearchSettings).records) == 1
 
 
 def test_a_file_in_place_of_the_studies_is_refused(tmp_path) -> None:
     (tmp_path / "experiments").write_text("mine")
     with pytest.raises(StudyError, match=r"experiments: it is not a directory; rename it"):
-        Records.begin(tmp_path / "experiments", "evolve", SETTINGS)
+        Study.begin(tmp_path / "experiments", "evolve", SETTINGS)
     assert (tmp_path / "experiments").read_text() == "mine"
 
 
@@ -125,29 +139,30 @@ def test_a_study_that_cannot_be_created_leaves_no_files(tmp_path, monkeypatch) -
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(CheckpointError, match="No space left on device"):
-        Records.begin(tmp_path, "evolve", SETTINGS)
+        Study.begin(tmp_path, "evolve", SETTINGS)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_process_leaves_a_complete_study_or_nothing(tmp_path) -> None:
     def begin(folder: Path) -> None:
-        Records.begin(folder, "evolve", SETTINGS).close()
+        Study.begin(folder, "evolve", SETTINGS).close()
 
     (tmp_path / "before").mkdir()
     for folder in killed_saves(tmp_path / "before", begin):
         left = [*folder.glob("evolve_*")]
         for path in left:  # it can go on
-            Records.open(path).close()
-        with Records.begin(folder, "evolve", SETTINGS) as study:
+            Study.open(path, SearchSettings).close()
+        with Study.begin(folder, "evolve", SETTINGS) as study:
             assert {*folder.iterdir()} == {study.directory, *left}
 
 
 def test_any_change_to_a_record_is_detected(begun) -> None:
     path = begun / "trials.jsonl"
-    path.write_bytes(with_checksum(b'{"id":"g1-1","loss":2.25}') * 2)
-    assert len(whole_lines(begun)) == 2
+    record = b'{"status":"ok","fitness":2.25,"genome":{},"seed":1,"n_params":1,"flops":1.0}'
+    path.write_bytes(with_checksum(record) * 2)
+    assert len(read_trials(begun)[0]) == 2
     first, second = path.read_text().splitlines()
-    edited = json.loads(second) | {"loss": 2.24}
+    edited = json.loads(second) | {"fitness": 2.24}
     without = {key: value for key, value in edited.items() if key != "crc32"}
     for changed in (
         second.replace("2.25", "2.24"),
@@ -162,23 +177,23 @@ def test_any_change_to_a_record_is_detected(begun) -> None:
     ):
         path.write_text(f"{first}\n{changed}\n")
         with pytest.raises(StudyError, match=r"line 2: crc32 differs, so .*; remove the line"):
-            whole_lines(begun)
+            read_trials(begun)
 
 
 def test_an_incomplete_last_line_of_the_records_is_skipped(begun) -> None:
     path = begun / "trials.jsonl"
     path.write_bytes(b'{"id": "torn')
-    assert Records.read(begun).lines == ()
+    assert Study.read(begun, SearchSettings).records == ()
     assert path.read_bytes() == b'{"id": "torn'  # who only reads leaves it alone
-    with Records.open(begun) as study:
+    with Study.open(begun, SearchSettings) as study:
         add(study, evaluation=Evaluation("crashed"))
-    assert len(Records.read(begun).lines) == 1
+    assert len(Study.read(begun, SearchSettings).records) == 1
 
 
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('{"genome"', "nonsense", "line 1: invalid JSON: .*; remove the line and resume"),
+        ('{"status"', "nonsense", "line 1: invalid JSON: .*; remove the line and resume"),
         ('"steps":40', '"n_head":5', r"line 1: n_embd \(8\) must be divisible by n_head \(5\)"),
         ('"steps":40', '"x":200', "line 1: unknown setting 'x'"),
         ('"steps":40', '"steps":0', "line 1: steps must be >= 1, got 0"),
@@ -188,34 +203,34 @@ def test_an_incomplete_last_line_of_the_records_is_skipped(begun) -> None:
 )
 def test_an_error_names_the_unusable_line_of_a_record(swept, old, new, problem) -> None:
     edit_evaluations(swept, old, new)
-    for read in (SweepRecords.open, SweepRecords.read):
+    for read in (Study.open, Study.read):
         with pytest.raises(StudyError, match=problem):
-            read(swept)
+            read(swept, SweepSettings)
     edit_evaluations(swept, new, old)
-    SweepRecords.open(swept).close()  # nobody holds it
+    Study.open(swept, SweepSettings).close()  # nobody holds it
 
 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"genomes": []}, "settings: genomes: "),
-        ({"seeds": [-1]}, r"settings: seeds\[0\]: "),
-        ({"sweep": "all"}, "settings: sweep: "),
-        ({"genomes": [{"n_embd": 30}]}, r"settings: n_embd \(30\) must be divisible"),
+        ({"genomes": []}, r"settings\.json: genomes: "),
+        ({"seeds": [-1]}, r"settings\.json: seeds\[0\]: "),
+        ({"sweep": "all"}, r"settings\.json: sweep: "),
+        ({"genomes": [{"n_embd": 30}]}, r"settings\.json: n_embd \(30\) must be divisible"),
     ],
 )
 def test_an_error_names_the_damaged_setting(swept, change, problem) -> None:
-    edit(swept / "settings.json", settings=change)
-    for read in (SweepRecords.open, SweepRecords.read):
+    edit(swept / "settings.json", **change)
+    for read in (Study.open, Study.read):
         with pytest.raises(StudyError, match=problem):
-            read(swept)
+            read(swept, SweepSettings)
 
 
 def test_the_last_record_of_a_trial_counts(begun) -> None:
-    with Records.open(begun) as study:
+    with Study.open(begun, SearchSettings) as study:
         for loss in (2.5, 2.25):
             add(study, evaluation=Evaluation("ok", loss, val_loss=loss))
-    assert [each.val_loss for each in Records.read(begun).lines] == [2.25]
+    assert [each.val_loss for each in Study.read(begun, SearchSettings).records] == [2.25]
 
 
 def test_the_checksum_covers_the_rest_of_its_line() -> None:
@@ -226,14 +241,14 @@ def test_the_checksum_covers_the_rest_of_its_line() -> None:
 
 
 def test_a_record_contains_everything_about_its_trial(begun) -> None:
-    with Records.open(begun) as study:
+    with Study.open(begun, SearchSettings) as study:
         add(study)
     line = json.loads((begun / "trials.jsonl").read_text())
     assert line.pop("genome") == {"steps": 200}
     assert len(line.pop("crc32")) == 8
     assert line == {
         "id": "g1-1", "origin": "random", "seed": 7, "status": "ok", "fitness": 2.25,
-        "last_loss": 2.5, "val_loss": 2.25, "train_loss": 2.3, "flops": 7, "n_params": 4192,
+        "last_loss": 2.5, "val_loss": 2.25, "flops": 7, "n_params": 4192,
         "seconds": 0.5, "cpu_seconds": 0.25,
     }  # fmt: skip
 
@@ -241,56 +256,43 @@ def test_a_record_contains_everything_about_its_trial(begun) -> None:
 def test_recorded_trials_are_known(begun) -> None:
     scored = Evaluation("ok", samples=("mama",), scores=score_names(["mama"], set()))
     found = {1: MEASURED, 2: Evaluation("diverged"), 3: scored}
-    with Records.open(begun) as study:
+    with Study.open(begun, SearchSettings) as study:
         for seed, evaluation in found.items():
             add(study, Trial(PRIMORDIAL, seed, f"g1-{seed}"), evaluation)
-    study = Records.read(begun)
-    assert {seed: study.known(Trial(PRIMORDIAL, seed)) for seed in found} == found
+    study = Study.read(begun, SearchSettings)
+    assert {seed: measured(study.known(Trial(PRIMORDIAL, seed))) for seed in found} == found
     assert study.known(Trial(PRIMORDIAL, 4)) is None
 
 
 def test_results_are_returned_in_the_order_of_the_trials(swept) -> None:
-    study = SweepRecords.read(swept)
+    study = Study.read(swept, SweepSettings)
     a, b, c, d = TRIALS
     assert study.settings == SWEEP
-    assert [(each.genome, each.seed) for each in study.results] == [
+    assert [(each.genome, each.seed) for each in results_of(study)] == [
         (b.genome, b.seed), (c.genome, c.seed),
     ]  # fmt: skip
-    assert study.todo() == [a, d]
-
-
-@pytest.mark.parametrize(
-    ("status", "is_known"), [("diverged", True), ("crashed", False), ("refused", False)]
-)
-def test_a_sweep_repeats_failures_that_depend_on_the_machine(swept, status, is_known) -> None:
-    trial = TRIALS[0]
-    with SweepRecords.open(swept) as study:
-        add(study, trial, Evaluation(status, reason="why"))
-    with SweepRecords.open(swept) as study:
-        assert (trial not in study.todo()) == is_known
-        add(study, trial)
-    assert SweepRecords.read(swept).known(trial) == MEASURED  # the last line counts
+    assert study.known(a) is study.known(d) is None
 
 
 def test_an_ended_study_changes_only_if_it_gets_more(begun) -> None:
     def contents() -> dict[str, tuple[bytes, int]]:
         return {each.name: (each.read_bytes(), each.stat().st_mtime_ns) for each in begun.iterdir()}
 
-    with Records.open(begun) as study:
+    with Study.open(begun, SearchSettings) as study:
         assert not study.has_ended
         add(study)
         study.end()
     ended = contents()
-    with Records.open(begun) as study:
+    with Study.open(begun, SearchSettings) as study:
         assert study.has_ended
         study.end()
     assert contents() == ended
     more = SETTINGS.model_copy(update={"generations": 5})
-    with Records.at(begun, more) as study:
+    with Study.at(begun, more) as study:
         assert not study.has_ended
-    again = Records.read(begun)
+    again = Study.read(begun, SearchSettings)
     assert again.settings == more
-    assert again.known(TRIAL) == MEASURED
+    assert measured(again.known(TRIAL)) == MEASURED
 
 
 @pytest.mark.parametrize(
@@ -304,7 +306,7 @@ def test_a_directory_has_one_study(begun, change, problem) -> None:
     before = (begun / "settings.json").read_bytes()
     with (
         pytest.raises(ConfigError, match=problem),
-        Records.at(begun, SETTINGS.model_copy(update=change)),
+        Study.at(begun, SETTINGS.model_copy(update=change)),
     ):
         pass
     assert (begun / "settings.json").read_bytes() == before
@@ -316,42 +318,41 @@ def test_known_trials_are_reused_and_large_trials_are_refused(tmp_path: Path) ->
     objective = LossObjective(PARTS, max_flops=limit)
     trials = [Trial(small, 1, "g1-1"), Trial(replace(small, steps=6000), 2, "g1-2")]
     made: list[int] = []
-    with Records.begin(tmp_path, "evolve", SETTINGS) as study, Threads(1) as workers:
+    with Study.begin(tmp_path, "evolve", SETTINGS) as study, Threads(1) as workers:
         found = study.measure(trials, objective, workers, lambda i, evaluation: made.append(i))
         assert [evaluation.status for evaluation in found] == ["ok", "refused"]
         assert found[1].reason == objective.refusal(trials[1])
-        assert found[0] == objective.measure(trials[0])
+        assert measured(found[0]) == objective.measure(trials[0])
         assert study.measure(trials, objective, workers) == found
     assert made == [1, 0]
 
 
-def sweep(study: SweepRecords, workers: Threads, **options) -> list[TrialRecord]:
-    """Train what is left of a sweep; return all results without times."""
+def sweep(study: Study[SweepSettings], workers: Threads, **options) -> list[TrialRecord]:
+    """Train what is left of a sweep; return all results."""
     with study, workers:
         study.measure(TRIALS, LossObjective(PARTS), workers, **options)
-        times = {"seconds": 0.0, "cpu_seconds": 0.0}
-        return [each.model_copy(update=times) for each in study.results]
+        return results_of(study)
 
 
 def test_the_number_of_workers_does_not_change_a_sweep(tmp_path) -> None:
-    alone = sweep(SweepRecords.begin(tmp_path, "sweep", SWEEP), Threads(1))
+    alone = sweep(Study.begin(tmp_path, "sweep", SWEEP), Threads(1))
     assert [(each.genome, each.seed) for each in alone] == [
         (trial.genome, trial.seed) for trial in TRIALS
     ]
     assert {each.status for each in alone} == {"ok"}
-    assert sweep(SweepRecords.begin(tmp_path, "sweep", SWEEP), Threads(3)) == alone
+    assert sweep(Study.begin(tmp_path, "sweep", SWEEP), Threads(3)) == alone
 
 
 def test_a_stopped_sweep_resumes_with_the_same_results(tmp_path) -> None:
-    stop, study, told = Event(), SweepRecords.begin(tmp_path, "sweep", SWEEP), []
+    stop, study, told = Event(), Study.begin(tmp_path, "sweep", SWEEP), []
     with pytest.raises(StoppedError):
         sweep(study, Threads(1), on_measured=lambda *_: stop.set(), should_stop=stop)
-    again = SweepRecords.open(study.directory)
-    n_before = len(again.lines)
+    again = Study.open(study.directory, SweepSettings)
+    n_before = len(again.records)
     results = sweep(again, Threads(1), on_measured=lambda i, evaluation: told.append(i))
     assert 0 < n_before < 4
     assert len(told) == 4 - n_before
-    assert results == sweep(SweepRecords.begin(tmp_path, "sweep", SWEEP), Threads(1))
+    assert results == sweep(Study.begin(tmp_path, "sweep", SWEEP), Threads(1))
 
 
 def test_a_stop_while_the_last_trial_ends_is_not_lost(tmp_path, monkeypatch) -> None:
@@ -362,7 +363,7 @@ def test_a_stop_while_the_last_trial_ends_is_not_lost(tmp_path, monkeypatch) -> 
         return train(self, trial, None)
 
     monkeypatch.setattr(LossObjective, "measure", stopped)
-    study = SweepRecords.begin(tmp_path, "sweep", SWEEP)
+    study = Study.begin(tmp_path, "sweep", SWEEP)
     with study, Threads(1) as workers, pytest.raises(StoppedError):
         study.measure(TRIALS[:1], LossObjective(PARTS), workers, should_stop=stop)
 
@@ -370,13 +371,13 @@ def test_a_stop_while_the_last_trial_ends_is_not_lost(tmp_path, monkeypatch) -> 
 @pytest.mark.slow
 def test_a_study_of_5000_trials_opens_soon(tmp_path) -> None:
     """Reading a record takes 0.16 ms; checking each default of each genome, it was three times."""
-    with Records.begin(tmp_path, "evolve", SETTINGS) as study:
+    with Study.begin(tmp_path, "evolve", SETTINGS) as study:
         for i in range(500):
             genome = Genome(n_embd=16 * (1 + i % 8), steps=50 + i, lr=0.001 + 1e-6 * i)
             add(study, Trial(genome, i, f"g{i // 8 + 1}-{i % 8 + 1}", "random"))
     times = []
     for _ in range(5):
         started = perf_counter()
-        Records.read(study.directory)
+        Study.read(study.directory, SearchSettings)
         times.append(perf_counter() - started)
     assert min(times) < 0.3  # a tenth of the trials, three times as long as usual

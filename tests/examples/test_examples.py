@@ -3,16 +3,13 @@
 import re
 import runpy
 import subprocess
-from email.message import Message
-from io import BytesIO, StringIO
 from pathlib import Path
-from urllib.error import HTTPError
 
 import commands
 import pytest
 from commands import run_process
 
-from microgpt import InferenceGpt, MicrogptError, load
+from microgpt import InferenceGpt, load
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -88,37 +85,10 @@ def test_the_faq_bot_understands_questions_with_typing_errors(tmp_path: Path) ->
     assert (tmp_path / "model" / "meta.json").exists()
 
 
-def test_the_faq_bot_does_not_replace_an_existing_model(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    done = run("faq.py", EXAMPLES / "faq.txt", "--save", "model", folder=tmp_path)
-    assert done.returncode == 2
-    assert "error: model exists; choose another directory" in done.stderr
-    assert not done.stdout
-
-
-def test_an_answer_in_the_faq_file_may_have_several_lines(tmp_path: Path, monkeypatch) -> None:
-    blocks = ["When is chess?\nOn Mondays. Would you like to join?", "Who are you?\nA baker.\nBye."]
-    (tmp_path / "faq.txt").write_text("\n \n".join(blocks))
-    monkeypatch.setattr("sys.argv", ["faq.py", str(tmp_path / "faq.txt")])
-    learnt = []
-
-    def train(conversations) -> None:
-        learnt.extend(conversations)
-        raise MicrogptError("enough")
-
-    monkeypatch.setattr("microgpt.train", train)
-    with pytest.raises(SystemExit, match="error: enough"):
-        runpy.run_path(str(EXAMPLES / "faq.py"), run_name="__main__")
-    answers = [talk[1].content for talk in learnt]
-    assert answers == ["On Mondays. Would you like to join?", "A baker. Bye."]
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
         (b"When?\nNow.\n\nNever.\n", "line 4: write questions that end in ?, then an answer"),
-        (b"\nWhen?\nNow.\nWhere?\nHere.\n", "line 2: write questions that end in ?"),
-        (b"When?\n", "line 1: write questions that end in ?"),
         ("Où?\nIci.\n".encode("latin-1"), "{file} is not UTF-8"),
     ],
 )
@@ -128,6 +98,14 @@ def test_the_faq_bot_refuses_an_unreadable_file(tmp_path, monkeypatch, content, 
     monkeypatch.setattr("sys.argv", ["faq.py", str(file)])
     with pytest.raises(SystemExit, match=re.escape(f"error: {problem.format(file=file)}")):
         runpy.run_path(str(EXAMPLES / "faq.py"), run_name="__main__")
+
+
+def test_the_identifiers_script_prints_each_identifier_once(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("def greet(name): return name.title()\n")
+    (tmp_path / "b.py").write_text('class Ñu:\n    "words in a string"\n    age = 3\n')
+    (tmp_path / "broken.py").write_text("def (")
+    printed = start("identifiers.py", tmp_path, folder=tmp_path)
+    assert sorted(printed.split()) == ["age", "greet", "name", "title", "Ñu"]
 
 
 @pytest.mark.slow
@@ -171,24 +149,6 @@ def test_the_chat_bot_holds_a_separate_chat_with_each_member(tmp_path: Path, mon
     assert "bob" in answers[4].removeprefix("bot: @bob ")
     assert answers[5].startswith("bot: @ben ")
     assert "error" not in answers[5]
-
-
-def test_the_chat_bot_survives_an_error_that_is_not_json(monkeypatch, capsys) -> None:
-    """Such as that of a proxy before the service, for too many requests."""
-    bot = runpy.run_path(str(EXAMPLES / "http_bot.py"))
-    refused = HTTPError("http://bot", 429, "Too Many Requests", Message(), BytesIO(b"<h1>429"))
-    replies = iter([refused, {"role": "assistant", "content": "hello!"}])
-
-    def reply(base_url: str, messages: list[dict[str, str]]) -> dict[str, str]:
-        if isinstance(found := next(replies), HTTPError):
-            raise found
-        return found
-
-    monkeypatch.setitem(bot["main"].__globals__, "reply", reply)
-    monkeypatch.setattr("sys.stdin", StringIO("ada: hi\nbob: hi\n"))
-    bot["main"]("http://bot")
-    printed = "bot: @ada error: HTTP Error 429: Too Many Requests\nbot: @bob hello!\n"
-    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.slow

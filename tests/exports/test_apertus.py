@@ -7,7 +7,7 @@ from apertus_model import forward
 from exported_models import PORTABLE, saved_model
 
 from microgpt import InferenceGpt
-from microgpt.errors import CheckpointError, ConfigError
+from microgpt.errors import CheckpointError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.apertus import (
     check_tensors,
@@ -33,21 +33,6 @@ def saved() -> SavedModel:
 
 
 TOKENS = [random.Random(1).randrange(27) for _ in range(64)]
-
-
-def test_the_apertus_model_gives_the_same_log_probabilities(saved) -> None:
-    tensors = to_apertus(saved.model, saved.weights)
-    expected = np.array([*InferenceGpt(saved).log_probabilities(TOKENS)])
-    assert np.abs(forward(tensors, 3, TOKENS) - expected).max() < 1e-5
-    assert {name: each.shape for name, each in tensors.items()} == tensor_shapes(saved.model)
-    assert {each.dtype for each in tensors.values()} == {np.dtype("float32")}
-
-
-def test_converting_back_from_apertus_returns_the_same_matrices(saved) -> None:
-    back = from_apertus(saved.model, to_apertus(saved.model, saved.weights))
-    for name, matrix in saved.weights.items():
-        rounding = 1e-3 if name == "wte" else 1e-6  # RMSNorm has removed most of its scale
-        assert np.allclose(back[name], matrix, rtol=rounding)
 
 
 @pytest.mark.parametrize("size", [0.5, 1.0, 3.0])
@@ -92,29 +77,12 @@ def test_missing_extra_and_misshapen_tensors_are_refused(saved) -> None:
         check_tensors(saved.model, shapes)
 
 
-@pytest.mark.parametrize("architecture", ["karpathy", "modern"])
-def test_other_architectures_are_refused(architecture) -> None:
-    saved = saved_model(architecture=architecture)
-    remedy = "microgpt train --architecture portable --teacher"
-    with pytest.raises(ConfigError, match=f"architecture {architecture}; .*{remedy}"):
-        to_apertus(saved.model, saved.weights)
-
-
-def test_the_shape_is_read_back_from_the_settings(saved) -> None:
-    found = shape_of(settings_of(saved.model))
-    assert tensor_shapes(found) == tensor_shapes(saved.model)
-    assert found.block_size == saved.model.block_size
-
-
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
         ({"vocab_size": None}, "vocab_size must be an integer"),
         ({"hidden_size": 0}, "config.json does not describe an Apertus model"),
-        ({"hidden_size": "a"}, "config.json does not describe an Apertus model"),
-        ({"num_key_value_heads": 1}, "num_key_value_heads is 1; microgpt requires 3"),
         ({"rope_parameters": {"rope_type": "llama3"}}, "rope_parameters is"),
-        ({"hidden_act": "silu"}, "hidden_act is 'silu'; microgpt requires 'xielu'"),
         ({"intermediate_size": 97}, "intermediate_size is 97; microgpt requires 96"),
     ],
 )

@@ -58,11 +58,6 @@ def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path)
     assert "file is a file, not a directory" in refused(microgpt(*options, "file", "--force"))
 
 
-def test_unsuitable_export_options_are_refused(microgpt, portable) -> None:
-    done = microgpt("export", portable, "--format", "gguf", "--output", "new", "--half")
-    assert refused(done) == "gguf has a precision of its own; omit --half"
-
-
 @pytest.mark.parametrize(
     ("format", "session"),
     [

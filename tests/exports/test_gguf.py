@@ -1,4 +1,3 @@
-import itertools
 import random
 import sys
 from pathlib import Path
@@ -6,15 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from apertus_model import forward
-from exported_models import PORTABLE, TOKENIZERS, drawn_shape, saved_model
-from tokenizers.pre_tokenizers import ByteLevel
+from exported_models import PORTABLE, TOKENIZERS, drawn_shape, greedy_tokens, saved_model
 
 from microgpt import BpeTokenizer, InferenceGpt
-from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.errors import CheckpointError, ConfigError, TokenizerError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.comparison import compare
-from microgpt_exports.foreign_tokenizer import _byte_characters as bytes_to_characters
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer
 from microgpt_exports.gguf_file import (
     TENSORS,
@@ -23,8 +19,6 @@ from microgpt_exports.gguf_file import (
     encode_modelfile,
     read_gguf,
 )
-
-TEXT = "it's naïve — isn't it? ☃ 日本語 ÿÃé\n 😀😀  we've"
 
 
 def written(saved: SavedModel, folder: Path) -> Path:
@@ -40,22 +34,6 @@ def contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
     reader = GGUFReader(path)
     fields = {name: each.contents() for name, each in reader.fields.items()}
     return fields, {each.name: np.array(each.data) for each in reader.tensors}
-
-
-def byte_level_tokens(fields: dict, text: str) -> list[int]:
-    """Return the tokens of a text without white space, as llama.cpp finds them."""
-    printed = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = iter(range(256, 512))
-    chars = [chr(byte if byte in printed else next(others)) for byte in range(256)]
-    ranks = {tuple(pair.split(" ")): i for i, pair in enumerate(fields["tokenizer.ggml.merges"])}
-    symbols = [chars[byte] for byte in text.encode()]
-    while pairs := [
-        (ranks[pair], i) for i, pair in enumerate(itertools.pairwise(symbols)) if pair in ranks
-    ]:
-        _, i = min(pairs)
-        symbols[i : i + 2] = [symbols[i] + symbols[i + 1]]
-    ids = {token: i for i, token in enumerate(fields["tokenizer.ggml.tokens"])}
-    return [ids[symbol] for symbol in symbols if symbol in ids]
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
@@ -78,22 +56,6 @@ def test_a_gguf_file_gives_the_same_log_probabilities(tokenizer, tmp_path) -> No
     assert np.abs(found - expected).max() < 1e-5
     assert fields["apertus.rope.freq_base"] == 10_000
     assert fields["apertus.context_length"] == 64
-
-
-@pytest.mark.parametrize(
-    "tokenizer", [TOKENIZERS["text"], CharTokenizer(sorted({*TEXT})), TOKENIZERS["names"]]
-)
-def test_the_tokenizer_of_a_gguf_file_gives_the_same_tokens(tokenizer: Tokenizer) -> None:
-    found = foreign_tokenizer(tokenizer)
-    merges = [" ".join(pair) for pair in found.merges]
-    fields = {"tokenizer.ggml.tokens": found.pieces, "tokenizer.ggml.merges": merges}
-    for word in TEXT.split():
-        known = word.translate(tokenizer.reading(word))
-        assert byte_level_tokens(fields, word) == tokenizer.encode(known)
-
-
-def test_bytes_are_written_as_in_gpt_2() -> None:
-    assert {*bytes_to_characters()} == {*ByteLevel.alphabet()}
 
 
 def test_a_gguf_file_has_special_tokens_and_a_chat_template(tmp_path) -> None:
@@ -167,18 +129,11 @@ def test_llama_cpp_gives_the_same_probabilities_and_texts(tokenizer, tmp_path) -
     found = compare(receipt, session)
     assert found.passes(receipt)
     assert found.largest < 1e-4
-    stream = InferenceGpt(saved).generate_from_prompt(
-        [saved.tokenizer.bos_id],
-        stop=(),
-        max_tokens=256,
-        temperature=0,
-        rng=random.Random(),
-    )
     tokens, cache = [saved.tokenizer.bos_id], None
     for _ in range(256):
         logits, cache = session.read(tokens[-1:], cache)
         tokens.append(int(logits[-1].argmax()))
-    assert tokens[1:] == [*stream]
+    assert tokens[1:] == greedy_tokens(saved)
 
 
 @pytest.mark.slow

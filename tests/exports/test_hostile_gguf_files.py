@@ -1,10 +1,11 @@
 import json
 import random
 import struct
+from functools import partial
 from pathlib import Path
 
 import pytest
-from exported_models import PORTABLE, saved_model
+from exported_models import PORTABLE, refusal, saved_model
 
 from microgpt.errors import CheckpointError
 from microgpt_exports.gguf_file import LIMITS, encode_gguf, read_gguf
@@ -17,15 +18,7 @@ def content() -> bytes:
     return encode_gguf(saved_model("text", block_size=32, **PORTABLE), "model")
 
 
-def refused(content: bytes, folder: Path) -> str:
-    path = folder / "model.gguf"
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError) as caught:
-        read_gguf(path)
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert "\n" not in message
-    return message.removeprefix(str(path))
+refused = partial(refusal, read_gguf)
 
 
 def with_receipt(content: bytes, **changes: object) -> bytes:

@@ -1,13 +1,12 @@
 import json
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import onnx
 import pytest
-from exported_models import saved_model
+from exported_models import refusal, saved_model
 from onnx import TensorProto, helper
 
-from microgpt.errors import CheckpointError
 from microgpt_exports.onnx_file import encode_onnx, read_onnx
 from microgpt_exports.receipt import RECEIPT
 
@@ -19,15 +18,7 @@ def content() -> bytes:
     return encode_onnx(saved_model(architecture="modern"))
 
 
-def refused(content: bytes, folder: Path) -> str:
-    path = folder / "model.onnx"
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError) as caught:
-        read_onnx(path)
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert "\n" not in message
-    return message.removeprefix(str(path))
+refused = partial(refusal, read_onnx)
 
 
 def with_external_data(model: onnx.ModelProto) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from foreign_models import moonbase
 
-from microgpt import InferenceGpt, Message, ModelConfig, load, save
+from microgpt import InferenceGpt, ModelConfig, load, save
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.model import Gpt
 from microgpt_exports.imports import import_model
@@ -39,13 +39,6 @@ def test_a_moonbase_model_gives_the_same_log_probabilities(tmp_path, is_chat, dt
     assert np.abs(expected - row).max() < 1e-5
     assert read.unknown_characters("what is 7? Z") == "Z"
     assert read.is_chat == is_chat
-
-
-def test_an_imported_moonbase_chat_model_can_chat(tmp_path) -> None:
-    moonbase(tmp_path / "theirs")
-    gpt = InferenceGpt(import_model(tmp_path / "theirs"))
-    reply = gpt.chat([Message("user", "what is 3 plus 4? Z")], max_tokens=5)
-    assert reply.unknown_characters == "Z"
 
 
 def test_moonbase_in_bfloat16_is_read_as_float32(tmp_path) -> None:

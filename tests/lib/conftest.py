@@ -1,12 +1,26 @@
 """What the tests of the library share."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from microgpt.config import EngineName, TrainConfig
 from microgpt.training.train import train as train_model
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Write a text or bytes to a file, and return its path."""
+
+    def write(content: str | bytes, name: str = "data.txt") -> Path:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
 
 
 @pytest.fixture(params=["compiled", "reference"])

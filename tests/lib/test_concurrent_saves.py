@@ -1,7 +1,6 @@
 """Several processes and threads that write one model directory, and others that read it."""
 
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -73,29 +72,6 @@ def test_a_save_waits_for_another_save_but_not_for_training(tmp_path, monkeypatc
         save(RESULTS[0], directory)
     lock.release()
     assert litter(directory) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("is_new", [True, False])
-def test_one_of_three_processes_trains_in_a_directory(tmp_path, is_new) -> None:
-    directory = tmp_path / "model"
-    if not is_new:
-        directory.mkdir()
-    code = """
-import time
-from microgpt.storage.training_directory import TrainingDirectory
-try:
-    with TrainingDirectory(sys.argv[1]):
-        time.sleep(2)
-except Exception as error:
-    print(error, end="")
-"""
-    trainings = [start(code, directory) for _ in range(3)]
-    ended, *refused = sorted(go(*trainings))
-    sentence = rf"{directory} is being trained by process \d+ on .*; try again later"
-    assert ended == ("", "")
-    assert [bool(re.match(sentence, text)) for text, _ in refused] == [True, True]
-    assert [*tmp_path.rglob("*")] == [directory] * (not is_new)
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 import pytest
 
-from microgpt import InferenceGpt, TrainConfig, edited_sources, train
+from microgpt import InferenceGpt, TrainConfig, train
 from microgpt.compilation import EngineWarning
 from microgpt.edited_sources import FOLDER, IMPLEMENTED, UNCHANGED, code_hash, files_hash
 from microgpt.errors import ConfigError
@@ -32,16 +32,6 @@ def test_comments_and_layout_do_not_change_the_code_hash(other) -> None:
 @pytest.mark.parametrize("other", ["x - 1", "x + 1.0", "x + True", "1 + x", "y + 1", "-x + 1"])
 def test_any_change_of_the_code_changes_the_code_hash(other) -> None:
     assert code_hash(SOURCE.replace("x + 1", other)) != code_hash(SOURCE)
-
-
-def test_edited_sources_lists_the_edited_files(edited) -> None:
-    assert [*edited_sources.find_edited_sources()] == ["model.py"]
-
-
-def test_a_comment_does_not_count_as_an_edit(sources) -> None:
-    with (sources / "model.py").open("a") as file:
-        file.write("# a comment\n")
-    assert edited_sources.find_edited_sources() == {}
 
 
 def test_the_compiled_engine_refuses_edited_sources(edited) -> None:

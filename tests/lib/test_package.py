@@ -2,7 +2,6 @@
 
 import ast
 import doctest
-import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,6 @@ import microgpt.inference
 import microgpt.training.train
 
 SOURCE = Path(microgpt.__file__).parent
-ROOT = SOURCE.parents[3]
 REFERENCE = ("value", "model", "reference")
 
 
@@ -34,29 +32,8 @@ def test_the_package_exports_its_public_names() -> None:
     assert set(microgpt.__all__) <= set(dir(microgpt))
 
 
-def test_each_public_name_exists_and_is_imported_by_a_package() -> None:
-    stub = ast.parse(SOURCE.joinpath("__init__.pyi").read_text())
-    names = [each for node in stub.body if isinstance(node, ast.ImportFrom) for each in node.names]
-    public = {each.name for each in names}
-    used = set()
-    for folder in ("apis", "apps", "libs", "evolution"):
-        for file in ROOT.joinpath(folder).rglob("*.py"):
-            nodes = ast.walk(ast.parse(file.read_text()))
-            froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
-            used |= {
-                each.name for node in froms if node.module == "microgpt" for each in node.names
-            }
-    assert all(getattr(microgpt, name, None) is not None for name in public)
-    assert public <= used | set(microgpt.__all__)
-
-
 def test_the_package_version_equals_the_distribution_version() -> None:
     assert microgpt.__version__ == version("microgpt-lib")
-
-
-def test_no_public_name_is_also_the_name_of_a_module() -> None:
-    modules = {path.stem for path in SOURCE.glob("*.py")}
-    assert not modules & set(microgpt.__all__)
 
 
 @pytest.mark.parametrize(
@@ -67,25 +44,6 @@ def test_the_docstring_examples_are_correct(module) -> None:
     results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
-
-
-@pytest.mark.slow
-def test_the_python_examples_in_the_docs_work(tmp_path, monkeypatch, capsys) -> None:
-    (tmp_path / "data").symlink_to(ROOT / "data")
-    monkeypatch.chdir(tmp_path)
-    pages = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("python", "architecture"))
-    examples = re.findall(r"```python\n(.*?)```", pages, re.DOTALL)
-    assert len(examples) == 6
-    for example in examples:
-        exec(example, {})
-    assert "\nhello!\n[1.0]\n" in capsys.readouterr().out  # the first token attends to itself
-    assert microgpt.load("names-model").model.vocab_size == 27
-
-
-def test_bit_exact_modules_do_not_call_the_builtin_sum() -> None:
-    """`sum` rounds them otherwise since Python 3.12."""
-    for name in ("value", "model", "sampling", "storage/model_directory"):
-        assert not re.search(r"\bsum\(", (SOURCE / f"{name}.py").read_text())
 
 
 def test_importing_the_package_loads_no_submodules() -> None:

@@ -43,11 +43,6 @@ def test_two_plugins_of_one_name_name_both_packages(install) -> None:
         plugin("pages", "same")
 
 
-def test_the_summary_of_a_plugin_without_a_docstring_is_empty(install) -> None:
-    install("quiet", "pages", "quiet = quiet:it", quiet="it = 1\n")
-    assert summary(find_plugins("pages")["quiet"]) == ""
-
-
 @pytest.mark.parametrize("entry", ["gone:it", "torn:it", "gone.part:it"])
 def test_the_summary_of_a_broken_plugin_names_its_package(install, entry) -> None:
     install("broken-package", "pages", f"broken = {entry}", torn="def")

@@ -85,12 +85,6 @@ def test_adam_agrees_with_a_hand_calculation() -> None:
     assert math.isclose(moved, 0.5 * grad / (abs(grad) + 1e-8), rel_tol=1e-12)
 
 
-def test_the_default_optimizer_settings_equal_those_of_training() -> None:
-    by_default, config = engine(), TrainConfig()
-    assert (by_default.beta1, by_default.beta2) == (config.beta1, config.beta2)
-    assert (by_default.eps, by_default.weight_decay) == (config.adam_eps, config.weight_decay)
-
-
 def test_karpathys_losses_are_reproduced_exactly(golden) -> None:
     steps = 16
     seen = []

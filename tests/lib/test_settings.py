@@ -38,13 +38,9 @@ def test_a_value_outside_the_limits_is_refused_by_name(name) -> None:
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"minutes": 1, "budget": 1e9}, "--minutes cannot be used with --budget; omit one"),
         ({"minutes": 1, "steps": 10}, "--minutes cannot be used with --steps; omit one"),
         ({"budget": 1e9, "preset": "text"}, "--budget cannot be used with --preset text; omit"),
         ({"chat": True, "text": "stream"}, "--chat cannot be used with --text stream; omit"),
-        ({"column": "a", "separator": "%"}, "--separator cannot be used with --column a; omit"),
-        ({"me": "Ann"}, "--me requires --chat; add --chat or omit --me"),
-        ({"vocab_size": 500}, "--vocab-size requires --tokenizer bpe; add --tokenizer bpe or"),
         ({"n_embed": 16}, "unknown setting 'n_embed'; use one of n_embd, "),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.value import Value, dot, exp, log, relu, total
+from microgpt.value import Value, exp, log, relu, total
 from microgpt_cli.verify.gradient_check import OPERATIONS, expression_error, worst_difference
 
 
@@ -26,21 +26,6 @@ def test_each_operation_agrees_with_finite_differences(operation, a, b, c) -> No
     assert result.data == operation(a, b, c)  # the same arithmetic on floats, to the bit
     grads = [v.grad for v in values]
     assert worst_difference(numbers, grads, lambda: operation(*numbers, c)) < 1e-6
-
-
-def test_gradients_agree_with_a_hand_calculation() -> None:
-    x, y = Value(3.0), Value(2.0)
-    z = (x * y + x / y - y**2) * 2  # dz/dx = 2 (y + 1/y), dz/dy = 2 (x − x/y² − 2 y)
-    z.backward()
-    assert z.data == 7.0
-    assert x.grad == 5.0
-    assert y.grad == -3.5
-
-
-def test_a_value_used_twice_accumulates_both_gradients() -> None:
-    x = Value(3.0)
-    (x * x + dot([x, x], [x, x])).backward()
-    assert x.grad == 18.0  # d 3 x² / dx
 
 
 @pytest.mark.parametrize(
@@ -88,16 +73,6 @@ def test_only_leaf_values_accumulate_gradients_across_passes() -> None:
     assert x.grad == 20.0  # 10 from each pass
 
 
-def test_backward_on_100_000_nodes_needs_no_recursion() -> None:
-    x = Value(1.0)
-    y = x
-    for _ in range(100_000):
-        y = y + x
-    y.backward()
-    assert x.grad == 100_001.0
-    del y  # freeing the chain must not recurse either
-
-
 def test_a_graph_is_freed_without_the_garbage_collector() -> None:
     class Tracked(Value):  # Value's own slots leave no room for a weak reference
         __slots__ = ("__weakref__",)
@@ -112,9 +87,3 @@ def test_a_graph_is_freed_without_the_garbage_collector() -> None:
         assert seen() is None
     finally:
         gc.enable()
-
-
-def test_total_adds_from_left_to_right() -> None:
-    tenths = [0.1] * 10
-    assert total(tenths) == 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1
-    assert total(tenths) != math.fsum(tenths)  # which a compensated sum would give

@@ -3,7 +3,6 @@
 import random
 import warnings
 from collections import deque
-from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 
 from microgpt import (
-    CharTokenizer,
     InferenceGpt,
     Message,
     ModelConfig,
@@ -26,16 +24,6 @@ from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
-
-
-class Frame:
-    """A table like a DataFrame of pandas, which yields the names of its columns."""
-
-    columns = ("name", "year")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
-
 
 DOCS = ["anna", "emma"]
 SMALL: dict[str, Any] = {
@@ -65,21 +53,10 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: train("names.txt"), "docs is a string; pass a list"),
         (lambda: train(StringIO("anna\nbob\n")), "docs is a file; pass a list"),
         (lambda: train({"anna", "bob"}), "docs must be a list of texts or conversations, not set"),
-        (lambda: train([{"anna", "bob"}]), "docs[0] must be a text or"),
-        (lambda: train(Frame()), "docs must be a list of texts or conversations, not Frame"),
         (lambda: train(np.array("anna")), "docs must be a list of texts or conversations, not nd"),
-        (
-            lambda: train(DOCS, config=TrainConfig(engine="tpu")),
-            "engine must be 'compiled' or 'reference', got 'tpu'",
-        ),
-        (
-            lambda: train(DOCS, config=TrainConfig(dtype="float16")),
-            "dtype must be 'float32' or 'float64', got 'float16'",
-        ),
-        (
-            lambda: train(DOCS, model=ModelConfig(vocab_size=9)),
-            "vocab_size is 9, but the tokenizer",
-        ),
+        (lambda: train(DOCS, config=TrainConfig(engine="tpu")), "engine must be 'compiled' or "),
+        (lambda: train(DOCS, config=TrainConfig(dtype="f16")), "dtype must be 'float32' or "),
+        (lambda: train(DOCS, model=ModelConfig(vocab_size=9)), "vocab_size is 9, but the token"),
         (lambda: TrainConfig(optimizer="sgd"), "optimizer must be 'adamw' or 'muon', got 'sgd'"),
         (lambda: TrainConfig(lr=10**5000), "lr must be a number greater than 0, got 0x31e2080103"),
         (lambda: TrainConfig(warmup_steps=-1), "warmup_steps must be >= 0, got -1"),
@@ -88,20 +65,15 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: train(TALK, config=STREAM), "conversations cannot be read as running text"),
         (lambda: train(MUTE, **SMALL), "the conversations have no replies to learn; add messages"),
         (lambda: train(Split(TALK, TALK, validation=MUTE)), "there are no documents to evaluate"),
-        (lambda: split(3, test=0.1), "docs must be a list of texts or conversations, not int"),
         (lambda: load_text("a\0b"), r"path has a NUL or a lone surrogate: 'a\x00b'"),
         (lambda: save(RESULT, ""), "directory must not be empty"),
-        (lambda: load(""), "directory must not be empty"),
+        (lambda: train(DOCS, hooks=[print]), "each of hooks must be of type Hook, not "),
         (lambda: save(RESULT, "a\ud800b"), r"directory has a NUL or a lone surrogate: 'a\ud800b'"),
-        (
-            lambda: save(RESULT, "output", weights_format="gz"),
-            "weights_format must be 'json' or 'safetensors', got 'gz'",
-        ),
+        (lambda: save(RESULT, "output", weights_format="gz"), "weights_format must be 'json' or "),
         (lambda: GPT.generate(0), "num_samples must be >= 1, got 0"),
         (lambda: GPT.generate(2.0), "num_samples must be an integer, got 2.0"),
         (lambda: GPT.generate(10**20), "num_samples must be at most 2147483647, got 1000"),
         (lambda: GPT.generate(seed=-1), "seed must be >= 0, got -1"),
-        (lambda: GPT.generate(temperature=-0.5), "temperature must be >= 0, got -0.5"),
         (lambda: GPT.generate(max_tokens=0), "max_tokens must be >= 1, got 0"),
         (lambda: GPT.generate(max_tokens=10**9), "max_tokens must be at most 100000"),
         (lambda: GPT.generate(threads=0), "threads must be >= 1, got 0"),
@@ -119,17 +91,13 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: CHAT.chat([HI, {"role": "user"}]), "messages[1] must be a Message or {"),
         (lambda: CHAT.chat([{**HI, "role": "system"}]), "messages[0] must be a Message or {"),
         (lambda: CHAT.chat("hi", seed=True), "seed must be an integer, got True"),
-        (lambda: train(["anna", ["a", "b"]]), "docs[1][0] must be a Message or {"),
         (lambda: train([[HI, {"role": "bot"}]]), "docs[0][1] must be a Message or {"),
         (lambda: CHAT.chat([]), "messages must not be empty"),
         (lambda: GPT.chat([Message("user", "a")]), "this is not a chat model; train one with"),
         (lambda: InferenceGpt("output"), 'pass the result of train() or load("output"), not'),
-        (
-            lambda: InferenceGpt(RESULT, engine="fast"),
-            "engine must be 'compiled' or 'reference', got 'fast'",
-        ),
+        (lambda: InferenceGpt(RESULT, engine="fast"), "engine must be 'compiled' or 'reference', "),
+        (lambda: [*GPT.log_probabilities([])], "tokens must not be empty"),
         (lambda: Message("user", None), "content must be of type str, not NoneType"),
-        (lambda: Message(5, "hi"), "role must be of type str, not int"),
         (lambda: explain(GPT, None), "text must be a text or a list of messages"),
         (lambda: explain(GPT, "ann9"), "the vocabulary does not contain '9'"),
         (lambda: explain(GPT, "anna", n_alternatives=-1), "n_alternatives must be >= 0, got -1"),
@@ -139,7 +107,6 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: Scorer(GPT).score([3]), "docs[0] must be a text or a list of messages"),
         (lambda: Scorer(CHAT), "a chat model cannot score texts; use a model trained on texts"),
         (lambda: Scorer(GPT).score([()]), "texts[0] must be of type str, not tuple"),
-        (lambda: CharTokenizer.from_documents(3), "docs must be a list of texts"),
     ],
 )
 def test_the_error_for_a_wrong_argument_names_it(call, problem) -> None:

@@ -20,7 +20,6 @@ from microgpt_page.document import WEB, document, joined, policy
 from microgpt_page.file_to_give import file_to_give
 
 MAX_BYTES = 215_000  # of the page without its engine
-IMPORTED = re.compile(r"^(?:import|export) [^;]*from \"([^\"]+)\";", re.MULTILINE)
 
 
 class Page(HTMLParser):
@@ -150,17 +149,6 @@ def test_the_page_is_small_and_never_parses_text_as_html() -> None:
         assert not re.findall(r"(?<!xmlns=.)https?://", text)
         for unsafe in ("innerHTML", "outerHTML =", "insertAdjacentHTML", "document.write", "eval("):
             assert unsafe not in text, file
-
-
-def test_the_scripts_of_the_page_have_no_circular_imports() -> None:
-    found = {
-        file: {(file.parent / name).resolve() for name in IMPORTED.findall(file.read_text("utf-8"))}
-        for file in WEB.rglob("*.js")
-    }
-    assert sum(map(len, found.values())) > len(found)  # the pattern finds imports
-    while free := {file for file, others in found.items() if not others & found.keys()}:
-        found = {file: others for file, others in found.items() if file not in free}
-    assert [file.name for file in found] == []
 
 
 @pytest.mark.parametrize(

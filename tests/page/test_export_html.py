@@ -1,5 +1,5 @@
 import pytest
-from commands import refused as problem_of
+from commands import refused
 
 
 def test_a_model_can_be_exported_as_a_single_html_page(microgpt, text_model, tmp_path) -> None:
@@ -17,8 +17,6 @@ def test_export_writes_through_a_symbolic_link(microgpt, text_model, tmp_path) -
     assert microgpt("export", text_model, *options).returncode == 0
     assert link.is_symlink()
     assert page.read_bytes().startswith(b"<!doctype html>")
-    options = ("--format", "html", "--output", "a" * 300)
-    assert "File name too long" in problem_of(microgpt("export", text_model, *options))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +32,5 @@ def test_export_writes_through_a_symbolic_link(microgpt, text_model, tmp_path) -
 )
 def test_an_html_export_refuses_unsuitable_options(microgpt, tmp_path, options, problem) -> None:
     given = () if "--format" in options else ("--format", "html")
-    refused = microgpt("export", *given, *options)
-    assert refused.returncode == 2
-    assert problem in refused.stderr
+    assert problem in refused(microgpt("export", *given, *options))
     assert not (tmp_path / "page.html").exists()

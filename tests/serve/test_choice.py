@@ -73,14 +73,6 @@ def test_the_pieces_of_a_choice_add_up_to_its_text(case, stop) -> None:
         assert len(tokenizer.decode(made[: choice.n_tokens + 1])) > len(cut)
 
 
-@pytest.mark.parametrize("reason", REASONS)
-def test_a_finished_choice_ignores_further_tokens(reason) -> None:
-    choice = GeneratedChoice(0, CHARACTERS, stop=["c"])
-    choice.extend(Continuation(CHARACTERS.encode("abc"), None))
-    choice.extend(Continuation(CHARACTERS.encode("ab"), reason))
-    assert (choice.text, choice.finish_reason) == ("ab", "stop")
-
-
 @pytest.mark.parametrize("stop", [[], ["a" * 1000 + "!"]])
 def test_streaming_decodes_each_token_only_a_few_times(stop, monkeypatch) -> None:
     n_decoded, decode = 0, CharTokenizer.decode
@@ -100,47 +92,7 @@ def test_streaming_decodes_each_token_only_a_few_times(stop, monkeypatch) -> Non
     assert n_decoded <= 12 * len(made)  # 500,000 if each time from the start
 
 
-def test_long_stop_strings_need_few_comparisons() -> None:
-    n_compared = 0
-
-    class Stop(str):
-        __slots__ = ()
-
-        def startswith(self, *args) -> bool:
-            nonlocal n_compared
-            n_compared += 1
-            return str.startswith(self, *args)
-
-    made = CHARACTERS.encode("abc" * 300)
-    choice = GeneratedChoice(0, CHARACTERS, stop=[Stop("ab" + "c" * 1000)])
-    for token in made:
-        choice.extend(Continuation([token], None))
-    assert n_compared <= 3 * len(made)
-    assert choice.text == "abc" * 299  # the last may become the stop string
-
-
-def test_a_stable_prefix_ends_before_a_possible_stop_string() -> None:
-    assert stable_prefix("xab", ("abc",)) == "x"
-    assert stable_prefix("xabab", ("abc", "babab")) == "xa"
-    assert stable_prefix("banana", ("nab", "x")) == "bana"
-    assert stable_prefix("banana", ("nano",)) == "bana"
-    assert stable_prefix("banana", ("a",)) == "banana"  # it would have been cut already
-    assert stable_prefix("banana", ()) == "banana"
-
-
-def test_an_incomplete_character_is_not_part_of_a_stable_prefix() -> None:
-    assert stable_prefix("ab\ufffd", ()) == "ab"
-    assert stable_prefix("a\ufffdb", ()) == "a\ufffdb"
-    assert stable_prefix("ab\ufffd", ("bc",)) == "a"
-
-
 short_stops = st.lists(st.text("ab\ufffd", min_size=1, max_size=4), max_size=3).map(tuple)
-
-
-@given(st.text("ab\ufffd", max_size=9), st.text("ab\ufffd", max_size=9), short_stops)
-def test_later_text_does_not_change_a_stable_prefix(text, rest, stop) -> None:
-    if cut_at_stop(text.rstrip("\ufffd"), stop) == text.rstrip("\ufffd"):  # it goes on
-        assert cut_at_stop(text + rest, stop).startswith(stable_prefix(text, stop))
 
 
 @given(st.text("ab", max_size=9), short_stops)

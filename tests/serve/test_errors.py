@@ -210,13 +210,6 @@ def test_a_slow_request_gets_a_timeout_error_in_its_api_format(names) -> None:
         assert set(error) == {"message", "type", "param", "code"}
 
 
-@pytest.mark.parametrize(
-    "headers", [{"Accept": "text/csv;q=0.1"}, {"Connection": "upgrade", "Upgrade": "websocket"}]
-)
-def test_unknown_accept_and_upgrade_headers_are_ignored(names, headers) -> None:
-    assert names.get("/health", **headers).status == 200
-
-
 def test_the_json_content_type_may_declare_a_charset(names) -> None:
     kind = "Application/JSON; charset=utf-8"
     assert names.request("POST", GENERATE, b"{}", Content_Type=kind).status == 200

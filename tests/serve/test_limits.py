@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from microgpt_serve.routes.body import MAX_PUNCTUATION, SMALL_BYTES
+from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest
 from microgpt_serve.schemas import MAX_CHARACTERS, MAX_MESSAGES
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
@@ -63,6 +64,13 @@ def test_a_body_with_too_many_escapes_or_values_gets_a_413(talk, body, problem) 
     reply = talk.request("POST", page, body, Content_Type="application/json")
     assert reply.status == 413
     assert problem in message_of(reply)
+
+
+def test_ignored_request_fields_take_no_memory() -> None:
+    fields = dict.fromkeys(("parsed", "reasoning", "reasoning_content", "refusal"), "a" * 10**6)
+    messages = [{"role": "assistant", "content": "", **fields}, HI]
+    body = ChatCompletionRequest.model_validate({"messages": messages, "user": "b" * 10**6})
+    assert len(repr(body)) < 10_000
 
 
 @pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])

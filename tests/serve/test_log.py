@@ -1,12 +1,12 @@
-import json
 import shutil
+
+from json_files import edit
 
 
 def test_clients_can_neither_forge_nor_flood_the_log(serve, names_dir, tmp_path) -> None:
     name = "names\x1b[2J\n2026 GET forged"
     shutil.copytree(names_dir, tmp_path / name)
-    meta = json.loads((tmp_path / name / "meta.json").read_text())
-    (tmp_path / name / "meta.json").write_text(json.dumps(meta | {"created_at": "now\x1b"}))
+    edit(tmp_path / name / "meta.json", created_at="now\x1b")
     server = serve(tmp_path / name)
     shown = r"names\x1b[2J\n2026 GET forged"
     assert server.get("/health").json["model"] == shown

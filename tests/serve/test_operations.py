@@ -22,16 +22,12 @@ GENERATE = "/microgpt/v1/generate"
     [
         ("PORT", "70000", "PORT must be <= 65535, got '70000'"),
         ("PORT", "http", "PORT must be an integer, got 'http'"),
-        ("PORT", "1" * 5000, f"PORT must be 0 to 65535, got '{'1' * 79}"),
         ("MODEL_DIR", "", "MODEL_DIR must not be empty"),
         ("MICROGPT_API_KEY", "", "MICROGPT_API_KEY must contain only ASCII"),
         ("MICROGPT_API_KEY", "se cret", "MICROGPT_API_KEY must contain only ASCII"),
         ("MICROGPT_TIMEOUT_S", "nan", "MICROGPT_TIMEOUT_S must be"),
-        ("MICROGPT_TIMEOUT_S", "0", "MICROGPT_TIMEOUT_S must be > 0"),
         ("MICROGPT_CORS_ORIGINS", "https://a.example/", "MICROGPT_CORS_ORIGINS must be * or ori"),
-        ("MICROGPT_CORS_ORIGINS", "https://a.example:", "MICROGPT_CORS_ORIGINS must be * or ori"),
         ("MICROGPT_CORS_ORIGINS", "https://[", "MICROGPT_CORS_ORIGINS must be * or ori"),
-        ("MICROGPT_CORS_ORIGINS", "https://:", "MICROGPT_CORS_ORIGINS must be * or ori"),
         ("MICROGPT_CORS_ORIGINS", "https://a:b:c", "MICROGPT_CORS_ORIGINS must be * or ori"),
         ("MICROGPT_ALLOWED_HOSTS", "https://a.example", "MICROGPT_ALLOWED_HOSTS must be * or host"),
         ("MODEL_DIR", "/no\x1b[2Jwhere", r"/no\x1b[2Jwhere does not exist"),
@@ -64,13 +60,6 @@ def test_a_bad_setting_exits_with_2_and_an_occupied_port_with_1(names_dir) -> No
     code, line = start(HOST="no.such.host.invalid")
     assert (code, line.startswith("error: cannot listen on no.such.host.invalid")) == (1, True)
     assert start(PORT="http") == (2, "error: PORT must be an integer, got 'http'")
-
-
-def test_the_start_line_names_the_model_and_the_address(names) -> None:
-    version = names.get("/health").json["version"]
-    assert names.wait_for(
-        rf"serving names \(text, [0-9]+,\d+ weights, version {version}\) at http://127.0.0.1:\d+"
-    )
 
 
 def test_a_public_service_without_a_key_logs_a_warning(serve, names_dir) -> None:

@@ -1,7 +1,7 @@
 """The page that a service shows: several models, the form that asks for a key, the first minute."""
 
 import pytest
-from page_in_browser import check_accessible, replies
+from page_in_browser import check_accessible, replies, say
 
 pytest.importorskip("microgpt_page")
 pytestmark = pytest.mark.slow
@@ -22,8 +22,7 @@ def test_the_page_of_the_first_model_links_to_the_others(
     assert page.locator("#others a").all_inner_texts() == ["n"]
     page.click("#say summary")
     page.fill("#chat-seed", "3")
-    page.fill("#message", "hi there")
-    page.keyboard.press("Enter")
+    say(page, "hi there")
     assert replies(page, 2)[1] == talk_gpt.chat("hi there", seed=3).content
     with page.expect_download() as saved:
         page.click("#save-this")

@@ -88,29 +88,12 @@ def test_an_unknown_model_gets_404_and_the_names(both, method, path, more) -> No
     assert (reply.status_code, reply.json()) == (404, {"error": body})
 
 
-def test_a_single_model_answers_to_any_name_of_openai(names_dir) -> None:
-    app = create_app(ServiceSettings(model_dir=str(names_dir)))
-    body = {"model": "gpt-5", "prompt": "a"}
-    openai, own = ask_app(
-        app, *(("POST", p, {"json": body}) for p in ("/v1/completions", GENERATE))
-    )
-    assert (openai.status_code, openai.json()["model"]) == (200, "names")
-    assert (own.status_code, own.json()["error"]) == (
-        404,
-        "model 'gpt-5' does not exist; use names",
-    )
-
-
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        (("=names",), "=names must be NAME=DIR, such as names=output"),
         ("names=", "names= must be NAME=DIR, such as names=output"),
         ("names, a/names", "names and a/names have the same name, names; choose names with"),
-        (("x=names", "x=talk"), "names and talk have the same name, x; choose names with NAME=DIR"),
         ("names,nowhere", "nowhere does not exist; use a directory"),
-        ("names,x=/nowhere", "/nowhere does not exist; use a directory"),
-        (",", ", does not exist"),
         (("",), "'' does not exist; use a directory"),
         ("names,bad", "bad/weights.json does not"),
     ],

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "errors": ["NoWinnerError"],
         "genome": ["Genome"],
         "genome_file": ["read_genome"],
-        "search.evolve": ["EvolutionResult", "evolve"],
-        "search.runner": ["SearchEvent"],
+        "generation_search": ["EvolutionResult", "SearchEvent", "evolve"],
+        "grid_sweep": ["sweep"],
     },
 )

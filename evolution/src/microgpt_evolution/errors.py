@@ -15,7 +15,7 @@ class ClusterError(MicrogptError):
 
 
 class StudyError(MicrogptError):
-    """The records of a run are missing, damaged or cannot be resumed."""
+    """The records of a study are missing, damaged or cannot be resumed."""
 
 
 class NoWinnerError(MicrogptError):
@@ -23,7 +23,7 @@ class NoWinnerError(MicrogptError):
 
 
 class StoppedError(MicrogptError):
-    """A search or a sweep was stopped."""
+    """A study was stopped."""
 
 
 @contextmanager

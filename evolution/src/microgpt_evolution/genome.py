@@ -4,14 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from microgpt import (
-    ConfigError,
-    ModelConfig,
-    TrainConfig,
-    check_names,
-    check_setting,
-)
-from microgpt_evolution.errors import GenomeError
+from microgpt import ModelConfig, TrainConfig, check_names, check_setting
+from microgpt_evolution.errors import GenomeError, raised_as
 
 Gene = bool | int | float | str
 
@@ -31,11 +25,9 @@ class Genome(TrainConfig, ModelConfig):
     n_tokens: int | None = None  # predicted tokens per step, which set the number of documents
 
     def __post_init__(self) -> None:
-        try:
+        with raised_as(GenomeError):
             self.model()
             self.train_config(self.seed)
-        except ConfigError as error:
-            raise GenomeError(str(error)) from error
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
@@ -123,9 +115,7 @@ def check_genes(genes: Mapping[str, Any]) -> None:
 
     What two settings must be together, a genome checks itself.
     """
-    try:
+    with raised_as(GenomeError):
         check_names(genes, Genome.__dataclass_fields__)
         for name, gene in genes.items():
             check_setting(name, gene)
-    except ConfigError as error:
-        raise GenomeError(str(error)) from error

@@ -18,18 +18,12 @@ from microgpt_evolution.strategies.contestant import EVALUATIONS
 from microgpt_evolution.trial import Genes, Stored
 
 GENOME = "genome.json"
-FORMAT_VERSION, BUDGETED_VERSION = 1, 3  # version 2 had switches of the architecture
+VERSION, BUDGETED_VERSION = 1, 3  # version 2 had switches of the architecture
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
-ALIASES = {"n_embd": "n_emb", "block_size": "n_ctx"}  # evolve-rust's names, in version 1
-# Keys of the genes in the file, and the other keys that it must have, by version.
-KEYS = {
-    FORMAT_VERSION: {gene: ALIASES.get(gene, gene) for gene in GENES},
-    BUDGETED_VERSION: {gene: gene for gene in BUDGETED_GENES},
-}
-REQUIRED = {
-    FORMAT_VERSION: ("loss", "generation"),
-    BUDGETED_VERSION: ("operations", "budget", "val_loss", "generation", "text", "data_sha256"),
-}
+RUST_KEYS = ("n_emb", "n_ctx", *GENES[2:])  # evolve-rust's names of GENES, in version 1
+# What a file must have besides the genes.
+REQUIRED = ("loss", "generation")
+BUDGETED_REQUIRED = ("operations", "budget", "val_loss", "generation", "text", "data_sha256")
 
 Operations = Annotated[float, Field(gt=0)]
 
@@ -73,24 +67,26 @@ def read_genome(path: str | Path) -> GenomeRecord:
         facts = json.loads(text)
         if not isinstance(facts, dict):
             raise GenomeError("it is not a genome, because it is not a JSON object")
-        if problem := other_version(text, "version", FORMAT_VERSION, BUDGETED_VERSION):
+        if problem := other_version(text, "version", VERSION, BUDGETED_VERSION):
             raise GenomeError(problem)
         return _record(facts)
 
 
 def _record(facts: dict[str, Any]) -> GenomeRecord:
     """Return the record of a parsed file."""
-    version = facts.setdefault("version", FORMAT_VERSION)
-    keys = KEYS[version]
-    genes = facts.get("genome") if version == BUDGETED_VERSION else facts
+    is_budgeted = facts.setdefault("version", VERSION) == BUDGETED_VERSION
+    names, keys = (BUDGETED_GENES, BUDGETED_GENES) if is_budgeted else (GENES, RUST_KEYS)
+    genes = facts.get("genome") if is_budgeted else facts
     genes = genes if isinstance(genes, dict) else {}
-    missing = [key for key in keys.values() if key not in genes]
-    if missing := [*missing, *(key for key in REQUIRED[version] if key not in facts)]:
+    missing = [key for key in keys if key not in genes]
+    required = BUDGETED_REQUIRED if is_budgeted else REQUIRED
+    missing += [key for key in required if facts.get(key) is None]
+    if missing:
         raise GenomeError(f"it is not a genome, because it lacks {', '.join(missing)}")
-    genome = {gene: genes[key] for gene, key in keys.items()}
-    if genome.get("vocab_size", 0) is None:
+    genome = {name: genes[key] for name, key in zip(names, keys, strict=True)}
+    if genome.get("vocab_size", 0) is None:  # characters
         del genome["vocab_size"]
-    if version == FORMAT_VERSION and facts.get("objective", "loss") == "loss":
+    if not is_budgeted and facts.get("objective", "loss") == "loss":
         facts["fitness"] = facts.get("fitness") or "last-doc"  # evolve-rust does not name it
     return GenomeRecord.model_validate_json(json.dumps({**facts, "genome": genome}))
 
@@ -134,10 +130,11 @@ def write_genome(path: str | Path, record: GenomeRecord) -> None:
 
 def encode_genome(record: GenomeRecord) -> bytes:
     """Encode a record as genome.json."""
-    keys = KEYS[record.version]
-    genes = {key: getattr(record.genome, gene) for gene, key in keys.items()}
     if record.is_budgeted:
+        genes = values_of(record.genome, BUDGETED_GENES)
         genes = {"genome": genes | {"vocab_size": genes["vocab_size"] or None}}
+    else:
+        genes = dict(zip(RUST_KEYS, values_of(record.genome, GENES).values(), strict=True))
     facts = genes | record.model_dump(exclude_none=True, exclude={"genome"})
     return f"{json.dumps(facts, indent=2)}\n".encode()
 
@@ -159,18 +156,17 @@ def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
     True if the new genome is better, or if the two cannot be compared: their objective, head,
     fitness or data differ, or the old value is unknown.
     """
-    contests = [(r.version, r.objective, r.head, r.fitness, r.data_sha256) for r in (new, old)]
-    new_worth, old_worth = _worth(new), _worth(old)
-    if contests[0] != contests[1] or old_worth is None:
+    contest = ("version", "objective", "head", "fitness", "data_sha256")
+    if any(getattr(new, name) != getattr(old, name) for name in contest):
         return True
-    return new_worth is not None and new_worth > old_worth
+    value, old_value = _value(new), _value(old)
+    return old_value is None or (value is not None and value < old_value)
 
 
-def _worth(record: GenomeRecord) -> float | None:
-    """Return the value of a record that is to be maximised, or None if it is unknown."""
-    if record.objective != "loss":
-        return record.score
-    loss = record.loss if record.fitness == "last-doc" else record.val_loss
-    if loss is None or record.fitness == "own":  # of another function, perhaps
+def _value(record: GenomeRecord) -> float | None:
+    """Return the value of a record that is to be minimised, or None if it is unknown."""
+    if record.fitness == "own":  # of another function, perhaps
         return None
-    return -loss
+    if record.objective != "loss":
+        return None if record.score is None else -record.score
+    return record.loss if record.fitness == "last-doc" else record.val_loss

@@ -2,29 +2,32 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
 
-from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.errors import GenomeError, StudyError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.judge import NameScores
 
 if TYPE_CHECKING:
-    from microgpt import TrainingPlan, TrainState
+    from microgpt import TrainState
 
 # "refused": too large to train; "diverged": non-finite loss; "crashed": any other failure.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # genome, seed, and end of a rung
+FRESH = "fresh"  # origin of the winner's training runs with seeds that did not choose it
+RETEST = "confirm"  # origin of trials of finalists with more seeds
+STUDENT = "student"  # origin of a trial that learns from organisms
 ShouldStop = Callable[[], bool]  # polled during training; if it returns true, training stops
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evaluation:
-    """The measurements of an organism. Losses are in nats per token."""
+    """The measurements of a trial. Losses are in nats per token."""
 
     status: Status
     fitness: float = math.inf  # the value that the search minimises
@@ -33,20 +36,61 @@ class Evaluation:
     test_loss: float | None = None  # set only for a winner that is trained with fresh seeds
     samples: tuple[str, ...] = ()  # generated names, if they are scored
     scores: NameScores | None = None  # scores of the generated names
-    train_loss: float | None = None  # mean loss of the last 100 steps, set only in sweeps
     value: float | None = None  # of an objective of the user, set only with one
-    losses: tuple[float, ...] = ()  # one per evaluation, set only in searches with a budget
+    # In a search with a budget: one loss per evaluation, in nats per character.
+    losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # error message on one line
-    seconds: float = field(default=0.0, compare=False)
+    seconds: float = field(default=0.0, compare=False)  # of the machine that has trained
     cpu_seconds: float = field(default=0.0, compare=False)
-    checkpoint: "tuple[TrainingPlan, TrainState] | None" = field(  # from which training continues
-        default=None, compare=False, repr=False
-    )
+    # The TrainingPlan and the TrainState from which training continues; not recorded.
+    checkpoint: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether training finished with finite losses."""
+        return self.status == "ok"
+
+
+class Identified:
+    """What has the key of a trial and the id of an organism."""
+
+    genome: Genome
+    seed: int
+    id: str
+    until: int | None
+
+    @property
+    def key(self) -> Key:
+        """What identifies the record of a trial."""
+        return self.genome, self.seed, self.until
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The generation and the slot in the id, such as "g3-5" or "g3-5-again1", from 1.
+
+        Raises:
+            StudyError: the id does not begin with them.
+        """
+        if found := re.match(r"g(\d{1,9})-(\d{1,9})", self.id):
+            return int(found[1]), int(found[2])
+        raise StudyError(
+            f"{self.id!r:.40} is no id of an organism, such as g3-5; restore the files of the study"
+        )
+
+    @property
+    def generation(self) -> int:
+        """The number of its generation, counted from 1."""
+        return self.place[0]
+
+    @property
+    def slot(self) -> int:
+        """Its position in the generation, counted from 1."""
+        return self.place[1]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A training run that a search or a sweep evaluates.
+class Trial(Identified):
+    """A training run that a study asks for.
 
     In a search with a budget, a trial is a rung: the run is continued up to one of its evaluations.
     """
@@ -61,19 +105,16 @@ class Trial:
     state: "TrainState | None" = field(default=None, compare=False, repr=False)
 
     @property
-    def key(self) -> "Key":
-        """What identifies the record of the trial."""
-        return self.genome, self.seed, self.until
-
-    @property
     def n_evaluations(self) -> int:
         """The number of evaluations of the rung."""
         assert self.until is not None
         return self.until - len(self.losses)
 
 
-# What a record has of an evaluation, besides its cost.
-MEASURED = [each.name for each in fields(Evaluation) if each.compare]
+class Stored(BaseModel):
+    """Base class of what a study stores."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
 def _genome_of(settings: object) -> Genome:
@@ -84,78 +125,35 @@ def _genome_of(settings: object) -> Genome:
     return Genome.from_dict(settings)
 
 
-class Stored(BaseModel):
-    """Base class of the records that a run stores."""
-
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
-
-
 Genes = Annotated[  # a genome, of which only the settings that are not the default are stored
     Genome, PlainValidator(_genome_of), PlainSerializer(Genome.to_dict)
 ]
 
 
-class TrialRecord(Stored):
-    """A line of trials.jsonl: a trial, and what was measured. Losses are in nats.
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord(Evaluation, Identified):
+    """A line of trials.jsonl: what was measured, and the trial."""
 
-    Times are those of the machine that has trained.
-    """
+    __pydantic_config__ = Stored.model_config
 
+    genome: Genes
+    seed: int
     id: str = ""
     origin: str = ""
     parents: tuple[str, ...] = ()
-    genome: Genes
-    seed: int
-    until: int | None = None  # evaluation at which the rung of a budgeted search ended
-    status: Status
-    reason: str | None = None  # why there is no result, on one line
-    fitness: float | None = None  # None if it is not finite
-    last_loss: float | None = None
-    val_loss: float | None = None
-    test_loss: float | None = None
-    train_loss: float | None = None
-    value: float | None = None
-    losses: tuple[float, ...] = ()  # finite ones, per character
-    scores: NameScores | None = None
-    samples: tuple[str, ...] = ()
+    until: int | None = None
     n_params: int
-    flops: float
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    flops: float  # operations, those of the evaluations in a search with a budget included
 
     @classmethod
     def of(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
         """Return the record of an evaluation; `flops` is the cost of the whole trial."""
-        losses = evaluation.losses
-        if trial.until and evaluation.status == "ok":  # a time limit may have ended it before
-            flops *= len(losses) / trial.n_evaluations
-        found: dict[str, Any] = {name: getattr(evaluation, name) for name in MEASURED} | {
-            "reason": evaluation.reason or None,
-            "fitness": evaluation.fitness if math.isfinite(evaluation.fitness) else None,
-            "losses": tuple(loss for loss in losses if loss < math.inf),
-            "seconds": round(evaluation.seconds, 4),
-            "cpu_seconds": round(evaluation.cpu_seconds, 4),
-        }
-        asked = ("id", "origin", "parents", "genome", "seed", "until")
-        found |= {name: getattr(trial, name) for name in asked}
-        return cls(n_params=n_params, flops=flops, **found)
-
-    @property
-    def key(self) -> Key:
-        """What identifies the trial; a later line with the same key replaces this one."""
-        return self.genome, self.seed, self.until
-
-    @cached_property
-    def evaluation(self) -> Evaluation:
-        """What was measured, without the cost."""
-        found = {name: getattr(self, name) for name in MEASURED} | {"reason": self.reason or ""}
-        fitness = math.inf if self.fitness is None else self.fitness
-        return Evaluation(**found | {"fitness": fitness})
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether training finished with finite losses."""
-        return self.status == "ok"
+        if trial.until and evaluation.is_ok:  # a time limit may have ended it before
+            flops *= len(evaluation.losses) / trial.n_evaluations
+        names = ("genome", "seed", "id", "origin", "parents", "until")
+        found = vars(evaluation) | {name: getattr(trial, name) for name in names}
+        found |= {name: round(found[name], 4) for name in ("seconds", "cpu_seconds")}
+        return cls(**found | {"checkpoint": None}, flops=flops, n_params=n_params)
 
 
 def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:

@@ -3,15 +3,13 @@
 import logging
 import pickle
 import socket
-from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from abc import abstractmethod
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache, partial
-from queue import Empty, SimpleQueue
 from threading import Event
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from microgpt import checked, n_cpus
@@ -22,15 +20,17 @@ from microgpt_evolution.trial import Evaluation, Trial
 if TYPE_CHECKING:
     from distributed import Client
 
-POLL_S = 0.1  # interval in seconds between checks of should_stop
+POLL_S = 0.1  # interval in seconds between questions to a cluster
 PACKAGES = ("microgpt-lib", "microgpt-evolution")  # versions must match on all machines
 TIMEOUT_S = 5.0
 PATIENCE_S = 30.0  # maximum time without workers; Dask's nanny takes time to restart a worker
 KILLED = "its worker died"  # begins the reason of a trial whose workers died
 
+Found = tuple[int, Evaluation]  # the index of a trial, and its evaluation
 
-class Workers(ABC):
-    """Base class of workers."""
+
+class Workers(AbstractContextManager["Workers"]):
+    """Base class of workers; they are closed at the end of a `with` statement."""
 
     @abstractmethod
     def n_workers(self) -> int:
@@ -46,7 +46,7 @@ class Workers(ABC):
         trials: Sequence[Trial],
         should_stop: Event,
         minutes: float | None = None,
-    ) -> Generator[tuple[int, Evaluation], None, None]:
+    ) -> Generator[Found, None, None]:
         """Yield the index and the evaluation of each trial as it ends.
 
         Args:
@@ -58,45 +58,25 @@ class Workers(ABC):
             StoppedError: should_stop was set before the last trial ended.
             ClusterError: the cluster cannot be reached.
         """
-        finished, n_done = SimpleQueue[tuple[int, Any]](), 0
+        n_done = 0
         try:
-            for i, future in enumerate(self._submit(objective, trials, should_stop, minutes)):
-                future.add_done_callback(partial(_put, finished, i))
-            while n_done < len(trials):
+            for found in self._measure(objective, trials, should_stop, minutes) if trials else ():
                 if should_stop.is_set():
-                    raise StoppedError(f"stopped after {n_done} of {len(trials)} training runs")
-                try:
-                    i, future = finished.get(timeout=POLL_S)
-                except Empty:
-                    self._check()
-                    continue
-                if (evaluation := self._result(future)) is None:
-                    future.add_done_callback(partial(_put, finished, i))
-                    self._check()
-                    continue
+                    break
                 n_done += 1
-                yield i, evaluation
+                yield found
+            if n_done < len(trials):
+                raise StoppedError(f"stopped after {n_done} of {len(trials)} training runs")
         except BaseException:
             should_stop.set()
             self.close()
             raise
 
     @abstractmethod
-    def _submit(
+    def _measure(
         self, objective: Objective, trials: Sequence[Trial], stop: Event, minutes: float | None
-    ) -> Iterable[Any]:
-        """Return futures, of `concurrent.futures` or Dask, of the evaluations of the trials."""
-
-    def _check(self) -> None:  # noqa: B027 - threads need no check
-        """Raise ClusterError if no worker is left; called while no trial ends."""
-
-    def _result(self, future: Any) -> Evaluation | None:
-        """Return the result of a future that has ended, or None if it is computed again."""
-        found: Evaluation = future.result()
-        return found
-
-    def __enter__(self) -> Self:
-        return self
+    ) -> Iterator[Found]:
+        """Yield evaluations as trials end, until stop is set."""
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -117,11 +97,14 @@ class Threads(Workers):
         self._executor.shutdown(cancel_futures=True)
         self._executor = ThreadPoolExecutor(self._n)
 
-    def _submit(
+    def _measure(
         self, objective: Objective, trials: Sequence[Trial], stop: Event, minutes: float | None
-    ) -> Iterable[Any]:
-        work = partial(measure, objective, minutes=minutes, should_stop=stop.is_set)
-        return [self._executor.submit(work, trial) for trial in trials]
+    ) -> Iterator[Found]:
+        def work(i: int) -> Found:
+            return i, measure(objective, trials[i], minutes, stop.is_set)
+
+        futures = [self._executor.submit(work, i) for i in range(len(trials))]
+        yield from (future.result() for future in as_completed(futures))
 
 
 class Dask(Workers):
@@ -131,7 +114,6 @@ class Dask(Workers):
         self.address = address
         self._client: Client | None = None
         self._sent: tuple[object, Any] = (None, None)  # an objective, and the future of its pickle
-        self._had_workers_at = 0.0
 
     def n_workers(self) -> int:
         """Return the number of worker threads, which may be 0 for a moment."""
@@ -143,58 +125,38 @@ class Dask(Workers):
         if client:
             client.close()
 
-    def measure(
-        self,
-        objective: Objective,
-        trials: Sequence[Trial],
-        should_stop: Event,
-        minutes: float | None = None,
-    ) -> Generator[tuple[int, Evaluation], None, None]:
-        """Yield evaluations; a trial whose workers died is tried again alone.
-
-        Dask tries several workers, but a trial may have died with one that kills its worker.
-        """
-        killed = []
-        for i, evaluation in super().measure(objective, trials, should_stop, minutes):
-            if evaluation.reason.startswith(KILLED):
-                killed.append(i)
-            else:
-                yield i, evaluation
-        for i in killed:
-            for _, evaluation in super().measure(objective, [trials[i]], should_stop, minutes):
-                yield i, evaluation
-
-    def _submit(
+    def _measure(
         self, objective: Objective, trials: Sequence[Trial], stop: Event, minutes: float | None
-    ) -> Iterable[Any]:
+    ) -> Iterator[Found]:
         client = self._connected()
-        if self._sent[0] is not objective:  # a task, unlike scattered data, survives its worker
+        import distributed
+
+        # A task, unlike scattered data, survives its worker. Its result is a pickle, because trials
+        # fill the caches of an objective while other workers ask for it.
+        if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
-        work = partial(_measure_pickled, minutes=minutes)
-        return client.map(work, [self._sent[1]] * len(trials), trials, pure=False)
-
-    def _check(self) -> None:
-        if self._connected().status != "running":
-            raise self._error("the connection was lost")
-        if self.n_workers():
-            self._had_workers_at = monotonic()
-        elif monotonic() > self._had_workers_at + PATIENCE_S:
-            raise self._error("it has no workers left")
-
-    def _result(self, future: Any) -> Evaluation | None:
-        from distributed import KilledWorker
-
-        try:
-            found: Evaluation = future.result(timeout=PATIENCE_S)
-            return found
-        except KilledWorker as error:
-            return Evaluation("crashed", reason=f"{KILLED} {error.allowed_failures + 1} times")
-        except TimeoutError:  # the worker that had the result has died
-            return None
-        except (CancelledError, OSError) as error:
-            raise self._error("the connection was lost") from error
-        except Exception as error:  # a worker cannot import the objective
-            return Evaluation("crashed", reason=describe_error(error))
+        work, sent = partial(_measure_pickled, minutes=minutes), [self._sent[1]] * len(trials)
+        futures = client.map(work, sent, trials, pure=False)
+        places = {future.key: i for i, future in enumerate(futures)}
+        options = {"loop": client.loop, "with_results": True, "raise_errors": False}
+        ended = distributed.as_completed(futures, **options)
+        suspects = []  # trials that died with their worker, perhaps beside the one that kills it
+        while places and not stop.wait(POLL_S):
+            with self._reported():
+                if client.status != "running":
+                    raise OSError("the connection was lost")
+                if not client.nthreads():
+                    client.wait_for_workers(1, timeout=PATIENCE_S)
+                batch = ended.next_batch(block=False)
+                found = [(places.pop(each.key), _evaluation(result)) for each, result in batch]
+            for i, evaluation in found:
+                if evaluation.reason.startswith(KILLED) and len(trials) > 1:
+                    suspects.append(i)
+                else:
+                    yield i, evaluation
+        for i in suspects:  # alone
+            for _, evaluation in self._measure(objective, [trials[i]], stop, minutes):
+                yield i, evaluation
 
     def _connected(self) -> "Client":
         if self._client:
@@ -203,32 +165,36 @@ class Dask(Workers):
             import dask
             from distributed import Client
         except ImportError as error:
-            raise ClusterError(
-                "workers on other machines require Dask; "
-                "run: pip install 'microgpt-evolution[cluster]'"
-            ) from error
+            how = "pip install 'microgpt-evolution[cluster]'"
+            raise ClusterError(f"workers on other machines require Dask; run: {how}") from error
         # ClusterError reports lost connections, so silence the tracebacks that Dask and its event
         # loop log. Disable the graph-size warning, because an objective is sent only once.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        try:
-            _check_scheduler(self.address)
+        with self._reported():
+            # Dask's client would wait forever for another service. Unlike most services, a
+            # scheduler sends data before the client does.
+            parts = urlsplit(self.address)
+            with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
+                if parts.scheme == "tcp" and not line.recv(1):
+                    raise OSError("the service at this address is not a Dask scheduler")
             self._client = client = Client(self.address, timeout=TIMEOUT_S, set_as_default=False)
             client.wait_for_workers(1, timeout=TIMEOUT_S)
             _check_versions(client.get_versions(packages=PACKAGES))
-        except TimeoutError as error:
-            raise self._error(str(error) or "no answer") from error
-        except (OSError, ValueError) as error:
-            raise self._error(error) from error
-        self._had_workers_at = monotonic()
         return client
 
-    def _error(self, problem: object) -> ClusterError:
-        return ClusterError(
-            f"cannot use a Dask scheduler at {self.address}: {problem}; start one with "
-            f"`dask scheduler`, and workers with `dask worker {self.address}`"
-        )
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Raise ClusterError for an error of the connection."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"cannot use a Dask scheduler at {self.address}: {str(error) or 'no answer'}; "
+                "start one with `dask scheduler`, which prints its address, such as "
+                f"tcp://host:8786, and workers with `dask worker {self.address}`"
+            ) from error
 
 
 def workers_of(workers: int | Workers | None) -> AbstractContextManager[Workers]:
@@ -245,8 +211,18 @@ def _measure_pickled(pickled: bytes, trial: Trial, minutes: float | None) -> Eva
     return measure(_unpickled(pickled), trial, minutes)
 
 
-def _put(queue: SimpleQueue[tuple[int, Any]], i: int, future: Any) -> None:
-    queue.put((i, future))
+def _evaluation(result: Any) -> Evaluation:
+    """Return the result of a Dask future, or the reason why there is none."""
+    from distributed import KilledWorker
+
+    if isinstance(result, Evaluation):
+        return result
+    if isinstance(result, CancelledError):
+        raise OSError("the connection was lost") from result
+    _, error, _ = result  # such as that a worker cannot import the objective
+    is_killed = isinstance(error, KilledWorker)
+    reason = f"{KILLED} {error.allowed_failures + 1} times" if is_killed else describe_error(error)
+    return Evaluation("crashed", reason=reason)
 
 
 def _check_versions(versions: Any) -> None:
@@ -259,17 +235,3 @@ def _check_versions(versions: Any) -> None:
                     f"{who} has {name} {theirs or 'missing'}, but this machine has {ours[name]}; "
                     "install the same version on all machines"
                 )
-
-
-def _check_scheduler(address: str) -> None:
-    """Raise OSError or ValueError if no Dask scheduler answers at the address.
-
-    Dask's client waits for the whole timeout if the port is closed, and forever if another service
-    listens on the port. Unlike most services, a Dask scheduler sends data before the client does.
-    """
-    parts = urlsplit(address)
-    if not parts.hostname or not parts.port:
-        raise ValueError("the address must have the form tcp://host:port")
-    with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
-        if parts.scheme == "tcp" and not line.recv(1):
-            raise OSError("the service at this address is not a Dask scheduler")

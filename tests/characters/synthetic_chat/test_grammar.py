@@ -5,17 +5,13 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from difflib import SequenceMatcher
 from itertools import product
 from typing import get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from microgpt import load_conversations
 from microgpt.data.chat_truncation import fit_conversation
-from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.documents import bundled
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.errors import ConfigError
@@ -27,12 +23,9 @@ from microgpt_characters.synthetic_chat import (
     messages,
 )
 from microgpt_characters.synthetic_chat.draw import (
-    PHRASES,
     ChatSplit,
     Draw,
     Exchange,
-    Wordings,
-    patterns,
 )
 from microgpt_characters.synthetic_chat.tasks import multiplication, names, words
 
@@ -193,40 +186,6 @@ def test_the_grammar_asks_for_all_products_up_to_12_times_12() -> None:
     assert asked == {*product(range(13), repeat=2)}
 
 
-@given(st.integers(0, 2**32), st.sampled_from(patterns(PHRASES["wordings"]["addition"]["seen"])))
-def test_a_typing_error_changes_one_or_two_letters(seed, pattern) -> None:
-    draw = Draw("train", seed)
-    text = draw.expand([pattern])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("microgpt_characters.synthetic_chat.draw.TYPO", 1)
-        wrong = draw.mistype(text)
-    assert re.findall(r"\{\d?\}", wrong) == re.findall(r"\{\d?\}", text)
-    text, wrong = text.replace(" ", ""), wrong.replace(" ", "")
-    kept = SequenceMatcher(None, text, wrong, autojunk=False).get_matching_blocks()
-    assert sum(block.size for block in kept) >= len(text) - 2
-
-
-@given(st.integers(0, 2**32), st.sampled_from(patterns(PHRASES["wordings"]["spelling"]["seen"])))
-def test_a_reworded_question_keeps_its_placeholder(seed, pattern) -> None:
-    draw = Draw("train", seed)
-    text = draw.expand([pattern])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("microgpt_characters.synthetic_chat.draw.REWORDED", 1)
-        reworded = draw.question(Wordings([text], []))
-    assert reworded.count("{}") == 1
-    assert {*text.split()} - {*reworded.split()} <= {"the", "a", "is", "do", "does", "would"}
-    added = Counter(reworded.split()) - Counter(text.split())
-    assert added.total() <= 1
-
-
-def test_a_question_about_a_known_opposite_is_never_refused() -> None:
-    known = {word for pair in PHRASES["tables"]["opposites"] for word in pair}
-    for conversation in conversations("train", 20_000, seed=3):
-        for exchange in questions([conversation]):
-            if exchange.task == "outside" and "opposite of " in exchange.prompt:
-                assert exchange.prompt.partition("opposite of ")[2].strip(" ?!.") not in known
-
-
 def test_the_tasks_have_their_documented_shares(made) -> None:
     counts = Counter(exchange.task for conversation in made["train"] for exchange in conversation)
     shares = {task: n / counts.total() for task, n in counts.items()}
@@ -235,27 +194,6 @@ def test_the_tasks_have_their_documented_shares(made) -> None:
     assert 0.07 < shares["subtraction"] < 0.11
     assert 0.15 < shares["two questions"] < 0.2
     assert min(shares.values()) > 0.01
-
-
-def test_only_training_messages_are_surrounded_by_random_words(made) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("microgpt_characters.synthetic_chat.draw.DISTRACTION", 1)
-        asked = {
-            split: [e.prompt for c in conversations(split, 300, seed=7) for e in c]
-            for split in SPLITS
-        }
-    words_around = {word for prompt in asked["train"] for word in re.findall("[a-z]+", prompt)}
-    assert len(words_around & {*words("common").seen}) > 500
-    for split in ("basics", "heldout", "wordings"):
-        with_typing_errors = [e.prompt for c in conversations(split, 300, seed=7) for e in c]
-        assert asked[split] == with_typing_errors
-
-
-def test_basic_questions_are_short_and_have_no_question_marks(made) -> None:
-    asked = [e.prompt for conversation in made["basics"] for e in conversation]
-    assert sum(map(len, asked)) / len(asked) < 17
-    inside = [e.prompt for c in made["basics"] for e in c if e.task != "outside"]
-    assert not any(prompt.endswith(("!", "?")) for prompt in inside)
 
 
 def test_each_question_has_a_single_answer(made) -> None:
@@ -340,15 +278,6 @@ def test_conversations_are_short_and_use_a_small_alphabet(made, split) -> None:
 def test_every_python_version_generates_the_same_bytes(split, sha256) -> None:
     lines = "".join(f"{json_line(made)}\n" for made in conversations(split, 500, 42))
     assert hashlib.sha256(lines.encode()).hexdigest() == sha256
-
-
-def test_load_chat_tests_reads_the_tasks_that_the_grammar_writes(tmp_path) -> None:
-    made = list(conversations("train", 50, seed=1))
-    path = tmp_path / "chat.jsonl"
-    path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made))
-    written = [(e.task, e.prompt, e.reply) for c in made for e in c if e.task]
-    items = load_chat_tests(path).items
-    assert [(item.task, item.prompt, item.expected) for item in items] == written
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import altair as alt
 import pytest
 
 from microgpt_cli.charts.look import COLORS, GREY, SCHEMES, picture
-from microgpt_cli.charts.setting_text import describe_settings
 
 ROWS = [{"x": 1, "y": 1, "name": "a long name at the right"}]
 
@@ -53,10 +52,3 @@ def test_a_picture_is_wide_enough_for_its_longest_text() -> None:
     drawn = picture(chart.encode(text="name:N").properties(width=300).to_dict(), "svg").decode()
     width = float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
     assert width > 300 + 6 * len(ROWS[0]["name"])  # type: ignore[arg-type]
-
-
-def test_settings_are_described_by_the_names_of_the_code() -> None:
-    settings = {"n_embd": 16, "lr": 0.01, "steps": 1000, "shuffle": True, "vocab_size": None}
-    assert describe_settings(settings) == (
-        "n_embd 16, lr 0.01, steps 1,000, shuffle on, vocab_size none"
-    )

@@ -1,10 +1,9 @@
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
-from commands import ok, refused, run_process
+from commands import ok, refused
 from png_files import size_of_png
 
 from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
@@ -55,12 +54,8 @@ def test_plot_overlays_training_runs_and_shows_how_they_differ(microgpt, tmp_pat
     done = microgpt("plot", "slow", "fast", "running", "--output", "three.svg")
     assert (done.returncode, done.stdout, done.stderr) == (0, "three.svg\n", "")
     svg = (tmp_path / "three.svg").read_text()
-    for text in ("slow", "fast", "running", "3 training runs"):
+    for text in ("slow", "fast", "running", "lr 0.001", "lr 0.03", "training loss 3.000"):
         assert text in svg
-    for text in ("lr 0.001", "lr 0.03", "training loss 3.000"):
-        assert text in svg
-    assert "training (smoothed)" in svg
-    assert "loss, nats per token" in svg
 
 
 @pytest.mark.slow
@@ -84,7 +79,6 @@ def test_plot_accepts_model_names_with_special_characters(microgpt, tmp_path) ->
         (["nowhere"], "nowhere does not exist; use a directory"),
         (["damaged", "--output", "x.gif"], "the chart must be a .png or .svg file, got x.gif"),
         ([], "output "),
-        (["begun", "--model", "begun"], "--model cannot be combined with the positional argument"),
     ],
 )
 def test_plot_refuses_damaged_histories_and_other_formats(
@@ -107,14 +101,3 @@ def test_explain_draws_a_text_with_and_without_an_end(microgpt, text_model, tmp_
     ok(microgpt("explain", "model", "day", "--top=0", "--plot=day.svg"))
     chart = (tmp_path / "day.svg").read_text()
     assert [f">{text}</text>" in chart for text in ("start", "y", "end")] == [True, True, False]
-    error = refused(microgpt("explain", text_model, "anna", "--plot=x.pdf"))
-    assert error == "the chart must be a .png or .svg file, got x.pdf"
-
-
-def test_loading_the_commands_does_not_import_plotting_packages() -> None:
-    program = (
-        "import sys, microgpt_cli.app; microgpt_cli.app.commands();"
-        "print({name.split('.')[0] for name in sys.modules} & {'altair', 'vl_convert', 'pydantic'})"
-    )
-    loaded = run_process([sys.executable, "-c", program], check=True)
-    assert loaded.stdout == "set()\n"

@@ -51,20 +51,6 @@ def test_the_smoothed_loss_stays_within_the_range_of_the_losses(losses: list[flo
         assert min(losses) - slack <= loss <= max(losses) + slack
 
 
-def test_losses_are_smoothed_with_means_around_a_step() -> None:
-    losses = [0.0] * 105
-    losses[59] = 1.0  # of step 600
-    found = dict(run_of(losses).smoothed)
-    assert found[610] == found[590] == pytest.approx(1 / 15)  # of 7 on each side
-    assert found[690] == 0.0
-
-
-def test_the_lowest_held_out_loss_is_the_first_of_equal_ones() -> None:
-    points = [HistoryPoint(i, 1.0, val) for i, val in enumerate([2.5, 2.0, 2.0, 2.25], start=1)]
-    assert TrainingRun("model", points, settings={}, test_loss=None).best == (2, 2.0)
-    assert run_of([1.0]).best is None
-
-
 def test_training_runs_have_names_or_paths_that_differ(trained, tmp_path, monkeypatch) -> None:
     paths = [trained("mon/model"), trained("tue/model")]
     monkeypatch.chdir(tmp_path)
@@ -79,17 +65,6 @@ def test_a_directory_named_twice_counts_once(trained, tmp_path) -> None:
     link.symlink_to(one)
     runs = read_training_runs([one, two, link, two / ".." / "two"])
     assert [run.label for run in runs] == ["link", "two"]
-
-
-def test_the_settings_of_a_run_exclude_its_results(trained) -> None:
-    directory = trained(
-        "model", steps=100, lr=0.5, data_sha256="0f", best_step=50, test_loss=2.25, other=[1]
-    )
-    (run,) = read_training_runs([directory])
-    sizes = {"n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 8}
-    assert (run.settings, run.test_loss) == (sizes | {"lr": 0.5}, 2.25)
-    (run,) = read_training_runs([trained("model", steps=1000, lr=0.5)])  # of an earlier training
-    assert run.settings == {}
 
 
 def test_differing_returns_the_settings_that_differ(trained) -> None:

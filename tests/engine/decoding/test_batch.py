@@ -1,18 +1,13 @@
-from itertools import chain
-from types import SimpleNamespace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.data.tokenizer import ROLES
-from microgpt.errors import ConfigError, PromptError
-from microgpt.sampling import Continuation, DecodeRules, Job
+from microgpt.errors import PromptError
+from microgpt.sampling import Job
 from microgpt.training.engines import EngineBatch
 from microgpt.training.train import train
-from microgpt_engine import mersenne
-from microgpt_engine.decoding import decoder
 
 
 def finish(batch: EngineBatch) -> dict[int, list]:
@@ -73,18 +68,6 @@ def test_several_replies_have_consecutive_seeds(chat, n_before) -> None:
     assert len({*together}) > 1
 
 
-def test_several_replies_have_the_same_limits_as_one(chat) -> None:
-    prompt = chat.chat_prompt([Message("user", "hi")])
-    job = chat.reply_job(prompt, 3, sampling=Sampling(9.0), max_tokens=2, seed=1)
-    ends = [
-        (len(one.tokens), one.finish_reason) for one in finish(chat.engine_model.batch([job]))[0]
-    ]
-    assert len(ends) == 3
-    assert all(n < 2 if reason == "stop" else n == 2 for n, reason in ends)
-    with pytest.raises(ConfigError, match="num_replies must be >= 1"):
-        chat.reply_job(prompt, 0)
-
-
 said = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=1, max_size=5)
 
 
@@ -113,34 +96,6 @@ def test_batched_replies_equal_single_replies(
     assert list(chat.decode(jobs, threads=threads)) == expected
 
 
-def test_replies_from_several_batches_are_returned_in_order(chat, monkeypatch) -> None:
-    monkeypatch.setattr("microgpt_engine.compiled_model.GROUP", 3)
-    prompts = [chat.chat_prompt([Message("user", "hioy"[: 1 + i % 4])]) for i in range(20)]
-    jobs = [chat.reply_job(prompt, sampling=Sampling(0)) for prompt in prompts]
-    expected = [list(chat.stream(job)) for job in jobs]
-    for threads in (1, 4):
-        assert list(chat.decode(jobs, threads=threads)) == expected
-
-
-def test_the_parts_of_a_continuation_add_up_to_the_whole(text, monkeypatch) -> None:
-    # A token a call, however fast the machine is.
-    monkeypatch.setattr("microgpt_engine.decoding.decoder.WORK_5_MS", 0)
-    monkeypatch.setattr("microgpt_engine.decoding.decoder.RUN_S", 0.0)
-    jobs = [text.text_job(3, seed=seed) for seed in (1, 50)]
-    expected, batch = finish(text.engine_model.batch(jobs)), text.engine_model.batch(jobs)
-    parts: dict[int, list[list[Continuation]]] = {0: [], 1: []}
-    while batch.open:
-        for number in batch.open:
-            parts[number].append(batch.take(number))
-        for number, rest in batch.run():
-            parts[number].append(rest)
-    for number, whole in expected.items():
-        assert len(parts[number]) > 4
-        for i, one in enumerate(whole):
-            tokens = chain.from_iterable(part[i].tokens for part in parts[number])
-            assert parts[number][-1][i]._replace(tokens=list(tokens)) == one
-
-
 def test_a_dropped_job_does_not_affect_the_others(text) -> None:
     jobs = [text.text_job(40, seed=1), text.text_job(30, seed=100), text.text_job(3, seed=7)]
     batch = text.engine_model.batch(jobs)
@@ -160,24 +115,3 @@ def test_a_job_that_cannot_continue_gives_the_reason() -> None:
     assert "not finite" in str(error)
     with pytest.raises(PromptError, match="not finite"):
         [*model.log_probabilities(model.opening("a"))]
-
-
-def test_a_higher_max_tokens_allows_fewer_sequences_in_a_batch(text) -> None:
-    assert text.engine_model.max_sequences(DecodeRules()) == 2**16
-    assert text.engine_model.max_sequences(DecodeRules(max_tokens=1008)) == 2**10
-
-
-def test_random_numbers_are_drawn_only_when_they_are_needed(text, monkeypatch) -> None:
-    drawn = []
-
-    def uniforms(seeds, n):
-        drawn.append(n)
-        return mersenne.uniforms(seeds, n)
-
-    wanted = text.generate(20, max_tokens=5000, temperature=1)
-    monkeypatch.setattr(decoder, "mersenne", SimpleNamespace(uniforms=uniforms))
-    monkeypatch.setattr(decoder, "WORK_5_MS", 1)  # so few tokens in the first run
-    assert text.generate(20, max_tokens=5000, temperature=1) == wanted
-    assert drawn == sorted(set(drawn))
-    assert 1 < len(drawn) < 14  # the number doubles
-    assert drawn[-1] < 5000

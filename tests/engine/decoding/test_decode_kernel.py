@@ -1,7 +1,6 @@
 import random
 from functools import partial
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -13,7 +12,6 @@ from microgpt.model import init_weights, weight_shapes
 from microgpt.model_variants import GptVariant
 from microgpt.sampling import DecodeRules, decode
 from microgpt_engine.compiled_model import CompiledModel
-from microgpt_engine.decoding.arrays import DecodeArrays
 from microgpt_engine.decoding.decoder import Decoder
 
 SAMPLING = st.builds(
@@ -86,51 +84,6 @@ def test_every_decoding_method_gives_the_reference_tokens(
     assert ends == expected
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_sequence_is_identical_to_the_bit_in_any_batch(dtype) -> None:
-    model = ModelConfig(n_embd=48, n_head=3, n_layer=2, block_size=30, vocab_size=20, init_std=0.5)
-    compiled = CompiledModel(model, init_weights(model, random.Random(1)), dtype)
-    prompts = draw_prompts(model, 20, 1)
-    uniforms = np.random.default_rng(0).random((20, 31))
-
-    def run(numbers: list[int]) -> Decoder:
-        rules, chosen = DecodeRules(sampling=Sampling(1.0)), [prompts[i] for i in numbers]
-        decoder = Decoder(compiled, chosen, rules)
-        room = decoder.sequences.uniforms
-        room[:] = uniforms[numbers, : room.shape[1]]
-        while decoder.run():
-            pass
-        return decoder
-
-    together = run(list(range(20)))
-    for i in range(20):
-        alone = run([i])
-        assert np.array_equal(alone.arrays.cache.keys[0], together.arrays.cache.keys[i])
-        assert np.array_equal(alone.arrays.cache.values[0], together.arrays.cache.values[i])
-
-
-@pytest.mark.parametrize("left", [7.0, np.inf, np.nan])
-def test_reused_decoder_arrays_do_not_change_the_tokens(left) -> None:
-    model = ModelConfig(n_embd=24, n_head=3, n_layer=2, block_size=20, vocab_size=9, init_std=0.5)
-    compiled = CompiledModel(model, init_weights(model, random.Random(1)), "float32")
-
-    def run(prompts: list[list[int]], arrays: DecodeArrays | None = None) -> Decoder:
-        rules = DecodeRules(stop=(3,), sampling=Sampling(0))
-        decoder = Decoder(compiled, prompts, rules, arrays=arrays)
-        while decoder.run():
-            pass
-        return decoder
-
-    prompts = draw_prompts(model, 12, 1)
-    expected = run(prompts)
-    used = run(prompts[:2]).arrays
-    for array in (*used.cache, *used.rows):
-        array[...] = left if array.dtype.kind == "f" else 0
-    found = run(prompts, used)
-    assert np.array_equal(found.sequences.tokens, expected.sequences.tokens)
-    assert np.array_equal(found.sequences.status, expected.sequences.status)
-
-
 def test_generating_with_every_token_forbidden_raises_an_error() -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=3)
     compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
@@ -182,14 +135,6 @@ def test_the_largest_random_number_draws_the_last_token() -> None:
     assert set(steps) == {6}
 
 
-def test_the_weights_of_a_decoder_are_read_only() -> None:
-    model = ModelConfig(n_embd=16, n_head=4, vocab_size=27)
-    compiled = CompiledModel(model, init_weights(model, random.Random(0)), "float32")
-    for array in (*compiled._weights, *compiled.decode_weights):
-        with pytest.raises(ValueError, match="read-only"):
-            array[...] = 0
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("temperature", [5e-324, 1e-40, 1e40, 1e300])
 def test_a_forbidden_token_is_never_drawn_at_any_temperature(dtype, temperature) -> None:
@@ -235,13 +180,6 @@ def test_an_infinite_score_does_not_lose_earlier_sequences(broken_at_3) -> None:
     assert [len(next(some)), len(next(some))] == [2, 2]
     with pytest.raises(PromptError, match="not finite"):
         next(some)
-
-
-def test_decoding_accepts_any_random_generator() -> None:
-    model = ModelConfig(n_embd=4, n_head=1, vocab_size=5)
-    compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
-    tokens = compiled.decode([0], DecodeRules(sampling=Sampling(1)), random.SystemRandom())
-    assert len(list(tokens)) == 16
 
 
 def test_both_engines_agree_if_top_p_is_reached_exactly() -> None:

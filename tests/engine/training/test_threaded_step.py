@@ -6,7 +6,6 @@ from small_engines import numbers, run_to
 
 from microgpt import ModelConfig, TrainConfig, count_params
 from microgpt.data.token_dataset import TokenDataset
-from microgpt_engine.training import threaded_step as threaded
 from microgpt_engine.training.threaded_step import ThreadedEngine
 from microgpt_engine.training.trainer import CompiledEngine
 
@@ -48,39 +47,6 @@ def test_the_number_of_threads_does_not_change_the_weights(batch_size, dtype, ki
         assert numbers(together) == numbers(alone)
 
 
-def test_computing_a_batch_in_rounds_does_not_change_the_losses(monkeypatch) -> None:
-    monkeypatch.setattr(threaded, "MAX_PER_THREAD", 1)
-    config = TrainConfig(steps=6, batch_size=64)
-    assert run_to(make(2, config), 6) == run_to(make(1, config), 6)
-
-
-def test_undo_and_reset_do_not_depend_on_the_threads() -> None:
-    config = TrainConfig(steps=20, batch_size=64)
-    alone, together = make(1, config), make(3, config)
-    for engine in (alone, together):
-        run_to(engine, 5)
-        engine.undo()
-        run_to(engine, 7)
-        engine.set_weights(np.random.default_rng(9).normal(0, 0.3, count_params(MODEL)))
-        run_to(engine, 9)
-    assert together.flat_weights().tolist() == alone.flat_weights().tolist()
-    assert together.backward() == alone.backward()
-    assert together.grads().tolist() == alone.grads().tolist()
-
-
-def test_a_threaded_step_can_continue_in_the_next_call(monkeypatch) -> None:
-    monkeypatch.setattr(threaded, "MAX_PER_THREAD", 1)
-    config = TrainConfig(steps=6, batch_size=64)
-    together, n_calls = make(2, config), 0
-    losses: list[float] = []
-    while together.n_steps < 6:
-        together._n_tokens = 1
-        losses += together.run(6)
-        n_calls += 1
-    assert n_calls > 12
-    assert losses == run_to(make(1, config), 6)
-
-
 def test_an_infinite_loss_changes_no_weights() -> None:
     huge = np.full(count_params(MODEL), 1e30)
     for threads in (1, 3):
@@ -104,32 +70,3 @@ def test_an_engine_recovers_after_an_infinite_loss(threads) -> None:
     run_to(engine, 5)
     run_to(sound, 5)
     assert numbers(engine) == numbers(sound)
-
-
-def test_an_interrupted_training_step_is_repeated(monkeypatch) -> None:
-    config = TrainConfig(steps=6, batch_size=64)
-    engine = make(3, config)
-    run_to(engine, 2)
-    read = engine._read
-
-    def interrupted(numbers, step):
-        n_read = read(numbers, step)
-        if numbers[0] == 0:
-            raise KeyboardInterrupt
-        return n_read
-
-    monkeypatch.setattr(engine, "_read", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        engine.run(6)
-    monkeypatch.setattr(engine, "_read", read)
-    run_to(engine, 6)
-    alone = make(1, config)
-    run_to(alone, 6)
-    assert engine.flat_weights().tolist() == alone.flat_weights().tolist()
-
-
-def test_a_step_uses_only_as_many_threads_as_it_has_work_for() -> None:
-    large, small = ModelConfig(n_embd=64, vocab_size=27), ModelConfig(vocab_size=27)
-    assert threaded.useful_threads(large, TrainConfig(batch_size=64), 450, 8) == 8
-    assert threaded.useful_threads(large, TrainConfig(batch_size=3), 450, 8) == 3
-    assert threaded.useful_threads(small, TrainConfig(batch_size=64), 450, 8) == 1

@@ -15,12 +15,14 @@ from microgpt.training.hooks import OnEvent
 from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train
 from microgpt_evolution.budgeted.budgeted_search import BudgetedSearch
-from microgpt_evolution.budgeted.budgeted_settings import BudgetedSettings, BudgetedStudy
+from microgpt_evolution.budgeted.student import students_of
 from microgpt_evolution.errors import NoWinnerError, StoppedError, StudyError
 from microgpt_evolution.genome import VALUES
 from microgpt_evolution.objectives import rung_objective
 from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.strategies.contestant import EVALUATIONS, RUNGS, Contestant
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import BudgetedSettings
 from microgpt_evolution.workers import Threads
 
 GENES = ("n_embd", "lr", "n_tokens", "average_tail")
@@ -42,8 +44,12 @@ def settings(small, small_parts) -> BudgetedSettings:
     )
 
 
-def begun(folder: Path, settings: BudgetedSettings) -> BudgetedStudy:
-    return BudgetedStudy.begin(folder, "evolve", settings)
+def begun(folder: Path, settings: BudgetedSettings) -> Study[BudgetedSettings]:
+    return Study.begin(folder, "evolve", settings)
+
+
+def opened(directory: Path) -> Study[BudgetedSettings]:
+    return Study.open(directory, BudgetedSettings)
 
 
 def finished(records, parts, pool, **options) -> tuple[str, str, list]:
@@ -54,7 +60,7 @@ def finished(records, parts, pool, **options) -> tuple[str, str, list]:
         best, trained = search.winner()
         assert search.spent <= records.settings.budget
     digest = hashlib.sha256(repr(trained.weights).encode()).hexdigest()
-    rungs = BudgetedStudy.read(records.directory).lines
+    rungs = Study.read(records.directory, BudgetedSettings).records
     return digest, best.id, sorted((r.id, r.until, r.losses, r.flops) for r in rungs)
 
 
@@ -89,8 +95,8 @@ def test_a_stopped_search_resumes_to_the_same_result(
         assert trained.state.step
     if not has_states:
         shutil.rmtree(records.directory / ".organisms")
-    again = BudgetedStudy.open(records.directory)
-    assert 0 < again.n_known < len(expected[2])
+    again = opened(records.directory)
+    assert 0 < len(again.records) < len(expected[2])
     assert finished(again, small_parts, Threads(2)) == expected
 
 
@@ -103,7 +109,7 @@ def test_a_killed_search_resumes_to_the_same_result(
     path = tmp_path / "run" / "trials.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-1]) + lines[-1][:20])
-    assert finished(BudgetedStudy.open(tmp_path / "run"), small_parts, Threads(2)) == expected
+    assert finished(opened(tmp_path / "run"), small_parts, Threads(2)) == expected
 
 
 def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) -> None:
@@ -118,7 +124,7 @@ def test_records_of_other_genomes_are_refused(tmp_path, small_parts, expected_ru
     shutil.copytree(expected_run[0], tmp_path / "run")
     edit_evaluations(tmp_path / "run", '"n_head":2', '"n_head":1')
     with pytest.raises(StudyError, match="a different genome for g1-"):
-        finished(BudgetedStudy.open(tmp_path / "run"), small_parts, Threads(1))
+        finished(opened(tmp_path / "run"), small_parts, Threads(1))
 
 
 def test_a_diverged_winner_is_trained_to_its_last_finite_loss(
@@ -177,10 +183,10 @@ def test_a_student_is_not_trained_again_whatever_time_it_had(tmp_path, taught, s
     first = student_of(records, small_parts, OnEvent(slow_down), limit=limit)
     assert first.config.until == first.state.step < first.config.steps
     before = contents(records.directory)
-    again = student_of(BudgetedStudy.open(records.directory), small_parts)
+    again = student_of(opened(records.directory), small_parts)
     assert (again.weights, again.val_loss) == (first.weights, first.val_loss)
     assert contents(records.directory) == before
-    (student,) = BudgetedStudy.read(records.directory).students
+    (student,) = students_of(Study.read(records.directory, BudgetedSettings))
     assert student.losses[0] == pytest.approx(first.val_loss, rel=0.2)  # per character
 
 
@@ -194,17 +200,17 @@ def test_an_interrupted_student_goes_on(tmp_path, taught, small_parts) -> None:
 
     with pytest.raises(StoppedError):
         student_of(records, small_parts, OnEvent(stop_soon), should_stop=stop)
-    assert not records.students
-    again = student_of(BudgetedStudy.open(records.directory), small_parts)
+    assert not students_of(records)
+    again = student_of(opened(records.directory), small_parts)
     assert again.weights == expected.weights
 
 
 def test_other_teachers_have_another_student(tmp_path, taught, small_parts) -> None:
     records = begun(tmp_path, taught)
     first = student_of(records, small_parts)
-    other = student_of(BudgetedStudy.open(records.directory), small_parts, lowest=0.8)
+    other = student_of(opened(records.directory), small_parts, lowest=0.8)
     assert other.weights != first.weights
-    students = BudgetedStudy.read(records.directory).students
+    students = students_of(Study.read(records.directory, BudgetedSettings))
     assert [each.id for each in students] == ["student-1", "student-2"]
 
 
@@ -220,7 +226,7 @@ def test_a_finished_search_that_is_resumed_changes_nothing(
     directory, expected = expected_run
     shutil.copytree(directory, tmp_path / "run")
     before = contents(tmp_path / "run")
-    assert finished(BudgetedStudy.open(tmp_path / "run"), small_parts, Threads(2)) == expected
+    assert finished(opened(tmp_path / "run"), small_parts, Threads(2)) == expected
     assert contents(tmp_path / "run") == before
 
 
@@ -230,7 +236,7 @@ def test_a_finished_search_goes_on_with_more_operations(
     directory, (*_, known) = expected_run
     for name in ("whole", "killed"):
         shutil.copytree(directory, tmp_path / name)
-        records = BudgetedStudy.open(tmp_path / name)
+        records = opened(tmp_path / name)
         longer = finished(records, small_parts, Threads(2), budget=1.5e9)
     *_, lines = longer
     assert {line[:2] for line in known} < {line[:2] for line in lines}
@@ -239,8 +245,8 @@ def test_a_finished_search_goes_on_with_more_operations(
     path = tmp_path / "killed" / "trials.jsonl"
     content = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(content[:-2]))
-    assert finished(BudgetedStudy.open(tmp_path / "killed"), small_parts, Threads(1)) == longer
-    assert finished(BudgetedStudy.open(tmp_path / "whole"), small_parts, Threads(1)) == longer
+    assert finished(opened(tmp_path / "killed"), small_parts, Threads(1)) == longer
+    assert finished(opened(tmp_path / "whole"), small_parts, Threads(1)) == longer
 
 
 def timed(folder, settings, parts, monkeypatch, slow: float):
@@ -271,7 +277,7 @@ def timed(folder, settings, parts, monkeypatch, slow: float):
     records = begun(folder, settings.model_copy(update=changes))
     limit = TimeLimit(1.0, 0.0, reserve_s=0.0, clock=lambda: now)
     outcome = finished(records, parts, Threads(1), limit=limit)
-    return BudgetedStudy.read(records.directory), outcome, now / 60
+    return Study.read(records.directory, BudgetedSettings), outcome, now / 60
 
 
 @pytest.mark.parametrize("slow", [0.9, 2.0, 12.0])
@@ -282,9 +288,9 @@ def test_a_search_respects_its_time_limit_and_can_be_repeated(
     assert 0.75 <= duration <= 1.15  # the last evaluation ends late
     assert any(until == EVALUATIONS for _, until, *_ in outcome[2]) or slow > 2
     path, before = records.directory / "trials.jsonl", contents(records.directory)
-    assert finished(BudgetedStudy.open(records.directory), small_parts, Threads(2)) == outcome
+    assert finished(opened(records.directory), small_parts, Threads(2)) == outcome
     assert contents(records.directory) == before
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[: len(lines) // 2]))
-    again = finished(BudgetedStudy.open(records.directory), small_parts, Threads(1))
+    again = finished(opened(records.directory), small_parts, Threads(1))
     assert again[2][0][:2] == outcome[2][0][:2]

@@ -10,6 +10,7 @@ from microgpt import ModelConfig, TrainConfig
 from microgpt.inference import InferenceGpt
 from microgpt.training.loop import DivergedError
 from microgpt.training.train import train
+from microgpt_evolution.objectives.objective import measure
 from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.strategies.contestant import EVALUATIONS
 from microgpt_evolution.trial import Trial
@@ -48,7 +49,7 @@ def test_a_diverged_run_has_no_losses(objective, small, monkeypatch) -> None:
 
     objective_result = train(objective.parts, config=TrainConfig(steps=1), model=ModelConfig())
     monkeypatch.setattr(module, "train", diverge)
-    result = objective.measure(Trial(small, 1, until=EVALUATIONS))
+    result = measure(objective, Trial(small, 1, until=EVALUATIONS))
     assert (result.status, result.fitness, result.losses) == ("diverged", math.inf, ())
     assert result.checkpoint is None
 

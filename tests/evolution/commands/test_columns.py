@@ -10,7 +10,7 @@ def test_run_and_evolve_can_read_one_column_of_a_table(microgpt, tmp_path, undra
     ok(microgpt("run", *column, "--steps", "50"))
     ok(microgpt("evolve", "--population", "2", "--generations", "1", *column))
     (run,) = (tmp_path / "experiments").glob("evolve_*/")
-    assert json.loads((run / "settings.json").read_text())["settings"]["column"] == "name"
+    assert json.loads((run / "settings.json").read_text())["column"] == "name"
     ok(microgpt("evolve", "--resume", run))
     error = refused(microgpt("evolve", "--data", "towns.csv"))
     assert error.startswith("towns.csv is a table; read one column (--col")

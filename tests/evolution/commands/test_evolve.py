@@ -50,7 +50,7 @@ def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> No
     ran = ok(microgpt("run", "--input", "twice.txt"))
     assert re.search(rf"loss of the genome is \d\.\d{{4}}{re.escape(validation)}", ran.stderr)
     assert done.stdout.count(f"Test{test}") == 1
-    settings = json.loads((run_of(tmp_path) / "settings.json").read_text())["settings"]
+    settings = json.loads((run_of(tmp_path) / "settings.json").read_text())
     assert settings["contamination"] == found
 
 
@@ -96,9 +96,12 @@ def test_resume_refuses_different_settings_or_data(microgpt, tmp_path) -> None:
     microgpt("evolve", *SMALL)
     run = f"experiments/{run_of(tmp_path).name}"
     error = refused(microgpt("evolve", "--resume", run, "--population", "9"))
-    assert error == "--population cannot be used with the run to resume; omit one of them"
+    assert error == "--population cannot be used with --resume; omit one of them"
     (tmp_path / "names.txt").write_text("\n".join(f"other{i}" for i in range(100)))
-    assert "is not the input of the search" in refused(microgpt("evolve", "--resume", run))
+    before = (tmp_path / run / "settings.json").read_bytes()
+    error = refused(microgpt("evolve", "--resume", run, "--generations", "6"))
+    assert "is not the input of the search" in error
+    assert (tmp_path / run / "settings.json").read_bytes() == before
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_a_finished_search_changes_only_with_more_generations(microgpt, tmp_path
     assert "pass more" in refused(microgpt("evolve", "--resume", run, "--generations", "2"))
     assert contents(tmp_path) == whole
     done = ok(microgpt("evolve", "--resume", run, "--generations", "4"))
-    assert "note: 2 more generations" in done.stderr
+    assert "note: 2 generations more than the 2 so far" in done.stderr
     genome = (tmp_path / "genome.json").read_bytes()
     (tmp_path / "genome.json").unlink()
     ok(microgpt("evolve", *AESTHETIC[:5], "4", *AESTHETIC[6:]))

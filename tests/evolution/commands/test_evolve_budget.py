@@ -101,7 +101,7 @@ def test_a_resumed_search_does_not_replace_an_unrelated_model(microgpt, tmp_path
         microgpt("evolve", "--resume", str(run_of(tmp_path)))
     )
     assert (tmp_path / "winner" / "meta.json").read_bytes() == before
-    assert "--seed cannot be used with the run to resume; omit one of them" in refused(
+    assert "--seed cannot be used with --resume; omit one of them" in refused(
         microgpt("evolve", "--resume", str(run_of(tmp_path)), "--seed", "9")
     )
 
@@ -155,6 +155,10 @@ def test_a_finished_search_changes_only_with_more_operations(
     known = n_recorded(tmp_path)
     ok(microgpt(*run, "--minutes", "0.1"))
     assert n_recorded(tmp_path) > known
+    ok(microgpt(*run, "--minutes", "0.0001"))  # no time is left
+    settings = json.loads((run_of(tmp_path) / "settings.json").read_text())
+    assert settings["n_trials"] == n_recorded(tmp_path)
+    assert settings["budget"] > 0
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -111,7 +111,7 @@ def test_a_search_whose_runs_all_crash_keeps_the_old_genome(tmp_path) -> None:
     assert done.returncode == 1
     (error,) = errors_of(done)
     assert error == (
-        "error: no organism finished training: OSError: broken; see "
+        "error: no training run completed: OSError: broken; see "
         f"experiments/{run_of(tmp_path).name}"
     )
     assert (tmp_path / "genome.json").read_bytes() == before
@@ -121,9 +121,9 @@ def test_a_training_run_that_costs_too_much_is_refused(microgpt, tmp_path) -> No
     """The limit is that which the run began with."""
     run_disturbed(tmp_path, STOP, signal.SIGINT, 1)
     path = run_of(tmp_path) / "settings.json"
-    settings = json.loads(path.read_text())["settings"]
+    settings = json.loads(path.read_text())
     assert settings["max_flops"] == 2e13
-    edit(path, settings={"max_flops": 1.0})
+    edit(path, max_flops=1.0)
     done = microgpt("evolve", "--resume", path.parent)
     assert done.returncode == 1
     assert "operations, the limit is 1" in done.stderr

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from commands import ok, refused
+from json_files import edit
 from searches import run_of
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
@@ -95,7 +96,7 @@ def test_a_grid_varies_the_settings_that_train_would_choose(microgpt, tmp_path) 
 
 def chosen(run: Path) -> dict[str, Any]:
     """Return the settings around which a grid was made."""
-    return json.loads((run / "settings.json").read_text())["settings"]["chosen"]["base"]
+    return json.loads((run / "settings.json").read_text())["chosen"]["base"]
 
 
 @pytest.mark.slow
@@ -133,7 +134,7 @@ def test_resuming_a_finished_sweep_runs_nothing(microgpt, tmp_path) -> None:
     run = run_of(tmp_path)
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
     done = ok(microgpt("sweep", "resume", run))
-    assert done.stdout.startswith("12 of 12 training runs completed; ran 0 in ")
+    assert "note: the sweep had finished, so nothing changed; see it with: " in done.stderr
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
 
@@ -144,6 +145,8 @@ def test_a_sweep_goes_on_with_more_seeds(microgpt, tmp_path) -> None:
     done = ok(microgpt("sweep", "resume", run, "--seeds", "4"))
     assert "16 of 16 training runs completed; ran 4 in " in done.stdout
     assert {line["seed"] for line in results_of(run)} == {5, 6, 7, 8}
+    edit(run / "settings.json", n_trials=None)  # as if it had been interrupted
+    assert "ran 0 in " in ok(microgpt("sweep", "resume", run, "--seeds", "4")).stdout
 
 
 def test_a_training_run_that_takes_too_long_is_recorded(microgpt, tmp_path) -> None:
@@ -180,7 +183,8 @@ def test_a_sweep_in_which_every_run_diverges_fails(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID, "--vary", "lr=1e30")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f"error: no training run completed; see experiments/{run_of(tmp_path).name}"
+        "error: no training run completed: the loss was not a finite number; see "
+        f"experiments/{run_of(tmp_path).name}"
     )
     assert "note: n_embd 8, steps 60: diverged, the loss was not a finite" in done.stderr
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from microgpt_evolution.commands.sweep_ranking import describe_sweep
+from microgpt_evolution.commands.sweep_run import describe_sweep
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.sweep.sweep_settings import SweepSettings
+from microgpt_evolution.study_settings import SweepSettings
 from microgpt_evolution.trial import TrialRecord
 
 SEEDS = (1, 2, 3)
@@ -23,7 +23,7 @@ def lines_of(losses: dict[Genome, tuple[float | None, ...]], **settings) -> list
     results = [
         TrialRecord(
             genome=config, seed=seed, status="diverged" if loss is None else "ok",
-            val_loss=loss, last_loss=loss, train_loss=loss, n_params=4192, flops=1,
+            val_loss=loss, last_loss=loss, n_params=4192, flops=1,
         )
         for config, of_config in losses.items()
         for seed, loss in zip(SEEDS, of_config, strict=True)

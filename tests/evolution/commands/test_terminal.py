@@ -49,9 +49,9 @@ def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> N
         assert shown.getvalue()[:place].endswith(("\n", "\x1b[2K"))
 
 
-def test_progress_is_cut_to_the_width_of_a_narrow_terminal(evolve, results) -> None:
+def test_a_narrow_terminal_shows_all_figures_of_the_progress(evolve, results) -> None:
     child = evolve(*SMALL, stdout=results, size=(10, 40), NO_COLOR="1")
-    child.expect(r"champion [^\r]*…\r\n")
+    child.expect(r"champion [^\r]*stagnation\s+\d")
     assert "\x1b[3" not in child.before
     child.sendintr()
     child.expect(pexpect.EOF)

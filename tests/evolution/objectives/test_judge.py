@@ -7,14 +7,12 @@ from hypothesis import strategies as st
 from microgpt import load_text
 from microgpt.data.documents import bundled
 from microgpt_evolution.objectives.judge import (
+    HEADS,
     find_repeats,
     judge,
     known_names,
-    mirror,
     normal,
     score_names,
-    spark,
-    weave,
 )
 
 ROUNDING = 1e-12  # 1.2 has no exact value in binary; the sums of a few such are as near as this
@@ -160,14 +158,14 @@ KNOWN = frozenset(["anna", "isabella"])
 @pytest.mark.parametrize(
     ("head", "scores"),
     [
-        (weave, {"kamon": 1.0, "anna": 1.0, "bob": 0.0, "abcd": 0.0, "aaaa": -1.0, "axxxxb": -2.0,
-                 "yayab": -1.0, "zubeqizu": 1.0, "zubeqizub": 0.0, " KaMon ": 1.0, "ab": None,
-                 "ab1": None, "": None}),  # that anna is known is not the Weaver's concern
-        (mirror, {"nannan": 5.5, "lelel": 5.0, "aaaa": 5.5, "anna": 3.5, "bob": 3.0, "mama": 2.5,
+        ("weaver", {"kamon": 1.0, "anna": 1.0, "bob": 0.0, "abcd": 0.0, "aaaa": -1.0,
+                 "axxxxb": -2.0, "yayab": -1.0, "zubeqizu": 1.0, "zubeqizub": 0.0, " KaMon ": 1.0,
+                 "ab": None, "ab1": None, "": None}),  # that anna is known does not matter
+        ("mirror", {"nannan": 5.5, "lelel": 5.0, "aaaa": 5.5, "anna": 3.5, "bob": 3.0, "mama": 2.5,
                   "kamon": 0.5, "karai": 0.0, "1-1": 3.0, " MaMa ": 2.5, "aa": None, "": None}),
-        (spark, {"kamonu": 2.0, "kamonus": 2.5, "anna": -5.0, "isabella": -4.5, " ANNA ": -5.0,
+        ("spark", {"kamonu": 2.0, "kamonus": 2.5, "anna": -5.0, "isabella": -4.5, " ANNA ": -5.0,
                  "x-1": 2.0, "ab": None, "": None}),
     ],
 )  # fmt: skip
 def test_each_head_scores_names_as_evolve_rust_does(head, scores) -> None:
-    assert {name: head(name, KNOWN) for name in scores} == scores
+    assert {name: HEADS[head].score(name, KNOWN) for name in scores} == scores

@@ -4,7 +4,6 @@ import re
 import shutil
 import signal
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import commands
@@ -13,7 +12,7 @@ from commands import ok, refused
 from png_files import size_of_png
 from searches import AESTHETIC, HYDRA, SETTINGS, SMALL, begin, changed, run_of, write_names
 
-from microgpt_evolution.search.search_settings import Records
+from microgpt_evolution.study import Study
 
 pytestmark = pytest.mark.slow
 
@@ -44,8 +43,9 @@ def text_of(run: Path) -> str:
     return (run / "report.html").read_text(encoding="utf-8")
 
 
-def rows_of(path: Path, name: str = "trials") -> list[dict[str, object]]:
-    return page_of(path)["datasets"][name]
+def rows_of(path: Path) -> list[dict[str, object]]:
+    (rows,) = page_of(path)["specifications"]["generations"]["datasets"].values()
+    return rows
 
 
 def records_of(run: Path) -> list[dict]:
@@ -86,8 +86,9 @@ def test_a_report_begins_with_the_result_of_the_search(searches, objective, meas
         first = json.loads((run / "trials.jsonl").read_text().splitlines()[0])
         assert first["origin"] == "primordial"
         assert float(found[1]) == pytest.approx(first["val_loss"], abs=0.01)
-        again = [line["val_loss"] for line in fresh_records(run)]
-        assert float(found[2]) == pytest.approx(fmean(again), abs=0.01)
+        (winner,) = fresh_records(run)[0]["parents"]
+        (loss,) = [line["val_loss"] for line in records_of(run) if line["id"] == winner]
+        assert float(found[2]) == pytest.approx(loss, abs=0.01)
 
 
 def test_report_defaults_to_the_newest_run_and_is_reproducible(
@@ -101,7 +102,10 @@ def test_report_defaults_to_the_newest_run_and_is_reproducible(
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"experiments/{newest.name}/report.html\n"
     assert microgpt("report", "--output", "again.html").returncode == 0
-    assert (tmp_path / "again.html").read_bytes() == (newest / "report.html").read_bytes()
+    page = (newest / "report.html").read_bytes()
+    assert (tmp_path / "again.html").read_bytes() == page
+    assert microgpt("report", "--output", "-").stdout.encode() == page
+    assert not (tmp_path / "-").exists()
 
 
 def test_a_budgeted_report_compares_organisms_with_the_rule(microgpt, tmp_path) -> None:
@@ -142,7 +146,8 @@ def test_the_report_of_a_sweep_has_its_charts_and_tables(microgpt, tmp_path) -> 
     run = run_of(tmp_path)
     assert f"the report is in experiments/{run.name}/report.html" in done.stderr
     assert page_of(run / "report.html")["sections"] == ["scaling", "best"]
-    headline = r"<h1>Held-out loss \d\.\d+ → \d\.\d+, \d+ trials in [\d.]+ s</h1>"
+    lead = r"whose lead of \d\.\d+ ± \d\.\d+ over the second (is clear|may be chance)"
+    headline = rf"<h1>Lowest held-out loss \d\.\d+, {lead}, \d+ trials in [\d.]+ s</h1>"
     assert re.search(headline, text_of(run))
     done = ok(microgpt("analyze", run, "--output", "s.svg", "--output", "s.png"))
     assert done.stderr == "note: the charts are in s.svg, s.png\n"
@@ -165,11 +170,21 @@ def test_a_search_succeeds_without_the_plotting_packages(microgpt, tmp_path) -> 
     assert (tmp_path / "genome.json").exists()
 
 
+def test_a_damaged_newest_run_is_named_with_a_remedy(microgpt, tmp_path) -> None:
+    run = tmp_path / "experiments" / "evolve_1"
+    run.mkdir(parents=True)
+    (run / "settings.json").write_text("{")
+    error = refused(microgpt("report"))
+    assert "experiments/evolve_1/settings.json" in error
+    assert error.endswith("microgpt report RUN")
+    assert "report RUN" not in refused(microgpt("report", "experiments/evolve_1"))
+
+
 def test_an_unreadable_or_missing_run_is_refused(microgpt, tmp_path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "settings.json").write_text('{"version": 3}')
     assert "version is 3, but" in refused(microgpt("report", "run"))
-    Records.begin(tmp_path, "begun", SETTINGS, is_stamped=False).close()
+    Study.begin(tmp_path, "begun", SETTINGS, is_stamped=False).close()
     assert "begun has no results yet; try again later" in refused(microgpt("report", "begun"))
     assert refused(microgpt("report")) == (
         "there is no run in experiments; create one with `microgpt evolve` or `microgpt sweep`"

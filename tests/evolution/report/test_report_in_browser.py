@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import altair as alt
 import commands
 import pytest
 from playwright.sync_api import Page
@@ -22,6 +23,7 @@ CUT = """all => all.flatMap(svg => {
       || box.top < whole.top - 1 || box.bottom > whole.bottom + 1);
   }).map(text => text.textContent);
 })"""  # the texts that are partly outside of their pictures
+FIRST = "Object.values(data.specifications.names.datasets)[0][0].a"
 MARKS = ".mark-symbol.role-mark path"  # not those of legends
 
 
@@ -93,12 +95,11 @@ def test_legend_symbols_are_fully_opaque(runs, page) -> None:
 def test_samples_are_escaped_on_the_report_page(tmp_path, page) -> None:
     said = "</script><script>document.title = 'taken'</script><b>&amp;\u2028"
     rows = [["g1-1", said]]
-    section = Section(
-        "names", said, said, head=["id", "names"], rows=rows, datasets={"names": [{"a": said}]}
-    )
+    chart = alt.Chart(alt.InlineData(values=[{"a": said}])).mark_point().encode(y="a:N")
+    section = Section("names", said, said, chart, head=["id", "names"], rows=rows)
     report = Report(said, said, {"input": said}, [section])
     (tmp_path / "report.html").write_text(render(report), encoding="utf-8")
     opened(page, tmp_path / "report.html")
     assert page.title() != "taken"
     assert page.locator("td").last.inner_text().startswith("</script><script>")
-    assert page.evaluate("data.datasets.names[0].a") == said
+    assert page.evaluate(FIRST) == said

@@ -104,7 +104,7 @@ def test_a_host_scores_a_guest_without_training_it_again() -> None:
     assert guest not in hydra.ask()
     cycle(hydra, Random(2))
     scores = guest.evaluation.scores.scores
-    assert guest.fitness == -scores["mirror"]
+    assert guest.fitness == -scores["weaver"]
     hydra = Hydra(size=8, seed=1)
     cycle(hydra, Random(1))
     hydra.tell([Evaluation("crashed") for _ in hydra.ask()])
@@ -114,7 +114,7 @@ def test_a_host_scores_a_guest_without_training_it_again() -> None:
 
 def finalist(name: str, *votes: float) -> Finalist:
     scores = NameScores(dict(zip(HEADS, votes, strict=True)), 1.0, 1.0)
-    organism = Organism(PRIMORDIAL, "random", seed=len(name))
+    organism = Organism(PRIMORDIAL, len(name), f"g1-{len(name)}", "random")
     return Finalist(organism, (Evaluation("ok", scores=scores),))
 
 

@@ -10,7 +10,6 @@ from microgpt_evolution.strategies.population import (
     Finalist,
     Organism,
     count_species,
-    diversity,
     rank,
     tournament,
 )
@@ -28,7 +27,7 @@ def test_unfinished_organisms_rank_last(make_organism) -> None:
 
 def test_only_a_successful_evaluation_has_a_fitness(make_organism) -> None:
     genome = make_organism().genome
-    crashed = Organism(genome, "random", 0, 1, 1, evaluation=Evaluation("crashed", fitness=0.5))
+    crashed = Organism(genome, 0, "g1-1", evaluation=Evaluation("crashed", fitness=0.5))
     assert not crashed.has_finished
     assert crashed.fitness == math.inf
 
@@ -56,7 +55,6 @@ def test_only_the_shape_determines_the_species(make_organism) -> None:
     genes = {"n_layer": 1, "lr": 0.1}, {"n_layer": 1, "steps": 900}, {"n_layer": 2}, {"n_layer": 1}
     organisms = [make_organism(**each) for each in genes]
     assert count_species(organisms) == {"16-4-1-16-4": 3, "16-4-2-16-4": 1}
-    assert diversity(organisms) == 0.5
 
 
 def test_the_finalist_with_the_best_mean_over_seeds_wins(make_organism) -> None:

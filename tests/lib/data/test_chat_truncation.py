@@ -1,4 +1,4 @@
-"""Laws of a conversation that is fitted into a context; stories are in test_inference.py."""
+"""Laws of a conversation that is fitted into a context."""
 
 from itertools import chain
 

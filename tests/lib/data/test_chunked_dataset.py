@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,20 +39,13 @@ def n_to_learn(docs, tokenizer) -> int:
     )
 
 
-@given(docs=texts, block_size=contexts)
-def test_sliding_windows_cover_every_token_of_each_text(docs, block_size) -> None:
-    read = reading(docs, block_size)
+@pytest.mark.parametrize(("kind", "tokenizer"), [(texts, TEXT), (conversations, CHAT)])
+@given(data=st.data(), block_size=contexts)
+def test_sliding_windows_cover_all_that_is_to_be_learnt(kind, tokenizer, data, block_size) -> None:
+    docs = data.draw(kind)
+    read = reading(docs, block_size, tokenizer=tokenizer)
     dataset = whole(read)
-    assert dataset.n_predictions == n_to_learn(docs, TEXT)
-    assert dataset.longest <= block_size + 1
-    assert len(dataset.tokens) - len(dataset) == read.n_tokens
-
-
-@given(docs=conversations, block_size=contexts)
-def test_sliding_windows_cover_every_reply_of_each_conversation(docs, block_size) -> None:
-    read = reading(docs, block_size, tokenizer=CHAT)
-    dataset = whole(read)
-    assert dataset.n_predictions == n_to_learn(docs, CHAT)
+    assert dataset.n_predictions == n_to_learn(docs, tokenizer)
     assert dataset.longest <= block_size + 1
     assert len(dataset.tokens) - len(dataset) == read.n_tokens
 
@@ -72,20 +66,6 @@ def test_each_token_of_a_text_is_scored_once(docs, block_size, text) -> None:
     pieces = EvaluationSet(scored(docs, TEXT, block_size, text=text))
     assert pieces.n_docs == len(docs)
     assert pieces.n_tokens == sum(map(len, docs)) + (text == "lines") * len(docs)
-
-
-def test_running_text_is_encoded_only_once(monkeypatch) -> None:
-    encoded = []
-
-    def encode(self, text: str) -> list[int]:
-        encoded.append(text)
-        return [self.chars.index(char) for char in text]
-
-    monkeypatch.setattr(CharTokenizer, "encode", encode)
-    read = reading(["abba" * 9, "baab"], 8, text="stream")
-    assert whole(read).tokens == whole(read).tokens
-    assert read.n_tokens == 40
-    assert encoded == list(read.docs)
 
 
 def test_chunks_can_be_encoded_in_any_order() -> None:

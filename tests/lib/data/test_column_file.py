@@ -1,7 +1,5 @@
 import csv
 import json
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -15,15 +13,6 @@ ROLES = '{"name": "Anna", "role": "cook"}\n'
 LONG = "x" * 140_000  # csv's default limit is 131,072
 OBJECTS = [{"id": 1, "text": "Anna\nMia"}, {"id": 2, "text": " Emma "}]
 LINES = "".join(f"{json.dumps(each)}\n" for each in OBJECTS)
-
-
-@pytest.fixture
-def file(tmp_path: Path):
-    def write(name: str, content: str) -> Path:
-        (tmp_path / name).write_text(content)
-        return tmp_path / name
-
-    return write
 
 
 @pytest.mark.parametrize(
@@ -43,26 +32,27 @@ def file(tmp_path: Path):
         ("a.csv", 'text,"the\nnumber"\n"Anna\nMia",1\nEmma,2\n'),
     ],
 )
-def test_a_column_of_a_table_can_be_read(file, name: str, content: str) -> None:
-    assert load_text(file(name, content), column="text") == ["Anna\nMia", "Emma"]
+def test_a_column_of_a_table_can_be_read(write, name: str, content: str) -> None:
+    assert load_text(write(content, name), column="text") == ["Anna\nMia", "Emma"]
 
 
 @pytest.mark.parametrize("header", ["name\ttext", 'the "name"\ttext', '"name," so\ttext'])
-def test_quotes_in_a_tab_separated_file_are_text(file, header: str) -> None:
-    path = file("a.tsv", f'{header}\nA\t"Hello," she said\nB\t"yes\n')
+def test_quotes_in_a_tab_separated_file_are_text(write, header: str) -> None:
+    path = write(f'{header}\nA\t"Hello," she said\nB\t"yes\n', "a.tsv")
     assert load_text(path, column="text") == ['"Hello," she said', '"yes']
 
 
-def test_long_fields_can_be_read_without_changing_the_csv_limit(file) -> None:
+def test_long_fields_can_be_read_without_changing_the_csv_limit(write) -> None:
     limit = csv.field_size_limit()
-    assert load_text(file("a.csv", f"{LONG},text\n1,{LONG}\n"), column="text") == [LONG]
+    assert load_text(write(f"{LONG},text\n1,{LONG}\n", "a.csv"), column="text") == [LONG]
     with pytest.raises(DataError, match="has neither a table"):
-        load_text(file("c.txt", f"{LONG}\n"), column="text")
+        load_text(write(f"{LONG}\n"), column="text")
     assert csv.field_size_limit() == limit
 
 
-def test_rows_without_text_are_skipped_with_a_note(file) -> None:
-    path = file("a.jsonl", LINES + '{"id": 3}\n{"id": 4, "text": null}\n{"id": 5, "text": " "}\n')
+def test_rows_without_text_are_skipped_with_a_note(write) -> None:
+    more = '{"id": 3}\n{"id": 4, "text": null}\n{"id": 5, "text": " "}\n'
+    path = write(LINES + more, "a.jsonl")
     told: list[str] = []
     assert len(load_text(path, column="text", tell=told.append)) == 2
     assert told == ["left out 3 of 5 rows: no text in the column"]
@@ -85,9 +75,9 @@ def test_rows_without_text_are_skipped_with_a_note(file) -> None:
         ("a.json", '[{"text": "\\ud800"}]', r"item 1: text has the character '\\ud800'"),
     ],
 )
-def test_an_unreadable_column_is_refused(file, name, content, problem) -> None:
+def test_an_unreadable_column_is_refused(write, name, content, problem) -> None:
     with pytest.raises(DataError, match=problem):
-        load_text(file(name, content), column="text")
+        load_text(write(content, name), column="text")
 
 
 @pytest.mark.parametrize(
@@ -110,9 +100,9 @@ def test_an_unreadable_column_is_refused(file, name, content, problem) -> None:
         ("a.txt", '[\n"anna",\n{}\n]', "is a JSON array, but not of objects; write one text per"),
     ],
 )
-def test_a_table_is_not_mistaken_for_text(file, name, content, problem) -> None:
+def test_a_table_is_not_mistaken_for_text(write, name, content, problem) -> None:
     with pytest.raises(DataError, match=problem):
-        load_text(file(name, content))
+        load_text(write(content, name))
 
 
 @pytest.mark.parametrize(
@@ -126,16 +116,8 @@ def test_a_table_is_not_mistaken_for_text(file, name, content, problem) -> None:
         ("a.txt", "[" * 100_000),
     ],
 )
-def test_text_is_not_mistaken_for_a_table(file, name: str, content: str) -> None:
-    assert load_text(file(name, content)) == content.strip("\n").split("\n")
-
-
-def test_threads_can_read_long_fields_at_the_same_time(file) -> None:
-    path, limit = file("a.csv", "name,x\n" + f"{LONG},1\n" * 4), csv.field_size_limit()
-    with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda _: load_text(path, column="name"), range(8)))
-    assert found == [[LONG] * 4] * 8
-    assert csv.field_size_limit() == limit
+def test_text_is_not_mistaken_for_a_table(write, name: str, content: str) -> None:
+    assert load_text(write(content, name)) == content.strip("\n").split("\n")
 
 
 def test_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:

@@ -48,11 +48,6 @@ def test_task_labels_do_not_change_the_loaded_conversations(file) -> None:
     assert fingerprint(with_task) == fingerprint(without)
 
 
-@pytest.mark.parametrize("task", [None, 3, ["x"], ""])
-def test_a_task_label_on_a_user_message_is_ignored(file, task) -> None:
-    assert load_chat_tests(file([user(task=task), assistant(task=None)])).items == []
-
-
 @pytest.mark.parametrize("task", [3, "", " ", ["sums"], False])
 def test_a_task_label_that_is_not_a_name_is_refused(file, task) -> None:
     path = file([user(), assistant(task=task)])

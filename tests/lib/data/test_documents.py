@@ -1,33 +1,16 @@
 import hashlib
 import json
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from commands import run_process
 
-from microgpt import Message, load, load_conversations, load_text
+from microgpt import load, load_conversations, load_text
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.documents import DEMO_MODEL, bundled, load_lines_or_stream
 from microgpt.data.text_file import TextFile
 from microgpt.errors import DataError
-
-HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
-CONVERSATION = (Message("user", "hi"), Message("assistant", "yo"))
-
-
-@pytest.fixture
-def file(tmp_path: Path):
-    """Write a file and return its path."""
-
-    def write(content: str | bytes) -> Path:
-        path = tmp_path / "data"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
 
 
 def test_the_bundled_names_are_those_of_the_golden_run(golden) -> None:
@@ -52,17 +35,11 @@ def test_verify_uses_the_golden_losses_and_names(golden) -> None:
     assert shipped["samples"] == golden["names"]
 
 
-def test_the_bundled_questions_include_400_items_per_task() -> None:
-    lines = map(json.loads, bundled("chat_heldout.jsonl").read_text().splitlines())
-    tasks = Counter(message["task"] for line in lines for message in line if "task" in message)
-    assert len(tasks) == 10
-    assert min(tasks.values()) >= 400
-
-
 @pytest.mark.parametrize(
-    ("name", "n_tasks", "least"), [("chat_fresh.jsonl", 17, 40), ("chat_fourth.jsonl", 16, 10)]
+    ("name", "n_tasks", "least"),
+    [("chat_heldout.jsonl", 10, 400), ("chat_fresh.jsonl", 17, 40), ("chat_fourth.jsonl", 16, 10)],
 )
-def test_each_task_has_questions_not_written_by_the_grammar(name, n_tasks, least) -> None:
+def test_the_bundled_questions_cover_each_task(name, n_tasks, least) -> None:
     tasks = Counter(item.task for item in load_chat_tests(bundled(name)).items)
     assert len(tasks) == n_tasks
     assert min(tasks.values()) >= least
@@ -75,8 +52,8 @@ def test_the_bundled_model_is_small_and_can_chat() -> None:
     assert sum(file.stat().st_size for file in directory.iterdir()) < 1_000_000
 
 
-def test_lines_are_stripped_and_empty_lines_are_skipped(file) -> None:
-    assert load_text(file("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
+def test_lines_are_stripped_and_empty_lines_are_skipped(write) -> None:
+    assert load_text(write("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
 
 
 def test_documents_can_be_read_from_a_pipe() -> None:
@@ -88,38 +65,11 @@ def test_documents_can_be_read_from_a_pipe() -> None:
     os.close(source)
 
 
-@pytest.mark.slow
-def test_a_million_lines_take_little_more_memory_than_their_text(tmp_path) -> None:
-    """Measured: 69 MiB, and 53 more for the split; 61 are the strings and the list of them."""
-    names = load_text(bundled("names.txt"))
-    path = tmp_path / "million.txt"
-    path.write_text("".join(f"{names[i % len(names)]}{i % 9}{i % 7}\n" for i in range(1_000_000)))
-    program = (
-        "import re, sys\n"
-        "from microgpt.data.documents import load_text\n"
-        "from microgpt.data.split import split\n"
-        "def peak():\n"  # ru_maxrss would begin with the memory of pytest
-        "    status = open('/proc/self/status').read()\n"
-        "    return int(re.search(r'VmHWM:\\s+(\\d+) kB', status)[1]) * 1024\n"
-        "idle = peak()\n"
-        "docs = load_text(sys.argv[1])\n"
-        "loaded = peak()\n"
-        "split(docs, validation=0.1, test=0.1)\n"
-        "size = sum(map(sys.getsizeof, docs)) + sys.getsizeof(docs)\n"
-        "print(len(docs), (loaded - idle) / size, (peak() - loaded) / size)\n"
-    )
-    done = run_process([sys.executable, "-c", program, path], check=True)
-    n_docs, to_load, to_split = map(float, done.stdout.split())
-    assert n_docs == 1_000_000
-    assert to_load < 1.5
-    assert to_split < 1.5
-
-
 @pytest.mark.parametrize("content", ["", "\n \n\t\n"])
 @pytest.mark.parametrize("load", [load_text, load_conversations])
-def test_a_file_without_documents_is_refused(file, content: str, load) -> None:
+def test_a_file_without_documents_is_refused(write, content: str, load) -> None:
     with pytest.raises(DataError, match="is empty; write one"):
-        load(file(content))
+        load(write(content))
 
 
 def test_an_error_names_the_file_that_cannot_be_read(tmp_path: Path) -> None:

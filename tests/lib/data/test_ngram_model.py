@@ -79,16 +79,6 @@ def test_the_ngram_model_agrees_with_a_simple_implementation(
     assert found.min() > 0
 
 
-@given(documents, documents)
-def test_target_probabilities_match_the_full_distribution(
-    train: list[list[int]], held_out: list[list[int]]
-) -> None:
-    model, dataset = NgramModel(TokenDataset(train), V), TokenDataset(held_out)
-    targets = [token for doc in held_out for token in doc[1:]]
-    whole = model.probabilities(dataset)[np.arange(len(targets)), targets]
-    assert model.target_probabilities(dataset) == pytest.approx(whole)
-
-
 def test_tokens_excluded_by_a_mask_are_not_counted() -> None:
     doc = [START, 0, 1, 0, 2, 1, START]
     whole, windows = TokenDataset([doc]), TokenDataset()
@@ -97,14 +87,3 @@ def test_tokens_excluded_by_a_mask_are_not_counted() -> None:
     models = [NgramModel(each, V, order=3) for each in (whole, windows)]
     one, other = (model.probabilities(whole) for model in models)
     assert one == pytest.approx(other)
-
-
-@given(documents)
-def test_adding_probabilities_in_portions_gives_the_same_sums(docs: list[list[int]]) -> None:
-    dataset, model = TokenDataset(docs), NgramModel(TokenDataset(docs), V)
-    out = np.ones((len(dataset.tokens) - len(dataset), V), np.float32)
-    shares = np.linspace(0, 1, len(out))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("microgpt.data.ngram_model.PORTION", 4)
-        model.add_probabilities(dataset, out, shares)
-    assert out == pytest.approx(1 + shares[:, None] * model.probabilities(dataset), abs=1e-6)

@@ -8,6 +8,7 @@ from microgpt import Message, load_conversations, load_text, plugins
 from microgpt.errors import DataError
 from microgpt.plugins import PluginError
 
+NAMES = "anna\nemma\n"
 TALK = [(Message("user", "hi"), Message("assistant", "yo"))]
 
 
@@ -32,25 +33,16 @@ def installed(monkeypatch):
 
 
 @pytest.fixture
-def file(tmp_path):
-    def write(name: str) -> str:
-        (tmp_path / name).write_text("anna\nemma\n")
-        return str(tmp_path / name)
-
-    return write
-
-
-@pytest.fixture
 def upper_reader(installed, monkeypatch) -> None:
     monkeypatch.setattr(plugins, "upper", upper, raising=False)
     installed("microgpt.plugins:upper")
 
 
 @pytest.mark.usefixtures("upper_reader")
-def test_a_reader_reads_the_files_of_its_kind_and_no_others(file) -> None:
-    assert load_text(file("a.up")) == ["ANNA", "EMMA"]
-    assert load_text(file("a.txt")) == ["anna", "emma"]
-    assert load_conversations(file("a.txt")) == TALK
+def test_a_reader_reads_the_files_of_its_kind_and_no_others(write) -> None:
+    assert load_text(write(NAMES, "a.up")) == ["ANNA", "EMMA"]
+    assert load_text(write(NAMES)) == ["anna", "emma"]
+    assert load_conversations(write(NAMES)) == TALK
 
 
 @pytest.mark.usefixtures("upper_reader")
@@ -61,23 +53,23 @@ def test_a_reader_reads_the_files_of_its_kind_and_no_others(file) -> None:
         ("a.none", DataError, "microgpt.plugins found no texts in .*a.none; use another file"),
     ],
 )
-def test_the_error_of_a_reader_names_its_package(file, name, kind, problem) -> None:
+def test_the_error_of_a_reader_names_its_package(write, name, kind, problem) -> None:
     with pytest.raises(kind, match=problem) as error:
-        load_text(file(name))
+        load_text(write(NAMES, name))
     assert "microgpt.plugins" in str(error.value)
 
 
-def test_files_are_read_although_a_reader_cannot_be_imported(installed, file) -> None:
+def test_files_are_read_although_a_reader_cannot_be_imported(installed, write) -> None:
     installed("gone.module:read")
     notes: list[str] = []
-    assert load_text(file("a.txt"), tell=notes.append) == ["anna", "emma"]
+    assert load_text(write(NAMES), tell=notes.append) == ["anna", "emma"]
     assert "gone.module cannot be imported" in notes[0]
     with pytest.warns(UserWarning, match=r"gone\.module cannot be imported"):
-        load_text(file("a.txt"))
+        load_text(write(NAMES))
 
 
 @pytest.mark.parametrize("me", ["Anna", None])
-def test_exported_chats_require_a_package(installed, file, me) -> None:
+def test_exported_chats_require_a_package(installed, write, me) -> None:
     installed()
     with pytest.raises(DataError, match="microgpt-chat-exports"):
-        load_conversations(file("a.txt"), me=me)
+        load_conversations(write(NAMES), me=me)

@@ -28,22 +28,6 @@ def test_each_token_is_predicted_once_with_enough_context(n: int, block_size: in
                 assert i >= min(tokens[i], context)
 
 
-@given(n=st.integers(2, 80), block_size=st.integers(1, 20), learns=st.booleans())
-def test_each_window_of_running_text_begins_with_bos(n, block_size, learns) -> None:
-    windows = SlidingWindows(range(n), block_size, first=-1, stride=block_size if learns else None)
-    assert counted(windows) == list(range(1, n))
-    for tokens, mask in windows:
-        assert tokens[0] == -1
-        assert 2 <= len(tokens) <= block_size + 1
-        assert not (learns and mask), "all of a chunk is learnt"
-
-
-@given(n=st.integers(2, 80), block_size=st.integers(1, 20))
-def test_a_sliding_window_can_be_accessed_by_its_index(n, block_size) -> None:
-    windows = SlidingWindows(range(n), block_size)
-    assert [windows[i] for i in range(len(windows))] == list(windows)
-
-
 ROLE_IDS = (100, 101)
 
 
@@ -92,16 +76,6 @@ def test_a_chunk_consists_of_whole_turns_if_they_fit(lengths, block_size) -> Non
         first = counts.index(1)
         question = max(i for i in range(first) if chunk[i] == ROLE_IDS[0])
         assert question < first, "the question is there"
-
-
-def test_a_long_reply_continues_in_the_next_window() -> None:
-    tokens = conversation_of([2, 12])  # 0 100 200 201 101 202 … 213 0
-    mask = bytes(5) + b"\1" * 12 + b"\0"
-    assert turn_windows(tokens, 8, mask, ROLE_IDS) == [
-        ([0, 100, 200, 201, 101, 202, 203, 204, 205], bytes(5) + b"\1" * 4),
-        ([101, *range(202, 210)], bytes(5) + b"\1" * 4),
-        ([*range(205, 214)], bytes(5) + b"\1" * 4),
-    ]
 
 
 def test_earlier_turns_fill_at_most_half_the_context() -> None:

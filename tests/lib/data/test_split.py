@@ -36,12 +36,6 @@ def test_a_fingerprint_shows_where_multi_line_documents_end() -> None:
     assert fingerprint(["a\nb"]) == fingerprint(["a", "b"])  # as the versions before
 
 
-def test_a_fingerprint_covers_every_document() -> None:
-    docs = [str(i) for i in range(5000)]
-    content = "".join(f"{doc}\n" for doc in docs).encode()
-    assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
-
-
 def test_the_bundled_names_are_split_as_the_format_specifies() -> None:
     parts = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
     assert list(map(len, (parts.test, parts.validation, parts.train))) == [2910, 2993, 23591]

@@ -47,10 +47,6 @@ def test_the_assistant_mask_covers_replies_and_their_end_tokens(messages) -> Non
     assert learnt == [token for text in said for token in (*tokenizer.encode(text), end)]
 
 
-def test_no_mask_is_needed_for_texts() -> None:
-    assert CharTokenizer("ab").mask("ab") is None
-
-
 def test_text_tokens_are_the_sorted_characters_followed_by_bos() -> None:
     tokenizer = CharTokenizer.from_documents(["hello", "héllo"])
     assert tokenizer.chars == ("e", "h", "l", "o", "é")
@@ -67,14 +63,6 @@ def test_chat_models_have_extra_tokens_for_roles_and_turn_ends() -> None:
     assert (tokenizer.end_turn_id, tokenizer.bos_id, tokenizer.vocab_size) == (5, 6, 7)
     assert tokenizer.encode_turn(conversation[0]) == [3, 0, 1, 5]
     assert tokenizer.encode_document(conversation) == [6, 3, 0, 1, 5, 4, 2, 5, 6]
-
-
-def test_special_token_names_in_a_text_are_read_as_characters() -> None:
-    text = "<|user|>x<|end_turn|><|assistant|>"
-    tokenizer = CharTokenizer.from_documents([[Message("user", text)]])
-    tokens = tokenizer.encode(text)
-    assert not set(tokens) & set(tokenizer.special_ids)
-    assert tokenizer.decode(tokens) == text
 
 
 def test_encode_names_every_unknown_character() -> None:

@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from microgpt.training.train import train
 
 DOCS = ["anna", "emma", "olivia"]
 CHAT = [(Message("user", "hi"), Message("assistant", "yo"))] * 3
+CONFIG = TrainConfig(steps=30, dtype="float64")
 SHAPES = {
     "karpathy": ModelConfig(n_embd=8, n_head=2, n_layer=2),
     "modern": ModelConfig(n_embd=16, n_head=2, n_layer=2, architecture="modern"),
@@ -21,21 +21,18 @@ SHAPES = {
 
 @pytest.fixture(scope="module", params=SHAPES)
 def trained(request):
-    config = TrainConfig(steps=30)
-    return train(DOCS, model=SHAPES[request.param], config=replace(config, dtype="float64"))
+    return train(DOCS, model=SHAPES[request.param], config=CONFIG)
 
 
 @pytest.fixture(scope="module")
 def chat():
-    shape = ModelConfig(n_embd=8, n_head=2)
-    return train(CHAT, model=shape, config=TrainConfig(steps=30, dtype="float64"))
+    return train(CHAT, model=ModelConfig(n_embd=8, n_head=2), config=CONFIG)
 
 
 @pytest.fixture(scope="module")
 def bpe():
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 262)
-    config, shape = TrainConfig(steps=30), SHAPES["karpathy"]
-    return train(DOCS, tokenizer=tokenizer, model=shape, config=replace(config, dtype="float64"))
+    return train(DOCS, tokenizer=tokenizer, model=SHAPES["karpathy"], config=CONFIG)
 
 
 def test_probabilities_equal_those_of_the_reference_engine(trained) -> None:
@@ -118,9 +115,9 @@ def test_tokens_that_are_parts_of_a_character_are_shown_as_bytes() -> None:
 
 @pytest.mark.parametrize("text", ["It rained all", "It rained all day and all night"])
 def test_explained_running_text_has_no_end_token(text) -> None:
-    config, shape = TrainConfig(steps=5, text="stream"), SHAPES["karpathy"]
+    config = TrainConfig(steps=5, text="stream", dtype="float64")
     docs = ["It rained all day and all night"]
-    gpt = InferenceGpt(train(docs, model=shape, config=replace(config, dtype="float64")))
+    gpt = InferenceGpt(train(docs, model=SHAPES["karpathy"], config=config))
     wanted = gpt.evaluate([text], text="stream")
     (score,) = Scorer(gpt, text="stream").score([text])
     found = explain(gpt, text, n_alternatives=1, text_kind="stream")

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from microgpt import BpeTokenizer, FoldingTokenizer, InferenceGpt, ModelConfig, TrainConfig
 from microgpt.errors import PromptError
 from microgpt.evaluation.explanation import explain
-from microgpt.evaluation.held_out_loss import EvaluationSet
 from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
 from microgpt.training.train import train
 
@@ -85,16 +84,6 @@ def test_unknown_characters_have_a_fixed_cost() -> None:
     assert none.bits == pytest.approx(empty.bits + UNKNOWN_BITS)
     assert some.bits_per_character == pytest.approx(some.bits / 7)
     assert scorer.score([]) == []
-
-
-@pytest.mark.parametrize("text", ["lines", "stream"])
-def test_scoring_long_texts_in_pieces_gives_the_same_scores(gpt, text, monkeypatch) -> None:
-    texts = ["olivia" * 9, "anna", "emma" * 20, "", "olivia" * 3]
-    whole = Scorer(gpt, text=text).score(texts)
-    monkeypatch.setitem(EvaluationSet.__init__.__kwdefaults__, "at_once", 1)
-    for piece, one in zip(Scorer(gpt, text=text).score(texts), whole, strict=True):
-        assert piece.bits == pytest.approx(one.bits)
-        assert piece.character_bits == pytest.approx(one.character_bits)
 
 
 def test_a_folded_character_gets_the_bits_of_its_token() -> None:

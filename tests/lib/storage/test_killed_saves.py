@@ -22,10 +22,9 @@ from microgpt.training.train import train
 
 def model(text: str) -> TrainResult:
     tokenizer = BpeTokenizer.from_documents([text] * 3, vocab_size=258)
-    shape, config = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=2)
-    return train(
-        [text], model=shape, config=replace(config, engine="reference"), tokenizer=tokenizer
-    )
+    shape = ModelConfig(n_embd=1, n_head=1, block_size=2)
+    config = TrainConfig(steps=2, engine="reference")
+    return train([text], model=shape, config=config, tokenizer=tokenizer)
 
 
 OLD, NEW = model("abab"), model("xyxy")
@@ -83,8 +82,8 @@ def test_a_killed_training_run_leaves_a_whole_checkpoint(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_a_run_killed_a_hundred_times_has_the_same_weights(tmp_path) -> None:
-    shape, config = ModelConfig(n_embd=2, n_head=1, block_size=2), TrainConfig(steps=12)
-    options = {"model": shape, "config": replace(config, engine="reference")}
+    shape = ModelConfig(n_embd=2, n_head=1, block_size=2)
+    options = {"model": shape, "config": TrainConfig(steps=12, engine="reference")}
     whole = train(["ab", "ba"], **options)
     plan = replace(whole.plan, input=Path("names.txt"))
 

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from microgpt.data.documents import DEMO_MODEL, bundled
-from microgpt.errors import ConfigError, MicrogptError
 from microgpt.storage.model_sources import model_sources
 
 
@@ -37,10 +36,3 @@ def test_the_default_is_output_or_else_the_demo(models) -> None:
     assert model_sources(None) == {"demo": bundled(DEMO_MODEL)}
     shutil.copytree(models / "names", "output")
     assert model_sources(None) == {"output": Path("output")}
-
-
-def test_two_models_of_one_name_and_a_missing_one_are_refused(models) -> None:
-    with pytest.raises(ConfigError, match="the same name, names; choose names with NAME=DIR"):
-        model_sources(["models/names", "names=models/talk"])
-    with pytest.raises(MicrogptError, match="none"):
-        model_sources("none")

@@ -1,4 +1,3 @@
-import random
 from dataclasses import replace
 from typing import Any
 
@@ -6,21 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import ModelConfig, TrainConfig, count_params
+from microgpt import ModelConfig, count_params
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Message
 from microgpt.training.choice import (
-    EVALUATION_SHARE,
     MAX_HELD_OUT,
     Choice,
     choose,
     choose_vocabulary,
     held_out_fraction,
 )
-from microgpt.training.operations import step_operations
 
 SHAKESPEARE = "\n".join(TextFile(bundled("shakespeare.txt")))
 TOWNS = [f"{a}{b}{c}ton" for a in "bdfgklmnpr" for b in "aeiou" for c in ("ll", "mp", "rs", "nt")]
@@ -93,30 +90,6 @@ def test_a_given_model_and_its_steps_stay_within_the_budget(steps: int) -> None:
     assert choice.operations <= max(1e13, alone.operations)
     assert choice.config.steps == steps
     assert LARGE.items() <= vars(choice.model).items()
-
-
-def test_many_steps_of_a_large_model_use_adamw_instead_of_muon() -> None:
-    few, many = (
-        chosen([TALK] * 40_000, 1e13, **LARGE, steps=steps).config for steps in (100, 10_000)
-    )
-    assert (few.optimizer, many.optimizer) == ("muon", "adamw")
-    assert many.lr is None  # that of AdamW, which depends on the width
-    assert few.batch_size > many.batch_size > 1
-
-
-def test_the_batch_size_does_not_depend_on_the_number_of_steps() -> None:
-    short, long = (chosen(TOWNS * 100, steps=n).config for n in (100, 10**6))
-    assert short.batch_size == long.batch_size
-
-
-def test_evaluations_take_a_small_share_of_the_time() -> None:
-    rng = random.Random(1)
-    docs = ["".join(rng.choices("abcdef", k=8)) for _ in range(5_000)]
-    choice = chosen(split(docs, validation=0.5), 1e11)
-    steps = choice.config.steps * step_operations(choice.model, choice.config, 9)
-    assert 1 <= choice.config.evaluations < 20
-    assert choice.operations - steps <= 2 * EVALUATION_SHARE * 1e11
-    assert chosen(split(docs), 1e11).config.evaluations == TrainConfig.evaluations
 
 
 def test_subword_tokens_are_chosen_only_for_prose() -> None:

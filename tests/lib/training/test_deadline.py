@@ -8,7 +8,6 @@ from microgpt.data.split import Split
 from microgpt.state import TrainEvent, TrainingPlan
 from microgpt.training import loop
 from microgpt.training.deadline import train_job
-from microgpt.training.ensemble import Ensemble
 from microgpt.training.hooks import OnEvent
 from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
@@ -32,14 +31,6 @@ def plan_of(**settings) -> TrainingPlan:
 def an_event_per_step(monkeypatch) -> None:
     monkeypatch.setattr(loop, "EVENT_INTERVAL_S", 0.0)
     monkeypatch.setattr(trainer, "MAX_STEPS", 1)
-
-
-def test_a_pause_extends_the_time_limit_of_a_job() -> None:
-    limit = TimeLimit(1.0, 0, 0, lambda: 0.0)
-    end = limit.end
-    for job in (TrainingJob(plan_of(), PARTS, limit=limit), TrainingJob(plan_of(), PARTS)):
-        job.extend(3.0)
-    assert limit.end == end + 3
 
 
 class Machine:
@@ -120,15 +111,6 @@ def test_patience_can_end_a_run_with_a_deadline() -> None:
     result = Machine().train(plan_of(patience=1, evaluations=100))
     assert result.ending == "patience"
     assert result.state.step < STEPS
-
-
-def test_the_steps_of_an_ensemble_are_changed_in_proportion() -> None:
-    teacher = plan_of(warmup_steps=40).config
-    job = TrainingJob(plan_of(steps=900), PARTS, ensemble=Ensemble(2, 10, teacher, 900))
-    found = job.with_steps(100)
-    assert found.ensemble.teacher == plan_of(steps=100, warmup_steps=10).config
-    assert found.plan == plan_of(steps=225)
-    assert found.with_steps(100) == found
 
 
 def test_a_time_in_which_the_program_is_stopped_does_not_count(monkeypatch) -> None:

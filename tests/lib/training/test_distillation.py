@@ -10,7 +10,6 @@ from microgpt.data.split import Split
 from microgpt.errors import ConfigError
 from microgpt.sampling import DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
-from microgpt.training import distillation
 from microgpt.training.distillation import Teachers
 from microgpt.training.train import train as train_model
 
@@ -86,41 +85,6 @@ def test_the_teachers_take_turns_in_generating_samples(teachers) -> None:
         rules = DecodeRules([bos], min_tokens=1, max_tokens=6, sampling=Sampling(1.0))
         tokens = list(teacher.engine_model.decode([bos], rules, rng))
         assert list(dataset[i]) == [bos, *tokens, *([bos] if len(tokens) < 6 else [])]
-
-
-def test_fewer_steps_use_the_start_of_the_same_dataset(teachers) -> None:
-    parts, several = Split(NAMES, NAMES), Teachers(teachers, 50)
-    plan = plan_of(parts, several.tokenizer, CONFIG)
-    chunks = parts.chunked(plan.tokenizer, MODEL.block_size, CONFIG)
-    found = {}
-    for steps in (12, 3, 7, 99):
-        shorter = replace(plan, config=replace(plan.config, steps=steps))
-        found[steps] = several.dataset(chunks, shorter, random.Random(5), 1)
-        alone, _ = dataset_of(teachers, 50, config=shorter.config)
-        assert [*map(list, found[steps])] == [*map(list, alone)]
-        assert found[steps].soft_targets.tobytes() == alone.soft_targets.tobytes()
-        assert found[steps].mask == alone.mask
-    assert np.shares_memory(found[12].soft_targets, found[3].soft_targets)
-    assert len(found[12]) == 36
-    assert len(found[99]) == len(chunks) + 50
-
-
-def test_seeds_change_the_dataset_but_threads_do_not(teachers, monkeypatch) -> None:
-    monkeypatch.setattr(distillation, "PORTION", 3)
-    alone, together = (dataset_of(teachers, 20, threads=threads)[0] for threads in (1, 2))
-    assert alone.tokens == together.tokens
-    assert alone.soft_targets.tobytes() == together.soft_targets.tobytes()
-    other, _ = dataset_of(teachers, 20, config=replace(CONFIG, seed=6))
-    assert {*map(tuple, other)} != {*map(tuple, alone)}
-
-
-def test_generated_running_text_fills_the_context(teachers) -> None:
-    config = replace(CONFIG, text="stream", steps=100)
-    dataset, n_chunks = dataset_of(teachers, 8, docs=["annahannah" * 9], config=config)
-    assert len(dataset) == n_chunks + 8
-    assert {len(doc) for doc in dataset} == {7}
-    assert {doc.index(4) for doc in dataset} == {0}
-    assert {doc.count(4) for doc in dataset} == {1}
 
 
 @pytest.mark.parametrize("n_samples", [0, 7])

@@ -12,7 +12,6 @@ import pytest
 from json_files import edit
 
 from microgpt.config import TrainConfig
-from microgpt.data.split import split
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files import atomic_files
 from microgpt.state import TrainResult
@@ -99,12 +98,11 @@ def test_a_small_text_gets_an_ensemble_only_for_a_large_budget() -> None:
     assert planned(budget=1e12).ensemble.n_teachers == MOST_TEACHERS
 
 
-def test_one_model_can_be_requested_instead_of_an_ensemble() -> None:
+def test_other_requests_prevent_an_ensemble(whole) -> None:
     assert not planned(single=True).ensemble
-
-
-def test_a_model_with_a_parent_gets_no_ensemble(whole) -> None:
-    assert not plan_training(split(NAMES), {"budget": 3e10}, parent=whole).ensemble
+    assert not planned(genome=Path("genome.json")).ensemble
+    assert not plan_training(hold_out(NAMES, SMALL), SMALL, parent=whole).ensemble
+    assert not plan_training(hold_out(NAMES, SMALL), SMALL, config=TrainConfig(steps=3)).ensemble
 
 
 def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
@@ -306,12 +304,6 @@ def test_a_preset_can_train_an_ensemble() -> None:
     assert plan_training(parts, shorter).plan.config.steps == 280
     assert not plan_training(parts, {**recipe, "single": True}).ensemble
     assert not plan_training(parts, preset_settings("names-10s")).ensemble
-
-
-def test_a_genome_or_given_settings_prevent_an_ensemble() -> None:
-    assert not planned(genome=Path("genome.json")).ensemble
-    job = plan_training(hold_out(NAMES, SMALL), SMALL, config=TrainConfig(steps=3))
-    assert not job.ensemble
 
 
 @pytest.mark.parametrize(

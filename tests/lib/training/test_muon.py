@@ -1,4 +1,3 @@
-import json
 import random
 from dataclasses import replace
 
@@ -6,7 +5,7 @@ import numpy as np
 import pytest
 from training_states import StatesEvery
 
-from microgpt import InferenceGpt, ModelConfig, TrainConfig, count_params, load, save, train
+from microgpt import ModelConfig, TrainConfig, train
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.model import init_weights
 from microgpt.model_variants import init_variant
@@ -64,26 +63,6 @@ def test_threads_and_resuming_do_not_change_the_final_weights(optimizer) -> None
     resumed = train(DOCS, model=model, config=config, resume=state, threads=2)
     assert resumed.weights == whole.weights
     assert resumed.state.adam_m.tolist() == whole.state.adam_m.tolist()
-
-
-def test_the_second_moments_of_weights_trained_by_muon_stay_zero() -> None:
-    result = train(DOCS, model=MODERN, config=CONFIG)
-    n_tables = 2 * result.model.vocab_size * MODERN.n_embd
-    assert result.state.adam_v[:n_tables].any()
-    assert not result.state.adam_v[n_tables:].any()
-    assert result.losses[-1] < result.losses[0]
-
-
-def test_a_modern_model_is_saved_and_loaded(tmp_path) -> None:
-    result = train(DOCS, model=MODERN, config=CONFIG)
-    assert len(result.state.weights) == count_params(result.model)
-    save(result, tmp_path / "m")
-    saved = load(tmp_path / "m")
-    assert saved.model == result.model
-    assert "wpe" not in saved.weights
-    assert InferenceGpt(saved).generate(3) == InferenceGpt(result).generate(3)
-    facts = json.loads((tmp_path / "m" / "meta.json").read_text())
-    assert (facts["architecture"], facts["training"]["optimizer"]) == ("modern", "muon")
 
 
 def test_both_engines_have_the_same_initial_weights() -> None:

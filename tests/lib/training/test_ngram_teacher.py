@@ -9,15 +9,10 @@ import pytest
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.ngram_model import NgramModel
 from microgpt.data.split import Split, split
-from microgpt.data.token_dataset import TokenDataset
-from microgpt.state import TrainingPlan, TrainResult
-from microgpt.storage.training_directory import TrainingDirectory
+from microgpt.state import TrainingPlan
 from microgpt.training import ngram_teacher
-from microgpt.training.deadline import train_job
 from microgpt.training.distillation import Teachers
-from microgpt.training.ensemble_training import with_teachers
-from microgpt.training.ngram_teacher import WEIGHTS, add_ngrams, best_weight
-from microgpt.training.planning import TrainingJob, plan_training
+from microgpt.training.ngram_teacher import WEIGHTS, best_weight
 from microgpt.training.train import train as train_model
 
 RNG = random.Random(3)
@@ -95,42 +90,3 @@ def test_an_ngram_model_of_other_text_gets_a_weight_of_0(teacher) -> None:
     assert best_weight(Teachers([teacher], 9), NgramModel(tested, n), tested) == WEIGHTS[-1]
     other = NgramModel(encoded(["".join(RNG.choices("akmitorensulv", k=9))], teacher), n)
     assert best_weight(Teachers([teacher], 9), other, tested) == 0
-
-
-@pytest.mark.parametrize("reason", ["no samples", "no validation", "a long text"])
-def test_no_ngram_model_is_added_where_it_would_be_useless(teacher, monkeypatch, reason) -> None:
-    if reason == "a long text":
-        monkeypatch.setattr(ngram_teacher, "MAX_TOKENS", 10)
-    chunks = chunked(PARTS, teacher)
-    held_out = replace(chunks, docs=() if reason == "no validation" else PARTS.validation)
-    teachers = Teachers([teacher], 0 if reason == "no samples" else 9)
-    add_ngrams(teachers, chunks, held_out)
-    assert (teachers.ngrams, teachers.ngram_weight) == (None, 0.0)
-
-
-def test_an_ensemble_chooses_the_weight_of_its_ngram_model(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
-    chosen, choose = [], best_weight
-
-    def chosen_weight(teachers: Teachers, ngrams: NgramModel, docs: TokenDataset) -> float:
-        texts = [teachers.tokenizer.decode(list(doc[1:-1])) for doc in docs]
-        chosen.append((sorted(texts), choose(teachers, ngrams, docs)))
-        return chosen[-1][1]
-
-    monkeypatch.setattr(ngram_teacher, "best_weight", chosen_weight)
-    job = plan_training(PARTS, {"n_embd": 8, "n_layer": 1, "budget": 1e10})
-
-    def finished(job: TrainingJob, directory: TrainingDirectory) -> TrainResult:
-        directory.finish(result := train_job(job))
-        return result
-
-    def trained(name: str) -> TrainResult:
-        with TrainingDirectory(tmp_path / name) as directory:
-            return train_job(with_teachers(job, directory, finished))
-
-    result = trained("a")
-    (texts, weight), *_ = chosen
-    assert (texts, weight in WEIGHTS[1:]) == (sorted(PARTS.validation), True)
-    assert trained("b").weights == result.weights
-    monkeypatch.setattr(ngram_teacher, "best_weight", lambda *_: 0.0)
-    assert trained("c").weights != result.weights

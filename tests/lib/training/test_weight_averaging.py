@@ -1,5 +1,4 @@
 import itertools
-from array import array
 from functools import partial
 
 import numpy as np
@@ -8,7 +7,7 @@ from training_states import StatesEvery
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import split
-from microgpt.training.kept_weights import WeightAverage, next_averaged_step
+from microgpt.training.kept_weights import next_averaged_step
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 SMALL = ModelConfig(n_embd=8, n_head=2)
@@ -29,28 +28,12 @@ def moments(config: TrainConfig) -> list[int]:
     return found
 
 
-def test_averaged_steps_are_spread_evenly_over_the_tail() -> None:
-    assert moments(TrainConfig(steps=1000, average_tail=0.05)) == [960, 970, 980, 990, 1000]
-    assert moments(TrainConfig(steps=5, average_tail=0.4)) == [4, 5]
-    assert moments(TrainConfig(steps=5, average_tail=1)) == [1, 2, 3, 4, 5]
-    assert moments(TrainConfig(steps=1000)) == []
-
-
 @pytest.mark.parametrize("steps", [1, 99, 101, 199, 1055, 12_345])
 def test_at_most_100_steps_are_averaged_including_the_last(steps) -> None:
     found = moments(TrainConfig(steps=steps, average_tail=1))
     assert found[-1] == steps
     assert len(found) <= 100
     assert len({b - a for a, b in itertools.pairwise(found)}) <= 1
-
-
-@pytest.mark.parametrize("numbers", [np.array, partial(array, "d")], ids=["numpy", "array"])
-def test_the_average_covers_all_weights_that_were_added(numbers) -> None:
-    average = WeightAverage(numbers([1.0, 2.0]), 1, 10, 12)
-    for step, weights in ((11, [2.0, 8.0]), (12, [6.0, 5.0])):
-        average = average.updated(numbers(weights), step)
-    assert average.weights.tolist() == pytest.approx([3.0, 5.0])
-    assert (average.n, average.step) == (3, 12)
 
 
 def test_the_trained_weights_are_the_mean_over_the_tail(train) -> None:

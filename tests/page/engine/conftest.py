@@ -20,7 +20,6 @@ def node(tmp_path_factory) -> Node:
         pytest.skip("needs Node")
     folder = tmp_path_factory.mktemp("engine")
     shutil.copytree(ENGINE, folder, dirs_exist_ok=True)
-    shutil.copy(ENGINE.parent / "chat" / "versions.js", folder)  # of a page, but it needs none
     (folder / "package.json").write_text('{"type": "module"}')  # a browser needs none
     return Node(program, folder)
 

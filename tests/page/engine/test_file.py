@@ -1,20 +1,14 @@
-"""The file of a model: what the engine of the page refuses before it runs a kernel."""
+"""The file of a model: what is refused before a kernel of the page runs."""
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from microgpt import ModelConfig
-from microgpt.data.tokenizer import CharTokenizer
+from microgpt import load
 from microgpt.errors import CheckpointError
-from microgpt.model import weight_shapes
-from microgpt.state import TrainedModel
-from microgpt.storage.meta import description_of
-from microgpt.storage.saved_model import SavedModel
 from microgpt_engine.wasm import INFERENCE
 from microgpt_page.packed_files import engine_file, model_file
 
-NO_KERNELS = {name: b"no WebAssembly" for name, _ in INFERENCE}
 CODE = """
 import { Engine } from "./engine.js";
 function answer([facts, parts]) {
@@ -24,28 +18,16 @@ function answer([facts, parts]) {
 """
 
 
-def saved(value: float = 0.1) -> SavedModel:
-    """Return a model all of whose weights are a value."""
-    tokenizer = CharTokenizer("ab")
-    config = ModelConfig(vocab_size=tokenizer.vocab_size)
-    weights = {name: [[value] * n] * m for name, (m, n) in weight_shapes(config).items()}
-    meta = description_of(TrainedModel(config, weights, tokenizer, "float32"))
-    return SavedModel(config, weights, tokenizer, "float32", meta)
+def test_a_browser_without_simd_gets_an_error_with_a_remedy(node, names_dir) -> None:
+    facts, parts = model_file(load(names_dir), "names")
+    engine, kernels = engine_file({name: b"no WebAssembly" for name, _ in INFERENCE})
+    content = {name: list(part) for name, part in {**kernels, **parts}.items()}
+    (found,) = node(CODE, [[{**engine, **facts}, content]])
+    assert "no WebAssembly with SIMD. Use a current version of Firefox" in found["error"]
 
 
-def problems(node, *files: tuple[dict[str, Any], dict[str, bytes]]) -> list[str]:
-    inputs = [[facts, {name: list(part) for name, part in parts.items()}] for facts, parts in files]
-    return [result["error"] for result in node(CODE, inputs)]
-
-
-def test_a_browser_without_simd_gets_an_error_with_a_remedy(node) -> None:
-    (facts, parts), (engine, kernels) = model_file(saved(), "names"), engine_file(NO_KERNELS)
-    assert problems(node, ({**engine, **facts}, {**kernels, **parts})) == [
-        "This browser cannot run the model: it has no WebAssembly with SIMD. "
-        "Use a current version of Firefox, Chrome, Edge or Safari."
-    ]
-
-
-def test_a_weight_too_large_for_float16_is_refused() -> None:
+def test_a_weight_too_large_for_float16_is_refused(names_dir) -> None:
+    saved = load(names_dir)
+    large = replace(saved, weights={**saved.weights, "wte": [[1e6] * saved.model.n_embd] * 27})
     with pytest.raises(CheckpointError, match="wte has a weight that is too large for float16"):
-        model_file(saved(1e6), "names", "float16")
+        model_file(large, "names", "float16")

@@ -11,7 +11,6 @@ from javascript import few
 from microgpt import Message
 
 pytest.importorskip("microgpt_characters")
-from rapidfuzz import fuzz
 
 from microgpt_characters.plugin import page_facts
 from microgpt_characters.questions.known_questions import KnownQuestions
@@ -60,13 +59,6 @@ def check(node, known: KnownQuestions, asked: list[tuple[str, ...]]) -> None:
             wanted = matches[match["number"]]
             assert match["score"] == pytest.approx(wanted.score)
             assert match["similarity"] == pytest.approx(wanted.similarity)
-
-
-@few
-@given(st.lists(st.tuples(st.text("abcdé\U0001f600"), st.text("abcdé\U0001f600")), min_size=100))
-def test_javascript_compares_words_as_rapidfuzz_does(node, pairs) -> None:
-    code = 'import { ratio } from "./matching.js"; const answer = ([a, b]) => ratio(a, b);'
-    assert node(code, pairs) == [pytest.approx(fuzz.ratio(a, b)) for a, b in pairs]
 
 
 @pytest.mark.parametrize("suggests", [False, True])

@@ -26,6 +26,7 @@ def table(rng: random.Random) -> tuple[str, list[str]]:
     delimiter = rng.choice(",;\t|")
     names = rng.sample(["id", "a b", 'the "name"', "größe", "text"], rng.randint(1, 5))
     cells = ["", " ", "x", "a,b", "a;b", 'say "hi"', "two words", "Ähre", "a|b", "tab\there", "☃"]
+    cells.append("two\nlines")
     width, n = len(names), rng.randint(1, 8)
     rows = [[rng.choice(cells) for _ in range(width)] for _ in range(n)]
     rows.append(["x"] * width)  # each column has a text
@@ -46,7 +47,8 @@ def test_javascript_reads_the_same_table_columns_as_python(node, tmp_path) -> No
         file.write_text(text, "utf-8")
         inputs.append([text, column])
         try:
-            expected.append([names, "\n".join(load_column(TextFile(file), names[column]))])
+            cells = load_column(TextFile(file), names[column])
+            expected.append([names, "\n".join(cell.replace("\n", " ") for cell in cells)])
         except DataError:  # cells of a single column may look like several
             expected.append("error")
     found = node(CODE, inputs)
@@ -59,10 +61,6 @@ def test_quotes_between_tabs_may_be_ordinary_characters(node, tmp_path) -> None:
     file = tmp_path / "table.tsv"
     file.write_text(text, "utf-8")
     assert node(CODE, [[text, 1]]) == [[["a", "b"], "\n".join(load_column(TextFile(file), "b"))]]
-
-
-def test_a_line_end_in_a_cell_becomes_a_space(node) -> None:
-    assert node(CODE, [['n\n"a\nb"\nc', 0]]) == [[["n"], "a b\nc"]]
 
 
 PROBLEMS = {

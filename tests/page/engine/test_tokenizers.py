@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from javascript import CHARACTERS, answer_of, as_read, few
 
-from microgpt import BpeTokenizer, Message
+from microgpt import BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt_page.packed_files import bpe_facts
@@ -112,14 +112,3 @@ def test_javascript_labels_tokens_as_python_does(node, tokenizer) -> None:
     if not tokenizer.is_chat:  # the special tokens of the others
         tokens = range(tokenizer.vocab_size - 1)
     assert asked(node, tokenizer, "label", tokens) == list(map(tokenizer.label, tokens))
-
-
-def test_javascript_encodes_turns_as_python_does(node) -> None:
-    code = """
-    import { CharTokenizer } from "./tokenizer.js";
-    const answer = (message) => new CharTokenizer("abc", true).encodeTurn(message);
-    """
-    tokenizer = CharTokenizer("abc", is_chat=True)
-    messages = [Message("user", "ab"), Message("assistant", "")]
-    inputs = [{"role": each.role, "content": each.content} for each in messages]
-    assert node(code, inputs) == list(map(tokenizer.encode_turn, messages))

@@ -2,15 +2,12 @@
 
 import json
 import math
-import os
 import statistics
-import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-from commands import run_process
+from javascript import python_runs
 
 from microgpt.data.documents import bundled, load_text
 
@@ -19,10 +16,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 N_CASES = 25
 CODE = """
 import { WhatIf } from "./what_if.js";
-const all = JSON.parse(readFileSync(FILE, "utf8"));
-const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-const kernels = Object.entries(all.parts).map(([name, part]) => [name, bytes(part)]);
-const file = { ...all.facts, parts: Object.fromEntries(kernels) };
 const opened = (number, others = {}) => {
   const { text, settings } = all.cases[number];
   return new WhatIf(file, text, { ...settings, config: { ...settings.config, ...others } });
@@ -41,16 +34,8 @@ async function last(events, name) {
 @pytest.fixture(scope="module")
 def runs(kernels, tmp_path_factory) -> Path:
     """Runs of Python at the rounding of WebAssembly."""
-    file = tmp_path_factory.mktemp("runs") / "runs.json"
     job = Path(__file__).with_name("what_if_runs.py")
-    env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-    done = run_process([sys.executable, job, str(N_CASES), kernels, file], env=env)
-    assert done.returncode == 0, done.stderr
-    return file
-
-
-def answers(node, runs: Path, code: str, inputs: list[Any]) -> list[Any]:
-    return node(CODE.replace("FILE", json.dumps(str(runs))) + code, inputs)
+    return python_runs(job, N_CASES, kernels, tmp_path_factory.mktemp("runs"))
 
 
 def is_close(found: float, expected: float, tolerance: float = 1e-12) -> bool:
@@ -67,7 +52,7 @@ def test_bits_and_spread_equal_those_of_training_in_python(node, runs) -> None:
     };
     """
     cases = json.loads(runs.read_text())["cases"]
-    results = answers(node, runs, code, [*range(N_CASES)])
+    results = node.with_runs(runs, CODE + code, [*range(N_CASES)])
     for number, (case, (found, again)) in enumerate(zip(cases, results, strict=True)):
         assert (found["nDocuments"], found["nRead"]) == (case["n"], case["n_read"]), number
         for i, name in enumerate(("before", "after")):
@@ -119,24 +104,22 @@ def test_the_search_measures_each_half_like_a_comparison(node, runs) -> None:
     }}
     """
     text = "\n".join(names)
-    inputs = [[text, "^a", 99], [text, "^a", 7], [text, "^em", 99]]
-    (whole, changes), (cut, _), (few, each) = answers(node, runs, code, inputs)
+    inputs = [[text, "^a", 99], [text, "^a", 7]]
+    (whole, changes), (cut, _) = node.with_runs(runs, CODE + code, inputs)
     sizes = [[part["nDocuments"] for part in step["parts"]] for step in whole]
     n = sum(name.startswith("a") for name in names)
     assert n > 16
     assert (sum(sizes[0]), min(sizes[-1])) == (n, 1)
-    for found, expected in ((whole, changes), (few, each)):
-        steps = [[*(part["change"] for part in step["parts"]), 0] for step in found]
-        assert [x for step in steps for x in step] == expected
+    steps = [[*(part["change"] for part in step["parts"]), 0] for step in whole]
+    assert [x for step in steps for x in step] == changes
     for step, (small, large) in zip(whole[1:], sizes[1:], strict=True):
         assert sum(part["nDocuments"] for part in step["parts"]) == small + large
-    for step in (*whole, *few):
+    for step in whole:
         sizes_of = [abs(part["change"]) for part in step["parts"]]
         assert step["chosen"] == sizes_of.index(max(sizes_of))
     for (earlier, later), step in zip(pairwise(sizes), whole, strict=False):
         assert sum(later) == earlier[step["chosen"]]
     assert cut == whole[:3]
-    assert [part["first"] for part in few[0]["parts"]] == [n for n in names if n.startswith("em")]
 
 
 def test_added_documents_are_searched_one_by_one(node, runs) -> None:
@@ -153,7 +136,7 @@ def test_added_documents_are_searched_one_by_one(node, runs) -> None:
     }}
     """
     names = "\n".join(list(load_text(bundled("names.txt")))[:100])
-    ((found, expected),) = answers(node, runs, code, [names])
+    ((found, expected),) = node.with_runs(runs, CODE + code, [names])
     assert found == expected
     assert min(found) < 0  # it is likelier if it was read
 
@@ -175,42 +158,15 @@ def test_each_problem_gets_a_one_sentence_error(node, runs) -> None:
         "running text, which has no documents": [without, "emma", {"text": "stream"}],
         "a training diverged": [without, "emma", diverging],
         "the vocabulary does not contain 'z'": [without, "zen", {}],
-        "the vocabulary does not contain 'x'": [{"kind": "with", "texts": "max"}, "emma", {}],
         "there is nothing to add": [{"kind": "with", "texts": " \n"}, "emma", {}],
         "the training reads 2 documents, fewer than the 3 to add": [
             {"kind": "with", "texts": "a\nn\nm"}, "emma", {"steps": 2},
         ],
         "no training document is 'e'": [{"kind": "instead", "text": "e", "other": "a"}, "", {}],
-        "there is no new text": [{"kind": "instead", "text": "emma", "other": ""}, "", {}],
         "the new text is the old one": [
             {"kind": "instead", "text": "anna", "other": "anna"}, "", {},
         ],
     }  # fmt: skip
-    results = answers(node, runs, code, [*wanted.values()])
+    results = node.with_runs(runs, CODE + code, [*wanted.values()])
     for message, found in zip(wanted, results, strict=True):
         assert message in found["error"]
-
-
-def test_a_stopped_comparison_can_be_started_again(node, runs) -> None:
-    """What was trained is kept, and nothing else is different."""
-    code = f"""{NAMES}
-    async function answer(text) {{
-      const whatIf = namesOf(text, {{ steps: 3000 }});
-      const question = {{ wish: {{ kind: "without", pattern: "^em" }}, text: "emma", nSeeds: 1 }};
-      const stopping = new AbortController();
-      try {{
-        for await (const {{ comparison }} of whatIf.compare(question, stopping.signal)) {{
-          if (comparison) stopping.abort(); // the training with another seed begins
-        }}
-      }} catch (error) {{
-        if (error.name !== "AbortError") throw error;
-      }}
-      const again = await last(whatIf.compare(question), "comparison");
-      const fresh = await last(namesOf(text, {{ steps: 3000 }}).compare(question), "comparison");
-      return [again, fresh];
-    }}
-    """
-    names = "\n".join(list(load_text(bundled("names.txt")))[:300])
-    ((again, fresh),) = answers(node, runs, code, [names])
-    assert (again.pop("first"), fresh.pop("first")) == ("comparison", "progress")
-    assert again == fresh

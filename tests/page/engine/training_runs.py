@@ -123,9 +123,13 @@ def cases(n: int) -> list[dict]:
     ]
 
 
-if __name__ == "__main__":
-    n, folder, result = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+def write_cases(cases: list[dict], folder: Path, result: Path) -> None:
+    """Write cases with what a page without a model has: its kernels are in a folder."""
     modules = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
     facts, parts = engine_file(modules)
     kernels = {name: base64.b64encode(part).decode() for name, part in parts.items()}
-    result.write_text(json.dumps({"facts": facts, "parts": kernels, "cases": cases(n)}))
+    result.write_text(json.dumps({"facts": facts, "parts": kernels, "cases": cases}))
+
+
+if __name__ == "__main__":
+    write_cases(cases(int(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]))

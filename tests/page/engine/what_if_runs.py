@@ -7,7 +7,6 @@ The order of reading is made here, chunk by chunk. The numbers are those of the 
 environment selects.
 """
 
-import base64
 import json
 import random
 import re
@@ -20,15 +19,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from training_runs import settings_of, shape_of, text_of
+from training_runs import settings_of, shape_of, text_of, write_cases
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.evaluation.explanation import explain
 from microgpt.training.train import train
-from microgpt_engine.wasm import TRAINING
-from microgpt_page.packed_files import engine_file
 
 VALIDATION, N_SEEDS, N_LINES = 0.3, 2, 60
 
@@ -161,17 +158,9 @@ def without_emm(names: list[str], steps: int) -> dict[str, Any]:
     return figures(documents, changes, ModelConfig(), TrainConfig(steps=steps), "emma", 4)
 
 
-def write_cases(n: int, folder: Path, result: Path) -> None:
-    modules = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
-    facts, parts = engine_file(modules)
-    kernels = {name: base64.b64encode(part).decode() for name, part in parts.items()}
-    cases = [case(number) for number in range(n)]
-    result.write_text(json.dumps({"facts": facts, "parts": kernels, "cases": cases}))
-
-
 if __name__ == "__main__":
     if sys.argv[1] == "names":
         names = sys.stdin.read().split("\n")
         Path(sys.argv[3]).write_text(json.dumps(without_emm(names, int(sys.argv[2]))))
     else:
-        write_cases(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+        write_cases([*map(case, range(int(sys.argv[1])))], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from page_in_browser import document_of, hold, opened, replies, until, until_held
+from page_in_browser import document_of, hold, opened, replies, say, until, until_held
 
 from microgpt import Message, ModelConfig, TrainConfig
 from microgpt.evaluation.explanation import explain
@@ -37,8 +37,7 @@ def check_idle(page: "Page") -> None:
 
 def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat", seed=42)
-    page.fill("#message", "hi there")
-    page.keyboard.press("Enter")
+    say(page, "hi there")
     expected = talk_gpt.chat([Message("user", "hi there")]).content
     assert replies(page, 2) == ["hi there", expected]
     page.click("#say summary")
@@ -118,8 +117,7 @@ def test_a_reply_can_be_continued_with_another_token(talk, talk_gpt, page) -> No
 
 def test_a_reply_that_is_drawn_again_adds_no_version(talk, page) -> None:
     opened(page, talk, "chat", temperature=0)
-    page.fill("#message", "hi there")
-    page.keyboard.press("Enter")
+    say(page, "hi there")
     once = replies(page, 2)
     page.click("text=Regenerate")
     page.wait_for_selector("#dropped:has-text('The same reply was drawn again.')")
@@ -129,15 +127,13 @@ def test_a_reply_that_is_drawn_again_adds_no_version(talk, page) -> None:
 
 def test_versions_of_a_chat_survive_a_reload(talk, page) -> None:
     opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # no reply comes twice
-    page.fill("#message", "hi")
-    page.keyboard.press("Enter")
+    say(page, "hi")
     first = replies(page, 4)
     page.click(".user >> nth=0 >> text=Edit")
     page.click("#edit-end")
     assert page.input_value("#message") == ""
     page.click(".user >> nth=0 >> text=Edit")
-    page.fill("#message", "man")
-    page.keyboard.press("Enter")
+    say(page, "man")
     second = replies(page, 2)
     assert second[0] == "man"
     page.click(".assistant >> text=Regenerate")
@@ -158,20 +154,20 @@ def test_versions_of_a_chat_survive_a_reload(talk, page) -> None:
 
 def test_on_a_telephone_the_message_field_is_at_the_bottom(talk, page) -> None:
     page.set_viewport_size({"width": 360, "height": 640})
-    opened(page, talk, "chat", m=["hi there", "yo man"] * 20)
-    bottom, height = page.evaluate("""() => {
-        const { bottom, height } = document.getElementById("say").getBoundingClientRect();
-        return [bottom, height];
-    }""")
-    assert 600 < bottom <= 640
-    assert height < 640 / 6
+    opened(page, talk, "chat", m=["hi there", "yo man"] * 4)
+    field = page.locator("#say").bounding_box()
+    assert 600 < field["y"] + field["height"] <= 640
+    assert field["height"] < 640 / 6
     assert page.locator("footer").is_hidden()
+    say(page, "hi there")
+    page.wait_for_selector("#dropped:has-text('longer than the context')")
+    bottom = "document.querySelector('#turns > :last-child').getBoundingClientRect().bottom"
+    until(page, f"{bottom} <= document.getElementById('say').getBoundingClientRect().top")
 
 
-def test_stop_ends_the_work_of_the_engine(slow_talk, page) -> None:
+def test_stop_and_another_conversation_end_the_work(slow_talk, page) -> None:
     opened(page, slow_talk, "chat")
-    page.fill("#message", "abba")
-    page.keyboard.press("Enter")
+    say(page, "abba")
     until(page, GROWN.format(3))
     page.click("nav >> text=Train")  # the reply goes on meanwhile
     page.click("nav >> text=Chat")
@@ -179,29 +175,7 @@ def test_stop_ends_the_work_of_the_engine(slow_talk, page) -> None:
     page.keyboard.press("Escape")
     _, partial = replies(page, 2)
     assert 3 < len(partial) < 8000
-    check_idle(page)
-
-
-def test_the_page_follows_a_reply_unless_the_reader_looks_back(slow_talk, page) -> None:
-    page.set_viewport_size({"width": 360, "height": 500})
-    opened(page, slow_talk, "chat", m=["ab", "ab " * 150])
-    page.fill("#message", "abba")
-    page.click("#send")  # hides the button, so that nothing has the focus
-    until(page, GROWN.format(200))
-    bottom = "document.documentElement.scrollHeight - innerHeight - scrollY"
-    assert page.evaluate(bottom) < 40
-    page.evaluate("scrollTo(0, 0)")
-    until(page, GROWN.format(300))
-    assert page.evaluate("scrollY") == 0
-    page.keyboard.press("Escape")
-    assert len(replies(page, 4)[3]) > 300
-    assert page.evaluate("scrollY") == 0
-
-
-def test_opening_another_conversation_stops_the_reply(slow_talk, page) -> None:
-    opened(page, slow_talk, "chat")
-    page.fill("#message", "abba")
-    page.keyboard.press("Enter")
+    say(page, "abba")
     until(page, GROWN.format(3))
     opened(page, slow_talk, "chat", m=["ab", "ba"])
     assert page.is_visible("#send")
@@ -229,33 +203,11 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
     until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")  # and #/chat?m
 
 
-def test_going_back_keeps_the_newest_exchange_of_a_chat(talk, page) -> None:
-    opened(page, talk, "chat", m=["hi", "yo"], seed=7)
-    before = page.evaluate("history.length")
-    page.click("nav >> text=Chat")
-    page.click("nav >> text=Train")
-    page.click("nav >> text=Chat")
-    page.fill("#message", "hi there")
-    page.keyboard.press("Enter")
-    talked = replies(page, 4)
-    assert page.evaluate("history.length") == before + 2
-    until(page, "location.hash.includes('hi+there&m=')")
-    page.go_back()
-    page.wait_for_selector("#train:not([hidden])")
-    page.go_back()
-    page.wait_for_selector("#chat:not([hidden])")
-    assert replies(page, 4) == talked
-    page.click("nav >> text=Train")
-    page.click("nav >> text=Chat")
-    assert replies(page, 4) == talked
-
-
 def test_a_chat_without_a_seed_is_random(talk, page) -> None:
     hold(page, "reply")
     opened(page, talk, "chat")
     assert page.get_attribute("#chat-seed", "placeholder") == "random"
-    page.fill("#message", "hi")
-    page.keyboard.press("Enter")
+    say(page, "hi")
     assert until_held(page).get("seed") is None
     page.evaluate("held[0].send()")
     said = replies(page, 2)
@@ -265,27 +217,9 @@ def test_a_chat_without_a_seed_is_random(talk, page) -> None:
     assert page.input_value("#chat-seed") == ""
 
 
-def test_a_page_that_cannot_copy_does_not_offer_it(talk, page) -> None:
-    """A browser has no clipboard for a page of another machine that came over http."""
-    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
-    opened(page, talk, "chat", m=["hi", "yo"])
-    assert replies(page, 2) == ["hi", "yo"]
-    assert page.locator(".tools button >> visible=true").all_inner_texts() == ["Edit", "Regenerate"]
-
-
 def test_a_copy_that_the_browser_refuses_is_reported(talk, page) -> None:
     page.add_init_script("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
     opened(page, talk, "chat", m=["hi", "yo"])
     page.click(".assistant >> text=Copy")
     page.wait_for_selector("#trouble >> text=does not let this page copy")
     assert page.locator("text=Copied").count() == 0
-
-
-def test_a_notice_below_the_chat_does_not_hide_the_reply(talk, page) -> None:
-    page.set_viewport_size({"width": 360, "height": 640})
-    opened(page, talk, "chat", m=["hi there", "yo man"] * 4)
-    page.fill("#message", "hi there")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#dropped:has-text('longer than the context')")
-    bottom = "document.querySelector('#turns > :last-child').getBoundingClientRect().bottom"
-    until(page, f"{bottom} <= document.getElementById('say').getBoundingClientRect().top")

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 from explained_by_reference import Inside, Text, ablations, backward, changed
-from page_in_browser import READ, bars, document_of, hold, opened, replies, until, until_held
+from page_in_browser import READ, bars, document_of, hold, opened, until, until_held
 
 from microgpt import Architecture, InferenceGpt, Message, ModelConfig, TrainConfig, load
 from microgpt.evaluation.explanation import explain
@@ -29,10 +29,6 @@ def percent(share: float) -> str:
     if 0 < share < 0.0005:
         return "< 0.1 %"
     return f"{100 * share:.{0 if share >= 0.0995 else 1}f} %"
-
-
-def shown_as(label: str) -> str:
-    return {"<|bos|>": " token"}.get(label, f"“{label}”")
 
 
 def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page) -> None:
@@ -93,32 +89,11 @@ def test_look_inside_shows_and_draws_line_ends_as_tokens(tmp_path, page) -> None
     result = train(["one\ntwo\n"], config=TrainConfig(steps=1))
     lines = document_of(result, tmp_path / "lines")
     page.add_init_script("Math.random = () => 0")  # draws the first token, which is the line end
-    opened(page, lines, "generate", prompt="one\ntwo", number=1)
-    page.click("#samples a")
-    page.wait_for_selector("#explained:not([hidden])")
-    text = page.input_value("#text")
-    assert text.startswith("one\ntwo")
-    tokens = ["start", *text.replace("\n", "↵")][: result.model.block_size]
-    assert page.locator("#positions .token").all_inner_texts() == tokens
-    page.fill("#text", "one\nt")
+    opened(page, lines, "inside", text="one\nt")
     until(page, f"{READ} === 'startone↵t'")
     bars(page)
     page.click("#draw")
     until(page, f"{READ} === 'startone↵t↵'")
-    page.fill("#text", "é\n")
-    until(page, "document.getElementById('unreadable').innerText.includes('characters: ↵')")
-
-
-def test_look_inside_keeps_the_line_end_of_a_chat_message(subword, page) -> None:
-    opened(page, subword, "chat")
-    page.fill("#message", "one")
-    page.keyboard.press("Shift+Enter")
-    page.keyboard.type("two")
-    page.keyboard.press("Enter")
-    assert replies(page, 2)[0] == "one\ntwo"
-    page.click("text=Look inside >> nth=1")
-    until(page, f"{READ}.startsWith('startuser:one↵twoend of turnassistant:')")
-    assert page.input_value("#question") == "one\ntwo"
 
 
 def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) -> None:
@@ -149,17 +124,6 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
     until(page, "document.getElementById('text').value === 'naé'")
 
 
-def test_a_long_text_is_cut_between_characters(subword, subword_gpt, page) -> None:
-    opened(page, subword, "inside", question="hi", text="a" + "😀" * 30)
-    page.wait_for_selector("#explained:not([hidden])")
-    n = page.locator("#positions .token").count()
-    assert n in range(45, 49)
-    assert page.inner_text("#cut").endswith(f"The first {n} are shown.")
-    read = [Message("user", "hi"), Message("assistant", "a" + "😀" * 10)]
-    assert n == len(explain(subword_gpt, read).read)
-    assert page.input_value("#text") == "a" + "😀" * 30
-
-
 def test_the_first_example_does_not_replace_the_text_of_the_user(names, page) -> None:
     hold(page, "generate")
     page.goto(f"{names.as_uri()}#/inside")
@@ -169,12 +133,6 @@ def test_the_first_example_does_not_replace_the_text_of_the_user(names, page) ->
     page.evaluate("held[0].send()")
     page.wait_for_timeout(300)
     assert page.input_value("#text") == "eva"
-    page.goto("about:blank")
-    page.goto(f"{names.as_uri()}#/inside")
-    until(page, "document.getElementById('model').innerText.includes('weights')")
-    opened(page, names, "inside", text="anna")
-    page.wait_for_timeout(300)
-    assert page.input_value("#text") == "anna"
 
 
 @pytest.mark.parametrize("architecture", get_args(Architecture))
@@ -275,14 +233,7 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
     assert page.inner_text("#step-title") == "Head 1, layer 0"
     assert page.locator("#diagram [aria-pressed=true]").all_inner_texts() == ["Head 1"]
     row = activations["layer0.attention"][1]
-    place = row.index(max(row))
-    told = page.inner_text("#plain")
-    assert f"{100 * max(row):.0f} %" in told
-    assert (
-        "this token itself"
-        if place == 2
-        else shown_as(names_model.tokenizer.label(text.tokens[place]))
-    ) in told
+    assert f"{100 * max(row):.0f} %" in page.inner_text("#plain")
     assert page.locator("#numbers span").count() == len(row)
     order = sorted(ablations(names_model, text, 2), key=lambda one: -one["bits_without"])
     rows = page.locator("#parts tbody tr").all_inner_texts()
@@ -292,21 +243,11 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
         head, came = part["head"], part["came"]
         value = f"layer{part['layer']}." + ("hidden" if head is None else f"attention {head}")
         page.wait_for_selector(f"#diagram [value='{value}'][aria-pressed=true]")
-        told = page.inner_text("#plain")
-        change = round(part["bits_without"], 1) - round(part["bits"], 1)
         assert page.evaluate("document.activeElement.value") == value
-        assert ("as many bits" if abs(change) < 0.05 else f"{abs(change):.1f} bits ") in told
         without, own = (percent(came[name]) for name in ("without", "probability"))
+        assert f"{part['bits_without']:.1f}" in rows[i + 1]
+        told = page.inner_text("#plain")
         assert f"What came, “n”, has {without} without it, {own} with it." in told
-        for each in (*part["raised"], *part["lowered"]):
-            if abs(each["probability"] - each["without"]) >= 0.0101:
-                assert shown_as(each["text"]) in told
-    opened(page, names, "inside", text="anna", at=2, step="layer0.attention 9")
-    until(page, "document.getElementById('step-title').innerText === 'Embedding'")
-    page.click("#parts button:has-text('MLP of layer 0')")
-    hidden = activations["layer0.hidden"]
-    told = page.inner_text("#plain")
-    assert told.startswith(f"{sum(each > 0 for each in hidden)} of its {len(hidden)} hidden units")
 
 
 def test_the_page_shows_how_the_model_learns_from_a_text(names, names_model, page) -> None:
@@ -342,54 +283,6 @@ def test_the_page_shows_how_the_model_learns_from_a_text(names, names_model, pag
     until(page, f"document.getElementById('why').innerText.startsWith('{name}[1,{column}]')")
     page.locator("#why canvas").first.click(position={"x": 3, "y": 3})
     until(page, f"document.getElementById('why').innerText.startsWith('{name}[0,0]')")
-
-
-def test_look_inside_explains_a_weight_of_the_actual_token(names, names_model, page) -> None:
-    def chosen(token: str, at: int) -> None:
-        text = Text.of(names_model, "anna")
-        last = Inside(names_model, text).at(at)[f"layer{names_model.model.n_layer - 1}.x"]
-        row, column = text.tokens[at + 1], max(range(len(last)), key=lambda i: abs(last[i]))
-        until(
-            page, f"document.getElementById('why').innerText.startsWith('lm_head[{row},{column}]')"
-        )
-        assert f"is added to the logit of {token}." in page.inner_text("#why-weight")
-
-    opened(page, names, "inside", text="anna", at=1, step="logits", backward=1)
-    chosen("“n”", 1)
-    page.focus("#positions")
-    page.keyboard.press("End")
-    chosen("the end token", 4)
-    page.click("#diagram button[value='embedding']")
-    until(page, "document.getElementById('why').innerText.includes('of the list of ')")
-
-
-def test_the_value_of_a_weight_is_shown_before_it_is_changed(names, names_model, page) -> None:
-    opened(page, names, "inside", text="anna", step="logits")
-    page.wait_for_selector("#numbers span")
-    page.click("#edit-weight summary")
-    page.fill("#weight-row", "3")
-    page.fill("#weight-column", "2")
-    now = names_model.weights["lm_head"][3][2]
-    told = f"The weight, of the logit of “{names_model.tokenizer.label(3)}”, is {now:.4f} now."
-    until(page, f"document.getElementById('weight-now').innerText === '{told}'.replace('-', '−')")
-
-
-def test_the_scores_of_a_head_are_those_of_queries_and_keys(names, names_model, page) -> None:
-    def numbers(at: int, name: str, head: int) -> list[float]:
-        size = names_model.model.head_dim
-        found = inside.at(at)[f"layer0.{name}"]
-        return found[head * size : (head + 1) * size]
-
-    inside = Inside(names_model, Text.of(names_model, "anna"))
-
-    opened(page, names, "inside", text="anna", at=3, step="layer0.attention 1")
-    until(page, "document.getElementById('what').innerText.includes('The highest scores')")
-    told = re.findall(r" at (\d): score (\S+) → ", page.inner_text("#what").replace("−", "-"))
-    assert len(told) == 3
-    query = numbers(3, "query", 1)
-    for at, score in told:
-        products = map(math.prod, zip(query, numbers(int(at), "key", 1), strict=True))
-        assert float(score) == pytest.approx(sum(products) / math.sqrt(len(query)), abs=0.0051)
 
 
 def test_a_training_step_is_made_in_the_page(names, names_model, page) -> None:
@@ -444,23 +337,9 @@ def test_the_end_token_counts_only_if_the_text_is_finished(names, names_model, p
     check(unfinished=False)
     page.uncheck("#ends")
     check(unfinished=True)
-    page.click("text=Start again")
-    until(page, f"{READ} === 'start'")
-    page.wait_for_selector("text=There is nothing to learn yet")
-    page.click("#undo-again")
-    until(page, f"{READ} === 'startann'")
-    assert not page.is_checked("#ends")
-    assert page.is_hidden("#undo-again")
-    page.click("#backward")
+    page.reload()  # the address keeps it
     check(unfinished=True)
-    page.click("#make-step")
-    text = Text.of(names_model, "ann", unfinished=True)
-    learned = InferenceGpt(changed(names_model, {}, [text]))
-    bits = sum(each.bits for each in explain(learned, "ann").predictions[:-1])
-    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
-    until(page, "/unfinished=1.*learn=/.test(location.hash)")
-    page.reload()
-    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
+    assert not page.is_checked("#ends")
 
 
 def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_model, page) -> None:
@@ -470,15 +349,6 @@ def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_model, page) -> N
     wanted = [InferenceGpt(each).chat("hi there", seed=42).content for each in models]
     found = page.locator("#texts-written td").all_inner_texts()
     assert [cell.strip() for cell in found] == [each.strip() for each in wanted]
-    page.click("#switch-all-on")
-    page.wait_for_selector("#written", state="hidden")
-    page.click("#backward")
-    page.wait_for_selector("#learned:has-text('bits before')")
-    page.click("#make-step")
-    document = [Message("user", "hi there"), Message("assistant", "yo")]
-    text = Text.of(talk_model, document)
-    bits = backward(talk_model, text, ("wte", 0, 0))["bits_after"]
-    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
 
 
 def test_a_later_reply_is_explained_with_its_context(talk, talk_gpt, page) -> None:
@@ -501,17 +371,13 @@ def test_a_later_reply_is_explained_with_its_context(talk, talk_gpt, page) -> No
     page.fill("#question", "hi there")
     check("hi there", "yo man", "hi there")
     until(page, "location.hash.includes('question=hi+there')")
-    link = page.url
-    page.click("text=Leave them out")
-    check("hi there")
-    assert page.is_hidden("#before")
-    page.goto("about:blank")
-    page.goto(link)
-    check("hi there", "yo man", "hi there")
     page.fill("#question", "hi there, man, yo")
     check("hi there", "yo man", "hi there, man, yo")
     assert "has not read its first 18 tokens" in page.inner_text("#cut")
     assert page.inner_text("#cut").endswith("The model does not know these characters: ,")
+    page.click("text=Leave them out")
+    check("hi there, man, yo")
+    assert page.is_hidden("#before")
 
 
 def test_look_inside_begins_with_a_text_the_model_can_read(talk, subword, page) -> None:

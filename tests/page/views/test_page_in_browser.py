@@ -1,7 +1,6 @@
 """The page as a whole, in Chromium: its address, its errors, hostile models."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 from page_in_browser import (
@@ -12,6 +11,7 @@ from page_in_browser import (
     hold,
     opened,
     replies,
+    say,
     until,
     until_held,
 )
@@ -24,28 +24,12 @@ pytestmark = pytest.mark.slow
 TAKEN = "document.title = 'taken'"
 SCRIPT = f'</script><script>{TAKEN}</script><img src=x onerror="{TAKEN}">'
 HOSTILE = SCRIPT + "'&lt;\u2028\u202e\x07"
-LIMIT = """
-    const replace = history.replaceState.bind(history);
-    window.allowed = 0;
-    window.calls = [];
-    history.replaceState = (...all) => {
-        calls.push(performance.now());
-        if (allowed-- <= 0) throw new DOMException("called too often", "SecurityError");
-        replace(...all);
-    };
-"""
-LEAST_MS = 30_000 / 100  # between two changes of the address
-TYPE = """text => [...text].forEach((_, i) => {
-    document.getElementById("text").value = text.slice(0, i + 1);
-    document.getElementById("text").dispatchEvent(new InputEvent("input", {bubbles: true}));
-})"""
 
 
 def test_enter_sends_a_form_only_if_its_fields_are_valid(talk, names, page) -> None:
     hold(page, "reply")
     opened(page, talk, "chat", temperature=50)
-    page.fill("#message", "hi")
-    page.keyboard.press("Enter")
+    say(page, "hi")
     page.wait_for_timeout(200)
     assert page.evaluate("held") == []
     hold(page, "generate")
@@ -63,26 +47,9 @@ def test_enter_sends_a_form_only_if_its_fields_are_valid(talk, names, page) -> N
     assert (sent["prompt"], sent["seed"]) == ("an", 2**53 - 1)
 
 
-def test_the_page_works_if_the_browser_limits_history_changes(names, page) -> None:
-    """WebKit allows 100 in 30 seconds; here, 0 at first."""
-    page.add_init_script(LIMIT)
-    opened(page, names, "inside", text="a")
-    page.wait_for_selector("#explained:not([hidden])")
-    page.evaluate(TYPE, "anna")
-    until(page, "document.querySelectorAll('#positions .token').length === 5")
-    assert page.url.endswith("?text=a")
-    page.evaluate("window.allowed = 100")
-    until(page, "location.hash.endsWith('?text=anna&unfinished=1')")
-    page.evaluate(TYPE, "an" * 100)
-    until(page, f"location.hash.endsWith('?text={'an' * 100}&unfinished=1')")
-    until(page, "document.getElementById('cut').innerText.includes('201 tokens')")
-    assert min(b - a for a, b in pairwise(page.evaluate("window.calls"))) >= LEAST_MS
-
-
 def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat")
-    page.fill("#message", "hi there")
-    page.keyboard.press("Enter")
+    say(page, "hi there")
     said = replies(page, 2)
     page.click("nav >> text=Look inside")
     page.fill("#question", "hi")
@@ -92,8 +59,7 @@ def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -
         page.wait_for_selector("#chat:not([hidden])")
         assert replies(page, 2) == said
     until(page, "location.hash.includes('m=hi+there&m=')")
-    page.fill("#message", "hi")
-    page.keyboard.press("Enter")
+    say(page, "hi")
     talked = replies(page, 4)
     page.go_back()
     page.wait_for_selector("#inside:not([hidden])")

@@ -129,7 +129,7 @@ def test_the_search_narrows_down_to_one_document(names, page) -> None:
 
 
 def test_a_comparison_can_be_stopped(names, page) -> None:
-    opened(page, names, first_names())
+    opened(page, names, "a" * 60 + "!\n" + first_names())
     page.fill("#wish-seeds", "100")
     page.click("text=Compare")
     page.wait_for_selector("#compared-text:not(:empty)")
@@ -137,19 +137,13 @@ def test_a_comparison_can_be_stopped(names, page) -> None:
     page.click("#wish-stop")
     assert page.is_hidden("#wish-progress")
     assert page.is_hidden("#wish-problem")
-    asked(page, seeds="0")
-    assert "it is not known whether this is chance" in page.inner_text("#compared-text")
-
-
-def test_a_pattern_that_takes_forever_can_be_stopped(names, page) -> None:
-    opened(page, names, "a" * 60 + "!\n" + first_names())
-    page.fill("#wish-pattern", "^(a+)+$")
+    page.fill("#wish-pattern", "^(a+)+$")  # which takes forever
     page.click("text=Compare")
     page.wait_for_timeout(500)
     page.click("#wish-stop")
     asked(page, pattern="^emm", seeds="0")  # it waits until the laboratory is given up
     assert page.is_hidden("#wish-problem")
-    assert "emma" in page.inner_text("#compared-text")
+    assert "it is not known whether this is chance" in page.inner_text("#compared-text")
 
 
 def test_documents_can_be_added_and_changed(names, page) -> None:
@@ -168,26 +162,12 @@ def test_documents_can_be_added_and_changed(names, page) -> None:
     assert page.is_hidden("#compared")
 
 
-def test_results_of_an_earlier_question_are_hidden(names, page) -> None:
-    opened(page, names, first_names())
-    asked(page, seeds="0")
-    asked(page, "search", trainings="2")
-    assert page.is_visible("#compared")
-    pasted(page, first_names() + "\nemmm", "documents with")
-    asked(page, "search")
-    assert page.is_hidden("#compared")
-
-
 def test_what_if_reports_problems_and_keeps_working(names, page) -> None:
     page.add_init_script(WORKERS)
     opened(page, names, first_names())
-    problems = {"(": "is not a regular expression", "X": "matches 'X'", "": "leave out fewer"}
-    for pattern, message in problems.items():
-        asked(page, pattern=pattern)
-        assert message in page.inner_text("#wish-problem")
-    asked(page, pattern="^emm", asked="Ä")
-    assert "The vocabulary does not contain 'Ä'" in page.inner_text("#wish-problem")
-    page.fill("#wish-asked", "emma")
+    asked(page, pattern="(")
+    assert "is not a regular expression" in page.inner_text("#wish-problem")
+    page.fill("#wish-pattern", "^emm")
     page.fill("#wish-seeds", "100")
     page.click("text=Compare")
     page.wait_for_selector("#compared-text:not(:empty)")

@@ -24,14 +24,21 @@ from microgpt import (
     train,
     train_job,
 )
-from microgpt_evolution.budgeted.budgeted_settings import STUDENT, BudgetedStudy
-from microgpt_evolution.budgeted.student import find_teachers, student_cost, student_job
+from microgpt_evolution import training_states
+from microgpt_evolution.budgeted.student import (
+    find_teachers,
+    student_cost,
+    student_job,
+    students_of,
+)
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.space import Space
 from microgpt_evolution.strategies.contestant import Contestant, rank
 from microgpt_evolution.strategies.surrogate import SurrogateSearch
-from microgpt_evolution.trial import Evaluation, Trial, training_seed
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import BudgetedSettings
+from microgpt_evolution.trial import STUDENT, Evaluation, Trial, TrialRecord, training_seed
 from microgpt_evolution.workers import Threads, Workers
 
 TOLERANCE = 0.03  # a training run is ended if the search is late by this fraction of its time
@@ -45,7 +52,7 @@ class BudgetedSearch:
         self,
         parts: Split,
         workers: Workers,
-        study: BudgetedStudy,
+        study: Study[BudgetedSettings],
         *,
         on_event: Callable[["BudgetedSearch"], None],
         should_stop: Event | None = None,
@@ -73,7 +80,7 @@ class BudgetedSearch:
             objective, settings.first[0], settings.distill, settings.teacher_samples
         )
         self._total, self._is_more = budget or settings.budget, bool(budget or limit)
-        planned = self._total - student * (1 + len(study.students))
+        planned = self._total - student * (1 + len(students_of(study)))
         self.strategy = SurrogateSearch(
             Space(settings.values),
             settings.first,
@@ -84,11 +91,12 @@ class BudgetedSearch:
             seed=settings.seed,
         )
         self._withheld = planned - self.strategy.budget  # operations of which it does not know
-        self._limit, self._student_s = limit, student / (study.speed or math.inf)
+        self._limit, self._student_s = limit, student / (speed_of(study) or math.inf)
         self._began = limit.clock() if limit else 0.0
         self._lock, self._running = Lock(), dict[str, float]()  # operations of unfinished rungs
         self.n_asked = self.n_done = 0  # organisms of this generation, and those that have ended
         self.lowest = math.inf  # loss so far
+        self.last: TrialRecord | None = None  # the record of the last trial that has ended
         self.spent = self.trained = 0.0  # operations of ended rungs, and of those trained here
         self.budget = planned  # operations of the search without its student
 
@@ -126,18 +134,17 @@ class BudgetedSearch:
         else:
             budget = max(0.0, min(planned, self._operations_left()))
             remaining = (*settings.remaining, budget)
-            changes = {"budget": self._total, "remaining": remaining}
-            self.study.change(settings.model_copy(update=changes))
+            self.study.change(budget=self._total, remaining=remaining)
         self.budget = self.spent + budget
         self._withheld += before - budget
         return budget
 
     def _operations_left(self) -> float:
         """Return how many operations all workers can finish in time, at their speed so far."""
-        if not self._limit or not self.trained:
-            return math.inf
+        if not self._limit or (left := self._seconds_left()) <= 0:
+            return 0.0 if self._limit else math.inf
         speed = self.trained / max(self._limit.clock() - self._began, 1e-9)
-        return self._seconds_left() * speed
+        return left * speed if speed else math.inf
 
     def _seconds_left(self) -> float:
         """Return the time until the limit; once a student has teachers, without its time."""
@@ -155,41 +162,37 @@ class BudgetedSearch:
         """Train the organisms of a generation, and tell the strategy their new losses."""
         known = [self.study.known(each) for each in asked]
         trials = [
-            each if evaluation else replace(each, state=self._state(each))
-            for each, evaluation in zip(asked, known, strict=True)
+            each if record else replace(each, state=self._state(each))
+            for each, record in zip(asked, known, strict=True)
         ]
-        losses: list[tuple[float, ...]] = [()] * len(asked)
         self.n_asked, self.n_done = len(asked), 0
 
-        def note(i: int, evaluation: Evaluation) -> None:
-            losses[i] = evaluation.losses if evaluation.status == "ok" else (math.inf,)
-            has_failed = math.inf in losses[i]
-            n = asked[i].n_evaluations if has_failed else len(losses[i])
-            cost = self.objective.cost(asked[i].genome, n)
+        def note(i: int, record: TrialRecord) -> None:
             with self._lock:
-                self._running.pop(asked[i].id, None)
+                self.last = record
+                self._running.pop(record.id, None)
                 self.n_done += 1
-                self.spent += cost
-                self.trained += 0.0 if known[i] else cost
-                self.lowest = min(self.lowest, *losses[i], math.inf)
+                self.spent += record.flops
+                self.trained += 0.0 if known[i] else record.flops
+                self.lowest = min(self.lowest, record.fitness)
             self._send()
 
         self._send()
-        for i, evaluation in enumerate(known):
-            if evaluation:
-                note(i, evaluation)
+        study, workers = self.study, self._workers
         try:
-            study, workers = self.study, self._workers
+            for i, record in enumerate(known):
+                if record:
+                    note(i, record)
             study.measure(trials, self.objective, workers, note, should_stop=self._stop)
         finally:  # also after Ctrl-C: the best one so far is kept
-            self.strategy.tell(losses)
+            self.strategy.tell([_losses(study.known(each)) for each in asked])
 
     def _forget_what_has_ended(self) -> None:
         """Remove the states of ended training runs, except for the winner's and its teachers'."""
         kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
         for organism in self.strategy.organisms.values():
             if organism.has_ended and organism.id not in kept:
-                self.study.forget(organism.id)
+                training_states.forget(self.study.directory, organism.id)
 
     def winner(self) -> tuple[Contestant, TrainResult]:
         """Return the best organism so far and its model, trained as far as in the search.
@@ -217,7 +220,7 @@ class BudgetedSearch:
     def _state(self, organism: Contestant) -> TrainState | None:
         """Return the state after the known losses of an organism, if it is recorded."""
         step = self._step(organism)
-        run = self.study.training_run(organism.id) if step else None
+        run = training_states.kept(self.study.directory, organism.id) if step else None
         return run[1] if run and run[1].step == step else None
 
     def _step(self, organism: Contestant) -> int:
@@ -239,13 +242,13 @@ class BudgetedSearch:
         if best is None or len(teachers) < 2:
             return None
         parents = tuple(each.id for each in (best, *teachers))
-        lessons = [line.parents for line in study.students]
+        lessons = [record.parents for record in students_of(study)]
         is_known = parents in lessons
         number = 1 + (lessons.index(parents) if is_known else len(lessons))
         id = f"{STUDENT}-{number}"
         # Another best organism or other teachers make another student.
         place = f"{id}-{crc32(' '.join(parents).encode()):08x}"
-        run = study.training_run(place)
+        run = training_states.kept(study.directory, place)
         if run and is_known:
             return train_job(TrainingJob(run[0], self.objective.parts, resume=run[1]))
         settings, seed = study.settings, training_seed(study.settings.seed, 0, number)
@@ -256,11 +259,12 @@ class BudgetedSearch:
         if limit := self._limit:
             seconds = max(MIN_STUDENT_S, limit.seconds_left())
             limit = TimeLimit(seconds / 60, limit.clock(), reserve_s=0.0, clock=limit.clock)
-        save, stop = Checkpoints(partial(study.keep, place)), StopWhen(self._stop.is_set)
-        result = train_job(replace(job, limit=limit), hooks=(*hooks, save, stop))
+        keep = partial(training_states.keep, study.directory, place)
+        hooks = (*hooks, Checkpoints(keep), StopWhen(self._stop.is_set))
+        result = train_job(replace(job, limit=limit), hooks=hooks)
         if result.ending == "stopped":
             raise StoppedError("stopped while the student was being trained")
-        study.keep(place, result.plan, result.state)
+        keep(result.plan, result.state)
         n_tokens = self.objective.tokens(best.genome.vocab_size).per_character
         loss = (result.val_loss or 0.0) * n_tokens
         context = result.model.block_size
@@ -282,3 +286,17 @@ class BudgetedSearch:
     def _send(self) -> None:
         with self._lock:  # may be called by a worker
             self._on_event(self)
+
+
+def _losses(record: TrialRecord | None) -> tuple[float, ...]:
+    """Return the losses of a rung; infinity if it has failed."""
+    if record is None:
+        return ()
+    return record.losses if record.is_ok else (math.inf,)
+
+
+def speed_of(study: Study[BudgetedSettings]) -> float | None:
+    """Return the operations per second of one worker, so far or else as measured before."""
+    seconds = sum(record.seconds for record in study.records)
+    spent = sum(record.flops for record in study.records)
+    return spent / seconds if seconds else study.settings.operations_per_s

@@ -17,13 +17,14 @@ from microgpt import (
     in_short,
     n_made_up,
 )
-from microgpt_evolution.budgeted.budgeted_settings import BudgetedSettings, BudgetedStudy
+from microgpt_evolution.budgeted.budgeted_search import speed_of
 from microgpt_evolution.budgeted.student import STUDENT_LENGTH, student_cost
 from microgpt_evolution.genome import BUDGETED_GENES, VALUES, Genome
 from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.space import Space
 from microgpt_evolution.strategies.contestant import EVALUATIONS
-from microgpt_evolution.study import facts_of
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import BudgetedSettings, facts_of
 
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
 MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
@@ -98,7 +99,7 @@ def plan_search(
 
 
 def longer_budget(
-    study: BudgetedStudy, budget: float | None, seconds: float, n_workers: int, tell: Tell
+    study: Study[BudgetedSettings], budget: float | None, seconds: float, n_workers: int, tell: Tell
 ) -> float | None:
     """Return the operations with which a search goes on in total; None if that is no more.
 
@@ -108,9 +109,9 @@ def longer_budget(
     Raises:
         ConfigError: the search has more operations.
     """
-    old, spent = study.settings.budget, sum(line.flops for line in study.lines)
+    old, spent = study.settings.budget, sum(record.flops for record in study.records)
     if budget is None:
-        more = (study.speed or 0.0) * n_workers * seconds
+        more = (speed_of(study) or 0.0) * n_workers * seconds
         budget = float(in_short(spent + more)) if spent else old
     elif budget < old:
         raise ConfigError(

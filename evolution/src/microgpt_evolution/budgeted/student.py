@@ -13,11 +13,19 @@ from microgpt import (
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.strategies.contestant import EVALUATIONS, Contestant
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import BudgetedSettings
+from microgpt_evolution.trial import STUDENT, TrialRecord
 
 STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
 # Minimum mean length of a teacher's chunks, relative to the winner's. If a shorter context splits
 # one document in a hundred in two, the chunks are 0.99 times as long.
 MIN_LENGTH = 0.99
+
+
+def students_of(study: Study[BudgetedSettings]) -> list[TrialRecord]:
+    """Return the students; a search that has gone on with more operations may have several."""
+    return [record for record in study.records if record.origin == STUDENT]
 
 
 def student_cost(

@@ -1,7 +1,6 @@
 """Run or resume the search of `microgpt evolve --minutes`, and save the winner."""
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 
 from microgpt import (
     DataError,
-    Document,
     Fitting,
     Given,
     InferenceGpt,
@@ -27,14 +25,14 @@ from microgpt import (
 )
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
 from microgpt_evolution.budgeted.budgeted_search import BudgetedSearch
-from microgpt_evolution.budgeted.budgeted_settings import BudgetedSettings, BudgetedStudy
 from microgpt_evolution.budgeted.planning import longer_budget, plan_search
 from microgpt_evolution.commands import winner
 from microgpt_evolution.commands.progress import StudyProgress
-from microgpt_evolution.commands.study import limits_of, open_study
+from microgpt_evolution.commands.study import Documents, limits_of, open_study
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
 from microgpt_evolution.strategies.surrogate import SMALLEST
+from microgpt_evolution.study_settings import BudgetedSettings
 
 N_SAMPLES = 10  # number of samples of the winner to print
 
@@ -43,7 +41,7 @@ def run(given: Given, limit: TimeLimit | None) -> None:
     """Run or resume a search; `limit` is set by --minutes."""
 
     def plan(
-        docs: Sequence[Document] | str, facts: Mapping[str, Any], n_workers: int
+        docs: Documents, facts: dict[str, Any], n_workers: int
     ) -> tuple[BudgetedSettings, Split]:
         parts = hold_out(docs, limits_of(given), tell=note)
         if not parts.validation:
@@ -57,11 +55,13 @@ def run(given: Given, limit: TimeLimit | None) -> None:
         return plan_search(parts, single, n_workers, ancestor, note, facts), parts
 
     ancestor = winner.ancestor_of(given, "omit --warm-start", is_budgeted=True)
-    model_dir = winner.model_directory(given, BudgetedStudy)
-    with open_study(given, BudgetedStudy, plan, limit=limit) as (study, parts, pool):
-        budget, before = None, (study.n_known, study.settings)
+    model_dir = winner.model_directory(given)
+    is_saved = partial(winner.is_saved, directory=model_dir)
+    opened = open_study(given, BudgetedSettings, plan, limit=limit, is_saved=is_saved)
+    with opened as (study, parts, pool):
+        budget, before = None, (len(study.records), study.settings)
         if "resume" in given and limits_of(given):
-            seconds = limit.seconds_left() if limit else 0.0
+            seconds = max(0.0, limit.seconds_left()) if limit else 0.0
             n_workers = min(SMALLEST, pool.n_workers()) if limit else 1
             budget = longer_budget(study, given.get("budget"), seconds, n_workers, note)
         settings = study.settings
@@ -83,13 +83,15 @@ def run(given: Given, limit: TimeLimit | None) -> None:
                 has_ended = True
             finally:  # also after Ctrl-C: save the best model so far
                 progress.stop()
-                is_new = before != (study.n_known, study.settings)
+                is_new = before != (len(study.records), study.settings)
                 if search.best and (is_new or not winner.is_saved(study.directory, model_dir)):
                     _save_winner(search, student, model_dir, given, has_ended=has_ended)
 
 
 def _follow(progress: StudyProgress, search: BudgetedSearch) -> None:
     """Show the share of the operations, the best loss and the time left."""
+    if search.last and search.last.reason:
+        progress.remark(f"organism {search.last.id}", search.last)
     mark = search.study.settings.mark()
     best = f"best {search.lowest:.4f}{mark}" if search.lowest < math.inf else "no loss yet"
     generation = search.strategy.generation

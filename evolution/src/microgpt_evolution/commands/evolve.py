@@ -5,11 +5,10 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from microgpt import FIELDS, Given, setting
+from microgpt import FIELDS, ConfigError, Given, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
 from microgpt_evolution.commands.options import (
-    TrialLimit,
     WorkerOptions,
     check_options,
     given_options,
@@ -20,16 +19,13 @@ from microgpt_evolution.commands.runs import DEFAULT_GENOME, RUNS, run_path
 from microgpt_evolution.objectives.fitness import HeadName, LossName, ObjectiveName
 
 ONLY_GENERATIONS = ("objective", "population", "generations", "fitness", "head", "trace")
-NOT_RESUMED = (
-    *("column", "objective", "population", "fitness", "head", "seed", "warm_start"),
-    "trial_minutes",
-)
+NOT_RESUMED = ("column", "objective", "population", "fitness", "head", "seed", "warm_start")
 search, output = (partial(setting, panel=panel, short=True) for panel in ("Search", "Output"))
 rare_search, rare_output = (partial(setting, panel=panel) for panel in ("Search", "Output"))
 
 
 @dataclass(frozen=True)
-class SearchOptions(TrialLimit, WorkerOptions):
+class SearchOptions(WorkerOptions):
     """The options of `microgpt evolve`."""
 
     input: Path | None = search(
@@ -124,12 +120,16 @@ def _is_budgeted(given: Given) -> bool:
         excluded, by = ONLY_GENERATIONS if limit else (), typed(limit)
         is_budgeted = bool(limit)
     else:
-        from microgpt_evolution.study import BUDGETED, kind_at
+        from microgpt_evolution.study_settings import BudgetedSettings, directory_of, read_settings
 
-        is_budgeted, by = kind_at(given["resume"]) == BUDGETED, "the run to resume"
+        settings = read_settings(directory_of(given["resume"]))
+        is_budgeted, by = isinstance(settings, BudgetedSettings), "--resume"
         others = ONLY_GENERATIONS if is_budgeted else ("minutes", "budget")
         excluded = (*NOT_RESUMED, *others)
     for name in given:
         if name in excluded:
+            if "resume" in given and name in {"generations", "minutes", "budget"}:
+                more = "--minutes or --budget" if is_budgeted else "--generations"
+                raise ConfigError(f"{typed(name)} is not for this search; it goes on with {more}")
             refuse_both(typed(name), by)
     return is_budgeted

@@ -1,36 +1,34 @@
 """Run or resume a search by generations of `microgpt evolve`, and save the winner."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from microgpt import Document, Given, Split, cannot_write, count, split
+from microgpt import Given, Split, cannot_write, count, split
 from microgpt_cli.terminal.console import print_or_discard, say
 from microgpt_evolution.commands import winner
 from microgpt_evolution.commands.progress import StudyProgress
-from microgpt_evolution.commands.study import open_study
-from microgpt_evolution.search.evolve import run_search
-from microgpt_evolution.search.log import describe, winner_table
-from microgpt_evolution.search.runner import SearchEvent
-from microgpt_evolution.search.search_settings import Records, SearchSettings, describe_documents
+from microgpt_evolution.commands.study import Documents, open_study
+from microgpt_evolution.generation_search import SearchEvent, run_search
+from microgpt_evolution.search_log import describe, winner_table
 from microgpt_evolution.strategies.population import count_species, rank
-from microgpt_evolution.study import HELD_OUT
+from microgpt_evolution.study_settings import HELD_OUT, SearchSettings, facts_of
 
 
 def run(given: Given) -> None:
     """Run or resume a search."""
 
-    def plan(
-        docs: Sequence[Document] | str, facts: Mapping[str, Any], _: int
-    ) -> tuple[SearchSettings, Split]:
+    def plan(docs: Documents, facts: dict[str, Any], _: int) -> tuple[SearchSettings, Split]:
         parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-        facts = {**facts, **describe_documents(parts), "warm_start": ancestor}
+        facts |= {**facts_of(parts), "warm_start": ancestor}
         return SearchSettings.begin(given, **facts), parts
 
     ancestor = winner.ancestor_of(given, "add --minutes or --budget", is_budgeted=False)
-    model_dir = winner.model_directory(given, Records)
-    with open_study(given, Records, plan, text="lines") as (study, parts, pool):
+    model_dir = winner.model_directory(given)
+    is_saved = partial(winner.is_saved, directory=model_dir)
+    opened = open_study(given, SearchSettings, plan, text="lines", is_saved=is_saved)
+    with opened as (study, parts, pool):
         settings = study.settings
         print_or_discard(
             f"Search: {settings.objective}, {settings.generations} generations, population "
@@ -50,7 +48,7 @@ def run(given: Given) -> None:
         for name in result.names:
             log(f"> {name}")
         if model_dir and not winner.is_saved(study.directory, model_dir):
-            winner.train_and_save(result.record, parts, model_dir)
+            winner.train_winner(study, model_dir)
 
 
 def _trace(_: StudyProgress, mark: str, event: SearchEvent) -> None:

@@ -3,22 +3,19 @@
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from microgpt import DataError, printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import AS_JSON, DEFAULT_TEXT, argument, option
-
-if TYPE_CHECKING:
-    from microgpt_evolution.objectives.judge import NameScores, Verdict
+from microgpt_evolution.objectives import judge as scoring
 
 SAMPLE = re.compile(r"sample +\d+: ?")  # line prefix in the output of `microgpt generate`
-DIGITS = (("flow", 1), ("symmetry", 1), ("creativity", 1), ("total", 2))
-TERMS = [term for term, _ in DIGITS]
+DIGITS = {"flow": 1, "symmetry": 1, "creativity": 1, "total": 2}
 CLIP = 24  # maximum number of printed characters of a name
 
 
@@ -45,22 +42,28 @@ def judge(
 
     from microgpt import load_text
     from microgpt_cli.training.inputs import default_input
-    from microgpt_evolution.objectives.judge import find_repeats, known_names, normal, score_names
-    from microgpt_evolution.objectives.judge import judge as find_verdict
 
     path = against or default_input()
-    known = known_names(load_text(path))
+    known = scoring.known_names(load_text(path))
     rows = [
-        {"name": name, **_terms(find_verdict(name, known)), "is_known": normal(name) in known}
-        | {"is_repeat": is_repeat}
-        for name, is_repeat in zip(batch, find_repeats(batch), strict=True)
+        {**_row(name, known), "is_repeat": is_repeat}
+        for name, is_repeat in zip(batch, scoring.find_repeats(batch), strict=True)
     ]
-    result = score_names(batch, known)
+    facts = asdict(scoring.score_names(batch, known))
     if as_json:
-        print(json.dumps({"names": rows, **asdict(result)}))
+        print(json.dumps({"names": rows, **facts}))
         return
-    for line in [*_table(rows, path.name), "", *_summary(result, rows)]:
+    for line in _table(rows, printable(path.name, CLIP)):
         print(line)
+    n_judged = sum(row["total"] is not None for row in rows)
+    what = f"mean total of {n_judged} of {len(rows)} names"
+    what = what if n_judged else "no name could be scored"
+    means = [("Judge", "judge", what)]
+    means += [(head.title, name, head.quality) for name, head in scoring.HEADS.items()]
+    print()
+    for title, name, what in means:
+        print(f"{title:<8}  {facts['scores'][name]:9.4f}  ({what})")
+    print(f"{'distinct':<8}  {facts['distinct']:9.1%}")
 
 
 def _read_names() -> Iterator[str]:
@@ -74,49 +77,35 @@ def _read_names() -> Iterator[str]:
             yield line.strip()
 
 
-def _terms(verdict: "Verdict | None") -> dict[str, Any]:
-    return {**asdict(verdict), "total": verdict.total} if verdict else dict.fromkeys(TERMS)
+def _row(name: str, known: frozenset[str]) -> dict[str, Any]:
+    verdict = scoring.judge(name, known)
+    terms = {term: getattr(verdict, term) if verdict else None for term in DIGITS}
+    return {"name": name, **terms, "is_known": scoring.normal(name) in known}
 
 
-def _table(rows: Sequence[dict[str, Any]], known: str) -> Iterator[str]:
-    """Yield the lines of the table of names; `known` is the file of known names."""
-    from microgpt_evolution.objectives.judge import WEIGHTS
-    from microgpt_evolution.scaling.tables import columns
+def _table(rows: Sequence[Mapping[str, Any]], known: str) -> Iterator[str]:
+    """Return the lines of the table of names; `known` is the file of known names."""
+    from microgpt_evolution.report.tables import columns
 
-    weights = [f" ×{weight:g}" * (weight != 1) for weight in (*asdict(WEIGHTS).values(), 1)]
-    titles = [term + weight for term, weight in zip(TERMS, weights, strict=True)]
+    weights = scoring.WEIGHTS
+    weighted = f"symmetry ×{weights.symmetry:g}", f"creativity ×{weights.creativity:g}"
     cells = [
         [
             printable(row["name"].strip(), CLIP),
-            *("-" if row[term] is None else f"{row[term]:.{digits}f}" for term, digits in DIGITS),
-            _remark(row, printable(known, CLIP)),
+            *("-" if row[term] is None else f"{row[term]:.{n}f}" for term, n in DIGITS.items()),
+            _remark(row, known),
         ]
         for row in rows
     ]
-    return columns(["name", *titles, ""], cells, left=["name", ""])
+    return columns(["name", "flow", *weighted, "total", ""], cells, left=["name", ""])
 
 
-def _remark(row: dict[str, Any], known: str) -> str:
+def _remark(row: Mapping[str, Any], known: str) -> str:
     """Return a remark on the name, or an empty string."""
-    from microgpt_evolution.objectives.judge import MIN_LENGTH, normal
-
     if row["total"] is None:
-        is_short = len(normal(row["name"])) < MIN_LENGTH
-        return f"shorter than {MIN_LENGTH} letters" if is_short else "not only letters"
+        is_short = len(scoring.normal(row["name"])) < scoring.MIN_LENGTH
+        return f"shorter than {scoring.MIN_LENGTH} letters" if is_short else "not only letters"
     remarks = [f"in {known}"] if row["is_known"] else []
     if row["is_repeat"]:
         remarks.append("repeated: counts as 0" if row["total"] > 0 else "repeated")
     return ", ".join(remarks)
-
-
-def _summary(result: "NameScores", rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    from microgpt_evolution.objectives.judge import HEADS
-
-    n_judged = sum(row["total"] is not None for row in rows)
-    what = f"mean total of {n_judged} of {len(rows)} names"
-    what = what if n_judged else "no name could be scored"
-    yield f"{'Judge':<8}  {result.scores['judge']:9.4f}  ({what})"
-    for name, head in HEADS.items():
-        if name in result.scores:
-            yield f"{head.title:<8}  {result.scores[name]:9.4f}  ({head.quality})"
-    yield f"{'distinct':<8}  {result.distinct:9.1%}"

@@ -14,26 +14,25 @@ from microgpt import (
     setting,
 )
 
-WORKERS_HELP = (
-    "Number of parallel training runs; does not change the result.  "
-    "[default: one per available CPU]"
-)
-SCHEDULER_HELP = "Address of a Dask scheduler, such as tcp://host:8786."
+MAX_SEEDS = 1000  # training runs per model of a sweep
+
 COUNTS = ("population", "generations", "seeds", "workers")
 
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """Where the training runs of a search or a sweep take place."""
+    """Where the training runs of a study take place, and how long each may take."""
 
-    workers: int | None = setting(None, WORKERS_HELP, panel="Workers", short=True)
-    scheduler: str | None = setting(None, SCHEDULER_HELP, panel="Workers")
-
-
-@dataclass(frozen=True)
-class TrialLimit:
-    """How long a training run of a study may take."""
-
+    workers: int | None = setting(
+        None,
+        "Number of parallel training runs; does not change the result.  "
+        "[default: one per available CPU]",
+        panel="Workers",
+        short=True,
+    )
+    scheduler: str | None = setting(
+        None, "Address of a Dask scheduler, such as tcp://host:8786.", panel="Workers"
+    )
     trial_minutes: float | None = setting(
         None,
         "End a training run that takes longer; it is recorded as crashed, and the study goes on.",
@@ -60,6 +59,13 @@ def check_options(given: Given) -> None:
     check_conflicts(settings)
     if "scheduler" in given and "workers" in given:
         refuse_both("--scheduler", "--workers")
+
+
+def check_seeds(n_seeds: int, first: int) -> None:
+    """Raise ConfigError if there are too many seeds, or if the last is out of range."""
+    if n_seeds > MAX_SEEDS:
+        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n_seeds}")
+    check_setting("seed", first + n_seeds - 1)
 
 
 def refuse_both(one: str, other: str) -> None:

@@ -30,14 +30,9 @@ class StudyProgress(ProgressBar):
         Args:
             what: the kind of trial, such as its settings.
         """
-        if evaluation.reason:
-            problem = "" if evaluation.status == "ok" else f"{evaluation.status}, "
-            self.tell(f"{what}: {problem}{evaluation.reason}", f"{what}: {problem}")
-
-    def tell(self, line: str, key: str = "") -> None:
-        """Print a note in place of the bar, unless one with its key or enough others were."""
-        key = key or line
-        if key not in self._remarks and len(self._remarks) < N_REMARKS:
+        key = f"{what}: {'' if evaluation.is_ok else f'{evaluation.status}, '}"
+        is_new = key not in self._remarks and len(self._remarks) < N_REMARKS
+        if evaluation.reason and is_new:
             self._remarks.add(key)
-            self.stop()
-            note(line)
+            self.stop()  # the note is printed in place of the bar
+            note(f"{key}{evaluation.reason}")

@@ -7,17 +7,36 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt import DEFAULT_SEED, OnEvent, as_argument, check_seed, mark, setting
+from microgpt import (
+    DEFAULT_SEED,
+    OnEvent,
+    as_argument,
+    check_seed,
+    count_params,
+    mark,
+    setting,
+)
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
 from microgpt_evolution.commands.runs import DEFAULT_GENOME
 
 if TYPE_CHECKING:
+    from microgpt import TrainResult
     from microgpt_evolution.genome import Genome
-    from microgpt_evolution.genome_file import GenomeRecord
 
 N_SAMPLES = 10
+UNFORMED = """\
+=== MicroGPT [Primordial] ===
+"I am unformed"
+No genome found. Running with default parameters.
+Run `microgpt evolve` to evolve a genome.
+"""
+EVOLVED = """\
+=== MicroGPT [Evolved] ===
+"I have become"
+Loaded genome from generation {0.generation} (loss: {0.loss:.4f})
+"""
 option = partial(setting, panel="Options", short=True)
 gene = partial(setting, panel="Genes (override the genome)", short=True)
 
@@ -58,26 +77,23 @@ def run(options: RunOptions) -> None:
     from microgpt_evolution.genome import GENES, PRIMORDIAL, check_genes
     from microgpt_evolution.genome_file import read_genome_of
 
-    genome, record = options.genome, None
-    if genome or os.path.lexists(DEFAULT_GENOME):
-        genome = genome or DEFAULT_GENOME
-        remedy = f"train it with: microgpt train --genome {as_argument(genome)}"
-        record = read_genome_of(genome, remedy, is_budgeted=False)
+    path, record = options.genome or DEFAULT_GENOME, None
+    if options.genome or os.path.lexists(path):
+        remedy = f"train it with: microgpt train --genome {as_argument(path)}"
+        record = read_genome_of(path, remedy, is_budgeted=False)
     genes = {gene: getattr(options, gene) for gene in GENES}
     given = {gene: value for gene, value in genes.items() if value is not None}
     check_genes(given)
-    path = options.input or default_input()
-    docs = load_text(path, column=options.column, tell=note)
-    organism = replace(record.genome if record else PRIMORDIAL, **given)
+    data = options.input or default_input()
+    docs = load_text(data, column=options.column, tell=note)
+    genome = replace(record.genome if record else PRIMORDIAL, **given)
 
-    _print_introduction(record)
+    print(EVOLVED.format(record) if record else UNFORMED)
     if record and record.data_sha256 not in (None, fingerprint(docs)):
-        note(f"the genome was found with data other than {path}")
-    if options.silent and given:
-        note(f"overridden: {', '.join(f'{name} {value:g}' for name, value in given.items())}")
-    loss, n_params = _train(organism, docs, options)
-    what = "evolved" if record else "default"
-    print(f"\nOrganism: {what} | Loss: {loss:.4f} | Params: {n_params}")
+        note(f"the genome was found with data other than {data}")
+    result = _train(genome, docs, options)
+    what, n_params = "evolved" if record else "default", count_params(result.model)
+    print(f"\nOrganism: {what} | Loss: {result.losses[-1]:.4f} | Params: {n_params}")
     if record and record.val_loss is not None and not given:
         note(
             "these losses are for the last training document; the held-out loss of the genome "
@@ -85,39 +101,26 @@ def run(options: RunOptions) -> None:
         )
 
 
-def _train(organism: "Genome", docs: Sequence[str], options: RunOptions) -> tuple[float, int]:
-    """Train a model and print names; return its last loss and its number of parameters."""
-    from microgpt import CharTokenizer, InferenceGpt, count_params, train
+def _train(genome: "Genome", docs: Sequence[str], options: RunOptions) -> "TrainResult":
+    """Train a model, and print names unless `silent` is set."""
+    from microgpt import CharTokenizer, InferenceGpt, train
     from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 
-    tokenizer = CharTokenizer.from_documents(docs)
-    model, config = organism.model(tokenizer.vocab_size), organism.train_config(options.seed)
-    n_params = count_params(model)
+    tokenizer, config = CharTokenizer.from_documents(docs), genome.train_config(options.seed)
+    model = genome.model(tokenizer.vocab_size)
     if not options.silent:
         print(
-            f"MicroGPT: {n_params} params, training for {config.steps} steps "
+            f"MicroGPT: {count_params(model)} params, training for {config.steps} steps "
             f"(lr={config.lr:g}, emb={model.n_embd}, head={model.n_head}, "
             f"layer={model.n_layer}, ctx={model.block_size}, ff={model.n_ff_exp})",
             flush=True,
         )
     load_kernels(None, uses=["training", "generation"])
     with TrainingProgress() as progress:
-        result = train(
-            docs, model=model, config=config, tokenizer=tokenizer, hooks=[OnEvent(progress.update)]
-        )
-    loss = result.state.recent_losses[-1]
+        hooks = [OnEvent(progress.update)]
+        result = train(docs, model=model, config=config, tokenizer=tokenizer, hooks=hooks)
     if not options.silent:
-        print(f"step {config.steps:4d} | loss {loss:.4f}\n\n--- Generation ---")
+        print(f"step {config.steps:4d} | loss {result.losses[-1]:.4f}\n\n--- Generation ---")
         for name in InferenceGpt(result).generate(N_SAMPLES, temperature=1.0, seed=options.seed):
             print(f"> {terminal_safe(name)}")
-    return loss, n_params
-
-
-def _print_introduction(record: "GenomeRecord | None") -> None:
-    if record:
-        print('=== MicroGPT [Evolved] ===\n"I have become"')
-        print(f"Loaded genome from generation {record.generation} (loss: {record.loss:.4f})\n")
-    else:
-        print('=== MicroGPT [Primordial] ===\n"I am unformed"')
-        print("No genome found. Running with default parameters.")
-        print("Run `microgpt evolve` to evolve a genome.\n")
+    return result

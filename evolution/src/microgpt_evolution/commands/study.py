@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,68 +32,80 @@ from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import discard_output, note, say
 from microgpt_cli.terminal.progress import load_kernels
 from microgpt_cli.training.inputs import default_input
-from microgpt_evolution.commands.runs import RUNS, write_final_report
-from microgpt_evolution.errors import NoWinnerError
-from microgpt_evolution.study import SWEEP, Study, StudySettings
+from microgpt_evolution.commands.options import check_seeds
+from microgpt_evolution.commands.runs import REPORT, RUNS, write_final_report
+from microgpt_evolution.errors import NoWinnerError, StudyError
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import StudySettings
+from microgpt_evolution.trials_file import read_trials
 from microgpt_evolution.workers import Dask, Threads, Workers
 
 SWITCH_INTERVAL_S = 2e-4
-R = TypeVar("R", bound=Study[Any])
 S = TypeVar("S", bound=StudySettings)
+Documents = Sequence[Document] | str
 # Returns the settings and the documents of a new study, given the documents, facts to record, and
 # the number of workers.
-Plan = Callable[[Sequence[Document] | str, Mapping[str, Any], int], tuple[S, Split]]
+Plan = Callable[[Documents, dict[str, Any], int], tuple[S, Split]]
 
 
 @contextmanager
 def open_study(
     given: Given,
-    kind: type[R],
-    plan: Plan[Any] | None,
+    kind: type[S],
+    plan: Plan[S] | None,
     *,
     text: TextKind | None = None,
     limit: TimeLimit | None = None,
-) -> Iterator[tuple[R, Split, Workers]]:
+    is_saved: Callable[[Path], bool] = lambda run: True,
+) -> Iterator[tuple[Study[S], Split, Workers]]:
     """Yield a new study or the one to resume, its documents and its workers; then write its report.
 
     An error and Ctrl-C name the command that resumes the study.
 
     Args:
         given: options of the command; with `resume`, the study in that directory goes on.
+        kind: the type of its settings.
         plan: called for a new study.
         text: how a new study reads its file; None to detect running text.
         limit: a time limit; the compilation extends it.
+        is_saved: whether the results in a directory are complete. A study that has ended and gets
+            nothing more is left as it is then, and the command ends.
     """
     with ExitStack() as stack:
         if "resume" in given:
-            study: R = kind.open(given["resume"])
-            stack.enter_context(study)
-            if getattr(study.settings, "has_function", False):
-                title = study.settings.kind.title
-                raise ConfigError(f"the {title} measures a function; resume it in Python")
-            _change(study, given)
+            study = stack.enter_context(Study[S].open(given["resume"], kind))
+            if study.settings.has_function:
+                noun = study.settings.noun
+                raise ConfigError(f"the {noun} measures a function; resume it in Python")
             parts = _documents_again(study.settings, given.get("input"))
             pool = stack.enter_context(_workers(given, limit))
+            _change(study, given)  # last, because an error must change nothing
+            if study.has_ended and not limits_of(given) and is_saved(study.directory):
+                _leave(study)
         else:
             path = given.get("input") or default_input()
             docs = load_documents(path, ReadOptions.of({**given, "text": text}), tell=_tell)
             pool = stack.enter_context(_workers(given, limit))
             assert plan
-            settings, parts = plan(docs, _recorded(given, path), pool.n_workers())
-            name = "sweep" if kind.settings_type.kind == SWEEP else "evolve"
-            study = kind.begin(RUNS, name, settings)
-            stack.enter_context(study)
+            facts = {"input": as_setting(path), "seed": given.get("seed", DEFAULT_SEED)}
+            settings, parts = plan(docs, facts | _recorded(given), pool.n_workers())
+            name = "sweep" if settings.noun == "sweep" else "evolve"
+            study = stack.enter_context(Study[S].begin(RUNS, name, settings))
         if line := describe_read(study.settings.contamination):
             note(line)
-        had_ended, n_recorded = study.has_ended, study.n_recorded
         with _resumable(study):
             yield study, parts, pool
-        if had_ended and study.n_recorded == n_recorded:
-            title = study.settings.kind.title
-            note(f"the {title} had finished, so nothing changed")
-        else:
-            study.end()
-            write_final_report(study.directory)
+        study.end()
+        write_final_report(study.directory)
+
+
+def _leave(study: Study[Any]) -> None:
+    """End the command, because the study has ended; write its report if it has none."""
+    if not (study.directory / REPORT).exists():
+        write_final_report(study.directory)
+    how = f"see it with: microgpt report {as_argument(study.directory)}"
+    note(f"the {study.settings.noun} had finished, so nothing changed; {how}")
+    raise typer.Exit
 
 
 def limits_of(given: Given) -> dict[str, float]:
@@ -128,30 +140,34 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
 def _change(study: Study[Any], given: Given) -> None:
     """Give a study to resume the settings that the user adds, and say what they add."""
     settings, changes = study.settings, dict[str, Any]()
-    for name in (settings.more - {"seeds"}) & given.keys():  # `sweep_run` adds seeds
-        old = getattr(settings, name)
-        if given[name] <= old:
-            has = f"the {settings.kind.title} has {old} {name}"
-            raise ConfigError(f"{has}; pass more with --{name}, or omit it")
-        changes[name] = given[name]
-        note(f"{given[name] - old:g} more {name} than the {old:g} so far")
-    if "train_winner" in given:
-        changes["train_winner"] = as_setting(given["train_winner"])
+    for name in settings.more & given.keys():
+        old, new = getattr(settings, name), given[name]
+        n = len(old) if name == "seeds" else old
+        if new == n and not study.has_ended:  # the command was interrupted and is repeated
+            continue
+        if new <= n:
+            raise ConfigError(f"the {settings.noun} has {n} {name}; pass more with --{name}")
+        if name == "seeds":
+            check_seeds(new, old[0])
+        changes[name] = tuple(range(old[0], old[0] + new)) if name == "seeds" else new
+        note(f"{count(new - n, name[:-1])} more than the {n:,} so far")
+    changes |= _recorded(given)
     if any(value != getattr(settings, name) for name, value in changes.items()):
-        study.change(settings.model_copy(update=changes))
+        study.change(**changes)
+    if "trial_minutes" in given and settings.noun == "sweep":
+        study.forget_crashes()
 
 
 def _tell(line: str) -> None:
     note(line.partition(" (--text lines")[0])  # without the options of `train`
 
 
-def _recorded(given: Given, path: Path) -> dict[str, Any]:
-    """Return the settings of a study that follow from the options and the path of the documents."""
-    names = ("column", "trial_minutes")
-    found = {name: given[name] for name in names if name in given}
+def _recorded(given: Given) -> dict[str, Any]:
+    """Return the options that a study records, new or resumed."""
+    found = {name: given[name] for name in ("column", "trial_minutes") if name in given}
     if "train_winner" in given:
         found["train_winner"] = as_setting(given["train_winner"])
-    return {"input": as_setting(path), "seed": given.get("seed", DEFAULT_SEED), **found}
+    return found
 
 
 def _documents_again(settings: StudySettings, path: Path | None) -> Split:
@@ -160,15 +176,15 @@ def _documents_again(settings: StudySettings, path: Path | None) -> Split:
     Raises:
         ConfigError: the documents are not those of the study.
     """
-    title = settings.kind.title
+    noun = settings.noun
     if path is None:
         path = path_from_text(settings.input)
-        check_regular(path, f"pass the documents of this {title} with --data")
+        check_regular(path, f"pass the documents of this {noun} with --data")
     docs = load_documents(path, ReadOptions.of(vars(settings)), tell=note)
     parts = split_documents(docs, settings.val_fraction, settings.test_fraction, settings.gap)
     if parts.facts.sha256 != settings.data_sha256:
         raise ConfigError(
-            f"{path} is not the input of the {title}: its documents have a different sha256; "
+            f"{path} is not the input of the {noun}: its documents have a different sha256; "
             "pass the original file with --data"
         )
     return parts
@@ -177,17 +193,18 @@ def _documents_again(settings: StudySettings, path: Path | None) -> Split:
 @contextmanager
 def _resumable(study: Study[Any]) -> Iterator[None]:
     """Add the command that resumes a study to the message of an error."""
-    how = f"resume with: {study.settings.kind.resume} {as_argument(study.directory)}"
+    how = f"resume with: {study.settings.resume_command} {as_argument(study.directory)}"
     try:
         yield
     except KeyboardInterrupt as stop:
-        raise type(stop)(f"after {count(study.n_recorded, 'training run')}; {how}") from None
+        n_recorded = len(read_trials(study.directory)[0])  # one more, perhaps, than is known
+        raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
     except NoWinnerError as error:
         say(f"error: {error}; see {study.directory}")
         raise typer.Exit(1) from error
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
         # An option may be wrong; without recorded trials, there is nothing to resume.
-        if isinstance(error, ConfigError) or not study.n_known:
+        if isinstance(error, ConfigError | StudyError) or not study.records:
             raise
         say(f"error: {error}; {how}")
         if isinstance(error, OSError):

@@ -9,18 +9,16 @@ from microgpt import DEFAULT_SEED, ConfigError, Given, check_setting, flag, sett
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import LISTS, GroupedCommand, command_group
 from microgpt_evolution.commands.options import (
-    SCHEDULER_HELP,
-    WORKERS_HELP,
-    TrialLimit,
     WorkerOptions,
     check_options,
+    check_seeds,
     given_options,
 )
 from microgpt_evolution.commands.runs import RUNS, run_path
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.strategies.grid import SETTINGS, SIZES, STEPS
 
-N_SEEDS, MAX_SEEDS = 3, 1000  # training runs per model of a sweep
+N_SEEDS = 3  # training runs per model of a sweep
 EXAMPLE = "--vary n_embd=16,32 --vary lr=0.005,0.01"
 repeats = partial(setting, panel="Repeats", short=True)
 varied = partial(setting, panel="Grid")
@@ -75,7 +73,7 @@ class StepsOptions(SweepOptions):
 
 
 @dataclass(frozen=True)
-class GridOptions(TrialLimit, SweepOptions):
+class GridOptions(SweepOptions):
     """The options of `sweep grid`."""
 
     vary: list[str] | None = varied(
@@ -100,7 +98,7 @@ def steps(options: StepsOptions) -> None:
     """Train Karpathy's model with increasing numbers of steps.
 
     Both sets of step counts are from evolve-rust. The default, fibonacci, has more points, up to
-    21,000 steps. Its nearly constant growth factor suits the power law that `analyze` fits.
+    21,000 steps.
     """
     from microgpt_evolution.commands.sweep_run import start_sweep
 
@@ -128,12 +126,22 @@ def grid(options: GridOptions) -> None:
     Karpathy's names, all other settings are those of his run, except the learning rate, which is
     0.005.
     """
-    given, axes = options.given(), dict(map(_axis, options.vary or ()))
+    given, lists = options.given(), [*map(_axis, options.vary or ())]
+    axes = dict(lists)
+    if len(axes) < len(lists):
+        raise ConfigError("--vary names a setting twice; put all of its values into one list")
     if not axes:
         raise ConfigError(f"the grid has no settings; pass at least one, such as {EXAMPLE}")
     from microgpt_evolution.commands.sweep_run import start_grid
 
     start_grid(axes, given)
+
+
+def _again(name: str) -> Any:
+    """Return an option of all studies, which is given again when one is resumed."""
+    facts = WorkerOptions.__dataclass_fields__[name].metadata
+    help, panel = facts["help"], facts["panel"]
+    return opt.option(None, help, rich_help_panel=panel, hidden=not facts.get("short"))
 
 
 @sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")
@@ -147,29 +155,21 @@ def resume(
     seeds: int | None = opt.option(
         None, "Train each configuration with so many seeds instead.", rich_help_panel="Repeats"
     ),
-    workers: int | None = opt.option(None, WORKERS_HELP, rich_help_panel="Workers"),
-    scheduler: str | None = opt.option(
-        None, SCHEDULER_HELP, rich_help_panel="Workers", hidden=True
-    ),
+    workers: int | None = _again("workers"),
+    scheduler: str | None = _again("scheduler"),
+    trial_minutes: float | None = _again("trial_minutes"),
 ) -> None:
     """Resume an interrupted sweep, or train a finished one with more seeds.
 
     The result is the same as without the interruption.
     """
     options = {"input": input, "seeds": seeds, "workers": workers, "scheduler": scheduler}
-    given = {name: value for name, value in options.items() if value is not None}
-    given["resume"] = run
+    given = {**options, "trial_minutes": trial_minutes, "resume": run}
+    given = {name: value for name, value in given.items() if value is not None}
     check_options(given)
-    from microgpt_evolution.commands import sweep_run
+    from microgpt_evolution.commands.sweep_run import run_sweep
 
-    sweep_run.resume(given)
-
-
-def check_seeds(n_seeds: int, first: int) -> None:
-    """Raise ConfigError if there are too many seeds, or if the last is out of range."""
-    if n_seeds > MAX_SEEDS:
-        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n_seeds}")
-    check_setting("seed", first + n_seeds - 1)
+    run_sweep(given)
 
 
 def _axis(typed: str) -> tuple[str, list[Any]]:

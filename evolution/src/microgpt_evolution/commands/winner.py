@@ -5,23 +5,24 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from microgpt import (
     CheckpointError,
     DirectoryLock,
     Given,
-    Split,
+    MicrogptError,
     TrainResult,
     path_from_text,
     read_meta,
+    read_training,
     save,
-    train,
 )
+from microgpt_cli.commands.train import train_as
 from microgpt_cli.terminal.console import note, print_or_discard
 from microgpt_cli.training.replacement import confirm_replacement
+from microgpt_cli.training.request import TrainRequest
 from microgpt_evolution.commands.runs import DEFAULT_GENOME
-from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.errors import GenomeError, raised_as
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import (
     GENOME,
@@ -34,6 +35,7 @@ from microgpt_evolution.genome_file import (
     write_genome,
 )
 from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import SearchSettings, directory_of, read_settings
 
 
 def ancestor_of(given: Given, remedy: str, *, is_budgeted: bool) -> Genome | None:
@@ -42,20 +44,24 @@ def ancestor_of(given: Given, remedy: str, *, is_budgeted: bool) -> Genome | Non
     return read_genome_of(path, remedy, is_budgeted=is_budgeted).genome if path else None
 
 
-def model_directory(given: Given, kind: type[Study[Any]]) -> Path | None:
+def model_directory(given: Given) -> Path | None:
     """Return the directory of --train-winner, given now or recorded in the study to resume.
 
     Raises an error before the search starts if the results cannot be written. A resumed search
     replaces the model that it has saved itself.
     """
-    study = kind.read(given["resume"]) if "resume" in given else None
-    kept = study.settings.train_winner if study else None
+    run = directory_of(given["resume"]) if "resume" in given else None
+    kept = read_settings(run).train_winner if run else None
     directory = given.get("train_winner") or (path_from_text(kept) if kept else None)
     is_forced = "force" in given
+    if run and (run / GENOME).exists() and not is_forced:
+        with raised_as(GenomeError, remedy="; remove the file and resume the search"):
+            read_genome(run / GENOME)
     if directory:
         with DirectoryLock(directory):  # it can be written
             pass
-        if not (is_forced or (study and is_saved(study.directory, directory))):
+        is_own = run and (is_saved(run, directory) or _is_begun(run, directory))
+        if not (is_forced or is_own):
             confirm_replacement(directory, "--train-winner")
     if os.path.lexists(DEFAULT_GENOME) and not is_forced:
         try:
@@ -70,10 +76,23 @@ def model_directory(given: Given, kind: type[Study[Any]]) -> Path | None:
 
 def is_saved(run: Path, directory: Path | None) -> bool:
     """Return whether a run has a genome.json and, if there is a directory, its model is there."""
-    with suppress(CheckpointError, OSError):
-        sha256 = hashlib.sha256((run / GENOME).read_bytes()).hexdigest()
+    with suppress(MicrogptError, OSError):
+        read_genome(run / GENOME)
+        sha256 = _sha256((run / GENOME).read_bytes())
         return directory is None or read_meta(directory).training.get("genome") == sha256
     return False
+
+
+def _is_begun(run: Path, directory: Path) -> bool:
+    """Return whether a directory has the training run of the model of a run."""
+    with suppress(CheckpointError, OSError):
+        sha256 = _sha256((run / GENOME).read_bytes())
+        return read_training(directory)[0].given.get("genome") == sha256
+    return False
+
+
+def _sha256(genome: bytes) -> str:
+    return hashlib.sha256(genome).hexdigest()
 
 
 def write_if_better(record: GenomeRecord, *, force: bool) -> None:
@@ -91,16 +110,28 @@ def write_if_better(record: GenomeRecord, *, force: bool) -> None:
     note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
 
 
-def train_and_save(record: GenomeRecord, parts: Split, directory: Path) -> None:
-    """Train the winner of a search on its training documents, and save the model."""
-    assert record.seed is not None
-    docs = replace(parts, validation=(), test=())
-    config = record.genome.train_config(record.seed)
-    save_model(train(docs, model=record.genome.model(), config=config), record, directory)
+def train_winner(study: Study[SearchSettings], directory: Path) -> None:
+    """Train a model with the genome of a search, as `microgpt train` does, or go on with it."""
+    settings = study.settings
+    if _is_begun(study.directory, directory):
+        train_as(TrainRequest({}, resume=directory, num_samples=0))
+        return
+    names = ("seed", "column", "text", "val_fraction", "test_fraction")
+    given = {name: value for name, value in settings if name in names and value is not None}
+    train_as(
+        TrainRequest(
+            given,
+            input=path_from_text(settings.input),
+            output=directory,
+            genome=study.directory / GENOME,
+            force=True,
+            num_samples=0,
+        )
+    )
 
 
 def save_model(trained: TrainResult, record: GenomeRecord, directory: Path) -> None:
     """Save the model of a winner, with the checksum of its genome.json."""
-    genome_sha256 = hashlib.sha256(encode_genome(record)).hexdigest()
-    save(replace(trained, plan=replace(trained.plan, given={"genome": genome_sha256})), directory)
+    given = {"genome": _sha256(encode_genome(record))}
+    save(replace(trained, plan=replace(trained.plan, given=given)), directory)
     note(f"the model of the winner is in {directory}")

@@ -13,6 +13,7 @@ HeadName = Literal["weaver", "mirror", "spark"]  # heads of the Hydra
 LossName = Literal["held-out", "last-doc"]
 Fitness = Literal[LossName, "own"]
 
+JUDGE = "judge"  # the score that the aesthetic search maximises
 LAST_DOC_TARGET = 1.2  # as in evolve-rust
 # Required gain in nats per token. A loss of 1.2 is out of reach; a 6-gram model reaches 2.01.
 HELD_OUT_GAIN = 0.20

@@ -98,48 +98,39 @@ def is_doubled(name: str) -> bool:
     return len(name) >= 4 and name[:half] == name[half : 2 * half]
 
 
-# Maps a name and the known names to a score, or to None if the name cannot be scored.
-Score = Callable[[str, Set[str]], float | None]
-
-
 @dataclass(frozen=True)
 class Head:
-    """A head of the Hydra with its scoring function."""
+    """A head of the Hydra, which scores names."""
 
     title: str
     quality: str  # name of the quality that the head rewards
-    score: Score
+    formula: Callable[[str, Set[str]], float]  # of a normalised name and the known names
+    needs_letters: bool = False
+
+    def score(self, name: str, known: Set[str]) -> float | None:
+        """Return the score of a name, or None if the name cannot be scored."""
+        name = normal(name)
+        is_scored = is_word(name) if self.needs_letters else len(name) >= MIN_LENGTH
+        return self.formula(name, known) if is_scored else None
 
 
-def weave(name: str, known: Set[str]) -> float | None:
-    """Return the pronounceability of a name (at most 1), or None if `is_word` is false."""
-    name = normal(name)
-    if not is_word(name):
-        return None
+def _flow(name: str, known: Set[str]) -> float:
     return (1.0 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name)
 
 
-def mirror(name: str, known: Set[str]) -> float | None:
-    """Return the symmetry and repetition score of a name (at most 5.5), or None if too short."""
-    name = normal(name)
-    if len(name) < MIN_LENGTH:
-        return None
+def _symmetry(name: str, known: Set[str]) -> float:
     ends_softly = name.endswith(SOFT_ENDINGS)
     return 3.0 * (name == name[::-1]) + 2.0 * is_doubled(name) + 0.5 * ends_softly
 
 
-def spark(name: str, known: Set[str]) -> float | None:
-    """Return the novelty score of a name (at most 2.5), or None if the name is too short."""
-    name = normal(name)
-    if len(name) < MIN_LENGTH:
-        return None
+def _novelty(name: str, known: Set[str]) -> float:
     return (-5.0 if name in known else 2.0) + (0.5 if len(name) > 6 else 0.0)
 
 
 HEADS: Mapping[HeadName, Head] = {
-    "weaver": Head("Weaver", "Flow", weave),
-    "mirror": Head("Mirror", "Symmetry", mirror),
-    "spark": Head("Spark", "Creativity", spark),
+    "weaver": Head("Weaver", "Flow", _flow, needs_letters=True),  # at most 1
+    "mirror": Head("Mirror", "Symmetry", _symmetry),  # at most 5.5
+    "spark": Head("Spark", "Creativity", _novelty),  # at most 2.5
 }
 
 
@@ -163,16 +154,16 @@ def score_names(
             that a model cannot win by repeating one good name.
     """
     repeats, n = find_repeats(names), len(names) or 1
-    measures: dict[str, Score] = {"judge": _total}
-    measures |= {name: head.score for name, head in HEADS.items()}
-    scores = {}
-    for measure, score in measures.items():
+
+    def mean(score: Callable[[str, Set[str]], float | None]) -> float:
         counted = [
             min(0.0, value) if is_repeat and not repeats_count else value
             for name, is_repeat in zip(names, repeats, strict=True)
             if (value := score(name, known)) is not None
         ]
-        scores[measure] = fmean(counted) if counted else NO_NAME
+        return fmean(counted) if counted else NO_NAME
+
+    scores = {"judge": mean(_total)} | {name: mean(head.score) for name, head in HEADS.items()}
     distinct = set(map(normal, names))
     return NameScores(scores, len(distinct) / n, len(distinct - known) / n)
 

@@ -1,17 +1,13 @@
 """Train a genome on documents; measure its losses, score its names, or call a function of it."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from statistics import fmean
 from typing import Any
 
 from microgpt import (
     BpeTokenizer,
-    ConfigError,
     DataError,
-    DivergedError,
     EvaluationSet,
     InferenceGpt,
     Split,
@@ -21,30 +17,19 @@ from microgpt import (
     TrainResult,
     char_tokenizer,
     count_params,
-    engine_module,
     train,
 )
-from microgpt_evolution.genome import Genome
+from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.judge import (
-    EVOLVE_RUST_SAMPLES,
-    NameScores,
-    known_names,
-    score_names,
-)
-from microgpt_evolution.objectives.own_objective import (
-    CALL_MINUTES,
-    OwnFunction,
-    evaluate,
-    needs_training,
-)
+from microgpt_evolution.objectives.judge import EVOLVE_RUST_SAMPLES, known_names, score_names
+from microgpt_evolution.objectives.objective import DIVERGED
+from microgpt_evolution.objectives.own_objective import OwnFunction, evaluate, needs_training
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 MAX_FLOPS = 2e13  # maximum FLOPs per training run of a search; takes a few minutes on one core
 TEMPERATURE = 1.0
 UNIFORM_TOLERANCE = 1e-3  # in nats per token
 N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
-DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
 
 @dataclass(frozen=True)
@@ -52,36 +37,30 @@ class LossObjective:
     """Trains genomes on documents and measures them.
 
     Raises:
-        DataError: there are no held-out documents, or no replies in held-out conversations.
+        DataError: there are no held-out documents, no replies in held-out conversations, or
+            conversations instead of names to score.
     """
 
     parts: Split
     fitness: Fitness | None = "held-out"  # None to score names
     own: OwnFunction | None = None  # what to minimise if the fitness is "own"
-    call_minutes: float = CALL_MINUTES  # time limit of a call of `own`
     n_samples: int = 0  # number of names to generate
     measures_test: bool = False  # whether to measure the test loss, too
     max_flops: float = math.inf  # maximum FLOPs per training run; larger genomes are refused
     text: TextKind = "lines"
     vocab_size: int | None = None  # of subwords; None for characters
     keeps_best: bool = False  # whether the weights with the lowest validation loss are kept
-    _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
+    _held_out: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.parts.validation:
-            raise DataError("a search needs held-out documents; split the documents first")
-        masks = (self.tokenizer.mask(doc) for doc in self.parts.validation)
-        if not any(mask is None or any(mask) for mask in masks):
-            raise DataError(
-                "the held-out conversations have no replies; add conversations with replies"
-            )
+        self.held_out(PRIMORDIAL.block_size)
+        if self.fitness is None and self.tokenizer.is_chat:
+            raise DataError("conversations have no names to score; use the objective loss")
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer; it knows the characters of held-out documents, too."""
-        if self.vocab_size:
-            return BpeTokenizer.from_documents(self.parts.train, self.vocab_size)
-        return char_tokenizer(self.parts.docs)
+        return tokenizer_of(self.parts, self.vocab_size)
 
     @cached_property
     def training(self) -> Split:
@@ -126,68 +105,62 @@ class LossObjective:
         """Train and evaluate a genome; the evaluation is invalid if training was stopped."""
         own = self.own
         if own and not needs_training(own):
-            return evaluate(own, trial.genome, self.call_minutes, should_stop)
-        trained = self.train(trial, should_stop)
-        if isinstance(trained, Evaluation):
-            return trained
-        fitness, model = trained.losses[-1], InferenceGpt(trained)
+            return evaluate(own, trial.genome, should_stop)
+        trained = self._train(trial, should_stop)
+        if trained.ending == "stopped":
+            return Evaluation("crashed")
+        fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}
-        facts["train_loss"] = fmean(trained.state.recent_losses)
         if self.fitness in ("held-out", "own") or self.measures_test:
-            fitness = facts["val_loss"] = self.held_out_loss(trained)
+            fitness = facts["val_loss"] = self.held_out_loss(trained, model)
             if not math.isfinite(fitness):  # the last step may have diverged
                 return DIVERGED
         if self.measures_test and self.parts.test:
-            facts["test_loss"] = model.evaluate(self.parts.test).loss
+            facts["test_loss"] = model.evaluate(self.parts.test, text=self.text).loss
         if self.n_samples and not trained.tokenizer.is_chat:
             names = model.generate(self.n_samples, temperature=TEMPERATURE, seed=trial.seed)
             facts["samples"] = tuple(names)
-            if self.fitness is None:
-                fitness, facts["scores"] = math.inf, self.scores(names)
+            if self.fitness is None:  # as in evolve-rust, repeated ones of five keep their score
+                is_lenient = self.n_samples == EVOLVE_RUST_SAMPLES
+                scores = score_names(names, self.known, repeats_count=is_lenient)
+                fitness, facts["scores"] = math.inf, scores
         if own:
-            answer = evaluate(own, model, self.call_minutes, should_stop)
+            answer = evaluate(own, model, should_stop)
             return replace(answer, **facts)
         remark = unlearned(facts.get("val_loss", math.inf), self.tokenizer.vocab_size)
         return Evaluation("ok", fitness, reason=remark, **facts)
 
-    def scores(self, names: Sequence[str]) -> NameScores:
-        """Return the scores of names; of 5, as in evolve-rust, repeated ones keep their score."""
-        return score_names(names, self.known, repeats_count=len(names) == EVOLVE_RUST_SAMPLES)
+    def held_out(self, block_size: int) -> EvaluationSet:
+        """Return the validation documents, as a model with this context reads them."""
+        if block_size not in self._held_out:  # a race is harmless: both threads build the same set
+            docs, tokenizer = self.parts.validation, self.tokenizer
+            self._held_out[block_size] = EvaluationSet.of(docs, tokenizer, block_size, self.text)
+        return self._held_out[block_size]
 
-    def train(self, trial: Trial, should_stop: ShouldStop | None) -> TrainResult | Evaluation:
-        """Train a model; return the training result, or an evaluation if training failed."""
-        is_shuffled = self.fitness != "last-doc"
-        config = trial.genome.train_config(trial.seed)
-        config = replace(config, shuffle=is_shuffled, text=self.text)
-        try:
-            result = train(
-                self.training,
-                model=trial.genome.model(),
-                config=config,
-                tokenizer=self.tokenizer,
-                hooks=[StopWhen(should_stop)] if should_stop else (),
-            )
-        except DivergedError:
-            return DIVERGED
-        except (ConfigError, DataError) as error:  # such as too little memory
-            return Evaluation("refused", reason=str(error))
-        return Evaluation("crashed") if result.ending == "stopped" else result
-
-    def held_out_loss(self, result: TrainResult) -> float:
+    def held_out_loss(self, trained: TrainResult, model: InferenceGpt) -> float:
         """Return the loss on the validation documents, in nats per token."""
-        if result.val_loss is not None:  # of the best weights, which were kept
-            return result.val_loss
-        block_size = result.model.block_size
-        pieces = self._pieces.get(block_size)
-        if pieces is None:  # a race is harmless: both threads build the same set
-            pieces = self._pieces[block_size] = EvaluationSet.of(
-                self.parts.validation, self.tokenizer, block_size, result.config.text
-            )
-        weights = result.state.final_weights(result.config.steps)  # those of the model
-        make_model = engine_module(result.plan.engine).make_model
-        evaluation = pieces.evaluate(make_model(result.model, weights, result.dtype).nll)
-        assert evaluation is not None
-        return evaluation.loss
+        if trained.val_loss is not None:  # of the best weights, which were kept
+            return trained.val_loss
+        found = self.held_out(trained.model.block_size).evaluate(model.engine_model.nll)
+        assert found
+        return found.loss
+
+    def _train(self, trial: Trial, should_stop: ShouldStop | None) -> TrainResult:
+        config = trial.genome.train_config(trial.seed)
+        return train(
+            self.training,
+            model=trial.genome.model(),
+            config=replace(config, shuffle=self.fitness != "last-doc", text=self.text),
+            tokenizer=self.tokenizer,
+            hooks=[StopWhen(should_stop)] if should_stop else (),
+        )
+
+
+def tokenizer_of(parts: Split, vocab_size: int | None) -> Tokenizer:
+    """Return a tokenizer of subwords, or one of characters, also of those of held-out documents."""
+    if vocab_size:
+        return BpeTokenizer.from_documents(parts.train, vocab_size)
+    return char_tokenizer(parts.docs)
 
 
 def unlearned(loss: float, vocab_size: int) -> str:

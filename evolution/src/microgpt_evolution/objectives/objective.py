@@ -4,8 +4,11 @@ from dataclasses import replace
 from time import perf_counter, thread_time
 from typing import Protocol
 
+from microgpt import ConfigError, DataError, DivergedError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
+
+DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
 
 class Objective(Protocol):
@@ -21,7 +24,7 @@ class Objective(Protocol):
         """Return the reason why a trial cannot be trained, or None."""
 
     def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
-        """Train a model and return its evaluation."""
+        """Train a model and return its evaluation, or raise an error; see `measure`."""
 
 
 def measure(
@@ -36,20 +39,24 @@ def measure(
         minutes: time after which the trial ends without a result; None for no limit.
     """
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
-    is_late = False
+
+    def is_late() -> bool:
+        return minutes is not None and perf_counter() > started + 60 * minutes
 
     def stop() -> bool:
-        nonlocal is_late
-        is_late = minutes is not None and perf_counter() > started + 60 * minutes
-        return is_late or (should_stop is not None and should_stop())
+        return is_late() or (should_stop is not None and should_stop())
 
     if stop():  # trials that wait for a thread when the study ends
         return Evaluation("crashed", reason="stopped")
     try:
         found = objective.measure(trial, stop)
+    except DivergedError:
+        found = DIVERGED
+    except (ConfigError, DataError) as error:  # such as too little memory
+        found = Evaluation("refused", reason=str(error))
     except BaseException as error:  # Ctrl-C interrupts only the main thread
         found = Evaluation("crashed", reason=describe_error(error))
-    if is_late:
+    if is_late():
         found = Evaluation("crashed", reason=f"it took longer than {minutes:g} minutes")
     seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
     return replace(found, seconds=seconds, cpu_seconds=cpu_seconds)

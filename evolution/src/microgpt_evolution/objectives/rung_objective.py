@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from microgpt import (
-    BpeTokenizer,
-    DivergedError,
     ModelConfig,
     OnEvent,
     Sizes,
@@ -17,7 +15,6 @@ from microgpt import (
     Tokenizer,
     TrainConfig,
     TrainEvent,
-    char_tokenizer,
     count_params,
     count_predictions,
     evaluation_operations,
@@ -27,7 +24,7 @@ from microgpt import (
 )
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.loss_objective import DIVERGED, unlearned
+from microgpt_evolution.objectives.loss_objective import tokenizer_of, unlearned
 from microgpt_evolution.strategies.contestant import EVALUATIONS
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
@@ -69,11 +66,7 @@ class RungObjective:
         """Return the tokenizer for a BPE vocabulary of this size, or for characters if it is 0."""
         if vocab_size not in self._known:  # a race is harmless: both threads get the same
             parts = self.parts
-            tokenizer: Tokenizer = (
-                BpeTokenizer.from_documents(parts.train, vocab_size)
-                if vocab_size
-                else char_tokenizer(parts.docs)
-            )
+            tokenizer = tokenizer_of(parts, vocab_size)
             n_tokens, n_characters = (
                 sum(count_predictions(doc, self.text, count) for doc in parts.validation)
                 for count in (tokenizer.count, len)
@@ -163,17 +156,14 @@ class RungObjective:
         def stop() -> bool:
             return not has_time or (should_stop is not None and should_stop())
 
-        try:
-            result = train(
-                self.parts,
-                model=model,
-                config=config,
-                tokenizer=tokens.tokenizer,
-                resume=trial.state,
-                hooks=[OnEvent(note), StopWhen(stop)],
-            )
-        except DivergedError:
-            return DIVERGED
+        result = train(
+            self.parts,
+            model=model,
+            config=config,
+            tokenizer=tokens.tokenizer,
+            resume=trial.state,
+            hooks=[OnEvent(note), StopWhen(stop)],
+        )
         lowest, checkpoint = min(losses, default=math.inf), (result.plan, result.state)
         remark = unlearned(lowest / tokens.per_character, tokens.tokenizer.vocab_size)
         return Evaluation("ok", lowest, losses=tuple(losses), reason=remark, checkpoint=checkpoint)

@@ -2,12 +2,6 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const narrow = matchMedia("(max-width: 40rem)");
 const AXIS = 90;  // pixels beside a chart for its axis and the menu
-function datasets(specification) {
-  const used = JSON.stringify(specification);
-  const shared = Object.entries(data.datasets)
-    .filter(([name]) => used.includes(`"name":"${name}"`));
-  return { ...specification.datasets, ...Object.fromEntries(shared) };
-}
 function fit(view, room) {  // shrink charts, and stack those that stand side by side
   if (view.width > room) view.width = room;
   if (view.columns) view.columns = 1;
@@ -22,7 +16,7 @@ async function draw() {
   for (const [name, specification] of Object.entries(data.specifications)) {
     await new Promise((shown) => setTimeout(shown));  // render one chart at a time, from top to bottom
     const picture = document.querySelector(`#${name} .picture`);
-    const chart = structuredClone({ ...specification, datasets: datasets(specification) });
+    const chart = structuredClone(specification);
     if (narrow.matches) fit(chart, picture.clientWidth - AXIS);
     await vegaEmbed(picture, chart,
       { config, renderer: data.renderer, tooltip: { theme },

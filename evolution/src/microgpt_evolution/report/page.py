@@ -8,7 +8,7 @@ import html
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from string import Template
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_path
 
 from microgpt import MicrogptError, printable, publish, read_regular_file
-from microgpt_cli.charts.look import FONT, SCHEMES, Row, vega_config
+from microgpt_cli.charts.look import FONT, SCHEMES, vega_config
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
 MAX_SCRIPT_BYTES = 2**24  # size limit for Vega's script, more than ten times the actual size
-N_SVG = 3_000  # maximum number of trials drawn as SVG; with more, canvas is faster
+N_SVG = 3_000  # maximum number of points drawn as SVG; with more, canvas is faster
 # Vega compiles expressions to functions, which requires 'unsafe-eval'.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
@@ -41,12 +41,11 @@ class Section:
     chart: "ChartType | None" = None
     head: Sequence[str] = ()  # of the table
     rows: Sequence[Sequence[str]] = ()
-    datasets: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The content of a page. Charts refer to the datasets of all sections by name."""
+    """The content of a page."""
 
     headline: str  # the result in a few words
     title: str  # kind and name of the run
@@ -56,15 +55,14 @@ class Report:
 
 def render(report: Report) -> str:
     """Render the page as HTML."""
-    datasets = {name: rows for s in report.sections for name, rows in s.datasets.items()}
     charts = {s.name: s.chart.to_dict(validate=False) for s in report.sections if s.chart}
     for chart in charts.values():
         chart.pop("config", None)  # the page has a configuration for each color scheme
+    datasets = [rows for chart in charts.values() for rows in chart["datasets"].values()]
     data = {
         "specifications": charts,
-        "datasets": datasets,
         "configs": {scheme: vega_config(scheme) for scheme in SCHEMES},
-        "renderer": "svg" if len(datasets.get("trials", ())) <= N_SVG else "canvas",
+        "renderer": "svg" if max(map(len, datasets), default=0) <= N_SVG else "canvas",
     }
     facts = (
         f"<div><dt>{escaped(k)}</dt><dd>{escaped(v)}</dd></div>" for k, v in report.facts.items()

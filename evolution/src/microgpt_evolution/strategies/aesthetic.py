@@ -16,9 +16,8 @@ from random import Random
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.strategies.population import Operators, Organism, Population, child, kept
 
-JUDGE = "judge"  # the score that the aesthetic search maximises
 N_ELITES = 2
-BLOCK_SIZE, N_FF_EXP, STEPS = 16, 4, 300
+FIXED = Genome(block_size=16, n_ff_exp=4, steps=300)  # the genes that do not evolve
 WIDTHS, HEAD_COUNTS, DEPTHS = (16, 24, 32), (2, 4), (1, 2, 3)
 LR = (0.001, 0.015)
 MUTATED_WIDTHS = (16, 24, 32, 40)
@@ -28,13 +27,11 @@ LR_FACTOR, MUTATED_LR = (0.7, 1.3), (1e-4, 0.1)
 
 def random_genome(rng: Random) -> Genome:
     """Return a genome with random width, head count, depth and learning rate."""
-    return Genome(
+    return replace(
+        FIXED,
         n_embd=rng.choice(WIDTHS),
-        block_size=BLOCK_SIZE,
         n_layer=rng.choice(DEPTHS),
         n_head=rng.choice(HEAD_COUNTS),
-        n_ff_exp=N_FF_EXP,
-        steps=STEPS,
         lr=rng.uniform(*LR),
     )
 

@@ -20,11 +20,6 @@ class Contestant(Trial):
         return min(self.losses, default=math.inf)
 
     @property
-    def generation(self) -> int:
-        """The number of its generation, counted from 1."""
-        return int(self.id[1:].partition("-")[0])
-
-    @property
     def reached(self) -> int:
         """The last evaluation that was asked for; a time limit may have ended training before."""
         return max(self.until or 0, len(self.losses))

@@ -88,9 +88,9 @@ class Surrogate:
 
     def __init__(self, space: Space, organisms: Sequence[Contestant]) -> None:
         self._space = space
-        seen = [(organism, rung) for organism in organisms for rung in _rungs(organism)]
-        self._points = self._at([organism for organism, _ in seen], [rung for _, rung in seen])
-        losses = np.array([min(organism.losses[:rung], default=np.inf) for organism, rung in seen])
+        self._seen = seen = [(each, rung) for each in organisms for rung in _rungs(each)]
+        self._points = self._at(seen)
+        losses = np.array([min(each.losses[:rung], default=np.inf) for each, rung in seen])
         lowest = losses.min() if np.isfinite(losses.min()) else 0.0
         distances = (losses - lowest) / max(lowest, TINY)
         self._values = np.log(np.minimum(distances, WORST) + LEAST)
@@ -104,7 +104,7 @@ class Surrogate:
 
         Predictions are rounded, so that a search does not depend on the last digits.
         """
-        points = self._at(organisms, [EVALUATIONS] * len(organisms))
+        points = self._at([(organism, EVALUATIONS) for organism in organisms])
         white = np.linalg.solve(self._cholesky, self._kernel(self._points, points))  # (N, M)
         means = self._mean + self._scale * (self._white @ white)
         variances = self._kernel.variance - np.square(white).sum(0)
@@ -114,12 +114,9 @@ class Surrogate:
 
     def expecting(self, organism: Contestant) -> "Surrogate":
         """Return a surrogate that treats the prediction for an organism as its loss."""
-        new, old, end = copy(self), self._points, self._at([organism], [EVALUATIONS])
-        new._points = _Points(
-            np.concatenate((old.genes, end.genes)),
-            np.concatenate((old.times, end.times)),
-            np.concatenate((old.ids, end.ids)),
-        )
+        new = copy(self)
+        new._seen = [*self._seen, (organism, EVALUATIONS)]
+        new._points = self._at(new._seen)
         new._values = np.append(self._values, self.predict([organism])[0].mean)
         new._fit(self._kernel)
         return new
@@ -133,11 +130,12 @@ class Surrogate:
         determinant = np.log(np.diag(self._cholesky)).sum()
         return float(-self._white @ self._white / 2 - determinant)
 
-    def _at(self, organisms: Sequence[Contestant], evaluations: Sequence[int]) -> _Points:
+    def _at(self, places: Sequence[tuple[Contestant, int]]) -> _Points:
+        """Return organisms, each at a number of evaluations."""
         return _Points(
-            np.array([self._space.coordinates(organism.genome) for organism in organisms]),
-            np.log(evaluations) / math.log(EVALUATIONS),
-            np.array([organism.id for organism in organisms]),
+            np.array([self._space.coordinates(organism.genome) for organism, _ in places]),
+            np.log([n_evaluations for _, n_evaluations in places]) / math.log(EVALUATIONS),
+            np.array([organism.id for organism, _ in places]),
         )
 
 

@@ -49,11 +49,6 @@ def random_genome(rng: random.Random, space: Values = NORMAL) -> Genome:
     return _with_fitting_heads({gene: _draw(gene, space, rng) for gene in GENES})
 
 
-def wide_genome(rng: random.Random) -> Genome:
-    """Return a random genome of the space of cataclysms."""
-    return random_genome(rng, WIDE)
-
-
 def mutate(genome: Genome, rng: random.Random) -> Genome:
     """Return a copy with one to three mutations; a gene may be mutated more than once."""
     genes = values_of(genome, GENES)
@@ -89,19 +84,15 @@ def grow(genome: Genome, rng: random.Random) -> Genome:
 
     A gene at its upper limit is left unchanged. If n_head cannot be doubled, a layer is added.
     """
-    match rng.randrange(4):
-        case 0:
-            return _increased(genome, "n_layer")
-        case 1:
-            n_head = 2 * genome.n_head
-            if genome.n_embd % n_head or n_head > LIMITS["n_head"][1]:
-                return _increased(genome, "n_layer")
-            return replace(genome, n_head=n_head)
-        case 2:
-            longer = [length for length in GROWN_CONTEXTS if length > genome.block_size]
-            return replace(genome, block_size=min(longer, default=genome.block_size))
-        case _:
-            return _increased(genome, "n_ff_exp")
+    gene = rng.choice(("n_layer", "n_head", "block_size", "n_ff_exp"))
+    n_head = 2 * genome.n_head
+    if gene == "n_head" and genome.n_embd % n_head == 0 and n_head <= LIMITS["n_head"][1]:
+        return replace(genome, n_head=n_head)
+    if gene == "block_size":
+        longer = [length for length in GROWN_CONTEXTS if length > genome.block_size]
+        return replace(genome, block_size=min(longer, default=genome.block_size))
+    gene = "n_layer" if gene == "n_head" else gene
+    return replace(genome, **{gene: _clamp(getattr(genome, gene) + 1, LIMITS[gene])})
 
 
 def _with_fitting_heads(genes: dict[str, Any]) -> Genome:
@@ -113,10 +104,6 @@ def _with_fitting_heads(genes: dict[str, Any]) -> Genome:
 
 def _draw(gene: str, space: Values, rng: random.Random) -> float:
     return 10 ** rng.uniform(*space["lr"]) if gene == "lr" else rng.choice(space[gene])
-
-
-def _increased(genome: Genome, gene: str) -> Genome:
-    return replace(genome, **{gene: _clamp(getattr(genome, gene) + 1, LIMITS[gene])})
 
 
 def _clamp(value: _Number, limits: tuple[_Number, _Number]) -> _Number:

@@ -37,8 +37,8 @@ def show(setting: float | str) -> str:
 
 def differing(genomes: Iterable[Genome]) -> list[str]:
     """Return the names of the settings that differ between genomes."""
-    distinct = set(genomes)
-    return [name for name in SETTINGS if len({getattr(each, name) for each in distinct}) > 1]
+    distinct, names = set(genomes), [each.name for each in fields(Genome)]
+    return [name for name in names if len({getattr(each, name) for each in distinct}) > 1]
 
 
 def grid(
@@ -56,6 +56,10 @@ def grid(
         ConfigError: no combination is valid, or there are too many.
         GenomeError: a setting is unknown, or one of its values is invalid.
     """
+    if not axes:
+        raise ConfigError(
+            "the grid has no settings; pass at least one, such as n_embd, with values"
+        )
     for name, axis in axes.items():
         if isinstance(axis, str) or not isinstance(axis, Sequence) or not axis:
             raise ConfigError(f"{name} must be a list of values, got {axis!r:.40}")

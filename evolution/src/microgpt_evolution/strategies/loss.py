@@ -7,19 +7,20 @@ for _ in range(10):
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from random import Random
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness, loser_threshold
 from microgpt_evolution.strategies.genome_operators import (
+    NORMAL,
+    WIDE,
+    Values,
     crossover,
     fine_tune,
     grow,
     mutate,
     random_genome,
-    wide_genome,
 )
 from microgpt_evolution.strategies.population import (
     Operators,
@@ -144,16 +145,16 @@ class LossSearch(Population):
     def _cataclysm(self, winners: Sequence[Organism]) -> list[Organism]:
         children = [child(best.genome, "re-eval", best) for best in winners[:1]]
         while len(children) < self.size:
-            children.append(child(self._random_avoiding(wide_genome), "cataclysm"))
+            children.append(child(self._unfailed_genome(WIDE), "cataclysm"))
         return children
 
     def _immigrant(self) -> Organism:
-        return child(self._random_avoiding(random_genome), "immigrant")
+        return child(self._unfailed_genome(NORMAL), "immigrant")
 
-    def _random_avoiding(self, draw: Callable[[Random], Genome]) -> Genome:
+    def _unfailed_genome(self, space: Values) -> Genome:
         """Draw a genome whose species has not failed repeatedly, if there is one."""
         for _ in range(MAX_TRIES):
-            genome = draw(self.rng)
+            genome = random_genome(self.rng, space)
             if self.failures[genome.species] < MIN_FAILURES:
                 return genome
-        return draw(self.rng)
+        return random_genome(self.rng, space)

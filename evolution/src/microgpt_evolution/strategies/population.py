@@ -11,51 +11,36 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from statistics import fmean
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.trial import Evaluation, Trial, training_seed
 
-Provenance = Literal[  # how an organism was created
-    "random", "genome",  # first generation; "genome" comes from a warm start
-    "elite", "immigrant", "cross", "mutant", "hyper",  # regular generations
-    "re-eval", "grown", "champion", "tuned", "cataclysm",  # during stagnation
-    "migrant",  # from another head of the Hydra
-]  # fmt: skip
-
 TOURNAMENT_SIZE = 3
 N_FINALISTS = 3
-N_REPEATS = 2  # number of training runs per finalist, in addition to the run in the search
 POPULATION = "champion"  # name, in reports, of the only population of a search
 
 
-@dataclass(frozen=True, slots=True)
-class Organism:
-    """A genome with its position in a population and its evaluation."""
+@dataclass(frozen=True)
+class Organism(Trial):
+    """A trial of a population, with its evaluation; an elite keeps its seed and its evaluation.
 
-    genome: Genome
-    origin: Provenance
-    seed: int = 0  # training seed; an elite keeps its seed and its evaluation
-    generation: int = 0  # generation number, counted from 1
-    slot: int = 0  # position in the generation before ranking, counted from 1
-    parents: tuple[str, ...] = ()  # ids of the parents; the parent of an elite is its previous copy
+    The origin is "random" or, for a warm start, "genome" in the first generation; "elite",
+    "immigrant", "cross", "mutant" or "hyper" later; "re-eval", "grown", "champion", "tuned" or
+    "cataclysm" during stagnation; "migrant" if it comes from another head of the Hydra.
+    """
+
     evaluation: Evaluation | None = None
-
-    @property
-    def id(self) -> str:
-        """The id of the organism, such as "g3-5"; unique within a run."""
-        return f"g{self.generation}-{self.slot}"
-
-    @property
-    def trial(self) -> Trial:
-        """The training run of the organism."""
-        return Trial(self.genome, self.seed, self.id, self.origin, self.parents)
+    measure: str | None = None  # the score in `NameScores.scores` to maximise; None for the loss
 
     @property
     def fitness(self) -> float:
         """The value that the search minimises, or infinity if there is no finite fitness."""
         e = self.evaluation
-        return e.fitness if e and e.status == "ok" and math.isfinite(e.fitness) else math.inf
+        if not e or e.status != "ok":
+            return math.inf
+        fitness = -e.scores.scores[self.measure] if e.scores and self.measure else e.fitness
+        return fitness if math.isfinite(fitness) else math.inf
 
     @property
     def worth(self) -> float:
@@ -107,17 +92,12 @@ def count_species(organisms: Sequence[Organism]) -> Counter[str]:
     return Counter(organism.genome.species for organism in organisms)
 
 
-def diversity(organisms: Sequence[Organism]) -> float:
-    """Return the number of species divided by the number of organisms."""
-    return len(count_species(organisms)) / len(organisms)
+def child(genome: Genome, origin: str, *parents: Organism) -> Organism:
+    """Return a new organism; `Population` sets its id and seed."""
+    return Organism(genome, seed=0, origin=origin, parents=tuple(each.id for each in parents))
 
 
-def child(genome: Genome, origin: Provenance, *parents: Organism) -> Organism:
-    """Return a new organism; `Population` sets its generation, slot and seed."""
-    return Organism(genome, origin, parents=tuple(parent.id for parent in parents))
-
-
-def kept(organism: Organism, origin: Provenance) -> Organism:
+def kept(organism: Organism, origin: str) -> Organism:
     """Return a copy of an evaluated organism for the next generation, a child of the original."""
     return replace(organism, origin=origin, parents=(organism.id,))
 
@@ -191,16 +171,13 @@ class Population(ABC):
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
         """Assign the evaluations, in the order of `ask`, and return the ranked population."""
         # `ask` does not breed here, because this generation is not in self.generations yet.
-        told = {o.slot: e for o, e in zip(self.ask(), evaluations, strict=True)}
-        self.organisms = rank([self.seen(o, o.evaluation or told[o.slot]) for o in self.organisms])
+        told = {each.id: e for each, e in zip(self.ask(), evaluations, strict=True)}
+        organisms = self.organisms
+        self.organisms = rank(
+            [replace(o, evaluation=o.evaluation or told[o.id]) for o in organisms]
+        )
         self.generations.append(self.organisms)
         return self.organisms
-
-    def seen(self, organism: Organism, evaluation: Evaluation) -> Organism:
-        """Return the organism with an evaluation whose `fitness` this population minimises."""
-        if self.measure is not None and evaluation.scores is not None:
-            evaluation = replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
-        return replace(organism, evaluation=evaluation)
 
     def breed(self) -> None:
         """Replace the current generation with the next generation."""
@@ -222,13 +199,10 @@ class Population(ABC):
         return min(finalists, key=lambda each: each.fitness(self.measure), default=None)
 
     def _placed(self, children: Sequence[Organism], generation: int) -> list[Organism]:
-        """Return the children with slots in order, and with new seeds unless already evaluated."""
-        return [
-            replace(
-                each,
-                generation=generation,
-                slot=slot,
-                seed=each.seed if each.evaluation else training_seed(self._seed, generation, slot),
-            )
-            for slot, each in enumerate(children, start=self._first_slot)
-        ]
+        """Return the children with ids in order, and with new seeds unless already evaluated."""
+        placed = []
+        for slot, each in enumerate(children, start=self._first_slot):
+            seed = each.seed if each.evaluation else training_seed(self._seed, generation, slot)
+            id = f"g{generation}-{slot}"
+            placed.append(replace(each, id=id, seed=seed, measure=self.measure))
+        return placed

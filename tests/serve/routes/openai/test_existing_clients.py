@@ -14,6 +14,12 @@ LANGCHAIN_TEXT = {
 }  # fmt: skip
 
 
+HABITS = {  # which clients of chats always send
+    "tools": [], "tool_choice": "none", "parallel_tool_calls": True, "store": False,
+    "response_format": {"type": "text"}, "modalities": ["text"], "service_tier": "auto",
+    "metadata": {}, "functions": [], "top_logprobs": None, "logprobs": False,
+    "prompt_cache_retention": "24h",
+}  # fmt: skip
 SYSTEM, BOT = {"content": "", "role": "system"}, {"content": "", "name": "bot", "role": "assistant"}
 
 
@@ -24,12 +30,15 @@ SYSTEM, BOT = {"content": "", "role": "system"}, {"content": "", "name": "bot", 
         (CHAT, {"messages": [SYSTEM, {**HI, "name": "ann"}, BOT, HI], **LANGCHAIN}),
         (COMPLETIONS, {"prompt": ["hi"], **LANGCHAIN_TEXT}),
         (COMPLETIONS, {"prompt": "hi", "stream": True, **LANGCHAIN_TEXT}),
+        (COMPLETIONS, {"best_of": 1, "suffix": "", "echo": False}),
+        (CHAT, {"messages": [HI, YO, HI], **HABITS}),
         *(
             (CHAT, {"messages": [HI, {**YO, **extra}, HI], "model": "demo"})
             for extra in (
                 {"provider_specific_fields": {"refusal": None}},
                 {"parsed": None, "refusal": "", "reasoning": None},
-                {"reasoning_content": "because"},
+                {"reasoning_content": "because", "annotations": [], "audio": None},
+                {"tool_calls": None, "function_call": None, "name": None},
             )
         ),
     ],

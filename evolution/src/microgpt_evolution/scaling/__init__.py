@@ -1,1 +1,0 @@
-"""Scaling analysis: loss against steps, size and cost."""

@@ -1,1 +1,0 @@
-"""Evolutionary searches: loss, aesthetic and Hydra."""

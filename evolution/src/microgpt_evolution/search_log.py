@@ -1,0 +1,138 @@
+"""Lines that describe a search: its generations, its organisms, the finalists and the winner."""
+
+from collections.abc import Callable, Sequence
+
+from microgpt_evolution import comparison
+from microgpt_evolution.objectives.fitness import target
+from microgpt_evolution.objectives.judge import HEADS, first_names
+from microgpt_evolution.strategies.evolution import N_REPEATS, Evolution, Stage
+from microgpt_evolution.strategies.hydra import Hydra
+from microgpt_evolution.strategies.population import Organism, count_species
+from microgpt_evolution.study_settings import SearchSettings
+from microgpt_evolution.trial import Evaluation
+
+# These lines come from the founding document of the Hydra.
+TITLE = "Hydra Evolution (v3) — {} Heads, {} Cycles, Parallel Execution"
+RULE = "━" * 58
+MOTTO = '  "We think, therefore we are"'
+GATHERING = "  >> The Gathering: Genes exchanged. The organism learns from all heads."
+
+
+class Log:
+    """The log of a search: a line per generation, and the finalists."""
+
+    def __init__(self, write: Callable[[str], None], settings: SearchSettings) -> None:
+        self._write, self._settings, self._mark = write, settings, settings.fitness_mark
+
+    def begin(self, search: Evolution) -> None:
+        """Write the title of the Hydra, or the target of a loss search if it is known."""
+        if isinstance(search.breeding, Hydra):
+            title = TITLE.format(len(HEADS), self._settings.generations)
+            for line in (title, RULE, MOTTO):
+                self._write(line)
+        elif search.stage == "generation":
+            self._target(search)
+
+    def end(self, search: Evolution, stage: Stage) -> None:
+        """Write what a stage has found."""
+        match stage:
+            case "primordial":
+                self._target(search)
+            case "generation":
+                self._generation(search)
+            case "finalists":
+                self._finalists(search)
+
+    def _target(self, search: Evolution) -> None:
+        if fitness := self._settings.fitness:
+            what = "value" if fitness == "own" else "loss"
+            goal = target(fitness, search.primordial)
+            self._write(f"Target: {what} < {round(goal, 4)}{self._mark}")
+
+    def _generation(self, search: Evolution) -> None:
+        """Write the best organism of each population; at the end of a cycle, the champions."""
+        for name, population in search.breeding.populations.items():
+            ranked = population.generations[-1]
+            best, diversity = ranked[0], len(count_species(ranked)) / len(ranked)
+            head = f", {HEADS[name].title}" if name in HEADS else ""  # type: ignore[index]
+            facts = [f"best {outcome(best, self._mark)}", f"diversity {diversity:.0%}"]
+            if population.stagnation is not None:
+                facts.append(f"stagnation {population.stagnation}")
+            if best.evaluation and best.evaluation.samples:
+                facts.append(first_names(best.evaluation.samples))
+            where = f"Generation {best.generation}/{search.n_generations}{head}"
+            self._write(f"{where}: {', '.join(facts)} | {genes_of(best)}")
+        if isinstance(search.breeding, Hydra) and search.breeding.has_exchanged:
+            self._gathering(search.breeding)
+
+    def _gathering(self, search: Hydra) -> None:
+        for name, head in HEADS.items():
+            for champion in search.met[name][:1]:
+                genome = champion.genome
+                genes = f"Emb:{genome.n_embd} Head:{genome.n_head} Lay:{genome.n_layer}"
+                self._write(
+                    f"  {f'[{head.title}]':8} Champion: {genes} LR:{genome.lr:.4f} -> "
+                    f"Score: {champion.worth:.2f} ({head.quality})"
+                )
+        self._write(GATHERING)
+
+    def _finalists(self, search: Evolution) -> None:
+        """Write the finalists with their means over the seeds; `>` marks the winner."""
+        self._write(f"Finalists, trained with {N_REPEATS} more seeds:")
+        for each in search.finalists:
+            found = comparison.describe(each.values(self._settings.measure)) + self._mark
+            if isinstance(search.breeding, Hydra):
+                means = (f"{head.title} {-each.fitness(name):.4f}" for name, head in HEADS.items())
+                found = ", ".join(means)
+            sign = ">" if each is search.winner else " "
+            self._write(f"{sign} {each.organism.id}: {found} | {genes_of(each.organism)}")
+
+
+def describe(organism: Organism, mark: str) -> str:
+    """Return the line for an evaluated organism, with the reason if its training failed.
+
+    Args:
+        mark: mark of its loss.
+    """
+    evaluation = organism.evaluation
+    assert evaluation
+    found = f"{evaluation.status}: {evaluation.reason}"
+    if organism.has_finished:
+        found = f"{'score' if evaluation.scores else 'loss'} {organism.worth:.4f}{mark}"
+        if evaluation.seconds:
+            found += f" in {evaluation.seconds:.1f} s"
+    return f"organism {organism.id}: {found} | {genes_of(organism)}"
+
+
+def genes_of(organism: Organism) -> str:
+    """Return the genome and the origin of an organism."""
+    return f"{organism.genome.describe().rstrip()} [{organism.origin}]"
+
+
+def outcome(organism: Organism, mark: str) -> str:
+    """Return the loss, with its mark, or the score of an organism, or its status without one."""
+    if organism.has_finished:
+        return f"{organism.worth:.4f}{mark}"
+    status = organism.evaluation.status if organism.evaluation else "not evaluated"
+    return "diverged" if status == "ok" else status
+
+
+def winner_table(
+    found: Evaluation, fresh: Sequence[Evaluation], settings: SearchSettings
+) -> list[str]:
+    """Return a table of the winner's measurements in the search and with fresh seeds."""
+    rows: list[tuple[str, float | None, Sequence[float | None]]] = [
+        ("Last document", found.last_loss, [each.last_loss for each in fresh]),
+        (f"Held out{settings.mark()}", found.val_loss, [each.val_loss for each in fresh]),
+        (f"Test{settings.mark('test')}", None, [each.test_loss for each in fresh]),
+    ]
+    for measure, score in found.scores.scores.items() if found.scores else ():
+        scores = [each.scores.scores[measure] for each in fresh if each.scores]
+        rows.append((f"{measure.title()} (score)", score, scores))
+    width = max(len(name) for name, _, _ in rows)
+    lines = [f"  {'Winner':<{width}}  {'Search':>8}  Fresh seeds"]
+    for name, value, again in rows:
+        shown = "–" if value is None else f"{value:.4f}"
+        numbers = comparison.describe([number for number in again if number is not None])
+        lines.append(f"  {name:<{width}}  {shown:>8}  {numbers}")
+    return lines

@@ -1,0 +1,241 @@
+"""The settings of studies, as stored in settings.json."""
+
+import json
+from collections.abc import Mapping, Set
+from operator import not_
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from microgpt import (
+    MAX_SEED,
+    ConfigError,
+    Split,
+    TextKind,
+    as_argument,
+    checked,
+    contamination,
+    mark,
+    other_version,
+    read_regular_file,
+)
+from microgpt_evolution.errors import StudyError, raised_as
+from microgpt_evolution.genome import Gene
+from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
+from microgpt_evolution.objectives.loss_objective import MAX_FLOPS, N_SAMPLES
+from microgpt_evolution.trial import Genes, Stored, Trial
+
+SETTINGS, FORMAT_VERSION = "settings.json", 5
+MAX_SETTINGS_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
+HELD_OUT = 0.1  # fraction of documents in each of the validation and test sets
+# Options of each objective, with their default values.
+DEFAULTS: Mapping[ObjectiveName, Mapping[str, Any]] = {
+    "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
+    "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
+    "hydra": {"population": 8, "generations": 5, "samples": N_SAMPLES, "head": None},
+}
+OPTIONS = ("population", "generations", "fitness", "samples", "head")
+MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # searches within these limits fit in memory
+
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Count = Annotated[int, Field(ge=1)]
+Operations = Annotated[float, Field(gt=0)]
+SweepKind = Literal["steps", "params", "grid"]
+
+
+class StudySettings(Stored):
+    """What all studies record."""
+
+    kind: str
+    more: ClassVar[Set[str]] = frozenset()  # settings that a resumed study may increase
+    # The fields that are no settings, or that follow from the documents.
+    facts: ClassVar[Set[str]] = frozenset({"version", "n_trials", "contamination", "input"})
+
+    version: int = FORMAT_VERSION
+    n_trials: int | None = None  # number of trials; None before the winner is saved
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents
+    column: str | None = None  # column or field with the documents
+    text: TextKind = "lines"
+    data_sha256: str  # SHA-256 of all documents
+    val_fraction: float = HELD_OUT  # fraction of the documents in the validation set
+    test_fraction: float = HELD_OUT
+    gap: int = 0  # number of unused characters around held-out stretches of running text
+    # Share of each held-out set whose texts are also read in training, as in TrainingPlan.
+    contamination: dict[str, float | None] = Field({}, exclude_if=not_)
+    has_function: bool = False  # whether the user passes an objective, from Python
+    train_winner: str | None = None  # path of the directory for the model of the winner
+    trial_minutes: Annotated[float, Field(gt=0)] | None = None  # time limit of a training run
+
+    @property
+    def noun(self) -> str:
+        """What the study is called in messages."""
+        return "sweep" if self.kind == "sweep" else "search"
+
+    @property
+    def resume_command(self) -> str:
+        """The command that resumes it, without the directory."""
+        return f"microgpt {'sweep resume' if self.kind == 'sweep' else 'evolve --resume'}"
+
+    def mark(self, name: str = "validation") -> str:
+        """Return the mark of figures on a held-out set; empty if nothing of it was read."""
+        return mark(self.contamination.get(name, 0.0))
+
+
+class SearchSettings(StudySettings):
+    """The settings of a search by generations: loss, aesthetic or Hydra."""
+
+    kind: Literal["search"] = "search"
+    more = frozenset({"generations"})
+
+    objective: ObjectiveName
+    population: Annotated[Count, Field(le=MAX_POPULATION)]  # number of organisms per population
+    generations: Count  # number of generations; for the Hydra, number of cycles
+    seed: Seed
+    fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
+    samples: Annotated[Count, Field(le=MAX_SAMPLES)] | None = None  # number of names per organism
+    head: HeadName | None = None  # head whose champion wins; None for the best over all heads
+    warm_start: Genes | None = None  # stored as a genome, because the genome file may change
+    max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
+
+    @property
+    def measure(self) -> str | None:
+        """The score that the winner is reported with; None if a loss is minimised."""
+        return None if self.objective == "loss" else self.head or JUDGE
+
+    @property
+    def fitness_mark(self) -> str:
+        """The mark of the values that the search minimises; empty unless they are held-out."""
+        return self.mark() if self.fitness == "held-out" else ""
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        """Reject options of other objectives, and require the options of this objective."""
+        known = DEFAULTS[self.objective]
+        for name in OPTIONS:
+            value = getattr(self, name)
+            if name not in known and value:
+                others = " or ".join(kind for kind, options in DEFAULTS.items() if name in options)
+                raise ConfigError(f"{name} is only for objective {others}; omit --{name}")
+            if value is None and known.get(name) is not None:
+                raise ConfigError(f"objective {self.objective} requires {name}")
+        return self
+
+    @classmethod
+    def begin(cls, given: Mapping[str, Any], **facts: object) -> Self:
+        """Return the settings of a new search.
+
+        Args:
+            given: options by name; None selects the default.
+            facts: values of the other fields.
+
+        Raises:
+            ConfigError: an option does not belong to the objective, or is out of range.
+        """
+        given = {name: option for name, option in given.items() if option is not None}
+        objective = given.get("objective", "loss")
+        checked("objective", objective, ObjectiveName)
+        chosen = {**DEFAULTS[objective], **{name: given[name] for name in OPTIONS if name in given}}
+        with raised_as(ConfigError):
+            return cls.model_validate({"objective": objective, **chosen, **facts})
+
+
+class BudgetedSettings(StudySettings):
+    """The settings of a search with a budget."""
+
+    kind: Literal["search with a budget"] = "search with a budget"
+
+    budget: Operations  # operations of the search
+    operations: Operations  # operations of a complete training run, without evaluations
+    seed: Seed
+    operations_per_s: Operations | None = None  # of one worker, measured for a time limit
+    # Operations that were left before each generation; a time limit may have lowered them.
+    remaining: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    distill: int = 0  # maximum number of organisms that teach a student at the end
+    teacher_samples: int = 0  # number of documents that they make up for it
+    # Genomes of the first generation.
+    first: Annotated[tuple[Genes, ...], Field(min_length=1)]
+    values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # of each gene
+
+
+class ChosenSettings(Stored):
+    """The settings that `train` chooses for the documents; they are the center of a grid."""
+
+    base: Genes
+    swept: tuple[str, ...]  # names of the settings with several values
+    vocab_size: int | None  # requested size of the BPE vocabulary; None for characters
+
+
+class SweepSettings(StudySettings):
+    """The settings of a sweep."""
+
+    kind: Literal["sweep"] = "sweep"
+    more = frozenset({"seeds"})
+
+    sweep: SweepKind
+    genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # trained with each seed
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    chosen: ChosenSettings | None = None  # None if the others are Karpathy's
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The trials of each genome with each seed, in table order."""
+        return [Trial(genome, seed) for genome in self.genomes for seed in self.seeds]
+
+    @property
+    def documents(self) -> tuple[object, ...]:
+        """A key for the data and its split; only losses with the same key are comparable."""
+        vocab_size = self.chosen.vocab_size if self.chosen else None
+        how = self.text, self.gap, vocab_size, self.chosen is None
+        return self.data_sha256, self.val_fraction, self.test_fraction, how
+
+
+AnySettings = SearchSettings | BudgetedSettings | SweepSettings
+KINDS: dict[str, type[AnySettings]] = {
+    "search": SearchSettings,
+    "search with a budget": BudgetedSettings,
+    "sweep": SweepSettings,
+}
+
+
+def directory_of(path: Path) -> Path:
+    """Return the directory of a study, given it or its log file."""
+    return path.with_suffix("") if path.suffix == ".log" and not path.is_dir() else path
+
+
+def read_settings(directory: Path) -> AnySettings:
+    """Read settings.json; raise StudyError if it is missing or damaged."""
+    path = directory / SETTINGS
+    try:
+        content = read_regular_file(path, MAX_SETTINGS_BYTES)
+    except OSError as error:
+        if (directory / "meta.json").exists():
+            how = f"see it with: microgpt info {as_argument(directory)}"
+            raise StudyError(f"{directory} is a model, not a study; {how}") from error
+        if (directory / "run.json").exists():
+            problem = "was written by an older version of microgpt; use that version"
+            raise StudyError(f"{directory} {problem}") from error
+        raise StudyError(
+            f"{directory} is not a study: cannot read {SETTINGS}: {error.strerror}; studies "
+            "are directories such as experiments/evolve_… and experiments/sweep_…"
+        ) from error
+    with raised_as(StudyError, path, "; restore the file or start a new study", form="JSON"):
+        if other := other_version(content, "version", FORMAT_VERSION):
+            raise StudyError(other)
+        facts = json.loads(content)
+        kind = facts.get("kind") if isinstance(facts, dict) else None
+        if kind not in KINDS:
+            raise StudyError(f"kind must be one of {', '.join(KINDS)}, got {kind!r:.40}")
+        return KINDS[kind].model_validate_json(content.decode())
+
+
+def facts_of(parts: Split) -> dict[str, Any]:
+    """Return the settings of a study that follow from its documents."""
+    return {
+        "text": "lines" if parts.gap is None else "stream",
+        "data_sha256": parts.facts.sha256,
+        "val_fraction": parts.val_fraction,
+        "test_fraction": parts.test_fraction,
+        "gap": parts.gap or 0,
+        "contamination": contamination(parts, ()),
+    }

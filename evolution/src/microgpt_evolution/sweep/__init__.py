@@ -1,1 +1,0 @@
-"""Hyper-parameter sweeps and scaling laws."""

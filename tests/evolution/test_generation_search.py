@@ -1,0 +1,98 @@
+import json
+from pathlib import Path
+from threading import Event
+
+import pytest
+from searches import DOCS
+
+import microgpt_evolution
+from microgpt.errors import ConfigError, MicrogptError
+from microgpt.training.train import train
+from microgpt_evolution import EvolutionResult, NoWinnerError, SearchEvent, evolve, read_genome
+from microgpt_evolution.errors import StoppedError
+from microgpt_evolution.strategies.loss import LossSearch
+
+SHORT = {"population": 4, "generations": 2, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def found() -> EvolutionResult:
+    return evolve(DOCS, **SHORT)
+
+
+def test_the_package_exports_its_public_names() -> None:
+    assert microgpt_evolution.__all__ == [
+        "EvolutionResult", "Genome", "NoWinnerError", "SearchEvent", "evolve", "read_genome",
+        "sweep",
+    ]  # fmt: skip
+    assert all(getattr(microgpt_evolution, name) for name in microgpt_evolution.__all__)
+    with pytest.raises(AttributeError, match="colony"):
+        _ = microgpt_evolution.colony
+
+
+def test_the_winning_genome_can_be_trained(found) -> None:
+    genome = found.genome
+    trained = train(DOCS, model=genome.model(), config=genome.train_config(seed=1))
+    assert (trained.ending, trained.model.n_embd) == ("steps", genome.n_embd)
+    assert found.record.val_loss == pytest.approx(sum(run.val_loss for run in found.fresh) / 3)
+    assert len(found.names) == 10
+
+
+def test_a_run_directory_keeps_all_that_a_resumed_search_needs(found, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    stop, events = Event(), []
+
+    def stop_soon(event: SearchEvent) -> None:
+        events.append(event)
+        if len(events) == 6:
+            stop.set()
+
+    with pytest.raises(StoppedError) as error:
+        evolve(DOCS, **SHORT, run_dir=run, on_event=stop_soon, should_stop=stop)
+    assert isinstance(error.value, MicrogptError)
+    n_before = len((run / "trials.jsonl").read_text().splitlines())
+    lines: list[str] = []
+    assert evolve(DOCS, **SHORT, workers=2, run_dir=run, log=lines.append).record == found.record
+    assert lines[0].startswith("Target: loss < ")
+    ids = [json.loads(line)["id"] for line in (run / "trials.jsonl").read_text().splitlines()]
+    assert 0 < n_before < len(ids) == len(set(ids))
+    assert read_genome(run / "genome.json") == found.record
+
+
+def test_a_run_resumes_only_with_its_own_settings(tmp_path: Path) -> None:
+    evolve(DOCS, population=2, generations=1, run_dir=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"population is 3, but the run in .* has 2"):
+        evolve(DOCS, population=3, generations=1, run_dir=tmp_path / "run")
+    with pytest.raises(ConfigError, match="data_sha256 is"):
+        evolve([*DOCS, "mira"], population=2, generations=1, run_dir=tmp_path / "run")
+
+
+@pytest.mark.parametrize("objective", ["aesthetic", "hydra"])
+def test_a_search_with_another_objective_returns_a_score(objective) -> None:
+    found = evolve(DOCS, objective=objective, population=2, generations=1, samples=5)
+    assert found.record.objective == objective
+    assert found.record.score is not None
+    assert found.study.settings.measure == "judge"
+    assert f"; judge score {found.record.score:.3f}; " in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"population": 0}, "population"),
+        ({"samples": 5}, "samples is only for objective aesthetic or hydra; omit"),
+        ({"workers": 0}, "workers"),
+        ({"objective": "hydra", "head": "origin"}, "head: input should be"),
+        ({"objective": []}, "objective must be"),
+        ({"population": 10**9}, "population: input should be less than or equal to 10000, got 10"),
+    ],
+)
+def test_evolve_refuses_invalid_arguments(options, problem) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        evolve(DOCS, **options)
+
+
+def test_a_search_without_a_winner_raises_an_error(monkeypatch) -> None:
+    monkeypatch.setattr(LossSearch, "choose", lambda self, finalists: None)
+    with pytest.raises(NoWinnerError, match="no training run completed"):
+        evolve(DOCS, population=2, generations=1)

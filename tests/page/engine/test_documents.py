@@ -9,6 +9,7 @@ from javascript import ASSIGNED, answer_of
 
 from microgpt.config import TrainConfig
 from microgpt.data.chunked_dataset import scored
+from microgpt.data.contamination import contamination, mark
 from microgpt.data.documents import bundled
 from microgpt.data.split import split, split_stream
 from microgpt.data.text_file import TextFile
@@ -97,6 +98,20 @@ def test_texts_of_one_form_are_not_split(node) -> None:
     trained = list(split(names, validation=0.2).train)
     for change, documents in zip(same, found, strict=True):
         assert documents == [*trained, *(change(name).strip() for name in trained)]
+
+
+def test_running_text_that_is_also_trained_on_is_marked_as_in_python(node) -> None:
+    names = bundled("names.txt").read_text().split("\n")
+    once, twice = " ".join(names[:2000]), " ".join([*names[:1000], *map(str.upper, names[:1000])])
+    code = """
+    import { dataOf } from "./documents.js";
+    const how = { text: "stream", validation: 0.2, size: 8 };
+    const answer = (text) => dataOf(text, how).mark;
+    """
+    found = node(code, [once, twice])
+    parts = split_stream(twice, validation=0.2, gap=8)
+    assert found == ["", mark(contamination(parts, ())["validation"])]
+    assert found[1]
 
 
 def test_line_ends_and_byte_order_marks_are_read_as_in_python(node, tmp_path) -> None:

@@ -11,6 +11,7 @@ import { CharTokenizer } from "./tokenizer.js";
 const encoder = new TextEncoder();
 const MAX_STRETCHES = 10; // maximum number of held-out stretches of running text
 const MIN_STRETCH = 2000; // in characters
+const PIECE = /[^]{50}/gu; // of running text that is compared at once
 
 /** @typedef {{train: string[], validation: string[]}} Split */
 /** @typedef {import("./dataset.js").Chunk & {document?: number}} DocumentChunk of a training document */
@@ -52,7 +53,16 @@ export function dataOf(text, { text: kind, validation, size }) {
       return chunksOfDocument(each, tokenizer, size).map((chunk) => ({ ...chunk, document }));
     });
   const train = chunksOf(parts.train, size);
-  return { tokenizer, documents: parts.train, train, validation: chunksOf(parts.validation) };
+  const mark = isStream ? markOf(parts) : "";
+  return { tokenizer, documents: parts.train, train, validation: chunksOf(parts.validation), mark };
+}
+
+/** Return the mark of losses on running text of which a share is also trained on, as in Python. */
+function markOf(/** @type {Split} */ { train, validation }) {
+  const known = plain(train.join("\n"));
+  const pieces = validation.flatMap((each) => plain(each).match(PIECE) ?? [plain(each)]);
+  const nKnown = pieces.filter((piece) => known.includes(piece)).length;
+  return nKnown ? ` (contamination ${Number(((100 * nKnown) / pieces.length).toPrecision(3))} %)` : "";
 }
 
 /** Return the chunks of one document, for a context of so many tokens. */

@@ -176,6 +176,7 @@ class Run {
   #kept = /** @type {Map<number, import("./trainer.js").Snapshot>} */ (new Map());
   #losses = /** @type {number[]} */ ([]); // since the last message
   #moments = /** @type {Moment[]} */ ([]);
+  #mark; // of held-out losses
   #hasDiverged = false;
   /** @type {Float32Array | null} */
   #places = null; // of the moment before
@@ -191,6 +192,7 @@ class Run {
     this.#tokenizer = data.tokenizer;
     this.#documents = new Set(data.documents);
     this.#validation = within(data.validation, WORK / this.#model.nWeights);
+    this.#mark = data.mark;
     const bytes = 3 * 4 * this.#model.nWeights;
     this.#steps = new Set(momentsOf(this.#trainer.config.steps, Math.floor(MOMENT_BYTES / bytes)));
     this.#keep();
@@ -204,7 +206,8 @@ class Run {
     const { model } = this.#file;
     const n = this.#validation.length;
     const labels = Array.from({ length: model.vocab_size }, (_, token) => this.#tokenizer.label(token));
-    return { model, labels, nHeldOut: n, config: this.#trainer.config, moments: [...this.#steps] };
+    const { config } = this.#trainer;
+    return { model, labels, nHeldOut: n, mark: this.#mark, config, moments: [...this.#steps] };
   }
 
   /** Return why a training up to a step is at its end, or null. */

@@ -112,7 +112,7 @@ export class TrainedModel {
     const best = heldOut.reduce((a, b) => (b.heldOut < a.heldOut ? b : a), heldOut[0]);
     const isPast = best && best.step < heldOut.at(-1).step && best.heldOut < heldOut.at(-1).heldOut;
     const overfits = isPast
-      ? ` The held-out loss was lowest at step ${grouped(best.step)}, with ${best.heldOut.toFixed(3)}: ` +
+      ? ` The held-out loss was lowest at step ${grouped(best.step)}, with ${best.heldOut.toFixed(3)}${this.#about.mark}: ` +
         "since then, the model overfits. Rewind to that moment to keep the model that predicts new texts best."
       : "";
     return `${mean}, ${last}.${overfits}`;
@@ -124,7 +124,7 @@ export class TrainedModel {
     const parts = [`Step ${grouped(step)} of ${grouped(steps)}`];
     const mean = this.#chart.mean(step).toFixed(3);
     if (step) parts.push(`loss ${this.#chart.loss(step).toFixed(4)}`, `mean ${mean}`);
-    if (heldOut !== null) parts.push(`held out ${heldOut.toFixed(3)}`);
+    if (heldOut !== null) parts.push(`held out ${heldOut.toFixed(3)}${this.#about.mark}`);
     return `${parts.join(", ")}.`;
   }
 

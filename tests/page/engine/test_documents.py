@@ -100,7 +100,7 @@ def test_texts_of_one_form_are_not_split(node) -> None:
         assert documents == [*trained, *(change(name).strip() for name in trained)]
 
 
-def test_running_text_that_is_also_trained_on_is_marked_as_in_python(node) -> None:
+def test_running_text_that_is_trained_on_is_marked_as_in_python(node) -> None:
     names = bundled("names.txt").read_text().split("\n")
     once, twice = " ".join(names[:2000]), " ".join([*names[:1000], *map(str.upper, names[:1000])])
     code = """

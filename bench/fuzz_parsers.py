@@ -297,7 +297,7 @@ def asgi(folder: Path) -> Made:
         loop.run_until_complete(asyncio.wait_for(send(path, body), 20))
 
     seeds = [f"{path}\n{json.dumps(body)}".encode() for path, body in REQUESTS.items()]
-    return [*seeds, b"/v1/models\n", b"/health\n", b"/v1/models/names\n"], parse
+    return [*seeds, b"/v1/models\n", b"/health\n"], parse
 
 
 def started(command: list[Path | str], **options: Any) -> subprocess.Popen[Any]:

@@ -34,7 +34,7 @@ from microgpt.data.documents import bundled
 
 CHAT, OPENAI_CHAT, GENERATE = "/microgpt/v1/chat", "/v1/chat/completions", "/microgpt/v1/generate"
 COMPLETIONS = "/v1/completions"
-SIZE = 4_190_000  # body size in bytes, just below the default limit
+SIZE = 1_040_000  # body size in bytes, just below the default limit
 DEPARTS_S = 0.05  # time after which a departing client closes its connection
 SHAPE = ModelConfig(n_embd=96, n_head=3, n_layer=4, block_size=256, architecture="modern")
 HONEST = {  # the request of the honest client to each model

@@ -83,13 +83,14 @@ def serve_bare() -> None:
     from fastapi import FastAPI
     from fastapi.responses import StreamingResponse
 
-    from microgpt_serve.schemas import GenerateRequest, GenerateResponse
+    from microgpt_serve.bodies import GenerateRequest
+    from microgpt_serve.routes import GenerateResponse
 
     app = FastAPI()
 
     @app.post(GENERATE)
     async def generate(body: GenerateRequest) -> GenerateResponse:
-        return GenerateResponse(samples=["anna"])
+        return {"samples": ["anna"]}
 
     @app.post(STREAM)
     async def stream(body: dict[str, Any]) -> StreamingResponse:

@@ -58,8 +58,7 @@ def service(tmp_path) -> Iterator[Callable[[Path], Played]]:
             env = {**os.environ, "MODEL_DIR": str(model), "PORT": "0"}
             pattern = r" at (http://\S+)"
             found = started(stack, [commands.SERVE], pattern, cwd=tmp_path, env=env)
-            while httpx2.get(found.url, trust_env=False).status_code == 503:
-                pass  # the page is being made
+            httpx2.get(found.url, trust_env=False, timeout=300)  # it makes the page
             return found
 
         yield start

@@ -205,6 +205,14 @@ def test_nginx_publishes_the_service_below_a_prefix_with_tls(serve, slow_dir, tm
             assert f"{done} 0.0" in client.get("metrics").text
             assert list(events)[-2:] == ["data: [DONE]", ""]
         client.get("v1/models", headers={"X-Forwarded-For": "203.0.113.7"})
-        server.wait_for("203.0.113.7 GET /v1/models 200")
-        large = client.post("microgpt/v1/generate", json={"prompt": "a" * 2_000_000})
-        assert large.status_code == 400, large.text  # by the service, not 413 by nginx
+        server.wait_for(r"203.0.113.7:\d+ - .GET /v1/models HTTP/1.1. 200")
+        for n, status in ((1_000_000, 400), (2_000_000, 413)):  # by the service, and by nginx
+            large = client.post("microgpt/v1/generate", json={"prompt": "a" * n})
+            assert large.status_code == status, large.text
+        head = client.get("health", headers={"X-Long": "a" * 40_000})
+        assert head.status_code == 400
+        with contextlib.ExitStack() as slow:
+            for _ in range(300):
+                address = ("127.0.0.1", client.base_url.port)
+                slow.enter_context(socket.create_connection(address, timeout=30)).sendall(b"\x16")
+            assert client.get("health").status_code == 200

@@ -16,9 +16,8 @@ from microgpt import InferenceGpt, Message, load
     ],
 )
 def test_generate_returns_the_same_texts_as_the_library(names, names_result, settings) -> None:
-    assert names.generate(**settings).json == {
-        "samples": InferenceGpt(names_result).generate(**settings)
-    }
+    expected = InferenceGpt(names_result).generate(**settings)
+    assert names.generate(**settings).json["samples"] == expected
 
 
 def test_the_demo_model_is_served_if_there_is_no_other_model(serve, microgpt) -> None:
@@ -47,8 +46,8 @@ def test_chat_returns_the_same_reply_as_the_library(talk, talk_result) -> None:
     }
 
 
-@pytest.mark.parametrize("roles", ["au", "uu", "ua", "uaau"])
-def test_chat_accepts_messages_in_any_order(talk, talk_result, roles) -> None:
+@pytest.mark.parametrize("roles", ["au", "uu", "uaau"])
+def test_chat_accepts_messages_in_any_order_before_the_last(talk, talk_result, roles) -> None:
     """A file of conversations is read more strictly: what stands in it is learnt."""
     messages = [Message("user" if role == "u" else "assistant", "yo") for role in roles]
     expected = InferenceGpt(talk_result).chat(messages, seed=3)
@@ -60,6 +59,14 @@ def test_chat_reports_dropped_turns_and_the_finish_reason(talk) -> None:
     reply = talk.chat("hi", "yo", "hi there", "yo man", "hi there", "yo", "hi", max_tokens=1).json
     assert reply["tokens_dropped"] > 0
     assert (len(reply["content"]), reply["finish_reason"]) == (1, "length")
+
+
+def test_generate_says_how_many_texts_end_only_because_the_context_is_full(names) -> None:
+    body = {"temperature": 3, "seed": 1}
+    choices = names.request("POST", "/v1/completions", {"n": 50, **body}).json["choices"]
+    n_cut = sum(choice["finish_reason"] == "length" for choice in choices)
+    assert names.generate(num_samples=50, **body).json["samples_cut"] == n_cut > 0
+    assert "samples_cut" not in names.generate(num_samples=50, max_tokens=2, **body).json
 
 
 def test_the_health_route_names_the_served_model(names, names_dir) -> None:
@@ -77,7 +84,7 @@ def test_a_subword_model_can_be_served(shared, subword_dir, subword_result) -> N
         assert reply == {"role": "assistant", **asdict(expected)}
         assert reply["unknown_characters"] == ""
     settings = {"num_samples": 5, "temperature": 1.5, "prompt": "漢"}
-    assert server.generate(**settings).json == {"samples": gpt.generate(**settings)}
+    assert server.generate(**settings).json["samples"] == gpt.generate(**settings)
     for n, n_tokens in ((99, 2 + 198), (9999, 2 + 19998)):
         reply = server.generate(prompt="é" * n)
         assert reply.json["tokens_dropped"] == n_tokens - 25
@@ -95,8 +102,7 @@ def test_the_openapi_schema_has_the_shape_of_errors(names) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/health", "/metrics", "/docs", "/openapi.json", "/v1/models",
-     "/v1/models/names", "/docs/assets/swagger-ui.css"],
+    ["/health", "/metrics", "/docs", "/openapi.json", "/v1/models", "/docs/assets/swagger-ui.css"],
 )  # fmt: skip
 def test_a_head_request_returns_the_headers_of_a_get_request(names, path) -> None:
     head, get = (names.request(method, path) for method in ("HEAD", "GET"))
@@ -121,7 +127,7 @@ def test_every_reply_has_a_request_id_and_a_log_line(names) -> None:
     made = names.get("/nowhere").headers["x-request-id"]
     forged = names.get("/health", X_Request_ID="a b\tc").headers["x-request-id"]
     assert forged != "a b\tc"
-    assert names.wait_for(rf"GET /nowhere 404 [\d.]+ms {made}\n")
+    assert names.wait_for(rf'"GET /nowhere HTTP/1.1" 404 {made}\n')
 
 
 def test_all_metrics_exist_from_the_start_and_count_requests(serve, names_dir) -> None:
@@ -130,8 +136,6 @@ def test_all_metrics_exist_from_the_start_and_count_requests(serve, names_dir) -
     for status in (200, 400, 503, 504):
         line = f'microgpt_requests_total{{route="/microgpt/v1/generate",status="{status}"}} 0.0'
         assert line in before
-    assert 'status="408"' not in before
-    assert 'status="431"' not in before
     version = server.get("/health").json["version"]
     assert f'microgpt_model_info{{name="names",version="{version}"}} 1.0' in before
     n_tokens = sum(len(text) for text in server.generate(num_samples=4).json["samples"])
@@ -141,14 +145,9 @@ def test_all_metrics_exist_from_the_start_and_count_requests(serve, names_dir) -
     assert server.metric(f'microgpt_requests_total{{{route},status="200"}}') == 1
     assert server.metric(f'microgpt_requests_total{{{route},status="400"}}') == 1
     assert server.metric('microgpt_requests_total{route="unmatched",status="404"}') == 1
-    assert server.metric(f'microgpt_tokens_total{{model="names",{route}}}') == n_tokens
+    assert server.metric('microgpt_tokens_total{model="names"}') == n_tokens
     assert server.metric(f"microgpt_request_seconds_count{{{route}}}") == 2
     assert server.metric("microgpt_queue_length") == 0
-    assert server.metric("microgpt_tokens_per_second_count") == 1
-    server.get("/docs/assets/none.js")
-    file = 'route="/docs/assets/{file}",status="404"'
-    assert server.metric(f"microgpt_requests_total{{{file}}}") == 1
-    assert server.metric('microgpt_requests_total{route="unmatched",status="404"}') == 1
     names_before = {line.split(" ")[0] for line in before.splitlines()}
     after = server.get("/metrics").body.decode()
     assert {line.split(" ")[0] for line in after.splitlines()} == names_before

@@ -21,7 +21,6 @@ PAGES = [  # and the number of valid requests; of invalid ones there are as many
     ("POST", "/v1/completions", 100),
     ("POST", "/v1/chat/completions", 60),
     ("GET", "/v1/models", 5),
-    ("GET", "/v1/models/{name}", 50),
     ("GET", "/health", 5),
     ("GET", "/metrics", 5),
 ]
@@ -29,9 +28,10 @@ PAGES = [  # and the number of valid requests; of invalid ones there are as many
 LEGITIMATE = re.compile(
     r"no character of the message|the vocabulary does not contain"
     r"|the prompt has|a prompt must have|the tokens of a prompt must"
-    r"|the message has|messages has no user message|messages.*content (must|is missing)"
+    r"|the message has|messages must end with|messages.*content (must|is missing|has a part)"
     r"|.* does not exist(; use |$)"
     r"|n times the number of prompts"
+    r"|seed must be less than"  # its limit is a float in the schema
 )
 load_all_checks()
 # Of valid requests LEGITIMATE decides which may be refused.

@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import pytest
 from commands import COMMAND, SERVE, refused, run_process
 
@@ -20,16 +21,32 @@ GENERATE = "/microgpt/v1/generate"
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("PORT", "70000", "PORT must be <= 65535, got '70000'"),
-        ("PORT", "http", "PORT must be an integer, got 'http'"),
-        ("MODEL_DIR", "", "MODEL_DIR must not be empty"),
+        ("PORT", "70000", 'PORT must be less than or equal to 65535, got "70000"'),
+        ("PORT", "http", "PORT must be a valid integer, unable"),
+        ("MODEL_DIR", "", "MODEL_DIR: "),
         ("MICROGPT_API_KEY", "", "MICROGPT_API_KEY must contain only ASCII"),
         ("MICROGPT_API_KEY", "se cret", "MICROGPT_API_KEY must contain only ASCII"),
         ("MICROGPT_TIMEOUT_S", "nan", "MICROGPT_TIMEOUT_S must be"),
-        ("MICROGPT_CORS_ORIGINS", "https://a.example/", "MICROGPT_CORS_ORIGINS must be * or ori"),
-        ("MICROGPT_CORS_ORIGINS", "https://[", "MICROGPT_CORS_ORIGINS must be * or ori"),
-        ("MICROGPT_CORS_ORIGINS", "https://a:b:c", "MICROGPT_CORS_ORIGINS must be * or ori"),
-        ("MICROGPT_ALLOWED_HOSTS", "https://a.example", "MICROGPT_ALLOWED_HOSTS must be * or host"),
+        (
+            "MICROGPT_CORS_ORIGINS",
+            "https://a.example/",
+            "MICROGPT_CORS_ORIGINS must be * or ori",
+        ),
+        (
+            "MICROGPT_CORS_ORIGINS",
+            "https://[",
+            "MICROGPT_CORS_ORIGINS must be * or ori",
+        ),
+        (
+            "MICROGPT_CORS_ORIGINS",
+            "https://a:b:c",
+            "MICROGPT_CORS_ORIGINS must be * or ori",
+        ),
+        (
+            "MICROGPT_ALLOWED_HOSTS",
+            "https://a.example",
+            "MICROGPT_ALLOWED_HOSTS must be * or host",
+        ),
         ("MODEL_DIR", "/no\x1b[2Jwhere", r"/no\x1b[2Jwhere does not exist"),
     ],
 )
@@ -59,16 +76,17 @@ def test_a_bad_setting_exits_with_2_and_an_occupied_port_with_1(names_dir) -> No
     assert (code, line.startswith(problem)) == (1, True)
     code, line = start(HOST="no.such.host.invalid")
     assert (code, line.startswith("error: cannot listen on no.such.host.invalid")) == (1, True)
-    assert start(PORT="http") == (2, "error: PORT must be an integer, got 'http'")
+    code, line = start(PORT="http")
+    assert (code, line.startswith("error: PORT must be a valid integer")) == (2, True)
 
 
 def test_a_public_service_without_a_key_logs_a_warning(serve, names_dir) -> None:
     service = serve(names_dir, HOST="0.0.0.0", MICROGPT_APIKEY="secret")
-    assert service.wait_for("warning: MICROGPT_APIKEY is not a setting; did you mean MICROGPT_API_")
+    assert service.wait_for("warning: MICROGPT_APIKEY is not a setting")
     assert service.wait_for("warning: .* set MICROGPT_API_KEY")
 
 
-def test_misspelt_settings_are_named_with_the_nearest_one(monkeypatch) -> None:
+def test_variables_that_look_like_settings_are_named(monkeypatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("MICROGPT_"):
             monkeypatch.delenv(name)
@@ -76,11 +94,7 @@ def test_misspelt_settings_are_named_with_the_nearest_one(monkeypatch) -> None:
     kubernetes = ("MICROGPT_SERVICE_HOST", "MICROGPT_PORT", "MICROGPT_PORT_8080_TCP_ADDR")
     for name in (*right, *kubernetes, "MICROGPT_APIKEY", "microgpt_CORS_ORIGIN", "MICROGPT_HOST"):
         monkeypatch.setenv(name, "secret")
-    assert [*unknown_variables()] == [
-        "MICROGPT_APIKEY is not a setting; did you mean MICROGPT_API_KEY?",
-        "MICROGPT_HOST is not a setting; did you mean HOST?",
-        "microgpt_CORS_ORIGIN is not a setting; did you mean MICROGPT_CORS_ORIGINS?",
-    ]
+    assert unknown_variables() == ["MICROGPT_APIKEY", "MICROGPT_HOST", "microgpt_CORS_ORIGIN"]
 
 
 def test_the_address_that_kubernetes_sets_is_not_the_port(monkeypatch) -> None:
@@ -116,8 +130,8 @@ def test_a_disconnected_client_stops_its_generation(serve, slow_dir) -> None:
     with server.send(GENERATE, {"num_samples": 50}):
         server.get("/health")  # answered in turn: the other has been taken
         time.sleep(0.2)
-    assert server.wait_for(rf"POST {GENERATE} 499 ")
     server.until_idle()
+    assert server.metric(f'microgpt_requests_total{{route="{GENERATE}",status="499"}}') == 1
 
 
 def test_a_large_request_does_not_delay_a_small_one(serve, slow_dir) -> None:
@@ -138,12 +152,10 @@ def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir)
     with server.send(GENERATE, {"max_tokens": 700}) as running:
         server.get("/health")  # answered in turn: the other has been taken
         server.signal(signal.SIGTERM)
-        server.wait_for("shutting down")
-        refused = server.generate()
+        time.sleep(0.3)
         assert not select.select([running], [], [], 0)[0]  # it still runs
-        assert (refused.status, refused.json) == (503, {"error": "the service is shutting down"})
-        assert refused.headers["retry-after"] == "60"
-        assert server.get("/health").status == 200
+        with pytest.raises(httpx2.ConnectError):
+            server.generate()
         reply = http.client.HTTPResponse(running)
         reply.begin()
         assert len(json.loads(reply.read())["samples"][0]) == 700
@@ -158,14 +170,14 @@ def test_an_idle_service_exits_with_0_at_once_when_stopped(serve, names_dir, num
         assert server.process.wait(10) == 0
 
 
-def test_a_second_signal_stops_the_service_at_once(serve, slow_dir) -> None:
+def test_a_second_ctrl_c_stops_the_service_at_once(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     with ThreadPoolExecutor(1) as clients:
         running = clients.submit(server.generate, num_samples=50)
         time.sleep(0.5)
-        server.signal(signal.SIGTERM)
-        server.wait_for("shutting down")
-        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGINT)
+        time.sleep(0.3)
+        server.signal(signal.SIGINT)
         server.process.wait(10)
         assert running.exception() or running.result().status != 200
 
@@ -200,14 +212,15 @@ def test_cors_is_off_unless_an_origin_is_configured(serve, names, names_dir) -> 
     assert "access-control-allow-origin" not in refused.headers
 
 
-def test_an_unfinished_request_gets_a_503_at_shutdown(serve, names_dir) -> None:
-    server = serve(names_dir)
-    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    with socket.create_connection((server.host, server.port), timeout=30) as client:
-        client.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
-        time.sleep(0.2)
-        server.signal(signal.SIGTERM)
-        assert client.recv(65536).startswith(b"HTTP/1.1 503")
+@pytest.mark.slow
+def test_a_request_that_does_not_arrive_gets_a_408_in_its_format(serve, names_dir) -> None:
+    server = serve(names_dir, MICROGPT_TIMEOUT_S="1")
+    for path, kind in ((GENERATE, str), ("/v1/completions", dict)):
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        reply = server.raw(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        assert reply.startswith(b"HTTP/1.1 408")
+        assert type(json.loads(reply.partition(b"\r\n\r\n")[2])["error"]) is kind
+    server.signal(signal.SIGTERM)
     assert server.process.wait(10) == 0
 
 
@@ -220,5 +233,5 @@ def test_the_microgpt_serve_command_starts_the_service(serve, names_dir) -> None
 
 
 def test_the_microgpt_serve_command_names_an_invalid_option(microgpt) -> None:
-    assert refused(microgpt("serve", "--port", "70000")) == "PORT must be <= 65535, got 70000"
+    assert refused(microgpt("serve", "--port", "70000")).startswith("PORT must be less than or")
     assert refused(microgpt("serve", "--model-dir", "nowhere")).startswith("nowhere does not exist")

@@ -38,5 +38,5 @@ def test_create_app_reads_its_settings_from_the_environment(monkeypatch, names_d
     monkeypatch.setenv("MODEL_DIR", str(names_dir))
     monkeypatch.setenv("MICROGPT_API_KEY", "k")
     app = microgpt_serve.create_app()
-    assert list(app.state.app_state.models) == ["names"]
+    assert list(app.state.service.models) == ["names"]
     assert app.openapi()["security"] == [{"key": []}]

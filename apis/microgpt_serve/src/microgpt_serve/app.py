@@ -2,9 +2,9 @@
 
 Routes are wrapped in these middlewares, listed from outermost to innermost:
 
-AccessLogMiddleware   request ids, log, metrics
-  CORSMiddleware      only if `cors_origins` is set
-    Guard             protection against DNS rebinding, API key
+RequestLog         request ids, metrics
+  CORSMiddleware   only if `cors_origins` is set
+    Guard          protection against DNS rebinding, API key
       routes
 """
 
@@ -15,21 +15,22 @@ from importlib.metadata import version
 from typing import Any, cast
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from microgpt import MicrogptError
-from microgpt_serve.app_state import AppState
-from microgpt_serve.errors import ServeError, handle_error
-from microgpt_serve.middleware.access_log import AccessLogMiddleware
-from microgpt_serve.middleware.guard import Check, Guard, key_check
-from microgpt_serve.middleware.hosts import HostCheck
-from microgpt_serve.routes import pages, status, texts
-from microgpt_serve.served_models import ServedModels
+from microgpt_serve import pages, routes
+from microgpt_serve.errors import handle_error
+from microgpt_serve.guard import ASSETS, Guard
+from microgpt_serve.models import ServedModels
+from microgpt_serve.request import Service
+from microgpt_serve.request_log import RequestLog
 from microgpt_serve.settings import ServiceSettings, read_settings
 
-ROUTERS = (texts.router, status.router, pages.router)
+HANDLED = (HTTPException, MicrogptError, RequestValidationError, ValidationError)
 
 
 def create_app(
@@ -56,39 +57,36 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        state.scheduler.start()
+        service.scheduler.start()
         yield
-        state.scheduler.close()
-        state.work.close()
-        state.page_work.close()
+        service.close()
 
     app = FastAPI(
         title="microgpt",
         version=version("microgpt-serve"),
         description="Generate texts and chat replies.",
         lifespan=lifespan,
-        exception_handlers=dict.fromkeys((ServeError, MicrogptError, HTTPException), handle_error),
+        exception_handlers=dict.fromkeys(HANDLED, handle_error),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         servers=[{"url": "."}],  # relative to /openapi.json, for proxies that add a path prefix
     )
-    paths = ["/openapi.json"]
-    for router in ROUTERS:
+    addresses = []
+    for router in (routes.texts, routes.status, pages.router):
         for route in cast("list[APIRoute]", router.routes):
-            paths.append(route.path_format)
-            if "GET" in (route.methods or ()):  # in the schema, HEAD would be another operation
+            method = min(route.methods or ())
+            addresses.append(f"{method} {route.path}")
+            if method == "GET":  # in the schema, HEAD would be another operation
                 both = ["GET", "HEAD"]
                 app.add_api_route(route.path, route.endpoint, methods=both, include_in_schema=False)
             app.router.routes.append(route)  # matched faster than those of an included router
-    state = app.state.app_state = AppState(settings, models, paths)
-    checks = list[Check]()
-    if settings.checks_hosts:
-        checks.append(HostCheck(settings.allowed_hosts, settings.cors_origins))
+    app.mount(ASSETS, pages.assets)
+    service = app.state.service = Service(settings, models, addresses)
+    app.state.pages = {}  # the pages of the models, by name
+    app.add_middleware(Guard, settings=settings)
     if settings.api_key:
         app.openapi = partial(_schema_with_key, app)  # type: ignore[method-assign]
-        checks.append(key_check(settings.api_key.get_secret_value()))
-    app.add_middleware(Guard, checks=checks)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -98,7 +96,7 @@ def create_app(
             expose_headers=["Retry-After", "X-Request-ID"],
             max_age=86400,
         )
-    app.add_middleware(AccessLogMiddleware, count=state.metrics.count_request)
+    app.add_middleware(RequestLog, count=service.metrics.count_request)
     return app
 
 

@@ -1,20 +1,19 @@
 """Service settings, read from environment variables; see docs/reference/service.md."""
 
 import os
-from collections.abc import Iterator
-from difflib import get_close_matches
+import re
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from microgpt import ConfigError
-from microgpt_serve.errors import validation_message
-from microgpt_serve.middleware.hosts import host_of, is_loopback
+from microgpt_serve.errors import sentence
+from microgpt_serve.guard import host_of, is_loopback
 
 UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
 KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # it sets such variables for a service
-_ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?)$"
+_IS_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?").fullmatch
 
 
 def _check_key(key: SecretStr) -> SecretStr:
@@ -31,12 +30,17 @@ def _split(listed: Any) -> Any:
     return listed
 
 
+def _check_origin(text: str) -> str:
+    if _IS_ORIGIN(text):
+        return text
+    raise ValueError("must be * or origins such as https://a.example")
+
+
 def _check_host(text: str) -> str:
     """Return a host, normalised for comparison; raise ValueError if it is invalid."""
     if host := text if text == "*" else host_of(text) or host_of(f"[{text}]"):
         return host
-    rule = "must be * or host names or addresses such as chat.example and 10.0.0.7"
-    raise ValueError(f"{rule}; got {text!r:.80}")
+    raise ValueError("must be * or host names or addresses such as chat.example and 10.0.0.7")
 
 
 def variable(name: str) -> str:
@@ -61,7 +65,7 @@ class ServiceSettings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080  # 0: any free port
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
-    cors_origins: _List[Annotated[str, Field(pattern=_ORIGIN)]] = ()
+    cors_origins: _List[Annotated[str, AfterValidator(_check_origin)]] = ()
     allowed_hosts: _List[Annotated[str, AfterValidator(_check_host)]] = ()
 
     @property
@@ -92,17 +96,15 @@ def read_settings(**options: Any) -> ServiceSettings:
         setting = str(problem["loc"][0])
         name = variable(setting) if setting in ServiceSettings.model_fields else setting
         is_secret = name == variable("api_key")
-        raise ConfigError(validation_message(problem, name=name, is_secret=is_secret)) from None
+        raise ConfigError(sentence(problem, name=name, is_secret=is_secret)) from None
 
 
-def unknown_variables() -> Iterator[str]:
-    """Yield a sentence about each variable of the environment that looks like a setting."""
+def unknown_variables() -> list[str]:
+    """Return the variables of the environment that look like settings."""
     known = set(map(variable, ServiceSettings.model_fields))
-    for name in sorted(os.environ):
-        upper = name.upper()
-        plain = upper.removeprefix("MICROGPT_")
-        if plain == upper or upper in known or name.startswith(KUBERNETES):
-            continue
-        near = [plain] if plain in known else get_close_matches(upper, known, n=1, cutoff=0.8)
-        hint = f"did you mean {near[0]}?" if near else "it has no effect"
-        yield f"{name} is not a setting; {hint}"
+    return [
+        name
+        for name in sorted(os.environ)
+        if name.upper().startswith("MICROGPT_")
+        and not (name.upper() in known or name.startswith(KUBERNETES))
+    ]

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from microgpt import (
     DEFAULT_MODEL_DIR,
@@ -22,10 +21,10 @@ from microgpt import (
     prepare_engine,
 )
 from microgpt_serve.errors import ServeError
-from microgpt_serve.schemas import MAX_NEW_TOKENS, Wanted
 from microgpt_serve.settings import ServiceSettings
 
 LOG = logging.getLogger("microgpt_serve")
+MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
 MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
 
 
@@ -45,11 +44,11 @@ class ServedModel:
             return max(0, int(datetime.fromisoformat(self.saved.meta.created_at or "").timestamp()))
         return 0
 
-    def options(self, wanted: Wanted) -> dict[str, Any]:
-        """Return the options of a job; max_tokens is None for as many as fit in the context."""
-        has_limit = wanted.max_tokens or self.gpt.config.block_size > MAX_NEW_TOKENS
-        limit = min(wanted.max_tokens or MAX_NEW_TOKENS, MAX_NEW_TOKENS) if has_limit else None
-        return {"sampling": wanted.sampling, "max_tokens": limit, "seed": wanted.seed}
+    def limit(self, max_tokens: int | None) -> int | None:
+        """Return the number of new tokens; None is as many as fit in the context."""
+        if max_tokens or self.gpt.config.block_size > MAX_NEW_TOKENS:
+            return min(max_tokens or MAX_NEW_TOKENS, MAX_NEW_TOKENS)
+        return None
 
     def __str__(self) -> str:
         kind = "chat" if self.gpt.tokenizer.is_chat else "text"

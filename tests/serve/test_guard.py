@@ -1,6 +1,6 @@
 import pytest
 
-from microgpt_serve.middleware.hosts import HostCheck, host_of
+from microgpt_serve.guard import Guard, host_of
 from microgpt_serve.settings import ServiceSettings
 
 GENERATE = "/microgpt/v1/generate"
@@ -82,9 +82,9 @@ def test_each_of_several_hosts_and_origins_is_checked(name) -> None:
     for values in ((b"http://evil.example", b"http://localhost"), (b"localhost", b"evil.example")):
         for ordered in (values, values[::-1]):
             scope = {"path": "/", "headers": [(name, value) for value in ordered]}
-            error = HostCheck((), ())(scope)
+            error = Guard(None, ServiceSettings())._refusal(scope)
             assert error is not None
-            assert error.status == 403
+            assert error.status_code == 403
 
 
 def test_configured_hosts_and_health_checks_are_allowed(serve, names_dir) -> None:

@@ -9,15 +9,14 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from time import perf_counter
 
 from microgpt import Continuation, EngineBatch, InferenceGpt, Job, n_cpus
 from microgpt_serve.errors import QueueFullError
-from microgpt_serve.work_queue import TOKENS_PER_PLACE
 
+TOKENS_PER_PLACE = 4096  # tokens of work per place in the queue
 MIN_TOKENS = 64  # tokens that the smallest request counts as, because each takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
 MAX_LARGE = 4  # maximum number of batches per thread that begin with a large request
@@ -30,25 +29,34 @@ class QueuedRequest:
 
     model: InferenceGpt
     job: Job
-    result: asyncio.Future[list[Continuation]]
-    changed: asyncio.Event | None  # set when `output` or `result` changes; None if not streamed
+    is_live: bool  # whether output is delivered before the end
+    ready: asyncio.Future[None]  # done when there is output or an error
+    error: Exception | None = None
     output: list[Continuation] = field(default_factory=list)  # what was added since `take`
     n_generated: int = 0  # number of tokens in all outputs
     is_cancelled: bool = False
     is_taken: bool = False  # True once a thread has added the request to a batch
     has_update: bool = False  # True while output is on its way from a thread to the event loop
 
-    def add(self, output: list[Continuation]) -> None:
-        """Append new tokens to the output."""
-        self.n_generated += sum(len(one.tokens) for one in output)
-        for i, earlier in enumerate(self.output):
-            earlier.tokens.extend(output[i].tokens)
-            output[i] = output[i]._replace(tokens=earlier.tokens)
-        self.output = output
+    def add(self, output: list[Continuation] | Exception) -> None:
+        """Append new tokens to the output, or fail."""
+        if isinstance(output, Exception):
+            self.error = output
+        else:
+            self.n_generated += sum(len(one.tokens) for one in output)
+            for i, earlier in enumerate(self.output):
+                earlier.tokens.extend(output[i].tokens)
+                output[i] = output[i]._replace(tokens=earlier.tokens)
+            self.output = output
+        if not self.ready.done():
+            self.ready.set_result(None)
 
     def take(self) -> list[Continuation]:
-        """Return the output that was added since the last call."""
+        """Return the output that was added since the last call, or raise the error."""
+        if self.error:
+            raise self.error
         taken, self.output = self.output, []
+        self.ready = self.ready.get_loop().create_future()
         return taken
 
     @cached_property
@@ -67,20 +75,13 @@ class QueuedRequest:
 class BatchScheduler:
     """Queues requests and runs the worker threads that process them."""
 
-    def __init__(
-        self,
-        queue_limit: int,
-        on_speed: Callable[[int, float], None] = lambda n_tokens, seconds: None,
-    ) -> None:
+    def __init__(self, queue_limit: int) -> None:
         """Create a scheduler with one worker thread per available CPU.
 
         It accepts requests while fewer than `queue_limit` places are taken. A request takes a
         place, or part of one if it has fewer than TOKENS_PER_PLACE tokens.
-
-        When a thread finishes requests, `on_speed(n_tokens, seconds)` is called on the event loop
-        with the number of their tokens and the thread's working time since its previous call.
         """
-        self._limit, self._on_speed = queue_limit * TOKENS_PER_PLACE, on_speed
+        self._limit = queue_limit * TOKENS_PER_PLACE
         self._n_tokens = 0  # of requests that are not yet in a batch; guarded by `_changed`
         self._new: list[QueuedRequest] = []  # submitted in this event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
@@ -109,11 +110,9 @@ class BatchScheduler:
         for thread in self._threads:
             thread.join()
 
-    def submit(
-        self, model: InferenceGpt, job: Job, changed: asyncio.Event | None = None
-    ) -> QueuedRequest:
+    def submit(self, model: InferenceGpt, job: Job, *, is_live: bool = False) -> QueuedRequest:
         """Add a job to the queue. Raise QueueFullError if the queue is full."""
-        request = QueuedRequest(model, job, self.loop.create_future(), changed)
+        request = QueuedRequest(model, job, is_live, self.loop.create_future())
         with self._changed:
             if self._n_tokens >= self._limit:
                 raise QueueFullError
@@ -132,7 +131,6 @@ class BatchScheduler:
 
     def cancel(self, request: QueuedRequest) -> None:
         """Cancel a queued or running request."""
-        request.result.cancel()
         request.is_cancelled = True
         if not request.is_taken:
             with self._changed, contextlib.suppress(ValueError):
@@ -143,7 +141,6 @@ class BatchScheduler:
         """Process requests until the scheduler is closed. Runs in each worker thread."""
         batches: deque[_RunningBatch] = deque()
         turn = _BatchOrder()
-        seconds = 0.0  # working time since a request last finished
         while True:
             with self._changed:
                 while not (self._waiting or batches or self._is_closed):
@@ -155,14 +152,8 @@ class BatchScheduler:
                 if self._waiting:  # `_flush` wakes only one thread for all new requests
                     self._changed.notify()
             batch = batches.popleft()
-            started = perf_counter()
-            outcomes = batch.run()
-            seconds += perf_counter() - started
-            updates = batch.updates()
-            if outcomes or updates:
-                self.loop.call_soon_threadsafe(self._deliver, outcomes, updates, seconds)
-            if outcomes:
-                seconds = 0.0
+            if outcomes := [*batch.run(), *batch.updates()]:
+                self.loop.call_soon_threadsafe(_deliver, outcomes)
             if batch.requests:
                 batches.append(batch)
 
@@ -191,30 +182,12 @@ class BatchScheduler:
             self._n_tokens -= request.n_tokens
         return taken
 
-    def _deliver(
-        self,
-        outcomes: list[tuple[QueuedRequest, Outcome]],
-        updates: list[tuple[QueuedRequest, list[Continuation]]],
-        seconds: float,
-    ) -> None:
-        """Set the results and partial output of requests. Runs on the event loop."""
-        for streamed, continuations in updates:
-            streamed.has_update = False
-            streamed.add(continuations)
-            if streamed.changed:
-                streamed.changed.set()
-        n_tokens = 0
-        for request, outcome in outcomes:
-            if request.result.done():  # the request was cancelled
-                continue
-            if isinstance(outcome, Exception):
-                request.result.set_exception(outcome)
-            else:
-                request.add(outcome)
-                request.result.set_result(request.take())
-                n_tokens += request.n_generated
-        if outcomes:
-            self._on_speed(n_tokens, seconds)
+
+def _deliver(outcomes: list[tuple[QueuedRequest, Outcome]]) -> None:
+    """Give requests their output. Runs on the event loop."""
+    for request, outcome in outcomes:
+        request.has_update = False
+        request.add(outcome)
 
 
 @dataclass
@@ -265,11 +238,11 @@ class _RunningBatch:
             self._batch = None
             return [(request, fault) for request in failed.values()]
 
-    def updates(self) -> list[tuple[QueuedRequest, list[Continuation]]]:
+    def updates(self) -> list[tuple[QueuedRequest, Outcome]]:
         """Return the new output of each streamed request, unless the event loop is behind."""
-        updates = []
+        updates = list[tuple[QueuedRequest, Outcome]]()
         for number, request in self.requests.items():
-            if self._batch and request.changed and not request.has_update:
+            if self._batch and request.is_live and not request.has_update:
                 request.has_update = True
                 updates.append((request, self._batch.take(number)))
         return updates

@@ -33,16 +33,10 @@ def write(client, prompt="", **fields):
     return client.completions.create(model="any", prompt=prompt, **fields)
 
 
-def test_the_served_model_is_listed_and_found_by_name(writer, names) -> None:
+def test_the_served_model_is_listed(writer) -> None:
     (model,) = writer.models.list().data
     assert (model.id, model.object, model.owned_by) == ("names", "model", "microgpt")
     assert model.created > 1_700_000_000
-    assert writer.models.retrieve("names") == model
-    problem = "model 'gpt-9' does not exist; use names"
-    with pytest.raises(openai.NotFoundError, match=problem) as caught:
-        writer.models.retrieve("gpt-9")
-    assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
-    assert names.metric('microgpt_requests_total{route="/v1/models/{name}",status="404"}') == 1
 
 
 def test_a_message_from_the_client_helpers_can_be_sent_back(talker) -> None:
@@ -59,7 +53,7 @@ def test_a_response_states_the_model_the_version_and_the_time(talker, talk) -> N
     assert (reply.model, reply.object) == ("talk", "chat.completion")
     assert reply.system_fingerprint == talk.get("/health").json["version"]
     assert reply.id.startswith("chatcmpl-")
-    assert reply.created >= talker.models.retrieve("talk").created
+    assert reply.created >= talker.models.list().data[0].created
     header = {"X-Request-ID": "mine"}
     ids = [write(talker, extra_headers=header).id for _ in range(2)]
     assert all(each.startswith("cmpl-") for each in ids)
@@ -144,7 +138,7 @@ def test_a_message_may_consist_of_several_text_parts(talker) -> None:
     assert in_parts.choices[0].message == ask(talker, seed=2, **HOT).choices[0].message
     picture = {"type": "image_url", "image_url": {"url": "data:,"}}
     with pytest.raises(
-        openai.BadRequestError, match=r"messages\[0\].content must be a string or a l"
+        openai.BadRequestError, match=r"messages\[0\].content has a part of type image"
     ):
         ask(talker, {"role": "user", "content": [picture]})
 

@@ -5,8 +5,9 @@ import logging
 import pytest
 
 from microgpt.errors import PromptError
+from microgpt_serve import formats
 from microgpt_serve.errors import ServeError
-from microgpt_serve.routes.openai.response_builder import EventStream
+from microgpt_serve.formats import EventStream
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,22 @@ def test_an_error_after_the_first_piece_is_the_last_event(
     assert json.loads(last["body"].removeprefix(b"data: "))["error"]["message"] == message
     assert scope["outcome"] == status
     assert ("/secret" in caplog.text) == (status == 500)
+
+
+def test_a_client_that_does_not_read_its_stream_loses_it(monkeypatch) -> None:
+    monkeypatch.setattr(formats, "SEND_S", 0.05)
+    scope, closed = {"type": "http"}, []
+
+    async def made():
+        try:
+            while True:
+                yield b"a"
+        finally:
+            closed.append(True)
+
+    async def send(message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(30)
+
+    asyncio.run(EventStream(made())(scope, None, send))
+    assert (scope["outcome"], closed) == (499, [True])

@@ -1,0 +1,111 @@
+"""Middleware that checks Host, Origin and the API key before a route sees a request.
+
+In a DNS rebinding attack, the domain of a web page resolves to the address of this service, and the
+browser sends requests with that domain as Host and Origin. Starlette's TrustedHostMiddleware does
+not read Origin, and supports no address ranges.
+"""
+
+import re
+import secrets
+from contextlib import suppress
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from microgpt import printable
+from microgpt_serve.errors import MAX_SHOWN, ServeError, route_path
+
+if TYPE_CHECKING:
+    from microgpt_serve.settings import ServiceSettings
+
+HEALTH, PAGE = "/health", "/"
+ASSETS = "/docs/assets"  # path of the scripts and styles of /docs
+NO_KEY_NEEDED = (HEALTH, "/docs", "/openapi.json")
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
+MAX_HEADER = 300  # maximum length of Host or Origin; host names have up to 253 characters
+
+
+@lru_cache(maxsize=1000)
+def host_of(authority: str) -> str:
+    """Return the normalised host of a Host header without the port, or "" for an invalid header.
+
+    >>> host_of("LocalHost.:8080"), host_of("[0::1]:80")
+    ('localhost', '::1')
+    """
+    found = _AUTHORITY(authority.lower())
+    if found is None:
+        return ""
+    host = found[1].strip("[]")
+    return str(_address(host) or (host if host == found[1] else ""))
+
+
+@lru_cache(maxsize=1000)
+def is_loopback(host: str) -> bool:
+    """Return whether a host is a loopback name or address: localhost, 127.0.0.0/8, ::1."""
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    with suppress(ValueError):
+        return ip_address(host)
+    return None
+
+
+class Guard:
+    """Middleware that refuses foreign hosts and origins, and requests without the key.
+
+    Health checks and pages need no key, but without one they tell nothing about the models: / is
+    then a form that asks for it.
+    """
+
+    def __init__(self, app: ASGIApp, settings: "ServiceSettings") -> None:
+        """Wrap an app."""
+        self._app, self._settings = app, settings
+        key = settings.api_key
+        self._key = key.get_secret_value().encode() if key else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request to the app, or refuse it."""
+        error = self._refusal(scope) if scope["type"] == "http" else None
+        app = error.response(route_path(scope)) if error else self._app
+        await app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> ServeError | None:
+        path, given = route_path(scope), b""
+        for name, value in scope["headers"]:  # a name may occur several times
+            if name == b"authorization":
+                given = value
+            if not self._settings.checks_hosts:
+                continue
+            text = value.decode("latin-1")
+            if name == b"host" and not self._allows(text, is_health_check=path == HEALTH):
+                message = f"the host {printable(text, MAX_SHOWN)} is not allowed"
+                return ServeError(403, f"{message}; add it to MICROGPT_ALLOWED_HOSTS")
+            if name == b"origin" and not self._allows_origin(text):
+                remedy = "add it to MICROGPT_CORS_ORIGINS"
+                if text == "null":  # a page opened as a file, or in a sandboxed frame
+                    remedy = "serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
+                message = f"the origin {printable(text, MAX_SHOWN)} is not allowed; {remedy}"
+                return ServeError(403, message)
+        scheme, _, token = given.partition(b" ")
+        is_key = self._key is None or (
+            secrets.compare_digest(token.strip(), self._key) and scheme.lower() == b"bearer"
+        )
+        scope["is_authorised"] = is_key
+        is_open = path in NO_KEY_NEEDED or path.startswith(f"{ASSETS}/")
+        if is_key or is_open or (path == PAGE and not given):
+            return None
+        message = "the API key is missing or wrong; send Authorization: Bearer KEY"
+        return ServeError(401, message, headers={"www-authenticate": "Bearer"})
+
+    def _allows_origin(self, origin: str) -> bool:
+        is_listed = {origin, "*"} & {*self._settings.cors_origins}
+        return bool(is_listed) or self._allows(origin.partition("://")[2])
+
+    def _allows(self, authority: str, *, is_health_check: bool = False) -> bool:
+        host = host_of(authority) if len(authority) <= MAX_HEADER else ""
+        is_allowed = host in self._settings.allowed_hosts or is_loopback(host)
+        return is_allowed or (is_health_check and _address(host) is not None)

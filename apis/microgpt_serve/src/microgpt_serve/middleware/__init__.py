@@ -1,1 +1,0 @@
-"""ASGI middleware: host checks, API key and access log."""

@@ -1,0 +1,97 @@
+"""GET /, the page of a model, and GET /docs: web pages that load nothing from other hosts."""
+
+import asyncio
+import logging
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from microgpt import on_compiling, plugin
+from microgpt_serve.errors import ServeError
+from microgpt_serve.guard import ASSETS, PAGE
+from microgpt_serve.models import ServedModel, ServedModels
+from microgpt_serve.request import service_of
+
+LOG = logging.getLogger("microgpt_serve")
+KEY_FORM = Path(__file__).with_name("key_form.html")
+POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+HEADERS = {
+    "Cache-Control": "no-cache",  # after a restart, the model may be another one
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+router = APIRouter(include_in_schema=False)
+assets = StaticFiles(packages=[("fastapi_offline", "static")])
+
+
+@router.get(PAGE)
+async def page(http: HttpRequest) -> Response:
+    """Return the page of the model that the query names; without one, that of the first model.
+
+    If the service has an API key, a request without one gets a form that asks for it.
+    """
+    if not plugin("pages", "document"):
+        raise ServeError(404, "this service has no page; see /docs")
+    if not http.scope["is_authorised"]:
+        return _html(*key_form())
+    models = service_of(http).models
+    model = models.find(http.query_params.get("model"))
+    pages = http.app.state.pages
+    if model.name not in pages:
+        pages[model.name] = await asyncio.to_thread(_document, model, models)
+    return _html(pages[model.name], "frame-ancestors 'none'")  # the rest is in the page
+
+
+def _document(model: ServedModel, models: ServedModels) -> bytes:
+    """Make a page. The first one on a computer compiles the engine of pages in about 20 s."""
+    others = [name for name in models if name != model.name]
+    with on_compiling(LOG.info):
+        page: bytes = plugin("pages", "document")(model.saved, model.name, others)  # type: ignore[misc]
+    return page
+
+
+def _html(content: bytes, policy: str) -> HTMLResponse:
+    return HTMLResponse(content, headers={**HEADERS, "Content-Security-Policy": policy})
+
+
+@cache
+def key_form() -> tuple[bytes, str]:
+    """Return the form that asks for a key, and its policy, which also allows the page."""
+    form = KEY_FORM.read_bytes()
+    policy = plugin("pages", "policy")()  # type: ignore[misc]
+    for tag in ("script", "style"):
+        text = form.split(b"<%b>" % tag.encode())[1].split(b"</")[0]
+        policy = policy.replace(f"{tag}-src", f"{tag}-src '{_hash(text)}'")
+    return form, f"{policy}; connect-src 'self'; frame-ancestors 'none'"
+
+
+def _hash(text: bytes) -> str:
+    """Return the hash of a script or a style for a content security policy."""
+    return f"sha256-{b64encode(sha256(text).digest()).decode()}"
+
+
+@router.get("/docs")
+async def docs() -> HTMLResponse:
+    """Return Swagger UI. Its URLs are relative, for proxies that add a path prefix."""
+    below = ASSETS.removeprefix("/")
+    shown = get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title="microgpt",
+        swagger_js_url=f"{below}/swagger-ui-bundle.js",
+        swagger_css_url=f"{below}/swagger-ui.css",
+        swagger_favicon_url=f"{below}/favicon.png",
+    )
+    content = bytes(shown.body)
+    script = _hash(content.rpartition(b"<script>")[2].partition(b"</script>")[0])
+    sources = (
+        f"connect-src 'self'; style-src 'self'; img-src 'self' data:; script-src 'self' '{script}'"
+    )
+    return _html(content, f"{POLICY}; {sources}")

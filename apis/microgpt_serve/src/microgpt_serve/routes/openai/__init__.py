@@ -1,1 +1,0 @@
-"""OpenAI-compatible routes below /v1/."""

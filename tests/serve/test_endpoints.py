@@ -61,7 +61,7 @@ def test_chat_reports_dropped_turns_and_the_finish_reason(talk) -> None:
     assert (len(reply["content"]), reply["finish_reason"]) == (1, "length")
 
 
-def test_generate_says_how_many_texts_end_only_because_the_context_is_full(names) -> None:
+def test_generate_says_how_many_texts_end_at_the_context(names) -> None:
     body = {"temperature": 3, "seed": 1}
     choices = names.request("POST", "/v1/completions", {"n": 50, **body}).json["choices"]
     n_cut = sum(choice["finish_reason"] == "length" for choice in choices)

@@ -54,7 +54,7 @@ def test_a_body_of_many_values_is_refused_soon(talk, value) -> None:
     assert message_of(reply).startswith("messages")
 
 
-def test_every_conversation_of_the_maximum_length_fits_into_a_body(talk) -> None:
+def test_every_conversation_of_maximum_length_fits_into_a_body(talk) -> None:
     """As Python writes it by default, with an escape for each character."""
     body = {"messages": [{**HI, "content": "é" * (MAX_CHARACTERS - 2)}, HI]}
     assert talk.request("POST", CHAT, body).status == 200

@@ -42,7 +42,7 @@ def test_llm_asks_an_endpoint_without_any_configuration(llm, talk, talk_gpt, how
 
 
 @pytest.mark.slow
-def test_llm_continues_a_text_and_a_conversation_of_configured_models(
+def test_llm_continues_texts_and_talks_of_configured_models(
     llm, talk, names, talk_gpt, names_gpt, tmp_path
 ) -> None:
     models = [

@@ -165,7 +165,7 @@ def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
 
 def _value(record: GenomeRecord) -> float | None:
     """Return the value of a record that is to be minimised, or None if it is unknown."""
-    if record.fitness == "own":  # of another function, perhaps
+    if record.fitness == "own":  # the functions may differ
         return None
     if record.objective != "loss":
         return None if record.score is None else -record.score

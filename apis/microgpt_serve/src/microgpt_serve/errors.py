@@ -19,7 +19,7 @@ from microgpt import MicrogptError, PluginError, printable
 LOG = logging.getLogger("microgpt_serve")
 MAX_SHOWN = 80  # maximum number of characters to quote from an invalid value
 INTERNAL_ERROR = "internal server error; see the log of the service"
-VERBS = {"input should be": "must be", "field required": "is missing"}  # of pydantic's messages
+VERBS = {"input should be": "must be", "field required": "is missing"}  # replace pydantic's words
 
 
 class ServeError(HTTPException):

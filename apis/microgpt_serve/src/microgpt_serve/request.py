@@ -32,10 +32,10 @@ class Request:
     model: ServedModel
     job: Job  # tokens of the prompts, a seed for each choice, the sampling and max_tokens
     stop: Sequence[str] = ()
-    prompt: str = ""  # with which a text of the own API begins
+    prompt: str = ""  # each text of microgpt's own API begins with it
     is_streamed: bool = False
     wants_usage: bool = False  # whether a stream ends with the token counts
-    notes: Mapping[str, object] = field(default_factory=dict)  # what the model does not read
+    notes: Mapping[str, object] = field(default_factory=dict)  # the response has them
 
 
 class Service:

@@ -44,7 +44,7 @@ from microgpt_evolution.workers import Workers
 
 N_ROWS = 10  # maximum number of configurations in the ranking
 COMPUTE = {"steps": "more steps", "batch_size": "larger batches"}
-OPTIONS = [name for name in SETTINGS if "panel" in FIELDS[name].metadata]  # those of `train`
+OPTIONS = [name for name in SETTINGS if "panel" in FIELDS[name].metadata]  # `train` has them
 # The command of the winner always sets these, so that it shows what is trained.
 SHOWN = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
 

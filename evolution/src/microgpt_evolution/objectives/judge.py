@@ -104,7 +104,7 @@ class Head:
 
     title: str
     quality: str  # name of the quality that the head rewards
-    formula: Callable[[str, Set[str]], float]  # of a normalised name and the known names
+    formula: Callable[[str, Set[str]], float]  # scores a normalised name, given the known names
     needs_letters: bool = False
 
     def score(self, name: str, known: Set[str]) -> float | None:

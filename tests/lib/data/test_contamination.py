@@ -63,6 +63,19 @@ def test_replies_after_the_same_messages_count() -> None:
     assert 0.5 < share < 1
 
 
+def test_the_later_part_of_a_conversation_that_was_read_counts() -> None:
+    # With a short context, the model reads it without the first messages.
+    later = [talk for n, talk in enumerate(TALKS) if n % 3 == 0]
+    longer = [(Message("user", "hi"), Message("assistant", "hello"), *talk) for talk in later]
+    parts = split([*longer, *TALKS], validation=0.1)
+    trained = {doc[start:] for doc in parts.train for start in range(0, len(doc), 2)}
+    share = sum(doc in trained for doc in parts.validation if len(doc) == 2)
+    replies = sum(len(doc) // 2 for doc in parts.validation)
+    share += sum(len(doc) == 4 for doc in parts.validation)  # the reply to hi
+    assert contamination(parts, ()) == {"validation": share / replies}
+    assert known_share(parts.validation, DocumentHashes.of(parts.train)) == share / replies
+
+
 @pytest.mark.parametrize("docs", [DOCS, TALKS])
 def test_documents_that_an_ancestor_trained_on_are_contaminated(docs) -> None:
     parent = split(docs, validation=0.05, test=0.1)

@@ -90,12 +90,11 @@ def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
     return "" if is_same else "without other data of its parent or teacher"
 
 
-def read_forms(docs: Iterable[Document]) -> Iterator[str]:
-    """Yield the forms of documents that are read, and those of their lines."""
+def read_forms(docs: Iterable[Document], first: int = 2) -> Iterator[str]:
+    """Yield the forms of documents that are read, and of their parts; see `forms` for `first`."""
     for doc in docs:
-        yield from forms(doc)
-        if isinstance(doc, str) and "\n" in doc:
-            yield from map(plain, doc.split("\n"))
+        yield from forms(doc, first, from_any_question=True)
+        yield from _line_forms(doc)
 
 
 def known_share(docs: Iterable[Document], known: Container[str]) -> float:
@@ -116,6 +115,11 @@ def known_share(docs: Iterable[Document], known: Container[str]) -> float:
     return sum(found) / max(1, len(found))
 
 
+def _line_forms(doc: Document) -> Iterable[str]:
+    """Return the forms of the lines of a text of several lines."""
+    return map(plain, doc.split("\n")) if isinstance(doc, str) and "\n" in doc else ()
+
+
 def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
     """Return the share of texts, of replies or of running text that was read.
 
@@ -123,7 +127,8 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     This takes about 0.3 s per million characters read.
     """
     if not is_stream:
-        return known_share(docs, {*read_forms(docs)}.intersection(read_forms(read)))
+        asked = {form for doc in docs for form in (*forms(doc), *_line_forms(doc))}
+        return known_share(docs, asked.intersection(read_forms(read)))
     text, lines = plain("\n".join(map(as_line, dict.fromkeys(read)))), map(as_line, docs)
     pieces = [p for line in map(plain, lines) for p in re.findall(f".{{{PIECE}}}", line) or [line]]
     sizes = {*map(len, pieces)}

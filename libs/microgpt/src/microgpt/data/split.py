@@ -209,15 +209,21 @@ def as_line(doc: Document) -> str:
     return _as_json([[message.role, message.content] for message in doc])
 
 
-def forms(doc: Document, first: int = 2) -> list[str]:
+def forms(doc: Document, first: int = 2, *, from_any_question: bool = False) -> list[str]:
     """Return a text, or the beginnings of a conversation, to be compared.
 
     Texts that differ only in case, accents, white space and invisible characters have one form.
 
     Args:
         first: 2 for beginnings that end with a reply, 1 for those that end with a question.
+        from_any_question: also return the beginnings of what is left of a conversation without its
+            first messages. A model reads these if the conversation is longer than the context.
     """
     if isinstance(doc, str):
         return [plain(doc)]
     lines = [_as_json([one.role, plain(one.content)]) for one in doc]
-    return [f"[{','.join(lines[:n])}]" for n in range(first, 1 + min(len(doc), MAX_BEGINNING), 2)]
+    return [
+        f"[{','.join(lines[start:end])}]"
+        for start in (range(0, len(doc), 2) if from_any_question else (0,))
+        for end in range(start + first, 1 + min(len(doc), start + MAX_BEGINNING), 2)
+    ]

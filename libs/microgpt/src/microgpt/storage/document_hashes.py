@@ -1,6 +1,6 @@
 """Hashes of the training documents, stored with a model to recognise copies in its samples.
 
-The file contains the CRC-32 of each document, of each of its lines and of the beginnings of each
+The file contains the CRC-32 of each document, of each of its lines and of the parts of each
 conversation, as `read_forms` yields them: distinct 32-bit little-endian integers, in ascending
 order. A text that is not among n documents is mistaken for one with a probability of n / 2³².
 """

@@ -1,6 +1,6 @@
 """Create the README pictures from the output of real commands, run in an empty directory.
 
-    uv run python docs/make_pictures.py [names chat report progress curves explain]
+    uv run python docs/make_pictures.py [names chat report progress curves]
 
 Takes two minutes.
 """
@@ -62,7 +62,6 @@ def main() -> None:
         "report": lambda folder: record("report", REPORT, folder),
         "progress": watch,
         "curves": plot,
-        "explain": explain,
     }
     for name in sys.argv[1:] or pictures:
         with tempfile.TemporaryDirectory() as folder:
@@ -102,17 +101,6 @@ def watch(folder: str) -> None:
     console.print(Text.assemble(("$ ", "cyan"), (LONG, "bold")))
     console.print(Text.from_ansi(frames[-2].replace("\r", "")))
     _save(console, "progress")
-
-
-def explain(folder: str) -> None:
-    """Draw what a model of names expects at each position of "queen"."""
-    for command in (
-        "microgpt train --preset names-60s --model names",
-        "microgpt explain names queen --plot explain.svg",
-    ):
-        print(command)
-        subprocess.run(command.split(), cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    shutil.copy(Path(folder, "explain.svg"), PICTURES)
 
 
 def plot(folder: str) -> None:

@@ -17,7 +17,7 @@ from typing import IO, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from microgpt_cli.app import commands
+from microgpt_cli.all_commands import commands
 
 COMMAND = Path(sys.executable).parent / "microgpt"
 SERVE = COMMAND.with_name("microgpt-serve")

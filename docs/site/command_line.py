@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from microgpt.plugins import find_plugins, package
-from microgpt_cli.app import commands
+from microgpt_cli.all_commands import commands
 
 INDEX = "docs/reference/command_line.md"
 

@@ -82,11 +82,8 @@ def test_every_command_reads_subword_models(microgpt, model, names, tmp_path) ->
     assert facts["n_tokens"] < facts["n_characters"]
     done = microgpt("eval", model, "--data", names)
     characters = f"{facts['n_characters']} ({facts['bits_per_character']:.4f} bits each)"
-    assert f"\ncharacters: {characters}\nvalidation: " in done.stdout
+    assert f"\ncharacters: {characters}\n" in done.stdout
     assert json.loads(microgpt("info", "--model-dir", model, "--json").stdout)["tokenizer"] == "bpe"
-    report = json.loads(microgpt("info", "--data", names, "--model-dir", model, "--json").stdout)
-    assert report["n_tokens"] == facts["n_tokens"]
-    assert report["suitability"]["unknown"] == {}
     assert microgpt("export", "--model-dir", model, "--output", "half", "--half").returncode == 0
     assert load(tmp_path / "half").tokenizer.file == load(model).tokenizer.file
 

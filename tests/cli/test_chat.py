@@ -1,12 +1,11 @@
 """`microgpt chat` with a pipe in place of a person: what it reads, prints and refuses."""
 
-import json
-
 import pytest
 from commands import ok, refused
 
-from microgpt import InferenceGpt, Message, load
+from microgpt import InferenceGpt, Message, Sampling, load
 from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt_cli.chat.session import ChatSession
 
 
 @pytest.fixture
@@ -25,10 +24,18 @@ def test_the_same_seed_gives_the_same_chat(microgpt, chat_model) -> None:
     assert len(first.stdout.splitlines()) == 3
 
 
+def test_a_stopped_reply_is_part_of_the_conversation(chat_result) -> None:
+    session = ChatSession(InferenceGpt(chat_result), Sampling(), 42, print)
+    reply = session.ask("hi")
+    start = next(reply)
+    reply.close()
+    assert session.messages == [Message("user", "hi"), Message("assistant", start)]
+
+
 def test_chat_runs_slash_commands_from_standard_input(microgpt, chat_model) -> None:
-    said = "\nhi\n/clear\n/fly\n/temperature 0.8\n  \n/quit\nhi\n"
+    said = "\nhi\n/clear\n/fly\n  \n/quit\nhi\n"
     done = ok(microgpt("chat", "--model-dir", chat_model, stdin=said))
-    assert done.stdout == "\nyo\n(history cleared)\n\n(temperature 0.8)\n\n"
+    assert done.stdout == "\nyo\n(history cleared)\n\n\n"
     assert done.stderr == "error: unknown command /fly; /help lists the commands\n"
 
 
@@ -69,28 +76,12 @@ def test_chat_uses_the_demo_model_without_a_trained_one(microgpt, demo_reply) ->
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{demo_reply}\n", "")
 
 
-@pytest.mark.parametrize("damaged", [False, True])
 def test_chat_says_when_the_model_in_output_cannot_chat(
-    microgpt, text_model, tmp_path, demo_reply, damaged
+    microgpt, text_model, tmp_path, demo_reply
 ) -> None:
     text_model.rename(tmp_path / "output")
-    if damaged:
-        (tmp_path / "output/meta.json").unlink()
     done = microgpt("chat", "hi")
     assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
-    problem = "cannot read output/meta.json: No such file" if damaged else "output has no chat"
-    assert done.stderr.startswith(f"note: {problem}")
-    assert done.stderr.endswith("; using the demo model\n")
-
-
-def test_train_and_chat_read_a_saved_conversation(microgpt, chat_model, tmp_path) -> None:
-    options = ("chat", "--model-dir", chat_model)
-    said = microgpt(*options, stdin="hi\nhi\n/save said.jsonl\n")
-    assert said.stdout.endswith("(4 messages written to said.jsonl)\n")
-    hi, yo = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}
-    assert json.loads((tmp_path / "said.jsonl").read_text()) == [hi, yo, hi, yo]
-    done = microgpt("train", "--chat", "--input", "said.jsonl", "--steps", "1")
-    assert "num convos: 1\n" in done.stdout
-    done = microgpt(*options, stdin="/load said.jsonl\nhi\nhi\n")
-    assert done.stdout == "(4 messages read from said.jsonl)\nyo\nyo\n"
-    assert "the conversation no longer fits" in done.stderr
+    assert done.stderr == "note: output has no chat model; using the demo model\n"
+    (tmp_path / "output/meta.json").unlink()
+    assert "cannot read output/meta.json" in refused(microgpt("chat", "hi"))

@@ -1,4 +1,4 @@
-"""At its end, the training of a chat model says what the model can do, and what helps."""
+"""At its end, the training of a chat model says what the model can do."""
 
 import json
 from dataclasses import replace
@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from microgpt import Message, ModelConfig, TrainConfig, train
-from microgpt.data.documents import bundled, load_conversations
 from microgpt.data.split import Split, split
-from microgpt_cli.training.chat_answers import CHAT_SHA256, N_QUESTIONS, answer_questions
+from microgpt_cli.training.chat_answers import answer_questions
 
 SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "32")
 QUICK = ("--chat", *SHAPE, "--steps", "2", "--model", "a")
@@ -31,29 +30,11 @@ def exact(done) -> str:
     return line.removeprefix("exact answers").strip()
 
 
-def advice(done) -> list[str]:
-    return [line for line in done.stderr.splitlines() if "for more exact answers: " in line]
-
-
-def test_the_recorded_hash_of_the_bundled_chats_is_correct() -> None:
-    assert split(load_conversations(bundled("chat.jsonl"))).facts.sha256 == CHAT_SHA256
-
-
-def test_training_a_poor_model_on_bundled_data_prints_advice(microgpt) -> None:
-    done = microgpt("train", *QUICK)
-    n, _, of, *rest = exact(done).split()
-    assert int(n) < 20
-    assert (int(of), rest[:2]) == (N_QUESTIONS, ["held-out", "questions"])
-    (line,) = advice(done)
-    assert "--preset chat (98 %" in line
-
-
 def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
     done = microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5", "--json")
     facts = json.loads(done.stdout)
     assert facts["exact_answers"]["held_out"] is True
     assert 0 < facts["exact_answers"]["n"] < 40
-    assert "--minutes" in facts["advice"]
     assert [set(reply) for reply in facts["replies"]] == 2 * [{"user", "assistant"}]
     asked = {pair["prompt"] for pair in map(json.loads, talks.read_text().splitlines())}
     assert {reply["user"] for reply in facts["replies"]} < asked
@@ -84,26 +65,6 @@ def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) ->
     more = ("--chat", "--from", "parent", "--steps", "2", "--model", "b")
     child = microgpt("train", "--data", talks, *more, "--val-fraction", "0.5")
     assert exact(child).endswith("(contamination 100 %)")
-    assert exact(microgpt("train", *more, "--force")).endswith("(contamination unknown)")
-
-
-def test_test_questions_that_are_in_validation_are_marked(microgpt, tmp_path) -> None:
-    roles = ("user", "assistant", "user", "assistant")
-    talks = [(f"say {n // 2}", "a", f"and {n}", "b") for n in range(60)]
-    lines = [
-        [{"role": role, "content": text} for role, text in zip(roles, talk, strict=True)]
-        for talk in talks
-    ]
-    (tmp_path / "twice.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    fractions = ("--val-fraction", "0.3", "--test-fraction", "0.3")
-    done = microgpt("train", "--data", "twice.jsonl", *QUICK, *fractions)
-    as_messages = [tuple(Message(**each) for each in line) for line in lines]
-    parts = split(as_messages, validation=0.3, test=0.3)
-    trained, chosen = ({talk[0] for talk in docs} for docs in (parts.train, parts.validation))
-    first = [talk[0] for talk in parts.test if talk[0] not in trained]
-    share = sum(one in chosen for one in first) / (len(first) + len(parts.test))
-    assert 0 < share < 1
-    assert exact(done).endswith(f" (contamination {100 * share:.3g} %)")
 
 
 def test_training_questions_are_used_if_none_are_held_out(microgpt, talks) -> None:
@@ -112,12 +73,10 @@ def test_training_questions_are_used_if_none_are_held_out(microgpt, talks) -> No
     shown = done.stdout.split("--- replies (temperature 0) ---\n")[1].splitlines()
     assert [line.split(":")[0] for line in shown] == 2 * ["user", "assistant"]
     assert shown[0] == "user:      say av"
-    assert "more conversations" in advice(done)[0]
 
 
-def test_no_advice_is_printed_for_a_chat_model_without_errors(microgpt, talks) -> None:
+def test_a_model_that_has_learned_its_data_answers_exactly(microgpt, talks) -> None:
     options = ("--data", talks, "--chat", "--steps", "300", "--batch-size", "8", *SHAPE)
     done = microgpt("train", *options, "--learning-rate", "0.01")
     assert exact(done) == "40 of 40 questions of the training data (100.0%)"
-    assert not advice(done)
     assert done.stdout.endswith("user:      say aw\nassistant: a\n")

@@ -26,7 +26,7 @@ def test_train_prints_a_header_the_last_step_and_samples(microgpt, tmp_path) -> 
 def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 characters and the end
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
-    assert "1 of 3 documents is longer than the block size of 8; it is split into" in done.stderr
+    assert "1 of 3 documents, longer than the block size of 8, are split into" in done.stderr
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "9", "--force")
     assert "longer than the block size" not in done.stderr
 

@@ -30,8 +30,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     ("content", "problem"),
     [
         (None, "cannot read held-out.txt"),
-        ("xenia\nzoe\nanna", "'o', 'x', 'z', found in 2 of 3 documents, first in 'xenia'; use"),
-        ("anna\n\nemma\n ax\n", "found in 1 of 3 documents, first in 'ax'; remove these"),
+        ("xenia\nzoe\nanna", "3 characters of the file, such as 'oxz'; remove the documents with"),
     ],
 )
 def test_eval_refuses_documents_that_it_cannot_score(
@@ -117,5 +116,3 @@ def test_eval_without_tasks_reports_no_exact_matches(microgpt, chat_model, exam)
     facts = json.loads(as_json.stdout)
     sizes = ["n_docs", "n_tokens", "n_characters"]
     assert list(facts) == ["loss", *sizes, "bits_per_character", "training_share"]
-    assert facts["n_characters"] == facts["n_tokens"]
-    assert facts["bits_per_character"] == facts["loss"] / math.log(2)

@@ -1,4 +1,4 @@
-from microgpt import Message, TrainConfig, train
+from microgpt import Message
 from microgpt.data.split import split
 from microgpt_cli.training.inputs import examples
 
@@ -22,7 +22,3 @@ def test_a_held_out_document_gives_no_example() -> None:
     parts = split(docs, validation=0.5)
     held_out = {doc[0].content for doc in parts.validation}
     assert held_out.isdisjoint(examples(parts))
-
-
-def test_training_in_python_records_no_examples() -> None:
-    assert train(DOCS, config=TrainConfig(steps=1)).plan.examples == ()

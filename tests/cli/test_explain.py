@@ -21,14 +21,6 @@ def test_explain_prints_the_same_result_as_the_library(microgpt, text_model) -> 
     assert total == f"{result.bits:.1f} bits in all, {result.bits / 5:.2f} per token"
 
 
-def test_explain_can_show_attention(microgpt, text_model) -> None:
-    done = microgpt("explain", text_model, "anna", "--attention=0.1")
-    _, attention = done.stdout.split("\n\n")
-    title, *rows = attention.splitlines()
-    assert title == "attention of layer 0, head 1"
-    assert [row.split(" ")[0] for row in rows] == ["<|bos|>", *"anna"]
-
-
 def test_running_text_is_explained_without_an_end_token(microgpt, tmp_path) -> None:
     (tmp_path / "text.txt").write_text("It rained all day. " * 20)
     microgpt("train", "--data=text.txt", "--text=stream", "--steps=20", "--model=model")
@@ -47,10 +39,8 @@ def test_running_text_is_explained_without_an_end_token(microgpt, tmp_path) -> N
 def test_the_json_output_of_explain_equals_the_library_result(
     microgpt, text_model, chat_model
 ) -> None:
-    options = ["--attention", "0.0", "--attention", "0.1", "--json"]
-    done = microgpt("explain", text_model, "anna", *options)
-    heads = [(0, 0), (0, 1)]
-    result = explain(InferenceGpt(load(text_model)), "anna", attention=heads)
+    done = microgpt("explain", text_model, "anna", "--json")
+    result = explain(InferenceGpt(load(text_model)), "anna")
     assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
     done = microgpt("explain", chat_model, "hi", "yo", "--json")  # a conversation, turn by turn
     messages = [Message("user", "hi"), Message("assistant", "yo")]
@@ -62,7 +52,6 @@ def test_the_json_output_of_explain_equals_the_library_result(
     ("args", "problem"),
     [
         (["anna", "emma"], "2 texts are given, but the model is not a chat model; pass one text"),
-        (["anna", "--attention=x"], "--attention must be LAYER.HEAD, such as 0.1, got 'x'"),
         (["anna", "--top=-1"], "must be greater than or equal to 0"),
     ],
 )

@@ -41,7 +41,7 @@ def test_every_command_can_read_one_column_of_a_table(microgpt, files) -> None:
     assert microgpt("train", *column, *SMALL).stdout.startswith("num docs: 2\n")
     assert json.loads((files / "m/train_state.json").read_text())["given"]["column"] == "name"
     refused = microgpt("train", "--resume", "m", "--steps", "3", "--column", "land")
-    assert "--column is land, but the run to resume has name; omit --column" in refused.stderr
+    assert "omit --column" in refused.stderr
     assert microgpt("train", "--resume", "m", "--steps", "3").returncode == 0
     assert json.loads(microgpt("eval", "m", *column, "--json").stdout)["n_docs"] == 2
     assert microgpt("info", *column).stdout.startswith("towns.csv: column 'name'\n")

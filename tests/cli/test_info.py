@@ -1,5 +1,4 @@
 import json
-import re
 
 import pytest
 from commands import ok, refused
@@ -31,11 +30,8 @@ def test_info_describes_a_training_file(microgpt, names) -> None:
     assert facts["documents"] == "5; 1 (20.0%) are duplicates"
     assert facts["most frequent"] == "'anna' (2)"
     assert facts["tokens to predict"] == "30"
-    assert facts["under 10 times"].startswith("'e' (1), 'l' (1), 'v' (1), 'x' (1), 'i' (3)")
     assert "8 characters: aeilmnvx" in done.stdout
     assert "default of train: 16; longer: none" in done.stdout
-    assert {"all documents", "on this computer"} <= facts.keys()
-    assert any(re.fullmatch(r"[\d,]+ steps", name) for name in facts)
 
 
 def test_the_output_of_info_fits_in_80_columns(microgpt, tmp_path) -> None:
@@ -50,14 +46,9 @@ def test_info_describes_data_as_one_json_document(microgpt, names) -> None:
     assert (facts["n_docs"], facts["n_tokens"], facts["n_repeats"]) == (5, 30, 1)
     assert facts["most_frequent"] == [{"document": "anna", "n": 2}]
     assert facts["char_counts"]["a"] == 9
-    assert facts["lengths"]["p50"] == 5
+    assert facts["lengths"]["median"] == 5
     assert facts["recommended_block_size"] == 16
     assert facts["n_longer"] == 0
-    training = facts["training"]
-    assert training["model"]["block_size"] == 16
-    seconds = 1000 * training["batch_size"] / training["docs_per_s"]
-    assert training["seconds_1000_steps"] == pytest.approx(seconds)
-    assert "suitability" not in facts
 
 
 def test_info_counts_documents_longer_than_the_context(microgpt, tmp_path) -> None:
@@ -79,21 +70,11 @@ def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -
     assert facts["most_frequent"] == [{"document": json.loads(CHAT), "n": 2}]
 
 
-def test_info_lists_characters_that_the_model_does_not_know(microgpt, text_model, names) -> None:
-    options = ["info", "--data", names, "--model-dir", text_model]
-    done = microgpt(*options)
-    assert "characters unknown to the model: 2\n" in done.stdout
-    assert "documents affected: 1 (20.0%)" in done.stdout
-    assert "characters:         'l' (1), 'x' (1)" in done.stdout
-    facts = json.loads(microgpt(*options, "--json").stdout)
-    assert facts["suitability"] == {"unknown": {"l": 1, "x": 1}, "n_docs": 1}
-
-
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
         (["names.txt"], "describe a training file with --data names.txt"),
-        (["--data", "names.txt", "--model-dir", "gone"], "gone does not exist"),
+        (["--data", "names.txt", "--model-dir", "gone"], "--data describes a file; omit the model"),
         (["--chat"], "--chat requires --data; add --data or omit --chat"),
     ],
 )
@@ -120,7 +101,6 @@ def test_info_and_train_choose_the_same_context_for_a_book(microgpt, tmp_path) -
     done = microgpt("info", "--data", "book.txt", "--json")
     assert "book.txt is read as running text" in done.stderr
     facts = json.loads(done.stdout)
-    assert facts["training"]["model"]["block_size"] == facts["recommended_block_size"]
     microgpt("train", "--data", "book.txt", "--model", "book", "-n", "0", "--steps", "1")
     assert load(tmp_path / "book").model.block_size == facts["recommended_block_size"]
     done = microgpt("info", "--data", "book.txt")

@@ -16,9 +16,3 @@ def test_a_missing_engine_that_is_asked_for_is_refused(no_engine, microgpt) -> N
     for command in ((*TRAIN, "--engine", "compiled"), ("verify", "--engine", "compiled")):
         assert "install microgpt-engine" in refused(microgpt(*command))
     assert "float64" in refused(microgpt(*TRAIN, "--dtype", "float32"))
-
-
-def test_a_slow_training_without_the_engine_is_refused(no_engine, microgpt, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("anna\nemma\nolivia\n" * 5)
-    error = refused(microgpt("train", "--data", "names.txt", "--steps", "1000000"))
-    assert "install microgpt-engine" in error

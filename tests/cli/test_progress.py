@@ -7,7 +7,7 @@ from commands import ok
 from rich.console import Console
 
 from microgpt import Place, TrainEvent
-from microgpt_cli.terminal import progress
+from microgpt_cli.terminal import progress_bar as progress
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from terminal import Terminal
 
 from microgpt import load
 
@@ -75,20 +74,6 @@ def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_pat
     assert {path.read_text() for path in (tmp_path / "mb").iterdir()} == {
         json.dumps(SHAPE_OF_MOONBASE)
     }
-
-
-@pytest.mark.parametrize(
-    ("answer", "steps", "code"), [("y", 2, 0), ("n", 1234, 2), ("\x04", 1234, 2)]
-)
-def test_train_asks_before_replacing_a_model_at_a_terminal(model, answer, steps, code) -> None:
-    screen = Terminal("microgpt", *TRAIN, "2", cwd=model.parent, size=(24, 200))
-    screen.expect(r"1,234 steps, loss \d\.\d{4} training\); replace the model\? \[y/N\]: ")
-    assert "num docs" not in screen.before
-    screen.send(answer if answer == "\x04" else f"{answer}\r")
-    if code:
-        screen.expect("error: output is unchanged; use another directory with --model names")
-    assert screen.exit_code() == code
-    assert load(model).meta.training["steps"] == steps
 
 
 def test_a_default_training_run_replaces_only_its_own_model(microgpt, tmp_path) -> None:

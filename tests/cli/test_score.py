@@ -1,16 +1,13 @@
 import json
 import math
 import os
-import re
 import signal
 
 import pytest
 from commands import ok, refused, running
 from terminal import Terminal
 
-from microgpt import InferenceGpt, load, load_text, mark
-from microgpt.data.documents import bundled
-from microgpt.data.split import split_again
+from microgpt import InferenceGpt, load
 from microgpt.evaluation.scoring import Scorer
 
 LINES = ["anna", "x\x1b[2Jq", "annaannaannaannaannaanna"]
@@ -43,8 +40,6 @@ def test_json_output_contains_every_score(microgpt, text_model, scores, tmp_path
             "bits_per_character": score.bits_per_character,
             "bits": score.bits,
             "n_unknown": score.n_unknown,
-            "percentile": None,
-            "contamination": None,
             "is_training_data": score.text == "anna",
         }
 
@@ -58,44 +53,6 @@ def test_top_and_above_choose_the_most_surprising_lines(microgpt, text_model, sc
     ):
         done = microgpt("score", text_model, option, "--jsonl", stdin="\n".join(LINES))
         assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == expected
-
-
-@pytest.mark.parametrize("kind", ["lines", "stream"])
-def test_a_percentile_is_the_share_of_more_probable_lines(microgpt, tmp_path, kind) -> None:
-    names = load_text(bundled("names.txt"))[:400]
-    if kind == "stream":
-        names *= 5
-    (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
-    shape = ("--steps=20", "--val-fraction=0.1", "--test-fraction=0.1")
-    ok(microgpt("train", "--data=names.txt", f"--text={kind}", *shape, "--model=model"))
-    saved = load(tmp_path / "model")
-    docs = "\n".join(names) + "\n" if kind == "stream" else names
-    parts = split_again([docs] if kind == "stream" else docs, saved.trained_on[0])
-    held_out = [*parts.validation, *parts.test]
-    if kind == "stream":
-        held_out = "\n".join(held_out).splitlines()
-    rated = Scorer(InferenceGpt(saved), text=kind).score([line for line in held_out if line])
-    expected = sorted(score.bits_per_character for score in rated)
-    lines = ["anna", names[0], "xqzx"]
-    done = ok(microgpt("score", "model", "--percentile", "--jsonl", stdin="\n".join(lines)))
-    for line in map(json.loads, done.stdout.splitlines()):
-        less = sum(bits < line["bits_per_character"] for bits in expected)
-        assert line["percentile"] == pytest.approx(100 * less / len(expected))
-        assert (line["contamination"] > 0.9) == (kind == "stream")
-    shown = microgpt("score", "model", "--percentile", stdin="xqzx" * 3).stdout
-    read = re.escape(mark(line["contamination"]))  # the text has every name five times
-    assert re.fullmatch(rf" +[\d.]+  100\.0 %{read}  xqzxxqzxxqzx\n", shown)
-    (tmp_path / "names.txt").write_text("anna\n")
-    error = refused(microgpt("score", "model", "--percentile", stdin="anna"))
-    assert "names.txt has changed since the model was trained on it; put the file back" in error
-
-
-def test_percentiles_without_held_out_lines_are_refused(microgpt, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("anna\nemma\n")
-    microgpt("train", "--data=names.txt", "--steps=2", "--model=model")
-    error = refused(microgpt("score", "model", "--percentile", stdin="anna"))
-    assert "--percentile requires lines that were held out" in error
-    assert "--val-fraction 0.1" in error
 
 
 TABLE = 'name,more\nanna,"a\nb"\nemma,x\n'
@@ -178,7 +135,7 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
     ("args", "problem"),
     [
         (["--data=none.txt"], "cannot read none.txt: No such file or directory"),
-        (["--above=x"], "invalid value for '--above': must be a number"),
+        (["--above=x"], "invalid value for '--above': must be a valid number"),
         (["--column=a"], "--column requires a file; add --data or omit --column"),
     ],
 )

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-from commands import refused
 
 RECIPES = "Tea\nwater\nWait.\n%\nToast\nbread\nToast it.\n%\nSalad\nleaves\nMix.\n"
 SMALL = ("--steps", "20", "--n-embd", "8", "--n-layer", "1", "-n", "1")
@@ -18,7 +17,6 @@ def test_training_on_multi_line_documents_can_be_resumed(microgpt, recipes, tmp_
     assert done.stdout.startswith("num docs: 3\n")
     more = microgpt("train", "--resume", "output", "--steps", "30", "-n", "0")
     assert more.returncode == 0, more.stderr
-    assert microgpt("generate", "-n", "1", "--novel").returncode == 0
     told = json.loads(microgpt("eval", "--data", recipes, "--separator", "%", "--json").stdout)
     assert told["n_docs"] == 3
 
@@ -27,8 +25,3 @@ def test_info_repeats_the_separator_in_the_command_to_train(microgpt, recipes) -
     told = microgpt("info", "--data", recipes, "--separator", "%")
     assert "documents:          3; no duplicates" in told.stdout
     assert "microgpt train --separator % --data recipes.txt" in told.stderr
-
-
-def test_an_unused_separator_is_refused(microgpt, recipes) -> None:
-    problem = refused(microgpt("train", "--data", recipes, "--separator", "==="))
-    assert problem.startswith("recipes.txt has no line '===' to separate documents; omit")

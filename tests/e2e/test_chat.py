@@ -1,11 +1,11 @@
 """A conversation at a real (pseudo-)terminal, with real keys."""
 
-import json
 import os
 import re
 import signal
 import termios
 
+import pexpect
 import pytest
 from terminal import Terminal
 
@@ -14,7 +14,7 @@ from microgpt.data.documents import DEMO_MODEL, bundled
 ESCAPES = r"(?:\x1b\[[\d;?]*[A-Za-z])*"  # what colours and moves the cursor
 YOU = "you> "
 REPLY = rf"microgpt> {ESCAPES}yo\r\n"
-ALT_ENTER, ARROW_UP, CTRL_D = "\x1b\r", "\x1b[A", "\x04"
+ARROW_UP, CTRL_D = "\x1b[A", "\x04"
 
 
 @pytest.fixture
@@ -40,6 +40,15 @@ def say(child: Terminal, text: str, answer: str = REPLY) -> None:
     child.send(f"{text}\r")
     child.expect(answer)
     child.expect_exact(YOU)
+
+
+def interrupt(child: Terminal, number: int, answer: str) -> None:
+    """Send a signal until it has an effect: readline misses one that comes before it waits."""
+    for _ in range(20):
+        child.process.send_signal(number)
+        if child.expect([answer, pexpect.TIMEOUT], timeout=3) == 0:
+            return
+    pytest.fail(f"no {answer!r}")
 
 
 @pytest.fixture
@@ -102,29 +111,11 @@ def test_chat_works_if_the_history_file_is_not_writable(talk_to, chat_model) -> 
     say(child, ARROW_UP)
 
 
-@pytest.mark.parametrize("lines", [f"h{ALT_ENTER}i", "\x1b[200~h\ni\x1b[201~"])
-def test_a_multi_line_message_can_be_typed_or_pasted(talk, lines) -> None:
-    talk.send(lines)
-    talk.expect(rf"h{ESCAPES}\r+\n{ESCAPES} {{5}}i")
-    talk.send("\r")
-    talk.expect_exact(r"note: removed characters that are not in the vocabulary: '\n'")
-    talk.expect(REPLY)
-
-
-def test_the_tab_key_completes_commands_and_file_names(talk, tmp_path) -> None:
-    line = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
-    (tmp_path / "said.jsonl").write_text(json.dumps(line))
-    say(talk, "/te\t0.7", r"\(temperature 0.7\)")
-    say(talk, "/lo\tsa\t", r"\(2 messages read from said.jsonl\)")
-
-
 def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
-    talk.sendintr()
-    talk.expect_exact("\n")
-    talk.expect(rf"{YOU}{ESCAPES}")
-    say(talk, "/seed 7", r"\(seed 7\)\r\n")  # with "ho" before it this would be a message
+    interrupt(talk, signal.SIGINT, rf"\n{ESCAPES}{YOU}{ESCAPES}")
+    say(talk, "/clear", r"\(history cleared\)\r\n")  # with "ho" before it this is a message
 
 
 def test_ctrl_d_ends_a_chat_only_on_an_empty_line(talk) -> None:
@@ -133,16 +124,10 @@ def test_ctrl_d_ends_a_chat_only_on_an_empty_line(talk) -> None:
     assert talk.exit_code() == 0
 
 
-def test_ctrl_c_stops_a_reply_and_keeps_its_text(replying, tmp_path) -> None:
+def test_ctrl_c_stops_a_reply_but_not_the_chat(replying) -> None:
     replying.sendintr()
     replying.expect(r"([hioy]+)(\^C)? \(stopped\)\r\n")
-    last = replying.match[1]  # the terminal drops what it has not shown when it sees Ctrl-C
     replying.expect_exact(YOU)
-    say(replying, "/save said.jsonl", r"\(2 messages written to said.jsonl\)")
-    question, reply = json.loads((tmp_path / "said.jsonl").read_text())
-    assert question == {"role": "user", "content": "hi"}
-    assert len(reply["content"]) > 20
-    assert last in reply["content"]
     replying.send("hi\r")
     replying.expect(rf"microgpt> {ESCAPES}\w{{20}}")
     replying.sendintr()
@@ -160,8 +145,7 @@ def test_sigterm_ends_a_chat_during_a_reply(replying) -> None:
 
 def test_sigterm_at_the_prompt_restores_the_terminal(talk) -> None:
     assert not termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
-    talk.process.send_signal(signal.SIGTERM)
-    talk.expect(r"\n\S*terminated\r\n")  # on a line of its own
+    interrupt(talk, signal.SIGTERM, r"\n\S*terminated\r\n")  # on a line of its own
     assert termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
     assert talk.exit_code() == 143
 
@@ -169,12 +153,9 @@ def test_sigterm_at_the_prompt_restores_the_terminal(talk) -> None:
 def test_chat_uses_color_unless_no_color_is_set(talk_to, chat_model) -> None:
     for env, has_colours in (({}, True), ({"NO_COLOR": "1"}, False)):
         child = talk_to(chat_model, **env)
-        child.send("ho\x03")  # what is given up is shown in grey
-        child.expect_exact("\n")
-        shown = child.before
         child.send("hi\r")
         child.expect(REPLY)
-        shown += child.before + child.after
+        shown = child.before + child.after
         colours = re.findall(r"\x1b\[[\d;]*[34]\d[\d;]*m", shown)
         assert bool(colours) == has_colours
 
@@ -184,8 +165,7 @@ def test_a_dumb_terminal_gets_plain_lines(talk_to, chat_model) -> None:
     child.send("hi\n")
     child.expect_exact("hi\r\nmicrogpt> yo\r\nyou> ")
     child.send("ho")
-    child.sendintr()
-    child.expect_exact("\r\nyou> ")
+    interrupt(child, signal.SIGINT, "\r\nyou> ")
     child.sendeof()
     child.expect_exact("\r\n")
     assert child.exit_code() == 0

@@ -35,18 +35,6 @@ def test_marks_and_text_are_visible_in_both_color_schemes(scheme) -> None:
     assert min(contrast(scheme[name], scheme["paper"]) for name in ("ink", "quiet")) >= 4.5
 
 
-def test_an_svg_file_follows_the_color_scheme_of_the_reader() -> None:
-    chart = (
-        alt.Chart(alt.InlineData(values=ROWS)).mark_text().encode(x="x:Q", y="y:Q", text="name:N")
-    )
-    svg = picture(chart.to_dict(), "svg").decode()
-    rules, drawn = svg.split("<style>")[1].split("</style>")
-    light = SCHEMES["light"]
-    for name, attribute in (("paper", "fill"), ("ink", "fill"), ("line", "stroke")):
-        assert f'{attribute}="{light[name]}"' in drawn
-        assert f'[{attribute}="{light[name]}"]{{{attribute}:{SCHEMES["dark"][name]}}}' in rules
-
-
 def test_a_picture_is_wide_enough_for_its_longest_text() -> None:
     chart = alt.Chart(alt.InlineData(values=ROWS)).mark_text(align="left", x=300)
     drawn = picture(chart.encode(text="name:N").properties(width=300).to_dict(), "svg").decode()

@@ -1,47 +1,41 @@
 import json
+from pathlib import Path
 
 import pytest
 
-from microgpt.training.history_file import HistoryPoint
+from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
 from microgpt_cli.charts.look import COLORS
-from microgpt_cli.charts.loss_curves import draw, range_of_losses
-from microgpt_cli.charts.training_runs import TrainingRun
+from microgpt_cli.charts.loss_curves import TrainingRun, draw, read_training_runs
 
-
-def run_of(*losses: float, label: str = "model", val_loss: float | None = None) -> TrainingRun:
-    """Return a training run with a point every 10 steps."""
-    points = [HistoryPoint(10 * i, loss, val_loss) for i, loss in enumerate(losses, start=1)]
-    return TrainingRun(label, points, settings={}, test_loss=None)
-
-
-def test_the_loss_axis_cuts_off_the_high_losses_at_the_start() -> None:
-    low, high = range_of_losses([run_of(30.0, *[2.5 - i / 1000 for i in range(400)])])
-    assert 2.0 < low < 2.12
-    assert 2.5 < high < 4
-    run = run_of(3.3, 2.9, 2.8, *[2.7 - i / 250 for i in range(97)])
-    low, high = range_of_losses([run])
-    assert low < 2.316
-    assert high > run.smoothed[0][1]
-
-
-@pytest.mark.parametrize("loss", [0.0, 2.5, 1e300])
-def test_the_loss_axis_extends_beyond_a_single_loss(loss: float) -> None:
-    low, high = range_of_losses([run_of(loss)])
-    assert low < loss < high
+META = {"vocab_size": 3, "n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 8, "chars": ["a"]}
 
 
 @pytest.mark.parametrize("n_runs", [1, 2, len(COLORS) + 1, 30])
 def test_the_legend_has_every_training_run(n_runs: int) -> None:
-    runs = [run_of(3.0, 2.0, label=f"run {i}", val_loss=2.5) for i in range(n_runs)]
+    points = [HistoryPoint(10, 3.0, 2.5), HistoryPoint(20, 2.0, 2.6)]
+    runs = [TrainingRun(f"run {i}", points, " (contamination 60 %)") for i in range(n_runs)]
     scale = draw(runs).to_dict()["layer"][0]["encoding"]["color"]["scale"]
-    names = [text.split(":")[0] for text in scale["domain"]]
-    assert names == [run.label for run in runs]
+    assert scale["domain"] == [
+        f"run {i}: best 2.500 at step 10 (contamination 60 %)" for i in range(n_runs)
+    ]
 
 
-def test_contaminated_losses_are_marked_in_the_chart() -> None:
-    points = [HistoryPoint(10, 2.0, 1.5)]
-    marks = (" (contamination 60 %)", " (contamination unknown)")
-    run = TrainingRun("model", points, {"seed": 1}, 1.6, *marks)
-    text = json.dumps(draw([run]).to_dict())
-    assert "best 1.500 at step 10 (contamination 60 %)" in text
-    assert "test loss (contamination unknown): 1.600 nats per token" in text
+def test_the_smoothed_loss_is_a_mean_of_near_points() -> None:
+    points = [HistoryPoint(i + 1, float(i % 2)) for i in range(80)]
+    drawn = draw([TrainingRun("run", points, "")]).to_dict()
+    (rows,) = (rows for rows in drawn["datasets"].values() if rows)
+    assert [row["loss"] for row in rows] == [point.loss for point in points]
+    assert [rows[0]["mean"], rows[1]["mean"], rows[40]["mean"]] == pytest.approx([0, 1 / 3, 0.4])
+
+
+def test_contamination_marks_are_read_from_the_model_or_state(tmp_path: Path) -> None:
+    (tmp_path / HISTORY).write_bytes(encode_history([HistoryPoint(100, 2.0, 1.5)]))
+    (run,) = read_training_runs([tmp_path, tmp_path])
+    assert run.val_mark == " (contamination unknown)"
+    (tmp_path / "train_state.json").write_text('{"contamination": {"validation": 1}}')
+    (run,) = read_training_runs([tmp_path])
+    assert run.val_mark == " (contamination 100 %)"
+    training = {"steps": 100, "contamination": {"validation": 0.5}}
+    (tmp_path / "meta.json").write_text(json.dumps(META | {"training": training}))
+    (run,) = read_training_runs([tmp_path])
+    assert run.val_mark == " (contamination 50 %)"

@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
-from commands import ok, refused
+from commands import refused
 from png_files import size_of_png
 
 from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
@@ -42,19 +42,19 @@ def test_plot_draws_a_training_run_as_a_png_and_an_svg(microgpt, tmp_path) -> No
     assert 600 < height < 1200
     svg = (tmp_path / "curves.svg").read_text()
     assert svg.startswith("<svg")
-    for text in ("names-model", "held-out", "lr 0.02", "seed 7", "2.250 at step 200"):
+    for text in ("names-model", "held-out", "2.250 at step 200"):
         assert text in svg
 
 
 @pytest.mark.slow
-def test_plot_overlays_training_runs_and_shows_how_they_differ(microgpt, tmp_path) -> None:
+def test_plot_overlays_training_runs(microgpt, tmp_path) -> None:
     for name, lr in (("slow", 0.001), ("fast", 0.03)):
         described(trained(tmp_path / name), lr=lr, seed=7)
     trained(tmp_path / "running", BEGUN)  # no meta.json yet, and a single point
     done = microgpt("plot", "slow", "fast", "running", "--output", "three.svg")
     assert (done.returncode, done.stdout, done.stderr) == (0, "three.svg\n", "")
     svg = (tmp_path / "three.svg").read_text()
-    for text in ("slow", "fast", "running", "lr 0.001", "lr 0.03", "training loss 3.000"):
+    for text in ("slow", "fast", "running", "training loss 3.000"):
         assert text in svg
 
 
@@ -89,15 +89,3 @@ def test_plot_refuses_damaged_histories_and_other_formats(
     trained(tmp_path / "broken", BEGUN + b'{"step": 20, "lo')
     assert refused(microgpt("plot", *args)).startswith(problem)
     assert sorted(os.listdir(tmp_path)) == ["begun", "broken", "damaged"]
-
-
-def test_explain_draws_a_text_with_and_without_an_end(microgpt, text_model, tmp_path) -> None:
-    ok(microgpt("explain", text_model, "anna", "--plot=anna.svg"))
-    chart = (tmp_path / "anna.svg").read_text()
-    for text in ("after", "start", "expected", "came", "end"):
-        assert f">{text}</text>" in chart
-    (tmp_path / "text.txt").write_text("It rained all day. " * 20)
-    microgpt("train", "--data=text.txt", "--text=stream", "--steps=20", "--model=model")
-    ok(microgpt("explain", "model", "day", "--top=0", "--plot=day.svg"))
-    chart = (tmp_path / "day.svg").read_text()
-    assert [f">{text}</text>" in chart for text in ("start", "y", "end")] == [True, True, False]

@@ -1,7 +1,7 @@
 """Documents, held-out sets and replies of `microgpt eval`."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
@@ -19,21 +19,17 @@ from microgpt import (
     TokenizerError,
     answer_all,
     bits,
-    contamination,
     load_chat_tests,
     load_documents,
     mark,
     percentage,
     printable,
-    recorded_facts,
-    split_again,
     texts_of,
 )
 from microgpt_cli.terminal.console import note, quoted
-from microgpt_cli.terminal.progress import with_progress
+from microgpt_cli.terminal.progress_bar import with_progress
 
 N_ERRORS = 3  # number of errors printed per task; --json prints all errors
-N_CHARACTERS = 10  # number of unknown characters that are listed
 CLIP = 48  # maximum number of characters printed per text
 
 
@@ -57,47 +53,18 @@ def read_file(
     return docs, ()
 
 
-def held_out_losses(
-    model: InferenceGpt, docs: Sequence[Document], saved: SavedModel, threads: int
-) -> list[tuple[str, HeldOutLoss]]:
-    """Return the losses of the held-out sets if the model was trained on these documents."""
-    facts = recorded_facts(docs, saved.trained_on)
-    if not facts:
-        return []
-    parts, found = split_again(docs, facts[0]), []
-    for name, share in contamination(parts, saved.trained_on).items():
-        loss = model.evaluate(getattr(parts, name), text=saved.config.text, threads=threads)
-        found.append((name, replace(loss, contamination=share)))
-    return found
-
-
 def _check_characters(docs: Sequence[Document], tokenizer: Tokenizer) -> None:
-    """Raise TokenizerError with the unknown characters and the text around the first, if any."""
+    """Raise TokenizerError with the unknown characters, if any."""
     chars = set().union(*chain.from_iterable(map(texts_of, docs)))
     if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
-        known = chars.difference(unknown)
-        n = sum(not all(map(known.issuperset, texts_of(doc))) for doc in docs)
-        texts = chain.from_iterable(map(texts_of, docs))
-        first = next(text for text in texts if not known.issuperset(text))
-        at = next(i for i, char in enumerate(first) if char not in known)
-        around = quoted(first[max(0, at - CLIP // 2) :], CLIP)
-        named = ", ".join(map(repr, unknown[:N_CHARACTERS]))
-        if n_more := len(unknown[N_CHARACTERS:]):
-            named += f" and {n_more:,} more"
-        remedy = "remove these documents" if 2 * n <= len(docs) else "use another model or text"
         raise TokenizerError(
-            f"the vocabulary does not contain {named}, found in {n:,} of {len(docs):,} "
-            f"documents, first in {around}; {remedy}"
+            f"the vocabulary does not contain {len(unknown):,} characters of the file, such as "
+            f"{quoted(unknown, CLIP)}; remove the documents with them, or use another model"
         )
 
 
-def loss_lines(
-    found: HeldOutLoss,
-    share: float | None,
-    held_out: Iterable[tuple[str, HeldOutLoss]],
-    tokenizer: Tokenizer,
-) -> Iterator[str]:
-    """Yield the lines of a report on the loss of documents, and on those of held-out sets.
+def loss_lines(found: HeldOutLoss, share: float | None, tokenizer: Tokenizer) -> Iterator[str]:
+    """Yield the lines of a report on the loss of documents.
 
     Args:
         share: share of the documents that the model has read; None if it is unknown.
@@ -107,9 +74,6 @@ def loss_lines(
     yield f"loss:       {found.loss:.4f} nats per token ({bits(found.loss):.4f} bits){mark(share)}"
     if tokenizer.kind != "char":
         yield f"characters: {found.n_characters} ({found.bits_per_character:.4f} bits each)"
-    for name, loss in held_out:
-        own = mark(loss.contamination)
-        yield f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{own}"
 
 
 def generate_replies(model: InferenceGpt, items: Sequence[Item], threads: int) -> list[Answer]:

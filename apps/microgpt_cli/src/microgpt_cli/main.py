@@ -72,7 +72,7 @@ def _run() -> int:
     import typer
 
     from microgpt import EngineWarning, FullDiskError, MicrogptError
-    from microgpt_cli.app import app
+    from microgpt_cli.all_commands import app
 
     try:
         with warnings.catch_warnings():
@@ -95,5 +95,5 @@ def _usage(error: Exception) -> str:
     from microgpt_cli.terminal.help import GroupedCommand
 
     used = getattr(context, "command", None)
-    flag = used.help_flag(error) if isinstance(used, GroupedCommand) else "--help"
+    flag = used.help_flag() if isinstance(used, GroupedCommand) else "--help"
     return f"{message[:1].lower()}{message[1:]}; see '{command} {flag}'"

@@ -95,7 +95,7 @@ def evolve(options: SearchOptions) -> None:
     check_options(given)
     if _is_budgeted(given):
         from microgpt import TimeLimit
-        from microgpt_cli.terminal.progress import load_kernels
+        from microgpt_cli.terminal.progress_bar import load_kernels
         from microgpt_evolution.commands.budgeted_run import run as run_budgeted
 
         limit = None

@@ -3,7 +3,7 @@
 from time import perf_counter
 
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.progress import ProgressBar, time_left
+from microgpt_cli.terminal.progress_bar import ProgressBar, time_left
 from microgpt_evolution.trial import Evaluation
 
 N_REMARKS = 3  # maximum number of printed remarks; the study records all of them

@@ -104,7 +104,7 @@ def run(options: RunOptions) -> None:
 def _train(genome: "Genome", docs: Sequence[str], options: RunOptions) -> "TrainResult":
     """Train a model, and print names unless `silent` is set."""
     from microgpt import CharTokenizer, InferenceGpt, train
-    from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
+    from microgpt_cli.terminal.progress_bar import TrainingProgress, load_kernels
 
     tokenizer, config = CharTokenizer.from_documents(docs), genome.train_config(options.seed)
     model = genome.model(tokenizer.vocab_size)

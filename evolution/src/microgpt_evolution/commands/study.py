@@ -30,7 +30,7 @@ from microgpt import (
 )
 from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import discard_output, note, say
-from microgpt_cli.terminal.progress import load_kernels
+from microgpt_cli.terminal.progress_bar import load_kernels
 from microgpt_cli.training.inputs import default_input
 from microgpt_evolution.commands.options import check_seeds
 from microgpt_evolution.commands.runs import REPORT, RUNS, write_final_report

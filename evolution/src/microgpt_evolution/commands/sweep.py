@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from microgpt import DEFAULT_SEED, ConfigError, Given, check_setting, flag, setting
 from microgpt_cli.terminal import options as opt
-from microgpt_cli.terminal.help import LISTS, GroupedCommand, command_group
+from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.options import (
     WorkerOptions,
     check_options,
@@ -80,7 +80,7 @@ class GridOptions(SweepOptions):
         None,
         f"A setting and its values, such as n_embd=16,32; repeat it for each setting to vary. "
         f"Settings: {', '.join(SETTINGS)}.",
-        metavar=LISTS,
+        metavar="NAME=V1,V2",
         short=True,
     )
     minutes: float | None = varied(

@@ -22,7 +22,7 @@ from microgpt import (
     split,
 )
 from microgpt_cli.terminal.console import note, print_or_discard
-from microgpt_cli.terminal.progress import load_kernels
+from microgpt_cli.terminal.progress_bar import load_kernels
 from microgpt_evolution.commands.progress import StudyProgress
 from microgpt_evolution.commands.study import Documents, Plan, limits_of, open_study
 from microgpt_evolution.errors import NoWinnerError

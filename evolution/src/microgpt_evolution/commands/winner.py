@@ -19,8 +19,8 @@ from microgpt import (
 )
 from microgpt_cli.commands.train import train_as
 from microgpt_cli.terminal.console import note, print_or_discard
-from microgpt_cli.training.replacement import confirm_replacement
-from microgpt_cli.training.request import TrainRequest
+from microgpt_cli.training.replacement import check_replacement
+from microgpt_cli.training.train_request import TrainRequest
 from microgpt_evolution.commands.runs import DEFAULT_GENOME
 from microgpt_evolution.errors import GenomeError, raised_as
 from microgpt_evolution.genome import Genome
@@ -62,7 +62,7 @@ def model_directory(given: Given) -> Path | None:
             pass
         is_own = run and (is_saved(run, directory) or _is_begun(run, directory))
         if not (is_forced or is_own):
-            confirm_replacement(directory, "--train-winner")
+            check_replacement(directory, "--train-winner")
     if os.path.lexists(DEFAULT_GENOME) and not is_forced:
         try:
             read_genome(DEFAULT_GENOME)  # fail early

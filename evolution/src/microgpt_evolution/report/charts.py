@@ -7,12 +7,16 @@ import altair as alt
 from altair.typing import ChartType
 
 from microgpt_cli.charts.look import AMBER, BLUE, COLORS, GREEN, GREY, ORANGE, PINK, SKY, Row
-from microgpt_cli.charts.setting_text import describe_settings
 from microgpt_evolution.generation_search import EvolutionResult
 from microgpt_evolution.genome import values_of
 from microgpt_evolution.objectives.judge import first_names
 from microgpt_evolution.report.page import Section
-from microgpt_evolution.report.ranking import Candidate, RankedStudy, Ranking
+from microgpt_evolution.report.ranking import (
+    Candidate,
+    RankedStudy,
+    Ranking,
+    describe_settings,
+)
 from microgpt_evolution.report.scaling import Scaling
 from microgpt_evolution.strategies.contestant import EVALUATIONS
 from microgpt_evolution.strategies.grid import differing

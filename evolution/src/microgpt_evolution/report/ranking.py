@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from microgpt_cli.charts.setting_text import describe_settings
 from microgpt_evolution.comparison import Mean, paired_difference
 from microgpt_evolution.errors import StudyError
 from microgpt_evolution.genome import GENES, Genome, values_of
@@ -191,3 +190,17 @@ def read_ranked_study(directory: Path) -> RankedStudy:
         winner = read_genome(study.directory / GENOME).genome
         fresh = [each for each in records if each.origin == FRESH and each.genome == winner]
     return RankedStudy(study.directory.name, study.settings, records, fresh)
+
+
+def describe_settings(settings: Mapping[str, object]) -> str:
+    """Format settings, such as "n_embd 16, lr 0.01"."""
+    return ", ".join(f"{name} {_value_text(value)}" for name, value in settings.items())
+
+
+def _value_text(value: object) -> str:
+    """Format the value of a setting: thousands separators, four digits, and "on" or "off"."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else "none" if value is None else str(value)

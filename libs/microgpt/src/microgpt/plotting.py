@@ -1,14 +1,10 @@
 """Charts of results, drawn by microgpt-cli and by the packages that have results of their own.
 
 The entry points of the group `microgpt.plotting` are functions from a result to an Altair chart, by
-the name of the result's class, and two of microgpt-cli:
-
-    chart(result)   returns the chart in its look
-    html(result)    returns HTML for a notebook
+the name of the result's class, and `chart` of microgpt-cli, which returns it in its look.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from microgpt.errors import MicrogptError
@@ -26,7 +22,7 @@ def find_plotting(name: str) -> Callable[..., Any]:
 
 
 class Plottable:
-    """Base class of results that notebooks display as charts."""
+    """Base class of results that can be plotted."""
 
     def plot(self) -> Any:
         """Return an Altair chart; `result.plot().save("losses.png")` saves an image.
@@ -34,9 +30,3 @@ class Plottable:
         Raise MicrogptError if microgpt-cli[plots] is missing, or there is nothing to plot.
         """
         return find_plotting("chart")(self)
-
-    def _repr_html_(self) -> str | None:
-        """Return HTML with the chart and samples, or None if they cannot be drawn."""
-        with suppress(MicrogptError):
-            return str(find_plotting("html")(self))
-        return None

@@ -163,7 +163,7 @@ class TrainResult(TrainedModel, Plottable):
     """A trained model and its training run. With validation, the model has the best weights.
 
     `InferenceGpt(result)` generates text, `save(result, path)` writes the model, and
-    `result.plot()` draws the losses. A notebook shows the losses and, for a text model, samples.
+    `result.plot()` draws the losses.
     """
 
     plan: TrainingPlan

@@ -64,14 +64,13 @@ def file_config() -> Specification:
 
 
 def picture(chart: Specification, kind: str) -> bytes:
-    """Render a chart as "png" in the light scheme, or as "svg" in the reader's scheme."""
+    """Render a chart as "png" or "svg"."""
     import vl_convert
 
     whole = chart | {"config": file_config()}
     if kind == "png":
         return bytes(vl_convert.vegalite_to_png(whole, scale=PNG_SCALE))
-    head, bracket, rest = vl_convert.vegalite_to_svg(whole).partition(">")
-    return f"{head}{bracket}<style>{_dark_rules()}</style>{rest}".encode()
+    return str(vl_convert.vegalite_to_svg(whole)).encode()
 
 
 def check_files(files: Sequence[Path]) -> None:
@@ -91,14 +90,3 @@ def write_chart(chart: "ChartType", files: Sequence[Path]) -> None:
     for file in files:
         content = picture(chart.to_dict(), file.suffix.lower().removeprefix("."))
         publish(file.parent, {file.name: content})
-
-
-def _dark_rules() -> str:
-    """Return the CSS rules that replace the colors of the light scheme on a dark system."""
-    pairs = [(light, SCHEMES["dark"][name]) for name, light in SCHEMES["light"].items()]
-    rules = (
-        f'[{attribute}="{light}"]{{{attribute}:{dark}}}'
-        for light, dark in pairs
-        for attribute in ("fill", "stroke")
-    )
-    return f"@media(prefers-color-scheme:dark){{{''.join(rules)}}}"

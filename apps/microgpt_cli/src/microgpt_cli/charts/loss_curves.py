@@ -1,146 +1,134 @@
 """Chart of the loss curves of one or more training runs."""
 
-import textwrap
-from collections.abc import Callable, Sequence
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
 
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt import CheckpointError, TrainResult, count_params, meta_of, printable
+from microgpt import (
+    HISTORY,
+    MAX_META_BYTES,
+    META,
+    STATE_DESCRIPTION,
+    CheckpointError,
+    HistoryPoint,
+    TrainResult,
+    committed_path,
+    count_params,
+    mark,
+    printable,
+    read_committed,
+    read_history,
+    read_meta,
+    recorded_share,
+)
 from microgpt_cli.charts.look import COLORS, Row
-from microgpt_cli.charts.setting_text import describe_settings
-from microgpt_cli.charts.training_runs import Curve, TrainingRun, described, differing
 
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
-SUBTITLE_WIDTH = 100  # characters per line
-N_MARKED = 50  # maximum number of points on a held-out curve; more would hide the line
-N_RAW = 6  # maximum number of runs whose training loss is also drawn unsmoothed
-BEGINNING = 0.05  # initial fraction of the steps in which very high losses may be cut off
-ROOM_FOR_BEGINNING = 1.5  # maximum space for very high losses, as a fraction of the later range
-MARGIN, LEAST_MARGIN = 0.12, 0.01  # y-axis margin as a share of the range; minimum margin in nats
+SMOOTHED = 1 / 40  # points on each side in a mean of the training loss, as a share of all points
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
-Runs = Sequence[TrainingRun]
+
+class TrainingRun(NamedTuple):
+    """The losses of a training run."""
+
+    label: str
+    points: Sequence[HistoryPoint]  # at least one
+    val_mark: str  # whether the held-out loss is of contaminated documents
+
+    @property
+    def name(self) -> str:
+        """The text in the legend: the label and the lowest held-out loss, or the last loss."""
+        held_out = [(p.val_loss, p.step) for p in self.points if p.val_loss is not None]
+        if not held_out:
+            return f"{self.label}: training loss {self.points[-1].loss:#.4g}"
+        loss, step = min(held_out)
+        return f"{self.label}: best {loss:#.4g} at step {step:,}{self.val_mark}"
 
 
 def draw_result(result: TrainResult) -> ChartType:
     """Return the chart of a training run; raise CheckpointError if there are no losses."""
     if not result.state.history:
         raise CheckpointError("there are no losses to plot; train for at least one step")
-    meta = meta_of(result, result.plan, result.state, result.test_loss)
+    val_mark = mark(result.plan.contamination.get("validation", 0.0))
     label = f"{count_params(result.model):,} weights"
-    return draw([described(label, result.state.history, meta)])
+    return draw([TrainingRun(label, result.state.history, val_mark)])
 
 
-def draw(runs: Runs) -> ChartType:
+def draw(runs: Sequence[TrainingRun]) -> ChartType:
     """Return the chart of one or more training runs.
 
-    The held-out loss is a solid line with points, and a ring marks its minimum. The smoothed
-    training loss is dashed. The raw training loss is faint.
+    The held-out loss is a solid line with points. The smoothed training loss is dashed. The raw
+    training loss is faint.
     """
-    low, high = range_of_losses(runs)
-    longest = max(run.points[-1].step for run in runs)
-    steps = alt.X(
-        "step:Q",
-        title="step",
-        scale=alt.Scale(domain=[0, longest * 1.01], nice=False),
-        axis=alt.Axis(format=",d", tickCount=6, tickMinStep=1),
+    names = [run.name for run in runs]
+    training: list[Row] = []
+    held_out: list[Row] = []
+    for run, name in zip(runs, names, strict=True):
+        n_near = round(len(run.points) * SMOOTHED)
+        for i, point in enumerate(run.points):
+            near = run.points[max(0, i - min(i, n_near)) : i + min(i, n_near) + 1]
+            row = {"name": name, "step": point.step}
+            training.append(row | {"loss": point.loss, "kind": TRAINING})
+            training[-1]["mean"] = fmean(each.loss for each in near)
+            if point.val_loss is not None:
+                held_out.append(row | {"loss": point.val_loss, "kind": HELD_OUT})
+    kinds = [HELD_OUT, TRAINING] if held_out else [TRAINING]
+    legend = alt.Legend(title=None, symbolType="stroke", symbolSize=500)
+    below = alt.Legend(title=None, orient="bottom", columns=1, symbolType="stroke")
+    dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 4]] if held_out else [[1, 0]])
+    loss, mean = (
+        alt.Y(f"{name}:Q", title="loss, nats per token", scale=alt.Scale(zero=False))
+        for name in ("loss", "mean")
     )
-    has_held_out = any(run.held_out for run in runs)
-    title = f"{'loss' if has_held_out else 'training loss'}, nats per token"
-    losses = alt.Y("loss:Q", title=title, scale=alt.Scale(domain=[low, high], nice=False))
-    legend = alt.Legend(
-        title=None, orient="bottom", columns=1, symbolType="stroke", symbolStrokeWidth=3
+    base = alt.Chart().encode(
+        alt.X("step:Q", title="step", axis=alt.Axis(format=",d", tickMinStep=1)),
+        loss,
+        alt.Color("name:N", scale=alt.Scale(domain=names, range=COLORS), legend=below),
+        alt.StrokeDash("kind:N", scale=dashes, legend=legend if held_out else None),
     )
-    names = alt.Scale(domain=[_name(runs, run) for run in runs], range=COLORS)
-    color = alt.Color("name:N", scale=names, legend=legend)
-    base = alt.Chart().encode(steps, losses, color)
-    chart = alt.layer(*_lines(base, runs, has_held_out=has_held_out), *_points(base, runs))
-    return chart.properties(width=WIDTH, height=HEIGHT, title=_title(runs))
-
-
-def range_of_losses(runs: Runs) -> tuple[float, float]:
-    """Return the lowest and highest loss shown. Very high losses at the start are cut off."""
-    curves = [curve for run in runs for curve in (run.smoothed, run.held_out) if curve]
-    losses = [loss for curve in curves for _, loss in curve]
-    later = [loss for curve in curves for step, loss in curve if step >= BEGINNING * curve[-1][0]]
-    low, high = min(losses), max(later)
-    high = min(max(losses), high + (high - low) * ROOM_FOR_BEGINNING)
-    margin = max((high - low) * MARGIN, LEAST_MARGIN, high / 1000)
-    return low - margin, high + margin
-
-
-def _name(runs: Runs, run: TrainingRun) -> str:
-    """Return the text of a run in the legend: its losses, and the settings that differ."""
-    losses = f"training loss {_short(run.smoothed[-1][1])}"
-    if run.best:
-        step, loss = run.best
-        losses = f"best {_short(loss)} at step {step:,}{run.val_mark}, {losses}"
-    settings = _settings(run, differing(runs))
-    return f"{run.label}: {losses}{', ' if settings else ''}{settings}"
-
-
-def _lines(base: alt.Chart, runs: Runs, *, has_held_out: bool) -> list[alt.Chart]:
-    """Return the layers of the raw training losses, the smoothed ones and the held-out losses."""
-    raw = _curves(base, runs, TRAINING, lambda run: run.training if len(runs) <= N_RAW else [])
-    legend = alt.Legend(title=None, offset=6, symbolType="stroke", symbolSize=500)
-    dashes = [[1, 0], [5, 4] if has_held_out else [1, 0]]
-    kinds = alt.Scale(domain=[HELD_OUT, TRAINING], range=dashes)
-    shown = legend if has_held_out else None
-    base = base.encode(strokeDash=alt.StrokeDash("kind:N", scale=kinds, legend=shown))
-    smoothed = _curves(base, runs, TRAINING, lambda run: run.smoothed)
-    held_out = _curves(base, runs, HELD_OUT, lambda run: run.held_out)
-    return [
-        raw.mark_line(clip=True, strokeWidth=0.8, opacity=0.15),
-        smoothed.mark_line(clip=True, strokeWidth=1.6),
-        held_out.mark_line(clip=True, strokeWidth=2.2),
-    ]
-
-
-def _points(base: alt.Chart, runs: Runs) -> list[alt.Chart]:
-    """Return the layers of the minima, and of few held-out losses or else the last loss."""
-    few = [run for run in runs if len(run.held_out) <= N_MARKED]
-    marked = _curves(base, few, HELD_OUT, lambda run: run.held_out or run.smoothed[-1:])
-    best = _curves(base, runs, HELD_OUT, lambda run: [run.best] if run.best else [])
-    return [
-        marked.mark_point(filled=True, size=24, opacity=1, clip=True),
-        best.mark_point(size=130, strokeWidth=1.8, opacity=1),
-    ]
-
-
-def _curves(
-    base: alt.Chart, runs: Runs, kind: str, curve: Callable[[TrainingRun], Curve]
-) -> alt.Chart:
-    """Return a chart of one curve per run; the name of a point determines its color."""
-    rows: list[Row] = [
-        {"name": _name(runs, run), "kind": kind, "step": step, "loss": loss}
-        for run in runs
-        for step, loss in curve(run)
-    ]
-    return base.properties(data=alt.InlineData(values=rows))
-
-
-def _short(loss: float) -> str:
-    return f"{loss:#.4g}"
-
-
-def _settings(run: TrainingRun, names: Sequence[str]) -> str:
-    text = describe_settings({name: run.settings[name] for name in names if name in run.settings})
-    return printable(text, len(text))
-
-
-def _title(runs: Runs) -> alt.Title:
-    """Return the title with the shared settings. For a single run, include the test loss."""
-    subtitle = []
-    if all(run.settings for run in runs):
-        names = differing(runs)
-        shared = [name for name in runs[0].settings if name not in names]
-        subtitle = textwrap.wrap(_settings(runs[0], shared), SUBTITLE_WIDTH)
-    if len(runs) == 1 and (loss := runs[0].test_loss) is not None:
-        subtitle.append(f"test loss{runs[0].test_mark}: {_short(loss)} nats per token")
-    return alt.Title(
-        runs[0].label if len(runs) == 1 else f"{len(runs)} training runs",
-        subtitle=subtitle or alt.Undefined,
-        limit=2 * WIDTH,
-        offset=12,
+    smoothed = base.properties(data=alt.InlineData(values=training))
+    measured = base.properties(data=alt.InlineData(values=held_out))
+    chart = alt.layer(
+        smoothed.mark_line(strokeWidth=0.8, opacity=0.15),
+        smoothed.mark_line(strokeWidth=1.6, point=len(training) == len(runs)).encode(mean),
+        measured.mark_line(strokeWidth=2.2, point={"size": 24}),
     )
+    title = runs[0].label if len(runs) == 1 else f"{len(runs)} training runs"
+    return chart.properties(width=WIDTH, height=HEIGHT, title=title)
+
+
+def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
+    """Read the training runs of model directories; each has its path as label.
+
+    Raises:
+        CheckpointError: a history is missing, damaged or empty, or meta.json is damaged.
+    """
+    runs = []
+    for directory in dict.fromkeys(directories):
+        points = read_history(directory)
+        if not points:
+            raise CheckpointError(
+                f"{directory / HISTORY} is empty: training has just started; try again later"
+            )
+        label = printable(str(directory), len(str(directory)))
+        runs.append(TrainingRun(label, points, _mark(directory, points[-1].step)))
+    return runs
+
+
+def _mark(directory: Path, step: int) -> str:
+    """Return the mark of the held-out losses, from the model or from the unfinished run."""
+    if os.path.lexists(committed_path(directory, META)):
+        training = read_meta(directory).training
+        if training.get("steps") == step:  # else it is the model that the run replaces
+            return mark(recorded_share(training, "validation"))
+    with suppress(CheckpointError, ValueError, RecursionError):
+        description = read_committed(directory, STATE_DESCRIPTION, MAX_META_BYTES)
+        return mark(recorded_share(json.loads(description), "validation"))
+    return mark(None)

@@ -1,1 +1,1 @@
-"""Interactive chat: session, commands and terminal input."""
+"""Interactive chat: session and input."""

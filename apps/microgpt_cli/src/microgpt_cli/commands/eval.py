@@ -27,8 +27,7 @@ def evaluate(
 
     The loss is in nats and bits per token, including the end of each document. For subword tokens,
     it is also printed in bits per character, to compare tokenizers. Use documents that the model
-    was not trained on. For its training data, the losses of the held-out sets are also printed.
-    Documents longer than the context are read in overlapping windows.
+    was not trained on. Documents longer than the context are read in overlapping windows.
 
     For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
     task, the model generates these replies at temperature 0, and the command prints the share of
@@ -36,28 +35,26 @@ def evaluate(
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
-    from microgpt import Use, count_all
+    from microgpt import Use
     from microgpt_cli import evaluation
     from microgpt_cli.model_loading import inference, load_model, note_training_data
 
     saved = load_model(model_dir)
     docs, items = evaluation.read_file(data, column, me, separator, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
-    gpt = inference(saved, uses, (count_all(doc, saved.config.text, len) for doc in docs))
+    gpt = inference(saved, uses)
     result = gpt.evaluate(docs, text=saved.config.text, threads=threads)
     share = note_training_data(docs, result.contamination, saved, model_dir)
-    held_out = evaluation.held_out_losses(gpt, docs, saved, threads)
     answers = evaluation.generate_replies(gpt, items, threads) if items else ()
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
         del facts["contamination"]  # the share below may also come from hashes
         facts["training_share"] = share
-        facts |= {name: asdict(loss) for name, loss in held_out}
         if answers:
             facts["replies"] = evaluation.reply_facts(answers) | {"contamination": share}
         print(json.dumps(facts))
         return
-    for line in evaluation.loss_lines(result, share, held_out, gpt.tokenizer):
+    for line in evaluation.loss_lines(result, share, gpt.tokenizer):
         print(line)
     for line in evaluation.report_lines(answers, share) if answers else ():
         print(line)

@@ -1,18 +1,28 @@
 """`microgpt explain`: what a model predicted at each position of a text."""
 
 import json
+import math
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from microgpt import N_ALTERNATIVES, ConfigError
+from rich.cells import cell_len
+
+from microgpt import N_ALTERNATIVES, ROLES, ConfigError, Document, Explanation, Message, printable
+from microgpt import explain as explain_text
+from microgpt_cli.model_loading import inference, load_model
 from microgpt_cli.terminal import options as opt
+from microgpt_cli.terminal.console import styled
 from microgpt_cli.terminal.help import examples
 
-if TYPE_CHECKING:
-    from microgpt import Head
+CLIP = 24  # maximum number of characters of a token
+BOLD, DIM = "1", "2"
+# Styles of tokens by the maximum bits of surprise: bold in green, the default color, yellow, red.
+STYLES = {1: "1;32", 3: BOLD, 6: "1;33", math.inf: "1;31"}
+LEAST = 0.005  # minimum probability of a printed alternative
 
 
-@examples("microgpt explain my-model queen --plot queen.svg")
+@examples("microgpt explain my-model queen")
 def explain(
     model: Path = opt.GIVEN_MODEL,
     text: list[str] = opt.argument(
@@ -21,13 +31,6 @@ def explain(
         "TEXT",
     ),
     top: int = opt.option(N_ALTERNATIVES, "Number of likely tokens to show at a position.", min=0),
-    attention: list[str] | None = opt.option(
-        None,
-        "Also show the attention weights of a head, such as 0.1 for head 1 of layer 0; can be "
-        "repeated.",
-        metavar="LAYER.HEAD",
-    ),
-    plot: list[Path] | None = opt.option(None, opt.CHART_HELP, metavar="<path>"),
     as_json: bool = opt.AS_JSON,
 ) -> None:
     """Explain what a model predicted at each position of a text.
@@ -36,30 +39,59 @@ def explain(
     binary logarithm of the probability), and the most likely tokens. The last line is the end of
     the text, which a model of running text does not predict.
     """
-    heads = [_head(name) for name in attention or ()]
-
-    from microgpt import explain as explain_text
-    from microgpt_cli.charts.results import writer
-    from microgpt_cli.explanation import document_of, print_explanation
-    from microgpt_cli.model_loading import inference, load_model
-
-    write = writer(plot) if plot else None
     saved = load_model(model)
-    doc = document_of(text, is_chat=saved.tokenizer.is_chat)
+    doc = _document_of(text, is_chat=saved.tokenizer.is_chat)
     gpt = inference(saved, ["evaluation"])
-    result = explain_text(
-        gpt, doc, n_alternatives=top, attention=heads, text_kind=saved.config.text
-    )
-    if write:
-        write(result)
+    result = explain_text(gpt, doc, n_alternatives=top, text_kind=saved.config.text)
     if as_json:
         print(json.dumps(result.facts()))
         return
-    print_explanation(result)
+    _print_explanation(result)
 
 
-def _head(name: str) -> "Head":
-    layer, _, head = name.partition(".")
-    if layer.isascii() and head.isascii() and layer.isdigit() and head.isdigit():
-        return int(layer), int(head)
-    raise ConfigError(f"--attention must be LAYER.HEAD, such as 0.1, got {name!r:.40}")
+def _print_explanation(explanation: Explanation) -> None:
+    """Print a line per token, and the sum of the surprise."""
+    for line in _predictions(explanation):
+        print(line)
+    n = len(explanation.scored)
+    print(f"{explanation.bits:.1f} bits in all, {explanation.bits / max(n, 1):.2f} per token")
+
+
+def _document_of(texts: Sequence[str], *, is_chat: bool) -> Document:
+    """Return a text, or a conversation that begins with the user; refuse several texts."""
+    if is_chat:
+        return tuple(Message(role, text) for role, text in zip(cycle(ROLES), texts, strict=False))
+    if len(texts) > 1:
+        raise ConfigError(
+            f"{len(texts)} texts are given, but the model is not a chat model; pass one text in "
+            "quotation marks"
+        )
+    return texts[0]
+
+
+def _predictions(explanation: Explanation) -> Iterator[str]:
+    labels = _aligned([each.text for each in explanation.scored])
+    for each, label in zip(explanation.scored, labels, strict=True):
+        style = next(style for limit, style in STYLES.items() if each.bits <= limit)
+        likely = [
+            styled(
+                f"{_shown(one.text)} {one.probability:.0%}",
+                BOLD if one.token == each.token else DIM,
+            )
+            for one in each.alternatives
+            if one.probability >= LEAST
+        ]
+        figures = f"{each.probability:>7.2%}  {each.bits:5.1f} bits"
+        yield "  ".join([styled(label, style), figures, "", *likely])
+
+
+def _aligned(tokens: Sequence[str]) -> list[str]:
+    """Return tokens as they are printed, padded to the same width in columns."""
+    labels = [_shown(token) for token in tokens]
+    width = max(map(cell_len, labels), default=0)
+    return [label + " " * (width - cell_len(label)) for label in labels]
+
+
+def _shown(text: str) -> str:
+    """Return a token, escaped; a space is shown as "␣"."""
+    return printable(text, CLIP).replace(" ", "␣")

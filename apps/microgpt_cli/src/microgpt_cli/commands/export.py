@@ -85,7 +85,7 @@ def write_model(
     """Write a model directory, and print the path of its weights file."""
     from microgpt import WEIGHTS_FILES, has_copy, save
     from microgpt_cli.model_loading import load_model
-    from microgpt_cli.training.replacement import confirm_replacement
+    from microgpt_cli.training.replacement import check_replacement
 
     other = output.suffix[1:]
     if other in {*PACKAGES, *find_plugins("exports")} and not output.is_dir():
@@ -93,7 +93,7 @@ def write_model(
     saved = load_model(model_dir)
     is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)
     if not (is_forced or is_in_place or has_copy(output, saved)):
-        confirm_replacement(output, "--output")
+        check_replacement(output, "--output")
     save(saved, output, weights_format=format, half=half)
     file = output / WEIGHTS_FILES[format]
     print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))
@@ -105,16 +105,15 @@ def write_export(
     """Write a model in the format of a plug-in, and print the paths of its files."""
     from microgpt import ExportRequest, blaming_format, name_of, on_compiling
     from microgpt_cli.model_loading import load_model
-    from microgpt_cli.terminal.progress import showing_compilation
-    from microgpt_cli.training.replacement import confirm_export
+    from microgpt_cli.training.replacement import check_export
 
-    confirm_export(output, found.mark, f"model.{format}", is_forced=is_forced)
+    check_export(output, found.mark, f"model.{format}", is_forced=is_forced)
     saved = load_model(model_dir)
-    with showing_compilation() as tell, on_compiling(tell), blaming_format(format):
+    with on_compiling(note), blaming_format(format):
         files = found.encode(saved, ExportRequest(output, name_of(model_dir), note))
     if not found.mark:
         for beside in files.keys() - {output}:
-            confirm_export(beside, None, beside.name, is_forced=is_forced)
+            check_export(beside, None, beside.name, is_forced=is_forced)
     write_files(files)
 
 

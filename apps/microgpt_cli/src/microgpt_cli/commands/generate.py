@@ -7,16 +7,9 @@ import warnings
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from microgpt import (
-    DEFAULT_SEED,
-    ConfigError,
-    Sampling,
-    checked,
-    printable,
-)
+from microgpt import DEFAULT_SEED, ConfigError, Sampling, checked, printable
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -25,7 +18,6 @@ if TYPE_CHECKING:
     from microgpt import InferenceGpt, SavedModel
 
 MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `generate` stops
-FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 
 
 @examples("microgpt generate an -n 5")
@@ -69,7 +61,7 @@ def generate(
     prompt, model_dir = prompt or "", model_dir or opt.DEFAULT_MODEL_DIR
     saved = load_model(model_dir)
     known = _known(saved, model_dir) if novel else ()
-    model = inference(saved, ["generation"], [num_samples * (max_tokens or saved.model.block_size)])
+    model = inference(saved, ["generation"])
     _note_odd_use(model, model_dir, prompt)
     is_choosy = bool(pattern or unique or novel)
     samples = model.samples(None if is_choosy else num_samples, prompt=prompt, **settings)
@@ -78,7 +70,8 @@ def generate(
     if as_json:
         print(json.dumps({"samples": list(samples)}))
     else:
-        _print_lines(samples)
+        for i, text in enumerate(samples, start=1):
+            print(f"sample {i:2d}: {terminal_safe(text)}")
     if seed == str(DEFAULT_SEED) and temperature and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")
 
@@ -132,33 +125,13 @@ def _select(
             return
 
 
-def _print_lines(samples: Iterator[str]) -> None:
-    """Print each sample when it is complete."""
-    due = 0.0
-    for n_printed, text in enumerate(samples, start=1):
-        print(f"sample {n_printed:2d}: {terminal_safe(text)}")
-        if perf_counter() > due:
-            sys.stdout.flush()
-            due = perf_counter() + FLUSH_INTERVAL_S
-
-
 def _known(saved: "SavedModel", directory: Path) -> Container[str]:
-    """Return the texts of the training data, from which novel samples must differ.
+    """Return the training data of a model and its ancestors, from which novel samples differ."""
+    from microgpt import read_document_hashes
 
-    A chat model generates user messages, so they are only the user messages.
-    """
-    from microgpt import KnownTexts, other_data
-    from microgpt_cli.model_loading import training_documents
-
-    docs = training_documents(saved, directory)
-    own, *others = saved.trained_on
-    if remark := other_data(own, others):
-        note(f"the samples are compared with the training data of the model {remark}")
-    texts: list[str] = []
-    for doc in docs:
-        if isinstance(doc, str):
-            texts.append(doc)
-        else:
-            texts += [message.content for message in doc if message.role == "user"]
-    room = saved.model.block_size - saved.tokenizer.is_chat  # the role token is part of the context
-    return KnownTexts(texts, room=room, text=saved.config.text)
+    known = read_document_hashes(directory, saved)
+    if known is None:
+        raise ConfigError(
+            f"{directory} does not record all documents that it was trained on; omit --novel"
+        )
+    return known

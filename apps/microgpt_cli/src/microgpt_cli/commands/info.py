@@ -37,15 +37,10 @@ FILES = {"input": "--data", "from_": "--from"}
 def info(
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
-    data: Path | None = of_data(
-        None,
-        "Training file to describe; with a model, also list characters that are not in the "
-        "vocabulary.",
-    ),
+    data: Path | None = of_data(None, "Training file to describe, instead of a model."),
     chat: bool = of_data(
         False,
-        "Read the file as conversations.  [default: if it has conversations, except with a text "
-        "model]",
+        "Read the file as conversations.  [default: if it has conversations]",
         "--chat",
     ),
     column: str | None = opt.COLUMN,
@@ -62,7 +57,7 @@ def info(
     """Describe a model or a training file.
 
     Print the settings and the training history of a model. With --data, print the statistics of a
-    file, a recommended block size, and the training speed.
+    file, and a recommended block size.
     """
     started = perf_counter()
     model_dir = opt.one_of(model, model_option, "--model")
@@ -75,36 +70,31 @@ def info(
                 raise ConfigError(f"--{name} requires --data; add --data or omit --{name}")
         _print_model(model_dir or opt.DEFAULT_MODEL_DIR, as_json=as_json)
         return
+    if model_dir:
+        raise ConfigError("--data describes a file; omit the model")
     Settings.from_dict({**limits, **vars(how), "text": TrainConfig.text})
 
     from microgpt import TimeLimit
     from microgpt_cli.dataset_report import describe_file, report_lines
-    from microgpt_cli.model_loading import load_model
-    from microgpt_cli.terminal.progress import load_kernels
+    from microgpt_cli.terminal.progress_bar import load_kernels
 
-    saved = load_model(model_dir) if model_dir else None
     limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
-    facts = describe_file(data, saved, how, limits, limit)
+    facts = describe_file(data, how, limits, limit)
     if as_json:
         print(json.dumps(facts))
         return
     for line in report_lines(facts, how):
         print(line)
     how = replace(how, chat=facts["is_chat"])
-    vocab_size = facts["vocab_size"] if saved and facts["tokenizer"] == "bpe" else None
-    note(f"to train on this file, run: {_training_command(data, how, limits, vocab_size)}")
+    note(f"to train on this file, run: {_training_command(data, how, limits)}")
 
 
-def _training_command(
-    data: Path, how: ReadOptions, limits: Mapping[str, float], vocab_size: int | None
-) -> str:
+def _training_command(data: Path, how: ReadOptions, limits: Mapping[str, float]) -> str:
     from microgpt_cli.training.replacement import unused_model
 
     command = f"microgpt train {how.as_typed()}--data {shlex.quote(str(data))}"
     for name, number in limits.items():
         command += f" --{name} {number:.12g}".replace("e+", "e")
-    if vocab_size:
-        command += f" --tokenizer bpe --vocab-size {vocab_size}"
     model = unused_model(data)
     return f"{command} {model}{' NAME' if model == '--model' else ''}"  # a model may have its name
 

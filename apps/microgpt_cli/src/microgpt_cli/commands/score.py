@@ -19,9 +19,6 @@ def score(
     data: Path | None = option(None, "Text file.  [default: standard input]", "--data"),
     top: int | None = option(None, "Print only this many lines, the most surprising first.", min=1),
     above: float | None = option(None, "Print only lines with at least this many bits."),
-    percentile: bool = flag(
-        "--percentile", "Also print the percentile among the held-out lines of the training data."
-    ),
     column: str | None = COLUMN,
     as_jsonl: bool = flag("--jsonl", "Print a JSON object per line."),
 ) -> None:
@@ -37,12 +34,11 @@ def score(
 
     saved = load_model(model)
     scorer = Scorer(inference(saved, ["evaluation"]), text=saved.config.text)
-    held_out = scored_lines.held_out_lines(scorer, saved, model) if percentile else None
-    trained = scored_lines.note_training_file(data, column, saved, model)
+    trained = scored_lines.training_hashes(saved, model)
     if not data and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
     lines = scored_lines.line_batches(data, saved.config.text, column=column)
-    batches = scored_lines.scored(scorer, lines, held_out, above, trained)
+    batches = scored_lines.scored(scorer, lines, above, trained)
     if top:
         every = chain.from_iterable(batches)
         batches = iter([nlargest(top, every, key=lambda line: line.score.bits_per_character)])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import with_options
-from microgpt_cli.training.request import TrainRequest
+from microgpt_cli.training.train_request import TrainRequest
 
 if TYPE_CHECKING:
     from microgpt import Given, TrainingJob
@@ -31,16 +31,11 @@ def train_as(request: TrainRequest) -> None:
     started = perf_counter()
     settings = request.settings()  # checked before NumPy is loaded
 
-    from microgpt import (
-        TrainingDirectory,
-        check_engine,
-        check_has_training,
-        default_engine,
-    )
+    from microgpt import TrainingDirectory, check_engine, check_has_training, default_engine
+    from microgpt_cli.training.job_run import run_job
     from microgpt_cli.training.recorded_runs import resumed_job
     from microgpt_cli.training.replacement import check_output
-    from microgpt_cli.training.results import draw_samples, print_results
-    from microgpt_cli.training.run import run_job
+    from microgpt_cli.training.training_report import draw_samples, print_results
 
     engine = request.given.get("engine") or default_engine()
     check_engine(engine, request.given.get("dtype"), request.threads)
@@ -62,7 +57,7 @@ def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJ
     from microgpt import Preparation, TimeLimit, hold_out, plan_training, prepare_replies
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.terminal.console import note
-    from microgpt_cli.terminal.progress import load_kernels
+    from microgpt_cli.terminal.progress_bar import load_kernels
     from microgpt_cli.training.inputs import load_teachers, read_input, text_of, with_records
 
     if given.get("budget") and "steps" in request.given:  # a time limit has corrected them

@@ -10,7 +10,7 @@ from microgpt import CheckpointError, ConfigError, DType, EngineName, PluginErro
 from microgpt_cli.terminal.console import print_or_discard, say
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument, option
-from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
+from microgpt_cli.terminal.progress_bar import load_kernels
 
 
 @examples(
@@ -48,17 +48,15 @@ def verify(
 def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
     """Print the outcome of each check of the engines; exit with 1 if one has failed."""
     from microgpt import Use, problem_of
-    from microgpt_cli.verify.checks import run_checks
+    from microgpt_cli.verify.engine_checks import run_checks
 
     if engine != "reference" and not problem_of("compiled"):
         uses: list[Use] = ["training", "decoding"]
         load_kernels("compiled", *get_args(DType), uses=uses)
     failed = 0
-    with TrainingProgress() as progress:
-        for check in run_checks(steps=steps, engine=engine, on_event=progress.update):
-            progress.restart()
-            print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.outcome}", flush=True)
-            failed += not check.passed
+    for check in run_checks(steps=steps, engine=engine):
+        print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.outcome}", flush=True)
+        failed += not check.passed
     if failed:
         say(f"error: failed checks: {failed}")
         raise typer.Exit(1)

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TextIO
 
 from microgpt import printable
@@ -41,17 +40,6 @@ def say(line: str) -> None:
 def note(line: str) -> None:
     """Print a note to stderr, for information that is neither a result nor an error."""
     say(f"note: {line}")
-
-
-def ask(question: str) -> bool | None:
-    """Return the answer to a yes-or-no question, or None without a terminal."""
-    import typer
-
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    with suppress(typer.Abort):  # end of input counts as "no"
-        return typer.confirm(printable(question, MAX_LINE), err=True)
-    return False
 
 
 def print_or_discard(text: str) -> None:

@@ -1,10 +1,8 @@
 """Plain-text help with grouped options. Typer's help would import rich, which takes 0.2 s."""
 
-import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -14,11 +12,6 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from microgpt import ConfigError
 from microgpt_cli.terminal.options import eager
 
-NUMBERS = {
-    "number": "must be a number such as 2 or 0.5",
-    "integer": "must be an integer such as 2",
-}
-LISTS = "NAME=V1,V2"  # metavar of options with lists of values
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
@@ -37,8 +30,7 @@ class GroupedCommand(TyperCommand):
 
     If options are hidden, the help lists only the other options, and `--help-all` lists all
     options. A hidden option without help text is never listed, because a positional argument has
-    the same effect. If an option has several long names, the help and the error messages show only
-    the first name; the other names are those of the founding documents.
+    the same effect.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -51,24 +43,11 @@ class GroupedCommand(TyperCommand):
             shared = typer.Typer(add_completion=False)
             shared.command()(_shared)
             self.params += typer.main.get_command(shared).params
-        self.old_names: dict[str, str] = {}
-        for param in self.params:
-            param.expose_value = param.name != "help_all"
-            new, *old = [name for name in param.opts if name.startswith("--")] or [""]
-            self.old_names |= dict.fromkeys(old, new)
-            param.opts = [name for name in param.opts if name not in old]
-
-    def make_parser(self, ctx: Any) -> Any:
-        """Return the parser, which also accepts the old names of the options."""
-        parser = super().make_parser(ctx)
-        for old, new in self.old_names.items():
-            parser._long_opt[old] = parser._long_opt[new]
-        return parser
+            self.params[-1].expose_value = False
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line; complete an error with a hint."""
-        values, extra, order = {}, [], []
-        _refuse_unquoted(args)
+        values, extra, order = dict[str, Any](), list[str](), list[Any]()
         try:
             values, extra, order = self.make_parser(ctx).parse_args(list(args))
             rest = super().parse_args(ctx, list(args))
@@ -76,10 +55,8 @@ class GroupedCommand(TyperCommand):
         except typer.TyperException as error:
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
             _refuse_setting(error, values)
-            if found := re.search(r" as an? (number|integer)", error.message):
-                error.message = NUMBERS[found[1]]  # instead of pydantic's
             error.message = error.message.replace("Input should be", "must be")
-            error.message += self._hint(error, args, values, extra)
+            error.message += self._hint(error, values, extra)
             raise
         _refuse_repeated(order)
         return rest
@@ -95,18 +72,12 @@ class GroupedCommand(TyperCommand):
             if is_path and "" in (path if isinstance(path, list) else [path]):  # Path("") is "."
                 raise typer.BadParameter("must not be empty; use . for this directory", param=param)
 
-    def _hint(self, error: Any, args: list[str], values: dict[str, Any], extra: list[str]) -> str:
+    def _hint(self, error: Any, values: dict[str, Any], extra: list[str]) -> str:
         """Return a hint to add to a usage error, such as the wrong value or the missing --data."""
         param = getattr(error, "param", None)
         value = values.get(param.name) if param else None
         if isinstance(value, str) and repr(value) not in error.message:
             return f", got {value!r:.80}"
-        named = {param.name for param in self.params if param.metavar == LISTS}
-        lists = [given for name in named for given in values.get(name) or ()]
-        for given, after in pairwise(args):
-            is_value = after in extra and ("." not in after or after[0].isdigit())
-            if given.endswith(tuple(lists)) and is_value and not os.path.exists(after):
-                return f"; separate values with commas, without spaces: {given.rstrip(',')},{after}"
         has_data = any("--data" in option.opts for option in self.params)
         if not param and extra and has_data and "data" not in values and "input" not in values:
             return f"; to read a file, use --data {shlex.quote(extra[0])}"
@@ -118,12 +89,9 @@ class GroupedCommand(TyperCommand):
         """Return the parts of the usage line: [OPTIONS], then arguments such as [RUN]..."""
         return [re.sub("[{}]", "", piece) for piece in super().collect_usage_pieces(ctx)]
 
-    def help_flag(self, error: Exception) -> str:
-        """Return --help or --help-all, whichever lists the option of a usage error."""
-        param, name = getattr(error, "param", None), getattr(error, "option_name", None)
-        is_rare = any(option is param or name in option.opts for option in self._rare)
-        is_unknown = name and not any(name in option.opts for option in self.params)
-        return "--help-all" if is_rare or (self._rare and is_unknown) else "--help"
+    def help_flag(self) -> str:
+        """Return the option that lists all options."""
+        return "--help-all" if self._rare else "--help"
 
     def help_of_all(self, ctx: Any) -> str:
         """Return the help with all options and their full descriptions."""
@@ -168,16 +136,6 @@ class SectionedGroup(TyperGroup):
         found = self.commands.items()
         return {"Commands": [(name, each.get_short_help_str(limit=1000)) for name, each in found]}
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command of a command line. An error suggests a command with a similar name."""
-        try:
-            return super().resolve_command(ctx, args)
-        except typer.TyperException as error:
-            longer = [repr(name) for name in self.list_commands(ctx) if name.startswith(args[0])]
-            if longer:  # difflib, which the base class uses, does not weigh beginnings
-                error.message = f"no such command {args[0]!r}. Did you mean {' or '.join(longer)}?"
-            raise
-
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then the options."""
         sections = self.sections()
@@ -199,23 +157,12 @@ def _refuse_setting(error: Any, values: dict[str, Any]) -> None:
         check_setting(param.name, values[param.name], flag(param.name))
 
 
-def _refuse_unquoted(args: Sequence[str]) -> None:
-    """Raise ConfigError if adjacent arguments are the parts of an existing path with blanks."""
-    for i, first in enumerate(args):
-        path = next(filter(os.path.exists, accumulate(args[i:], "{} {}".format)), first)
-        if path != first:
-            raise ConfigError(f"{path} has blanks; put it into quotes: {shlex.quote(path)}")
-
-
 def _refuse_repeated(params: Sequence[Any]) -> None:
     """Raise ConfigError if an option with one value is given more than once."""
     for param in params:
         takes_one = isinstance(param, TyperOption) and not (param.multiple or param.is_flag)
         if takes_one and params.count(param) > 1:
-            remedy = "it takes one value"
-            if param.opts[0] == "--data":
-                remedy = "join the files, for example with: cat a.txt b.txt > all.txt"
-            raise ConfigError(f"{param.opts[0]} is given more than once; {remedy}")
+            raise ConfigError(f"{param.opts[0]} is given more than once; it takes one value")
 
 
 def _shorten(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, Self
 
@@ -32,10 +31,8 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 class StopRequest:
     """Records the first Ctrl-C or SIGTERM, so that work can be saved. A later signal raises."""
 
-    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
-        """Create a request; `wake` is called on the first signal, to interrupt waiting code."""
+    def __init__(self) -> None:
         self.reason: type[KeyboardInterrupt] | None = None  # exception of the first signal
-        self._wake = wake
         self._received = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
@@ -60,4 +57,3 @@ class StopRequest:
             return
         self.reason = reason
         self._received = time.monotonic()
-        self._wake()

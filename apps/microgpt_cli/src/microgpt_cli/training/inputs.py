@@ -18,16 +18,14 @@ from microgpt import (
     TextKind,
     TrainingJob,
     bundled,
-    count_params,
     find_plugins,
     load_documents,
-    measure,
     records_of,
 )
-from microgpt_cli.model_loading import TRAINING, check_duration, load_model
+from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
-from microgpt_cli.terminal.progress import with_progress
+from microgpt_cli.terminal.progress_bar import with_progress
 
 N_EXAMPLES, MAX_EXAMPLE = 4, 60  # number and maximum length of examples for the page
 N_SEARCHED = 100  # number of conversations in which to look for examples
@@ -85,19 +83,10 @@ def with_records(job: TrainingJob, file: TextFile, given: Given) -> TrainingJob:
 
     Args:
         given: what the user has given.
-
-    Raises:
-        ConfigError: the reference engine, for which nobody asked, would take minutes.
     """
     if given.get("budget") and "steps" in given:  # as a time limit has corrected them
         job = job.with_steps(given["steps"])
     plan, parent = job.plan, job.parent
-    if plan.engine == "reference" and not given.get("engine"):
-        length = measure(job.parts.train, plan.tokenizer, plan.config.text).chunk_length(
-            plan.model.block_size
-        )
-        n_tokens = plan.config.steps * plan.config.batch_size * length
-        check_duration(6 * count_params(plan.model) * n_tokens / TRAINING)
     typed = {name: given[name] for name in given if name not in ("steps", "threads")}
     plan = replace(
         plan,

@@ -1,7 +1,6 @@
-"""Ask before replacing a finished model or files of other programs."""
+"""Refuse to replace a finished model, or files of other programs, without --force."""
 
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,15 +22,13 @@ from microgpt import (
     read_training,
 )
 from microgpt_cli.model_loading import loss_of
-from microgpt_cli.terminal.console import ask
-from microgpt_cli.training.request import TrainRequest
+from microgpt_cli.training.train_request import TrainRequest
 
 
 def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
-    """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.
+    """Raise CheckpointError if a new run would replace a model or an unfinished run.
 
-    An unfinished run is always kept. A run without options may replace the same model. The time
-    until the answer does not count towards --minutes.
+    A run without options may replace the same model.
     """
     if request.force:
         return
@@ -46,32 +43,32 @@ def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
     if request.from_ and os.path.realpath(request.from_) == os.path.realpath(path):
         return  # the model goes on in its own directory
     if not (request.is_default and has_same_model(path, job.plan)):
-        job.extend(confirm_replacement(path, unused_model(job.plan.input)))
+        check_replacement(path, unused_model(job.plan.input))
 
 
-def confirm_replacement(directory: Path, option: str) -> float:
-    """Ask for confirmation if a model, or files of another program, would be replaced.
+def check_replacement(directory: Path, option: str) -> None:
+    """Raise CheckpointError if a model, or files of another program, would be replaced.
 
-    Return the seconds until the answer.
-
-    Raises:
-        CheckpointError: there is no terminal, or the answer is no.
+    Args:
+        option: the option for another directory.
     """
     if has_model(directory):
         what, it = f"{directory} has a model{_describe(directory)}", "the model"
     elif others := _others(directory):
         what, it = f"{directory} has {', '.join(others)}, but no microgpt model", "these files"
     else:
-        return 0.0
-    return _confirm(directory, what, it, f"use another directory with {option}")
+        return
+    remedy = f"use another directory with {option}, or replace {it} with --force"
+    raise CheckpointError(f"{what}; {remedy}")
 
 
-def confirm_export(output: Path, mark: str | None, example: str, *, is_forced: bool) -> None:
-    """Ask before an earlier export is replaced: a file, or a directory with a file named `mark`.
+def check_export(output: Path, mark: str | None, example: str, *, is_forced: bool) -> None:
+    """Raise CheckpointError if an export would replace something else, or an earlier one.
 
-    Raises:
-        CheckpointError: there is a directory instead of a file, or one with other files; or there
-            is no terminal, or the answer is no.
+    Args:
+        mark: the name of a file in directories of the format; None if the format is a file.
+        example: the name of such a file.
+        is_forced: whether an earlier export may be replaced.
     """
     what, remedy = f"{output} exists", "use another file with --output"
     if mark:
@@ -83,18 +80,7 @@ def confirm_export(output: Path, mark: str | None, example: str, *, is_forced: b
     elif os.path.isdir(output):  # unlike Path.is_dir, for any name
         raise CheckpointError(f"{output} is a directory; name a file, such as {output / example}")
     if os.path.lexists(output) and not is_forced:
-        _confirm(output, what, "it", remedy)
-
-
-def _confirm(path: Path, what: str, it: str, remedy: str) -> float:
-    """Ask whether to replace something at a path; return the seconds until the answer."""
-    asked = time.perf_counter()
-    answer = ask(f"{what}; replace {it}?")
-    if answer is None:
-        raise CheckpointError(f"{what}; {remedy}, or replace {it} with --force")
-    if not answer:
-        raise CheckpointError(f"{path} is unchanged; {remedy}")
-    return time.perf_counter() - asked
+        raise CheckpointError(f"{what}; {remedy}, or replace it with --force")
 
 
 def unused_model(data: Path | None) -> str:

@@ -10,7 +10,7 @@ from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
 from microgpt import MicrogptError
-from microgpt_cli.terminal.console import say
+from microgpt_cli.terminal.console import note, say
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import SERVED_MODELS
 
@@ -29,7 +29,6 @@ def play(models: list[str] | None = SERVED_MODELS) -> None:
     """
     from microgpt import model_sources, on_compiling
     from microgpt_cli.model_loading import load_model
-    from microgpt_cli.terminal.progress import showing_compilation
     from microgpt_page.document import document
 
     directories = model_sources(models or os.environ.get("MODEL_DIR"))
@@ -39,7 +38,7 @@ def play(models: list[str] | None = SERVED_MODELS) -> None:
         others = [other for other in directories if other != name]
         return document(load_model(directories[name]), name, others)
 
-    with showing_compilation() as tell, on_compiling(tell):
+    with on_compiling(note):
         page(next(iter(directories)))  # the command reports what is wrong with the model
     with ThreadingHTTPServer((HOST, 0), _handler(directories, page)) as server:
         url = f"http://{HOST}:{server.server_port}"

@@ -123,8 +123,8 @@ def check_has_training(directory: Path) -> None:
 def diverged(directory: Path, step: int) -> ConfigError:
     """Return the error with which a diverged run is not resumed."""
     return ConfigError(
-        f"the training run in {directory} diverged after step {step} (the last good weights are in "
-        f"{directory}.diverged); train from scratch with a smaller --learning-rate"
+        f"the training run in {directory} diverged after step {step}; train from scratch with a "
+        "smaller --learning-rate"
     )
 
 

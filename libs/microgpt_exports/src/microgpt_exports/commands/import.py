@@ -19,14 +19,14 @@ def import_checkpoint(
     """
     from microgpt import ConfigError, count_params, save
     from microgpt_cli.terminal.console import terminal_safe
-    from microgpt_cli.training.replacement import confirm_replacement
+    from microgpt_cli.training.replacement import check_replacement
     from microgpt_exports.imports import import_model
 
     if os.path.realpath(model) == os.path.realpath(checkpoint):
         raise ConfigError(f"{model} is the checkpoint itself; use another directory with --model")
     saved = import_model(checkpoint)
     if not force:
-        confirm_replacement(model, "--model")
+        check_replacement(model, "--model")
     save(saved, model)
     source = saved.meta.training["imported_from"]
     print(terminal_safe(f"{model}: {count_params(saved.model):,} weights, from {source}"))

@@ -1,7 +1,6 @@
 """The typer app with the commands of all installed packages."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -26,26 +25,8 @@ _FOUNDING = {
 }
 
 
-class _Stopped(BaseException):
-    """Wraps a BrokenPipeError or KeyboardInterrupt, so that typer does not handle the exception."""
-
-
-@contextmanager
-def _past_typer() -> Iterator[None]:
-    try:
-        yield
-    except (BrokenPipeError, KeyboardInterrupt) as stop:
-        raise _Stopped(stop) from stop
-
-
 class _Commands(SectionedGroup):
-    """The commands of all packages. A command is imported when it is used, not to be listed.
-
-    Closed pipes and Ctrl-C are left to `main`.
-    """
-
-    make_context = _past_typer()(TyperGroup.make_context)
-    invoke = _past_typer()(TyperGroup.invoke)
+    """The commands of all packages. A command is imported when it is used, not to be listed."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the installed commands."""
@@ -133,8 +114,15 @@ def commands() -> typer.Typer:
 
 
 def app() -> int:
-    """Run the command given by the arguments and return the exit code."""
+    """Run the command given by the arguments and return the exit code.
+
+    Unlike typer's `main`, this leaves closed pipes and Ctrl-C to the caller.
+    """
+    command = typer.main.get_command(commands())
+    command._main_shell_completion({}, "microgpt")  # exits if a shell asks for completions
     try:
-        return commands()(standalone_mode=False) or 0
-    except _Stopped as stopped:
-        raise stopped.args[0] from None
+        with command.make_context("microgpt", sys.argv[1:]) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return 0

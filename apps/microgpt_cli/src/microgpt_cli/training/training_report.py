@@ -23,7 +23,7 @@ from microgpt import (
 )
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
-from microgpt_cli.training.request import N_SAMPLES, N_STREAM_SAMPLES, TrainRequest
+from microgpt_cli.training.train_request import N_SAMPLES, N_STREAM_SAMPLES, TrainRequest
 
 STREAM_SAMPLE_TOKENS = 300  # number of tokens of a sample of running text
 
@@ -76,8 +76,6 @@ def print_results(
         of_others = other_data(result.plan.data, result.plan.ancestor_data)
         which = f"in the training data{of_others and f' ({of_others})'}"
         note(f"{n_known} of {len(samples)} samples are {which}")
-    if answers and answers.advice:
-        note(answers.advice)
     note(f"the model is in {output}; try: {use_command(result, output)}")
 
 

@@ -6,7 +6,7 @@ import pytest
 from microgpt import TrainConfig, Value
 from microgpt.config import Architecture
 from microgpt.errors import ConfigError
-from microgpt_cli.verify.checks import run_checks
+from microgpt_cli.verify.engine_checks import run_checks
 from microgpt_engine.training import trainer
 
 N_ARCHITECTURES = len(get_args(Architecture))

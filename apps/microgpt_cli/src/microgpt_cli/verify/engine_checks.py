@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -15,11 +15,8 @@ from microgpt import (
     DType,
     EngineName,
     InferenceGpt,
-    OnEvent,
     PromptError,
-    StopWhen,
     TrainConfig,
-    TrainEvent,
     bundled,
     check_usable,
     find_edited_sources,
@@ -54,12 +51,7 @@ class Check:
     passed: bool
 
 
-def run_checks(
-    *,
-    steps: int | None = None,
-    engine: EngineName | None = None,
-    on_event: Callable[[TrainEvent], None] | None = None,
-) -> Iterator[Check]:
+def run_checks(*, steps: int | None = None, engine: EngineName | None = None) -> Iterator[Check]:
     """Run the checks and yield the result of each.
 
     Args:
@@ -67,7 +59,6 @@ def run_checks(
             engine and 1,000 on the compiled engine. Generated names are compared only after 1,000
             steps.
         engine: the engine to check (default: compiled and reference).
-        on_event: called with each training event of the replay.
     """
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
@@ -84,7 +75,7 @@ def run_checks(
         yield Check("sources", outcome, passed=False)
     if "reference" in engines:
         yield from _check_reference_gradients()
-        yield from _replay_karpathy("reference", "float64", steps or REFERENCE_STEPS, on_event)
+        yield from _replay_karpathy("reference", "float64", steps or REFERENCE_STEPS)
     if "compiled" in engines:
         for dtype in get_args(DType)[::-1]:
             name = f"compiled {dtype}: loss and gradients of {N_MODELS} random models"
@@ -93,7 +84,7 @@ def run_checks(
             yield _difference(name, errors, ENGINE_TOLERANCE[dtype])
             if edited:  # the run of other code says nothing about it
                 continue
-            yield from _replay_karpathy("compiled", dtype, steps or KARPATHY.steps, on_event)
+            yield from _replay_karpathy("compiled", dtype, steps or KARPATHY.steps)
 
 
 def _check_reference_gradients() -> Iterator[Check]:
@@ -117,24 +108,12 @@ def _difference(name: str, errors: Iterable[float], limit: float) -> Check:
     return Check(name, outcome, passed=worst < limit)
 
 
-def _replay_karpathy(
-    engine: EngineName, dtype: DType, steps: int, on_event: Callable[[TrainEvent], None] | None
-) -> Iterator[Check]:
+def _replay_karpathy(engine: EngineName, dtype: DType, steps: int) -> Iterator[Check]:
     golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
-    losses: list[float] = []
-
-    def follow(event: TrainEvent) -> None:
-        losses.extend(event.losses)
-        if on_event:
-            on_event(event)
-
     name = engine if engine == "reference" else f"{engine} {dtype}"
     try:
-        result = train(
-            load_text(bundled("names.txt")),
-            config=replace(KARPATHY, engine=engine, dtype=dtype),
-            hooks=[OnEvent(follow), StopWhen(lambda: len(losses) >= steps)],
-        )
+        config = replace(KARPATHY, engine=engine, dtype=dtype, until=steps)
+        result = train(load_text(bundled("names.txt")), config=config)
         samples = []
         if steps == KARPATHY.steps:
             model = InferenceGpt(result, engine=engine)
@@ -142,7 +121,7 @@ def _replay_karpathy(
     except ENGINE_ERRORS as error:
         yield Check(f"{name}: Karpathy's run", f"{type(error).__name__}: {error}", passed=False)
         return
-    taken = result.losses[:steps]
+    taken = result.losses
     worst = max(abs(a - b) for a, b in zip(taken, golden["losses"], strict=False))
     limit = LOSS_TOLERANCE[dtype]
     yield Check(

@@ -6,15 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from microgpt import (
-    ConfigError,
-    check_conflicts,
-    check_setting,
-    checked,
-    flag,
-    plugin,
-    setting,
-)
+from microgpt import ConfigError, check_conflicts, check_setting, checked, flag, plugin, setting
 from microgpt_cli.terminal.options import DATA, DEFAULT_MODEL_DIR
 
 N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default numbers of samples, and of those of running text
@@ -90,11 +82,10 @@ class TrainRequest:
             check_setting(name, given[name], flag(name))
         if self.num_samples is not None:
             checked("--num-samples (-n)", self.num_samples, int, minimum=0)
-        self.check_samples(is_chat=completed.get("chat", False))
         exclusive = [
             ("--genome", self.genome, given, ("preset",)),
+            ("--chat", completed.get("chat"), vars(self), ("num_samples",)),
             ("--teacher", self.teacher, given, ("tokenizer", "vocab_size")),
-            ("--resume", self.resume, given, ("budget", "unknown")),
             ("--resume", self.resume, vars(self), ("genome", "from_", "force")),
         ]
         for name, value, others, names in exclusive:
@@ -104,13 +95,6 @@ class TrainRequest:
                     both = f"{shown} cannot be used with {name}"
                     raise ConfigError(f"{both}; omit one of them")
         return self._completed() if self.genome else completed
-
-    def check_samples(self, *, is_chat: bool) -> None:
-        """Raise ConfigError if samples of a chat model are to be printed."""
-        if is_chat and self.num_samples:
-            raise ConfigError(
-                "--num-samples cannot be used with --chat; run `microgpt chat` afterwards"
-            )
 
     def _completed(self) -> dict[str, Any]:
         given, recipe = self.given, dict[str, Any]()

@@ -1,9 +1,7 @@
 """Show progress on stderr: a bar on a terminal, otherwise a few lines."""
 
 import sys
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterable, Iterator
 from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -22,9 +20,7 @@ T = TypeVar("T")
 N_LINES = 10  # number of progress lines if stderr is not a terminal, and more in long work
 LINE_INTERVAL_S, MAX_SILENCE_S = 1.0, 30.0  # minimum and maximum time between progress lines
 LOSS_WINDOW = 100  # number of steps in the running mean of the loss
-SPEED_WINDOW_S = 5.0
 ACCENT = "cyan"  # rich's own bar is red
-ACCENTED = ("bar.complete", "bar.finished", "progress.download", "progress.spinner")
 
 
 class ProgressBar:
@@ -69,25 +65,14 @@ class TrainingProgress(ProgressBar):
     The steps of an ensemble are those of all models.
     """
 
-    def __init__(self, place: "Place | None" = None, why: str = "", mark: str = "") -> None:
-        """Prepare the progress.
-
-        Args:
-            why: why the number of steps may change.
-            mark: mark of the held-out losses, from `mark`.
-        """
+    def __init__(self, place: "Place | None" = None, mark: str = "") -> None:
+        """Prepare the progress; `mark` is that of the held-out losses."""
         super().__init__("step", 0)
         self._model, self._before, self._after = place[:3] if place else ("", 0, 0)
-        self._why, self._mark = why, mark
-        self.restart()
-
-    def restart(self) -> None:
-        """Reset the progress for another training run."""
-        self.stop()
-        self._total, self._last_line = 0, perf_counter()
+        self._mark = mark
         self._n_losses, self._mean_loss, self._last_loss = 0, 0.0, 0.0
         self._val_loss: float | None = None
-        self._totals = deque[tuple[float, int, int, int]]()  # time, steps, documents, tokens
+        self._began, self._n_done = 0.0, (0, 0, 0)  # steps, documents and tokens since then
 
     def update(self, event: "TrainEvent") -> None:
         """Show the progress after a training event."""
@@ -98,13 +83,13 @@ class TrainingProgress(ProgressBar):
         if event.val_loss is not None:
             self._val_loss = event.val_loss
         step, steps = event.step + self._before, event.steps + self._before + self._after
-        if not self._total:
+        if is_first := not self._total:
             self._total, self._done = steps, step - len(event.losses)
         if steps != self._total:
             self.stop()
-            note(f"the run now ends at step {steps:,}, not {self._total:,}{self._why}")
+            note(f"the run now ends at step {steps:,}, not {self._total:,}")
             self._total = steps
-        steps_per_s, docs_per_s, tokens_per_s = self._speed(event)
+        steps_per_s, docs_per_s, tokens_per_s = self._speed(event, is_first=is_first)
         figures = f"{docs_per_s:,.0f} docs/s, {tokens_per_s:,.0f} tokens/s"
         if self._val_loss is not None:
             figures = f"held out {self._val_loss:.3f}{self._mark} | {figures}"
@@ -116,19 +101,16 @@ class TrainingProgress(ProgressBar):
         line = f"step {step:4d} / {self._total:4d} | {figures} | {left}"
         self.show(step, left, line, figures)
 
-    def _speed(self, event: "TrainEvent") -> list[float]:
-        """Return steps, documents and tokens per second over the last SPEED_WINDOW_S seconds."""
-        now = event.seconds
-        if self._totals and now < self._totals[-1][0]:  # the run began again
-            self._totals.clear()
-        _, steps, docs, tokens = self._totals[-1] if self._totals else (now, 0, 0, 0)
-        steps += len(event.losses)
-        self._totals.append((now, steps, docs + event.n_docs, tokens + event.n_tokens))
-        while len(self._totals) > 2 and self._totals[1][0] < now - SPEED_WINDOW_S:
-            self._totals.popleft()
-        (start, *first), (end, *last) = self._totals[0], self._totals[-1]
-        seconds = max(end - start, 1e-9)
-        return [(b - a) / seconds for a, b in zip(first, last, strict=True)]
+    def _speed(self, event: "TrainEvent", *, is_first: bool) -> list[float]:
+        """Return steps, documents and tokens per second since the first event."""
+        if is_first or event.seconds < self._began:  # the run began again
+            self._began, self._n_done = event.seconds, (0, 0, 0)
+        else:
+            steps, docs, tokens = self._n_done
+            steps += len(event.losses)
+            self._n_done = steps, docs + event.n_docs, tokens + event.n_tokens
+        seconds = max(event.seconds - self._began, 1e-9)
+        return [n / seconds for n in self._n_done]
 
 
 def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
@@ -148,34 +130,13 @@ def time_left(n: float, per_s: float) -> str:
 
 
 def load_kernels(engine: "EngineName | None", *dtypes: "DType", uses: "Collection[Use]") -> float:
-    """Load the kernels of an engine; on a terminal, show how long compiling them has taken.
+    """Load the kernels of an engine, by default the default engine, with a note on a compilation.
 
-    None is the default engine. Return the seconds that the compilation took, or 0 if there was
-    none.
+    Return the seconds that the compilation took, or 0 if there was none.
     """
     from microgpt import prepare_engine
 
-    with showing_compilation() as tell:
-        return prepare_engine(engine, *dtypes, uses=uses, tell=tell)
-
-
-@contextmanager
-def showing_compilation() -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows messages; on a terminal, how long a compilation takes."""
-    with ExitStack() as stack:
-
-        def tell(line: str) -> None:
-            console = rich_console() if line.startswith("compiling") else None
-            if console is None:
-                note(line)
-                return
-            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-            columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-            bar = stack.enter_context(Progress(*columns, console=console, transient=True))
-            bar.add_task(line, total=None)
-
-        yield tell
+    return prepare_engine(engine, *dtypes, uses=uses, tell=note)
 
 
 def rich_console() -> "Console | None":
@@ -183,9 +144,8 @@ def rich_console() -> "Console | None":
     if not sys.stderr.isatty():
         return None
     from rich.console import Console
-    from rich.theme import Theme
 
-    console = Console(stderr=True, theme=Theme(dict.fromkeys(ACCENTED, ACCENT)))
+    console = Console(stderr=True)
     return None if console.is_dumb_terminal else console
 
 
@@ -205,7 +165,7 @@ def _make_bar(console: "Console", what: str, total: int) -> "Progress":
     bar = WithFigures(
         TextColumn(what),
         MofNCompleteColumn(),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=None, complete_style=ACCENT, finished_style=ACCENT),
         TextColumn("{task.fields[left]}"),
         console=console,
         transient=True,

@@ -1,8 +1,8 @@
 """Run a training job with progress and checkpoints, and print the results."""
 
-import os
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,25 +18,22 @@ from microgpt import (
     StopWhen,
     TrainingDirectory,
     TrainingJob,
-    TrainingPlan,
     TrainResult,
-    TrainState,
     Use,
     as_argument,
     count_params,
     has_model,
     mark,
     remove_teachers,
-    save,
     train_job,
     with_teachers,
     with_tried_rate,
 )
 from microgpt_cli.terminal.console import note, print_or_discard, say
-from microgpt_cli.terminal.progress import TrainingProgress, load_kernels, with_progress
+from microgpt_cli.terminal.progress_bar import TrainingProgress, load_kernels, with_progress
 from microgpt_cli.terminal.signals import StopRequest
-from microgpt_cli.training.request import TrainRequest
-from microgpt_cli.training.results import use_command
+from microgpt_cli.training.train_request import TrainRequest
+from microgpt_cli.training.training_report import use_command
 
 
 def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainRequest) -> TrainResult:
@@ -69,34 +66,36 @@ def _train(
         model_dir: the directory of the model, with which the run is resumed.
     """
     of, hint = f" of {job.place.name}" if job.place.name else "", _resume_hint(model_dir)
-    why = ", because of --minutes" if job.limit else ""
     if job.resume and (job.resume.step or not of):
         note(f"resuming after step {job.resume.step} of {job.plan.config.steps}{of}")
     read = mark(job.plan.contamination.get("validation", 0.0))
-    with TrainingProgress(job.place, why, read) as progress, StopRequest() as stop:
-        save = Checkpoints(CheckpointFile(directory).write)
+    with TrainingProgress(job.place, read) as progress, StopRequest() as stop:
         try:
-            hooks = OnEvent(progress.update), save, StopWhen(stop)
+            hooks = [OnEvent(progress.update), Checkpoints(directory.keep), StopWhen(stop)]
             result = train_job(job, threads=threads, hooks=hooks)
         except DivergedError as error:
             progress.stop()
-            say(f"error: {error} ({_save_last_good(directory, error.result, model_dir)})")
+            say(f"error: {error}")
+            if directory.has_own_state:  # a diverged run is not resumed
+                with suppress(CheckpointError):
+                    directory.keep(error.result.plan, error.result.state, "diverged")
             raise typer.Exit(1) from error
+        except CheckpointError as error:
+            progress.stop()
+            raise _failed(error, directory, hint) from error
         progress.stop()
         place = f"step {result.state.step} of {result.config.steps}{of}"
         if result.ending == "stopped":
             assert stop.reason
             raise stop.reason(f"at {place}{_save_interrupted(directory, result, hint)}")
-        is_cut = result.ending == "until" and job.limit is not None
-        if is_cut:
+        if is_cut := result.ending == "until" and job.limit is not None:
             more = "--minutes 1" if of else f"--steps {result.config.steps}"
             rest = f"; train the rest with --resume {as_argument(model_dir)} {more}"
             note(f"the time was over after {place}{rest if directory.path == model_dir else ''}")
         try:
             directory.finish(result)
-        except CheckpointError as error:  # exit code 1, as the directory was writable before
-            say(f"error: {error}" + (f"; {hint}" if directory.has_own_state else ""))
-            raise typer.Exit(1) from error
+        except CheckpointError as error:
+            raise _failed(error, directory, hint) from error
         if not is_cut:
             remove_teachers(directory.path)
         if stop.reason:
@@ -121,22 +120,10 @@ def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, *, has_samp
         teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
 
 
-class CheckpointFile:
-    """Writes checkpoints. After the first one, write errors do not end the run."""
-
-    def __init__(self, directory: TrainingDirectory) -> None:
-        self._directory, self._has_failed = directory, False
-
-    def write(self, plan: TrainingPlan, state: TrainState) -> None:
-        """Save a checkpoint."""
-        try:
-            self._directory.keep(plan, state)
-        except CheckpointError as error:
-            if not self._directory.has_own_state:
-                raise
-            if not self._has_failed:
-                note(f"{error}; the previous checkpoint was kept")
-            self._has_failed = True
+def _failed(error: CheckpointError, directory: TrainingDirectory, hint: str) -> typer.Exit:
+    """Print why a file cannot be written, and how to resume; return the end of the command."""
+    say(f"error: {error}" + (f"; {hint}" if directory.has_own_state else ""))
+    return typer.Exit(1)  # not 2, as the directory was writable before
 
 
 def _save_interrupted(directory: TrainingDirectory, result: TrainResult, hint: str) -> str:
@@ -157,18 +144,6 @@ def _save_interrupted(directory: TrainingDirectory, result: TrainResult, hint: s
 def _resume_hint(model_dir: Path) -> str:
     """Return the command that resumes a run."""
     return f"resume with: microgpt train --resume {as_argument(model_dir)}"
-
-
-def _save_last_good(directory: TrainingDirectory, result: TrainResult, model_dir: Path) -> str:
-    """Save the last good weights to MODEL.diverged, and return the message to print."""
-    kept = Path(f"{os.path.realpath(model_dir)}.diverged")
-    try:
-        if directory.has_own_state:
-            directory.keep(result.plan, result.state, "diverged")
-        save(result, kept)
-    except CheckpointError as problem:
-        return f"the last good weights were not saved: {problem}"
-    return f"the last good weights are in {kept}"
 
 
 def _n_chars(texts: Sequence[Document]) -> int:
@@ -200,8 +175,6 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         note(", ".join([f"{count(parts.train)} {what} for training", *sizes]) + extra)
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(parts.train), chunks.n_long
-        are, they = ("is", "it is") if n_long == 1 else ("are", "they are")
-        note(
-            f"{n_long} of {n_docs} documents {are} longer than the block size of "
-            f"{chunks.block_size}; {they} split into {len(chunks) - n_docs + n_long:,} pieces"
-        )
+        n_pieces = len(chunks) - n_docs + n_long
+        long = f"{n_long} of {n_docs} documents, longer than the block size of {chunks.block_size}"
+        note(f"{long}, are split into {n_pieces:,} pieces")

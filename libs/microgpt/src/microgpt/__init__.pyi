@@ -32,9 +32,8 @@ from .data.contamination import describe_read as describe_read
 from .data.contamination import known_share as known_share
 from .data.contamination import mark as mark
 from .data.contamination import other_data as other_data
-from .data.contamination import recorded_facts as recorded_facts
+from .data.contamination import read_forms as read_forms
 from .data.contamination import recorded_share as recorded_share
-from .data.contamination import trained_documents as trained_documents
 from .data.contamination import trained_share as trained_share
 from .data.conversation_file import Item as Item
 from .data.conversation_file import load_chat_tests as load_chat_tests

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from microgpt import N_ALTERNATIVES, ROLES, ConfigError, Document, Explanation, Message, printable
 from microgpt import explain as explain_text
-from microgpt_cli.model_loading import inference, load_model
+from microgpt_cli.model_loading import inference, load_model, note_training_data
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import styled
 from microgpt_cli.terminal.help import examples
@@ -43,6 +43,7 @@ def explain(
     doc = _document_of(text, is_chat=saved.tokenizer.is_chat)
     gpt = inference(saved, ["evaluation"])
     result = explain_text(gpt, doc, n_alternatives=top, text_kind=saved.config.text)
+    note_training_data([doc], None, saved, model)
     if as_json:
         print(json.dumps(result.facts()))
         return

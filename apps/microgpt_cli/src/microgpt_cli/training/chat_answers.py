@@ -1,6 +1,6 @@
 """Sample replies of a chat model after its training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from microgpt import (
     mark,
     percentage,
     printable,
+    read_forms,
     reply_plugin,
 )
 
@@ -81,18 +82,19 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
         scores = [(test, ExactMatches.of([*answer_all(model, test.items)])) for test in others]
         return ChatAnswers([*answer_all(model, known.items)], others=scores)
     name = "test" if parts.test else "validation"
-    if held_out := _new_items(parts.train, getattr(parts, name)):
-        share = result.plan.contamination.get(name, 0.0)
+    if held_out := _new_items(getattr(parts, name), parts.read_before(name)):
+        # The share of the whole set, of which the questions in this training are left out.
+        share = result.plan.contamination[name] if result.plan.ancestor_data else 0.0
         return ChatAnswers([*answer_all(model, _spread(held_out))], True, share)
     return ChatAnswers([*answer_all(model, _spread(_items(_spread(parts.train))))])
 
 
-def _new_items(train_docs: Sequence[Document], held_out: Sequence[Document]) -> list[Item]:
-    """Return the held-out replies whose questions do not occur in the training data.
+def _new_items(held_out: Sequence[Document], read: Iterable[Document]) -> list[Item]:
+    """Return the held-out replies to questions that were not read.
 
-    A conversation is held out as a whole, so its beginning may also occur in a different one.
+    A conversation is held out as a whole, so a part of it may also occur in a different one.
     """
-    known = {form for doc in train_docs for form in forms(doc, 1)} if held_out else set()
+    known = {*read_forms(read, first=1)} if held_out else set()
     return [
         one
         for one in _items(held_out)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, ModelConfig
@@ -54,6 +55,16 @@ def drawn_shape(seed: int) -> dict[str, Any]:
         "init_std": rng.choice((0.1, 0.3)),  # larger logits are rounded by more in float32
         "architecture": architecture,
     }
+
+
+def drawn_tokens(saved: SavedModel, n: int, seed: int = 1) -> list[int]:
+    """Return tokens of a model that are drawn at random."""
+    return random.Random(seed).choices(range(saved.model.vocab_size), k=n)
+
+
+def log_probabilities(saved: SavedModel, tokens: list[int]) -> np.ndarray:
+    """Return those of all tokens after each of these: (T, V)."""
+    return np.array([*InferenceGpt(saved).log_probabilities(tokens)])
 
 
 def greedy_tokens(saved: SavedModel) -> list[int]:

@@ -8,18 +8,15 @@ from mutants import Sites, changed
     ("code", "mutants"),
     [
         ("a < b", {"(a <= b)"}),
-        ("a is None and b", {"(a is not None) and b", "(a is None or b)"}),
         ("a - 2", {"(a + 2)", "a - 3"}),
         ("a -= b", {"a += b", "pass"}),
         ("f(a, b)", {"(f(b, a))", "pass"}),
         ("f(not a)", {"f((a))", "pass"}),
-        ("f(x=True)", {"f(x=False)", "pass"}),
         ("a.b = min(c)", {"a.b = max(c)", "pass"}),
         ("if a: raise b", {"if (not (a)): raise b", "if a: pass"}),
         ("def f(x: int = 1) -> 'a < b': return x", {
             "def f(x: int = 2) -> 'a < b': return x", "def f(x: int = 1) -> 'a < b': return None",
         }),
-        ("é = 'é'; f(1)", {"é = 'é'; f(2)", "é = 'é'; pass"}),
         ("'''1 < 2'''", set()),
     ],
 )  # fmt: skip

@@ -1,8 +1,11 @@
 import json
+import shutil
 from pathlib import Path
+from subprocess import CompletedProcess
 
+import commands
 import pytest
-from commands import refused
+from commands import ok, refused
 from json_files import edit
 
 PAIRS = {
@@ -14,13 +17,21 @@ PAIRS = {
 SMALL = ("--n-embd", "32", "--n-layer", "1")
 
 
-@pytest.fixture
-def faq(microgpt, tmp_path: Path):
-    """The end of a training run on few questions."""
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
+    """A folder with a model of few questions, and what its training printed."""
+    folder = tmp_path_factory.mktemp("faq")
     lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in PAIRS.items())
-    (tmp_path / "faq.jsonl").write_text("\n".join(lines))
-    done = microgpt("train", "--chat", "--data", "faq.jsonl", "--minutes", "1", *SMALL)
-    assert done.returncode == 0, done.stderr
+    (folder / "faq.jsonl").write_text("\n".join(lines))
+    options = ("--chat", "--data", "faq.jsonl", *SMALL)
+    return folder, ok(commands.run("train", *options, cwd=folder))
+
+
+@pytest.fixture
+def faq(trained, tmp_path: Path) -> CompletedProcess[str]:
+    """What the training printed; its folder is copied."""
+    folder, done = trained
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     return done
 
 

@@ -40,6 +40,7 @@ CAKE = ["hi\nare you coming?\nWe begin at 10: bring cake", "sure", "that is the 
 CAKE += ["happy new year!", "to you, too"]
 IOS = ["ich\nund Ben\nich auch", "gut, @Carl\nbis dann"]
 CATS = ["What is 2 + 2?", "4", "And in the picture?", "Two cats.\nBoth are black."]
+THANKS = ["thanks", "you're welcome"]
 INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
 
 
@@ -50,12 +51,7 @@ INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
         ("whatsapp_ios.txt", "Anna", [IOS], left_out("WhatsApp", 4, 8, 3, 1)),
         # Of a conversation with several branches, the one that is displayed.
         ("conversations.json", None, [CATS], left_out("ChatGPT", 5, 10, 3, 2)),
-        (
-            "discord.json",
-            "ben_7",
-            [INSTALL, ["thanks", "you're welcome"]],
-            left_out("Discord", 3, 8, 3, 0),
-        ),
+        ("discord.json", "ben_7", [INSTALL, THANKS], left_out("Discord", 3, 8, 3, 0)),
     ],
 )
 def test_an_export_of_each_app_can_be_read(name, me, said, note) -> None:
@@ -95,10 +91,7 @@ def test_a_slack_day_file_finds_user_names_from_any_folder(monkeypatch) -> None:
     ("name", "named"),
     [
         ("whatsapp_android.txt", "Anna (6 messages), Ben (5 messages)"),
-        (
-            "whatsapp_ios.txt",
-            "Anna (3 messages), Carl (1 message), +49 170 1234567 (1 message)",
-        ),
+        ("whatsapp_ios.txt", "Anna (3 messages), Carl (1 message), +49 170 1234567 (1 message)"),
         ("discord.json", "ben_7 (2 messages), Anna (2 messages), Carl (1 message)"),
         ("slack", "Anna Alt (3 messages), ben (3 messages), Carl C (1 message)"),
     ],
@@ -110,9 +103,7 @@ def test_an_exported_chat_needs_the_name_of_the_assistant(name, named) -> None:
     what, _, listed = str(error.value).partition(remedy)
     assert what.endswith("export, a chat between people; ")
     assert sorted(listed.split(", ")) == sorted(named.split(", "))
-    with pytest.raises(
-        DataError, match=r"nobody in .* is called 'Dora'; name the assistant"
-    ) as error:
+    with pytest.raises(DataError, match="is called 'Dora'; name the assistant") as error:
         read(EXPORTS / name, "Dora")
     assert str(error.value).endswith(listed)
 
@@ -133,7 +124,6 @@ def test_the_me_option_is_refused_if_a_chat_has_an_assistant(tmp_path, name) -> 
         ("31/12/23, 11:59 p. m. -", "1/1/24, 12:01 a. m. -"),
         ("31.12.23, 23:59 -", "01.01.24, 00:01 -"),
         ("31/12/2023 à 23:59 -", "01/01/2024 à 00:01 -"),
-        ("31-12-2023 23:59 -", "01-01-2024 00:01 -"),
         ("2023-12-31 23:59 -", "2024-01-01 00:01 -"),
         ("31.12.2023 klo 23.59 -", "1.1.2024 klo 0.01 -"),
         ("2023. 12. 31. 23:59 -", "2024. 01. 01. 0:01 -"),
@@ -201,21 +191,13 @@ CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
     [
         (_chatgpt(mapping=CYCLE, current_node="a"), "item 1 .*node 'a' is its own ancestor"),
         (_chatgpt(current_node="x"), "item 1 has a format .*there is no 'x'"),
-        (_chatgpt(mapping=[]), "item 1 has a format that microgpt does not support"),
-        (_chatgpt(mapping={"a": 3}, current_node="a"), "item 1 has a format"),
         (_chatgpt(mapping=[], current_node=-1), "item 1 .*a value has the wrong type"),
         ([{"title": "x", "mapping": {}}], "item 1 .*there is no 'current_node'"),
         ([{"title": "x", "mapping": {}, "current_node": None}], "has no reply from 'assistant'"),
         (_discord(timestamp="yesterday"), "item 2 .*Invalid isoformat string: 'yesterday'"),
         (_discord(author=None), "item 2 has a format .*a value has the wrong type"),
-        (_discord(content=3), "item 2 has a format that microgpt does not support"),
-        (_discord(author={"name": ["a"]}), "item 2 has a format that microgpt does not support"),
-        (
-            {"guild": {}, "channel": {}, "messages": []},
-            "a Discord export, .*: nobody has written a message",
-        ),
+        ({"guild": {}, "channel": {}, "messages": []}, "Discord .*: nobody has written a message"),
         ([{"type": "message", "ts": "noon", "user": "U1", "text": "a"}], "item 1 .*'noon'"),
-        ([{"type": "message", "ts": 1, "user": ["U1"], "text": "a"}], "item 1 has a format"),
     ],
 )
 def test_an_export_in_an_unknown_format_is_refused(tmp_path, value, problem) -> None:

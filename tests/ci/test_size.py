@@ -69,11 +69,8 @@ def exceeded(done: subprocess.CompletedProcess[str]) -> list[str]:
         ("evolution/a.py", MODULE, []),
         ("evolution/a.py", MODULE + "# A comment.\n", ["evolution: 5 lines"]),
         ("evolution/a.py", "x, y = 1, 2\nz = 3\n", ["evolution: 10 tokens"]),
-        ("evolution/a.py", "x = 1; y = 2; z = 3\n", ["evolution: 11 tokens"]),
         ("evolution/a.py", 'x = 1\n# z = 3\n"""z = 3\nz = 3"""\n', []),
         ("evolution/a.py", 'x = """\ny = 2\n"""\n', ["evolution: 11 tokens"]),
-        ("evolution/a.py", 'f(\n"""x"""\n)\n', ["evolution: 10 tokens"]),
-        ("evolution/b.py", "x", ["evolution: 7 tokens"]),
         ("evolution/b.toml", "# why\n", ["packages: other files: 2 lines"]),
         ("evolution/a.js", 'f("//") // why', ["packages: JavaScript, HTML, CSS: 7 tokens"]),
         ("apps/new/a.py", "x\n", ["apps/new: 1 lines", "apps/new: 1 tokens"]),
@@ -83,11 +80,6 @@ def exceeded(done: subprocess.CompletedProcess[str]) -> list[str]:
 )  # fmt: skip
 def test_what_is_above_a_limit_is_named(size: Size, path: str, text: str, above: list[str]) -> None:
     assert exceeded(size(**{path: text})) == above
-
-
-def test_a_file_of_no_known_kind_is_counted(size: Size) -> None:
-    (above,) = exceeded(size(**{"new/code.odd": "x " * 9999}))
-    assert above.startswith("settings, .ci, .github: ")
 
 
 def test_the_table_shows_the_change_since_a_commit(size: Size) -> None:
@@ -103,9 +95,3 @@ def test_limits_are_lowered_and_never_raised(size: Size, tmp_path: Path) -> None
     limits = tomllib.loads((tmp_path / ".ci/limits.toml").read_text())
     assert limits["evolution"] == {"lines": 1, "tokens": 1}
     assert limits["data: other files"] == {"kB": 1}
-
-
-def test_an_unknown_commit_is_refused(size: Size) -> None:
-    done = size("nowhere")
-    assert done.returncode == 2
-    assert "nowhere" in done.stderr

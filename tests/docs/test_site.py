@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from annotated import SOURCES
 from axe_playwright_python.sync_playwright import Axe
 
 ROOT = Path(__file__).parents[2]
@@ -70,14 +69,6 @@ def test_every_link_leads_to_an_existing_page_and_heading(pages) -> None:
     assert not dead
 
 
-def test_every_notebook_page_contains_its_pictures(pages) -> None:
-    found = [path for path in pages if path.name.endswith(".ipynb.html")]
-    assert len(found) == len(list((ROOT / "examples/notebooks").glob("*.ipynb")))
-    for path in found:
-        pictures = [load for load in pages[path].loads if load.startswith("data:image/png;")]
-        assert len(pictures) >= 2, path
-
-
 def test_no_page_loads_anything_from_another_host(pages) -> None:
     assert not {load for page in pages.values() for load in page.loads if urlsplit(load).netloc}
     styles = list((SITE / "assets").rglob("*.css"))
@@ -100,48 +91,6 @@ def test_pages_are_accessible_and_work_offline(pages, browser, width, scheme) ->
         serious = [one for one in found if one["impact"] in ("serious", "critical")]
         assert serious == [], name
     assert not [line for line in complaints if not line.startswith(("file:", "blob:null/"))]
-    window.close()
-
-
-@pytest.mark.long
-def test_no_page_scrolls_sideways_on_a_phone(pages, browser) -> None:
-    window = browser.new_page(viewport={"width": 360, "height": 800})
-    too_wide = []
-    for path in pages:
-        window.goto(path.as_uri(), wait_until="domcontentloaded")
-        if window.evaluate(OVERFLOW) > 0:
-            too_wide.append(path.relative_to(SITE))
-    assert not too_wide
-    window.close()
-
-
-@pytest.mark.parametrize("name", sorted(SOURCES))
-def test_explanations_stand_beside_the_code_from_1100_pixels(pages, browser, name) -> None:
-    for width, are_beside in ((1100, True), (1440, True), (1000, False), (360, False)):
-        window = browser.new_page(viewport={"width": width, "height": 900})
-        window.goto((SITE / name).with_suffix(".html").as_uri())
-        for row in window.locator(".annotated").all():
-            text, code = (row.locator(f"> :{place}-child") for place in ("first", "last"))
-            text_box, code_box = text.bounding_box(), code.bounding_box()
-            assert (text_box["x"] + text_box["width"] <= code_box["x"]) == are_beside
-            assert (text_box["y"] + text_box["height"] <= code_box["y"]) != are_beside
-        if are_beside:
-            assert window.locator(".md-sidebar:visible").count() >= 1
-        window.close()
-
-
-def test_the_menu_and_all_options_are_reachable_on_a_phone(pages, browser) -> None:
-    window = browser.new_page(viewport={"width": 360, "height": 800})
-    window.goto((SITE / "index.html").as_uri())
-    window.click(".md-header__button[for=__drawer]")
-    window.get_by_text("Reference", exact=True).locator("visible=true").click()
-    window.get_by_text("Command line", exact=True).locator("visible=true").click()
-    window.get_by_role("link", name="microgpt train").locator("visible=true").click()
-    window.wait_for_url("**/docs/reference/command_line/train.html")
-    for cell in window.locator(".options td").all():
-        box = cell.bounding_box()
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 360
     window.close()
 
 

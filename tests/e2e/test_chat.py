@@ -76,14 +76,8 @@ def test_a_person_can_chat_with_a_model_at_a_terminal(talk_to, chat_model) -> No
     say(child, "hi")
     say(child, "/fly", "error: unknown command /fly; /help lists the commands\r\n")
     say(child, "/clear", r"\(history cleared\)\r\n")
-    child.send("/quit\r")
+    child.send("Bye\r")
     assert child.exit_code() == 0
-
-
-@pytest.mark.parametrize("word", ["exit", "Bye"])
-def test_a_farewell_word_ends_the_conversation(talk, word) -> None:
-    talk.send(f"{word}\r")
-    assert talk.exit_code() == 0
 
 
 def test_the_demo_model_answers_the_messages_that_it_suggests(talk_to) -> None:

@@ -12,7 +12,7 @@ EXCHANGE = [
 
 def test_train_prints_plain_lines_to_a_dumb_terminal(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("maximilianalena\n")
-    shape = ("--n-embd", "16", "--n-layer", "1", "--block-size", "16")
+    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8")
     options = ("--input", "names.txt", "--steps", "400", "--engine", "reference", *shape)
     child = terminal("train", *options, TERM="dumb")
     losses, speed = r"mean loss \d\.\d{3}, last \d\.\d{3}", r"[\d.]+ docs/s, [\d.]+k? tokens/s"

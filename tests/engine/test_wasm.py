@@ -5,28 +5,18 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from commands import run_process
-from node import Node
 
 from microgpt.errors import ConfigError
-from microgpt_engine import processor, wasm
-from microgpt_engine.compiler import object_code
+from microgpt_engine import wasm
 
-JOB = Path(__file__).resolve().parents[1] / "same_bits_job.py"
 WITH_DTYPES = (
     "take_steps", "evaluate", "decode", "update", "add", "add_and_clear", "publish_and_clear",
     "find_directions",
 )  # fmt: skip
 KERNELS = {f"{name}-{dtype}" for name in WITH_DTYPES for dtype in ("f4", "f8")}
 KERNELS |= {"shuffle-i8", "gauss-i8", "uniforms-f8"}
-
-
-def double(x):  # numba compiles it
-    for i in range(x.size):
-        x[i] *= 2
-    return x.size
 
 
 @pytest.fixture(scope="module")
@@ -36,26 +26,6 @@ def node() -> None:
         if os.environ.get("CI"):
             pytest.fail("needs Node")
         pytest.skip("needs Node")
-
-
-def compiled(monkeypatch, function, *args) -> tuple[bytes, str]:
-    monkeypatch.setattr(processor, "IS_WASM", True)
-    monkeypatch.setattr(processor, "FEATURES", processor._WASM_FEATURES)
-    symbol, code = object_code(function, args)
-    return code, symbol.decode()
-
-
-@pytest.mark.usefixtures("node")
-def test_a_kernel_compiled_to_webassembly_runs_in_node(tmp_path, monkeypatch) -> None:
-    """With arrays of any strides and of no elements, as a kernel gets them."""
-    x = np.arange(12.0)
-    for array, name in ((x, "f8"), (x[:0], "f8"), (np.arange(3, dtype=np.float32), "f4")):
-        code, symbol = compiled(monkeypatch, double, array)
-        (tmp_path / f"double-{name}.wasm").write_bytes(wasm.module(code, symbol))
-        expected = 2 * array
-        with Node(tmp_path) as node:
-            assert node.call(f"{__name__}:double", (array,)) == array.size
-        np.testing.assert_array_equal(array, expected)
 
 
 @pytest.mark.parametrize(("kernels", "n_shares"), [(wasm.INFERENCE, 1), (wasm.TRAINING, 2)])
@@ -107,24 +77,6 @@ def test_webassembly_kernels_import_only_memory_and_a_stack(modules) -> None:
         "gauss log", "gauss cos", "gauss sin"
     }  # fmt: skip
     assert max(file.stat().st_size for file in modules.iterdir()) < 60_000
-
-
-@pytest.mark.slow
-@pytest.mark.long
-@pytest.mark.usefixtures("node")
-def test_every_architecture_computes_the_same_bits_in_node(modules, tmp_path) -> None:
-    """Losses and weights of 50 steps and 1,000 names, as without fused multiply-add here."""
-    here = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-    for name, options, target in (
-        ("here", (), here),
-        ("node", ("--modules", modules), {"MICROGPT_TARGET": "wasm32"}),
-    ):
-        command = [sys.executable, JOB, tmp_path / f"{name}.npz", *options]
-        run_process(command, env={**os.environ, **target}, check=True)
-    expected, found = (np.load(tmp_path / f"{name}.npz") for name in ("here", "node"))
-    assert len(expected.files) == 24
-    for name in expected.files:
-        np.testing.assert_array_equal(found[name], expected[name], name)
 
 
 def test_a_failure_of_the_compiler_raises_a_config_error(monkeypatch) -> None:

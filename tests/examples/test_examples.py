@@ -7,7 +7,6 @@ from pathlib import Path
 
 import commands
 import pytest
-from commands import run_process
 
 from microgpt import InferenceGpt, load
 
@@ -36,11 +35,6 @@ def test_every_example_is_listed_in_the_readme() -> None:
     tables = (EXAMPLES / "README.md").read_text()
     for path in {*EXAMPLES.glob("*.*"), *EXAMPLES.glob("notebooks/*")} - {EXAMPLES / "README.md"}:
         assert f"]({path.relative_to(EXAMPLES)})" in tables
-
-
-def test_every_example_script_is_shorter_than_60_lines() -> None:
-    for path in {*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh")} - {EXAMPLES / "karpathy.py"}:
-        assert len(path.read_text().splitlines()) < 60, path.name
 
 
 @pytest.mark.slow
@@ -149,13 +143,3 @@ def test_the_chat_bot_holds_a_separate_chat_with_each_member(tmp_path: Path, mon
     assert "bob" in answers[4].removeprefix("bot: @bob ")
     assert answers[5].startswith("bot: @ben ")
     assert "error" not in answers[5]
-
-
-@pytest.mark.slow
-def test_the_chat_bot_reports_a_missing_service_in_one_line() -> None:
-    done = run_process(
-        ["python", EXAMPLES / "http_bot.py", "http://localhost:9/v1"], stdin="ada: hi\n"
-    )
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "refused" in done.stderr

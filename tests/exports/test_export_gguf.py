@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -30,18 +29,6 @@ def test_a_gguf_file_has_a_modelfile_beside_it(microgpt, portable, tmp_path) -> 
     )
     assert beside.read_text().startswith("FROM ./mine.gguf\n")
     assert GGUFReader(file).fields["general.name"].contents() == "mine"
-
-
-def test_a_directory_for_transformers_is_written(microgpt, portable, tmp_path) -> None:
-    done = ok(microgpt("export", portable, "--format", "transformers", "--output", "new"))
-    files = sorted(each.name for each in (tmp_path / "new").iterdir())
-    assert files == [
-        "config.json", "generation_config.json", "model.safetensors", "receipt.json",
-        "tokenizer.json", "tokenizer_config.json",
-    ]  # fmt: skip
-    assert sorted(line.split(":")[0] for line in done.stdout.splitlines()) == [
-        f"new/{name}" for name in files
-    ]
 
 
 def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path) -> None:
@@ -81,11 +68,3 @@ def test_verify_chooses_the_program_by_the_exported_format(
     monkeypatch.setattr(f"microgpt_exports.{session}", run_instead)
     assert "greedy continuation: equal" in ok(microgpt("verify", "new")).stdout
     assert opened == [Path("new")]
-
-
-def test_a_portable_model_can_be_exported(microgpt, tmp_path) -> None:
-    (tmp_path / "mine.txt").write_text("\n".join(f"name{i}" for i in range(60)))
-    facts = ("--data", "mine.txt", "--steps", "1", "--architecture", "portable")
-    ok(microgpt("train", *facts, "--model", "new"))
-    assert json.loads((tmp_path / "new/meta.json").read_text())["architecture"] == "portable"
-    ok(microgpt("export", "new", "--format", "gguf", "--output", "new.gguf"))

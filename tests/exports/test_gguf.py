@@ -1,13 +1,19 @@
 import random
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from apertus_model import forward
-from exported_models import PORTABLE, TOKENIZERS, drawn_shape, greedy_tokens, saved_model
+from exported_models import (
+    PORTABLE,
+    TOKENIZERS,
+    drawn_shape,
+    drawn_tokens,
+    log_probabilities,
+    saved_model,
+)
 
-from microgpt import BpeTokenizer, InferenceGpt
+from microgpt import BpeTokenizer
 from microgpt.errors import CheckpointError, ConfigError, TokenizerError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.comparison import compare
@@ -49,11 +55,9 @@ def test_a_gguf_file_gives_the_same_log_probabilities(tokenizer, tmp_path) -> No
     for layer in range(fields["apertus.block_count"]):
         for each in ("alpha_p", "alpha_n", "beta", "eps"):
             named[f"model.layers.{layer}.mlp.act_fn.{each}"] = np.array(fields[f"xielu.{each}"])
-    rng = random.Random(1)
-    tokens = [rng.randrange(saved.model.vocab_size) for _ in range(64)]
+    tokens = drawn_tokens(saved, 64)
     found = forward(named, fields["apertus.attention.head_count"], tokens)
-    expected = np.array([*InferenceGpt(saved).log_probabilities(tokens)])
-    assert np.abs(found - expected).max() < 1e-5
+    assert np.abs(found - log_probabilities(saved, tokens)).max() < 1e-5
     assert fields["apertus.rope.freq_base"] == 10_000
     assert fields["apertus.context_length"] == 64
 
@@ -111,29 +115,6 @@ def test_a_piece_with_the_name_of_a_special_token_is_refused() -> None:
     other = BpeTokenizer(file.replace(b'"!": 0,', piece.encode()), is_chat=False)
     with pytest.raises(TokenizerError, match=r"has <\|bos\|>, which is a special token"):
         foreign_tokenizer(other)
-
-
-def test_without_llama_cpp_the_error_says_what_to_install(tmp_path, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "llama_cpp", None)
-    with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-exports\[gguf\]'"):
-        LlamaSession(tmp_path / "model.gguf")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_llama_cpp_gives_the_same_probabilities_and_texts(tokenizer, tmp_path) -> None:
-    pytest.importorskip("llama_cpp")
-    saved = saved_model(tokenizer, **PORTABLE)
-    path = written(saved, tmp_path)
-    receipt, session = read_gguf(path), LlamaSession(path, saved.model.block_size)
-    found = compare(receipt, session)
-    assert found.passes(receipt)
-    assert found.largest < 1e-4
-    tokens, cache = [saved.tokenizer.bos_id], None
-    for _ in range(256):
-        logits, cache = session.read(tokens[-1:], cache)
-        tokens.append(int(logits[-1].argmax()))
-    assert tokens[1:] == greedy_tokens(saved)
 
 
 @pytest.mark.slow

@@ -2,12 +2,10 @@ import json
 import random
 import struct
 from functools import partial
-from pathlib import Path
 
 import pytest
 from exported_models import PORTABLE, refusal, saved_model
 
-from microgpt.errors import CheckpointError
 from microgpt_exports.gguf_file import LIMITS, encode_gguf, read_gguf
 
 START = 24 + 8 + len("microgpt.receipt") + 4  # of the length of the receipt
@@ -60,34 +58,18 @@ def test_changed_and_missing_weights_are_refused(content, tmp_path) -> None:
     ("changes", "problem"),
     [
         ({"model": {"block_size": 2**31 - 1}}, "differs from what this version"),
-        ({"model": {"n_layer": 2**31 - 1}}, "layers, more than 512"),
-        ({"model": {"n_layer": 600, "n_embd": 2, "n_head": 1}}, "600 layers, more than 512"),
         ({"model": {"vocab_size": 2**31 - 1}}, "fewer weights than its receipt says"),
         ({"model": {"architecture": "modern"}}, "the receipt is damaged: no program of GGUF"),
-        ({"model": {"n_head": 16}}, "an even n_embd / n_head, got 1"),
-        (
-            {"tokenizer": {"tokenizer": "other"}},
-            "tokenizer: input should be 'char' or 'bpe', got 'other'",
-        ),
+        ({"tokenizer": {"tokenizer": "other"}}, "tokenizer: input should be 'char' or 'bpe', got"),
         ({"tokenizer": {"tokenizer": "char"}}, "chars: field required"),
         ({"tokenizer": {"tokenizer": "char", "chars": ["a"]}}, "vocab_size is 280, but there are"),
         ({"tokenizer": {"tokenizer": "char", "chars": "ab"}}, "the receipt is damaged"),
         ({"tokenizer": {"special_tokens": ["x"]}}, "special_tokens[0]: input should be 'user'"),
-        ({"format_version": 99}, "but this microgpt reads only 3; use the version"),
         ({"weights_sha256": "0" * 64}, "its weights are not those of its receipt"),
-        ({"texts": []}, "the receipt is damaged: texts"),
     ],
 )
 def test_a_changed_receipt_is_refused(changes, problem, content, tmp_path) -> None:
     assert problem in refused(with_receipt(content, **changes), tmp_path)
-
-
-def test_the_path_is_named_even_if_the_problem_has_it(content, tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = Path("model")
-    path.write_bytes(with_receipt(content, model={"architecture": "modern"}))
-    with pytest.raises(CheckpointError, match=r"^model: the receipt is damaged: no program"):
-        read_gguf(path)
 
 
 def test_a_hostile_tokenizer_is_refused(content, tmp_path) -> None:

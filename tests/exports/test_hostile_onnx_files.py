@@ -10,8 +10,6 @@ from onnx import TensorProto, helper
 from microgpt_exports.onnx_file import encode_onnx, read_onnx
 from microgpt_exports.receipt import RECEIPT
 
-CONTINUATION = {"temperature": 0.0, "seed": 1, "tokens": [0, 1]}
-
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
@@ -71,42 +69,13 @@ def test_a_file_with_changed_weights_is_refused(content, tmp_path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "problem"),
-    [
-        ("model", {"block_size": 2**31 - 1}, "fewer weights than its receipt says"),
-        ("model", {"n_layer": 2**31 - 1}, "layers, more than 512"),
-        ("model", {"n_layer": 2000, "n_embd": 2, "n_head": 1}, "2000 layers, more than 512"),
-        ("model", {"vocab_size": 0}, "a text is not of its model"),
-        ("model", {"block_size": 2}, "a text is not of its model"),
-        ("model", {"n_head": 16}, "an even n_embd / n_head, got 1"),
-        ("continuations", [CONTINUATION | {"temperature": -1.0}], "continuations[0].temperature"),
-        ("continuations", [CONTINUATION | {"tokens": [0] * 300}], "continuations[0].tokens"),
-        ("continuations", [CONTINUATION | {"tokens": [0, -1]}] * 2, "a text is not of its model"),
-        ("format_version", 99, "but this microgpt reads only 3; use the version"),
-        ("texts", [], "texts"),
-        ("bits", "nan", "bits"),
-    ],
-)
-def test_a_changed_receipt_is_refused(field, value, problem, content, tmp_path) -> None:
+def test_the_context_of_a_receipt_is_at_most_that_of_the_file(content, tmp_path) -> None:
     model = onnx.load_model_from_string(content)
     entry = next(each for each in model.metadata_props if each.key == RECEIPT)
     facts = json.loads(entry.value)
-    facts[field] = facts[field] | value if isinstance(value, dict) else value
+    facts["model"]["block_size"] = 2**31 - 1
     entry.value = json.dumps(facts)
-    assert problem in refused(model.SerializeToString(), tmp_path)
-
-
-def test_a_receipt_without_log_probabilities_is_refused(content, tmp_path) -> None:
-    model = onnx.load_model_from_string(content)
-    facts = json.loads(model.metadata_props[0].value)
-    facts["texts"][3]["log_probabilities"].pop()
-    model.metadata_props[0].value = json.dumps(facts)
-    assert "a text lacks log-probabilities" in refused(model.SerializeToString(), tmp_path)
-    model.metadata_props[0].value = "[" * 10_000
-    assert "the receipt is damaged" in refused(model.SerializeToString(), tmp_path)
-    model.metadata_props[0].value = "[" * 2_000_000
-    assert "the receipt is larger than" in refused(model.SerializeToString(), tmp_path)
+    assert "fewer weights than its receipt" in refused(model.SerializeToString(), tmp_path)
 
 
 def test_files_that_microgpt_has_not_written_are_refused(tmp_path) -> None:

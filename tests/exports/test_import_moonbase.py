@@ -75,10 +75,7 @@ def test_a_path_without_a_checkpoint_is_refused(tmp_path, make) -> None:
         ("meta.json", '"n_embd": 16', '"n_embd": 12', "lm_head is|wte is"),
         ("meta.json", '"vocab_size": ', '"vocab_size": 1', "vocab_size is 1.*, but tokenizer.json"),
         ("meta.json", '"assistant"', '"bot"', "input should be 'assistant', got 'bot'"),
-        ("meta.json", '"n_embd": 16', '"n_embd": null', "n_embd: input should be a valid integer"),
         ("tokenizer.json", '"content":"<user>"', '"content":"<human>"', "first tokens must be <bo"),
-        ("tokenizer.json", '"normalizer":null', '"normalizer":{}', "unsupported tokenizer: normal"),
-        ("tokenizer.json", '"added_tokens":', '"added":', "added_tokens: field required"),
         ("tokenizer.json", '"a":', '"aa":', "must be byte sequences|needs a missing token"),
     ],
 )

@@ -1,15 +1,14 @@
 """Directories of transformers, of models that have been exported and perhaps trained since then."""
 
 import json
-import random
 from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_models import PORTABLE, saved_model
+from exported_models import PORTABLE, drawn_tokens, log_probabilities, saved_model
 from safetensors.numpy import load_file, save_file
 
-from microgpt import InferenceGpt, load, save
+from microgpt import load, save
 from microgpt.errors import CheckpointError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.imports import import_model
@@ -25,19 +24,15 @@ def apertus(directory: Path, saved: SavedModel) -> dict[str, np.ndarray]:
     return load_file(directory / "model.safetensors")
 
 
-def rows_of(saved: SavedModel) -> np.ndarray:
-    rng = random.Random(2)
-    tokens = [rng.randrange(saved.model.vocab_size) for _ in range(100)]
-    return np.array([*InferenceGpt(saved).log_probabilities(tokens)])
-
-
 @pytest.mark.parametrize("tokenizer", ["names", "chat", "text"])
 def test_an_exported_model_can_be_imported_again(tmp_path, tokenizer) -> None:
     saved = saved_model(tokenizer, **PORTABLE)
     apertus(tmp_path / "there", saved)
     save(import_model(tmp_path / "there"), tmp_path / "back")
     back = load(tmp_path / "back")
-    assert np.abs(rows_of(back) - rows_of(saved)).max() < 1e-4
+    tokens = drawn_tokens(saved, 100)
+    ours, theirs = (log_probabilities(each, tokens) for each in (back, saved))
+    assert np.abs(ours - theirs).max() < 1e-4
     assert back.tokenizer.names == saved.tokenizer.names
     assert type(back.tokenizer) is type(saved.tokenizer)
     assert back.meta.training == {"imported_from": "transformers"}
@@ -56,22 +51,14 @@ def change(directory: Path, name: str, old: str, new: str) -> None:
     ("name", "old", "new", "problem"),
     [
         ("config.json", '"apertus"', '"gpt2"', "a model of type 'gpt2' does not fit"),
-        ("config.json", '"model_type"', '"type"', "a model of type None does not fit"),
         ("config.json", "{", "[{", "config.json is not valid JSON"),
         ("config.json", '"xielu"', '"gelu"', "hidden_act is 'gelu'"),
         ("config.json", '"num_key_value_heads": 4', '"num_key_value_heads": 2', "num_key_value"),
         ("config.json", '"num_hidden_layers": 2', '"num_hidden_layers": 2147483647', "layers are"),
-        (
-            "config.json",
-            '"num_hidden_layers": 2',
-            '"num_hidden_layers": 3',
-            "layers.2.* is missing",
-        ),
         ("config.json", '"vocab_size": 27', '"vocab_size": 28', "tokenizer.json has 27 tokens"),
         ("config.json", '"hidden_size": 16', '"hidden_size": "a"', "config.json"),
         ("config.json", '"intermediate_size": ', TOO_LARGE, "too large to convert to float"),
         ("tokenizer.json", "<|bos|>", "<s>", "the special tokens are not those of microgpt"),
-        ("tokenizer.json", '"added_tokens"', '"added"', "added_tokens: field required"),
         ("tokenizer.json", '"a": 0', '"ab": 0', "'ab' is not a single character"),
     ],
 )
@@ -114,7 +101,7 @@ def test_a_model_trained_in_transformers_can_be_imported(tmp_path) -> None:
     back = import_model(tmp_path / "trained")
     with torch.no_grad():
         theirs = model(tokens[:1]).logits[0].double().log_softmax(-1).numpy()
-    ours = np.array([*InferenceGpt(back).log_probabilities(tokens[0].tolist())])
+    ours, before = (log_probabilities(each, tokens[0].tolist()) for each in (back, saved))
     assert np.abs(ours - theirs).max() < 1e-4
-    assert np.abs(rows_of(back) - rows_of(saved)).max() > 0.1
+    assert np.abs(ours - before).max() > 0.1
     assert json.loads((tmp_path / "trained/config.json").read_text())["model_type"] == "apertus"

@@ -12,6 +12,7 @@ import pytest
 from microgpt import ModelConfig, TrainConfig, load, save
 from microgpt.errors import CheckpointError
 from microgpt.files.directory_lock import DirectoryLock
+from microgpt.storage.model_directory import is_model_directory
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
 
@@ -92,47 +93,31 @@ for _ in range(200):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_new", [True, False])
-def test_a_hundred_processes_can_save_at_the_same_time(tmp_path, is_new) -> None:
+def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_new) -> None:
+    """Four processes save on 25 threads each, in either format."""
     directory = tmp_path / "model"
     if not is_new:
         save(RESULTS[0], directory)
     code = """
 from concurrent.futures import ThreadPoolExecutor
-with ThreadPoolExecutor(25) as pool:
-    list(pool.map(lambda i: save(RESULTS[i % 2], sys.argv[1]), range(25)))
-"""
-    outcomes = go(*(start(code, directory) for _ in range(4)))
-    assert [errors.splitlines()[-1:] for _, errors in outcomes] == [[]] * 4
-    assert load(directory).tokenizer.chars in (("a", "b", "c"), ("d", "e"))
-    assert sorted(os.listdir(directory)) == ["documents.crc32", "meta.json", "weights.json"]
-    assert litter(directory) == []
-
-
-@pytest.mark.slow
-def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path) -> None:
-    directory = tmp_path / "model"
-    save(RESULTS[0], directory)
-    code = """
-for i in range(int(sys.argv[2])):
+def save_one(i):
     save(RESULTS[i % 2], sys.argv[1], weights_format=("json", "safetensors")[i % 3 == 0])
+with ThreadPoolExecutor(25) as pool:
+    list(pool.map(save_one, range(75)))
 """
-    writers = [start(code, directory, 150) for _ in range(2)]
+    writers = [start(code, directory) for _ in range(4)]
     outcomes: list[list[tuple[str, str]]] = []
     writing = threading.Thread(target=lambda: outcomes.append(go(*writers)))
     writing.start()
-    n_loads, failures = 0, []
+    n_loads = 0
     while writing.is_alive():
-        try:
-            model = load(directory)
+        if is_model_directory(directory):
+            model, n_loads = load(directory), n_loads + 1
             i = 0 if model.tokenizer.chars == ("a", "b", "c") else 1
             assert [[*map(tuple, rows)] for rows in model.weights.values()] == [
                 [*map(tuple, RESULTS[i].weights[name])] for name in model.weights
             ]
-        except (CheckpointError, AssertionError) as error:
-            failures.append(str(error))
-        n_loads += 1
-    writing.join()
-    assert outcomes == [[("", "")] * 2]
-    assert failures == []
-    assert n_loads > 50
+    assert outcomes == [[("", "")] * 4]
+    assert n_loads > 10
+    assert len(os.listdir(directory)) == 3  # the weights are there in one format
     assert litter(directory) == []

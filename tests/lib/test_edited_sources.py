@@ -18,20 +18,12 @@ def test_the_recorded_hashes_match_the_reference_sources() -> None:
     assert (now, files_hash()) == (IMPLEMENTED, UNCHANGED)
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        SOURCE.replace("A docstring.", "Another."),
-        SOURCE.replace("x + 1", "(x +\n            1)  # a comment"),
-    ],
-)
-def test_comments_and_layout_do_not_change_the_code_hash(other) -> None:
-    assert code_hash(other) == code_hash(SOURCE)
-
-
-@pytest.mark.parametrize("other", ["x - 1", "x + 1.0", "x + True", "1 + x", "y + 1", "-x + 1"])
-def test_any_change_of_the_code_changes_the_code_hash(other) -> None:
-    assert code_hash(SOURCE.replace("x + 1", other)) != code_hash(SOURCE)
+def test_only_a_change_of_the_code_changes_the_code_hash() -> None:
+    for same in ("Another.", 'docstring."""\n# A comment.\n"""'):
+        assert code_hash(SOURCE.replace("docstring.", same)) == code_hash(SOURCE)
+    assert code_hash(SOURCE.replace("x + 1", "(x +\n            1)")) == code_hash(SOURCE)
+    for other in ("x - 1", "x + 1.0", "x + True", "1 + x", "y + 1", "-x + 1"):
+        assert code_hash(SOURCE.replace("x + 1", other)) != code_hash(SOURCE)
 
 
 def test_the_compiled_engine_refuses_edited_sources(edited) -> None:

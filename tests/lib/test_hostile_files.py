@@ -84,12 +84,3 @@ def test_an_irregular_lock_file_is_replaced_or_refused(tmp_path, make, monkeypat
     except CheckpointError as error:
         assert make is device  # links are not followed
         assert str(error).startswith(f"cannot write to {tmp_path}")  # noqa: PT017
-
-
-def test_a_model_larger_than_memory_is_refused_before_loading(tmp_path) -> None:
-    save(RESULT, tmp_path, weights_format="safetensors")
-    meta = (tmp_path / "meta.json").read_text()
-    (tmp_path / "meta.json").write_text(meta.replace('"n_embd": 1,', '"n_embd": 2000000,'))
-    sparse(tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"needs [\d,]+ bytes of memory"):
-        load(tmp_path)

@@ -6,7 +6,7 @@ from commands import ok, refused
 from json_files import edit
 
 from microgpt import InferenceGpt, Message, load, save
-from microgpt.errors import CheckpointError, PromptError
+from microgpt.errors import PromptError
 from microgpt.plugins import PluginError
 from microgpt.replies import prepare_replies
 
@@ -78,9 +78,3 @@ def test_a_model_names_its_missing_plugin_when_it_is_used(saved, chat_model, mic
     assert "such as microgpt-parrot" in refused(microgpt("chat", "hi", "--model", chat_model))
     ok(microgpt("info", chat_model))
     assert chat_model.name in ok(microgpt("list", chat_model.parent)).stdout
-
-
-def test_a_model_of_an_older_microgpt_is_refused(chat_model) -> None:
-    edit(chat_model / "meta.json", known_questions={"conversations": []})
-    with pytest.raises(CheckpointError, match=r"older microgpt .+; train"):
-        load(chat_model)

@@ -42,7 +42,6 @@ def group(directory: Path, limit: object, usage: int, cache: int = 0) -> None:
         ("0::/a/b", {"a/b": (900, 10), "a": (100, 200)}, 0),
         ("0::/h", {".": (600, 100)}, 500),  # a container sees the root of the mount
         ("", {".": ("max", 100)}, MACHINE),
-        ("0::/", {".": ("max", 100)}, MACHINE),
         ("4:memory:/a", {}, MACHINE),
         ("0::/../x\n3:cpu:/", {}, MACHINE),
     ],
@@ -52,10 +51,6 @@ def test_the_smallest_limit_of_the_control_groups_applies(root, membership, grou
     for name, sizes in groups.items():
         group(root / name, *sizes)
     assert free_bytes() == free * MB
-
-
-def test_the_memory_of_the_machine_counts_without_groups(root) -> None:
-    assert free_bytes() == MACHINE * MB
 
 
 def test_more_memory_than_is_free_is_refused(root) -> None:

@@ -62,18 +62,15 @@ def test_a_forbidden_token_is_never_sampled(logits, temperature, seed, data) -> 
     assert drawn in set(tokens) - forbidden
 
 
-def test_decoding_ends_when_the_context_is_full(gpt) -> None:
+def test_decoding_ends_where_it_should_and_says_why(gpt) -> None:
     for n in range(1, 9):
         tokens, reason = run(gpt, [0] * n)
-        assert (len(tokens), reason) == (8 - n + 1, "length")
-
-
-def test_decoding_ends_before_a_stop_token(gpt) -> None:
+        assert (len(tokens), reason) == (8 - n + 1, "length")  # the context is full
     everything, _ = run(gpt, [0])
-    stop = everything[3]
-    tokens, reason = run(gpt, [0], stop=(stop,))
-    assert tokens == everything[: everything.index(stop)]
-    assert reason == "stop"
+    before = everything[: everything.index(everything[3])]
+    assert run(gpt, [0], stop=(everything[3],)) == (before, "stop")
+    assert run(gpt, [0], max_tokens=3) == (everything[:3], "length")
+    assert len(run(gpt, [0], max_tokens=99)[0]) == 99
 
 
 def test_min_tokens_delays_the_first_stop_token(gpt) -> None:
@@ -81,11 +78,6 @@ def test_min_tokens_delays_the_first_stop_token(gpt) -> None:
         tokens, _ = run(gpt, [0], stop=(1, 2, 3), min_tokens=2, rng=random.Random(seed))
         assert len(tokens) >= 2
         assert not {1, 2, 3} & set(tokens)
-
-
-def test_max_tokens_limits_the_length_of_a_sequence(gpt) -> None:
-    assert run(gpt, [0], max_tokens=3)[0] == run(gpt, [0])[0][:3]
-    assert len(run(gpt, [0], max_tokens=99)[0]) == 99
 
 
 def kept(weights: list[float], temperature: float = 1, **settings: float) -> set[int]:

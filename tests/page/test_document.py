@@ -93,10 +93,6 @@ def test_the_html_file_in_the_docs_has_the_current_scripts() -> None:
     assert engine == joined("engine/worker.js")
 
 
-def test_the_same_model_gives_the_same_document(names_page, names_dir) -> None:
-    assert document(load(names_dir), "names") == names_page
-
-
 def test_the_document_escapes_the_data_of_a_hostile_model(tmp_path) -> None:
     hostile = "</script><script>alert(1)</script><!--\u2028\"'&<\ud800".encode(
         "utf-8", "replace"

@@ -1,9 +1,7 @@
 """The document in Chromium and in Firefox: from a file, from `play` and from a service."""
 
 import json
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import commands
@@ -12,10 +10,8 @@ from json_files import edit
 from page_in_browser import SAME
 from pages import UNTIL
 
-from microgpt import InferenceGpt, Message, load, save
+from microgpt import Message, save
 from microgpt.data.documents import DEMO_MODEL, bundled
-from microgpt.evaluation.explanation import explain
-from microgpt.reference import ReferenceEngine
 from microgpt.training.train import train
 
 pytestmark = pytest.mark.slow
@@ -39,51 +35,7 @@ CHAT = f"""{UNTIL}
         () => problem() || (texts("#turns .tools").length > n + 1 && texts("#turns .said").at(-1))
     );
 """
-BRANCH = f"""{UNTIL}
-    const said = [...document.querySelectorAll(".assistant .said")].at(-1);
-    said.focus();
-    const shown = (label) => texts("#alternatives:not([hidden]) > span").includes(label);
-    await until(() => shown("Instead of “5”:"));
-    const key = new KeyboardEvent("keydown", {{key: "ArrowRight", bubbles: true}});
-    for (let i = 0; i < 11; i++) said.dispatchEvent(key);
-    await until(() => shown("Instead of “9”:"));
-    const other = byId("alternatives").querySelector("button:not([aria-current])");
-    const token = other.querySelector(".token").textContent;
-    other.click();
-    await until(() => problem() || texts("#turns .tools").at(-1).includes("2 of 2"));
-    return [problem(), token, texts("#turns .said").at(-1)];
-"""
 PROBLEM = UNTIL + "return until(problem)"
-
-
-ENGINE = """
-    const data = async (id) => {
-        const text = atob(document.getElementById(id).textContent);
-        const packed = new Blob([Uint8Array.from(text, (char) => char.charCodeAt(0))]).stream();
-        const found = new Response(packed.pipeThrough(new DecompressionStream("deflate")));
-        return new Uint8Array(await found.arrayBuffer());
-    };
-    const started = async (...files) => {
-        const code = new Blob([await data("engine-code")], { type: "text/javascript" });
-        const worker = new Worker(URL.createObjectURL(code));
-        worker.postMessage(await Promise.all(files.map(data)));
-        return worker;
-    };
-    const asked = (worker, name, body) => new Promise((resolve) => {
-        const { port1, port2 } = new MessageChannel();
-        const parts = [];
-        port1.onmessage = ({ data: { value, error, isDone } }) => {
-            if (value) parts.push(value);
-            if (error || isDone) resolve(error ?? parts);
-        };
-        worker.postMessage({ name, body }, [port2]);
-    });
-"""
-EXPLAIN = f"""{ENGINE}
-    const worker = await started("engine-data", "model-data");
-    const [{{ attention, backward }}] = await asked(worker, "explain", args[0]);
-    return [attention["0.1"], backward.weight.gradients];
-"""
 
 
 @pytest.fixture(scope="module")
@@ -128,39 +80,6 @@ def test_replies_equal_those_of_the_command_line(shown, opened) -> None:
     out = commands.run_process(command, env=SAME, stdin=stdin, check=True).stdout
     run = opened(page, "#/chat?seed=7")
     assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
-
-
-def test_attention_and_gradients_equal_those_of_python(shown, text_model, opened) -> None:
-    """The gradients are those of the scalar reference."""
-    page, directory = shown(text_model)
-    saved, body = load(directory), {"text": "anna", "attention": [[0, 1]]}
-    body["backward"] = ["layer0.attn_wq", 0, 0]
-    attention, gradients = opened(page)(EXPLAIN, body)
-    found = explain(InferenceGpt(saved), "anna", attention=[(0, 1)]).attention[0, 1]
-    reference, bos = ReferenceEngine(saved.model, saved.weights), saved.tokenizer.bos_id
-    reference.backward([[bos, *saved.tokenizer.encode("anna"), bos]])
-    expected = [[w.grad for w in row] for row in reference.gpt.weights["layer0.attn_wq"]]
-    for ours, theirs in zip([*attention, *gradients], [*found, *expected], strict=True):
-        assert ours == pytest.approx(theirs, abs=1e-5)
-    assert max(map(max, expected)) > 1e-3
-
-
-def test_a_continued_reply_in_the_file_survives_a_reload(exported, opened) -> None:
-    run = opened(exported(bundled(DEMO_MODEL))[0], "#/chat?temperature=0")
-    assert run(CHAT, "what is 57 plus 22?") == "57 + 22 = 79"
-    problem, token, branch = run(BRANCH)
-    assert not problem
-    assert branch.startswith(f"57 + 22 = 7{token}")
-    run("window.isOld = true; setTimeout(() => location.reload(), 50)")
-    n_said = "return window.isOld ? 0 : document.querySelectorAll('#turns .said').length"
-    for _ in range(600):
-        with suppress(Exception):  # while the page is replaced, there is none that could answer
-            if run(n_said) == 2:
-                break
-        time.sleep(0.1)
-    assert run(UNTIL + "return texts('#turns .said').at(-1)") == branch
-    run("document.querySelector('[aria-label=\"Version before\"]').click()")
-    assert run(UNTIL + "return texts('#turns .said').at(-1)") == "57 + 22 = 79"
 
 
 def test_a_model_of_few_questions_answers_them_in_the_file(tmp_path, opened) -> None:

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 from microgpt import Message
 from microgpt_characters.questions.known_questions import KnownQuestions
 from microgpt_characters.questions.wordings import other_wordings, unknown_questions
@@ -35,14 +33,6 @@ def test_an_ambiguous_text_matches_no_question() -> None:
     assert known.choose([Message("user", "box 4")]) == four[:1]
     twice = KnownQuestions.of([three, (three[0], four[1])], "I don't know.")
     assert twice.choose(three[:1]) == three[:1]  # the same text means what it says
-
-
-def test_similar_questions_are_suggested_only_on_request() -> None:
-    asked = talk("can I sell you old cake tins and rusty spoons")
-    assert KNOWN.choose(asked) == "I don't know."
-    suggesting = replace(KNOWN, suggests=True)
-    assert suggesting.choose(asked) == "I don't know. (Can I order a cake?)"
-    assert suggesting.choose(talk("xyzzy")) == "I don't know."
 
 
 def test_an_identical_question_matches_even_if_it_has_no_words() -> None:

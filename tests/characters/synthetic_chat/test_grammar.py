@@ -3,7 +3,7 @@
 import calendar
 import hashlib
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import product
 from typing import get_args
@@ -14,7 +14,6 @@ from microgpt import load_conversations
 from microgpt.data.chat_truncation import fit_conversation
 from microgpt.data.documents import bundled
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.errors import ConfigError
 from microgpt_characters.synthetic_chat import (
     ALPHABET,
     MAX_TOKENS,
@@ -33,11 +32,6 @@ SPLITS = get_args(ChatSplit)
 N = 4000  # conversations that are looked at
 UNTOLD = "i don't know."
 OUTSIDE = "i do sums to 99 and spelling."
-BY_HEART = {"small talk", "days", "months", "opposites", "capitals", "multiplication"}
-WITH_FILLERS = {
-    "addition", "subtraction", "comparison", "spelling", "reversing", "length", "letters",
-    "memory", "outside", "two questions",
-}  # fmt: skip
 FIRST = re.compile("lead|first|1st|begin|start|open|initial|front")
 BACK = re.compile(  # X is the day or month that is asked about
     "(?<!after )X (comes after|follows|is after|is right after)|followed by X|(?<!X is )before"
@@ -186,31 +180,12 @@ def test_the_grammar_asks_for_all_products_up_to_12_times_12() -> None:
     assert asked == {*product(range(13), repeat=2)}
 
 
-def test_the_tasks_have_their_documented_shares(made) -> None:
-    counts = Counter(exchange.task for conversation in made["train"] for exchange in conversation)
-    shares = {task: n / counts.total() for task, n in counts.items()}
-    assert 0.12 < shares["outside"] < 0.17
-    assert 0.06 < shares["addition"] < 0.09
-    assert 0.07 < shares["subtraction"] < 0.11
-    assert 0.15 < shares["two questions"] < 0.2
-    assert min(shares.values()) > 0.01
-
-
 def test_each_question_has_a_single_answer(made) -> None:
     answers = defaultdict(set)
     for split in SPLITS:
         for before, exchange in scored(made[split]):
             answers[before, exchange.prompt].add(exchange.reply)
     assert not {question for question, replies in answers.items() if len(replies) > 1}
-
-
-@pytest.mark.parametrize("split", SPLITS)
-def test_every_split_contains_its_full_set_of_tasks(made, split) -> None:
-    counts = Counter(exchange.task for _, exchange in scored(made[split]))
-    tasks = WITH_FILLERS if split == "heldout" else WITH_FILLERS | BY_HEART
-    without = {"memory", "small talk", "two questions"} if split == "basics" else set()
-    assert set(counts) == tasks - without
-    assert min(counts.values()) > N / 50
 
 
 @pytest.mark.parametrize("split", ["heldout", "wordings"])
@@ -290,12 +265,3 @@ def test_the_bundled_conversations_come_from_the_grammar(name, split, seed) -> N
     assert set(written) >= {*ALPHABET} - {*"×÷"}
     assert "\\u00d7" in written  # what is asked with one file can be read with the other
     assert "\\u00f7" in written
-
-
-@pytest.mark.parametrize(
-    ("n", "seed", "problem"),
-    [(0, 1, "conversations must be >= 1, got 0"), (1, -1, "seed must be >= 0, got -1")],
-)
-def test_numbers_out_of_range_are_refused(n, seed, problem) -> None:
-    with pytest.raises(ConfigError, match=problem):
-        conversations("train", n, seed)

@@ -1,4 +1,3 @@
-import math
 import random
 
 import pytest
@@ -28,26 +27,18 @@ UNICODE = st.text(
 @given(UNICODE)
 @example("\x00\ufeff\uffff\U0010ffff")
 def test_decoding_reverses_encoding_for_any_text(text) -> None:
-    assert TEXT.decode(TEXT.encode(text)) == text
+    tokens, pieces = TEXT.encode(text), [*TEXT.decode_stream(TEXT.encode(text))]
+    assert tokens == LIBRARY.encode(text).ids
+    assert max(tokens, default=0) < TEXT.bos_id
+    assert TEXT.count(text) == len(tokens)
+    assert TEXT.decode(tokens) == "".join(pieces) == text
+    assert all(text.count(piece) for piece in pieces)  # none is a part of a character
     assert TEXT.unknown_characters(text) == ""
-
-
-@given(UNICODE)
-def test_the_tokenizers_library_reads_the_same_tokens(text) -> None:
-    assert TEXT.encode(text) == LIBRARY.encode(text).ids
-    assert TEXT.count(text) == len(TEXT.encode(text))
-    assert max(TEXT.encode(text), default=0) < TEXT.bos_id
 
 
 @given(st.lists(st.integers(0, CHAT.vocab_size - 1)))
 def test_a_streamed_text_equals_the_decoded_tokens(tokens) -> None:
     assert "".join(CHAT.decode_stream(tokens)) == CHAT.decode(tokens)
-
-
-@given(UNICODE)
-def test_a_stream_contains_no_incomplete_characters(text) -> None:
-    assert "".join(TEXT.decode_stream(TEXT.encode(text))) == text
-    assert all(text.count(piece) for piece in TEXT.decode_stream(TEXT.encode(text)))
 
 
 @pytest.mark.parametrize(
@@ -101,18 +92,15 @@ def test_tokens_outside_the_vocabulary_are_refused() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        (b"{", b"", "not a valid tokenizer"),
         (b'"model"', b'"modem"', "not a valid tokenizer"),
         (b'prefix_space": false', b'prefix_space": true', "unsupported tokenizer: pre_tok"),
         (b'normalizer": null', b'normalizer": {"type": "NFC"}', "unsupported tokenizer: norm"),
         (b'"unk_token": null', b'"unk_token": "a"', "unsupported tokenizer: model"),
+        (b'"added_tokens": [', b'"added_tokens": [{"id": 3}', "unsupported tokenizer: added"),
         (b'"a": 64,', b'"a": 640,', "must be consecutive integers from 0"),
         ('"Ā": '.encode(), '"漢": '.encode(), "tokens must be byte sequences"),
-        (b'"version"', b'"\\u001b[2J"', r"unsupported tokenizer: version is null"),
-        (b"{", b'{"\\u001b[2J": 1,', r"unsupported tokenizer: \\x1b\[2J is 1"),
         (b'"a": 64', b'"\\u001b[2J": []', r"model.vocab.\\x1b\[2J: input should be a valid int"),
         (b'merges": [', b'merges": [["zz", "a"],', "of 'zz' and 'a' needs a missing token: 'zz'"),
-        (b'"merges": [', b'"merges": [["\\u001b[2J", "a"],', r"the merge of '\\x1b\[2J' and 'a'"),
         (b'"merges": [', b'"merges": ["a b",', "not a valid tokenizer: model.merges"),
         # What the library panics on, or takes a minute and gigabytes for
         (b'subword_prefix": null', b'subword_prefix": "##"', 'continuing_subword_prefix is "##"'),
@@ -137,21 +125,6 @@ def test_characters_without_a_token_are_unknown() -> None:
         tokenizer.encode("anna xé")
 
 
-def test_foreign_special_tokens_are_refused() -> None:
-    library = Library.from_buffer(TEXT.file)
-    library.add_special_tokens(["<|endoftext|>"])
-    with pytest.raises(TokenizerError, match="unsupported tokenizer: added_tokens"):
-        BpeTokenizer(library.to_str().encode())
-
-
 def test_errors_give_the_length_of_a_long_message_in_tokens(subword_gpt) -> None:
     with pytest.raises(PromptError, match="the message has 60 tokens; at most 32 fit into the"):
         subword_gpt.chat_prompt([Message("user", "é" * 30)])
-
-
-def test_bits_per_character_equal_total_bits_over_characters(subword_gpt) -> None:
-    result = subword_gpt.evaluate([CONVERSATION])
-    n_tokens = len(subword_gpt.tokenizer.encode("anna and")) + 1  # and the end of the reply
-    assert (result.n_tokens, result.n_characters) == (n_tokens, 9)
-    total = result.loss * result.n_tokens / math.log(2)
-    assert result.bits_per_character == pytest.approx(total / 9)

@@ -25,9 +25,7 @@ LINES = "".join(f"{json.dumps(each)}\n" for each in OBJECTS)
         ("a.csv", 'text\n"Anna\nMia"\nEmma\n'),
         ("a.jsonl", LINES),
         ("a.json", json.dumps(OBJECTS, indent=1)),
-        ("a.json", json.dumps(OBJECTS)),
-        ("a.json", json.dumps(OBJECTS).replace("}, {", "},\n{")),
-        ("a.json", json.dumps([OBJECTS, []], indent=1)),
+        ("a.json", json.dumps([OBJECTS, []])),
         ("a.jsonl", "".join(f"{json.dumps([each])}\n" for each in OBJECTS)),
         ("a.csv", 'text,"the\nnumber"\n"Anna\nMia",1\nEmma,2\n'),
     ],
@@ -36,9 +34,8 @@ def test_a_column_of_a_table_can_be_read(write, name: str, content: str) -> None
     assert load_text(write(content, name), column="text") == ["Anna\nMia", "Emma"]
 
 
-@pytest.mark.parametrize("header", ["name\ttext", 'the "name"\ttext', '"name," so\ttext'])
-def test_quotes_in_a_tab_separated_file_are_text(write, header: str) -> None:
-    path = write(f'{header}\nA\t"Hello," she said\nB\t"yes\n', "a.tsv")
+def test_quotes_in_a_tab_separated_file_are_text(write) -> None:
+    path = write('"name," so\ttext\nA\t"Hello," she said\nB\t"yes\n', "a.tsv")
     assert load_text(path, column="text") == ['"Hello," she said', '"yes']
 
 
@@ -69,7 +66,6 @@ def test_rows_without_text_are_skipped_with_a_note(write) -> None:
         ("a.jsonl", '{"text": "Anna"}\n{"text"\n', "line 2: not a JSON object; write one object"),
         ("a.txt", "Anna\nMia\n", "has neither a table header nor JSON objects; omit --column"),
         ("a.txt", "\n", "is empty; write one document per line"),
-        ("a.json", '[{"text": "a"},\n{"text": 3}]', "a.json, item 2: 'text' is not text; use"),
         ("a.json", '["a"]', "a.json, item 1: not a JSON object; write one object per line"),
         ("a.jsonl", '\n\n{"text": "a\\u0000"}\n{}\n', r"line 3: text has the character '\\x00'"),
         ("a.json", '[{"text": "\\ud800"}]', r"item 1: text has the character '\\ud800'"),
@@ -85,19 +81,15 @@ def test_an_unreadable_column_is_refused(write, name, content, problem) -> None:
     [
         ("a.csv", "id,text\n1,Anna\n", r"is a table; read one column \(--column NAME; .*: id, t"),
         ("a.csv", 'town\nBerlin\n"Rom, alt"\n', r"is a table; .*: town \(rename the file to .txt"),
-        ("a.csv", "Anna\nMia, the second\n", r"is a table; .*: Anna \(rename the file to .txt"),
         ("a.csv", f"{LONG}\na,b\n", r"is a table; .*: x*… \(rename the file to .txt"),
         ("a.csv", '"to\nwn",age\nBerlin,3\n', r"is a table; .*: to\\nwn, age"),
         ("a.txt", LINES, r"has JSON objects; read one column \(--column NAME; .*: id, text"),
-        ("a.txt", json.dumps(OBJECTS, indent=1), "has JSON objects; read one column"),
         ("a.txt", json.dumps(TALK), "has conversations; read them with --chat"),
         ("a.txt", json.dumps([TALK], indent=1), "has conversations; read them with --chat"),
-        ("a.txt", json.dumps(TALK, indent=2), "has conversations; read them with --chat"),
         ("a.txt", json.dumps(TALK) + f"\n{ROLES}", "has JSON objects; .*: messages, name, role"),
         ("a.txt", json.dumps([{"role": "cook"}]), "has JSON objects; read one column .*: role"),
         ("a.txt", json.dumps(OBJECTS[0], indent=2), "has JSON objects; .*: id, text"),
         ("a.txt", '["anna","bob"]', "is a JSON array, but not of objects; write one text per line"),
-        ("a.txt", '[\n"anna",\n{}\n]', "is a JSON array, but not of objects; write one text per"),
     ],
 )
 def test_a_table_is_not_mistaken_for_text(write, name, content, problem) -> None:

@@ -61,8 +61,6 @@ def test_a_task_label_that_is_not_a_name_is_refused(file, task) -> None:
         ([assistant(), user()], r"messages\[0\]: a conversation must start with a user message"),
         ([user(), user(), assistant()], r"messages\[1\]: two user messages in a row; merge"),
         ([user(), assistant(), assistant()], r"messages\[2\]: two assistant messages in a row"),
-        ([user(), assistant(), user(), user()], r"messages\[3\]: two user messages in a row"),
-        ([user(), assistant("")], r"messages\[1\]: content must not be empty"),
         ([user(), assistant("\n\t")], r"messages\[1\]: content must not be empty"),
         ([user(), {"role": "tool", "content": "be nice"}], r"messages\[1\]\.role: .* 'tool'"),
     ],
@@ -84,13 +82,8 @@ SHAREGPT = {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", 
         json.dumps({"prompt": "hi", "completion": "yo"}),
         json.dumps({"question": "hi", "answer": "yo"}),
         json.dumps({"id": "a", **SHAREGPT}),
-        json.dumps([SHAREGPT]),
-        json.dumps([SHAREGPT], indent=2),
-        json.dumps([{"messages": [user(), assistant()]}], indent=2),
-        json.dumps([{"messages": [user(), assistant()]}, {"messages": [user()]}]).replace(
-            "}, {", "},\n{"
-        ),
         f"\n\n{json.dumps([SHAREGPT], indent=2)}",
+        json.dumps([{"messages": [user(), assistant()]}]),
         json.dumps({"messages": [user(), assistant()]}, indent=2),
         json.dumps([user(), assistant()], indent=2),
         json.dumps([[user(), assistant()], [user()]]),
@@ -117,24 +110,19 @@ def test_system_messages_are_omitted_with_a_note(file) -> None:
     ("content", "problem"),
     [
         ("[\n{", "is neither JSONL nor a JSON array: .*; write one conversation per line"),
-        ("[\n[\n" * 50_000, "is neither JSONL nor a JSON array"),
         (f"[]\n{json.dumps([user(), assistant()])}", "line 1: the conversation is empty"),
         ("[\n]", "is empty; write one conversation per line"),
         ('[\n"a"]', "item 1: input should be a valid array, got 'a'"),
         ('[\n[{"role": "user", "content": "\\ud800"}]]', "array: unexpected end of hex escape"),
         (json.dumps([SHAREGPT, {"conversations": 3}], indent=1), "item 2: input should be a valid"),
-        ('[{"role": "user"', "line 1: invalid JSON: EOF"),
-        ('[{"messages": []},\n{"messages": 3}', "is neither JSONL nor a JSON array: EOF"),
         ('{"conversations": [3]}', r"messages\[0\]: input should be an object, got 3"),
         ('{"conversations": [{"from": "tool", "value": "a"}]}', r"messages\[0\].role: .* 'tool'"),
         ('{"input": "a", "output": "b"}', r"line 1: not .* \(fields: input, output\); use p"),
-        (json.dumps([{"input": "a"}], indent=1), r"item 1: not a conversation \(fields: input\)"),
         ("[" * 100_000, "line 1: invalid JSON: recursion limit"),
         ('[{"role": "user"}]', r"item 1: not a conversation \(fields: role\)"),
         (r'[{"role": "user", "content": "\ud800"}]', "line 1: invalid JSON: .*hex escape"),
         ('{"prompt": "a", "completion": 3}', r"messages\[1\].content: .* string, got 3"),
         (json.dumps([user("a\0b")]), r"line 1: messages\[0\].content has the character '\\x00'"),
-        (json.dumps([[user(), assistant("\0")]]), r"item 1: messages\[1\].content has the char"),
         ("\nhi\n", "chat.json has no conversations; use JSONL, one conversation per line"),
     ],
 )
@@ -146,16 +134,9 @@ def test_an_unknown_format_is_refused(tmp_path, content, problem) -> None:
 
 @pytest.mark.parametrize(
     ("unanswered", "alone", "told"),
-    [
-        (0, 0, []),
-        (1, 0, ["left out 1 final user message without a reply"]),
-        (
-            2,
-            1,
-            ["left out 3 final user messages without a reply, and 1 conversation with no reply"],
-        ),
-    ],
-)
+    [(0, 0, []), (1, 0, ["left out 1 final user message without a reply"]),
+     (2, 1, ["left out 3 final user messages without a reply, and 1 conversation with no reply"])],
+)  # fmt: skip
 def test_unanswered_messages_are_skipped_with_a_note(file, unanswered, alone, told) -> None:
     whole = [user(), assistant()]
     path = file(whole, *[[*whole, user("oh")]] * unanswered, *[[user("oh")]] * alone)

@@ -49,13 +49,6 @@ def test_the_scores_add_up_to_the_evaluated_loss(kind, text, texts) -> None:
         assert score.character_bits.size == len(score.text)
 
 
-def test_a_character_gets_the_bits_of_its_token() -> None:
-    gpt = InferenceGpt(MODELS["char"])
-    (score,) = Scorer(gpt).score(["olivia anna emma"])
-    predictions = explain(gpt, score.text).predictions[:-1]
-    assert score.character_bits == pytest.approx([each.bits for each in predictions])
-
-
 def test_a_subword_divides_its_bits_among_its_characters() -> None:
     gpt = InferenceGpt(MODELS["bpe"])
     (score,) = Scorer(gpt).score(["annañ🚀"])

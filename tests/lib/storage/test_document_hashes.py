@@ -47,19 +47,13 @@ def test_a_conversation_is_recognised_as_a_tuple_or_a_list() -> None:
     assert [known_share([one], known) for one in (talk, [*talk], longer, "hi")] == [1, 1, 0.5, 0]
 
 
-def test_training_saves_the_hashes_of_its_training_set(tmp_path) -> None:
+def test_the_hashes_of_the_training_set_are_saved_and_checked(tmp_path) -> None:
     directory = tmp_path / "model"
     save(train(["anna", "emma"], config=TrainConfig(steps=1)), directory)
     saved = load(directory)
     known = read_document_hashes(directory, saved)
     assert [text in known for text in ("anna", "Emma", "ann")] == [True, True, False]
     assert read_document_hashes(tmp_path, saved) is None
-
-
-def test_a_hash_file_that_meta_json_does_not_name_is_ignored(tmp_path) -> None:
-    directory = tmp_path / "model"
-    save(train(["anna", "emma"], config=TrainConfig(steps=1)), directory)
-    saved = load(directory)
 
     def of(sha256: str | None) -> SavedModel:
         return replace(saved, meta=saved.meta.model_copy(update={"documents_sha256": sha256}))

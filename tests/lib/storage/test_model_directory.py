@@ -96,15 +96,8 @@ def test_model_files_of_earlier_programs_can_be_read(tmp_path: Path) -> None:
         ({"tokenizer": "bpe"}, r"cannot read .*tokenizer\.json: No such file"),
         ({"n_layer": 2}, r"layer1\.attn_wk is missing"),
         ({"n_layer": 10**9}, r"meta\.json: the model needs [\d,]+ bytes of memory"),
-        (
-            {"architecture": "modern", "block_size": 10**9},
-            r"the model needs [\d,]+ bytes of memory",
-        ),
         ({"positions": "rotary"}, r"meta\.json: an older microgpt .*; train it again$"),
-        (
-            {"architecture": "llama"},
-            "architecture must be 'karpathy' or .*, got 'llama'",
-        ),
+        ({"architecture": "llama"}, "architecture must be 'karpathy' or .*, got 'llama'"),
         ({"n_ff_exp": 2}, r"does not match meta\.json: layer0\.mlp_fc1 is 64 × 16, not 32 × 16"),
     ],
 )
@@ -149,7 +142,6 @@ HOSTILE = "\x1b[2J\u202e\n" + "a" * 100_000
     [
         ("weights.json", json.dumps({HOSTILE: 1}).encode()),
         ("model.safetensors", save_arrays({HOSTILE: np.zeros(1)})),
-        ("model.safetensors", save_arrays({"a": np.zeros(1)}).replace(b"F64", b"\\b ")),
         ("meta.json", {"chars": [HOSTILE]}),
     ],
 )
@@ -174,16 +166,7 @@ def test_weights_changed_after_saving_are_refused(text_model: Path) -> None:
         load(text_model)
 
 
-@pytest.mark.parametrize("name", ["weights.json", "meta.json"])
-def test_an_error_names_the_missing_model_file(text_model: Path, name: str) -> None:
-    (text_model / name).unlink()
-    with pytest.raises(CheckpointError, match=f"cannot read .*{name}: No such file"):
-        load(text_model)
-
-
 def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"gone does not exist; use a directory written by"):
-        load(tmp_path / "gone")
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="file is not a directory"):
         load(tmp_path / "file")
@@ -222,7 +205,6 @@ def test_an_unwritable_model_path_is_refused(tmp_path: Path, use) -> None:
     (tmp_path / "loop").symlink_to("loop")
     before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
     for place, problem in [
-        ("file", "file is a file, not a directory"),
         ("file/a/model", "file is a file, not a directory"),
         ("/proc/nowhere/model", "cannot write to .*No such file"),
         ("dangling", "dangling is a broken link"),
@@ -236,18 +218,6 @@ def test_an_unwritable_model_path_is_refused(tmp_path: Path, use) -> None:
 
 
 RESULT = train(["ab"], model=ModelConfig(), config=TrainConfig(steps=1, engine="reference"))
-
-
-def test_a_failed_write_keeps_the_old_model(text_model: Path, monkeypatch) -> None:
-    before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CheckpointError, match=r"cannot write to .*: No space left on device"):
-        save(RESULT, text_model)
-    assert {file: (text_model / file).read_bytes() for file in os.listdir(text_model)} == before
 
 
 def bpe_result(text: str) -> TrainResult:

@@ -70,50 +70,39 @@ def settings_of(plan: TrainingPlan) -> dict:
     return {"model": plan.model, "config": plan.config, "tokenizer": plan.tokenizer}
 
 
+@pytest.mark.parametrize("text", ["lines", "stream"])
 @pytest.mark.parametrize(("engine", "dtype"), [("compiled", "float32"), ("reference", "float64")])
-def test_a_training_state_is_read_back_exactly(tmp_path, parts, engine, dtype) -> None:
-    model = ModelConfig(n_embd=4, n_head=1)
-    config = TrainConfig(steps=8, engine=engine, dtype=dtype)
-    options = {"model": model, "config": config}
+def test_a_training_state_is_read_back_exactly(tmp_path, parts, engine, dtype, text) -> None:
+    if text == "stream":
+        parts = split_stream("\n".join(DOCS), validation=0.3, gap=3)
+    tokenizer = (
+        BpeTokenizer.from_documents(parts.train, vocab_size=265) if text == "stream" else None
+    )
+    regularised = {"dropout": 0.1, "weight_decay": 0.1, "average_tail": 0.9}
+    config = TrainConfig(steps=8, lr=0.01, engine=engine, dtype=dtype, text=text, **regularised)
+    model = ModelConfig(n_embd=4, n_head=1, block_size=4)
+    options = {"model": model, "config": config, "tokenizer": tokenizer}
     whole = train(parts, **options)
-    kept = StatesEvery(1)
+    n = 1 if engine == "compiled" else 3
+    kept = StatesEvery(n)
     train(parts, **options, hooks=[kept])
-    assert [state.step for state in kept.states] == list(range(8))
+    assert [state.step for state in kept.states] == list(range(0, 8, n))
     for state in kept.states:
         with TrainingDirectory(tmp_path / "model") as held:
             held.keep(plan_of(parts, whole), state)
         plan, read, status = read_training(tmp_path / "model")
         assert status == "running"
         assert replace(plan, tokenizer=whole.tokenizer) == plan_of(parts, whole)
-        assert plan.tokenizer.chars == whole.tokenizer.chars
+        assert (plan.tokenizer.chars, plan.tokenizer.file) == (
+            whole.tokenizer.chars, whole.tokenizer.file,
+        )  # fmt: skip
         assert read.history == tuple(state.history)
         assert read.weights.tolist() == state.weights.tolist()
-        resumed = train(parts, **options, resume=read)
+        resumed = train(parts, **options | {"tokenizer": plan.tokenizer}, resume=read)
         assert resumed.weights == whole.weights
         assert resumed.val_loss == whole.val_loss
         assert resumed.state.history == whole.state.history
         assert resumed.state.recent_losses == whole.state.recent_losses
-
-
-@pytest.mark.parametrize("reading", [{"text": "lines"}, {"text": "stream"}])
-def test_a_training_run_with_subwords_resumes_exactly(tmp_path, parts, reading) -> None:
-    if reading["text"] == "stream":
-        parts = split_stream("\n".join(DOCS), validation=0.3, gap=3)
-    tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size=265)
-    regularised = {"dropout": 0.1, "weight_decay": 0.1, "average_tail": 0.9}
-    config = TrainConfig(steps=8, lr=0.01, **regularised, **reading)
-    options = {"model": ModelConfig(n_embd=4, n_head=1, block_size=3), "config": config}
-    whole, kept = train(parts, **options, tokenizer=tokenizer), StatesEvery(3)
-    train(parts, **options, tokenizer=tokenizer, hooks=[kept])
-    for state in kept.states:
-        with TrainingDirectory(tmp_path / "model") as held:
-            held.keep(plan_of(parts, whole), state)
-        plan, read, _ = read_training(tmp_path / "model")
-        assert plan.tokenizer.file == tokenizer.file
-        assert plan.config == replace(config, engine="compiled", dtype="float32")
-        resumed = train(parts, **options, tokenizer=plan.tokenizer, resume=read)
-        assert resumed.weights == whole.weights
-        assert resumed.val_loss == whole.val_loss
 
 
 def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stopped) -> None:
@@ -166,15 +155,11 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
         ({"teachers": [["a"]]}, r"teachers\[0\]\[1\]: field required"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
-        ({"tokenizer": "words"}, "tokenizer: input should be 'char' or 'bpe', got 'words'"),
         ({"chars": None}, r"train_state\.json: chars: field required"),
-        ({"chars": ["a"]}, "vocab_size is 8, but there are 2 characters and special"),
         ({"given": {"preset": 5}}, "preset must be a text, got 5"),
         ({"given": {"colour": "red"}}, "unknown setting 'colour'; use one of n_embd, "),
         ({"config": {"steps": 0}}, "steps must be >= 1, got 0"),
-        ({"seconds": float("nan")}, "seconds: input should be a finite number"),
         ({"recent_losses": [float("nan")]}, r"recent_losses\[0\]: input should be a finite number"),
-        ({"history": [[1.5, 2.0, None]]}, r"history\[0\]"),
         ({"history": [[1, 2.0, float("inf")]]}, r"history\[0\]"),
         ({"dtype": "float64"}, r"safetensors .*: weights is not an array of \d+ float64 numb"),
     ],

@@ -102,11 +102,6 @@ def test_subword_tokens_are_chosen_only_for_prose() -> None:
     assert choose_vocabulary([TALK] * 10_000, 1e13) is None
 
 
-def test_a_tenth_of_the_data_is_held_out_up_to_a_maximum() -> None:
-    assert held_out_fraction(1_000) == 0.1
-    assert held_out_fraction(10**7) == MAX_HELD_OUT / 10**7
-
-
 def test_the_chosen_settings_do_not_depend_on_the_test_set() -> None:
     parts = split(TOWNS * 10, validation=0.1, test=0.1)
     other = Split(parts.docs, parts.train, parts.validation, parts.train)
@@ -143,3 +138,8 @@ def test_fine_tuning_and_its_trials_stay_within_the_budget() -> None:
     whole = tuned(towns, 1e11, lr=0.001)
     assert whole.trial_steps == 0
     assert whole.config.steps > 1.2 * choice.config.steps
+
+
+def test_a_tenth_of_the_data_is_held_out_up_to_a_maximum() -> None:
+    assert held_out_fraction(1_000) == 0.1
+    assert held_out_fraction(10**7) == MAX_HELD_OUT / 10**7

@@ -1,4 +1,3 @@
-import math
 import random
 from dataclasses import replace
 
@@ -104,16 +103,6 @@ def test_engines_and_threads_give_the_same_losses(teachers, talker, docs, n_samp
     assert threaded.weights == compiled.weights
     assert reference.losses == pytest.approx(compiled.losses, rel=1e-12)
     assert rounded.losses == pytest.approx(compiled.losses, rel=1e-4)
-
-
-def test_the_loss_of_a_student_falls_to_the_target_entropy(teachers) -> None:
-    """The loss falls to the entropy of the targets, up to the noise of the batches."""
-    config = TrainConfig(steps=800, batch_size=8, lr=0.02)
-    student = train_model(NAMES, model=MODEL, config=config, teachers=teachers[:1])
-    dataset, _ = dataset_of(teachers[:1], 0, config=replace(config, shuffle=False))
-    targets = [row for i in range(len(dataset)) for row in dataset.targets_of(i) if row]
-    entropy = -sum(q * math.log(q) for row in targets for q in row) / len(targets)
-    assert np.mean(student.losses[-100:]) == pytest.approx(entropy, abs=0.005)
 
 
 def test_a_stopped_training_run_resumes_to_the_same_result(teachers) -> None:

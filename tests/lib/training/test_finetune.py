@@ -51,12 +51,6 @@ def test_a_text_model_can_learn_to_chat(parent) -> None:
     assert child.tokenizer.is_chat
 
 
-def test_a_chat_model_cannot_be_trained_on_texts(parent) -> None:
-    chat = train([CONVERSATION], parent=parent, config=STILL)
-    with pytest.raises(ConfigError, match="a chat model can be fine-tuned only on conversations"):
-        train(["anna"], parent=chat)
-
-
 def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
     tokenizer = BpeTokenizer.from_documents(["user anna user"] * 2, vocab_size=262)
     assert b"user" in tokenizer.names  # a piece of text, and no special token
@@ -66,11 +60,6 @@ def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
     assert new_tokens(parent, child) == ["user", "assistant", "end_turn"]
     assert child.weights["wte"][:261] == parent.weights["wte"][:261]
     assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS
-
-
-def test_the_error_for_a_different_shape_names_both_values(parent) -> None:
-    with pytest.raises(ConfigError, match="n_embd is 16, but the model to fine-tune has 4"):
-        train(["anna"], parent=parent, model=ModelConfig(block_size=8))
 
 
 WORDS = [a + b + c for a in "nbk" for b in "aeiou" for c in "nbkaeiou"]
@@ -87,8 +76,14 @@ def test_a_child_holds_out_the_same_documents_as_its_parent() -> None:
         assert "contamination" not in repr(child)
 
 
-def test_a_parent_that_knows_no_character_of_the_text_is_refused(parent) -> None:
-    docs = ["мир и дом", "\u00a0лес\u3000"]
-    with pytest.raises(ConfigError, match="the parent knows none of the characters of the text"):
-        train(docs, parent=parent, config=STILL)
-    assert train([*docs, "n"], parent=parent, config=STILL)
+def test_impossible_fine_tuning_is_refused(parent) -> None:
+    chat = train([CONVERSATION], parent=parent, config=STILL)
+    foreign, wide = ["мир и дом", "\u00a0лес\u3000"], ModelConfig(block_size=8)
+    for docs, settings, problem in (
+        (["anna"], {"parent": chat}, "a chat model can be fine-tuned only on conversations"),
+        (["anna"], {"model": wide}, "n_embd is 16, but the model to fine-tune has 4"),
+        (foreign, {}, "the parent knows none of the characters of the text"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            train(docs, **{"parent": parent, "config": STILL} | settings)
+    assert train([*foreign, "n"], parent=parent, config=STILL)

@@ -39,15 +39,6 @@ def test_the_learning_rate_with_the_lowest_loss_is_chosen(monkeypatch, job, loss
     assert replace(found, lr=None) == replace(job.plan.config, lr=None)
 
 
-def test_the_held_out_losses_of_trials_are_marked(monkeypatch, job) -> None:
-    for contamination, end in (({"validation": 0.5}, " (contamination 50 %)"), ({}, "")):
-        told: list[str] = []
-        with_losses(monkeypatch, 3.0, 2.0, 1.0)
-        plan = replace(job.plan, contamination=contamination)
-        with_tried_rate(replace(job, plan=plan), tell=told.append)
-        assert told[-1].endswith(f" with {job.plan.config.lr:.2g}{end}")
-
-
 def test_a_run_longer_than_its_trials_gets_a_lower_learning_rate(monkeypatch, job) -> None:
     job = replace(job, trial_steps=job.plan.config.steps // 8)
     with_losses(monkeypatch, 3.0, 1.09, 1.0)
@@ -64,3 +55,12 @@ def test_trials_of_learning_rates_are_reproducible(job) -> None:
     assert told[:half] == told[half:]
     assert told[0].startswith("trying 3 learning rates, ")
     assert told[-1].startswith("learning rate ")
+
+
+def test_the_held_out_losses_of_trials_are_marked(monkeypatch, job) -> None:
+    for contamination, end in (({"validation": 0.5}, " (contamination 50 %)"), ({}, "")):
+        told: list[str] = []
+        with_losses(monkeypatch, 3.0, 2.0, 1.0)
+        plan = replace(job.plan, contamination=contamination)
+        with_tried_rate(replace(job, plan=plan), tell=told.append)
+        assert told[-1].endswith(f" with {job.plan.config.lr:.2g}{end}")

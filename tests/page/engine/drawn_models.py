@@ -12,12 +12,13 @@ import string
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from explained_by_reference import Inside, Text, ablations, backward, changed
+from exported_models import drawn_shape
 
-from microgpt import Architecture, BpeTokenizer, InferenceGpt, Message, ModelConfig
+from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig
 from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.folding import FoldingTokenizer
@@ -52,28 +53,12 @@ def tokenizer_of(rng: random.Random, *, is_chat: bool) -> Tokenizer:
     return CharTokenizer(rng.sample(CHARS, rng.randint(1, len(CHARS))), is_chat=is_chat)
 
 
-def config_of(rng: random.Random, tokenizer: Tokenizer) -> ModelConfig:
-    architecture = rng.choice(get_args(Architecture))
-    n_head = rng.randint(1, 5)
-    head_dim = rng.randint(1, 9) if architecture == "karpathy" else 2 * rng.randint(1, 4)
-    return ModelConfig(
-        n_embd=n_head * head_dim,
-        n_head=n_head,
-        n_layer=rng.randint(1, 3),
-        block_size=rng.randint(*rng.choice(((1, 3), (4, 40), (40, 120), (40, 120)))),
-        n_ff_exp=rng.randint(1, 5),
-        vocab_size=tokenizer.vocab_size,
-        # Larger weights make larger logits, which float32 rounds by more than these tests allow.
-        init_std=rng.choice((0.1, 0.4)),
-        architecture=architecture,
-    )
-
-
 def saved_model(rng: random.Random, dtype: str) -> SavedModel:
     """Return an untrained model; its weights are exact in a dtype."""
     is_chat = rng.random() < 0.5
     tokenizer = tokenizer_of(rng, is_chat=is_chat)
-    config = config_of(rng, tokenizer)
+    shape = drawn_shape(rng.randrange(2**32))
+    config = ModelConfig(vocab_size=tokenizer.vocab_size, **shape)
     weights = init_variant(config, rng)
     exact = {name: np.array(rows, dtype).tolist() for name, rows in weights.items()}
     knows = is_chat and isinstance(tokenizer, BpeTokenizer) and rng.random() < 0.5

@@ -159,6 +159,8 @@ def layouts(rng: random.Random) -> Iterator[str]:
         if rng.random() < 0.3:
             prose = prose.replace("\n", rng.choice(("\n\t", "\n\n", " \n\u3000", "\n\n\n")))
         yield prose
+    for n in (3, 4):  # stanzas: with three empty lines, it is running text
+        yield "\n\n".join(["the sea was calm and nobody had slept\nsince the wind had died"] * n)
     yield shakespeare
     yield names
 

@@ -4,9 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from javascript import few
 
 from microgpt import Message
 
@@ -71,16 +68,6 @@ def test_known_questions_are_found_as_in_python(node, suggests) -> None:
     ]  # fmt: skip
     before = [(), QUESTIONS[0], ("x", "y")]
     check(node, known, [(*said, text) for said in before for text in texts])
-
-
-@few
-@given(st.lists(st.text("abcdeo ins'-é7"), min_size=100))
-def test_javascript_finds_the_same_reply_as_python(node, texts) -> None:
-    check(
-        node,
-        KnownQuestions(tuple(talk_of(*pair) for pair in QUESTIONS)),
-        [(text,) for text in texts],
-    )
 
 
 @pytest.mark.slow

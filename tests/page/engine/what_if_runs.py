@@ -1,13 +1,11 @@
 """Train models on changed documents, drawn at random; write what a text and the documents get.
 
     python what_if_runs.py N KERNELS RESULT.json
-    python what_if_runs.py names STEPS RESULT.json < names.txt  # "emma" without "emm"
 
 The order of reading is made here, chunk by chunk. The numbers are those of the rounding that the
 environment selects.
 """
 
-import json
 import random
 import re
 import statistics
@@ -150,17 +148,5 @@ def case(number: int) -> dict[str, Any]:
     }
 
 
-def without_emm(names: list[str], steps: int) -> dict[str, Any]:
-    """Return the figures of "emma" without the names that begin with "emm"."""
-    documents = Documents(names, [], CharTokenizer.from_documents(names), ModelConfig().block_size)
-    gone = [i for i, name in enumerate(names) if name.startswith("emm")]
-    changes = Changes(dict.fromkeys(gone), [])
-    return figures(documents, changes, ModelConfig(), TrainConfig(steps=steps), "emma", 4)
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "names":
-        names = sys.stdin.read().split("\n")
-        Path(sys.argv[3]).write_text(json.dumps(without_emm(names, int(sys.argv[2]))))
-    else:
-        write_cases([*map(case, range(int(sys.argv[1])))], Path(sys.argv[2]), Path(sys.argv[3]))
+    write_cases([*map(case, range(int(sys.argv[1])))], Path(sys.argv[2]), Path(sys.argv[3]))

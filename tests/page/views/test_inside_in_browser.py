@@ -314,34 +314,6 @@ def test_a_training_step_is_made_in_the_page(names, names_model, page) -> None:
     until(page, "/without-mlp=0/.test(location.hash) && !/learn/.test(location.hash)")
 
 
-def test_the_end_token_counts_only_if_the_text_is_finished(names, names_model, page) -> None:
-    def check(*, unfinished: bool) -> None:
-        text = Text.of(names_model, "ann", unfinished=unfinished)
-        own = ablations(names_model, text)[0]["bits"]
-        told = f"takes {own:.2f} bits before"
-        until(page, f"document.getElementById('learned').innerText.includes('{told}')")
-        nothing = "document.getElementById('plain').innerText.includes('Nothing has come here')"
-        until(page, f"{nothing} === {str(unfinished).lower()}")
-        bits = f"{own:.1f}"
-        cell = "document.querySelectorAll('#parts td')[1]"
-        until(page, f"{cell}.innerText === '{bits}'")
-
-    opened(page, names, "inside", text="anna", step="probabilities", backward=1)
-    page.wait_for_selector("#learned:has-text('bits before')")
-    assert page.is_checked("#ends")
-    page.fill("#text", "ann")
-    until(page, f"{READ} === 'startann'")
-    check(unfinished=True)
-    assert not page.is_checked("#ends")
-    page.check("#ends")
-    check(unfinished=False)
-    page.uncheck("#ends")
-    check(unfinished=True)
-    page.reload()  # the address keeps it
-    check(unfinished=True)
-    assert not page.is_checked("#ends")
-
-
 def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_model, page) -> None:
     opened(page, talk, "inside", question="hi there", text="yo", **{"without-head": "0.1"})
     page.wait_for_selector("#written:not([hidden])")
@@ -378,6 +350,32 @@ def test_a_later_reply_is_explained_with_its_context(talk, talk_gpt, page) -> No
     page.click("text=Leave them out")
     check("hi there, man, yo")
     assert page.is_hidden("#before")
+
+
+def test_the_end_token_counts_only_if_the_text_is_finished(names, names_model, page) -> None:
+    def check(*, unfinished: bool) -> None:
+        text = Text.of(names_model, "ann", unfinished=unfinished)
+        own = ablations(names_model, text)[0]["bits"]
+        told = f"takes {own:.2f} bits before"
+        until(page, f"document.getElementById('learned').innerText.includes('{told}')")
+        nothing = "document.getElementById('plain').innerText.includes('Nothing has come here')"
+        until(page, f"{nothing} === {str(unfinished).lower()}")
+        bits = f"{own:.1f}"
+        cell = "document.querySelectorAll('#parts td')[1]"
+        until(page, f"{cell}.innerText === '{bits}'")
+
+    opened(page, names, "inside", text="anna", step="probabilities", backward=1)
+    page.wait_for_selector("#learned:has-text('bits before')")
+    assert page.is_checked("#ends")
+    page.fill("#text", "ann")
+    until(page, f"{READ} === 'startann'")
+    check(unfinished=True)
+    assert not page.is_checked("#ends")
+    page.check("#ends")
+    check(unfinished=False)
+    page.uncheck("#ends")
+    page.reload()  # the address keeps it
+    check(unfinished=True)
 
 
 def test_look_inside_begins_with_a_text_the_model_can_read(talk, subword, page) -> None:

@@ -1,14 +1,11 @@
-""" "What if" in the view "Train" of a page: the figures of trainings in Python, and its errors."""
+""" "What if" in the view "Train" of a page; the figures are those of `engine/test_what_if.py`."""
 
-import json
-import statistics
-import sys
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import commands
 import pytest
-from page_in_browser import SAME, check_accessible
+from page_in_browser import check_accessible
 
 from microgpt.data.documents import bundled, load_text
 
@@ -17,7 +14,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-JOB = Path(__file__).parents[1] / "engine/what_if_runs.py"
 N_NAMES, STEPS = 2000, 5000  # each name is read two or three times
 WORKERS = """
     window.workers = [];
@@ -25,6 +21,11 @@ WORKERS = """
         constructor(...all) { super(...all); workers.push(this); }
     };
 """
+FIGURES = (
+    r"These documents themselves take on average ([\d.]+) bits with all documents, ([\d.]+) "
+    r"without these: ([\d.]+) more\. This is ([\d.]+) times the spread of this seed and 4 others, "
+    r"([\d.]+) bits: the documents caused it\."
+)
 RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
 
 
@@ -73,46 +74,29 @@ def first_names() -> str:
     return "\n".join(list(load_text(bundled("names.txt")))[:N_NAMES])
 
 
-def python_figures(text: str, result: Path) -> dict[str, Any]:
-    command = [sys.executable, JOB, "names", str(STEPS), result]
-    commands.run_process(command, stdin=text, env=SAME, check=True)
-    return json.loads(result.read_text())
+def number(cell: str) -> float:
+    return float(cell.replace("−", "-"))
 
 
-def sentence(before: float, after: float, spread: float) -> str:
-    change = after - before
-    more = f"{abs(change):.2f} {'fewer' if change < 0 else 'more'}"
-    times = f"{abs(change) / spread:.1f} times the spread of this seed and 4 others"
-    both = f"{before:.2f} bits with all documents, {after:.2f} without these"
-    return f"{both}: {more}. This is {times}, {spread:.2f} bits"
-
-
-def signed(change: float) -> str:
-    return f"{change:+.2f}".replace("-", "−")
-
-
-def test_the_numbers_on_the_page_equal_those_of_python(names, page, tmp_path) -> None:
-    """Without names that it has read several times, they surprise more, by far more than chance."""
+def test_names_of_a_kind_are_surprising_without_them(names, page) -> None:
+    """By far more than chance: the tables and sentences show the same figures."""
     opened(page, names, first_names())
     asked(page)
-    found = python_figures(first_names(), tmp_path / "figures.json")
-    (before, after), totals = found["bits"][:2], [sum(each) for each in found["bits"]]
-    expected = [
-        [label, "", f"{a:.2f}", f"{b:.2f}", signed(b - a)]
-        for label, a, b in zip([*"emma", "end"], before, after, strict=True)
-    ]
-    total = ["Total", "", f"{totals[0]:.2f}", f"{totals[1]:.2f}", signed(totals[1] - totals[0])]
-    assert cells(page, "compared-tokens") == [*expected, total]
-    for id_, (a, b, *others) in (("text", totals), ("documents", found["documents"])):
-        spread = statistics.stdev([a, *others])
-        assert sentence(a, b, spread) in page.inner_text(f"#compared-{id_}")
-    a, b, *others = found["documents"]
-    assert b - a > 2.78 * statistics.stdev([a, *others])
-    what = page.inner_text("#compared-what")
-    assert what.startswith(f"{found['n']} documents were left out. The training reads ")
-    shown = page.inner_text("#compared-documents")
-    assert shown.startswith("These documents themselves take on average")
-    assert shown.endswith("the documents caused it.")
+    *tokens, total = cells(page, "compared-tokens")
+    assert [row[0] for row in (*tokens, total)] == [*"emma", "end", "Total"]
+    for i in (2, 3, 4):  # before, after, and the change
+        assert number(total[i]) == pytest.approx(sum(number(row[i]) for row in tokens), abs=0.03)
+    assert number(total[4]) == pytest.approx(number(total[3]) - number(total[2]), abs=0.011)
+    taken = f"“emma” takes {total[2]} bits with all documents, {total[3]} without these: "
+    assert page.inner_text("#compared-text").startswith(taken)
+    n = sum(name.startswith("emm") for name in first_names().split("\n"))
+    assert page.inner_text("#compared-what").startswith(f"{n} documents were left out. The tr")
+    shown = re.fullmatch(FIGURES, page.inner_text("#compared-documents"))
+    assert shown
+    before, after, more, times, spread = map(float, shown.groups())
+    assert more == pytest.approx(after - before, abs=0.011)
+    assert times == pytest.approx(more / spread, rel=0.1)
+    assert times > 2.78
 
 
 def test_the_search_narrows_down_to_one_document(names, page) -> None:

@@ -1,9 +1,12 @@
 """Sweeps from Python."""
 
+from threading import Event
+
 import pytest
 
 from microgpt import InferenceGpt
 from microgpt.errors import ConfigError, DataError
+from microgpt_evolution.errors import StoppedError
 from microgpt_evolution.grid_sweep import sweep
 
 DOCS = [a + b + c + d for a in "aeiou" for b in "mnrst" for c in "aeo" for d in ["", "l", "nn"]]
@@ -34,12 +37,18 @@ def test_a_sweep_can_measure_a_custom_function(tmp_path) -> None:
         sweep(DOCS, axes, **(run | {"objective": None}))
 
 
-def test_a_sweep_with_a_budget_varies_the_chosen_settings() -> None:
-    first, *others = sweep(DOCS, {"lr": [0.001, 0.02]}, budget=3e8, seeds=1)
-    assert len(others) == 2
-    assert {each.genome.n_embd for each in others} == {first.genome.n_embd}
-    assert [each.genome.lr for each in others] == [0.001, 0.02]
-    assert all(each.val_loss > 0 for each in (first, *others))
+def test_a_sweep_ends_when_it_should_stop(tmp_path) -> None:
+    stop, axes, run = Event(), {"n_embd": [8, 16], "steps": [5]}, tmp_path / "run"
+
+    def once(genome: object) -> float:
+        stop.set()
+        return 1.0
+
+    with pytest.raises(StoppedError):
+        sweep(DOCS, axes, objective=once, seeds=1, workers=1, run_dir=run, should_stop=stop)
+    assert len(sweep(DOCS, axes, objective=width, seeds=1, run_dir=run)) == 2
+    with pytest.raises(ConfigError, match=r"should_stop must be a threading.Event, got 1"):
+        sweep(DOCS, axes, should_stop=1)
 
 
 def test_more_seeds_of_a_finished_sweep_train_only_these(tmp_path) -> None:
@@ -56,8 +65,7 @@ def test_more_seeds_of_a_finished_sweep_train_only_these(tmp_path) -> None:
             sweep(DOCS, axes, run_dir=run, **other)
 
 
-@pytest.mark.parametrize("budget", [None, 1e9])
-def test_a_path_is_not_a_text(budget, tmp_path) -> None:
+def test_a_path_is_not_a_text(tmp_path) -> None:
     for path in ("data/names.txt", tmp_path):
         with pytest.raises(DataError, match=r"docs is '.*'; pass a list of texts, such as load_te"):
-            sweep(path, {"n_embd": [8]}, budget=budget)
+            sweep(path, {"n_embd": [8]})

@@ -159,7 +159,7 @@ def test_a_cluster_that_disappears_gives_a_one_line_error(
 ) -> None:
     monkeypatch.setattr(workers, "PATIENCE_S", 0.5)
     pool = Dask(one_worker.scheduler_address)
-    measured = pool.measure(Squares(), trials(3000), threading.Event())
+    measured = pool.measure(Squares(), trials(3000), threading.Event(), None)
     next(measured)
     vanish(one_worker)
     with pytest.raises(ClusterError, match=problem):
@@ -185,10 +185,6 @@ def test_a_worker_with_another_version_gives_a_one_line_error(
     has = rf"tcp://.* has microgpt-lib {theirs or 'missing'}, but this machine has \d"
     with pytest.raises(ClusterError, match=has):
         measure(Dask(scheduler), Squares())
-
-
-def test_without_trials_nothing_is_sent_to_a_cluster() -> None:
-    assert measure(Dask("nowhere"), Squares(), 0) == []
 
 
 def test_an_unreachable_scheduler_gives_a_one_line_error(monkeypatch) -> None:

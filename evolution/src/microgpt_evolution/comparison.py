@@ -11,20 +11,9 @@ from typing import Self
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
-def half_width(numbers: Sequence[float]) -> float:
-    """Return the half-width of the 95 % confidence interval of the mean of two or more numbers."""
-    n = len(numbers)
-    return T_95[min(n - 1, len(T_95)) - 1] * stdev(numbers) / sqrt(n)
-
-
 @dataclass(frozen=True)
 class Mean:
-    """A mean over seeds with its confidence interval.
-
-    Examples:
-        >>> str(Mean.of([2.31, 2.32, 2.33])), str(Mean.of([2.31]))
-        ('2.3200 ± 0.0248', '2.3100')
-    """
+    """A mean over seeds with its confidence interval, such as "2.3200 ± 0.0248"."""
 
     value: float
     half_width: float | None = None  # of the 95 % confidence interval; None for one seed
@@ -32,7 +21,9 @@ class Mean:
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Self:
         """Return the mean of numbers, one per seed."""
-        return cls(fmean(numbers), half_width(numbers) if len(numbers) > 1 else None)
+        if (n := len(numbers)) == 1:
+            return cls(numbers[0])
+        return cls(fmean(numbers), T_95[min(n - 1, len(T_95)) - 1] * stdev(numbers) / sqrt(n))
 
     @property
     def is_clear(self) -> bool:
@@ -54,10 +45,9 @@ class Mean:
 
 
 def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Mean:
-    """Return by how much the first setting exceeds the second, given their values by seed.
+    """Return by how much the first setting exceeds the second, paired over the common seeds.
 
-    The difference is paired over the common seeds. If there are fewer than two, it is that of the
-    means, without an interval.
+    If these are fewer than two, it is the difference of the means, without an interval.
     """
     if len(common := [seed for seed in first if seed in second]) > 1:
         return Mean.of([first[seed] - second[seed] for seed in common])

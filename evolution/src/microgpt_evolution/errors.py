@@ -30,11 +30,7 @@ class StoppedError(MicrogptError):
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Raise an error of this kind, with the place, for content that is invalid.
-
-    Args:
-        form: what is parsed, such as JSON.
-    """
+    """Raise an error of this kind, with the place, for content that is invalid, such as JSON."""
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:

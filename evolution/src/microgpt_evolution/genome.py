@@ -32,6 +32,8 @@ class Genome(TrainConfig, ModelConfig):
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """Return the genome with these settings; the others have their defaults."""
+        if not isinstance(settings, Mapping):
+            raise GenomeError(f"a genome must be a JSON object, got {settings!r:.80}")
         check_genes(settings)
         return cls(**settings)
 
@@ -57,12 +59,7 @@ class Genome(TrainConfig, ModelConfig):
         return "-".join(map(str, (*shape, self.vocab_size) if self.vocab_size else shape))
 
     def describe(self) -> str:
-        """Format the most important settings on one line; without n_tokens, as evolve-rust does.
-
-        Examples:
-            >>> PRIMORDIAL.describe()
-            'Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 '
-        """
+        """Format the most important settings on one line; without n_tokens, as evolve-rust does."""
         if self.n_tokens is None:
             return (
                 f"Emb:{self.n_embd:<3} Head:{self.n_head} Lay:{self.n_layer} Ctx:"
@@ -111,10 +108,7 @@ def values_of(genome: Genome, names: Iterable[str]) -> dict[str, Any]:
 
 
 def check_genes(genes: Mapping[str, Any]) -> None:
-    """Raise GenomeError unless all settings are known and each of them is valid.
-
-    What two settings must be together, a genome checks itself.
-    """
+    """Raise GenomeError unless all settings are known, and each of them alone is valid."""
     with raised_as(GenomeError):
         check_names(genes, Genome.__dataclass_fields__)
         for name, gene in genes.items():

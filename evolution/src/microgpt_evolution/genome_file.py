@@ -21,9 +21,10 @@ GENOME = "genome.json"
 VERSION, BUDGETED_VERSION = 1, 3  # version 2 had switches of the architecture
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
 RUST_KEYS = ("n_emb", "n_ctx", *GENES[2:])  # evolve-rust's names of GENES, in version 1
-# What a file must have besides the genes.
-REQUIRED = ("loss", "generation")
-BUDGETED_REQUIRED = ("operations", "budget", "val_loss", "generation", "text", "data_sha256")
+REQUIRED = {  # what a file of a version must have besides the genes
+    VERSION: ("loss", "generation"),
+    BUDGETED_VERSION: ("operations", "budget", "val_loss", "generation", "text", "data_sha256"),
+}
 
 Operations = Annotated[float, Field(gt=0)]
 
@@ -56,11 +57,7 @@ class GenomeRecord(Stored):
 
 
 def read_genome(path: str | Path) -> GenomeRecord:
-    """Read a genome.json file; the fitness of files from evolve-rust is "last-doc".
-
-    Raises:
-        GenomeError: the file cannot be read, is not a genome, or has a gene out of range.
-    """
+    """Read a genome.json file; raise GenomeError if it is unreadable or invalid."""
     content = read(path, MAX_BYTES, GenomeError)
     with raised_as(GenomeError, path, form="JSON"):
         text = content.decode("utf-8-sig")
@@ -74,20 +71,20 @@ def read_genome(path: str | Path) -> GenomeRecord:
 
 def _record(facts: dict[str, Any]) -> GenomeRecord:
     """Return the record of a parsed file."""
-    is_budgeted = facts.setdefault("version", VERSION) == BUDGETED_VERSION
-    names, keys = (BUDGETED_GENES, BUDGETED_GENES) if is_budgeted else (GENES, RUST_KEYS)
-    genes = facts.get("genome") if is_budgeted else facts
+    version = facts.setdefault("version", VERSION)
+    names, keys, genes = BUDGETED_GENES, BUDGETED_GENES, facts.get("genome")
+    if version == VERSION:
+        names, keys, genes = GENES, RUST_KEYS, facts
+        if facts.get("objective", "loss") == "loss":  # evolve-rust does not name the fitness
+            facts["fitness"] = facts.get("fitness") or "last-doc"
     genes = genes if isinstance(genes, dict) else {}
     missing = [key for key in keys if key not in genes]
-    required = BUDGETED_REQUIRED if is_budgeted else REQUIRED
-    missing += [key for key in required if facts.get(key) is None]
+    missing += [key for key in REQUIRED[version] if facts.get(key) is None]
     if missing:
         raise GenomeError(f"it is not a genome, because it lacks {', '.join(missing)}")
     genome = {name: genes[key] for name, key in zip(names, keys, strict=True)}
     if genome.get("vocab_size", 0) is None:  # characters
         del genome["vocab_size"]
-    if not is_budgeted and facts.get("objective", "loss") == "loss":
-        facts["fitness"] = facts.get("fitness") or "last-doc"  # evolve-rust does not name it
     return GenomeRecord.model_validate_json(json.dumps({**facts, "genome": genome}))
 
 
@@ -101,10 +98,7 @@ def read_genome_of(path: Path, remedy: str, *, is_budgeted: bool) -> GenomeRecor
 
 
 def recipe(path: Path) -> dict[str, object]:
-    """Return the options of `microgpt train` that a genome.json sets.
-
-    As in the search, a budget does not include the evaluations of a training run.
-    """
+    """Return the options of `microgpt train` that a genome.json sets."""
     record = read_genome(path)
     if not record.is_budgeted:
         return values_of(record.genome, (*GENES, "architecture"))
@@ -119,11 +113,7 @@ def recipe(path: Path) -> dict[str, object]:
 
 
 def write_genome(path: str | Path, record: GenomeRecord) -> None:
-    """Atomically write a genome.json file; equal records produce equal bytes.
-
-    Raises:
-        CheckpointError: the file cannot be written. An existing file is left unchanged.
-    """
+    """Write a genome.json file atomically; raise CheckpointError if that is impossible."""
     path = Path(path)
     publish(path.parent, {path.name: encode_genome(record)})
 
@@ -151,11 +141,7 @@ def score_of(record: GenomeRecord) -> str:
 
 
 def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
-    """Return whether a new genome should replace an old one.
-
-    True if the new genome is better, or if the two cannot be compared: their objective, head,
-    fitness or data differ, or the old value is unknown.
-    """
+    """Return whether a new genome is better than an old one, or cannot be compared with it."""
     contest = ("version", "objective", "head", "fitness", "data_sha256")
     if any(getattr(new, name) != getattr(old, name) for name in contest):
         return True
@@ -167,6 +153,6 @@ def _value(record: GenomeRecord) -> float | None:
     """Return the value of a record that is to be minimised, or None if it is unknown."""
     if record.fitness == "own":  # the functions may differ
         return None
-    if record.objective != "loss":
-        return None if record.score is None else -record.score
+    if record.score is not None:
+        return -record.score
     return record.loss if record.fitness == "last-doc" else record.val_loss

@@ -55,10 +55,14 @@ class Log:
             ranked = population.generations[-1]
             best, diversity = ranked[0], len(count_species(ranked)) / len(ranked)
             head = f", {HEADS[name].title}" if name in HEADS else ""  # type: ignore[index]
-            facts = [f"best {outcome(best, self._mark)}", f"diversity {diversity:.0%}"]
+            assert best.evaluation
+            outcome = f"{best.worth:.4f}{self._mark}"
+            if not best.has_finished:
+                outcome = best.evaluation.status
+            facts = [f"best {outcome}", f"diversity {diversity:.0%}"]
             if population.stagnation is not None:
                 facts.append(f"stagnation {population.stagnation}")
-            if best.evaluation and best.evaluation.samples:
+            if best.evaluation.samples:
                 facts.append(first_names(best.evaluation.samples))
             where = f"Generation {best.generation}/{search.n_generations}{head}"
             self._write(f"{where}: {', '.join(facts)} | {genes_of(best)}")
@@ -89,11 +93,7 @@ class Log:
 
 
 def describe(organism: Organism, mark: str) -> str:
-    """Return the line for an evaluated organism, with the reason if its training failed.
-
-    Args:
-        mark: mark of its loss.
-    """
+    """Return the line for an evaluated organism, with the mark of its loss, or why it failed."""
     evaluation = organism.evaluation
     assert evaluation
     found = f"{evaluation.status}: {evaluation.reason}"
@@ -107,14 +107,6 @@ def describe(organism: Organism, mark: str) -> str:
 def genes_of(organism: Organism) -> str:
     """Return the genome and the origin of an organism."""
     return f"{organism.genome.describe().rstrip()} [{organism.origin}]"
-
-
-def outcome(organism: Organism, mark: str) -> str:
-    """Return the loss, with its mark, or the score of an organism, or its status without one."""
-    if organism.has_finished:
-        return f"{organism.worth:.4f}{mark}"
-    status = organism.evaluation.status if organism.evaluation else "not evaluated"
-    return "diverged" if status == "ok" else status
 
 
 def winner_table(

@@ -23,11 +23,7 @@ class Space:
     values: dict[str, tuple[Gene, ...]]
 
     def mutate(self, genome: Genome, rng: Random) -> Genome:
-        """Return a copy in which one or more genes have a neighbouring value.
-
-        Raises:
-            GenomeError: the genome has no valid mutants.
-        """
+        """Return a copy in which one or more genes have a neighbouring value."""
         rates = {gene: RATES.get(gene, 1.0) for gene in self.values if len(self.values[gene]) > 1}
         for _ in range(MAX_TRIES if rates else 0):
             genes: dict[str, Any] = {}

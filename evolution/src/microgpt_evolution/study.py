@@ -3,6 +3,7 @@
     .lock            lock file, held while a process executes the study
     settings.json    the settings
     trials.jsonl     one line per trial, appended when the trial ends
+    .organisms/      states of training runs that may go on, or whose models are needed at the end
 
 A resumed study starts from the beginning and reuses the recorded trials.
 """
@@ -10,18 +11,27 @@ A resumed study starts from the beginning and reuses the recorded trials.
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any, Generic, Self, TypeVar
 
-from microgpt import SAVING, ConfigError, DirectoryLock, as_argument, cannot_write, publish
-from microgpt_evolution import training_states
-from microgpt_evolution.errors import StoppedError, StudyError
+from microgpt import (
+    SAVING,
+    CheckpointError,
+    DirectoryLock,
+    TrainingPlan,
+    TrainState,
+    as_argument,
+    cannot_write,
+    encode_state,
+    publish,
+    read_training,
+)
+from microgpt_evolution.errors import StudyError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.objective import Objective
 from microgpt_evolution.study_settings import SETTINGS, StudySettings, directory_of, read_settings
@@ -30,21 +40,17 @@ from microgpt_evolution.trials_file import TRIALS, append_trial, read_trials
 from microgpt_evolution.workers import Workers
 
 USE = "being searched"  # inserted into the error message about a locked directory
+STATES = ".organisms"
 
-OnMeasured = Callable[[int, TrialRecord], None]  # called with the index and record of a trial
+OnMeasured = Callable[[int, TrialRecord], None]  # called with the index and the new record
 S = TypeVar("S", bound=StudySettings)
 
 
 class Study(Generic[S]):
     """The settings and trials of one study. The log file is next to the directory."""
 
-    def __init__(self, path: Path, kind: type[S]) -> None:
-        """Read the settings of a study; see `open` and `read`.
-
-        Args:
-            path: its directory or log file.
-            kind: the type of its settings.
-        """
+    def __init__(self, path: Path, kind: type[S], *, is_locked: bool = False) -> None:
+        """Read a study, given its directory or log file; see `open` and `read`."""
         self.directory = directory_of(path)
         self.log = self.directory.with_name(f"{self.directory.name}.log")
         settings = read_settings(self.directory)
@@ -57,15 +63,18 @@ class Study(Generic[S]):
         self.settings: S = settings
         self._records: dict[Key, TrialRecord] = {}
         self._genomes: dict[str, Genome] = {}  # by id of the trial
-        self._lock: DirectoryLock | None = None
+        self._lock = DirectoryLock(self.directory, USE) if is_locked else None
+        try:
+            records, self._n_bytes = read_trials(self.directory)
+            for record in records:
+                self._know(record)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def begin(cls, folder: Path, name: str, settings: S, *, is_stamped: bool = True) -> Self:
-        """Create a new study atomically.
-
-        Args:
-            folder: parent of its directory. Unfinished files of a killed process are removed.
-            is_stamped: append a timestamp to the name, and a number if that name already exists.
+        """Create a new study atomically; its directory has a timestamp if `is_stamped` is true.
 
         Raises:
             StudyError: the folder is a file.
@@ -90,57 +99,13 @@ class Study(Generic[S]):
 
     @classmethod
     def open(cls, path: Path, kind: type[S]) -> Self:
-        """Open a study to go on with it, given its directory or log file.
+        """Open a study to go on with it.
 
         Raises:
             StudyError: the study is missing, damaged or of another kind.
             CheckpointError: another process holds the lock, or the directory is not writable.
         """
-        study = cls(path, kind)
-        # Lock before removing an incomplete last line: another process may still be writing it.
-        study._lock = DirectoryLock(study.directory, USE)
-        try:
-            n_bytes, trials = study._read_trials(), study.directory / TRIALS
-            if trials.stat().st_size > n_bytes:
-                os.truncate(trials, n_bytes)
-        except BaseException as error:
-            study.close()
-            if isinstance(error, OSError):
-                raise cannot_write(study.directory, error) from error
-            raise
-        return study
-
-    @classmethod
-    @contextmanager
-    def at(cls, run_dir: str | os.PathLike[str] | None, settings: S) -> Iterator[Self]:
-        """Yield a new or resumed study in a directory (default: a temporary one).
-
-        Raises:
-            ConfigError: the directory has a study with different settings, or with more of them.
-        """
-        with ExitStack() as stack:
-            folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
-            directory = Path(folder).absolute()  # an objective may change the working directory
-            if os.path.lexists(directory):
-                study = cls.open(directory, type(settings))
-            else:
-                study = cls.begin(directory.parent, directory.name, settings, is_stamped=False)
-            stack.enter_context(study)
-            changes = dict[str, Any]()
-            for name, new in settings:
-                old = getattr(study.settings, name)
-                if name in settings.facts or new == old:
-                    continue
-                if name not in settings.more or not _is_more(new, old):
-                    there, here = f"{old!s:.80}", f"{new!s:.80}"
-                    differs = f"is {here}, but the run in {directory} has {there}"
-                    if there == here:
-                        differs = f"is not that of the run in {directory}"
-                    raise ConfigError(f"{name} {differs}; use another run_dir")
-                changes[name] = new
-            if changes:
-                study.change(**changes)
-            yield study
+        return cls(path, kind, is_locked=True)
 
     @classmethod
     def read(cls, path: Path, kind: type[S]) -> Self:
@@ -149,9 +114,7 @@ class Study(Generic[S]):
         Raises:
             StudyError: the study is missing, damaged or of another kind.
         """
-        study = cls(path, kind)
-        study._read_trials()
-        return study
+        return cls(path, kind)
 
     def close(self) -> None:
         """Release the lock."""
@@ -198,17 +161,10 @@ class Study(Generic[S]):
     ) -> list[TrialRecord]:
         """Return the records of distinct trials; train those that are not known.
 
-        Args:
-            on_measured: called with the index and the record of each trial that was not known.
-            should_stop: event that ends the training early; Ctrl-C and an exception in
-                `on_measured` set it, too.
-
         Raises:
             StoppedError: should_stop was set before the last trial ended.
         """
-        stop = should_stop or Event()
         found = [self.known(trial) for trial in trials]
-        todo = [i for i, record in enumerate(found) if record is None]
 
         def note(i: int, evaluation: Evaluation) -> None:
             n_params = objective.n_params(trials[i].genome)
@@ -217,37 +173,46 @@ class Study(Generic[S]):
             if on_measured:
                 on_measured(i, record)
 
-        for i in todo:
-            if reason := objective.refusal(trials[i]):
+        for i, trial in enumerate(trials):
+            if found[i] is None and (reason := objective.refusal(trial)):
                 note(i, Evaluation("refused", reason=reason))
         # Start the longest trials first, so that workers are not idle while the last trial runs.
-        todo = [i for i in todo if found[i] is None]
+        todo = [i for i, record in enumerate(found) if record is None]
         todo.sort(key=lambda i: -objective.flops(trials[i]))
-        minutes, remaining = self.settings.trial_minutes, [trials[i] for i in todo]
-        with closing(workers.measure(objective, remaining, stop, minutes)) as measured:
+        stop, minutes = should_stop or Event(), self.settings.trial_minutes
+        left = [trials[i] for i in todo]
+        with closing(workers.measure(objective, left, stop, minutes)) as measured:
             for place, evaluation in measured:
-                if not stop.is_set():  # after a stop, the evaluation may be incomplete
-                    note(todo[place], evaluation)
-        known = [record for record in found if record]
-        if len(known) < len(found):  # it was stopped while the last trial ended
-            raise StoppedError(f"stopped after {len(known)} of {len(found)} training runs")
-        return known
+                note(todo[place], evaluation)
+        return [record for record in found if record]
 
     def add(self, trial: Trial, evaluation: Evaluation, flops: float, n_params: int) -> TrialRecord:
         """Append the record of a trial, after its state, if it can go on.
-
-        Args:
-            flops: operations of the whole trial.
 
         Raises:
             CheckpointError: the record cannot be written.
         """
         if evaluation.checkpoint and evaluation.losses:
-            training_states.keep(self.directory, trial.id, *evaluation.checkpoint)
+            self.keep_state(trial.id, *evaluation.checkpoint)
         record = TrialRecord.of(trial, evaluation, flops=flops, n_params=n_params)
-        append_trial(self.directory, record)
+        self._n_bytes = append_trial(self.directory, record, self._n_bytes)
         self._know(record)
         return record
+
+    def keep_state(self, id: str, plan: TrainingPlan, state: TrainState) -> None:
+        """Write the state of a training run; raise CheckpointError on failure."""
+        publish(self.directory / STATES / id, encode_state(plan, state, "running"))
+
+    def state(self, id: str) -> tuple[TrainingPlan, TrainState] | None:
+        """Return the plan and the state of a training run, or None if there are none."""
+        try:
+            return read_training(self.directory / STATES / id)[:2]
+        except CheckpointError:
+            return None
+
+    def forget_state(self, id: str) -> None:
+        """Remove the state of an organism that will not be trained further."""
+        shutil.rmtree(self.directory / STATES / id, ignore_errors=True)
 
     def forget_crashes(self) -> None:
         """Repeat the trials that crashed; their new records replace the old ones."""
@@ -282,21 +247,9 @@ class Study(Generic[S]):
         if record.id:
             self._genomes[record.id] = record.genome
 
-    def _read_trials(self) -> int:
-        """Read the complete lines; return the number of their bytes."""
-        records, n_bytes = read_trials(self.directory)
-        for record in records:
-            self._know(record)
-        return n_bytes
-
 
 def _encode(settings: StudySettings) -> bytes:
     return f"{settings.model_dump_json(indent=2)}\n".encode()
-
-
-def _is_more(new: Any, old: Any) -> bool:
-    """Return whether a number is larger, or whether a tuple begins with all of the old one."""
-    return bool(new[: len(old)] == old if isinstance(old, tuple) else new > old)
 
 
 def _free_directory(folder: Path, name: str) -> Path:

@@ -23,14 +23,14 @@ from microgpt import (
 from microgpt_evolution.errors import StudyError, raised_as
 from microgpt_evolution.genome import Gene
 from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
-from microgpt_evolution.objectives.loss_objective import MAX_FLOPS, N_SAMPLES
+from microgpt_evolution.objectives.loss_objective import N_SAMPLES
 from microgpt_evolution.trial import Genes, Stored, Trial
 
 SETTINGS, FORMAT_VERSION = "settings.json", 5
 MAX_SETTINGS_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
 HELD_OUT = 0.1  # fraction of documents in each of the validation and test sets
 # Options of each objective, with their default values.
-DEFAULTS: Mapping[ObjectiveName, Mapping[str, Any]] = {
+DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
     "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
     "hydra": {"population": 8, "generations": 5, "samples": N_SAMPLES, "head": None},
@@ -96,7 +96,6 @@ class SearchSettings(StudySettings):
     samples: Annotated[Count, Field(le=MAX_SAMPLES)] | None = None  # number of names per organism
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
     warm_start: Genes | None = None  # stored as a genome, because the genome file may change
-    max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
 
     @property
     def measure(self) -> str | None:
@@ -123,21 +122,13 @@ class SearchSettings(StudySettings):
 
     @classmethod
     def begin(cls, given: Mapping[str, Any], **facts: object) -> Self:
-        """Return the settings of a new search.
-
-        Args:
-            given: options by name; None selects the default.
-            facts: values of the other fields.
-
-        Raises:
-            ConfigError: an option does not belong to the objective, or is out of range.
-        """
-        given = {name: option for name, option in given.items() if option is not None}
-        objective = given.get("objective", "loss")
+        """Return the settings of a new search, given its options and the other fields."""
+        objective: Any = given.get("objective")
+        objective = "loss" if objective is None else objective
         checked("objective", objective, ObjectiveName)
-        chosen = {**DEFAULTS[objective], **{name: given[name] for name in OPTIONS if name in given}}
+        options = {name: given[name] for name in OPTIONS if given.get(name) is not None}
         with raised_as(ConfigError):
-            return cls.model_validate({"objective": objective, **chosen, **facts})
+            return cls(objective=objective, **DEFAULTS[objective] | options | facts)
 
 
 class BudgetedSettings(StudySettings):
@@ -158,14 +149,6 @@ class BudgetedSettings(StudySettings):
     values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # of each gene
 
 
-class ChosenSettings(Stored):
-    """The settings that `train` chooses for the documents; they are the center of a grid."""
-
-    base: Genes
-    swept: tuple[str, ...]  # names of the settings with several values
-    vocab_size: int | None  # requested size of the BPE vocabulary; None for characters
-
-
 class SweepSettings(StudySettings):
     """The settings of a sweep."""
 
@@ -175,7 +158,6 @@ class SweepSettings(StudySettings):
     sweep: SweepKind
     genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # trained with each seed
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
-    chosen: ChosenSettings | None = None  # None if the others are Karpathy's
 
     @property
     def trials(self) -> list[Trial]:
@@ -185,16 +167,12 @@ class SweepSettings(StudySettings):
     @property
     def documents(self) -> tuple[object, ...]:
         """A key for the data and its split; only losses with the same key are comparable."""
-        vocab_size = self.chosen.vocab_size if self.chosen else None
-        how = self.text, self.gap, vocab_size, self.chosen is None
-        return self.data_sha256, self.val_fraction, self.test_fraction, how
+        return self.data_sha256, self.val_fraction, self.test_fraction
 
 
-AnySettings = SearchSettings | BudgetedSettings | SweepSettings
-KINDS: dict[str, type[AnySettings]] = {
-    "search": SearchSettings,
-    "search with a budget": BudgetedSettings,
-    "sweep": SweepSettings,
+KINDS: dict[str, type[StudySettings]] = {
+    each.model_fields["kind"].default: each
+    for each in (SearchSettings, BudgetedSettings, SweepSettings)
 }
 
 
@@ -203,7 +181,7 @@ def directory_of(path: Path) -> Path:
     return path.with_suffix("") if path.suffix == ".log" and not path.is_dir() else path
 
 
-def read_settings(directory: Path) -> AnySettings:
+def read_settings(directory: Path) -> StudySettings:
     """Read settings.json; raise StudyError if it is missing or damaged."""
     path = directory / SETTINGS
     try:
@@ -212,9 +190,6 @@ def read_settings(directory: Path) -> AnySettings:
         if (directory / "meta.json").exists():
             how = f"see it with: microgpt info {as_argument(directory)}"
             raise StudyError(f"{directory} is a model, not a study; {how}") from error
-        if (directory / "run.json").exists():
-            problem = "was written by an older version of microgpt; use that version"
-            raise StudyError(f"{directory} {problem}") from error
         raise StudyError(
             f"{directory} is not a study: cannot read {SETTINGS}: {error.strerror}; studies "
             "are directories such as experiments/evolve_… and experiments/sweep_…"

@@ -4,17 +4,14 @@ import hashlib
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
 
-from microgpt_evolution.errors import GenomeError, StudyError
+from microgpt_evolution.errors import StudyError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.judge import NameScores
-
-if TYPE_CHECKING:
-    from microgpt import TrainState
 
 # "refused": too large to train; "diverged": non-finite loss; "crashed": any other failure.
 Status = Literal["ok", "diverged", "crashed", "refused"]
@@ -23,6 +20,21 @@ FRESH = "fresh"  # origin of the winner's training runs with seeds that did not 
 RETEST = "confirm"  # origin of trials of finalists with more seeds
 STUDENT = "student"  # origin of a trial that learns from organisms
 ShouldStop = Callable[[], bool]  # polled during training; if it returns true, training stops
+
+
+class Stored(BaseModel):
+    """Base class of what a study stores."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+def _genome_of(settings: Any) -> Genome:
+    return settings if isinstance(settings, Genome) else Genome.from_dict(settings)
+
+
+Genes = Annotated[  # a genome, of which only the settings that are not the default are stored
+    Genome, PlainValidator(_genome_of), PlainSerializer(Genome.to_dict)
+]
 
 
 @dataclass(frozen=True)
@@ -51,13 +63,16 @@ class Evaluation:
         return self.status == "ok"
 
 
-class Identified:
-    """What has the key of a trial and the id of an organism."""
+@dataclass(frozen=True)
+class Trial:
+    """A training run that a study asks for."""
 
-    genome: Genome
+    genome: Genes
     seed: int
-    id: str
-    until: int | None
+    id: str = ""  # id of the organism in a search; empty in a sweep
+    origin: str = ""  # how the organism was created, or why it is trained
+    parents: tuple[str, ...] = ()  # ids of the parent organisms
+    until: int | None = None  # with a budget: number of evaluations at which it ends
 
     @property
     def key(self) -> Key:
@@ -66,11 +81,7 @@ class Identified:
 
     @property
     def place(self) -> tuple[int, int]:
-        """The generation and the slot in the id, such as "g3-5" or "g3-5-again1", from 1.
-
-        Raises:
-            StudyError: the id does not begin with them.
-        """
+        """The generation and the slot in the id, such as "g3-5" or "g3-5-again1", from 1."""
         if found := re.match(r"g(\d{1,9})-(\d{1,9})", self.id):
             return int(found[1]), int(found[2])
         raise StudyError(
@@ -88,83 +99,29 @@ class Identified:
         return self.place[1]
 
 
-@dataclass(frozen=True)
-class Trial(Identified):
-    """A training run that a study asks for.
-
-    In a search with a budget, a trial is a rung: the run is continued up to one of its evaluations.
-    """
-
-    genome: Genome
-    seed: int
-    id: str = ""  # id of the organism in a search; empty in a sweep
-    origin: str = ""  # how the organism was created, or why it is trained
-    parents: tuple[str, ...] = ()  # ids of the parent organisms
-    until: int | None = None  # number of evaluations at which the rung ends
-    losses: tuple[float, ...] = ()  # of its evaluations so far, in nats per character
-    state: "TrainState | None" = field(default=None, compare=False, repr=False)
-
-    @property
-    def n_evaluations(self) -> int:
-        """The number of evaluations of the rung."""
-        assert self.until is not None
-        return self.until - len(self.losses)
-
-
-class Stored(BaseModel):
-    """Base class of what a study stores."""
-
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
-
-
-def _genome_of(settings: object) -> Genome:
-    if isinstance(settings, Genome):
-        return settings
-    if not isinstance(settings, dict):
-        raise GenomeError(f"a genome must be a JSON object, got {settings!r:.80}")
-    return Genome.from_dict(settings)
-
-
-Genes = Annotated[  # a genome, of which only the settings that are not the default are stored
-    Genome, PlainValidator(_genome_of), PlainSerializer(Genome.to_dict)
-]
-
-
 @dataclass(frozen=True, kw_only=True)
-class TrialRecord(Evaluation, Identified):
+class TrialRecord(Trial, Evaluation):
     """A line of trials.jsonl: what was measured, and the trial."""
 
     __pydantic_config__ = Stored.model_config
 
     genome: Genes
     seed: int
-    id: str = ""
-    origin: str = ""
-    parents: tuple[str, ...] = ()
-    until: int | None = None
     n_params: int
     flops: float  # operations, those of the evaluations in a search with a budget included
 
     @classmethod
     def of(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
-        """Return the record of an evaluation; `flops` is the cost of the whole trial."""
-        if trial.until and evaluation.is_ok:  # a time limit may have ended it before
-            flops *= len(evaluation.losses) / trial.n_evaluations
-        names = ("genome", "seed", "id", "origin", "parents", "until")
-        found = vars(evaluation) | {name: getattr(trial, name) for name in names}
+        """Return the record of an evaluation."""
+        found = vars(evaluation) | {each.name: getattr(trial, each.name) for each in fields(Trial)}
         found |= {name: round(found[name], 4) for name in ("seconds", "cpu_seconds")}
         return cls(**found | {"checkpoint": None}, flops=flops, n_params=n_params)
 
 
 def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:
-    """Return the seed of a training run, from 0 to 2**63 - 1.
-
-    The seed is the upper 63 bits of the first 8 bytes, big-endian, of the SHA-256 of the string
-    "run_seed/generation/slot/repeat". It does not depend on the machine or the Python version.
+    """Return the seed of a training run, from 0 to 2**63 - 1, by a hash of what it is for.
 
     Args:
-        generation: generation number, counted from 1.
-        slot: position in the generation, counted from 1.
         repeat: 0 in the search; 1, 2 … in a retest.
 
     Examples:

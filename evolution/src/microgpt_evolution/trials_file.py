@@ -17,11 +17,7 @@ REMEDY = "remove the line and resume the study, which repeats the trial"
 
 
 def read_trials(directory: Path) -> tuple[list[TrialRecord], int]:
-    """Return the records of the complete lines, and the number of their bytes.
-
-    Raises:
-        StudyError: the file cannot be read, or a line is damaged.
-    """
+    """Return the records of the complete lines, and the number of their bytes."""
     path = directory / TRIALS
     content = read(path, MAX_TRIALS_BYTES, StudyError)
     *lines, rest = content.split(b"\n")  # the last line is empty or incomplete
@@ -34,11 +30,14 @@ def read_trials(directory: Path) -> tuple[list[TrialRecord], int]:
     return records, len(content) - len(rest)
 
 
-def append_trial(directory: Path, record: TrialRecord) -> None:
-    """Append a record; raise CheckpointError if it cannot be written."""
+def append_trial(directory: Path, record: TrialRecord, n_bytes: int) -> int:
+    """Write a record after the complete lines, which have so many bytes; return the new number."""
     try:
-        with (directory / TRIALS).open("ab") as file:
+        with (directory / TRIALS).open("r+b") as file:
+            file.truncate(n_bytes)  # an incomplete line of a killed process
+            file.seek(n_bytes)
             file.write(with_checksum(RECORD.dump_json(record, exclude_defaults=True)))
+            return file.tell()
     except OSError as error:
         raise cannot_write(directory, error) from error
 

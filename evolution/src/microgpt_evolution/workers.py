@@ -6,19 +6,15 @@ import socket
 from abc import abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache, partial
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from microgpt import checked, n_cpus
 from microgpt_evolution.errors import ClusterError, StoppedError
 from microgpt_evolution.objectives.objective import Objective, describe_error, measure
 from microgpt_evolution.trial import Evaluation, Trial
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 POLL_S = 0.1  # interval in seconds between questions to a cluster
 PACKAGES = ("microgpt-lib", "microgpt-evolution")  # versions must match on all machines
@@ -34,43 +30,26 @@ class Workers(AbstractContextManager["Workers"]):
 
     @abstractmethod
     def n_workers(self) -> int:
-        """Return the number of trials that can run concurrently."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Cancel the trials that have not begun."""
+        """Return the number of trials that can run concurrently; 0 at times on a cluster."""
 
     def measure(
-        self,
-        objective: Objective,
-        trials: Sequence[Trial],
-        should_stop: Event,
-        minutes: float | None = None,
+        self, objective: Objective, trials: Sequence[Trial], stop: Event, minutes: float | None
     ) -> Generator[Found, None, None]:
-        """Yield the index and the evaluation of each trial as it ends.
-
-        Args:
-            minutes: time limit of a trial.
-            should_stop: event that ends the iteration; it is set if anything else ends it early,
-                such as Ctrl-C, and the workers are closed.
+        """Yield the index and the evaluation of each trial as it ends, within so many minutes.
 
         Raises:
-            StoppedError: should_stop was set before the last trial ended.
+            StoppedError: stop was set before the last trial ended. Threads set it if anything else
+                ends the iteration; the workers of a cluster finish their current trials.
             ClusterError: the cluster cannot be reached.
         """
         n_done = 0
-        try:
-            for found in self._measure(objective, trials, should_stop, minutes) if trials else ():
-                if should_stop.is_set():
-                    break
-                n_done += 1
-                yield found
-            if n_done < len(trials):
-                raise StoppedError(f"stopped after {n_done} of {len(trials)} training runs")
-        except BaseException:
-            should_stop.set()
-            self.close()
-            raise
+        for found in self._measure(objective, trials, stop, minutes) if trials else ():
+            if stop.is_set():
+                break
+            n_done += 1
+            yield found
+        if n_done < len(trials):
+            raise StoppedError(f"stopped after {n_done} of {len(trials)} training runs")
 
     @abstractmethod
     def _measure(
@@ -79,23 +58,18 @@ class Workers(AbstractContextManager["Workers"]):
         """Yield evaluations as trials end, until stop is set."""
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        """Close the connection, if there is one."""
 
 
 class Threads(Workers):
     """Threads of this process: trials are not pickled, and the kernels release the GIL."""
 
     def __init__(self, n: int) -> None:
-        self._n, self._executor = n, ThreadPoolExecutor(n)
+        self._n = n
 
     def n_workers(self) -> int:
         """Return the number of threads."""
         return self._n
-
-    def close(self) -> None:
-        """Cancel the trials that have not begun, and wait for the others."""
-        self._executor.shutdown(cancel_futures=True)
-        self._executor = ThreadPoolExecutor(self._n)
 
     def _measure(
         self, objective: Objective, trials: Sequence[Trial], stop: Event, minutes: float | None
@@ -103,50 +77,71 @@ class Threads(Workers):
         def work(i: int) -> Found:
             return i, measure(objective, trials[i], minutes, stop.is_set)
 
-        futures = [self._executor.submit(work, i) for i in range(len(trials))]
-        yield from (future.result() for future in as_completed(futures))
+        executor = ThreadPoolExecutor(self._n)
+        try:
+            futures = [executor.submit(work, i) for i in range(len(trials))]
+            yield from (future.result() for future in as_completed(futures))
+        except BaseException:
+            stop.set()
+            raise
+        finally:
+            executor.shutdown(cancel_futures=True)
 
 
 class Dask(Workers):
-    """The workers of a Dask scheduler, which may join and leave; Dask is imported on first use."""
+    """The workers of a Dask scheduler, which may join and leave."""
 
     def __init__(self, address: str) -> None:
+        """Connect to a scheduler; raise ClusterError if that is impossible."""
         self.address = address
-        self._client: Client | None = None
         self._sent: tuple[object, Any] = (None, None)  # an objective, and the future of its pickle
+        try:
+            import dask
+            from distributed import Client
+        except ImportError as error:
+            how = "pip install 'microgpt-evolution[cluster]'"
+            raise ClusterError(f"workers on other machines require Dask; run: {how}") from error
+        # An objective is sent only once, and ClusterError reports lost connections.
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
+        for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        with self._reported():
+            # Dask's client would wait forever for another service. A scheduler sends data first.
+            parts = urlsplit(address)
+            with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
+                if parts.scheme == "tcp" and not line.recv(1):
+                    raise OSError("the service at this address is not a Dask scheduler")
+            self._client = Client(address, timeout=TIMEOUT_S, set_as_default=False)
+            self._client.wait_for_workers(1, timeout=TIMEOUT_S)
+            _check_versions(self._client.get_versions(packages=PACKAGES))
 
     def n_workers(self) -> int:
-        """Return the number of worker threads, which may be 0 for a moment."""
-        return sum(self._connected().nthreads().values())
+        """Return the number of worker threads."""
+        return sum(self._client.nthreads().values())
 
-    def close(self) -> None:
-        """Cancel pending trials. Workers keep running and finish their current trials."""
-        client, self._client, self._sent = self._client, None, (None, None)
-        if client:
-            client.close()
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def _measure(
         self, objective: Objective, trials: Sequence[Trial], stop: Event, minutes: float | None
     ) -> Iterator[Found]:
-        client = self._connected()
-        import distributed
+        from distributed import as_completed
 
         # A task, unlike scattered data, survives its worker. Its result is a pickle, because trials
         # fill the caches of an objective while other workers ask for it.
+        client = self._client
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
         work, sent = partial(_measure_pickled, minutes=minutes), [self._sent[1]] * len(trials)
-        futures = client.map(work, sent, trials, pure=False)
+        futures = client.map(work, sent, trials, pure=False)  # cancelled when they are deleted
         places = {future.key: i for i, future in enumerate(futures)}
-        options = {"loop": client.loop, "with_results": True, "raise_errors": False}
-        ended = distributed.as_completed(futures, **options)
+        ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
         suspects = []  # trials that died with their worker, perhaps beside the one that kills it
         while places and not stop.wait(POLL_S):
             with self._reported():
                 if client.status != "running":
                     raise OSError("the connection was lost")
-                if not client.nthreads():
-                    client.wait_for_workers(1, timeout=PATIENCE_S)
+                client.wait_for_workers(1, timeout=PATIENCE_S)
                 batch = ended.next_batch(block=False)
                 found = [(places.pop(each.key), _evaluation(result)) for each, result in batch]
             for i, evaluation in found:
@@ -157,32 +152,6 @@ class Dask(Workers):
         for i in suspects:  # alone
             for _, evaluation in self._measure(objective, [trials[i]], stop, minutes):
                 yield i, evaluation
-
-    def _connected(self) -> "Client":
-        if self._client:
-            return self._client
-        try:
-            import dask
-            from distributed import Client
-        except ImportError as error:
-            how = "pip install 'microgpt-evolution[cluster]'"
-            raise ClusterError(f"workers on other machines require Dask; run: {how}") from error
-        # ClusterError reports lost connections, so silence the tracebacks that Dask and its event
-        # loop log. Disable the graph-size warning, because an objective is sent only once.
-        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
-        for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        with self._reported():
-            # Dask's client would wait forever for another service. Unlike most services, a
-            # scheduler sends data before the client does.
-            parts = urlsplit(self.address)
-            with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
-                if parts.scheme == "tcp" and not line.recv(1):
-                    raise OSError("the service at this address is not a Dask scheduler")
-            self._client = client = Client(self.address, timeout=TIMEOUT_S, set_as_default=False)
-            client.wait_for_workers(1, timeout=TIMEOUT_S)
-            _check_versions(client.get_versions(packages=PACKAGES))
-        return client
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -197,13 +166,6 @@ class Dask(Workers):
             ) from error
 
 
-def workers_of(workers: int | Workers | None) -> AbstractContextManager[Workers]:
-    """Return a context of workers: the given ones, which stay open, or a number of new threads."""
-    if isinstance(workers, Workers):
-        return nullcontext(workers)
-    return Threads(n_cpus() if workers is None else checked("workers", workers, int))
-
-
 _unpickled = lru_cache(maxsize=2)(pickle.loads)  # a worker may serve two studies
 
 
@@ -213,15 +175,13 @@ def _measure_pickled(pickled: bytes, trial: Trial, minutes: float | None) -> Eva
 
 def _evaluation(result: Any) -> Evaluation:
     """Return the result of a Dask future, or the reason why there is none."""
-    from distributed import KilledWorker
-
     if isinstance(result, Evaluation):
         return result
     if isinstance(result, CancelledError):
         raise OSError("the connection was lost") from result
     _, error, _ = result  # such as that a worker cannot import the objective
-    is_killed = isinstance(error, KilledWorker)
-    reason = f"{KILLED} {error.allowed_failures + 1} times" if is_killed else describe_error(error)
+    n_allowed = getattr(error, "allowed_failures", None)  # of Dask's KilledWorker
+    reason = describe_error(error) if n_allowed is None else f"{KILLED} {n_allowed + 1} times"
     return Evaluation("crashed", reason=reason)
 
 

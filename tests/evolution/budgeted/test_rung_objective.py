@@ -12,15 +12,16 @@ from microgpt.training.loop import DivergedError
 from microgpt.training.train import train
 from microgpt_evolution.objectives.objective import measure
 from microgpt_evolution.objectives.rung_objective import RungObjective
-from microgpt_evolution.strategies.contestant import EVALUATIONS
+from microgpt_evolution.strategies.contestant import EVALUATIONS, Contestant
 from microgpt_evolution.trial import Trial
 
 
 def test_pausing_a_training_run_does_not_change_its_result(objective, small) -> None:
-    whole = objective.measure(Trial(small, 1, until=EVALUATIONS))
+    whole = objective.measure(Contestant(small, 1, until=EVALUATIONS))
     losses, state = (), None
     for until in (2, 5, EVALUATIONS):
-        rung = objective.measure(Trial(small, 1, until=until, losses=tuple(losses), state=state))
+        paused = Contestant(small, 1, until=until, losses=tuple(losses), state=state)
+        rung = objective.measure(paused)
         assert len(rung.losses) == until - len(losses)
         losses, (_, state) = losses + rung.losses, rung.checkpoint
     assert losses == whole.losses
@@ -28,7 +29,7 @@ def test_pausing_a_training_run_does_not_change_its_result(objective, small) -> 
 
 
 def test_the_losses_of_a_budgeted_search_equal_those_of_evaluate(objective, small) -> None:
-    result = objective.measure(Trial(small, 1, until=EVALUATIONS))
+    result = objective.measure(Contestant(small, 1, until=EVALUATIONS))
     tokens, (model, config) = objective.tokens(), objective.settings(small, 1)
     trained = train(objective.parts, model=model, config=config, tokenizer=tokens.tokenizer)
     loss = InferenceGpt(trained).evaluate(objective.parts.validation).loss
@@ -49,7 +50,7 @@ def test_a_diverged_run_has_no_losses(objective, small, monkeypatch) -> None:
 
     objective_result = train(objective.parts, config=TrainConfig(steps=1), model=ModelConfig())
     monkeypatch.setattr(module, "train", diverge)
-    result = measure(objective, Trial(small, 1, until=EVALUATIONS))
+    result = measure(objective, Contestant(small, 1, until=EVALUATIONS))
     assert (result.status, result.fitness, result.losses) == ("diverged", math.inf, ())
     assert result.checkpoint is None
 
@@ -60,6 +61,6 @@ def test_a_genome_can_select_a_subword_tokenizer(small) -> None:
     text = "the cat sat on the mat and the dog sat on the log. " * 60
     parts = replace(split_stream(text, validation=0.1, test=0.1), test=())
     objective = RungObjective(parts, "stream", 2e8)
-    result = objective.measure(Trial(replace(small, vocab_size=300), 1, until=EVALUATIONS))
+    result = objective.measure(Contestant(replace(small, vocab_size=300), 1, until=EVALUATIONS))
     assert objective.tokens(300).per_character < 0.7
     assert len(result.losses) == EVALUATIONS

@@ -1,9 +1,7 @@
 """`microgpt analyze`, as it is used."""
 
-import json
 from pathlib import Path
 
-import pytest
 from commands import ok, refused
 from searches import SETTINGS
 
@@ -13,6 +11,7 @@ from microgpt_evolution.study_settings import SweepSettings
 from microgpt_evolution.trial import Evaluation, Trial
 
 SEEDS = (42, 43, 44)
+HEADING = "Ranking by held-out loss (nats per token, mean over 3 seeds ± 95 % interval; Behind 1"
 STEPS = tuple(Genome(steps=n) for n in (1000, 4000, 16_000, 64_000))
 OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # of the losses of a seed
 
@@ -97,43 +96,28 @@ def test_analyze_can_combine_several_sweeps(microgpt, tmp_path) -> None:
     small = write(tmp_path)
     large = write(tmp_path, (Genome(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
     done = microgpt("analyze", small, large)
-    tables = sections(done.stdout)
-    costs = tables["Loss against cost. Gain"]
-    assert costs[0][:2] == ["n_embd", "steps"]
-    assert costs[1][-1] == "cheapest"
-    assert costs[5][-1] == "0.6186 ± 0.0000"
+    ranking = sections(done.stdout)[HEADING]
+    assert ranking[0][:2] == ["n_embd", "steps"]
+    assert [row[1:3] for row in ranking[1:3]] == [["32", "64,000"], ["16", "64,000"]]
+    assert "0.6186 ± 0.0000" in ranking[2]
+    assert {row[-1] for row in ranking[1:]} == {"best for its cost"}
     assert microgpt("analyze", small, large, small).stdout == done.stdout
 
 
 def test_points_of_equal_cost_are_compared_with_the_best_one(microgpt, tmp_path) -> None:
     points = (Genome(lr=0.01), Genome(lr=0.003))
     write(tmp_path, points, loss=lambda point: 2 + point.lr)
-    table = sections(microgpt("analyze").stdout)["Equal operations. Behind"]
-    assert [row[0] for row in table] == ["lr", "0.003", "0.01"]
-    assert [row[-1] for row in table] == ["Behind", "-", "0.0070 ± 0.0000"]
-    best, other = json.loads(microgpt("analyze", "--json").stdout)["points"]
-    assert best["behind"] is None
-    assert other["behind"]["value"] == pytest.approx(0.007)
-
-
-def test_analyze_prints_its_figures_as_json(microgpt, tmp_path) -> None:
-    run = write(tmp_path)
-    found = json.loads(microgpt("analyze", "--json").stdout)
-    assert found["runs"] == [run]
-    assert [point["config"]["steps"] for point in found["points"]] == [1000, 4000, 16_000, 64_000]
-    assert found["points"][0]["val_loss"]["half_width"] == pytest.approx(0.0248, abs=1e-4)
-    (series,) = found["series"]
-    assert series["points"] == [0, 1, 2, 3]
-    assert series["returns"][1]["value"] == pytest.approx(0.1581, abs=1e-4)
-    assert series["returns"][0] is None
-    assert found["points"][0]["last_loss"]["value"] == pytest.approx(3.9487, abs=1e-4)
+    table = sections(microgpt("analyze").stdout)[HEADING]
+    assert [row[0] for row in table] == ["lr", "1", "2"]
+    assert [row[1] for row in table[1:]] == ["0.003", "0.01"]
+    assert "0.0070 ± 0.0000" in table[2]
 
 
 def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> None:
     write(tmp_path, contamination={"validation": 0.5, "test": 0.25})
-    heading = "Loss: held-out loss (contamination 50 %), nats per token"
-    assert microgpt("analyze").stdout.startswith(heading)
-    assert json.loads(microgpt("analyze", "--json").stdout)["contamination"] == 0.5
+    stdout = microgpt("analyze").stdout
+    assert stdout.startswith("Loss: held-out loss (contamination 50 %), nats per token")
+    assert "\nRanking by held-out loss (contamination 50 %) (" in stdout
 
 
 def test_a_single_seed_gives_no_intervals(microgpt, tmp_path) -> None:
@@ -142,14 +126,14 @@ def test_a_single_seed_gives_no_intervals(microgpt, tmp_path) -> None:
     done = microgpt("analyze")
     assert "±" not in done.stdout
     assert done.stdout.startswith("Loss: held-out loss, nats per token")
-    assert done.stderr == (f"note: 8 of 12 training runs of {run} failed and are excluded\n")
+    assert done.stderr == (f"note: 4 of 12 training runs of {run} have ended without a failure\n")
 
 
 def test_diverged_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])], status="diverged")
     done = ok(microgpt("analyze"))
-    assert done.stderr == f"note: 1 of 12 training runs of {run} failed and are excluded\n"
-    assert "\nSome models lack seeds. " in done.stdout
+    assert done.stderr == (f"note: 11 of 12 training runs of {run} have ended without a failure\n")
+    assert "2 of 3 seeds" in done.stdout
 
 
 def test_sweeps_of_different_documents_cannot_be_combined(microgpt, tmp_path) -> None:
@@ -165,8 +149,8 @@ def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
         "there is no sweep in experiments; create one with `microgpt sweep steps`"
     )
     write(tmp_path)
-    newer = write(tmp_path, STEPS[:1])
-    assert json.loads(microgpt("analyze", "--json").stdout)["runs"] == [newer]
+    write(tmp_path, (Genome(steps=77), Genome(steps=78)))
+    assert "\n   77  " in microgpt("analyze").stdout
 
 
 def test_analyze_refuses_a_search_and_names_the_command_for_it(microgpt, tmp_path) -> None:

@@ -14,3 +14,11 @@ def test_run_and_evolve_can_read_one_column_of_a_table(microgpt, tmp_path, undra
     ok(microgpt("evolve", "--resume", run))
     error = refused(microgpt("evolve", "--data", "towns.csv"))
     assert error.startswith("towns.csv is a table; read one column (--col")
+
+
+def test_a_sweep_of_a_table_names_no_option_that_sweeps_lack(microgpt, tmp_path) -> None:
+    (tmp_path / "towns.csv").write_text("name,land\nWien,AT\nGraz,AT\n")
+    error = refused(microgpt("sweep", "params", "--data", "towns.csv"))
+    assert error == "towns.csv is a table; write one document per line into a text file"
+    (tmp_path / "chat.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}]}\n')
+    assert "--chat" not in refused(microgpt("evolve", "--data", "chat.jsonl"))

@@ -96,7 +96,7 @@ def test_resume_refuses_different_settings_or_data(microgpt, tmp_path) -> None:
     microgpt("evolve", *SMALL)
     run = f"experiments/{run_of(tmp_path).name}"
     error = refused(microgpt("evolve", "--resume", run, "--population", "9"))
-    assert error == "--population cannot be used with --resume; omit one of them"
+    assert error == "--population cannot be used with --resume of a search; omit one of them"
     (tmp_path / "names.txt").write_text("\n".join(f"other{i}" for i in range(100)))
     before = (tmp_path / run / "settings.json").read_bytes()
     error = refused(microgpt("evolve", "--resume", run, "--generations", "6"))

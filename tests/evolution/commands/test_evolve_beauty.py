@@ -54,7 +54,7 @@ def test_a_finished_search_changes_only_with_more_generations(microgpt, tmp_path
     ok(microgpt("evolve", *AESTHETIC))
     run, whole = run_of(tmp_path), contents(tmp_path)
     error = refused(microgpt("evolve", "--resume", run.name))
-    assert error == f"{run.name} does not exist; did you mean experiments/{run.name}?"
+    assert error.startswith(f"{run.name} is not a study: ")
     assert "so nothing changed" in ok(microgpt("evolve", "--resume", run)).stderr
     assert "pass more" in refused(microgpt("evolve", "--resume", run, "--generations", "2"))
     assert contents(tmp_path) == whole

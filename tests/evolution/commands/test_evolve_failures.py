@@ -1,6 +1,5 @@
 """Searches that something ends early, or that cannot begin: what is said, and what stays."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -10,8 +9,7 @@ from pathlib import Path
 import commands
 import pytest
 from commands import refused
-from json_files import edit
-from searches import log_of, run_of, write_names
+from searches import run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
@@ -115,21 +113,6 @@ def test_a_search_whose_runs_all_crash_keeps_the_old_genome(tmp_path) -> None:
         f"experiments/{run_of(tmp_path).name}"
     )
     assert (tmp_path / "genome.json").read_bytes() == before
-
-
-def test_a_training_run_that_costs_too_much_is_refused(microgpt, tmp_path) -> None:
-    """The limit is that which the run began with."""
-    run_disturbed(tmp_path, STOP, signal.SIGINT, 1)
-    path = run_of(tmp_path) / "settings.json"
-    settings = json.loads(path.read_text())
-    assert settings["max_flops"] == 2e13
-    edit(path, max_flops=1.0)
-    done = microgpt("evolve", "--resume", path.parent)
-    assert done.returncode == 1
-    assert "operations, the limit is 1" in done.stderr
-    assert "organism g1-1: refused, training needs " in done.stderr
-    assert "best refused" in log_of(run_of(tmp_path))
-    assert not (tmp_path / "genome.json").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit for files")

@@ -69,36 +69,6 @@ def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
     assert microgpt(*command).returncode == 0
 
 
-def test_a_grid_varies_the_settings_that_train_would_choose(microgpt, tmp_path) -> None:
-    same = ("--data", "names.txt", "--budget", "3e9", "--seed", "5")
-    done = ok(microgpt("sweep", "grid", "--vary", "n_embd=8,12", *same, "--seeds", "2"))
-    run = run_of(tmp_path)
-    assert "operations: " in done.stdout.splitlines()[0]
-    assert sum(line.endswith("as train chooses") for line in done.stdout.splitlines()) == 1
-    fractions = ("--val-fraction", "0.1", "--test-fraction", "0.1")
-    trained = ok(microgpt("train", *same, *fractions, "--model", "chosen", "--json"))
-    (loss,) = (line["val_loss"] for line in results_of(run) if line["genome"] == chosen(run)
-               and line["seed"] == 5)  # fmt: skip
-    assert json.loads(trained.stdout)["val_loss"] == loss
-    (command,) = re.findall(r"Train the winner:  microgpt (.*)", done.stdout)
-    ok(microgpt(*command.split()))
-    meta = json.loads((tmp_path / f"{run.name}-winner" / "meta.json").read_text())
-    winner = [
-        line for line in results_of(run) if line["genome"].get("n_embd", 16) == meta["n_embd"]
-    ]
-    assert meta["training"]["val_loss"] == winner[0]["val_loss"]
-    lines = (run / "trials.jsonl").read_text().splitlines(keepends=True)
-    before = results_of(run)
-    (run / "trials.jsonl").write_text("".join(lines[:2]))
-    ok(microgpt("sweep", "resume", run))
-    assert results_of(run) == before
-
-
-def chosen(run: Path) -> dict[str, Any]:
-    """Return the settings around which a grid was made."""
-    return json.loads((run / "settings.json").read_text())["chosen"]["base"]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "word"),

@@ -13,8 +13,9 @@ def test_evolve_does_not_replace_another_model(microgpt, text_model, tmp_path) -
     assert not (tmp_path / "experiments").exists()
 
 
-def test_evolve_explains_why_it_reads_an_existing_genome_file(microgpt, tmp_path) -> None:
+def test_evolve_does_not_replace_a_file_that_is_no_genome(microgpt, tmp_path) -> None:
     (tmp_path / "genome.json").write_text("mine")
-    problem = "(the winner is compared with the genome.json of this directory; rename that file, or"
-    assert problem in refused(microgpt(*SEARCH))
+    error = refused(microgpt(*SEARCH))
+    assert error.startswith("genome.json: ")
+    assert error.endswith("; rename the file, or replace it with --force")
     assert (tmp_path / "genome.json").read_text() == "mine"

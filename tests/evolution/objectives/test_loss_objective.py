@@ -2,6 +2,7 @@ import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from searches import DOCS, PARTS
@@ -123,7 +124,8 @@ def test_a_model_that_guesses_uniformly_has_learned_nothing() -> None:
 def test_a_held_out_loss_of_nan_counts_as_a_divergence(monkeypatch) -> None:
     """The last step may go too far, of which the training knows nothing any more."""
     objective = LossObjective(PARTS, "held-out")
-    monkeypatch.setattr(LossObjective, "held_out_loss", lambda *_: float("nan"))
+    found = SimpleNamespace(loss=float("nan"))
+    monkeypatch.setattr("microgpt.EvaluationSet.evaluate", lambda *_: found)
     assert objective.measure(Trial(SMALL, 7)) == Evaluation("diverged")
 
 

@@ -1,12 +1,12 @@
 import re
+from dataclasses import replace
 
 import pytest
 
 from microgpt_evolution import evolve
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.report.charts import draw_scaling, log_axis
-from microgpt_evolution.report.ranking import HELD_OUT_LOSS, Ranking
-from microgpt_evolution.report.scaling import Scaling
+from microgpt_evolution.report.charts import draw_effects
+from microgpt_evolution.report.ranking import Measure, Ranking
 from microgpt_evolution.trial import TrialRecord
 
 NAMES = ["anna", "emma", "ava", "mia", "ella", "nora", "lena", "ida", "ada", "eva", "<b>", "una"]
@@ -34,43 +34,51 @@ def results(losses_of_rate: dict[float, list[float]], flops: float = 0) -> list[
 
 
 def drawn(losses_of_rate: dict[float, list[float]], flops: float = 0) -> dict:
-    results_of_rate = results(losses_of_rate, flops)
-    return draw_scaling(Scaling(Ranking(HELD_OUT_LOSS, results_of_rate))).to_dict()
+    measure = Measure("loss", lambda record: record.val_loss)
+    return draw_effects(Ranking(measure, results(losses_of_rate, flops))).to_dict()
 
 
-def test_a_panel_for_each_cost_shows_means_with_intervals() -> None:
+def test_a_panel_for_each_setting_shows_means_with_intervals() -> None:
     """By hand: of three seeds 0.001 apart, the interval is 4.303 · 0.001 / √3."""
-    chart = drawn({0.01: FALLING})
-    assert [panel["title"] for panel in chart["concat"]] == [
-        "Loss against steps",
-        "Loss against operations",
-    ]
-    (rows,) = chart["datasets"].values()
-    assert [row["steps"] for row in rows] == [*STEPS]
-    assert [row["high"] - row["loss"] for row in rows] == [pytest.approx(0.0025, abs=1e-4)] * 5
-
-
-def test_configurations_are_shown_if_all_costs_are_equal() -> None:
-    rates = {0.01: [3.0], 0.1: [2.0]}
-    (panel,) = drawn(rates, flops=7)["concat"]
-    assert panel["title"] == "Loss of each configuration"
-    assert drawn({0.01: [3.0]})
-
-
-def test_points_with_equal_steps_differ_in_color() -> None:
+    (panel,) = drawn({0.01: FALLING})["concat"]
+    assert panel["title"] == "Loss against steps"
     chart = drawn({0.01: FALLING, 0.1: RISING})
-    color = chart["concat"][0]["layer"][0]["encoding"]["color"]
-    assert color["scale"]["domain"] == ["lr 0.01", "lr 0.1"]
+    titles = [panel["title"] for panel in chart["concat"]]
+    assert titles == ["Loss against steps", "Loss against lr"]
+    (rows,) = chart["datasets"].values()
+    assert {row["steps"] for row in rows} == {*STEPS}
+    assert [row["high"] - row["loss"] for row in rows] == [pytest.approx(0.0025, abs=1e-4)] * 10
 
 
-def test_a_logarithmic_axis_is_labelled_as_logarithmic() -> None:
-    axis = log_axis("params", "parameters").to_dict()
-    assert (axis["scale"]["type"], axis["title"]) == ("log", "parameters (log scale)")
+def test_a_single_configuration_has_a_chart() -> None:
+    assert drawn({0.01: [3.0]})["concat"]
 
 
-def test_plot_shows_a_search_by_generation() -> None:
+def test_values_that_are_no_positive_numbers_stand_side_by_side() -> None:
+    found = [replace(each, genome=Genome(dropout=dropout, architecture=name))
+             for dropout, name in ((0.0, "karpathy"), (0.1, "modern"))
+             for each in results({0.01: [3.0]})]  # fmt: skip
+    chart = draw_effects(Ranking(Measure("loss", lambda record: record.val_loss), found)).to_dict()
+    kinds = {
+        panel["title"].removeprefix("Loss against "): panel["layer"][0]["encoding"]["x"]["type"]
+        for panel in chart["concat"]
+    }
+    assert kinds == {"architecture": "nominal", "dropout": "nominal"}
+
+
+def test_the_best_of_several_learning_rates_is_joined_by_a_line() -> None:
+    chart = drawn({0.01: FALLING, 0.1: RISING})
+    line, color = chart["concat"][0]["layer"][1], {"steps", "lr"}
+    assert line["encoding"]["y"]["aggregate"] == "min"
+    assert line["encoding"]["color"]["field"] in color
+    assert line["encoding"]["x"]["title"] == "steps (log scale)"
+
+
+def test_plot_shows_the_trials_of_a_search_in_their_order() -> None:
     found = evolve(NAMES, population=4, generations=2)
     drawn = found.plot().to_dict()
     (rows,) = drawn["datasets"].values()
-    assert {int(row["generation"]) for row in rows} == {0, 1, 2}
+    assert [row["trial"] for row in rows] == [*range(1, len(rows) + 1)]
+    assert rows[0]["id"] == "g0-0"
+    assert [row["best"] for row in rows] == sorted((row["best"] for row in rows), reverse=True)
     assert re.fullmatch("<EvolutionResult: [^\n]{,200}>", repr(found))

@@ -1,10 +1,10 @@
+import html
 import json
 import os
 import re
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import commands
 import pytest
@@ -31,21 +31,15 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-def page_of(path: Path) -> dict[str, Any]:
-    """Return what the pictures of a page are made of, and which sections it has."""
-    text = path.read_text(encoding="utf-8")
-    data = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
-    sections = [part.split('"')[0] for part in text.split('<section id="')[1:]]
-    return json.loads(data) | {"sections": sections}
+def marks_of(run: Path) -> list[str]:
+    """Return what the marks of the chart in a report say, such as "g1-2, mutant: 2.3456; …"."""
+    chart, _, _ = text_of(run).partition("</svg>")
+    titles = re.findall("<title>(.*?)</title>", chart.partition("<svg")[2])
+    return [html.unescape(title) for title in titles]
 
 
 def text_of(run: Path) -> str:
     return (run / "report.html").read_text(encoding="utf-8")
-
-
-def rows_of(path: Path) -> list[dict[str, object]]:
-    (rows,) = page_of(path)["specifications"]["generations"]["datasets"].values()
-    return rows
 
 
 def records_of(run: Path) -> list[dict]:
@@ -59,14 +53,13 @@ def fresh_records(run: Path) -> list[dict]:
 
 @pytest.mark.parametrize("objective", list(SEARCHES))
 def test_a_search_writes_a_report_of_all_its_evaluations(searches, objective) -> None:
-    page = searches[objective] / "report.html"
-    assert page_of(page)["sections"] == ["generations", "best", "sizes"]
-    searched = [line for line in records_of(page.parent) if line["origin"] != "fresh"]
-    assert {row["id"] for row in rows_of(page)} == {line["id"] for line in searched}
-    assert page.read_text(encoding="utf-8").count("vegaEmbed=") == 1  # the script is in it once
-    winner = fresh_records(page.parent)[0]["parents"][0]
-    assert re.search(f"<dt>winner</dt><dd>[^<]*, {winner}</dd>", text_of(page.parent))
-    assert re.search("<dt>winner, test loss</dt><dd>.* ± .*, 3 fresh seeds", text_of(page.parent))
+    run = searches[objective]
+    searched = [line for line in records_of(run) if line["origin"] != "fresh"]
+    assert {mark.split(",")[0] for mark in marks_of(run)} == {line["id"] for line in searched}
+    assert "<script" not in text_of(run)
+    winner = fresh_records(run)[0]["parents"][0]
+    assert re.search(f"<dt>winner</dt><dd>[^<]*, {winner}</dd>", text_of(run))
+    assert re.search("<dt>winner, test loss</dt><dd>.* ± .*, 3 fresh seeds", text_of(run))
 
 
 @pytest.mark.parametrize(
@@ -104,23 +97,21 @@ def test_report_defaults_to_the_newest_run_and_is_reproducible(
     assert microgpt("report", "--output", "again.html").returncode == 0
     page = (newest / "report.html").read_bytes()
     assert (tmp_path / "again.html").read_bytes() == page
-    assert microgpt("report", "--output", "-").stdout.encode() == page
-    assert not (tmp_path / "-").exists()
 
 
 def test_a_budgeted_report_compares_organisms_with_the_rule(microgpt, tmp_path) -> None:
     write_names(tmp_path)
     ok(microgpt("evolve", "--budget", "1e11", "--input", "names.txt", "--seed", "5"))
-    page = run_of(tmp_path) / "report.html"
-    assert page_of(page)["sections"] == ["generations", "curves", "best", "sizes"]
-    rungs = map(json.loads, (page.parent / "trials.jsonl").read_text().splitlines())
+    run = run_of(tmp_path)
+    (tested,) = (line for line in records_of(run) if line["origin"] == "tested")
+    rungs = [line for line in records_of(run) if line is not tested and "losses" in line]
     losses = sorted(((min(rung["losses"]), rung["id"]) for rung in rungs), reverse=True)
     lowest = {organism: loss for loss, organism in losses}
-    text = text_of(page.parent)
-    assert f"<dt>start</dt><dd>{lowest['g1-1']:.4f}, " in text
-    assert f"<dt>winner</dt><dd>{min(lowest.values()):.4f}, " in text
-    assert {row["id"] for row in rows_of(page)} == lowest.keys()
-    assert next(row["kind"] for row in rows_of(page) if row["id"] == "g1-1") == "start"
+    text = text_of(run)
+    assert f"<dt>start</dt><dd>held-out loss {lowest['g1-1']:.4f}, " in text
+    assert f"<dt>winner</dt><dd>held-out loss {min(lowest.values()):.4f}, " in text
+    assert f"<dt>test loss</dt><dd>{tested['test_loss']:.4f}, {tested['parents'][0]}</dd>" in text
+    assert {mark.split(",")[0] for mark in marks_of(run)} == lowest.keys()
 
 
 def test_the_report_of_an_interrupted_search_has_what_is_known(microgpt, tmp_path) -> None:
@@ -134,7 +125,7 @@ def test_the_report_of_an_interrupted_search_has_what_is_known(microgpt, tmp_pat
     done = microgpt("report", run)
     assert (done.returncode, done.stderr) == (0, "")
     n = len((run / "trials.jsonl").read_bytes().splitlines()) - 1
-    assert len(rows_of(run / "report.html")) == n
+    assert len(marks_of(run)) == n
     assert "s so far</h1>" in text_of(run)
     assert "fresh seeds" not in text_of(run)
 
@@ -145,7 +136,8 @@ def test_the_report_of_a_sweep_has_its_charts_and_tables(microgpt, tmp_path) -> 
     done = ok(microgpt("sweep", "grid", *grid))
     run = run_of(tmp_path)
     assert f"the report is in experiments/{run.name}/report.html" in done.stderr
-    assert page_of(run / "report.html")["sections"] == ["scaling", "best"]
+    assert len(marks_of(run)) == 4 * 3  # points in three panels
+    assert text_of(run).count("<tr>") == 1 + 4
     lead = r"whose lead of \d\.\d+ ± \d\.\d+ over the second (is clear|may be chance)"
     headline = rf"<h1>Lowest held-out loss \d\.\d+, {lead}, \d+ trials in [\d.]+ s</h1>"
     assert re.search(headline, text_of(run))
@@ -170,14 +162,12 @@ def test_a_search_succeeds_without_the_plotting_packages(microgpt, tmp_path) -> 
     assert (tmp_path / "genome.json").exists()
 
 
-def test_a_damaged_newest_run_is_named_with_a_remedy(microgpt, tmp_path) -> None:
+def test_a_damaged_newest_run_is_named(microgpt, tmp_path) -> None:
     run = tmp_path / "experiments" / "evolve_1"
     run.mkdir(parents=True)
     (run / "settings.json").write_text("{")
     error = refused(microgpt("report"))
     assert "experiments/evolve_1/settings.json" in error
-    assert error.endswith("microgpt report RUN")
-    assert "report RUN" not in refused(microgpt("report", "experiments/evolve_1"))
 
 
 def test_an_unreadable_or_missing_run_is_refused(microgpt, tmp_path) -> None:

@@ -1,9 +1,11 @@
 import pytest
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.report.ranking import HELD_OUT_LOSS, Ranking
-from microgpt_evolution.report.scaling import Scaling, drops
+from microgpt_evolution.report.ranking import Measure, Ranking, front_of
+from microgpt_evolution.report.scaling import returns_on, series_on
 from microgpt_evolution.trial import TrialRecord
+
+LOSS = Measure("held-out loss", lambda record: record.val_loss)
 
 
 def result(point, loss, *, seed=42, n_params=4192, flops=None, status="ok") -> TrialRecord:
@@ -18,8 +20,8 @@ def result(point, loss, *, seed=42, n_params=4192, flops=None, status="ok") -> T
     )
 
 
-def scaling_of(results) -> Scaling:
-    return Scaling(Ranking(HELD_OUT_LOSS, [*results]))
+def candidates_of(results):
+    return Ranking(LOSS, [*results]).candidates
 
 
 def steps(number: int) -> Genome:
@@ -36,13 +38,16 @@ SIZES = [
 def test_a_return_is_the_loss_reduction_per_thousand_steps() -> None:
     """By hand: 0.3 nats in 2,000 steps are 0.15 for a thousand, 0.1 in 4,000 are 0.025."""
     losses = {1000: 2.7, 3000: 2.4, 7000: 2.3}
-    (series,) = scaling_of(result(steps(n), loss) for n, loss in losses.items()).series
-    first, second, third = series.candidates
-    assert first not in series.returns
-    assert series.drops[second].value == pytest.approx(0.3)
-    assert series.returns[second].value == pytest.approx(0.15)
-    assert series.returns[third].value == pytest.approx(0.025)
-    assert series.returns[third].half_width is None
+    found = candidates_of(result(steps(n), loss) for n, loss in losses.items())
+    (series,) = series_on("steps", found)
+    first, second, third = series
+    returns = returns_on("steps", series)
+    assert first not in returns
+    drop, per_thousand = returns[second]
+    assert drop.value == pytest.approx(0.3)
+    assert per_thousand.value == pytest.approx(0.15)
+    assert returns[third][1].value == pytest.approx(0.025)
+    assert returns[third][1].half_width is None
 
 
 def test_a_return_can_be_the_gain_per_thousand_parameters() -> None:
@@ -52,10 +57,10 @@ def test_a_return_can_be_the_gain_per_thousand_parameters() -> None:
         result(point, loss, n_params=n)
         for (point, n), loss in zip(SIZES, losses, strict=True)
     ]  # fmt: skip
-    (series,) = scaling_of(found).series
-    assert series.axis == "params"
-    assert [each.record.n_params for each in series.candidates] == [4192, 26_816, 201_088]
-    assert [each.value for each in series.returns.values()] == pytest.approx([0.01, 0.001])
+    (series,) = series_on("parameters", candidates_of(found))
+    assert [each.record.n_params for each in series] == [4192, 26_816, 201_088]
+    returns = [each.value for _, each in returns_on("parameters", series).values()]
+    assert returns == pytest.approx([0.01, 0.001])
 
 
 def test_the_confidence_interval_of_a_return_pairs_the_seeds() -> None:
@@ -66,8 +71,8 @@ def test_the_confidence_interval_of_a_return_pairs_the_seeds() -> None:
         result(steps(3000), loss - gain, seed=i)
         for i, (loss, gain) in enumerate(zip(before, gains, strict=True))
     ]
-    (series,) = scaling_of(results).series
-    (found,) = series.returns.values()
+    (series,) = series_on("steps", candidates_of(results))
+    ((_, found),) = returns_on("steps", series).values()
     assert found.value == pytest.approx(0.1)
     assert found.half_width == pytest.approx(4.303 * 0.05 / 3**0.5, rel=1e-3)
 
@@ -75,23 +80,23 @@ def test_the_confidence_interval_of_a_return_pairs_the_seeds() -> None:
 def test_a_series_varies_one_setting_and_fixes_all_others() -> None:
     points = [Genome(steps=n, lr=lr) for lr in (0.005, 0.02) for n in (100, 200)]
     points += [Genome(steps=100, n_embd=32)]
-    found = scaling_of(
+    found = candidates_of(
         result(point, 2.0, n_params=14_528 if point.n_embd == 32 else 4192) for point in points
     )
-    shown = [(s.axis, [each.genome for each in s.candidates]) for s in found.series]
-    steps = [("steps", points[0:2]), ("steps", points[2:4])]
-    assert shown == [*steps, ("params", [points[0], points[4]])]
+    steps, sizes = (
+        [[each.genome for each in series] for series in series_on(axis, found)]
+        for axis in ("steps", "parameters")
+    )
+    assert steps == [points[0:2], points[2:4]]
+    assert sizes == [[points[0], points[4]]]
 
 
 def test_a_frontier_point_has_the_lowest_loss_for_its_cost() -> None:
     costs = {100: 2.5, 101: 2.6, 200: 2.6, 300: 2.3, 400: 2.3}
-    scaling = scaling_of(
+    found = candidates_of(
         result(steps(n), loss, flops=100 if n == 101 else n) for n, loss in costs.items()
     )
-    assert [each.genome.steps for each in scaling.front] == [100, 300]
-    ((better, gain),) = drops(scaling.front).items()
-    assert better is scaling.candidates[3]
-    assert gain.value == pytest.approx(0.2)
+    assert [each.genome.steps for each in front_of(found)] == [100, 300]
 
 
 def test_failed_and_repeated_points_are_ignored() -> None:
@@ -99,5 +104,5 @@ def test_failed_and_repeated_points_are_ignored() -> None:
         result(steps(1), 2.5, seed=1), result(steps(1), 2.5, seed=1),
         result(steps(1), 0, seed=2, status="diverged"), result(steps(2), 0, status="refused"),
     ]  # fmt: skip
-    (found,) = scaling_of(found).candidates
+    (found,) = candidates_of(found)
     assert found.values == {1: 2.5}

@@ -11,7 +11,7 @@ from microgpt_evolution.errors import StudyError
 from microgpt_evolution.generation_search import search_of
 from microgpt_evolution.genome import VALUES, Genome
 from microgpt_evolution.objectives.judge import NameScores, score_names
-from microgpt_evolution.report.ranking import RankedStudy, read_ranked_study
+from microgpt_evolution.report.ranking import TESTED, RankedStudy, read_ranked_study
 from microgpt_evolution.report.study_report import study_report
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SweepSettings
@@ -105,7 +105,7 @@ MARK = " (contamination 50 %)"
 def test_the_report_marks_losses_on_documents_that_were_read(tmp_path, record) -> None:
     settings = SETTINGS.model_copy(update=READ) if record is recorded else READ
     report = study_report(read_ranked_study(record(tmp_path, settings)))
-    assert report.headline.startswith(f"Held-out loss{MARK} ")
+    assert re.match(rf"(Held|Lowest held)-out loss{re.escape(MARK)} ", report.headline)
     assert MARK in report.facts["winner"]
 
 
@@ -117,7 +117,7 @@ def test_the_loss_of_a_student_is_marked() -> None:
     student = {"id": "student", "origin": STUDENT, "parents": ("g1-1",), "losses": (2.25,)}
     records = [teacher, replace(teacher, **student)]
     facts = study_report(RankedStudy("search", settings, records)).facts
-    assert facts["student"] == f"2.2500{MARK}, taught by g1-1"
+    assert facts["student"] == f"held-out loss{MARK} 2.2500, taught by g1-1"
     failed = replace(records[1], status="crashed", losses=())
     assert "student" not in study_report(RankedStudy("search", settings, [teacher, failed])).facts
 
@@ -188,14 +188,25 @@ def test_a_budgeted_search_is_ranked_by_lowest_losses(tmp_path) -> None:
     found = read_ranked_study(tmp_path / "evolve")
     (ranking,) = found.rankings
     assert [each.mean.value for each in ranking.candidates] == [2.25]
-    sections = [section.name for section in study_report(found).sections]
-    assert sections == ["generations", "curves", "best", "sizes"]
+    assert [row[:2] for row in study_report(found).table] == [
+        ("trial", "held-out loss"), ("g1-1", "2.2500")
+    ]  # fmt: skip
+
+
+def test_the_report_of_a_budget_has_the_test_loss_that_was_measured() -> None:
+    trial = {"genome": GENOME, "seed": 1, "status": "ok", "n_params": 9, "flops": 7}
+    organism = TrialRecord(id="g1-1", until=2, losses=(2.5,), **trial)
+    test = {"id": "g1-1-test", "origin": TESTED, "parents": ("g1-1",), "test_loss": 2.75}
+    settings = BUDGETED.model_copy(update=READ)
+    study = RankedStudy("search", settings, [organism, TrialRecord(**test, **trial)])
+    report = study_report(study)
+    assert report.facts["test loss (contamination 25 %)"] == "2.7500, g1-1"
+    assert ", 1 trials in " in report.headline
 
 
 def test_a_sweeps_report_has_means_and_intervals_over_seeds(tmp_path) -> None:
     found = read_ranked_study(sweep(tmp_path, (100, 300), failed=300))
     report = study_report(found)
     assert re.search("4.5000, 4 trials in 4 s so far$", report.headline)
-    assert report.facts["trials"] == "4 (2 failed)"
-    (best,) = [section for section in report.sections if section.name == "best"]
-    assert [row[0] for row in best.rows] == ["4.5000 ± 6.3530"]
+    assert report.facts["failed trials"] == "2"
+    assert [row[1] for row in report.table] == ["Held-out loss", "4.5000 ± 6.3530"]

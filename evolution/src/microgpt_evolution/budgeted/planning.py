@@ -44,16 +44,12 @@ def plan_search(
     tell: Tell,
     recorded: Mapping[str, Any],
 ) -> BudgetedSettings:
-    """Return the settings of a search.
+    """Return the settings of a search; raise ConfigError if the budget is too small.
 
     Args:
-        single: settings of one training run with the whole budget.
-        n_workers: number of workers that have this budget each.
+        single: settings of one training run with the whole budget, which each worker has.
         tell: called with notes for the user.
         recorded: settings to record, such as the input and the seed.
-
-    Raises:
-        ConfigError: the budget is too small.
     """
     of_worker = single.budget
     assert of_worker
@@ -105,9 +101,6 @@ def longer_budget(
 
     Args:
         budget: what was requested; None if the search goes on for some seconds.
-
-    Raises:
-        ConfigError: the search has more operations.
     """
     old, spent = study.settings.budget, sum(record.flops for record in study.records)
     if budget is None:
@@ -125,11 +118,7 @@ def longer_budget(
 
 
 def genome_of(choice: Choice, length: float) -> Genome:
-    """Return the genome of the settings that the rule chose; its steps follow from the operations.
-
-    Args:
-        length: mean number of predicted tokens per document or chunk.
-    """
+    """Return the genome of a choice, for documents or chunks of this mean number of tokens."""
     known = {**vars(choice.config), **vars(choice.model), "vocab_size": choice.vocab_size or 0}
     known["n_tokens"] = round(choice.config.batch_size * length)
     return Genome(**{name: known[name] for name in BUDGETED_GENES})

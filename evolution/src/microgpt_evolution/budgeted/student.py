@@ -47,9 +47,6 @@ def find_teachers(
 
     They have its vocabulary, and chunks of nearly its length. The best of each species comes first,
     since different shapes make different errors.
-
-    Args:
-        ranked: organisms with a finite loss, best first.
     """
     species, others = dict[str, Contestant](), list[Contestant]()
     for organism in ranked:
@@ -66,14 +63,10 @@ def find_teachers(
 def student_job(
     objective: RungObjective, genome: Genome, seed: int, teachers: Sequence[TrainResult], n: int
 ) -> TrainingJob:
-    """Return the training run of a student with the winner's size.
+    """Return the training run of a student with the winner's genome, and n made-up documents.
 
     Its context is the shortest of the winner's and the teachers'. It is trained without dropout and
     weight decay, and longer than the winner.
-
-    Args:
-        genome: genome of the winner.
-        n: number of documents that the teachers make up.
     """
     model, config = objective.settings(genome, seed)
     context = min(model.block_size, *(each.model.block_size for each in teachers))

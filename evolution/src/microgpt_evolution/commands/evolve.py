@@ -5,19 +5,14 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from microgpt import FIELDS, ConfigError, Given, setting
+from microgpt import FIELDS, Given, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
-from microgpt_evolution.commands.options import (
-    WorkerOptions,
-    check_options,
-    given_options,
-    refuse_both,
-    typed,
-)
-from microgpt_evolution.commands.runs import DEFAULT_GENOME, RUNS, run_path
+from microgpt_evolution.commands.options import WorkerOptions, given_of, refuse_both, typed
+from microgpt_evolution.commands.runs import DEFAULT_GENOME, RUNS
 from microgpt_evolution.objectives.fitness import HeadName, LossName, ObjectiveName
 
+LIMITS = ("minutes", "budget")
 ONLY_GENERATIONS = ("objective", "population", "generations", "fitness", "head", "trace")
 NOT_RESUMED = ("column", "objective", "population", "fitness", "head", "seed", "warm_start")
 search, output = (partial(setting, panel=panel, short=True) for panel in ("Search", "Output"))
@@ -90,46 +85,38 @@ def evolve(options: SearchOptions) -> None:
     Each organism is trained from scratch and scored; the best reproduce. At the end, the
     finalists are retested with fresh seeds, and the genome of the winner is written to genome.json.
     """
-    started, given = perf_counter(), given_options(options)
-    run_path(options.resume)
-    check_options(given)
-    if _is_budgeted(given):
-        from microgpt import TimeLimit
-        from microgpt_cli.terminal.progress_bar import load_kernels
-        from microgpt_evolution.commands.budgeted_run import run as run_budgeted
+    started, given = perf_counter(), given_of(vars(options))
+    is_budgeted, ancestor = _is_budgeted(given), None
+    if "warm_start" in given:
+        from microgpt_evolution.genome_file import read_genome_of
 
-        limit = None
-        if options.minutes:
-            limit = TimeLimit(options.minutes, started, load_kernels=load_kernels)
-        run_budgeted(given, limit)
-        return
+        remedy = "omit --warm-start" if is_budgeted else "add --minutes or --budget"
+        record = read_genome_of(given["warm_start"], remedy, is_budgeted=is_budgeted)
+        ancestor = record.genome
+    from microgpt import TimeLimit
+    from microgpt_cli.terminal.progress_bar import load_kernels
+    from microgpt_evolution.commands.evolve_run import run_budgeted, run_generations
 
-    from microgpt_evolution.commands.evolve_run import run
-
-    run(given)
+    if is_budgeted:
+        minutes = options.minutes
+        limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
+        run_budgeted(given, ancestor, limit)
+    else:
+        run_generations(given, ancestor)
 
 
 def _is_budgeted(given: Given) -> bool:
-    """Return whether the options are those of a search with a budget.
-
-    Raises:
-        ConfigError: an option belongs to the other kind of search, or to a new one.
-    """
-    limit = next((name for name in ("minutes", "budget") if name in given), "")
-    if "resume" not in given:
-        excluded, by = ONLY_GENERATIONS if limit else (), typed(limit)
-        is_budgeted = bool(limit)
-    else:
+    """Return whether a search has a budget; raise ConfigError if it lacks one of the options."""
+    by = next((typed(name) for name in LIMITS if name in given), "")
+    excluded = ONLY_GENERATIONS if by else ()
+    is_budgeted = bool(by)
+    if "resume" in given:
         from microgpt_evolution.study_settings import BudgetedSettings, directory_of, read_settings
 
         settings = read_settings(directory_of(given["resume"]))
-        is_budgeted, by = isinstance(settings, BudgetedSettings), "--resume"
-        others = ONLY_GENERATIONS if is_budgeted else ("minutes", "budget")
-        excluded = (*NOT_RESUMED, *others)
-    for name in given:
-        if name in excluded:
-            if "resume" in given and name in {"generations", "minutes", "budget"}:
-                more = "--minutes or --budget" if is_budgeted else "--generations"
-                raise ConfigError(f"{typed(name)} is not for this search; it goes on with {more}")
+        is_budgeted, by = isinstance(settings, BudgetedSettings), f"--resume of a {settings.kind}"
+        excluded = (*NOT_RESUMED, *(ONLY_GENERATIONS if is_budgeted else LIMITS))
+    for name in excluded:
+        if name in given:
             refuse_both(typed(name), by)
     return is_budgeted

@@ -1,46 +1,84 @@
-"""Run or resume a search by generations of `microgpt evolve`, and save the winner."""
+"""Run or resume a search of `microgpt evolve`, and save the winner."""
 
-from collections.abc import Callable
+import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from microgpt import Given, Split, cannot_write, count, split
-from microgpt_cli.terminal.console import print_or_discard, say
+from microgpt import (
+    DataError,
+    Fitting,
+    Given,
+    InferenceGpt,
+    OnEvent,
+    Split,
+    TimeLimit,
+    TrainEvent,
+    TrainResult,
+    choose_settings,
+    count,
+    count_params,
+    hold_out,
+    in_short,
+    path_from_text,
+    split,
+)
+from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
+from microgpt_evolution.budgeted.budgeted_search import BudgetedSearch
+from microgpt_evolution.budgeted.planning import longer_budget, plan_search
+from microgpt_evolution.budgeted.student import students_of
 from microgpt_evolution.commands import winner
 from microgpt_evolution.commands.progress import StudyProgress
-from microgpt_evolution.commands.study import Documents, open_study
+from microgpt_evolution.commands.study import Documents, limits_of, open_study
+from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.generation_search import SearchEvent, run_search
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
+from microgpt_evolution.report.ranking import TESTED
 from microgpt_evolution.search_log import describe, winner_table
-from microgpt_evolution.strategies.population import count_species, rank
-from microgpt_evolution.study_settings import HELD_OUT, SearchSettings, facts_of
+from microgpt_evolution.strategies.contestant import Contestant
+from microgpt_evolution.strategies.population import rank
+from microgpt_evolution.strategies.surrogate import SMALLEST
+from microgpt_evolution.study_settings import HELD_OUT, BudgetedSettings, SearchSettings, facts_of
+from microgpt_evolution.trial import Evaluation, Trial
+
+N_SAMPLES = 10  # number of samples of the winner to print
 
 
-def run(given: Given) -> None:
-    """Run or resume a search."""
+def run_generations(given: Given, ancestor: Genome | None) -> None:
+    """Run or resume a search by generations; the ancestor is that of --warm-start."""
 
     def plan(docs: Documents, facts: dict[str, Any], _: int) -> tuple[SearchSettings, Split]:
         parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
         facts |= {**facts_of(parts), "warm_start": ancestor}
         return SearchSettings.begin(given, **facts), parts
 
-    ancestor = winner.ancestor_of(given, "add --minutes or --budget", is_budgeted=False)
     model_dir = winner.model_directory(given)
     is_saved = partial(winner.is_saved, directory=model_dir)
-    opened = open_study(given, SearchSettings, plan, text="lines", is_saved=is_saved)
-    with opened as (study, parts, pool):
+    with (
+        open_study({**given, "text": "lines"}, SearchSettings, plan, is_saved=is_saved) as opened,
+        opened[0].log.open("w", encoding="utf-8", errors="backslashreplace") as file,
+        StudyProgress() as progress,
+    ):
+        study, parts, pool = opened
+
+        def log(line: str) -> None:
+            """Write a line to the log, and print it in place of the progress."""
+            progress.stop()
+            print_or_discard(line)
+            print(line, file=file, flush=True)
+
         settings = study.settings
         print_or_discard(
             f"Search: {settings.objective}, {settings.generations} generations, population "
             f"{settings.population}, seed {settings.seed}, {count(pool.n_workers(), 'worker')}; "
             f"run: {study.directory}"
         )
-        with StudyProgress() as progress:
-            log = _log_to(study.log, progress)
-            follow = _trace if "trace" in given else _follow
-            on_event = partial(follow, progress, settings.fitness_mark)
-            result = run_search(parts, pool, study, log, on_event)
-            progress.stop()
+        follow = _trace if "trace" in given else _follow
+        on_event = partial(follow, progress, settings.fitness_mark)
+        result = run_search(parts, pool, study, log, on_event)
+        progress.stop()
         winner.write_if_better(result.record, force="force" in given)
         assert result.winner.evaluation
         for line in winner_table(result.winner.evaluation, result.fresh, settings):
@@ -58,36 +96,153 @@ def _trace(_: StudyProgress, mark: str, event: SearchEvent) -> None:
 
 
 def _follow(progress: StudyProgress, mark: str, event: SearchEvent) -> None:
-    """Show the champions, the species and the time left of a search, and the first failures."""
-    search = event.search
-    if (new := event.organism) and new.evaluation and new.evaluation.status != "diverged":
+    """Show the champions and the time left of a search, and the first failures."""
+    new, populations = event.organism, event.search.populations.items()
+    if new and new.evaluation and new.evaluation.status != "diverged":
         progress.remark(f"organism {new.id}", new.evaluation)
-    ranked = {name: each.generations for name, each in search.populations.items()}
-    bests = ((name, rank([first for first, *_ in found])) for name, found in ranked.items())
-    best = ", ".join(f"{name} {found[0].worth:.4f}{mark}" for name, found in bests if found)
-    n_species = len(count_species(search.organisms))
-    figures = f"{best or 'no champion yet'} | {n_species} species"
-    if search.stagnation is not None:
-        figures += f", stagnation {search.stagnation}"
-    progress.update(event.n_measured, event.n_left, figures)
+    best = [
+        f"{name} {rank([first for first, *_ in each.generations])[0].worth:.4f}{mark}"
+        for name, each in populations
+        if each.generations
+    ]
+    progress.update(event.n_measured, event.n_left, ", ".join(best) or "no champion yet")
 
 
-def _log_to(path: Path, progress: StudyProgress) -> Callable[[str], None]:
-    """Return a function that writes a line to the log and prints it in place of the progress.
+def run_budgeted(given: Given, ancestor: Genome | None, limit: TimeLimit | None) -> None:
+    """Run or resume a search with a budget; `limit` is set by --minutes."""
 
-    It raises CheckpointError if the log cannot be written.
-    """
-    mode = "w"
+    def plan(
+        docs: Documents, facts: dict[str, Any], n_workers: int
+    ) -> tuple[BudgetedSettings, Split]:
+        parts = hold_out(docs, limits_of(given), tell=note)
+        if not parts.validation:
+            problem = "has too few documents to hold some out; use more documents"
+            raise DataError(f"{path_from_text(facts['input'])} {problem}")
+        text = "stream" if isinstance(docs, str) else "lines"
+        alone = {**limits_of(given), "text": text, "single": True}
+        single = choose_settings(Fitting(parts, alone), limit)
+        n_workers = min(SMALLEST, n_workers) if limit else 1
+        return plan_search(parts, single, n_workers, ancestor, note, facts), parts
 
-    def log(line: str) -> None:
-        nonlocal mode
-        progress.stop()
-        print_or_discard(line)
+    model_dir = winner.model_directory(given)
+    is_saved = partial(winner.is_saved, directory=model_dir)
+    opened = open_study(given, BudgetedSettings, plan, limit=limit, is_saved=is_saved)
+    with opened as (study, parts, pool), StudyProgress() as progress:
+        budget, before = None, (len(study.records), study.settings)
+        if "resume" in given and limits_of(given):
+            seconds = max(0.0, limit.seconds_left()) if limit else 0.0
+            n_workers = min(SMALLEST, pool.n_workers()) if limit else 1
+            budget = longer_budget(study, given.get("budget"), seconds, n_workers, note)
+        settings = study.settings
+        print_or_discard(
+            f"Search: {in_short(budget or settings.budget)} operations, "
+            f"{in_short(settings.operations, 2)} for a complete training run, seed "
+            f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {study.directory}"
+        )
+        follow = partial(_follow_budget, progress)
+        search = BudgetedSearch(parts, pool, study, on_event=follow, limit=limit, budget=budget)
+        student, has_ended = None, False
         try:
-            with path.open(mode, encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f"{line}\n")
-        except OSError as error:
-            raise cannot_write(path.parent, error) from error
-        mode = "a"
+            search.run()
+            if not search.best:
+                raise NoWinnerError(study.why_no_winner())
+            student = _train_student(search, progress) if settings.distill else None
+            has_ended = True
+        finally:  # also after Ctrl-C: save the best model so far
+            progress.stop()
+            is_new = before != (len(study.records), study.settings)
+            if search.best and (is_new or not winner.is_saved(study.directory, model_dir)):
+                _save_winner(search, student, model_dir, given, has_ended=has_ended)
 
-    return log
+
+def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
+    """Show the share of the operations, the best loss and the time left."""
+    if search.last and search.last.reason:
+        progress.remark(f"organism {search.last.id}", search.last)
+    mark = search.study.settings.mark()
+    best = f"best {search.lowest:.4f}{mark}" if search.lowest < math.inf else "no loss yet"
+    generation = search.strategy.generation
+    figures = f"{best} | generation {generation}: {search.n_done} of {search.n_asked}"
+    spent, known = search.spent, search.spent - search.trained
+    progress.update(spent, max(0.0, search.budget - spent), figures, known)
+
+
+def _train_student(search: BudgetedSearch, progress: StudyProgress) -> TrainResult | None:
+    def follow(event: TrainEvent) -> None:
+        line = f"student: step {event.step:,} of {event.steps:,}"
+        progress.show(round(100 * event.step / event.steps), "", line, line)
+
+    progress.stop()
+    student = search.student([OnEvent(follow)])
+    if student is None:
+        note("there is no student, because there are fewer than two teachers")
+    return student
+
+
+def _save_winner(
+    search: BudgetedSearch,
+    student: TrainResult | None,
+    model_dir: Path | None,
+    given: Given,
+    *,
+    has_ended: bool,
+) -> None:
+    """Print the winner, write its genome and, if model_dir is given, its model.
+
+    The test loss is measured at the end of the search, and only for the model that is kept.
+    """
+    settings, (best, trained) = search.study.settings, search.winner()
+    record = _record_of(best, settings)
+    write_genome(search.study.directory / GENOME, record)
+    winner.write_if_better(record, force="force" in given)
+    unit = f"nats per character{settings.mark()}"
+    print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
+    print_or_discard(
+        f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
+        f"{trained.config.steps:,} steps: held-out loss {best.loss:.4f} {unit}"
+    )
+    kept: Trial = best
+    if student and student.val_loss and trained.val_loss:
+        loss = student.val_loss * search.objective.tokens(best.genome.vocab_size).per_character
+        print_or_discard(f"Student: held-out loss {loss:.4f} {unit}")
+        if student.val_loss < trained.val_loss:
+            trained, kept = student, students_of(search.study)[-1]
+        else:
+            note("the winner is better than its student and is kept")
+    if has_ended:
+        trained = _tested(search, kept, trained)
+    samples = InferenceGpt(trained).generate(N_SAMPLES, temperature=1.0, seed=settings.seed)
+    for sample in samples:
+        print_or_discard(f"> {terminal_safe(sample)}")
+    if model_dir:
+        winner.save_model(trained, record, model_dir)
+
+
+def _record_of(best: Contestant, settings: BudgetedSettings) -> GenomeRecord:
+    """Return the content of genome.json."""
+    return GenomeRecord(
+        version=3,
+        genome=best.genome,
+        operations=settings.operations,
+        val_loss=best.loss,
+        contamination=settings.contamination.get("validation") or None,
+        generation=best.generation,
+        text=settings.text,
+        budget=settings.budget,
+        gap=settings.gap if settings.text == "stream" else None,
+        seed=settings.seed,
+        data_sha256=settings.data_sha256,
+    )
+
+
+def _tested(search: BudgetedSearch, kept: Trial, trained: TrainResult) -> TrainResult:
+    """Measure the test loss of the model that is kept; print and record it."""
+    study, settings = search.study, search.study.settings
+    found = InferenceGpt(trained).evaluate(search.parts.test, text=settings.text)
+    loss = found.bits_per_character * math.log(2)
+    print_or_discard(f"Test loss: {loss:.4f} nats per character{settings.mark('test')}")
+    trial = Trial(kept.genome, settings.seed, f"{kept.id}-test", TESTED, (kept.id,))
+    if not study.known(trial):
+        evaluation = Evaluation("ok", test_loss=loss)
+        study.add(trial, evaluation, flops=0.0, n_params=count_params(trained.model))
+    return replace(trained, test_loss=found.loss)

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,23 +42,24 @@ def judge(
 
     from microgpt import load_text
     from microgpt_cli.training.inputs import default_input
+    from microgpt_evolution.report.tables import text_of
 
     path = against or default_input()
     known = scoring.known_names(load_text(path))
-    rows = [
-        {**_row(name, known), "is_repeat": is_repeat}
-        for name, is_repeat in zip(batch, scoring.find_repeats(batch), strict=True)
-    ]
+    judged = zip(batch, scoring.find_repeats(batch), strict=True)
+    rows = [{**_row(name, known), "is_repeat": is_repeat} for name, is_repeat in judged]
     facts = asdict(scoring.score_names(batch, known))
     if as_json:
         print(json.dumps({"names": rows, **facts}))
         return
-    for line in _table(rows, printable(path.name, CLIP)):
+    weights = scoring.WEIGHTS
+    weighted = f"symmetry ×{weights.symmetry:g}", f"creativity ×{weights.creativity:g}"
+    cells = (_cells(row, printable(path.name, CLIP)) for row in rows)
+    for line in text_of([["name", "flow", *weighted, "total", ""], *cells], left=["name", ""]):
         print(line)
     n_judged = sum(row["total"] is not None for row in rows)
-    what = f"mean total of {n_judged} of {len(rows)} names"
-    what = what if n_judged else "no name could be scored"
-    means = [("Judge", "judge", what)]
+    mean = f"mean total of {n_judged} of {len(rows)} names"
+    means = [("Judge", "judge", mean if n_judged else "no name could be scored")]
     means += [(head.title, name, head.quality) for name, head in scoring.HEADS.items()]
     print()
     for title, name, what in means:
@@ -83,29 +84,13 @@ def _row(name: str, known: frozenset[str]) -> dict[str, Any]:
     return {"name": name, **terms, "is_known": scoring.normal(name) in known}
 
 
-def _table(rows: Sequence[Mapping[str, Any]], known: str) -> Iterator[str]:
-    """Return the lines of the table of names; `known` is the file of known names."""
-    from microgpt_evolution.report.tables import columns
-
-    weights = scoring.WEIGHTS
-    weighted = f"symmetry ×{weights.symmetry:g}", f"creativity ×{weights.creativity:g}"
-    cells = [
-        [
-            printable(row["name"].strip(), CLIP),
-            *("-" if row[term] is None else f"{row[term]:.{n}f}" for term, n in DIGITS.items()),
-            _remark(row, known),
-        ]
-        for row in rows
-    ]
-    return columns(["name", "flow", *weighted, "total", ""], cells, left=["name", ""])
-
-
-def _remark(row: Mapping[str, Any], known: str) -> str:
-    """Return a remark on the name, or an empty string."""
+def _cells(row: Mapping[str, Any], known: str) -> list[str]:
+    """Return the cells of a name, the last with a remark; `known` is the file of known names."""
+    terms = ("-" if row[term] is None else f"{row[term]:.{n}f}" for term, n in DIGITS.items())
+    remarks = [f"in {known}"] if row["is_known"] else []
     if row["total"] is None:
         is_short = len(scoring.normal(row["name"])) < scoring.MIN_LENGTH
-        return f"shorter than {scoring.MIN_LENGTH} letters" if is_short else "not only letters"
-    remarks = [f"in {known}"] if row["is_known"] else []
-    if row["is_repeat"]:
+        remarks = [f"shorter than {scoring.MIN_LENGTH} letters" if is_short else "not only letters"]
+    elif row["is_repeat"]:
         remarks.append("repeated: counts as 0" if row["total"] > 0 else "repeated")
-    return ", ".join(remarks)
+    return [printable(row["name"].strip(), CLIP), *terms, ", ".join(remarks)]

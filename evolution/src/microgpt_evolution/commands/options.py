@@ -1,5 +1,6 @@
 """Options that `microgpt evolve` and `microgpt sweep` share, and their conflicts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,6 @@ from microgpt import (
 )
 
 MAX_SEEDS = 1000  # training runs per model of a sweep
-
 COUNTS = ("population", "generations", "seeds", "workers")
 
 
@@ -40,18 +40,12 @@ class WorkerOptions:
     )
 
 
-def given_options(options: object) -> dict[str, Any]:
-    """Return the options that have a value, by name, without flags that are not set."""
-    values = vars(options).items()
-    return {name: value for name, value in values if value is not None and value is not False}
-
-
-def check_options(given: Given) -> None:
-    """Raise ConfigError if an option is out of range, or if two contradict each other."""
-    for name in COUNTS:
-        if name in given:
-            checked(name, given[name], int)
-    settings = {name: given[name] for name in given if name in FIELDS}
+def given_of(options: Mapping[str, Any]) -> Given:
+    """Return the options that have a value; raise ConfigError if one of them cannot be used."""
+    given = {name: each for name, each in options.items() if each is not None and each is not False}
+    settings = {name: value for name, value in given.items() if name in FIELDS}
+    for name in given.keys() & {*COUNTS}:
+        checked(name, given[name], int)
     for name, value in settings.items():
         check_setting(name, value, typed(name))
     if "trial_minutes" in given:
@@ -59,13 +53,15 @@ def check_options(given: Given) -> None:
     check_conflicts(settings)
     if "scheduler" in given and "workers" in given:
         refuse_both("--scheduler", "--workers")
+    return given
 
 
-def check_seeds(n_seeds: int, first: int) -> None:
-    """Raise ConfigError if there are too many seeds, or if the last is out of range."""
-    if n_seeds > MAX_SEEDS:
-        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n_seeds}")
-    check_setting("seed", first + n_seeds - 1)
+def seeds_from(first: int, n: int) -> tuple[int, ...]:
+    """Return consecutive seeds; raise ConfigError if there are too many, or one is too large."""
+    if n > MAX_SEEDS:
+        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n}")
+    check_setting("seed", first + n - 1)
+    return tuple(range(first, first + n))
 
 
 def refuse_both(one: str, other: str) -> None:

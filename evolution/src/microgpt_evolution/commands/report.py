@@ -6,9 +6,6 @@ from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument, option
 from microgpt_evolution.commands.runs import REPORT, RUNS, newest_run
-from microgpt_evolution.errors import GenomeError, StudyError
-
-STDOUT = Path("-")
 
 
 @examples("microgpt report experiments/evolve_20261120_120000")
@@ -16,28 +13,16 @@ def report(
     run: Path | None = argument(
         None, f"Run directory or log file.  [default: the newest run in {RUNS}]", "RUN"
     ),
-    output: Path | None = option(
-        None, f"HTML file, or - for standard output.  [default: {REPORT} in RUN]"
-    ),
+    output: Path | None = option(None, f"HTML file.  [default: {REPORT} in RUN]"),
 ) -> None:
     """Write an HTML report of a search or a sweep, which may be unfinished.
 
     The report is a single file that works offline.
     """
-    from microgpt_evolution.report.study_report import report_page, write_report
+    from microgpt_evolution.report.study_report import write_report
     from microgpt_evolution.study_settings import directory_of
 
-    named = run or newest_run("*", "run", "evolve` or `microgpt sweep")
-    directory = directory_of(named)
+    directory = directory_of(run or newest_run("*", "run", "evolve` or `microgpt sweep"))
     file = output or directory / REPORT
-    try:
-        if file == STDOUT:
-            print(report_page(directory), end="")
-            return
-        write_report(directory, file)
-    except (StudyError, GenomeError) as error:
-        if run:
-            raise
-        other = "to report another run, use: microgpt report RUN"
-        raise StudyError(f"the newest run: {error}; {other}") from error
+    write_report(directory, file)
     print(terminal_safe(str(file)))

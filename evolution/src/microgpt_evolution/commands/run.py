@@ -7,15 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt import (
-    DEFAULT_SEED,
-    OnEvent,
-    as_argument,
-    check_seed,
-    count_params,
-    mark,
-    setting,
-)
+from microgpt import DEFAULT_SEED, OnEvent, as_argument, check_seed, count_params, mark, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -37,6 +29,10 @@ EVOLVED = """\
 "I have become"
 Loaded genome from generation {0.generation} (loss: {0.loss:.4f})
 """
+STARTED = (
+    "training for {0.steps} steps (lr={0.lr:g}, emb={1.n_embd}, head={1.n_head}, "
+    "layer={1.n_layer}, ctx={1.block_size}, ff={1.n_ff_exp})"
+)
 option = partial(setting, panel="Options", short=True)
 gene = partial(setting, panel="Genes (override the genome)", short=True)
 
@@ -81,8 +77,7 @@ def run(options: RunOptions) -> None:
     if options.genome or os.path.lexists(path):
         remedy = f"train it with: microgpt train --genome {as_argument(path)}"
         record = read_genome_of(path, remedy, is_budgeted=False)
-    genes = {gene: getattr(options, gene) for gene in GENES}
-    given = {gene: value for gene, value in genes.items() if value is not None}
+    given = {gene: value for gene in GENES if (value := getattr(options, gene)) is not None}
     check_genes(given)
     data = options.input or default_input()
     docs = load_text(data, column=options.column, tell=note)
@@ -109,12 +104,8 @@ def _train(genome: "Genome", docs: Sequence[str], options: RunOptions) -> "Train
     tokenizer, config = CharTokenizer.from_documents(docs), genome.train_config(options.seed)
     model = genome.model(tokenizer.vocab_size)
     if not options.silent:
-        print(
-            f"MicroGPT: {count_params(model)} params, training for {config.steps} steps "
-            f"(lr={config.lr:g}, emb={model.n_embd}, head={model.n_head}, "
-            f"layer={model.n_layer}, ctx={model.block_size}, ff={model.n_ff_exp})",
-            flush=True,
-        )
+        shape = STARTED.format(config, model)
+        print(f"MicroGPT: {count_params(model)} params, {shape}", flush=True)
     load_kernels(None, uses=["training", "generation"])
     with TrainingProgress() as progress:
         hooks = [OnEvent(progress.update)]

@@ -12,12 +12,12 @@ import typer
 from microgpt import (
     DEFAULT_SEED,
     ConfigError,
+    DataError,
     Document,
     Given,
     MicrogptError,
     ReadOptions,
     Split,
-    TextKind,
     TimeLimit,
     as_argument,
     count,
@@ -32,11 +32,11 @@ from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import discard_output, note, say
 from microgpt_cli.terminal.progress_bar import load_kernels
 from microgpt_cli.training.inputs import default_input
-from microgpt_evolution.commands.options import check_seeds
-from microgpt_evolution.commands.runs import REPORT, RUNS, write_final_report
+from microgpt_evolution.commands.options import seeds_from
+from microgpt_evolution.commands.runs import REPORT, RUNS
 from microgpt_evolution.errors import NoWinnerError, StudyError
 from microgpt_evolution.study import Study
-from microgpt_evolution.study_settings import StudySettings
+from microgpt_evolution.study_settings import StudySettings, SweepSettings
 from microgpt_evolution.trials_file import read_trials
 from microgpt_evolution.workers import Dask, Threads, Workers
 
@@ -54,39 +54,34 @@ def open_study(
     kind: type[S],
     plan: Plan[S] | None,
     *,
-    text: TextKind | None = None,
     limit: TimeLimit | None = None,
     is_saved: Callable[[Path], bool] = lambda run: True,
 ) -> Iterator[tuple[Study[S], Split, Workers]]:
     """Yield a new study or the one to resume, its documents and its workers; then write its report.
 
-    An error and Ctrl-C name the command that resumes the study.
-
-    Args:
-        given: options of the command; with `resume`, the study in that directory goes on.
-        kind: the type of its settings.
-        plan: called for a new study.
-        text: how a new study reads its file; None to detect running text.
-        limit: a time limit; the compilation extends it.
-        is_saved: whether the results in a directory are complete. A study that has ended and gets
-            nothing more is left as it is then, and the command ends.
+    An error and Ctrl-C name the command that resumes the study. The command ends if the study has
+    ended, gets nothing more, and `is_saved` finds its results in its directory.
     """
     with ExitStack() as stack:
         if "resume" in given:
             study = stack.enter_context(Study[S].open(given["resume"], kind))
+            noun = study.settings.noun
             if study.settings.has_function:
-                noun = study.settings.noun
                 raise ConfigError(f"the {noun} measures a function; resume it in Python")
             parts = _documents_again(study.settings, given.get("input"))
             pool = stack.enter_context(_workers(given, limit))
             _change(study, given)  # last, because an error must change nothing
             if study.has_ended and not limits_of(given) and is_saved(study.directory):
-                _leave(study)
+                if not (study.directory / REPORT).exists():
+                    _write_report(study.directory)
+                how = f"see it with: microgpt report {as_argument(study.directory)}"
+                note(f"the {noun} had finished, so nothing changed; {how}")
+                raise typer.Exit
         else:
-            path = given.get("input") or default_input()
-            docs = load_documents(path, ReadOptions.of({**given, "text": text}), tell=_tell)
-            pool = stack.enter_context(_workers(given, limit))
             assert plan
+            path = given.get("input") or default_input()
+            docs = _load(path, given, kind)
+            pool = stack.enter_context(_workers(given, limit))
             facts = {"input": as_setting(path), "seed": given.get("seed", DEFAULT_SEED)}
             settings, parts = plan(docs, facts | _recorded(given), pool.n_workers())
             name = "sweep" if settings.noun == "sweep" else "evolve"
@@ -96,16 +91,7 @@ def open_study(
         with _resumable(study):
             yield study, parts, pool
         study.end()
-        write_final_report(study.directory)
-
-
-def _leave(study: Study[Any]) -> None:
-    """End the command, because the study has ended; write its report if it has none."""
-    if not (study.directory / REPORT).exists():
-        write_final_report(study.directory)
-    how = f"see it with: microgpt report {as_argument(study.directory)}"
-    note(f"the {study.settings.noun} had finished, so nothing changed; {how}")
-    raise typer.Exit
+        _write_report(study.directory)
 
 
 def limits_of(given: Given) -> dict[str, float]:
@@ -116,6 +102,21 @@ def limits_of(given: Given) -> dict[str, float]:
 def as_setting(path: Path) -> str:
     """Return a path as it is stored in settings.json."""
     return path_to_text(os.path.abspath(path))
+
+
+def _load(path: Path, given: Given, kind: type[StudySettings]) -> Documents:
+    """Return the documents of a file; an error names no option that the command lacks."""
+    try:
+        return load_documents(path, ReadOptions.of(given), tell=_tell)
+    except DataError as error:
+        problem, _, remedy = str(error).partition("; ")
+        if "--chat" in remedy or ("--column" in remedy and kind is SweepSettings):
+            raise DataError(f"{problem}; write one document per line into a text file") from error
+        raise
+
+
+def _tell(line: str) -> None:
+    note(line.partition(" (--text lines")[0])  # without the options of `train`
 
 
 @contextmanager
@@ -139,27 +140,19 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
 
 def _change(study: Study[Any], given: Given) -> None:
     """Give a study to resume the settings that the user adds, and say what they add."""
-    settings, changes = study.settings, dict[str, Any]()
+    settings, changes = study.settings, _recorded(given)
     for name in settings.more & given.keys():
         old, new = getattr(settings, name), given[name]
         n = len(old) if name == "seeds" else old
-        if new == n and not study.has_ended:  # the command was interrupted and is repeated
-            continue
-        if new <= n:
+        # The same number is fine if the command was interrupted and is repeated.
+        if new < n or (new == n and study.has_ended):
             raise ConfigError(f"the {settings.noun} has {n} {name}; pass more with --{name}")
-        if name == "seeds":
-            check_seeds(new, old[0])
-        changes[name] = tuple(range(old[0], old[0] + new)) if name == "seeds" else new
+        changes[name] = seeds_from(old[0], new) if name == "seeds" else new
         note(f"{count(new - n, name[:-1])} more than the {n:,} so far")
-    changes |= _recorded(given)
     if any(value != getattr(settings, name) for name, value in changes.items()):
         study.change(**changes)
     if "trial_minutes" in given and settings.noun == "sweep":
         study.forget_crashes()
-
-
-def _tell(line: str) -> None:
-    note(line.partition(" (--text lines")[0])  # without the options of `train`
 
 
 def _recorded(given: Given) -> dict[str, Any]:
@@ -171,21 +164,16 @@ def _recorded(given: Given) -> dict[str, Any]:
 
 
 def _documents_again(settings: StudySettings, path: Path | None) -> Split:
-    """Return the documents of a study to resume; `path` is required if they were moved.
-
-    Raises:
-        ConfigError: the documents are not those of the study.
-    """
-    noun = settings.noun
+    """Return the documents of a study to resume; raise ConfigError if they differ."""
     if path is None:
         path = path_from_text(settings.input)
-        check_regular(path, f"pass the documents of this {noun} with --data")
+        check_regular(path, f"pass the documents of this {settings.noun} with --data")
     docs = load_documents(path, ReadOptions.of(vars(settings)), tell=note)
     parts = split_documents(docs, settings.val_fraction, settings.test_fraction, settings.gap)
     if parts.facts.sha256 != settings.data_sha256:
         raise ConfigError(
-            f"{path} is not the input of the {noun}: its documents have a different sha256; "
-            "pass the original file with --data"
+            f"{path} is not the input of the {settings.noun}: its documents have a different "
+            "sha256; pass the original file with --data"
         )
     return parts
 
@@ -210,3 +198,15 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
         if isinstance(error, OSError):
             discard_output(sys.stdout)
         raise typer.Exit(1) from error
+
+
+def _write_report(directory: Path) -> None:
+    """Write the report of a finished study; on failure, print a note with the reason."""
+    file = directory / REPORT
+    try:
+        from microgpt_evolution.report.study_report import write_report
+
+        write_report(directory, file)
+        note(f"the report is in {file}")
+    except Exception as error:  # the results are already saved
+        note(f"{REPORT} was not written: {error}")

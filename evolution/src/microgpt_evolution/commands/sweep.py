@@ -5,18 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from microgpt import DEFAULT_SEED, ConfigError, Given, check_setting, flag, setting
+from microgpt import DEFAULT_SEED, ConfigError, Given, flag, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
-from microgpt_evolution.commands.options import (
-    WorkerOptions,
-    check_options,
-    check_seeds,
-    given_options,
-)
-from microgpt_evolution.commands.runs import RUNS, run_path
+from microgpt_evolution.commands.options import WorkerOptions, given_of, seeds_from
+from microgpt_evolution.commands.runs import RUNS
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.strategies.grid import SETTINGS, SIZES, STEPS
+from microgpt_evolution.strategies.grid import grid as combinations
 
 N_SEEDS = 3  # training runs per model of a sweep
 EXAMPLE = "--vary n_embd=16,32 --vary lr=0.005,0.01"
@@ -53,9 +49,8 @@ class SweepOptions(WorkerOptions):
 
     def given(self) -> Given:
         """Return the options that have a value, by name; raise ConfigError if one is wrong."""
-        given = given_options(self)
-        check_options(given)
-        check_seeds(self.seeds, self.seed)
+        given = given_of(vars(self))
+        seeds_from(self.seed, self.seeds)
         return given
 
 
@@ -83,13 +78,6 @@ class GridOptions(SweepOptions):
         metavar="NAME=V1,V2",
         short=True,
     )
-    minutes: float | None = varied(
-        None,
-        "Choose the other settings as `train --minutes` does; each training run takes about this "
-        "long.",
-        short=True,
-    )
-    budget: float | None = varied(None, "Like --minutes, but limits the number of operations.")
 
 
 @sweep.command(cls=GroupedCommand, epilog="microgpt sweep steps && microgpt analyze")
@@ -114,7 +102,7 @@ def params(options: SweepOptions) -> None:
     """
     from microgpt_evolution.commands.sweep_run import start_sweep
 
-    start_sweep("params", list(SIZES.values()), options.given())
+    start_sweep("params", [*SIZES.values()], options.given())
 
 
 @sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep grid {EXAMPLE}")
@@ -122,9 +110,7 @@ def params(options: SweepOptions) -> None:
 def grid(options: GridOptions) -> None:
     """Train every combination of the values of settings.
 
-    `train` chooses all other settings for the file; its own choice is also a row of the table. For
-    Karpathy's names, all other settings are those of his run, except the learning rate, which is
-    0.005.
+    All other settings are Karpathy's, except the learning rate, which is 0.005.
     """
     given, lists = options.given(), [*map(_axis, options.vary or ())]
     axes = dict(lists)
@@ -132,9 +118,10 @@ def grid(options: GridOptions) -> None:
         raise ConfigError("--vary names a setting twice; put all of its values into one list")
     if not axes:
         raise ConfigError(f"the grid has no settings; pass at least one, such as {EXAMPLE}")
-    from microgpt_evolution.commands.sweep_run import start_grid
+    from microgpt_evolution.commands.sweep_run import start_sweep
 
-    start_grid(axes, given)
+    genomes, skipped = combinations(axes)
+    start_sweep("grid", genomes, given, skipped)
 
 
 def _again(name: str) -> Any:
@@ -146,9 +133,7 @@ def _again(name: str) -> Any:
 
 @sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")
 def resume(
-    run: Path = opt.argument(
-        ..., f"Directory of the sweep to resume, in {RUNS}.", "RUN", callback=run_path
-    ),
+    run: Path = opt.argument(..., f"Directory of the sweep to resume, in {RUNS}.", "RUN"),
     input: Path | None = opt.option(
         None, "New path of the input file, if it has been moved.", *opt.DATA, rich_help_panel="Data"
     ),
@@ -163,34 +148,24 @@ def resume(
 
     The result is the same as without the interruption.
     """
-    options = {"input": input, "seeds": seeds, "workers": workers, "scheduler": scheduler}
-    given = {**options, "trial_minutes": trial_minutes, "resume": run}
-    given = {name: value for name, value in given.items() if value is not None}
-    check_options(given)
     from microgpt_evolution.commands.sweep_run import run_sweep
 
-    run_sweep(given)
+    options = {"input": input, "seeds": seeds, "workers": workers, "scheduler": scheduler}
+    run_sweep(given_of({**options, "trial_minutes": trial_minutes, "resume": run}))
 
 
 def _axis(typed: str) -> tuple[str, list[Any]]:
     """Return the name and the values of a --vary option, such as n_embd=16,32."""
     name, equals, values = typed.partition("=")
-    names = {flag(each)[2:].replace("-", "_"): each for each in SETTINGS}
-    name = name.strip().lstrip("-").replace("-", "_")
-    name = names.get(name, name)
     if not equals:
         raise ConfigError(f"--vary must be a setting and its values, got {typed!r}; use {EXAMPLE}")
-    if name not in SETTINGS:
-        known = ", ".join(SETTINGS)
-        raise ConfigError(f"--vary: unknown setting {name!r:.80}; use one of {known}")
-    found = [_value(word.strip()) for word in values.split(",")]
-    for value in found:
-        check_setting(name, value)
-    return name, found
+    name = name.strip().lstrip("-").replace("-", "_")
+    flags = {flag(each)[2:].replace("-", "_"): each for each in SETTINGS}
+    return flags.get(name, name), [_value(word.strip()) for word in values.split(",")]
 
 
 def _value(word: str) -> Any:
-    """Return a word of a list as a number, a truth value or a name; `_axis` checks its type."""
+    """Return a word of a list as a number, a truth value or a name; the grid checks its type."""
     for kind in (int, float):
         try:
             return kind(word)

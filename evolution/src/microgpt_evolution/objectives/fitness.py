@@ -31,8 +31,7 @@ def target(fitness: Fitness, primordial: float | None = None) -> float:
 def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
     """Return the fitness above which an evaluation counts as a failure of its species.
 
-    For held-out losses, the threshold is the largest value outside the worst quartile. `values`
-    must be finite and not empty.
+    For held-out losses, the threshold is the largest value outside the worst quartile.
     """
     if fitness == "last-doc":
         return LAST_DOC_LOSER

@@ -6,6 +6,7 @@ from those of the judge.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import fmean
 
 from microgpt import Document
@@ -30,11 +31,8 @@ class Verdict:
     @property
     def total(self) -> float:
         """The weighted sum of the three scores; the maximum is 6.94."""
-        return (
-            WEIGHTS.flow * self.flow
-            + WEIGHTS.symmetry * self.symmetry
-            + WEIGHTS.creativity * self.creativity
-        )
+        flow, beauty = WEIGHTS.flow * self.flow, WEIGHTS.symmetry * self.symmetry
+        return flow + beauty + WEIGHTS.creativity * self.creativity
 
 
 WEIGHTS = Verdict(flow=1.0, symmetry=1.2, creativity=2.0)
@@ -52,7 +50,7 @@ def judge(name: str, known: Set[str]) -> Verdict | None:
     Verdict(flow=0.5, symmetry=1.7, creativity=1.0)
     """
     name = normal(name)
-    if not is_word(name):
+    if len(name) < MIN_LENGTH or not name.isalpha():
         return None
     is_palindrome = len(name) > 3 and name == name[::-1]
     ends_softly = name.endswith(SOFT_ENDINGS)
@@ -68,25 +66,10 @@ def normal(name: str) -> str:
     return name.strip().lower()
 
 
-def is_word(name: str) -> bool:
-    """Return whether a normalised name is long enough and contains only letters."""
-    return len(name) >= MIN_LENGTH and name.isalpha()
-
-
 def n_stumbles(name: str) -> int:
-    """Count the letters that extend a run of vowels or consonants beyond LONGEST_RUN.
-
-    >>> n_stumbles("abcd"), n_stumbles("abcdf")
-    (1, 2)
-    """
-    stumbles = run = 0
-    was_vowel = False
-    for letter in name:
-        is_vowel = letter in VOWELS
-        run = run + 1 if is_vowel == was_vowel else 1
-        was_vowel = is_vowel
-        stumbles += run > LONGEST_RUN
-    return stumbles
+    """Count the letters that extend a run of vowels or consonants beyond LONGEST_RUN."""
+    runs = groupby(name, key=VOWELS.__contains__)
+    return sum(max(0, len([*letters]) - LONGEST_RUN) for _, letters in runs)
 
 
 def is_doubled(name: str) -> bool:
@@ -104,17 +87,17 @@ class Head:
 
     title: str
     quality: str  # name of the quality that the head rewards
-    formula: Callable[[str, Set[str]], float]  # scores a normalised name, given the known names
-    needs_letters: bool = False
+    formula: Callable[[str, Set[str]], float | None]  # of a normalised name and the known names
 
     def score(self, name: str, known: Set[str]) -> float | None:
         """Return the score of a name, or None if the name cannot be scored."""
         name = normal(name)
-        is_scored = is_word(name) if self.needs_letters else len(name) >= MIN_LENGTH
-        return self.formula(name, known) if is_scored else None
+        return self.formula(name, known) if len(name) >= MIN_LENGTH else None
 
 
-def _flow(name: str, known: Set[str]) -> float:
+def _flow(name: str, known: Set[str]) -> float | None:
+    if not name.isalpha():
+        return None
     return (1.0 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name)
 
 
@@ -128,7 +111,7 @@ def _novelty(name: str, known: Set[str]) -> float:
 
 
 HEADS: Mapping[HeadName, Head] = {
-    "weaver": Head("Weaver", "Flow", _flow, needs_letters=True),  # at most 1
+    "weaver": Head("Weaver", "Flow", _flow),  # at most 1
     "mirror": Head("Mirror", "Symmetry", _symmetry),  # at most 5.5
     "spark": Head("Spark", "Creativity", _novelty),  # at most 2.5
 }
@@ -146,12 +129,10 @@ class NameScores:
 def score_names(
     names: Sequence[str], known: Set[str], *, repeats_count: bool = False
 ) -> NameScores:
-    """Return the scores of a batch of names.
+    """Return the scores of a batch of names, given the normalised names that are known.
 
-    Args:
-        known: names that do not count as novel, from `known_names`.
-        repeats_count: whether repeated names keep their score. If false, they score at most 0, so
-            that a model cannot win by repeating one good name.
+    Unless `repeats_count` is true, repeated names score at most 0, so that a model cannot win by
+    repeating one good name.
     """
     repeats, n = find_repeats(names), len(names) or 1
 
@@ -173,14 +154,11 @@ def first_names(samples: Sequence[str], n: int = 5) -> str:
     return ", ".join(name or "''" for name in samples[:n])
 
 
-def find_repeats(names: Iterable[str]) -> list[bool]:
+def find_repeats(names: Sequence[str]) -> list[bool]:
     """Return whether each name repeats an earlier name."""
-    seen: set[str] = set()
-    repeats = []
-    for name in map(normal, names):
-        repeats.append(name in seen)
-        seen.add(name)
-    return repeats
+    seen = [*map(normal, names)]
+    first = {name: len(seen) - i for i, name in enumerate(reversed(seen), start=1)}
+    return [first[name] < i for i, name in enumerate(seen)]
 
 
 def _total(name: str, known: Set[str]) -> float | None:

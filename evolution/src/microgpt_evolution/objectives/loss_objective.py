@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 from microgpt import (
-    BpeTokenizer,
     DataError,
     EvaluationSet,
     InferenceGpt,
@@ -48,8 +47,6 @@ class LossObjective:
     measures_test: bool = False  # whether to measure the test loss, too
     max_flops: float = math.inf  # maximum FLOPs per training run; larger genomes are refused
     text: TextKind = "lines"
-    vocab_size: int | None = None  # of subwords; None for characters
-    keeps_best: bool = False  # whether the weights with the lowest validation loss are kept
     _held_out: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -60,13 +57,13 @@ class LossObjective:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer; it knows the characters of held-out documents, too."""
-        return tokenizer_of(self.parts, self.vocab_size)
+        return char_tokenizer(self.parts.docs)
 
     @cached_property
     def training(self) -> Split:
         """What to train on; for "last-doc" all documents in file order, as in evolve-rust."""
         docs = self.parts.docs if self.fitness == "last-doc" else self.parts.train
-        return Split(docs, docs, self.parts.validation if self.keeps_best else ())
+        return Split(docs, docs)
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -80,10 +77,9 @@ class LossObjective:
     def flops(self, trial: Trial) -> int:
         """Estimate the FLOPs of a training run that uses all documents equally often.
 
-        Each matrix weight takes 2 FLOPs per token in the forward pass and 4 in the backward pass
-        (Kaplan et al. 2020, table 1); wte and wpe are lookups. Attention at position t takes
-        4 n_embd (t + 1) FLOPs per layer in the forward pass and twice as many in the backward pass
-        (Chowdhery et al. 2022, appendix B; only the keys up to t are counted).
+        A matrix weight takes 2 FLOPs per token in the forward pass and 4 in the backward pass
+        (Kaplan et al. 2020, table 1). Attention at position t takes 4 n_embd (t + 1) per layer, and
+        twice as many backwards (Chowdhery et al. 2022, appendix B; only keys up to t count).
         """
         genome, model = trial.genome, trial.genome.model(self.tokenizer.vocab_size)
         config = replace(genome.train_config(seed=0), text=self.text)
@@ -112,7 +108,9 @@ class LossObjective:
         fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}
         if self.fitness in ("held-out", "own") or self.measures_test:
-            fitness = facts["val_loss"] = self.held_out_loss(trained, model)
+            found = self.held_out(model.config.block_size).evaluate(model.engine_model.nll)
+            assert found
+            fitness = facts["val_loss"] = found.loss
             if not math.isfinite(fitness):  # the last step may have diverged
                 return DIVERGED
         if self.measures_test and self.parts.test:
@@ -125,8 +123,7 @@ class LossObjective:
                 scores = score_names(names, self.known, repeats_count=is_lenient)
                 fitness, facts["scores"] = math.inf, scores
         if own:
-            answer = evaluate(own, model, should_stop)
-            return replace(answer, **facts)
+            return replace(evaluate(own, model, should_stop), **facts)
         remark = unlearned(facts.get("val_loss", math.inf), self.tokenizer.vocab_size)
         return Evaluation("ok", fitness, reason=remark, **facts)
 
@@ -137,14 +134,6 @@ class LossObjective:
             self._held_out[block_size] = EvaluationSet.of(docs, tokenizer, block_size, self.text)
         return self._held_out[block_size]
 
-    def held_out_loss(self, trained: TrainResult, model: InferenceGpt) -> float:
-        """Return the loss on the validation documents, in nats per token."""
-        if trained.val_loss is not None:  # of the best weights, which were kept
-            return trained.val_loss
-        found = self.held_out(trained.model.block_size).evaluate(model.engine_model.nll)
-        assert found
-        return found.loss
-
     def _train(self, trial: Trial, should_stop: ShouldStop | None) -> TrainResult:
         config = trial.genome.train_config(trial.seed)
         return train(
@@ -154,13 +143,6 @@ class LossObjective:
             tokenizer=self.tokenizer,
             hooks=[StopWhen(should_stop)] if should_stop else (),
         )
-
-
-def tokenizer_of(parts: Split, vocab_size: int | None) -> Tokenizer:
-    """Return a tokenizer of subwords, or one of characters, also of those of held-out documents."""
-    if vocab_size:
-        return BpeTokenizer.from_documents(parts.train, vocab_size)
-    return char_tokenizer(parts.docs)
 
 
 def unlearned(loss: float, vocab_size: int) -> str:

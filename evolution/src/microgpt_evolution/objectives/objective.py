@@ -33,11 +33,7 @@ def measure(
     minutes: float | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Evaluation:
-    """Return the evaluation of a trial with its duration; an error gives one with a reason.
-
-    Args:
-        minutes: time after which the trial ends without a result; None for no limit.
-    """
+    """Return the evaluation of a trial with its duration; an error gives one with a reason."""
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
 
     def is_late() -> bool:

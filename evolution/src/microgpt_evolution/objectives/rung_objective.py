@@ -1,11 +1,13 @@
 """Train an organism up to one of its evaluations, and measure its held-out loss."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from microgpt import (
+    BpeTokenizer,
+    Hook,
     ModelConfig,
     OnEvent,
     Sizes,
@@ -15,6 +17,9 @@ from microgpt import (
     Tokenizer,
     TrainConfig,
     TrainEvent,
+    TrainResult,
+    TrainState,
+    char_tokenizer,
     count_params,
     count_predictions,
     evaluation_operations,
@@ -24,8 +29,8 @@ from microgpt import (
 )
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.loss_objective import tokenizer_of, unlearned
-from microgpt_evolution.strategies.contestant import EVALUATIONS
+from microgpt_evolution.objectives.loss_objective import unlearned
+from microgpt_evolution.strategies.contestant import EVALUATIONS, Contestant
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 
@@ -54,11 +59,6 @@ class RungObjective:
     parts: Split
     text: TextKind
     operations: float  # for a complete training run, without evaluations
-    # Called with the id of an organism and its operations so far, before training and after each
-    # evaluation that does not end the rung; returns whether to continue.
-    may_continue: Callable[[str, float], bool] | None = field(
-        default=None, repr=False, compare=False
-    )
     _known: dict[int, Tokens] = field(default_factory=dict, repr=False, compare=False)
     _plans: dict[Genome, Plan] = field(default_factory=dict, repr=False, compare=False)
 
@@ -66,16 +66,19 @@ class RungObjective:
         """Return the tokenizer for a BPE vocabulary of this size, or for characters if it is 0."""
         if vocab_size not in self._known:  # a race is harmless: both threads get the same
             parts = self.parts
-            tokenizer = tokenizer_of(parts, vocab_size)
+            tokenizer: Tokenizer = char_tokenizer(parts.docs)
+            if vocab_size:
+                tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
             n_tokens, n_characters = (
                 sum(count_predictions(doc, self.text, count) for doc in parts.validation)
                 for count in (tokenizer.count, len)
             )
-            training, validation = (
-                sizes_of(docs, tokenizer, self.text) for docs in (parts.train, parts.validation)
+            self._known[vocab_size] = Tokens(
+                tokenizer,
+                training=sizes_of(parts.train, tokenizer, self.text),
+                validation=sizes_of(parts.validation, tokenizer, self.text),
+                per_character=n_tokens / max(1, n_characters),
             )
-            per_character = n_tokens / max(1, n_characters)
-            self._known[vocab_size] = Tokens(tokenizer, training, validation, per_character)
         return self._known[vocab_size]
 
     def settings(self, genome: Genome, seed: int = 0) -> tuple[ModelConfig, TrainConfig]:
@@ -112,6 +115,7 @@ class RungObjective:
 
     def flops(self, trial: Trial) -> float:
         """Return the number of operations of a rung, including its evaluations."""
+        assert isinstance(trial, Contestant)
         return self.cost(trial.genome, trial.n_evaluations)
 
     def n_params(self, genome: Genome) -> int:
@@ -125,45 +129,35 @@ class RungObjective:
             return f"its training run would have {config.steps} steps, fewer than {EVALUATIONS}"
         return None
 
+    def train(
+        self,
+        organism: Contestant,
+        n_evaluations: int,
+        state: TrainState | None,
+        hooks: Sequence[Hook] = (),
+    ) -> TrainResult:
+        """Train an organism up to one of its evaluations, from a state if there is one."""
+        model, config = self.settings(organism.genome, organism.seed)
+        if n_evaluations < EVALUATIONS:
+            config = replace(config, until=n_evaluations * config.steps_between_evaluations)
+        tokenizer = self.tokens(organism.genome.vocab_size).tokenizer
+        options: dict[str, Any] = {"model": model, "config": config, "tokenizer": tokenizer}
+        return train(self.parts, **options, resume=state, hooks=hooks)
+
     def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
-        """Train up to an evaluation, and return the new losses in nats per character.
-
-        Losses are missing if the search has no time to continue. The evaluation is invalid if
-        training was stopped.
-        """
-        losses: list[float] = []
-        tokens = self.tokens(trial.genome.vocab_size)
-        model, config = self.settings(trial.genome, trial.seed)
-        # Without its state, a training run begins again, with losses that are known.
-        n_before = len(trial.losses) * config.steps_between_evaluations
+        """Train up to an evaluation; return the new losses, incomplete if training was stopped."""
+        assert isinstance(trial, Contestant)
         assert trial.until
-        if trial.until < EVALUATIONS:
-            config = replace(config, until=trial.until * config.steps_between_evaluations)
-
-        def may_continue() -> bool:
-            operations = self.cost(trial.genome, len(losses))
-            return not self.may_continue or self.may_continue(trial.id, operations)
-
-        if not (has_time := may_continue()):
-            return Evaluation("ok")
+        losses, tokens = list[float](), self.tokens(trial.genome.vocab_size)
+        # Without its state, a training run begins again, with losses that are known.
+        n_before = len(trial.losses) * self.plan(trial.genome).config.steps_between_evaluations
 
         def note(event: TrainEvent) -> None:
-            nonlocal has_time
             if event.val_loss is not None and event.step > n_before:
                 losses.append(event.val_loss * tokens.per_character)
-                has_time = len(losses) == trial.n_evaluations or may_continue()
 
-        def stop() -> bool:
-            return not has_time or (should_stop is not None and should_stop())
-
-        result = train(
-            self.parts,
-            model=model,
-            config=config,
-            tokenizer=tokens.tokenizer,
-            resume=trial.state,
-            hooks=[OnEvent(note), StopWhen(stop)],
-        )
+        hooks = [OnEvent(note), *([StopWhen(should_stop)] if should_stop else ())]
+        result = self.train(trial, trial.until, trial.state, hooks)
         lowest, checkpoint = min(losses, default=math.inf), (result.plan, result.state)
         remark = unlearned(lowest / tokens.per_character, tokens.tokenizer.vocab_size)
         return Evaluation("ok", lowest, losses=tuple(losses), reason=remark, checkpoint=checkpoint)

@@ -1,7 +1,7 @@
-"""The trials of a study by organism or genome, best first: means over seeds, and differences."""
+"""The trials of a study, best first: means over seeds, and differences."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -17,51 +17,35 @@ from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, StudySettings
 from microgpt_evolution.trial import FRESH, RETEST, STUDENT, TrialRecord
 
+TESTED = "tested"  # origin of a record with the test loss of the model that a search keeps
+
 
 @dataclass(frozen=True)
 class Measure:
     """The value by which trials are ranked."""
 
-    name: str
+    label: str  # with a mark if some of the held-out documents were read in training
     of: Callable[[TrialRecord], float | None]
-    unit: str = "nats per token"
-    mark: str = ""  # of values on held-out documents of which some were read in training
+    unit: str = ""
     is_score: bool = False  # of which more is better
-
-    @property
-    def label(self) -> str:
-        """The name with the mark."""
-        return f"{self.name}{self.mark}"
-
-    @property
-    def title(self) -> str:
-        """The label with the unit."""
-        return f"{self.label}, {self.unit}" if self.unit else self.label
-
-
-HELD_OUT_LOSS = Measure("held-out loss", lambda record: record.val_loss)
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """An organism of a search or a genome of a sweep, with its finished trials."""
 
-    trials: Mapping[int, tuple[float, TrialRecord]]  # the value and the record of each seed
+    records: dict[int, TrialRecord]  # by seed
+    values: dict[int, float]  # by seed
 
     @property
     def record(self) -> TrialRecord:
         """The record of the first seed."""
-        return next(record for _, record in self.trials.values())
+        return next(iter(self.records.values()))
 
     @property
     def genome(self) -> Genome:
         """The settings of all its trials."""
         return self.record.genome
-
-    @cached_property
-    def values(self) -> Mapping[int, float]:
-        """The value of each seed."""
-        return {seed: value for seed, (value, _) in self.trials.items()}
 
     @cached_property
     def mean(self) -> Mean:
@@ -70,7 +54,7 @@ class Candidate:
 
     def mean_of(self, name: str) -> Mean:
         """Return the mean of another number of the records."""
-        return Mean.of([getattr(record, name) for _, record in self.trials.values()])
+        return Mean.of([getattr(record, name) for record in self.records.values()])
 
     def above(self, other: Self) -> Mean:
         """Return by how much the values exceed those of another candidate, paired by seed."""
@@ -94,25 +78,33 @@ class Ranking:
     @cached_property
     def candidates(self) -> list[Candidate]:
         """The candidates with a value, best first; those that lack seeds come last."""
-        groups: dict[str | Genome, dict[int, tuple[float, TrialRecord]]] = {}
+        groups: dict[str | Genome, Candidate] = {}
         # Rungs of a training run have the same seed; the one with the lowest loss remains.
         for value, record in sorted(self.measured, key=lambda pair: (pair[1].seed, -pair[0])):
             if record.origin != RETEST:
-                groups.setdefault(record.id or record.genome, {})[record.seed] = value, record
-        found = [*map(Candidate, groups.values())]
-        found.sort(key=lambda each: each.mean.value, reverse=self.measure.is_score)
-        return sorted(found, key=lambda each: -len(each.trials))
-
-    @cached_property
-    def slots(self) -> Sequence[int]:
-        """The slots of its organisms in a generation."""
-        slots = {record.slot for record in self.records}
-        return range(min(slots), max(slots) + 1)
+                each = groups.setdefault(record.id or record.genome, Candidate({}, {}))
+                each.records[record.seed], each.values[record.seed] = record, value
+        sign = -1 if self.measure.is_score else 1
+        return sorted(groups.values(), key=lambda each: (-len(each.values), sign * each.mean.value))
 
     @property
     def first(self) -> Candidate:
         """The first organism, which a search improves."""
-        return min(self.candidates, key=lambda each: (each.record.generation, each.record.slot))
+        return min(self.candidates, key=lambda each: each.record.place)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the finished trials."""
+        return sorted({record.seed for _, record in self.measured})
+
+
+def front_of(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return the candidates with a lower loss than all cheaper ones, cheapest first."""
+    front: list[Candidate] = []
+    for each in sorted(candidates, key=lambda each: (each.record.flops, each.mean.value)):
+        if not front or each.mean.value < front[-1].mean.value:
+            front.append(each)
+    return front
 
 
 @dataclass(frozen=True)
@@ -127,21 +119,11 @@ class RankedStudy:
     @cached_property
     def rankings(self) -> list[Ranking]:
         """The ranking of each population."""
-        settings = self.settings
-        searched = [record for record in self.records if record.origin not in (FRESH, STUDENT)]
-        measure = replace(HELD_OUT_LOSS, mark=settings.mark())
-        if isinstance(settings, BudgetedSettings):
-            measure = replace(measure, of=_lowest_loss, unit="nats per character")
-        elif isinstance(settings, SearchSettings):
-            if settings.objective == "hydra":
-                return _rankings_of_heads(searched, settings.population)
-            if settings.objective == "aesthetic":
-                measure = _score(JUDGE, "judge")
-            elif settings.fitness == "last-doc":
-                measure = Measure("loss of the last document", lambda record: record.last_loss)
-            elif settings.fitness == "own":
-                measure = Measure("own objective", lambda record: record.value, "")
-        return [Ranking(measure, searched)]
+        settings, others = self.settings, (FRESH, STUDENT, TESTED)
+        searched = [record for record in self.records if record.origin not in others]
+        if isinstance(settings, SearchSettings) and settings.objective == "hydra":
+            return _rankings_of_heads(searched, settings.population)
+        return [Ranking(measure_of(settings), searched)]
 
     @cached_property
     def winner(self) -> tuple[Ranking, Candidate] | None:
@@ -150,25 +132,35 @@ class RankedStudy:
         won = [pair for pair in all if self.fresh and pair[1].record.id in self.fresh[0].parents]
         return next(iter([*won, *all]), None)
 
-    @cached_property
-    def differing(self) -> list[str]:
-        """The settings in which the trials differ, or all genes if none differ."""
-        return differing(record.genome for record in self.records) or [*GENES]
-
     def describe(self, genome: Genome) -> str:
-        """Return as text the settings in which the trials differ."""
-        return describe_settings(values_of(genome, self.differing))
+        """Return as text the settings in which the trials differ, or all genes if none do."""
+        return describe_settings(values_of(genome, self._differing or GENES))
+
+    @cached_property
+    def _differing(self) -> list[str]:
+        return differing(record.genome for record in self.records)
 
 
-def _lowest_loss(record: TrialRecord) -> float | None:
-    return min(record.losses, default=None)
+def measure_of(settings: StudySettings) -> Measure:
+    """Return the measure of all studies but the Hydra's."""
+    label = f"held-out loss{settings.mark()}"
+    if isinstance(settings, BudgetedSettings):
+        return Measure(label, lambda r: min(r.losses, default=None), "nats per character")
+    if isinstance(settings, SearchSettings):
+        if settings.objective == "aesthetic":
+            return _score(JUDGE, "judge")
+        if settings.fitness == "last-doc":
+            return Measure("loss of the last document", lambda r: r.last_loss, "nats per token")
+        if settings.fitness == "own":
+            return Measure("own objective", lambda r: r.value)
+    return Measure(label, lambda r: r.val_loss, "nats per token")
 
 
 def _score(key: str, name: str) -> Measure:
     def score(record: TrialRecord) -> float | None:
         return record.scores.scores.get(key) if record.scores else None
 
-    return Measure(f"{name} score", score, "", is_score=True)
+    return Measure(f"{name} score", score, is_score=True)
 
 
 def _rankings_of_heads(records: Sequence[TrialRecord], size: int) -> list[Ranking]:

@@ -1,101 +1,114 @@
-"""Scaling of the held-out loss with steps, parameters and operations.
+"""How the loss of sweeps scales with steps and parameters: what `analyze` prints."""
 
-Losses are in nats per token, averaged over the seeds.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
+from math import floor, log10
 
-from microgpt import Plottable
+from microgpt import printable
 from microgpt_evolution.comparison import Mean
-from microgpt_evolution.genome import values_of
+from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.report.ranking import Candidate, Ranking
-from microgpt_evolution.strategies.grid import SETTINGS
+from microgpt_evolution.report.tables import Cells, describe_ranking, n_params, rows_of, text_of
+from microgpt_evolution.strategies.grid import SETTINGS, SIZES, describe, differing
 
 UNIT = 1000  # marginal returns are per 1,000 steps or 1,000 parameters
-NOUNS = {"steps": "steps", "params": "parameters"}  # of the axes
-# For each axis, the settings that may differ between the candidates of a series.
-VARIED = {"steps": ("steps",), "params": ("n_embd", "n_head", "n_layer", "n_ff_exp")}
+# The axes, with the settings that may differ between the candidates of a series.
+AXES = {"steps": ("steps",), "parameters": ("n_embd", "n_head", "n_layer", "n_ff_exp")}
+SIZE = AXES["parameters"][:3]
+MODELS = {tuple(values_of(genome, SIZE).values()): name for name, genome in SIZES.items()}
+SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
+N_SHOWN = 24  # maximum number of characters shown per sample
+DIGITS = 3  # significant digits of the largest value in the column Return
+
+Series = Sequence[
+    Candidate
+]  # two or more that differ only in steps or only in size, smallest first
 
 
-@dataclass(frozen=True)
-class Series:
-    """Two or more candidates that differ only in steps or only in size, smallest first."""
-
-    axis: str
-    candidates: Sequence[Candidate]
-
-    @cached_property
-    def drops(self) -> Mapping[Candidate, Mean]:
-        """By how much each loss is below that of the candidate before it."""
-        return drops(self.candidates)
-
-    @cached_property
-    def returns(self) -> Mapping[Candidate, Mean]:
-        """The drops per 1,000 steps or parameters, as in evolve-rust; 0 if these do not grow."""
-        xs = [size_on(self.axis, each) for each in self.candidates]
-        factors = (UNIT / (b - a) if b > a else 0.0 for a, b in pairwise(xs))
-        pairs = zip(self.drops.items(), factors, strict=True)
-        return {each: drop.times(factor) for (each, drop), factor in pairs}
+def describe_scaling(ranking: Ranking) -> Iterator[str]:
+    """Yield the tables line by line."""
+    measure, seeds = ranking.measure, ranking.seeds
+    yield (
+        f"Loss: {measure.label}, {measure.unit}. Last document: training loss of the last "
+        f"document. Seeds: {', '.join(map(str, seeds))}"
+    )
+    if len(seeds) > 1:
+        yield "±: half-width of the 95 % confidence interval over the seeds"
+    chosen = differing([Genome(), *(each.genome for each in ranking.candidates)])
+    for axis in AXES:
+        for series in series_on(axis, ranking.candidates):
+            shared = _shared(axis, series, chosen)
+            yield from ("", f"Loss against {axis}: {shared}", *_losses(axis, series))
+            yield from ("", f"Return on investment: loss drop per {UNIT:,} {axis}")
+            yield from _returns(axis, series)
+    yield from ("", *describe_ranking(ranking))
 
 
-@dataclass(frozen=True, repr=False)
-class Scaling(Plottable):
-    """The scaling analysis of the trials of one or more sweeps."""
-
-    ranking: Ranking
-
-    def __repr__(self) -> str:
-        return f"<Scaling: {len(self.candidates)} configurations, {len(self.series)} series>"
-
-    @cached_property
-    def candidates(self) -> Sequence[Candidate]:
-        """The candidates, cheapest first."""
-        found = self.ranking.candidates
-        return sorted(found, key=lambda each: (each.record.flops, each.mean.value))
-
-    @cached_property
-    def series(self) -> Sequence[Series]:
-        """The series over steps, and then those over parameters."""
-        return [*self._along("steps"), *self._along("params")]
-
-    def _along(self, axis: str) -> Iterator[Series]:
-        names = [name for name in SETTINGS if name not in VARIED[axis]]
-        groups: dict[tuple[object, ...], list[Candidate]] = {}
-        for each in sorted(self.candidates, key=partial(size_on, axis)):
-            groups.setdefault(tuple(values_of(each.genome, names).values()), []).append(each)
-        for group in groups.values():
-            if size_on(axis, group[0]) < size_on(axis, group[-1]):
-                yield Series(axis, group)
-
-    @cached_property
-    def front(self) -> Sequence[Candidate]:
-        """The candidates with a lower loss than all cheaper ones, cheapest first."""
-        front: list[Candidate] = []
-        for each in self.candidates:
-            if not front or each.mean.value < front[-1].mean.value:
-                front.append(each)
-        return front
-
-    @cached_property
-    def behind(self) -> Mapping[Candidate, Mean]:
-        """By how much each loss exceeds the lowest, without that."""
-        best = self.front[-1]
-        return {each: each.above(best) for each in self.candidates if each is not best}
-
-    @property
-    def has_one_cost(self) -> bool:
-        """Whether there are several candidates, all with the same number of operations."""
-        return len(self.candidates) > 1 == len({each.record.flops for each in self.candidates})
+def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
+    """Yield the series over steps or parameters."""
+    names = [name for name in SETTINGS if name not in AXES[axis]]
+    groups: dict[tuple[object, ...], list[Candidate]] = {}
+    for each in sorted(candidates, key=partial(_size, axis)):
+        groups.setdefault(tuple(values_of(each.genome, names).values()), []).append(each)
+    for group in groups.values():
+        if _size(axis, group[0]) < _size(axis, group[-1]):
+            yield group
 
 
-def drops(candidates: Sequence[Candidate]) -> dict[Candidate, Mean]:
-    """Return by how much each loss is below that of the candidate before it."""
-    return {after: before.above(after) for before, after in pairwise(candidates)}
+def returns_on(axis: str, series: Series) -> dict[Candidate, tuple[Mean, Mean]]:
+    """Return the drop of each loss from the one before, in all and per 1,000 units."""
+    found = {}
+    for before, after in pairwise(series):
+        drop, more = before.above(after), _size(axis, after) - _size(axis, before)
+        found[after] = drop, drop.times(UNIT / more if more > 0 else 0.0)
+    return found
 
 
-def size_on(axis: str, candidate: Candidate) -> int:
-    """Return the number of steps or parameters, depending on the axis."""
+def _size(axis: str, candidate: Candidate) -> int:
     return candidate.genome.steps if axis == "steps" else candidate.record.n_params
+
+
+def _shared(axis: str, series: Series, chosen: Sequence[str]) -> str:
+    """Format the settings that a series shares, of those that are chosen or describe the model."""
+    always = {*SIZE} if axis == "steps" else {"steps"}
+    varied = differing(each.genome for each in series)
+    names = [name for name in SETTINGS if name in always.union(chosen).difference(varied)]
+    shared = describe(values_of(series[0].genome, names))
+    return f"{shared} ({n_params(series[0])} parameters)" if axis == "steps" else shared
+
+
+def _losses(axis: str, series: Series) -> Iterator[str]:
+    first: Cells = {"Steps": lambda each: f"{each.genome.steps:,}"}
+    if axis == "parameters":
+        first = {
+            MODEL: _model_name,
+            "Params": n_params,
+            "Emb": lambda each: each.genome.n_embd,
+            "Lay": lambda each: each.genome.n_layer,
+        }
+    last: Cells = {
+        "Loss": lambda each: each.mean,
+        "Last document": lambda each: each.mean_of("last_loss").show(2),
+        SAMPLES: lambda each: ", ".join(printable(text, N_SHOWN) for text in each.record.samples),
+    }
+    return text_of(rows_of(series, {**first, **last}), left=[MODEL, SAMPLES])
+
+
+def _model_name(candidate: Candidate) -> str:
+    """Return the name of a model size, such as "small", or n_embd/n_head/n_layer if unnamed."""
+    size = tuple(values_of(candidate.genome, SIZE).values())
+    return MODELS.get(size, "/".join(map(str, size)))
+
+
+def _returns(axis: str, series: Series) -> Iterator[str]:
+    found = returns_on(axis, series)
+    largest = max(abs(value.value) for _, value in found.values())
+    digits = 4 if not largest else max(4, DIGITS - 1 - floor(log10(largest)))
+    cells: Cells = {
+        axis.capitalize(): lambda each: f"{_size(axis, each):,}",
+        "Loss": lambda each: f"{each.mean.value:.4f}",
+        "Delta Loss": lambda each: found[each][0] if each in found else NONE,
+        "Return": lambda each: found[each][1].show(digits) if each in found else NONE,
+    }
+    return text_of(rows_of(series, cells))

@@ -1,12 +1,6 @@
 """Aesthetic search: a population with two elites and their mutants, without crossover.
 
-    population = AestheticPopulation(measure="judge", size=12, seed=42)
-    for _ in range(5):
-        ranked = population.tell([evaluate(organism) for organism in population.ask()])
-
-The aesthetic search has one such population; the Hydra has one per head. The fitness is the
-negated score. Only the width, head count, depth and learning rate evolve; the other genes are
-fixed. All constants come from evolve-rust.
+The Hydra has one such population per head. All constants come from evolve-rust.
 """
 
 from collections.abc import Sequence
@@ -14,7 +8,7 @@ from dataclasses import replace
 from random import Random
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.strategies.population import Operators, Organism, Population, child, kept
+from microgpt_evolution.strategies.population import Organism, Population, child, kept
 
 N_ELITES = 2
 FIXED = Genome(block_size=16, n_ff_exp=4, steps=300)  # the genes that do not evolve
@@ -65,7 +59,7 @@ def _with_shared_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
 class AestheticPopulation(Population):
     """A population that maximises one of the scores in `NameScores.scores`."""
 
-    operators = Operators(random_genome, mutate)
+    random_genome, mutate = staticmethod(random_genome), staticmethod(mutate)
     n_elites = N_ELITES
 
     def _children(self) -> list[Organism]:

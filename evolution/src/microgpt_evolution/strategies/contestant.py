@@ -2,9 +2,13 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from microgpt_evolution.trial import Trial
+
+if TYPE_CHECKING:
+    from microgpt import TrainState
 
 EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
 RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; half-way losses mislead
@@ -12,7 +16,19 @@ RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; half-
 
 @dataclass(frozen=True)
 class Contestant(Trial):
-    """An organism with its validation losses so far; infinity if its training run diverged."""
+    """An organism with its validation losses so far; infinity if its training run diverged.
+
+    As a trial, it is a rung: its training run goes on up to the evaluation `until`.
+    """
+
+    losses: tuple[float, ...] = ()  # in nats per character, one per evaluation
+    state: "TrainState | None" = field(default=None, compare=False, repr=False)
+
+    @property
+    def n_evaluations(self) -> int:
+        """The number of evaluations of the rung."""
+        assert self.until is not None
+        return self.until - len(self.losses)
 
     @property
     def loss(self) -> float:
@@ -20,19 +36,14 @@ class Contestant(Trial):
         return min(self.losses, default=math.inf)
 
     @property
-    def reached(self) -> int:
-        """The last evaluation that was asked for; a time limit may have ended training before."""
-        return max(self.until or 0, len(self.losses))
-
-    @property
     def next_rung(self) -> int:
         """The number of the evaluation that ends its next rung."""
-        return next(rung for rung in RUNGS if rung > self.reached)
+        return next(rung for rung in RUNGS if rung > len(self.losses))
 
     @property
     def has_ended(self) -> bool:
         """Whether it will not be trained further."""
-        return self.reached == EVALUATIONS or math.inf in self.losses
+        return len(self.losses) == EVALUATIONS or math.inf in self.losses
 
     @property
     def is_complete(self) -> bool:

@@ -9,7 +9,7 @@ population or of the Hydra; for the finalists with more seeds; and for the winne
     print(search.winner)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Literal
 
 from microgpt_evolution.genome import PRIMORDIAL
@@ -18,6 +18,7 @@ from microgpt_evolution.strategies.population import Finalist, Organism, Populat
 from microgpt_evolution.trial import FRESH, RETEST, Evaluation, Trial, training_seed
 
 Stage = Literal["primordial", "generation", "finalists", "fresh", "ended"]
+Course = Generator[tuple[Stage, Callable[[], Sequence[Trial]]], Sequence[Evaluation], None]
 N_REPEATS = 2  # number of training runs per finalist, in addition to the run in the search
 N_FRESH = 3  # training runs of the winner that do not influence the search
 
@@ -37,66 +38,57 @@ class Evolution:
     def __init__(
         self, breeding: Population | Hydra, n_generations: int, *, seed: int, has_target: bool
     ) -> None:
-        """Prepare a search.
-
-        Args:
-            has_target: whether the target depends on the fitness of the primordial genome.
-        """
+        """Prepare a search, whose target may depend on the primordial genome."""
         self.breeding, self.n_generations, self._seed = breeding, n_generations, seed
-        self.stage: Stage = "primordial" if has_target else "generation"
         self.primordial: float | None = None
         self.finalists: list[Finalist] = []
         self.winner: Finalist | None = None
         self.fresh: list[Evaluation] = []
-        self._n_bred = 0  # generations that have been evaluated
+        self._n_left = n_generations  # generations that have not been evaluated
+        self._course = self._run(has_target)
+        self.stage, self._ask = next(self._course)
 
     def ask(self) -> Sequence[Trial]:
         """Return the next trials; there are none if a generation has only elites."""
-        match self.stage:
-            case "primordial":
-                seed = training_seed(self._seed, 0, 0)
-                return [Trial(PRIMORDIAL, seed, "g0-0", "primordial")]
-            case "generation":
-                return self.breeding.ask()
-            case "finalists":
-                return [
-                    Trial(o.genome, self._repeat(o, i), f"{o.id}-again{i}", RETEST, (o.id,))
-                    for o in self.breeding.finalists()
-                    for i in range(1, N_REPEATS + 1)
-                ]
-            case "fresh" if self.winner:
-                return self._fresh_trials(self.winner.organism)
-            case _:
-                return []
+        return self._ask()
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Assign the evaluations, in the order of `ask`."""
-        match self.stage:
-            case "primordial":
-                self.primordial, self.stage = evaluations[0].fitness, "generation"
-            case "generation":
-                self.breeding.tell(evaluations)
-                self._n_bred += 1
-                if self._n_bred == self.n_generations:
-                    self.stage = "finalists" if self.breeding.finalists() else "ended"
-            case "finalists":
-                self._tell_finalists(evaluations)
-                self.stage = "fresh"
-            case _:
-                self.fresh, self.stage = [e for e in evaluations if e.status == "ok"], "ended"
+        self.stage, self._ask = self._course.send(evaluations)
 
-    def _tell_finalists(self, evaluations: Sequence[Evaluation]) -> None:
-        """Choose the winner; training runs that fail do not count."""
-        again = iter(evaluations)
-        for organism in self.breeding.finalists():
-            assert organism.evaluation
-            more = [next(again) for _ in range(N_REPEATS)]
-            succeeded = (each for each in more if each.status == "ok")
-            self.finalists.append(Finalist(organism, (organism.evaluation, *succeeded)))
-        self.winner = self.breeding.choose(self.finalists)
+    def _run(self, has_target: bool) -> Course:
+        """Yield each stage with what it asks for, and receive the evaluations."""
+        if has_target:
+            primordial = Trial(PRIMORDIAL, training_seed(self._seed, 0, 0), "g0-0", "primordial")
+            (found,) = yield "primordial", lambda: [primordial]
+            self.primordial = found.fitness
+        while self._n_left:
+            self.breeding.tell((yield "generation", self.breeding.ask))
+            self._n_left -= 1
+        if organisms := self.breeding.finalists():
+            again = iter((yield "finalists", lambda: self._retests(organisms)))
+            for organism in organisms:
+                assert organism.evaluation
+                more = [next(again) for _ in range(N_REPEATS)]
+                succeeded = (each for each in more if each.is_ok)
+                self.finalists.append(Finalist(organism, (organism.evaluation, *succeeded)))
+            self.winner = self.breeding.choose(self.finalists)
+            fresh = yield "fresh", self._fresh_trials
+            self.fresh = [each for each in fresh if each.is_ok]
+        yield "ended", list
 
-    def _fresh_trials(self, winner: Organism) -> list[Trial]:
-        """Return the trials of the winner; the first has the seed of the search."""
+    def _retests(self, organisms: Sequence[Organism]) -> list[Trial]:
+        return [
+            Trial(each.genome, self._repeat(each, i), f"{each.id}-again{i}", RETEST, (each.id,))
+            for each in organisms
+            for i in range(1, N_REPEATS + 1)
+        ]
+
+    def _fresh_trials(self) -> list[Trial]:
+        """Return the trials of the winner, if there is one; the first has the search's seed."""
+        if not self.winner:
+            return []
+        winner = self.winner.organism
         seeds = [self._seed, *(self._repeat(winner, N_REPEATS + i) for i in range(1, N_FRESH))]
         return [
             Trial(winner.genome, seed, f"{winner.id}-fresh{i}", FRESH, (winner.id,))
@@ -110,7 +102,8 @@ class Evolution:
         """Estimate the number of trials after those of the next `ask`, assuming no stagnation."""
         if self.stage in ("finalists", "fresh", "ended"):
             return N_FRESH if self.stage == "finalists" else 0
-        n_left = self.n_generations - self._n_bred - (self.stage == "generation")
-        populations = self.breeding.populations.values()
-        n_bred = sum(max(each.size - each.n_elites, 0) for each in populations)
+        n_left = self._n_left - (self.stage == "generation")
+        n_bred = sum(
+            max(each.size - each.n_elites, 0) for each in self.breeding.populations.values()
+        )
         return n_left * n_bred + self.breeding.n_finalists * N_REPEATS + N_FRESH

@@ -1,8 +1,7 @@
 """A Gaussian process that predicts the loss at the end of training runs.
 
-It learns from the losses at the ends of rungs. Similar genomes have similar losses, and the losses
-of one organism are correlated. Freeze-thaw Bayesian optimization (Swersky, Snoek & Adams 2014) uses
-such a model with a different kernel for the training time.
+Similar genomes have similar losses, and the losses of one organism are correlated. Freeze-thaw
+Bayesian optimization (Swersky, Snoek & Adams 2014) has another kernel for the training time.
 
 Shapes: N = losses so far, M = organisms to predict, G = genes.
 """

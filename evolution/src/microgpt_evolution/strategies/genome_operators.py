@@ -1,8 +1,5 @@
 """Operators of the loss search: random genomes, mutation, crossover, fine-tuning and growth.
 
-The Hydra also uses crossover. The aesthetic search has its own operators (`aesthetic`), and the
-search with a budget mutates genomes by its space (`Space.mutate`).
-
 All constants come from evolve-rust, except that growth is limited by `LIMITS`.
 """
 

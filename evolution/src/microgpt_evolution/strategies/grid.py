@@ -1,7 +1,7 @@
 """Genomes of a sweep: one of the predefined sets from evolve-rust's scripts, or a grid."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from itertools import product
 from math import prod
 from typing import Any
@@ -41,25 +41,17 @@ def differing(genomes: Iterable[Genome]) -> list[str]:
     return [name for name in names if len({getattr(each, name) for each in distinct}) > 1]
 
 
-def grid(
-    axes: Mapping[str, Sequence[Any]], base: Genome | None = None
-) -> tuple[list[Genome], list[str]]:
+def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[Genome], list[str]]:
     """Return the valid combinations, without duplicates, and a note for each kind of invalid one.
 
     The last axis varies fastest.
-
-    Args:
-        axes: values to combine, by setting name.
-        base: the other settings (default: those of `Genome`).
 
     Raises:
         ConfigError: no combination is valid, or there are too many.
         GenomeError: a setting is unknown, or one of its values is invalid.
     """
     if not axes:
-        raise ConfigError(
-            "the grid has no settings; pass at least one, such as n_embd, with values"
-        )
+        raise ConfigError("the grid has no settings; pass at least one, such as n_embd")
     for name, axis in axes.items():
         if isinstance(axis, str) or not isinstance(axis, Sequence) or not axis:
             raise ConfigError(f"{name} must be a list of values, got {axis!r:.40}")
@@ -73,17 +65,16 @@ def grid(
     for name, values in axes.items():
         for value in values:
             check_genes({name: value})  # a value that is wrong alone is not a combination to skip
-    base = base or Genome()
     genomes: dict[Genome, None] = {}
     impossible: dict[str, list[str]] = {}  # the combinations with each error message
     for values in product(*axes.values()):
         changes = dict(zip(axes, values, strict=True))
         try:
-            genomes[replace(base, **changes)] = None
+            genomes[Genome(**changes)] = None
         except GenomeError as error:
             impossible.setdefault(str(error), []).append(describe(changes))
     notes = [
-        f"{first}{f' and {len(rest)} more' if rest else ''}: {problem}{_fixed(problem, axes, base)}"
+        f"{first}{f' and {len(rest)} more' if rest else ''}: {problem}{_fixed(problem, axes)}"
         for problem, (first, *rest) in impossible.items()
     ]
     if not genomes:
@@ -91,8 +82,8 @@ def grid(
     return list(genomes), notes
 
 
-def _fixed(problem: str, axes: Mapping[str, Sequence[Any]], base: Genome) -> str:
+def _fixed(problem: str, axes: Mapping[str, Sequence[Any]]) -> str:
     """Return the end of an error message that names a setting which is not an axis."""
     names = [name for name in SETTINGS if name not in axes and f"{name} (" in problem]
-    shared = describe(values_of(base, names))
+    shared = describe(values_of(Genome(), names))
     return f"; all combinations have {shared}, unless you vary it, too" if names else ""

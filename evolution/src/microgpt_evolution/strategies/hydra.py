@@ -1,12 +1,7 @@
-"""Hydra search: one population ("head") per score; the heads exchange genomes periodically.
-
-hydra = Hydra(size=8, seed=42)
-for _ in range(5 * HEAD_GENERATIONS):           # five cycles
-    hydra.tell([evaluate(organism) for organism in hydra.ask()])
-print(hydra.met)                                # the champions of each head
-"""
+"""Hydra search: one population ("head") per score; the heads exchange genomes periodically."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -30,8 +25,7 @@ class Hydra:
     Attributes:
         populations: the population of each head.
         met: the champions of each head before the last exchange.
-        has_exchanged: whether the last generation ended a cycle. The heads have then received
-            genomes of other heads, and have begun the next generation.
+        has_exchanged: whether the last generation ended a cycle, and the next one has begun.
     """
 
     stagnation = None  # stagnation is not tracked in Hydra searches
@@ -40,22 +34,13 @@ class Hydra:
     def __init__(
         self, *, size: int, seed: int, head: HeadName | None = None, **options: Any
     ) -> None:
-        """Create the first generation of each head; see `Population` for the options.
-
-        Args:
-            head: head whose champion wins; None for the best over all heads.
-        """
+        """Create the first generation of each head, of which one may choose the winner."""
         self._rng, self._head = Random(seed), head
         self.populations: Mapping[str, AestheticPopulation] = {
             name: AestheticPopulation(
-                size,
-                measure=name,
-                seed=seed,
-                rng=self._rng,
-                first_slot=1 + place * size,
-                **options,
+                size, measure=name, seed=seed, rng=self._rng, first_slot=1 + i * size, **options
             )
-            for place, name in enumerate(HEADS)
+            for i, name in enumerate(HEADS)
         }
         self.met: dict[str, list[Organism]] = {}
         self.has_exchanged = False
@@ -91,42 +76,34 @@ class Hydra:
         return [self._first[seed] for seed in seeds]
 
     def choose(self, finalists: Sequence[Finalist]) -> Finalist | None:
-        """Return the best champion of the head; without a head, the finalist that all rank best.
+        """Return the best champion of the head; without a head, that with the lowest sum of ranks.
 
-        All heads together rank by the lowest sum of ranks, because the scores of different heads
-        are not comparable. None is returned if there is no finalist.
+        The scores of different heads are not comparable.
         """
         head = self._head
         if head:
             seeds = {organism.seed for organism in self.met.get(head, ())}
             champions = [each for each in finalists if each.organism.seed in seeds]
             return min(champions, key=lambda each: each.fitness(head), default=None)
-        return min(
-            finalists,
-            key=lambda one: sum(
-                each.fitness(h) < one.fitness(h) for h in self.populations for each in finalists
-            ),
-            default=None,
-        )
+
+        def ranks(one: Finalist) -> int:
+            pairs = product(self.populations, finalists)
+            return sum(other.fitness(name) < one.fitness(name) for name, other in pairs)
+
+        return min(finalists, key=ranks, default=None)
 
     def _exchange(self) -> None:
         """Exchange genomes between the heads and start the next generation of each head."""
-        champions = self.met = {
+        self.met = {
             name: [o for o in population.organisms[:N_ELITES] if o.has_finished]
             for name, population in self.populations.items()
         }
-        for name, population in self.populations.items():
-            room = max(len(population.organisms) - N_ELITES, 0)
-            population.receive(self._guests(name, champions)[:room])
-
-    def _guests(self, host: str, champions: Mapping[str, list[Organism]]) -> list[Organism]:
-        """Return champions of other heads and their crossovers with the champion of `host`."""
-        names = list(champions)
-        ring = [*names[names.index(host) + 1 :], *names[: names.index(host)]]
-        guests = [champions[name][0] for name in ring if champions[name]][:N_GUESTS]
-        children = [kept(guest, "migrant") for guest in guests]
-        for own in champions[host][:1]:
-            for guest in guests:
+        names = [*self.met]
+        for i, (name, population) in enumerate(self.populations.items()):
+            others = [self.met[other] for other in names[i + 1 :] + names[:i]]
+            guests = [champions[0] for champions in others if champions][:N_GUESTS]
+            children = [kept(guest, "migrant") for guest in guests]
+            for own, guest in product(self.met[name][:1], guests):
                 genome = crossover(own.genome, guest.genome, self._rng)
                 children.append(child(genome, "cross", own, guest))
-        return children
+            population.receive(children[: max(population.size - N_ELITES, 0)])

@@ -12,24 +12,8 @@ from typing import Any, Literal
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness, loser_threshold
-from microgpt_evolution.strategies.genome_operators import (
-    NORMAL,
-    WIDE,
-    Values,
-    crossover,
-    fine_tune,
-    grow,
-    mutate,
-    random_genome,
-)
-from microgpt_evolution.strategies.population import (
-    Operators,
-    Organism,
-    Population,
-    child,
-    kept,
-    tournament,
-)
+from microgpt_evolution.strategies import genome_operators as ops
+from microgpt_evolution.strategies.population import Organism, Population, child, kept, tournament
 from microgpt_evolution.trial import Evaluation
 
 # During stagnation: breed only from the best organisms, then restart with random genomes.
@@ -53,11 +37,11 @@ class LossSearch(Population):
         failures: number of failed evaluations per species.
     """
 
-    operators = Operators(random_genome, mutate)
+    random_genome, mutate = staticmethod(ops.random_genome), staticmethod(ops.mutate)
 
-    def __init__(self, *, fitness: Fitness, **options: Any) -> None:
+    def __init__(self, size: int, *, fitness: Fitness, **options: Any) -> None:
         """Create the first generation; see `Population` for the options."""
-        super().__init__(**options)
+        super().__init__(size, **options)
         self.stage: Stage = "normal"
         self.stagnation: int = 0
         self.failures = Counter[str]()
@@ -81,10 +65,10 @@ class LossSearch(Population):
             self.failures.update(o.genome.species for o in new if o.fitness > threshold)
 
     def _note_progress(self, best: float) -> None:
-        """Count the generations without progress.
+        """Count the generations without a lower fitness.
 
-        Only a lower fitness counts as progress. In evolve-rust, any change does; its championships
-        re-evaluate the elite, which changes the fitness, so it never reaches a cataclysm.
+        In evolve-rust, any change counts as progress. Its championships re-evaluate the elite,
+        which changes the fitness, so it never reaches a cataclysm.
         """
         if self._best is not None:
             has_gained = best < math.inf and best <= self._best - PROGRESS
@@ -92,11 +76,7 @@ class LossSearch(Population):
         self._best = best
 
     def _children(self) -> list[Organism]:
-        """Return the next generation, and set `stage`.
-
-        Only finished organisms are kept or used as parents. If none exist, all offspring are
-        random.
-        """
+        """Return the next generation, and set `stage`; only finished organisms have offspring."""
         winners = [organism for organism in self.organisms if organism.has_finished]
         if self.stagnation >= CATACLYSM_AFTER:
             self.stage, self.stagnation = "cataclysm", 0
@@ -118,12 +98,12 @@ class LossSearch(Population):
         parent = tournament(winners, self.rng)
         if draw < CROSS_BELOW:
             other = tournament(winners, self.rng)
-            crossed = crossover(parent.genome, other.genome, self.rng)
-            return child(mutate(crossed, self.rng), "cross", parent, other)
-        genome = mutate(parent.genome, self.rng)
+            crossed = ops.crossover(parent.genome, other.genome, self.rng)
+            return child(ops.mutate(crossed, self.rng), "cross", parent, other)
+        genome = ops.mutate(parent.genome, self.rng)
         if draw < MUTANT_BELOW:
             return child(genome, "mutant", parent)
-        return child(mutate(genome, self.rng), "hyper", parent)
+        return child(ops.mutate(genome, self.rng), "hyper", parent)
 
     def _championship(self, winners: Sequence[Organism]) -> list[Organism]:
         """Return the best genome, offspring of the three best genomes, and an immigrant."""
@@ -131,13 +111,13 @@ class LossSearch(Population):
         best, champions = winners[0], winners[:N_CHAMPIONS]
         children = [child(best.genome, "re-eval", best)]
         if size > 1:
-            children.append(child(grow(best.genome, rng), "grown", best))
+            children.append(child(ops.grow(best.genome, rng), "grown", best))
         for i in range(min(len(champions), size - len(children))):
             a, b = champions[i], champions[(i + 1) % len(champions)]
-            crossed = crossover(a.genome, b.genome, rng)
-            children.append(child(fine_tune(crossed, rng), "champion", a, b))
+            crossed = ops.crossover(a.genome, b.genome, rng)
+            children.append(child(ops.fine_tune(crossed, rng), "champion", a, b))
         while len(children) < size - 1:
-            children.append(child(fine_tune(best.genome, rng), "tuned", best))
+            children.append(child(ops.fine_tune(best.genome, rng), "tuned", best))
         if len(children) < size:
             children.append(self._immigrant())
         return children
@@ -145,16 +125,16 @@ class LossSearch(Population):
     def _cataclysm(self, winners: Sequence[Organism]) -> list[Organism]:
         children = [child(best.genome, "re-eval", best) for best in winners[:1]]
         while len(children) < self.size:
-            children.append(child(self._unfailed_genome(WIDE), "cataclysm"))
+            children.append(child(self._unfailed_genome(ops.WIDE), "cataclysm"))
         return children
 
     def _immigrant(self) -> Organism:
-        return child(self._unfailed_genome(NORMAL), "immigrant")
+        return child(self._unfailed_genome(ops.NORMAL), "immigrant")
 
-    def _unfailed_genome(self, space: Values) -> Genome:
+    def _unfailed_genome(self, space: ops.Values) -> Genome:
         """Draw a genome whose species has not failed repeatedly, if there is one."""
         for _ in range(MAX_TRIES):
-            genome = random_genome(self.rng, space)
+            genome = ops.random_genome(self.rng, space)
             if self.failures[genome.species] < MIN_FAILURES:
                 return genome
-        return random_genome(self.rng, space)
+        return ops.random_genome(self.rng, space)

@@ -1,8 +1,4 @@
-"""A population of organisms that is bred generation by generation.
-
-Subclasses implement breeding. The caller evaluates the organisms that `ask` returns, and passes the
-evaluations to `tell`.
-"""
+"""A population of organisms that is bred generation by generation; subclasses breed."""
 
 import math
 from abc import ABC, abstractmethod
@@ -11,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from statistics import fmean
-from typing import ClassVar, NamedTuple
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.trial import Evaluation, Trial, training_seed
@@ -37,7 +32,7 @@ class Organism(Trial):
     def fitness(self) -> float:
         """The value that the search minimises, or infinity if there is no finite fitness."""
         e = self.evaluation
-        if not e or e.status != "ok":
+        if not e or not e.is_ok:
             return math.inf
         fitness = -e.scores.scores[self.measure] if e.scores and self.measure else e.fitness
         return fitness if math.isfinite(fitness) else math.inf
@@ -57,8 +52,7 @@ class Organism(Trial):
 class Finalist:
     """One of the best organisms, with an evaluation per seed; the first is that of the search.
 
-    The best of many noisy measurements is partly due to luck, so the winner is the finalist with
-    the best mean.
+    The best of many noisy measurements is partly due to luck, so the best mean wins.
     """
 
     organism: Organism
@@ -83,8 +77,7 @@ def rank(organisms: Sequence[Organism]) -> list[Organism]:
 
 def tournament(organisms: Sequence[Organism], rng: Random) -> Organism:
     """Return the best of three organisms drawn with replacement."""
-    drawn = [rng.choice(organisms) for _ in range(TOURNAMENT_SIZE)]
-    return min(drawn, key=lambda organism: organism.fitness)
+    return rank([rng.choice(organisms) for _ in range(TOURNAMENT_SIZE)])[0]
 
 
 def count_species(organisms: Sequence[Organism]) -> Counter[str]:
@@ -102,17 +95,11 @@ def kept(organism: Organism, origin: str) -> Organism:
     return replace(organism, origin=origin, parents=(organism.id,))
 
 
-class Operators(NamedTuple):
-    """How a population draws genomes and mutates them."""
-
-    random: Callable[[Random], Genome]
-    mutate: Callable[[Genome, Random], Genome]
-
-
 class Population(ABC):
     """A population and its breeding. A search may consist of a single population."""
 
-    operators: ClassVar[Operators]
+    random_genome: Callable[[Random], Genome]
+    mutate: Callable[[Genome, Random], Genome]
     n_elites = 1  # number of organisms copied to the next generation with their evaluation
     n_finalists = N_FINALISTS  # maximum number of finalists
     stagnation: int | None = None  # generations without improvement; None if it is not tracked
@@ -127,17 +114,9 @@ class Population(ABC):
         rng: Random | None = None,
         first_slot: int = 1,
     ) -> None:
-        """Create the first generation.
+        """Create the first generation; an ancestor and its mutants form half of it.
 
-        If there is an ancestor, the ancestor and its mutants form half of the generation. The
-        remaining genomes are random.
-
-        Args:
-            seed: seed of the run, from which the seeds of the training runs are derived.
-            measure: the score in `NameScores.scores` to maximise; None to minimise the loss.
-            ancestor: genome of a warm start.
-            rng: random generator, if other populations share it.
-            first_slot: slot of the first organism; several populations have consecutive slots.
+        Several populations share a generator, `rng`, and have consecutive slots.
         """
         self.size, self.rng, self.measure = size, rng or Random(seed), measure
         self._seed, self._first_slot = seed, first_slot
@@ -145,10 +124,9 @@ class Population(ABC):
         first = [child(ancestor, "genome")] if ancestor else []
         children = self._placed(first, generation=1)
         while ancestor and len(children) < size // 2:
-            mutant = self.operators.mutate(ancestor, self.rng)
-            children.append(child(mutant, "mutant", children[0]))
+            children.append(child(self.mutate(ancestor, self.rng), "mutant", children[0]))
         while len(children) < size:
-            children.append(child(self.operators.random(self.rng), "random"))
+            children.append(child(self.random_genome(self.rng), "random"))
         # The current generation in slot order; ranked after `tell`.
         self.organisms = self._placed(children, generation=1)
 
@@ -172,10 +150,8 @@ class Population(ABC):
         """Assign the evaluations, in the order of `ask`, and return the ranked population."""
         # `ask` does not breed here, because this generation is not in self.generations yet.
         told = {each.id: e for each, e in zip(self.ask(), evaluations, strict=True)}
-        organisms = self.organisms
-        self.organisms = rank(
-            [replace(o, evaluation=o.evaluation or told[o.id]) for o in organisms]
-        )
+        new = [replace(o, evaluation=o.evaluation or told[o.id]) for o in self.organisms]
+        self.organisms = rank(new)
         self.generations.append(self.organisms)
         return self.organisms
 

@@ -9,7 +9,6 @@ predicts the final losses of many mutants and crossings of the best organisms, a
 whose training has paused. The most promising of all are trained up to their next rung.
 """
 
-import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, count, islice
@@ -18,7 +17,7 @@ from random import Random
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.space import Space
-from microgpt_evolution.strategies.contestant import EVALUATIONS, RUNGS, Contestant
+from microgpt_evolution.strategies.contestant import EVALUATIONS, Contestant
 from microgpt_evolution.strategies.gaussian_process import Surrogate
 from microgpt_evolution.trial import training_seed
 
@@ -53,8 +52,7 @@ class SurrogateSearch:
             first: genomes of the first generation, to which mutants of them are added.
             budget: number of operations.
             cost: returns the operations for a number of evaluations of a genome.
-            n_finalists: number of organisms with the lowest predicted losses that are trained to
-                the end before the budget is spent.
+            n_finalists: how many organisms are trained to the end before the budget is spent.
             accepts: returns whether a genome may be trained.
         """
         n_complete = budget / cost(first[0], EVALUATIONS)
@@ -67,23 +65,14 @@ class SurrogateSearch:
         self._asked: list[Contestant] = []
 
     def ask(self) -> list[Contestant]:
-        """Return the organisms to train up to `until`; none if the budget is spent.
-
-        Raises:
-            GenomeError: no genome is accepted.
-        """
+        """Return the organisms to train up to `until`; none if the budget is spent."""
         self.generation += 1
         self._asked = self._next_generation() if self.organisms else self._first_generation()
         return self._asked
 
     def tell(self, losses: Sequence[Sequence[float]]) -> None:
-        """Add the new losses of the organisms from `ask`; infinity if training diverged.
-
-        There may be fewer losses than requested, or none. Then less of the budget is spent.
-        """
+        """Add the new losses of the organisms from `ask`; infinity if training diverged."""
         for organism, new in zip(self._asked, losses, strict=True):
-            if math.inf not in new:
-                self.budget += self.cost(organism.genome, organism.n_evaluations - len(new))
             self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
 
     def _first_generation(self) -> list[Contestant]:
@@ -96,27 +85,17 @@ class SurrogateSearch:
 
     def _next_generation(self) -> list[Contestant]:
         organisms = sorted(self.organisms.values(), key=lambda each: (each.loss, each.id))
-        if all(not each.has_ended and len(each.losses) < RUNGS[0] for each in organisms):
-            return self._affordable(organisms)  # there is nothing to learn from yet
         surrogate = Surrogate(self.space, organisms[:MAX_FITTED])
         losses = [prediction.mean for prediction in surrogate.predict(organisms)]
         ranked = [organisms[i] for i in sorted(range(len(losses)), key=losses.__getitem__)]
         finalists = [each for each in ranked[: self.n_finalists] if not each.has_ended]
         paused = [each for each in ranked if not each.has_ended]
-        candidates = [*paused, *self._candidates(ranked)]
+        # Genomes that organisms already have are skipped, unless the space has no others.
+        known, draws = {each.genome for each in ranked}, self._draws(ranked[:N_PARENTS])
+        new = self._accepted(draws, N_CANDIDATES, known) or self._accepted(draws, N_CANDIDATES)
         reserved = sum(map(self._price, finalists))
-        return self._most_promising(
-            surrogate, min(losses), candidates, reserved
-        ) or self._affordable(finalists)
-
-    def _candidates(self, ranked: Sequence[Contestant]) -> list[Contestant]:
-        """Return mutants of the first organisms and of their crossings.
-
-        Genomes that organisms already have are skipped, unless the space has no others.
-        """
-        known = {organism.genome for organism in ranked}
-        draws = self._draws(ranked[:N_PARENTS])
-        return self._accepted(draws, N_CANDIDATES, known) or self._accepted(draws, N_CANDIDATES)
+        promising = self._most_promising(surrogate, min(losses), [*paused, *new], reserved)
+        return promising or self._affordable(finalists)
 
     def _accepted(
         self, draws: Iterator[Contestant], n: int, known: Collection[Genome] = ()
@@ -131,21 +110,17 @@ class SurrogateSearch:
         return [*found.values()]
 
     def _draws(self, parents: Sequence[Contestant]) -> Iterator[Contestant]:
-        """Yield mutants of the parents and of their crossings indefinitely.
-
-        They get their id and seed when they are chosen.
-        """
+        """Yield mutants of the parents and of their crossings, without ids and seeds, for ever."""
         space, rng = self.space, self._rng
         for n in count():
-            is_cross = len(parents) > 1 and rng.random() < CROSS
-            of = rng.sample(parents, 2 if is_cross else 1)
-            genome = of[0].genome
-            origin = "cross" if is_cross else "mutant"
-            if is_cross:
-                genome = space.crossover(genome, of[1].genome, rng)
+            origin = "cross" if len(parents) > 1 and rng.random() < CROSS else "mutant"
+            first, *others = rng.sample(parents, 2 if origin == "cross" else 1)
+            genome = first.genome
+            for other in others:
+                genome = space.crossover(genome, other.genome, rng)
             for _ in range(rng.choice(N_MUTATIONS)):
                 genome = space.mutate(genome, rng)
-            ids = tuple(parent.id for parent in of)
+            ids = tuple(parent.id for parent in (first, *others))
             yield Contestant(genome, 0, f"draw {n}", origin, ids)
 
     def _most_promising(
@@ -153,8 +128,7 @@ class SurrogateSearch:
     ) -> list[Contestant]:
         """Return the candidates with the highest expected improvement per operation.
 
-        Each choice treats the predicted losses of the previous choices as known. The budget without
-        the reserved operations suffices to complete each of them.
+        Each choice treats the predicted losses of the previous choices as known.
         """
         chosen: list[Contestant] = []
         while len(chosen) < self.size:
@@ -164,8 +138,8 @@ class SurrogateSearch:
                 break
             forecasts = zip(candidates, surrogate.predict(candidates), strict=True)
             promises = [
-                forecast.improvement(lowest) / (EVALUATIONS - len(organism.losses))
-                for organism, forecast in forecasts
+                forecast.improvement(lowest) / (EVALUATIONS - len(each.losses))
+                for each, forecast in forecasts
             ]
             organism = candidates.pop(promises.index(max(promises)))
             chosen.append(self._begun(organism, len(chosen) + 1))

@@ -42,7 +42,7 @@ def test_the_worker_thread_survives_any_error_of_the_engine(
             assert fault.value.__cause__ is error
         queued = work.submit(model, model.text_job())
         await asyncio.wait_for(queued.ready, 30)
-        (good,) = queued.take()
+        ((good,),) = queued.take()
         assert good.tokens
         work.close()
         assert not any(each.name.startswith("generation") for each in threading.enumerate())

@@ -21,14 +21,16 @@ PAGES = [  # and the number of valid requests; of invalid ones there are as many
     ("POST", "/v1/completions", 100),
     ("POST", "/v1/chat/completions", 60),
     ("GET", "/v1/models", 5),
+    ("GET", "/v1/models/{name}", 20),
     ("GET", "/health", 5),
     ("GET", "/metrics", 5),
 ]
 # Refused though the schema allows it: what only the model can know, and the product of two fields.
 LEGITIMATE = re.compile(
+    r"(\w+(\[\d+\])?: )?("
     r"no character of the message|the vocabulary does not contain"
     r"|the prompt has|a prompt must have|the tokens of a prompt must"
-    r"|the message has|messages must end with|messages.*content (must|is missing|has a part)"
+    r"|the message has)|messages must end with|messages.*content (must|is missing|has a part)"
     r"|.* does not exist(; use |$)"
     r"|n times the number of prompts"
     r"|seed must be less than"  # its limit is a float in the schema

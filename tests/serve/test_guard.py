@@ -1,6 +1,6 @@
 import pytest
 
-from microgpt_serve.guard import Guard, host_of
+from microgpt_serve.guard import host_of
 from microgpt_serve.settings import ServiceSettings
 
 GENERATE = "/microgpt/v1/generate"
@@ -19,9 +19,8 @@ EVIL = {"Host": "evil.example", "Origin": "http://evil.example", "Sec_Fetch_Site
         ("", ""),
         ("::1", ""),
         ("[localhost]", ""),
-        ("localhost:80:80", ""),
-        ("localhost/evil", ""),
         ("localhost@evil.example", ""),
+        ("user@localhost", ""),
         ("localhost, evil.example", ""),
         ("löcalhost", ""),
     ],
@@ -51,6 +50,7 @@ def test_a_request_for_a_foreign_host_gets_a_403_response(names) -> None:
         ("[::1]:80", True),
         ("evil.example", False),
         ("localhost.evil.example", False),
+        ("user@localhost", False),
         ("10.0.0.1", False),
         ("x" * 9000, False),
     ],
@@ -75,16 +75,6 @@ def test_only_loopback_hosts_are_allowed_by_default(names, host, is_allowed) -> 
 )
 def test_only_local_origins_are_allowed_by_default(names, origin, status) -> None:
     assert names.request("POST", GENERATE, {}, Origin=origin).status == status
-
-
-@pytest.mark.parametrize("name", [b"host", b"origin"])
-def test_each_of_several_hosts_and_origins_is_checked(name) -> None:
-    for values in ((b"http://evil.example", b"http://localhost"), (b"localhost", b"evil.example")):
-        for ordered in (values, values[::-1]):
-            scope = {"path": "/", "headers": [(name, value) for value in ordered]}
-            error = Guard(None, ServiceSettings())._refusal(scope)
-            assert error is not None
-            assert error.status_code == 403
 
 
 def test_configured_hosts_and_health_checks_are_allowed(serve, names_dir) -> None:

@@ -3,12 +3,7 @@
 import openai
 import pytest
 
-from microgpt_serve.bodies import (
-    IGNORED,
-    UNSUPPORTED,
-    ChatCompletionRequest,
-    CompletionRequest,
-)
+from microgpt_serve.bodies import IGNORED, UNSUPPORTED, ChatCompletionRequest, CompletionRequest
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 HI = {"role": "user", "content": "hi"}
@@ -22,7 +17,7 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
     assert set(error) == {"message", "type", "param", "code"}
     assert message in error["message"]
     assert error["param"] == field
-    codes = {"is not supported; o": "unsupported_parameter", "unknown field": "unknown_parameter"}
+    codes = {"is not supported; ": "unsupported_parameter", "unknown field": "unknown_parameter"}
     for words, code in codes.items():
         assert (error["code"] == code) == (words in error["message"])
 
@@ -30,31 +25,17 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
 @pytest.mark.parametrize(
     ("fields", "message", "field"),
     [
-        (
-            {"temperature": -0.5},
-            "temperature must be greater than or equal to 0, got -0.5",
-            "temperature",
-        ),
+        ({"temperature": -0.5}, "must be greater than or equal to 0, got -0.5", "temperature"),
         ({"top_p": 1.1}, "top_p must be less than or equal to 1, got 1.1", "top_p"),
         ({"n": 51}, "n must be less than or equal to 50, got 51", "n"),
-        (
-            {"seed": -(2**63) - 1},
-            "seed must be greater than or equal to -9223372036854775808",
-            "seed",
-        ),
-        ({"stop": ""}, "stop[0]: string should have at least 1 character", "stop[0]"),
-        ({"stop": ["a" * 1025]}, "stop[0]: string should have at most 1024 characters", "stop[0]"),
-        ({"stop": list("abcde")}, "stop: list should have at most 4 items", "stop"),
-        (
-            {"stream_options": {"x": 1}},
-            "stream_options.x is an unknown field; use include_usage",
-            "stream_options.x",
-        ),
-        (
-            {"frequency_penalty": 0.5},
-            "is not supported; omit it",
-            "frequency_penalty",
-        ),
+        ({"seed": -(2**63) - 1}, "seed must be greater than or equal to -92233720", "seed"),
+        ({"stop": ""}, "stop must be 1 to 1024 characters, or a list of at most 4", "stop"),
+        ({"stop": ["a" * 1025]}, "stop must be 1 to 1024 characters", "stop"),
+        ({"stop": list("abcde")}, "a list of at most 4 such strings, got a list", "stop"),
+        ({"stop": 5}, "a list of at most 4 such strings, got 5", "stop"),
+        ({"stream": 1}, "stream must be true or false, got 1", "stream"),
+        ({"stream_options": {"x": 1}}, "unknown field; use include_usage", "stream_options.x"),
+        ({"frequency_penalty": 0.5}, "is not supported; omit it", "frequency_penalty"),
         ({"logit_bias": {"50256": -100}}, "logit_bias is not supported; omit it", "logit_bias"),
         ({"colour": "blue"}, "colour is an unknown field; use model, ", "colour"),
     ],
@@ -68,7 +49,7 @@ def test_the_error_for_an_invalid_field_names_the_field(talk, path, fields, mess
 @pytest.mark.parametrize(
     ("fields", "message", "field"),
     [
-        ({"messages": []}, "messages: list should have at least 1 item", "messages"),
+        ({"messages": []}, "messages must not be empty", "messages"),
         ({"messages": [{"role": "tool", "content": "Be kind."}]},
          "'user', 'assistant', 'system' or 'developer', got \"tool\"", "messages[0].role"),
         ({"messages": [{"role": "system", "content": "Be kind."}]},
@@ -105,6 +86,9 @@ def test_the_error_for_an_invalid_conversation_names_the_field(
         ({"prompt": 5}, "prompt must be a string, a list of token ids", "prompt"),
         ({"prompt": "aZé"}, "the vocabulary does not contain 'Z'", "prompt"),
         ({"prompt": "Anna"}, "try lower case: 'anna'", "prompt"),
+        ({"prompt": ["an", "Lo", "Eva"]}, "'L'", "prompt[1]"),
+        ({"prompt": ["an", "Lo", "Eva"]}, "try lower case: 'lo'", "prompt[1]"),
+        ({"prompt": ["Lo", "日"]}, "try lower case: 'lo'", "prompt[0]"),
         ({"n": 30, "prompt": ["a", "b"]}, "n times the number of prompts must be at most 50", "n"),
         ({"logprobs": 0}, "logprobs is not supported; omit it", "logprobs"),
         ({"echo": True}, "echo is not supported; omit it", "echo"),
@@ -161,15 +145,3 @@ def test_errors_of_every_kind_have_the_openai_format(names) -> None:
     assert_error(names.request("POST", COMPLETIONS, {"prompt": "a" * 2**21}), 413, "larger", None)
     bad = names.request("POST", COMPLETIONS, b'{"n":', Content_Type="application/json")
     assert_error(bad, 400, "the body is not valid JSON", None)
-
-
-def test_only_a_valid_api_key_is_accepted(serve, talk_dir) -> None:
-    server = serve(talk_dir, MICROGPT_API_KEY="s3cret")
-    assert server.openai("s3cret").models.list().data[0].id == "talk"
-    with pytest.raises(
-        openai.AuthenticationError, match="the API key is missing or wrong"
-    ) as caught:
-        server.openai("wrong").models.list()
-    assert caught.value.code == "invalid_api_key"
-    with pytest.raises(openai.AuthenticationError):
-        server.openai("wrong").completions.create(model="talk", prompt="", stream=True)

@@ -1,10 +1,13 @@
 """GET /, the page of a model, and GET /docs."""
 
 import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from asgi import ask_app
+from packages import write_package
 
 from microgpt import load
 from microgpt_serve import ServiceSettings, create_app
@@ -59,6 +62,21 @@ def test_a_service_without_a_page_refers_to_its_docs(names_dir, install) -> None
     page, docs = ask_app(app, ("GET", "/", {}), ("GET", "/docs", {}))
     assert (page.status_code, docs.status_code) == (404, 200)
     assert "/docs" in page.json()["error"]
+
+
+def test_sigterm_does_not_wait_for_a_page_that_is_being_made(serve, names_dir, tmp_path) -> None:
+    slow = "import time\ndocument = lambda *about: print('begun', flush=True) or time.sleep(60)"
+    write_package(tmp_path, "microgpt-page", "pages", "document = slow:document", slow=slow)
+    server = serve(names_dir, PYTHONPATH=str(tmp_path), MICROGPT_TIMEOUT_S="2")
+    with ThreadPoolExecutor(2) as clients:
+        pages = [clients.submit(server.get, "/") for _ in range(2)]
+        server.wait_for("begun")
+        server.signal(signal.SIGTERM)
+        for page in pages:
+            assert (page.result().status, page.result().headers["retry-after"]) == (503, "5")
+            assert "the page is being made" in page.result().json["error"]
+    assert server.process.wait(10) == 0
+    assert server.log.count("begun") == 1
 
 
 @pytest.mark.slow

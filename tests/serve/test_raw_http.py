@@ -37,6 +37,8 @@ BODY = '{"seed": 1}'
         ("GET /health HTTP/1.0\r\n\r\n", 200),
         (f"{GET}Host: localhost\r\nHost: evil.example\r\n\r\n", 403),
         (f"{GET}Host: evil.example\r\nHost: localhost\r\n\r\n", 403),
+        (f"{GET}Origin: http://localhost\r\nOrigin: http://evil.example\r\n\r\n", 403),
+        (f"{GET}Origin: http://evil.example\r\nOrigin: http://localhost\r\n\r\n", 403),
         (f"{GET}Host: a b\r\n\r\n", 403),
         (f"{GET}Host:\r\n\r\n", 403),
         (f"{POST}Origin: null\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{BODY}", 403),

@@ -54,7 +54,7 @@ def test_the_first_piece_arrives_before_the_reply_is_complete(slow) -> None:
         model="slow", prompt="", max_tokens=700, stream=True
     ) as events:
         first = next(events)
-        assert slow.metric('microgpt_tokens_total{model="slow"}') == 0
+        assert 0 < slow.metric('microgpt_tokens_total{model="slow"}') < 700
         assert 0 < len(first.choices[0].text) < 700
         assert len(first.choices[0].text + text_of(events)) == 700
 

@@ -1,9 +1,4 @@
-"""HTTP service: a FastAPI app that serves one model.
-
-    import uvicorn
-    from microgpt_serve import ServiceSettings, create_app
-
-    uvicorn.run(create_app(ServiceSettings(model_dir="output")))
+"""HTTP service: a FastAPI app that serves models.
 
 The public names are imported on first use, so that importing the package is cheap.
 """

@@ -2,10 +2,11 @@
 
 Routes are wrapped in these middlewares, listed from outermost to innermost:
 
-RequestLog         request ids, metrics
-  CORSMiddleware   only if `cors_origins` is set
-    Guard          protection against DNS rebinding, API key
-      routes
+Arrival         a deadline for the request, a limit for its body
+  RequestLog    request ids, metrics
+    Cors        only if `cors_origins` is set
+      Guard     protection against DNS rebinding, API key
+        routes
 """
 
 from collections.abc import AsyncIterator
@@ -19,38 +20,33 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 
 from microgpt import MicrogptError
 from microgpt_serve import pages, routes
+from microgpt_serve.arrival import Arrival
 from microgpt_serve.errors import handle_error
-from microgpt_serve.guard import ASSETS, Guard
+from microgpt_serve.guard import ASSETS, Cors, Guard
 from microgpt_serve.models import ServedModels
 from microgpt_serve.request import Service
 from microgpt_serve.request_log import RequestLog
 from microgpt_serve.settings import ServiceSettings, read_settings
 
-HANDLED = (HTTPException, MicrogptError, RequestValidationError, ValidationError)
+HANDLED = (
+    ClientDisconnect, HTTPException, MicrogptError, RequestValidationError, ValidationError
+)  # fmt: skip
 
 
 def create_app(
     settings: ServiceSettings | None = None, models: ServedModels | None = None
 ) -> FastAPI:
-    """Create an app that serves one or more models.
+    """Create an app that serves models, by default those that the settings name.
 
-    Only the `microgpt-serve` command sets up logging, signal handlers and connection limits.
-
-    Args:
-        settings: Service settings (default: read from the environment).
-        models: Models to serve (default: loaded from `settings.model_dir`).
+    By default, settings are read from the environment. Only the `microgpt-serve` command sets up
+    logging, signal handlers and connection limits.
 
     Raises:
         MicrogptError: a setting is invalid, or a model cannot be loaded.
-
-    Examples:
-        >>> from microgpt_serve import ServiceSettings, create_app
-        >>> create_app(ServiceSettings(timeout_s=60)).title
-        'microgpt'
     """
     settings = settings or read_settings()
     models = models or ServedModels.load(settings)
@@ -76,12 +72,13 @@ def create_app(
     for router in (routes.texts, routes.status, pages.router):
         for route in cast("list[APIRoute]", router.routes):
             method = min(route.methods or ())
-            addresses.append(f"{method} {route.path}")
+            addresses.append(f"{method} {route.path_format}")
             if method == "GET":  # in the schema, HEAD would be another operation
                 both = ["GET", "HEAD"]
                 app.add_api_route(route.path, route.endpoint, methods=both, include_in_schema=False)
             app.router.routes.append(route)  # matched faster than those of an included router
     app.mount(ASSETS, pages.assets)
+    addresses.append(f"GET {app.openapi_url}")
     service = app.state.service = Service(settings, models, addresses)
     app.state.pages = {}  # the pages of the models, by name
     app.add_middleware(Guard, settings=settings)
@@ -89,14 +86,16 @@ def create_app(
         app.openapi = partial(_schema_with_key, app)  # type: ignore[method-assign]
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
+            Cors,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            allow_methods=["*"],
+            allow_headers=["*"],
+            allow_private_network=True,
             expose_headers=["Retry-After", "X-Request-ID"],
             max_age=86400,
         )
     app.add_middleware(RequestLog, count=service.metrics.count_request)
+    app.add_middleware(Arrival, timeout_s=settings.timeout_s)
     return app
 
 

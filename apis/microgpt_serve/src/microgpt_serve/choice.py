@@ -1,7 +1,4 @@
-"""A choice in a response, with text that grows during generation.
-
-Streamed and complete responses are both built from choices, so that the texts are identical.
-"""
+"""A choice in a response, streamed or not: text that grows during generation."""
 
 from array import array
 from bisect import bisect_right
@@ -21,6 +18,7 @@ class GeneratedChoice:
         self.text = ""  # generated text that can no longer change
         self.n_tokens = 0  # number of its tokens
         self.n_sent = 0  # number of its characters that `new_text` has returned
+        self.is_sent = False  # whether a stream has sent its end
         self.finish_reason: FinishReason | None = None
         self._tokenizer, self._stop = tokenizer, tuple(stop)
         self._received = array("I")  # all generated tokens
@@ -48,12 +46,9 @@ class GeneratedChoice:
             self.text = stable_prefix(text, self._stop, n_stable)
         self.n_tokens = len(tokens)
         if len(self.text) < len(decoded):  # omit the tokens after the stop string
-
-            def length(end: int) -> int:
-                return n_characters + len(decode(tokens[start:end]))
-
-            ends = range(start, len(tokens) + 1)
-            self.n_tokens = start + bisect_right(ends, len(self.text), key=length) - 1
+            ends, size = range(start, len(tokens) + 1), len(self.text) - n_characters
+            n_kept = bisect_right(ends, size, key=lambda end: len(decode(tokens[start:end])))
+            self.n_tokens = start + n_kept - 1
             decoded = self.text[:n_characters] + decode(tokens[start : self.n_tokens])
         if not decoded.endswith(REPLACEMENT_CHARACTER):
             self._decoded = self.n_tokens, len(decoded)
@@ -67,8 +62,7 @@ class GeneratedChoice:
 def stable_prefix(text: str, stop: tuple[str, ...], n_stable: int = 0) -> str:
     """Return the prefix of an unfinished text that later tokens cannot change.
 
-    The rest may be an incomplete character or the start of a stop string. `n_stable` is the length
-    of the stable prefix of an earlier, shorter text; this part is not searched again.
+    The rest may be an incomplete character or the start of a stop string.
     """
     text = text.rstrip(REPLACEMENT_CHARACTER)
     longest = max(map(len, stop), default=1)

@@ -12,14 +12,26 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from microgpt import MicrogptError, PluginError, printable
 
 LOG = logging.getLogger("microgpt_serve")
 MAX_SHOWN = 80  # maximum number of characters to quote from an invalid value
-INTERNAL_ERROR = "internal server error; see the log of the service"
-VERBS = {"input should be": "must be", "field required": "is missing"}  # replace pydantic's words
+# What replaces pydantic's sentences, by the type of the error or the beginning of its name.
+RULES = {
+    "missing": "is missing",
+    "bool": "must be true or false",
+    "float": "must be a number",
+    "int": "must be an integer",
+    "list": "must be a list",
+    "string": "must be a string",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must not be empty",
+    "too_long": "must have at most {max_length} items",
+    "too_short": "must not be empty",
+}
 
 
 class ServeError(HTTPException):
@@ -57,13 +69,6 @@ class QueueFullError(ServeError):
         super().__init__(503, "the queue is full; try again later", headers={"retry-after": "1"})
 
 
-class ClientDisconnectedError(ServeError):
-    """Raised when the client closes the connection before the reply is sent."""
-
-    def __init__(self) -> None:
-        super().__init__(499, "the client disconnected")
-
-
 def as_serve_error(error: Exception) -> ServeError:
     """Convert an exception to the error to send to the client."""
     match error:
@@ -75,12 +80,14 @@ def as_serve_error(error: Exception) -> ServeError:
             code = {"unsupported": "unsupported_parameter", "unknown": "unknown_parameter"}
             field = field_path(problem) or None
             return ServeError(400, message, field=field, code=code.get(problem["type"]))
+        case ClientDisconnect():
+            return ServeError(499, "the client disconnected")
         case HTTPException():
             return ServeError(error.status_code, str(error.detail), headers=error.headers)
         case MicrogptError():
             return ServeError(500 if isinstance(error, PluginError) else 400, str(error))
     LOG.error("internal error", exc_info=error)
-    return ServeError(500, INTERNAL_ERROR)
+    return ServeError(500, "internal server error; see the log of the service")
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
@@ -103,20 +110,21 @@ def route_path(scope: Scope) -> str:
 
 
 def sentence(problem: Mapping[str, Any], *, name: str = "", is_secret: bool = False) -> str:
-    """Return an entry of `ValidationError.errors()` as a sentence.
+    """Return an entry of `ValidationError.errors()` as a sentence with field, rule and value.
 
-    It is pydantic's own, after the name of the field: `temperature must be greater than or equal
-    to 0, got -0.5`. `name` replaces the name of the field.
+    For example, `temperature must be greater than or equal to 0, got -0.5`.
     """
-    if problem["type"] == "json_invalid":
+    kind, value = problem["type"], problem["input"]
+    if kind == "json_invalid":
         return f"the body is not valid JSON: {problem['ctx']['error']}"
-    place = name or field_path(problem) or "the body"
-    rule = problem["msg"].removeprefix("Value error, ")
-    rule = rule[:1].lower() + rule[1:]
-    for beginning, verb in VERBS.items():
-        rule = rule.replace(beginning, verb)
-    text = f"{place}{' ' if rule.startswith(('must', 'is ', 'has ')) else ': '}{rule}"
-    return text if is_secret or ", got " in rule else text + _got(problem["input"])
+    if rule := RULES.get(kind) or RULES.get(kind.partition("_")[0]):
+        rule = rule.format_map(problem.get("ctx", {}))
+    else:
+        rule = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    text = f"{name or field_path(problem) or 'the body'} {rule}"
+    if is_secret or not rule.startswith("must"):  # the value is the object around the field
+        return text
+    return f"{text}, got {len(value) if kind.endswith('too_long') else shown(value)}"
 
 
 def field_path(problem: Mapping[str, Any]) -> str:
@@ -127,7 +135,8 @@ def field_path(problem: Mapping[str, Any]) -> str:
     return place.lstrip(".")
 
 
-def _got(value: object) -> str:
-    if not isinstance(value, str | int | float | None):
-        return ""
-    return f", got {printable(to_json(value, inf_nan_mode='constants').decode(), MAX_SHOWN)}"
+def shown(value: object) -> str:
+    """Return a value as JSON, shortened; of a list or an object with content, its type."""
+    if value and isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return printable(to_json(value, inf_nan_mode="constants").decode(), MAX_SHOWN)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from pydantic_core import to_json
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from microgpt_serve.choice import GeneratedChoice
-from microgpt_serve.errors import ClientDisconnectedError, as_serve_error
+from microgpt_serve.errors import as_serve_error
 from microgpt_serve.request import Request
 
 JsonObject = Mapping[str, object]
@@ -55,15 +56,14 @@ class OpenAIFormat:
 
     async def events(self, request: Request, pieces: Pieces) -> AsyncGenerator[bytes, None]:
         """Yield events as the choices grow, ending with DONE."""
-        head, seen = self._head(request), dict[int, GeneratedChoice]()
+        head = self._head(request)
         if request.wants_usage:
             head = {**head, "usage": None}  # until the last event
         async with aclosing(pieces):
             async for choices in pieces:
-                seen |= {choice.index: choice for choice in choices}
                 if shown := b"".join(self._shown(request, choices, head)):
                     yield shown
-        usage = _usage(request, [*seen.values()])
+        usage = _usage(request, choices)
         last = [_event({**head, "choices": [], "usage": usage})] if request.wants_usage else []
         yield b"".join((*last, DONE))
 
@@ -82,9 +82,10 @@ class OpenAIFormat:
         """Yield the events of choices that may have grown; the first of each has the notes, too."""
         for choice in choices:
             notes = {} if choice.n_sent else request.notes
-            for part in self.parts(choice):
+            for part in [] if choice.is_sent else self.parts(choice):
                 yield _event({**head, **notes, "choices": [part]})
                 notes = {}
+            choice.is_sent = bool(choice.finish_reason)
 
 
 def _event(message: JsonObject) -> bytes:
@@ -100,10 +101,6 @@ def _usage(request: Request, choices: Sequence[GeneratedChoice]) -> Mapping[str,
 
 def _entry(choice: GeneratedChoice, finish_reason: str | None, **content: object) -> JsonObject:
     return {"index": choice.index, **content, "logprobs": None, "finish_reason": finish_reason}
-
-
-def _text(choice: GeneratedChoice) -> JsonObject:
-    return _entry(choice, choice.finish_reason, text=choice.text)
 
 
 def _text_parts(choice: GeneratedChoice) -> Iterator[JsonObject]:
@@ -126,7 +123,9 @@ def _message_parts(choice: GeneratedChoice) -> Iterator[JsonObject]:
         yield _entry(choice, choice.finish_reason, delta={})
 
 
-TEXT = OpenAIFormat("cmpl", "text_completion", "text_completion", _text, _text_parts)
+TEXT = OpenAIFormat(
+    "cmpl", "text_completion", "text_completion", lambda one: next(_text_parts(one)), _text_parts
+)
 MESSAGE = OpenAIFormat(
     "chatcmpl", "chat.completion", "chat.completion.chunk", _message, _message_parts
 )
@@ -135,9 +134,8 @@ MESSAGE = OpenAIFormat(
 class EventStream(Response):
     """Response that sends events as they become available.
 
-    An error before the first event produces a normal error response. A later error is sent as an
-    event, because the status has already been sent. Starlette's StreamingResponse sends the status
-    first.
+    Starlette's StreamingResponse sends the status first. Here an error before the first event has a
+    status of its own; a later error is sent as an event.
     """
 
     media_type = "text/event-stream"
@@ -173,6 +171,6 @@ class EventStream(Response):
                 raise
             sent_error = as_serve_error(error)
             scope["outcome"] = sent_error.status_code  # used by the metrics
-            is_gone = isinstance(error, ClientDisconnectedError)
+            is_gone = isinstance(error, ClientDisconnect)
             last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
             await send_body(last, has_more=False)

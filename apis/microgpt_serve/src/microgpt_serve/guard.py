@@ -12,6 +12,9 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from microgpt import printable
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 HEALTH, PAGE = "/health", "/"
 ASSETS = "/docs/assets"  # path of the scripts and styles of /docs
-NO_KEY_NEEDED = (HEALTH, "/docs", "/openapi.json")
+NO_KEY_NEEDED = (HEALTH, "/docs", "/openapi.json")  # without a key, they tell nothing of the models
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
 MAX_HEADER = 300  # maximum length of Host or Origin; host names have up to 253 characters
 
@@ -38,28 +41,43 @@ def host_of(authority: str) -> str:
     if found is None:
         return ""
     host = found[1].strip("[]")
-    return str(_address(host) or (host if host == found[1] else ""))
+    return str(address_of(host) or (host if host == found[1] else ""))
 
 
 @lru_cache(maxsize=1000)
 def is_loopback(host: str) -> bool:
     """Return whether a host is a loopback name or address: localhost, 127.0.0.0/8, ::1."""
-    address = _address(host)
+    address = address_of(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
 
-def _address(host: str) -> IPv4Address | IPv6Address | None:
+def address_of(host: str) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that a host is, or None if it is a name."""
     with suppress(ValueError):
         return ip_address(host)
     return None
 
 
-class Guard:
-    """Middleware that refuses foreign hosts and origins, and requests without the key.
+def foreign_origin(origin: str) -> ServeError:
+    """Return the error for an origin that may not use the service."""
+    remedy = "add it to MICROGPT_CORS_ORIGINS"
+    if origin == "null":  # a page opened as a file, or in a sandboxed frame
+        remedy = "serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
+    return ServeError(403, f"the origin {printable(origin, MAX_SHOWN)} is not allowed; {remedy}")
 
-    Health checks and pages need no key, but without one they tell nothing about the models: / is
-    then a form that asks for it.
-    """
+
+class Cors(CORSMiddleware):
+    """Starlette's middleware, whose refusals are errors like all others."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Return the answer to a browser that asks what a page may send."""
+        if not self.is_allowed_origin(request_headers["origin"]):
+            raise foreign_origin(request_headers["origin"])
+        return super().preflight_response(request_headers)
+
+
+class Guard:
+    """Middleware that refuses foreign hosts and origins, and requests without the key."""
 
     def __init__(self, app: ASGIApp, settings: "ServiceSettings") -> None:
         """Wrap an app."""
@@ -84,12 +102,9 @@ class Guard:
             if name == b"host" and not self._allows(text, is_health_check=path == HEALTH):
                 message = f"the host {printable(text, MAX_SHOWN)} is not allowed"
                 return ServeError(403, f"{message}; add it to MICROGPT_ALLOWED_HOSTS")
-            if name == b"origin" and not self._allows_origin(text):
-                remedy = "add it to MICROGPT_CORS_ORIGINS"
-                if text == "null":  # a page opened as a file, or in a sandboxed frame
-                    remedy = "serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
-                message = f"the origin {printable(text, MAX_SHOWN)} is not allowed; {remedy}"
-                return ServeError(403, message)
+            is_listed = bool({text, "*"} & {*self._settings.cors_origins})
+            if name == b"origin" and not (is_listed or self._allows(text.partition("://")[2])):
+                return foreign_origin(text)
         scheme, _, token = given.partition(b" ")
         is_key = self._key is None or (
             secrets.compare_digest(token.strip(), self._key) and scheme.lower() == b"bearer"
@@ -101,11 +116,7 @@ class Guard:
         message = "the API key is missing or wrong; send Authorization: Bearer KEY"
         return ServeError(401, message, headers={"www-authenticate": "Bearer"})
 
-    def _allows_origin(self, origin: str) -> bool:
-        is_listed = {origin, "*"} & {*self._settings.cors_origins}
-        return bool(is_listed) or self._allows(origin.partition("://")[2])
-
     def _allows(self, authority: str, *, is_health_check: bool = False) -> bool:
         host = host_of(authority) if len(authority) <= MAX_HEADER else ""
         is_allowed = host in self._settings.allowed_hosts or is_loopback(host)
-        return is_allowed or (is_health_check and _address(host) is not None)
+        return is_allowed or (is_health_check and address_of(host) is not None)

@@ -1,6 +1,6 @@
 """Prometheus metrics. All series exist from startup, so that rates include the first event."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 
 from prometheus_client import (
@@ -22,19 +22,14 @@ LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 class Metrics:
     """Metrics of one app, in a separate Prometheus registry."""
 
-    def __init__(
-        self,
-        routes: Iterable[str],
-        models: Mapping[str, ServedModel],
-        n_waiting: Callable[[], int],
-    ) -> None:
-        """Create the metrics for the given routes and models; `n_waiting` is the queue length."""
+    def __init__(self, routes: Iterable[str], models: Mapping[str, ServedModel]) -> None:
+        """Create the metrics for the given routes and models."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` metrics would double the number of series
         self.registry = registry = CollectorRegistry()
-        requests = Counter(
+        self._requests = Counter(
             "microgpt_requests", "Requests handled.", ["route", "status"], registry=registry
         )
-        latency = Histogram(
+        self._latency = Histogram(
             "microgpt_request_seconds",
             "Seconds from the request headers to the end of the response.",
             ["route"],
@@ -42,16 +37,14 @@ class Metrics:
             registry=registry,
         )
         tokens = Counter("microgpt_tokens", "Tokens generated.", ["model"], registry=registry)
-        self._requests = {
-            (route, status): requests.labels(route, str(status))
-            for route, status in product((*routes, UNMATCHED), STATUSES)
-        }
-        self._latency = {route: latency.labels(route) for route, _ in self._requests}
+        self._routes = (*routes, UNMATCHED)
+        for route, status in product(self._routes, STATUSES):
+            self._requests.labels(route, str(status))
+            self._latency.labels(route)
         self.tokens = {name: tokens.labels(name) for name in models}
-        waiting = Gauge(
+        self.queue_length = Gauge(
             "microgpt_queue_length", "Requests waiting for a generation thread.", registry=registry
         )
-        waiting.set_function(n_waiting)
         info = Gauge(
             "microgpt_model_info", "The served models.", ["name", "version"], registry=registry
         )
@@ -60,7 +53,6 @@ class Metrics:
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
         """Count a finished request."""
-        route = path if path in self._latency else UNMATCHED
-        self._latency[route].observe(seconds)
-        if counter := self._requests.get((route, status)):
-            counter.inc()
+        route = path if path in self._routes else UNMATCHED
+        self._latency.labels(route).observe(seconds)
+        self._requests.labels(route, str(status)).inc()

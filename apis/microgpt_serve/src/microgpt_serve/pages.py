@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from base64 import b64encode
+from concurrent.futures import Future
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 
 from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -34,28 +36,38 @@ assets = StaticFiles(packages=[("fastapi_offline", "static")])
 
 @router.get(PAGE)
 async def page(http: HttpRequest) -> Response:
-    """Return the page of the model that the query names; without one, that of the first model.
-
-    If the service has an API key, a request without one gets a form that asks for it.
-    """
+    """Return the page of the first model, or of `?model=`; without the key, a form for the key."""
     if not plugin("pages", "document"):
         raise ServeError(404, "this service has no page; see /docs")
     if not http.scope["is_authorised"]:
         return _html(*key_form())
-    models = service_of(http).models
+    models, made = service_of(http).models, http.app.state.pages
     model = models.find(http.query_params.get("model"))
-    pages = http.app.state.pages
-    if model.name not in pages:
-        pages[model.name] = await asyncio.to_thread(_document, model, models)
-    return _html(pages[model.name], "frame-ancestors 'none'")  # the rest is in the page
+    if model.name not in made or (made[model.name].done() and made[model.name].exception()):
+        made[model.name] = _begun(model, models)
+    left_s = http.scope["deadline"] - asyncio.get_running_loop().time()
+    try:
+        content = await asyncio.wait_for(asyncio.wrap_future(made[model.name]), left_s)
+    except TimeoutError:
+        message = "the page is being made, which takes about 20 seconds the first time; try again"
+        raise ServeError(503, message, headers={"retry-after": "5", "refresh": "5"}) from None
+    return _html(content, "frame-ancestors 'none'")  # the rest is in the page
 
 
-def _document(model: ServedModel, models: ServedModels) -> bytes:
-    """Make a page. The first one on a computer compiles the engine of pages in about 20 s."""
-    others = [name for name in models if name != model.name]
-    with on_compiling(LOG.info):
-        page: bytes = plugin("pages", "document")(model.saved, model.name, others)  # type: ignore[misc]
-    return page
+def _begun(model: ServedModel, models: ServedModels) -> Future[bytes]:
+    """Make a page in a thread that the process does not wait for when it ends."""
+    others, future = [name for name in models if name != model.name], Future[bytes]()
+    future.set_running_or_notify_cancel()  # it cannot be cancelled
+
+    def make() -> None:
+        try:
+            with on_compiling(LOG.info):
+                future.set_result(plugin("pages", "document")(model.saved, model.name, others))  # type: ignore[misc]
+        except Exception as error:
+            future.set_exception(error)
+
+    Thread(target=make, daemon=True).start()
+    return future
 
 
 def _html(content: bytes, policy: str) -> HTMLResponse:

@@ -3,22 +3,23 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter, sleep
 from typing import TypeVar
 
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 
 from microgpt import Job
+from microgpt_serve.arrival import POLL_S
 from microgpt_serve.choice import GeneratedChoice
-from microgpt_serve.errors import ClientDisconnectedError, QueueFullError, ServeError
+from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.models import ServedModel, ServedModels
 from microgpt_serve.scheduler import BatchScheduler
 from microgpt_serve.settings import ServiceSettings
 
 QUEUE_LIMIT = 64  # maximum number of waiting requests; small ones count less
-POLL_S = 0.1  # interval between two looks whether the client has disconnected
 # Longer bodies are processed in a thread, because even bodies of this size take a few ms.
 MAX_INLINE_BYTES = 4_000
 LONG_S = 0.008  # after a function that took longer, and may have held the GIL, the thread rests
@@ -31,11 +32,11 @@ class Request:
 
     model: ServedModel
     job: Job  # tokens of the prompts, a seed for each choice, the sampling and max_tokens
+    notes: Mapping[str, object]  # the response has them
     stop: Sequence[str] = ()
     prompt: str = ""  # each text of microgpt's own API begins with it
     is_streamed: bool = False
     wants_usage: bool = False  # whether a stream ends with the token counts
-    notes: Mapping[str, object] = field(default_factory=dict)  # the response has them
 
 
 class Service:
@@ -47,7 +48,8 @@ class Service:
         self.settings, self.models, self.addresses = settings, models, addresses
         self.scheduler = BatchScheduler(QUEUE_LIMIT)
         routes = [address.rpartition(" ")[2] for address in addresses]
-        self.metrics = Metrics(routes, models, lambda: self.scheduler.n_waiting)
+        self.metrics = Metrics(routes, models)
+        self.metrics.queue_length.set_function(lambda: self.scheduler.n_waiting)
         # One thread: with several, the event loop would often wait for the GIL.
         self._worker = ThreadPoolExecutor(1, "work")
         self._n_working = 0
@@ -58,11 +60,7 @@ class Service:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, http: HttpRequest, function: Callable[[], T]) -> T:
-        """Validate or encode a body; in a thread, one at a time, if it is long.
-
-        Raises:
-            ServeError: the queue is full, the deadline has passed, or the client has disconnected.
-        """
+        """Validate or encode a body; in a thread, one at a time, if it is long."""
         if http.scope["n_bytes"] <= MAX_INLINE_BYTES:
             return function()
         if self._n_working >= QUEUE_LIMIT:
@@ -79,13 +77,7 @@ class Service:
     async def pieces(
         self, http: HttpRequest, request: Request
     ) -> AsyncGenerator[list[GeneratedChoice], None]:
-        """Run a job, and yield the choices that may have grown, until all are finished.
-
-        Without a stream or stop strings, all grow at once. Closing the generator cancels the job.
-
-        Raises:
-            ServeError: the queue is full, the deadline has passed, or the client has disconnected.
-        """
+        """Run a job, and yield its choices each time they have grown; to close this cancels it."""
         job, tokenizer = request.job, request.model.gpt.tokenizer
         choices = [GeneratedChoice(i, tokenizer, request.stop) for i in range(job.n_sequences)]
         if job.fixed:
@@ -95,28 +87,29 @@ class Service:
             return
         is_live = request.is_streamed or bool(request.stop)
         queued = self.scheduler.submit(request.model.gpt, job, is_live=is_live)
+        queued.count = self.metrics.tokens[request.model.name].inc
         try:
             while not all(choice.finish_reason for choice in choices):
                 await self._settled(http, queued.ready)
-                growing = [choice for choice in choices if not choice.finish_reason]
-                for choice, more in zip(choices, queued.take(), strict=True):
-                    choice.extend(more)
-                yield growing
+                for output in queued.take():
+                    for choice, more in zip(choices, output, strict=True):
+                        choice.extend(more)
+                yield choices
         finally:
             self.scheduler.cancel(queued)
-            self.metrics.tokens[request.model.name].inc(queued.n_generated)
 
     async def _settled(self, http: HttpRequest, future: asyncio.Future[T]) -> T:
         """Wait for a future, until the deadline of its request or until the client disconnects."""
-        loop, limit_s = asyncio.get_running_loop(), self.settings.timeout_s
+        loop, deadline = asyncio.get_running_loop(), http.scope["deadline"]
         while True:
-            now, deadline = loop.time(), http.scope["started"] + limit_s
+            now = loop.time()
             if now >= deadline:
+                limit_s = self.settings.timeout_s
                 raise ServeError(504, f"the reply was not ready within {limit_s:g} seconds")
             if now >= http.scope["look_at"]:
                 http.scope["look_at"] = now + POLL_S
                 if await http.is_disconnected():
-                    raise ClientDisconnectedError
+                    raise ClientDisconnect
             if future.done():
                 return future.result()
             await asyncio.wait([future], timeout=min(deadline - now, POLL_S))

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -31,27 +31,25 @@ class QueuedRequest:
     job: Job
     is_live: bool  # whether output is delivered before the end
     ready: asyncio.Future[None]  # done when there is output or an error
+    count: Callable[[int], None] | None = None  # called with each number of new tokens
     error: Exception | None = None
-    output: list[Continuation] = field(default_factory=list)  # what was added since `take`
-    n_generated: int = 0  # number of tokens in all outputs
+    output: list[list[Continuation]] = field(default_factory=list)  # added since `take`
     is_cancelled: bool = False
     is_taken: bool = False  # True once a thread has added the request to a batch
     has_update: bool = False  # True while output is on its way from a thread to the event loop
 
-    def add(self, output: list[Continuation] | Exception) -> None:
+    def add(self, output: Outcome) -> None:
         """Append new tokens to the output, or fail."""
         if isinstance(output, Exception):
             self.error = output
         else:
-            self.n_generated += sum(len(one.tokens) for one in output)
-            for i, earlier in enumerate(self.output):
-                earlier.tokens.extend(output[i].tokens)
-                output[i] = output[i]._replace(tokens=earlier.tokens)
-            self.output = output
+            if self.count:
+                self.count(sum(len(one.tokens) for one in output))
+            self.output.append(output)
         if not self.ready.done():
             self.ready.set_result(None)
 
-    def take(self) -> list[Continuation]:
+    def take(self) -> list[list[Continuation]]:
         """Return the output that was added since the last call, or raise the error."""
         if self.error:
             raise self.error
@@ -76,10 +74,9 @@ class BatchScheduler:
     """Queues requests and runs the worker threads that process them."""
 
     def __init__(self, queue_limit: int) -> None:
-        """Create a scheduler with one worker thread per available CPU.
+        """Create a scheduler that accepts requests while fewer than `queue_limit` places are taken.
 
-        It accepts requests while fewer than `queue_limit` places are taken. A request takes a
-        place, or part of one if it has fewer than TOKENS_PER_PLACE tokens.
+        A request takes a place, or part of one if it has fewer than TOKENS_PER_PLACE tokens.
         """
         self._limit = queue_limit * TOKENS_PER_PLACE
         self._n_tokens = 0  # of requests that are not yet in a batch; guarded by `_changed`
@@ -95,7 +92,7 @@ class BatchScheduler:
         return len(self._waiting) + len(self._new)
 
     def start(self) -> None:
-        """Start the threads. Must be called on the event loop that submits requests."""
+        """Start a thread per CPU. Must be called on the event loop that submits requests."""
         self.loop = asyncio.get_running_loop()
         for i in range(n_cpus()):
             thread = threading.Thread(target=self._work, name=f"generation-{i}", daemon=True)
@@ -227,15 +224,16 @@ class _RunningBatch:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]
                 self._batch = self._model.engine_model.batch(jobs)
+            outcomes = list[tuple[QueuedRequest, Outcome]]()
             for number in [n for n, request in self.requests.items() if request.is_cancelled]:
+                outcomes.append((self.requests.pop(number), self._batch.take(number)))  # counted
                 self._batch.drop(number)
-                del self.requests[number]
-            return [(self.requests.pop(n), outcome) for n, outcome in self._batch.run()]
+            outcomes += [(self.requests.pop(n), outcome) for n, outcome in self._batch.run()]
+            return outcomes
         except BaseException as error:  # keep the thread alive for other requests
             fault = RuntimeError("the engine failed")  # a MicrogptError would produce status 400
             fault.__cause__ = error
-            failed, self.requests = self.requests, {}
-            self._batch = None
+            failed, self.requests, self._batch = self.requests, {}, None
             return [(request, fault) for request in failed.values()]
 
     def updates(self) -> list[tuple[QueuedRequest, Outcome]]:

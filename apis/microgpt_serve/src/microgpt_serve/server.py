@@ -1,8 +1,4 @@
-"""Run the service: load the models, open the port, and serve until a signal.
-
-SIGTERM, Ctrl-C    finish running replies, refuse new connections, then exit
-second Ctrl-C      exit at once
-"""
+"""Run the service: load the models, open the port, and serve until a signal."""
 
 import gc
 import logging
@@ -33,12 +29,7 @@ SWITCH_S = 0.001
 
 
 def serve(settings: ServiceSettings) -> None:
-    """Serve requests until a signal stops the server.
-
-    Raises:
-        MicrogptError: a model cannot be loaded.
-        OSError: the port cannot be opened.
-    """
+    """Serve requests until a signal. Raise MicrogptError or OSError if that cannot begin."""
     set_up_logs()
     models = ServedModels.load(settings)
     with _listen(settings.host, settings.port) as listener:

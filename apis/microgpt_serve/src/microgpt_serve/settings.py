@@ -9,11 +9,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from microgpt import ConfigError
 from microgpt_serve.errors import sentence
-from microgpt_serve.guard import host_of, is_loopback
+from microgpt_serve.guard import address_of, is_loopback
 
 UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
 KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # it sets such variables for a service
 _IS_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?").fullmatch
+
+_IS_NAME = re.compile(r"(?!.*\.\d+$)(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
 
 
 def _check_key(key: SecretStr) -> SecretStr:
@@ -37,10 +39,13 @@ def _check_origin(text: str) -> str:
 
 
 def _check_host(text: str) -> str:
-    """Return a host, normalised for comparison; raise ValueError if it is invalid."""
-    if host := text if text == "*" else host_of(text) or host_of(f"[{text}]"):
+    """Return a host, normalised for comparison; raise ValueError if no request can have it."""
+    host = text.lower().strip("[]").removesuffix(".")
+    if address := address_of(host):
+        return str(address)
+    if text == "*" or _IS_NAME(host):
         return host
-    raise ValueError("must be * or host names or addresses such as chat.example and 10.0.0.7")
+    raise ValueError("must be * or names and addresses without ports, such as a.example, 10.0.0.7")
 
 
 def variable(name: str) -> str:
@@ -59,7 +64,7 @@ class ServiceSettings(BaseSettings):
         alias_generator=variable, validate_by_name=True, frozen=True, extra="ignore"
     )
 
-    # Text is a comma-separated list, unless it is a path; see `served_models`.
+    # Text is a comma-separated list, unless it is a path; see `model_sources`.
     model_dir: Annotated[str | tuple[str, ...] | None, NoDecode, Field(min_length=1)] = None
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080  # 0: any free port
@@ -82,11 +87,7 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the settings from the environment; options that are not None take precedence.
-
-    Raises:
-        ConfigError: a setting is invalid; the message names the variable.
-    """
+    """Read the environment, and options that are not None. Raise ConfigError if one is invalid."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}

@@ -86,6 +86,11 @@ def test_a_run_that_ends_in_time_is_not_changed(factor) -> None:
     assert result.weights == again(plan_of()).weights
 
 
+def test_a_run_has_no_more_steps_than_are_enough() -> None:
+    plan = replace(plan_of(), given={"budget": STEPS * 5e6, "most_steps": STEPS})
+    assert Machine(factor=0.5).train(plan).plan == plan
+
+
 @pytest.mark.parametrize("from_step", [20, 200, 360])
 @pytest.mark.parametrize("factor", [2, 5])
 def test_a_run_that_becomes_slow_ends_in_time_with_its_schedule(from_step, factor) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 from microgpt.config import TrainConfig
 from microgpt.data.tokenizer import Document
 from microgpt.state import TrainResult
+from microgpt.training.choice import has_steps
 from microgpt.training.hooks import Hook
 from microgpt.training.loop import TrainingLoop
 from microgpt.training.operations import evaluation_operations, step_operations
@@ -111,6 +112,7 @@ class _Costs(NamedTuple):
             n_tokens = n_times * replace(chunks, docs=docs).n_tokens
             return evaluation_operations(model, length, n_tokens) / per_step
 
-        # Teachers would have to predict the targets of more steps.
-        budget = math.inf if job.teachers else job.plan.given.get("budget", math.inf)
+        # Teachers would have to predict the targets of more steps, and given steps are enough.
+        is_fixed = job.teachers or has_steps(job.plan.given)
+        budget = math.inf if is_fixed else job.plan.given.get("budget", math.inf)
         return cls(budget / per_step, cost(job.parts.validation), cost(job.parts.test))

@@ -83,7 +83,7 @@ def head_of(path: str, *fields: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-def test_a_body_that_announces_too_much_is_refused_before_it_arrives(names) -> None:
+def test_a_body_announced_as_too_large_is_refused_at_once(names) -> None:
     for fields in ((), ("Expect: 100-continue",)):
         address = (names.host, names.port)
         with socket.create_connection(address, timeout=5) as client:

@@ -193,7 +193,7 @@ def test_a_budgeted_search_is_ranked_by_lowest_losses(tmp_path) -> None:
     ]  # fmt: skip
 
 
-def test_the_report_of_a_budget_has_the_test_loss_that_was_measured() -> None:
+def test_the_report_of_a_budget_has_the_test_loss() -> None:
     trial = {"genome": GENOME, "seed": 1, "status": "ok", "n_params": 9, "flops": 7}
     organism = TrialRecord(id="g1-1", until=2, losses=(2.5,), **trial)
     test = {"id": "g1-1-test", "origin": TESTED, "parents": ("g1-1",), "test_loss": 2.75}

@@ -91,14 +91,15 @@ def draw(runs: Sequence[TrainingRun]) -> ChartType:
         alt.X("step:Q", title="step", axis=alt.Axis(format=",d", tickMinStep=1)),
         loss,
         alt.Color("name:N", scale=alt.Scale(domain=names, range=COLORS), legend=below),
-        alt.StrokeDash("kind:N", scale=dashes, legend=legend if held_out else None),
     )
-    smoothed = base.properties(data=alt.InlineData(values=training))
-    measured = base.properties(data=alt.InlineData(values=held_out))
+    lines = base.encode(alt.StrokeDash("kind:N", scale=dashes, legend=legend if held_out else None))
+    smoothed = lines.properties(data=alt.InlineData(values=training))
+    points = held_out or (training if len(training) == len(runs) else [])
     chart = alt.layer(
         smoothed.mark_line(strokeWidth=0.8, opacity=0.15),
-        smoothed.mark_line(strokeWidth=1.6, point=len(training) == len(runs)).encode(mean),
-        measured.mark_line(strokeWidth=2.2, point={"size": 24}),
+        smoothed.mark_line(strokeWidth=1.6).encode(mean),
+        lines.properties(data=alt.InlineData(values=held_out)).mark_line(strokeWidth=2.2),
+        base.properties(data=alt.InlineData(values=points)).mark_point(filled=True, size=24, opacity=1),
     )
     title = runs[0].label if len(runs) == 1 else f"{len(runs)} training runs"
     return chart.properties(width=WIDTH, height=HEIGHT, title=title)

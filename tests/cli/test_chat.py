@@ -55,6 +55,11 @@ def test_chat_continues_after_refusing_an_overlong_message(microgpt, chat_model)
     assert done.stderr.startswith("error: the message has 21 characters; at most 20 fit")
 
 
+def test_a_message_may_be_longer_than_the_name_of_a_file(microgpt) -> None:
+    done = microgpt("chat", "hello " * 60)
+    assert "the message has 360 characters; at most 188 fit" in refused(done)
+
+
 def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "hi", stdin="hi\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")

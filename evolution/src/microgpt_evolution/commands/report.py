@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from microgpt import ConfigError
 from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument, option
@@ -24,5 +25,7 @@ def report(
 
     directory = directory_of(run or newest_run("*", "run", "evolve` or `microgpt sweep"))
     file = output or directory / REPORT
+    if file.suffix != ".html":
+        raise ConfigError(f"--output must end in .html, got {str(file)!r:.80}")
     write_report(directory, file)
     print(terminal_safe(str(file)))

@@ -18,6 +18,7 @@ from microgpt_evolution.report.scaling import AXES
 from microgpt_evolution.strategies.grid import differing
 from microgpt_evolution.trial import RETEST
 
+LABELS = {RETEST: "retest", "primordial": "start"}  # of origins in trials.jsonl
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
 PANEL_WIDTH, PANEL_HEIGHT, N_COLUMNS = 320, 250, 2  # of a grid of panels
 N_CHARACTERS = 500  # maximum length of a tooltip
@@ -67,7 +68,7 @@ def _trial_rows(study: RankedStudy, ranking: Ranking) -> list[Row]:
                 "id": record.id,
                 "population": ranking.name,
                 "trial": len(rows) + 1,
-                "origin": record.origin,
+                "origin": LABELS.get(record.origin, record.origin),
                 "value": round(value, 4),
                 "best": best,
                 "about": printable(about, N_CHARACTERS),

@@ -15,7 +15,10 @@ from microgpt_evolution.trial import STUDENT, TrialRecord
 
 N_ROWS, N_NAMES = 30, 12  # maximum number of rows in the table, and of names in each
 SHOWN = ("input", "seed", "seeds", "population", "generations", "fitness", "head")
-SEARCHED = "One mark per trial, in the order of the search; {} is better. Line: the best so far."
+SEARCHED = (
+    "One mark per trial, in the order of the search; {} is better. Line: the best so far. Retests "
+    "with other seeds follow at the right; they show how much of a value is luck."
+)
 SWEPT = "Means over the seeds with 95 % confidence intervals. Lines: the lowest losses."
 
 

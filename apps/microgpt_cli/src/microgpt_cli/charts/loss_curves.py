@@ -99,7 +99,9 @@ def draw(runs: Sequence[TrainingRun]) -> ChartType:
         smoothed.mark_line(strokeWidth=0.8, opacity=0.15),
         smoothed.mark_line(strokeWidth=1.6).encode(mean),
         lines.properties(data=alt.InlineData(values=held_out)).mark_line(strokeWidth=2.2),
-        base.properties(data=alt.InlineData(values=points)).mark_point(filled=True, size=24, opacity=1),
+        base.properties(data=alt.InlineData(values=points)).mark_point(
+            filled=True, size=24, opacity=1
+        ),
     )
     title = runs[0].label if len(runs) == 1 else f"{len(runs)} training runs"
     return chart.properties(width=WIDTH, height=HEIGHT, title=title)

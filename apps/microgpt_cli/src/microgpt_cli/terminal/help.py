@@ -78,9 +78,11 @@ class GroupedCommand(TyperCommand):
         value = values.get(param.name) if param else None
         if isinstance(value, str) and repr(value) not in error.message:
             return f", got {value!r:.80}"
-        has_data = any("--data" in option.opts for option in self.params)
-        if not param and extra and has_data and "data" not in values and "input" not in values:
-            return f"; to read a file, use --data {shlex.quote(extra[0])}"
+        flags = {flag for option in self.params for flag in option.opts}
+        if not param and extra and "--data" in flags and not {"data", "input"} & {*values}:
+            is_genome = "--genome" in flags and extra[0].endswith(".json")
+            flag = "--genome" if is_genome else "--data"
+            return f"; to read a file, use {flag} {shlex.quote(extra[0])}"
         if not param and extra and any(option.name == "message" for option in self.params):
             return "; put a message into quotes, and choose a model with --model"
         return ""

@@ -135,7 +135,8 @@ def load(directory: str | Path) -> SavedModel:
 
 def has_model(directory: Path) -> bool:
     """Return whether a directory contains a weights file."""
-    return any(committed_path(directory, name).exists() for name in WEIGHTS_FILES.values())
+    files = (committed_path(directory, name) for name in WEIGHTS_FILES.values())
+    return any(map(os.path.exists, files))
 
 
 def is_model_directory(directory: Path) -> bool:

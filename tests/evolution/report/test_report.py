@@ -168,6 +168,7 @@ def test_a_damaged_newest_run_is_named(microgpt, tmp_path) -> None:
     (run / "settings.json").write_text("{")
     error = refused(microgpt("report"))
     assert "experiments/evolve_1/settings.json" in error
+    assert "must end in .html, got '-'" in refused(microgpt("report", "--output", "-"))
 
 
 def test_an_unreadable_or_missing_run_is_refused(microgpt, tmp_path) -> None:

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from subprocess import PIPE, Popen
 
+from microgpt import InferenceGpt
 from microgpt.data.split import split
 from microgpt_evolution.study_settings import SearchSettings
 from microgpt_evolution.trials_file import with_checksum
@@ -56,7 +57,21 @@ def evaluations_of(run: Path) -> list[dict[str, object]]:
     """Return what was measured, without timings, in an order that does not depend on them."""
     lines = map(json.loads, (run / "trials.jsonl").read_text().splitlines())
     timeless = ({**line, "seconds": 0, "cpu_seconds": 0, "crc32": 0} for line in lines)
-    return sorted(timeless, key=lambda line: line["id"])
+    return sorted(
+        timeless, key=lambda line: (line.get("id", ""), str(line["genome"]), line["seed"])
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the content of all visible files, by their paths."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def vowels(model: InferenceGpt) -> float:
+    """Return the negative share of vowels in samples."""
+    text = "".join(model.generate(20, seed=1))
+    return -sum(letter in "aeiou" for letter in text) / max(1, len(text))
 
 
 def edit_evaluations(run: Path, old: str, new: str) -> None:

@@ -1,18 +1,21 @@
 """What tests of evolution share: organisms made to measure, and a small genome."""
 
+import functools
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import commands
 import pytest
+from searches import write_names
 
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.strategies.population import Organism, rank
 from microgpt_evolution.trial import Evaluation
 
+Searched = Callable[..., tuple[subprocess.CompletedProcess[str], Path]]
 MakeOrganism = Callable[..., Organism]
-SMALL = Genome(
-    n_embd=8, n_layer=1, n_head=2, n_ff_exp=2, block_size=8, n_tokens=40, lr=0.01
-)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -51,4 +54,19 @@ def make_ranked(make_organism) -> Callable[..., list[Organism]]:
 @pytest.fixture(scope="session")
 def small() -> Genome:
     """A genome of a search with a budget, of a small model with Karpathy's architecture."""
-    return SMALL
+    return Genome(
+        n_embd=8, n_layer=1, n_head=2, n_ff_exp=2, block_size=8, n_tokens=40, lr=0.01
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """Make a search that nothing disturbs, once for all tests, which change nothing of it."""
+
+    @functools.cache
+    def search(*options: str) -> tuple[subprocess.CompletedProcess[str], Path]:
+        folder = tmp_path_factory.mktemp("searched")
+        write_names(folder)
+        return commands.run("evolve", *options, cwd=folder, check=True), folder
+
+    return search

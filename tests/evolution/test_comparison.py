@@ -3,12 +3,12 @@ from statistics import NormalDist, fmean
 
 import pytest
 
-from microgpt_evolution.comparison import Mean, describe, half_width, paired_difference
+from microgpt_evolution.comparison import Mean, describe, paired_difference
 
 
 def test_the_half_width_agrees_with_a_t_distribution_table() -> None:
     # Mean 2, standard deviation 1, so 4.303 / sqrt(3).
-    assert half_width([1.0, 2.0, 3.0]) == pytest.approx(2.4843, abs=1e-4)
+    assert Mean.of([1.0, 2.0, 3.0]).half_width == pytest.approx(2.4843, abs=1e-4)
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 15])
@@ -16,7 +16,7 @@ def test_about_95_of_100_intervals_contain_the_true_mean(n) -> None:
     draw = NormalDist(5, 2).inv_cdf
     rng = random.Random(n)
     samples = [[draw(rng.random()) for _ in range(n)] for _ in range(4000)]
-    held = fmean(abs(fmean(sample) - 5) <= half_width(sample) for sample in samples)
+    held = fmean(abs(fmean(sample) - 5) <= Mean.of(sample).half_width for sample in samples)
     assert held == pytest.approx(0.95, abs=0.015)  # four standard errors of such a share
 
 

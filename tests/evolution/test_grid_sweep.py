@@ -3,19 +3,11 @@
 from threading import Event
 
 import pytest
+from searches import DOCS, vowels
 
-from microgpt import InferenceGpt
 from microgpt.errors import ConfigError, DataError
 from microgpt_evolution.errors import StoppedError
 from microgpt_evolution.grid_sweep import sweep
-
-DOCS = [a + b + c + d for a in "aeiou" for b in "mnrst" for c in "aeo" for d in ["", "l", "nn"]]
-
-
-def vowels(model: InferenceGpt) -> float:
-    """Return the negative share of vowels in samples."""
-    text = "".join(model.generate(20, seed=1))
-    return -sum(letter in "aeiou" for letter in text) / max(1, len(text))
 
 
 def width(genome: object) -> float:

@@ -65,6 +65,7 @@ class StudySettings(Stored):
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
     has_function: bool = False  # whether the user passes an objective, from Python
     train_winner: str | None = None  # path of the directory for the model of the winner
+    replaces: str | None = None  # checksum of the weights in it that the winner may replace
     trial_minutes: Annotated[float, Field(gt=0)] | None = None  # time limit of a training run
 
     @property

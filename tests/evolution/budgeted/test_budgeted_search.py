@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from searches import edit_evaluations
+from searches import contents, edit_evaluations
 
 from microgpt.state import TrainResult
 from microgpt.training.hooks import OnEvent
@@ -68,12 +68,6 @@ def finished(records, parts, pool, **options) -> tuple[str, str, list]:
 def expected_run(tmp_path_factory, settings, small_parts):
     records = begun(tmp_path_factory.mktemp("expected"), settings)
     return records.directory, finished(records, small_parts, Threads(1))
-
-
-def test_the_number_of_workers_does_not_change_a_search(
-    tmp_path, settings, small_parts, expected_run
-) -> None:
-    assert finished(begun(tmp_path, settings), small_parts, Threads(3)) == expected_run[1]
 
 
 @pytest.mark.parametrize("has_states", [True, False])
@@ -204,22 +198,6 @@ def test_other_teachers_have_another_student(tmp_path, taught, small_parts) -> N
     assert other.weights != first.weights
     students = students_of(Study.read(records.directory, BudgetedSettings))
     assert [each.id for each in students] == ["student-1", "student-2"]
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    """Return the content of all files of a study but its lock."""
-    files = (path for path in directory.rglob("*") if path.is_file() and path.name[0] != ".")
-    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
-
-
-def test_a_finished_search_that_is_resumed_changes_nothing(
-    tmp_path, small_parts, expected_run
-) -> None:
-    directory, expected = expected_run
-    shutil.copytree(directory, tmp_path / "run")
-    before = contents(tmp_path / "run")
-    assert finished(opened(tmp_path / "run"), small_parts, Threads(2)) == expected
-    assert contents(tmp_path / "run") == before
 
 
 def test_a_finished_search_goes_on_with_more_operations(

@@ -1,12 +1,10 @@
 import json
 import re
 import shutil
-import signal
-from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from searches import SMALL, begin, changed, evaluations_of, log_of, run_of
+from searches import SMALL, changed, evaluations_of, run_of
 
 from microgpt import contamination, mark, split
 
@@ -54,25 +52,6 @@ def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> No
     assert settings["contamination"] == found
 
 
-@pytest.mark.slow
-def test_losing_a_cluster_worker_does_not_change_the_result(microgpt, tmp_path, cluster) -> None:
-    microgpt("evolve", *SMALL)
-    genome = (tmp_path / "genome.json").read_bytes()
-    here = run_of(tmp_path)
-    (tmp_path / "genome.json").unlink()
-    address, (_, worker, _) = cluster
-    process = begin(tmp_path, *SMALL, "--scheduler", address)
-    worker.send_signal(signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert worker.poll() == -signal.SIGKILL
-    assert (tmp_path / "genome.json").read_bytes() == genome
-    there = run_of(tmp_path)
-    assert here != there
-    assert evaluations_of(there) == evaluations_of(here)
-    assert log_of(there) == log_of(here)
-
-
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
@@ -104,28 +83,18 @@ def test_resume_refuses_different_settings_or_data(microgpt, tmp_path) -> None:
     assert (tmp_path / run / "settings.json").read_bytes() == before
 
 
-@pytest.fixture
-def ancestor(tmp_path) -> Path:
-    """A genome.json of another search, under another name."""
+def test_a_warm_start_measures_its_genome_and_resumes_without(microgpt, tmp_path) -> None:
     genes = {"n_emb": 12, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 3, "steps": 90}
-    path = tmp_path / "ancestor.json"
-    path.write_text(json.dumps({**genes, "lr": 0.02, "loss": 0.1, "generation": 7}))
-    return path
-
-
-def test_a_warm_start_measures_the_given_genome_again(microgpt, tmp_path, ancestor) -> None:
+    ancestor = tmp_path / "ancestor.json"
+    ancestor.write_text(json.dumps({**genes, "lr": 0.02, "loss": 0.1, "generation": 7}))
     done = ok(microgpt("evolve", *SMALL, "--warm-start", ancestor, "--trace"))
     genome = "Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90"
     assert re.search(rf"organism g1-1: loss \d\.\d{{4}} .*{genome} \[genome\]", done.stderr)
-    first = {line["id"]: line for line in evaluations_of(run_of(tmp_path))}["g1-1"]
+    run = run_of(tmp_path)
+    first = {line["id"]: line for line in evaluations_of(run)}["g1-1"]
     assert (first["origin"], first["status"]) == ("genome", "ok")
     assert first["last_loss"] != 0.1
-
-
-def test_a_warm_start_resumes_without_its_genome_file(microgpt, tmp_path, ancestor) -> None:
-    microgpt("evolve", *SMALL, "--warm-start", ancestor)
     genome = (tmp_path / "genome.json").read_bytes()
-    run = run_of(tmp_path)
     lines = (run / "trials.jsonl").read_text().splitlines(keepends=True)
     (run / "trials.jsonl").write_text("".join(lines[:3]))
     ancestor.unlink()

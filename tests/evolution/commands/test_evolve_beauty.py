@@ -4,18 +4,11 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from searches import AESTHETIC, HYDRA, run_of, write_names
+from searches import AESTHETIC, HYDRA, contents, run_of
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 OBJECTIVES = pytest.mark.parametrize("search", [HYDRA, AESTHETIC], ids=["hydra", "aesthetic"])
-
-
-@pytest.fixture(autouse=True)
-def names(request, tmp_path: Path) -> None:
-    """A file of a few hundred made-up names, but where a directory is to be empty."""
-    if "empty" not in request.node.name:
-        write_names(tmp_path)
 
 
 def genome_in(folder: Path) -> dict[str, object]:
@@ -44,10 +37,6 @@ def test_the_final_score_is_the_retested_judge_score(searched) -> None:
     genome = genome_in(folder)
     assert "head" not in genome
     assert score_of(done, "judge") == f"{genome['score']:.4f}"
-
-
-def contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_finished_search_changes_only_with_more_generations(microgpt, tmp_path) -> None:

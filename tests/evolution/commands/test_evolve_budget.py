@@ -8,7 +8,7 @@ from subprocess import PIPE, Popen
 
 import pytest
 from commands import ok, refused
-from searches import run_of
+from searches import contents, run_of
 
 from microgpt import InferenceGpt, load, load_text
 from microgpt.data.documents import bundled
@@ -93,19 +93,6 @@ def test_a_stopped_budgeted_search_resumes_to_the_same_result(
     assert not (tmp_path / "winner").exists()
 
 
-def test_a_resumed_search_does_not_replace_an_unrelated_model(microgpt, tmp_path, winner) -> None:
-    shutil.rmtree(tmp_path / "winner")
-    assert microgpt("train", "--steps", "10", "--model", "winner").returncode == 0
-    before = (tmp_path / "winner" / "meta.json").read_bytes()
-    assert "use another directory with --train-winner" in refused(
-        microgpt("evolve", "--resume", str(run_of(tmp_path)))
-    )
-    assert (tmp_path / "winner" / "meta.json").read_bytes() == before
-    assert "--seed cannot be used with --resume of a search with a budget" in refused(
-        microgpt("evolve", "--resume", str(run_of(tmp_path)), "--seed", "9")
-    )
-
-
 @pytest.mark.slow
 def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
     text = bundled("shakespeare.txt").read_text(encoding="utf-8")
@@ -159,9 +146,3 @@ def test_a_finished_search_changes_only_with_more_operations(
     settings = json.loads((run_of(tmp_path) / "settings.json").read_text())
     assert settings["n_trials"] == n_recorded(tmp_path)
     assert settings["budget"] > 0
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files but locks, by their paths."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path): path.read_bytes() for path in files}

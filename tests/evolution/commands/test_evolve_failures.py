@@ -20,7 +20,6 @@ SMALL = (
 BUDGET = ("--input", "names.txt", "--budget", "1e9")
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 N_TRAININGS = 1 + 4 + 3 + 3 + 6 + 3  # primordial, three generations, the best again, the winner
-MINE = '{"n_emb": 16, "mine": true}'
 
 # The real command, but for its n-th training.
 PROGRAM = """
@@ -138,8 +137,4 @@ def test_unusable_output_paths_are_refused_before_the_search(microgpt, tmp_path)
     error = refused(microgpt("evolve", *SMALL, "--train-winner", "/proc/nowhere/model"))
     assert error.startswith("cannot write to /proc/nowhere/model: ")
     assert "must not be empty" in refused(microgpt("evolve", *SMALL, "--train-winner", ""))
-    genome = tmp_path / "genome.json"
-    genome.write_text(MINE)
-    assert refused(microgpt("evolve", *SMALL)).startswith("genome.json")
-    assert genome.read_text() == MINE
     assert not (tmp_path / "experiments").exists()

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 from commands import refused
+from json_files import edit
 
-GENES = {"n_emb": 12, "n_ctx": 8, "n_layer": 2, "n_head": 2, "n_ff_exp": 3, "steps": 60, "lr": 0.02}
 PRIMORDIAL = [
     "=== MicroGPT [Primordial] ===",
     '"I am unformed"',
@@ -27,14 +27,6 @@ def names(tmp_path: Path) -> None:
     (tmp_path / "data/names.txt").write_text("anna\nemma\nava\nmia\n")
 
 
-@pytest.fixture
-def genome(tmp_path: Path) -> Path:
-    """A genome.json beside the data, as evolve-rust writes it."""
-    path = tmp_path / "genome.json"
-    path.write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3, "evolved": True}))
-    return path
-
-
 def lines_of(done) -> list[str]:
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
@@ -51,8 +43,7 @@ def test_run_reports_a_genome_as_evolved(microgpt, genome) -> None:
 
 
 def test_run_says_that_a_genome_was_found_with_other_data(microgpt, genome) -> None:
-    facts = {"val_loss": 2.25, "data_sha256": "0" * 64}
-    genome.write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3, **facts}))
+    edit(genome, val_loss=2.25, data_sha256="0" * 64)
     first, last = microgpt("run").stderr.splitlines()
     assert first == "note: the genome was found with data other than data/names.txt"
     assert last.startswith("note: these losses are for the last training document; ")

@@ -1,26 +1,18 @@
-import json
 import re
 import signal
 import subprocess
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from commands import ok, refused
 from json_files import edit
-from searches import run_of
+from searches import contents, evaluations_of, run_of
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 NAMES = ("--data", str(Path(__file__).parents[3] / "data" / "names.txt"))  # Karpathy's
 GRID = ("grid", "--vary", "n_embd=8,16", "--vary", "steps=30,60", *NAMES, "--seed", "5")
-
-
-def results_of(run: Path) -> list[dict[str, Any]]:
-    """Return what was measured, without timings, in an order that does not depend on them."""
-    lines = map(json.loads, (run / "trials.jsonl").read_text().splitlines())
-    timeless = [{**line, "seconds": 0, "cpu_seconds": 0, "crc32": 0} for line in lines]
-    return sorted(timeless, key=lambda line: (str(line["genome"]), line["seed"]))
 
 
 def begin(folder: Path, *options: str) -> subprocess.Popen:
@@ -46,7 +38,7 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
     assert first.startswith("12 of 12 training runs completed; ran 12 in ")
     assert second == f"Saved to experiments/{run.name}"
     assert len(ranking) <= 20
-    results = results_of(run)
+    results = evaluations_of(run)
     assert {line["status"] for line in results} == {"ok"}
     assert sorted({line["seed"] for line in results}) == [5, 6, 7]
     assert {(line["genome"].get("n_embd", 16), line["genome"]["steps"]) for line in results} == {
@@ -59,7 +51,7 @@ def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
     axes = ("--vary", "architecture=modern", "--vary", "optimizer=adamw,muon")
     rest = ("--vary", "steps=30", "--data", "names.txt", "--seeds", "1")
     done = ok(microgpt("sweep", "grid", *axes, *rest))
-    points = [line["genome"] for line in results_of(run_of(tmp_path))]
+    points = [line["genome"] for line in evaluations_of(run_of(tmp_path))]
     assert {(p["architecture"], p.get("optimizer")) for p in points} == {
         ("modern", None), ("modern", "muon")
     }  # fmt: skip
@@ -96,25 +88,18 @@ def test_a_killed_sweep_resumes_with_the_same_results(
     assert done.stdout.splitlines()[1].startswith(
         f"18 of 18 training runs completed; ran {18 - n_made} in "
     )
-    assert results_of(run) == results_of(whole)
+    assert evaluations_of(run) == evaluations_of(whole)
 
 
-def test_resuming_a_finished_sweep_runs_nothing(microgpt, tmp_path) -> None:
-    microgpt("sweep", *GRID)
-    run = run_of(tmp_path)
-    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
-    done = ok(microgpt("sweep", "resume", run))
-    assert "note: the sweep had finished, so nothing changed; see it with: " in done.stderr
-    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
-
-
-def test_a_sweep_goes_on_with_more_seeds(microgpt, tmp_path) -> None:
+def test_a_finished_sweep_changes_only_with_more_seeds(microgpt, tmp_path) -> None:
     ok(microgpt("sweep", *GRID))
-    run = run_of(tmp_path)
+    run, before = run_of(tmp_path), contents(tmp_path)
+    assert "so nothing changed" in ok(microgpt("sweep", "resume", run)).stderr
+    assert contents(tmp_path) == before
     assert "pass more" in refused(microgpt("sweep", "resume", run, "--seeds", "3"))
     done = ok(microgpt("sweep", "resume", run, "--seeds", "4"))
     assert "16 of 16 training runs completed; ran 4 in " in done.stdout
-    assert {line["seed"] for line in results_of(run)} == {5, 6, 7, 8}
+    assert {line["seed"] for line in evaluations_of(run)} == {5, 6, 7, 8}
     edit(run / "settings.json", n_trials=None)  # as if it had been interrupted
     assert "ran 0 in " in ok(microgpt("sweep", "resume", run, "--seeds", "4")).stdout
 
@@ -126,27 +111,16 @@ def test_a_training_run_that_takes_too_long_is_recorded(microgpt, tmp_path) -> N
     assert "\n2 of 4 training runs completed; " in done.stdout
 
 
-def test_a_sweep_says_that_models_have_learned_nothing(microgpt, tmp_path) -> None:
-    options = ("--vary", "init_std=1e-5,0.08", "--vary", "steps=1", *NAMES, "--seeds", "1")
-    done = ok(microgpt("sweep", "grid", *options))
-    assert done.stderr.count("it has learned nothing, because 3.2958 is the loss of a unif") == 1
-
-
 def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) -> None:
     axes = ("n_layer=1,400", "n_embd=8,65536", "n_head=1", "steps=1")
     options = [word for axis in axes for word in ("--vary", axis)]
-    done = microgpt("sweep", "grid", *options, *NAMES)
-    run = run_of(tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("sweep", "grid", *options, *NAMES))
     notes = [line for line in done.stderr.splitlines() if line.startswith("note: n_embd 65,536")]
-    notes.sort()
     assert len(notes) == 2
-    assert "n_layer 400: refused, training this model needs " in notes[1]
-    assert "bytes of memory, but only " in notes[1]
+    assert "n_layer 400: refused, training this model needs " in max(notes)
     assert "\n6 of 12 training runs completed; " in done.stdout
-    lines = results_of(run)
-    assert [line["status"] for line in lines].count("refused") == 6
-    assert [line["status"] for line in lines].count("ok") == 6
+    found = Counter(line["status"] for line in evaluations_of(run_of(tmp_path)))
+    assert found == {"refused": 6, "ok": 6}
 
 
 def test_a_sweep_in_which_every_run_diverges_fails(microgpt, tmp_path) -> None:
@@ -163,10 +137,7 @@ def test_a_sweep_in_which_every_run_diverges_fails(microgpt, tmp_path) -> None:
     ("options", "problem"),
     [
         ("grid", "the grid has no settings; pass at least one, such as --vary n_embd=16,32 "),
-        ("grid --vary lr=fast", "lr must be a number greater than 0, got 'fast'"),
         ("grid --vary n_embd=8,1.5", "must be an integer, got 1.5"),
-        ("grid --vary steps=0", "steps must be >= 1, got 0"),
-        ("grid --vary width=8,16", "unknown setting 'width'; use one of n_embd, "),
         ("grid --vary 8,16", "--vary must be a setting and its values, got '8,16'; use --vary n_e"),
         ("grid --vary n_embd=8,16 names.txt", "(names.txt); to read a file, use --data names.txt"),
         ("steps --seeds 1000000000", "seeds must be at most 1000"),
@@ -178,11 +149,3 @@ def test_a_sweep_in_which_every_run_diverges_fails(microgpt, tmp_path) -> None:
 def test_bad_sweep_options_leave_no_files(microgpt, tmp_path, options, problem) -> None:
     assert problem in refused(microgpt("sweep", *options.split()))
     assert not (tmp_path / "experiments").exists()
-
-
-def test_a_sweep_is_not_mistaken_for_a_search(microgpt, tmp_path) -> None:
-    microgpt("sweep", *GRID, "--seeds", "1")
-    run = f"experiments/{run_of(tmp_path).name}"
-    assert refused(microgpt("evolve", "--resume", run)) == (
-        f"{run} is a sweep, not a search; resume it with: microgpt sweep resume {run}"
-    )

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from searches import log_of, run_of
 
 SMALL = ("--population", "4", "--generations", "3")
 
 
 @pytest.fixture
-def evolve(terminal, tmp_path):
+def evolve(terminal, made_up_names):
     """Run a small search on a terminal, or with its log in a file."""
-    docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
-    (tmp_path / "names.txt").write_text("\n".join(docs))
     return functools.partial(terminal, "evolve", "--input", "names.txt")
 
 
@@ -31,11 +30,6 @@ def test_sweep_shows_a_progress_bar_while_it_runs(terminal, tmp_path, results) -
     assert "\n6 of 12 training runs completed; ran 12 " in (tmp_path / "results").read_text()
 
 
-def log_of(folder) -> list[str]:
-    (log,) = (folder / "experiments").glob("*.log")
-    return log.read_text().splitlines()
-
-
 def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> None:
     child, shown = evolve(*SMALL, NO_COLOR="1"), io.StringIO(newline="")
     child.logfile_read = shown
@@ -43,8 +37,8 @@ def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> N
     child.expect(r"champion \d\.\d{4}")
     assert child.exit_code() == 0
     assert "organism g" not in shown.getvalue()
-    place = 0
-    for line in filter(None, log_of(tmp_path)):  # where the bar was and is erased, or below
+    place, log = 0, log_of(run_of(tmp_path)).splitlines()
+    for line in filter(None, log):  # where the bar was and is erased, or below
         place = shown.getvalue().index(f"{line}\r\n", place)
         assert shown.getvalue()[:place].endswith(("\n", "\x1b[2K"))
 

@@ -13,8 +13,9 @@ from threading import Event
 
 import numpy as np
 import pytest
+from searches import DOCS, vowels
 
-from microgpt import InferenceGpt, train
+from microgpt import train
 from microgpt.errors import ConfigError
 from microgpt_evolution import Genome, evolve
 from microgpt_evolution.errors import NoWinnerError, StoppedError
@@ -22,18 +23,11 @@ from microgpt_evolution.objectives.own_objective import evaluate
 from microgpt_evolution.trial import Trial, TrialRecord
 from microgpt_evolution.trials_file import RECORD
 
-DOCS = [a + b + c + d for a in "aeiou" for b in "mnrst" for c in "aeo" for d in ["", "l", "nn"]]
 SMALL = {"population": 4, "generations": 2, "seed": 3}
 
 
 def size(genome: Genome) -> float:
     return genome.n_embd * genome.n_layer
-
-
-def vowels(model: InferenceGpt) -> float:
-    """Return the negative share of vowels in samples."""
-    text = "".join(model.generate(20, seed=1))
-    return -sum(letter in "aeiou" for letter in text) / max(1, len(text))
 
 
 def test_evolve_minimises_a_custom_function_of_the_genome() -> None:
@@ -113,12 +107,10 @@ def trains(genome) -> float:
 
 
 VALUES = {
-    "an int": (3, 3.0),
     "a Fraction": (Fraction(1, 4), 0.25),
     "a Decimal": (Decimal("0.5"), 0.5),
     "a NumPy scalar": (np.float32(1.5), 1.5),
     "an int of NumPy": (np.int64(3), 3.0),
-    "10**400": (10**400, "returned inf"),
     "10**5000": (10**5000, "returned inf"),
     "a huge Fraction": (Fraction(10**400), "returned inf"),
     "nan": (math.nan, "returned nan"),
@@ -126,29 +118,20 @@ VALUES = {
     'Decimal("sNaN")': (Decimal("sNaN"), "must return a number, got Decimal('sNaN')"),
     "True": (True, "must return a number, got True"),
     "True of NumPy": (np.True_, "must return a number, got"),
-    "an array": (np.ones(3), "must return a number, got array"),
     "an array of one number": (np.ones(1), "must return a number, got array"),
-    "a complex number": (1j, "must return a number, got 1j"),
-    "text": ("small", "must return a number, got 'small'"),
     "bytes": (b"1", "must return a number, got b'1'"),
-    "None": (None, "must return a number, got None"),
-    "a function": (lambda: 1.0, "must return a number, got <function"),
     "a thread": (threading.current_thread(), "must return a number, got <_MainThread"),
     "a value that cannot be shown": (Loud(), "raised SystemExit"),
 }
 ACTIONS = {
     "KeyboardInterrupt": (raising(KeyboardInterrupt()), "raised KeyboardInterrupt"),
-    "SystemExit": (raising(SystemExit(1)), "raised SystemExit: 1"),
     "sys.exit": (lambda genome: sys.exit("enough"), "raised SystemExit: enough"),
-    "GeneratorExit": (raising(GeneratorExit()), "raised GeneratorExit"),
     "StopIteration": (raising(StopIteration()), "raised StopIteration"),
     "CancelledError": (raising(asyncio.CancelledError()), "raised CancelledError"),
-    "MemoryError": (raising(MemoryError()), "raised MemoryError"),
     "a group of errors": (raising(ExceptionGroup("two", [OSError()])), "raised ExceptionGroup"),
     "an error without text": (raising(SilentError()), "raised ZeroDivisionError"),
-    "half a character": (raising(OSError("no \udcff")), "raised OSError: no ?"),
+    "an odd text": (raising(OSError("no\n\udcff")), "raised OSError: no ?"),
     "a long text": (raising(OSError("no " * 10**6)), "raised OSError: no no"),
-    "a text of lines": (raising(OSError("no\nluck")), "raised OSError: no luck"),
     "recursion": (endless, "raised RecursionError"),
     "a generator": (generated, "must return a number, got <generator"),
     "a coroutine": (awaited, "must return a number, got <coroutine"),

@@ -39,7 +39,11 @@ def drawn(losses_of_rate: dict[float, list[float]], flops: float = 0) -> dict:
 
 
 def test_a_panel_for_each_setting_shows_means_with_intervals() -> None:
-    """By hand: of three seeds 0.001 apart, the interval is 4.303 · 0.001 / √3."""
+    """By hand: of three seeds 0.001 apart, the interval is 4.303 · 0.001 / √3.
+
+    The best of several learning rates is joined by a line.
+    """
+    assert drawn({0.01: [3.0]})["concat"]  # of a single setting
     (panel,) = drawn({0.01: FALLING})["concat"]
     assert panel["title"] == "Loss against steps"
     chart = drawn({0.01: FALLING, 0.1: RISING})
@@ -48,10 +52,9 @@ def test_a_panel_for_each_setting_shows_means_with_intervals() -> None:
     (rows,) = chart["datasets"].values()
     assert {row["steps"] for row in rows} == {*STEPS}
     assert [row["high"] - row["loss"] for row in rows] == [pytest.approx(0.0025, abs=1e-4)] * 10
-
-
-def test_a_single_configuration_has_a_chart() -> None:
-    assert drawn({0.01: [3.0]})["concat"]
+    line = chart["concat"][0]["layer"][1]["encoding"]
+    assert line["y"]["aggregate"] == "min"
+    assert line["x"]["title"] == "steps (log scale)"
 
 
 def test_values_that_are_no_positive_numbers_stand_side_by_side() -> None:
@@ -64,14 +67,6 @@ def test_values_that_are_no_positive_numbers_stand_side_by_side() -> None:
         for panel in chart["concat"]
     }
     assert kinds == {"architecture": "nominal", "dropout": "nominal"}
-
-
-def test_the_best_of_several_learning_rates_is_joined_by_a_line() -> None:
-    chart = drawn({0.01: FALLING, 0.1: RISING})
-    line, color = chart["concat"][0]["layer"][1], {"steps", "lr"}
-    assert line["encoding"]["y"]["aggregate"] == "min"
-    assert line["encoding"]["color"]["field"] in color
-    assert line["encoding"]["x"]["title"] == "steps (log scale)"
 
 
 def test_plot_shows_the_trials_of_a_search_in_their_order() -> None:

@@ -28,13 +28,6 @@ def steps(number: int) -> Genome:
     return Genome(steps=number)
 
 
-SIZES = [
-    (Genome(n_embd=16, n_head=4, n_layer=1, steps=5000), 4192),
-    (Genome(n_embd=32, n_head=4, n_layer=2, steps=5000), 26_816),
-    (Genome(n_embd=64, n_head=8, n_layer=4, steps=5000), 201_088),
-]
-
-
 def test_a_return_is_the_loss_reduction_per_thousand_steps() -> None:
     """By hand: 0.3 nats in 2,000 steps are 0.15 for a thousand, 0.1 in 4,000 are 0.025."""
     losses = {1000: 2.7, 3000: 2.4, 7000: 2.3}
@@ -52,11 +45,12 @@ def test_a_return_is_the_loss_reduction_per_thousand_steps() -> None:
 
 def test_a_return_can_be_the_gain_per_thousand_parameters() -> None:
     """By hand: 0.22624 nats for 26,816 - 4,192 weights, 0.174272 for 201,088 - 26,816."""
+    sizes = {4192: Genome(n_embd=16), 26_816: Genome(n_embd=32), 201_088: Genome(n_embd=64)}
     losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]
     found = [
         result(point, loss, n_params=n)
-        for (point, n), loss in zip(SIZES, losses, strict=True)
-    ]  # fmt: skip
+        for (n, point), loss in zip(sizes.items(), losses, strict=True)
+    ]
     (series,) = series_on("parameters", candidates_of(found))
     assert [each.record.n_params for each in series] == [4192, 26_816, 201_088]
     returns = [each.value for _, each in returns_on("parameters", series).values()]

@@ -109,17 +109,21 @@ def test_the_report_marks_losses_on_documents_that_were_read(tmp_path, record) -
     assert MARK in report.facts["winner"]
 
 
-def test_the_loss_of_a_student_is_marked() -> None:
+def test_the_report_of_a_budget_marks_the_losses_of_student_and_test() -> None:
     settings = BUDGETED.model_copy(update=READ)
-    teacher = TrialRecord(
+    organism = TrialRecord(
         id="g1-1", genome=GENOME, seed=1, until=2, status="ok", losses=(2.5,), n_params=9, flops=7
     )
     student = {"id": "student", "origin": STUDENT, "parents": ("g1-1",), "losses": (2.25,)}
-    records = [teacher, replace(teacher, **student)]
-    facts = study_report(RankedStudy("search", settings, records)).facts
-    assert facts["student"] == f"held-out loss{MARK} 2.2500, taught by g1-1"
-    failed = replace(records[1], status="crashed", losses=())
-    assert "student" not in study_report(RankedStudy("search", settings, [teacher, failed])).facts
+    test = {"id": "g1-1-test", "origin": TESTED, "parents": ("g1-1",), "test_loss": 2.75}
+    taught, tested = replace(organism, **student), replace(organism, losses=(), until=None, **test)
+    report = study_report(RankedStudy("search", settings, [organism, taught, tested]))
+    assert report.facts["start"].startswith(f"held-out loss{MARK} 2.5000, ")
+    assert report.facts["student"] == f"held-out loss{MARK} 2.2500, taught by g1-1"
+    assert report.facts["test loss (contamination 25 %)"] == "2.7500, g1-1"
+    assert ", 2 trials in " in report.headline  # not the test
+    failed = replace(taught, status="crashed", losses=())
+    assert "student" not in study_report(RankedStudy("search", settings, [organism, failed])).facts
 
 
 def test_the_headline_compares_values_of_the_search() -> None:
@@ -191,17 +195,6 @@ def test_a_budgeted_search_is_ranked_by_lowest_losses(tmp_path) -> None:
     assert [row[:2] for row in study_report(found).table] == [
         ("trial", "held-out loss"), ("g1-1", "2.2500")
     ]  # fmt: skip
-
-
-def test_the_report_of_a_budget_has_the_test_loss() -> None:
-    trial = {"genome": GENOME, "seed": 1, "status": "ok", "n_params": 9, "flops": 7}
-    organism = TrialRecord(id="g1-1", until=2, losses=(2.5,), **trial)
-    test = {"id": "g1-1-test", "origin": TESTED, "parents": ("g1-1",), "test_loss": 2.75}
-    settings = BUDGETED.model_copy(update=READ)
-    study = RankedStudy("search", settings, [organism, TrialRecord(**test, **trial)])
-    report = study_report(study)
-    assert report.facts["test loss (contamination 25 %)"] == "2.7500, g1-1"
-    assert ", 1 trials in " in report.headline
 
 
 def test_a_sweeps_report_has_means_and_intervals_over_seeds(tmp_path) -> None:

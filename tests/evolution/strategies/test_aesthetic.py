@@ -64,15 +64,6 @@ def said(score: float | None) -> Evaluation:
     )
 
 
-def scores_for(
-    population: AestheticPopulation, rng: Random, share_of_crashes: float = 0.2
-) -> list[Evaluation]:
-    return [
-        said(None if rng.random() < share_of_crashes else rng.uniform(-9, 7))
-        for _ in population.ask()
-    ]
-
-
 @given(SIZES, SEEDS)
 def test_a_population_keeps_its_size_and_its_best_two(size, seed) -> None:
     rng = Random(seed)
@@ -80,7 +71,8 @@ def test_a_population_keeps_its_size_and_its_best_two(size, seed) -> None:
     for generation in range(1, 6):
         assert [o.slot for o in population.organisms] == list(range(1, size + 1))
         assert {o.generation for o in population.organisms} == {generation}
-        ranked = population.tell(scores_for(population, rng))
+        scores = (None if rng.random() < 0.2 else rng.uniform(-9, 7) for _ in population.ask())
+        ranked = population.tell([said(score) for score in scores])
         assert ranked[0].fitness <= best
         best = ranked[0].fitness
         elites = [o for o in ranked[:2] if o.has_finished]

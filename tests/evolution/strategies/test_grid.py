@@ -1,8 +1,7 @@
 import pytest
 
 from microgpt import ModelConfig, TrainConfig, count_params
-from microgpt.errors import ConfigError
-from microgpt_evolution.errors import GenomeError
+from microgpt.errors import MicrogptError
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.strategies.grid import SETTINGS, SIZES, STEPS, describe, differing, grid
 
@@ -10,14 +9,6 @@ from microgpt_evolution.strategies.grid import SETTINGS, SIZES, STEPS, describe,
 def test_the_default_sweep_config_matches_karpathys_run() -> None:
     assert Genome().model(vocab_size=27) == ModelConfig(vocab_size=27)
     assert Genome().train_config(seed=42) == TrainConfig(lr=0.005)
-
-
-@pytest.mark.parametrize(
-    "settings", [{"n_embd": 30}, {"steps": 0}, {"lr": -1}, {"batch_size": 0}, {"block_size": 0}]
-)
-def test_an_impossible_config_is_refused(settings) -> None:
-    with pytest.raises(GenomeError, match=next(iter(settings))):
-        Genome(**settings)
 
 
 def test_configs_are_described_by_the_settings_that_differ() -> None:
@@ -32,9 +23,6 @@ def test_configs_are_described_by_the_settings_that_differ() -> None:
 
 def test_each_setting_that_changes_what_is_learned_can_vary() -> None:
     assert {"n_embd", "architecture", "lr", "dropout", "init_std", "beta1", "dtype"} < {*SETTINGS}
-    for name in ("seed", "text", "vocab_size"):
-        with pytest.raises(GenomeError, match=f"unknown setting '{name}'; use one of n_embd, "):
-            grid({name: [1, 2]})
 
 
 def test_the_step_series_match_evolve_rust() -> None:
@@ -82,24 +70,17 @@ def test_a_note_on_a_combination_names_what_was_not_given() -> None:
         ({"lr": ["fast"]}, "lr must be a number greater than 0, got 'fast'"),
         ({"width": [8]}, "unknown setting 'width'"),
         ({"optimizer": ["sgd", "muon"]}, "optimizer must be .* got 'sgd'"),
+        ({"seed": [1, 2]}, "unknown setting 'seed'; use one of n_embd, "),
+        ({"vocab_size": [1, 2]}, "unknown setting 'vocab_size'"),
+        ({"n_embd": [30], "n_head": [4, 7]}, "no combination of the grid is valid: n_embd 30, n_"),
+        (
+            {name: range(1, 1001) for name in ("n_embd", "n_layer", "steps")},
+            "at most 10,000 combinations, got 1,000,000,000",
+        ),
+        ({"n_embd": []}, "n_embd must be a list of values, got"),
+        ({"n_embd": "16,32"}, "n_embd must be a list of values, got"),
     ],
 )
-def test_a_mistyped_axis_is_refused(axes, problem) -> None:
-    with pytest.raises(GenomeError, match=problem):
+def test_an_impossible_grid_is_refused(axes, problem) -> None:
+    with pytest.raises(MicrogptError, match=problem):
         grid(axes)
-
-
-def test_a_grid_without_valid_combinations_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no combination of the grid is valid: n_embd 30, n_"):
-        grid({"n_embd": [30], "n_head": [4, 7]})
-
-
-def test_a_huge_grid_is_refused_before_it_is_built() -> None:
-    with pytest.raises(ConfigError, match="at most 10,000 combinations, got 1,000,000,000"):
-        grid({name: range(1, 1001) for name in ("n_embd", "n_layer", "steps")})
-
-
-@pytest.mark.parametrize("axis", [[], 16, "16,32"])
-def test_an_axis_that_is_no_list_is_refused(axis) -> None:
-    with pytest.raises(ConfigError, match="n_embd must be a list of values, got"):
-        grid({"n_embd": axis})

@@ -16,11 +16,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]:
-    """Let the heads evolve apart for three generations, with scores out of thin air.
-
-    Returns:
-        The seeds of all trainings.
-    """
+    """Let the heads evolve apart for three generations; return the seeds of all trainings."""
     seeds = []
     for _ in range(3):
         evaluations = []

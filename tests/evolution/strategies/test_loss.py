@@ -51,7 +51,7 @@ def test_a_search_begins_with_random_genomes_or_an_ancestor(size, seed, is_warm)
 
 
 @given(STAGES, FITNESSES, SEEDS)
-def test_every_generation_has_the_same_size_and_its_own_seeds(
+def test_the_best_is_first_and_only_finished_organisms_breed(
     make_ranked, stage, fitnesses, seed
 ) -> None:
     ranked = make_ranked(fitnesses, generation=3)
@@ -65,14 +65,6 @@ def test_every_generation_has_the_same_size_and_its_own_seeds(
         else:
             assert organism.seed == training_seed(42, 4, organism.slot)
             assert organism.evaluation is None
-
-
-@given(STAGES, FITNESSES, SEEDS)
-def test_only_finished_organisms_breed_and_the_best_is_first(
-    make_ranked, stage, fitnesses, seed
-) -> None:
-    ranked = make_ranked(fitnesses)
-    population = bred(stage, ranked, seed)
     finished = {organism.id for organism in ranked if organism.has_finished}
     assert {parent for organism in population for parent in organism.parents} <= finished
     if finished:

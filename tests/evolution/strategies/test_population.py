@@ -72,14 +72,3 @@ def test_training_seeds_equal_the_documented_hash() -> None:
     # printf '42/1/1/0' | sha256sum: the first 8 bytes, shifted right by one bit
     assert training_seed(42, 1, 1) == 0x24CDD29953F50103 >> 1
     assert training_seed(42, 1, 2) == 5889399491652740367
-
-
-def test_all_training_runs_of_searches_have_different_seeds() -> None:
-    places = [
-        (run, g, slot, k)
-        for run in (0, 1, 42)
-        for g in range(1, 12)
-        for slot in range(1, 21)
-        for k in range(3)
-    ]
-    assert len({training_seed(*place) for place in places}) == len(places)

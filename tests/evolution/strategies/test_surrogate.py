@@ -101,8 +101,5 @@ def test_a_search_continues_if_all_losses_are_equal(small, loss) -> None:
 def test_a_budgeted_search_trains_no_refused_genome(small) -> None:
     _, organisms = played(small, 60.0, bowl, accepts=lambda genome: genome.n_layer < 3)
     assert all(each.genome.n_layer < 3 for each in organisms.values())
-
-
-def test_a_search_fails_if_every_genome_of_its_space_is_refused(small) -> None:
     with pytest.raises(GenomeError, match="no genome of the space is small enough"):
         played(small, 60.0, bowl, accepts=lambda genome: False)

@@ -62,6 +62,7 @@ def run_generations(given: Given, ancestor: Genome | None) -> None:
         StudyProgress() as progress,
     ):
         study, parts, pool = opened
+        winner.allow_replacement(study, model_dir)
 
         def log(line: str) -> None:
             """Write a line to the log, and print it in place of the progress."""
@@ -128,6 +129,7 @@ def run_budgeted(given: Given, ancestor: Genome | None, limit: TimeLimit | None)
     is_saved = partial(winner.is_saved, directory=model_dir)
     opened = open_study(given, BudgetedSettings, plan, limit=limit, is_saved=is_saved)
     with opened as (study, parts, pool), StudyProgress() as progress:
+        winner.allow_replacement(study, model_dir)
         budget, before = None, (len(study.records), study.settings)
         if "resume" in given and limits_of(given):
             seconds = max(0.0, limit.seconds_left()) if limit else 0.0

@@ -5,8 +5,10 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from microgpt import (
+    CheckpointError,
     DirectoryLock,
     Given,
     MicrogptError,
@@ -42,9 +44,11 @@ def model_directory(given: Given) -> Path | None:
     directory, is_own = given.get("train_winner"), "force" in given
     if "resume" in given:
         run = directory_of(given["resume"])
-        kept = read_settings(run).train_winner
+        settings = read_settings(run)
+        kept = settings.train_winner
         directory = directory or (path_from_text(kept) if kept else None)
-        is_own = is_own or is_saved(run, directory)
+        is_allowed = settings.replaces and settings.replaces == _weights_of(directory)
+        is_own = is_own or bool(is_allowed) or is_saved(run, directory)
     if directory:
         with DirectoryLock(directory):  # it can be written
             pass
@@ -54,6 +58,23 @@ def model_directory(given: Given) -> Path | None:
         with raised_as(GenomeError, remedy="; rename the file, or replace it with --force"):
             read_genome(DEFAULT_GENOME)  # fail early
     return directory
+
+
+def allow_replacement(study: Study[Any], directory: Path | None) -> None:
+    """Record which model in a checked directory may be replaced, also if the search is resumed.
+
+    An interrupted training run leaves a model of before, which may not be that of the genome.
+    """
+    weights = _weights_of(directory)
+    if weights != study.settings.replaces:
+        study.change(replaces=weights)
+
+
+def _weights_of(directory: Path | None) -> str | None:
+    """Return the checksum of the weights of the model in a directory, if there is one."""
+    with suppress(CheckpointError):
+        return read_meta(directory).weights_sha256 if directory else None
+    return None
 
 
 def is_saved(run: Path, directory: Path | None) -> bool:

@@ -109,7 +109,7 @@ def test_the_report_marks_losses_on_documents_that_were_read(tmp_path, record) -
     assert MARK in report.facts["winner"]
 
 
-def test_the_report_of_a_budget_marks_the_losses_of_student_and_test() -> None:
+def test_the_report_of_a_budget_marks_losses() -> None:
     settings = BUDGETED.model_copy(update=READ)
     organism = TrialRecord(
         id="g1-1", genome=GENOME, seed=1, until=2, status="ok", losses=(2.5,), n_params=9, flops=7

@@ -76,11 +76,9 @@ def recorded_share(record: Mapping[str, Any], name: str) -> float | None:
     return share if isinstance(share, int | float) and 0 <= share <= 1 else None
 
 
-def trained_documents(
-    docs: Sequence[Document], read: Iterable[DataFacts | None], name: str = "train"
-) -> Sequence[Document]:
-    """Return what these runs have read of documents or of a text before a set is evaluated."""
-    return [*dict.fromkeys(_read(docs, recorded_facts(docs, read), name))]
+def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[Document]:
+    """Return what these runs have read of documents or of a text in training."""
+    return [*dict.fromkeys(_read(docs, recorded_facts(docs, read), "train"))]
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:

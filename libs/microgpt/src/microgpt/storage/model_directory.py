@@ -135,8 +135,7 @@ def load(directory: str | Path) -> SavedModel:
 
 def has_model(directory: Path) -> bool:
     """Return whether a directory contains a weights file."""
-    files = (committed_path(directory, name) for name in WEIGHTS_FILES.values())
-    return any(map(os.path.exists, files))
+    return any(os.path.exists(committed_path(directory, name)) for name in WEIGHTS_FILES.values())
 
 
 def is_model_directory(directory: Path) -> bool:

@@ -65,6 +65,7 @@ def swept(tmp_path: Path) -> Path:
         ('{"version": 4, "runs": []}', "version is 4, but this microgpt reads only 5; use the"),
         ('{"version": 5}', "kind"),
         ("[]", "settings.json: kind must be one of search, "),
+        ('{"version": 5, "kind": {}}', "kind must be one of search, "),
         ("[" * 100_000, "settings.json: invalid JSON"),
         ("\xff", "settings.json: it is not UTF-8 text"),
     ],

@@ -374,7 +374,8 @@ def test_the_end_token_counts_only_if_the_text_is_finished(names, names_model, p
     page.check("#ends")
     check(unfinished=False)
     page.uncheck("#ends")
-    page.reload()  # the address keeps it
+    until(page, "location.hash.includes('unfinished=1')")  # after a pause
+    page.reload()
     check(unfinished=True)
 
 

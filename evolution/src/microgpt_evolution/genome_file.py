@@ -21,7 +21,7 @@ GENOME = "genome.json"
 VERSION, BUDGETED_VERSION = 1, 3  # version 2 had switches of the architecture
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
 RUST_KEYS = ("n_emb", "n_ctx", *GENES[2:])  # evolve-rust's names of GENES, in version 1
-REQUIRED = {  # what a file of a version must have besides the genes
+REQUIRED = {  # keys that a file of a version must have besides the genes
     VERSION: ("loss", "generation"),
     BUDGETED_VERSION: ("operations", "budget", "val_loss", "generation", "text", "data_sha256"),
 }

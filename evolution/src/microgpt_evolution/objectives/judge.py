@@ -87,7 +87,7 @@ class Head:
 
     title: str
     quality: str  # name of the quality that the head rewards
-    formula: Callable[[str, Set[str]], float | None]  # of a normalised name and the known names
+    formula: Callable[[str, Set[str]], float | None]  # takes a normalised name and the known names
 
     def score(self, name: str, known: Set[str]) -> float | None:
         """Return the score of a name, or None if the name cannot be scored."""

@@ -8,19 +8,15 @@ from microgpt_cli.charts.look import COLORS, Row
 from microgpt_evolution.generation_search import EvolutionResult
 from microgpt_evolution.genome import values_of
 from microgpt_evolution.objectives.judge import first_names
-from microgpt_evolution.report.ranking import (
-    Candidate,
-    RankedStudy,
-    Ranking,
-    describe_settings,
-)
+from microgpt_evolution.report.ranking import Candidate, RankedStudy, Ranking, describe_settings
 from microgpt_evolution.report.scaling import AXES
 from microgpt_evolution.strategies.grid import differing
 from microgpt_evolution.trial import RETEST
 
-LABELS = {RETEST: "retest", "primordial": "start"}  # of origins in trials.jsonl
+# How a report calls some origins of trials.jsonl.
+LABELS = {RETEST: "retest", "primordial": "start"}
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
-PANEL_WIDTH, PANEL_HEIGHT, N_COLUMNS = 320, 250, 2  # of a grid of panels
+PANEL_WIDTH, PANEL_HEIGHT, N_COLUMNS = 320, 250, 2  # size and columns of a grid of panels
 N_CHARACTERS = 500  # maximum length of a tooltip
 COLOR = alt.Scale(range=COLORS)
 
@@ -61,14 +57,15 @@ def _trial_rows(study: RankedStudy, ranking: Ranking) -> list[Row]:
     best = found[0][0] if found else 0.0
     for value, record in found:
         best = best if record.origin == RETEST else better(best, value)
-        facts = [f"{record.id}, {record.origin}: {value:.4f}", study.describe(record.genome)]
+        origin = LABELS.get(record.origin, record.origin)
+        facts = [f"{record.id}, {origin}: {value:.4f}", study.describe(record.genome)]
         about = "; ".join(filter(None, [*facts, first_names(record.samples)]))
         rows.append(
             {
                 "id": record.id,
                 "population": ranking.name,
                 "trial": len(rows) + 1,
-                "origin": LABELS.get(record.origin, record.origin),
+                "origin": origin,
                 "value": round(value, 4),
                 "best": best,
                 "about": printable(about, N_CHARACTERS),

@@ -27,7 +27,7 @@ class Report:
     title: str  # kind and name of the run
     facts: Mapping[str, str]
     chart: "ChartType | None" = None
-    caption: str = ""  # of the chart
+    caption: str = ""  # text below the chart
     table: Sequence[Sequence[str]] = ()  # the first row has the headings
 
 

@@ -6,8 +6,8 @@ from functools import partial
 from microgpt_evolution.report.ranking import Candidate, Ranking, front_of
 from microgpt_evolution.strategies.grid import differing, show
 
-Rows = Sequence[Sequence[str]]  # of a table; the first row has the headings
-Cells = Mapping[str, Callable[[Candidate], object]]  # what a table shows, by heading
+Rows = Sequence[Sequence[str]]  # a table; its first row has the headings
+Cells = Mapping[str, Callable[[Candidate], object]]  # functions for the cells, by heading
 
 
 def describe_ranking(ranking: Ranking, n_rows: int | None = None) -> Iterator[str]:

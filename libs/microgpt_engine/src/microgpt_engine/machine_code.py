@@ -30,11 +30,13 @@ from microgpt_engine import processor
 
 _NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
-)  # see `compiler.object_code`; other threads can run during a call
+)  # see `numba_internals.object_code`; other threads can run during a call
 _DOUBLE, _WORD = struct.Struct("d"), struct.Struct("q")
 _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
 # Settings of Numba that do not change the machine code, or are in `processor`.
 _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+
+_NUMBA = b"numba"  # instead of machine code, if Numba keeps it
 
 COMPILING = "compiling the engine (once on this computer, takes about ten seconds)"
 
@@ -65,16 +67,11 @@ class EntryPoint:
         version = (first.dtype, *map(type, args))
         if version not in self._versions:
             self._versions[version] = _load(self._place, args)
-        packed = [0, 0]  # the result, an exception, and the arguments
-        _pack(args, packed)
-        words = array("q", packed)
-        place = words.buffer_info()[0]
-        self._versions[version](place, place + 8, place + 16)
-        return words[0]
+        return self._versions[version](*args)
 
 
 def _pack(args: tuple[Any, ...], words: list[int]) -> None:
-    """Append arguments as `compiler.object_code` expects them; most are arrays."""
+    """Append arguments as `numba_internals.object_code` expects them; most are arrays."""
     for arg in args:
         if type(arg) is np.ndarray:
             words.append(id(arg))
@@ -101,15 +98,47 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     content = read_kept(place, layout)
     if content is None:
         report(COMPILING)
-        from microgpt_engine.compiler import object_code
-
-        module, _, name = place.partition(":")
-        content = b"\n".join(object_code(getattr(importlib.import_module(module), name), args))
+        content = _compile(place, args)
         keep(place, layout, content)
     if processor.IS_WASM:
         raise CompiledForWasmError(place)
+    if content == _NUMBA:
+        return _numba_function(place)
     symbol, _, code = content.partition(b"\n")
     return _link(symbol.decode(), code)
+
+
+def _compile(place: str, args: tuple[Any, ...]) -> bytes:
+    """Return the symbol and the object file of a kernel, or `_NUMBA` if there can be none."""
+    from microgpt_engine.compiler import object_code
+
+    try:
+        return object_code(_function(place), args)
+    except Exception as error:  # Numba has changed: any type
+        if processor.IS_WASM:
+            raise
+        from microgpt_engine.numba_internals import TRIED, VERSION
+
+        report(
+            f"Numba {VERSION} has changed since {TRIED} ({error}); the engine uses Numba's own "
+            "cache, so microgpt starts some seconds later"
+        )
+        return _NUMBA
+
+
+def _numba_function(place: str) -> Callable[..., int]:
+    """Return a function that Numba compiles, or loads from its own cache."""
+    from microgpt_engine.compiler import numba_function
+
+    # Numba does not notice that a function which is called by another has changed.
+    directory = cache_directory() / f"numba-{_IMPORTED[:24]}" if can_be_kept() else None
+    return numba_function(_function(place), directory)
+
+
+def _function(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    return getattr(function, "py_func", function)
 
 
 _engines: list[llvm.ExecutionEngine] = []  # own the machine code of the functions
@@ -126,7 +155,17 @@ def _link(symbol: str, code: bytes) -> Callable[..., int]:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
-    return _NATIVE(engine.get_function_address(symbol))
+    native = _NATIVE(engine.get_function_address(symbol))
+
+    def function(*args: Any) -> int:
+        packed = [0, 0]  # the result, an exception, and the arguments
+        _pack(args, packed)
+        words = array("q", packed)
+        place = words.buffer_info()[0]
+        native(place, place + 8, place + 16)
+        return words[0]
+
+    return function
 
 
 def cache_directory() -> Path:

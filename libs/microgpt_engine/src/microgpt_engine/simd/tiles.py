@@ -52,7 +52,7 @@ def multiply_tile(
     zero = ir.Constant(e.context.get_value_type(kind), None)
     rows = [builder.add(i, ir.Constant(INT64, row)) for row in range(n_rows)]
     columns = [builder.add(j, ir.Constant(INT64, v * kind.lanes)) for v in range(n_vectors)]
-    matrix = e.context.make_array(a_type)(e.context, builder, a)
+    matrix = e.fields(a_type, a)
     row_stride, column_stride = cgutils.unpack_tuple(builder, matrix.strides)
     starts = [
         cgutils.pointer_add(builder, matrix.data, builder.mul(row, row_stride)) for row in rows

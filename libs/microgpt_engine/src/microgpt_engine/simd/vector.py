@@ -15,9 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
-from numba.np.arrayobj import populate_array
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 from microgpt_engine.processor import VECTOR_BYTES
 
@@ -52,10 +50,14 @@ class Emitter(NamedTuple):
     returns: Any  # Numba type of the result
     types: Sequence[Any]  # Numba types of the arguments
 
+    def fields(self, kind: Any, array: Any) -> Any:
+        """Return a struct of the data, shape and strides of an array; changes leave it as it is."""
+        return cgutils.create_struct_proxy(kind)(self.context, self.builder, value=array)
+
     def place(self, kind: Any, array: Any, i: Any, j: Any, target: Any) -> Any:
         """Return the address of array[i, j] as a pointer to the LLVM type `target`."""
         builder = self.builder
-        parts = self.context.make_array(kind)(self.context, builder, array)
+        parts = self.fields(kind, array)
         row_stride = cgutils.unpack_tuple(builder, parts.strides)[0]
         in_row = builder.mul(j, ir.Constant(INT64, kind.dtype.bitwidth // 8))
         offset = builder.add(builder.mul(i, row_stride), in_row)
@@ -103,17 +105,12 @@ def lanes(e: Emitter, array: Any) -> Any:
 def view(e: Emitter, array: Any, top: Any, bottom: Any, left: Any, right: Any) -> Any:
     """Return array[top:bottom, left:right], without Numba's code for negative or large indices."""
     kind, builder = e.types[0], e.builder
-    whole = e.context.make_array(kind)(e.context, builder, array)
-    part = e.context.make_array(kind)(e.context, builder)
-    strides = cgutils.unpack_tuple(builder, whole.strides)
-    populate_array(
-        part,
-        data=e.place(kind, array, top, left, whole.data.type.pointee),
-        shape=[builder.sub(bottom, top), builder.sub(right, left)],
-        strides=strides,
-        itemsize=whole.itemsize,
-        meminfo=None,
-    )
+    part = e.fields(kind, array)
+    part.data = e.place(kind, array, top, left, part.data.type.pointee)
+    n_rows, n_columns = builder.sub(bottom, top), builder.sub(right, left)
+    part.shape = cgutils.pack_array(builder, [n_rows, n_columns])
+    part.nitems = builder.mul(n_rows, n_columns)
+    part.meminfo = ir.Constant(part.meminfo.type, None)  # does not own its memory
     return part._getvalue()
 
 
@@ -153,15 +150,16 @@ def splat(e: Emitter, array: Any, number: Any) -> Any:
 def _define_operator(symbol: Callable[..., Any], instruction: str) -> None:
     """Define a lane-wise operator for two vectors or for a vector and a number."""
 
-    @infer_global(symbol)
-    class _Operator(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args: Any, kws: Any) -> Any:
-            a, b = args
+    @type_callable(symbol)  # type: ignore[untyped-decorator]
+    def typed(context: Any) -> Any:
+        def returned(a: Any, b: Any) -> Any:
             if isinstance(a, VectorType) and (a == b or isinstance(b, types.Number)):
-                return signature(a, a, a if a == b else a.dtype)
+                return a(a, a if a == b else a.dtype)
             if isinstance(b, VectorType) and isinstance(a, types.Number):
-                return signature(b, b.dtype, b)
+                return b(b.dtype, b)
             return None
+
+        return returned
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         n = sig.return_type.lanes

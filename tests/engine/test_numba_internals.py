@@ -1,0 +1,100 @@
+"""The engine goes on if a later version of Numba lacks a name that is not documented."""
+
+import inspect
+import os
+import sys
+from typing import Any
+
+import numba
+import numba.core.codegen
+import numba.core.registry
+import numpy as np
+import pytest
+from commands import run_process
+
+from microgpt.compilation import on_compiling
+from microgpt_engine.machine_code import EntryPoint
+
+CODEGEN = type(numba.core.registry.cpu_target.target_context.codegen())
+DISPATCHER = type(numba.njit(lambda: None))
+OURS = ("microgpt_engine.numba_internals", "unittest.mock")
+
+
+def triple(x):  # numba compiles it
+    for i in range(x.size):
+        x[i] *= 3
+
+
+class Hidden:
+    """An attribute that Numba itself finds, but not the engine."""
+
+    def __init__(self, owner: type, name: str) -> None:
+        self.name, self.original = name, inspect.getattr_static(owner, name, None)
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if sys._getframe(1).f_globals["__name__"] in OURS:
+            raise AttributeError(self.name)
+        if self.name in vars(instance):
+            return vars(instance)[self.name]
+        bind = getattr(self.original, "__get__", None)
+        return bind(instance, owner) if bind else self.original
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        vars(instance)[self.name] = value
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (numba.core.codegen, "JITCodeLibrary"),
+        (numba.core.registry, "cpu_target"),
+        (CODEGEN, "_library_class"),
+        (CODEGEN, "_module_pass_manager"),
+        (CODEGEN, "_tm"),
+        (CODEGEN, "set_env"),
+        (DISPATCHER, "get_call_template"),
+        (DISPATCHER, "overloads"),
+    ],
+)
+def test_without_an_undocumented_name_numba_keeps_the_kernels(
+    tmp_path, monkeypatch, owner, name
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    if inspect.ismodule(owner):
+        monkeypatch.delattr(owner, name)
+    else:
+        monkeypatch.setattr(owner, name, Hidden(owner, name), raising=False)
+    told: list[str] = []
+    for _ in range(2):  # compiled, then loaded
+        x = np.array([1.0, 2.0])
+        with on_compiling(told.append):
+            EntryPoint(f"{__name__}:triple")(x)
+        assert x.tolist() == [3, 6]
+    _, line = told
+    assert numba.__version__ in line
+    assert name in line
+    assert list(tmp_path.glob("numba-*/*/*.nbi"))
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_without_the_undocumented_options(tmp_path) -> None:
+    """The weights are those of the engine's own machine code."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import numba\n"
+        "njit = numba.njit\n"
+        "def documented(*args, **options):\n"
+        "    if '_nrt' in options:\n"
+        "        raise KeyError('_nrt')\n"
+        "    return njit(*args, **options)\n"
+        "numba.njit = documented\n"
+    )
+    weights = []
+    for path in ("", str(tmp_path)):
+        cache = tmp_path / f"cache{bool(path)}"
+        env = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(cache)}
+        command = ["microgpt", "train", "--steps", "20", "--model", str(cache / "model")]
+        done = run_process(command, env=env)
+        assert done.returncode == 0, done.stderr
+        assert ("Numba's own cache" in done.stderr) == bool(path)
+        weights.append((cache / "model" / "weights.json").read_text())
+    assert weights[0] == weights[1]

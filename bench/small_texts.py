@@ -89,9 +89,9 @@ def ngram_bits(train: Sequence[str], held_out: Sequence[str]) -> float:
         TokenDataset([ids[char] for char in "\n" + doc + "\n"] for doc in docs)
         for docs in (train, held_out)
     )
-    model = NgramModel(train_set, len(ids))
-    n_predictions = sum(len(doc) - 1 for doc in held_out_set)
-    return -float(np.log2(model.target_probabilities(held_out_set)).sum()) / n_predictions
+    targets = [token for doc in held_out_set for token in doc[1:]]
+    found = NgramModel(train_set, len(ids)).probabilities(held_out_set)
+    return -np.log2(found[range(len(targets)), targets]).mean()
 
 
 def small_texts_table(kept: dict) -> str:

@@ -16,9 +16,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+from microgpt import ReadOptions, bundled, load_documents
 from microgpt.config import Given
-from microgpt.data.documents import bundled, load_lines_or_stream
-from microgpt.data.text_file import TextFile
 from microgpt.files.atomic_files import publish
 from microgpt.training.holding_out import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
@@ -137,4 +136,4 @@ def document_of(name: str) -> Any:
     path = FILES / f"{name}.txt"
     if not path.exists():
         publish(FILES, {path.name: TEXTS[name]().encode()})
-    return load_lines_or_stream(TextFile(path))
+    return load_documents(path, ReadOptions())

@@ -30,7 +30,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     ("content", "problem"),
     [
         (None, "cannot read held-out.txt"),
-        ("xenia\nzoe\nanna", "3 characters of the file, such as 'oxz'; remove the documents with"),
+        ("xenia\nzoe\nanna", "the vocabulary does not contain 'x'; it contains"),
     ],
 )
 def test_eval_refuses_documents_that_it_cannot_score(

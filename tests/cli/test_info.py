@@ -99,10 +99,10 @@ def test_info_and_train_choose_the_same_context_for_a_book(microgpt, tmp_path) -
     paragraph = "It was late, and the road was long\nand dark, and nobody came to meet us.\n\n"
     (tmp_path / "book.txt").write_text(paragraph * 40)
     done = microgpt("info", "--data", "book.txt", "--json")
-    assert "book.txt is read as running text" in done.stderr
+    assert "reading book.txt as running text" in done.stderr
     facts = json.loads(done.stdout)
     microgpt("train", "--data", "book.txt", "--model", "book", "-n", "0", "--steps", "1")
     assert load(tmp_path / "book").model.block_size == facts["recommended_block_size"]
     done = microgpt("info", "--data", "book.txt")
     assert done.stdout.startswith("book.txt: running text, 2,")
-    assert "tokens, lengths and repeats refer to its lines" in done.stderr
+    assert "tokens, lengths and repeats refer to the lines of this running text" in done.stderr

@@ -59,11 +59,7 @@ def test_a_finished_training_run_can_be_extended(microgpt, names, tmp_path) -> N
     done = ok(microgpt("train", "--resume", "model", "--minutes", "0.03"))
     found = load(tmp_path / "model").meta.training
     assert found["steps"] > 40
-    (said,) = [each for each in microgpt("info", "model").stderr.splitlines() if "again" in each]
-    for command in said.partition("run: ")[2].replace("NAME", "other").split(" && "):
-        ok(microgpt(*shlex.split(command)[1:]))
-    weights = [tmp_path / name / "weights.json" for name in ("model", "other")]
-    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert "legs" not in ok(microgpt("info", "model")).stdout
 
 
 def test_a_run_that_ended_before_its_last_step_can_be_continued(microgpt, names, tmp_path) -> None:

@@ -1,7 +1,6 @@
 """Ctrl-C, SIGTERM and closed pipes, on real processes."""
 
 import os
-import random
 import re
 import signal
 import subprocess
@@ -146,18 +145,3 @@ def test_a_full_disk_behind_stdout_gives_a_one_line_error(text_model) -> None:
         done = commands.run_process([COMMAND, "generate", "--model-dir", text_model], stdout=full)
     assert done.returncode == 1
     assert done.stderr == "error: cannot write to standard output: No space left on device\n"
-
-
-@pytest.mark.slow
-def test_train_can_be_interrupted_while_learning_subwords(tmp_path) -> None:
-    number, code, word = ENDINGS[1]
-    letters = random.Random(1).choices("abcdefghij", k=8_000_000)
-    (tmp_path / "text.txt").write_text("".join(letters))
-    options = ("--tokenizer", "bpe", "--text", "stream", "--steps", "9")
-    command = [COMMAND, "train", "--data", "text.txt", *options]
-    with commands.running(command, cwd=tmp_path) as process:
-        time.sleep(2)  # it learns from about the first second to the sixth
-        process.send_signal(number)
-        assert last_line(process) == word
-    assert process.returncode == code
-    assert os.listdir(tmp_path) == ["text.txt"]

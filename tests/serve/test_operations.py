@@ -53,7 +53,7 @@ def test_a_service_with_an_invalid_setting_does_not_start(
     assert "se cret" not in stderr
 
 
-def test_a_bad_setting_exits_with_2_and_an_occupied_port_with_1(names_dir) -> None:
+def test_a_bad_setting_and_an_occupied_port_exit_with_2(names_dir) -> None:
     def start(**env: str) -> tuple[int, str]:
         env = {**os.environ, "MODEL_DIR": str(names_dir), "PORT": "0", **env}
         done = run_process([SERVE], env=env)
@@ -63,9 +63,9 @@ def test_a_bad_setting_exits_with_2_and_an_occupied_port_with_1(names_dir) -> No
         port = taken.getsockname()[1]
         code, line = start(PORT=str(port))
     problem = f"error: cannot listen on 127.0.0.1:{port}: Address already in use"
-    assert (code, line.startswith(problem)) == (1, True)
+    assert (code, line.startswith(problem)) == (2, True)
     code, line = start(HOST="no.such.host.invalid")
-    assert (code, line.startswith("error: cannot listen on no.such.host.invalid")) == (1, True)
+    assert (code, line.startswith("error: cannot listen on no.such.host.invalid")) == (2, True)
 
 
 def test_a_public_service_without_a_key_logs_a_warning(serve, names_dir) -> None:

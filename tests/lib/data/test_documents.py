@@ -6,18 +6,17 @@ import pytest
 
 from microgpt import load, load_text
 from microgpt.data.conversation_file import load_chat_tests
-from microgpt.data.documents import DEMO_MODEL, bundled, load_lines_or_stream
-from microgpt.data.text_file import TextFile
-from microgpt.errors import DataError
+from microgpt.data.documents import BLANK, DEMO_MODEL, bundled, load_documents
+from microgpt.data.read_options import ReadOptions
+from microgpt.errors import ConfigError, DataError
 
 
 def test_the_bundled_shakespeare_text_is_that_of_nanogpt() -> None:
     content = bundled("shakespeare.txt").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     assert digest == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
-    assert load_lines_or_stream(TextFile(bundled("shakespeare.txt"))) == content.decode().rstrip(
-        "\n"
-    )
+    read = load_documents(bundled("shakespeare.txt"), ReadOptions())
+    assert read == content.decode().rstrip("\n")
 
 
 @pytest.mark.parametrize(
@@ -48,3 +47,41 @@ def test_documents_can_be_read_from_a_pipe() -> None:
     with pytest.raises(DataError, match=r"\(line 2 has the byte 0xe9\); it seems to be cp1252"):
         load_text(f"/dev/fd/{source}")
     os.close(source)
+
+
+RECIPES = "Tea\nwater\n\nWait.\n%\nToast\nbread\n %\n%\nSalad\nMix.\n"
+POEMS = "Roses are red\nand so on\n\n\nOne\nTwo\n\nA line\nand another\n"
+
+
+def blocks(path, separator):
+    return load_documents(path, ReadOptions(separator=separator))
+
+
+@pytest.mark.parametrize("separator", ["%", " % "])
+def test_separator_lines_divide_a_file_into_documents(write, separator) -> None:
+    assert blocks(write(RECIPES), separator) == [
+        "Tea\nwater\n\nWait.", "Toast\nbread", "Salad\nMix."
+    ]  # fmt: skip
+
+
+def test_blank_lines_can_separate_documents(write) -> None:
+    assert blocks(write(POEMS), BLANK) == [
+        "Roses are red\nand so on", "One\nTwo", "A line\nand another"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "separator", "error", "problem"),
+    [
+        ("%\n%\n", "%", DataError, "has only separators"),
+        (RECIPES, "***", DataError, r"has no line '\*\*\*' to separate documents; omit --sep"),
+        (RECIPES, "", ConfigError, "is empty; for blank lines use --separator blank"),
+        (RECIPES, " ", ConfigError, "is empty; for blank lines use --separator blank"),
+    ],
+)
+def test_an_invalid_or_unused_separator_is_refused(
+    write, content, separator, error, problem
+) -> None:
+    with pytest.raises(error, match=problem) as refusal:
+        blocks(write(content), separator)
+    assert len(str(refusal.value)) < 500

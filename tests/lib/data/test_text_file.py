@@ -44,16 +44,16 @@ def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chun
             (text, encoding, "is in another encoding")  # the remedy has a name to fill in
             for text, encoding in ((GERMAN, "cp850"), (RUSSIAN, "koi8-r"), (JAPANESE, "euc-jp"))
         ],
-        ("анна\nмарк\n", "utf-16-le", "seems to be utf-16-le"),  # is valid UTF-8, too
+        ("anna\nemma\n", "utf-16-le", "seems to be utf-16"),  # is valid UTF-8, too
         *[
             (text, encoding, f"seems to be {encoding}")
             for text in ("anna\nemma\n", FRENCH, RUSSIAN, JAPANESE)
-            for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
+            for encoding in ("utf-16", "utf-32")
         ],
     ],
 )
 def test_the_error_for_another_encoding_names_the_encoding(write, text, encoding, told) -> None:
-    name = "ENCODING" if "another" in told else encoding.replace("-le", "le").replace("-be", "be")
+    name = "ENCODING" if "another" in told else encoding.removesuffix("-le")
     problem = (
         rf"data\.txt is not UTF-8 text \(line \d .*\); it {told}; .*: iconv -f {name} -t utf-8"
     )

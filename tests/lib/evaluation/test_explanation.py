@@ -2,10 +2,8 @@ import math
 
 import numpy as np
 import pytest
-from explained_by_reference import Inside, Text
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
-from microgpt.errors import PromptError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
 from microgpt.training.train import train
@@ -54,19 +52,6 @@ def test_explanations_equal_those_of_the_reference_engine(kind, text, trained, r
         )
 
 
-def test_attention_equals_the_reference(trained) -> None:
-    heads, text = [(layer, head) for layer in range(2) for head in range(2)], "oliviaemma"
-    explanation = explain(InferenceGpt(trained), text, attention=heads)
-    assert list(explanation.attention) == heads
-    for rows in explanation.attention.values():
-        assert [len(row) for row in rows] == list(range(1, len(text) + 2))
-        assert [math.fsum(row) for row in rows] == pytest.approx([1] * len(rows), abs=1e-12)
-    inside = Inside(trained, Text(trained.tokenizer.encode_document(text), []))
-    for (layer, head), rows in explanation.attention.items():
-        for row, expected in zip(rows, inside.found[f"layer{layer}.attention"], strict=True):
-            assert row == pytest.approx(expected[head], abs=1e-9)
-
-
 def test_the_mean_surprise_equals_the_loss(trained) -> None:
     gpt = InferenceGpt(trained)
     text = "annaemmaoliviaemma" * 3  # longer than the context
@@ -74,8 +59,6 @@ def test_the_mean_surprise_equals_the_loss(trained) -> None:
     explanation = explain(gpt, text, n_alternatives=0)
     assert len(explanation.predictions) == result.n_tokens
     assert explanation.bits == pytest.approx(result.n_tokens * result.loss / math.log(2))
-    with pytest.raises(PromptError, match=r"^the text has 55 tokens .*; use at most 16, the cont"):
-        explain(gpt, text, attention=[(0, 0)])
 
 
 def test_an_explained_conversation_shows_the_speakers(chat) -> None:

@@ -21,8 +21,6 @@ def test_everything_works_on_the_reference_engine(no_engine, tmp_path) -> None:
     assert model.generate(2) == InferenceGpt(result, engine="reference").generate(2)
     assert model.evaluate(["anna"]).n_tokens == 5
     assert len(explain(model, "anna").predictions) == 5
-    with pytest.raises(ConfigError, match="install microgpt-engine"):
-        explain(model, "anna", attention=[(0, 0)])
 
 
 @pytest.mark.filterwarnings("ignore::microgpt.compilation.EngineWarning")

@@ -23,7 +23,7 @@ from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, PromptError
 from microgpt.evaluation.explanation import explain
 from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
@@ -202,17 +202,24 @@ def explained(
     position, weight = body.get("position"), body.get("backward")
     heads = body.get("attention", [])
     if position is not None or weight or "ablations" in body:
-        heads = heads or [[0, 0]]  # which the library refuses if the text is too long
-    top = body.get("top", 5)
+        heads = heads or [[0, 0]]
+    top, n_read, most = body.get("top", 5), len(text.tokens) - 1, saved.model.block_size
+    if heads and n_read > most:
+        raise PromptError(
+            f"the text has {n_read} tokens with the start token; use at most {most}, the context "
+            "of the model"
+        )
     found = explain(
         gpt,
         document,
         n_alternatives=top,
-        attention=[*map(tuple, heads)],
         text_kind=saved.config.text,
     ).facts()
-    if "attention" not in body:
-        found["attention"] = {}
+    rows = Inside(saved, text).found if heads else {}
+    found["attention"] = {
+        f"{layer}.{head}": [of_heads[head] for of_heads in rows[f"layer{layer}.attention"]]
+        for layer, head in body.get("attention", ())
+    }
     if body.get("unfinished") and saved.config.text == "lines":
         found["bits"] -= found["predictions"][-1]["bits"]
         found["n_scored"] -= 1

@@ -142,12 +142,11 @@ def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_
     result = train([talked], model=model, config=TrainConfig(steps=20))
     talk, talk_model = document_of(result, tmp_path / "talk"), load(tmp_path / "talk")
     opened(page, talk, "inside", question="hi there", text="yo", layer=0)
-    found = explain(InferenceGpt(talk_model), talked, attention=[(0, 1)])
     activations = Inside(talk_model, Text.of(talk_model, talked)).at(-1)
     page.wait_for_selector("#maps .map >> nth=1")
     page.locator("#maps .map >> nth=1").focus()
     page.keyboard.press("ArrowLeft")
-    row = found.attention[0, 1][-1]
+    row = activations["layer0.attention"][1]
     until(
         page,
         "/^Head 1.* position "

@@ -1,4 +1,4 @@
-"""The `microgpt-serve` command and its exit codes: 0 success, 1 failure, 2 bad input.
+"""The `microgpt-serve` command and its exit codes: 0 success, 2 if it cannot start.
 
 Signal handlers are installed before any large module is imported.
 """
@@ -33,7 +33,7 @@ def _serve() -> int:
 
     try:
         serve(read_settings())
-    except (MicrogptError, OSError) as error:
+    except MicrogptError as error:
         print(f"error: {printable(str(error), MAX_LINE)}", file=sys.stderr)
-        return 2 if isinstance(error, MicrogptError) else 1
+        return 2
     return 0

@@ -10,6 +10,7 @@ import sys
 import uvicorn
 from uvicorn.server import HANDLED_SIGNALS
 
+from microgpt import ConfigError
 from microgpt_serve.app import create_app
 from microgpt_serve.models import ServedModels
 from microgpt_serve.request_log import set_up_logs
@@ -29,7 +30,7 @@ SWITCH_S = 0.001
 
 
 def serve(settings: ServiceSettings) -> None:
-    """Serve requests until a signal. Raise MicrogptError or OSError if that cannot begin."""
+    """Serve requests until a signal. Raise MicrogptError if that cannot begin."""
     set_up_logs()
     models = ServedModels.load(settings)
     with _listen(settings.host, settings.port) as listener:
@@ -61,7 +62,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         message = f"cannot listen on {host}:{port}: {reason}; choose another PORT or HOST"
-        raise OSError(message) from error
+        raise ConfigError(message) from error
 
 
 def _announce(settings: ServiceSettings, models: ServedModels, listener: socket.socket) -> None:

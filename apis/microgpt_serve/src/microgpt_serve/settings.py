@@ -14,7 +14,6 @@ from microgpt_serve.guard import address_of, is_loopback
 UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
 KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # it sets such variables for a service
 _IS_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?").fullmatch
-
 _IS_NAME = re.compile(r"(?!.*\.\d+$)(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
 
 

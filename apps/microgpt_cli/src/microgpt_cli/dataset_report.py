@@ -26,11 +26,9 @@ from microgpt import (
     explain_settings,
     hold_out,
     load_documents,
-    load_lines_or_stream,
     percentage,
     prepare_replies,
     printable,
-    read_by_kind,
     texts_of,
 )
 from microgpt_cli.terminal.console import note, quoted
@@ -59,7 +57,7 @@ def describe_file(
     choice = choose_settings(Fitting(parts, given), limit)
     tokenizer, n_characters = choice.tokenizer, None
     if isinstance(docs, str):
-        note(f"{data} is read as running text; tokens, lengths and repeats refer to its lines")
+        note("tokens, lengths and repeats refer to the lines of this running text")
         n_characters = len(docs)
         docs = [line.strip() for line in docs.split("\n") if line.strip()]
     if tokenizer.kind == "char":
@@ -85,8 +83,7 @@ def _read(file: TextFile, how: ReadOptions) -> Sequence[Document] | str:
     has_option = how.column is not None or how.separator is not None
     if not (has_option or how.chat or file.path.is_dir()):
         with suppress(ConversationsError):
-            docs = read_by_kind(file, ReadOptions(), note)
-            return load_lines_or_stream(file) if docs is None else docs
+            return load_documents(file, ReadOptions(), tell=note)
     return load_documents(file, replace(how, chat=not has_option), tell=note)
 
 

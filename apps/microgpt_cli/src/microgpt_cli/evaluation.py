@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 
 from microgpt import (
@@ -16,7 +15,6 @@ from microgpt import (
     ReadOptions,
     SavedModel,
     Tokenizer,
-    TokenizerError,
     answer_all,
     bits,
     load_chat_tests,
@@ -24,7 +22,6 @@ from microgpt import (
     mark,
     percentage,
     printable,
-    texts_of,
 )
 from microgpt_cli.terminal.console import note, quoted
 from microgpt_cli.terminal.progress_bar import with_progress
@@ -42,25 +39,12 @@ def read_file(
             if value is not None:
                 raise ConfigError(f"{flag} cannot be used with a chat model; omit {flag}")
         exam = load_chat_tests(data, me=me, tell=note)
-        _check_characters(exam.conversations, saved.tokenizer)
         return exam.conversations, exam.items
     if me is not None:
         raise ConfigError("--me requires a chat model; omit --me")
     how = ReadOptions(saved.config.text, column, separator=separator)
     found = load_documents(data, how, tell=note)
-    docs = [found] if isinstance(found, str) else found
-    _check_characters(docs, saved.tokenizer)
-    return docs, ()
-
-
-def _check_characters(docs: Sequence[Document], tokenizer: Tokenizer) -> None:
-    """Raise TokenizerError with the unknown characters, if any."""
-    chars = set().union(*chain.from_iterable(map(texts_of, docs)))
-    if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
-        raise TokenizerError(
-            f"the vocabulary does not contain {len(unknown):,} characters of the file, such as "
-            f"{quoted(unknown, CLIP)}; remove the documents with them, or use another model"
-        )
+    return [found] if isinstance(found, str) else found, ()
 
 
 def loss_lines(found: HeldOutLoss, share: float | None, tokenizer: Tokenizer) -> Iterator[str]:

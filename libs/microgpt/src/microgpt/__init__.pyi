@@ -41,7 +41,6 @@ from .data.documents import DEMO_MODEL as DEMO_MODEL
 from .data.documents import bundled as bundled
 from .data.documents import load_conversations as load_conversations
 from .data.documents import load_documents as load_documents
-from .data.documents import load_lines_or_stream as load_lines_or_stream
 from .data.documents import load_text as load_text
 from .data.folding import TABLE as TABLE
 from .data.folding import FoldingTokenizer as FoldingTokenizer
@@ -55,7 +54,6 @@ from .data.split import Split as Split
 from .data.split import fingerprint as fingerprint
 from .data.split import forms as forms
 from .data.split import split as split
-from .data.split import split_again as split_again
 from .data.split import split_documents as split_documents
 from .data.statistics import Sizes as Sizes
 from .data.statistics import measure as measure
@@ -72,7 +70,6 @@ from .data.tokenizer import Document as Document
 from .data.tokenizer import Message as Message
 from .data.tokenizer import Tokenizer as Tokenizer
 from .data.tokenizer import TokenizerKind as TokenizerKind
-from .data.tokenizer import count_all as count_all
 from .data.tokenizer import count_predictions as count_predictions
 from .data.tokenizer import texts_of as texts_of
 from .data.tokenizers import TOKENIZERS as TOKENIZERS
@@ -91,12 +88,10 @@ from .evaluation.exact_match import Answer as Answer
 from .evaluation.exact_match import ExactMatches as ExactMatches
 from .evaluation.exact_match import answer_all as answer_all
 from .evaluation.explanation import Explanation as Explanation
-from .evaluation.explanation import Head as Head
 from .evaluation.explanation import explain as explain
 from .evaluation.held_out_loss import EvaluationSet as EvaluationSet
 from .evaluation.held_out_loss import HeldOutLoss as HeldOutLoss
 from .evaluation.held_out_loss import bits as bits
-from .evaluation.memorisation import KnownTexts as KnownTexts
 from .evaluation.scoring import Score as Score
 from .evaluation.scoring import Scorer as Scorer
 from .exports import ExportFormat as ExportFormat

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from microgpt.compilation import Tell
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.data.token_dataset import TokenDataset, Tokens
-from microgpt.errors import ConfigError, PromptError
+from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers, by_name, count_params
 from microgpt.model import Weights, cross_entropy
 from microgpt.model_variants import gpt_type, init_variant
@@ -130,18 +130,6 @@ class ReferenceModel:
                 largest = max(logits)
                 norm = largest + math.log(sum(math.exp(logit - largest) for logit in logits))
                 yield [logit - norm for logit in logits]
-
-    def attention(
-        self, tokens: Tokens, heads: Iterable[tuple[int, int]]
-    ) -> "Iterator[NDArray[np.float64]]":
-        """Raise ConfigError: `Gpt.forward` does not keep the attention weights.
-
-        Other engines yield how much each token attends to each token (T, T), for heads given by
-        their layer and number.
-        """
-        raise ConfigError(
-            "attention requires the compiled engine; install microgpt-engine, or omit the heads"
-        )
 
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: random.Random

@@ -6,7 +6,7 @@ have a row per prediction. See docs/engine.md#decoding.
 """
 
 import random
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -110,25 +110,6 @@ class CompiledModel:
         scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
         for row in scores:  # a list of all rows would take four times the memory
             yield row.tolist()
-
-    def attention(self, tokens: Tokens, heads: Iterable[tuple[int, int]]) -> Iterator[NDArray[Any]]:
-        """Yield the attention weights (T, T) of heads, each given by its layer and its number.
-
-        Rows are queries and columns are keys. Rows sum to 1; later tokens have weight 0.
-        """
-        n = len(tokens)
-        _, buffers = self._evaluate([[*tokens, 0]])
-        for layer, head in heads:
-            packed = buffers.attn_weights[layer]
-            lanes = packed.shape[1]
-            weights = np.zeros((n, n), packed.dtype)
-            ends = [min(start + lanes, n) for start in range(0, n, lanes)]
-            row = head * sum(-(-end // lanes) * lanes for end in ends)  # after the heads before
-            for i, end in enumerate(ends):
-                start = i * lanes
-                weights[start:end, :end] = packed[row : row + end, : end - start].T
-                row += -(-end // lanes) * lanes
-            yield weights
 
     def _evaluate(
         self,

@@ -47,15 +47,11 @@ def explain(
     if as_json:
         print(json.dumps(result.facts()))
         return
-    _print_explanation(result)
-
-
-def _print_explanation(explanation: Explanation) -> None:
-    """Print a line per token, and the sum of the surprise."""
-    for line in _predictions(explanation):
+    for line in _predictions(result):
         print(line)
-    n = len(explanation.scored)
-    print(f"{explanation.bits:.1f} bits in all, {explanation.bits / max(n, 1):.2f} per token")
+    print(
+        f"{result.bits:.1f} bits in all, {result.bits / max(len(result.scored), 1):.2f} per token"
+    )
 
 
 def _document_of(texts: Sequence[str], *, is_chat: bool) -> Document:

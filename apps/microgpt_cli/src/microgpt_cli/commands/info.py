@@ -128,14 +128,18 @@ def _print_model(model_dir: Path, *, as_json: bool) -> None:
     if meta.training:
         print("training")
         losses = {name: text for name in LOSSES if (text := loss_text(meta.training, name))}
-        print_facts(meta.training | losses)
+        training = {name: fact for name, fact in meta.training.items() if name != "legs"}
+        if minutes := training.get("minutes"):
+            training["minutes"] = f"{minutes:.3g}"
+        print_facts(training | losses)
     with suppress(CheckpointError):  # there is no record of the run
         plan, *_ = read_training(model_dir)
-        note(f"to train this model again, run: {_commands_again(plan)}")
+        if not plan.legs:  # or else it takes several commands
+            note(f"to train this model again, run: {_command_again(plan)}")
 
 
-def _commands_again(plan: "TrainingPlan") -> str:
-    """Return the command that trains the model of a plan again, and those that resume the run.
+def _command_again(plan: "TrainingPlan") -> str:
+    """Return the command that trains the model of a plan again.
 
     Settings that suited a budget or a few questions are chosen again. Other settings are a preset,
     Karpathy's by default, and what differs from it.
@@ -143,12 +147,9 @@ def _commands_again(plan: "TrainingPlan") -> str:
     from microgpt import path_from_text, preset_settings
 
     config, budget, parent = plan.config, plan.given.get("budget"), plan.parent_sha256
-    legs: list[tuple[int, int | None]] = [*plan.legs, (config.steps, config.until)]
-    (steps, until), *later = legs
     recorded = {**plan.given, **vars(plan.model), **vars(config), **vars(plan.data)}
     if plan.is_of_student:
         recorded |= plan.given
-        steps = plan.given["steps"]
     recorded |= {
         "input": plan.input,
         "chat": plan.tokenizer.is_chat,
@@ -157,9 +158,6 @@ def _commands_again(plan: "TrainingPlan") -> str:
         "engine": None if plan.engine == "compiled" else plan.engine,
         "dtype": None if plan.dtype == DEFAULT_DTYPE[plan.engine] else plan.dtype,
         "from_": "PARENT" if parent else None,
-        "steps": steps,
-        "until": until,
-        "patience": None if later else recorded["patience"],  # --until ends the earlier parts
         "minutes": None,
     }
     usual = Settings()
@@ -187,10 +185,4 @@ def _commands_again(plan: "TrainingPlan") -> str:
             words.append(f"{FILES.get(name) or flag(name)} {text}".rstrip())
     for each in () if plan.is_of_student else plan.teachers:
         words.append(f"--teacher {shlex.quote(str(path_from_text(each.directory)))}")
-    commands = [f"{' '.join(words)} --model NAME"]
-    for steps, until in later:
-        end = f" --until {until}" if until else ""
-        commands.append(f"microgpt train --resume NAME --steps {steps}{end}")
-    if later and config.patience:
-        commands[-1] += f" --patience {config.patience}"
-    return " && ".join(commands)
+    return f"{' '.join(words)} --model NAME"

@@ -10,6 +10,7 @@ from microgpt import (
     STATE_DESCRIPTION,
     CheckpointError,
     ConfigError,
+    as_argument,
     committed_path,
     printable,
 )
@@ -48,7 +49,7 @@ def list_models(
 
 def _models(top: Path) -> Iterator[tuple[str, str, int, str]]:
     """Yield the path, kind, number of weights and loss of each model in a directory tree."""
-    from microgpt import count_params, has_model, load, read_meta
+    from microgpt import count_params, has_model, has_state, load, read_meta, read_training
     from microgpt_cli.model_loading import loss_of
 
     for folder, names, _ in os.walk(top, onerror=lambda error: note(f"cannot read {error}")):
@@ -60,6 +61,9 @@ def _models(top: Path) -> Iterator[tuple[str, str, int, str]]:
         try:
             meta = load(path).meta if is_unfinished else read_meta(path)
             n_params = count_params(meta.model())
+            if has_state(path) and not is_unfinished and read_training(path)[2] == "running":
+                command = f"microgpt train --resume {as_argument(path)}"
+                note(f"a training run in {printable(folder)} is unfinished; go on with {command}")
         except CheckpointError as error:
             note(str(error))
             continue

@@ -67,7 +67,7 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
 
     Args:
         mark: the name of a file in directories of the format; None if the format is a file.
-        example: the name of such a file.
+        example: the name of a file of the format.
         is_forced: whether an earlier export may be replaced.
     """
     what, remedy = f"{output} exists", "use another file with --output"
@@ -79,6 +79,9 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
             raise CheckpointError(f"{output} has files other than those of an export; {remedy}")
     elif os.path.isdir(output):  # unlike Path.is_dir, for any name
         raise CheckpointError(f"{output} is a directory; name a file, such as {output / example}")
+    elif output.suffix.lower() not in ("", ".htm", Path(example).suffix):
+        other = output.with_suffix(Path(example).suffix)
+        raise CheckpointError(f"{output} is a file of another format; use --output {other}")
     if os.path.lexists(output) and not is_forced:
         raise CheckpointError(f"{what}; {remedy}, or replace it with --force")
 

@@ -10,7 +10,6 @@ from microgpt import (
     NAMES_SHA256,
     Document,
     InferenceGpt,
-    KnownTexts,
     Split,
     TrainResult,
     as_argument,
@@ -20,6 +19,8 @@ from microgpt import (
     default_lr,
     mark,
     other_data,
+    plain,
+    read_forms,
 )
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
@@ -53,9 +54,9 @@ def print_results(
 
         answers = answer_questions(result, parts)
     if samples:
-        texts = [doc for doc in result.documents if isinstance(doc, str)]
-        known = KnownTexts(texts, room=result.model.block_size, text=text)
-        n_known = sum(sample in known for sample in samples)
+        forms = [*map(plain, samples)]
+        known = {*forms}.intersection(read_forms(result.documents))
+        n_known = sum(form in known for form in forms)
     if request.as_json:
         facts = _summary(result, samples, n_known, output)
         print(json.dumps(facts | (answers.facts() if answers else {})))

@@ -4,12 +4,12 @@ The vocabulary has all 256 bytes and the most frequent byte sequences of the tra
 text can be encoded; an imported one may lack some bytes. The library knows no special tokens.
 """
 
+import json
 import re
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from threading import Thread
+from typing import TYPE_CHECKING
 
 from microgpt.config import checked
 from microgpt.data.tokenizer import (
@@ -22,6 +22,10 @@ from microgpt.data.tokenizer import (
     as_documents,
 )
 from microgpt.errors import ConfigError, TokenizerError
+from microgpt.printable_text import printable
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Library
 
 DEFAULT_VOCAB_SIZE = 1024
 N_BYTES = 256
@@ -58,10 +62,8 @@ class BpeTokenizer(Tokenizer):
     has_file = True
 
     def __init__(self, file: bytes, *, is_chat: bool = False) -> None:
-        from microgpt.data.bpe_file import read_library  # lazy import, because it loads pydantic
-
         self.file: bytes = file
-        self._library, pieces = read_library(file)
+        self._library, pieces = _read_library(file)
         super().__init__(pieces, is_chat=is_chat)
         self._bytes_of = dict(enumerate(pieces)) | dict.fromkeys(self.special_ids, b"")
         self._missing = {*range(N_BYTES)} - {piece[0] for piece in pieces if len(piece) == 1}
@@ -159,39 +161,21 @@ class BpeTokenizer(Tokenizer):
         return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
 
 
-def _until_interrupted(work: Callable[[], object]) -> None:
-    """Run a function of the library, which ignores signals, in a thread, so that Ctrl-C works."""
-    done = Future[object]()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:
-            done.set_exception(error)
-
-    Thread(target=run, daemon=True).start()  # a daemon does not keep the process alive
-    while not done.done():
-        wait([done], 0.1)  # Windows handles signals only between two waits
-    done.result()
-
-
 def _learn(texts: Collection[str], n_pieces: int) -> bytes:
     """Train BPE on texts and return the content of tokenizer.json."""
-    from microgpt.data.bpe_file import byte_of, new_library
-
-    library = new_library()
+    library = _new_library()
     from tokenizers.trainers import BpeTrainer
 
     n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # at most one merge per byte
     trainer = BpeTrainer(
         vocab_size=min(n_pieces, n_most),  # the trainer allocates memory for this many tokens
         min_frequency=MIN_FREQUENCY,
-        initial_alphabet=sorted(byte_of()),
+        initial_alphabet=sorted(_byte_of()),
         show_progress=False,
     )
     every = 1 + sum(map(len, texts)) // MAX_LEARNED
     parts = chain.from_iterable(map(_parts, texts))
-    _until_interrupted(lambda: library.train_from_iterator(islice(parts, 0, None, every), trainer))
+    library.train_from_iterator(islice(parts, 0, None, every), trainer)
     return library.to_str(pretty=True).encode()
 
 
@@ -219,3 +203,91 @@ def _unknown_error(chars: str) -> TokenizerError:
     if not _surrogates(chars):
         return TokenizerError(f"the vocabulary has no token for {unknown}")
     return TokenizerError(f"{unknown} is a lone surrogate, not a character; read the text as UTF-8")
+
+
+def _new_library() -> "Library":
+    """Return an untrained tokenizer; raise TokenizerError if the library is not installed."""
+    try:
+        from tokenizers import Tokenizer as Library
+        from tokenizers import decoders, models, pre_tokenizers
+    except ImportError as error:
+        raise TokenizerError(
+            f"subword tokens require the bpe extra ({error}); run: pip install 'microgpt-lib[bpe]'"
+        ) from error
+    library = Library(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    library.decoder = decoders.ByteLevel()
+    return library
+
+
+def _read_library(file: bytes) -> tuple["Library", list[bytes]]:
+    """Load the content of tokenizer.json; return the tokenizer and the bytes of each token.
+
+    Only the validated vocabulary and merges are passed to the library: the library panics on some
+    invalid files, and allocates memory in proportion to the largest token id.
+
+    Raises:
+        TokenizerError: the file is invalid, or the library is not installed.
+    """
+    library = _new_library()
+    from tokenizers.models import BPE
+
+    vocabulary, merges, settings = _parsed(file)
+    ours = _parsed(library.to_str())[2]
+    if wrong := [key for key in ours | settings if settings.get(key) != ours.get(key)]:
+        value = json.dumps(settings.get(wrong[0]))
+        raise TokenizerError(
+            f"unsupported tokenizer: {printable(wrong[0], 40)} is {printable(value, 80)}"
+        )
+    pieces = _pieces(vocabulary)
+    for first, second in merges:  # with an unknown token, the library could panic
+        if unknown := [t for t in (first, second, first + second) if t not in vocabulary]:
+            problem = f"the merge of {first!r} and {second!r} needs a missing token: {unknown[0]!r}"
+            raise TokenizerError(f"the tokenizer is damaged: {printable(problem)}")
+    library.model = BPE(vocab=vocabulary, merges=merges)
+    return library, pieces
+
+
+def _parsed(file: bytes | str) -> tuple[dict[str, int], list[tuple[str, str]], dict[str, object]]:
+    """Return the vocabulary, the merges, and the other settings of a file by name."""
+    try:
+        facts = json.loads(file)
+        vocabulary, merges = facts["model"].pop("vocab"), facts["model"].pop("merges")
+        model = {f"model.{key}": value for key, value in facts.pop("model").items()}
+        merges = [(first, second) for first, second in merges]
+        is_valid = all(isinstance(each, str) for pair in merges for each in pair)
+        is_valid = is_valid and all(type(number) is int for number in vocabulary.values())
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        is_valid = False
+    if not is_valid:
+        raise TokenizerError(
+            "not a valid tokenizer: its model needs a vocab of whole numbers, and merges, a list "
+            "of pairs of texts"
+        )
+    return vocabulary, merges, {**facts, **model}
+
+
+def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
+    """Return the bytes of each token; raise TokenizerError if the vocabulary is invalid."""
+    bytes_ = _byte_of()
+    pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+    if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
+        raise TokenizerError("token ids must be consecutive integers from 0")
+    chars = {*"".join(pieces)}
+    if not (chars and chars <= bytes_.keys() & vocabulary.keys()):
+        raise TokenizerError("tokens must be byte sequences, including each of their single bytes")
+    return [bytes(bytes_[char] for char in piece) for piece in pieces]
+
+
+def _byte_of() -> dict[str, int]:
+    """Return a mapping from each character in pieces to the byte that it represents.
+
+    The library represents a printable byte by the character with the same code point, and the
+    other bytes, in ascending order, by the characters from U+0100 on.
+    """
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    chars = sorted(ByteLevel.alphabet())
+    printed = [ord(char) for char in chars if ord(char) < N_BYTES]
+    others = sorted({*range(N_BYTES)} - {*printed})
+    return dict(zip(chars, [*printed, *others], strict=True))

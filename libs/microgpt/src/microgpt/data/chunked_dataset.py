@@ -1,23 +1,65 @@
-"""Split documents into chunks for training and scoring."""
+"""Split documents into chunks that fit into the context, for training and scoring."""
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 
 from microgpt.config import TextKind
-from microgpt.data.sliding_windows import (
-    Chunk,
-    SlidingWindows,
-    default_stride,
-    n_windows,
-    turn_windows,
-)
+from microgpt.data.chat_truncation import room_for_turns
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import ROLES, Document, Tokenizer, are_texts, count_all
 from microgpt.errors import ConfigError
+
+Chunk = tuple[Sequence[int], bytes | None]  # (up to block_size + 1 tokens, loss mask)
+
+
+class SlidingWindows:
+    """Overlapping chunks of a sequence; each token except the first is predicted exactly once.
+
+    Tokens that an earlier chunk predicts are masked. The default stride is half the context, so
+    predictions after the first chunk see at least half a context of preceding tokens.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[int],
+        block_size: int,
+        *,
+        first: int | None = None,
+        stride: int | None = None,
+    ) -> None:
+        """Create the chunks of a sequence. Each chunk is computed on access.
+
+        Args:
+            tokens: the tokens; the first is not predicted.
+            first: token that replaces the first token of each chunk.
+            stride: number of tokens between the starts of consecutive chunks, at most block_size.
+        """
+        self._tokens, self._first = tokens, first
+        self._block_size, self._stride = block_size, stride or default_stride(block_size)
+
+    def __len__(self) -> int:
+        return n_windows(self.n_predictions, self._block_size, self._stride)
+
+    @property
+    def n_predictions(self) -> int:
+        """The number of predicted tokens."""
+        return len(self._tokens) - 1
+
+    def __getitem__(self, i: int) -> Chunk:
+        start, n_made = i * self._stride, self._block_size - self._stride if i else 0
+        tokens = self._tokens[start : start + self._block_size + 1]
+        if self._first is not None:
+            tokens = [self._first, *tokens[1:]]
+        n_new = len(tokens) - n_made - 1
+        return tokens, bytes(n_made + 1) + b"\1" * n_new if n_made else None
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return map(self.__getitem__, range(len(self)))
+
 
 Chunks = SlidingWindows | list[Chunk]  # the chunks of one document
 
@@ -54,7 +96,7 @@ class ChunkedDataset:
         long: dict[int, Chunks] = dict(enumerate(self._stretches)) if self.text == "stream" else {}
         for place in order:
             i = bisect_right(firsts, place) - 1
-            chunks = long.get(i) or _cut(self.docs[i], self.tokenizer, self.block_size)
+            chunks = long.get(i) or self._chunks(self.docs[i])
             if len(chunks) > 1:
                 long[i] = chunks
             dataset.append(*chunks[place - firsts[i]])
@@ -87,14 +129,16 @@ class ChunkedDataset:
             if isinstance(doc, str):
                 n += max(0, end - first - 1) * n_repeated
             elif length > self.block_size:
-                chunks = _cut(doc, self.tokenizer, self.block_size)
-                n += sum(len(tokens) - 1 for tokens, _ in chunks) - length
+                n += sum(len(tokens) - 1 for tokens, _ in self._chunks(doc)) - length
         return n
 
     @property
     def _stride(self) -> int:
         """The number of tokens between the starts of consecutive chunks of a text."""
         return self.block_size if self.text == "stream" else default_stride(self.block_size)
+
+    def _chunks(self, doc: Document) -> Chunks:
+        return chunks_of(doc, self.tokenizer, self.block_size, self.text)
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
@@ -105,7 +149,7 @@ class ChunkedDataset:
         counts = (
             n_windows(length, size, stride)
             if isinstance(doc, str) or length <= size
-            else len(_cut(doc, self.tokenizer, size))
+            else len(self._chunks(doc))
             for doc, length in zip(self.docs, self.lengths, strict=True)
         )
         return array("q", accumulate(counts, initial=0))
@@ -117,12 +161,21 @@ class ChunkedDataset:
         return [_cut_stream(doc, self.tokenizer, size, stride=size) for doc in self.docs]
 
 
-def scored(
-    docs: Iterable[Document], tokenizer: Tokenizer, block_size: int, *, text: TextKind
-) -> Iterator[Iterable[Chunk]]:
-    """Yield the chunks of each document for scoring; see `ChunkedDataset` for the arguments."""
-    cut = _cut_stream if text == "stream" else _cut
-    return (cut(doc, tokenizer, block_size) for doc in docs)
+def chunks_of(doc: Document, tokenizer: Tokenizer, block_size: int, text: TextKind) -> Chunks:
+    """Return the chunks of a document, as they are scored and, unless it is running text, learned.
+
+    Raises:
+        ConfigError: a conversation is read as running text.
+        TokenizerError: the document contains an unknown character.
+    """
+    if text == "stream":
+        return _cut_stream(doc, tokenizer, block_size)
+    tokens, mask = tokenizer.encode_document(doc), tokenizer.mask(doc)
+    if len(tokens) <= block_size + 1:
+        return [(tokens, mask)]
+    if mask is None:
+        return SlidingWindows(tokens, block_size)
+    return turn_windows(tokens, block_size, mask, [tokenizer.role_id(role) for role in ROLES])
 
 
 def _cut_stream(
@@ -135,18 +188,63 @@ def _cut_stream(
     return SlidingWindows(tokens, block_size, first=tokenizer.bos_id, stride=stride)
 
 
-def _cut(doc: Document, tokenizer: Tokenizer, block_size: int) -> Chunks:
-    """Return the chunks of a document."""
-    tokens, mask = tokenizer.encode_document(doc), tokenizer.mask(doc)
-    if mask is None:
-        return cut_text(tokens, block_size)
-    if len(tokens) <= block_size + 1:
-        return [(tokens, mask)]
-    return turn_windows(tokens, block_size, mask, [tokenizer.role_id(role) for role in ROLES])
+def default_stride(block_size: int) -> int:
+    """Return the default stride: half the context, but at least 1."""
+    return max(1, block_size // 2)
 
 
-def cut_text(tokens: Sequence[int], block_size: int, *, first: int | None = None) -> Chunks:
-    """Return the chunks of a text's tokens; `first` replaces the first token of each chunk."""
-    if 1 < len(tokens) <= block_size + 1:
-        return [(tokens, None)]
-    return SlidingWindows(tokens, block_size, first=first)
+def n_windows(n_predictions: int, block_size: int, stride: int) -> int:
+    """Return the number of chunks needed to predict n_predictions tokens."""
+    if not n_predictions:
+        return 0
+    return 1 + max(0, -((block_size - n_predictions) // stride))
+
+
+def turn_windows(
+    tokens: Sequence[int], block_size: int, mask: bytes, roles: Sequence[int]
+) -> list[Chunk]:
+    """Return the training chunks of a conversation, each in the format of a chat prompt.
+
+    A chunk is [BOS, turns…] and starts with a user turn. Turns repeated from earlier chunks fill up
+    to half the context (three quarters for a single question); as many new turns as fit follow. The
+    rest of a long turn, and a reply to a question that is too long for a prompt, are split as in
+    `SlidingWindows`. Each token that counts towards the loss is predicted in exactly one chunk, and
+    each chunk predicts at least one such token.
+
+    Args:
+        tokens: tokens of the conversation: [BOS, turns…, BOS].
+        mask: loss mask of the tokens, as in `TokenDataset`.
+        roles: role tokens; the first is the user token.
+    """
+    # Where each turn starts, and where the last one ends.
+    bounds = [*(i for i, token in enumerate(tokens) if token in roles), len(tokens)]
+    chunks: list[Chunk] = []
+    end = 1  # end of the tokens covered so far
+    while (new := mask.find(1, end)) >= 0:
+        turn = bisect_right(bounds, new) - 1
+        begin = _first_turn(tokens, block_size, turn, bounds, roles[0])
+        if begin is not None and end <= bounds[turn] and new < begin + block_size:
+            last = bisect_right(bounds, begin + block_size) - 1  # index of the last end that fits
+            end = bounds[last] if last > turn else begin + block_size
+            head = [tokens[0]]
+        else:
+            begin = max(0, new - 1 - (block_size - default_stride(block_size)))
+            end = min(begin + block_size + 1, bounds[turn + 1])
+            head = []
+        end = mask.rfind(1, new, end) + 1
+        chunk = [*head, *tokens[begin:end]]
+        chunks.append((chunk, bytes(len(chunk) - (end - new)) + mask[new:end]))
+    return chunks
+
+
+def _first_turn(
+    tokens: Sequence[int], block_size: int, turn: int, bounds: Sequence[int], user: int
+) -> int | None:
+    """Return the start of the chunk for a turn, or None if the question does not fit."""
+    near = bisect_left(bounds, bounds[turn] - block_size // 2)
+    for begin in bounds[near : turn + 1]:
+        if tokens[begin] == user and bounds[turn + 1] - begin <= block_size:
+            return begin
+    question = next((start for start in bounds[turn::-1] if tokens[start] == user), None)
+    is_room = question is not None and bounds[turn] - question <= room_for_turns(block_size)
+    return question if is_room else None

@@ -1,52 +1,25 @@
-"""Read one column of a table or one field of JSON objects; detect such files."""
+"""Read tables with a header and files of JSON: a column, a field, or their rows and values."""
 
 import csv
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
-
 from microgpt.compilation import Tell
-from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import ConversationsError, TextFile
-from microgpt.data.tokenizer import ROLES, Conversation, Message
 from microgpt.errors import DataError
 from microgpt.printable_text import printable
 
+SAMPLE = 20  # maximum number of JSON values to examine
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied
-SAMPLE = 20  # maximum number of JSON values to examine
 N_NAMED = 20  # maximum number of column names in an error message
-
+NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # the null character, and lone surrogates
 PAIRS = (("prompt", "completion"), ("question", "answer"))  # names of fields, or of columns
-
-_Rows = Iterator[tuple[str, dict[str, object]]]  # (location for error messages, fields by name)
-
-
-def read(
-    file: TextFile, how: ReadOptions, tell: Tell | None
-) -> list[str] | list[Conversation] | None:
-    """Return the texts of a column, or the questions and answers of a table; None for text.
-
-    Raises:
-        DataError: the file is a table or JSON objects, and `how` does not name a column.
-    """
-    if how.column is not None:
-        return load_column(file, how.column, tell=tell)
-    if how.separator is not None or how.text == "stream":
-        return None
-    first = next(filter(str.strip, file), "").lstrip()
-    is_json = first[:1] in ("[", "{")
-    if how.chat and first and not is_json:
-        return _questions_and_answers(file.path, [*file])
-    if not how.chat and (is_json or (first and file.path.suffix.lower() in TABLE_SUFFIXES)):
-        _check_is_text(file.path, [doc for line in file if (doc := line.strip())])
-    return None
 
 
 def load_column(file: TextFile, column: str, *, tell: Tell | None = None) -> list[str]:
@@ -61,29 +34,23 @@ def load_column(file: TextFile, column: str, *, tell: Tell | None = None) -> lis
     Raises:
         DataError: the file is neither a table nor JSON, or the column is missing or has no text.
     """
-    lines = list(file)
-    first = next(filter(str.strip, lines), "").lstrip()
-    if not first:
-        raise DataError(f"{file.path} is empty; write one document per line")
-    is_table = file.path.suffix.lower() in TABLE_SUFFIXES or first[0] not in "{["
-    rows = (_table_rows if is_table else _json_rows)(file.path, lines)
     names: dict[str, None] = {}
     docs: list[str] = []
     n_rows = 0
-    for where, row in rows:
+    for where, row in _rows(file):
         n_rows += 1
         names.update(dict.fromkeys(row))
         value = row.get(column)
         if not isinstance(value, str | None):
             raise DataError(f"{where}: {printable(column)!r} is not text; use another column")
-        if value and (bad := re.search("[\0\ud800-\udfff]", value)):
+        if value and (bad := NOT_TEXT.search(value)):
             problem = f"{printable(column)} has the character {bad[0]!r}"
             raise DataError(f"{where}: {problem}, which is not text; remove it")
         if value and value.strip():
             docs.append(value.strip())
     if names and column not in names:
         raise DataError(
-            f"{file.path} has no column {printable(column)!r}; choose one of: {_listed(names)}"
+            f"{file.path} has no column {printable(column)!r}; choose one of: {listed(names)}"
         )
     if not docs:
         raise DataError(f"{file.path} has no text in column {printable(column)!r}; use another one")
@@ -92,53 +59,46 @@ def load_column(file: TextFile, column: str, *, tell: Tell | None = None) -> lis
     return docs
 
 
-def _questions_and_answers(path: Path, lines: Sequence[str]) -> list[Conversation] | None:
-    """Return the questions and answers in a table with these columns; None for other texts.
-
-    Empty rows are omitted. A question without an answer, or the reverse, is a user message.
-
-    Raises:
-        DataError: the file is a table with other columns.
-    """
-    names = _dialect(lines)[1]
-    columns = _columns_of_questions(names)
-    if columns is None:
-        if path.suffix.lower() in TABLE_SUFFIXES and len(names) > 1:
-            found = _listed(names)
-            raise DataError(f"{path} has the columns {found}; name two of them question and answer")
-        return None
-    rows = [row for _, row in _table_rows(path, lines)]
-    pairs = [[text for name in columns if (text := str(row[name]).strip())] for row in rows]
-    return [
-        tuple(Message(role, text) for role, text in zip(ROLES, pair, strict=False))
-        for pair in pairs
-        if pair
-    ]
+def _rows(file: TextFile) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield the location, for error messages, and the fields of each row or JSON object."""
+    path, lines = file.path, [*file]
+    first = next(filter(str.strip, lines), "").lstrip()
+    if not first:
+        raise DataError(f"{path} is empty; write one document per line")
+    if path.suffix.lower() in TABLE_SUFFIXES or first[0] not in "{[":
+        for number, row in table_rows(path, lines):
+            yield f"{path}, line {number}", {**row}
+        return
+    unit, values = json_values(lines)
+    for number, value in values:
+        for one in value if isinstance(value, list) else [value]:
+            where = f"{path}, {unit} {number}"
+            if not isinstance(one, dict):
+                raise DataError(f"{where}: not a JSON object; write one object per line")
+            yield where, one
 
 
-def _columns_of_questions(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the names of the question and answer columns, if the table has both."""
-    known = {name.lower(): name for name in names}
-    found = ((known[one], known[other]) for one, other in PAIRS if known.keys() >= {one, other})
-    return next(found, None)
-
-
-def _check_is_text(path: Path, docs: Sequence[str]) -> None:
-    """Raise DataError if the lines of a file are a table or JSON instead of plain text."""
+def check_is_text(file: TextFile) -> None:
+    """Raise DataError if a file is a table or JSON instead of plain text."""
+    path, is_table = file.path, file.path.suffix.lower() in TABLE_SUFFIXES
+    first = next(filter(str.strip, file), "").lstrip()
+    if not first or not (is_table or first[0] in "[{"):
+        return
+    lines = [doc for line in file if (doc := line.strip())]
     names: Iterable[str] = ()
     what, note = "has JSON objects", ""
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        what, names = "is a table", _dialect(docs)[1]
-        if _columns_of_questions(names):
+    if is_table:
+        what, names = "is a table", header(lines)
+        if columns_of_questions(names):
             raise ConversationsError(f"{path} has questions and answers; read them with --chat")
         if len(names) == 1:
             note = " (rename the file to .txt if this is not a column name)"
     else:
-        unit, numbered = _json_values(docs)
+        unit, numbered = json_values(lines)
         values = [value for _, value in islice(numbered, SAMPLE)]
         if values and all(map(is_conversation, values)):
             raise ConversationsError(f"{path} has conversations; read them with --chat")
-        elements = [one for value in values for one in _elements(value)]
+        elements = [one for each in values for one in (each if isinstance(each, list) else [each])]
         objects = [one for one in elements if isinstance(one, dict)]
         if len(objects) == len(elements):
             names = dict.fromkeys(name for one in objects for name in one)
@@ -147,8 +107,48 @@ def _check_is_text(path: Path, docs: Sequence[str]) -> None:
     if names:
         raise DataError(
             f"{path} {what}; read one column (--column NAME; column= in Python): "
-            f"{_listed(names)}{note}"
+            f"{listed(names)}{note}"
         )
+
+
+def header(lines: Sequence[str]) -> list[str]:
+    """Return the column names of a table."""
+    return _dialect(lines)[1]
+
+
+def columns_of_questions(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the names of the question and answer columns, if the table has both."""
+    known = {name.lower(): name for name in names}
+    found = ((known[one], known[other]) for one, other in PAIRS if known.keys() >= {one, other})
+    return next(found, None)
+
+
+def table_rows(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the number of the last line and the fields of each row.
+
+    Raises:
+        DataError: the file is no table, or a row is invalid.
+    """
+    options, names = _dialect(lines)
+    if len(names) < 2 and path.suffix.lower() not in TABLE_SUFFIXES:
+        raise DataError(
+            f"{path} has neither a table header nor JSON objects; omit --column to read its lines"
+        )
+    reader = _reader(lines, **options)
+    rows = (row for row in reader if "".join(row).strip())
+    try:
+        next(rows, None)  # the header
+        for row in rows:
+            if len(row) != len(names):
+                raise DataError(
+                    f"{path}, line {reader.line_num}: {len(row)} fields, but the header has "
+                    f"{len(names)}; quote fields that contain a delimiter"
+                )
+            yield reader.line_num, dict(zip(names, row, strict=True))
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {reader.line_num}: {error}; double the quotes inside a field"
+        ) from error
 
 
 def _dialect(lines: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -177,66 +177,27 @@ def _reader(lines: Sequence[str], **options: Any) -> Any:
     return csv.reader((f"{line}\n" for line in lines), strict=True, **options)
 
 
-def _table_rows(path: Path, lines: Sequence[str]) -> _Rows:
-    """Yield the location (last line) and the fields of each row."""
-    options, names = _dialect(lines)
-    if len(names) < 2 and path.suffix.lower() not in TABLE_SUFFIXES:
-        raise DataError(
-            f"{path} has neither a table header nor JSON objects; omit --column to read its lines"
-        )
-    reader = _reader(lines, **options)
-    rows = (row for row in reader if "".join(row).strip())
-    try:
-        next(rows, None)  # the header
-        for row in rows:
-            where = f"{path}, line {reader.line_num}"
-            if len(row) != len(names):
-                raise DataError(
-                    f"{where}: {len(row)} fields, but the header has {len(names)}; quote fields "
-                    "that contain a delimiter"
-                )
-            yield where, dict(zip(names, row, strict=True))
-    except csv.Error as error:
-        raise DataError(
-            f"{path}, line {reader.line_num}: {error}; double the quotes inside a field"
-        ) from error
+def json_values(lines: Sequence[str]) -> tuple[str, Iterable[tuple[int, object]]]:
+    """Return the unit of a JSON file and its values, numbered from 1.
 
-
-def _json_rows(path: Path, lines: Sequence[str]) -> _Rows:
-    """Yield the location and the fields of each object."""
-    unit, values = _json_values(lines)
-    for number, value in values:
-        where = f"{path}, {unit} {number}"
-        for one in _elements(value):
-            if not isinstance(one, dict):
-                raise DataError(f"{where}: not a JSON object; write one object per line")
-            yield where, one
-
-
-def _json_values(lines: Sequence[str]) -> tuple[str, Iterator[tuple[int, object]]]:
-    """Return the unit ("item" for a JSON array, otherwise "line") and the numbered values.
-
-    Numbers start at 1. A line that is not JSON has the value None.
+    A file is one JSON array, whose unit is "item", one other value, or has a value per line, whose
+    unit is "line". Instead of a value that is not JSON, its error is returned.
     """
-    if found := whole_value(lines, json.loads):  # json reads lone surrogates, too
-        unit, values = found
-        return unit, enumerate(values, start=1)
-    return "line", ((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())
-
-
-def whole_value(
-    lines: Sequence[str], parse: Callable[[str], Any] = from_json
-) -> tuple[str, list[object]] | None:
-    """Return the unit and the values of a file that is one JSON value, or None for JSON Lines."""
     texts = filter(str.strip, lines)
-    if _parse(next(texts, "")) is not None and next(texts, None) is not None:
-        return None
+    if not isinstance(_parse(next(texts, "")), Exception) and next(texts, None) is not None:
+        return "line", ((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())
+    whole = _parse("\n".join(lines))
+    if isinstance(whole, list) and not is_conversation(whole):
+        return "item", enumerate(whole, start=1)
+    return "line", [(1, whole)]
+
+
+def _parse(text: str) -> object:
+    """Return a JSON value, or the error if the text is not JSON."""
     try:
-        whole = parse("\n".join(lines))
-    except (ValueError, RecursionError):
-        return None
-    is_array = isinstance(whole, list) and not is_conversation(whole)
-    return ("item", whole) if is_array else ("line", [whole])
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return error
 
 
 def is_conversation(value: object) -> bool:
@@ -253,18 +214,7 @@ def is_conversation(value: object) -> bool:
     )
 
 
-def _elements(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
-
-
-def _parse(text: str) -> object:
-    """Return a JSON value, or None if the text is not JSON."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Return the names of columns for an error message."""
     every = [printable(name) for name in names]
     return ", ".join(every[:N_NAMED]) + (", ..." if len(every) > N_NAMED else "")

@@ -96,20 +96,18 @@ def read_forms(docs: Iterable[Document], first: int = 2) -> Iterator[str]:
 
 
 def known_share(docs: Iterable[Document], known: Container[str]) -> float:
-    """Return the share of texts, or of replies in conversations, that are known.
+    """Return the share of texts, or of replies in conversations, whose forms are known.
 
-    A text of several lines is also known if each of them is. What is known are forms or, in hashes
-    of earlier versions, texts as they are.
+    A text of several lines is also known if each of them is.
     """
     found = list[bool]()
     for doc in docs:
         if isinstance(doc, str):
             lines = [line for line in doc.split("\n") if line.strip()]
-            known_lines = (line in known or plain(line) in known for line in lines)
-            found.append(doc in known or plain(doc) in known or (bool(lines) and all(known_lines)))
+            is_known = plain(doc) in known
+            found.append(is_known or (bool(lines) and all(plain(line) in known for line in lines)))
         else:
-            places = enumerate(forms(doc), start=1)
-            found += [form in known or as_line(doc[: 2 * n]) in known for n, form in places]
+            found += [form in known for form in forms(doc)]
     return sum(found) / max(1, len(found))
 
 

@@ -1,6 +1,6 @@
-"""Load documents from files: lines, running text or conversations."""
+"""Load documents from files: lines, blocks of lines, running text or conversations."""
 
-from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -8,13 +8,14 @@ from microgpt.compilation import Tell
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.readers import read_by_kind
-from microgpt.data.separator import BLANK, load_blocks
 from microgpt.data.text_file import TextFile
 from microgpt.data.text_kind import is_running_text
 from microgpt.data.tokenizer import Conversation, Documents
-from microgpt.errors import DataError
+from microgpt.errors import ConfigError, DataError
+from microgpt.printable_text import printable
 
 DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
+BLANK = "blank"  # the separator for blank lines
 
 
 def load_documents(
@@ -31,22 +32,23 @@ def load_documents(
     file = path if isinstance(path, TextFile) else TextFile(path)
     if how.chat:
         return load_conversations(file, me=how.me, tell=tell)
-    docs = read_by_kind(file, how, tell)
-    if docs is not None:
-        return docs
+    found = read_by_kind(file, how, tell)
+    if found is not None:
+        return found
     if how.separator is not None:
-        return load_blocks(file, how.separator)
-    if how.text == "stream":
-        text = "\n".join(file)
+        return _blocks(file, how.separator)
+    lines = file if how.text == "lines" else [*file]  # lines alone would take memory
+    if how.text == "stream" or (isinstance(lines, list) and is_running_text(lines)):
+        text = "\n".join(lines)
         if not text.strip():
             raise DataError(f"{file.path} has no text; use another file")
+        if tell and how.text is None:
+            others = f"--text lines: each line is a document; --separator {BLANK}: each paragraph"
+            tell(f"reading {file.path} as running text ({others})")
         return text
-    if how.text == "lines":
-        return _non_empty_lines(file.path, file)
-    docs = load_lines_or_stream(file)
-    if tell and isinstance(docs, str):
-        others = f"--text lines: each line is a document; --separator {BLANK}: each paragraph"
-        tell(f"reading {file.path} as running text ({others})")
+    docs = [doc for line in lines if (doc := line.strip())]
+    if not docs:
+        raise DataError(f"{file.path} is empty; write one document per line")
     return docs
 
 
@@ -66,16 +68,29 @@ def load_text(
     return [docs] if isinstance(docs, str) else cast("list[str]", docs)
 
 
-def load_lines_or_stream(file: TextFile) -> list[str] | str:
-    """Return the lines of a text file, or its whole content if it is running text."""
-    lines = [*file]
-    return "\n".join(lines) if is_running_text(lines) else _non_empty_lines(file.path, lines)
+def _blocks(file: TextFile, separator: str) -> list[str]:
+    """Return the texts between separators, without white space around them.
 
+    Args:
+        separator: a line, such as % or ---, or BLANK.
 
-def _non_empty_lines(path: Path, lines: Iterable[str]) -> list[str]:
-    docs = [doc for line in lines if (doc := line.strip())]
+    Raises:
+        ConfigError: the separator is empty.
+        DataError: the file cannot be read, or has no separator or only separators.
+    """
+    wanted = "" if separator == BLANK else separator.strip()
+    if not wanted and separator != BLANK:
+        raise ConfigError(f"--separator is empty; for blank lines use --separator {BLANK}")
+    grouped = groupby(file, lambda line: line.strip() == wanted)
+    blocks = [(is_separator, "\n".join(lines).strip()) for is_separator, lines in grouped]
+    if not any(is_separator for is_separator, _ in blocks):
+        what = "blank line" if separator == BLANK else f"line {printable(separator)!r}"
+        raise DataError(f"{file.path} has no {what} to separate documents; omit --separator")
+    docs = [text for is_separator, text in blocks if text and not is_separator]
     if not docs:
-        raise DataError(f"{path} is empty; write one document per line")
+        raise DataError(
+            f"{file.path} has only separators ({printable(separator)!r}); use another --separator"
+        )
     return docs
 
 

@@ -10,7 +10,6 @@ A context does not go beyond the start of a document.
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,38 +77,25 @@ class NgramModel:
     def probabilities(self, docs: TokenDataset) -> "Floats":
         """Return the probabilities of all tokens at each prediction: (N, V)."""
         tokens, places = _tokens_and_places(docs)
-        found = np.full((np.count_nonzero(places), self.vocab_size), 1 / self.vocab_size)
-        for level, rows, contexts in self._known(tokens, places):
-            found[rows] *= level.left[contexts, None]
-            n = level.starts[contexts + 1] - level.starts[contexts]
-            entries = np.arange(n.sum()) + np.repeat(level.starts[contexts] - np.cumsum(n) + n, n)
-            found[np.repeat(rows, n), level.tokens[entries]] += level.shares[entries]
-        return found
-
-    def target_probabilities(self, docs: TokenDataset) -> "Floats":
-        """Return the probability of the token that follows at each prediction: (N,)."""
-        tokens, places = _tokens_and_places(docs)
-        targets = tokens[np.flatnonzero(places)]
-        found = np.full(len(targets), 1 / self.vocab_size)
-        for level, rows, contexts in self._known(tokens, places):
-            pairs, is_known = _find(contexts * self.vocab_size + targets[rows], level.pairs)
-            found[rows] = found[rows] * level.left[contexts] + level.shares[pairs] * is_known
-        return found
-
-    def _known(
-        self, tokens: "Integers", places: "Integers"
-    ) -> "Iterator[tuple[_Level, Integers, Integers]]":
-        """Yield the predictions with a known context, and their contexts, for each length."""
         at = np.flatnonzero(places)
+        found = np.full((len(at), self.vocab_size), 1 / self.vocab_size)
+        # The predictions with a known context of each length, and these contexts.
         rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
         for length, level in enumerate(self._levels):
             if length:
                 is_long = places[at[rows]] >= length
                 rows, contexts = rows[is_long], contexts[is_long]
                 extended = contexts * self.vocab_size + tokens[at[rows] - length]
-                contexts, is_known = _find(extended, level.contexts)
+                contexts = np.minimum(
+                    np.searchsorted(level.contexts, extended), len(level.contexts) - 1
+                )
+                is_known = level.contexts[contexts] == extended
                 rows, contexts = rows[is_known], contexts[is_known]
-            yield level, rows, contexts
+            found[rows] *= level.left[contexts, None]
+            n = level.starts[contexts + 1] - level.starts[contexts]
+            entries = np.arange(n.sum()) + np.repeat(level.starts[contexts] - np.cumsum(n) + n, n)
+            found[np.repeat(rows, n), level.tokens[entries]] += level.shares[entries]
+        return found
 
 
 @dataclass(frozen=True)
@@ -121,7 +107,6 @@ class _Level:
     """
 
     contexts: "Integers"  # sorted
-    pairs: "Integers"  # sorted
     starts: "Integers"  # index of the first pair of each context, then the number of all
     tokens: "Integers"  # the token of each pair
     shares: "Floats"  # its probability after the discount
@@ -141,18 +126,11 @@ def _smoothed(
     totals = np.add.reduceat(counts, starts[:-1])
     return _Level(
         contexts,
-        pairs,
         starts,
         tokens=pairs % vocab_size,
         shares=(counts - taken) / np.repeat(totals, np.diff(starts)),
         left=np.add.reduceat(taken, starts[:-1]) / totals,
     )
-
-
-def _find(wanted: "Integers", keys: "Integers") -> "tuple[Integers, NDArray[np.bool_]]":
-    """Return the index of each wanted number in a sorted array, and whether it was found."""
-    indices = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return indices, keys[indices] == wanted
 
 
 def _tokens_and_places(docs: TokenDataset) -> "tuple[Integers, Integers]":

@@ -16,7 +16,7 @@ class ReadOptions:
     column: str | None = None  # column of a table, or field of JSON objects, with the documents
     chat: bool = False  # whether the file has conversations
     me: str | None = None  # who the assistant is in an exported chat between people
-    separator: str | None = None  # between documents of several lines; see `data.separator`
+    separator: str | None = None  # between documents of several lines; see `documents`
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:

@@ -6,14 +6,13 @@ reader recognises is text, or has conversations in JSON.
 
 import warnings
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 from microgpt.compilation import Tell
-from microgpt.data import column_file
+from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import Documents, Message
+from microgpt.data.tokenizer import Documents
 from microgpt.errors import DataError, MicrogptError
 from microgpt.plugins import PluginError, find_plugins, package, plugin
 
@@ -40,19 +39,19 @@ def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> 
             docs = _read_with(read, package(entry_point), file, how, tell)
             if docs is not None:
                 return docs
-    return column_file.read(file, how, tell)
+    if how.column is not None:
+        return load_column(file, how.column, tell=tell)
+    if not how.chat and how.separator is None and how.text != "stream":
+        check_is_text(file)
+    return None
 
 
 def _read_with(
     read: Reader, name: str, file: TextFile, how: ReadOptions, tell: Tell | None
 ) -> Documents | None:
     """Return what the reader of a package returns; if it fails, the error names the package."""
-    kind, what = (Message, "conversations") if how.chat else (str, "texts")
     try:
         docs = read(file, how, tell)
-        parts = chain.from_iterable(docs or ()) if how.chat else docs or ()
-        if docs is None or (docs and all(isinstance(part, kind) for part in parts)):
-            return docs
     except MicrogptError:
         raise
     except Exception as error:
@@ -60,4 +59,7 @@ def _read_with(
             f"{name} cannot read {file.path} ({type(error).__name__}: {error}); "
             "use another file, or repair or uninstall this package"
         ) from error
+    if docs is None or docs:
+        return docs
+    what = "conversations" if how.chat else "texts"
     raise DataError(f"{name} found no {what} in {file.path}; use another file")

@@ -1,7 +1,6 @@
 """Read a UTF-8 text file line by line; detect files in other encodings."""
 
 import os
-import unicodedata
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,9 @@ BOMS = {  # UTF-32 first, as the UTF-32-LE BOM begins with the UTF-16-LE BOM
     BOM_UTF32_LE: "utf-32", BOM_UTF32_BE: "utf-32", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"
 }  # fmt: skip
 ZIP = b"PK\x03\x04"  # also the beginning of .xlsx, .ods and .docx
-LAYOUT = "\t\n\r\f\x1a"  # \x1a is the DOS end-of-file character
 PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # printable ASCII, tab and line endings
+# Control characters that no text has; \x1a is the DOS end-of-file character.
+CONTROLS = bytes({*range(1, 32), 127} - {*b"\t\n\r\f\x1a"})
 
 
 class ConversationsError(DataError):
@@ -98,37 +98,19 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
     """Return what the file should be ("UTF-8 text" or "a text file") and a remedy."""
     if sample.startswith(ZIP):
         return "a text file", "if it is a workbook or a document, save it as CSV or text"
-    for bom, name in BOMS.items():
-        if sample.startswith(bom):
-            return _other_encoding(name)
     odd = sample.translate(None, PLAIN)
-    is_ascii_with_zeros = not odd.strip(b"\0") and 3 * len(odd) < len(sample)
-    if not is_ascii_with_zeros and b"\0" in odd:
-        for name in ("utf-16-le", "utf-16-be"):
-            text = sample[: len(sample) // 2 * 2].decode(name, errors="replace")
-            # Text decoded in the wrong byte order has no spaces or line endings.
-            has_layout = text.isascii() or "\n" in text or " " in text
-            if has_layout and "\ufffd" not in text and _is_text(text):
-                return _other_encoding(name)
+    encoding = next((name for bom, name in BOMS.items() if sample.startswith(bom)), "")
+    if not odd.strip(b"\0") and 3 * len(odd) >= len(sample):  # ASCII, two bytes per character
+        encoding = "utf-16"
     text = sample.decode(errors="replace")
-    n_bad = text.count("\ufffd")
-    n_beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
-    if is_ascii_with_zeros or n_beyond_ascii - n_bad >= n_bad:  # mostly valid UTF-8
+    n_bad, n_ascii = text.count("\ufffd"), len(text.encode("ascii", "ignore"))
+    if not encoding and len(text) - n_ascii >= 2 * n_bad:  # mostly valid UTF-8
         return "UTF-8 text", "fix that line"
-    if not _is_text(sample.decode("ascii", errors="ignore")):  # of any encoding based on ASCII
+    if not encoding and sample.translate(None, CONTROLS) != sample:
         return "a text file", "use a UTF-8 text file"
-    western = sample.decode("cp1252", errors="replace")
-    if "\ufffd" not in western and 2 * len(odd) <= len(sample):  # most bytes are ASCII
-        return _other_encoding("cp1252")
-    return _other_encoding("ENCODING", "it is in another encoding")
-
-
-def _other_encoding(name: str, guess: str = "") -> tuple[str, str]:
-    command = f"iconv -f {name.replace('-le', 'le').replace('-be', 'be')} -t utf-8 FILE > NEW"
-    guess = guess or f"it seems to be {name}"
+    is_western = "\ufffd" not in sample.decode("cp1252", errors="replace")
+    if not encoding and is_western and 2 * len(odd) <= len(sample):  # most bytes are ASCII
+        encoding = "cp1252"
+    guess = f"it seems to be {encoding}" if encoding else "it is in another encoding"
+    command = f"iconv -f {encoding or 'ENCODING'} -t utf-8 FILE > NEW"
     return "UTF-8 text", f"{guess}; save it as UTF-8, for example with: {command}"
-
-
-def _is_text(text: str) -> bool:
-    """Return whether a text has no control or unassigned characters except those in LAYOUT."""
-    return not any(unicodedata.category(char) in ("Cc", "Cn") for char in {*text} - {*LAYOUT})

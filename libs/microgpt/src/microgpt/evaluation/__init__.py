@@ -1,1 +1,1 @@
-"""Held-out loss, exact-match scores of chat replies, and memorisation."""
+"""Held-out loss, exact-match scores of chat replies, scores and explanations of texts."""

@@ -1,18 +1,15 @@
-"""Explain the predictions of a model at each position of a text, with its attention."""
+"""Explain the predictions of a model at each position of a text."""
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from heapq import nlargest
 
 from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, checked
-from microgpt.data.chunked_dataset import cut_text
+from microgpt.data.chunked_dataset import SlidingWindows
 from microgpt.data.tokenizer import Document, Message, Tokenizer, as_conversation
-from microgpt.errors import PromptError
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.inference import InferenceGpt
-
-Head = tuple[int, int]  # layer and head, both counted from 0
 
 
 @dataclass(frozen=True)
@@ -38,13 +35,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The predictions of a model for a text, and the attention weights of some heads."""
+    """The predictions of a model for a text."""
 
     predictions: tuple[Prediction, ...]  # there is one for each token in `read`
     read: tuple[str, ...]  # what the model reads: the start token, then all tokens but the last
-    # Attention weights by layer and head: row i tells how much token i of `read` attends to each
-    # token up to itself. Rows sum to 1.
-    attention: dict[Head, list[list[float]]] = field(default_factory=dict)
     has_end: bool = True  # False for running text, which may go on
 
     @property
@@ -58,14 +52,12 @@ class Explanation:
         return self.predictions if self.has_end else self.predictions[:-1]
 
     def facts(self) -> dict[str, object]:
-        """Return everything as JSON values; heads are named "layer.head"."""
-        attention = {f"{layer}.{head}": rows for (layer, head), rows in self.attention.items()}
+        """Return everything as JSON values."""
         return {
             "bits": self.bits,
             "n_scored": len(self.scored),
             "predictions": [asdict(each) for each in self.predictions],
             "read": list(self.read),
-            "attention": attention,
         }
 
 
@@ -74,7 +66,6 @@ def explain(
     text: Document,
     *,
     n_alternatives: int = N_ALTERNATIVES,
-    attention: Collection[Head] = (),
     text_kind: TextKind = TrainConfig.text,
 ) -> Explanation:
     """Explain the predictions of a model for a text or a conversation.
@@ -85,13 +76,10 @@ def explain(
     Args:
         text: for a chat model, a conversation or one user message.
         n_alternatives: number of most likely tokens at each position; all if there are fewer.
-        attention: layers and heads whose attention weights are returned.
         text_kind: "stream" if the model was trained on running text, which has no end.
 
     Raises:
-        ConfigError: an argument is out of range, or attention is requested from the reference
-            engine.
-        PromptError: the text is too long for attention.
+        ConfigError: an argument is out of range.
         TokenizerError: the text contains an unknown character.
 
     Examples:
@@ -108,39 +96,18 @@ def explain(
     if gpt.tokenizer.is_chat:
         tokens.pop()  # the end of the conversation, which is not learned
     checked("n_alternatives", n_alternatives, int, minimum=0)
-    if attention:
-        _check_heads(gpt, len(tokens) - 1, attention)
-    first = None if has_end else tokens[0]  # `chunked_dataset.scored` does the same
+    first = None if has_end else tokens[0]  # `chunks_of` does the same
     rows = (
         row
-        for chunk, mask in cut_text(tokens, gpt.config.block_size, first=first)
+        for chunk, mask in SlidingWindows(tokens, gpt.config.block_size, first=first)
         for row in gpt.log_probabilities(chunk[:-1], mask.find(1, 1) - 1 if mask else 0)
     )
     predictions = [
         _prediction(gpt.tokenizer, token, row, n_alternatives)
         for token, row in zip(tokens[1:], rows, strict=True)
     ]
-    weights: dict[Head, list[list[float]]] = {}
-    if attention:
-        maps = gpt.engine_model.attention(tokens[:-1], attention)
-        weights = {
-            (layer, head): [row[: i + 1].tolist() for i, row in enumerate(rows)]
-            for (layer, head), rows in zip(attention, maps, strict=True)
-        }
     labels = tuple(map(gpt.tokenizer.label, tokens[:-1]))
-    return Explanation(tuple(predictions), labels, weights, has_end)
-
-
-def _check_heads(gpt: InferenceGpt, n: int, heads: Collection[Head]) -> None:
-    config = gpt.config
-    if n > config.block_size:
-        raise PromptError(
-            f"the text has {n} tokens with the start token; use at most {config.block_size}, the "
-            "context of the model"
-        )
-    for layer, head in heads:
-        checked("layer", layer, int, minimum=0, maximum=config.n_layer - 1)
-        checked("head", head, int, minimum=0, maximum=config.n_head - 1)
+    return Explanation(tuple(predictions), labels, has_end)
 
 
 def _prediction(tokenizer: Tokenizer, token: int, row: Sequence[float], n: int) -> Prediction:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from microgpt.config import TextKind, checked
-from microgpt.data.chunked_dataset import scored
+from microgpt.data.chunked_dataset import Chunk, chunks_of
 from microgpt.data.contamination import mark
-from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Tokenizer, count_predictions
 from microgpt.errors import DataError
@@ -81,7 +80,8 @@ class EvaluationSet:
             TokenizerError: a document contains an unknown character.
         """
         checked("text", text, TextKind)
-        found = cls(scored(docs, tokenizer, block_size, text=text), at_once=at_once)
+        chunks = (chunks_of(doc, tokenizer, block_size, text) for doc in docs)
+        found = cls(chunks, at_once=at_once)
         found.n_characters = sum(count_predictions(doc, text, len) for doc in docs)
         if not found.n_tokens:
             raise DataError(

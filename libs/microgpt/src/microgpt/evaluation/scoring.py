@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import TextKind, check_type
-from microgpt.data.chunked_dataset import cut_text
+from microgpt.data.chunked_dataset import SlidingWindows
 from microgpt.data.tokenizer import as_documents
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.held_out_loss import EvaluationSet
@@ -69,24 +69,25 @@ class Scorer:
         texts = cast("list[str]", list(as_documents(texts)))
         for i, each in enumerate(texts):
             check_type(f"texts[{i}]", each, str)
-        joined, bos = "".join(texts), self._tokenizer.bos_id
-        unknown = self._tokenizer.unknown_characters("".join({*joined}))
-        n_parts = self._n_parts(joined, unknown)
+        joined, tokenizer, bos = "".join(texts), self._tokenizer, self._tokenizer.bos_id
+        unknown = tokenizer.unknown_characters("".join({*joined}))
+        known = {*joined}.difference(unknown)
+        # The size of each character, as that of a piece, and -1 if it is unknown.
+        sizes = {char: self._sizes[tokenizer.encode(char)].sum() for char in known}
+        n_parts = np.array([sizes.get(char, -1) for char in joined], np.int64)
         is_known = n_parts >= 0
         omit = str.maketrans("", "", unknown)
-        read = [text.translate(omit) for text in texts] if unknown else texts
         ends = [bos] * self._n_ends
-        docs = [[bos, *self._tokenizer.encode(text), *ends] for text in read]
+        docs = [[bos, *tokenizer.encode(text.translate(omit)), *ends] for text in texts]
         n_predicted = np.array([len(doc) - 1 for doc in docs], np.int64)
         bits, tokens = self._read(docs)
         if not np.isfinite(bits).all():
             raise PromptError(NOT_FINITE_MESSAGE)
         is_piece = tokens != bos
-        sizes = self._sizes[tokens[is_piece]]
+        n_pieces = self._sizes[tokens[is_piece]]
+        parts = np.repeat(bits[is_piece] / n_pieces, n_pieces)
         character_bits = np.full(len(joined), UNKNOWN_BITS)
-        character_bits[is_known] = _sums(
-            np.repeat(bits[is_piece] / sizes, sizes), n_parts[is_known]
-        )
+        character_bits[is_known] = _sums(parts, n_parts[is_known])
         lengths = np.array([len(text) for text in texts], np.int64)
         n_unknown = _sums(~is_known, lengths).astype(np.int64)
         facts = zip(
@@ -99,17 +100,10 @@ class Scorer:
         )
         return [*map(Score._make, facts)]
 
-    def _n_parts(self, text: str, unknown: str) -> Counts:
-        """Return the size of each character, as that of a piece, and -1 if it is unknown."""
-        table = np.full(1 + ord(max(text, default="\0")), -1)  # the index is a code point
-        for char in {*text}.difference(unknown):
-            table[ord(char)] = self._sizes[self._tokenizer.encode(char)].sum()
-        return table[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)]
-
     def _read(self, docs: Iterable[list[int]]) -> tuple[Bits, Counts]:
         """Return the bits of each token of each text after the first, and these tokens."""
         size, first = self._gpt.config.block_size, None if self._n_ends else self._tokenizer.bos_id
-        read = EvaluationSet(cut_text(doc, size, first=first) for doc in docs)
+        read = EvaluationSet(SlidingWindows(doc, size, first=first) for doc in docs)
         found = [(np.empty(0), np.empty(0, np.int64))]
         for portion in read.portions:
             losses = self._gpt.engine_model.losses(portion)

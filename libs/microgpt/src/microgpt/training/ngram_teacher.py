@@ -38,7 +38,8 @@ def best_weight(teachers: Teachers, ngrams: NgramModel, docs: TokenDataset) -> f
         targets = np.array([token for doc in part for token in doc[1:]])
         learned = np.zeros((len(targets), ngrams.vocab_size), np.float32)
         teachers.add_mean(part, learned)
-        ours, theirs = learned[np.arange(len(targets)), targets], ngrams.target_probabilities(part)
+        chosen, counted = (np.arange(len(targets)), targets), ngrams.probabilities(part)
+        ours, theirs = learned[chosen], counted[chosen]
         masks = (part.mask_of(i) or b"\1" * len(doc) for i, doc in enumerate(part))
         counts = np.array([each for mask in masks for each in mask[1:]])
         for i, weight in enumerate(WEIGHTS):

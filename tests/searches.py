@@ -56,7 +56,7 @@ def run_of(folder: Path) -> Path:
 def evaluations_of(run: Path) -> list[dict[str, object]]:
     """Return what was measured, without timings, in an order that does not depend on them."""
     lines = map(json.loads, (run / "trials.jsonl").read_text().splitlines())
-    timeless = ({**line, "seconds": 0, "cpu_seconds": 0, "crc32": 0} for line in lines)
+    timeless = ({**line, "seconds": 0, "crc32": 0} for line in lines)
     return sorted(
         timeless, key=lambda line: (line.get("id", ""), str(line["genome"]), line["seed"])
     )

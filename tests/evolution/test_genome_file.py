@@ -13,7 +13,6 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import (
     GenomeRecord,
     read_genome,
-    replaces,
     write_genome,
 )
 from microgpt_evolution.study_settings import read_settings
@@ -121,33 +120,6 @@ def test_an_unusable_genome_file_gives_a_one_line_error(path: Path, content, pro
         read_genome(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
-
-
-LUCKY = {"fitness": "last-doc"}
-JUDGED = {"objective": "hydra", "head": "mirror", "fitness": None, "score": 4.5}
-
-
-@pytest.mark.parametrize(
-    ("kind", "change", "is_replaced"),
-    [
-        ({}, {}, False),
-        ({}, {"val_loss": 2.3, "loss": 1.0}, False),  # a luckier last document
-        ({}, {"val_loss": 2.2, "loss": 3.0}, True),
-        ({}, {"val_loss": None}, False),
-        ({}, {"val_loss": 2.3, "seed": 1, "generation": 1}, False),
-        ({}, {"val_loss": 2.3, **LUCKY}, True),
-        ({}, {"val_loss": 2.3, "objective": "aesthetic", "score": 1.0}, True),
-        ({}, {"val_loss": 2.3, "data_sha256": "cd" * 32}, True),
-        (LUCKY, {"loss": 1.2, "val_loss": 9.0}, True),
-        (LUCKY | {"data_sha256": None}, {"loss": 1.5}, False),  # both of evolve-rust
-        (JUDGED, {"score": 4.6, "loss": 9.0}, True),
-        (JUDGED, {"score": 4.4, "loss": 0.1}, False),
-        (JUDGED, {"score": 1.0, "head": "weaver"}, True),
-    ],
-)
-def test_a_better_genome_or_one_of_another_search_replaces_it(kind, change, is_replaced) -> None:
-    old = RECORD.model_copy(update=kind)
-    assert replaces(old.model_copy(update=change), old) is is_replaced
 
 
 def _sparse(path: Path) -> None:

@@ -1,12 +1,9 @@
 """Sweeps from Python."""
 
-from threading import Event
-
 import pytest
 from searches import DOCS, vowels
 
 from microgpt.errors import ConfigError, DataError
-from microgpt_evolution.errors import StoppedError
 from microgpt_evolution.grid_sweep import sweep
 
 
@@ -27,20 +24,6 @@ def test_a_sweep_can_measure_a_custom_function(tmp_path) -> None:
     assert [each.value for each in by_genome] == [8, 16]
     with pytest.raises(ConfigError, match=r"is .*, but the run in .* has .*; use another run_dir"):
         sweep(DOCS, axes, **(run | {"objective": None}))
-
-
-def test_a_sweep_ends_when_it_should_stop(tmp_path) -> None:
-    stop, axes, run = Event(), {"n_embd": [8, 16], "steps": [5]}, tmp_path / "run"
-
-    def once(genome: object) -> float:
-        stop.set()
-        return 1.0
-
-    with pytest.raises(StoppedError):
-        sweep(DOCS, axes, objective=once, seeds=1, workers=1, run_dir=run, should_stop=stop)
-    assert len(sweep(DOCS, axes, objective=width, seeds=1, run_dir=run)) == 2
-    with pytest.raises(ConfigError, match=r"should_stop must be a threading.Event, got 1"):
-        sweep(DOCS, axes, should_stop=1)
 
 
 def test_more_seeds_of_a_finished_sweep_train_only_these(tmp_path) -> None:

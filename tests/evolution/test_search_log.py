@@ -28,7 +28,7 @@ def test_the_log_tells_of_each_generation_and_each_finalist(objective, what) -> 
 
 
 def test_the_log_of_the_hydra_names_heads_and_gatherings() -> None:
-    lines = log_of("hydra", samples=5)
+    lines = log_of("hydra")
     for head in ("Weaver", "Mirror", "Spark"):
         assert sum(re.match(rf"Generation \d/6, {head}: ", line) is not None for line in lines) == 6
         assert sum(line.startswith(f"  [{head}]") for line in lines) == 2

@@ -11,7 +11,7 @@ import pytest
 from searches import PARTS
 
 from microgpt_evolution import workers
-from microgpt_evolution.errors import ClusterError, StoppedError
+from microgpt_evolution.errors import ClusterError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.trial import Evaluation, Trial
@@ -28,12 +28,9 @@ def trials(n: int = N) -> list[Trial]:
     return [Trial(Genome(), seed) for seed in range(n)]
 
 
-def measure(
-    pool: Workers, objective: Any, n: int = N, stop: threading.Event | None = None, minutes=None
-) -> list[Evaluation]:
+def measure(pool: Workers, objective: Any, n: int = N, minutes=None) -> list[Evaluation]:
     """Return the evaluations of n trials in order, without times."""
-    measured = pool.measure(objective, trials(n), stop or threading.Event(), minutes)
-    found = dict(measured)
+    found = dict(pool.measure(objective, trials(n), minutes))
     return [found[i] for i in range(n)]
 
 
@@ -108,20 +105,20 @@ def test_a_trial_that_takes_too_long_ends_with_a_reason() -> None:
     assert found[KILLER].reason == "it took longer than 0.001 minutes"
 
 
-def test_setting_should_stop_ends_the_trials_early() -> None:
+def test_threads_end_their_trials_if_nobody_waits_for_them() -> None:
     n_threads = threading.active_count()
-    stop, started = threading.Event(), []
+    started = []
 
     def wait(seed: int, should_stop: Callable[[], bool]) -> float:
         started.append(seed)
-        if seed == KILLER:
-            stop.set()
         while seed > KILLER and not should_stop():
             time.sleep(0.01)
         return 1.0
 
-    with pytest.raises(StoppedError, match=r"stopped after \d of 100 training runs"):
-        measure(Threads(2), Objective(wait), 100, stop)
+    measured = Threads(2).measure(Objective(wait), trials(100))
+    for _ in range(KILLER):
+        next(measured)
+    measured.close()
     assert len(started) < 100
     assert threading.active_count() == n_threads
 
@@ -137,10 +134,10 @@ def test_a_trial_is_repeated_if_its_worker_dies_once(scheduler: str, tmp_path: P
 
 @pytest.mark.slow
 def test_a_worker_in_another_process_measures_the_same(scheduler: str) -> None:
-    objective, stop = LossObjective(PARTS), threading.Event()
+    objective = LossObjective(PARTS)
     few = [Trial(Genome(steps=20), seed) for seed in range(3)]
     with Dask(scheduler) as theirs, Threads(1) as own:
-        measured = [dict(pool.measure(objective, few, stop, None)) for pool in (theirs, own)]
+        measured = [dict(pool.measure(objective, few)) for pool in (theirs, own)]
     losses = [[found[i].val_loss for i in range(3)] for found in measured]
     assert losses[0] == losses[1] != [None] * 3
 
@@ -171,7 +168,7 @@ def test_a_cluster_that_disappears_gives_a_one_line_error(
 ) -> None:
     monkeypatch.setattr(workers, "PATIENCE_S", 0.5)
     pool = Dask(one_worker.scheduler_address)
-    measured = pool.measure(Squares(), trials(3000), threading.Event(), None)
+    measured = pool.measure(Squares(), trials(3000))
     next(measured)
     vanish(one_worker)
     with pytest.raises(ClusterError, match=problem):

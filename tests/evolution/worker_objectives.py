@@ -23,9 +23,6 @@ class Squares:
     def n_params(self, genome: object) -> int:
         return 1
 
-    def refusal(self, trial: Trial) -> str | None:
-        return None
-
     def measure(self, trial: Trial, should_stop: object = None) -> Evaluation:
         if trial.seed == KILLER and (self.kills or (self.marker and not self.marker.exists())):
             if self.marker:

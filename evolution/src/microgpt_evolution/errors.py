@@ -22,10 +22,6 @@ class NoWinnerError(MicrogptError):
     """No organism in the search finished training."""
 
 
-class StoppedError(MicrogptError):
-    """A study was stopped."""
-
-
 @contextmanager
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""

@@ -138,21 +138,3 @@ def score_of(record: GenomeRecord) -> str:
         loss, what = record.loss, "last-document"
     per = " per character" if record.is_budgeted else ""
     return f"{what} loss {loss:.4f}{per}{mark(record.contamination or 0.0)}"
-
-
-def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
-    """Return whether a new genome is better than an old one, or cannot be compared with it."""
-    contest = ("version", "objective", "head", "fitness", "data_sha256")
-    if any(getattr(new, name) != getattr(old, name) for name in contest):
-        return True
-    value, old_value = _value(new), _value(old)
-    return old_value is None or (value is not None and value < old_value)
-
-
-def _value(record: GenomeRecord) -> float | None:
-    """Return the value of a record that is to be minimised, or None if it is unknown."""
-    if record.fitness == "own":  # the functions may differ
-        return None
-    if record.score is not None:
-        return -record.score
-    return record.loss if record.fitness == "last-doc" else record.val_loss

@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from threading import Event
 from typing import Any
 
 from microgpt import (
@@ -40,7 +39,6 @@ def sweep(
     workers: int | Workers | None = None,
     trial_minutes: float | None = None,
     run_dir: str | os.PathLike[str] | None = None,
-    should_stop: Event | None = None,
 ) -> list[TrialRecord]:
     """Train every combination of settings, and return the results in the order of the grid.
 
@@ -58,13 +56,11 @@ def sweep(
         trial_minutes: time limit of a training run; one that takes longer counts as a failure.
         run_dir: directory in which results are recorded. An existing sweep is resumed; if it has
             fewer seeds, only the others are trained.
-        should_stop: event that ends the sweep early; set it in another thread or in the objective.
 
     Raises:
         ConfigError: an argument is out of range, or differs from those of the existing sweep.
         DataError: there are too few documents, or `docs` is a path.
         StudyError: the existing sweep is damaged.
-        StoppedError: should_stop was set.
     """
     checked("seeds", seeds, int)
     if isinstance(docs, str | os.PathLike):
@@ -73,15 +69,13 @@ def sweep(
     genomes, _ = grid(axes)
     parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
     facts = {"input": "documents", "has_function": objective is not None}
-    facts |= {"sweep": "grid", "trial_minutes": trial_minutes}
+    facts |= {"trial_minutes": trial_minutes}
     settings = sweep_settings(genomes, parts, seeds, seed=seed, **facts)
     if line := describe_read(settings.contamination):
         warnings.warn(line, stacklevel=2)
-    with open_in_python(run_dir, settings, workers, should_stop) as (study, pool):
+    with open_in_python(run_dir, settings, workers) as (study, pool):
         own = objective_of(parts, settings, objective)
-        study.measure(settings.trials, own, pool, should_stop=should_stop)
-        study.warn_of_failures()
-        return results_of(study)
+        return study.measure(settings.trials, own, pool)
 
 
 def sweep_settings(

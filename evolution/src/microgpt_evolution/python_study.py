@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event
 from typing import Any, TypeVar
 
 from microgpt import ConfigError, checked, n_cpus
@@ -21,11 +20,8 @@ def open_in_python(
     run_dir: str | os.PathLike[str] | None,
     settings: S,
     workers: int | Workers | None = None,
-    should_stop: Event | None = None,
 ) -> Iterator[tuple[Study[S], Workers]]:
     """Yield a study in a directory (default: a temporary one) and its workers; then end it."""
-    if not isinstance(should_stop, Event | None):
-        raise ConfigError(f"should_stop must be a threading.Event, got {should_stop!r:.40}")
     if not isinstance(workers, Workers):
         workers = Threads(n_cpus() if workers is None else checked("workers", workers, int))
     with ExitStack() as stack:
@@ -38,20 +34,22 @@ def open_in_python(
         stack.enter_context(study)
         if more := _added(settings, study.settings, directory):
             study.change(**more)
-        yield study, workers
+        try:
+            yield study, workers
+        finally:
+            if settings.has_function or settings.noun == "sweep":
+                study.warn_of_failures()
         study.end()
 
 
 def _added(new: StudySettings, old: StudySettings, directory: Path) -> dict[str, Any]:
     """Return the settings of which the study gets more; raise ConfigError for other changes."""
-    found = {name: value for name, value in new if value != getattr(old, name)}
-    for name in new.facts & found.keys():
-        del found[name]
+    own = [(name, value) for name, value in new if name not in new.facts]
+    found = {name: value for name, value in own if value != getattr(old, name)}
     for name, value in found.items():
-        known = getattr(old, name)
-        is_more = name in new.more and (
-            value[: len(known)] == known if isinstance(known, tuple) else value > known
-        )
+        known, is_more = getattr(old, name), name in new.more
+        if is_more:
+            is_more = value[: len(known)] == known if name == "seeds" else value > known
         if not is_more:
             raise ConfigError(
                 f"{name} is {value!s:.80}, but the run in {directory} has {known!s:.80}; use "

@@ -5,9 +5,14 @@ from collections.abc import Callable, Sequence
 from microgpt_evolution import comparison
 from microgpt_evolution.objectives.fitness import target
 from microgpt_evolution.objectives.judge import HEADS, first_names
-from microgpt_evolution.strategies.evolution import N_REPEATS, Evolution, Stage
+from microgpt_evolution.strategies.finalists import N_REPEATS
 from microgpt_evolution.strategies.hydra import Hydra
-from microgpt_evolution.strategies.population import Organism, count_species
+from microgpt_evolution.strategies.population import (
+    Finalist,
+    Organism,
+    Population,
+    count_species,
+)
 from microgpt_evolution.study_settings import SearchSettings
 from microgpt_evolution.trial import Evaluation
 
@@ -18,40 +23,28 @@ MOTTO = '  "We think, therefore we are"'
 GATHERING = "  >> The Gathering: Genes exchanged. The organism learns from all heads."
 
 
-class Log:
+class SearchLog:
     """The log of a search: a line per generation, and the finalists."""
 
     def __init__(self, write: Callable[[str], None], settings: SearchSettings) -> None:
         self._write, self._settings, self._mark = write, settings, settings.fitness_mark
 
-    def begin(self, search: Evolution) -> None:
-        """Write the title of the Hydra, or the target of a loss search if it is known."""
-        if isinstance(search.breeding, Hydra):
-            title = TITLE.format(len(HEADS), self._settings.generations)
-            for line in (title, RULE, MOTTO):
+    def begin(self) -> None:
+        """Write the title of the Hydra."""
+        if self._settings.objective == "hydra":
+            for line in (TITLE.format(len(HEADS), self._settings.generations), RULE, MOTTO):
                 self._write(line)
-        elif search.stage == "generation":
-            self._target(search)
 
-    def end(self, search: Evolution, stage: Stage) -> None:
-        """Write what a stage has found."""
-        match stage:
-            case "primordial":
-                self._target(search)
-            case "generation":
-                self._generation(search)
-            case "finalists":
-                self._finalists(search)
-
-    def _target(self, search: Evolution) -> None:
+    def target(self, primordial: Evaluation | None) -> None:
+        """Write the target of a loss search, which may depend on the primordial genome."""
         if fitness := self._settings.fitness:
             what = "value" if fitness == "own" else "loss"
-            goal = target(fitness, search.primordial)
+            goal = target(fitness, primordial.fitness if primordial else None)
             self._write(f"Target: {what} < {round(goal, 4)}{self._mark}")
 
-    def _generation(self, search: Evolution) -> None:
+    def generation(self, search: Population | Hydra, n_generations: int) -> None:
         """Write the best organism of each population; at the end of a cycle, the champions."""
-        for name, population in search.breeding.populations.items():
+        for name, population in search.populations.items():
             ranked = population.generations[-1]
             best, diversity = ranked[0], len(count_species(ranked)) / len(ranked)
             head = f", {HEADS[name].title}" if name in HEADS else ""  # type: ignore[index]
@@ -64,10 +57,10 @@ class Log:
                 facts.append(f"stagnation {population.stagnation}")
             if best.evaluation.samples:
                 facts.append(first_names(best.evaluation.samples))
-            where = f"Generation {best.generation}/{search.n_generations}{head}"
+            where = f"Generation {best.generation}/{n_generations}{head}"
             self._write(f"{where}: {', '.join(facts)} | {genes_of(best)}")
-        if isinstance(search.breeding, Hydra) and search.breeding.has_exchanged:
-            self._gathering(search.breeding)
+        if isinstance(search, Hydra) and search.has_exchanged:
+            self._gathering(search)
 
     def _gathering(self, search: Hydra) -> None:
         for name, head in HEADS.items():
@@ -80,15 +73,15 @@ class Log:
                 )
         self._write(GATHERING)
 
-    def _finalists(self, search: Evolution) -> None:
+    def finalists(self, finalists: Sequence[Finalist], winner: Finalist | None) -> None:
         """Write the finalists with their means over the seeds; `>` marks the winner."""
         self._write(f"Finalists, trained with {N_REPEATS} more seeds:")
-        for each in search.finalists:
+        for each in finalists:
             found = comparison.describe(each.values(self._settings.measure)) + self._mark
-            if isinstance(search.breeding, Hydra):
+            if self._settings.objective == "hydra":
                 means = (f"{head.title} {-each.fitness(name):.4f}" for name, head in HEADS.items())
                 found = ", ".join(means)
-            sign = ">" if each is search.winner else " "
+            sign = ">" if each is winner else " "
             self._write(f"{sign} {each.organism.id}: {found} | {genes_of(each.organism)}")
 
 
@@ -118,8 +111,8 @@ def winner_table(
         (f"Held out{settings.mark()}", found.val_loss, [each.val_loss for each in fresh]),
         (f"Test{settings.mark('test')}", None, [each.test_loss for each in fresh]),
     ]
-    for measure, score in found.scores.scores.items() if found.scores else ():
-        scores = [each.scores.scores[measure] for each in fresh if each.scores]
+    for measure, score in (found.scores or {}).items():
+        scores = [each.scores[measure] for each in fresh if each.scores]
         rows.append((f"{measure.title()} (score)", score, scores))
     width = max(len(name) for name, _, _ in rows)
     lines = [f"  {'Winner':<{width}}  {'Search':>8}  Fresh seeds"]

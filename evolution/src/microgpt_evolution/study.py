@@ -16,7 +16,6 @@ from contextlib import closing
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
-from threading import Event
 from typing import Any, Generic, Self, TypeVar
 
 from microgpt import (
@@ -50,7 +49,13 @@ class Study(Generic[S]):
     """The settings and trials of one study. The log file is next to the directory."""
 
     def __init__(self, path: Path, kind: type[S], *, is_locked: bool = False) -> None:
-        """Read a study, given its directory or log file; see `open` and `read`."""
+        """Read a study, given its directory or log file.
+
+        It may be running; an incomplete last line of its trials is not read.
+
+        Raises:
+            StudyError: the study is missing, damaged or of another kind.
+        """
         self.directory = directory_of(path)
         self.log = self.directory.with_name(f"{self.directory.name}.log")
         settings = read_settings(self.directory)
@@ -58,7 +63,8 @@ class Study(Generic[S]):
             expected = kind.model_fields["kind"].default
             raise StudyError(
                 f"{self.directory} is a {settings.kind}, not a {expected}; resume it with: "
-                f"{settings.resume_command} {as_argument(self.directory)}"
+                f"{settings.resume_command} {as_argument(self.directory)}, or see it with: "
+                f"microgpt report {as_argument(self.directory)}"
             )
         self.settings: S = settings
         self._records: dict[Key, TrialRecord] = {}
@@ -99,22 +105,8 @@ class Study(Generic[S]):
 
     @classmethod
     def open(cls, path: Path, kind: type[S]) -> Self:
-        """Open a study to go on with it.
-
-        Raises:
-            StudyError: the study is missing, damaged or of another kind.
-            CheckpointError: another process holds the lock, or the directory is not writable.
-        """
+        """Open a study to go on with it; raise CheckpointError if another process does so."""
         return cls(path, kind, is_locked=True)
-
-    @classmethod
-    def read(cls, path: Path, kind: type[S]) -> Self:
-        """Read a study that may be running, without the incomplete last line of its trials.
-
-        Raises:
-            StudyError: the study is missing, damaged or of another kind.
-        """
-        return cls(path, kind)
 
     def close(self) -> None:
         """Release the lock."""
@@ -155,36 +147,22 @@ class Study(Generic[S]):
         trials: Sequence[Trial],
         objective: Objective,
         workers: Workers,
-        on_measured: OnMeasured | None = None,
-        *,
-        should_stop: Event | None = None,
+        on_measured: OnMeasured = lambda i, record: None,
     ) -> list[TrialRecord]:
-        """Return the records of distinct trials; train those that are not known.
-
-        Raises:
-            StoppedError: should_stop was set before the last trial ended.
-        """
-        found = [self.known(trial) for trial in trials]
-
-        def note(i: int, evaluation: Evaluation) -> None:
-            n_params = objective.n_params(trials[i].genome)
-            record = self.add(trials[i], evaluation, objective.flops(trials[i]), n_params)
-            found[i] = record
-            if on_measured:
-                on_measured(i, record)
-
-        for i, trial in enumerate(trials):
-            if found[i] is None and (reason := objective.refusal(trial)):
-                note(i, Evaluation("refused", reason=reason))
+        """Return the records of distinct trials; train those that are not known."""
+        found = {i: self.known(trial) for i, trial in enumerate(trials)}
         # Start the longest trials first, so that workers are not idle while the last trial runs.
-        todo = [i for i, record in enumerate(found) if record is None]
+        todo = [i for i, record in found.items() if record is None]
         todo.sort(key=lambda i: -objective.flops(trials[i]))
-        stop, minutes = should_stop or Event(), self.settings.trial_minutes
-        left = [trials[i] for i in todo]
-        with closing(workers.measure(objective, left, stop, minutes)) as measured:
+        left, minutes = [trials[i] for i in todo], self.settings.trial_minutes
+        with closing(workers.measure(objective, left, minutes)) as measured:
             for place, evaluation in measured:
-                note(todo[place], evaluation)
-        return [record for record in found if record]
+                trial = left[place]
+                n_params = objective.n_params(trial.genome)
+                record = self.add(trial, evaluation, objective.flops(trial), n_params)
+                found[todo[place]] = record
+                on_measured(todo[place], record)
+        return [record for record in found.values() if record]
 
     def add(self, trial: Trial, evaluation: Evaluation, flops: float, n_params: int) -> TrialRecord:
         """Append the record of a trial, after its state, if it can go on.
@@ -221,7 +199,7 @@ class Study(Generic[S]):
     def warn_of_failures(self) -> None:
         """Warn of trials without a result, once per reason."""
         for reason in self._reasons():
-            warnings.warn(f"a training run has no value: {reason}", stacklevel=3)
+            warnings.warn(f"a training run has no value: {reason}", stacklevel=5)
 
     def why_no_winner(self) -> str:
         """Return the error message for a study without a winner, with the first reason."""

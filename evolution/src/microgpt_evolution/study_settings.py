@@ -23,25 +23,23 @@ from microgpt import (
 from microgpt_evolution.errors import StudyError, raised_as
 from microgpt_evolution.genome import Gene
 from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
-from microgpt_evolution.objectives.loss_objective import N_SAMPLES
 from microgpt_evolution.trial import Genes, Stored, Trial
 
-SETTINGS, FORMAT_VERSION = "settings.json", 5
+SETTINGS, FORMAT_VERSION = "settings.json", 6
 MAX_SETTINGS_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
 HELD_OUT = 0.1  # fraction of documents in each of the validation and test sets
 # Options of each objective, with their default values.
 DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
-    "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
-    "hydra": {"population": 8, "generations": 5, "samples": N_SAMPLES, "head": None},
+    "aesthetic": {"population": 12, "generations": 5},
+    "hydra": {"population": 8, "generations": 5, "head": None},
 }
-OPTIONS = ("population", "generations", "fitness", "samples", "head")
-MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # searches within these limits fit in memory
+OPTIONS = ("population", "generations", "fitness", "head")
+MAX_POPULATION = 10_000  # organisms that fit in memory
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Count = Annotated[int, Field(ge=1)]
 Operations = Annotated[float, Field(gt=0)]
-SweepKind = Literal["steps", "params", "grid"]
 
 
 class StudySettings(Stored):
@@ -65,7 +63,6 @@ class StudySettings(Stored):
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
     has_function: bool = False  # whether the user passes an objective, from Python
     train_winner: str | None = None  # path of the directory for the model of the winner
-    replaces: str | None = None  # checksum of the weights in it that the winner may replace
     trial_minutes: Annotated[float, Field(gt=0)] | None = None  # time limit of a training run
 
     @property
@@ -94,7 +91,6 @@ class SearchSettings(StudySettings):
     generations: Count  # number of generations; for the Hydra, number of cycles
     seed: Seed
     fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
-    samples: Annotated[Count, Field(le=MAX_SAMPLES)] | None = None  # number of names per organism
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
     warm_start: Genes | None = None  # stored as a genome, because the genome file may change
 
@@ -156,7 +152,6 @@ class SweepSettings(StudySettings):
     kind: Literal["sweep"] = "sweep"
     more = frozenset({"seeds"})
 
-    sweep: SweepKind
     genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # trained with each seed
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
 

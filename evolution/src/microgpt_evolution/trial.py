@@ -11,15 +11,20 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
 
 from microgpt_evolution.errors import StudyError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.judge import NameScores
 
-# "refused": too large to train; "diverged": non-finite loss; "crashed": any other failure.
+# "refused": too little memory; "diverged": non-finite loss; "crashed": any other failure.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # genome, seed, and end of a rung
 FRESH = "fresh"  # origin of the winner's training runs with seeds that did not choose it
 RETEST = "confirm"  # origin of trials of finalists with more seeds
 STUDENT = "student"  # origin of a trial that learns from organisms
+Scores = dict[str, float]  # mean scores of names, by "judge" and name of a head
 ShouldStop = Callable[[], bool]  # polled during training; if it returns true, training stops
+
+
+def never() -> bool:
+    """Return false, so that training does not stop."""
+    return False
 
 
 class Stored(BaseModel):
@@ -47,13 +52,12 @@ class Evaluation:
     val_loss: float | None = None
     test_loss: float | None = None  # set only for a winner that is trained with fresh seeds
     samples: tuple[str, ...] = ()  # generated names, if they are scored
-    scores: NameScores | None = None  # scores of the generated names
+    scores: Scores | None = None  # those of the generated names
     value: float | None = None  # of an objective of the user, set only with one
     # In a search with a budget: one loss per evaluation, in nats per character.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # error message on one line
     seconds: float = field(default=0.0, compare=False)  # of the machine that has trained
-    cpu_seconds: float = field(default=0.0, compare=False)
     # The TrainingPlan and the TrainState from which training continues; not recorded.
     checkpoint: Any = field(default=None, compare=False, repr=False)
 
@@ -114,8 +118,8 @@ class TrialRecord(Trial, Evaluation):
     def of(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
         """Return the record of an evaluation."""
         found = vars(evaluation) | {each.name: getattr(trial, each.name) for each in fields(Trial)}
-        found |= {name: round(found[name], 4) for name in ("seconds", "cpu_seconds")}
-        return cls(**found | {"checkpoint": None}, flops=flops, n_params=n_params)
+        found |= {"seconds": round(evaluation.seconds, 4), "checkpoint": None}
+        return cls(**found, flops=flops, n_params=n_params)
 
 
 def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:

@@ -9,10 +9,11 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache, partial
 from threading import Event
+from time import sleep
 from typing import Any
 from urllib.parse import urlsplit
 
-from microgpt_evolution.errors import ClusterError, StoppedError
+from microgpt_evolution.errors import ClusterError
 from microgpt_evolution.objectives.objective import Objective, describe_error, measure
 from microgpt_evolution.trial import Evaluation, Trial
 
@@ -32,30 +33,17 @@ class Workers(AbstractContextManager["Workers"]):
     def n_workers(self) -> int:
         """Return the number of trials that can run concurrently; 0 at times on a cluster."""
 
+    @abstractmethod
     def measure(
-        self, objective: Objective, trials: Sequence[Trial], stop: Event, minutes: float | None
+        self, objective: Objective, trials: Sequence[Trial], minutes: float | None = None
     ) -> Generator[Found, None, None]:
         """Yield the index and the evaluation of each trial as it ends, within so many minutes.
 
+        If the iteration ends early, threads end their trials; the workers of a cluster finish them.
+
         Raises:
-            StoppedError: stop was set before the last trial ended. Threads set it if anything else
-                ends the iteration; the workers of a cluster finish their current trials.
             ClusterError: the cluster cannot be reached.
         """
-        n_done = 0
-        for found in self._measure(objective, trials, stop, minutes) if trials else ():
-            if stop.is_set():
-                break
-            n_done += 1
-            yield found
-        if n_done < len(trials):
-            raise StoppedError(f"stopped after {n_done} of {len(trials)} training runs")
-
-    @abstractmethod
-    def _measure(
-        self, objective: Objective, trials: Sequence[Trial], stop: Event, minutes: float | None
-    ) -> Iterator[Found]:
-        """Yield evaluations as trials end, until stop is set."""
 
     def __exit__(self, *_: object) -> None:
         """Close the connection, if there is one."""
@@ -71,9 +59,12 @@ class Threads(Workers):
         """Return the number of threads."""
         return self._n
 
-    def _measure(
-        self, objective: Objective, trials: Sequence[Trial], stop: Event, minutes: float | None
-    ) -> Iterator[Found]:
+    def measure(
+        self, objective: Objective, trials: Sequence[Trial], minutes: float | None = None
+    ) -> Generator[Found, None, None]:
+        """Yield evaluations as trials end."""
+        stop = Event()
+
         def work(i: int) -> Found:
             return i, measure(objective, trials[i], minutes, stop.is_set)
 
@@ -81,10 +72,8 @@ class Threads(Workers):
         try:
             futures = [executor.submit(work, i) for i in range(len(trials))]
             yield from (future.result() for future in as_completed(futures))
-        except BaseException:
-            stop.set()
-            raise
         finally:
+            stop.set()
             executor.shutdown(cancel_futures=True)
 
 
@@ -122,9 +111,10 @@ class Dask(Workers):
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def _measure(
-        self, objective: Objective, trials: Sequence[Trial], stop: Event, minutes: float | None
-    ) -> Iterator[Found]:
+    def measure(
+        self, objective: Objective, trials: Sequence[Trial], minutes: float | None = None
+    ) -> Generator[Found, None, None]:
+        """Yield evaluations as trials end."""
         from distributed import as_completed
 
         # A task, unlike scattered data, survives its worker. Its result is a pickle, because trials
@@ -137,7 +127,8 @@ class Dask(Workers):
         places = {future.key: i for i, future in enumerate(futures)}
         ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
         suspects = []  # trials that died with their worker, perhaps beside the one that kills it
-        while places and not stop.wait(POLL_S):
+        while places:
+            sleep(POLL_S)
             with self._reported():
                 if client.status != "running":
                     raise OSError("the connection was lost")
@@ -150,7 +141,7 @@ class Dask(Workers):
                 else:
                     yield i, evaluation
         for i in suspects:  # alone
-            for _, evaluation in self._measure(objective, [trials[i]], stop, minutes):
+            for _, evaluation in self.measure(objective, [trials[i]], minutes):
                 yield i, evaluation
 
     @contextmanager

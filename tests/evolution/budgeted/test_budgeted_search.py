@@ -5,7 +5,6 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 
 import pytest
 from searches import contents, edit_evaluations
@@ -16,7 +15,7 @@ from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train
 from microgpt_evolution.budgeted.budgeted_search import BudgetedSearch
 from microgpt_evolution.budgeted.student import students_of
-from microgpt_evolution.errors import NoWinnerError, StoppedError, StudyError
+from microgpt_evolution.errors import NoWinnerError, StudyError
 from microgpt_evolution.genome import VALUES
 from microgpt_evolution.objectives import rung_objective
 from microgpt_evolution.objectives.rung_objective import RungObjective
@@ -60,7 +59,7 @@ def finished(records, parts, pool, **options) -> tuple[str, str, list]:
         best, trained = search.winner()
         assert search.spent <= records.settings.budget
     digest = hashlib.sha256(repr(trained.weights).encode()).hexdigest()
-    rungs = Study.read(records.directory, BudgetedSettings).records
+    rungs = Study(records.directory, BudgetedSettings).records
     return digest, best.id, sorted((r.id, r.until, r.losses, r.flops) for r in rungs)
 
 
@@ -74,15 +73,15 @@ def expected_run(tmp_path_factory, settings, small_parts):
 def test_a_stopped_search_resumes_to_the_same_result(
     tmp_path, settings, small_parts, expected_run, has_states
 ) -> None:
-    records, stop, expected = begun(tmp_path, settings), Event(), expected_run[1]
+    records, expected = begun(tmp_path, settings), expected_run[1]
 
     def stop_soon(search) -> None:
         if search.strategy.generation == 3 and search.n_done == 1:
-            stop.set()
+            raise KeyboardInterrupt
 
     with Threads(2) as pool, records:
-        search = BudgetedSearch(small_parts, pool, records, on_event=stop_soon, should_stop=stop)
-        with pytest.raises(StoppedError):
+        search = BudgetedSearch(small_parts, pool, records, on_event=stop_soon)
+        with pytest.raises(KeyboardInterrupt):
             search.run()
         best, trained = search.winner()  # the best so far can be used
         assert best.losses
@@ -172,20 +171,20 @@ def test_a_student_is_not_trained_again(tmp_path, taught, small_parts) -> None:
     again = student_of(opened(records.directory), small_parts)
     assert (again.weights, again.val_loss) == (first.weights, first.val_loss)
     assert contents(records.directory) == before
-    (student,) = students_of(Study.read(records.directory, BudgetedSettings))
+    (student,) = students_of(Study(records.directory, BudgetedSettings))
     assert student.losses[0] == pytest.approx(first.val_loss, rel=0.2)  # per character
 
 
-def test_an_interrupted_student_goes_on(tmp_path, taught, small_parts) -> None:
+def test_an_interrupted_student_is_trained_again(tmp_path, taught, small_parts) -> None:
     expected = student_of(begun(tmp_path / "whole", taught), small_parts)
-    records, stop = begun(tmp_path / "stopped", taught), Event()
+    records = begun(tmp_path / "stopped", taught)
 
     def stop_soon(event) -> None:
         if event.step > event.steps / 3:
-            stop.set()
+            raise KeyboardInterrupt
 
-    with pytest.raises(StoppedError):
-        student_of(records, small_parts, OnEvent(stop_soon), should_stop=stop)
+    with pytest.raises(KeyboardInterrupt):
+        student_of(records, small_parts, OnEvent(stop_soon))
     assert not students_of(records)
     again = student_of(opened(records.directory), small_parts)
     assert again.weights == expected.weights
@@ -196,7 +195,7 @@ def test_other_teachers_have_another_student(tmp_path, taught, small_parts) -> N
     first = student_of(records, small_parts)
     other = student_of(opened(records.directory), small_parts, lowest=0.8)
     assert other.weights != first.weights
-    students = students_of(Study.read(records.directory, BudgetedSettings))
+    students = students_of(Study(records.directory, BudgetedSettings))
     assert [each.id for each in students] == ["student-1", "student-2"]
 
 
@@ -247,7 +246,7 @@ def timed(folder, settings, parts, monkeypatch, slow: float):
     records = begun(folder, settings.model_copy(update=changes))
     limit = TimeLimit(1.0, 0.0, reserve_s=0.0, clock=lambda: now)
     outcome = finished(records, parts, Threads(1), limit=limit)
-    return Study.read(records.directory, BudgetedSettings), outcome, now / 60
+    return Study(records.directory, BudgetedSettings), outcome, now / 60
 
 
 @pytest.mark.parametrize("slow", [0.9, 2.0])

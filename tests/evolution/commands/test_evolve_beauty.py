@@ -53,18 +53,3 @@ def test_a_finished_search_changes_only_with_more_generations(microgpt, tmp_path
     (tmp_path / "genome.json").unlink()
     ok(microgpt("evolve", *AESTHETIC[:5], "4", *AESTHETIC[6:]))
     assert (tmp_path / "genome.json").read_bytes() == genome
-
-
-@OBJECTIVES
-def test_a_better_genome_is_kept_only_if_it_is_of_the_same_kind(
-    microgpt, searched, tmp_path, search
-) -> None:
-    path, found = tmp_path / "genome.json", genome_in(searched(*search)[1])
-    path.write_text(json.dumps({**found, "score": 99.0}))
-    done = ok(microgpt("evolve", *search))
-    kept = "genome.json was kept, because it is as good or better; pass --force to replace it"
-    assert kept in done.stderr
-    assert genome_in(tmp_path)["score"] == 99.0
-    path.write_text(json.dumps({**found, "objective": "loss", "val_loss": 0.1, "score": 99.0}))
-    microgpt("evolve", *search)
-    assert genome_in(tmp_path) == found

@@ -75,15 +75,11 @@ def test_a_stopped_budgeted_search_resumes_to_the_same_result(
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(stop)
-    output, errors = process.communicate(timeout=60)
-    if stop == signal.SIGINT:  # leaves the best so far
+    _, errors = process.communicate(timeout=60)
+    if stop == signal.SIGINT:
         assert process.returncode == 130
         assert "resume with: microgpt evolve --resume" in errors
-        assert (tmp_path / "genome.json").exists()
-        assert microgpt("generate", "--model", "winner").returncode == 0
-        assert "held-out loss" in output
-        assert "test" not in output.lower()  # the search goes on
-        assert "test_loss" not in load(tmp_path / "winner").meta.training
+        assert not (tmp_path / "genome.json").exists()
     resume = ("evolve", "--resume", str(run_of(tmp_path)), "--workers", "1")
     ok(microgpt(*resume))
     assert [(tmp_path / name).read_bytes() for name in files] == expected
@@ -146,3 +142,5 @@ def test_a_finished_search_changes_only_with_more_operations(
     settings = json.loads((run_of(tmp_path) / "settings.json").read_text())
     assert settings["n_trials"] == n_recorded(tmp_path)
     assert settings["budget"] > 0
+    assert min(settings["remaining"]) >= 0
+    assert "so nothing changed" in ok(microgpt(*run)).stderr

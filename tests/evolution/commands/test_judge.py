@@ -3,8 +3,6 @@ import json
 import pytest
 from commands import ok
 
-from microgpt_evolution.objectives.judge import judge, known_names, score_names
-
 TABLE = """\
 name    flow  symmetry ×1.2  creativity ×2  total
 Nannan   0.5            3.7            1.0   6.94
@@ -44,27 +42,11 @@ def test_judge_prints_a_table_of_terms_and_head_scores(microgpt, against, names,
 
 def test_judge_accepts_the_output_of_generate(microgpt, text_model, against) -> None:
     command = ["generate", "--model-dir", text_model, "--num-samples", "120", "--temperature", "2"]
-    lines = microgpt(*command).stdout
     samples = json.loads(microgpt(*command, "--json").stdout)["samples"]
-    done = microgpt("judge", *against, "--json", stdin=lines)
-    assert [row["name"] for row in json.loads(done.stdout)["names"]] == samples
-
-
-def test_the_json_output_of_judge_equals_the_library_result(microgpt, against) -> None:
-    document = json.loads(microgpt("judge", *NAMES, *against, "--json").stdout)
-    known = known_names(["anna", "emma"])
-    expected = score_names(NAMES, known)
-    assert document["scores"] == expected.scores
-    assert document["distinct"] == expected.distinct
-    verdict = judge("anna", known)
-    assert document["names"][5] == {
-        "name": "anna", "flow": 0.5, "symmetry": 2.2, "creativity": -5.0, "total": verdict.total,
-        "is_known": True, "is_repeat": True,
-    }  # fmt: skip
-    assert document["names"][2] == {
-        "name": "x1", "flow": None, "symmetry": None, "creativity": None, "total": None,
-        "is_known": False, "is_repeat": False,
-    }  # fmt: skip
+    done = ok(microgpt("judge", *against, stdin=microgpt(*command).stdout))
+    rows = done.stdout.splitlines()[1 : 1 + len(samples)]
+    for row, sample in zip(rows, samples, strict=True):
+        assert row.startswith(sample[:8].strip())
 
 
 @pytest.mark.parametrize(

@@ -50,15 +50,11 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
 def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
     axes = ("--vary", "architecture=modern", "--vary", "optimizer=adamw,muon")
     rest = ("--vary", "steps=30", "--data", "names.txt", "--seeds", "1")
-    done = ok(microgpt("sweep", "grid", *axes, *rest))
+    ok(microgpt("sweep", "grid", *axes, *rest))
     points = [line["genome"] for line in evaluations_of(run_of(tmp_path))]
     assert {(p["architecture"], p.get("optimizer")) for p in points} == {
         ("modern", None), ("modern", "muon")
     }  # fmt: skip
-    _, _, command = done.stdout.partition("Train the winner:  microgpt ")
-    command = command.splitlines()[0].split()
-    assert "--architecture" in command
-    assert microgpt(*command).returncode == 0
 
 
 @pytest.mark.slow

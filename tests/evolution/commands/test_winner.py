@@ -26,9 +26,7 @@ def test_evolve_does_not_replace_a_file_that_is_no_genome(microgpt, tmp_path) ->
 
 
 @pytest.mark.parametrize("is_own", [False, True])
-def test_an_interrupted_winner_is_trained_again_without_force(
-    microgpt, tmp_path, monkeypatch, is_own
-) -> None:
+def test_an_interrupted_winner_is_trained_again(microgpt, tmp_path, monkeypatch, is_own) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -44,7 +42,8 @@ def test_an_interrupted_winner_is_trained_again_without_force(
         assert "resume with: microgpt evolve --resume" in microgpt(*search).stderr
     assert load(tmp_path / "winner").weights == before
     resume = ("evolve", "--resume", run_of(tmp_path))
-    ok(microgpt(*resume))
+    assert "or replace the model with --force" in refused(microgpt(*resume))
+    ok(microgpt(*resume, "--force"))
     assert load(tmp_path / "winner").weights != before
     assert "so nothing changed" in ok(microgpt(*resume)).stderr
     ok(microgpt("train", "--steps", "6", "--model", "winner", "--force"))

@@ -85,7 +85,7 @@ texts = st.lists(st.text(max_size=12) | st.text("abny", min_size=3, max_size=9),
 
 def test_the_score_of_a_batch_is_the_mean_over_its_names() -> None:
     result = score_names(["mama", "aaaa", "anna"], known_names(["anna"]))
-    assert result.scores == pytest.approx(
+    assert result == pytest.approx(
         {
             "judge": (4.54 + 4.94 - 6.86) / 3,
             "weaver": (1.0 - 1.0 + 1.0) / 3,
@@ -94,60 +94,37 @@ def test_the_score_of_a_batch_is_the_mean_over_its_names() -> None:
         },
         abs=ROUNDING,
     )
-    assert result.distinct == 1.0
 
 
 def test_names_that_cannot_be_scored_are_not_counted() -> None:
     for names in ([], [""], ["a", "bo", " bo "]):
-        assert score_names(names, NOTHING).scores == NO_NAME
-    scores = score_names(["1-1", "bo"], NOTHING).scores
+        assert score_names(names, NOTHING) == NO_NAME
+    scores = score_names(["1-1", "bo"], NOTHING)
     assert scores == {"judge": -100.0, "weaver": -100.0, "mirror": 3.0, "spark": 2.0}
-    scores = score_names(["mama", "x1", "?"], NOTHING).scores
+    scores = score_names(["mama", "x1", "?"], NOTHING)
     assert scores["judge"] == pytest.approx(4.54, abs=ROUNDING)
 
 
 def test_a_repeated_name_scores_zero() -> None:
     result = score_names(["mama", "MAMA ", "mama", "mama"], NOTHING)
     expected = {"judge": 4.54 / 4, "weaver": 0.25, "mirror": 0.625, "spark": 0.5}
-    assert result.scores == pytest.approx(expected, abs=ROUNDING)
-    assert result.distinct == 0.25
-
-
-def test_repeats_count_like_other_names_in_evolve_rust_mode() -> None:
-    result = score_names(["mama"] * 5, NOTHING, repeats_count=True)
-    expected = {"judge": 4.54, "weaver": 1.0, "mirror": 2.5, "spark": 2.0}
-    assert result.scores == pytest.approx(expected, abs=ROUNDING)
-    assert result.distinct == 0.2
+    assert result == pytest.approx(expected, abs=ROUNDING)
 
 
 def test_repeated_and_known_names_are_found_regardless_of_case() -> None:
     assert find_repeats(["Ann", "bo", "ann ", "BO", "eve"]) == [False, False, True, True, False]
-    result = score_names(["anna", "Lina", "lina", "belo"], frozenset({"anna"}))
-    assert (result.distinct, result.novel) == (0.75, 0.5)
 
 
-@given(names=texts, known=texts, repeats_count=st.booleans(), data=st.data())
-def test_scores_are_bounded_and_do_not_depend_on_the_order(
-    names, known, repeats_count, data
-) -> None:
+@given(names=texts, known=texts, data=st.data())
+def test_scores_are_bounded_and_do_not_depend_on_the_order(names, known, data) -> None:
     known = known_names(known)
-    result = score_names(names, known, repeats_count=repeats_count)
-    assert list(result.scores) == ["judge", "weaver", "mirror", "spark"]
-    assert all(map(math.isfinite, result.scores.values()))
+    result = score_names(names, known)
+    assert list(result) == ["judge", "weaver", "mirror", "spark"]
+    assert all(map(math.isfinite, result.values()))
     for measure, most in {"judge": 6.94, "weaver": 1.0, "mirror": 5.5, "spark": 2.5}.items():
-        assert -100.0 <= result.scores[measure] <= most + ROUNDING
-    assert 0.0 <= result.novel <= result.distinct <= 1.0
+        assert -100.0 <= result[measure] <= most + ROUNDING
     shuffled = data.draw(st.permutations(names))
-    assert score_names(shuffled, known, repeats_count=repeats_count) == result
-
-
-@given(names=texts, known=texts)
-def test_a_repeated_name_never_raises_a_score(names, known) -> None:
-    known = known_names(known)
-    strict, lenient = score_names(names, known), score_names(names, known, repeats_count=True)
-    assert strict.distinct == lenient.distinct
-    for measure, score in strict.scores.items():
-        assert score <= lenient.scores[measure]
+    assert score_names(shuffled, known) == result
 
 
 KNOWN = frozenset(["anna", "isabella"])

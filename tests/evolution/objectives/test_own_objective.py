@@ -9,7 +9,6 @@ import time
 import warnings
 from decimal import Decimal
 from fractions import Fraction
-from threading import Event
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from searches import DOCS, vowels
 from microgpt import train
 from microgpt.errors import ConfigError
 from microgpt_evolution import Genome, evolve
-from microgpt_evolution.errors import NoWinnerError, StoppedError
+from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.objectives.own_objective import evaluate
 from microgpt_evolution.trial import Trial, TrialRecord
 from microgpt_evolution.trials_file import RECORD
@@ -43,15 +42,14 @@ def test_evolve_minimises_a_custom_function_of_the_genome() -> None:
 
 def test_a_search_with_a_custom_function_can_be_resumed(tmp_path) -> None:
     found = evolve(DOCS, objective=vowels, workers=2, **SMALL)
-    stop = Event()
 
     def stop_soon(event) -> None:
         if event.n_measured == 3:  # the primordial genome, and two of the first generation
-            stop.set()
+            raise KeyboardInterrupt
 
     run = {"objective": vowels, "workers": 1, "run_dir": tmp_path / "run", **SMALL}
-    with pytest.raises(StoppedError):
-        evolve(DOCS, on_event=stop_soon, should_stop=stop, **run)
+    with pytest.raises(KeyboardInterrupt):
+        evolve(DOCS, on_event=stop_soon, **run)
     again = evolve(DOCS, **run)
     assert (again.genome, again.value) == (found.genome, found.value)
     assert again.record.loss == found.winner.evaluation.last_loss

@@ -56,5 +56,5 @@ def test_report_paths_are_escaped_on_a_terminal(tmp_path, monkeypatch, capsys) -
     (run / "settings.json").touch()
     monkeypatch.setattr(study_report, "write_report", lambda directory, file: None)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    report(None, None)
+    report(None)
     assert capsys.readouterr().out.endswith(f"{ESCAPED}/report.html\n")

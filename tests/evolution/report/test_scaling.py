@@ -1,11 +1,12 @@
 import pytest
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.report.ranking import Measure, Ranking, front_of
+from microgpt_evolution.report.ranking import Ranking
 from microgpt_evolution.report.scaling import returns_on, series_on
+from microgpt_evolution.study_settings import SweepSettings
 from microgpt_evolution.trial import TrialRecord
 
-LOSS = Measure("held-out loss", lambda record: record.val_loss)
+SWEEP = SweepSettings(genomes=(Genome(),), seeds=(1,), input="a", data_sha256="")
 
 
 def result(point, loss, *, seed=42, n_params=4192, flops=None, status="ok") -> TrialRecord:
@@ -21,7 +22,7 @@ def result(point, loss, *, seed=42, n_params=4192, flops=None, status="ok") -> T
 
 
 def candidates_of(results):
-    return Ranking(LOSS, [*results]).candidates
+    return Ranking(SWEEP, [*results]).candidates
 
 
 def steps(number: int) -> Genome:
@@ -83,14 +84,6 @@ def test_a_series_varies_one_setting_and_fixes_all_others() -> None:
     )
     assert steps == [points[0:2], points[2:4]]
     assert sizes == [[points[0], points[4]]]
-
-
-def test_a_frontier_point_has_the_lowest_loss_for_its_cost() -> None:
-    costs = {100: 2.5, 101: 2.6, 200: 2.6, 300: 2.3, 400: 2.3}
-    found = candidates_of(
-        result(steps(n), loss, flops=100 if n == 101 else n) for n, loss in costs.items()
-    )
-    assert [each.genome.steps for each in front_of(found)] == [100, 300]
 
 
 def test_failed_and_repeated_points_are_ignored() -> None:

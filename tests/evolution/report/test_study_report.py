@@ -8,16 +8,16 @@ import pytest
 from searches import SETTINGS, edit_evaluations
 
 from microgpt_evolution.errors import StudyError
-from microgpt_evolution.generation_search import search_of
+from microgpt_evolution.generation_search import breeding_of
 from microgpt_evolution.genome import VALUES, Genome
-from microgpt_evolution.objectives.judge import NameScores, score_names
-from microgpt_evolution.report.ranking import TESTED, RankedStudy, read_ranked_study
+from microgpt_evolution.objectives.judge import score_names
+from microgpt_evolution.report.ranking import TESTED, Ranking, read_ranking
 from microgpt_evolution.report.study_report import study_report
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SweepSettings
 from microgpt_evolution.trial import STUDENT, Evaluation, Trial, TrialRecord
 
-SCORED = {"fitness": None, "samples": 5, "population": 3}
+SCORED = {"fitness": None, "population": 3}
 HYDRA = SETTINGS.model_copy(update={"objective": "hydra", "generations": 1, **SCORED})
 AESTHETIC = SETTINGS.model_copy(update={"objective": "aesthetic", **SCORED})
 GENOME = Genome(n_tokens=40)
@@ -29,7 +29,7 @@ BUDGETED = BudgetedSettings(
 
 def recorded(folder: Path, settings=SETTINGS) -> Path:
     """Record a search as if its organisms had been trained."""
-    search, scores = search_of(settings).breeding, score_names(["mama"], set())
+    search, scores = breeding_of(settings), score_names(["mama"], set())
     with Study.begin(folder, "evolve", settings, is_stamped=False) as records:
         for _ in range(3 if settings.objective == "hydra" else settings.generations):
             asked = search.ask()
@@ -45,7 +45,6 @@ def recorded(folder: Path, settings=SETTINGS) -> Path:
 def sweep(folder: Path, steps: tuple[int, ...], failed: int = 0, **more) -> Path:
     """Record a sweep whose training runs took 2 s each, with losses of 4 and 5 for two seeds."""
     settings = SweepSettings(
-        sweep="steps",
         genomes=tuple(Genome(steps=n) for n in steps),
         seeds=(1, 2),
         input="/names.txt",
@@ -64,23 +63,21 @@ def sweep(folder: Path, steps: tuple[int, ...], failed: int = 0, **more) -> Path
 @pytest.mark.parametrize("settings", [SETTINGS, AESTHETIC, HYDRA])
 def test_a_recorded_search_is_reported_also_before_its_end(tmp_path, settings) -> None:
     run = recorded(tmp_path, settings)
-    found = read_ranked_study(run)
+    found = read_ranking(run)
     assert found.settings.n_trials is None
     assert study_report(found).headline.endswith(" so far")
     lines = (run / "trials.jsonl").read_bytes().splitlines(keepends=True)
     for n in range(1, len(lines)):
         (run / "trials.jsonl").write_bytes(b"".join(lines[:n]))
-        assert len(read_ranked_study(run).records) == n
+        assert len(read_ranking(run).records) == n
 
 
-def test_each_population_is_ranked_by_its_own_score(tmp_path) -> None:
-    found = read_ranked_study(recorded(tmp_path, HYDRA))
-    assert [ranking.name for ranking in found.rankings] == ["Weaver", "Mirror", "Spark"]
-    slots = {
-        ranking.name: {int(each.record.id.split("-")[1]) for each in ranking.candidates}
-        for ranking in found.rankings
-    }
-    assert max(slots["Weaver"]) < min(slots["Mirror"]) <= max(slots["Mirror"]) < min(slots["Spark"])
+def test_a_hydra_is_ranked_by_the_score_that_its_winner_is_reported_with(tmp_path) -> None:
+    assert read_ranking(recorded(tmp_path, HYDRA)).measure.label == "judge score"
+    settings = HYDRA.model_copy(update={"head": "mirror"})
+    found = read_ranking(recorded(tmp_path / "mirror", settings))
+    assert found.measure.label == "mirror score"
+    assert len(found.candidates) == len({record.id for record in found.records})
 
 
 def test_trials_with_more_seeds_cannot_win() -> None:
@@ -90,11 +87,8 @@ def test_trials_with_more_seeds_cannot_win() -> None:
 
     records = [record("g1-1", "random", 2.5), record("g1-2", "mutant", 2.25)]
     records += [record("g1-1-again1", "confirm", 2.0)]
-    study = RankedStudy("search", SETTINGS, records)
-    assert study.winner
-    ranking, winner = study.winner
+    winner = Ranking(SETTINGS, records).winner
     assert (winner.record.id, winner.mean.value) == ("g1-2", 2.25)
-    assert ranking.first.record.id == "g1-1"
 
 
 READ = {"contamination": {"validation": 0.5, "test": 0.25}}
@@ -104,7 +98,7 @@ MARK = " (contamination 50 %)"
 @pytest.mark.parametrize("record", [recorded, lambda folder, more: sweep(folder, (100,), **more)])
 def test_the_report_marks_losses_on_documents_that_were_read(tmp_path, record) -> None:
     settings = SETTINGS.model_copy(update=READ) if record is recorded else READ
-    report = study_report(read_ranked_study(record(tmp_path, settings)))
+    report = study_report(read_ranking(record(tmp_path, settings)))
     assert re.match(rf"(Held|Lowest held)-out loss{re.escape(MARK)} ", report.headline)
     assert MARK in report.facts["winner"]
 
@@ -117,22 +111,21 @@ def test_the_report_of_a_budget_marks_losses() -> None:
     student = {"id": "student", "origin": STUDENT, "parents": ("g1-1",), "losses": (2.25,)}
     test = {"id": "g1-1-test", "origin": TESTED, "parents": ("g1-1",), "test_loss": 2.75}
     taught, tested = replace(organism, **student), replace(organism, losses=(), until=None, **test)
-    report = study_report(RankedStudy("search", settings, [organism, taught, tested]))
-    assert report.facts["start"].startswith(f"held-out loss{MARK} 2.5000, ")
+    report = study_report(Ranking(settings, [organism, taught, tested]))
+    assert report.headline.startswith(f"Held-out loss{MARK} 2.5000 → 2.5000, ")
     assert report.facts["student"] == f"held-out loss{MARK} 2.2500, taught by g1-1"
     assert report.facts["test loss (contamination 25 %)"] == "2.7500, g1-1"
     assert ", 2 trials in " in report.headline  # not the test
     failed = replace(taught, status="crashed", losses=())
-    assert "student" not in study_report(RankedStudy("search", settings, [organism, failed])).facts
+    assert "student" not in study_report(Ranking(settings, [organism, failed])).facts
 
 
 def test_the_headline_compares_values_of_the_search() -> None:
     """The mean over fresh seeds, 3.0, is a fact of its own."""
-    scores = {n: NameScores({"judge": n}, distinct=1.0, novel=1.0) for n in (1.5, 2.5, 3.0)}
     first, winner, fresh = (
         TrialRecord(
             id=id, origin=origin, parents=parents, genome=Genome(n_embd=n_embd), seed=seed,
-            status="ok", scores=scores[score], n_params=9, flops=7,
+            status="ok", scores={"judge": score}, n_params=9, flops=7,
         )
         for id, origin, parents, n_embd, seed, score in (
             ("g1-1", "primordial", (), 8, 1, 1.5),
@@ -140,7 +133,7 @@ def test_the_headline_compares_values_of_the_search() -> None:
             ("g1-2-fresh1", "fresh", ("g1-2",), 16, 3, 3.0),
         )
     )  # fmt: skip
-    report = study_report(RankedStudy("s", AESTHETIC, [first, winner, fresh], [fresh]))
+    report = study_report(Ranking(AESTHETIC, [first, winner, fresh], [fresh]))
     assert report.headline.startswith("Judge score 1.5000 → 2.5000, 3 trials")
     assert report.facts["winner, judge score"] == "3.0000, 1 fresh seeds"
 
@@ -153,7 +146,7 @@ def test_the_headline_compares_values_of_the_search() -> None:
 def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict) -> None:
     """By hand: the differences are 0.1 each; or 0.3, 0 and 0, so 4.303 · 0.1732 / √3."""
     settings = SweepSettings(
-        sweep="grid", genomes=(Genome(), Genome(lr=0.01)), seeds=(1, 2, 3), input="a",
+        genomes=(Genome(), Genome(lr=0.01)), seeds=(1, 2, 3), input="a",
         data_sha256="",
     )  # fmt: skip
     of_genomes = zip(settings.genomes, ((2.0, 2.1, 2.2), losses), strict=True)
@@ -163,25 +156,23 @@ def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict)
         for seed, loss in zip(settings.seeds, of_genome, strict=True)
     ]
     settings = settings.model_copy(update={"n_trials": len(records)})
-    report = study_report(RankedStudy("sweep", settings, records))
+    report = study_report(Ranking(settings, records))
     expected = f"Lowest held-out loss 2.1000, whose lead of {verdict}, 6 trials"
     assert report.headline.startswith(expected)
-    assert "start" not in report.facts
 
 
 def test_an_id_that_is_not_of_an_organism_is_refused(tmp_path) -> None:
     run = recorded(tmp_path)
     edit_evaluations(run, '"id":"g1-2"', '"id":"other"')
     with pytest.raises(StudyError, match="'other' is no id of an organism, such as g3-5; restore"):
-        study_report(read_ranked_study(run))
+        study_report(read_ranking(run))
 
 
 def test_an_evaluation_without_its_score_is_not_ranked(tmp_path) -> None:
     run = recorded(tmp_path, AESTHETIC)
     edit_evaluations(run, '"judge":', '"other":')
-    found = read_ranked_study(run)
-    (ranking,) = found.rankings
-    assert len(ranking.candidates) == len({record.id for record in found.records}) - 1
+    found = read_ranking(run)
+    assert len(found.candidates) == len({record.id for record in found.records}) - 1
 
 
 def test_a_budgeted_search_is_ranked_by_lowest_losses(tmp_path) -> None:
@@ -189,17 +180,18 @@ def test_a_budgeted_search_is_ranked_by_lowest_losses(tmp_path) -> None:
         for until, losses in ((2, (2.5, 2.25)), (3, (2.75,))):
             trial = Trial(GENOME, 1, "g1-1", "random", until=until)
             records.add(trial, Evaluation("ok", losses=losses), flops=7, n_params=4192)
-    found = read_ranked_study(tmp_path / "evolve")
-    (ranking,) = found.rankings
-    assert [each.mean.value for each in ranking.candidates] == [2.25]
-    assert [row[:2] for row in study_report(found).table] == [
-        ("trial", "held-out loss"), ("g1-1", "2.2500")
-    ]  # fmt: skip
+    found = read_ranking(tmp_path / "evolve")
+    assert [each.mean.value for each in found.candidates] == [2.25]
+    report = study_report(found)
+    assert [row[:2] for row in report.table] == [("", "Held-out loss"), ("g1-1", "2.2500")]
+    assert ", 1 trials in " in report.headline  # which went on
+    (rows,) = report.chart.to_dict()["datasets"].values()
+    assert [(row["id"], row["value"]) for row in rows] == [("g1-1", 2.25)]
 
 
 def test_a_sweeps_report_has_means_and_intervals_over_seeds(tmp_path) -> None:
-    found = read_ranked_study(sweep(tmp_path, (100, 300), failed=300))
+    found = read_ranking(sweep(tmp_path, (100, 300), failed=300))
     report = study_report(found)
     assert re.search("4.5000, 4 trials in 4 s so far$", report.headline)
     assert report.facts["failed trials"] == "2"
-    assert [row[1] for row in report.table] == ["Held-out loss", "4.5000 ± 6.3530"]
+    assert ("Held-out loss", "4.5000 ± 6.3530") in zip(*report.table, strict=True)

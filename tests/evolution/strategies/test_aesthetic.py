@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import GENES, PRIMORDIAL, Genome
-from microgpt_evolution.objectives.judge import NameScores
 from microgpt_evolution.strategies.aesthetic import (
     HEAD_COUNTS,
     MUTATED_WIDTHS,
@@ -59,9 +58,7 @@ def said(score: float | None) -> Evaluation:
     """Return an evaluation with a score; None stands for a crash."""
     if score is None:
         return Evaluation("crashed")
-    return Evaluation(
-        "ok", scores=NameScores({"judge": score, "mirror": 0.0}, distinct=1.0, novel=1.0)
-    )
+    return Evaluation("ok", scores={"judge": score, "mirror": 0.0})
 
 
 @given(SIZES, SEEDS)

@@ -6,13 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.objectives.judge import HEADS, NameScores
+from microgpt_evolution.objectives.judge import HEADS
 from microgpt_evolution.strategies.hydra import Hydra
 from microgpt_evolution.strategies.population import Finalist, Organism
 from microgpt_evolution.trial import Evaluation
 
 SIZES = st.integers(1, 10)
 SEEDS = st.integers(0, 2**32)
+
+
+def organisms_of(hydra: Hydra) -> list[Organism]:
+    """Return the organisms of all heads."""
+    return [o for population in hydra.populations.values() for o in population.organisms]
 
 
 def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]:
@@ -22,7 +27,7 @@ def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]
         evaluations = []
         for organism in hydra.ask():
             seeds.append(organism.seed)
-            vote = NameScores({name: rng.random() for name in HEADS}, distinct=1.0, novel=1.0)
+            vote = {name: rng.random() for name in HEADS}
             lost = rng.random() < share_of_crashes
             evaluations.append(Evaluation("crashed") if lost else Evaluation("ok", scores=vote))
         hydra.tell(evaluations)
@@ -60,7 +65,7 @@ def test_a_child_mixes_the_genes_of_a_champion_and_a_guest(seed) -> None:
     cycle(hydra, Random(seed))
     ranked = [population.generations[-1] for population in hydra.populations.values()]
     before = {o.id: o.genome for o in chain(*ranked)}
-    for organism in hydra.organisms:
+    for organism in organisms_of(hydra):
         if organism.origin == "cross":
             own, guest = (asdict(before[parent]) for parent in organism.parents)
             genes = asdict(organism.genome)
@@ -89,7 +94,7 @@ def test_each_head_receives_two_champions_and_their_offspring() -> None:
         assert [o.parents for o in organisms[6:]] == [
             (best[host].id, best[first].id), (best[host].id, best[second].id),
         ]  # fmt: skip
-    born = [o for o in hydra.organisms if o.origin == "cross"]
+    born = [o for o in organisms_of(hydra) if o.origin == "cross"]
     assert not {o.genome for o in born} <= {o.genome for o in best.values()}
 
 
@@ -99,7 +104,7 @@ def test_a_host_scores_a_guest_without_training_it_again() -> None:
     guest = hydra.populations["weaver"].organisms[4]
     assert guest not in hydra.ask()
     cycle(hydra, Random(2))
-    scores = guest.evaluation.scores.scores
+    scores = guest.evaluation.scores
     assert guest.fitness == -scores["weaver"]
     hydra = Hydra(size=8, seed=1)
     cycle(hydra, Random(1))
@@ -109,7 +114,7 @@ def test_a_host_scores_a_guest_without_training_it_again() -> None:
 
 
 def finalist(name: str, *votes: float) -> Finalist:
-    scores = NameScores(dict(zip(HEADS, votes, strict=True)), 1.0, 1.0)
+    scores = dict(zip(HEADS, votes, strict=True))
     organism = Organism(PRIMORDIAL, len(name), f"g1-{len(name)}", "random")
     return Finalist(organism, (Evaluation("ok", scores=scores),))
 

@@ -7,15 +7,11 @@ recorded, so a resumed search asks for the same trials.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from threading import Event
-from zlib import crc32
 
 from microgpt import (
-    Checkpoints,
     Hook,
     Split,
-    StopWhen,
+    Teachers,
     TimeLimit,
     TrainingJob,
     TrainResult,
@@ -26,10 +22,10 @@ from microgpt import (
 from microgpt_evolution.budgeted.student import (
     find_teachers,
     student_cost,
-    student_job,
     students_of,
+    train_student,
 )
-from microgpt_evolution.errors import NoWinnerError, StoppedError
+from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.space import Space
 from microgpt_evolution.strategies.contestant import Contestant, rank
@@ -47,7 +43,7 @@ class BudgetedSearch:
         n_asked, n_done: number of organisms of this generation, and of those that have ended.
         lowest: the lowest loss so far.
         last: the record of the last trial that has ended.
-        spent, trained: operations of the rungs that have ended, and of those trained here.
+        spent, known: operations of the rungs that have ended, and of those trained before.
         budget: operations of the search without its student.
     """
 
@@ -58,7 +54,6 @@ class BudgetedSearch:
         study: Study[BudgetedSettings],
         *,
         on_event: Callable[["BudgetedSearch"], None],
-        should_stop: Event | None = None,
         limit: TimeLimit | None = None,
         budget: float | None = None,
     ) -> None:
@@ -71,7 +66,6 @@ class BudgetedSearch:
         """
         settings = study.settings
         self.study, self.parts, self._workers, self._on_event = study, parts, workers, on_event
-        self._stop = should_stop or Event()
         self.objective = RungObjective(
             replace(parts, test=()),  # the search never reads the test set
             settings.text,
@@ -88,7 +82,7 @@ class BudgetedSearch:
             settings.remaining[0] if settings.remaining else planned,
             self.objective.cost,
             n_finalists=max(1, settings.distill),
-            accepts=lambda genome: self.objective.refusal(Trial(genome, 0)) is None,
+            accepts=self.objective.accepts,
             seed=settings.seed,
         )
         self._withheld = planned - self.strategy.budget  # operations of which it does not know
@@ -97,7 +91,7 @@ class BudgetedSearch:
         self.n_asked = self.n_done = 0
         self.lowest, self.budget = math.inf, planned
         self.last: TrialRecord | None = None
-        self.spent = self.trained = 0.0
+        self.spent = self.known = 0.0
 
     @property
     def best(self) -> Contestant | None:
@@ -105,7 +99,7 @@ class BudgetedSearch:
         return next(iter(rank(self.strategy.organisms.values())), None)
 
     def run(self) -> None:
-        """Train organisms until the budget is spent; raise StoppedError if should_stop was set."""
+        """Train organisms until the budget is spent."""
         n_known = len(self.study.settings.remaining)
         while True:
             self.strategy.budget = self._next_budget()
@@ -121,7 +115,7 @@ class BudgetedSearch:
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]
         else:
-            budget = min(before + self._withheld, self._operations_left())
+            budget = max(0.0, min(before + self._withheld, self._operations_left()))
             self.study.change(budget=self._total, remaining=(*recorded, budget))
         self.budget = self.spent + budget
         self._withheld += before - budget
@@ -133,32 +127,31 @@ class BudgetedSearch:
             return math.inf
         # Once a student has teachers, its time is reserved.
         left = self._limit.seconds_left() - self._student_s * (len(self._teachers()) > 1)
-        speed = self.trained / max(self._limit.clock() - self._began, 1e-9)
+        speed = (self.spent - self.known) / max(self._limit.clock() - self._began, 1e-9)
         return left * (speed or math.inf) if left > 0 else 0.0
 
     def _train(self, asked: Sequence[Contestant]) -> None:
         """Train the organisms of a generation, and tell the strategy their new losses."""
-        study, known = self.study, [self.study.known(each) for each in asked]
-        trials = [
-            each if record else replace(each, state=self._state(each))
-            for each, record in zip(asked, known, strict=True)
-        ]
+        study, records = self.study, [self.study.known(each) for each in asked]
         self.n_asked, self.n_done = len(asked), 0
 
-        def note(i: int, record: TrialRecord) -> None:
+        def note(_: int, record: TrialRecord) -> None:
             self.last = record
             self.n_done += 1
             self.spent += record.flops
-            self.trained += 0.0 if known[i] else record.flops
             self.lowest = min(self.lowest, record.fitness)
             self._on_event(self)
 
         self._on_event(self)
+        new = []
         try:
-            for i, record in enumerate(known):
+            for each, record in zip(asked, records, strict=True):
                 if record:
-                    note(i, record)
-            study.measure(trials, self.objective, self._workers, note, should_stop=self._stop)
+                    self.known += record.flops
+                    note(0, record)
+                else:
+                    new.append(replace(each, state=self._state(each)))
+            study.measure(new, self.objective, self._workers, note)
         finally:  # also after Ctrl-C: the best one so far is kept
             self.strategy.tell([_losses(study.known(each)) for each in asked])
 
@@ -191,39 +184,28 @@ class BudgetedSearch:
     def student(self, hooks: Sequence[Hook] = ()) -> TrainResult | None:
         """Train a model of the winner's size on the mean predictions of the best organisms.
 
-        A student that is recorded is not trained again, and one that was stopped goes on. There is
-        none if there are fewer than two teachers.
+        A student that is recorded is not trained again. There is none if there are fewer than two
+        teachers. Another best organism or other teachers make another student.
         """
-        best, teachers, study = self.best, self._teachers(), self.study
-        if best is None or len(teachers) < 2:
+        best, found, study, objective = self.best, self._teachers(), self.study, self.objective
+        if best is None or len(found) < 2:
             return None
-        parents = tuple(each.id for each in (best, *teachers))
+        parents = tuple(each.id for each in (best, *found))
         lessons = [record.parents for record in students_of(study)]
-        is_known = parents in lessons
-        number = 1 + (lessons.index(parents) if is_known else len(lessons))
-        id = f"{STUDENT}-{number}"
-        # Another best organism or other teachers make another student.
-        place = f"{id}-{crc32(' '.join(parents).encode()):08x}"
-        run = study.state(place)
-        if run and is_known:
-            return train_job(TrainingJob(run[0], self.objective.parts, resume=run[1]))
-        settings, seed = study.settings, training_seed(study.settings.seed, 0, number)
-        models = [self._trained(each) for each in teachers]
-        job = student_job(self.objective, best.genome, seed, models, settings.teacher_samples)
-        keep = partial(study.keep_state, place)
-        hooks = (*hooks, Checkpoints(keep), StopWhen(self._stop.is_set))
-        result = train_job(replace(job, resume=run[1] if run else None), hooks=hooks)
-        if result.ending == "stopped":
-            raise StoppedError("stopped while the student was being trained")
-        keep(result.plan, result.state)
-        n_tokens = self.objective.tokens(best.genome.vocab_size).per_character
-        loss = (result.val_loss or 0.0) * n_tokens
-        context = result.model.block_size
+        number = 1 + (lessons.index(parents) if parents in lessons else len(lessons))
+        id, seed = f"{STUDENT}-{number}", training_seed(study.settings.seed, 0, number)
+        if parents in lessons and (run := study.state(id)):
+            return train_job(TrainingJob(run[0], objective.parts, resume=run[1]))
+        teachers = Teachers([self._trained(each) for each in found], study.settings.teacher_samples)
+        result = train_student(objective, best.genome, seed, teachers, hooks)
+        loss = (result.val_loss or 0.0) * objective.tokens(best.genome.vocab_size).per_character
+        context, state = result.model.block_size, result.state
         genome = replace(best.genome, block_size=context, dropout=0.0, weight_decay=0.0)
+        measured = Evaluation("ok", loss, losses=(loss,), seconds=state.seconds)
         study.add(
             Trial(genome, seed, id, STUDENT, parents),
-            Evaluation("ok", loss, losses=(loss,), seconds=result.state.seconds),
-            flops=student_cost(self.objective, genome, len(teachers), settings.teacher_samples),
+            replace(measured, checkpoint=(result.plan, state)),
+            flops=student_cost(objective, genome, len(found), teachers.n_samples),
             n_params=count_params(result.model),
         )
         return result

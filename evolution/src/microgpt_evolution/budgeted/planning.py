@@ -66,7 +66,7 @@ def plan_search(
     n_samples = max(0, n_made_up(choice, choice.config.steps, MAX_TARGETS)) if distill else 0
     student = student_cost(objective, rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student
-    if complete + student > budget or objective.settings(rule)[1].steps < EVALUATIONS:
+    if complete + student > budget or not objective.accepts(rule):
         remedy = "increase --minutes or --budget, or use microgpt train"
         raise ConfigError(
             f"{in_short(of_worker)} operations are too few for a search"

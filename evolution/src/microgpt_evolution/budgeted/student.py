@@ -1,15 +1,9 @@
-"""The student of a budgeted search, and the organisms that teach it."""
+"""The student of a budgeted search: its teachers, its cost and its training."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from microgpt import (
-    Teachers,
-    TrainingJob,
-    TrainResult,
-    evaluation_operations,
-    plan_training,
-)
+from microgpt import Hook, Teachers, TrainResult, evaluation_operations, train
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.strategies.contestant import EVALUATIONS, Contestant
@@ -60,27 +54,32 @@ def find_teachers(
     return [*species.values(), *others][:n]
 
 
-def student_job(
-    objective: RungObjective, genome: Genome, seed: int, teachers: Sequence[TrainResult], n: int
-) -> TrainingJob:
-    """Return the training run of a student with the winner's genome, and n made-up documents.
+def train_student(
+    objective: RungObjective,
+    genome: Genome,
+    seed: int,
+    teachers: Teachers,
+    hooks: Sequence[Hook] = (),
+) -> TrainResult:
+    """Train a student with the winner's genome.
 
     Its context is the shortest of the winner's and the teachers'. It is trained without dropout and
     weight decay, and longer than the winner.
     """
-    model, config = objective.settings(genome, seed)
-    context = min(model.block_size, *(each.model.block_size for each in teachers))
-    return plan_training(
+    model, config, *_ = objective.plan(genome)
+    config = replace(
+        config,
+        seed=seed,
+        dropout=0.0,
+        weight_decay=0.0,
+        steps=STUDENT_LENGTH * config.steps,
+        warmup_steps=STUDENT_LENGTH * config.warmup_steps,
+    )
+    return train(
         objective.parts,
-        {},
-        model=replace(model, block_size=context),
-        config=replace(
-            config,
-            dropout=0.0,
-            weight_decay=0.0,
-            steps=STUDENT_LENGTH * config.steps,
-            warmup_steps=STUDENT_LENGTH * config.warmup_steps,
-        ),
+        model=replace(model, block_size=min(model.block_size, teachers.block_size)),
+        config=config,
         tokenizer=objective.tokens(genome.vocab_size).tokenizer,
-        teachers=Teachers(teachers, n),
+        teachers=teachers,
+        hooks=hooks,
     )

@@ -71,8 +71,7 @@ class SearchOptions(WorkerOptions):
     )
     force: bool = rare_output(
         False,
-        f"Replace an existing model in --train-winner, and {DEFAULT_GENOME} even if its score is "
-        "better.",
+        f"Replace an existing model in --train-winner, or a {DEFAULT_GENOME} that is no genome.",
     )
     trace: bool = rare_output(False, "Print a line per organism to standard error.")
 
@@ -86,23 +85,19 @@ def evolve(options: SearchOptions) -> None:
     finalists are retested with fresh seeds, and the genome of the winner is written to genome.json.
     """
     started, given = perf_counter(), given_of(vars(options))
-    is_budgeted, ancestor = _is_budgeted(given), None
+    is_budgeted = _is_budgeted(given)
     if "warm_start" in given:
         from microgpt_evolution.genome_file import read_genome_of
 
         remedy = "omit --warm-start" if is_budgeted else "add --minutes or --budget"
         record = read_genome_of(given["warm_start"], remedy, is_budgeted=is_budgeted)
-        ancestor = record.genome
-    from microgpt import TimeLimit
-    from microgpt_cli.terminal.progress_bar import load_kernels
+        given = {**given, "warm_start": record.genome}
     from microgpt_evolution.commands.evolve_run import run_budgeted, run_generations
 
     if is_budgeted:
-        minutes = options.minutes
-        limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
-        run_budgeted(given, ancestor, limit)
+        run_budgeted(given, started)
     else:
-        run_generations(given, ancestor)
+        run_generations(given)
 
 
 def _is_budgeted(given: Given) -> bool:

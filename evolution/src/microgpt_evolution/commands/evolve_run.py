@@ -3,66 +3,56 @@
 import math
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from microgpt import (
-    DataError,
     Fitting,
     Given,
     InferenceGpt,
     OnEvent,
     Split,
     TimeLimit,
-    TrainEvent,
     TrainResult,
     choose_settings,
     count,
     count_params,
-    hold_out,
     in_short,
-    path_from_text,
-    split,
 )
 from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
+from microgpt_cli.terminal.progress_bar import load_kernels
 from microgpt_evolution.budgeted.budgeted_search import BudgetedSearch
 from microgpt_evolution.budgeted.planning import longer_budget, plan_search
 from microgpt_evolution.budgeted.student import students_of
-from microgpt_evolution.commands import winner
 from microgpt_evolution.commands.progress import StudyProgress
-from microgpt_evolution.commands.study import Documents, limits_of, open_study
+from microgpt_evolution.commands.study import limits_of, open_study
+from microgpt_evolution.commands.winner import Winner
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.generation_search import SearchEvent, run_search
-from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
 from microgpt_evolution.report.ranking import TESTED
 from microgpt_evolution.search_log import describe, winner_table
 from microgpt_evolution.strategies.contestant import Contestant
 from microgpt_evolution.strategies.population import rank
 from microgpt_evolution.strategies.surrogate import SMALLEST
-from microgpt_evolution.study_settings import HELD_OUT, BudgetedSettings, SearchSettings, facts_of
+from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, facts_of
 from microgpt_evolution.trial import Evaluation, Trial
 
 N_SAMPLES = 10  # number of samples of the winner to print
 
 
-def run_generations(given: Given, ancestor: Genome | None) -> None:
-    """Run or resume a search by generations; the ancestor is that of --warm-start."""
+def run_generations(given: Given) -> None:
+    """Run or resume a search by generations."""
 
-    def plan(docs: Documents, facts: dict[str, Any], _: int) -> tuple[SearchSettings, Split]:
-        parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-        facts |= {**facts_of(parts), "warm_start": ancestor}
-        return SearchSettings.begin(given, **facts), parts
+    def plan(parts: Split, facts: dict[str, Any], _: int) -> SearchSettings:
+        facts |= {**facts_of(parts), "warm_start": given.get("warm_start")}
+        return SearchSettings.begin(given, **facts)
 
-    model_dir = winner.model_directory(given)
-    is_saved = partial(winner.is_saved, directory=model_dir)
+    winner = Winner.of(given)
     with (
-        open_study({**given, "text": "lines"}, SearchSettings, plan, is_saved=is_saved) as opened,
-        opened[0].log.open("w", encoding="utf-8", errors="backslashreplace") as file,
+        open_study(given, SearchSettings, plan, winner=winner) as (study, parts, pool),
+        study.log.open("w", encoding="utf-8", errors="backslashreplace") as file,
         StudyProgress() as progress,
     ):
-        study, parts, pool = opened
-        winner.allow_replacement(study, model_dir)
 
         def log(line: str) -> None:
             """Write a line to the log, and print it in place of the progress."""
@@ -80,14 +70,13 @@ def run_generations(given: Given, ancestor: Genome | None) -> None:
         on_event = partial(follow, progress, settings.fitness_mark)
         result = run_search(parts, pool, study, log, on_event)
         progress.stop()
-        winner.write_if_better(result.record, force="force" in given)
+        winner.write(result.record)
         assert result.winner.evaluation
         for line in winner_table(result.winner.evaluation, result.fresh, settings):
             log(line)
         for name in result.names:
             log(f"> {name}")
-        if model_dir and not winner.is_saved(study.directory, model_dir):
-            winner.train_winner(study, model_dir)
+        winner.train(study)
 
 
 def _trace(_: StudyProgress, mark: str, event: SearchEvent) -> None:
@@ -109,28 +98,24 @@ def _follow(progress: StudyProgress, mark: str, event: SearchEvent) -> None:
     progress.update(event.n_measured, event.n_left, ", ".join(best) or "no champion yet")
 
 
-def run_budgeted(given: Given, ancestor: Genome | None, limit: TimeLimit | None) -> None:
-    """Run or resume a search with a budget; `limit` is set by --minutes."""
+def run_budgeted(given: Given, started: float) -> None:
+    """Run or resume a search with a budget, whose --minutes count from when it started."""
+    minutes = given.get("minutes")
+    limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
 
-    def plan(
-        docs: Documents, facts: dict[str, Any], n_workers: int
-    ) -> tuple[BudgetedSettings, Split]:
-        parts = hold_out(docs, limits_of(given), tell=note)
-        if not parts.validation:
-            problem = "has too few documents to hold some out; use more documents"
-            raise DataError(f"{path_from_text(facts['input'])} {problem}")
-        text = "stream" if isinstance(docs, str) else "lines"
-        alone = {**limits_of(given), "text": text, "single": True}
+    def plan(parts: Split, facts: dict[str, Any], n_workers: int) -> BudgetedSettings:
+        alone = {**limits_of(given), "text": facts_of(parts)["text"], "single": True}
         single = choose_settings(Fitting(parts, alone), limit)
         n_workers = min(SMALLEST, n_workers) if limit else 1
-        return plan_search(parts, single, n_workers, ancestor, note, facts), parts
+        return plan_search(parts, single, n_workers, given.get("warm_start"), note, facts)
 
-    model_dir = winner.model_directory(given)
-    is_saved = partial(winner.is_saved, directory=model_dir)
-    opened = open_study(given, BudgetedSettings, plan, limit=limit, is_saved=is_saved)
-    with opened as (study, parts, pool), StudyProgress() as progress:
-        winner.allow_replacement(study, model_dir)
-        budget, before = None, (len(study.records), study.settings)
+    winner = Winner.of(given)
+    with (
+        open_study(given, BudgetedSettings, plan, limit=limit, winner=winner) as opened,
+        StudyProgress() as progress,
+    ):
+        study, parts, pool = opened
+        budget = None
         if "resume" in given and limits_of(given):
             seconds = max(0.0, limit.seconds_left()) if limit else 0.0
             n_workers = min(SMALLEST, pool.n_workers()) if limit else 1
@@ -143,18 +128,12 @@ def run_budgeted(given: Given, ancestor: Genome | None, limit: TimeLimit | None)
         )
         follow = partial(_follow_budget, progress)
         search = BudgetedSearch(parts, pool, study, on_event=follow, limit=limit, budget=budget)
-        student, has_ended = None, False
-        try:
-            search.run()
-            if not search.best:
-                raise NoWinnerError(study.why_no_winner())
-            student = _train_student(search, progress) if settings.distill else None
-            has_ended = True
-        finally:  # also after Ctrl-C: save the best model so far
-            progress.stop()
-            is_new = before != (len(study.records), study.settings)
-            if search.best and (is_new or not winner.is_saved(study.directory, model_dir)):
-                _save_winner(search, student, model_dir, given, has_ended=has_ended)
+        search.run()
+        if not search.best:
+            raise NoWinnerError(study.why_no_winner())
+        progress.stop()
+        student = _train_student(search) if settings.distill else None
+        _save_winner(search, student, winner)
 
 
 def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
@@ -165,38 +144,28 @@ def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
     best = f"best {search.lowest:.4f}{mark}" if search.lowest < math.inf else "no loss yet"
     generation = search.strategy.generation
     figures = f"{best} | generation {generation}: {search.n_done} of {search.n_asked}"
-    spent, known = search.spent, search.spent - search.trained
+    spent, known = search.spent, search.known
     progress.update(spent, max(0.0, search.budget - spent), figures, known)
 
 
-def _train_student(search: BudgetedSearch, progress: StudyProgress) -> TrainResult | None:
-    def follow(event: TrainEvent) -> None:
-        line = f"student: step {event.step:,} of {event.steps:,}"
-        progress.show(round(100 * event.step / event.steps), "", line, line)
-
-    progress.stop()
-    student = search.student([OnEvent(follow)])
+def _train_student(search: BudgetedSearch) -> TrainResult | None:
+    with StudyProgress() as progress:
+        follow = OnEvent(lambda e: progress.update(e.step, e.steps - e.step, "student"))
+        student = search.student([follow])
     if student is None:
         note("there is no student, because there are fewer than two teachers")
     return student
 
 
-def _save_winner(
-    search: BudgetedSearch,
-    student: TrainResult | None,
-    model_dir: Path | None,
-    given: Given,
-    *,
-    has_ended: bool,
-) -> None:
-    """Print the winner, write its genome and, if model_dir is given, its model.
+def _save_winner(search: BudgetedSearch, student: TrainResult | None, winner: Winner) -> None:
+    """Print the winner, write its genome and, with --train-winner, its model.
 
-    The test loss is measured at the end of the search, and only for the model that is kept.
+    The test loss is measured only for the model that is kept.
     """
     settings, (best, trained) = search.study.settings, search.winner()
     record = _record_of(best, settings)
     write_genome(search.study.directory / GENOME, record)
-    winner.write_if_better(record, force="force" in given)
+    winner.write(record)
     unit = f"nats per character{settings.mark()}"
     print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
     print_or_discard(
@@ -211,13 +180,11 @@ def _save_winner(
             trained, kept = student, students_of(search.study)[-1]
         else:
             note("the winner is better than its student and is kept")
-    if has_ended:
-        trained = _tested(search, kept, trained)
+    trained = _tested(search, kept, trained)
     samples = InferenceGpt(trained).generate(N_SAMPLES, temperature=1.0, seed=settings.seed)
     for sample in samples:
         print_or_discard(f"> {terminal_safe(sample)}")
-    if model_dir:
-        winner.save_model(trained, record, model_dir)
+    winner.save(trained, record)
 
 
 def _record_of(best: Contestant, settings: BudgetedSettings) -> GenomeRecord:

@@ -1,17 +1,14 @@
 """`microgpt judge`: score names with the judge and the Hydra's heads."""
 
-import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from microgpt import DataError, printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import AS_JSON, DEFAULT_TEXT, argument, option
+from microgpt_cli.terminal.options import DEFAULT_TEXT, argument, option
 from microgpt_evolution.objectives import judge as scoring
 
 SAMPLE = re.compile(r"sample +\d+: ?")  # line prefix in the output of `microgpt generate`
@@ -28,7 +25,6 @@ def judge(
         None,
         f"File of known names; a name in this file is not novel.  [default: data/{DEFAULT_TEXT}]",
     ),
-    as_json: bool = AS_JSON,
 ) -> None:
     """Score the beauty of names.
 
@@ -45,26 +41,24 @@ def judge(
     from microgpt_evolution.report.tables import text_of
 
     path = against or default_input()
-    known = scoring.known_names(load_text(path))
-    judged = zip(batch, scoring.find_repeats(batch), strict=True)
-    rows = [{**_row(name, known), "is_repeat": is_repeat} for name, is_repeat in judged]
-    facts = asdict(scoring.score_names(batch, known))
-    if as_json:
-        print(json.dumps({"names": rows, **facts}))
-        return
-    weights = scoring.WEIGHTS
+    known, weights = scoring.known_names(load_text(path)), scoring.WEIGHTS
     weighted = f"symmetry ×{weights.symmetry:g}", f"creativity ×{weights.creativity:g}"
-    cells = (_cells(row, printable(path.name, CLIP)) for row in rows)
-    for line in text_of([["name", "flow", *weighted, "total", ""], *cells], left=["name", ""]):
+    repeats = scoring.find_repeats(batch)
+    rows = [
+        _row(name, is_repeat, path.name if scoring.normal(name) in known else "", known)
+        for name, is_repeat in zip(batch, repeats, strict=True)
+    ]
+    for line in text_of([["name", "flow", *weighted, "total", ""], *rows], left=["name", ""]):
         print(line)
-    n_judged = sum(row["total"] is not None for row in rows)
+    scores = scoring.score_names(batch, known)
+    n_judged = sum("-" not in row for row in rows)
     mean = f"mean total of {n_judged} of {len(rows)} names"
     means = [("Judge", "judge", mean if n_judged else "no name could be scored")]
     means += [(head.title, name, head.quality) for name, head in scoring.HEADS.items()]
     print()
     for title, name, what in means:
-        print(f"{title:<8}  {facts['scores'][name]:9.4f}  ({what})")
-    print(f"{'distinct':<8}  {facts['distinct']:9.1%}")
+        print(f"{title:<8}  {scores[name]:9.4f}  ({what})")
+    print(f"{'distinct':<8}  {1 - sum(repeats) / len(repeats):9.1%}")
 
 
 def _read_names() -> Iterator[str]:
@@ -78,19 +72,13 @@ def _read_names() -> Iterator[str]:
             yield line.strip()
 
 
-def _row(name: str, known: frozenset[str]) -> dict[str, Any]:
-    verdict = scoring.judge(name, known)
-    terms = {term: getattr(verdict, term) if verdict else None for term in DIGITS}
-    return {"name": name, **terms, "is_known": scoring.normal(name) in known}
-
-
-def _cells(row: Mapping[str, Any], known: str) -> list[str]:
-    """Return the cells of a name, the last with a remark; `known` is the file of known names."""
-    terms = ("-" if row[term] is None else f"{row[term]:.{n}f}" for term, n in DIGITS.items())
-    remarks = [f"in {known}"] if row["is_known"] else []
-    if row["total"] is None:
-        is_short = len(scoring.normal(row["name"])) < scoring.MIN_LENGTH
+def _row(name: str, is_repeat: bool, file: str, known: frozenset[str]) -> list[str]:
+    """Return the cells of a name, the last with remarks; `file` has the name, if it is known."""
+    verdict, remarks = scoring.judge(name, known), [f"in {printable(file, CLIP)}"] if file else []
+    terms = (f"{getattr(verdict, term):.{n}f}" if verdict else "-" for term, n in DIGITS.items())
+    if verdict is None:
+        is_short = len(scoring.normal(name)) < scoring.MIN_LENGTH
         remarks = [f"shorter than {scoring.MIN_LENGTH} letters" if is_short else "not only letters"]
-    elif row["is_repeat"]:
-        remarks.append("repeated: counts as 0" if row["total"] > 0 else "repeated")
-    return [printable(row["name"].strip(), CLIP), *terms, ", ".join(remarks)]
+    elif is_repeat:
+        remarks.append("repeated: counts as 0" if verdict.total > 0 else "repeated")
+    return [printable(name.strip(), CLIP), *terms, ", ".join(remarks)]

@@ -11,46 +11,42 @@ from microgpt import (
     check_conflicts,
     check_setting,
     checked,
-    flag,
     setting,
 )
 
 MAX_SEEDS = 1000  # training runs per model of a sweep
-COUNTS = ("population", "generations", "seeds", "workers")
+
+
+WORKERS = """Number of parallel training runs; does not change the result.  \
+[default: one per available CPU]"""
+SCHEDULER = "Address of a Dask scheduler, such as tcp://host:8786."
+TRIAL_MINUTES = (
+    "End a training run that takes longer; it is recorded as crashed, and the study goes on."
+)
 
 
 @dataclass(frozen=True)
 class WorkerOptions:
     """Where the training runs of a study take place, and how long each may take."""
 
-    workers: int | None = setting(
-        None,
-        "Number of parallel training runs; does not change the result.  "
-        "[default: one per available CPU]",
-        panel="Workers",
-        short=True,
-    )
-    scheduler: str | None = setting(
-        None, "Address of a Dask scheduler, such as tcp://host:8786.", panel="Workers"
-    )
-    trial_minutes: float | None = setting(
-        None,
-        "End a training run that takes longer; it is recorded as crashed, and the study goes on.",
-        panel="Workers",
-    )
+    workers: int | None = setting(None, WORKERS, panel="Workers", short=True)
+    scheduler: str | None = setting(None, SCHEDULER, panel="Workers")
+    trial_minutes: float | None = setting(None, TRIAL_MINUTES, panel="Workers")
 
 
 def given_of(options: Mapping[str, Any]) -> Given:
     """Return the options that have a value; raise ConfigError if one of them cannot be used."""
     given = {name: each for name, each in options.items() if each is not None and each is not False}
     settings = {name: value for name, value in given.items() if name in FIELDS}
-    for name in given.keys() & {*COUNTS}:
+    for name in given.keys() & {"population", "generations", "seeds", "workers"}:
         checked(name, given[name], int)
     for name, value in settings.items():
         check_setting(name, value, typed(name))
     if "trial_minutes" in given:
         check_setting("minutes", given["trial_minutes"], "--trial-minutes")
     check_conflicts(settings)
+    if {"seed", "seeds"} <= given.keys():
+        seeds_from(given["seed"], given["seeds"])
     if "scheduler" in given and "workers" in given:
         refuse_both("--scheduler", "--workers")
     return given
@@ -71,6 +67,4 @@ def refuse_both(one: str, other: str) -> None:
 
 def typed(name: str) -> str:
     """Return the name of an option as it is typed."""
-    if name == "input":
-        return "--data"
-    return flag(name) if name in FIELDS else f"--{name.replace('_', '-')}"
+    return "--data" if name == "input" else f"--{name.replace('_', '-')}"

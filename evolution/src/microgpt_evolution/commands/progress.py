@@ -24,13 +24,9 @@ class StudyProgress(ProgressBar):
         done = round(100 * work / (work + work_left)) if work + work_left else 0
         self.show(done, left, f"study {done} % | {figures} | {left}", figures)
 
-    def remark(self, what: str, evaluation: Evaluation) -> None:
-        """Print why a trial has no result, or what its result lacks, once for each kind of trial.
-
-        Args:
-            what: the kind of trial, such as its settings.
-        """
-        key = f"{what}: {'' if evaluation.is_ok else f'{evaluation.status}, '}"
+    def remark(self, kind: str, evaluation: Evaluation) -> None:
+        """Print, once for each kind of trial, why it has no result, or what its result lacks."""
+        key = f"{kind}: {'' if evaluation.is_ok else f'{evaluation.status}, '}"
         is_new = key not in self._remarks and len(self._remarks) < N_REMARKS
         if evaluation.reason and is_new:
             self._remarks.add(key)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from microgpt import ConfigError
 from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import argument, option
+from microgpt_cli.terminal.options import argument
 from microgpt_evolution.commands.runs import REPORT, RUNS, newest_run
 
 
@@ -14,18 +13,14 @@ def report(
     run: Path | None = argument(
         None, f"Run directory or log file.  [default: the newest run in {RUNS}]", "RUN"
     ),
-    output: Path | None = option(None, f"HTML file.  [default: {REPORT} in RUN]"),
 ) -> None:
     """Write an HTML report of a search or a sweep, which may be unfinished.
 
-    The report is a single file that works offline.
+    The report is report.html in RUN, a single file that works offline.
     """
     from microgpt_evolution.report.study_report import write_report
     from microgpt_evolution.study_settings import directory_of
 
     directory = directory_of(run or newest_run("*", "run", "evolve` or `microgpt sweep"))
-    file = output or directory / REPORT
-    if file.suffix != ".html":
-        raise ConfigError(f"--output must end in .html, got {str(file)!r:.80}")
-    write_report(directory, file)
-    print(terminal_safe(str(file)))
+    write_report(directory, directory / REPORT)
+    print(terminal_safe(str(directory / REPORT)))

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,6 @@ from microgpt import (
     DEFAULT_SEED,
     ConfigError,
     DataError,
-    Document,
     Given,
     MicrogptError,
     ReadOptions,
@@ -22,10 +21,12 @@ from microgpt import (
     as_argument,
     count,
     describe_read,
+    hold_out,
     load_documents,
     n_cpus,
     path_from_text,
     path_to_text,
+    split,
     split_documents,
 )
 from microgpt_cli.model_loading import check_regular
@@ -34,18 +35,18 @@ from microgpt_cli.terminal.progress_bar import load_kernels
 from microgpt_cli.training.inputs import default_input
 from microgpt_evolution.commands.options import seeds_from
 from microgpt_evolution.commands.runs import REPORT, RUNS
+from microgpt_evolution.commands.winner import Winner
 from microgpt_evolution.errors import NoWinnerError, StudyError
 from microgpt_evolution.study import Study
-from microgpt_evolution.study_settings import StudySettings, SweepSettings
+from microgpt_evolution.study_settings import HELD_OUT, StudySettings, SweepSettings
 from microgpt_evolution.trials_file import read_trials
 from microgpt_evolution.workers import Dask, Threads, Workers
 
 SWITCH_INTERVAL_S = 2e-4
 S = TypeVar("S", bound=StudySettings)
-Documents = Sequence[Document] | str
-# Returns the settings and the documents of a new study, given the documents, facts to record, and
-# the number of workers.
-Plan = Callable[[Documents, dict[str, Any], int], tuple[S, Split]]
+# Returns the settings of a new study, given its documents, facts to record, and the number of
+# workers.
+Plan = Callable[[Split, dict[str, Any], int], S]
 
 
 @contextmanager
@@ -55,12 +56,12 @@ def open_study(
     plan: Plan[S] | None,
     *,
     limit: TimeLimit | None = None,
-    is_saved: Callable[[Path], bool] = lambda run: True,
+    winner: Winner | None = None,
 ) -> Iterator[tuple[Study[S], Split, Workers]]:
     """Yield a new study or the one to resume, its documents and its workers; then write its report.
 
     An error and Ctrl-C name the command that resumes the study. The command ends if the study has
-    ended, gets nothing more, and `is_saved` finds its results in its directory.
+    ended, gets nothing more, and its winner is saved.
     """
     with ExitStack() as stack:
         if "resume" in given:
@@ -71,19 +72,18 @@ def open_study(
             parts = _documents_again(study.settings, given.get("input"))
             pool = stack.enter_context(_workers(given, limit))
             _change(study, given)  # last, because an error must change nothing
-            if study.has_ended and not limits_of(given) and is_saved(study.directory):
-                if not (study.directory / REPORT).exists():
-                    _write_report(study.directory)
+            is_saved = not winner or winner.is_saved(study.directory)
+            if study.has_ended and not limits_of(given) and is_saved:
                 how = f"see it with: microgpt report {as_argument(study.directory)}"
                 note(f"the {noun} had finished, so nothing changed; {how}")
                 raise typer.Exit
         else:
             assert plan
             path = given.get("input") or default_input()
-            docs = _load(path, given, kind)
+            parts = _documents(path, given, kind)
             pool = stack.enter_context(_workers(given, limit))
             facts = {"input": as_setting(path), "seed": given.get("seed", DEFAULT_SEED)}
-            settings, parts = plan(docs, facts | _recorded(given), pool.n_workers())
+            settings = plan(parts, facts | _recorded(given), pool.n_workers())
             name = "sweep" if settings.noun == "sweep" else "evolve"
             study = stack.enter_context(Study[S].begin(RUNS, name, settings))
         if line := describe_read(study.settings.contamination):
@@ -104,15 +104,24 @@ def as_setting(path: Path) -> str:
     return path_to_text(os.path.abspath(path))
 
 
-def _load(path: Path, given: Given, kind: type[StudySettings]) -> Documents:
-    """Return the documents of a file; an error names no option that the command lacks."""
+def _documents(path: Path, given: Given, kind: type[StudySettings]) -> Split:
+    """Return the documents of a new study; an error names no option that the command lacks."""
+    limits = limits_of(given)  # without one, each line is a document
+    options = ReadOptions.of(given if limits else {**given, "text": "lines"})
     try:
-        return load_documents(path, ReadOptions.of(given), tell=_tell)
+        docs = load_documents(path, options, tell=_tell)
     except DataError as error:
         problem, _, remedy = str(error).partition("; ")
         if "--chat" in remedy or ("--column" in remedy and kind is SweepSettings):
             raise DataError(f"{problem}; write one document per line into a text file") from error
         raise
+    if not limits:
+        return split(docs, validation=HELD_OUT, test=HELD_OUT)
+    parts = hold_out(docs, limits, tell=note)
+    if not parts.validation:
+        problem = "has too few documents to hold some out; use more documents"
+        raise DataError(f"{path} {problem}")
+    return parts
 
 
 def _tell(line: str) -> None:
@@ -187,14 +196,12 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         n_recorded = len(read_trials(study.directory)[0])  # one more, perhaps, than is known
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
-    except NoWinnerError as error:
-        say(f"error: {error}; see {study.directory}")
-        raise typer.Exit(1) from error
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
         # An option may be wrong; without recorded trials, there is nothing to resume.
         if isinstance(error, ConfigError | StudyError) or not study.records:
             raise
-        say(f"error: {error}; {how}")
+        has_failed = isinstance(error, NoWinnerError)
+        say(f"error: {error}; {f'see {study.directory}' if has_failed else how}")
         if isinstance(error, OSError):
             discard_output(sys.stdout)
         raise typer.Exit(1) from error

@@ -5,10 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from microgpt import DEFAULT_SEED, ConfigError, Given, flag, setting
+from microgpt import DEFAULT_SEED, ConfigError, flag, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
-from microgpt_evolution.commands.options import WorkerOptions, given_of, seeds_from
+from microgpt_evolution.commands.options import (
+    SCHEDULER,
+    TRIAL_MINUTES,
+    WORKERS,
+    WorkerOptions,
+    given_of,
+)
 from microgpt_evolution.commands.runs import RUNS
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.strategies.grid import SETTINGS, SIZES, STEPS
@@ -16,14 +22,13 @@ from microgpt_evolution.strategies.grid import grid as combinations
 
 N_SEEDS = 3  # training runs per model of a sweep
 EXAMPLE = "--vary n_embd=16,32 --vary lr=0.005,0.01"
-repeats = partial(setting, panel="Repeats", short=True)
-varied = partial(setting, panel="Grid")
+data, repeats = (partial(setting, panel=panel, short=True) for panel in ("Data", "Repeats"))
 
 sweep = command_group(
     """Train models with many settings and seeds.
 
     Each run trains on 80% of the documents and measures the loss on 10% of them, which are held
-    out. `microgpt analyze` prints tables of the results and draws charts.
+    out. `microgpt analyze` prints tables of the results, and `microgpt report` draws them.
     """
 )
 
@@ -32,12 +37,8 @@ sweep = command_group(
 class SweepOptions(WorkerOptions):
     """The options of all sweeps."""
 
-    input: Path | None = setting(
-        None,
-        f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]",
-        *opt.DATA,
-        panel="Data",
-        short=True,
+    input: Path | None = data(
+        None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
     )
     seeds: int = repeats(
         N_SEEDS,
@@ -47,23 +48,15 @@ class SweepOptions(WorkerOptions):
         DEFAULT_SEED, "Seed of the first run; incremented by 1 for each further run."
     )
 
-    def given(self) -> Given:
-        """Return the options that have a value, by name; raise ConfigError if one is wrong."""
-        given = given_of(vars(self))
-        seeds_from(self.seed, self.seeds)
-        return given
-
 
 @dataclass(frozen=True)
 class StepsOptions(SweepOptions):
     """The options of `sweep steps`."""
 
-    set: Literal["fibonacci", "tripling"] = setting(
+    set: Literal["fibonacci", "tripling"] = data(
         "fibonacci",
         "Step counts. fibonacci: 1,000, 2,000, 3,000, 5,000, 8,000, 13,000, 21,000. "
         "tripling: 1,000, 3,000, 9,000.",
-        panel="Data",
-        short=True,
     )
 
 
@@ -71,12 +64,11 @@ class StepsOptions(SweepOptions):
 class GridOptions(SweepOptions):
     """The options of `sweep grid`."""
 
-    vary: list[str] | None = varied(
+    vary: list[str] | None = data(
         None,
         f"A setting and its values, such as n_embd=16,32; repeat it for each setting to vary. "
         f"Settings: {', '.join(SETTINGS)}.",
         metavar="NAME=V1,V2",
-        short=True,
     )
 
 
@@ -90,7 +82,7 @@ def steps(options: StepsOptions) -> None:
     """
     from microgpt_evolution.commands.sweep_run import start_sweep
 
-    start_sweep("steps", [Genome(steps=steps) for steps in STEPS[options.set]], options.given())
+    start_sweep([Genome(steps=steps) for steps in STEPS[options.set]], given_of(vars(options)))
 
 
 @sweep.command(cls=GroupedCommand, epilog="microgpt sweep params && microgpt analyze")
@@ -102,7 +94,7 @@ def params(options: SweepOptions) -> None:
     """
     from microgpt_evolution.commands.sweep_run import start_sweep
 
-    start_sweep("params", [*SIZES.values()], options.given())
+    start_sweep([*SIZES.values()], given_of(vars(options)))
 
 
 @sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep grid {EXAMPLE}")
@@ -112,7 +104,7 @@ def grid(options: GridOptions) -> None:
 
     All other settings are Karpathy's, except the learning rate, which is 0.005.
     """
-    given, lists = options.given(), [*map(_axis, options.vary or ())]
+    given, lists = given_of(vars(options)), [*map(_axis, options.vary or ())]
     axes = dict(lists)
     if len(axes) < len(lists):
         raise ConfigError("--vary names a setting twice; put all of its values into one list")
@@ -121,28 +113,19 @@ def grid(options: GridOptions) -> None:
     from microgpt_evolution.commands.sweep_run import start_sweep
 
     genomes, skipped = combinations(axes)
-    start_sweep("grid", genomes, given, skipped)
-
-
-def _again(name: str) -> Any:
-    """Return an option of all studies, which is given again when one is resumed."""
-    facts = WorkerOptions.__dataclass_fields__[name].metadata
-    help, panel = facts["help"], facts["panel"]
-    return opt.option(None, help, rich_help_panel=panel, hidden=not facts.get("short"))
+    start_sweep(genomes, given, skipped)
 
 
 @sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")
 def resume(
     run: Path = opt.argument(..., f"Directory of the sweep to resume, in {RUNS}.", "RUN"),
     input: Path | None = opt.option(
-        None, "New path of the input file, if it has been moved.", *opt.DATA, rich_help_panel="Data"
+        None, "New path of the input file, if it has been moved.", *opt.DATA
     ),
-    seeds: int | None = opt.option(
-        None, "Train each configuration with so many seeds instead.", rich_help_panel="Repeats"
-    ),
-    workers: int | None = _again("workers"),
-    scheduler: str | None = _again("scheduler"),
-    trial_minutes: float | None = _again("trial_minutes"),
+    seeds: int | None = opt.option(None, "Train each configuration with so many seeds instead."),
+    workers: int | None = opt.option(None, WORKERS),
+    scheduler: str | None = opt.option(None, SCHEDULER),
+    trial_minutes: float | None = opt.option(None, TRIAL_MINUTES),
 ) -> None:
     """Resume an interrupted sweep, or train a finished one with more seeds.
 

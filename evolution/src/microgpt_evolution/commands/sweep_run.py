@@ -1,55 +1,40 @@
 """Run or resume a sweep of `microgpt sweep`, and print its ranking."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
-from microgpt import (
-    FIELDS,
-    Given,
-    Split,
-    as_argument,
-    count,
-    duration,
-    flag,
-    path_from_text,
-    split,
-)
+from microgpt import Given, Split, as_argument, count, duration
 from microgpt_cli.terminal.console import note, print_or_discard
 from microgpt_evolution.commands.progress import StudyProgress
-from microgpt_evolution.commands.study import Documents, Plan, open_study
+from microgpt_evolution.commands.study import Plan, open_study
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.grid_sweep import objective_of, results_of, sweep_settings
-from microgpt_evolution.report.ranking import Ranking, measure_of
+from microgpt_evolution.report.ranking import Ranking
 from microgpt_evolution.report.tables import describe_ranking
-from microgpt_evolution.strategies.grid import SETTINGS, describe, differing
+from microgpt_evolution.strategies.grid import describe, differing
 from microgpt_evolution.study import Study
-from microgpt_evolution.study_settings import HELD_OUT, SweepKind, SweepSettings
-from microgpt_evolution.trial import Evaluation, TrialRecord
+from microgpt_evolution.study_settings import SweepSettings
+from microgpt_evolution.trial import Evaluation
 from microgpt_evolution.workers import Workers
 
 N_ROWS = 10  # maximum number of configurations in the ranking
-OPTIONS = [name for name in SETTINGS if "panel" in FIELDS[name].metadata]  # `train` has them
 
 
-def start_sweep(
-    kind: SweepKind, genomes: Sequence[Genome], given: Given, skipped: Sequence[str] = ()
-) -> None:
+def start_sweep(genomes: Sequence[Genome], given: Given, skipped: Sequence[str] = ()) -> None:
     """Run a new sweep, and print notes on the combinations that are skipped."""
+    for problem in skipped:
+        note(f"skipped: {problem}")
 
-    def plan(docs: Documents, facts: dict[str, Any], _: int) -> tuple[SweepSettings, Split]:
-        for problem in skipped:
-            note(f"skipped: {problem}")
-        parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-        return sweep_settings(genomes, parts, given["seeds"], sweep=kind, **facts), parts
+    def plan(parts: Split, facts: dict[str, Any], _: int) -> SweepSettings:
+        return sweep_settings(genomes, parts, given["seeds"], **facts)
 
-    run_sweep({**given, "text": "lines"}, plan)
+    run_sweep(given, plan)
 
 
 def run_sweep(given: Given, plan: Plan[SweepSettings] | None = None) -> None:
-    """Run the trials of a new or resumed sweep that are not recorded, and print a summary."""
+    """Run the trials of a new or resumed sweep that are not recorded, and print a ranking."""
     started = perf_counter()
     with open_study(given, SweepSettings, plan) as (study, parts, pool):
         n_known = len(study.records)
@@ -60,9 +45,10 @@ def run_sweep(given: Given, plan: Plan[SweepSettings] | None = None) -> None:
             raise NoWinnerError(study.why_no_winner())
         n_new, took = len(study.records) - n_known, duration(round(perf_counter() - started))
         print_or_discard(f"{n_ok:,} of {n_all} completed; ran {n_new} in {took}")
-        print_or_discard(f"Saved to {study.directory}")
-        for line in describe_sweep(study.settings, results, study.directory):
+        print_or_discard(f"Saved to {study.directory}\n")
+        for line in describe_ranking(Ranking(study.settings, results), N_ROWS):
             print_or_discard(line)
+        print_or_discard(f"\nAll tables:  microgpt analyze {as_argument(study.directory)}")
 
 
 def _measure(study: Study[SweepSettings], parts: Split, workers: Workers) -> None:
@@ -87,35 +73,3 @@ def _measure(study: Study[SweepSettings], parts: Split, workers: Workers) -> Non
 
         progress.update(0.0, total, f"0 of {n}")
         study.measure(todo, objective, workers, note_measured)
-
-
-def describe_sweep(
-    sweep: SweepSettings, results: Sequence[TrialRecord], run: Path
-) -> Iterator[str]:
-    """Yield the summary line by line; at least one training run must have finished."""
-    ranking = Ranking(measure_of(sweep), results)
-    first, *others = ranking.candidates
-    yield from ("", *describe_ranking(ranking, N_ROWS))
-    yield from ("", f"Train the winner:  {_train_command(sweep, first.genome, run)}")
-    if others and not others[0].above(first).is_clear:
-        yield (
-            "The lead of 1 over 2 may be chance; train with more seeds:  "
-            f"microgpt sweep resume {as_argument(run)} --seeds {max(5, 2 * len(sweep.seeds))}"
-        )
-    yield f"Tables and chart:  microgpt analyze {as_argument(run)} --output scaling.svg"
-
-
-def _train_command(sweep: SweepSettings, config: Genome, run: Path) -> str:
-    """Return the command that trains a configuration; its held-out documents are the same."""
-    changed = differing([config, Genome()])
-    if others := [name for name in changed if name not in OPTIONS]:
-        return f"in Python, because train has no option for {describe(values_of(config, others))}"
-    path, here = path_from_text(sweep.input), Path.cwd()
-    path = path.relative_to(here) if path.is_relative_to(here) else path
-    options: dict[str, object] = {"--data": as_argument(path)}
-    names = [name for name in OPTIONS if name in {"lr", *changed}]  # the preset has another lr
-    options |= {flag(name): value for name, value in values_of(config, names).items()}
-    options |= {"--val-fraction": sweep.val_fraction, "--test-fraction": sweep.test_fraction}
-    options |= {"--seed": sweep.seeds[0], "--model": as_argument(Path(f"{run.name}-winner"))}
-    words = " ".join(f"{option} {value}" for option, value in options.items())
-    return f"microgpt train --preset karpathy {words}"

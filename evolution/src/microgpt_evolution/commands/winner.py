@@ -3,12 +3,11 @@
 import hashlib
 import os
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from microgpt import (
-    CheckpointError,
     DirectoryLock,
     Given,
     MicrogptError,
@@ -28,7 +27,6 @@ from microgpt_evolution.genome_file import (
     GenomeRecord,
     encode_genome,
     read_genome,
-    replaces,
     score_of,
     write_genome,
 )
@@ -36,83 +34,69 @@ from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import SearchSettings, directory_of, read_settings
 
 
-def model_directory(given: Given) -> Path | None:
-    """Return the directory of --train-winner, given now or recorded in the study to resume.
+@dataclass(frozen=True)
+class Winner:
+    """Where a search saves its winner: genome.json and, if there is a directory, a model."""
 
-    Raises an error before the search starts if the results cannot be written.
-    """
-    directory, is_own = given.get("train_winner"), "force" in given
-    if "resume" in given:
-        run = directory_of(given["resume"])
-        settings = read_settings(run)
-        kept = settings.train_winner
-        directory = directory or (path_from_text(kept) if kept else None)
-        is_allowed = settings.replaces and settings.replaces == _weights_of(directory)
-        is_own = is_own or bool(is_allowed) or is_saved(run, directory)
-    if directory:
-        with DirectoryLock(directory):  # it can be written
-            pass
-        if not is_own:
-            check_replacement(directory, "--train-winner")
-    if os.path.lexists(DEFAULT_GENOME) and "force" not in given:
-        with raised_as(GenomeError, remedy="; rename the file, or replace it with --force"):
-            read_genome(DEFAULT_GENOME)  # fail early
-    return directory
+    directory: Path | None  # of --train-winner
+    force: bool  # whether what is there may be replaced
 
+    @classmethod
+    def of(cls, given: Given) -> Self:
+        """Return the place for the winner of a new search, or of the one to resume.
 
-def allow_replacement(study: Study[Any], directory: Path | None) -> None:
-    """Record which model in a checked directory may be replaced, also if the search is resumed.
+        Raises an error before the search starts if the results cannot be written.
+        """
+        directory, is_own = given.get("train_winner"), False
+        if "resume" in given:
+            run = directory_of(given["resume"])
+            kept = read_settings(run).train_winner
+            directory = directory or (path_from_text(kept) if kept else None)
+            is_own = cls(directory, force=False).is_saved(run)
+        place = cls(directory, force="force" in given)
+        if directory:
+            with DirectoryLock(directory):  # it can be written
+                pass
+            if not (is_own or place.force):
+                check_replacement(directory, "--train-winner")
+        if os.path.lexists(DEFAULT_GENOME) and not place.force:
+            with raised_as(GenomeError, remedy="; rename the file, or replace it with --force"):
+                read_genome(DEFAULT_GENOME)  # fail early
+        return place
 
-    An interrupted training run leaves a model of before, which may not be that of the genome.
-    """
-    weights = _weights_of(directory)
-    if weights != study.settings.replaces:
-        study.change(replaces=weights)
+    def is_saved(self, run: Path) -> bool:
+        """Return whether a run has a genome.json and, if there is a directory, its model."""
+        with suppress(MicrogptError, OSError):
+            genome = _checksum(read_genome(run / GENOME))
+            directory = self.directory
+            return directory is None or read_meta(directory).training.get("genome") == genome
+        return False
 
+    def write(self, record: GenomeRecord) -> None:
+        """Write genome.json to the current directory."""
+        write_genome(DEFAULT_GENOME, record)
+        print_or_discard(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
+        how = "" if record.is_budgeted else ", measured with fresh seeds"
+        note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
 
-def _weights_of(directory: Path | None) -> str | None:
-    """Return the checksum of the weights of the model in a directory, if there is one."""
-    with suppress(CheckpointError):
-        return read_meta(directory).weights_sha256 if directory else None
-    return None
+    def train(self, study: Study[SearchSettings]) -> None:
+        """Train a model with the genome of a search, as `microgpt train` does."""
+        if self.directory and not self.is_saved(study.directory):
+            names = ("seed", "column", "text", "val_fraction", "test_fraction")
+            known = {name: value for name, value in study.settings if value is not None}
+            given = {name: known[name] for name in names if name in known}
+            path, genome = path_from_text(study.settings.input), study.directory / GENOME
+            train_as(
+                TrainRequest(given, path, self.directory, genome=genome, force=True, num_samples=0)
+            )
 
-
-def is_saved(run: Path, directory: Path | None) -> bool:
-    """Return whether a run has a genome.json and, if there is a directory, its model is there."""
-    with suppress(MicrogptError, OSError):
-        genome = _checksum(read_genome(run / GENOME))
-        return directory is None or read_meta(directory).training.get("genome") == genome
-    return False
+    def save(self, trained: TrainResult, record: GenomeRecord) -> None:
+        """Save a model that a search has trained, with the checksum of its genome.json."""
+        if self.directory:
+            plan = replace(trained.plan, given={"genome": _checksum(record)})
+            save(replace(trained, plan=plan), self.directory)
+            note(f"the model of the winner is in {self.directory}")
 
 
 def _checksum(record: GenomeRecord) -> str:
     return hashlib.sha256(encode_genome(record)).hexdigest()
-
-
-def write_if_better(record: GenomeRecord, *, force: bool) -> None:
-    """Write genome.json if it does not exist, if the genome is better, or if `force` is set."""
-    old = read_genome(DEFAULT_GENOME) if os.path.lexists(DEFAULT_GENOME) and not force else None
-    if old and old != record and not replaces(record, old):
-        how = "pass --force to replace it"
-        note(f"{DEFAULT_GENOME} was kept, because it is as good or better; {how}")
-        return
-    write_genome(DEFAULT_GENOME, record)
-    print_or_discard(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
-    how = "" if record.is_budgeted else ", measured with fresh seeds"
-    note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
-
-
-def train_winner(study: Study[SearchSettings], directory: Path) -> None:
-    """Train a model with the genome of a search, as `microgpt train` does."""
-    names = ("seed", "column", "text", "val_fraction", "test_fraction")
-    settings = {name: value for name, value in study.settings if value is not None}
-    given = {name: settings[name] for name in names if name in settings}
-    path, genome = path_from_text(study.settings.input), study.directory / GENOME
-    train_as(TrainRequest(given, path, directory, genome=genome, force=True, num_samples=0))
-
-
-def save_model(trained: TrainResult, record: GenomeRecord, directory: Path) -> None:
-    """Save the model of a winner, with the checksum of its genome.json."""
-    plan = replace(trained.plan, given={"genome": _checksum(record)})
-    save(replace(trained, plan=plan), directory)
-    note(f"the model of the winner is in {directory}")

@@ -10,14 +10,13 @@ from itertools import groupby
 from statistics import fmean
 
 from microgpt import Document
-from microgpt_evolution.objectives.fitness import HeadName
+from microgpt_evolution.objectives.fitness import JUDGE, HeadName
 
 MIN_LENGTH = 3  # shorter names are not scored
 VOWELS = frozenset("aeiouy")
 SOFT_ENDINGS = ("a", "n", "y")
 LONGEST_RUN = 2  # longest run of vowels or consonants that is easy to pronounce
 NO_NAME = -100.0  # score of a batch in which no name can be scored
-EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which does not penalize repeats
 
 
 @dataclass(frozen=True)
@@ -117,36 +116,25 @@ HEADS: Mapping[HeadName, Head] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NameScores:
-    """The scores of a batch of names."""
+def score_names(names: Sequence[str], known: Set[str]) -> dict[str, float]:
+    """Return the mean scores of names, by "judge" and name of a head; -100 if none can be scored.
 
-    scores: dict[str, float]  # mean scores, by "judge" and head name; -100 if no name can be scored
-    distinct: float  # fraction of names that do not repeat an earlier name
-    novel: float  # fraction of names that are neither repeated nor known
+    Repeated names score at most 0, so that a model cannot win by repeating one good name.
 
-
-def score_names(
-    names: Sequence[str], known: Set[str], *, repeats_count: bool = False
-) -> NameScores:
-    """Return the scores of a batch of names, given the normalised names that are known.
-
-    Unless `repeats_count` is true, repeated names score at most 0, so that a model cannot win by
-    repeating one good name.
+    Args:
+        known: the names that are not novel, normalised.
     """
-    repeats, n = find_repeats(names), len(names) or 1
+    repeats = find_repeats(names)
 
     def mean(score: Callable[[str, Set[str]], float | None]) -> float:
         counted = [
-            min(0.0, value) if is_repeat and not repeats_count else value
+            min(0.0, value) if is_repeat else value
             for name, is_repeat in zip(names, repeats, strict=True)
             if (value := score(name, known)) is not None
         ]
         return fmean(counted) if counted else NO_NAME
 
-    scores = {"judge": mean(_total)} | {name: mean(head.score) for name, head in HEADS.items()}
-    distinct = set(map(normal, names))
-    return NameScores(scores, len(distinct) / n, len(distinct - known) / n)
+    return {JUDGE: mean(_total)} | {name: mean(head.score) for name, head in HEADS.items()}
 
 
 def first_names(samples: Sequence[str], n: int = 5) -> str:

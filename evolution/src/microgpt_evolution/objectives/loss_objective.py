@@ -20,12 +20,11 @@ from microgpt import (
 )
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.judge import EVOLVE_RUST_SAMPLES, known_names, score_names
+from microgpt_evolution.objectives.judge import known_names, score_names
 from microgpt_evolution.objectives.objective import DIVERGED
 from microgpt_evolution.objectives.own_objective import OwnFunction, evaluate, needs_training
-from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
+from microgpt_evolution.trial import Evaluation, ShouldStop, Trial, never
 
-MAX_FLOPS = 2e13  # maximum FLOPs per training run of a search; takes a few minutes on one core
 TEMPERATURE = 1.0
 UNIFORM_TOLERANCE = 1e-3  # in nats per token
 N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
@@ -45,7 +44,6 @@ class LossObjective:
     own: OwnFunction | None = None  # what to minimise if the fitness is "own"
     n_samples: int = 0  # number of names to generate
     measures_test: bool = False  # whether to measure the test loss, too
-    max_flops: float = math.inf  # maximum FLOPs per training run; larger genomes are refused
     text: TextKind = "lines"
     _held_out: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
@@ -91,20 +89,12 @@ class LossObjective:
         mean_keys = (n_tokens / n_chunks + 1) / 2
         return matrices + round(12 * model.n_layer * model.n_embd * mean_keys * n_tokens)
 
-    def refusal(self, trial: Trial) -> str | None:
-        """Return the reason why a genome cannot be trained, or None."""
-        if (flops := self.flops(trial)) > self.max_flops:
-            return f"training needs {flops:.2g} operations, the limit is {self.max_flops:.2g}"
-        return None
-
-    def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
-        """Train and evaluate a genome; the evaluation is invalid if training was stopped."""
+    def measure(self, trial: Trial, should_stop: ShouldStop = never) -> Evaluation:
+        """Train and evaluate a genome, or call a function of it."""
         own = self.own
         if own and not needs_training(own):
             return evaluate(own, trial.genome, should_stop)
         trained = self._train(trial, should_stop)
-        if trained.ending == "stopped":
-            return Evaluation("crashed")
         fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}
         if self.fitness in ("held-out", "own") or self.measures_test:
@@ -118,10 +108,8 @@ class LossObjective:
         if self.n_samples and not trained.tokenizer.is_chat:
             names = model.generate(self.n_samples, temperature=TEMPERATURE, seed=trial.seed)
             facts["samples"] = tuple(names)
-            if self.fitness is None:  # as in evolve-rust, repeated ones of five keep their score
-                is_lenient = self.n_samples == EVOLVE_RUST_SAMPLES
-                scores = score_names(names, self.known, repeats_count=is_lenient)
-                fitness, facts["scores"] = math.inf, scores
+            if self.fitness is None:
+                fitness, facts["scores"] = math.inf, score_names(names, self.known)
         if own:
             return replace(evaluate(own, model, should_stop), **facts)
         remark = unlearned(facts.get("val_loss", math.inf), self.tokenizer.vocab_size)
@@ -134,14 +122,14 @@ class LossObjective:
             self._held_out[block_size] = EvaluationSet.of(docs, tokenizer, block_size, self.text)
         return self._held_out[block_size]
 
-    def _train(self, trial: Trial, should_stop: ShouldStop | None) -> TrainResult:
+    def _train(self, trial: Trial, should_stop: ShouldStop) -> TrainResult:
         config = trial.genome.train_config(trial.seed)
         return train(
             self.training,
             model=trial.genome.model(),
             config=replace(config, shuffle=self.fitness != "last-doc", text=self.text),
             tokenizer=self.tokenizer,
-            hooks=[StopWhen(should_stop)] if should_stop else (),
+            hooks=[StopWhen(should_stop)],
         )
 
 

@@ -1,12 +1,12 @@
 """What an objective is, and the evaluation of one trial, whatever the objective does."""
 
 from dataclasses import replace
-from time import perf_counter, thread_time
+from time import perf_counter
 from typing import Protocol
 
 from microgpt import ConfigError, DataError, DivergedError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
+from microgpt_evolution.trial import Evaluation, ShouldStop, Trial, never
 
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
@@ -20,32 +20,27 @@ class Objective(Protocol):
     def n_params(self, genome: Genome) -> int:
         """Return the number of parameters."""
 
-    def refusal(self, trial: Trial) -> str | None:
-        """Return the reason why a trial cannot be trained, or None."""
+    def measure(self, trial: Trial, should_stop: ShouldStop = never) -> Evaluation:
+        """Train a model and return its evaluation, or raise an error; see `measure`.
 
-    def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
-        """Train a model and return its evaluation, or raise an error; see `measure`."""
+        What it returns is not used if `should_stop` has returned true.
+        """
 
 
 def measure(
     objective: Objective,
     trial: Trial,
     minutes: float | None = None,
-    should_stop: ShouldStop | None = None,
+    should_stop: ShouldStop = never,
 ) -> Evaluation:
     """Return the evaluation of a trial with its duration; an error gives one with a reason."""
-    started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
+    started = perf_counter()
 
     def is_late() -> bool:
         return minutes is not None and perf_counter() > started + 60 * minutes
 
-    def stop() -> bool:
-        return is_late() or (should_stop is not None and should_stop())
-
-    if stop():  # trials that wait for a thread when the study ends
-        return Evaluation("crashed", reason="stopped")
     try:
-        found = objective.measure(trial, stop)
+        found = objective.measure(trial, lambda: is_late() or should_stop())
     except DivergedError:
         found = DIVERGED
     except (ConfigError, DataError) as error:  # such as too little memory
@@ -54,8 +49,7 @@ def measure(
         found = Evaluation("crashed", reason=describe_error(error))
     if is_late():
         found = Evaluation("crashed", reason=f"it took longer than {minutes:g} minutes")
-    seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
-    return replace(found, seconds=seconds, cpu_seconds=cpu_seconds)
+    return replace(found, seconds=perf_counter() - started)
 
 
 def describe_error(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from threading import Thread
 from time import monotonic
 
 from microgpt import ConfigError, number_from
-from microgpt_evolution.trial import Evaluation, ShouldStop
+from microgpt_evolution.trial import Evaluation, ShouldStop, never
 
 OwnFunction = Callable[..., float]  # returns the number to minimise
 
@@ -28,7 +28,7 @@ def needs_training(function: OwnFunction) -> bool:
 def evaluate(
     function: OwnFunction,
     argument: object,
-    should_stop: ShouldStop | None = None,
+    should_stop: ShouldStop = never,
     minutes: float = CALL_MINUTES,
 ) -> Evaluation:
     """Return the number that a function returns, or the reason why there is none.
@@ -44,7 +44,7 @@ def evaluate(
         thread.join(POLL_S)
         if found:
             return found[0]
-        if should_stop and should_stop():
+        if should_stop():
             return Evaluation("crashed", reason=f"{_name(function)} was stopped")
         if monotonic() > end:
             reason = f"{_name(function)} took longer than {minutes:g} minutes"

@@ -31,7 +31,7 @@ from microgpt import measure as sizes_of
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.loss_objective import unlearned
 from microgpt_evolution.strategies.contestant import EVALUATIONS, Contestant
-from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
+from microgpt_evolution.trial import Evaluation, ShouldStop, Trial, never
 
 
 class Tokens(NamedTuple):
@@ -81,11 +81,6 @@ class RungObjective:
             )
         return self._known[vocab_size]
 
-    def settings(self, genome: Genome, seed: int = 0) -> tuple[ModelConfig, TrainConfig]:
-        """Return the model and training settings of a complete training run."""
-        plan = self.plan(genome)
-        return plan.model, replace(plan.config, seed=seed)
-
     def cost(self, genome: Genome, n_evaluations: int) -> float:
         """Return the number of operations up to the n-th evaluation, evaluations included."""
         return n_evaluations * self.plan(genome).operations
@@ -122,12 +117,9 @@ class RungObjective:
         """Return the number of parameters."""
         return count_params(self.plan(genome).model)
 
-    def refusal(self, trial: Trial) -> str | None:
-        """Return the reason why a genome cannot be trained, or None."""
-        config = self.plan(trial.genome).config
-        if config.steps < EVALUATIONS:
-            return f"its training run would have {config.steps} steps, fewer than {EVALUATIONS}"
-        return None
+    def accepts(self, genome: Genome) -> bool:
+        """Return whether a genome is small enough for a step per evaluation."""
+        return self.plan(genome).config.steps >= EVALUATIONS
 
     def train(
         self,
@@ -137,14 +129,15 @@ class RungObjective:
         hooks: Sequence[Hook] = (),
     ) -> TrainResult:
         """Train an organism up to one of its evaluations, from a state if there is one."""
-        model, config = self.settings(organism.genome, organism.seed)
+        plan = self.plan(organism.genome)
+        config = replace(plan.config, seed=organism.seed)
         if n_evaluations < EVALUATIONS:
             config = replace(config, until=n_evaluations * config.steps_between_evaluations)
         tokenizer = self.tokens(organism.genome.vocab_size).tokenizer
-        options: dict[str, Any] = {"model": model, "config": config, "tokenizer": tokenizer}
+        options: dict[str, Any] = {"model": plan.model, "config": config, "tokenizer": tokenizer}
         return train(self.parts, **options, resume=state, hooks=hooks)
 
-    def measure(self, trial: Trial, should_stop: ShouldStop | None = None) -> Evaluation:
+    def measure(self, trial: Trial, should_stop: ShouldStop = never) -> Evaluation:
         """Train up to an evaluation; return the new losses, incomplete if training was stopped."""
         assert isinstance(trial, Contestant)
         assert trial.until
@@ -156,7 +149,7 @@ class RungObjective:
             if event.val_loss is not None and event.step > n_before:
                 losses.append(event.val_loss * tokens.per_character)
 
-        hooks = [OnEvent(note), *([StopWhen(should_stop)] if should_stop else ())]
+        hooks = [OnEvent(note), StopWhen(should_stop)]
         result = self.train(trial, trial.until, trial.state, hooks)
         lowest, checkpoint = min(losses, default=math.inf), (result.plan, result.state)
         remark = unlearned(lowest / tokens.per_character, tokens.tokenizer.vocab_size)

@@ -26,15 +26,15 @@ class Report:
     headline: str  # the result in a few words
     title: str  # kind and name of the run
     facts: Mapping[str, str]
-    chart: "ChartType | None" = None
-    caption: str = ""  # text below the chart
-    table: Sequence[Sequence[str]] = ()  # the first row has the headings
+    chart: "ChartType"
+    caption: str  # text below the chart
+    table: Sequence[Sequence[str]]  # the first row has the headings
 
 
 def render(report: Report) -> str:
     """Render the page as HTML."""
     facts = (f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in report.facts.items())
-    svg = picture(report.chart.to_dict(), "svg").decode() if report.chart else ""
+    svg = picture(report.chart.to_dict(), "svg").decode()
     tags = ["th", *("td" for _ in report.table)]
     rows = (
         f"<tr>{''.join(f'<{tag}>{_text(cell)}</{tag}>' for cell in row)}</tr>"

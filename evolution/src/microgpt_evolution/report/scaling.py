@@ -30,7 +30,7 @@ def describe_scaling(ranking: Ranking) -> Iterator[str]:
     """Yield the tables line by line."""
     measure, seeds = ranking.measure, ranking.seeds
     yield (
-        f"Loss: {measure.label}, {measure.unit}. Last document: training loss of the last "
+        f"Loss: {measure.axis}. Last document: training loss of the last "
         f"document. Seeds: {', '.join(map(str, seeds))}"
     )
     if len(seeds) > 1:
@@ -71,9 +71,8 @@ def _size(axis: str, candidate: Candidate) -> int:
 
 def _shared(axis: str, series: Series, chosen: Sequence[str]) -> str:
     """Format the settings that a series shares, of those that are chosen or describe the model."""
-    always = {*SIZE} if axis == "steps" else {"steps"}
     varied = differing(each.genome for each in series)
-    names = [name for name in SETTINGS if name in always.union(chosen).difference(varied)]
+    names = [name for name in SETTINGS if name in {*SIZE, "steps", *chosen} - {*varied}]
     shared = describe(values_of(series[0].genome, names))
     return f"{shared} ({n_params(series[0])} parameters)" if axis == "steps" else shared
 
@@ -89,10 +88,15 @@ def _losses(axis: str, series: Series) -> Iterator[str]:
         }
     last: Cells = {
         "Loss": lambda each: each.mean,
-        "Last document": lambda each: each.mean_of("last_loss").show(2),
+        "Last document": _last_document,
         SAMPLES: lambda each: ", ".join(printable(text, N_SHOWN) for text in each.record.samples),
     }
     return text_of(rows_of(series, {**first, **last}), left=[MODEL, SAMPLES])
+
+
+def _last_document(candidate: Candidate) -> str:
+    losses = [record.last_loss or 0.0 for record in candidate.records.values()]
+    return Mean.of(losses).show(2)
 
 
 def _model_name(candidate: Candidate) -> str:

@@ -3,45 +3,43 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from microgpt_evolution.report.ranking import Candidate, Ranking, front_of
-from microgpt_evolution.strategies.grid import differing, show
+from microgpt_evolution.objectives.judge import first_names
+from microgpt_evolution.report.ranking import Candidate, Ranking
+from microgpt_evolution.strategies.grid import show
 
 Rows = Sequence[Sequence[str]]  # a table; its first row has the headings
 Cells = Mapping[str, Callable[[Candidate], object]]  # functions for the cells, by heading
 
 
 def describe_ranking(ranking: Ranking, n_rows: int | None = None) -> Iterator[str]:
-    """Yield the ranking of a sweep line by line; see `ranking_of_settings`."""
+    """Yield the ranking of a sweep line by line; see `best_of`."""
     measure, n_seeds, n = ranking.measure, len(ranking.seeds), len(ranking.candidates)
     repeats = f"mean over {n_seeds} seeds ± 95 % interval" if n_seeds > 1 else "1 seed"
     if n_seeds > 1 < n:
         repeats += "; Behind 1: paired by seed"
     yield f"Ranking by {measure.label} ({measure.unit}, {repeats})"
-    yield from text_of(ranking_of_settings(ranking, n_rows))
+    yield from text_of(best_of(ranking, n_rows))
     if n_rows and n > n_rows:
         yield f"… and {n - n_rows} more"
 
 
-def ranking_of_settings(ranking: Ranking, n_rows: int | None) -> Rows:
-    """Return the table of a sweep, best settings first."""
-    ranked, n_seeds = ranking.candidates, len(ranking.seeds)
-    first, front = ranked[0], front_of(ranked)
-    varied = differing(each.genome for each in ranked)
+def best_of(ranking: Ranking, n_rows: int | None) -> Rows:
+    """Return the table of the best settings of a sweep, or of the best organisms of a search."""
+    ranked = ranking.candidates
+    first, n_seeds = ranked[0], len(ranked[0].values)
 
-    def remarks(each: Candidate) -> str:
-        found = ["best for its cost"] if front[1:] and each in front else []
-        if len(each.values) < n_seeds:
-            found.append(f"{len(each.values)} of {n_seeds} seeds")
-        return ", ".join(found)
+    def remark(each: Candidate) -> str:
+        return f"{len(each.values)} of {n_seeds} seeds" if len(each.values) < n_seeds else ""
 
     cells: Cells = {
-        "": lambda each: ranked.index(each) + 1,
-        **{name: partial(_setting, name) for name in varied},
-        "Held-out loss": lambda each: each.mean,
-        "Behind 1": lambda each: "" if each is first else each.above(first),
+        "": lambda each: each.record.id or ranked.index(each) + 1,
+        **{name: partial(_setting, name) for name in ranking.differing},
+        ranking.measure.title: lambda each: each.mean,
+        "Behind 1": lambda each: "" if each is first or n_seeds == 1 else each.above(first),
         "Params": n_params,
-        "GFLOP": giga,
-        " ": remarks,
+        "GFLOP": lambda each: "" if each.record.until else f"{each.record.flops / 1e9:.3g}",
+        "Names": lambda each: first_names(each.record.samples) if each.record.scores else "",
+        " ": remark,
     }
     return rows_of(ranked[:n_rows], cells)
 
@@ -53,11 +51,6 @@ def _setting(name: str, candidate: Candidate) -> str:
 def n_params(candidate: Candidate) -> str:
     """Return the cell of the number of parameters."""
     return f"{candidate.record.n_params:,}"
-
-
-def giga(candidate: Candidate) -> str:
-    """Return the cell of the operations of a training run."""
-    return f"{candidate.record.flops / 1e9:.3g}"
 
 
 def rows_of(candidates: Iterable[Candidate], cells: Cells) -> Rows:

@@ -57,7 +57,7 @@ def _with_shared_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
 
 
 class AestheticPopulation(Population):
-    """A population that maximises one of the scores in `NameScores.scores`."""
+    """A population that maximises one of the scores of names."""
 
     random_genome, mutate = staticmethod(random_genome), staticmethod(mutate)
     n_elites = N_ELITES

@@ -30,9 +30,12 @@ def describe(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {show(value)}" for name, value in settings.items())
 
 
-def show(setting: float | str) -> str:
-    """Format a setting, with thousands separators in integers."""
-    return f"{setting:,}" if isinstance(setting, int) else str(setting)
+def show(setting: float | str | None) -> str:
+    """Format a setting, such as 3,000, 0.01, "true" and "none"; fractions have four digits."""
+    if isinstance(setting, float):
+        return f"{setting:.4g}"
+    is_number = isinstance(setting, int) and not isinstance(setting, bool)
+    return f"{setting:,}" if is_number else str(setting).lower()
 
 
 def differing(genomes: Iterable[Genome]) -> list[str]:

@@ -28,8 +28,7 @@ class Hydra:
         has_exchanged: whether the last generation ended a cycle, and the next one has begun.
     """
 
-    stagnation = None  # stagnation is not tracked in Hydra searches
-    n_finalists = N_ELITES * len(HEADS)
+    n_finalists, n_per_cycle = N_ELITES * len(HEADS), HEAD_GENERATIONS
 
     def __init__(
         self, *, size: int, seed: int, head: HeadName | None = None, **options: Any
@@ -50,11 +49,6 @@ class Hydra:
     def generation(self) -> int:
         """The current generation number, counted from 1."""
         return next(iter(self.populations.values())).generation
-
-    @property
-    def organisms(self) -> list[Organism]:
-        """The organisms of all heads."""
-        return [o for population in self.populations.values() for o in population.organisms]
 
     def ask(self) -> list[Organism]:
         """Return the organisms to evaluate, head by head; breed the next generation if needed."""

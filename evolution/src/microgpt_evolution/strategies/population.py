@@ -3,10 +3,11 @@
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from statistics import fmean
+from typing import Self
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.trial import Evaluation, Trial, training_seed
@@ -26,7 +27,7 @@ class Organism(Trial):
     """
 
     evaluation: Evaluation | None = None
-    measure: str | None = None  # the score in `NameScores.scores` to maximise; None for the loss
+    measure: str | None = None  # the score to maximise; None for the loss
 
     @property
     def fitness(self) -> float:
@@ -34,7 +35,7 @@ class Organism(Trial):
         e = self.evaluation
         if not e or not e.is_ok:
             return math.inf
-        fitness = -e.scores.scores[self.measure] if e.scores and self.measure else e.fitness
+        fitness = -e.scores[self.measure] if e.scores and self.measure else e.fitness
         return fitness if math.isfinite(fitness) else math.inf
 
     @property
@@ -58,11 +59,17 @@ class Finalist:
     organism: Organism
     evaluations: tuple[Evaluation, ...]
 
+    @classmethod
+    def of(cls, organism: Organism, retests: Iterable[Evaluation]) -> Self:
+        """Return a finalist, given its evaluations with other seeds, of which some may fail."""
+        assert organism.evaluation
+        return cls(organism, (organism.evaluation, *(each for each in retests if each.is_ok)))
+
     def values(self, measure: str | None) -> list[float]:
         """Return the values of a score, or of the fitness if measure is None."""
         if measure is None:
             return [evaluation.fitness for evaluation in self.evaluations]
-        return [e.scores.scores[measure] for e in self.evaluations if e.scores]
+        return [e.scores[measure] for e in self.evaluations if e.scores]
 
     def fitness(self, measure: str | None) -> float:
         """Return the mean, negated if it is that of a score, so that lower is better."""
@@ -102,6 +109,7 @@ class Population(ABC):
     mutate: Callable[[Genome, Random], Genome]
     n_elites = 1  # number of organisms copied to the next generation with their evaluation
     n_finalists = N_FINALISTS  # maximum number of finalists
+    n_per_cycle = 1  # generations per cycle
     stagnation: int | None = None  # generations without improvement; None if it is not tracked
 
     def __init__(

@@ -137,8 +137,8 @@ def _numba_function(place: str) -> Callable[..., int]:
 
 def _function(place: str) -> Callable[..., Any]:
     module, _, name = place.partition(":")
-    function = getattr(importlib.import_module(module), name)
-    return getattr(function, "py_func", function)
+    function: Any = getattr(importlib.import_module(module), name)
+    return getattr(function, "py_func", function)  # type: ignore[no-any-return]
 
 
 _engines: list[llvm.ExecutionEngine] = []  # own the machine code of the functions

@@ -37,12 +37,12 @@ def accepted_options() -> dict[str, bool]:
 
 def share_versions(compiled: Any) -> None:
     """Resolve calls of a kernel without literal types, so that constants share a version."""
-    template = getattr(compiled, "get_call_template", None)
+    if hasattr(compiled, "get_call_template"):
+        template = compiled.get_call_template
 
-    def one_version(args: tuple[Any, ...], keywords: dict[str, object]) -> Any:
-        return template(tuple(map(types.unliteral, args)), keywords)
+        def one_version(args: tuple[Any, ...], keywords: dict[str, object]) -> Any:
+            return template(tuple(map(types.unliteral, args)), keywords)
 
-    if template:
         compiled.get_call_template = one_version
 
 

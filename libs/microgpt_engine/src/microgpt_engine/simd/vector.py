@@ -150,7 +150,7 @@ def splat(e: Emitter, array: Any, number: Any) -> Any:
 def _define_operator(symbol: Callable[..., Any], instruction: str) -> None:
     """Define a lane-wise operator for two vectors or for a vector and a number."""
 
-    @type_callable(symbol)  # type: ignore[untyped-decorator]
+    @type_callable(symbol)
     def typed(context: Any) -> Any:
         def returned(a: Any, b: Any) -> Any:
             if isinstance(a, VectorType) and (a == b or isinstance(b, types.Number)):

@@ -10,12 +10,14 @@ from searches import SETTINGS, edit_evaluations
 from microgpt_evolution.errors import StudyError
 from microgpt_evolution.generation_search import breeding_of
 from microgpt_evolution.genome import VALUES, Genome
+from microgpt_evolution.genome_file import GENOME as GENOME_FILE
+from microgpt_evolution.genome_file import GenomeRecord, write_genome
 from microgpt_evolution.objectives.judge import score_names
 from microgpt_evolution.report.ranking import TESTED, Ranking, read_ranking
 from microgpt_evolution.report.study_report import study_report
 from microgpt_evolution.study import Study
-from microgpt_evolution.study_settings import BudgetedSettings, SweepSettings
-from microgpt_evolution.trial import STUDENT, Evaluation, Trial, TrialRecord
+from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, SweepSettings
+from microgpt_evolution.trial import FRESH, STUDENT, Evaluation, Trial, TrialRecord
 
 SCORED = {"fitness": None, "population": 3}
 HYDRA = SETTINGS.model_copy(update={"objective": "hydra", "generations": 1, **SCORED})
@@ -89,6 +91,17 @@ def test_trials_with_more_seeds_cannot_win() -> None:
     records += [record("g1-1-again1", "confirm", 2.0)]
     winner = Ranking(SETTINGS, records).winner
     assert (winner.record.id, winner.mean.value) == ("g1-2", 2.25)
+
+
+def test_the_names_of_a_report_do_not_depend_on_which_seed_ended_first(tmp_path) -> None:
+    run = recorded(tmp_path)
+    write_genome(run / GENOME_FILE, GenomeRecord(genome=Genome(), loss=2.0, generation=1, seed=1))
+    with Study.open(run, SearchSettings) as study:
+        for i in (3, 1, 2):
+            trial = Trial(Genome(), i, f"g1-1-fresh{i}", FRESH, ("g1-1",))
+            found = Evaluation("ok", 2.5, 2.5, samples=(f"name {i}",))
+            study.add(trial, found, flops=7, n_params=9)
+    assert [each.seed for each in read_ranking(run).fresh] == [1, 2, 3]
 
 
 READ = {"contamination": {"validation": 0.5, "test": 0.25}}

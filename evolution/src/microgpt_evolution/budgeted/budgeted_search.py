@@ -144,16 +144,15 @@ class BudgetedSearch:
 
         self._on_event(self)
         new = []
-        try:
-            for each, record in zip(asked, records, strict=True):
-                if record:
-                    self.known += record.flops
-                    note(0, record)
-                else:
-                    new.append(replace(each, state=self._state(each)))
-            study.measure(new, self.objective, self._workers, note)
-        finally:  # also after Ctrl-C: the best one so far is kept
-            self.strategy.tell([_losses(study.known(each)) for each in asked])
+        for each, record in zip(asked, records, strict=True):
+            if record:
+                self.known += record.flops
+                note(0, record)
+            else:
+                new.append(replace(each, state=self._state(each)))
+        study.measure(new, self.objective, self._workers, note)
+        found = [study.known(each) for each in asked]
+        self.strategy.tell([_losses(record) for record in found if record])
 
     def _forget_what_has_ended(self) -> None:
         """Remove the states of ended training runs, except for the winner's and its teachers'."""
@@ -215,10 +214,8 @@ class BudgetedSearch:
         return find_teachers(self.objective, ranked, self.study.settings.distill)
 
 
-def _losses(record: TrialRecord | None) -> tuple[float, ...]:
+def _losses(record: TrialRecord) -> tuple[float, ...]:
     """Return the losses of a rung; infinity if it has failed."""
-    if record is None:
-        return ()
     return record.losses if record.is_ok else (math.inf,)
 
 

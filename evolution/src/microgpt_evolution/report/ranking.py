@@ -148,7 +148,8 @@ def read_ranking(directory: Path) -> Ranking:
     records, fresh = study.records, list[TrialRecord]()
     if (study.directory / GENOME).exists():
         winner = read_genome(study.directory / GENOME).genome
-        fresh = [each for each in records if each.origin == FRESH and each.genome == winner]
+        ended = (each for each in records if each.origin == FRESH and each.genome == winner)
+        fresh = sorted(ended, key=lambda record: record.id)  # the seed of the search first
     found = Ranking(study.settings, records, fresh, study.directory.name)
     if not found.candidates:
         raise StudyError(f"{study.directory} has no results yet; try again later")

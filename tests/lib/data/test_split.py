@@ -122,3 +122,10 @@ def test_a_conversation_is_compared_by_at_most_32_beginnings() -> None:
     beginnings = [json.loads(form) for form in forms(talk)]
     assert [len(each) for each in beginnings] == [*range(2, 65, 2)]
     assert beginnings[0] == [["user", "a 0"], ["assistant", "a 0"]]
+
+
+def test_what_is_made_of_a_split_serves_later_training_runs() -> None:
+    parts, made = split(["a", "b"]), list[int]()
+    for n in (1, 2):
+        parts.once("key", lambda n=n: made.append(n))
+    assert made == [1]

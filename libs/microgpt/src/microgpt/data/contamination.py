@@ -21,6 +21,10 @@ def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, f
     Args:
         read: the data of earlier training runs and their splits; None for unknown data.
     """
+    return dict(parts.once(("contamination", *read), lambda: _contamination(parts, read)))
+
+
+def _contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, float | None]:
     again = parts if parts.has_own_sets else split_again(parts.docs, parts.facts)
     same = recorded_facts(parts.docs, read)
     is_stream = len(parts.docs) == 1

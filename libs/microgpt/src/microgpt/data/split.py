@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from microgpt.config import LESS_THAN_1, TrainConfig, checked
 from microgpt.data.chunked_dataset import ChunkedDataset
@@ -20,6 +20,7 @@ from microgpt.data.tokenizer import (
 )
 from microgpt.errors import ConfigError, DataError
 
+T = TypeVar("T")
 HELD_OUT = ("validation", "test")
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
@@ -54,7 +55,7 @@ class Split:
     gap: int | None = None  # see `DataFacts`
     # The sets that the fractions give, if they are known; a replaced one is another one.
     _by_fractions: Sequence[Sequence[Document]] = field(default=(), compare=False)
-    _chunked: dict[object, ChunkedDataset] = field(default_factory=dict, init=False, compare=False)
+    _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # by `once`
 
     def __repr__(self) -> str:
         n_train, n_val, n_test = map(len, (self.train, self.validation, self.test))
@@ -80,11 +81,16 @@ class Split:
         return (*self.train, *self.validation) if name == "test" else self.train
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
-        """Return the chunks of the training set, cached for later training runs."""
+        """Return the chunks of the training set."""
         key = (tokenizer, block_size, config.text)
-        if key not in self._chunked:  # harmless race: two threads may both build the chunks
-            self._chunked[key] = ChunkedDataset(self.train, *key)
-        return self._chunked[key]
+        return self.once(key, lambda: ChunkedDataset(self.train, *key))
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """Return what is made of the sets, cached by a key for later training runs."""
+        if key not in self._made:  # harmless race: two threads may both make it
+            self._made[key] = make()
+        found: T = self._made[key]
+        return found
 
 
 def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float = 0.0) -> Split:

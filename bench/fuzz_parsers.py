@@ -36,7 +36,7 @@ from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.history_file import read_history
 from microgpt_course.progress import read_progress, start
 from microgpt_evolution.genome_file import GENOME, read_genome
-from microgpt_evolution.report.ranking import read_ranked_study
+from microgpt_evolution.report.ranking import read_ranking
 from microgpt_evolution.report.study_report import study_report
 from microgpt_evolution.trials_file import CHECKSUM, with_checksum
 from microgpt_exports.gguf_file import encode_gguf, read_gguf
@@ -227,7 +227,7 @@ def moonbase(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    study_report(read_ranked_study(folder))
+    study_report(read_ranking(folder))
 
 
 def hashes(folder: Path) -> Made:

@@ -214,7 +214,7 @@ def test_a_truncated_export_is_refused(tmp_path, name) -> None:
     content = (EXPORTS / name).read_bytes()
     path = tmp_path / name
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"EOF while parsing"):
+    with pytest.raises(DataError, match=r"not JSON: .* line 1|not JSON: .* column"):
         read(path)
 
 

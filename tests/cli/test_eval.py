@@ -82,7 +82,7 @@ def test_eval_accepts_only_conversations_for_a_chat_model(microgpt, chat_model, 
     problem = "plain.txt has no conversations; use JSONL, one conversation per line, such as "
     done = microgpt("eval", chat_model, "--data", "plain.txt")
     others = ", a table with the columns question and answer, or an exported chat"
-    assert refused(done) == problem + '{"prompt": "hi", "completion": "hello"}' + others
+    assert refused(done).startswith(f'{problem}{{"prompt": "hi", "completion": "hello"}}{others}')
 
 
 def test_the_json_output_of_eval_locates_every_error(microgpt, chat_model, exam) -> None:

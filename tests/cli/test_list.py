@@ -38,9 +38,7 @@ def test_list_shows_an_unfinished_training_run(microgpt, tmp_path) -> None:
     assert (found["path"], found["kind"]) == ("./half", "text, unfinished")
 
 
-def test_list_says_how_an_interrupted_run_goes_on_that_would_replace_a_model(
-    microgpt, tmp_path
-) -> None:
+def test_list_says_how_to_resume_what_would_replace_a_model(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     ok(microgpt("train", "--data", "names.txt", "--steps", "3", "--model", "half"))
     assert ok(microgpt("list")).stderr == ""

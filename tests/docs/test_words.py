@@ -5,7 +5,7 @@ import tomllib
 
 from build import ROOT, SITE, nav_paths
 
-MOST = 25_000
+MOST = 20_000
 LOOKED_UP = {"Measurements", "Reference"}  # sections of the navigation
 APART = ("docs/annotated/", "docs/decisions/")  # source code with its explanation; reasons
 CODE = re.compile(r"(?ms)^ *(`{3,}).*?^ *\1")
@@ -22,7 +22,7 @@ def pages() -> dict[str, str]:
     }
 
 
-def test_the_pages_to_be_read_have_at_most_25000_words() -> None:
+def test_the_pages_to_be_read_have_at_most_20000_words() -> None:
     """Code and output do not count. A longer page has parts that belong in docs/reference."""
     words = {path: len(CODE.sub("", text).split()) for path, text in pages().items()}
     assert len(words) > 25

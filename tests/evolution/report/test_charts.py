@@ -12,7 +12,7 @@ from microgpt_evolution.trial import TrialRecord
 NAMES = ["anna", "emma", "ava", "mia", "ella", "nora", "lena", "ida", "ada", "eva", "<b>", "una"]
 
 
-def test_the_settings_of_a_sweep_are_drawn_best_first_with_intervals() -> None:
+def test_settings_of_a_sweep_are_drawn_best_first_with_intervals() -> None:
     """By hand: of three seeds 0.001 apart, the interval is 4.303 · 0.001 / √3."""
     losses = {Genome(steps=100): 2.5, Genome(steps=1000): 2.25, Genome(steps=10_000): 2.0}
     sweep = SweepSettings(genomes=(*losses,), seeds=(1,), input="a", data_sha256="")

@@ -74,7 +74,7 @@ def test_a_recorded_search_is_reported_also_before_its_end(tmp_path, settings) -
         assert len(read_ranking(run).records) == n
 
 
-def test_a_hydra_is_ranked_by_the_score_that_its_winner_is_reported_with(tmp_path) -> None:
+def test_a_hydra_is_ranked_by_the_score_of_its_winner(tmp_path) -> None:
     assert read_ranking(recorded(tmp_path, HYDRA)).measure.label == "judge score"
     settings = HYDRA.model_copy(update={"head": "mirror"})
     found = read_ranking(recorded(tmp_path / "mirror", settings))
@@ -93,7 +93,7 @@ def test_trials_with_more_seeds_cannot_win() -> None:
     assert (winner.record.id, winner.mean.value) == ("g1-2", 2.25)
 
 
-def test_the_names_of_a_report_do_not_depend_on_which_seed_ended_first(tmp_path) -> None:
+def test_the_names_of_a_report_are_those_of_the_first_seed(tmp_path) -> None:
     run = recorded(tmp_path)
     write_genome(run / GENOME_FILE, GenomeRecord(genome=Genome(), loss=2.0, generation=1, seed=1))
     with Study.open(run, SearchSettings) as study:

@@ -11,7 +11,7 @@ ORGANISMS = [
 ]
 
 
-def test_finalists_and_the_winner_are_trained_with_seeds_of_their_own() -> None:
+def test_finalists_and_winner_are_trained_with_other_seeds() -> None:
     again, fresh = retests(ORGANISMS, seed=1), fresh_trials(ORGANISMS[0], seed=1)
     assert [each.id for each in again] == [
         "g1-2-again1", "g1-2-again2", "g2-3-again1", "g2-3-again2",

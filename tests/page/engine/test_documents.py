@@ -8,7 +8,7 @@ from typing import Any
 from javascript import ASSIGNED, answer_of
 
 from microgpt.config import TrainConfig
-from microgpt.data.chunked_dataset import scored
+from microgpt.data.chunked_dataset import chunks_of
 from microgpt.data.contamination import contamination, mark
 from microgpt.data.documents import bundled
 from microgpt.data.split import split, split_stream
@@ -34,7 +34,7 @@ def drawn(rng: random.Random) -> str:
     return "\n".join(["x", *lines, *lines[:5]])
 
 
-def chunks_of(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
+def chunks_in(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
     """Return the vocabulary, and the chunks that Python reads."""
     path.write_bytes(content)
     size, kind, validation = how["size"], how["text"], how["validation"]
@@ -51,8 +51,8 @@ def chunks_of(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
     train = [[list(doc), mask and list(mask)] for doc, mask in zip(data, masks, strict=True)]
     held_out = [
         [list(tokens), mask and list(mask)]
-        for doc in scored(parts.validation, tokenizer, size, text=kind)
-        for tokens, mask in doc
+        for doc in parts.validation
+        for tokens, mask in chunks_of(doc, tokenizer, size, kind)
     ]
     return ["".join(tokenizer.chars), train, held_out]
 
@@ -73,7 +73,7 @@ def test_texts_are_read_and_split_as_in_python(node, tmp_path) -> None:
         how = {"text": kind, "validation": fraction, "size": rng.randint(1, 30)}
         content = (drawn(rng) * rng.choice((1, 20) if kind == "stream" else (1,))).encode()
         inputs.append([list(content), how])
-        expected.append(answer_of(chunks_of, content, how, path))
+        expected.append(answer_of(chunks_in, content, how, path))
     for wanted, found in zip(expected, node(CODE, inputs), strict=True):
         if "error" in wanted:
             assert found["error"].split("; ")[0] == wanted["error"].split("; ")[0]
@@ -121,7 +121,7 @@ def test_line_ends_and_byte_order_marks_are_read_as_in_python(node, tmp_path) ->
         for content in contents
         for kind in ("lines", "stream")
     ]
-    expected = [chunks_of(bytes(content), how, tmp_path / "x") for content, how in inputs]
+    expected = [chunks_in(bytes(content), how, tmp_path / "x") for content, how in inputs]
     assert node(CODE, inputs) == expected
 
 

@@ -79,9 +79,6 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
             raise CheckpointError(f"{output} has files other than those of an export; {remedy}")
     elif os.path.isdir(output):  # unlike Path.is_dir, for any name
         raise CheckpointError(f"{output} is a directory; name a file, such as {output / example}")
-    elif output.suffix.lower() not in ("", ".htm", Path(example).suffix):
-        other = output.with_suffix(Path(example).suffix)
-        raise CheckpointError(f"{output} is a file of another format; use --output {other}")
     if os.path.lexists(output) and not is_forced:
         raise CheckpointError(f"{what}; {remedy}, or replace it with --force")
 

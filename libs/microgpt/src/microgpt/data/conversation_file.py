@@ -11,6 +11,7 @@ exported chat or a table of questions. Error messages contain the file, the line
 the message.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +161,7 @@ def _turns(value: Any, where: str) -> Sequence[Any]:
         DataError: the value is not JSON, or has no messages.
     """
     if isinstance(value, Exception):
-        problem = str(value).replace(": line 1 column", " at column")
+        problem = re.sub(r"( at)?: line 1 column", " at column", str(value))
         remedy = "write one conversation per line, or export the chat again"
         raise DataError(f"{where}: not JSON: {problem}; {remedy}")
     found = value

@@ -19,11 +19,13 @@ import ast
 from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from microgpt.errors import ConfigError, MicrogptError
 from microgpt.printable_text import printable
+
+GROUPS = ("commands", "engines", "readers", "exports", "pages", "replies", "recipes", "plotting")
 
 
 class PluginError(MicrogptError):
@@ -89,5 +91,7 @@ def check_extra(extra: str, what: str, *names: str) -> None:
 
 
 @cache
-def _installed() -> Any:
-    return entry_points()
+def _installed() -> EntryPoints:
+    """Return the plug-ins of all groups; to select them from all entry points takes long."""
+    found = entry_points()
+    return EntryPoints(each for group in GROUPS for each in found.select(group=f"microgpt.{group}"))

@@ -281,3 +281,12 @@ def test_a_search_knows_the_contamination_of_its_later_test() -> None:
     found = contamination(parts, [])
     assert found["test"] > 0
     assert contamination(replace(parts, test=()), [])["test"] == found["test"]
+
+
+def test_a_split_cannot_be_changed_without_notice() -> None:
+    parts = split(list("abcdefghijklmnopqrst"), validation=0.3, test=0.2)
+    assert not parts.has_own_sets
+    for changes in ({"val_fraction": 0.1}, {"test": ("a",)}, {"gap": 3}):
+        assert replace(parts, **changes).has_own_sets
+    assert not replace(parts, test=()).has_own_sets  # as in searches
+    assert isinstance(parts.train, tuple)

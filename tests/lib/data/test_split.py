@@ -50,7 +50,7 @@ def test_a_split_agrees_with_the_documented_format(texts, validation, test) -> N
         part = "test" if place < test else "validation" if place >= 1 - validation else "train"
         expected[part].append(doc)
     parts = split(docs, validation=validation, test=test)
-    assert {name: getattr(parts, name) for name in expected} == expected
+    assert {name: list(getattr(parts, name)) for name in expected} == expected
     assert parts.facts == DataFacts(len(docs), fingerprint(docs), validation, test)
 
 

@@ -53,8 +53,8 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
-    # The sets that the fractions give, if they are known; a replaced one is another one.
-    _by_fractions: Sequence[Sequence[Document]] = field(default=(), compare=False)
+    # The sets that the fractions give, if they are known, and the fractions.
+    _by_fractions: tuple[Sequence[object], object] | None = field(default=None, compare=False)
     _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # by `once`
 
     def __repr__(self) -> str:
@@ -73,8 +73,13 @@ class Split:
     def has_own_sets(self) -> bool:
         """Whether the caller has replaced a set, so that a document may be in two sets."""
         sets = self.train, self.validation, self.test
-        known = self._by_fractions or 3 * [None]
-        return any(len(one) and one is not other for one, other in zip(sets, known, strict=True))
+        known, fractions = self._by_fractions or (3 * [None], None)
+        is_other = any(len(s) and s is not t for s, t in zip(sets, known, strict=True))
+        return is_other or fractions not in (None, self._fractions)
+
+    @property
+    def _fractions(self) -> object:
+        return self.val_fraction, self.test_fraction, self.gap
 
     def read_before(self, name: str) -> Sequence[Document]:
         """Return the documents that are read before a held-out set: validation chooses weights."""
@@ -114,7 +119,9 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
         sets[2 if place < test else 1 if place >= 1 - validation else 0].append(doc)
     n = sum(map(len, sets))
     what = "documents" if n == len(docs) else "distinct documents"
-    return _require_sets(Split(docs, *sets, validation, test), f"{what} ({n:,})", "documents")
+    train, held_out, tested = map(tuple, sets)  # nobody can change them in place
+    found = Split(docs, train, held_out, tested, validation, test)
+    return _require_sets(found, f"{what} ({n:,})", "documents")
 
 
 def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: int = 256) -> Split:
@@ -168,7 +175,8 @@ def _require_sets(parts: Split, what: str, more: str) -> Split:
         if fraction and not getattr(parts, name):
             problem = f"too few {what}: the {name} split is empty"
             raise DataError(f"{problem}; add {more} or use another fraction")
-    return replace(parts, _by_fractions=(parts.train, parts.validation, parts.test))
+    sets = parts.train, parts.validation, parts.test
+    return replace(parts, _by_fractions=(sets, parts._fractions))
 
 
 def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:

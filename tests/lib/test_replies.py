@@ -39,6 +39,7 @@ TALKS = [
 def parrot(install, monkeypatch):
     """Installs a plug-in, and no other of chats."""
     monkeypatch.setattr("microgpt.replies.GROUP", "test_replies")
+    monkeypatch.setattr("microgpt.plugins.GROUPS", ("engines", "test_replies"))
     install("parrot", "test_replies", "parrot = parrot", parrot=PARROT)
 
 

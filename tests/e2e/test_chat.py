@@ -118,6 +118,13 @@ def test_ctrl_d_ends_a_chat_only_on_an_empty_line(talk) -> None:
     assert talk.exit_code() == 0
 
 
+def test_ctrl_d_during_a_reply_ends_the_chat_after_it(talk) -> None:
+    talk.send("hi\r")
+    talk.expect_exact("microgpt> ")
+    talk.send(CTRL_D)
+    assert talk.exit_code() == 0
+
+
 def test_ctrl_c_stops_a_reply_but_not_the_chat(replying) -> None:
     replying.sendintr()
     replying.expect(r"([hioy]+)(\^C)? \(stopped\)\r\n")

@@ -46,6 +46,8 @@ def _edit_lines() -> None:
         import readline
     except ImportError:
         return
+    # Ctrl-D that was typed during a reply arrives as NUL, because readline changes the terminal.
+    readline.parse_and_bind(r'"\C-@": "\C-d"')
     with suppress(OSError, RuntimeError):  # RuntimeError: there is no home directory
         folder = user_state_path("microgpt", appauthor=False)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # readable only by the user

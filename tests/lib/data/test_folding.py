@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save
-from microgpt.data.folding import FoldingTokenizer, char_tokenizer, fold
+from microgpt.data.folding import FoldingTokenizer, char_tokenizer, fold, plain
 from microgpt.data.tokenizer import CharTokenizer, Message
 from microgpt.errors import TokenizerError
 from microgpt.training.train import train
@@ -28,6 +28,14 @@ TOKENIZER = FoldingTokenizer(ALPHABET)
 )
 def test_fold_removes_case_accents_and_typography(text: str, folded: str) -> None:
     assert fold(text) == folded
+
+
+@pytest.mark.parametrize("dash", "\u2010\u2011\u2012\u2013\u2014\u2212\u2e3a\ufe63\uff0d")
+@pytest.mark.parametrize("quotes", ["‘’", "‹›", "‚‛"])
+@pytest.mark.parametrize("unseen", ["\u00ad", "\u200b", "\ufe0f", "\u061c", "\u2066", "\U000e0041"])
+def test_plain_text_has_one_form_of_marks(dash: str, quotes: str, unseen: str) -> None:
+    text = f" {quotes[0]}A{unseen}b{quotes[1]} {dash}\n«c» 「d」 〝é〞 "
+    assert plain(text) == '\'ab\' - "c" "d" "e"'
 
 
 @given(st.text())

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from javascript import ASSIGNED, CHARACTERS, few
 
-from microgpt.data.folding import fold
+from microgpt.data.folding import fold, plain
 
 TEXTS = st.lists(st.text(CHARACTERS), min_size=50)
 
@@ -23,10 +23,10 @@ def test_javascript_treats_each_character_as_python_does(node) -> None:
 @pytest.mark.slow
 def test_each_character_folds_as_in_python(node) -> None:
     code = """
-    import { fold } from "./folding.js";
-    const answer = (char) => [fold(char), fold(`Aβ${char}Σ${char}`)];
+    import { fold, plain } from "./folding.js";
+    const answer = (char) => [fold(char), fold(`Aβ${char}Σ${char}`), plain(`a${char}b`)];
     """
-    expected = [[fold(char), fold(f"Aβ{char}Σ{char}")] for char in ASSIGNED]
+    expected = [[fold(char), fold(f"Aβ{char}Σ{char}"), plain(f"a{char}b")] for char in ASSIGNED]
     assert node(code, ASSIGNED) == expected
 
 

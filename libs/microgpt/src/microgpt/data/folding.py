@@ -13,7 +13,18 @@ TABLE = str.maketrans(
         "þ": "th", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-",  # noqa: RUF001
     }
 )  # fmt: skip
-INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphens, joiners, BOMs
+# The properties Default_Ignorable_Code_Point, Dash and Quotation_Mark of Unicode 16.
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
+DASHES = re.compile(
+    "[\u058a\u05be\u1400\u1806\u2010-\u2015\u2053\u2212\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u2e5d\u301c\u3030"
+    "\u30a0\U00010d6e\U00010ead]"
+)
+SINGLE_QUOTES = re.compile("[\u2018-\u201b\u2039\u203a]")
+DOUBLE_QUOTES = re.compile("[\u00ab\u00bb\u201c-\u201f\u2e42\u300c-\u300f\u301d-\u301f]")
 
 
 def fold(text: str) -> str:
@@ -28,9 +39,11 @@ def fold(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Fold a text, and remove invisible characters and superfluous white space."""
-    folded = text.lower() if text.isascii() else INVISIBLE.sub("", fold(text))  # lower is faster
-    return " ".join(folded.split())
+    """Fold a text, use one form of dashes, quotes and spaces, and drop invisible characters."""
+    if text.isascii():
+        return " ".join(text.lower().split())  # faster
+    folded = DASHES.sub("-", INVISIBLE.sub("", fold(text)))
+    return " ".join(DOUBLE_QUOTES.sub('"', SINGLE_QUOTES.sub("'", folded)).split())
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:

@@ -4,7 +4,9 @@ import { SPACE, isSpace, lengthOf } from "./characters.js";
 import { CharTokenizer } from "./tokenizer.js";
 
 const MARKS = /[\u0300-\u036f]/g; // combining diacritical marks
-const INVISIBLE = /[\u00ad\u200b-\u200f\u2060\ufeff]/g; // soft hyphens, joiners, BOMs
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
+const SINGLE_QUOTES = /[\u2018-\u201b\u2039\u203a]/g;
+const DOUBLE_QUOTES = /[^\P{Quotation_Mark}']/gu;
 const CHEROKEE = /[\u13a0-\u13fd\uab70-\uabbf]/; // whose small letters fold to capitals
 // Replacements for letters and punctuation that have no decomposition in Unicode.
 const PLAIN = {
@@ -18,9 +20,11 @@ export function fold(/** @type {string} */ text) {
   return Array.from(folded.replace(MARKS, "").normalize("NFC"), (char) => PLAIN[char] ?? char).join("");
 }
 
-/** Fold a text, and remove invisible characters and superfluous white space. */
+/** Fold a text, use one form of dashes, quotes and spaces, and drop invisible characters. */
 export function plain(/** @type {string} */ text) {
-  return fold(text).replace(INVISIBLE, "").split(new RegExp(SPACE)).filter(Boolean).join(" ");
+  const folded = fold(text).replace(INVISIBLE, "").replace(/\p{Dash}/gu, "-");
+  const quoted = folded.replace(SINGLE_QUOTES, "'").replace(DOUBLE_QUOTES, '"');
+  return quoted.split(new RegExp(SPACE)).filter(Boolean).join(" ");
 }
 
 /** Return a character as `str.casefold` does; JavaScript has only capitals and small letters. */

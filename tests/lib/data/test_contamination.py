@@ -286,7 +286,17 @@ def test_a_search_knows_the_contamination_of_its_later_test() -> None:
 def test_a_split_cannot_be_changed_without_notice() -> None:
     parts = split(list("abcdefghijklmnopqrst"), validation=0.3, test=0.2)
     assert not parts.has_own_sets
-    for changes in ({"val_fraction": 0.1}, {"test": ("a",)}, {"gap": 3}):
+    for changes in ({"val_fraction": 0.1}, {"test": ("a",)}, {"gap": 3}, {"docs": ("a",)}):
         assert replace(parts, **changes).has_own_sets
     assert not replace(parts, test=()).has_own_sets  # as in searches
-    assert isinstance(parts.train, tuple)
+    own = Split(["a", "b"], ["a"], [list(TALKS[0])])
+    for each in (parts, own):
+        assert {*map(type, (each.docs, each.train, each.validation))} == {tuple}
+    assert own.validation == (TALKS[0],)
+
+
+def test_stretches_of_text_are_looked_up_in_what_was_read() -> None:
+    read, own = (TEXT[:9000],), (TEXT[3000:3400], TEXT[5000:5600], TEXT[20_000:21_000])
+    parts = Split((*read, *own), read, own)
+    assert contamination(parts, (), "stream")["validation"] == pytest.approx(0.5, abs=0.02)
+    assert contamination(parts, ()) == {}

@@ -52,6 +52,17 @@ def test_an_evaluation_is_marked_with_the_share_that_was_read(tmp_path) -> None:
     assert "contamination" not in repr(replace(found, contamination=0.0))
 
 
+def test_pieces_of_text_are_marked_but_not_parts_of_lines() -> None:
+    docs = [text := " ".join(PARTS.train)]
+    stream = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1, text="stream")))
+    lines = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1)))
+    docs.clear()  # a model remembers what it has read
+    assert stream.evaluate([text[:200], text[200:300]], text="stream").contamination == 1
+    assert stream.evaluate([text[:10]]).contamination == 1
+    assert lines.evaluate([text[:10]]).contamination == 0
+    assert lines.evaluate([text]).contamination == 1
+
+
 def test_patience_ends_a_training_run_without_improvement(train) -> None:
     config = TrainConfig(steps=200, lr=0.1, patience=2)
     result = train(PARTS, config=config)

@@ -6,13 +6,13 @@ from functools import cached_property, partial
 
 from microgpt.config import EngineName, TextKind, TrainConfig, checked
 from microgpt.data.contamination import trained_share
-from microgpt.data.tokenizer import AnyDocument, as_documents
+from microgpt.data.tokenizer import AnyDocument, Document, as_documents
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.held_out_loss import EvaluationSet, HeldOutLoss
 from microgpt.flat_weights import count_params
 from microgpt.model import Weights
 from microgpt.sampling import n_kept
-from microgpt.state import TrainedModel
+from microgpt.state import TrainedModel, TrainResult
 from microgpt.training.engines import EngineModel, check_engine, default_engine, engine_module
 
 
@@ -30,7 +30,10 @@ class LanguageModel:
         }
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype, self._trained_on = trained.dtype, trained.trained_on
-        self._read = getattr(trained, "documents", ())
+        self._read: Sequence[Document] = ()  # documents, if the model has just been trained
+        self._read_text: TextKind = TrainConfig.text
+        if isinstance(trained, TrainResult):
+            self._read, self._read_text = trained.documents, trained.config.text
 
     def __repr__(self) -> str:
         size = self.config.block_size
@@ -71,7 +74,9 @@ class LanguageModel:
         read = EvaluationSet.of(docs, self.tokenizer, self.config.block_size, text)
         loss = read.evaluate(partial(self.engine_model.nll, threads=threads))
         assert loss
-        return replace(loss, contamination=trained_share(docs, self._trained_on, self._read))
+        is_stream = "stream" in (text, self._read_text)
+        share = trained_share(docs, self._trained_on, self._read, is_stream=is_stream)
+        return replace(loss, contamination=share)
 
     def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> Iterator[list[float]]:
         """Yield log(softmax(logits)) (V) after each token, starting at index `first`.

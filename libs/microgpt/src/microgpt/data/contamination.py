@@ -5,32 +5,32 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from microgpt.config import TextKind
 from microgpt.data.folding import plain
 from microgpt.data.split import HELD_OUT, DataFacts, Split, as_line, fingerprint, forms, split_again
 from microgpt.data.tokenizer import Document
 
 PIECE = 50  # number of characters of running text that are compared at once
+Shares = dict[str, float | None]  # by held-out set; None if unknown
+Facts = Sequence[DataFacts | None]  # of earlier training runs and their splits; None if unknown
 
 
-def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, float | None]:
-    """Return the share of each held-out set that was read in training; None if it is unknown.
+def contamination(parts: Split, read: Facts, text: TextKind = "lines") -> Shares:
+    """Return the share of each held-out set that was read in training.
 
     It is a share of the texts, of the replies in conversations or of the characters of running
-    text. There is none if nothing was read.
-
-    Args:
-        read: the data of earlier training runs and their splits; None for unknown data.
+    text, which one document always is. There is none if nothing was read.
     """
-    return dict(parts.once(("contamination", *read), lambda: _contamination(parts, read)))
+    is_stream, key = text == "stream" or len(parts.docs) == 1, ("contamination", text, *read)
+    return dict(parts.once(key, lambda: _contamination(parts, read, is_stream)))
 
 
-def _contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, float | None]:
+def _contamination(parts: Split, read: Facts, is_stream: bool) -> Shares:
     again = parts if parts.has_own_sets else split_again(parts.docs, parts.facts)
     same = recorded_facts(parts.docs, read)
-    is_stream = len(parts.docs) == 1
     # A short overlap of stretches of running text is not found.
     finds_all = not is_stream or {*same} <= {parts.facts}
-    found: dict[str, float | None] = {}
+    found: Shares = {}
     for name in HELD_OUT:
         # A search tests later, and has no test set.
         if docs := getattr(parts, name) or getattr(again, name):
@@ -41,16 +41,17 @@ def _contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, 
 
 
 def trained_share(
-    docs: Sequence[Document], read: Sequence[DataFacts | None], own: Sequence[Document] = ()
+    docs: Sequence[Document], read: Facts, own: Sequence[Document] = (), *, is_stream: bool = False
 ) -> float | None:
     """Return the share of documents that a model, which read `own`, or an ancestor trained on.
 
-    It is None if it is unknown.
+    It is None if it is unknown. `is_stream` is true if either is running text.
     """
     same = recorded_facts(docs, read)
     if len(same) == len(read):
-        return _share(docs, _read(docs, same, "train"), len(docs) == 1)
-    return _share(docs, own, len(docs) == 1) if own and len(read) == 1 else None
+        is_stream = is_stream or any(each.gap is not None for each in same)
+        return _share(docs, _read(docs, same, "train"), is_stream)
+    return _share(docs, own, is_stream) if own and len(read) == 1 else None
 
 
 def mark(share: float | None) -> str:

@@ -22,6 +22,7 @@ from microgpt.errors import ConfigError, DataError
 
 T = TypeVar("T")
 HELD_OUT = ("validation", "test")
+SETS = ("docs", "train", *HELD_OUT)
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
 MAX_BEGINNING = 64  # messages; the work for all beginnings grows with the square of the length
@@ -53,9 +54,14 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
-    # The sets that the fractions give, if they are known, and the fractions.
+    # The documents and the sets that the fractions give, if they are known, and the fractions.
     _by_fractions: tuple[Sequence[object], object] | None = field(default=None, compare=False)
     _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # by `once`
+
+    def __post_init__(self) -> None:
+        for name in SETS:
+            if not isinstance(docs := getattr(self, name), tuple):  # it could be changed in place
+                object.__setattr__(self, name, as_documents(docs))
 
     def __repr__(self) -> str:
         n_train, n_val, n_test = map(len, (self.train, self.validation, self.test))
@@ -72,10 +78,13 @@ class Split:
     @property
     def has_own_sets(self) -> bool:
         """Whether the caller has replaced a set, so that a document may be in two sets."""
-        sets = self.train, self.validation, self.test
-        known, fractions = self._by_fractions or (3 * [None], None)
-        is_other = any(len(s) and s is not t for s, t in zip(sets, known, strict=True))
+        known, fractions = self._by_fractions or (len(SETS) * [None], None)
+        is_other = any(len(s) and s is not t for s, t in zip(self._sets, known, strict=True))
         return is_other or fractions not in (None, self._fractions)
+
+    @property
+    def _sets(self) -> list[Sequence[Document]]:
+        return [getattr(self, name) for name in SETS]
 
     @property
     def _fractions(self) -> object:
@@ -119,7 +128,7 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
         sets[2 if place < test else 1 if place >= 1 - validation else 0].append(doc)
     n = sum(map(len, sets))
     what = "documents" if n == len(docs) else "distinct documents"
-    train, held_out, tested = map(tuple, sets)  # nobody can change them in place
+    train, held_out, tested = map(tuple, sets)
     found = Split(docs, train, held_out, tested, validation, test)
     return _require_sets(found, f"{what} ({n:,})", "documents")
 
@@ -175,8 +184,7 @@ def _require_sets(parts: Split, what: str, more: str) -> Split:
         if fraction and not getattr(parts, name):
             problem = f"too few {what}: the {name} split is empty"
             raise DataError(f"{problem}; add {more} or use another fraction")
-    sets = parts.train, parts.validation, parts.test
-    return replace(parts, _by_fractions=(sets, parts._fractions))
+    return replace(parts, _by_fractions=(parts._sets, parts._fractions))
 
 
 def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:

@@ -42,8 +42,8 @@ AnyDocument = str | Iterable[AnyMessage]  # `as_documents` makes it a document
 Documents = Sequence[Document] | str  # a string is running text
 
 
-def as_documents(docs: Iterable[AnyDocument]) -> Sequence[Document]:
-    """Return documents as a sequence of texts, and of conversations as tuples.
+def as_documents(docs: Iterable[AnyDocument]) -> tuple[Document, ...]:
+    """Return documents as texts and tuples of messages, in a tuple that nobody can change.
 
     Raises:
         DataError: a document is neither a text nor a conversation, or docs has no documents or no
@@ -59,13 +59,10 @@ def as_documents(docs: Iterable[AnyDocument]) -> Sequence[Document]:
     # A data frame yields the names of its columns. The order of a set differs between processes.
     if not found or isinstance(docs, Mapping | set | frozenset) or hasattr(docs, "columns"):
         raise DataError(f"docs must be a list of texts or conversations, not {type(docs).__name__}")
-    docs = docs if isinstance(docs, list | tuple) else list(found)
-    if are_texts(docs):
-        return docs
-    return [
+    return tuple(
         doc if isinstance(doc, str) else as_conversation(f"docs[{i}]", doc)
-        for i, doc in enumerate(docs)
-    ]
+        for i, doc in enumerate(found)
+    )
 
 
 def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:

@@ -200,7 +200,7 @@ def _student(
         plan,
         teachers=records_of(teachers),
         ancestor_data=read,
-        contamination=contamination(job.parts, read),
+        contamination=contamination(job.parts, read, plan.config.text),
         given=ensemble.given(plan.given),
     )
     job = with_samples(replace(job, plan=plan, teachers=teachers))

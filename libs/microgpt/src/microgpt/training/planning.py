@@ -155,7 +155,7 @@ def plan_training(
         data=parts.facts,
         given=_recorded(given, chosen, ensemble),
         ancestor_data=read,
-        contamination=contamination(parts, read),
+        contamination=contamination(parts, read, base.text),
         extra=dict(extra),
         edited_sources=find_edited_sources() if engine == "reference" else {},
     )

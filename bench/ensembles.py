@@ -64,9 +64,8 @@ def measured(seed: int, label: str, *, text: str, way: str) -> EnsembleTraining:
         sum(count_predictions(doc, kind, count) for doc in parts.test)
         for count in (result.tokenizer.count, len)
     )
-    found = job.ensemble
     spent = float(notes[-2].split()[0].replace("\u202f", ""))
-    n_teachers = found.n_teachers if found else 0
+    n_teachers = len(result.plan.teachers)
     return EnsembleTraining(bits(result.test_loss) * tokens / characters, n_teachers, spent)
 
 

@@ -33,7 +33,6 @@ from microgpt.data.read_options import ReadOptions
 from microgpt.storage.document_hashes import DocumentHashes
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.training.history_file import read_history
 from microgpt_course.progress import read_progress, start
 from microgpt_evolution.genome_file import GENOME, read_genome
 from microgpt_evolution.report.ranking import read_ranking
@@ -428,7 +427,6 @@ PARSERS: dict[str, Maker] = {
     "trials.jsonl of a sweep": in_file(swept, RECORDS, run, evaluations),
     "train_state.json": in_file(trained, STATE, read_training),
     "train_state.safetensors": in_file(trained, NUMBERS, read_training, state),
-    "history.jsonl": in_file(trained, "history.jsonl", read_history),
     "documents.crc32": hashes,
     "progress.json": in_file(start, "progress.json", read_progress),
     "HTTP: bodies": asgi,

@@ -103,7 +103,7 @@ def trained(job: TrainingJob, hooks: Sequence[Hook] = ()) -> TrainResult:
         directory.finish(result)
         return result
 
-    if not job.ensemble:
+    if not job.plan.ensemble:
         return train_job(job, hooks=hooks)
     with TemporaryDirectory() as folder, TrainingDirectory(Path(folder, "model")) as directory:
         return train_job(with_teachers(job, directory, train), hooks=hooks)

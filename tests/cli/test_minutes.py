@@ -161,7 +161,7 @@ def test_a_small_text_gets_several_teachers_and_a_student(microgpt, folder, monk
     told = microgpt("info", "--data", "names.txt", *budget[:2])
     assert " teachers, " in told.stdout
     assert training(folder / "a")["teachers"] == ["1", "2"]
-    assert not (folder / "a/teachers").exists()
+    assert not (folder / "a/.teachers").exists()
     problem = refused(microgpt("train", "--resume", "a", "--steps", "9000"))
     assert "--steps cannot be used with --resume" in problem
     assert "; omit --steps" in problem

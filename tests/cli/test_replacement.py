@@ -57,7 +57,7 @@ SHAPE_OF_MOONBASE = {"vocab_size": 300, "n_embd": 8, "n_head": 4, "n_layer": 1, 
 MOONBASE = ("meta.json", "tokenizer.json", "weights.safetensors", "optimizer_m.safetensors")
 
 
-@pytest.mark.parametrize("files", [MOONBASE, ["history.jsonl"]])
+@pytest.mark.parametrize("files", [MOONBASE, ["tokenizer.json"]])
 def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_path, files) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     for file in files:

@@ -75,7 +75,7 @@ def test_a_run_stopped_in_any_model_ends_with_the_same_student(
     threads = "2" if what.startswith("teacher 2") else "1"
     ok(microgpt("train", "--resume", "a", "-n", "0", "--threads", threads))
     assert weights(folder / "a") == whole
-    assert not (folder / "a/teachers").exists()
+    assert not (folder / "a/.teachers").exists()
     done = ok(microgpt("train", "--resume", "a"))
     assert "to continue it, fine-tune its model with --from" in done.stderr
     ok(microgpt("train", "--from", "a", "--data", "names.txt", "--steps", "9", "--model", "b"))
@@ -102,16 +102,16 @@ def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, folder) -> 
     stopped(microgpt, "teacher 2 of 2", *RUN, "--model", "a")
     one = ("--data", "names.txt", *SMALL, "--steps", "9")
     ok(microgpt("train", *one, "--model", "a", "--force"))
-    assert not (folder / "a/teachers").exists()
+    assert not (folder / "a/.teachers").exists()
     ok(microgpt("train", *one, "--model", "b"))
     assert weights(folder / "a") == weights(folder / "b")
 
 
 def test_changed_or_missing_teachers_are_refused(microgpt, folder) -> None:
     stopped(microgpt, "the student", *RUN, "--model", "a")
-    teachers = folder / "a/teachers"
+    teachers = folder / "a/.teachers"
     (teachers / "2").rename(teachers / "old")
-    ok(microgpt("train", "--data", "names.txt", *SMALL, "--steps=9", "--model=a/teachers/2"))
+    ok(microgpt("train", "--data", "names.txt", *SMALL, "--steps=9", "--model=a/.teachers/2"))
     problem = refused(microgpt("train", "--resume", "a"))
     assert "not the 2 teachers of the run" in problem
     teachers.rename(folder / "elsewhere")

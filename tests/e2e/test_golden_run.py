@@ -8,7 +8,7 @@ from commands import ok
 
 from microgpt.config import TrainConfig
 from microgpt.data.documents import bundled, load_text
-from microgpt.training.history_file import read_history
+from microgpt.storage.training_directory import read_training
 from microgpt.training.train import train
 
 LONG = (pytest.mark.slow, pytest.mark.long)
@@ -32,7 +32,7 @@ def test_each_engine_reproduces_the_golden_run_and_weights(
         assert weights[name][0][:5] == pytest.approx(first, abs=tolerance)
     assert json.loads(Path(tmp_path, "output", "meta.json").read_text())["dtype"] == dtype
     if dtype == "float64":
-        found = [point.loss for point in read_history(tmp_path / "output")]
+        found = [point.loss for point in read_training(tmp_path / "output")[1].history]
         pairs = zip(golden["losses"][::2], golden["losses"][1::2], strict=True)
         assert found == pytest.approx([(a + b) / 2 for a, b in pairs], rel=0, abs=1e-9)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import commands
 import pytest
 
+from microgpt import read_training
+
 # Long enough to be killed often, and a state as often as possible, so that many kills come in the
 # middle of writing one.
 TRAIN = [
@@ -41,7 +43,7 @@ def weights_of(directory: Path) -> bytes:
     """Return all that a finished training has left but times."""
     meta = json.loads((directory / "meta.json").read_text())
     training = {name: fact for name, fact in meta["training"].items() if name != "seconds"}
-    history = (directory / "history.jsonl").read_bytes()
+    history = str(read_training(directory)[1].history).encode()
     state = (directory / "train_state.safetensors").read_bytes()
     return (directory / "weights.json").read_bytes() + history + state + repr(training).encode()
 

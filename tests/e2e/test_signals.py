@@ -18,7 +18,7 @@ COMMAND = "microgpt"
 PIPES = {"stdout": PIPE, "stderr": PIPE, "text": True}
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 FOREVER = str(10**9)
-STATE_FILES = ["history.jsonl", "train_state.json", "train_state.safetensors"]
+STATE_FILES = ["train_state.json", "train_state.safetensors"]
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
+from microgpt import HistoryPoint, ModelConfig, TrainConfig, TrainingDirectory, train
 from microgpt_cli.charts.look import COLORS
 from microgpt_cli.charts.loss_curves import TrainingRun, draw, read_training_runs
-
-META = {"vocab_size": 3, "n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 8, "chars": ["a"]}
 
 
 @pytest.mark.parametrize("n_runs", [1, 2, len(COLORS) + 1, 30])
@@ -28,14 +26,15 @@ def test_the_smoothed_loss_is_a_mean_of_near_points() -> None:
     assert [rows[0]["mean"], rows[1]["mean"], rows[40]["mean"]] == pytest.approx([0, 1 / 3, 0.4])
 
 
-def test_contamination_marks_are_read_from_the_model_or_state(tmp_path: Path) -> None:
-    (tmp_path / HISTORY).write_bytes(encode_history([HistoryPoint(100, 2.0, 1.5)]))
-    (run,) = read_training_runs([tmp_path, tmp_path])
-    assert run.val_mark == " (contamination unknown)"
-    (tmp_path / "train_state.json").write_text('{"contamination": {"validation": 1}}')
-    (run,) = read_training_runs([tmp_path])
-    assert run.val_mark == " (contamination 100 %)"
-    training = {"steps": 100, "contamination": {"validation": 0.5}}
-    (tmp_path / "meta.json").write_text(json.dumps(META | {"training": training}))
-    (run,) = read_training_runs([tmp_path])
-    assert run.val_mark == " (contamination 50 %)"
+@pytest.mark.parametrize(
+    ("share", "mark"),
+    [(0.0, ""), (1, " (contamination 100 %)"), (None, " (contamination unknown)")],
+)
+def test_contamination_marks_are_read_from_the_state(tmp_path: Path, share, mark) -> None:
+    config = TrainConfig(steps=1, engine="reference")
+    result = train(["ab"], model=ModelConfig(n_embd=2, n_head=1, block_size=2), config=config)
+    plan = replace(result.plan, contamination={"validation": share})
+    with TrainingDirectory(tmp_path / "run") as held:
+        held.keep(plan, result.state)
+    (run,) = read_training_runs([tmp_path / "run", tmp_path / "run"])
+    assert run.val_mark == mark

@@ -49,7 +49,7 @@ def test_a_reader_reads_the_files_of_its_kind_and_no_others(write) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "problem"),
     [
-        ("a.bad", PluginError, "a.bad .KeyError: 'title'.; use another file, or repair or uni"),
+        ("a.bad", PluginError, "a.bad .KeyError: 'title'.; repair or uninstall"),
         ("a.none", DataError, "microgpt.plugins found no texts in .*a.none; use another file"),
     ],
 )

@@ -16,7 +16,6 @@ from microgpt import BpeTokenizer, ModelConfig, TrainConfig, TrainResult, load, 
 from microgpt.storage.document_hashes import read_document_hashes
 from microgpt.storage.model_directory import is_model_directory
 from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
-from microgpt.training.history_file import read_history
 from microgpt.training.train import train
 
 
@@ -70,8 +69,7 @@ def test_a_killed_training_run_leaves_a_whole_checkpoint(tmp_path) -> None:
     train_in(tmp_path / "before", OLD)
     seen = set()
     for folder in killed_saves(tmp_path / "before", train_in):
-        plan, state, _ = read_training(folder / "model")
-        assert state.history == read_history(folder / "model")
+        plan = read_training(folder / "model")[0]
         seen.add((plan.tokenizer.names, found(folder / "model")))
         train_in(folder)
         assert found(folder / "model") == NEW.tokenizer.names

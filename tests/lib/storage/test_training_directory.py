@@ -22,7 +22,7 @@ from microgpt.training.train import train
 
 DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
 CONFIG = TrainConfig(steps=40, lr=0.01, patience=30)
-STATE_FILES = {"history.jsonl", "train_state.json", "train_state.safetensors"}
+STATE_FILES = {"train_state.json", "train_state.safetensors"}
 
 
 def plan_of(parts: Split, result: TrainResult) -> TrainingPlan:
@@ -161,6 +161,8 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
         ({"config": {"steps": 0}}, "steps must be >= 1, got 0"),
         ({"recent_losses": [float("nan")]}, r"recent_losses\[0\]: input should be a finite number"),
         ({"history": [[1, 2.0, float("inf")]]}, r"history\[0\]"),
+        ({"history": [{"step": 1.5, "loss": 2.0}]}, r"history\[0\]\.step: .* valid integer"),
+        ({"history": [{"step": 1, "loss": float("nan")}]}, r"history\[0\]\.loss: .* finite"),
         ({"dtype": "float64"}, r"safetensors .*: weights is not an array of \d+ float64 numb"),
     ],
 )

@@ -57,7 +57,7 @@ def test_only_replies_are_learnt(train) -> None:
 def test_the_held_out_loss_counts_only_learnt_tokens(train) -> None:
     parts = Split(CONVERSATIONS, CONVERSATIONS[:3], validation=CONVERSATIONS[3:], val_fraction=0.3)
     result = train(parts, model=SMALL, config=TrainConfig(steps=40))
-    model = InferenceGpt(result, engine=result.state.engine)
+    model = InferenceGpt(result, engine=result.plan.engine)
     assert result.val_loss == pytest.approx(model.evaluate(CONVERSATIONS[3:]).loss, rel=1e-5)
 
 
@@ -78,7 +78,7 @@ def test_a_running_text_model_learns_no_end_token(train) -> None:
     """Of a text that is the same everywhere it makes up as much as the context holds."""
     config = TrainConfig(steps=80, lr=0.05, text="stream")
     result = train(["a" * 50], model=SMALL, config=config)
-    model = InferenceGpt(result, engine=result.state.engine)
+    model = InferenceGpt(result, engine=result.plan.engine)
     assert model.generate(3) == ["a" * 9] * 3
     assert model.generate(1, prompt="aa", max_tokens=3) == ["aaaaa"]
 

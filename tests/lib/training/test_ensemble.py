@@ -22,7 +22,7 @@ from microgpt.training.deadline import train_job
 from microgpt.training.distillation import Teachers
 from microgpt.training.ensemble import LEAST, MOST_TEACHERS
 from microgpt.training.ensemble_training import (
-    read_ensemble,
+    open_ensemble,
     teacher_paths,
     with_samples,
     with_teachers,
@@ -70,7 +70,7 @@ def trained(job: TrainingJob, path: Path, *hooks: Hook, threads: int = 1) -> Tra
         return result
 
     with TrainingDirectory(path) as directory:
-        if job.ensemble:
+        if job.plan.ensemble and not job.teachers:
             job = with_teachers(job, directory, train, threads=threads)
         result = train(job, directory)
         ensemble_training.remove_teachers(path)
@@ -79,9 +79,10 @@ def trained(job: TrainingJob, path: Path, *hooks: Hook, threads: int = 1) -> Tra
 
 def resumed(path: Path, threads: int = 1) -> TrainResult:
     plan, state, _ = read_training(path)
-    job = replace(planned(), plan=plan, ensemble=read_ensemble(path))
+    job = replace(planned(), plan=plan)
     if state.step:
-        teachers = Teachers([load(each) for each in teacher_paths(path, job.ensemble)])
+        ensemble = open_ensemble(path, plan, state)
+        teachers = Teachers([load(each) for each in teacher_paths(path, ensemble)])
         job = with_samples(replace(job, teachers=teachers, resume=state))
     return trained(job, path, threads=threads)
 
@@ -93,13 +94,15 @@ def whole(tmp_path_factory) -> TrainResult:
 
 
 def test_a_small_text_gets_an_ensemble_unless_it_is_prevented(whole) -> None:
-    assert planned().ensemble.n_teachers == 2
-    assert planned(budget=1e12).ensemble.n_teachers == MOST_TEACHERS
-    assert not planned(budget=LEAST * 1e10).ensemble
-    assert not planned(single=True).ensemble
-    assert not planned(genome=Path("genome.json")).ensemble
-    assert not plan_training(hold_out(NAMES, SMALL), SMALL, parent=whole).ensemble
-    assert not plan_training(hold_out(NAMES, SMALL), SMALL, config=TrainConfig(steps=3)).ensemble
+    assert planned().plan.ensemble.n_teachers == 2
+    assert planned(budget=1e12).plan.ensemble.n_teachers == MOST_TEACHERS
+    assert not planned(budget=LEAST * 1e10).plan.ensemble
+    assert not planned(single=True).plan.ensemble
+    assert not planned(genome=Path("genome.json")).plan.ensemble
+    assert not plan_training(hold_out(NAMES, SMALL), SMALL, parent=whole).plan.ensemble
+    assert not plan_training(
+        hold_out(NAMES, SMALL), SMALL, config=TrainConfig(steps=3)
+    ).plan.ensemble
 
 
 def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
@@ -114,11 +117,11 @@ def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
 
 def test_the_teachers_of_an_ensemble_differ_only_in_their_seeds() -> None:
     job = planned()
-    one, other = (job.ensemble.config_of(i) for i in range(2))
+    one, other = (job.plan.ensemble.config_of(i) for i in range(2))
     assert one.seed != other.seed
     assert replace(one, seed=0) == replace(other, seed=0)
     assert (job.plan.config.dropout, job.plan.config.weight_decay) == (0, 0)
-    assert job.plan.config.seed == job.ensemble.teacher.seed == 42
+    assert job.plan.config.seed == job.plan.ensemble.teacher.seed == 42
 
 
 def test_a_finished_model_has_no_teachers_any_more(whole, tmp_path) -> None:
@@ -127,8 +130,8 @@ def test_a_finished_model_has_no_teachers_any_more(whole, tmp_path) -> None:
     plan, _, status = read_training(tmp_path / "model")
     assert (plan.config, status) == (planned().plan.config, "ended")
     assert len(plan.teachers) == len(json.loads(meta(tmp_path))["training"]["teachers"]) == 2
-    assert not (tmp_path / "model/teachers").exists()
-    assert plan.given | planned().ensemble.given(plan.given) == plan.given
+    assert not (tmp_path / "model/.teachers").exists()
+    assert plan.ensemble == planned().plan.ensemble
     assert result.trained_on == (result.plan.data, result.plan.data)
     assert result.test_loss is not None
 
@@ -137,7 +140,7 @@ def meta(folder: Path) -> str:
     return (folder / "model/meta.json").read_text()
 
 
-N_WRITES = 10  # ensemble.json, the student's first, and two or three of each model
+N_WRITES = 9  # two of the student before its run, and two or three of each model
 
 
 @pytest.mark.parametrize("n", range(N_WRITES))
@@ -152,7 +155,6 @@ def test_a_run_killed_before_it_writes_files_can_go_on(whole, n, tmp_path, monke
     with monkeypatch.context() as patched:
         for module in ("storage.training_directory", "storage.model_directory"):
             patched.setattr(f"microgpt.{module}.publish", publish)
-        patched.setattr(ensemble_training, "publish", publish)
         with pytest.raises(Killed):
             trained(planned(), tmp_path / "run")
     run = tmp_path / "run"
@@ -179,14 +181,13 @@ def test_a_run_killed_while_targets_are_computed_can_go_on(whole, what, tmp_path
     assert resumed(tmp_path / "run", threads=2).weights == whole.weights
 
 
-@pytest.mark.parametrize("what", ["remove_teachers", "finish_publish"])
-def test_a_run_killed_before_it_removes_its_teachers_has_ended(tmp_path, what) -> None:
+def test_a_run_killed_before_it_removes_its_teachers_has_ended(tmp_path) -> None:
     run = tmp_path / "run"
-    killed_in(run, ensemble_training, what)
+    killed_in(run, ensemble_training, "remove_teachers")
     assert read_training(run)[2] == "ended"
     with TrainingDirectory(run):
         ensemble_training.remove_teachers(run)
-    assert not {*os.listdir(run)} & {"teachers", ".saving"}
+    assert not {*os.listdir(run)} & {".teachers", ".saving"}
 
 
 class SlowClock:
@@ -232,9 +233,9 @@ def test_a_student_of_fewer_teachers_is_resumed_with_them(tmp_path) -> None:
     with pytest.raises(Killed):
         trained(job, tmp_path / "a", late_in("teacher 2", clock), StopIn("the student"))
     result = resumed(tmp_path / "a")
-    n = result.plan.given["n_teachers"]
-    assert 1 <= len(result.plan.teachers) == n < job.ensemble.n_teachers
-    again = planned(**{name: result.plan.given[name] for name in ("budget", "n_teachers")})
+    n = result.plan.ensemble.n_teachers
+    assert 1 <= len(result.plan.teachers) == n < job.plan.ensemble.n_teachers
+    again = planned(budget=result.plan.given["budget"], n_teachers=n)
     assert trained(again, tmp_path / "b").weights == result.weights
 
 
@@ -243,7 +244,7 @@ def test_a_run_without_time_for_its_first_teacher_can_go_on(whole, tmp_path) -> 
     with pytest.raises(Killed):
         trained(planned(), run, StopIn("teacher 1"))
     limit = TimeLimit(minutes=1.0, started=0.0, reserve_s=0.0, clock=clock)
-    job = replace(planned(), ensemble=read_ensemble(run), limit=limit)
+    job = replace(planned(), plan=read_training(run)[0], limit=limit)
     clock.now = 70.0
     with pytest.raises(ConfigError, match="before the first teacher was trained; go on with "):
         trained(job, run)
@@ -251,7 +252,8 @@ def test_a_run_without_time_for_its_first_teacher_can_go_on(whole, tmp_path) -> 
     assert resumed(run).weights == whole.weights
 
 
-def test_the_first_teacher_corrects_the_steps_of_all_models(tmp_path) -> None:
+def test_the_first_teacher_corrects_the_steps_of_all_models(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.training.deadline.LATE", 1.0)  # a busy machine is not late
     job = planned(budget=1e11).with_steps(40_000)
     clock = SlowClock(1.0)
     limit = TimeLimit(minutes=0.05, started=0.0, reserve_s=0.0, clock=clock)
@@ -264,20 +266,20 @@ def test_the_first_teacher_corrects_the_steps_of_all_models(tmp_path) -> None:
 
     result = trained(replace(job, limit=limit), tmp_path / "a", Jobs())
     steps = [n for name, n in seen if name.startswith("teacher 1")]
-    assert steps[0] == 40_000 > steps[-1] == result.plan.given["steps"]
+    assert steps[0] == 40_000 > steps[-1] == result.plan.ensemble.teacher.steps
     assert result.config.steps == job.plan.config.steps * steps[-1] // 40_000
 
 
 def test_the_best_teacher_is_kept_if_the_student_is_no_better(tmp_path) -> None:
     job = planned()
-    useless = replace(job.plan, config=replace(job.plan.config, lr=1e-9))
-    ensemble = replace(job.ensemble, n_samples=0)
-    result = trained(replace(job, plan=useless, ensemble=ensemble), tmp_path / "run")
+    config, ensemble = replace(job.plan.config, lr=1e-9), replace(job.plan.ensemble, n_samples=0)
+    useless = replace(job.plan, config=config, ensemble=ensemble)
+    result = trained(replace(job, plan=useless), tmp_path / "run")
     assert result.state.best.step == 0
     losses = []
     for i in range(2):
-        plan = replace(job.plan, config=ensemble.config_of(i))
-        losses.append(trained(replace(job, plan=plan, ensemble=None), tmp_path / str(i)).val_loss)
+        plan = replace(job.plan, config=ensemble.config_of(i), ensemble=None)
+        losses.append(trained(replace(job, plan=plan), tmp_path / str(i)).val_loss)
     assert result.val_loss == min(losses)
 
 
@@ -285,12 +287,12 @@ def test_a_preset_can_train_an_ensemble() -> None:
     recipe = preset_settings("names-600s")
     parts = hold_out(NAMES, recipe)
     job = plan_training(parts, recipe)
-    steps = job.ensemble.teacher.steps, job.plan.config.steps
-    assert (job.ensemble.n_teachers, *steps) == (6, 4400, 12320)
+    steps = job.plan.ensemble.teacher.steps, job.plan.config.steps
+    assert (job.plan.ensemble.n_teachers, *steps) == (6, 4400, 12320)
     shorter = {**recipe, "steps": 100}
     assert plan_training(parts, shorter).plan.config.steps == 280
-    assert not plan_training(parts, {**recipe, "single": True}).ensemble
-    assert not plan_training(parts, preset_settings("names-10s")).ensemble
+    assert not plan_training(parts, {**recipe, "single": True}).plan.ensemble
+    assert not plan_training(parts, preset_settings("names-10s")).plan.ensemble
 
 
 @pytest.mark.parametrize(
@@ -301,23 +303,8 @@ def test_a_preset_can_train_an_ensemble() -> None:
 def test_an_impossible_ensemble_is_refused(tmp_path, changes) -> None:
     with pytest.raises(Killed):
         trained(planned(), tmp_path / "run", StopWhen(lambda: True))
-    file = tmp_path / "run/teachers/ensemble.json"
-    edit(file, **changes)
+    file = tmp_path / "run/train_state.json"
+    edit(file, ensemble={**json.loads(file.read_text())["ensemble"], **changes})
     with pytest.raises(CheckpointError, match=f"^{file}: ") as error:
-        read_ensemble(tmp_path / "run")
+        read_training(tmp_path / "run")
     assert str(error.value).count("\n") == 0
-
-
-def test_an_empty_folder_is_used_for_teachers(whole, tmp_path) -> None:
-    (tmp_path / "run/teachers/.saving-1").mkdir(parents=True)
-    assert trained(planned(), tmp_path / "run").weights == whole.weights
-
-
-def test_a_directory_of_others_is_not_used_for_teachers(tmp_path) -> None:
-    (tmp_path / "run/teachers/1").mkdir(parents=True)
-    with pytest.raises(CheckpointError, match="teachers exists; use another directory"):
-        trained(planned(), tmp_path / "run")
-    (tmp_path / "run/teachers/ensemble.json").write_text('{"of": "mine"}')
-    with TrainingDirectory(tmp_path / "run"):
-        ensemble_training.remove_teachers(tmp_path / "run")
-    assert (tmp_path / "run/teachers/1").exists()

@@ -33,7 +33,7 @@ def test_the_best_weights_are_chosen_by_twenty_measurements(train) -> None:
         ((step, loss) for step, loss in losses.items()), key=lambda pair: pair[1]
     )
     assert best.step < 60, "this training should learn by heart in the end"
-    evaluation = InferenceGpt(result, engine=result.state.engine).evaluate(PARTS.validation)
+    evaluation = InferenceGpt(result, engine=result.plan.engine).evaluate(PARTS.validation)
     assert evaluation.loss == pytest.approx(best.val_loss, rel=1e-7)
     assert result.val_loss == best.val_loss
 

@@ -34,4 +34,5 @@ def test_an_evaluation_costs_a_third_of_a_training_step() -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_speed_of_muon_can_be_measured_with_threads(threads) -> None:
     config = TrainConfig(batch_size=64, optimizer="muon", lr=0.01, weight_decay=0.1, dropout=0.1)
-    assert operations_per_second(TIMED, config, length=8, threads=threads) > 0
+    engine = {"engine": "compiled", "dtype": "float32", "threads": threads}
+    assert operations_per_second(TIMED, config, length=8, **engine) > 0

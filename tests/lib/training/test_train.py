@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, load_text
+from microgpt import Message, ModelConfig, TrainConfig, load_text
 from microgpt.config import default_lr
 from microgpt.data.split import Split, split
 from microgpt.errors import ConfigError
@@ -187,32 +187,26 @@ def test_a_resumed_run_keeps_the_dtype_of_its_state() -> None:
         train_model(DOCS, model=SMALL, config=reference, resume=single)
 
 
-def test_a_divergence_keeps_the_last_good_model(train) -> None:
+def test_a_divergence_ends_a_run_after_events_of_its_losses(train) -> None:
+    events, config = [], TrainConfig(steps=5, lr=1e200)
     problem = r"infinite at step 2 of 5; try .* below 1e\+200"
-    with pytest.raises(DivergedError, match=problem) as caught:
-        train(DOCS, model=SMALL, config=TrainConfig(steps=5, lr=1e200))
-    result = caught.value.result
-    assert all(math.isfinite(w) for rows in result.weights.values() for row in rows for w in row)
-    assert all(map(math.isfinite, result.losses))
-    assert InferenceGpt(result).generate(num_samples=2)
-    assert len(result.losses) == result.state.step
-    config = TrainConfig(steps=5)
-    resumed = train(DOCS, model=SMALL, config=config, resume=result.state)  # it is sound
-    assert resumed.state.step == 5
+    with pytest.raises(DivergedError, match=problem):
+        train(DOCS, model=SMALL, config=config, hooks=[OnEvent(events.append)])
+    losses = [loss for event in events for loss in event.losses]
+    assert len(losses) == 1
+    assert math.isfinite(losses[0])
 
 
 def test_a_divergence_in_the_last_update_is_detected(train) -> None:
-    with pytest.raises(DivergedError, match="nan or infinite after step 1 of 1; try") as caught:
+    with pytest.raises(DivergedError, match="nan or infinite after step 1 of 1; try"):
         train(DOCS, model=SMALL, config=TrainConfig(steps=1, lr=1e200))
-    assert InferenceGpt(caught.value.result).generate()
 
 
-def test_a_resumed_training_run_that_diverges_keeps_its_start(train) -> None:
+def test_a_resumed_training_run_can_diverge(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=3)).state
     ruined = replace(state, weights=array("d", [1e200] * len(state.weights)))
-    with pytest.raises(DivergedError, match="at step 4 of 9") as caught:
+    with pytest.raises(DivergedError, match="at step 4 of 9"):
         train(DOCS, model=SMALL, config=TrainConfig(steps=9), resume=ruined)
-    assert caught.value.result.state.step == 3
 
 
 def test_integers_as_settings_do_not_affect_later_training() -> None:

@@ -48,7 +48,7 @@ def test_the_trained_weights_are_the_mean_over_the_tail(train) -> None:
 def test_held_out_losses_are_measured_with_the_averaged_weights(train) -> None:
     parts = split(DOCS, validation=0.2, test=0.2)
     result = train(parts, config=TrainConfig(steps=20, average_tail=0.5))
-    model = InferenceGpt(result, engine=result.state.engine)
+    model = InferenceGpt(result, engine=result.plan.engine)
     assert result.state.best.step == 20
     assert result.val_loss == pytest.approx(model.evaluate(parts.validation).loss, rel=1e-6)
     assert result.test_loss == pytest.approx(model.evaluate(parts.test).loss, rel=1e-6)

@@ -71,6 +71,8 @@ def encoded(numbers: Any) -> str:
 def run(text: str, model: ModelConfig, config: TrainConfig, validation: float) -> dict:
     """Return the settings of a run, its losses, held-out losses by step and last weights."""
     held_out: dict[int, float] = {}
+    losses: list[float] = []
+    names, others, weights = [], [], ""
     if config.text == "stream":
         parts = split_stream(text, validation=validation, gap=model.block_size)
     else:
@@ -78,17 +80,17 @@ def run(text: str, model: ModelConfig, config: TrainConfig, validation: float) -
     tokenizer = CharTokenizer.from_documents(parts.docs)
 
     def follow(event: Any) -> None:
+        losses.extend(event.losses)
         if event.val_loss is not None:
             held_out[event.step] = event.val_loss
 
     try:
         settings = {"model": model, "config": config, "tokenizer": tokenizer}
         result = train(parts, **settings, hooks=[OnEvent(follow)])
-        has_diverged = False
-    except DivergedError as error:
-        result, has_diverged = error.result, True
-    state, names, others = result.state, [], []
-    if not validation and not has_diverged:
+        weights = encoded(result.state.weights)
+    except DivergedError:
+        result = None
+    if result and not validation:
         gpt = InferenceGpt(result)
         names, others = gpt.generate(20, rng=result.rng()), gpt.generate(5, prompt="a", seed=7)
     return {
@@ -96,10 +98,10 @@ def run(text: str, model: ModelConfig, config: TrainConfig, validation: float) -
         "model": asdict(model),
         "config": asdict(config),
         "validation": validation,
-        "losses": result.losses,
-        "has_diverged": has_diverged,
+        "losses": losses,
+        "has_diverged": not result,
         "held_out": held_out,
-        "weights": encoded(state.weights),
+        "weights": weights,
         "names": names,
         "others": others,
     }

@@ -243,7 +243,7 @@ from .training.engines import prepare_engine as prepare_engine
 from .training.engines import problem_of as problem_of
 from .training.ensemble import Place as Place
 from .training.ensemble import n_made_up as n_made_up
-from .training.ensemble_training import read_ensemble as read_ensemble
+from .training.ensemble_training import open_ensemble as open_ensemble
 from .training.ensemble_training import records_of as records_of
 from .training.ensemble_training import remove_teachers as remove_teachers
 from .training.ensemble_training import teacher_paths as teacher_paths
@@ -251,9 +251,6 @@ from .training.ensemble_training import with_samples as with_samples
 from .training.ensemble_training import with_teachers as with_teachers
 from .training.fitting import Fitting as Fitting
 from .training.fitting import explain_settings as explain_settings
-from .training.history_file import HISTORY as HISTORY
-from .training.history_file import HistoryPoint as HistoryPoint
-from .training.history_file import read_history as read_history
 from .training.holding_out import hold_out as hold_out
 from .training.hooks import Checkpoints as Checkpoints
 from .training.hooks import Hook as Hook
@@ -262,6 +259,7 @@ from .training.hooks import StopWhen as StopWhen
 from .training.kept_weights import Ending as Ending
 from .training.kept_weights import ending as ending
 from .training.loop import DivergedError as DivergedError
+from .training.loss_history import HistoryPoint as HistoryPoint
 from .training.operations import evaluation_operations as evaluation_operations
 from .training.operations import operations_per_second as operations_per_second
 from .training.operations import step_operations as step_operations

@@ -21,15 +21,15 @@ def other_version(content: bytes | str, field: str, *known: int) -> str | None:
     )
 
 
-def first_problem(error: Exception, *, root: str = "") -> str:
-    """Return the first error on one line: path (starting with `root`), message and value.
+def first_problem(error: Exception) -> str:
+    """Return the first error on one line: path, message and value.
 
     If the error is not of pydantic, return its message.
     """
     if not isinstance(error, ValidationError):
         return str(error)
     problem = error.errors(include_url=False)[0]
-    place = root if problem["loc"] else ""
+    place = ""
     for part in problem["loc"]:
         place += f"[{part}]" if isinstance(part, int) else f".{part}"
     message = problem["msg"][0].lower() + problem["msg"][1:]

@@ -1,13 +1,12 @@
 """The formats of `microgpt export`, which packages add as plug-ins of the group `exports`."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from microgpt.compilation import Tell
-from microgpt.errors import MicrogptError
-from microgpt.plugins import PluginError, find_plugins, package, plugin
+from microgpt.plugins import PluginError, blaming, find_plugins, package, plugin
 from microgpt.storage.saved_model import SavedModel
 
 
@@ -48,22 +47,11 @@ def export_format(name: str) -> ExportFormat | None:
     """Return a format, or None if no package has it; see `plugin` for the errors."""
     found = plugin("exports", name)
     if not isinstance(found, ExportFormat | None):
-        raise _fault(name, f"has no ExportFormat of the name {name}")
+        fault = f"{package(find_plugins('exports')[name])} has no ExportFormat of the name {name}"
+        raise PluginError(f"{fault}; repair or uninstall this package")
     return found
 
 
-@contextmanager
-def blaming_format(name: str) -> Iterator[None]:
+def blaming_format(name: str) -> AbstractContextManager[None]:
     """Convert an unexpected exception of a format to a PluginError that names its package."""
-    try:
-        yield
-    except (MicrogptError, MemoryError, OSError):
-        raise
-    except Exception as error:
-        raise _fault(name, f"has failed ({type(error).__name__}: {error})") from error
-
-
-def _fault(name: str, problem: str) -> PluginError:
-    return PluginError(
-        f"{package(find_plugins('exports')[name])} {problem}; repair or uninstall this package"
-    )
+    return blaming(package(find_plugins("exports")[name]), "has failed")

@@ -16,6 +16,8 @@ docs/plugins.md has an example of each kind that others may add.
 """
 
 import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
@@ -55,6 +57,18 @@ def plugin(group: str, name: str) -> Any | None:
                 f"{package(each)} cannot be imported ({problem}); repair or uninstall this package"
             ) from error
     return None
+
+
+@contextmanager
+def blaming(name: str, problem: str) -> Iterator[None]:
+    """Convert an unexpected exception of a package to a PluginError that has its name."""
+    try:
+        yield
+    except (MicrogptError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        found = f"{name} {problem} ({type(error).__name__}: {error})"
+        raise PluginError(f"{found}; repair or uninstall this package") from error
 
 
 def package(found: EntryPoint) -> str:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ROUNDING = ""  # the same on all processors
 BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
 BYTES_PER_PRODUCT = 32  # both operands and gradients are stored
 

@@ -2,11 +2,21 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from microgpt.config import DType, EngineName, Given, ModelConfig, TrainConfig, default_lr
+from microgpt.config import (
+    MAX_SIZE,
+    DType,
+    EngineName,
+    Given,
+    ModelConfig,
+    TrainConfig,
+    checked,
+    default_lr,
+)
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers, count_params
 from microgpt.model import Weights
@@ -17,8 +27,8 @@ if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.read_options import ReadOptions
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
-    from microgpt.training.history_file import HistoryPoint
     from microgpt.training.kept_weights import BestWeights, Ending, WeightAverage
+    from microgpt.training.loss_history import HistoryPoint
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +59,38 @@ class TrainedModel:
         return f"<{type(self).__name__}: {count_params(self.model):,} weights, {self.model}>"
 
 
+MAX_TEACHERS = 1000  # guards against damaged files
+CHANGED = ("steps", "warmup_steps", "dropout", "weight_decay", "patience")  # in the student
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Teachers that differ in their seeds. The settings of their student are those of the plan."""
+
+    n_teachers: int
+    n_samples: int  # number of documents that the teachers make up for the student
+    teacher: TrainConfig  # settings of the teachers, with the seed of the run
+    student_steps: int
+
+    def __post_init__(self) -> None:
+        """Check the numbers, which may come from a damaged file."""
+        for name, least in (("n_teachers", 1), ("n_samples", 0), ("student_steps", 1)):
+            maximum = MAX_TEACHERS if name == "n_teachers" else MAX_SIZE
+            checked(name, getattr(self, name), int, minimum=least, maximum=maximum)
+
+    def config_of(self, i: int) -> TrainConfig:
+        """Return the settings of a teacher, counted from 0."""
+        digest = sha256(f"{self.teacher.seed}/{i}".encode()).digest()
+        return replace(self.teacher, seed=int.from_bytes(digest[:8], "big") >> 1)
+
+    def given(self, given: Given) -> Given:
+        """Return the recorded settings of a student with those that choose its ensemble again."""
+        names = CHANGED[:1] if given.get("budget") else CHANGED
+        found = {name: getattr(self.teacher, name) for name in names}
+        found = {name: value for name, value in found.items() if value is not None}
+        return {**given, **found, "n_teachers": self.n_teachers}
+
+
 class TeacherRecord(NamedTuple):
     """A teacher of a training run."""
 
@@ -69,6 +111,7 @@ class TrainingPlan:
     # the rest was chosen, and the requested vocab_size, which may be larger.
     given: Given = field(default_factory=dict)
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
+    ensemble: Ensemble | None = None  # models that are trained first, and then teach this one
     teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
     ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers
     # The share of each held-out set that was read in training; None if it is unknown.
@@ -91,11 +134,6 @@ class TrainingPlan:
         """The precision of the weights."""
         assert self.config.dtype
         return self.config.dtype
-
-    @property
-    def is_of_student(self) -> bool:
-        """Whether the model learns from an ensemble, the steps of whose teachers are recorded."""
-        return "steps" in self.given
 
     @property
     def read_options(self) -> "ReadOptions":
@@ -128,15 +166,12 @@ class TrainState:
     adam_m: Numbers = field(repr=False)  # running mean of each gradient
     adam_v: Numbers = field(repr=False)  # running mean of each squared gradient
     dtype: DType
-    engine: EngineName
     best: "BestWeights | None" = None  # best weights; None before the first evaluation
     recent_losses: Sequence[float] = field(default=(), repr=False)  # in nats, without NaN
     history: "Sequence[HistoryPoint]" = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
     average: "WeightAverage | None" = None  # running average of the weights, if enabled
-    # What decides the rounding of the compiled engine (`processor.ROUNDING`), if it is recorded.
-    rounding: str | None = field(default=None, repr=False, compare=False)
     # `trained_on` of the result; empty if it is unknown.
     trained_on: "tuple[DataFacts | None, ...]" = field(default=(), repr=False, compare=False)
 

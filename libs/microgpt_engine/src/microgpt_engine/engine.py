@@ -10,7 +10,6 @@ from microgpt import DType, ModelConfig, TokenDataset, TrainConfig, count_params
 from microgpt_engine.compiled_model import CompiledModel
 from microgpt_engine.mersenne import shuffled as shuffled
 from microgpt_engine.preparation import prepare as prepare
-from microgpt_engine.processor import ROUNDING as ROUNDING
 from microgpt_engine.weights import initial_weights
 
 if TYPE_CHECKING:

@@ -32,9 +32,6 @@ if not IS_WASM and platform.machine().lower() in ("aarch64", "arm64"):
     _AVAILABLE.add("neon")  # all have it, but not all systems list it
 VECTOR_BYTES = 64 if "avx512f" in _AVAILABLE else 32 if "avx2" in _AVAILABLE else 16
 N_REGISTERS = 32 if _AVAILABLE & {"avx512f", "neon"} else 16
-HAS_FMA = bool(_AVAILABLE & {"avx512f", "fma", "neon"})
-# Results are equal to the bit on processors for which this is equal; others round differently.
-ROUNDING = f"{VECTOR_BYTES}-byte vectors with{'' if HAS_FMA else 'out'} fused multiply-add"
 
 
 def lanes_of(dtype: object) -> int:

@@ -1,9 +1,6 @@
 """Chart of the loss curves of one or more training runs."""
 
-import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -12,21 +9,16 @@ import altair as alt
 from altair.typing import ChartType
 
 from microgpt import (
-    HISTORY,
-    MAX_META_BYTES,
-    META,
-    STATE_DESCRIPTION,
     CheckpointError,
     HistoryPoint,
+    TrainingPlan,
     TrainResult,
-    committed_path,
+    TrainState,
+    check_has_training,
     count_params,
     mark,
     printable,
-    read_committed,
-    read_history,
-    read_meta,
-    recorded_share,
+    read_training,
 )
 from microgpt_cli.charts.look import COLORS, Row
 
@@ -56,9 +48,8 @@ def draw_result(result: TrainResult) -> ChartType:
     """Return the chart of a training run; raise CheckpointError if there are no losses."""
     if not result.state.history:
         raise CheckpointError("there are no losses to plot; train for at least one step")
-    val_mark = mark(result.plan.contamination.get("validation", 0.0))
     label = f"{count_params(result.model):,} weights"
-    return draw([TrainingRun(label, result.state.history, val_mark)])
+    return draw([_run(label, result.plan, result.state)])
 
 
 def draw(runs: Sequence[TrainingRun]) -> ChartType:
@@ -111,27 +102,20 @@ def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
     """Read the training runs of model directories; each has its path as label.
 
     Raises:
-        CheckpointError: a history is missing, damaged or empty, or meta.json is damaged.
+        CheckpointError: there is no training run, it is damaged, or it has no losses yet.
     """
     runs = []
     for directory in dict.fromkeys(directories):
-        points = read_history(directory)
-        if not points:
+        check_has_training(directory)
+        plan, state, _ = read_training(directory)
+        if not state.history:
             raise CheckpointError(
-                f"{directory / HISTORY} is empty: training has just started; try again later"
+                f"{directory} has no losses yet: training has just started; try again later"
             )
-        label = printable(str(directory), len(str(directory)))
-        runs.append(TrainingRun(label, points, _mark(directory, points[-1].step)))
+        runs.append(_run(printable(str(directory), len(str(directory))), plan, state))
     return runs
 
 
-def _mark(directory: Path, step: int) -> str:
-    """Return the mark of the held-out losses, from the model or from the unfinished run."""
-    if os.path.lexists(committed_path(directory, META)):
-        training = read_meta(directory).training
-        if training.get("steps") == step:  # else it is the model that the run replaces
-            return mark(recorded_share(training, "validation"))
-    with suppress(CheckpointError, ValueError, RecursionError):
-        description = read_committed(directory, STATE_DESCRIPTION, MAX_META_BYTES)
-        return mark(recorded_share(json.loads(description), "validation"))
-    return mark(None)
+def _run(label: str, plan: TrainingPlan, state: TrainState) -> TrainingRun:
+    val_mark = mark(plan.contamination.get("validation", 0.0))
+    return TrainingRun(label, state.history, val_mark)

@@ -147,9 +147,10 @@ def _command_again(plan: "TrainingPlan") -> str:
     from microgpt import path_from_text, preset_settings
 
     config, budget, parent = plan.config, plan.given.get("budget"), plan.parent_sha256
-    recorded = {**plan.given, **vars(plan.model), **vars(config), **vars(plan.data)}
-    if plan.is_of_student:
-        recorded |= plan.given
+    found = plan.ensemble.given(plan.given) if plan.ensemble else plan.given
+    recorded = {**found, **vars(plan.model), **vars(config), **vars(plan.data)}
+    if plan.ensemble:
+        recorded |= found
     recorded |= {
         "input": plan.input,
         "chat": plan.tokenizer.is_chat,
@@ -165,7 +166,7 @@ def _command_again(plan: "TrainingPlan") -> str:
     def panel_of(name: str) -> str | None:
         return FIELDS[name].metadata.get("panel")
 
-    given = plan.given if budget or plan.extra else None
+    given = found if budget or plan.extra else None
     if given is not None:
         names = ["input", *READING, "seed", "engine", "dtype", "budget", "until", "patience"]
         names += ["from_", *(["steps"] if budget else []), "n_teachers", *given]
@@ -183,6 +184,6 @@ def _command_again(plan: "TrainingPlan") -> str:
         if value is not None and value is not False and not is_usual:
             text = "" if value is True else shlex.quote(str(value))
             words.append(f"{FILES.get(name) or flag(name)} {text}".rstrip())
-    for each in () if plan.is_of_student else plan.teachers:
+    for each in () if plan.ensemble else plan.teachers:
         words.append(f"--teacher {shlex.quote(str(path_from_text(each.directory)))}")
     return f"{' '.join(words)} --model NAME"

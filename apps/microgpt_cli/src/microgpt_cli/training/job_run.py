@@ -24,6 +24,7 @@ from microgpt import (
     count_params,
     has_model,
     mark,
+    read_training,
     remove_teachers,
     train_job,
     with_teachers,
@@ -44,7 +45,7 @@ def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainReques
         _prepare(job, chunks, threads, has_samples=request.num_samples != 0)
         job = with_tried_rate(job, threads=threads, tell=note)
         _note_data(job, chunks, quiet=request.as_json)
-        if job.ensemble:
+        if job.plan.ensemble and not job.teachers:
             if not request.resume:
                 remove_teachers(directory.path)  # this run replaces theirs
             job = with_teachers(job, directory, train, threads=threads, show=with_progress)
@@ -78,7 +79,7 @@ def _train(
             say(f"error: {error}")
             if directory.has_own_state:  # a diverged run is not resumed
                 with suppress(CheckpointError):
-                    directory.keep(error.result.plan, error.result.state, "diverged")
+                    directory.keep(*read_training(directory.path)[:2], "diverged")
             raise typer.Exit(1) from error
         except CheckpointError as error:
             progress.stop()
@@ -110,8 +111,8 @@ def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, *, has_samp
     plan = job.plan
     uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
     uses += ["decoding"] if has_samples or plan.tokenizer.is_chat else []
-    uses += ["evaluation"] if job.parts.validation or job.parts.test or job.ensemble else []
-    uses += ["generation"] if job.ensemble else []
+    uses += ["evaluation"] if job.parts.validation or job.parts.test or plan.ensemble else []
+    uses += ["generation"] if plan.ensemble else []
     job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
     if teachers := job.teachers:
         job.extend(load_kernels(None, *teachers.dtypes, uses=teachers.uses))

@@ -24,8 +24,8 @@ from microgpt import (
     diverged,
     ending,
     flag,
+    open_ensemble,
     path_from_text,
-    read_ensemble,
     read_training,
     records_of,
     remove_teachers,
@@ -49,7 +49,7 @@ def resumed_job(
 ) -> TrainingJob | None:
     """Return a resumed job after saving its changed settings, or None if the run has ended."""
     plan, state, status = read_training(directory.path)
-    ensemble = read_ensemble(directory.path) if plan.is_of_student else None
+    ensemble = open_ensemble(directory.path, plan, state)
     if status == "diverged":
         raise diverged(directory.path, state.step)
     for name in plan.extra:
@@ -59,13 +59,13 @@ def resumed_job(
         limit = TimeLimit(minutes, started)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
     config = _changed_config(directory.path, plan, state, request)
-    if limit and state.step and not plan.is_of_student:
+    if limit and state.step and not plan.ensemble:
         steps_per_s = state.step / state.seconds
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
     config = replace(config, engine=given.get("engine") or plan.engine)
     check_engine(config.engine or "", plan.dtype, request.threads)
     reason = ending(state.step, state.best, config)
-    if status == "ended" and (reason or (plan.is_of_student and not ensemble)):
+    if status == "ended" and (reason or (plan.ensemble and not ensemble)):
         if request.input:
             recorded_documents(plan, request.input)  # refuses other documents
         _tell_end(
@@ -80,7 +80,7 @@ def resumed_job(
         plan = replace(plan, legs=(*plan.legs, (plan.config.steps, state.step)))
     recorded = {"minutes": state.seconds / 60 + minutes} if minutes else {}
     plan = replace(plan, config=config, input=path, given={**plan.given, **recorded})
-    job = TrainingJob(plan, parts, resume=state, limit=limit, ensemble=ensemble)
+    job = TrainingJob(plan, parts, resume=state, limit=limit)
     return _with_recorded_teachers(job, directory, request)
 
 
@@ -88,7 +88,7 @@ def _changed_config(
     directory: Path, plan: TrainingPlan, state: TrainState, request: TrainRequest
 ) -> TrainConfig:
     """Return the settings of a run with the requested changes; refuse impossible changes."""
-    changeable = () if plan.is_of_student else CHANGES
+    changeable = () if plan.ensemble else CHANGES
     other = [flag(name) for name in request.given if name not in (*MAY_DIFFER, *changeable)]
     if request.output not in (DEFAULT_MODEL_DIR, directory):
         other.append("--model")
@@ -124,7 +124,7 @@ def _tell_end(
         "steps": "a larger --steps",
     }
     more = f"pass {options[reason]}, or --minutes"
-    if plan.is_of_student:
+    if plan.ensemble:
         more = "pass --minutes" if reason == "until" else "fine-tune its model with --from"
     where = f"the training run in {path} ended after step {step} of {config.steps}"
     note(f"{where} ({reason}); to continue it, {more}")
@@ -156,11 +156,12 @@ def _with_recorded_teachers(
     job: TrainingJob, directory: TrainingDirectory, request: TrainRequest
 ) -> TrainingJob:
     """Return a resumed job with its teachers or, before the first step, with its ensemble."""
-    plan, ensemble, state, given = job.plan, job.ensemble, job.resume, request.teacher
+    plan, state, given = job.plan, job.resume, request.teacher
     assert state
+    ensemble = open_ensemble(directory.path, plan, state)
     if ensemble and not state.step:
         return replace(job, resume=None)
-    if plan.is_of_student and not ensemble:
+    if plan.ensemble and not ensemble:
         raise ConfigError(
             f"the teachers of the run in {directory.path} are missing; train from scratch with "
             "--force"

@@ -5,12 +5,13 @@ import operator
 import random
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from microgpt import (
     Architecture,
     Dropout,
     DType,
+    EngineModule,
     GptVariant,
     ModelConfig,
     Number,
@@ -29,9 +30,6 @@ from microgpt import (
     total,
     weight_shapes,
 )
-
-if TYPE_CHECKING:
-    from microgpt import EngineModule
 
 DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
 NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest gradient are mostly rounding error
@@ -138,7 +136,7 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     matrices = init_weights(model, rng).values()
     numbers = [number for rows in matrices for row in rows for number in row]
 
-    def backward(engine: "EngineModule", dtype: DType) -> tuple[float, Weights[float]]:
+    def backward(engine: EngineModule, dtype: DType) -> tuple[float, Weights[float]]:
         made = engine.make_engine(model, config, dataset, random.Random(0), dtype, 1)
         made.set_weights(numbers)
         return made.backward(lambda: False), by_name(model, made.grads().tolist())

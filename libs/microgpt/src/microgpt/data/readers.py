@@ -6,15 +6,14 @@ reader recognises is text, or has conversations in JSON.
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 from microgpt.compilation import Tell
 from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Documents
-from microgpt.errors import DataError, MicrogptError
-from microgpt.plugins import PluginError, find_plugins, package, plugin
+from microgpt.errors import DataError
+from microgpt.plugins import PluginError, blaming, find_plugins, package, plugin
 
 # It returns conversations if the options have `chat`, and None for a file of another kind.
 Reader = Callable[[TextFile, ReadOptions, Tell | None], Documents | None]
@@ -32,34 +31,20 @@ def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> 
     """
     for name, entry_point in find_plugins("readers").items():
         try:
-            read: Any = plugin("readers", name)
+            read: Reader | None = plugin("readers", name)
         except PluginError as error:
             tell(str(error)) if tell else warnings.warn(str(error), stacklevel=2)
-        else:
-            docs = _read_with(read, package(entry_point), file, how, tell)
-            if docs is not None:
-                return docs
+            continue
+        assert read
+        with blaming(package(entry_point), f"cannot read {file.path}"):
+            docs = read(file, how, tell)
+        if docs:
+            return docs
+        if docs is not None:
+            what = f"no {'conversations' if how.chat else 'texts'} in {file.path}"
+            raise DataError(f"{package(entry_point)} found {what}; use another file")
     if how.column is not None:
         return load_column(file, how.column, tell=tell)
     if not how.chat and how.separator is None and how.text != "stream":
         check_is_text(file)
     return None
-
-
-def _read_with(
-    read: Reader, name: str, file: TextFile, how: ReadOptions, tell: Tell | None
-) -> Documents | None:
-    """Return what the reader of a package returns; if it fails, the error names the package."""
-    try:
-        docs = read(file, how, tell)
-    except MicrogptError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"{name} cannot read {file.path} ({type(error).__name__}: {error}); "
-            "use another file, or repair or uninstall this package"
-        ) from error
-    if docs is None or docs:
-        return docs
-    what = "conversations" if how.chat else "texts"
-    raise DataError(f"{name} found no {what} in {file.path}; use another file")

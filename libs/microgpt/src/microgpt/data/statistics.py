@@ -42,7 +42,11 @@ class Sizes:
 def measure(docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind) -> Sizes:
     """Return the sizes of documents; at most MAX_SAMPLED documents are measured."""
     sampled = docs[:: max(1, len(docs) // MAX_SAMPLED)]
-    per_character = _tokens_per_character(sampled, tokenizer)
+    per_character = 1.0
+    if tokenizer.kind != "char":  # estimated from the beginning of each document
+        most = MAX_CHARACTERS // max(1, len(sampled)) + 1
+        texts = [text[:most] for doc in sampled for text in texts_of(doc)]
+        per_character = sum(map(tokenizer.count, texts)) / max(1, sum(map(len, texts)))
     n_ends = 1 if text == "lines" else 0
     lengths = (
         count_characters(doc) * per_character
@@ -50,11 +54,3 @@ def measure(docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind) -> S
         for doc in sampled
     )
     return Sizes(len(docs), sum(map(count_characters, docs)), sorted(lengths))
-
-
-def _tokens_per_character(docs: Sequence[Document], tokenizer: Tokenizer) -> float:
-    """Estimate the number of tokens per character from the beginning of each document."""
-    if tokenizer.kind == "char":
-        return 1.0
-    texts = [text[: MAX_CHARACTERS // len(docs) + 1] for doc in docs for text in texts_of(doc)]
-    return sum(map(tokenizer.count, texts)) / max(1, sum(map(len, texts)))

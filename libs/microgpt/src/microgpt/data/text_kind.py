@@ -54,17 +54,12 @@ def is_prose(docs: Sequence[Document]) -> bool:
     """Return whether words make up half of the text and occur three times each on average.
 
     True for novels, messages, source code and Unicode names; false for lists of names or words,
-    arithmetic and music. A sample of the documents decides.
+    arithmetic and music. About MAX_CHARACTERS characters from evenly spaced documents decide.
     """
-    sample = _sample(docs)
-    words = WORD.findall(sample)
-    return 2 * sum(map(len, words)) >= len(sample) and len(words) >= MIN_REPEATS * len(set(words))
-
-
-def _sample(docs: Sequence[Document]) -> str:
-    """Return about MAX_CHARACTERS characters from evenly spaced documents."""
     n_characters = sum(map(count_characters, docs))
     if len(docs) > MIN_DOCUMENTS:
         docs = docs[:: max(1, n_characters // MAX_CHARACTERS)]
     texts = all_texts(docs)
-    return "\n".join(text[: 1 + MAX_CHARACTERS // len(texts)] for text in texts)
+    sample = "\n".join(text[: 1 + MAX_CHARACTERS // len(texts)] for text in texts)
+    words = WORD.findall(sample)
+    return 2 * sum(map(len, words)) >= len(sample) and len(words) >= MIN_REPEATS * len(set(words))

@@ -55,7 +55,7 @@ from microgpt.storage.weights_file import (
 
 TOKENIZER = "tokenizer.json"
 # Files of the training run that made a model.
-TRAINING = (STATE_DESCRIPTION, STATE, "history.jsonl")
+TRAINING = (STATE_DESCRIPTION, STATE)
 MOONBASE_WEIGHTS = "weights.safetensors"
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
 MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default (22 MB)
@@ -236,7 +236,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
     from microgpt.storage.training_directory import read_training
 
     plan, state, _ = read_training(directory)
-    if plan.is_of_student and not state.step:
+    if plan.ensemble and not state.step:
         raise CheckpointError(
             f"{directory} has no model yet, because its teachers are trained first; go on with "
             f"microgpt train --resume {as_argument(directory)}"

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
+from microgpt.config import MAX_SIZE, DType, ModelConfig, TrainConfig
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.data.tokenizers import TOKENIZERS
@@ -39,7 +39,7 @@ from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.flat_weights import count_params
 from microgpt.printable_text import printable
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
-from microgpt.state import TeacherRecord, TrainingPlan, TrainResult, TrainState
+from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.meta import (
     MAX_TOKENIZER_BYTES,
     STATE,
@@ -51,8 +51,8 @@ from microgpt.storage.meta import (
 )
 from microgpt.storage.model_directory import TRAINING, encode_model, has_model, publish_model
 from microgpt.storage.weights_file import max_bytes
-from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
 from microgpt.training.kept_weights import BestWeights, WeightAverage
+from microgpt.training.loss_history import HistoryPoint
 
 FORMAT_VERSION = 6  # earlier versions had other splits, names of settings, or teachers' weights
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
@@ -96,8 +96,7 @@ class TrainingDirectory(DirectoryLock):
         is_new = not (state.step or self.has_own_state)
         if is_new and has_model(self.path):
             return False
-        files = encode_state(plan, state, status)
-        publish(self.path, {**files, HISTORY: encode_history(state.history)}, is_held=True)
+        publish(self.path, encode_state(plan, state, status), is_held=True)
         self.has_own_state = True
         return True
 
@@ -113,11 +112,11 @@ class TrainingDirectory(DirectoryLock):
 
 
 def check_has_training(directory: Path) -> None:
-    """Raise CheckpointError if a directory has no checkpoint to resume."""
+    """Raise CheckpointError if a directory has no checkpoint."""
     remedy = "use another directory, or train from scratch"
     check_is_directory(directory, remedy)
     if not has_state(directory):
-        raise CheckpointError(f"{directory} has no checkpoint to resume; {remedy}")
+        raise CheckpointError(f"{directory} has no checkpoint; {remedy}")
 
 
 def diverged(directory: Path, step: int) -> ConfigError:
@@ -148,12 +147,12 @@ class _Description(BaseModel):
     special_tokens: SpecialTokens | None = None
     fold: bool | None = None
     config: Annotated[TrainConfig, BeforeValidator(partial(_settings, TrainConfig))]
-    engine: EngineName
     dtype: DType
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
     given: Annotated[dict[str, Any], AfterValidator(_check_given)] = Field({}, exclude_if=not_)
     data: DataFacts
     parent_sha256: str | None = None
+    ensemble: Ensemble | None = Field(None, exclude_if=not_)
     teachers: tuple[TeacherRecord, ...] = Field((), exclude_if=not_)
     ancestor_data: tuple[DataFacts | None, ...] = Field((), exclude_if=not_)
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
@@ -163,27 +162,22 @@ class _Description(BaseModel):
     legs: tuple[tuple[int, int], ...] = Field((), exclude_if=not_)
     best: _Numbers | None = None  # the fields of `BestWeights`, without the weights
     average: _Numbers | None = None
-    train_loss: float | None = None  # mean of the recent losses, for `microgpt list`
     since_history: tuple[float, _Count]
     seconds: Annotated[float, Field(ge=0)]
     created_by: str
-    rounding: str | None = Field(None, exclude_if=not_)
     recent_losses: tuple[float, ...]
     history: tuple[HistoryPoint, ...]
 
     def model_post_init(self, _: Any) -> None:
         """Raise CheckpointError if the facts contradict each other, ConfigError if settings do."""
         data = {"text": self.config.text, "tokenizer": self.tokenizer, "chat": self.special_tokens}
-        # `--minutes` records its budget, and an ensemble the steps of its teachers.
-        check_conflicts({**self.given, **data, "budget": None, "steps": None})
+        check_conflicts({**self.given, **data, "budget": None})  # `--minutes` records its budget
         if self.step > self.config.steps:
             raise CheckpointError(f"step is {self.step}, but config.steps is {self.config.steps}")
 
 
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> dict[str, bytes]:
     """Return the contents of train_state.safetensors and train_state.json, by file name."""
-    from microgpt.training.engines import engine_module  # not for those who only read
-
     arrays = {"weights": state.weights, "adam_m": state.adam_m, "adam_v": state.adam_v}
     # Pydantic ignores keys that are not fields of `_Description`.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
@@ -200,10 +194,8 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> dict[
     facts |= {
         "state_sha256": hashlib.sha256(content).hexdigest(),
         "status": status,
-        "train_loss": state.train_loss,
         "input": plan.input and path_to_text(plan.input),
         "created_by": f"microgpt {version('microgpt-lib')}",
-        "rounding": engine_module(plan.engine).ROUNDING,
     }
     description = _Description(**facts).model_dump_json(indent=2)
     return {STATE: content, STATE_DESCRIPTION: description.encode() + b"\n"}

@@ -8,7 +8,7 @@ the study `fit_choice`, last at a922fbb8.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import lcm
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, Given, ModelConfig, TextKind, TrainConfig
 from microgpt.data.split import Split
@@ -16,10 +16,8 @@ from microgpt.data.statistics import Sizes, measure
 from microgpt.data.text_kind import is_prose
 from microgpt.data.tokenizer import Document, Tokenizer, count_characters
 from microgpt.settings import with_given
+from microgpt.state import Ensemble
 from microgpt.training.operations import evaluation_operations, step_operations
-
-if TYPE_CHECKING:
-    from microgpt.training.ensemble import Ensemble
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
@@ -61,7 +59,7 @@ class Choice(NamedTuple):
     trial_steps: int = 0  # steps of each trial of a learning rate for fine-tuning; 0: no trials
     vocab_size: int | None = None  # requested size of the BPE vocabulary; None for characters
     operations_per_s: float | None = None  # measured for --minutes
-    ensemble: "Ensemble | None" = None
+    ensemble: Ensemble | None = None
 
     @property
     def n_passes(self) -> float:
@@ -124,7 +122,7 @@ def choose(
         limit = per_step * max(TUNING_STEPS, TUNING_PASSES * pass_steps)
         budget /= 1 + TRIALS * TRIAL_SHARE if has_trials else 1
         useful = min(budget, limit)
-    held_out = _held_out_operations(parts, model, tokenizer, text)
+    held_out = held_out_operations(parts.validation, model, tokenizer, text)
     evaluations = config.evaluations
     if held_out:
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
@@ -237,13 +235,13 @@ def _context(sizes: Sizes, text: TextKind) -> int:
     return context
 
 
-def _held_out_operations(
-    parts: Split, model: ModelConfig, tokenizer: Tokenizer, text: TextKind
+def held_out_operations(
+    docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer, text: TextKind
 ) -> float:
-    """Return the cost of scoring the validation set, or 0 if there is none."""
-    if not parts.validation:
+    """Return the cost of scoring held-out documents, or 0 if there are none."""
+    if not docs:
         return 0.0
-    sizes = measure(parts.validation, tokenizer, text)
+    sizes = measure(docs, tokenizer, text)
     length = sizes.chunk_length(model.block_size)
     is_long = sizes.mean_length > model.block_size  # overlapping windows read each token twice
     return evaluation_operations(model, length, (2 if is_long else 1) * sizes.n_tokens)

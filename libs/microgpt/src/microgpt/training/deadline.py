@@ -8,16 +8,15 @@ number of steps, which `--budget` and `--steps` repeat, and no change within a r
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple, Self
+from functools import cached_property
 
 from microgpt.config import TrainConfig
 from microgpt.data.tokenizer import Document
 from microgpt.state import TrainResult
-from microgpt.training.choice import has_steps
+from microgpt.training.choice import has_steps, held_out_operations
 from microgpt.training.hooks import Hook
 from microgpt.training.loop import TrainingLoop
-from microgpt.training.operations import evaluation_operations, step_operations
+from microgpt.training.operations import step_operations
 from microgpt.training.planning import TrainingJob
 
 WARM_UP_S = 0.5  # the first steps are slower, because caches are cold
@@ -53,7 +52,7 @@ class Deadline(Hook):
         self._limit, self._n_models = job.limit, n_models
         self._left_at_start = 0.0
         self._first: tuple[float, float] | None = None  # time left and work after the warm-up
-        self._costs = _Costs(0.0, 0.0, 0.0) if n_models is None else _Costs.of(job)
+        self._job = job
         self._left_before = self._limit.seconds_left()
 
     def on_step(self, run: TrainingLoop) -> None:
@@ -79,9 +78,9 @@ class Deadline(Hook):
             return
         self._n_models = None
         per_step = (self._first[0] - left) / (done - self._first[1])
-        work = n_models * self._work(config.steps, config) + self._costs.test
+        work = n_models * self._work(config.steps, config) + self._steps_of(self._job.parts.test)
         late = ((work - done) * per_step - left) / self._limit.seconds
-        if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and work > USED * self._costs.budget):
+        if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and work > USED * self._budget()):
             setup_s = self._left_before - self._left_at_start  # the documents are encoded again
             self.steps = max(1, int(config.steps * (left - setup_s) / (work * per_step)))
 
@@ -89,30 +88,29 @@ class Deadline(Hook):
         """Return the cost of a model's first steps and the evaluations after them, in steps."""
         n_evaluations, rest = divmod(step, config.steps_between_evaluations)
         n_evaluations += step == config.steps and rest > 0
-        return step + n_evaluations * self._costs.evaluation
+        return step + n_evaluations * self._evaluation
 
+    @cached_property
+    def _evaluation(self) -> float:
+        """The cost of a validation loss, in steps."""
+        return self._steps_of(self._job.parts.validation)
 
-class _Costs(NamedTuple):
-    """Costs in training steps."""
+    def _steps_of(self, docs: Sequence[Document]) -> float:
+        """Return the cost of scoring held-out documents, in steps."""
+        plan = self._job.plan
+        return held_out_operations(docs, plan.model, plan.tokenizer, plan.config.text) / self._step
 
-    budget: float  # infinite if there is none
-    evaluation: float  # of a validation loss
-    test: float  # of the test loss
-
-    @classmethod
-    def of(cls, job: TrainingJob) -> Self:
-        config, model, chunks = job.plan.config, job.plan.model, job.chunks
+    @cached_property
+    def _step(self) -> float:
+        """The cost of a step, in operations."""
+        chunks, plan = self._job.chunks, self._job.plan
         length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
-        per_step = step_operations(model, config, length)
+        return step_operations(plan.model, plan.config, length)
 
-        def cost(docs: Sequence[Document]) -> float:
-            if not docs:
-                return 0.0
-            n_times = 2 if config.text == "stream" else 1  # scored with half a context before
-            n_tokens = n_times * replace(chunks, docs=docs).n_tokens
-            return evaluation_operations(model, length, n_tokens) / per_step
-
+    def _budget(self) -> float:
+        """Return the budget in steps; infinite if more steps would need more than time."""
         # Teachers would have to predict the targets of more steps, and given steps are enough.
-        is_fixed = job.teachers or has_steps(job.plan.given)
-        budget = math.inf if is_fixed else job.plan.given.get("budget", math.inf)
-        return cls(budget / per_step, cost(job.parts.validation), cost(job.parts.test))
+        given = self._job.plan.given
+        is_fixed = self._job.teachers or has_steps(given)
+        budget: float = math.inf if is_fixed else given.get("budget", math.inf)
+        return budget / self._step

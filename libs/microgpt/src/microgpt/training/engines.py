@@ -43,9 +43,6 @@ EngineBatch = ReferenceBatch
 class EngineModule(Protocol):
     """An engine: `microgpt.reference_engine`, or a plug-in of the group `engines`."""
 
-    # What decides the last digits of its results on this computer; "" if nothing does.
-    ROUNDING: str
-
     def prepare(self, dtypes: Iterable[DType], uses: Collection[Use], tell: Tell) -> None:
         """Load what some uses need; call `tell` with a message before a slow compilation."""
 

@@ -5,12 +5,12 @@ different errors, so a student of their mean predictions is better than any of t
 & Dean 2015). The rule was fitted with bench/ensembles.py (docs/measurements/choice.md).
 """
 
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 from typing import NamedTuple
 
-from microgpt.config import MAX_SIZE, Given, TrainConfig, checked, default_lr
+from microgpt.config import TrainConfig, default_lr
 from microgpt.settings import Settings
+from microgpt.state import Ensemble
 from microgpt.training.choice import WARMUP, Choice, has_steps, useful_operations
 from microgpt.training.fitting import Fitting, rounded
 from microgpt.training.operations import evaluation_operations, step_operations
@@ -21,36 +21,6 @@ MOST_TEACHERS = 8  # one more lowers the loss by less than another seed does
 MAX_STUDENT = 4.0  # operations of the student, times those that a single model can use
 SAMPLES_PER_TEXT = 6  # tokens of the documents that the teachers make up, per token of the text
 MAX_TARGETS = 2**30  # maximum size of their predictions, in bytes
-MAX_TEACHERS = 1000  # guards against damaged files
-CHANGED = ("steps", "warmup_steps", "dropout", "weight_decay", "patience")  # in the student
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """Teachers that differ in their seeds. The settings of their student are those of the plan."""
-
-    n_teachers: int
-    n_samples: int  # number of documents that the teachers make up for the student
-    teacher: TrainConfig  # settings of the teachers, with the seed of the run
-    student_steps: int
-
-    def __post_init__(self) -> None:
-        """Check the numbers, which may come from a damaged file."""
-        for name, least in (("n_teachers", 1), ("n_samples", 0), ("student_steps", 1)):
-            maximum = MAX_TEACHERS if name == "n_teachers" else MAX_SIZE
-            checked(name, getattr(self, name), int, minimum=least, maximum=maximum)
-
-    def config_of(self, i: int) -> TrainConfig:
-        """Return the settings of a teacher, counted from 0."""
-        digest = sha256(f"{self.teacher.seed}/{i}".encode()).digest()
-        return replace(self.teacher, seed=int.from_bytes(digest[:8], "big") >> 1)
-
-    def given(self, given: Given) -> Given:
-        """Return given settings with those that choose the ensemble again beside its student."""
-        names = CHANGED[:1] if given.get("budget") else CHANGED
-        found = {name: getattr(self.teacher, name) for name in names}
-        found = {name: value for name, value in found.items() if value is not None}
-        return {**given, **found, "n_teachers": self.n_teachers}
 
 
 class Place(NamedTuple):

@@ -1,29 +1,23 @@
 """Train the teachers of an ensemble, each in a directory of its own, and prepare their student.
 
-    MODEL                           the student, trained as with `--teacher`
-    MODEL/teachers/ensemble.json    what the ensemble is
-    MODEL/teachers/1, 2, …          the teachers, which are removed when the student is complete
+    MODEL                     the student, trained as with `--teacher`
+    MODEL/.teachers/1, 2, …   the teachers, which are removed when the student is complete
 
 As long as the student has no steps, its run is resumed with the teachers.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from microgpt.data.contamination import contamination
-from microgpt.error_format import first_problem
-from microgpt.errors import CheckpointError, ConfigError
-from microgpt.files.atomic_files import SAVING, finish_publish, publish, read
+from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_to_text
-from microgpt.state import TeacherRecord, TrainResult, TrainState
-from microgpt.storage.meta import MAX_META_BYTES
+from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import (
@@ -33,14 +27,14 @@ from microgpt.storage.training_directory import (
     read_training,
 )
 from microgpt.training.distillation import Teachers
-from microgpt.training.ensemble import Ensemble, Place
+from microgpt.training.ensemble import Place
 from microgpt.training.holding_out import data_of
 from microgpt.training.kept_weights import BestWeights, ending
 from microgpt.training.loop import TrainingLoop
 from microgpt.training.ngram_teacher import add_ngrams
 from microgpt.training.planning import TrainingJob
 
-TEACHERS, DESCRIPTION = "teachers", "ensemble.json"
+TEACHERS = ".teachers"
 # Given settings that a teacher records: how its text is read, and what the text is worth.
 RECORDED = ("budget", "column", "me", "separator", "vocab_size")
 TOLERANCE = 0.05  # of the time that is left; a teacher is omitted if it would take more
@@ -48,28 +42,15 @@ TOLERANCE = 0.05  # of the time that is left; a teacher is omitted if it would t
 Show = Callable[[Iterable[Any], int, str], Iterable[Any]]  # see `Teachers`
 
 
-def read_ensemble(directory: Path) -> Ensemble | None:
-    """Return the ensemble of a student that has not been completed; None for any other model.
-
-    Raises:
-        CheckpointError: ensemble.json is invalid.
-    """
-    path = directory / TEACHERS / DESCRIPTION
-    if not os.path.lexists(path):
-        return None
-    try:
-        return TypeAdapter(Ensemble).validate_json(read(path, MAX_META_BYTES), strict=True)
-    except (ValidationError, ConfigError) as error:
-        problem = first_problem(error)
-        raise CheckpointError(f"{path}: {problem}; delete {path.parent}") from error
+def open_ensemble(directory: Path, plan: TrainingPlan, state: TrainState) -> Ensemble | None:
+    """Return the ensemble of a student that is not complete; None for any other model."""
+    is_open = not state.step or (directory / TEACHERS).is_dir()
+    return plan.ensemble if is_open else None
 
 
 def remove_teachers(directory: Path) -> None:
     """Remove the teachers in a locked directory, if there are any."""
-    with suppress(CheckpointError, OSError):  # a file of somebody else; the model is complete
-        if read_ensemble(directory):
-            os.replace(directory / TEACHERS, directory / SAVING)
-            finish_publish(directory)  # as the next process does if this one is killed here
+    shutil.rmtree(directory / TEACHERS, ignore_errors=True)
 
 
 def teacher_paths(directory: Path, ensemble: Ensemble) -> list[Path]:
@@ -99,7 +80,6 @@ def with_teachers(
     """
     path, states = directory.path, list[TrainState]()
     first = TrainingLoop(job, threads).state()
-    _write(path, _ensemble(job))
     directory.has_own_state = True  # so that this state replaces that of a finished model
     directory.keep(job.plan, first)
     for i, each in enumerate(teacher_paths(path, _ensemble(job))):
@@ -130,8 +110,9 @@ def with_teachers(
         raise ConfigError(
             f"the time was over before the first teacher was trained; go on with --resume {path}"
         )
-    job = replace(job, ensemble=replace(_ensemble(job), n_teachers=len(states)))
-    _write(path, _ensemble(job))  # a resumed student has these teachers
+    ensemble = replace(_ensemble(job), n_teachers=len(states))
+    job = replace(job, plan=replace(job.plan, ensemble=ensemble))
+    directory.keep(job.plan, first)  # a resumed student has these teachers
     return _student(job, path, states, threads, show)
 
 
@@ -142,7 +123,7 @@ def with_samples(job: TrainingJob) -> TrainingJob:
     teachers.n_samples = ensemble.n_samples
     add_ngrams(teachers, chunks, replace(chunks, docs=job.parts.validation))
     place = Place("the student", ensemble.n_teachers * ensemble.teacher.steps)
-    return replace(job, ensemble=None, place=place)
+    return replace(job, place=place)
 
 
 def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:
@@ -155,20 +136,8 @@ def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:
 
 
 def _ensemble(job: TrainingJob) -> Ensemble:
-    assert job.ensemble
-    return job.ensemble
-
-
-def _write(directory: Path, ensemble: Ensemble) -> None:
-    """Write ensemble.json; raise CheckpointError if the folder of the teachers is another's."""
-    folder = directory / TEACHERS
-    is_ours = not os.path.lexists(folder) or read_ensemble(directory)
-    # A process that was killed while it wrote leaves only a hidden directory.
-    is_folder = folder.is_dir() and not folder.is_symlink()
-    if not is_ours and (not is_folder or any(name[0] != "." for name in os.listdir(folder))):
-        raise CheckpointError(f"{folder} exists; use another directory for the model")
-    content = TypeAdapter(Ensemble).dump_json(ensemble, indent=2)
-    publish(folder, {DESCRIPTION: content + b"\n"})
+    assert job.plan.ensemble
+    return job.plan.ensemble
 
 
 def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob:
@@ -183,7 +152,7 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
     )
     given = {name: plan.given[name] for name in RECORDED if name in plan.given}
     config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may change it
-    plan = replace(plan, config=config, given=given)
+    plan = replace(plan, config=config, given=given, ensemble=None)
     parts = replace(job.parts, test=())
     return TrainingJob(plan, parts, resume=resume, limit=job.limit, place=place)
 
@@ -201,7 +170,6 @@ def _student(
         teachers=records_of(teachers),
         ancestor_data=read,
         contamination=contamination(job.parts, read, plan.config.text),
-        given=ensemble.given(plan.given),
     )
     job = with_samples(replace(job, plan=plan, teachers=teachers))
     first = TrainingLoop(job, threads).state()

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 from weakref import ReferenceType, ref
 
 from microgpt.evaluation.held_out_loss import EvaluationSet
 from microgpt.state import TrainEvent, TrainingPlan, TrainState
-from microgpt.training.kept_weights import WeightAverage, keep_best, next_averaged_step
+from microgpt.training.kept_weights import BestWeights, WeightAverage, next_averaged_step
 
 if TYPE_CHECKING:
     from microgpt.training.loop import TrainingLoop
@@ -134,6 +135,9 @@ class Validation(Hook):
             return
         if not math.isfinite(loss):
             raise run.diverged(f"after step {step}")
-        run.best = keep_best(run.best, step, loss, weights)
+        if run.best and loss >= run.best.val_loss:
+            run.best = replace(run.best, measured_at=step, n_worse=run.best.n_worse + 1)
+        else:
+            run.best = BestWeights(step, loss, weights, measured_at=step, n_worse=0)
         run.history.mark(loss)
         run.report(loss)

@@ -6,7 +6,7 @@ Early stopping ends a run when the validation loss stops improving. Stochastic w
 
 import math
 from array import array
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from microgpt.config import TrainConfig
@@ -29,15 +29,6 @@ class BestWeights:
     n_worse: int  # number of evaluations since the best weights
 
 
-def keep_best(
-    best: BestWeights | None, step: int, val_loss: float, weights: Numbers
-) -> BestWeights:
-    """Return the better of the best weights so far and the weights just evaluated."""
-    if best and val_loss >= best.val_loss:
-        return replace(best, measured_at=step, n_worse=best.n_worse + 1)
-    return BestWeights(step, val_loss, weights, measured_at=step, n_worse=0)
-
-
 def ending(step: int, best: BestWeights | None, config: TrainConfig) -> Ending | None:
     """Return the reason to end training after this step, or None to continue."""
     if step >= config.steps:
@@ -56,10 +47,16 @@ class WeightAverage:
     step: int  # latest averaged step
     steps: int  # total number of steps of the training run
 
-    def updated(self, weights: Numbers, step: int) -> "WeightAverage":
+    def updated(self, weights: Any, step: int) -> "WeightAverage":
         """Return the mean updated with the weights of another step."""
         n = self.n + 1
-        return WeightAverage(_interpolate(self.weights, weights, 1 / n), n, step, self.steps)
+        mean: Any = self.weights
+        if isinstance(mean, array):  # the reference engine does not import numpy
+            pairs = zip(mean, weights, strict=True)
+            average: Any = array("d", (old + 1 / n * (new - old) for old, new in pairs))
+        else:
+            average = mean + mean.dtype.type(1 / n) * (weights - mean)
+        return WeightAverage(average, n, step, self.steps)
 
 
 def next_averaged_step(step: int, config: TrainConfig) -> int | None:
@@ -71,10 +68,3 @@ def next_averaged_step(step: int, config: TrainConfig) -> int | None:
     n_left = config.steps - max(step, config.steps - tail)
     # Count back from the last step to include the last weights, which are the best.
     return config.steps - (n_left - 1) // interval * interval if n_left > 0 else None
-
-
-def _interpolate(mean: Any, weights: Any, share: float) -> Any:
-    """Return mean + share · (weights − mean)."""
-    if isinstance(mean, array):  # the reference engine does not import numpy
-        return array("d", (m + share * (w - m) for m, w in zip(mean, weights, strict=True)))
-    return mean + mean.dtype.type(share) * (weights - mean)

@@ -28,14 +28,7 @@ PAUSE_S, PAUSE_SHARE = 3.0, 1 / 20
 
 
 class DivergedError(MicrogptError):
-    """The loss or a gradient became NaN or infinite; `result` covers only the earlier steps."""
-
-    def __init__(self, when: str, result: TrainResult) -> None:
-        super().__init__(
-            f"the loss or its gradient became nan or infinite {when}; "
-            f"try a learning rate well below {result.config.lr_at(0):g}"
-        )
-        self.result = result
+    """The loss or a gradient became NaN or infinite."""
 
 
 @dataclass
@@ -64,7 +57,10 @@ class TrainingLoop:
         elif job.parent:
             drawn = self.engine.flat_weights().tolist()
             self.engine.set_weights(inherited(job.parent, plan.model, plan.tokenizer, drawn))
-        self.history = LossHistory(plan.config, resume)
+        self.history = LossHistory(plan.config.steps)
+        if resume:
+            past = resume.history, resume.recent_losses, resume.since_history
+            self.history = LossHistory(plan.config.steps, resume.step, *past)
         self.best = resume.best if resume else None
         average = resume.average if resume else None
         # The total number of steps determines which steps are averaged.
@@ -132,11 +128,12 @@ class TrainingLoop:
         step, last = self.step, min(self.config.steps, self.config.until or self.config.steps)
         pauses = (hook.next_step(self) for hook in (*self.keepers, *self.hooks))
         losses = self.engine.run(min([last, *(pause for pause in pauses if pause)]))
-        if losses and math.isnan(losses[-1]):
-            self._add_losses(losses[:-1])
-            raise self.diverged(f"at step {step + len(losses)}")
-        self._add_losses(losses)
+        has_diverged = bool(losses) and math.isnan(losses[-1])
+        self._add_losses(losses[:-1] if has_diverged else losses)
         self._note_pause()
+        if has_diverged:
+            self.report()
+            raise self.diverged(f"at step {step + len(losses)}")
 
     def _note_pause(self) -> None:
         """Recognise that the program was stopped since the last call; see `PAUSE_S`."""
@@ -222,7 +219,6 @@ class TrainingLoop:
             adam_m=adam_m,
             adam_v=adam_v,
             dtype=self.plan.dtype,
-            engine=self.plan.engine,
             best=self.best,
             recent_losses=tuple(self.history.recent),
             history=tuple(self.history.points),
@@ -252,10 +248,8 @@ class TrainingLoop:
         )
 
     def diverged(self, when: str) -> DivergedError:
-        """Undo the diverged step if it belongs to this `train` call, and return the error."""
-        if self.losses:
-            self.engine.undo()
-            self.losses.pop()
-            self.average = None  # the average may include diverged weights
-            self.history = self.history.replay(self.losses)
-        return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
+        """Return the error that ends a run."""
+        return DivergedError(
+            f"the loss or its gradient became nan or infinite {when} of {self.config.steps}; "
+            f"try a learning rate well below {self.config.lr_at(0):g}"
+        )

@@ -3,25 +3,42 @@
 import math
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
-from microgpt.config import TrainConfig
-from microgpt.state import TrainState
-from microgpt.training.history_file import HistoryPoint
+from pydantic import Field
+
+from microgpt.config import MAX_SIZE
 
 N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
 N_POINTS = 500  # approximate number of points in a history; sufficient for a chart
 
 
+@dataclass(frozen=True)
+class HistoryPoint:
+    """A point on the loss curve."""
+
+    step: Annotated[int, Field(ge=1, le=MAX_SIZE)]
+    # Mean training loss since the previous point, in nats per token; as there, if no step since has
+    # predicted a token that counts.
+    loss: float
+    val_loss: float | None = None  # validation loss after this step, if it was measured
+
+
 class LossHistory:
     """The losses of a training run, restored from a checkpoint if one is given."""
 
-    def __init__(self, config: TrainConfig, resume: TrainState | None) -> None:
-        self._start = config, resume
-        self._interval = max(1, config.steps // N_POINTS)
-        self._step = resume.step if resume else 0
-        self.points = list(resume.history) if resume else []
-        self.recent = deque(resume.recent_losses if resume else (), maxlen=N_RECENT)
-        self.since_point = resume.since_history if resume else (0.0, 0)  # sum and count of losses
+    def __init__(
+        self,
+        steps: int,
+        step: int = 0,
+        points: Sequence[HistoryPoint] = (),
+        recent: Sequence[float] = (),
+        since_point: tuple[float, int] = (0.0, 0),
+    ) -> None:
+        self._interval, self._step = max(1, steps // N_POINTS), step
+        self.points, self.recent = list(points), deque(recent, maxlen=N_RECENT)
+        self.since_point = since_point  # sum and count of losses
 
     def add(self, losses: Sequence[float]) -> None:
         """Append the losses of consecutive steps; NaN marks a step without targets."""
@@ -47,13 +64,3 @@ class LossHistory:
             if last.step == self._step or last.val_loss is None:
                 self.points.pop()
             self.points.append(HistoryPoint(self._step, last.loss, val_loss))
-
-    def replay(self, losses: Sequence[float]) -> "LossHistory":
-        """Return a new history that contains only these losses of the current `train` call."""
-        history = LossHistory(*self._start)
-        measured = {point.step: point.val_loss for point in self.points}
-        for loss in losses:
-            history.add([loss])
-            if (val_loss := measured.get(history._step)) is not None:
-                history.mark(val_loss)
-        return history

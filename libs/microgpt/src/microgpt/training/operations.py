@@ -8,11 +8,11 @@ from dataclasses import replace
 from statistics import median
 from time import perf_counter
 
-from microgpt.config import DEFAULT_DTYPE, MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
+from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.flat_weights import count_params
 from microgpt.muon import N_ITERATIONS
-from microgpt.training.engines import Engine, default_engine, make_engine
+from microgpt.training.engines import Engine, make_engine
 
 # A floating-point operation of a matrix product counts as one operation. Other work is counted by
 # its time relative to that of a matrix product, as measured for 80 shapes on an AMD EPYC (Zen 5)
@@ -65,9 +65,9 @@ def operations_per_second(
     config: TrainConfig,
     *,
     length: float,
-    engine: EngineName | None = None,
-    dtype: DType | None = None,
-    threads: int = 1,
+    engine: EngineName,
+    dtype: DType,
+    threads: int,
 ) -> float:
     """Return the speed of training steps on random documents, measured for about 0.4 s.
 
@@ -77,8 +77,6 @@ def operations_per_second(
     Raises:
         ConfigError: there is not enough memory.
     """
-    engine = engine or default_engine()
-    dtype = dtype or DEFAULT_DTYPE[engine]
     n_tokens = max(1, round(length))
     # The time of the reference engine is proportional to the tokens, and a batch can take minutes.
     is_scalar = engine == "reference"

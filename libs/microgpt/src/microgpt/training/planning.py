@@ -28,7 +28,7 @@ from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import Choice, with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
-from microgpt.training.ensemble import Ensemble, Place, with_ensemble
+from microgpt.training.ensemble import Place, with_ensemble
 from microgpt.training.finetune import check_shape, inherited_tokenizer
 from microgpt.training.fitting import Fitting, explain_settings
 from microgpt.training.holding_out import data_of
@@ -46,7 +46,6 @@ class TrainingJob:
     resume: TrainState | None = None
     limit: TimeLimit | None = None
     trial_steps: int = 0  # see `Choice`
-    ensemble: Ensemble | None = None  # models to train first, which then teach this one
     place: Place = field(default_factory=Place)
 
     def with_steps(self, steps: int) -> "TrainingJob":
@@ -54,15 +53,14 @@ class TrainingJob:
 
         They are those of a teacher if there is an ensemble; the student's change in proportion.
         """
-        plan, ensemble, n = self.plan, self.ensemble, steps
+        plan, ensemble, n = self.plan, self.plan.ensemble, steps
         if ensemble:
             teacher = ensemble.teacher
             n = max(1, ensemble.student_steps * steps // teacher.steps)
             ensemble = replace(ensemble, teacher=teacher.with_steps(steps), student_steps=n)
         after = self.place.steps_after * n // plan.config.steps
-        plan = replace(plan, config=plan.config.with_steps(n))
-        place = self.place._replace(steps_after=after)
-        return replace(self, plan=plan, ensemble=ensemble, place=place)
+        plan = replace(plan, config=plan.config.with_steps(n), ensemble=ensemble)
+        return replace(self, plan=plan, place=self.place._replace(steps_after=after))
 
     def extend(self, seconds: float) -> None:
         """Exclude seconds from the time limit, if there is one."""
@@ -139,7 +137,7 @@ def plan_training(
     if not model or (parent and (given.get("minutes") or given.get("budget"))):
         wanted, shape_of_parent = {**given, "text": base.text}, parent.model if parent else None
         fitting = Fitting(parts, wanted, tokenizer, teachers, shape_of_parent)
-        chosen = choose_settings(fitting, limit, tell)
+        chosen = choose_settings(fitting, limit)
         base = base if config else chosen.config
         if not model:
             model, tokenizer = chosen.model, chosen.tokenizer
@@ -153,7 +151,8 @@ def plan_training(
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
         data=parts.facts,
-        given=_recorded(given, chosen, ensemble),
+        given=_recorded(given, chosen),
+        ensemble=ensemble,
         ancestor_data=read,
         contamination=contamination(parts, read, base.text),
         extra=dict(extra),
@@ -162,36 +161,21 @@ def plan_training(
     explanation = explain_settings(chosen) if chosen else ()
     for line in filter(None, (describe_read(plan.contamination), *explanation)):
         tell(line)
-    return TrainingJob(
-        plan,
-        parts,
-        parent,
-        teachers,
-        limit=limit,
-        trial_steps=chosen.trial_steps if chosen else 0,
-        ensemble=ensemble,
-    )
+    trial_steps = chosen.trial_steps if chosen else 0
+    return TrainingJob(plan, parts, parent, teachers, limit=limit, trial_steps=trial_steps)
 
 
-def _recorded(given: Given, chosen: Choice | None, ensemble: Ensemble | None) -> Given:
+def _recorded(given: Given, chosen: Choice | None) -> Given:
     """Return the given settings that are recorded, with the chosen budget and vocabulary."""
     has_budget = given.get("minutes") or given.get("budget")
     budget = chosen.budget if chosen and has_budget else None
     found = {**given, "budget": budget, "vocab_size": chosen.vocab_size if chosen else None}
-    found = {name: found[name] for name in RECORDED if found.get(name) is not None}
-    return ensemble.given(found) if ensemble else found
+    return {name: found[name] for name in RECORDED if found.get(name) is not None}
 
 
-def choose_settings(
-    fitting: Fitting, limit: TimeLimit | None = None, tell: Tell = lambda line: None
-) -> Choice:
+def choose_settings(fitting: Fitting, limit: TimeLimit | None = None) -> Choice:
     """Return the settings of one model or of an ensemble; see `Fitting.fit`."""
     given, choice = fitting.given, with_ensemble(fitting, fitting.fit(limit))
-    if "tokenizer" in given and choice.tokenizer.vocab_size < (choice.vocab_size or 0):
-        tell(
-            f"the vocabulary has fewer than {choice.vocab_size} tokens, because no other pair of "
-            "tokens occurs twice"
-        )
     is_of_search = "evaluations" in given and "most_steps" not in given
     if given.get("budget") and is_of_search:  # a search does not count evaluations
         length = choice.sizes.chunk_length(choice.model.block_size)

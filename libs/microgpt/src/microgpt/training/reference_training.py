@@ -68,10 +68,6 @@ class ReferenceTraining:
         """Return a flat copy of the gradients of the last `backward` call."""
         return array("d", [param.grad for param in self._engine.params])
 
-    def undo(self) -> None:
-        """Undo the last optimizer step."""
-        self.resume(*self._before)
-
     def run(self, until: int) -> list[float]:
         """Train for about 20 ms, at most to step `until`; return the losses of the new steps.
 
@@ -85,7 +81,6 @@ class ReferenceTraining:
             if n_read == self._config.batch_size:
                 self._reading = None
                 if not math.isnan(loss):
-                    self._before = self.n_steps, *self.numbers()
                     self._engine.update(self._config.lr_at(self.n_steps))
                 return [loss]
             if perf_counter() >= pause_at:

@@ -28,14 +28,9 @@ class TimeLimit:
         """The time limit in seconds."""
         return 60 * self.minutes
 
-    @property
-    def end(self) -> float:
-        """The clock value at which training must end."""
-        return self.started + self.seconds - self.reserve_s
-
     def seconds_left(self) -> float:
         """Return the remaining time for training, in seconds."""
-        return self.end - self.clock()
+        return self.started + self.seconds - self.reserve_s - self.clock()
 
     def extend(self, seconds: float) -> None:
         """Exclude some seconds from the limit."""

@@ -4,7 +4,6 @@ Layout: columns in the buffers; the layout "weights" for weights, gradients and 
 Callers get flat copies of these, in the order of `weight_shapes`. See docs/engine.md#a-step.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from time import perf_counter
@@ -31,9 +30,6 @@ from microgpt_engine.weights import PackedWeights, aligned_zeros
 MICRO_BATCH = 128
 RUN_S = 0.02  # target duration of one `run` call
 MAX_STEPS = 8192  # maximum number of steps per call
-# `undo` repeats the steps since a snapshot. The snapshot interval is increased if snapshots would
-# otherwise take more than 1/50 of the training time.
-SNAPSHOT_INTERVAL_S, SNAPSHOT_SHARE = 0.5, 1 / 50
 
 take_steps = EntryPoint("microgpt_engine.training.step:take_steps")
 
@@ -59,8 +55,6 @@ class CompiledEngine:
         self.workspace = self._make_workspace(self._params, self._grads, buffers)
         self._workspaces = [self.workspace]
         self._progress = self.workspace.progress
-        self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []  # last two, as (step, arrays)
-        self._snapshot_due = -math.inf
         self._n_tokens = 1  # token budget of the next `run` call
         self._grads_are_fresh = True  # whether the gradients belong to the current step
 
@@ -91,11 +85,6 @@ class CompiledEngine:
         started = perf_counter()
         if not self._grads_are_fresh:
             self._discard_batch()
-        if started >= self._snapshot_due:
-            if self._progress[1] == 0:
-                self._take_snapshot()
-            else:  # end after the current step; the next call takes the snapshot
-                until = min(until, self.n_steps + 1)
         losses, n_read = self._take_steps(until, self._n_tokens)
         # Aim for 20 ms in the next call, but increase the tokens at most tenfold, because the
         # measured time is unreliable: it may include compilation or waiting for a processor.
@@ -117,20 +106,6 @@ class CompiledEngine:
         self._grads_are_fresh = False  # kept for `grads`, discarded by the next `run`
         self._progress[1:] = 0
         return loss
-
-    def undo(self) -> None:
-        """Undo the last step: restore a snapshot and repeat all but the last step since then."""
-        last = self.n_steps - 1
-        step, arrays = next(taken for taken in reversed(self._snapshots) if taken[0] <= last)
-        for packed, array in zip((self._params, self._m, self._v), arrays, strict=True):
-            packed.array[:] = array
-        self._progress[0] = step
-        self._discard_batch()
-        for workspace in self._workspaces:
-            for buffer in workspace.buffers:
-                buffer[:] = 0  # buffers may contain infinity or NaN, and 0 times either is NaN
-        while self.n_steps < last:
-            self._take_steps(last, self._n_tokens)
 
     def flat_weights(self) -> NDArray[Any]:
         """Return a flat copy of the weights in the order of `weight_shapes`."""
@@ -174,29 +149,14 @@ class CompiledEngine:
         return take_steps(workspace, self._dataset, *self.settings, lrs, losses, update, n_tokens)
 
     def _reset(self) -> None:
-        """Discard the snapshots and gradients of earlier weights."""
+        """Discard what belongs to earlier weights."""
         self._discard_batch()
-        self._snapshots.clear()
-        self._snapshot_due = -math.inf
 
     def _discard_batch(self) -> None:
         """Set the gradients to 0 and restart the current step from the first document."""
         self._progress[1:] = 0
         self._grads.array[:] = 0
         self._grads_are_fresh = True
-
-    def _take_snapshot(self) -> None:
-        if self._snapshots and self._snapshots[-1][0] == self.n_steps:
-            return
-        started = perf_counter()
-        packed = [packed.array for packed in (self._params, self._m, self._v)]
-        is_full = len(self._snapshots) == 2
-        arrays = self._snapshots.pop(0)[1] if is_full else list(map(np.empty_like, packed))
-        for array, source in zip(arrays, packed, strict=True):
-            array[:] = source
-        self._snapshots.append((self.n_steps, arrays))
-        now = perf_counter()
-        self._snapshot_due = now + max(SNAPSHOT_INTERVAL_S, (now - started) / SNAPSHOT_SHARE)
 
 
 def n_columns(config: TrainConfig, longest: int) -> int:

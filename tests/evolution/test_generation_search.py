@@ -57,9 +57,9 @@ def test_a_run_directory_keeps_all_that_a_resumed_search_needs(found, tmp_path: 
 
 def test_a_run_resumes_only_with_its_own_settings(tmp_path: Path) -> None:
     evolve(DOCS, population=2, generations=2, run_dir=tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"population is 3, but the run in .* has 2"):
+    with pytest.raises(ConfigError, match=r"population is 3, but .* has 2"):
         evolve(DOCS, population=3, generations=2, run_dir=tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"generations is 1, but the run in .* has 2"):
+    with pytest.raises(ConfigError, match=r"generations is 1, but .* has 2"):
         evolve(DOCS, population=2, generations=1, run_dir=tmp_path / "run")
     with pytest.raises(ConfigError, match="data_sha256 is"):
         evolve([*DOCS, "mira"], population=2, generations=2, run_dir=tmp_path / "run")
@@ -71,7 +71,7 @@ def test_a_search_with_another_objective_returns_a_score(objective) -> None:
     assert found.record.objective == objective
     assert found.record.score is not None
     assert found.study.settings.measure == "judge"
-    assert f"; judge score {found.record.score:.3f}; " in repr(found)
+    assert f"; score {found.record.score:.4f}; " in repr(found)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_a_sweep_can_measure_a_custom_function(tmp_path) -> None:
     assert sweep(DOCS, axes, workers=1, **run) == found
     by_genome = sweep(DOCS, axes, objective=width, seeds=1)
     assert [each.value for each in by_genome] == [8, 16]
-    with pytest.raises(ConfigError, match=r"is .*, but the run in .* has .*; use another run_dir"):
+    with pytest.raises(ConfigError, match=r"is .*, but .* has .*; pass more, or begin another"):
         sweep(DOCS, axes, **(run | {"objective": None}))
 
 
@@ -36,11 +36,11 @@ def test_more_seeds_of_a_finished_sweep_train_only_these(tmp_path) -> None:
     assert (run / "trials.jsonl").read_text().startswith(lines)
     assert found == sweep(DOCS, axes, seeds=3, run_dir=run)
     for other in ({"seeds": 2}, {"seeds": 3, "seed": 7}, {"seeds": 4, "seed": 43}):
-        with pytest.raises(ConfigError, match=r"seeds is .*, but the run in .* has .42, 43, 44."):
+        with pytest.raises(ConfigError, match=r"seeds is .*, but .* has .42, 43, 44."):
             sweep(DOCS, axes, run_dir=run, **other)
 
 
 def test_a_path_is_not_a_text(tmp_path) -> None:
     for path in ("data/names.txt", tmp_path):
-        with pytest.raises(DataError, match=r"docs is '.*'; pass a list of texts, such as load_te"):
+        with pytest.raises(DataError, match="list of texts"):
             sweep(path, {"n_embd": [8]})

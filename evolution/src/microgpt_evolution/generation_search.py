@@ -18,16 +18,21 @@ from typing import Any
 from microgpt import DEFAULT_SEED, ConfigError, Document, Plottable, Split, split
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
+from microgpt_evolution.genome_file import GENOME, GenomeRecord, score_of, write_genome
 from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.python_study import open_in_python
 from microgpt_evolution.search_log import SearchLog
 from microgpt_evolution.strategies.aesthetic import AestheticPopulation
-from microgpt_evolution.strategies.finalists import N_FRESH, N_REPEATS, fresh_trials, retests
 from microgpt_evolution.strategies.hydra import Hydra
 from microgpt_evolution.strategies.loss import LossSearch
-from microgpt_evolution.strategies.population import Finalist, Organism, Population
+from microgpt_evolution.strategies.population import (
+    N_FRESH,
+    N_REPEATS,
+    Finalist,
+    Organism,
+    Population,
+)
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import HELD_OUT, SearchSettings, facts_of
 from microgpt_evolution.trial import Evaluation, Trial, TrialRecord, training_seed
@@ -47,12 +52,9 @@ class EvolutionResult(Plottable):
 
     def __repr__(self) -> str:
         genome = " ".join(self.genome.describe().split())
-        n, settings = len(self.study.records), self.study.settings
-        what = f"held-out loss {self.record.val_loss:.3f}{settings.mark()}"
-        if self.record.fitness == "own":
-            what = f"value {self.value:.4g}"
-        if settings.measure:
-            what = f"{settings.measure} score {self.record.score:.3f}"
+        n = len(self.study.records)
+        is_own = self.record.fitness == "own"
+        what = f"value {self.value:.4g}" if is_own else score_of(self.record)
         return f"<EvolutionResult: {genome}; {what}; {n:,} trials>"
 
     @property
@@ -78,7 +80,7 @@ class SearchEvent:
     search: Population | Hydra  # its populations, with their organisms and generations
     organism: Organism | None  # that was evaluated; None for a training run outside a generation
     n_measured: int  # number of evaluations so far that were not reused
-    n_left: int  # estimated number of evaluations to come, assuming no stagnation
+    n_left: int  # maximum number of evaluations to come; elites are not evaluated again
 
 
 def evolve(
@@ -90,7 +92,6 @@ def evolve(
     fitness: Fitness | None = None,
     head: HeadName | None = None,
     seed: int = DEFAULT_SEED,
-    warm_start: Genome | None = None,
     workers: int | Workers | None = None,
     trial_minutes: float | None = None,
     run_dir: str | os.PathLike[str] | None = None,
@@ -104,13 +105,12 @@ def evolve(
         objective: "loss", "aesthetic", "hydra", or a function that returns a number to minimise.
             It receives the trained model, an `InferenceGpt`; if its parameter is called `genome`,
             it receives the genome, and nothing is trained. Pass it again to resume a search. An
-            exception, a result that is no finite number, and a call of more than five minutes
-            count as failures of the organism, with a warning.
+            exception, and a result that is no finite number, count as failures of the organism,
+            with a warning.
         population: number of organisms per generation (Hydra: per head). Default: 8; aesthetic: 12.
         generations: number of generations (Hydra: cycles). Default: 10; aesthetic and hydra: 5.
         fitness: only for "loss": "held-out" (default), or "last-doc" as in evolve-rust.
         head: only for "hydra": head whose champion wins. Default: the best organism over all heads.
-        warm_start: genome that forms half of the first generation, together with its mutants.
         workers: number of threads, or open workers; does not affect the winner. By default, one
             thread per CPU that the process may use.
         trial_minutes: time limit of a training run; one that takes longer counts as a failure.
@@ -129,7 +129,7 @@ def evolve(
     given: dict[str, Any] = {"population": population, "generations": generations, "head": head}
     given |= {"objective": "loss" if function else objective}
     given |= {"fitness": "own" if function else fitness}
-    facts = {"input": "documents", "seed": seed, "warm_start": warm_start, **facts_of(parts)}
+    facts = {"input": "documents", "seed": seed, **facts_of(parts)}
     facts |= {"trial_minutes": trial_minutes, "has_function": function is not None}
     settings = SearchSettings.begin(given, **facts)
     with open_in_python(run_dir, settings, workers) as (study, pool):
@@ -151,30 +151,28 @@ def run_search(
     """
     settings, breeding = study.settings, breeding_of(study.settings)
     objective, fresh_objective = _objectives(parts, settings, function)
-    measure = _Measuring(study, workers, on_event, SearchEvent(breeding, None, 0, 0)).records_of
+    measure = _Measuring(study, workers, on_event, breeding).records_of
     seed, lines = settings.seed, SearchLog(log, settings)
     n_generations = settings.generations * breeding.n_per_cycle
-    n_bred = sum(max(each.size - each.n_elites, 0) for each in breeding.populations.values())
+    n_bred = sum(each.size for each in breeding.populations.values())
     n_last = breeding.n_finalists * N_REPEATS + N_FRESH
     primordial: Evaluation | None = None
-    lines.begin()
     if settings.fitness in ("held-out", "own"):
         first = Trial(PRIMORDIAL, training_seed(seed, 0, 0), "g0-0", "primordial")
         (primordial,) = measure([first], objective, n_generations * n_bred + n_last)
-    lines.target(primordial)
+    lines.begin(primordial)
     for n_left in reversed(range(n_generations)):
         found = measure(breeding.ask(), objective, n_left * n_bred + n_last)
         breeding.tell(found)
         lines.generation(breeding, n_generations)
-    if not (best := breeding.finalists()):
+    best = breeding.finalists()
+    trials = [trial for each in best for trial in each.retests(seed)]
+    again = iter(measure(trials, objective, N_FRESH))
+    finalists = [Finalist(each, [*islice(again, N_REPEATS)]) for each in best]
+    if not (winner := breeding.choose(finalists)):
         raise NoWinnerError(study.why_no_winner())
-    again = iter(measure(retests(best, seed), objective, N_FRESH))
-    finalists = [Finalist.of(each, islice(again, N_REPEATS)) for each in best]
-    winner = breeding.choose(finalists)
     lines.finalists(finalists, winner)
-    if not winner:
-        raise NoWinnerError(study.why_no_winner())
-    last = measure(fresh_trials(winner.organism, seed), fresh_objective, 0)
+    last = measure(winner.organism.fresh_trials(seed), fresh_objective, 0)
     organism, fresh = winner.organism, tuple(each for each in last if each.is_ok)
     if not fresh:
         raise NoWinnerError(
@@ -193,26 +191,23 @@ class _Measuring:
     study: Study[SearchSettings]
     workers: Workers
     on_event: Callable[[SearchEvent], None]
-    event: SearchEvent  # the last one
+    search: Population | Hydra
+    n_measured: int = 0
 
     def records_of(
         self, trials: Sequence[Trial], objective: LossObjective, n_later: int
     ) -> list[TrialRecord]:
         """Return the records of trials, after which so many others are expected."""
-        n_new = sum(not self.study.known(trial) for trial in trials)
-        self._send(organism=None, n_left=n_new + n_later)
+        n_left = n_later + sum(not self.study.known(trial) for trial in trials)
+        self.on_event(SearchEvent(self.search, None, self.n_measured, n_left))
 
         def note(i: int, record: TrialRecord) -> None:
-            trial, event = trials[i], self.event
+            nonlocal n_left
+            trial, n_left, self.n_measured = trials[i], n_left - 1, self.n_measured + 1
             organism = replace(trial, evaluation=record) if isinstance(trial, Organism) else None
-            n_measured, n_left = event.n_measured + 1, event.n_left - 1
-            self._send(organism=organism, n_measured=n_measured, n_left=n_left)
+            self.on_event(SearchEvent(self.search, organism, self.n_measured, n_left))
 
         return self.study.measure(trials, objective, self.workers, note)
-
-    def _send(self, **changes: Any) -> None:
-        self.event = replace(self.event, **changes)
-        self.on_event(self.event)
 
 
 def _objectives(
@@ -238,12 +233,12 @@ def _objectives(
 
 def breeding_of(settings: SearchSettings) -> Population | Hydra:
     """Return the population of a search, or the Hydra with one per head."""
-    size, seed, ancestor = settings.population, settings.seed, settings.warm_start
+    size, seed = settings.population, settings.seed
     if settings.fitness:
-        return LossSearch(size, seed=seed, ancestor=ancestor, fitness=settings.fitness)
+        return LossSearch(size, seed=seed, fitness=settings.fitness)
     if settings.objective == "aesthetic":
-        return AestheticPopulation(size, seed=seed, ancestor=ancestor, measure=JUDGE)
-    return Hydra(size=size, seed=seed, ancestor=ancestor, head=settings.head)
+        return AestheticPopulation(size, seed=seed, measure=JUDGE)
+    return Hydra(size=size, seed=seed, head=settings.head)
 
 
 def _record_of(

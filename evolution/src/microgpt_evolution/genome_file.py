@@ -88,15 +88,6 @@ def _record(facts: dict[str, Any]) -> GenomeRecord:
     return GenomeRecord.model_validate_json(json.dumps({**facts, "genome": genome}))
 
 
-def read_genome_of(path: Path, remedy: str, *, is_budgeted: bool) -> GenomeRecord:
-    """Read a genome.json of one kind of search; raise GenomeError with the remedy otherwise."""
-    record = read_genome(path)
-    if record.is_budgeted == is_budgeted:
-        return record
-    other = "with" if record.is_budgeted else "without"
-    raise GenomeError(f"{path} is from a search {other} a budget; {remedy}")
-
-
 def recipe(path: Path) -> dict[str, object]:
     """Return the options of `microgpt train` that a genome.json sets."""
     record = read_genome(path)

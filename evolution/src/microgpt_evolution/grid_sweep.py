@@ -8,9 +8,8 @@ from typing import Any
 from microgpt import (
     DEFAULT_SEED,
     ConfigError,
-    DataError,
     Document,
-    Split,
+    check_setting,
     checked,
     describe_read,
     split,
@@ -18,14 +17,13 @@ from microgpt import (
 from microgpt_evolution.errors import raised_as
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.loss_objective import LossObjective
-from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.python_study import open_in_python
 from microgpt_evolution.strategies.grid import grid
-from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import HELD_OUT, SweepSettings, facts_of
 from microgpt_evolution.trial import TrialRecord
 from microgpt_evolution.workers import Workers
 
+MAX_SEEDS = 1000  # training runs per model
 N_SAMPLES = 3  # number of samples per model, as in the tables of evolve-rust
 
 
@@ -63,42 +61,29 @@ def sweep(
         StudyError: the existing sweep is damaged.
     """
     checked("seeds", seeds, int)
-    if isinstance(docs, str | os.PathLike):
-        problem = "pass a list of texts, such as load_text(path)"
-        raise DataError(f"docs is {str(docs)!r:.80}; {problem}")
     genomes, _ = grid(axes)
     parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-    facts = {"input": "documents", "has_function": objective is not None}
+    facts = {"input": "documents", "has_function": objective is not None, **facts_of(parts)}
     facts |= {"trial_minutes": trial_minutes}
-    settings = sweep_settings(genomes, parts, seeds, seed=seed, **facts)
+    settings = sweep_settings(genomes, seeds, seed=seed, **facts)
     if line := describe_read(settings.contamination):
         warnings.warn(line, stacklevel=2)
     with open_in_python(run_dir, settings, workers) as (study, pool):
-        own = objective_of(parts, settings, objective)
+        own = LossObjective(parts, own=objective, n_samples=N_SAMPLES, text=settings.text)
         return study.measure(settings.trials, own, pool)
 
 
 def sweep_settings(
-    genomes: Sequence[Genome], parts: Split, n_seeds: int, *, seed: int, **facts: Any
+    genomes: Sequence[Genome], n_seeds: int, *, seed: int, **facts: Any
 ) -> SweepSettings:
-    """Return the settings of a sweep; `facts` are values of its other fields.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-    seeds = tuple(range(seed, seed + n_seeds))
+    """Return the settings of a sweep with `facts`; raise ConfigError if one is out of range."""
     with raised_as(ConfigError):
-        return SweepSettings(genomes=tuple(genomes), seeds=seeds, **facts_of(parts), **facts)
+        return SweepSettings(genomes=tuple(genomes), seeds=seeds_from(seed, n_seeds), **facts)
 
 
-def objective_of(
-    parts: Split, settings: SweepSettings, function: OwnFunction | None = None
-) -> LossObjective:
-    """Return the objective of a sweep; a function is measured too, or instead of a training."""
-    return LossObjective(parts, own=function, n_samples=N_SAMPLES, text=settings.text)
-
-
-def results_of(study: Study[SweepSettings]) -> list[TrialRecord]:
-    """Return the recorded results of a sweep, in table order."""
-    found = map(study.known, study.settings.trials)
-    return [record for record in found if record]
+def seeds_from(first: int, n: int) -> tuple[int, ...]:
+    """Return consecutive seeds; raise ConfigError if there are too many, or one is too large."""
+    if n > MAX_SEEDS:
+        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n}")
+    check_setting("seed", first + n - 1)
+    return tuple(range(first, first + n))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from microgpt import ConfigError, checked, n_cpus
+from microgpt import checked, n_cpus
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import StudySettings
 from microgpt_evolution.workers import Threads, Workers
@@ -32,27 +32,10 @@ def open_in_python(
         else:
             study = Study[S].begin(directory.parent, directory.name, settings, is_stamped=False)
         stack.enter_context(study)
-        if more := _added(settings, study.settings, directory):
-            study.change(**more)
+        study.extend({name: value for name, value in settings if name not in settings.facts})
         try:
             yield study, workers
         finally:
             if settings.has_function or settings.noun == "sweep":
                 study.warn_of_failures()
         study.end()
-
-
-def _added(new: StudySettings, old: StudySettings, directory: Path) -> dict[str, Any]:
-    """Return the settings of which the study gets more; raise ConfigError for other changes."""
-    own = [(name, value) for name, value in new if name not in new.facts]
-    found = {name: value for name, value in own if value != getattr(old, name)}
-    for name, value in found.items():
-        known, is_more = getattr(old, name), name in new.more
-        if is_more:
-            is_more = value[: len(known)] == known if name == "seeds" else value > known
-        if not is_more:
-            raise ConfigError(
-                f"{name} is {value!s:.80}, but the run in {directory} has {known!s:.80}; use "
-                "another run_dir"
-            )
-    return found

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from microgpt_evolution import comparison
 from microgpt_evolution.objectives.fitness import target
 from microgpt_evolution.objectives.judge import HEADS, first_names
-from microgpt_evolution.strategies.finalists import N_REPEATS
 from microgpt_evolution.strategies.hydra import Hydra
 from microgpt_evolution.strategies.population import (
+    N_REPEATS,
     Finalist,
     Organism,
     Population,
@@ -29,14 +29,11 @@ class SearchLog:
     def __init__(self, write: Callable[[str], None], settings: SearchSettings) -> None:
         self._write, self._settings, self._mark = write, settings, settings.fitness_mark
 
-    def begin(self) -> None:
-        """Write the title of the Hydra."""
+    def begin(self, primordial: Evaluation | None) -> None:
+        """Write the title of the Hydra, or the target of a search for a low loss."""
         if self._settings.objective == "hydra":
             for line in (TITLE.format(len(HEADS), self._settings.generations), RULE, MOTTO):
                 self._write(line)
-
-    def target(self, primordial: Evaluation | None) -> None:
-        """Write the target of a loss search, which may depend on the primordial genome."""
         if fitness := self._settings.fitness:
             what = "value" if fitness == "own" else "loss"
             goal = target(fitness, primordial.fitness if primordial else None)

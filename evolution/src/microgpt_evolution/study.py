@@ -11,8 +11,8 @@ A resumed study starts from the beginning and reuses the recorded trials.
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Generic, Self, TypeVar
 from microgpt import (
     SAVING,
     CheckpointError,
+    ConfigError,
     DirectoryLock,
     TrainingPlan,
     TrainState,
@@ -33,7 +34,7 @@ from microgpt import (
 from microgpt_evolution.errors import StudyError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.objective import Objective
-from microgpt_evolution.study_settings import SETTINGS, StudySettings, directory_of, read_settings
+from microgpt_evolution.study_settings import SETTINGS, StudySettings, read_settings
 from microgpt_evolution.trial import Evaluation, Key, Trial, TrialRecord
 from microgpt_evolution.trials_file import TRIALS, append_trial, read_trials
 from microgpt_evolution.workers import Workers
@@ -45,18 +46,16 @@ OnMeasured = Callable[[int, TrialRecord], None]  # called with the index and the
 S = TypeVar("S", bound=StudySettings)
 
 
-class Study(Generic[S]):
+class Study(AbstractContextManager["Study[S]"], Generic[S]):
     """The settings and trials of one study. The log file is next to the directory."""
 
-    def __init__(self, path: Path, kind: type[S], *, is_locked: bool = False) -> None:
-        """Read a study, given its directory or log file.
-
-        It may be running; an incomplete last line of its trials is not read.
+    def __init__(self, directory: Path, kind: type[S], *, is_locked: bool = False) -> None:
+        """Read a study, which may be running; an incomplete last line of its trials is not read.
 
         Raises:
             StudyError: the study is missing, damaged or of another kind.
         """
-        self.directory = directory_of(path)
+        self.directory = directory
         self.log = self.directory.with_name(f"{self.directory.name}.log")
         settings = read_settings(self.directory)
         if not isinstance(settings, kind):
@@ -75,7 +74,7 @@ class Study(Generic[S]):
             for record in records:
                 self._know(record)
         except BaseException:
-            self.close()
+            self.__exit__()
             raise
 
     @classmethod
@@ -104,20 +103,14 @@ class Study(Generic[S]):
         return cls.open(directory, type(settings))
 
     @classmethod
-    def open(cls, path: Path, kind: type[S]) -> Self:
+    def open(cls, directory: Path, kind: type[S]) -> Self:
         """Open a study to go on with it; raise CheckpointError if another process does so."""
-        return cls(path, kind, is_locked=True)
+        return cls(directory, kind, is_locked=True)
 
-    def close(self) -> None:
+    def __exit__(self, *error: object) -> None:
         """Release the lock."""
         if self._lock:
             self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     @property
     def records(self) -> tuple[TrialRecord, ...]:
@@ -126,7 +119,7 @@ class Study(Generic[S]):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the winner is saved, and no record was removed since."""
+        """Whether the winner is saved, and no line of the records was removed since."""
         return self.settings.n_trials == len(self._records)
 
     def known(self, trial: Trial) -> TrialRecord | None:
@@ -171,15 +164,12 @@ class Study(Generic[S]):
             CheckpointError: the record cannot be written.
         """
         if evaluation.checkpoint and evaluation.losses:
-            self.keep_state(trial.id, *evaluation.checkpoint)
+            plan, state = evaluation.checkpoint
+            publish(self.directory / STATES / trial.id, encode_state(plan, state, "running"))
         record = TrialRecord.of(trial, evaluation, flops=flops, n_params=n_params)
         self._n_bytes = append_trial(self.directory, record, self._n_bytes)
         self._know(record)
         return record
-
-    def keep_state(self, id: str, plan: TrainingPlan, state: TrainState) -> None:
-        """Write the state of a training run; raise CheckpointError on failure."""
-        publish(self.directory / STATES / id, encode_state(plan, state, "running"))
 
     def state(self, id: str) -> tuple[TrainingPlan, TrainState] | None:
         """Return the plan and the state of a training run, or None if there are none."""
@@ -192,10 +182,6 @@ class Study(Generic[S]):
         """Remove the state of an organism that will not be trained further."""
         shutil.rmtree(self.directory / STATES / id, ignore_errors=True)
 
-    def forget_crashes(self) -> None:
-        """Repeat the trials that crashed; their new records replace the old ones."""
-        self._records = {key: r for key, r in self._records.items() if r.status != "crashed"}
-
     def warn_of_failures(self) -> None:
         """Warn of trials without a result, once per reason."""
         for reason in self._reasons():
@@ -205,6 +191,22 @@ class Study(Generic[S]):
         """Return the error message for a study without a winner, with the first reason."""
         problem, *reasons = "no training run completed", *self._reasons()
         return f"{problem}: {reasons[0]}" if reasons else f"{problem}; use other documents"
+
+    def extend(self, changes: Mapping[str, Any]) -> None:
+        """Give the study more of a setting; raise ConfigError for less, and for other changes."""
+        old = dict(self.settings)
+        found = {name: value for name, value in changes.items() if value != old[name]}
+        for name, new in found.items():
+            before, is_possible = old[name], name in self.settings.free
+            if name in self.settings.more:
+                is_possible = new[: len(before)] == before if name == "seeds" else new > before
+            if not is_possible:
+                raise ConfigError(
+                    f"{name} is {new!s:.80}, but {self.directory} has {before!s:.80}; pass more, "
+                    "or begin another one"
+                )
+        if found:
+            self.change(**found)
 
     def change(self, **changes: Any) -> None:
         """Replace settings; raise CheckpointError if they cannot be written."""

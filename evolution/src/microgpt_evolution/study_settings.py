@@ -46,7 +46,10 @@ class StudySettings(Stored):
     """What all studies record."""
 
     kind: str
+    noun: ClassVar[str] = "search"  # what messages call the study
+    resume_command: ClassVar[str] = "microgpt evolve --resume"  # without the directory
     more: ClassVar[Set[str]] = frozenset()  # settings that a resumed study may increase
+    free: ClassVar[Set[str]] = frozenset({"trial_minutes", "train_winner"})  # and change
     # The fields that are no settings, or that follow from the documents.
     facts: ClassVar[Set[str]] = frozenset({"version", "n_trials", "contamination", "input"})
 
@@ -65,16 +68,6 @@ class StudySettings(Stored):
     train_winner: str | None = None  # path of the directory for the model of the winner
     trial_minutes: Annotated[float, Field(gt=0)] | None = None  # time limit of a training run
 
-    @property
-    def noun(self) -> str:
-        """What the study is called in messages."""
-        return "sweep" if self.kind == "sweep" else "search"
-
-    @property
-    def resume_command(self) -> str:
-        """The command that resumes it, without the directory."""
-        return f"microgpt {'sweep resume' if self.kind == 'sweep' else 'evolve --resume'}"
-
     def mark(self, name: str = "validation") -> str:
         """Return the mark of figures on a held-out set; empty if nothing of it was read."""
         return mark(self.contamination.get(name, 0.0))
@@ -92,7 +85,6 @@ class SearchSettings(StudySettings):
     seed: Seed
     fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
-    warm_start: Genes | None = None  # stored as a genome, because the genome file may change
 
     @property
     def measure(self) -> str | None:
@@ -136,7 +128,6 @@ class BudgetedSettings(StudySettings):
     budget: Operations  # operations of the search
     operations: Operations  # operations of a complete training run, without evaluations
     seed: Seed
-    operations_per_s: Operations | None = None  # of one worker, measured for a time limit
     # Operations that were left before each generation; a time limit may have lowered them.
     remaining: tuple[Annotated[float, Field(ge=0)], ...] = ()
     distill: int = 0  # maximum number of organisms that teach a student at the end
@@ -150,6 +141,7 @@ class SweepSettings(StudySettings):
     """The settings of a sweep."""
 
     kind: Literal["sweep"] = "sweep"
+    noun, resume_command = "sweep", "microgpt sweep resume"
     more = frozenset({"seeds"})
 
     genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # trained with each seed
@@ -160,21 +152,11 @@ class SweepSettings(StudySettings):
         """The trials of each genome with each seed, in table order."""
         return [Trial(genome, seed) for genome in self.genomes for seed in self.seeds]
 
-    @property
-    def documents(self) -> tuple[object, ...]:
-        """A key for the data and its split; only losses with the same key are comparable."""
-        return self.data_sha256, self.val_fraction, self.test_fraction
-
 
 KINDS: dict[str, type[StudySettings]] = {
     each.model_fields["kind"].default: each
     for each in (SearchSettings, BudgetedSettings, SweepSettings)
 }
-
-
-def directory_of(path: Path) -> Path:
-    """Return the directory of a study, given it or its log file."""
-    return path.with_suffix("") if path.suffix == ".log" and not path.is_dir() else path
 
 
 def read_settings(directory: Path) -> StudySettings:

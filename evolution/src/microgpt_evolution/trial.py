@@ -12,19 +12,14 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
 from microgpt_evolution.errors import StudyError
 from microgpt_evolution.genome import Genome
 
-# "refused": too little memory; "diverged": non-finite loss; "crashed": any other failure.
+# Too little memory: "refused"; a loss that is not finite: "diverged"; any other failure: "crashed".
 Status = Literal["ok", "diverged", "crashed", "refused"]
-Key = tuple[Genome, int, int | None]  # genome, seed, and end of a rung
-FRESH = "fresh"  # origin of the winner's training runs with seeds that did not choose it
-RETEST = "confirm"  # origin of trials of finalists with more seeds
-STUDENT = "student"  # origin of a trial that learns from organisms
-Scores = dict[str, float]  # mean scores of names, by "judge" and name of a head
-ShouldStop = Callable[[], bool]  # polled during training; if it returns true, training stops
-
-
-def never() -> bool:
-    """Return false, so that training does not stop."""
-    return False
+Key = tuple[Genome, int, int | None]  # the genome, the seed, and the end of a rung
+FRESH = "fresh"  # the winner is trained again with seeds that did not choose it
+RETEST = "confirm"  # a finalist is trained again, and may win
+STUDENT = "student"  # a model learns from organisms
+Scores = dict[str, float]  # the judge and each head have a mean score of the names
+ShouldStop = Callable[[], bool]  # training polls it, and stops if it returns true
 
 
 class Stored(BaseModel):
@@ -37,7 +32,7 @@ def _genome_of(settings: Any) -> Genome:
     return settings if isinstance(settings, Genome) else Genome.from_dict(settings)
 
 
-Genes = Annotated[  # a genome, of which only the settings that are not the default are stored
+Genes = Annotated[  # a record stores only the settings of a genome that are not the default
     Genome, PlainValidator(_genome_of), PlainSerializer(Genome.to_dict)
 ]
 
@@ -50,15 +45,15 @@ class Evaluation:
     fitness: float = math.inf  # the value that the search minimises
     last_loss: float | None = None  # loss on the last training document
     val_loss: float | None = None
-    test_loss: float | None = None  # set only for a winner that is trained with fresh seeds
-    samples: tuple[str, ...] = ()  # generated names, if they are scored
-    scores: Scores | None = None  # those of the generated names
-    value: float | None = None  # of an objective of the user, set only with one
-    # In a search with a budget: one loss per evaluation, in nats per character.
+    test_loss: float | None = None  # only the winner has one, with fresh seeds
+    samples: tuple[str, ...] = ()  # names that the model generates
+    scores: Scores | None = None  # the search may score the names
+    value: float | None = None  # a function of the user returns it
+    # A search with a budget has one loss per evaluation, in nats per character.
     losses: tuple[float, ...] = ()
-    reason: str = field(default="", compare=False)  # error message on one line
-    seconds: float = field(default=0.0, compare=False)  # of the machine that has trained
-    # The TrainingPlan and the TrainState from which training continues; not recorded.
+    reason: str = field(default="", compare=False)  # why there is no result, on one line
+    seconds: float = field(default=0.0, compare=False)  # the time that a worker needed
+    # Training continues from this TrainingPlan and TrainState, which no record has.
     checkpoint: Any = field(default=None, compare=False, repr=False)
 
     @property
@@ -76,7 +71,7 @@ class Trial:
     id: str = ""  # id of the organism in a search; empty in a sweep
     origin: str = ""  # how the organism was created, or why it is trained
     parents: tuple[str, ...] = ()  # ids of the parent organisms
-    until: int | None = None  # with a budget: number of evaluations at which it ends
+    until: int | None = None  # a rung ends at this number of evaluations
 
     @property
     def key(self) -> Key:
@@ -97,11 +92,6 @@ class Trial:
         """The number of its generation, counted from 1."""
         return self.place[0]
 
-    @property
-    def slot(self) -> int:
-        """Its position in the generation, counted from 1."""
-        return self.place[1]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord(Trial, Evaluation):
@@ -112,7 +102,7 @@ class TrialRecord(Trial, Evaluation):
     genome: Genes
     seed: int
     n_params: int
-    flops: float  # operations, those of the evaluations in a search with a budget included
+    flops: float  # the operations of training and, in a search with a budget, of evaluations
 
     @classmethod
     def of(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:

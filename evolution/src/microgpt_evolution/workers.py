@@ -17,11 +17,11 @@ from microgpt_evolution.errors import ClusterError
 from microgpt_evolution.objectives.objective import Objective, describe_error, measure
 from microgpt_evolution.trial import Evaluation, Trial
 
-POLL_S = 0.1  # interval in seconds between questions to a cluster
-PACKAGES = ("microgpt-lib", "microgpt-evolution")  # versions must match on all machines
+POLL_S = 0.1  # a cluster is asked for results at this interval
+PACKAGES = ("microgpt-lib", "microgpt-evolution")  # all machines need the same versions
 TIMEOUT_S = 5.0
-PATIENCE_S = 30.0  # maximum time without workers; Dask's nanny takes time to restart a worker
-KILLED = "its worker died"  # begins the reason of a trial whose workers died
+PATIENCE_S = 30.0  # a search waits so long for workers, which Dask's nanny restarts
+KILLED = "its worker died"  # the reason of a trial whose workers died begins so
 
 Found = tuple[int, Evaluation]  # the index of a trial, and its evaluation
 
@@ -83,7 +83,7 @@ class Dask(Workers):
     def __init__(self, address: str) -> None:
         """Connect to a scheduler; raise ClusterError if that is impossible."""
         self.address = address
-        self._sent: tuple[object, Any] = (None, None)  # an objective, and the future of its pickle
+        self._sent: tuple[object, Any] = (None, None)  # the objective and its pickled future
         try:
             import dask
             from distributed import Client
@@ -123,10 +123,10 @@ class Dask(Workers):
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
         work, sent = partial(_measure_pickled, minutes=minutes), [self._sent[1]] * len(trials)
-        futures = client.map(work, sent, trials, pure=False)  # cancelled when they are deleted
+        futures = client.map(work, sent, trials, pure=False)  # Dask cancels deleted futures
         places = {future.key: i for i, future in enumerate(futures)}
         ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
-        suspects = []  # trials that died with their worker, perhaps beside the one that kills it
+        suspects = []  # these trials died with their worker, which another one may have killed
         while places:
             sleep(POLL_S)
             with self._reported():
@@ -140,7 +140,7 @@ class Dask(Workers):
                     suspects.append(i)
                 else:
                     yield i, evaluation
-        for i in suspects:  # alone
+        for i in suspects:  # each is trained alone, so that only the culprit dies again
             for _, evaluation in self.measure(objective, [trials[i]], minutes):
                 yield i, evaluation
 
@@ -170,8 +170,8 @@ def _evaluation(result: Any) -> Evaluation:
         return result
     if isinstance(result, CancelledError):
         raise OSError("the connection was lost") from result
-    _, error, _ = result  # such as that a worker cannot import the objective
-    n_allowed = getattr(error, "allowed_failures", None)  # of Dask's KilledWorker
+    _, error, _ = result  # a worker may be unable to import the objective
+    n_allowed = getattr(error, "allowed_failures", None)  # KilledWorker has it
     reason = describe_error(error) if n_allowed is None else f"{KILLED} {n_allowed + 1} times"
     return Evaluation("crashed", reason=reason)
 

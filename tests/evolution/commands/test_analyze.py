@@ -11,7 +11,7 @@ from microgpt_evolution.study_settings import SweepSettings
 from microgpt_evolution.trial import Evaluation, Trial
 
 SEEDS = (42, 43, 44)
-HEADING = "Ranking by held-out loss (nats per token, mean over 3 seeds ± 95 % interval; Behind 1"
+HEADING = "Ranking by held-out loss, nats per token (mean over 3 seeds ± 95 % interval; Behind 1"
 STEPS = tuple(Genome(steps=n) for n in (1000, 4000, 16_000, 64_000))
 OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # of the losses of a seed
 
@@ -106,7 +106,7 @@ def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> No
     write(tmp_path, contamination={"validation": 0.5, "test": 0.25})
     stdout = microgpt("analyze").stdout
     assert stdout.startswith("Loss: held-out loss (contamination 50 %), nats per token")
-    assert "\nRanking by held-out loss (contamination 50 %) (" in stdout
+    assert "\nRanking by held-out loss (contamination 50 %), " in stdout
 
 
 def test_failed_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:

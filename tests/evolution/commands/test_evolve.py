@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from commands import ok, refused
-from searches import SMALL, changed, evaluations_of, run_of
+from searches import SMALL, changed, run_of
 
 from microgpt import contamination, mark, split
 
@@ -60,7 +60,6 @@ def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> No
         ("--minutes 1 --budget 1e9", "--minutes cannot be used with --budget"),
         ("--minutes 1 --generations 3", "--generations cannot be used with --minutes"),
         ("--budget 100", "operations are too few"),
-        ("--warm-start nowhere.json", "cannot read nowhere.json"),
         ("--input few.txt", "too few documents"),
         ("--head weaver", "head is only for objective hydra; omit --head"),
     ],
@@ -81,23 +80,3 @@ def test_resume_refuses_different_settings_or_data(microgpt, tmp_path) -> None:
     error = refused(microgpt("evolve", "--resume", run, "--generations", "6"))
     assert "is not the input of the search" in error
     assert (tmp_path / run / "settings.json").read_bytes() == before
-
-
-def test_a_warm_start_measures_its_genome_and_resumes_without(microgpt, tmp_path) -> None:
-    genes = {"n_emb": 12, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 3, "steps": 90}
-    ancestor = tmp_path / "ancestor.json"
-    ancestor.write_text(json.dumps({**genes, "lr": 0.02, "loss": 0.1, "generation": 7}))
-    done = ok(microgpt("evolve", *SMALL, "--warm-start", ancestor, "--trace"))
-    genome = "Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90"
-    assert re.search(rf"organism g1-1: loss \d\.\d{{4}} .*{genome} \[genome\]", done.stderr)
-    run = run_of(tmp_path)
-    first = {line["id"]: line for line in evaluations_of(run)}["g1-1"]
-    assert (first["origin"], first["status"]) == ("genome", "ok")
-    assert first["last_loss"] != 0.1
-    genome = (tmp_path / "genome.json").read_bytes()
-    lines = (run / "trials.jsonl").read_text().splitlines(keepends=True)
-    (run / "trials.jsonl").write_text("".join(lines[:3]))
-    ancestor.unlink()
-    (tmp_path / "genome.json").unlink()
-    assert microgpt("evolve", "--resume", run).returncode == 0
-    assert (tmp_path / "genome.json").read_bytes() == genome

@@ -45,7 +45,10 @@ def test_a_finished_search_changes_only_with_more_generations(microgpt, tmp_path
     error = refused(microgpt("evolve", "--resume", run.name))
     assert error.startswith(f"{run.name} is not a study: ")
     assert "so nothing changed" in ok(microgpt("evolve", "--resume", run)).stderr
-    assert "pass more" in refused(microgpt("evolve", "--resume", run, "--generations", "2"))
+    assert "pass more" in refused(microgpt("evolve", "--resume", run, "--generations", "1"))
+    assert (
+        "so nothing changed" in ok(microgpt("evolve", "--resume", run, "--generations", "2")).stderr
+    )
     assert contents(tmp_path) == whole
     done = ok(microgpt("evolve", "--resume", run, "--generations", "4"))
     assert "note: 2 generations more than the 2 so far" in done.stderr

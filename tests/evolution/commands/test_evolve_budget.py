@@ -54,12 +54,6 @@ def test_the_winner_of_a_budgeted_search_can_be_trained(microgpt, tmp_path, winn
     ok(microgpt("train", "--genome", "genome.json", "--budget", "2e9", "--model", "longer"))
 
 
-def test_a_search_says_if_one_training_run_should_do_better(microgpt, monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
-    done = ok(microgpt("evolve", "--budget", "2e9"))
-    assert "a single training run of this length is expected to give a better" in done.stderr
-
-
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_budgeted_search_resumes_to_the_same_result(
     microgpt, tmp_path, winner, stop
@@ -106,14 +100,6 @@ def n_recorded(folder: Path) -> int:
     """Return the number of rungs that are recorded."""
     paths = (folder / "experiments").glob("*/trials.jsonl")
     return sum(path.read_bytes().count(b"\n") for path in paths)
-
-
-def test_a_warm_start_requires_a_genome_of_the_same_kind(microgpt, tmp_path, winner) -> None:
-    shutil.copy(tmp_path / "genome.json", tmp_path / "old.json")
-    ok(microgpt("evolve", *SEARCH, "--warm-start", "old.json"))
-    assert "is from a search with a budget; add --minutes or --budget" in refused(
-        microgpt("evolve", "--warm-start", "old.json")
-    )
 
 
 def test_a_finished_search_changes_only_with_more_operations(

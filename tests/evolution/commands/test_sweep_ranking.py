@@ -43,8 +43,8 @@ def test_settings_are_compared_with_the_best_ones_seed_by_seed() -> None:
     losses = {Genome(lr=0.01): (2.1, 2.2, 2.3), Genome(lr=0.003): (2.2, 2.3, 2.43)}
     title, headings, first, second = lines_of(losses)
     assert title.endswith("; Behind 1: paired by seed)")
-    assert headings.endswith("  Behind 1  Params  GFLOP")
-    assert first.split() == ["1", "0.01", "2.2000", "±", "0.2484", "4,192", "1e-09"]
+    assert headings.endswith("  Behind 1  Params  Operations")
+    assert first.split() == ["1", "0.01", "2.2000", "±", "0.2484", "4,192", "1"]
     assert second.split()[5:8] == ["0.1100", "±", "0.0430"]
 
 
@@ -55,7 +55,7 @@ def test_configurations_with_diverged_runs_rank_last() -> None:
 
 def test_a_ranking_by_losses_on_read_documents_is_marked() -> None:
     heading, *_ = lines_of(rates(2.4, 2.2, 2.3), contamination={"validation": 0.5})
-    assert heading.startswith("Ranking by held-out loss (contamination 50 %) (nats per token")
+    assert heading.startswith("Ranking by held-out loss (contamination 50 %), nats per token (")
 
 
 def test_a_long_ranking_is_cut() -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from searches import DOCS, PARTS
 
-from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, step_operations
 from microgpt.data.split import split
 from microgpt.errors import DataError
 from microgpt.training.train import train
@@ -90,20 +90,11 @@ def test_documents_without_a_held_out_loss_are_refused(docs, validation) -> None
         LossObjective(split(docs, validation=validation, test=0.2))
 
 
-def test_training_operations_agree_with_a_hand_count() -> None:
-    genome = Genome(n_embd=2, block_size=4, n_layer=1, n_head=1, n_ff_exp=1, steps=50, lr=0.01)
-    # Forward, a document of three tokens, vocabulary of 5: q, k, v, o and the two of the MLP are
-    # 2 x 2, lm_head 5 x 2: 34 weights, twice a token. Keys and values: 2 x 2 numbers, twice, for
-    # each of 1 + 2 + 3.
-    forward = 3 * 2 * 34 + (1 + 2 + 3) * 2 * 2 * 2
+def test_operations_are_those_of_the_steps() -> None:
+    genome = Genome(n_embd=2, block_size=4, n_layer=1, n_head=1, n_ff_exp=1, steps=50)
     parts = split([a + b for a in "abcd" for b in "abcd"], validation=0.2)
-    assert LossObjective(parts).flops(Trial(genome, 1)) == 50 * 3 * forward
-
-
-def test_two_documents_per_step_take_twice_as_many_operations() -> None:
-    objective, twice = LossObjective(PARTS), replace(SMALL, batch_size=2)
-    once = objective.flops(Trial(SMALL, 7))
-    assert objective.flops(Trial(twice, 7)) == pytest.approx(2 * once, rel=0.01)
+    step = step_operations(genome.model(vocab_size=5), TrainConfig(), length=3.0)
+    assert LossObjective(parts).flops(Trial(genome, 1)) == 50 * step
 
 
 def test_a_diverging_training_run_has_no_loss() -> None:

@@ -53,7 +53,7 @@ def test_a_search_with_a_custom_function_can_be_resumed(tmp_path) -> None:
     again = evolve(DOCS, **run)
     assert (again.genome, again.value) == (found.genome, found.value)
     assert again.record.loss == found.winner.evaluation.last_loss
-    with pytest.raises(ConfigError, match=r"is .*, but the run in .* has .*; use another run_dir"):
+    with pytest.raises(ConfigError, match=r"is .*, but .* has .*; pass more, or begin another"):
         evolve(DOCS, **(run | {"objective": "loss"}))
 
 
@@ -152,7 +152,7 @@ ACTIONS = {
 )
 def test_whatever_a_function_does_ends_as_a_record(function, expected) -> None:
     genome = Genome(n_embd=8, n_head=2, steps=20)
-    found = evaluate(function, genome, minutes=1)
+    found = evaluate(function, genome)
     record = TrialRecord.of(Trial(genome, 1), found, flops=1, n_params=1)
     assert RECORD.validate_json(RECORD.dump_json(record, exclude_defaults=True)) == record
     if isinstance(expected, float):
@@ -191,10 +191,8 @@ def test_a_search_whose_function_always_fails_has_no_winner() -> None:
 
 
 def test_a_hanging_function_is_abandoned_or_stopped() -> None:
-    found = evaluate(hangs, object(), minutes=0.003)
-    assert found.status == "crashed"
-    assert found.reason == "hangs took longer than 0.003 minutes"
-    assert evaluate(hangs, object(), should_stop=lambda: True).reason == "hangs was stopped"
+    found = evaluate(hangs, object(), should_stop=lambda: True)
+    assert (found.status, found.reason) == ("crashed", "hangs was stopped")
 
 
 def test_fitness_cannot_be_combined_with_a_function() -> None:

@@ -54,7 +54,7 @@ def test_report_paths_are_escaped_on_a_terminal(tmp_path, monkeypatch, capsys) -
     run = Path("experiments", ODD)
     run.mkdir(parents=True)
     (run / "settings.json").touch()
-    monkeypatch.setattr(study_report, "write_report", lambda directory, file: None)
+    monkeypatch.setattr(study_report, "write_report", lambda directory: directory / "report.html")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     report(None)
     assert capsys.readouterr().out.endswith(f"{ESCAPED}/report.html\n")

@@ -79,7 +79,7 @@ def test_a_series_varies_one_setting_and_fixes_all_others() -> None:
         result(point, 2.0, n_params=14_528 if point.n_embd == 32 else 4192) for point in points
     )
     steps, sizes = (
-        [[each.genome for each in series] for series in series_on(axis, found)]
+        [[each.record.genome for each in series] for series in series_on(axis, found)]
         for axis in ("steps", "parameters")
     )
     assert steps == [points[0:2], points[2:4]]

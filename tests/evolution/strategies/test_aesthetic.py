@@ -2,7 +2,6 @@ import math
 from dataclasses import replace
 from random import Random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,7 +65,7 @@ def test_a_population_keeps_its_size_and_its_best_two(size, seed) -> None:
     rng = Random(seed)
     population, best = make(size, seed), math.inf
     for generation in range(1, 6):
-        assert [o.slot for o in population.organisms] == list(range(1, size + 1))
+        assert [o.place[1] for o in population.organisms] == list(range(1, size + 1))
         assert {o.generation for o in population.organisms} == {generation}
         scores = (None if rng.random() < 0.2 else rng.uniform(-9, 7) for _ in population.ask())
         ranked = population.tell([said(score) for score in scores])
@@ -82,7 +81,7 @@ def test_a_population_keeps_its_size_and_its_best_two(size, seed) -> None:
         for born in population.organisms[len(elites) :]:
             assert born.origin == ("mutant" if elites else "random")
             assert set(born.parents) <= {elite.id for elite in elites}
-            assert born.seed == training_seed(42, generation + 1, born.slot)
+            assert born.seed == training_seed(42, generation + 1, born.place[1])
 
 
 def test_the_organism_with_the_highest_score_ranks_first() -> None:
@@ -91,12 +90,3 @@ def test_the_organism_with_the_highest_score_ranks_first() -> None:
     assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]
     population.breed()
     assert len(population.ask()) == 2  # evolve-rust measures an elite of 0 again
-
-
-@pytest.mark.parametrize(("size", "n_mutants"), [(1, 0), (2, 0), (3, 0), (8, 3), (12, 5)])
-def test_a_population_begins_with_an_ancestor_and_mutants(size, n_mutants) -> None:
-    population = make(size, ancestor=PRIMORDIAL)
-    origins = [o.origin for o in population.organisms]
-    assert origins == ["genome"] + n_mutants * ["mutant"] + (size - 1 - n_mutants) * ["random"]
-    assert population.organisms[0].genome == PRIMORDIAL
-    assert population.organisms[0].evaluation is None  # measured here, whatever it claims

@@ -73,12 +73,6 @@ def test_a_child_mixes_the_genes_of_a_champion_and_a_guest(seed) -> None:
                 assert all(genes[name] in (own[name], guest[name]) for name in genes)
 
 
-def test_each_head_begins_with_the_given_ancestor() -> None:
-    hydra = Hydra(size=3, seed=1, ancestor=PRIMORDIAL)
-    first = [o for o in hydra.ask() if o.origin == "genome"]
-    assert [(o.id, o.genome) for o in first] == [(f"g1-{i}", PRIMORDIAL) for i in (1, 4, 7)]
-
-
 def test_each_head_receives_two_champions_and_their_offspring() -> None:
     hydra = Hydra(size=8, seed=1)
     cycle(hydra, Random(1))

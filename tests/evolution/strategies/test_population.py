@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.strategies.loss import LossSearch
 from microgpt_evolution.strategies.population import (
     Finalist,
@@ -15,6 +16,10 @@ from microgpt_evolution.strategies.population import (
 )
 from microgpt_evolution.trial import Evaluation, training_seed
 
+ORGANISMS = [
+    Organism(PRIMORDIAL, 7, "g1-2", evaluation=Evaluation("ok", 2.0)),
+    Organism(Genome(), 8, "g2-3", evaluation=Evaluation("ok", 1.0)),
+]
 FITNESSES = st.floats(allow_nan=True, allow_infinity=True) | st.none()
 
 
@@ -22,7 +27,7 @@ def test_unfinished_organisms_rank_last(make_organism) -> None:
     fitnesses = [math.nan, 2.0, 1.0, -math.inf, None]
     organisms = [make_organism(fitness, slot=i) for i, fitness in enumerate(fitnesses, start=1)]
     organisms.insert(2, make_organism(status="crashed", slot=6))
-    assert [organism.slot for organism in rank(organisms)] == [3, 2, 1, 6, 4, 5]
+    assert [organism.place[1] for organism in rank(organisms)] == [3, 2, 1, 6, 4, 5]
 
 
 def test_only_a_successful_evaluation_has_a_fitness(make_organism) -> None:
@@ -45,7 +50,7 @@ def test_an_unfinished_organism_never_beats_a_finished_one(make_ranked, fitnesse
 
 def test_tournaments_are_won_as_often_as_theory_predicts(make_ranked) -> None:
     ranked, rng, n = make_ranked([1.0, 2.0, 3.0, 4.0]), Random(1), 4000
-    wins = [tournament(ranked, rng).slot for _ in range(n)]
+    wins = [tournament(ranked, rng).place[1] for _ in range(n)]
     # The best of four is among three draws with odds 1 − (3/4)³ = 0.578; the worst wins (1/4)³.
     assert wins.count(1) / n == pytest.approx(0.578, abs=0.03)  # four standard deviations
     assert wins.count(4) / n == pytest.approx(0.0156, abs=0.008)
@@ -59,7 +64,7 @@ def test_only_the_shape_determines_the_species(make_organism) -> None:
 
 def test_the_finalist_with_the_best_mean_over_seeds_wins(make_organism) -> None:
     lucky, steady = (
-        Finalist(make_organism(each[0]), tuple(Evaluation("ok", loss) for loss in each))
+        Finalist(make_organism(each[0]), [Evaluation("ok", each[1])])
         for each in ([1.0, 3.0], [1.5, 1.5])
     )
     search = LossSearch(size=2, fitness="held-out", seed=1)
@@ -72,3 +77,22 @@ def test_training_seeds_equal_the_documented_hash() -> None:
     # printf '42/1/1/0' | sha256sum: the first 8 bytes, shifted right by one bit
     assert training_seed(42, 1, 1) == 0x24CDD29953F50103 >> 1
     assert training_seed(42, 1, 2) == 5889399491652740367
+
+
+def test_finalists_and_winner_are_trained_with_other_seeds() -> None:
+    again = [trial for each in ORGANISMS for trial in each.retests(seed=1)]
+    fresh = ORGANISMS[0].fresh_trials(seed=1)
+    assert [each.id for each in again] == [
+        "g1-2-again1", "g1-2-again2", "g2-3-again1", "g2-3-again2",
+    ]  # fmt: skip
+    assert [each.genome for each in again[1:3]] == [PRIMORDIAL, Genome()]
+    assert [each.id for each in fresh] == [f"g1-2-fresh{i}" for i in (1, 2, 3)]
+    assert {each.origin for each in again} == {"confirm"}
+    assert {each.origin for each in fresh} == {"fresh"}
+    assert fresh[0].seed == 1
+    assert len({each.seed for each in (*ORGANISMS, *again, *fresh)}) == 9
+
+
+def test_the_mean_of_a_finalist_leaves_out_failures() -> None:
+    found = Finalist(ORGANISMS[0], [Evaluation("ok", 3.0), Evaluation("crashed")])
+    assert found.values(None) == [2.0, 3.0]

@@ -40,8 +40,6 @@ class BudgetedSearch:
     """A search that is run or resumed.
 
     Attributes:
-        n_asked, n_done: number of organisms of this generation, and of those that have ended.
-        lowest: the lowest loss so far.
         last: the record of the last trial that has ended.
         spent, known: operations of the rungs that have ended, and of those trained before.
         budget: operations of the search without its student.
@@ -66,32 +64,25 @@ class BudgetedSearch:
         """
         settings = study.settings
         self.study, self.parts, self._workers, self._on_event = study, parts, workers, on_event
-        self.objective = RungObjective(
-            replace(parts, test=()),  # the search never reads the test set
-            settings.text,
-            settings.operations,
-        )
-        student = student_cost(
+        # The search never reads the test set.
+        self.objective = RungObjective(replace(parts, test=()), settings.text, settings.operations)
+        self._student = student_cost(
             self.objective, settings.first[0], settings.distill, settings.teacher_samples
         )
         self._total, self._is_more = budget or settings.budget, bool(budget or limit)
-        planned = self._total - student * (1 + len(students_of(study)))
+        self._planned = self._total - self._student * (1 + len(students_of(study)))
         self.strategy = SurrogateSearch(
             Space(settings.values),
             settings.first,
-            settings.remaining[0] if settings.remaining else planned,
+            settings.remaining[0] if settings.remaining else self._planned,
             self.objective.cost,
             n_finalists=max(1, settings.distill),
             accepts=self.objective.accepts,
             seed=settings.seed,
         )
-        self._withheld = planned - self.strategy.budget  # operations of which it does not know
-        self._limit, self._student_s = limit, student / (speed_of(study) or math.inf)
-        self._began = limit.clock() if limit else 0.0
-        self.n_asked = self.n_done = 0
-        self.lowest, self.budget = math.inf, planned
+        self._limit, self._began = limit, limit.clock() if limit else 0.0
         self.last: TrialRecord | None = None
-        self.spent = self.known = 0.0
+        self.budget, self.spent, self.known = self._planned, 0.0, 0.0
 
     @property
     def best(self) -> Contestant | None:
@@ -111,48 +102,45 @@ class BudgetedSearch:
 
     def _next_budget(self) -> float:
         """Return the budget for the next generation: as recorded, or what is left in time."""
-        recorded, before = self.study.settings.remaining, self.strategy.budget
+        recorded = self.study.settings.remaining
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]
         else:
-            budget = max(0.0, min(before + self._withheld, self._operations_left()))
+            budget = max(0.0, min(self._planned - self.spent, self._operations_left()))
             self.study.change(budget=self._total, remaining=(*recorded, budget))
         self.budget = self.spent + budget
-        self._withheld += before - budget
         return budget
 
     def _operations_left(self) -> float:
         """Return how many operations all workers can finish in time, at their speed so far."""
         if not self._limit:
             return math.inf
-        # Once a student has teachers, its time is reserved.
-        left = self._limit.seconds_left() - self._student_s * (len(self._teachers()) > 1)
-        speed = (self.spent - self.known) / max(self._limit.clock() - self._began, 1e-9)
-        return left * (speed or math.inf) if left > 0 else 0.0
+        left, new = self._limit.seconds_left(), self.spent - self.known
+        if not new:
+            return math.inf if left > 0 else 0.0
+        speed = new / max(self._limit.clock() - self._began, 1e-9)
+        if len(self._teachers()) < 2:
+            return left * speed
+        # The time of a student is reserved, in which one worker trains and the others wait.
+        return left * speed - self._student * min(self.strategy.size, self._workers.n_workers())
 
     def _train(self, asked: Sequence[Contestant]) -> None:
         """Train the organisms of a generation, and tell the strategy their new losses."""
-        study, records = self.study, [self.study.known(each) for each in asked]
-        self.n_asked, self.n_done = len(asked), 0
+        study, runs = self.study, list[Contestant]()
 
         def note(_: int, record: TrialRecord) -> None:
             self.last = record
-            self.n_done += 1
             self.spent += record.flops
-            self.lowest = min(self.lowest, record.fitness)
             self._on_event(self)
 
         self._on_event(self)
-        new = []
-        for each, record in zip(asked, records, strict=True):
-            if record:
+        for each in asked:
+            if record := study.known(each):
                 self.known += record.flops
                 note(0, record)
-            else:
-                new.append(replace(each, state=self._state(each)))
-        study.measure(new, self.objective, self._workers, note)
-        found = [study.known(each) for each in asked]
-        self.strategy.tell([_losses(record) for record in found if record])
+            runs.append(each if record else replace(each, state=self._state(each)))
+        found = study.measure(runs, self.objective, self._workers, note)
+        self.strategy.tell([record.losses if record.is_ok else (math.inf,) for record in found])
 
     def _forget_what_has_ended(self) -> None:
         """Remove the states of ended training runs, except for the winner's and its teachers'."""
@@ -212,15 +200,3 @@ class BudgetedSearch:
     def _teachers(self) -> list[Contestant]:
         ranked = rank(self.strategy.organisms.values())
         return find_teachers(self.objective, ranked, self.study.settings.distill)
-
-
-def _losses(record: TrialRecord) -> tuple[float, ...]:
-    """Return the losses of a rung; infinity if it has failed."""
-    return record.losses if record.is_ok else (math.inf,)
-
-
-def speed_of(study: Study[BudgetedSettings]) -> float | None:
-    """Return the operations per second of one worker, so far or else as measured before."""
-    seconds = sum(record.seconds for record in study.records)
-    spent = sum(record.flops for record in study.records)
-    return spent / seconds if seconds else study.settings.operations_per_s

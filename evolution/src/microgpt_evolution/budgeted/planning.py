@@ -17,22 +17,18 @@ from microgpt import (
     in_short,
     n_made_up,
 )
-from microgpt_evolution.budgeted.budgeted_search import speed_of
 from microgpt_evolution.budgeted.student import STUDENT_LENGTH, student_cost
 from microgpt_evolution.genome import BUDGETED_GENES, VALUES, Genome
 from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.space import Space
 from microgpt_evolution.strategies.contestant import EVALUATIONS
 from microgpt_evolution.study import Study
-from microgpt_evolution.study_settings import BudgetedSettings, facts_of
+from microgpt_evolution.study_settings import BudgetedSettings
 
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
 MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
 MAX_STUDENT_SHARE = 1 / 3  # a student takes at most this share of the time
 N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
-# A search is not worth its operations if a single training run can use this fraction of them:
-# `train` was better where it used 88 % or more, `evolve` where it used 17 % or less.
-WORTH_TRAINING = 0.5
 MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 
 
@@ -40,15 +36,12 @@ def plan_search(
     parts: Split,
     single: Choice,
     n_workers: int,
-    warm_start: Genome | None,
-    tell: Tell,
     recorded: Mapping[str, Any],
 ) -> BudgetedSettings:
     """Return the settings of a search; raise ConfigError if the budget is too small.
 
     Args:
         single: settings of one training run with the whole budget, which each worker has.
-        tell: called with notes for the user.
         recorded: settings to record, such as the input and the seed.
     """
     of_worker = single.budget
@@ -72,40 +65,30 @@ def plan_search(
             f"{in_short(of_worker)} operations are too few for a search"
             f"{' with a student' if student else ''}; {remedy}"
         )
-    if budget > MAX_RUNS * complete + student:
-        budget = MAX_RUNS * complete + student
-        tell(f"the data are small: the search ends after {MAX_RUNS} complete training runs")
-    if single.operations > WORTH_TRAINING * of_worker:
-        tell(
-            "a single training run of this length is expected to give a better model, because the "
-            "text is large enough for it: microgpt train --minutes or --budget"
-        )
-    first = [rule, warm_start] if warm_start else [rule]
+    budget = min(budget, MAX_RUNS * complete + student)
     return BudgetedSettings(
         budget=float(in_short(budget)),  # can be typed
         operations=choice.operations,
-        operations_per_s=single.operations_per_s,
         distill=distill,
         teacher_samples=n_samples,
-        first=tuple(first),
+        first=(rule,),
         values=space_for(rule, text, sizes.n_characters).values,
-        **facts_of(parts),
         **recorded,
     )
 
 
 def longer_budget(
-    study: Study[BudgetedSettings], budget: float | None, seconds: float, n_workers: int, tell: Tell
+    study: Study[BudgetedSettings], budget: float | None, seconds: float, tell: Tell
 ) -> float | None:
     """Return the operations with which a search goes on in total; None if that is no more.
 
     Args:
-        budget: what was requested; None if the search goes on for some seconds.
+        budget: what was requested; None if it goes on for `seconds`, those of all workers.
     """
     old, spent = study.settings.budget, sum(record.flops for record in study.records)
     if budget is None:
-        more = (speed_of(study) or 0.0) * n_workers * seconds
-        budget = float(in_short(spent + more)) if spent else old
+        used = sum(record.seconds for record in study.records)
+        budget = float(in_short(spent + spent / used * seconds)) if used else old
     elif budget < old:
         raise ConfigError(
             f"the search has {in_short(old)} operations, which --budget {in_short(budget)} would "

@@ -45,7 +45,7 @@ def find_teachers(
     species, others = dict[str, Contestant](), list[Contestant]()
     for organism in ranked:
         genome, of_best = organism.genome, ranked[0].genome
-        if not organism.is_complete or genome.vocab_size != of_best.vocab_size:
+        if len(organism.losses) < EVALUATIONS or genome.vocab_size != of_best.vocab_size:
             continue
         if objective.plan(genome).length < MIN_LENGTH * objective.plan(of_best).length:
             continue

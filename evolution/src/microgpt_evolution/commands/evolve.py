@@ -8,13 +8,19 @@ from time import perf_counter
 from microgpt import FIELDS, Given, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
-from microgpt_evolution.commands.options import WorkerOptions, given_of, refuse_both, typed
-from microgpt_evolution.commands.runs import DEFAULT_GENOME, RUNS
+from microgpt_evolution.commands.options import (
+    DEFAULT_GENOME,
+    RUNS,
+    WorkerOptions,
+    given_of,
+    refuse_both,
+    typed,
+)
 from microgpt_evolution.objectives.fitness import HeadName, LossName, ObjectiveName
 
 LIMITS = ("minutes", "budget")
 ONLY_GENERATIONS = ("objective", "population", "generations", "fitness", "head", "trace")
-NOT_RESUMED = ("column", "objective", "population", "fitness", "head", "seed", "warm_start")
+NOT_RESUMED = ("column", "objective", "population", "fitness", "head", "seed")
 search, output = (partial(setting, panel=panel, short=True) for panel in ("Search", "Output"))
 rare_search, rare_output = (partial(setting, panel=panel) for panel in ("Search", "Output"))
 
@@ -52,9 +58,6 @@ class SearchOptions(WorkerOptions):
         "[default: the champion that all heads together rank best]",
     )
     seed: int | None = search(None, f"{opt.SEED_HELP}  [default: 42]")
-    warm_start: Path | None = rare_search(
-        None, "Fill half of the first generation with this genome and mutants of it."
-    )
     minutes: float | None = search(
         None,
         "Search all settings of `train` for this time, which covers the whole command except "
@@ -86,12 +89,6 @@ def evolve(options: SearchOptions) -> None:
     """
     started, given = perf_counter(), given_of(vars(options))
     is_budgeted = _is_budgeted(given)
-    if "warm_start" in given:
-        from microgpt_evolution.genome_file import read_genome_of
-
-        remedy = "omit --warm-start" if is_budgeted else "add --minutes or --budget"
-        record = read_genome_of(given["warm_start"], remedy, is_budgeted=is_budgeted)
-        given = {**given, "warm_start": record.genome}
     from microgpt_evolution.commands.evolve_run import run_budgeted, run_generations
 
     if is_budgeted:
@@ -106,9 +103,9 @@ def _is_budgeted(given: Given) -> bool:
     excluded = ONLY_GENERATIONS if by else ()
     is_budgeted = bool(by)
     if "resume" in given:
-        from microgpt_evolution.study_settings import BudgetedSettings, directory_of, read_settings
+        from microgpt_evolution.study_settings import BudgetedSettings, read_settings
 
-        settings = read_settings(directory_of(given["resume"]))
+        settings = read_settings(given["resume"])
         is_budgeted, by = isinstance(settings, BudgetedSettings), f"--resume of a {settings.kind}"
         excluded = (*NOT_RESUMED, *(ONLY_GENERATIONS if is_budgeted else LIMITS))
     for name in excluded:

@@ -12,7 +12,6 @@ from microgpt import (
     OnEvent,
     Split,
     TimeLimit,
-    TrainResult,
     choose_settings,
     count,
     count_params,
@@ -22,20 +21,16 @@ from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_
 from microgpt_cli.terminal.progress_bar import load_kernels
 from microgpt_evolution.budgeted.budgeted_search import BudgetedSearch
 from microgpt_evolution.budgeted.planning import longer_budget, plan_search
-from microgpt_evolution.budgeted.student import students_of
 from microgpt_evolution.commands.progress import StudyProgress
 from microgpt_evolution.commands.study import limits_of, open_study
 from microgpt_evolution.commands.winner import Winner
-from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.generation_search import SearchEvent, run_search
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
-from microgpt_evolution.report.ranking import TESTED
 from microgpt_evolution.search_log import describe, winner_table
 from microgpt_evolution.strategies.contestant import Contestant
 from microgpt_evolution.strategies.population import rank
 from microgpt_evolution.strategies.surrogate import SMALLEST
-from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, facts_of
-from microgpt_evolution.trial import Evaluation, Trial
+from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings
 
 N_SAMPLES = 10  # number of samples of the winner to print
 
@@ -43,8 +38,7 @@ N_SAMPLES = 10  # number of samples of the winner to print
 def run_generations(given: Given) -> None:
     """Run or resume a search by generations."""
 
-    def plan(parts: Split, facts: dict[str, Any], _: int) -> SearchSettings:
-        facts |= {**facts_of(parts), "warm_start": given.get("warm_start")}
+    def plan(_: Split, facts: dict[str, Any], n_workers: int) -> SearchSettings:
         return SearchSettings.begin(given, **facts)
 
     winner = Winner.of(given)
@@ -66,8 +60,7 @@ def run_generations(given: Given) -> None:
             f"{settings.population}, seed {settings.seed}, {count(pool.n_workers(), 'worker')}; "
             f"run: {study.directory}"
         )
-        follow = _trace if "trace" in given else _follow
-        on_event = partial(follow, progress, settings.fitness_mark)
+        on_event = partial(_follow, progress, settings.fitness_mark, "trace" in given)
         result = run_search(parts, pool, study, log, on_event)
         progress.stop()
         winner.write(result.record)
@@ -79,15 +72,13 @@ def run_generations(given: Given) -> None:
         winner.train(study)
 
 
-def _trace(_: StudyProgress, mark: str, event: SearchEvent) -> None:
-    """Print a line for each organism that has been evaluated."""
-    if event.organism:
-        say(describe(event.organism, mark))
-
-
-def _follow(progress: StudyProgress, mark: str, event: SearchEvent) -> None:
-    """Show the champions and the time left of a search, and the first failures."""
+def _follow(progress: StudyProgress, mark: str, is_traced: bool, event: SearchEvent) -> None:
+    """Print a line for each organism, or show the progress of a search and the first failures."""
     new, populations = event.organism, event.search.populations.items()
+    if is_traced:
+        if new:
+            say(describe(new, mark))
+        return
     if new and new.evaluation and new.evaluation.status != "diverged":
         progress.remark(f"organism {new.id}", new.evaluation)
     best = [
@@ -104,10 +95,10 @@ def run_budgeted(given: Given, started: float) -> None:
     limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
 
     def plan(parts: Split, facts: dict[str, Any], n_workers: int) -> BudgetedSettings:
-        alone = {**limits_of(given), "text": facts_of(parts)["text"], "single": True}
+        alone = {**limits_of(given), "text": facts["text"], "single": True}
         single = choose_settings(Fitting(parts, alone), limit)
         n_workers = min(SMALLEST, n_workers) if limit else 1
-        return plan_search(parts, single, n_workers, given.get("warm_start"), note, facts)
+        return plan_search(parts, single, n_workers, facts)
 
     winner = Winner.of(given)
     with (
@@ -118,8 +109,8 @@ def run_budgeted(given: Given, started: float) -> None:
         budget = None
         if "resume" in given and limits_of(given):
             seconds = max(0.0, limit.seconds_left()) if limit else 0.0
-            n_workers = min(SMALLEST, pool.n_workers()) if limit else 1
-            budget = longer_budget(study, given.get("budget"), seconds, n_workers, note)
+            seconds *= min(SMALLEST, pool.n_workers())
+            budget = longer_budget(study, given.get("budget"), seconds, note)
         settings = study.settings
         print_or_discard(
             f"Search: {in_short(budget or settings.budget)} operations, "
@@ -129,36 +120,22 @@ def run_budgeted(given: Given, started: float) -> None:
         follow = partial(_follow_budget, progress)
         search = BudgetedSearch(parts, pool, study, on_event=follow, limit=limit, budget=budget)
         search.run()
-        if not search.best:
-            raise NoWinnerError(study.why_no_winner())
         progress.stop()
-        student = _train_student(search) if settings.distill else None
-        _save_winner(search, student, winner)
+        _save_winner(search, winner)
 
 
 def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
     """Show the share of the operations, the best loss and the time left."""
-    if search.last and search.last.reason:
+    if search.last:
         progress.remark(f"organism {search.last.id}", search.last)
     mark = search.study.settings.mark()
-    best = f"best {search.lowest:.4f}{mark}" if search.lowest < math.inf else "no loss yet"
-    generation = search.strategy.generation
-    figures = f"{best} | generation {generation}: {search.n_done} of {search.n_asked}"
-    spent, known = search.spent, search.known
-    progress.update(spent, max(0.0, search.budget - spent), figures, known)
+    best = f"best {search.best.loss:.4f}{mark}" if search.best else "no loss yet"
+    figures, spent = f"{best} | generation {search.strategy.generation}", search.spent
+    progress.update(spent, max(0.0, search.budget - spent), figures, search.known)
 
 
-def _train_student(search: BudgetedSearch) -> TrainResult | None:
-    with StudyProgress() as progress:
-        follow = OnEvent(lambda e: progress.update(e.step, e.steps - e.step, "student"))
-        student = search.student([follow])
-    if student is None:
-        note("there is no student, because there are fewer than two teachers")
-    return student
-
-
-def _save_winner(search: BudgetedSearch, student: TrainResult | None, winner: Winner) -> None:
-    """Print the winner, write its genome and, with --train-winner, its model.
+def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
+    """Print the winner, write its genome and, with --train-winner, the better of it and a student.
 
     The test loss is measured only for the model that is kept.
     """
@@ -172,19 +149,23 @@ def _save_winner(search: BudgetedSearch, student: TrainResult | None, winner: Wi
         f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
         f"{trained.config.steps:,} steps: held-out loss {best.loss:.4f} {unit}"
     )
-    kept: Trial = best
+    with StudyProgress() as progress:
+        follow = OnEvent(lambda e: progress.update(e.step, e.steps - e.step, "student"))
+        student = search.student([follow])
     if student and student.val_loss and trained.val_loss:
         loss = student.val_loss * search.objective.tokens(best.genome.vocab_size).per_character
         print_or_discard(f"Student: held-out loss {loss:.4f} {unit}")
         if student.val_loss < trained.val_loss:
-            trained, kept = student, students_of(search.study)[-1]
+            trained = student
         else:
             note("the winner is better than its student and is kept")
-    trained = _tested(search, kept, trained)
-    samples = InferenceGpt(trained).generate(N_SAMPLES, temperature=1.0, seed=settings.seed)
-    for sample in samples:
+    model = InferenceGpt(trained)
+    test = model.evaluate(search.parts.test, text=settings.text)
+    loss = test.bits_per_character * math.log(2)
+    print_or_discard(f"Test loss: {loss:.4f} nats per character{settings.mark('test')}")
+    for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
         print_or_discard(f"> {terminal_safe(sample)}")
-    winner.save(trained, record)
+    winner.save(replace(trained, test_loss=test.loss), record)
 
 
 def _record_of(best: Contestant, settings: BudgetedSettings) -> GenomeRecord:
@@ -202,16 +183,3 @@ def _record_of(best: Contestant, settings: BudgetedSettings) -> GenomeRecord:
         seed=settings.seed,
         data_sha256=settings.data_sha256,
     )
-
-
-def _tested(search: BudgetedSearch, kept: Trial, trained: TrainResult) -> TrainResult:
-    """Measure the test loss of the model that is kept; print and record it."""
-    study, settings = search.study, search.study.settings
-    found = InferenceGpt(trained).evaluate(search.parts.test, text=settings.text)
-    loss = found.bits_per_character * math.log(2)
-    print_or_discard(f"Test loss: {loss:.4f} nats per character{settings.mark('test')}")
-    trial = Trial(kept.genome, settings.seed, f"{kept.id}-test", TESTED, (kept.id,))
-    if not study.known(trial):
-        evaluation = Evaluation("ok", test_loss=loss)
-        study.add(trial, evaluation, flops=0.0, n_params=count_params(trained.model))
-    return replace(trained, test_loss=found.loss)

@@ -1,7 +1,8 @@
-"""Options that `microgpt evolve` and `microgpt sweep` share, and their conflicts."""
+"""Options that `microgpt evolve` and `microgpt sweep` share, and where they write."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from microgpt import (
@@ -14,9 +15,8 @@ from microgpt import (
     setting,
 )
 
-MAX_SEEDS = 1000  # training runs per model of a sweep
-
-
+RUNS = Path("experiments")  # default directory for searches and sweeps
+DEFAULT_GENOME = Path("genome.json")  # default output file of a search
 WORKERS = """Number of parallel training runs; does not change the result.  \
 [default: one per available CPU]"""
 SCHEDULER = "Address of a Dask scheduler, such as tcp://host:8786."
@@ -45,19 +45,9 @@ def given_of(options: Mapping[str, Any]) -> Given:
     if "trial_minutes" in given:
         check_setting("minutes", given["trial_minutes"], "--trial-minutes")
     check_conflicts(settings)
-    if {"seed", "seeds"} <= given.keys():
-        seeds_from(given["seed"], given["seeds"])
     if "scheduler" in given and "workers" in given:
         refuse_both("--scheduler", "--workers")
     return given
-
-
-def seeds_from(first: int, n: int) -> tuple[int, ...]:
-    """Return consecutive seeds; raise ConfigError if there are too many, or one is too large."""
-    if n > MAX_SEEDS:
-        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n}")
-    check_setting("seed", first + n - 1)
-    return tuple(range(first, first + n))
 
 
 def refuse_both(one: str, other: str) -> None:
@@ -68,3 +58,11 @@ def refuse_both(one: str, other: str) -> None:
 def typed(name: str) -> str:
     """Return the name of an option as it is typed."""
     return "--data" if name == "input" else f"--{name.replace('_', '-')}"
+
+
+def newest_run(pattern: str, kind: str, how: str) -> Path:
+    """Return the newest run whose name matches the pattern."""
+    found = [path.parent for path in RUNS.glob(f"{pattern}/settings.json")]
+    if not found:
+        raise ConfigError(f"there is no {kind} in {RUNS}; create one with `microgpt {how}`")
+    return max(found, key=lambda directory: (directory / "settings.json").stat().st_mtime_ns)

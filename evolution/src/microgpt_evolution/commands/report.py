@@ -5,13 +5,13 @@ from pathlib import Path
 from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument
-from microgpt_evolution.commands.runs import REPORT, RUNS, newest_run
+from microgpt_evolution.commands.options import RUNS, newest_run
 
 
 @examples("microgpt report experiments/evolve_20261120_120000")
 def report(
     run: Path | None = argument(
-        None, f"Run directory or log file.  [default: the newest run in {RUNS}]", "RUN"
+        None, f"Directory of a run.  [default: the newest run in {RUNS}]", "RUN"
     ),
 ) -> None:
     """Write an HTML report of a search or a sweep, which may be unfinished.
@@ -19,8 +19,6 @@ def report(
     The report is report.html in RUN, a single file that works offline.
     """
     from microgpt_evolution.report.study_report import write_report
-    from microgpt_evolution.study_settings import directory_of
 
-    directory = directory_of(run or newest_run("*", "run", "evolve` or `microgpt sweep"))
-    write_report(directory, directory / REPORT)
-    print(terminal_safe(str(directory / REPORT)))
+    file = write_report(run or newest_run("*", "run", "evolve` or `microgpt sweep"))
+    print(terminal_safe(str(file)))

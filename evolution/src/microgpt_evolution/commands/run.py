@@ -11,7 +11,8 @@ from microgpt import DEFAULT_SEED, OnEvent, as_argument, check_seed, count_param
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
-from microgpt_evolution.commands.runs import DEFAULT_GENOME
+from microgpt_evolution.commands.options import DEFAULT_GENOME
+from microgpt_evolution.errors import GenomeError
 
 if TYPE_CHECKING:
     from microgpt import TrainResult
@@ -71,12 +72,14 @@ def run(options: RunOptions) -> None:
     from microgpt import fingerprint, load_text
     from microgpt_cli.training.inputs import default_input
     from microgpt_evolution.genome import GENES, PRIMORDIAL, check_genes
-    from microgpt_evolution.genome_file import read_genome_of
+    from microgpt_evolution.genome_file import read_genome
 
     path, record = options.genome or DEFAULT_GENOME, None
     if options.genome or os.path.lexists(path):
-        remedy = f"train it with: microgpt train --genome {as_argument(path)}"
-        record = read_genome_of(path, remedy, is_budgeted=False)
+        record = read_genome(path)
+        if record.is_budgeted:
+            how = f"train it with: microgpt train --genome {as_argument(path)}"
+            raise GenomeError(f"{path} is from a search with a budget; {how}")
     given = {gene: value for gene in GENES if (value := getattr(options, gene)) is not None}
     check_genes(given)
     data = options.input or default_input()

@@ -33,12 +33,12 @@ from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import discard_output, note, say
 from microgpt_cli.terminal.progress_bar import load_kernels
 from microgpt_cli.training.inputs import default_input
-from microgpt_evolution.commands.options import seeds_from
-from microgpt_evolution.commands.runs import REPORT, RUNS
+from microgpt_evolution.commands.options import RUNS
 from microgpt_evolution.commands.winner import Winner
 from microgpt_evolution.errors import NoWinnerError, StudyError
+from microgpt_evolution.grid_sweep import seeds_from
 from microgpt_evolution.study import Study
-from microgpt_evolution.study_settings import HELD_OUT, StudySettings, SweepSettings
+from microgpt_evolution.study_settings import HELD_OUT, StudySettings, SweepSettings, facts_of
 from microgpt_evolution.trials_file import read_trials
 from microgpt_evolution.workers import Dask, Threads, Workers
 
@@ -71,7 +71,7 @@ def open_study(
                 raise ConfigError(f"the {noun} measures a function; resume it in Python")
             parts = _documents_again(study.settings, given.get("input"))
             pool = stack.enter_context(_workers(given, limit))
-            _change(study, given)  # last, because an error must change nothing
+            _extend(study, given)  # last, because an error must change nothing
             is_saved = not winner or winner.is_saved(study.directory)
             if study.has_ended and not limits_of(given) and is_saved:
                 how = f"see it with: microgpt report {as_argument(study.directory)}"
@@ -82,8 +82,9 @@ def open_study(
             path = given.get("input") or default_input()
             parts = _documents(path, given, kind)
             pool = stack.enter_context(_workers(given, limit))
-            facts = {"input": as_setting(path), "seed": given.get("seed", DEFAULT_SEED)}
-            settings = plan(parts, facts | _recorded(given), pool.n_workers())
+            facts = {"input": path_to_text(os.path.abspath(path)), **facts_of(parts)}
+            facts |= {"seed": given.get("seed", DEFAULT_SEED), **_recorded(given)}
+            settings = plan(parts, facts, pool.n_workers())
             name = "sweep" if settings.noun == "sweep" else "evolve"
             study = stack.enter_context(Study[S].begin(RUNS, name, settings))
         if line := describe_read(study.settings.contamination):
@@ -97,11 +98,6 @@ def open_study(
 def limits_of(given: Given) -> dict[str, float]:
     """Return the options that limit a training run."""
     return {name: given[name] for name in ("minutes", "budget") if name in given}
-
-
-def as_setting(path: Path) -> str:
-    """Return a path as it is stored in settings.json."""
-    return path_to_text(os.path.abspath(path))
 
 
 def _documents(path: Path, given: Given, kind: type[StudySettings]) -> Split:
@@ -147,28 +143,22 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
         yield pool
 
 
-def _change(study: Study[Any], given: Given) -> None:
+def _extend(study: Study[Any], given: Given) -> None:
     """Give a study to resume the settings that the user adds, and say what they add."""
-    settings, changes = study.settings, _recorded(given)
-    for name in settings.more & given.keys():
-        old, new = getattr(settings, name), given[name]
-        n = len(old) if name == "seeds" else old
-        # The same number is fine if the command was interrupted and is repeated.
-        if new < n or (new == n and study.has_ended):
-            raise ConfigError(f"the {settings.noun} has {n} {name}; pass more with --{name}")
+    changes = _recorded(given)
+    for name in study.settings.more & given.keys():
+        old, new = getattr(study.settings, name), given[name]
         changes[name] = seeds_from(old[0], new) if name == "seeds" else new
-        note(f"{count(new - n, name[:-1])} more than the {n:,} so far")
-    if any(value != getattr(settings, name) for name, value in changes.items()):
-        study.change(**changes)
-    if "trial_minutes" in given and settings.noun == "sweep":
-        study.forget_crashes()
+        if new > (n := len(old) if name == "seeds" else old):
+            note(f"{count(new - n, name[:-1])} more than the {n:,} so far")
+    study.extend(changes)
 
 
 def _recorded(given: Given) -> dict[str, Any]:
     """Return the options that a study records, new or resumed."""
     found = {name: given[name] for name in ("column", "trial_minutes") if name in given}
     if "train_winner" in given:
-        found["train_winner"] = as_setting(given["train_winner"])
+        found["train_winner"] = path_to_text(os.path.abspath(given["train_winner"]))
     return found
 
 
@@ -209,11 +199,9 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
 
 def _write_report(directory: Path) -> None:
     """Write the report of a finished study; on failure, print a note with the reason."""
-    file = directory / REPORT
     try:
         from microgpt_evolution.report.study_report import write_report
 
-        write_report(directory, file)
-        note(f"the report is in {file}")
+        note(f"the report is in {write_report(directory)}")
     except Exception as error:  # the results are already saved
-        note(f"{REPORT} was not written: {error}")
+        note(f"report.html was not written: {error}")

@@ -9,13 +9,13 @@ from microgpt import DEFAULT_SEED, ConfigError, flag, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.options import (
+    RUNS,
     SCHEDULER,
     TRIAL_MINUTES,
     WORKERS,
     WorkerOptions,
     given_of,
 )
-from microgpt_evolution.commands.runs import RUNS
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.strategies.grid import SETTINGS, SIZES, STEPS
 from microgpt_evolution.strategies.grid import grid as combinations

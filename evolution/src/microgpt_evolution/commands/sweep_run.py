@@ -10,13 +10,14 @@ from microgpt_evolution.commands.progress import StudyProgress
 from microgpt_evolution.commands.study import Plan, open_study
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.genome import Genome, values_of
-from microgpt_evolution.grid_sweep import objective_of, results_of, sweep_settings
+from microgpt_evolution.grid_sweep import N_SAMPLES, sweep_settings
+from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.report.ranking import Ranking
 from microgpt_evolution.report.tables import describe_ranking
 from microgpt_evolution.strategies.grid import describe, differing
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import SweepSettings
-from microgpt_evolution.trial import Evaluation
+from microgpt_evolution.trial import TrialRecord
 from microgpt_evolution.workers import Workers
 
 N_ROWS = 10  # maximum number of configurations in the ranking
@@ -27,8 +28,8 @@ def start_sweep(genomes: Sequence[Genome], given: Given, skipped: Sequence[str] 
     for problem in skipped:
         note(f"skipped: {problem}")
 
-    def plan(parts: Split, facts: dict[str, Any], _: int) -> SweepSettings:
-        return sweep_settings(genomes, parts, given["seeds"], **facts)
+    def plan(_: Split, facts: dict[str, Any], n_workers: int) -> SweepSettings:
+        return sweep_settings(genomes, given["seeds"], **facts)
 
     run_sweep(given, plan)
 
@@ -39,14 +40,14 @@ def run_sweep(given: Given, plan: Plan[SweepSettings] | None = None) -> None:
     with open_study(given, SweepSettings, plan) as (study, parts, pool):
         n_known = len(study.records)
         _measure(study, parts, pool)
-        results, n_all = results_of(study), count(len(study.settings.trials), "training run")
-        n_ok = sum(result.is_ok for result in results)
+        n_ok = sum(record.is_ok for record in study.records)
         if not n_ok:
             raise NoWinnerError(study.why_no_winner())
         n_new, took = len(study.records) - n_known, duration(round(perf_counter() - started))
+        n_all = count(len(study.settings.trials), "training run")
         print_or_discard(f"{n_ok:,} of {n_all} completed; ran {n_new} in {took}")
         print_or_discard(f"Saved to {study.directory}\n")
-        for line in describe_ranking(Ranking(study.settings, results), N_ROWS):
+        for line in describe_ranking(Ranking(study.settings, study.records), N_ROWS):
             print_or_discard(line)
         print_or_discard(f"\nAll tables:  microgpt analyze {as_argument(study.directory)}")
 
@@ -56,20 +57,17 @@ def _measure(study: Study[SweepSettings], parts: Split, workers: Workers) -> Non
     todo = [trial for trial in study.settings.trials if not study.known(trial)]
     if not todo:
         return
-    objective, genomes = objective_of(parts, study.settings), {trial.genome for trial in todo}
+    objective = LossObjective(parts, n_samples=N_SAMPLES, text=study.settings.text)
+    genomes = {trial.genome for trial in todo}
     n, names = count(len(todo), "training run"), differing(genomes)
-    models, n_workers = count(len(genomes), "model"), workers.n_workers()
-    print_or_discard(f"{n} of {models}, {n_workers} in parallel")
-    flops = [objective.flops(trial) for trial in todo]
-    n_done, done, total = 0, 0.0, sum(flops)
+    print_or_discard(f"{n} of {count(len(genomes), 'model')}, {workers.n_workers()} in parallel")
+    done, total = list[float](), sum(map(objective.flops, todo))
     with StudyProgress() as progress:
 
-        def note_measured(i: int, evaluation: Evaluation) -> None:
-            nonlocal n_done, done
-            n_done, done = n_done + 1, done + flops[i]
-            which = describe(values_of(todo[i].genome, names)) or "the model"
-            progress.remark(which, evaluation)
-            progress.update(done, total - done, f"{n_done:,} of {n}")
+        def note_measured(_: int, record: TrialRecord) -> None:
+            done.append(record.flops)
+            progress.remark(describe(values_of(record.genome, names)) or "the model", record)
+            progress.update(sum(done), total - sum(done), f"{len(done):,} of {n}")
 
         progress.update(0.0, total, f"0 of {n}")
         study.measure(todo, objective, workers, note_measured)

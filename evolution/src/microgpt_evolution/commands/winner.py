@@ -20,7 +20,7 @@ from microgpt_cli.commands.train import train_as
 from microgpt_cli.terminal.console import note, print_or_discard
 from microgpt_cli.training.replacement import check_replacement
 from microgpt_cli.training.train_request import TrainRequest
-from microgpt_evolution.commands.runs import DEFAULT_GENOME
+from microgpt_evolution.commands.options import DEFAULT_GENOME
 from microgpt_evolution.errors import GenomeError, raised_as
 from microgpt_evolution.genome_file import (
     GENOME,
@@ -31,15 +31,14 @@ from microgpt_evolution.genome_file import (
     write_genome,
 )
 from microgpt_evolution.study import Study
-from microgpt_evolution.study_settings import SearchSettings, directory_of, read_settings
+from microgpt_evolution.study_settings import SearchSettings, read_settings
 
 
 @dataclass(frozen=True)
 class Winner:
     """Where a search saves its winner: genome.json and, if there is a directory, a model."""
 
-    directory: Path | None  # of --train-winner
-    force: bool  # whether what is there may be replaced
+    directory: Path | None  # the user passes it with --train-winner
 
     @classmethod
     def of(cls, given: Given) -> Self:
@@ -47,22 +46,21 @@ class Winner:
 
         Raises an error before the search starts if the results cannot be written.
         """
-        directory, is_own = given.get("train_winner"), False
+        directory, may_replace = given.get("train_winner"), "force" in given
         if "resume" in given:
-            run = directory_of(given["resume"])
+            run = given["resume"]
             kept = read_settings(run).train_winner
             directory = directory or (path_from_text(kept) if kept else None)
-            is_own = cls(directory, force=False).is_saved(run)
-        place = cls(directory, force="force" in given)
+            may_replace |= cls(directory).is_saved(run)
         if directory:
-            with DirectoryLock(directory):  # it can be written
+            with DirectoryLock(directory):  # fails if the directory cannot be written
                 pass
-            if not (is_own or place.force):
+            if not may_replace:
                 check_replacement(directory, "--train-winner")
-        if os.path.lexists(DEFAULT_GENOME) and not place.force:
+        if os.path.lexists(DEFAULT_GENOME) and "force" not in given:
             with raised_as(GenomeError, remedy="; rename the file, or replace it with --force"):
-                read_genome(DEFAULT_GENOME)  # fail early
-        return place
+                read_genome(DEFAULT_GENOME)  # the search would replace another file
+        return cls(directory)
 
     def is_saved(self, run: Path) -> bool:
         """Return whether a run has a genome.json and, if there is a directory, its model."""
@@ -83,8 +81,7 @@ class Winner:
         """Train a model with the genome of a search, as `microgpt train` does."""
         if self.directory and not self.is_saved(study.directory):
             names = ("seed", "column", "text", "val_fraction", "test_fraction")
-            known = {name: value for name, value in study.settings if value is not None}
-            given = {name: known[name] for name in names if name in known}
+            given = {k: value for k, value in study.settings if k in names and value is not None}
             path, genome = path_from_text(study.settings.input), study.directory / GENOME
             train_as(
                 TrainRequest(given, path, self.directory, genome=genome, force=True, num_samples=0)

@@ -9,6 +9,7 @@ from microgpt import (
     DataError,
     EvaluationSet,
     InferenceGpt,
+    Sizes,
     Split,
     StopWhen,
     TextKind,
@@ -16,14 +17,16 @@ from microgpt import (
     TrainResult,
     char_tokenizer,
     count_params,
+    step_operations,
     train,
 )
+from microgpt import measure as sizes_of
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names, score_names
 from microgpt_evolution.objectives.objective import DIVERGED
 from microgpt_evolution.objectives.own_objective import OwnFunction, evaluate, needs_training
-from microgpt_evolution.trial import Evaluation, ShouldStop, Trial, never
+from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 TEMPERATURE = 1.0
 UNIFORM_TOLERANCE = 1e-3  # in nats per token
@@ -64,6 +67,11 @@ class LossObjective:
         return Split(docs, docs)
 
     @cached_property
+    def sizes(self) -> Sizes:
+        """The sizes of the training documents in tokens."""
+        return sizes_of(self.training.train, self.tokenizer, self.text)
+
+    @cached_property
     def known(self) -> frozenset[str]:
         """The names that do not count as novel in a score."""
         return known_names(self.parts.docs)
@@ -72,24 +80,13 @@ class LossObjective:
         """Return the number of parameters."""
         return count_params(genome.model(self.tokenizer.vocab_size))
 
-    def flops(self, trial: Trial) -> int:
-        """Estimate the FLOPs of a training run that uses all documents equally often.
-
-        A matrix weight takes 2 FLOPs per token in the forward pass and 4 in the backward pass
-        (Kaplan et al. 2020, table 1). Attention at position t takes 4 n_embd (t + 1) per layer, and
-        twice as many backwards (Chowdhery et al. 2022, appendix B; only keys up to t count).
-        """
+    def flops(self, trial: Trial) -> float:
+        """Return the number of operations of a training run."""
         genome, model = trial.genome, trial.genome.model(self.tokenizer.vocab_size)
-        config = replace(genome.train_config(seed=0), text=self.text)
-        chunks = self.training.chunked(self.tokenizer, genome.block_size, config)
-        n_chunks = genome.steps * genome.batch_size
-        n_tokens = round(n_chunks * chunks.n_tokens / max(1, len(chunks)))
-        block = (4 + 2 * model.n_ff_exp) * model.n_embd**2
-        matrices = 6 * (model.n_layer * block + model.vocab_size * model.n_embd) * n_tokens
-        mean_keys = (n_tokens / n_chunks + 1) / 2
-        return matrices + round(12 * model.n_layer * model.n_embd * mean_keys * n_tokens)
+        length = self.sizes.chunk_length(genome.block_size)
+        return genome.steps * step_operations(model, genome.train_config(seed=0), length)
 
-    def measure(self, trial: Trial, should_stop: ShouldStop = never) -> Evaluation:
+    def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
         """Train and evaluate a genome, or call a function of it."""
         own = self.own
         if own and not needs_training(own):

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from microgpt import ConfigError, DataError, DivergedError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.trial import Evaluation, ShouldStop, Trial, never
+from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
@@ -15,12 +15,12 @@ class Objective(Protocol):
     """What trains a model and measures it; picklable."""
 
     def flops(self, trial: Trial) -> float:
-        """Return the number of FLOPs of a training run."""
+        """Return the number of operations of a training run."""
 
     def n_params(self, genome: Genome) -> int:
         """Return the number of parameters."""
 
-    def measure(self, trial: Trial, should_stop: ShouldStop = never) -> Evaluation:
+    def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
         """Train a model and return its evaluation, or raise an error; see `measure`.
 
         What it returns is not used if `should_stop` has returned true.
@@ -31,7 +31,7 @@ def measure(
     objective: Objective,
     trial: Trial,
     minutes: float | None = None,
-    should_stop: ShouldStop = never,
+    should_stop: ShouldStop = lambda: False,
 ) -> Evaluation:
     """Return the evaluation of a trial with its duration; an error gives one with a reason."""
     started = perf_counter()

@@ -4,16 +4,14 @@ import inspect
 import math
 from collections.abc import Callable
 from threading import Thread
-from time import monotonic
 
 from microgpt import ConfigError, number_from
-from microgpt_evolution.trial import Evaluation, ShouldStop, never
+from microgpt_evolution.trial import Evaluation, ShouldStop
 
 OwnFunction = Callable[..., float]  # returns the number to minimise
 
 GENOME = "genome"  # a function with this parameter gets the genome, and no model is trained
-CALL_MINUTES = 5.0  # time limit of a call; should_stop may end it earlier
-POLL_S = 0.1
+POLL_S = 0.1  # interval in seconds between questions whether a call should be abandoned
 
 
 def needs_training(function: OwnFunction) -> bool:
@@ -26,29 +24,21 @@ def needs_training(function: OwnFunction) -> bool:
 
 
 def evaluate(
-    function: OwnFunction,
-    argument: object,
-    should_stop: ShouldStop = never,
-    minutes: float = CALL_MINUTES,
+    function: OwnFunction, argument: object, should_stop: ShouldStop = lambda: False
 ) -> Evaluation:
     """Return the number that a function returns, or the reason why there is none.
 
     The function is called in a thread of its own, so that whatever it raises ends here, and a call
-    that takes too long is abandoned. Nothing survives a function that ends the process.
+    that should stop is abandoned. Nothing survives a function that ends the process.
     """
     found: list[Evaluation] = []
-    end = monotonic() + 60 * minutes
     thread = Thread(target=lambda: found.append(_call(function, argument)), daemon=True)
     thread.start()
-    while True:
-        thread.join(POLL_S)
-        if found:
-            return found[0]
+    while not found:
         if should_stop():
             return Evaluation("crashed", reason=f"{_name(function)} was stopped")
-        if monotonic() > end:
-            reason = f"{_name(function)} took longer than {minutes:g} minutes"
-            return Evaluation("crashed", reason=reason)
+        thread.join(POLL_S)
+    return found[0]
 
 
 def _call(function: OwnFunction, argument: object) -> Evaluation:

@@ -31,7 +31,7 @@ from microgpt import measure as sizes_of
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.loss_objective import unlearned
 from microgpt_evolution.strategies.contestant import EVALUATIONS, Contestant
-from microgpt_evolution.trial import Evaluation, ShouldStop, Trial, never
+from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 
 class Tokens(NamedTuple):
@@ -137,7 +137,7 @@ class RungObjective:
         options: dict[str, Any] = {"model": plan.model, "config": config, "tokenizer": tokenizer}
         return train(self.parts, **options, resume=state, hooks=hooks)
 
-    def measure(self, trial: Trial, should_stop: ShouldStop = never) -> Evaluation:
+    def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
         """Train up to an evaluation; return the new losses, incomplete if training was stopped."""
         assert isinstance(trial, Contestant)
         assert trial.until

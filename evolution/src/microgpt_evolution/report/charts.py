@@ -8,10 +8,7 @@ from microgpt_cli.charts.look import COLORS, Row
 from microgpt_evolution.generation_search import EvolutionResult
 from microgpt_evolution.objectives.judge import first_names
 from microgpt_evolution.report.ranking import AFTERWARDS, Ranking
-from microgpt_evolution.trial import RETEST
 
-# How a report calls some origins of trials.jsonl.
-LABELS = {RETEST: "retest", "primordial": "start"}
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
 N_CHARACTERS = 500  # maximum length of a tooltip
 N_SETTINGS = 30  # maximum number of settings of a sweep
@@ -39,24 +36,19 @@ def draw_trials(ranking: Ranking) -> ChartType:
 
 
 def _trial_rows(ranking: Ranking) -> list[Row]:
-    """Return a row for each finished trial, in the order of the search."""
+    """Return a row for each finished trial, in the order in which they ended."""
     rows = list[Row]()
     better = max if ranking.measure.is_score else min
-    found = [pair for pair in ranking.measured if pair[1].origin not in AFTERWARDS]
-    found.sort(key=lambda pair: pair[1].place)
-    others = [pair for pair in ranking.measured if pair[1].origin in AFTERWARDS]
-    found += sorted(others, key=lambda pair: pair[1].id)
-    best = found[0][0] if found else 0.0
-    for value, record in found:
+    (best, _), *_ = ranking.measured
+    for value, record in ranking.measured:
         best = best if record.origin in AFTERWARDS else better(best, value)
-        origin = LABELS.get(record.origin, record.origin)
-        facts = [f"{record.id}, {origin}: {value:.4f}", ranking.describe(record.genome)]
+        facts = [f"{record.id}, {record.origin}: {value:.4f}", ranking.describe(record.genome)]
         about = "; ".join(filter(None, [*facts, first_names(record.samples)]))
         rows.append(
             {
                 "id": record.id,
                 "trial": len(rows) + 1,
-                "origin": origin,
+                "origin": record.origin,
                 "value": round(value, 4),
                 "best": best,
                 "about": printable(about, N_CHARACTERS),
@@ -70,7 +62,7 @@ def draw_means(ranking: Ranking) -> ChartType:
     rows = list[Row]()
     for each in ranking.candidates[:N_SETTINGS]:
         mean, half = each.mean, each.mean.half_width or 0.0
-        settings = ranking.describe(each.genome)
+        settings = ranking.describe(each.record.genome)
         ends = {"low": mean.value - half, "high": mean.value + half}
         about = {"settings": settings, "about": f"{settings}: {mean}"}
         rows.append({"loss": mean.value, **ends, **about})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import Self
@@ -16,46 +16,26 @@ from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, StudySettings
 from microgpt_evolution.trial import FRESH, RETEST, STUDENT, TrialRecord
 
-TESTED = "tested"  # origin of a record with the test loss of the model that a search keeps
-AFTERWARDS = (RETEST, FRESH, STUDENT)  # origins of trials that cannot win
+AFTERWARDS = (RETEST, FRESH, STUDENT)  # trials of these origins cannot win
 
 
 @dataclass(frozen=True)
 class Measure:
     """The value by which trials are ranked."""
 
-    label: str  # with a mark if some of the held-out documents were read in training
+    label: str  # has a mark if some of the held-out documents were read in training
+    axis: str  # the label and its unit
     of: Callable[[TrialRecord], float | None]
-    unit: str = ""
-    is_score: bool = False  # of which more is better
-
-    @property
-    def title(self) -> str:
-        """The label as a heading, such as "Held-out loss"."""
-        return f"{self.label[0].upper()}{self.label[1:]}"
-
-    @property
-    def axis(self) -> str:
-        """The label and the unit, as the title of an axis."""
-        return f"{self.label}, {self.unit}" if self.unit else self.label
+    is_score: bool = False  # a score is better if it is higher
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """An organism of a search or a genome of a sweep, with its finished trials."""
 
-    records: dict[int, TrialRecord]  # by seed
-    values: dict[int, float]  # by seed
-
-    @property
-    def record(self) -> TrialRecord:
-        """The record of the first seed."""
-        return next(iter(self.records.values()))
-
-    @property
-    def genome(self) -> Genome:
-        """The settings of all its trials."""
-        return self.record.genome
+    record: TrialRecord  # the trial with the first seed
+    records: list[TrialRecord]
+    values: dict[int, float]  # the measured value for each seed
 
     @cached_property
     def mean(self) -> Mean:
@@ -73,22 +53,25 @@ class Ranking:
 
     settings: StudySettings
     records: Sequence[TrialRecord]
-    fresh: Sequence[TrialRecord] = ()  # those of the winner with fresh seeds; none before the end
-    name: str = ""  # of the study
+    fresh: Sequence[TrialRecord] = ()  # the winner is trained with fresh seeds at the end
+    name: str = ""  # the name of the directory
 
     @cached_property
     def measure(self) -> Measure:
         """The value that decides, or with which the winner of a Hydra is reported."""
         settings, label = self.settings, f"held-out loss{self.settings.mark()}"
         if settings.has_function:
-            return Measure("own objective", lambda r: r.value)
+            return Measure("own objective", "own objective", lambda r: r.value)
         if isinstance(settings, BudgetedSettings):
-            return Measure(label, lambda r: min(r.losses, default=None), "nats per character")
+            axis = f"{label}, nats per character"
+            return Measure(label, axis, lambda r: min(r.losses, default=None))
         if isinstance(settings, SearchSettings) and (key := settings.measure):
-            return Measure(f"{key} score", partial(_score, key), is_score=True)
+            label = f"{key} score"
+            return Measure(label, label, lambda r: (r.scores or {}).get(key), is_score=True)
         if isinstance(settings, SearchSettings) and settings.fitness == "last-doc":
-            return Measure("loss of the last document", lambda r: r.last_loss, "nats per token")
-        return Measure(label, lambda r: r.val_loss, "nats per token")
+            label = "loss of the last document"
+            return Measure(label, f"{label}, nats per token", lambda r: r.last_loss)
+        return Measure(label, f"{label}, nats per token", lambda r: r.val_loss)
 
     @cached_property
     def measured(self) -> list[tuple[float, TrialRecord]]:
@@ -96,18 +79,25 @@ class Ranking:
         found: dict[Hashable, tuple[float, TrialRecord]] = {}
         for record in self.records:
             if record.is_ok and (value := self.measure.of(record)) is not None:
-                pair, trial = (value, record), trial_of(record)
+                pair, trial = (value, record), (record.id or record.genome, record.seed)
                 found[trial] = min(found.get(trial, pair), pair, key=itemgetter(0))
         return [*found.values()]
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """The candidates with a value, best first; those that lack seeds come last."""
+        """The candidates with a value, best first; those that lack seeds come last.
+
+        Raises:
+            StudyError: there are none.
+        """
         groups: dict[str | Genome, Candidate] = {}
         for value, record in sorted(self.measured, key=lambda pair: pair[1].seed):
             if record.origin not in AFTERWARDS:
-                each = groups.setdefault(record.id or record.genome, Candidate({}, {}))
-                each.records[record.seed], each.values[record.seed] = record, value
+                candidate = groups.setdefault(record.id or record.genome, Candidate(record, [], {}))
+                candidate.records.append(record)
+                candidate.values[record.seed] = value
+        if not groups:
+            raise StudyError(f"{self.name or 'the study'} has no results yet; try again later")
         sign = -1 if self.measure.is_score else 1
         return sorted(groups.values(), key=lambda each: (-len(each.values), sign * each.mean.value))
 
@@ -133,15 +123,6 @@ class Ranking:
         return describe(values_of(genome, self.differing or GENES))
 
 
-def _score(name: str, record: TrialRecord) -> float | None:
-    return record.scores.get(name) if record.scores else None
-
-
-def trial_of(record: TrialRecord) -> Hashable:
-    """Return what the rungs of one trial have in common."""
-    return record.id or record.genome, record.seed
-
-
 def read_ranking(directory: Path) -> Ranking:
     """Read a study; raise StudyError if it is damaged or has no results yet."""
     study = Study(directory, StudySettings)
@@ -149,8 +130,5 @@ def read_ranking(directory: Path) -> Ranking:
     if (study.directory / GENOME).exists():
         winner = read_genome(study.directory / GENOME).genome
         ended = (each for each in records if each.origin == FRESH and each.genome == winner)
-        fresh = sorted(ended, key=lambda record: record.id)  # the seed of the search first
-    found = Ranking(study.settings, records, fresh, study.directory.name)
-    if not found.candidates:
-        raise StudyError(f"{study.directory} has no results yet; try again later")
-    return found
+        fresh = sorted(ended, key=lambda record: record.id)  # fresh1 has the seed of the search
+    return Ranking(study.settings, records, fresh, study.directory.name)

@@ -21,21 +21,20 @@ SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 N_SHOWN = 24  # maximum number of characters shown per sample
 DIGITS = 3  # significant digits of the largest value in the column Return
 
-Series = Sequence[
-    Candidate
-]  # two or more that differ only in steps or only in size, smallest first
+# Two or more candidates that differ only in steps or only in size, smallest first.
+Series = Sequence[Candidate]
 
 
 def describe_scaling(ranking: Ranking) -> Iterator[str]:
     """Yield the tables line by line."""
     measure, seeds = ranking.measure, ranking.seeds
+    chosen = differing([Genome(), *(each.record.genome for each in ranking.candidates)])
     yield (
         f"Loss: {measure.axis}. Last document: training loss of the last "
         f"document. Seeds: {', '.join(map(str, seeds))}"
     )
     if len(seeds) > 1:
         yield "±: half-width of the 95 % confidence interval over the seeds"
-    chosen = differing([Genome(), *(each.genome for each in ranking.candidates)])
     for axis in AXES:
         for series in series_on(axis, ranking.candidates):
             shared = _shared(axis, series, chosen)
@@ -50,7 +49,7 @@ def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
     names = [name for name in SETTINGS if name not in AXES[axis]]
     groups: dict[tuple[object, ...], list[Candidate]] = {}
     for each in sorted(candidates, key=partial(_size, axis)):
-        groups.setdefault(tuple(values_of(each.genome, names).values()), []).append(each)
+        groups.setdefault(tuple(values_of(each.record.genome, names).values()), []).append(each)
     for group in groups.values():
         if _size(axis, group[0]) < _size(axis, group[-1]):
             yield group
@@ -66,42 +65,37 @@ def returns_on(axis: str, series: Series) -> dict[Candidate, tuple[Mean, Mean]]:
 
 
 def _size(axis: str, candidate: Candidate) -> int:
-    return candidate.genome.steps if axis == "steps" else candidate.record.n_params
+    return candidate.record.genome.steps if axis == "steps" else candidate.record.n_params
 
 
 def _shared(axis: str, series: Series, chosen: Sequence[str]) -> str:
     """Format the settings that a series shares, of those that are chosen or describe the model."""
-    varied = differing(each.genome for each in series)
+    varied = differing(each.record.genome for each in series)
     names = [name for name in SETTINGS if name in {*SIZE, "steps", *chosen} - {*varied}]
-    shared = describe(values_of(series[0].genome, names))
+    shared = describe(values_of(series[0].record.genome, names))
     return f"{shared} ({n_params(series[0])} parameters)" if axis == "steps" else shared
 
 
 def _losses(axis: str, series: Series) -> Iterator[str]:
-    first: Cells = {"Steps": lambda each: f"{each.genome.steps:,}"}
+    first: Cells = {"Steps": lambda each: f"{each.record.genome.steps:,}"}
     if axis == "parameters":
         first = {
             MODEL: _model_name,
             "Params": n_params,
-            "Emb": lambda each: each.genome.n_embd,
-            "Lay": lambda each: each.genome.n_layer,
+            "Emb": lambda each: each.record.genome.n_embd,
+            "Lay": lambda each: each.record.genome.n_layer,
         }
     last: Cells = {
         "Loss": lambda each: each.mean,
-        "Last document": _last_document,
+        "Last document": lambda each: Mean.of([r.last_loss or 0.0 for r in each.records]).show(2),
         SAMPLES: lambda each: ", ".join(printable(text, N_SHOWN) for text in each.record.samples),
     }
     return text_of(rows_of(series, {**first, **last}), left=[MODEL, SAMPLES])
 
 
-def _last_document(candidate: Candidate) -> str:
-    losses = [record.last_loss or 0.0 for record in candidate.records.values()]
-    return Mean.of(losses).show(2)
-
-
 def _model_name(candidate: Candidate) -> str:
     """Return the name of a model size, such as "small", or n_embd/n_head/n_layer if unnamed."""
-    size = tuple(values_of(candidate.genome, SIZE).values())
+    size = tuple(values_of(candidate.record.genome, SIZE).values())
     return MODELS.get(size, "/".join(map(str, size)))
 
 

@@ -8,7 +8,7 @@ from microgpt_cli.charts.look import check_plots
 from microgpt_evolution.comparison import Mean
 from microgpt_evolution.objectives.judge import first_names
 from microgpt_evolution.report.page import Report, render
-from microgpt_evolution.report.ranking import TESTED, Ranking, read_ranking, trial_of
+from microgpt_evolution.report.ranking import Ranking, read_ranking
 from microgpt_evolution.report.tables import best_of
 from microgpt_evolution.study_settings import SweepSettings
 from microgpt_evolution.trial import STUDENT, TrialRecord
@@ -16,18 +16,18 @@ from microgpt_evolution.trial import STUDENT, TrialRecord
 N_ROWS, N_NAMES = 30, 12  # maximum number of rows in the table, and of names of the winner
 SHOWN = ("input", "seed", "seeds", "population", "generations", "fitness", "head")
 SEARCHED = (
-    "One mark per trial, in the order of the search; {} is better. Line: the best so far. Retests "
-    "with other seeds follow at the right, and so does a student; retests show how much of a value "
-    "is luck."
+    "One mark per trial, in the order in which they ended; {} is better. Line: the best so far. "
+    "Retests with other seeds show how much of a value is luck."
 )
 SWEPT = "Means over the seeds with 95 % confidence intervals, best first."
 
 
-def write_report(directory: Path, file: Path) -> None:
-    """Write the report of a study; raise ConfigError if the extra `plots` is not installed."""
+def write_report(directory: Path) -> Path:
+    """Write report.html of a study; raise ConfigError if the extra `plots` is not installed."""
     ranking = read_ranking(directory)
     check_plots()
-    publish(file.parent, {file.name: render(study_report(ranking)).encode()})
+    publish(directory, {"report.html": render(study_report(ranking)).encode()})
+    return directory / "report.html"
 
 
 def study_report(study: Ranking) -> Report:
@@ -36,10 +36,9 @@ def study_report(study: Ranking) -> Report:
     from microgpt_evolution.report import charts  # imports Altair, an extra
 
     facts = dict(_outcome(study)) | dict(_costs(study))
-    n_trials = len({trial_of(each) for each in study.records if each.origin != TESTED})
     took = duration(sum(record.seconds for record in study.records))
     state = "" if settings.n_trials == len(study.records) else " so far"
-    headline = f"{_result(study)}, {n_trials:,} trials in {took}{state}"
+    headline = f"{_result(study)}, {len(study.records):,} trials in {took}{state}"
     if isinstance(settings, SweepSettings):
         chart, caption = charts.draw_means(study), SWEPT
     else:
@@ -50,11 +49,11 @@ def study_report(study: Ranking) -> Report:
 
 def _result(study: Ranking) -> str:
     """Return what a search has improved, or the lead of the best settings of a sweep."""
-    measure, winner = study.measure, study.winner
-    if not isinstance(study.settings, SweepSettings):  # both values are of one training run
+    label, winner, others = study.measure.label, study.winner, study.candidates[1:]
+    if not isinstance(study.settings, SweepSettings):
         first = min(study.candidates, key=lambda each: each.record.place)
-        return f"{measure.title} {first.mean} → {winner.mean}"
-    loss, others = f"Lowest {measure.label} {winner.mean.value:.4f}", study.candidates[1:]
+        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # both are of one training run
+    loss = f"Lowest {label} {winner.mean.value:.4f}"
     if not others or len(others[0].values) < len(winner.values):
         return loss  # no other configuration has results for all seeds
     lead = others[0].above(winner)
@@ -65,13 +64,12 @@ def _result(study: Ranking) -> str:
 def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
     """Yield the facts on the winner."""
     measure, settings, record = study.measure, study.settings, study.winner.record
-    test = f"test loss{settings.mark('test')}"
     yield "winner", f"{measure.label} {study.winner.mean}, {record.id}".removesuffix(", ")
     yield "settings", study.describe(record.genome)
     measured: dict[str, Callable[[TrialRecord], float | None]] = {
         measure.label: measure.of,
         f"held-out loss{settings.mark()}": lambda each: each.val_loss,
-        test: lambda each: each.test_loss,
+        f"test loss{settings.mark('test')}": lambda each: each.test_loss,
     }
     for name, of in measured.items():
         if values := [value for each in study.fresh if (value := of(each)) is not None]:
@@ -79,8 +77,6 @@ def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
     for each in study.records:
         if each.origin == STUDENT and (loss := measure.of(each)) is not None:
             yield "student", f"{measure.label} {loss:.4f}, taught by {', '.join(each.parents)}"
-        if each.origin == TESTED:
-            yield test, f"{each.test_loss:.4f}, {each.parents[0]}"
     if samples := (study.fresh or [record])[0].samples:
         yield "names", first_names(samples, N_NAMES)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+from microgpt import in_short
 from microgpt_evolution.objectives.judge import first_names
 from microgpt_evolution.report.ranking import Candidate, Ranking
 from microgpt_evolution.strategies.grid import show
@@ -17,7 +18,7 @@ def describe_ranking(ranking: Ranking, n_rows: int | None = None) -> Iterator[st
     repeats = f"mean over {n_seeds} seeds ± 95 % interval" if n_seeds > 1 else "1 seed"
     if n_seeds > 1 < n:
         repeats += "; Behind 1: paired by seed"
-    yield f"Ranking by {measure.label} ({measure.unit}, {repeats})"
+    yield f"Ranking by {measure.axis} ({repeats})"
     yield from text_of(best_of(ranking, n_rows))
     if n_rows and n > n_rows:
         yield f"… and {n - n_rows} more"
@@ -34,10 +35,10 @@ def best_of(ranking: Ranking, n_rows: int | None) -> Rows:
     cells: Cells = {
         "": lambda each: each.record.id or ranked.index(each) + 1,
         **{name: partial(_setting, name) for name in ranking.differing},
-        ranking.measure.title: lambda each: each.mean,
+        ranking.measure.label.capitalize(): lambda each: each.mean,
         "Behind 1": lambda each: "" if each is first or n_seeds == 1 else each.above(first),
         "Params": n_params,
-        "GFLOP": lambda each: "" if each.record.until else f"{each.record.flops / 1e9:.3g}",
+        "Operations": lambda each: "" if each.record.until else in_short(each.record.flops, 3),
         "Names": lambda each: first_names(each.record.samples) if each.record.scores else "",
         " ": remark,
     }
@@ -45,7 +46,7 @@ def best_of(ranking: Ranking, n_rows: int | None) -> Rows:
 
 
 def _setting(name: str, candidate: Candidate) -> str:
-    return show(getattr(candidate.genome, name))
+    return show(getattr(candidate.record.genome, name))
 
 
 def n_params(candidate: Candidate) -> str:

@@ -48,7 +48,7 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 def _with_shared_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
     """Return a copy with this width and head count; use two heads if n_head does not divide n_embd.
 
-    For two heads, an odd width (possible only after a warm start) is rounded to an even number.
+    For two heads, an odd width is rounded to an even number.
     """
     if n_embd % n_head:
         n_head = 2
@@ -59,8 +59,7 @@ def _with_shared_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
 class AestheticPopulation(Population):
     """A population that maximises one of the scores of names."""
 
-    random_genome, mutate = staticmethod(random_genome), staticmethod(mutate)
-    n_elites = N_ELITES
+    random_genome = staticmethod(random_genome)
 
     def _children(self) -> list[Organism]:
         """Keep the finished elites and add their mutants; without elites, add random organisms."""

@@ -45,11 +45,6 @@ class Contestant(Trial):
         """Whether it will not be trained further."""
         return len(self.losses) == EVALUATIONS or math.inf in self.losses
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether its training run has ended with a finite loss."""
-        return len(self.losses) == EVALUATIONS and self.loss < math.inf
-
 
 def rank(organisms: Iterable[Contestant]) -> list[Contestant]:
     """Return the organisms that have a finite loss, best first."""

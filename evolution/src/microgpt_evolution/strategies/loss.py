@@ -8,7 +8,7 @@ for _ in range(10):
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness, loser_threshold
@@ -16,11 +16,8 @@ from microgpt_evolution.strategies import genome_operators as ops
 from microgpt_evolution.strategies.population import Organism, Population, child, kept, tournament
 from microgpt_evolution.trial import Evaluation
 
-# During stagnation: breed only from the best organisms, then restart with random genomes.
-Stage = Literal["normal", "championship", "cataclysm"]
-
-CHAMPIONSHIP_AFTER = 2  # number of generations without progress before a championship
-CATACLYSM_AFTER = 4
+CHAMPIONSHIP_AFTER = 2  # generations without progress, before only the best organisms breed
+CATACLYSM_AFTER = 4  # generations without progress, before a restart with random genomes
 PROGRESS = 1e-8  # minimum improvement; smaller gains may be rounding errors
 MIN_FAILURES = 2  # of a species, before random genomes avoid it
 N_IMMIGRANTS = 2  # random organisms per generation; fewer in a population of less than four
@@ -33,16 +30,14 @@ class LossSearch(Population):
     """A population that minimises a loss.
 
     Attributes:
-        stage: how the current generation was bred.
         failures: number of failed evaluations per species.
     """
 
-    random_genome, mutate = staticmethod(ops.random_genome), staticmethod(ops.mutate)
+    random_genome = staticmethod(ops.random_genome)
 
     def __init__(self, size: int, *, fitness: Fitness, **options: Any) -> None:
         """Create the first generation; see `Population` for the options."""
         super().__init__(size, **options)
-        self.stage: Stage = "normal"
         self.stagnation: int = 0
         self.failures = Counter[str]()
         self._fitness = fitness
@@ -76,15 +71,14 @@ class LossSearch(Population):
         self._best = best
 
     def _children(self) -> list[Organism]:
-        """Return the next generation, and set `stage`; only finished organisms have offspring."""
+        """Return the next generation; only finished organisms have offspring."""
         winners = [organism for organism in self.organisms if organism.has_finished]
         if self.stagnation >= CATACLYSM_AFTER:
-            self.stage, self.stagnation = "cataclysm", 0
+            self.stagnation = 0
             return self._cataclysm(winners)
-        is_stuck = self.stagnation >= CHAMPIONSHIP_AFTER
-        self.stage = "championship" if is_stuck else "normal"
         if not winners:
             return [self._immigrant() for _ in self.organisms]
+        is_stuck = self.stagnation >= CHAMPIONSHIP_AFTER
         return self._championship(winners) if is_stuck else self._normal(winners)
 
     def _normal(self, winners: Sequence[Organism]) -> list[Organism]:

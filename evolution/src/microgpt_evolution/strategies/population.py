@@ -3,17 +3,18 @@
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from statistics import fmean
-from typing import Self
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.trial import Evaluation, Trial, training_seed
+from microgpt_evolution.trial import FRESH, RETEST, Evaluation, Trial, training_seed
 
 TOURNAMENT_SIZE = 3
 N_FINALISTS = 3
+N_REPEATS = 2  # number of training runs per finalist, in addition to the run in the search
+N_FRESH = 3  # training runs of the winner that do not influence the search
 POPULATION = "champion"  # name, in reports, of the only population of a search
 
 
@@ -21,9 +22,9 @@ POPULATION = "champion"  # name, in reports, of the only population of a search
 class Organism(Trial):
     """A trial of a population, with its evaluation; an elite keeps its seed and its evaluation.
 
-    The origin is "random" or, for a warm start, "genome" in the first generation; "elite",
-    "immigrant", "cross", "mutant" or "hyper" later; "re-eval", "grown", "champion", "tuned" or
-    "cataclysm" during stagnation; "migrant" if it comes from another head of the Hydra.
+    The origin is "random" in the first generation; "elite", "immigrant", "cross", "mutant" or
+    "hyper" later; "re-eval", "grown", "champion", "tuned" or "cataclysm" during stagnation;
+    "migrant" if it comes from another head of the Hydra.
     """
 
     evaluation: Evaluation | None = None
@@ -48,28 +49,39 @@ class Organism(Trial):
         """Whether the organism has a finite fitness; only finished organisms can win."""
         return self.fitness < math.inf
 
+    def retests(self, seed: int) -> list[Trial]:
+        """Return trials with other seeds, which choose the winner."""
+        seeds = [training_seed(seed, *self.place, i) for i in range(1, N_REPEATS + 1)]
+        return self._again(seeds, "again", RETEST)
+
+    def fresh_trials(self, seed: int) -> list[Trial]:
+        """Return trials with seeds that did not choose the winner; the first is the search's."""
+        others = range(N_REPEATS + 1, N_REPEATS + N_FRESH)
+        seeds = [seed, *(training_seed(seed, *self.place, i) for i in others)]
+        return self._again(seeds, "fresh", FRESH)
+
+    def _again(self, seeds: Sequence[int], name: str, origin: str) -> list[Trial]:
+        ids = (f"{self.id}-{name}{i}" for i in range(1, len(seeds) + 1))
+        pairs = zip(ids, seeds, strict=True)
+        return [Trial(self.genome, seed, id, origin, (self.id,)) for id, seed in pairs]
+
 
 @dataclass(frozen=True)
 class Finalist:
-    """One of the best organisms, with an evaluation per seed; the first is that of the search.
+    """One of the best organisms, with its evaluations with other seeds, of which some may fail.
 
     The best of many noisy measurements is partly due to luck, so the best mean wins.
     """
 
     organism: Organism
-    evaluations: tuple[Evaluation, ...]
-
-    @classmethod
-    def of(cls, organism: Organism, retests: Iterable[Evaluation]) -> Self:
-        """Return a finalist, given its evaluations with other seeds, of which some may fail."""
-        assert organism.evaluation
-        return cls(organism, (organism.evaluation, *(each for each in retests if each.is_ok)))
+    retests: Sequence[Evaluation]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of a score, or of the fitness if measure is None."""
+        """Return the values of a score, or of the fitness if measure is None, search first."""
+        found = [each for each in (self.organism.evaluation, *self.retests) if each and each.is_ok]
         if measure is None:
-            return [evaluation.fitness for evaluation in self.evaluations]
-        return [e.scores[measure] for e in self.evaluations if e.scores]
+            return [evaluation.fitness for evaluation in found]
+        return [evaluation.scores[measure] for evaluation in found if evaluation.scores]
 
     def fitness(self, measure: str | None) -> float:
         """Return the mean, negated if it is that of a score, so that lower is better."""
@@ -106,8 +118,6 @@ class Population(ABC):
     """A population and its breeding. A search may consist of a single population."""
 
     random_genome: Callable[[Random], Genome]
-    mutate: Callable[[Genome, Random], Genome]
-    n_elites = 1  # number of organisms copied to the next generation with their evaluation
     n_finalists = N_FINALISTS  # maximum number of finalists
     n_per_cycle = 1  # generations per cycle
     stagnation: int | None = None  # generations without improvement; None if it is not tracked
@@ -118,23 +128,17 @@ class Population(ABC):
         *,
         seed: int,
         measure: str | None = None,
-        ancestor: Genome | None = None,
         rng: Random | None = None,
         first_slot: int = 1,
     ) -> None:
-        """Create the first generation; an ancestor and its mutants form half of it.
+        """Create the first generation, with random genomes.
 
         Several populations share a generator, `rng`, and have consecutive slots.
         """
         self.size, self.rng, self.measure = size, rng or Random(seed), measure
         self._seed, self._first_slot = seed, first_slot
         self.generations: list[list[Organism]] = []  # evaluated generations, each ranked
-        first = [child(ancestor, "genome")] if ancestor else []
-        children = self._placed(first, generation=1)
-        while ancestor and len(children) < size // 2:
-            children.append(child(self.mutate(ancestor, self.rng), "mutant", children[0]))
-        while len(children) < size:
-            children.append(child(self.random_genome(self.rng), "random"))
+        children = [child(self.random_genome(self.rng), "random") for _ in range(size)]
         # The current generation in slot order; ranked after `tell`.
         self.organisms = self._placed(children, generation=1)
 

@@ -112,12 +112,12 @@ def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> No
 def test_failed_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])], status="diverged")
     done = ok(microgpt("analyze"))
-    assert done.stderr == f"note: 11 of 12 training runs of {run} have ended without a failure\n"
+    assert done.stderr == f"note: 11 of 12 training runs of {run} ended without a failure\n"
     assert "2 of 3 seeds" in done.stdout
     run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS[1:]])
     done = ok(microgpt("analyze", run))
     assert "±" not in done.stdout  # a single seed is left
-    assert done.stderr == f"note: 4 of 12 training runs of {run} have ended without a failure\n"
+    assert done.stderr == f"note: 4 of 12 training runs of {run} ended without a failure\n"
 
 
 def test_sweeps_of_different_documents_cannot_be_combined(microgpt, tmp_path) -> None:

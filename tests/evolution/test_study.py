@@ -189,7 +189,8 @@ def test_an_error_names_the_unusable_line_of_a_record(swept, old, new, problem) 
         with pytest.raises(StudyError, match=problem):
             read(swept, SweepSettings)
     edit_evaluations(swept, new, old)
-    Study.open(swept, SweepSettings).close()  # nobody holds it
+    with Study.open(swept, SweepSettings):  # nobody holds it
+        pass
 
 
 @pytest.mark.parametrize(

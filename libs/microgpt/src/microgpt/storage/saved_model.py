@@ -3,6 +3,7 @@
 import hashlib
 from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from microgpt.config import TrainConfig
 from microgpt.data.split import DataFacts
+from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import Meta
@@ -27,11 +29,11 @@ class SavedModel(TrainedModel):
     @property
     def config(self) -> TrainConfig:
         """The recorded settings of a training step, else the defaults."""
-        training = self.meta.training
-        names = ("lr", "optimizer", "weight_decay", "text")
-        return replace(
-            super().config, **{name: training[name] for name in names if name in training}
-        )
+        config, training = super().config, self.meta.training
+        for name in ("lr", "optimizer", "weight_decay", "text"):
+            with suppress(ConfigError, TypeError):  # a setting of another program
+                config = replace(config, **{name: training.get(name) or getattr(config, name)})
+        return config
 
     @property
     def trained_on(self) -> tuple[DataFacts | None, ...]:

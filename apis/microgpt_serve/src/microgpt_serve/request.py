@@ -22,7 +22,7 @@ from microgpt_serve.settings import ServiceSettings
 QUEUE_LIMIT = 64  # maximum number of waiting requests; small ones count less
 # Longer bodies are processed in a thread, because even bodies of this size take a few ms.
 MAX_INLINE_BYTES = 4_000
-LONG_S = 0.008  # after a function that took longer, and may have held the GIL, the thread rests
+LONG_S = 0.002  # after a function that took longer, and may have held the GIL, the thread rests
 T = TypeVar("T")
 
 

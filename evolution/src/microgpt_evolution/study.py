@@ -146,13 +146,14 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         found = {i: self.known(trial) for i, trial in enumerate(trials)}
         # Start the longest trials first, so that workers are not idle while the last trial runs.
         todo = [i for i, record in found.items() if record is None]
-        todo.sort(key=lambda i: -objective.flops(trials[i]))
+        flops = {i: objective.flops(trials[i]) for i in todo}
+        todo.sort(key=lambda i: -flops[i])
         left, minutes = [trials[i] for i in todo], self.settings.trial_minutes
         with closing(workers.measure(objective, left, minutes)) as measured:
             for place, evaluation in measured:
                 trial = left[place]
                 n_params = objective.n_params(trial.genome)
-                record = self.add(trial, evaluation, objective.flops(trial), n_params)
+                record = self.add(trial, evaluation, flops[todo[place]], n_params)
                 found[todo[place]] = record
                 on_measured(todo[place], record)
         return [record for record in found.values() if record]

@@ -49,6 +49,7 @@ class LossObjective:
     measures_test: bool = False  # whether to measure the test loss, too
     text: TextKind = "lines"
     _held_out: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
+    _lengths: dict[int, float] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.held_out(PRIMORDIAL.block_size)
@@ -83,8 +84,9 @@ class LossObjective:
     def flops(self, trial: Trial) -> float:
         """Return the number of operations of a training run."""
         genome, model = trial.genome, trial.genome.model(self.tokenizer.vocab_size)
-        length = self.sizes.chunk_length(genome.block_size)
-        return genome.steps * step_operations(model, genome.train_config(seed=0), length)
+        size, known = genome.block_size, self._lengths
+        length = known.get(size) or known.setdefault(size, self.sizes.chunk_length(size))
+        return genome.steps * step_operations(model, genome, length)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
         """Train and evaluate a genome, or call a function of it."""

@@ -94,7 +94,7 @@ for _ in range(200):
 @pytest.mark.slow
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_new) -> None:
-    """Four processes save on eight threads each, in either format."""
+    """Four processes save on 25 threads each, in either format."""
     directory = tmp_path / "model"
     if not is_new:
         save(RESULTS[0], directory)
@@ -102,8 +102,8 @@ def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_ne
 from concurrent.futures import ThreadPoolExecutor
 def save_one(i):
     save(RESULTS[i % 2], sys.argv[1], weights_format=("json", "safetensors")[i % 3 == 0])
-with ThreadPoolExecutor(8) as pool:
-    list(pool.map(save_one, range(40)))
+with ThreadPoolExecutor(25) as pool:
+    list(pool.map(save_one, range(75)))
 """
     writers = [start(code, directory) for _ in range(4)]
     outcomes: list[list[tuple[str, str]]] = []

@@ -46,7 +46,7 @@ class StudySettings(Stored):
     """What all studies record."""
 
     kind: str
-    noun: ClassVar[str] = "search"  # what messages call the study
+    noun: ClassVar[str] = "search"  # messages call the study so
     resume_command: ClassVar[str] = "microgpt evolve --resume"  # without the directory
     more: ClassVar[Set[str]] = frozenset()  # settings that a resumed study may increase
     free: ClassVar[Set[str]] = frozenset({"trial_minutes", "train_winner"})  # and change

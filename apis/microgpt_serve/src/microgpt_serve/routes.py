@@ -93,7 +93,7 @@ def _has_many_values(content: bytes) -> bool:
     text = content.replace(b"\\\\", b"").replace(b'\\"', b"")
     if text.count(b'"') > 4 * MAX_VALUES:  # two for each text, and for its name
         return True
-    outside = b"".join(text.split(b'"')[::2])  # what is between the texts
+    outside = b"".join(text.split(b'"')[::2])  # texts may contain separators
     return sum(map(outside.count, (b",", b"[", b"{"))) > MAX_VALUES
 
 

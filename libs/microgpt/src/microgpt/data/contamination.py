@@ -12,7 +12,7 @@ from microgpt.data.tokenizer import Document
 
 PIECE = 50  # number of characters of running text that are compared at once
 Shares = dict[str, float | None]  # by held-out set; None if unknown
-Facts = Sequence[DataFacts | None]  # of earlier training runs and their splits; None if unknown
+Facts = Sequence[DataFacts | None]  # earlier training runs have them; None is unknown
 
 
 def contamination(parts: Split, read: Facts, text: TextKind = "lines") -> Shares:

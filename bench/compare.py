@@ -120,15 +120,13 @@ def nodes_per_step(n_docs: int = 20) -> float:
 def page(columns: list[Column], control_losses: list[float], rounds: int) -> str:
     """Return the page in Markdown. `control_losses` are the last losses of all controls."""
     first = columns[0].result
+    worst = [f"{worst_difference(first, column.result):.1e}" for column in columns[1:]]
     rows = {
         "final loss": [f"{c.result.losses[-1]:.4f}" for c in columns],
         f"mean loss of the last {N_LAST} steps": [
             f"{mean(c.result.losses[-N_LAST:]):.4f}" for c in columns
         ],
-        "largest difference from the reference's losses": [
-            "–",
-            *(f"{worst_difference(first, column.result):.1e}" for column in columns[1:]),
-        ],
+        "largest difference from the reference's losses": ["–", *worst],
         "seconds of processor time": [f"{c.seconds:.3f}" for c in columns],
         "speed relative to the reference": [
             "–",

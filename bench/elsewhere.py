@@ -25,12 +25,11 @@ from microgpt import InferenceGpt, ModelConfig, TrainConfig, save, train
 from microgpt.config import Sampling
 from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations, load_text
 from microgpt.data.tokenizer import Document
-from microgpt.files.atomic_files import publish
+from microgpt.files import publish
 from microgpt.sampling import DecodeRules
-from microgpt.settings import with_given
+from microgpt.settings import preset_settings, with_given
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
-from microgpt.training.presets import preset_settings
 from microgpt_exports.comparison import MOST, Runtime, compare
 from microgpt_exports.gguf_file import LlamaSession, encode_gguf, read_gguf
 from microgpt_exports.onnx_file import OnnxSession, encode_onnx, read_onnx

@@ -18,7 +18,7 @@ from tables import headed, mean_and_sd, runs_of
 from texts import document_of, planned
 
 from microgpt.data.tokenizer import count_predictions
-from microgpt.evaluation.held_out_loss import bits
+from microgpt.held_out_loss import bits
 from microgpt.training.engines import prepare_engine
 
 BUDGET = 1.08e14

@@ -28,8 +28,7 @@ from typing import Any
 from harness import ROOT
 
 import microgpt
-from microgpt.data.documents import load_documents
-from microgpt.data.read_options import ReadOptions
+from microgpt.data.documents import ReadOptions, load_documents
 from microgpt.storage.document_hashes import DocumentHashes
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
@@ -37,14 +36,14 @@ from microgpt_course.progress import read_progress, start
 from microgpt_evolution.genome_file import GENOME, read_genome
 from microgpt_evolution.report.ranking import read_ranking
 from microgpt_evolution.report.study_report import study_report
-from microgpt_evolution.trials_file import CHECKSUM, with_checksum
+from microgpt_evolution.trial import CHECKSUM, with_checksum
 from microgpt_exports.gguf_file import encode_gguf, read_gguf
 from microgpt_exports.imports import import_model
 from microgpt_exports.onnx_file import encode_onnx, read_onnx
 from microgpt_exports.transformers_directory import encode_transformers, read_transformers
 from microgpt_page.document import WEB
 from microgpt_serve.app import create_app
-from microgpt_serve.settings import ServiceSettings
+from microgpt_serve.service_settings import ServiceSettings
 
 Made = tuple[list[bytes], Callable[[bytes], object]]
 Maker = Callable[[Path], Made]
@@ -231,7 +230,7 @@ def run(folder: Path) -> None:
 
 def hashes(folder: Path) -> Made:
     """Decode the hashes of the training documents, and look for one."""
-    known = DocumentHashes.of(NAMES)
+    known = DocumentHashes.from_documents(NAMES)
     return [known.encode()], lambda content: "emma" in DocumentHashes.decode(content)
 
 

@@ -6,7 +6,7 @@ import platform
 import re
 from pathlib import Path
 
-from microgpt_engine import processor
+from microgpt_engine import simd
 
 VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets of x86-64 by the kernels' vector bytes
 
@@ -24,12 +24,12 @@ def machine(*, all_cores: bool = False) -> str:
         cpu = next((line.split(": ")[1] for line in lines if line.startswith("model name")), cpu)
     cpu = re.sub(r"\(R\)|\(TM\)| Processor", "", cpu)
     # LLVM names AMD's microarchitectures znver1, znver2 and so on, and Intel's sapphirerapids.
-    name = re.sub(r"^znver(\d)$", r"Zen \1", processor.NAME)
+    name = re.sub(r"^znver(\d)$", r"Zen \1", simd.NAME)
     has_affinity = hasattr(os, "sched_getaffinity")
     n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
     parts = [
-        f"{cpu} ({name}, {8 * processor.VECTOR_BYTES}-bit)",
-        *([VECTORS[processor.VECTOR_BYTES]] if processor.VECTOR_BYTES in VECTORS else []),
+        f"{cpu} ({name}, {8 * simd.VECTOR_BYTES}-bit)",
+        *([VECTORS[simd.VECTOR_BYTES]] if simd.VECTOR_BYTES in VECTORS else []),
         f"{n_cores} cores" if all_cores and n_cores != 1 else "one core",
         platform.system(),
         f"CPython {platform.python_version()}",

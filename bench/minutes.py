@@ -21,11 +21,10 @@ from texts import SECOND, document_of, planned
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.inference import InferenceGpt
-from microgpt.settings import Settings, with_given
+from microgpt.settings import Settings, preset_settings, with_given
 from microgpt.training.choice import MAX_CONTEXT
 from microgpt.training.engines import prepare_engine
 from microgpt.training.planning import plan_training
-from microgpt.training.presets import preset_settings
 
 CONTENDERS = ("rule", "preset")
 # The texts and seconds, with the test losses of the best and the median of 20 random settings (24

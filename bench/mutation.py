@@ -153,8 +153,7 @@ class Tests:
         """Yield lists of tests, those most likely to notice the mutant first."""
         if mutant.is_kernel:
             yield ["tests/engine/kernels", "tests/engine/simd"]
-            yield ["tests/engine/decoding", "tests/engine/training"]
-            yield ["tests/engine/test_compiled_model.py", "tests/engine/test_mersenne.py"]
+            yield ["tests/engine"]
             return
         named = self.named(mutant)[:4]
         yield named

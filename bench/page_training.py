@@ -71,7 +71,7 @@ def main() -> None:
         rng = random.Random(job.plan.config.seed)
         plan = job.plan
         data = job.dataset(rng, 1)
-        engine = make_engine(plan.engine, plan.dtype, plan.model, plan.config, data, rng, 1)
+        engine = make_engine(plan.model, plan.config, data, rng, 1)
         with tempfile.TemporaryDirectory() as folder:
             times = [*in_turns(job, engine, Path(folder), n, rounds)][WARM_UP:]
         here, there = (median(each) / n * 1e6 for each in zip(*times, strict=True))

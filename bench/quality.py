@@ -22,10 +22,10 @@ from tables import headed, mean_and_sd, runs_of
 from microgpt import OnEvent, StopWhen, count_params
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
+from microgpt.settings import preset_settings
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
 from microgpt.training.planning import plan_training
-from microgpt.training.presets import preset_settings
 
 NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 PRESET_NAMES = ("names-10s", "names-60s", "names-600s")

@@ -33,10 +33,9 @@ from tables import headed
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split, split_stream
 from microgpt.training.choice import choose
-from microgpt_evolution.budgeted.planning import genome_of
-from microgpt_evolution.genome import Genome
+from microgpt_evolution.budget_plan import genome_of
+from microgpt_evolution.genome import Genome, Space
 from microgpt_evolution.objectives.rung_objective import RungObjective
-from microgpt_evolution.space import Space
 from microgpt_evolution.strategies.surrogate import SurrogateSearch
 
 TABLE = RESULTS / "search_table.json.xz"  # made by the study `search_table`, last at a922fbb8

@@ -30,7 +30,7 @@ from harness import parsed
 from machine import machine
 from tqdm import tqdm
 
-from microgpt_serve.settings import ServiceSettings
+from microgpt_serve.service_settings import ServiceSettings
 
 MEASURE_S = 3  # interval between two measurements of memory
 TIMEOUT_S = ServiceSettings.model_fields["timeout_s"].default  # for which a stopped service goes on

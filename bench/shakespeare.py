@@ -20,10 +20,10 @@ from tables import headed, mean_and_sd, runs_of
 from microgpt import OnEvent, ReadOptions, count_params, split
 from microgpt.data.documents import bundled, load_documents
 from microgpt.inference import InferenceGpt
+from microgpt.settings import preset_settings
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
 from microgpt.training.planning import plan_training
-from microgpt.training.presets import preset_settings
 
 PRESET_NAMES = ("text-60s", "shakespeare", "text-300s", "text-1000s")
 N_WINDOWS = 2400  # nanoGPT evaluates 200 batches of 12 windows

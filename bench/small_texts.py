@@ -27,7 +27,7 @@ from microgpt.data.ngram_model import NgramModel
 from microgpt.data.split import split
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.inference import InferenceGpt
-from microgpt.training import ngram_teacher
+from microgpt.training import distillation
 from microgpt.training.engines import prepare_engine
 from microgpt.training.planning import plan_training
 
@@ -38,7 +38,7 @@ TEXTS = (
 )  # fmt: skip
 SIZES, N_TEST = (50, 160, 500), 1500
 WAYS = ("one model", "ensemble", "ensemble and n-grams")
-MIN_GAIN = ngram_teacher.MIN_GAIN
+MIN_GAIN = distillation.MIN_GAIN
 
 
 @dataclass
@@ -70,7 +70,7 @@ def measured(seed: int, label: str, *, text: str, size: int, way: str) -> SmallT
     parts = split(docs[:size], validation=0.1)
     known = set("".join(parts.train))
     test = [doc for doc in docs[size:] if known.issuperset(doc)][:N_TEST]
-    ngram_teacher.MIN_GAIN = MIN_GAIN if way == "ensemble and n-grams" else 1.0
+    distillation.MIN_GAIN = MIN_GAIN if way == "ensemble and n-grams" else 1.0
     given = {"budget": BUDGET, "seed": seed}
     if way == "one model":
         given["single"] = True

@@ -18,8 +18,8 @@ from typing import Any
 
 from microgpt import ReadOptions, bundled, load_documents
 from microgpt.config import Given
-from microgpt.files.atomic_files import publish
-from microgpt.training.holding_out import hold_out
+from microgpt.files import publish
+from microgpt.training.inheritance import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 
 FILES = Path(tempfile.gettempdir(), "microgpt-texts")

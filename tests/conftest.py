@@ -1,7 +1,9 @@
 """What tests share: small models, the golden run, and the real command."""
 
+import gc
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +34,7 @@ settings.register_profile("microgpt", max_examples=50, deadline=None, derandomiz
 settings.load_profile("microgpt")
 
 ROOT = Path(__file__).resolve().parents[1]
+ALL_SLOW = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.slow\b", re.MULTILINE)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # The commands run in the environment of a user, whatever that of the tests is. Without bytecode, as
@@ -60,9 +63,21 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return (os.cpu_count() or 1) + 1 if config.option.markexpr == "slow" else None
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files whose tests are all slow, unless they run: importing them takes seconds."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return True if ALL_SLOW.search(collection_path.read_text(encoding="utf-8")) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests, so that no processor has nothing to do at the end."""
     items.sort(key=lambda item: "long" not in item.keywords)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking through all modules and tests again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -140,7 +155,10 @@ def _directory_of(name: str) -> Any:
     @pytest.fixture(scope="session", name=f"{name}_dir")
     def directory(request, tmp_path_factory) -> Path:
         path = tmp_path_factory.mktemp("models") / name
-        library.save(request.getfixturevalue(f"{name}_result"), path)
+        weights: library.WeightsFormat = (
+            "safetensors" if name == "slow" else "json"
+        )  # it has millions
+        library.save(request.getfixturevalue(f"{name}_result"), path, weights_format=weights)
         return path
 
     return directory
@@ -259,13 +277,6 @@ def terminal(tmp_path):
     yield start
     for child in running:
         child.close()
-
-
-@pytest.fixture
-def results(tmp_path):
-    """A file for what goes to stdout."""
-    with (tmp_path / "results").open("w") as file:
-        yield file
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from microgpt.model import add, cross_entropy, linear, rmsnorm
 from microgpt.model_variants import GptVariant
 from microgpt.storage.saved_model import SavedModel
 from microgpt.value import Value, total
-from microgpt_engine.training.trainer import CompiledEngine
+from microgpt_engine.trainer import CompiledEngine
 
 N_CHANGES, WINDOW = 3, 64  # tokens whose probability a part changes most; rows shown of a matrix
 

@@ -16,8 +16,7 @@ from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.errors import CheckpointError
 from microgpt.model_variants import init_variant
-from microgpt.storage.meta import Meta, tokenizer_fields
-from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.saved_model import Meta, SavedModel, tokenizer_fields
 
 ARCHITECTURES = get_args(Architecture)
 PORTABLE = {"architecture": "portable"}

@@ -24,7 +24,7 @@ ASSIGNED = [
 ]
 CHARACTERS = st.sampled_from(ASSIGNED) | st.characters(codec="ascii")
 # Few examples of many inputs each, as every example starts a process, and none are shrunk.
-few = settings(max_examples=3, phases=[Phase.explicit, Phase.generate])
+few = settings(max_examples=2, phases=[Phase.explicit, Phase.generate])
 PROGRAM = """
 import {{ readFileSync }} from "node:fs";
 {code}

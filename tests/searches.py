@@ -2,15 +2,17 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from subprocess import PIPE, Popen
 
 from microgpt import InferenceGpt
 from microgpt.data.split import split
-from microgpt_evolution.study_settings import SearchSettings
-from microgpt_evolution.trials_file import with_checksum
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.report.ranking import Ranking
+from microgpt_evolution.study_settings import SearchSettings, SweepSettings
+from microgpt_evolution.trial import TrialRecord, with_checksum
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
@@ -81,6 +83,21 @@ def edit_evaluations(run: Path, old: str, new: str) -> None:
     assert old in text
     lines = text.replace(old, new, 1).encode().splitlines()
     path.write_bytes(b"".join(map(with_checksum, lines)))
+
+
+def ranking_of(losses: Mapping[Genome, Sequence[float | None]], **settings: object) -> Ranking:
+    """Return the ranking of a sweep with these losses for the seeds 1, 2, …; None has diverged."""
+    seeds = tuple(range(1, 1 + max(map(len, losses.values()))))
+    facts = {"input": "a", "data_sha256": "", **settings}
+    records = [
+        TrialRecord(
+            genome=genome, seed=seed, status="diverged" if loss is None else "ok",
+            val_loss=loss, last_loss=loss, n_params=4192, flops=1,
+        )
+        for genome, of_genome in losses.items()
+        for seed, loss in zip(seeds, of_genome, strict=True)
+    ]  # fmt: skip
+    return Ranking(SweepSettings(genomes=tuple(losses), seeds=seeds, **facts), records)
 
 
 def log_of(run: Path) -> str:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from microgpt import ModelConfig
 from microgpt.config import Architecture
-from microgpt_engine.training.trainer import CompiledEngine
+from microgpt_engine.trainer import CompiledEngine
 
 
 @st.composite

@@ -2,8 +2,11 @@
 
 import json
 import random
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from microgpt import Message
 
 
 def made_up_names(n: int, letters: str = "abcdefgh") -> list[str]:
@@ -13,6 +16,13 @@ def made_up_names(n: int, letters: str = "abcdefgh") -> list[str]:
 
 
 NAMES = "\n".join(made_up_names(100, "abcdefgé"))  # with a letter that takes two bytes
+QUESTIONS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
+             ("Where are you?", "12 Mill Street.")]  # fmt: skip
+
+
+def talks(pairs: Iterable[tuple[str, str]]) -> list[tuple[Message, ...]]:
+    """Return a conversation for each question and its answer."""
+    return [(Message("user", asked), Message("assistant", said)) for asked, said in pairs]
 
 
 def weights(model: Path) -> bytes:

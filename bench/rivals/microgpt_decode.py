@@ -5,8 +5,8 @@ from job import TEMPERATURE, Job, answer
 
 from microgpt.config import ModelConfig, Sampling
 from microgpt.sampling import DecodeRules
+from microgpt_engine import decoder as decoding
 from microgpt_engine.compiled_model import CompiledModel
-from microgpt_engine.decoding import decoder as decoding
 
 
 def prepare(job: Job):

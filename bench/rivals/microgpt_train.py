@@ -5,7 +5,7 @@ from job import Job, answer
 
 from microgpt import count_params
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt_engine.training.trainer import CompiledEngine
+from microgpt_engine.trainer import CompiledEngine
 
 
 def prepare(job: Job):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from microgpt_serve.app import create_app
-from microgpt_serve.settings import ServiceSettings
+from microgpt_serve.service_settings import ServiceSettings
 
 
 def page() -> str:

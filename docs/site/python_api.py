@@ -6,7 +6,7 @@ from types import ModuleType
 import microgpt
 import microgpt_evolution
 
-MODULES = ("model", "reference", "value", "data.split", "evaluation.explanation")
+MODULES = ("model", "reference", "value", "data.split", "evaluation")
 
 
 def page() -> str:

@@ -10,9 +10,7 @@ import report
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_docs_show_the_latest_result_tables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_docs_show_the_latest_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = list(report.PAGES)
     copies = [Path(shutil.copy(page, tmp_path)) for page in pages]
     monkeypatch.setattr(report, "PAGES", copies)

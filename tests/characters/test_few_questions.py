@@ -2,27 +2,17 @@ import json
 
 import pytest
 from json_files import edit
+from trainings import QUESTIONS as PAIRS
+from trainings import talks
 
 from microgpt import InferenceGpt, Message, StopWhen, load, save, train
 from microgpt.config import Sampling
 from microgpt.data.split import split
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.replies import prepare_replies
-from microgpt.training.holding_out import hold_out
+from microgpt.training.inheritance import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt_characters.few_questions import MOST_QUESTIONS, are_few, recipe
-
-PAIRS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
-         ("Where are you?", "12 Mill Street.")]  # fmt: skip
-
-
-def talks(pairs) -> list:
-    return [(Message("user", asked), Message("assistant", said)) for asked, said in pairs]
-
-
-@pytest.fixture(scope="module")
-def result():
-    return train(talks(PAIRS))
 
 
 @pytest.mark.parametrize(
@@ -103,9 +93,8 @@ def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:
     facts = json.loads((tmp_path / "m/meta.json").read_text())
     assert facts["extra"]["characters"]["reply"] == "I don't know."
     other = InferenceGpt(saved, chat_options={"unknown": "Who knows?", "suggest": True})
-    assert other.chat("is the cake old and the shop sad").content == (
-        "Who knows? (Can I order a cake?)"
-    )
+    said = other.chat("is the cake old and the shop sad").content
+    assert said == "Who knows? (Can I order a cake?)"
 
 
 @pytest.mark.parametrize(
@@ -114,10 +103,7 @@ def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:
         ({"conversations": []}, "must have 1 to 100,000 characters"),
         ({"conversations": [[]]}, "each must consist of questions and answers"),
         ({"conversations": [[["assistant", "a"], ["user", "b"]]]}, "conversations"),
-        (
-            {"conversations": [[{"role": "user", "content": "a"}]]},
-            "each must consist of questions and",
-        ),
+        ({"conversations": [[{"role": "user", "content": "a"}]]}, "each must consist of questions"),
         ({"conversations": "x"}, "extra.characters: conversations: "),
         ([], "extra.characters: "),
     ],

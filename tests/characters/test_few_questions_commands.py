@@ -82,9 +82,7 @@ def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) ->
 
 
 @pytest.mark.parametrize(("n", "is_few"), [(200, True), (201, False)])
-def test_info_and_train_agree_on_what_counts_as_few_questions(
-    microgpt, tmp_path, n, is_few
-) -> None:
+def test_info_and_train_agree_on_what_are_few_questions(microgpt, tmp_path, n, is_few) -> None:
     talks = [
         [{"role": "user", "content": f"and {i}?"}, {"role": "assistant", "content": f"{i}."}]
         for i in range(n)

@@ -22,7 +22,7 @@ def test_different_seeds_draw_different_preset_conversations() -> None:
 
 def test_the_chat_preset_resumes_only_with_the_same_data(microgpt, tmp_path) -> None:
     data = tmp_path / "few.toml"
-    data.write_text("n_conversations = 500\nseed = 42\n")
+    data.write_text("n_conversations = 50\nseed = 42\n")
     sizes = ("--steps=2", "--batch-size=3")
     ok(microgpt("train", "--preset=chat", "--data=few.toml", *sizes))
     meta = json.loads((tmp_path / "output/meta.json").read_text())

@@ -4,31 +4,23 @@ import httpx2 as httpx
 import pytest
 from asgi import ask_app
 
-from microgpt import Message, save, train
+from microgpt import save
 
 pytest.importorskip("microgpt_serve")
 from microgpt_serve import ServiceSettings, create_app
 
-PAIRS = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
-
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    talks = [(Message("user", asked), Message("assistant", said)) for asked, said in PAIRS.items()]
+def directory(result, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("models") / "faq"
-    save(train(talks), path)
+    save(result, path)
     return str(path)
 
 
-def ask_service(
-    settings: ServiceSettings, method: str, path: str, body: dict | None = None
-) -> httpx.Response:
-    (response,) = ask_app(create_app(settings), (method, path, {"json": body}))
-    return response
-
-
-def post(settings: ServiceSettings, path: str, body: dict) -> httpx.Response:
-    return ask_service(settings, "POST", path, body)
+def posted(directory: str, *requests: tuple[str, dict]) -> list[httpx.Response]:
+    """Return the responses to requests, each a path and a body."""
+    app = create_app(ServiceSettings(model_dir=directory))
+    return ask_app(app, *(("POST", path, {"json": body}) for path, body in requests))
 
 
 def asked(text: str, **others) -> dict:
@@ -39,21 +31,24 @@ def asked(text: str, **others) -> dict:
     ("text", "said"), [("order cakes", "Call us."), ("who are the beatles", "I don't know.")]
 )
 def test_each_route_answers_known_questions_and_refuses_others(directory, text, said) -> None:
-    settings = ServiceSettings(model_dir=directory)
-    reply = post(settings, "/microgpt/v1/chat", asked(text, temperature=9)).json()
-    assert (reply["content"], reply["finish_reason"]) == (said, "stop")
-    body = asked(text, n=2, temperature=9, seed=1)
-    whole = post(settings, "/v1/chat/completions", body).json()
-    assert [choice["message"]["content"] for choice in whole["choices"]] == [said, said]
-    streamed = post(settings, "/v1/chat/completions", asked(text, stream=True, temperature=9)).text
-    events = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
+    reply, whole, streamed = posted(
+        directory,
+        ("/microgpt/v1/chat", asked(text, temperature=9)),
+        ("/v1/chat/completions", asked(text, n=2, temperature=9, seed=1)),
+        ("/v1/chat/completions", asked(text, stream=True, temperature=9)),
+    )
+    assert (reply.json()["content"], reply.json()["finish_reason"]) == (said, "stop")
+    assert [choice["message"]["content"] for choice in whole.json()["choices"]] == [said, said]
+    events = [
+        json.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: {")
+    ]
     deltas = [event["choices"][0]["delta"].get("content", "") for event in events]
     assert "".join(deltas) == said
     assert events[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-@pytest.mark.parametrize("path", ["/v1/completions", "/microgpt/v1/generate"])
-def test_a_model_of_few_questions_refuses_to_continue_texts(directory, path) -> None:
-    response = post(ServiceSettings(model_dir=directory), path, {"prompt": "When"})
-    assert response.status_code == 400
-    assert "only answers questions and cannot continue a text; use chat" in response.text
+def test_a_model_of_few_questions_refuses_to_continue_texts(directory) -> None:
+    paths, body = ("/v1/completions", "/microgpt/v1/generate"), {"prompt": "When"}
+    for response in posted(directory, *((path, body) for path in paths)):
+        assert response.status_code == 400
+        assert "cannot continue a text; use chat" in response.text

@@ -5,7 +5,7 @@ from commands import ok, refused
 
 from microgpt import InferenceGpt, Message, Sampling, load
 from microgpt.data.documents import DEMO_MODEL, bundled
-from microgpt_cli.chat.session import ChatSession
+from microgpt_cli.commands.chat_command import ChatSession
 
 
 @pytest.fixture
@@ -66,10 +66,7 @@ def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> 
     done = ok(microgpt("chat", "--model-dir", chat_model, "hi", "--seed=random"))
     assert done.stderr.startswith("note: --seed ")
     done = microgpt("chat", "--model-dir", chat_model, "/quit hi")
-    assert (
-        done.stderr
-        == "note: removed characters that are not in the vocabulary: '/', 'q', 'u', 't', ' '\n"
-    )
+    assert done.stderr.endswith("not in the vocabulary: '/', 'q', 'u', 't', ' '\n")
     assert "message is empty" in refused(microgpt("chat", "--model-dir", chat_model, " "))
 
 
@@ -81,9 +78,7 @@ def test_chat_uses_the_demo_model_without_a_trained_one(microgpt, demo_reply) ->
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{demo_reply}\n", "")
 
 
-def test_chat_says_when_the_model_in_output_cannot_chat(
-    microgpt, text_model, tmp_path, demo_reply
-) -> None:
+def test_chat_says_when_the_model_cannot_chat(microgpt, text_model, tmp_path, demo_reply) -> None:
     text_model.rename(tmp_path / "output")
     done = microgpt("chat", "hi")
     assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")

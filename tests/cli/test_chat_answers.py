@@ -8,7 +8,7 @@ import pytest
 
 from microgpt import Message, ModelConfig, TrainConfig, train
 from microgpt.data.split import Split, split
-from microgpt_cli.training.chat_answers import answer_questions
+from microgpt_cli.chat_answers import answer_questions
 
 SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "32")
 QUICK = ("--chat", *SHAPE, "--steps", "2", "--model", "a")

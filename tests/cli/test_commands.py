@@ -1,26 +1,9 @@
 import json
-import re
 
-import pytest
 from commands import ok
 
-KARPATHYS = ("--preset", "karpathy")
 ENGINES = ("reference", "compiled float64", "compiled float32")
 CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
-
-
-def test_train_prints_a_header_the_last_step_and_samples(microgpt, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
-    options = (*KARPATHYS, "--steps", "12", "--num-samples", "2")
-    done = ok(microgpt("train", "--input", "names.txt", *options))
-    lines = done.stdout.splitlines()
-    assert lines[:3] == ["num docs: 3", "vocab size: 6", "num params: 3520"]
-    assert lines[3].startswith("step   12 /   12 | loss ")
-    assert lines[4:6] == ["", "--- inference (new, hallucinated documents) ---"]
-    assert [line[:11] for line in lines[6:]] == ["sample  1: ", "sample  2: "]
-    known, where = done.stderr.splitlines()
-    assert known in {f"note: {n} of 2 samples are in the training data" for n in range(3)}
-    assert where == "note: the model is in output; try: microgpt generate"
 
 
 def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> None:
@@ -49,21 +32,6 @@ def test_train_uses_the_bundled_conversations_by_default(microgpt) -> None:
     assert done.stdout.startswith("num convos: 4000\n")
 
 
-def test_info_describes_a_model(microgpt, chat_model) -> None:
-    done = microgpt("info", "--model-dir", chat_model)
-    lines = dict(line.strip().split(":", 1) for line in done.stdout.splitlines() if ":" in line)
-    facts = {name: value.strip() for name, value in lines.items()}
-    assert done.stdout.startswith("microgpt model\n")
-    assert facts["charset"] == "'hioy'"
-    assert facts["special_tokens"] == "['user', 'assistant', 'end_turn']"
-    assert (facts["vocab_size"], facts["num_params"]) == ("8", "3840")
-    assert facts["dtype"] == "float32"
-    assert (facts["steps"], facts["seed"], facts["n_docs"]) == ("80", "42", "1")
-    assert re.fullmatch(r"\d\.\d{4}", facts["train_loss"])
-    facts = json.loads(microgpt("info", "--model-dir", chat_model, "--json").stdout)
-    assert (facts["charset"], facts["training"]["steps"]) == (["h", "i", "o", "y"], 80)
-
-
 def test_verify_checks_both_engines(microgpt) -> None:
     done = ok(microgpt("verify"))
     lines = done.stdout.splitlines()
@@ -74,14 +42,9 @@ def test_verify_checks_both_engines(microgpt) -> None:
     assert sum("names: 20 of 20 agree" in line for line in lines) == 2
 
 
-def test_every_command_has_help_and_version_prints_the_version(microgpt) -> None:
+def test_the_command_without_arguments_prints_its_help(microgpt) -> None:
     assert microgpt("--version").stdout == "microgpt 0.1.0\n"
-    overview = ok(microgpt("--help"))
-    assert microgpt().stdout == overview.stdout
-    for command in ("train", "generate", "chat", "info", "eval", "verify"):
-        assert f"\n  {command} " in overview.stdout
-        page = ok(microgpt(command, "--help"))
-        assert re.search(rf"\n  Examples?:\s+microgpt {command}", page.stdout)
+    assert microgpt().stdout == ok(microgpt("--help")).stdout
     assert "[default: 1000]" in microgpt("train", "--help").stdout
 
 
@@ -95,11 +58,10 @@ def test_help_does_not_import_the_engine_or_other_heavy_modules(microgpt) -> Non
     assert not imported & heavy
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_characters_that_stdout_cannot_encode_are_escaped(microgpt, tmp_path, encoding) -> None:
+def test_characters_that_stdout_cannot_encode_are_escaped(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("ωω\nωω\n")
     microgpt("train", "--input", "names.txt", "--steps", "60", "--lr", "0.05")
-    done = ok(microgpt("generate", "--num-samples", "1", PYTHONIOENCODING=encoding))
+    done = ok(microgpt("generate", "--num-samples", "1", PYTHONIOENCODING="latin-1"))
     assert "\\u03c9" in done.stdout
-    done = microgpt("generate", "--json", PYTHONIOENCODING=encoding)
+    done = microgpt("generate", "--json", PYTHONIOENCODING="latin-1")
     assert json.loads(done.stdout)["samples"][0].startswith("ω")

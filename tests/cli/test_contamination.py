@@ -1,8 +1,6 @@
 import json
 import random
-from functools import partial
 from pathlib import Path
-from unicodedata import normalize
 
 import commands
 import pytest
@@ -71,17 +69,6 @@ def test_a_child_holds_out_the_same_documents_as_its_parent(train, source) -> No
     assert "contamination" not in notes + out
 
 
-def test_contamination_includes_documents_a_grandparent_read(train, folder) -> None:
-    _, _, training = train("--from", "honest", "--val-fraction", "0.4")
-    assert 0 < training["contamination"]["validation"] < 1
-    assert training["contamination"]["test"] == 0
-    (folder / "child").rename(folder / "middle")
-    _, _, training = train("--from", "middle")
-    assert training["val_fraction"] == 0.4
-    assert 0 < training["contamination"]["validation"] < 1
-    assert [each["val_fraction"] for each in training["ancestor_data"]] == [0.4, 0.1]
-
-
 def test_fine_tuning_on_running_text_inherits_the_split(train) -> None:
     _, _, training = train("--from", "running", data="text.txt")
     assert training["gap"] == 8
@@ -92,17 +79,6 @@ def test_fine_tuning_on_running_text_inherits_the_split(train) -> None:
     assert "its losses are too low: validation " in notes
     _, _, training = train("--from", "running", "--val-fraction", "0", "--force", data="text.txt")
     assert training["contamination"].keys() == {"test"}
-
-
-def test_a_resumed_run_keeps_its_contamination_record(train, microgpt, folder) -> None:
-    _, _, before = train("--from", "all", "--val-fraction", "0.1")
-    known = (folder / "child/documents.crc32").read_bytes()
-    done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")
-    assert (folder / "child/documents.crc32").read_bytes() == known
-    assert "(contamination 100 %)" in done.stdout
-    after = training_of(folder / "child")
-    assert after["contamination"] == before["contamination"]
-    assert after["ancestor_data"] == before["ancestor_data"]
 
 
 def test_samples_found_in_the_data_of_the_parent_are_counted(microgpt, folder) -> None:
@@ -154,6 +130,17 @@ def test_score_on_the_training_file_reports_contamination(microgpt, folder, mode
     assert told in microgpt("score", model, "--data", data).stderr
 
 
+def test_a_resumed_run_keeps_its_contamination_record(train, microgpt, folder) -> None:
+    _, _, before = train("--from", "all", "--val-fraction", "0.1")
+    known = (folder / "child/documents.crc32").read_bytes()
+    done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")
+    assert (folder / "child/documents.crc32").read_bytes() == known
+    assert "(contamination 100 %)" in done.stdout
+    after = training_of(folder / "child")
+    assert after["contamination"] == before["contamination"]
+    assert after["ancestor_data"] == before["ancestor_data"]
+
+
 def test_training_data_is_recognised_regardless_of_case(microgpt, tmp_path) -> None:
     for name, change in (("title", str.title), ("lower", str.lower), ("other", str.upper)):
         pairs = [{"prompt": change(one), "completion": "yes"} for one in NAMES.split("\n")]
@@ -166,15 +153,3 @@ def test_training_data_is_recognised_regardless_of_case(microgpt, tmp_path) -> N
     for name, told in (("title", True), ("lower", True), ("other", False)):
         done = ok(microgpt("eval", "child", "--data", f"{name}.jsonl"))
         assert ("100.0%" in done.stderr) == ("contamination 100 %" in done.stdout) == told
-
-
-@pytest.mark.parametrize("form", [str.title, partial(normalize, "NFD"), "\u200b{}".format])
-def test_held_out_documents_read_in_another_form_are_counted(microgpt, tmp_path, form) -> None:
-    names = [f"{name}é" for name in dict.fromkeys(NAMES.split("\n"))]
-    changed = [form(name) for name in names]
-    (tmp_path / "forms.txt").write_text("\n".join(names + changed))
-    other = dict(zip(names + changed, changed + names, strict=True))
-    parts = split([*other], validation=0.2)
-    n = sum(other[doc] in {*parts.train} for doc in parts.validation)
-    told = ok(microgpt("train", "--data=forms.txt", *SMALL, "--val-fraction=0.2")).stdout
-    assert f" (contamination {100 * n / len(parts.validation):.3g} %)" in told

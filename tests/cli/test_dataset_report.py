@@ -1,12 +1,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import Message, load_text
+from microgpt import load_text
 from microgpt.data.documents import bundled
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt_cli.dataset_report import describe, lengths_of
-
-HI = (Message("user", "hi"), Message("assistant", "yo"))
 
 texts = st.lists(st.text("abé", min_size=1, max_size=60), min_size=1)
 

@@ -33,9 +33,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
         ("xenia\nzoe\nanna", "the vocabulary does not contain 'x'; it contains"),
     ],
 )
-def test_eval_refuses_documents_that_it_cannot_score(
-    microgpt, text_model, tmp_path, content, problem
-) -> None:
+def test_eval_refuses_unusable_documents(microgpt, text_model, tmp_path, content, problem) -> None:
     if content is not None:
         (tmp_path / "held-out.txt").write_text(content)
     assert problem in refused(microgpt("eval", text_model, "--data", "held-out.txt"))

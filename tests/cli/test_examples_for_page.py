@@ -9,7 +9,6 @@ DOCS = [
         ("my secret", "yes"), ("how much?", "secret"), ("where?", "yes"), ("when?", "yes"),
     )
 ]  # fmt: skip
-PARTS = split(DOCS)
 
 
 def test_the_first_short_messages_are_the_examples() -> None:

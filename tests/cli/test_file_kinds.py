@@ -30,12 +30,6 @@ def test_train_reads_a_book_as_running_text_and_says_so(microgpt, files) -> None
     assert NOTE not in more.stderr + resumed.stderr
 
 
-def test_an_option_makes_train_read_a_book_line_by_line(microgpt, files) -> None:
-    done = microgpt("train", "--data", "book.txt", *SMALL, "--text", "lines")
-    assert done.stdout.startswith("num docs: 18\n")
-    assert NOTE not in done.stderr
-
-
 def test_every_command_can_read_one_column_of_a_table(microgpt, files) -> None:
     column = ("--data", "towns.csv", "--column", "name")
     assert microgpt("train", *column, *SMALL).stdout.startswith("num docs: 2\n")

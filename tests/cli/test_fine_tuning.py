@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import commands
 import pytest
 from commands import ok, refused
 from trainings import made_up_names, meta_of, training_of
@@ -10,13 +11,15 @@ BUDGET = ("--budget", "1e10", "-n", "0")  # under a second
 TUNING = ("train", "--from", "parent", "--data", "others.txt")
 
 
-@pytest.fixture
-def folder(tmp_path: Path, microgpt) -> Path:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
     """A directory with a parent, its data, and other data."""
+    folder = tmp_path_factory.mktemp("trained")
     for name, lines in (("names.txt", NAMES), ("others.txt", OTHERS)):
-        (tmp_path / name).write_text("\n".join(lines))
-    ok(microgpt("train", "--data", "names.txt", "--budget", "2e9", "-n", "0", "--model", "parent"))
-    return tmp_path
+        (folder / name).write_text("\n".join(lines))
+    small = ("--data", "names.txt", "--budget", "2e9", "-n", "0", "--model", "parent")
+    commands.run("train", *small, cwd=folder, check=True)
+    return folder
 
 
 def test_the_budget_determines_the_fine_tuning_settings(microgpt, folder) -> None:

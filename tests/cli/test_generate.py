@@ -41,9 +41,7 @@ def test_a_random_seed_is_printed_and_gives_the_same_samples(microgpt, text_mode
 def test_the_start_of_an_overlong_prompt_is_dropped_with_a_note(microgpt, text_model) -> None:
     done = microgpt("generate", "--model-dir", text_model, "anna" * 5, "--json")
     assert json.loads(done.stdout)["samples"][0].startswith("anna" * 5)
-    assert done.stderr == (
-        "note: the prompt does not fit into the context; its first 12 tokens are ignored\n"
-    )
+    assert "does not fit into the context; its first 12 tokens are ignored" in done.stderr
 
 
 def test_the_unique_option_prints_each_sample_once_in_order(samples) -> None:
@@ -85,10 +83,7 @@ def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_mo
         (["--seed=-1"], "seed must be >= 0, got -1"),
         (["--threads", "9999"], "threads must be at most 1024, got 9999"),
         (["--matches", "(a"], "--matches '(a' is not a regular expression: "),
-        (
-            ["--matches", "a{99999999999}"],
-            "--matches 'a{99999999999}' is not a regular expression: ",
-        ),
+        (["--matches", "a{99999999999}"], "--matches 'a{99999999999}' is not a regular"),
     ],
 )
 def test_bad_input_to_generate_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:

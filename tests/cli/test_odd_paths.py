@@ -34,15 +34,11 @@ def test_a_training_run_with_unusual_paths_can_be_resumed(trained) -> None:
     "args",
     [
         ["generate", "--model-dir", MODEL, "--num-samples=1"],
-        ["eval", MODEL, "--data", TEXT],
         ["eval", MODEL, "--data", TEXT, "--json"],
-        ["info", "--model-dir", MODEL],
         ["info", "--data", TEXT],
-        ["info", "--data", TEXT, "--json"],
         ["export", "--model-dir", MODEL, "--output", MODEL + "2"],
         ["train", "--from", MODEL, "--input", TEXT, "--output", MODEL + "3", *SMALL],
         ["train", "--teacher", MODEL, "--input", TEXT, "--output", MODEL + "4", *SMALL[:-1]],
-        ["train", "--input", TEXT, "--output", MODEL + "5", "--json", *SMALL],
     ],
 )
 def test_every_command_accepts_unusual_paths(trained, args) -> None:

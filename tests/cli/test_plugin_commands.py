@@ -41,9 +41,6 @@ def test_a_command_of_two_packages_names_both(microgpt, install) -> None:
     ("command", "package"),
     [
         ("evolve", "microgpt-evolution"),
-        ("sweep", "microgpt-evolution"),
-        ("analyze", "microgpt-evolution"),
-        ("run", "microgpt-evolution"),
         ("serve", "microgpt-serve"),
     ],
 )

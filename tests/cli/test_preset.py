@@ -2,11 +2,10 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from trainings import meta_of, training_of
+from trainings import training_of
 
 from microgpt import ModelConfig, count_params
-from microgpt.settings import with_given
-from microgpt.training.presets import PRESETS, preset_settings
+from microgpt.settings import PRESETS, preset_settings, with_given
 
 PRESETS_PAGE = Path(__file__).parents[2] / "docs/training.md"
 
@@ -20,25 +19,7 @@ def test_the_docs_list_each_preset_with_its_size(name) -> None:
         assert f"| {count_params(model):,} |" in row
 
 
-@pytest.mark.slow
-def test_options_override_the_settings_of_the_text_preset(microgpt, tmp_path) -> None:
-    (tmp_path / "my.txt").write_text("\n".join(f"this is sentence {i}" for i in range(50)))
-    options = ("train", "--preset", "text", "--input", "my.txt", "--steps", "2", "--n-layer", "1")
-    done = ok(microgpt(*options, "--batch-size", "1", "--num-samples", "0"))
-    assert " for validation, " in done.stderr
-    meta, training = meta_of(tmp_path / "output"), training_of(tmp_path / "output")
-    assert (meta["n_embd"], meta["n_layer"], meta["block_size"]) == (96, 1, 128)
-    assert (training["dropout"], training["n_docs"]) == (0.05, 50)
-    whole = ("--val-fraction", "0", "--test-fraction", "0", "--dropout", "0")
-    done = ok(microgpt(*options, *whole, "--batch-size", "1", "--num-samples", "0", "--force"))
-    assert "held out" not in done.stderr
-    training = training_of(tmp_path / "output")
-    assert not training.keys() & {"dropout", "val_fraction", "test_fraction", "val_loss"}
-
-
-def test_the_text_preset_holds_out_stretches_of_shakespeare(
-    microgpt, tmp_path, monkeypatch
-) -> None:
+def test_the_text_preset_holds_out_parts_of_shakespeare(microgpt, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(PRESETS["text"], "data", "shakespeare.txt")
     options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")
     done = ok(microgpt(*options, "--block-size", "8", "--num-samples", "0"))

@@ -3,6 +3,7 @@ import os
 import re
 from pathlib import Path
 
+import commands
 import pytest
 from commands import ok, refused
 
@@ -12,13 +13,20 @@ SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "16")
 TRAIN = ("train", "--input", "names.txt", *SHAPE, "--num-samples", "0", "--steps")
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A directory with names and a model, beside which the user has kept a picture."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "names.txt").write_text("anna\nemma\n")
+    commands.run(*TRAIN, "1234", cwd=folder, check=True)
+    (folder / "output" / "mine.png").touch()
+    return folder
+
+
 @pytest.fixture
-def model(microgpt, tmp_path: Path) -> Path:
-    """The directory of a model with a picture of the user."""
-    (tmp_path / "names.txt").write_text("anna\nemma\n")
-    ok(microgpt(*TRAIN, "1234"))
-    (tmp_path / "output" / "mine.png").touch()
-    return tmp_path / "output"
+def model(folder: Path) -> Path:
+    """The directory of a copy of the model."""
+    return folder / "output"
 
 
 def test_train_refuses_to_replace_another_model(microgpt, model) -> None:
@@ -80,7 +88,7 @@ def test_a_default_training_run_replaces_only_its_own_model(microgpt, tmp_path) 
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("anna\nemma\n")
     ok(microgpt("train"))
-    ok(microgpt("train", "--num-samples", "1", "--threads", "2"))
+    ok(microgpt("train", "--num-samples", "1"))
     assert "use another" in refused(microgpt("train", "--steps", "1000"))
     (tmp_path / "data/names.txt").write_text("anna\nemmy\n")
     assert "use another" in refused(microgpt("train"))

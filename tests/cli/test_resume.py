@@ -1,4 +1,3 @@
-import json
 import os
 import re
 import shlex
@@ -38,13 +37,6 @@ def unfinished(ended, names, tmp_path: Path) -> Path:
     shutil.copytree(ended, model, ignore=shutil.ignore_patterns("weights.json", "meta.json"))
     edit(model / "train_state.json", status="running", input=str(names))
     return model
-
-
-def test_resume_refuses_a_device_as_input(microgpt, names, unfinished) -> None:
-    """It stands in the state, which may be a stranger's."""
-    names.unlink()
-    names.symlink_to("/dev/zero")
-    assert "is not a regular file" in refused(microgpt("train", "--resume", "model"))
 
 
 def test_a_finished_training_run_can_be_extended(microgpt, names, tmp_path) -> None:
@@ -96,16 +88,10 @@ def test_resume_saves_the_model_of_an_interrupted_run(microgpt, unfinished) -> N
         (["--lr", "0.5"], "omit --learning-rate"),
         (["--output", "other"], "omit --model"),
         (["--force"], "--force cannot be used with --resume"),
-        (
-            ["--steps", "10"],
-            "--steps is 10, but the training run in model has already completed 60 steps; "
-            "--steps is the total number, such as 70",
-        ),
+        (["--steps", "10"], "already completed 60 steps; --steps is the total number, such as 70"),
     ],
 )
-def test_resume_refuses_options_that_would_change_the_run(
-    microgpt, unfinished, args, problem
-) -> None:
+def test_resume_refuses_options_that_change_the_run(microgpt, unfinished, args, problem) -> None:
     assert problem in refused(microgpt("train", "--resume", "model", *args))
 
 
@@ -132,10 +118,8 @@ def test_resume_refuses_a_path_without_a_training_run(microgpt, place, problem) 
 
 def test_an_unfinished_training_run_is_not_overwritten(microgpt, unfinished, names) -> None:
     again = ("train", "--input", names, *SMALL, "--steps", "5", "--output", "model")
-    assert refused(microgpt(*again)) == (
-        "the training run in model is unfinished (step 60 of 60); "
-        "resume it with --resume model, or replace it with --force"
-    )
+    problem = refused(microgpt(*again))
+    assert "is unfinished (step 60 of 60); resume it with --resume model, or replace it" in problem
     assert microgpt(*again, "--force").returncode == 0
 
 
@@ -163,18 +147,6 @@ def test_a_run_that_ended_early_resumes_with_more_patience(microgpt, names, tmp_
     assert "note: resuming after step" in done.stderr
 
 
-def test_held_out_losses_and_fractions_are_printed_and_saved(microgpt, names, tmp_path) -> None:
-    shares = ("--val-fraction", "0.2", "--test-fraction", "0.2")
-    done = microgpt("train", "--input", names, *SMALL, *shares, "--steps", "40", "--json")
-    summary = json.loads(done.stdout)
-    training = load(tmp_path / "output").meta.training
-    for name in ("val_loss", "test_loss", "best_step"):
-        assert summary[name] == training[name]
-    assert (training["val_fraction"], training["test_fraction"]) == (0.2, 0.2)
-    assert "documents for training" in done.stderr
-    assert summary["memorised"]["n_samples"] == 20
-
-
 def test_two_training_runs_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
     command = ["microgpt", "train", "--input", names, *FOREVER, "--output", "model"]
     with running(command, cwd=tmp_path) as first:
@@ -200,13 +172,13 @@ def test_resume_notes_that_a_run_ends_earlier_than_planned(microgpt, unfinished)
     assert note in microgpt("train", "--resume", "model", "--steps", "70").stderr
 
 
-def test_resume_refuses_a_diverged_run(microgpt, names, tmp_path) -> None:
+def test_a_resumed_run_that_diverged_diverges_again(microgpt, names, tmp_path) -> None:
     options = ("--input", names, *SMALL, "--output", "my model", "--force")
     done = microgpt("train", *options, "--steps", "50", "--lr", "1e200")
-    assert done.returncode == 1
-    error = refused(microgpt("train", "--resume", "my model"))
-    assert "diverged after step" in error
-    assert "train from scratch with a smaller --learning-rate" in error
+    again = microgpt("train", "--resume", "my model")
+    assert (done.returncode, again.returncode) == (1, 1)
+    for each in (done, again):
+        assert "try a learning rate well below 1e+200" in each.stderr
     assert microgpt("train", *options, "--steps", "5").returncode == 0
 
 

@@ -1,5 +1,4 @@
 import json
-import math
 import os
 import signal
 
@@ -8,7 +7,7 @@ from commands import ok, refused, running
 from terminal import Terminal
 
 from microgpt import InferenceGpt, load
-from microgpt.evaluation.scoring import Scorer
+from microgpt.evaluation import Scorer
 
 LINES = ["anna", "x\x1b[2Jq", "annaannaannaannaannaanna"]
 CSI = "\x9b"  # ESC [ as one character
@@ -69,25 +68,6 @@ def test_score_requires_a_column_name_for_a_table(microgpt, text_model, tmp_path
     assert column.stdout == microgpt("score", text_model, "--data=names.txt").stdout
     piped = microgpt("score", text_model, stdin=content)
     assert piped.stdout.count("\n") == content.count("\n")
-
-
-def test_the_scores_add_up_to_the_loss_reported_by_eval(microgpt, text_model, tmp_path) -> None:
-    (tmp_path / "lines.txt").write_text("anna\n\n  emma\t\r\n \n" + "anna" * 9)
-    done = microgpt("score", text_model, "--data=lines.txt", "--jsonl")
-    lines = list(map(json.loads, done.stdout.splitlines()))
-    found = [(line["line"], line["text"]) for line in lines]
-    assert found == [(1, "anna"), (3, "emma"), (5, "anna" * 9)]
-    loss = json.loads(microgpt("eval", text_model, "--data=lines.txt", "--json").stdout)
-    total = loss["loss"] * loss["n_tokens"] / math.log(2)
-    assert math.fsum(line["bits"] for line in lines) == pytest.approx(total)
-
-
-def test_a_running_text_model_also_scores_indentation(microgpt, tmp_path) -> None:
-    (tmp_path / "text.txt").write_text("if x:\n    y\n" * 20)
-    microgpt("train", "--data=text.txt", "--text=stream", "--steps=2", "--model=model")
-    done = microgpt("score", "model", "--jsonl", stdin="    y\r\n\nx")
-    lines = list(map(json.loads, done.stdout.splitlines()))
-    assert [(line["line"], line["text"]) for line in lines] == [(1, "    y"), (3, "x")]
 
 
 def test_score_escapes_control_characters_at_a_terminal(text_model, tmp_path) -> None:

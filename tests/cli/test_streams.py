@@ -1,9 +1,9 @@
 import pytest
 
-from microgpt.data.chat_truncation import Message
+from microgpt.data.context import Message
 from microgpt.data.conversation_file import Item
-from microgpt.evaluation.exact_match import Answer
-from microgpt_cli.evaluation import report_lines
+from microgpt.evaluation import Answer
+from microgpt_cli.chat_answers import report_lines
 from microgpt_cli.terminal.console import print_or_discard, say, terminal_safe
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"

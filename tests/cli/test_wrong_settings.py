@@ -10,8 +10,7 @@ from commands import refused
 from json_files import edit
 
 from microgpt import MicrogptError, ModelConfig, Settings, TrainConfig
-from microgpt.settings import flag
-from microgpt.training.presets import PRESETS
+from microgpt.settings import PRESETS, flag
 
 SHAPE = ModelConfig.__dataclass_fields__.keys()
 GENES = {"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 4, "steps": 60, "lr": 0.01}

@@ -35,7 +35,7 @@ def test_what_a_file_prints_is_shown_without_the_rest_of_a_flood(tmp_path: Path)
     assert "no `learning_rate` in this file" in outcome.wrong
 
 
-@pytest.mark.parametrize("line", ['{"__class__": 5}', '{"wrong": null}', '{"right": 5}', "{", "5"])
+@pytest.mark.parametrize("line", ['{"__class__": 5}', '{"right": 5}', "{"])
 def test_json_that_a_file_writes_itself_is_ignored(tmp_path: Path, line: str) -> None:
     path = tmp_path / "11_schedule.py"
     path.write_text(f"import os\nos.write(1, {line.encode()!r})\nos._exit(0)\n")

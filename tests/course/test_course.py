@@ -66,10 +66,8 @@ def test_hints_become_clearer_and_are_counted(microgpt, place: Path) -> None:
 
 
 def test_show_prints_a_solution(microgpt, place: Path) -> None:
-    assert (
-        ok(microgpt("course", "show", "backward")).stdout
-        == exercises.solution("03_backward") + "\n"
-    )
+    shown = ok(microgpt("course", "show", "backward")).stdout
+    assert shown == exercises.solution("03_backward") + "\n"
     page = Path(__file__).parents[2] / "examples" / "karpathy.py"
     assert ok(microgpt("course", "show", "13")).stdout == page.read_text() + "\n"
 
@@ -94,9 +92,8 @@ def test_experiments_compare_a_prediction_with_a_training(microgpt, place: Path)
 
 def test_course_refuses_bad_input_in_one_line(microgpt, place: Path) -> None:
     assert "no exercise '15'; use a number" in refused(microgpt("course", "check", "15"))
-    assert "is not a directory of the course" in refused(
-        microgpt("course", "check", "--directory", "none")
-    )
+    problem = refused(microgpt("course", "check", "--directory", "none"))
+    assert "is not a directory of the course" in problem
     place.joinpath(f"{FIRST}.py").unlink()
     assert f"course/{FIRST}.py does not exist; put" in refused(microgpt("course", "check", "1"))
     path = place / f"{exercises.EXPERIMENTS}.py"

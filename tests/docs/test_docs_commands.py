@@ -2,12 +2,14 @@
 
 import codeop
 import re
+from functools import cache
 from pathlib import Path
 
 import docs_commands
 import pytest
-from docs_commands import EXCUSED, RUN, SHORTER, SHOWN, Block, FailedError, blocks, pages
+from docs_commands import EXCUSED, RUN, SHORTER, SHOWN, Block, FailedError, pages
 
+blocks = cache(docs_commands.blocks)  # parsing all pages takes a second
 COMMAND = re.compile(r"(\$|microgpt|uv|python|pip|curl) ")
 PAGES = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
 

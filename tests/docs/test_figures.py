@@ -80,19 +80,6 @@ def test_every_measured_figure_in_the_docs_has_a_source(page: str) -> None:
     assert not found, f"without a source (CONTRIBUTING, Documentation): {found}"
 
 
-@pytest.mark.parametrize(
-    ("text", "figure"),
-    [
-        ("# Fast\n\nA step takes 3.2 µs.\n", "3.2 µs"),
-        ("# Fast\n\n[Table](bench/speed.py).\n\n## Others\n\n370 tokens/s\n", "370 tokens/s"),
-        ("# Good\n\nIt has a loss of 1.93.\n", "loss of 1.93"),
-        ("# Small\n\n| | size in MiB |\n|---|---|\n| names | 3 |\n", "| | size in MiB |"),
-    ],
-)  # fmt: skip
-def test_a_figure_without_a_source_is_found(text: str, figure: str) -> None:
-    assert [each for _, each in unsourced(text)] == [figure]
-
-
 @pytest.mark.parametrize(("page", "pattern", "reason"), EXCUSED)
 def test_every_excused_figure_is_in_the_docs(page: str, pattern: str, reason: str) -> None:
     texts = [(ROOT / each).read_text(encoding="utf-8") for each in PAGES if re.match(page, each)]

@@ -69,14 +69,6 @@ def test_every_link_leads_to_an_existing_page_and_heading(pages) -> None:
     assert not dead
 
 
-def test_no_page_loads_anything_from_another_host(pages) -> None:
-    assert not {load for page in pages.values() for load in page.loads if urlsplit(load).netloc}
-    styles = list((SITE / "assets").rglob("*.css"))
-    assert styles
-    for path in styles:
-        assert not re.search(r"(url\(|@import\s)[\"']?(https?:)?//", path.read_text()), path
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1600])
 def test_pages_are_accessible_and_work_offline(pages, browser, width, scheme) -> None:

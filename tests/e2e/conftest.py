@@ -1,6 +1,7 @@
 """What several of these tests talk to."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,8 @@ from microgpt import save
 from microgpt.model import weight_shapes
 
 
-@pytest.fixture
-def endless_model(chat_result, tmp_path):
+@pytest.fixture(scope="session")
+def endless_model(chat_result, tmp_path_factory) -> Path:
     """The directory of a chat model whose replies go on for many seconds."""
     model = replace(chat_result.model, n_embd=8, n_head=1, n_layer=16, block_size=50_000)
     weights = {
@@ -18,5 +19,7 @@ def endless_model(chat_result, tmp_path):
     }
     weights["wte"] = [[1.0] * 8 for _ in weights["wte"]]
     weights["lm_head"][chat_result.tokenizer.end_turn_id] = [-1000.0] * 8
-    save(replace(chat_result, model=model, weights=weights), tmp_path / "endless")
-    return tmp_path / "endless"
+    path = tmp_path_factory.mktemp("models") / "endless"
+    result = replace(chat_result, model=model, weights=weights)
+    save(result, path, weights_format="safetensors")
+    return path

@@ -26,7 +26,7 @@ TRAIN = [
 ]
 OPTIONS = ["--input=names.txt", "--n-embd=16", "--batch-size=4", "--val-fraction=0.2"]
 OPTIONS += ["--dropout=0.1", "--weight-decay=0.1", "--average-tail=0.5"]
-OPTIONS += ["--steps=6000", "--num-samples=0"]
+OPTIONS += ["--steps=3000", "--num-samples=0"]
 BPE = ["--tokenizer=bpe", "--vocab-size=300"]
 KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
@@ -85,7 +85,7 @@ def train_through_kills(
 @pytest.mark.parametrize(
     ("seed", "n_kills", "more"),
     [
-        (6, 6, []),
+        (6, 4, []),
         pytest.param(8, 8, [*BPE, "--text=stream"], marks=pytest.mark.slow),
     ],
 )

@@ -10,16 +10,6 @@ EXCHANGE = [
 ]
 
 
-def test_train_prints_plain_lines_to_a_dumb_terminal(terminal, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("maximilianalena\n")
-    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8")
-    options = ("--input", "names.txt", "--steps", "400", "--engine", "reference", *shape)
-    child = terminal("train", *options, TERM="dumb")
-    losses, speed = r"mean loss \d\.\d{3}, last \d\.\d{3}", r"[\d.]+ docs/s, [\d.]+k? tokens/s"
-    left = r"(\d+ h \d\d min|(\d+ min )?\d+ s) left"
-    child.expect(rf"step +\d+ / +400 \| {losses} \| {speed} \| {left}\r\n")
-
-
 def test_train_removes_its_progress_bar_before_the_results(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     child = terminal("train", "--input", "names.txt", "--steps", "60", "--num-samples", "1")
@@ -29,17 +19,6 @@ def test_train_removes_its_progress_bar_before_the_results(terminal, tmp_path) -
     child.expect_exact("step   60 /   60 | loss ")
     child.expect_exact("sample  1: ")
     assert child.exit_code() == 0
-
-
-def test_train_shows_its_progress_bar_while_stdout_is_a_file(terminal, tmp_path, results) -> None:
-    (tmp_path / "names.txt").write_text("anna\n")
-    child = terminal("train", "--input", "names.txt", "--steps", "60", stdout=results)
-    child.expect(r"\d+/60")
-    child.expect(pexpect.EOF)
-    lines = (tmp_path / "results").read_text().splitlines()
-    assert lines[0] == "num docs: 1"
-    assert lines[3].startswith("step   60 /   60 | loss ")
-    assert len(lines) == 6 + 20
 
 
 def test_samples_cannot_send_commands_to_the_terminal(terminal, microgpt, tmp_path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from commands import run_process
 
-from microgpt.compilation import on_compiling
+from microgpt.plugins import on_compiling
 from microgpt_engine import machine_code as compiling
 from microgpt_engine.machine_code import EntryPoint
 
@@ -94,8 +94,8 @@ def test_a_truncated_machine_code_file_is_never_loaded(file) -> None:
     "changes",
     [
         {"llvmlite.__version__": "0.1"},
-        {"processor.NAME": "m5"},
-        {"processor.FEATURES": "+neon"},
+        {"simd.NAME": "m5"},
+        {"simd.FEATURES": "+neon"},
         {"_sources": lambda: "new", "_IMPORTED": "new"},
         {"NUMBA_OPT": "1"},
     ],

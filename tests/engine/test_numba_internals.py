@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from commands import run_process
 
-from microgpt.compilation import on_compiling
+from microgpt.plugins import on_compiling
 from microgpt_engine.machine_code import EntryPoint
 
 CODEGEN = type(numba.core.registry.cpu_target.target_context.codegen())

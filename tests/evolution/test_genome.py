@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.evolution_errors import GenomeError
 from microgpt_evolution.genome import (
     PRIMORDIAL,
     Genome,

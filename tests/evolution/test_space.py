@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.budgeted.planning import space_for
-from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.genome import BUDGETED_GENES, VALUES
-from microgpt_evolution.space import Space
+from microgpt_evolution.budget_plan import space_for
+from microgpt_evolution.evolution_errors import GenomeError
+from microgpt_evolution.genome import BUDGETED_GENES, VALUES, Space
 
 WHOLE = Space(VALUES)
 

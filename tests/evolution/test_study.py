@@ -11,15 +11,13 @@ from killed_saves import killed_saves
 from searches import PARTS, SETTINGS, edit_evaluations
 
 from microgpt.errors import CheckpointError
-from microgpt_evolution.errors import StudyError
+from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.objectives.judge import score_names
+from microgpt_evolution.objectives.fitness import score_names
 from microgpt_evolution.objectives.loss_objective import LossObjective
-from microgpt_evolution.python_study import open_in_python
-from microgpt_evolution.study import Study
+from microgpt_evolution.study import Study, open_in_python
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, SweepSettings
-from microgpt_evolution.trial import Evaluation, Trial, TrialRecord
-from microgpt_evolution.trials_file import read_trials, with_checksum
+from microgpt_evolution.trial import Evaluation, Trial, TrialRecord, read_trials, with_checksum
 from microgpt_evolution.workers import Threads
 
 TRIAL = Trial(PRIMORDIAL, 7, "g1-1", "random")

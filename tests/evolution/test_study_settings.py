@@ -1,6 +1,6 @@
 import pytest
 
-from microgpt_evolution.errors import StudyError, raised_as
+from microgpt_evolution.evolution_errors import StudyError, raised_as
 from microgpt_evolution.study_settings import SearchSettings
 
 

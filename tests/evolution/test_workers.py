@@ -11,7 +11,7 @@ import pytest
 from searches import PARTS
 
 from microgpt_evolution import workers
-from microgpt_evolution.errors import ClusterError
+from microgpt_evolution.evolution_errors import ClusterError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.trial import Evaluation, Trial
@@ -163,9 +163,7 @@ def test_only_a_trial_that_always_kills_its_worker_fails(scheduler: str) -> None
     ],
     ids=["scheduler", "workers"],
 )
-def test_a_cluster_that_disappears_gives_a_one_line_error(
-    monkeypatch, one_worker, vanish, problem
-) -> None:
+def test_a_lost_cluster_gives_a_one_line_error(monkeypatch, one_worker, vanish, problem) -> None:
     monkeypatch.setattr(workers, "PATIENCE_S", 0.5)
     pool = Dask(one_worker.scheduler_address)
     measured = pool.measure(Squares(), trials(3000))

@@ -23,19 +23,15 @@ def test_a_gguf_file_has_a_modelfile_beside_it(microgpt, portable, tmp_path) -> 
         f"new/mine.gguf: {file.stat().st_size:,} bytes",
         f"new/mine.gguf.Modelfile: {beside.stat().st_size:,} bytes",
     ]
-    assert done.stderr == (
-        "note: there, the tokenizer leaves out all characters other than "
-        '"abcdefghijklmnopqrstuvwxyz ."\n'
-    )
+    assert 'characters other than "abcdefghijklmnopqrstuvwxyz ."' in done.stderr
     assert beside.read_text().startswith("FROM ./mine.gguf\n")
     assert GGUFReader(file).fields["general.name"].contents() == "mine"
 
 
 def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path) -> None:
     options = ("export", portable, "--format", "transformers", "--output")
-    assert refused(microgpt(*options, portable, "--force")) == (
-        f"{portable} has files other than those of an export; use another directory with --output"
-    )
+    problem = refused(microgpt(*options, portable, "--force"))
+    assert problem.startswith(f"{portable} has files other than those of an export; use another")
     ok(microgpt(*options, "new"))
     assert refused(microgpt(*options, "new")).startswith("new has an earlier export; use another")
     (tmp_path / "new/config.json").unlink()

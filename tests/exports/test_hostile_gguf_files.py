@@ -1,5 +1,4 @@
 import json
-import random
 import struct
 from functools import partial
 
@@ -84,18 +83,6 @@ def test_a_hostile_tokenizer_is_refused(content, tmp_path) -> None:
 def test_texts_above_their_limits_are_not_decoded(name, content, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(LIMITS, name, 4)
     refused(content, tmp_path)
-
-
-def test_truncated_files_are_refused_and_bit_flips_do_not_crash(content, tmp_path) -> None:
-    rng = random.Random(1)
-    for end in (0, 1, 4, 23, 24, 40, len(content) // 2, *rng.sample(range(len(content)), 30)):
-        refused(content[:end], tmp_path)
-    for _ in range(60):
-        at = rng.randrange(len(content))
-        changed = content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
-        if 24 <= at < START + 8 + struct.unpack_from("<Q", content, START)[0]:
-            continue  # a digit of the receipt may be another
-        refused(changed, tmp_path)
 
 
 def test_files_that_microgpt_has_not_written_are_refused(content, tmp_path) -> None:

@@ -1,7 +1,6 @@
 """The module of PyTorch, compared with both engines; skipped where PyTorch is not installed."""
 
 import re
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from exported_models import ARCHITECTURES, drawn_shape, drawn_tokens, log_probab
 
 from microgpt import load, save
 from microgpt.config import DType
-from microgpt.errors import CheckpointError, ConfigError
 from microgpt.model import cross_entropy
 from microgpt.model_variants import gpt_type
 from microgpt.value import Value, total
@@ -75,29 +73,6 @@ def test_a_model_trained_in_torch_is_saved_and_loaded(dtype: DType, tmp_path) ->
     assert found.trained_on == (None, None)
     tokens = drawn_tokens(saved, 12)
     assert np.abs(log_probabilities(found, tokens) - computed(gpt, tokens)).max() < 1e-5
-
-
-def test_a_torch_module_keeps_the_text_kind_and_examples() -> None:
-    saved = saved_model("chat", **SMALL)
-    training = {"text": "stream"}
-    meta = saved.meta.model_copy(update={"training": training, "examples": ("hi",)})
-    found = Gpt(replace(saved, meta=meta)).to_model()
-    assert (found.text, found.meta.examples) == ("stream", ("hi",))
-
-
-def test_a_weight_that_is_not_finite_is_not_saved(tmp_path) -> None:
-    gpt = Gpt(saved_model(**SMALL))
-    with torch.no_grad():
-        gpt.wte[0, 0] = float("nan")
-    for weights_format in ("json", "safetensors"):
-        with pytest.raises(CheckpointError, match=r"finite|too large"):
-            save(gpt.to_model(), tmp_path / "model", weights_format=weights_format)
-    assert not (tmp_path / "model").exists()
-
-
-def test_a_text_longer_than_the_context_is_refused() -> None:
-    with pytest.raises(ConfigError, match="13 tokens exceed the context of 12"):
-        Gpt(saved_model(**SMALL))(torch.zeros((1, 13), dtype=torch.int64))
 
 
 def test_the_example_in_the_docs_trains_and_saves(tmp_path, monkeypatch) -> None:

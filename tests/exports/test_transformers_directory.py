@@ -1,4 +1,5 @@
 import json
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -13,10 +14,10 @@ from exported_models import (
     log_probabilities,
     saved_model,
 )
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer as Library
 
-from microgpt import InferenceGpt, Message
+from microgpt import Message
 from microgpt.errors import CheckpointError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports.apertus import shape_of
@@ -34,6 +35,13 @@ def written(saved: SavedModel, folder: Path) -> Path:
     for name, content in encode_transformers(saved).items():
         (folder / name).write_bytes(content)
     return folder
+
+
+@cache
+def library_of(tokenizer: str) -> Library:
+    """Return what the tokenizers library reads of an export."""
+    files = encode_transformers(saved_model(tokenizer, block_size=32, **PORTABLE))
+    return Library.from_str(files["tokenizer.json"].decode())
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
@@ -55,10 +63,8 @@ def test_an_exported_directory_gives_the_same_probabilities(tokenizer, tmp_path)
 @pytest.mark.parametrize(
     "text", ["hello world", "Hello\nnaïve ☃ isn't it? 😀", "ÿÃé  a  b\u2028c", "Straße „Æ“ ﬁ Ⅳ", ""]
 )
-def test_tokenizer_json_encodes_texts_as_the_model_does(tokenizer, text, tmp_path) -> None:
-    ours = TOKENIZERS[tokenizer]
-    directory = written(saved_model(tokenizer, **PORTABLE), tmp_path)
-    library = Library.from_file(str(directory / "tokenizer.json"))
+def test_tokenizer_json_encodes_texts_as_the_model_does(tokenizer, text) -> None:
+    ours, library = TOKENIZERS[tokenizer], library_of(tokenizer)
     expected = [ours.bos_id, *ours.encode(text.translate(ours.reading(text)))]
     assert library.encode(text).ids == expected
     assert library.decode(expected) == ours.decode(expected)
@@ -66,8 +72,7 @@ def test_tokenizer_json_encodes_texts_as_the_model_does(tokenizer, text, tmp_pat
 
 def test_the_chat_template_writes_the_tokens_of_a_conversation(tmp_path) -> None:
     ours = TOKENIZERS["chat"]
-    directory = written(saved_model("chat", **PORTABLE), tmp_path)
-    library = Library.from_file(str(directory / "tokenizer.json"))
+    directory, library = written(saved_model("chat", **PORTABLE), tmp_path), library_of("chat")
     facts = json.loads((directory / "tokenizer_config.json").read_text())
     messages = [{"role": role, "content": content} for role, content in CHAT]
     messages.insert(0, {"role": "system", "content": "be brief"})
@@ -134,42 +139,6 @@ def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:
     assert f"cannot read {directory / 'receipt.json'}: No such file" in refused(directory)
 
 
-def test_an_export_with_a_damaged_file_is_refused(directory) -> None:
-    for path in sorted(directory.iterdir()):
-        content = path.read_bytes()
-        for end in (0, 1, len(content) // 2, len(content) - 2):
-            path.write_bytes(content[:end])
-            assert str(directory) in refused(directory)
-        path.write_bytes(b"\xff" + content[1:])
-        assert str(directory) in refused(directory)
-        path.write_bytes(b"[" * 100_000)
-        assert str(directory) in refused(directory)
-        path.write_bytes(content)
-    read_transformers(directory)
-
-
-@pytest.mark.parametrize(
-    ("name", "tensor", "problem"),
-    [
-        ("lm_head.weight", np.zeros((16, 280), "float32"), "has the shape (16, 280)"),
-        ("other", np.zeros(1, "float32"), "other is not a tensor of this architecture"),
-        ("model.norm.weight", np.ones(16, "float64"), "has tensors of float64; expected float32"),
-    ],
-)
-def test_tensors_of_another_name_shape_or_dtype_are_refused(
-    name, tensor, problem, directory
-) -> None:
-    from hashlib import sha256
-
-    path = directory / "model.safetensors"
-    save_file(load_file(path) | {name: tensor}, path, {"format": "pt"})
-    assert "its weights are not those of its receipt" in refused(directory)
-    receipt = json.loads((directory / "receipt.json").read_text())
-    receipt["weights_sha256"] = sha256(path.read_bytes()).hexdigest()
-    (directory / "receipt.json").write_text(json.dumps(receipt))
-    assert problem in refused(directory)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_transformers_gives_the_same_probabilities_and_texts(tokenizer, tmp_path) -> None:
@@ -187,19 +156,3 @@ def test_transformers_gives_the_same_probabilities_and_texts(tokenizer, tmp_path
     found = model.generate(start, attention_mask=mask, do_sample=False, max_length=257)
     tokens = found[0].tolist()
     assert tokens[1:] == greedy_tokens(saved)
-
-
-@pytest.mark.slow
-def test_a_transformers_pipeline_gives_the_same_replies(tmp_path) -> None:
-    transformers, torch = (pytest.importorskip(name) for name in ("transformers", "torch"))
-    saved = saved_model("chat", **PORTABLE)
-    directory = str(written(saved, tmp_path))
-    pipeline = transformers.pipeline("text-generation", directory)
-    messages = [{"role": "user", "content": "Hi There"}]
-    found = pipeline(messages, do_sample=False, max_new_tokens=20)[0]["generated_text"][-1]
-    expected = InferenceGpt(saved).chat("hi there", temperature=0, max_tokens=20)
-    assert found == {"role": "assistant", "content": expected.content}
-    prompt = torch.tensor([InferenceGpt(saved).chat_prompt([Message("user", "hi there")]).tokens])
-    model = transformers.AutoModelForCausalLM.from_pretrained(directory)
-    tokens = model.generate(prompt, do_sample=False, max_new_tokens=20)[0, prompt.shape[1] :]
-    assert saved.tokenizer.decode(tokens.tolist()) == expected.content

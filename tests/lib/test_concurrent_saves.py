@@ -11,7 +11,7 @@ import pytest
 
 from microgpt import ModelConfig, TrainConfig, load, save
 from microgpt.errors import CheckpointError
-from microgpt.files.directory_lock import DirectoryLock
+from microgpt.files import DirectoryLock
 from microgpt.storage.model_directory import is_model_directory
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
@@ -67,7 +67,7 @@ def test_a_save_waits_for_another_save_but_not_for_training(tmp_path, monkeypatc
     lock = DirectoryLock(directory)
     threading.Timer(0.2, lock.release).start()
     save(RESULTS[0], directory)
-    monkeypatch.setattr("microgpt.files.directory_lock.WAIT_S", 0.1)
+    monkeypatch.setattr("microgpt.files.WAIT_S", 0.1)
     lock = DirectoryLock(directory)
     with pytest.raises(CheckpointError, match="is being written by process"):
         save(RESULTS[0], directory)
@@ -80,7 +80,7 @@ def test_a_directory_that_comes_and_goes_has_one_holder(tmp_path) -> None:
     code = """
 import os
 from pathlib import Path
-from microgpt.files.directory_lock import DirectoryLock
+from microgpt.files import DirectoryLock
 for _ in range(200):
     with DirectoryLock(Path(sys.argv[1])):
         os.close(os.open(sys.argv[2], os.O_CREAT | os.O_EXCL))

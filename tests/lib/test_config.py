@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
-from microgpt.config import Sampling
+from microgpt.config import Sampling, learning_rate
 from microgpt.errors import ConfigError
+from microgpt_engine.trainer import learning_rates
 
 
 @pytest.mark.parametrize("name", ["n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"])
@@ -50,3 +51,15 @@ def test_settings_outside_their_range_are_refused(kind, limit, settings) -> None
     for each in settings:
         with pytest.raises(ConfigError, match=f"{next(iter(each))}.*{limit}"):
             kind(**each)
+
+
+def test_the_learning_rate_rises_and_then_falls() -> None:
+    rates = [learning_rate(step, lr=1.0, steps=10, warmup_steps=4) for step in range(5)]
+    assert rates == pytest.approx([0.25, 0.5 * 0.9, 0.75 * 0.8, 0.7, 0.6])
+
+
+@pytest.mark.parametrize("warmup_steps", [0, 4, 30])
+def test_both_engines_use_the_same_learning_rates(warmup_steps) -> None:
+    config = TrainConfig(steps=20, lr=0.007, warmup_steps=warmup_steps)
+    steps = np.arange(20)
+    assert learning_rates(config, steps).tolist() == [config.lr_at(step) for step in range(20)]

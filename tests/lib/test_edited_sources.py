@@ -1,9 +1,9 @@
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig, train
-from microgpt.compilation import EngineWarning
 from microgpt.edited_sources import FOLDER, IMPLEMENTED, UNCHANGED, code_hash, files_hash
 from microgpt.errors import ConfigError
+from microgpt.plugins import EngineWarning
 
 DOCS = ["anna", "emma"]
 SOURCE = '''"""A docstring."""

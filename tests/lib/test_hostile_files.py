@@ -1,6 +1,6 @@
 """Pipes, devices and sparse files in place of the files of a model or a training run.
 
-`tests/lib/files/test_regular_file.py` has all kinds; here each reader meets one.
+`tests/lib/test_files.py` has all kinds; here each reader meets one.
 """
 
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, load, save
 from microgpt.errors import CheckpointError
-from microgpt.files.directory_lock import DirectoryLock
+from microgpt.files import DirectoryLock
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.train import train
 
@@ -73,7 +73,7 @@ def test_a_training_run_with_an_irregular_file_is_refused(tmp_path, name: str) -
 
 @pytest.mark.parametrize("make", [os.mkfifo, device, sparse])
 def test_an_irregular_lock_file_is_replaced_or_refused(tmp_path, make, monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.files.directory_lock.WAIT_S", 0)
+    monkeypatch.setattr("microgpt.files.WAIT_S", 0)
     make(tmp_path / ".lock")
     try:
         with DirectoryLock(tmp_path), pytest.raises(CheckpointError, match="being written by"):

@@ -14,7 +14,7 @@ from microgpt.errors import ConfigError
 from microgpt.model import cross_entropy, init_weights, softmax, weight_shapes
 from microgpt.model_variants import GptVariant
 from microgpt.reference import ReferenceEngine
-from microgpt_cli.verify.gradient_check import model_error, random_model
+from microgpt_cli.engine_checks import model_error, random_model
 
 
 def values_of(weights):

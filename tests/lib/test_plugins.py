@@ -2,6 +2,8 @@ import sys
 
 import pytest
 
+from microgpt import plugins
+from microgpt.errors import MicrogptError
 from microgpt.plugins import PluginError, find_plugins, plugin, summary
 
 
@@ -47,3 +49,9 @@ def test_two_plugins_of_one_name_name_both_packages(install) -> None:
 def test_the_summary_of_a_broken_plugin_names_its_package(install, entry) -> None:
     install("broken-package", "pages", f"broken = {entry}", torn="def")
     assert "uninstall broken-package" in summary(find_plugins("pages")["broken"])
+
+
+def test_plot_says_which_package_is_missing(text_result, monkeypatch) -> None:
+    monkeypatch.setattr(plugins, "plugin", lambda group, name: None)
+    with pytest.raises(MicrogptError, match=r"pip install 'microgpt-cli\[plots\]'"):
+        text_result.plot()

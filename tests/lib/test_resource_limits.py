@@ -1,6 +1,7 @@
 """Free memory and CPUs, as machine and control groups leave them; in a made-up /sys and /proc."""
 
 import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 
 from microgpt import resource_limits as limits
 from microgpt.errors import ConfigError
-from microgpt.resource_limits import check_memory, free_bytes, n_cpus
+from microgpt.resource_limits import check_memory, free_bytes, map_in_threads, n_cpus
 
 MB = 2**20
 MACHINE = 4000  # MB
@@ -86,3 +87,34 @@ def test_a_cpu_quota_of_a_cgroup_is_rounded_up(cpu_root, quota, n) -> None:
 
 def test_the_cpu_affinity_is_used_if_there_are_no_cgroups(cpu_root) -> None:
     assert n_cpus() == 8
+
+
+def test_an_error_in_one_thread_stops_the_other_threads() -> None:
+    stopped = []
+
+    def work(item: int, should_stop: threading.Event) -> int:
+        if item == 0:
+            raise ValueError("no")
+        stopped.append(should_stop.wait(30))
+        return item
+
+    with pytest.raises(ValueError, match="no"):
+        list(map_in_threads(work, range(4), 4))
+    assert all(stopped)
+
+
+def test_a_thread_of_the_pool_can_close_the_results() -> None:
+    """As garbage collection does, wherever it runs."""
+    may_close, closed = threading.Event(), threading.Event()
+
+    def work(item: int, should_stop: threading.Event) -> int:
+        if item:
+            assert may_close.wait(30)
+            results.close()
+            closed.set()
+        return item
+
+    results = map_in_threads(work, range(2), 2)
+    assert next(results) == 0
+    may_close.set()
+    assert closed.wait(30)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.value import Value, exp, log, relu, total
-from microgpt_cli.verify.gradient_check import expression_error
+from microgpt_cli.engine_checks import expression_error
 
 
 @given(st.integers(0, 2**32))

@@ -22,8 +22,7 @@ from microgpt import (
 )
 from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
-from microgpt.evaluation.explanation import explain
-from microgpt.evaluation.scoring import Scorer
+from microgpt.evaluation import Scorer, explain
 
 DOCS = ["anna", "emma"]
 SMALL: dict[str, Any] = {
@@ -83,7 +82,8 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: GPT.chat([Message("user", "a")]), "this is not a chat model; train one with"),
         (lambda: InferenceGpt("output"), 'pass the result of train() or load("output"), not'),
         (lambda: InferenceGpt(RESULT, engine="fast"), "engine must be 'compiled' or 'reference', "),
-        (lambda: [*GPT.log_probabilities([])], "tokens must not be empty"),
+        (lambda: GPT.log_probabilities([]), "a prompt must have 1 to 8 tokens, got 0"),
+        (lambda: GPT.log_probabilities([1] * 9), "a prompt must have 1 to 8 tokens, got 9"),
         (lambda: explain(GPT, "anna", n_alternatives=-1), "n_alternatives must be >= 0, got -1"),
         (lambda: Scorer(GPT).score([3]), "docs[0] must be a text or a list of messages"),
         (lambda: Scorer(CHAT), "a chat model cannot score texts; use a model trained on texts"),

@@ -101,16 +101,6 @@ def test_a_model_of_few_questions_answers_them_in_the_file(tmp_path, opened) -> 
     assert run("return document.getElementById('chat-sampling').hidden")
 
 
-def test_the_page_works_in_a_frame(exported, names_dir, page, tmp_path) -> None:
-    file, _ = exported(names_dir)
-    source = f"{file.as_uri()}#/generate?number=3"
-    frame = f'<iframe src="{source}" sandbox="allow-scripts allow-forms"></iframe>'
-    (tmp_path / "frame.html").write_text(f"<!doctype html>{frame}")
-    page.goto((tmp_path / "frame.html").as_uri())
-    inside = page.frames[1]
-    inside.wait_for_selector("#samples li >> nth=2")
-
-
 def test_the_page_cannot_reach_the_network(exported, names_dir, opened, complaints) -> None:
     run = opened(exported(names_dir)[0])
     refused = run("try { await fetch('http://127.0.0.1/'); } catch (error) { return error.name; }")

@@ -36,9 +36,7 @@ def test_play_serves_the_pages_of_its_models(play, names_dir, talk_dir) -> None:
 
 
 @pytest.mark.slow
-def test_a_reload_shows_a_model_that_was_trained_again(
-    play, names_dir, text_result, tmp_path
-) -> None:
+def test_a_reload_shows_a_model_trained_again(play, names_dir, text_result, tmp_path) -> None:
     directory = tmp_path / "output"
     shutil.copytree(names_dir, directory)
     url = play().url  # finds `output`

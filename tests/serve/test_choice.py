@@ -10,7 +10,7 @@ from stop_strings import cut_at_stop
 from microgpt import BpeTokenizer
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.sampling import Continuation
-from microgpt_serve.choice import GeneratedChoice, stable_prefix
+from microgpt_serve.request import GeneratedChoice, stable_prefix
 
 # Of many characters, the pieces hold a beginning or an end, of some, an end and a beginning.
 SUBWORDS = BpeTokenizer.from_documents(["漢字漢字 abab aab é\ufffdé 👩‍🚀👩‍🚀"] * 3, vocab_size=280)

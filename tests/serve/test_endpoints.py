@@ -1,8 +1,11 @@
+import re
 from dataclasses import asdict
 
 import pytest
+from asgi import ask_app
 
 from microgpt import InferenceGpt, Message, load
+from microgpt_serve import ServiceSettings, create_app
 
 
 @pytest.mark.parametrize(
@@ -121,24 +124,32 @@ def test_every_reply_has_a_request_id_and_a_log_line(names) -> None:
     assert names.wait_for(rf'"GET /nowhere HTTP/1.1" 404 {made}\n')
 
 
-def test_all_metrics_exist_from_the_start_and_count_requests(serve, names_dir) -> None:
-    server = serve(names_dir)
-    before = server.get("/metrics").body.decode()
-    for status in (200, 400, 503, 504):
-        line = f'microgpt_requests_total{{route="/microgpt/v1/generate",status="{status}"}} 0.0'
-        assert line in before
-    version = server.get("/health").json["version"]
-    assert f'microgpt_model_info{{name="names",version="{version}"}} 1.0' in before
-    n_tokens = sum(len(text) for text in server.generate(num_samples=4).json["samples"])
-    server.generate(num_samples=51)
-    server.get("/nowhere")
+def test_all_metrics_exist_from_the_start_and_count_requests(names_dir) -> None:
+    def found(metrics: str, name: str) -> float:
+        return float(re.search(rf"^{re.escape(name)} (\S+)$", metrics, re.MULTILINE)[1])
+
     route = 'route="/microgpt/v1/generate"'
-    assert server.metric(f'microgpt_requests_total{{{route},status="200"}}') == 1
-    assert server.metric(f'microgpt_requests_total{{{route},status="400"}}') == 1
-    assert server.metric('microgpt_requests_total{route="unmatched",status="404"}') == 1
-    assert server.metric('microgpt_tokens_total{model="names"}') == n_tokens
-    assert server.metric(f"microgpt_request_seconds_count{{{route}}}") == 2
-    assert server.metric("microgpt_queue_length") == 0
-    names_before = {line.split(" ")[0] for line in before.splitlines()}
-    after = server.get("/metrics").body.decode()
-    assert {line.split(" ")[0] for line in after.splitlines()} == names_before
+    generate = "/microgpt/v1/generate"
+    first, health, samples, *_, last = ask_app(
+        create_app(ServiceSettings(model_dir=str(names_dir))),
+        ("GET", "/metrics", {}),
+        ("GET", "/health", {}),
+        ("POST", generate, {"json": {"num_samples": 4}}),
+        ("POST", generate, {"json": {"num_samples": 51}}),
+        ("GET", "/nowhere", {}),
+        ("GET", "/metrics", {}),
+    )
+    before, after = first.text, last.text
+    for status in (200, 400, 503, 504):
+        assert found(before, f'microgpt_requests_total{{{route},status="{status}"}}') == 0
+    version = health.json()["version"]
+    assert found(before, f'microgpt_model_info{{name="names",version="{version}"}}') == 1
+    n_tokens = sum(len(text) for text in samples.json()["samples"])
+    for status in (200, 400):
+        assert found(after, f'microgpt_requests_total{{{route},status="{status}"}}') == 1
+    assert found(after, 'microgpt_requests_total{route="unmatched",status="404"}') == 1
+    assert found(after, 'microgpt_tokens_total{model="names"}') == n_tokens
+    assert found(after, f"microgpt_request_seconds_count{{{route}}}") == 2
+    assert found(after, "microgpt_queue_length") == 0
+    names = [{line.split(" ")[0] for line in text.splitlines()} for text in (before, after)]
+    assert names[0] == names[1]

@@ -7,9 +7,9 @@ import pytest
 from microgpt import InferenceGpt
 from microgpt.errors import ConfigError
 from microgpt_serve import scheduler
-from microgpt_serve.errors import QueueFullError
-from microgpt_serve.request_log import RequestLog, set_up_logs
+from microgpt_serve.observability import RequestLog, set_up_logs
 from microgpt_serve.scheduler import BatchScheduler
+from microgpt_serve.service_errors import QueueFullError
 
 
 class BrokenBatch:
@@ -23,9 +23,7 @@ class BrokenBatch:
 @pytest.mark.parametrize(
     "error", [ValueError("x"), ConfigError("x"), StopIteration(), SystemExit()]
 )
-def test_the_worker_thread_survives_any_error_of_the_engine(
-    monkeypatch, names_result, error
-) -> None:
+def test_the_worker_thread_survives_errors_of_the_engine(monkeypatch, names_result, error) -> None:
     monkeypatch.setattr(scheduler, "n_cpus", lambda: 1)
     model = InferenceGpt(names_result)
 

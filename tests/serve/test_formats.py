@@ -6,8 +6,8 @@ import pytest
 
 from microgpt.errors import PromptError
 from microgpt_serve import formats
-from microgpt_serve.errors import ServeError
 from microgpt_serve.formats import EventStream
+from microgpt_serve.service_errors import ServeError
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,7 @@ from microgpt_serve.formats import EventStream
         (ValueError("/secret"), 500, "internal server error; see the log of the service"),
     ],
 )
-def test_an_error_after_the_first_piece_is_the_last_event(
-    error, status, message, caplog, monkeypatch
-) -> None:
+def test_an_error_within_a_stream_ends_it(error, status, message, caplog, monkeypatch) -> None:
     monkeypatch.setattr(logging.getLogger("microgpt_serve"), "propagate", True)
     scope, sent = {"type": "http"}, []
 

@@ -45,6 +45,8 @@ OPTIONS = {
 }
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
+pytestmark = pytest.mark.slow
+
 
 def message_of(path: str, body) -> str:
     """Return the sentence of an error, which has one of two shapes."""
@@ -70,7 +72,6 @@ def check(case, response, *, is_valid: bool) -> None:
             assert LEGITIMATE.match(message), (case.body, message)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name.lower())
 @pytest.mark.parametrize(("method", "path", "n_cases"), PAGES)
 def test_every_response_agrees_with_the_openapi_schema(talk, method, path, n_cases, mode) -> None:

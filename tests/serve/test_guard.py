@@ -1,7 +1,9 @@
 import pytest
+from asgi import ask_app
 
-from microgpt_serve.guard import host_of
-from microgpt_serve.settings import ServiceSettings
+from microgpt_serve import create_app
+from microgpt_serve.middleware import host_of
+from microgpt_serve.service_settings import ServiceSettings
 
 GENERATE = "/microgpt/v1/generate"
 EVIL = {"Host": "evil.example", "Origin": "http://evil.example", "Sec_Fetch_Site": "cross-site"}
@@ -77,27 +79,38 @@ def test_only_local_origins_are_allowed_by_default(names, origin, status) -> Non
     assert names.request("POST", GENERATE, {}, Origin=origin).status == status
 
 
-def test_configured_hosts_and_health_checks_are_allowed(serve, names_dir) -> None:
-    server = serve(
-        names_dir,
-        HOST="0.0.0.0",
-        MICROGPT_ALLOWED_HOSTS="Chat.Example, 2001:db8::7",
-        MICROGPT_CORS_ORIGINS="https://front.example",
+def test_configured_hosts_and_health_checks_are_allowed(names_dir) -> None:
+    settings = ServiceSettings(
+        model_dir=str(names_dir),
+        host="0.0.0.0",
+        allowed_hosts="Chat.Example, 2001:db8::7",
+        cors_origins="https://front.example",
     )
-    assert "DNS rebinding" not in server.log
-    page = "/v1/models"
-    for host in ("chat.example", "CHAT.example.:8443", "[2001:db8:0::7]:80", "localhost"):
-        assert server.get(page, Host=host, Origin="https://chat.example").status == 200
-        assert server.get(page, Host=host, Origin="https://front.example").status == 200
-        assert server.get(page, Host=host, Origin="http://evil.example").status == 403
-    assert server.get(page, Host="10.1.2.3:8080").status == 403
-    assert server.get("/health", Host="10.1.2.3:8080").status == 200
-    assert server.get("/health", Host="evil.example").status == 403
+    hosts = ("chat.example", "CHAT.example.:8443", "[2001:db8:0::7]:80", "localhost")
+    origins = {
+        "https://chat.example": 200,
+        "https://front.example": 200,
+        "http://evil.example": 403,
+    }
+    expected = {
+        ("/v1/models", host, origin): status for host in hosts for origin, status in origins.items()
+    }
+    expected["/v1/models", "10.1.2.3:8080", ""] = 403
+    expected["/health", "10.1.2.3:8080", ""] = 200
+    expected["/health", "evil.example", ""] = 403
+    requests = [
+        ("GET", path, {"headers": {"Host": host, **({"Origin": origin} if origin else {})}})
+        for path, host, origin in expected
+    ]
+    replies = ask_app(create_app(settings), *requests)
+    assert [reply.status_code for reply in replies] == [*expected.values()]
 
 
-def test_a_public_service_without_allowed_hosts_logs_a_warning(serve, names_dir) -> None:
-    server = serve(names_dir, HOST="0.0.0.0")
+def test_a_public_service_without_key_or_hosts_logs_warnings(serve, names_dir) -> None:
+    server = serve(names_dir, HOST="0.0.0.0", MICROGPT_APIKEY="secret")
     server.wait_for("warning: .*DNS rebinding.* MICROGPT_ALLOWED_HOSTS")
+    server.wait_for("warning: MICROGPT_APIKEY is not a setting")
+    server.wait_for("warning: .* set MICROGPT_API_KEY")
     assert server.get("/health", Host="10.1.2.3:8080").status == 200
     assert server.request("POST", GENERATE, {}, Host="chat.example").status == 200
 

@@ -2,9 +2,9 @@ import socket
 
 import pytest
 
-from microgpt_serve.arrival import MAX_UNREAD_BYTES
 from microgpt_serve.bodies import MAX_MESSAGES
 from microgpt_serve.encoding import MAX_CHARACTERS
+from microgpt_serve.middleware import MAX_UNREAD_BYTES
 from microgpt_serve.routes import MAX_BODY_BYTES
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
@@ -98,8 +98,8 @@ def test_a_body_announced_as_too_large_is_refused_at_once(names) -> None:
 
 @pytest.fixture(scope="module")
 def hasty(shared, names_dir):
-    """A service with a key, whose requests have a second."""
-    return shared(names_dir, MICROGPT_API_KEY="secret", MICROGPT_TIMEOUT_S="1")
+    """A service with a key, whose requests have half a second."""
+    return shared(names_dir, MICROGPT_API_KEY="secret", MICROGPT_TIMEOUT_S="0.5")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def hasty(shared, names_dir):
 )
 def test_the_body_of_a_refused_request_has_an_end(hasty, path, fields, status) -> None:
     head = head_of(path, "Content-Length: 1000000000", *fields)
-    received = hasty.raw(head + b"a", timeout=10)  # it hangs up after a second
+    received = hasty.raw(head + b"a", timeout=10)  # it hangs up after its timeout
     assert int(received[9:12]) == status
     head = head_of(path, "Transfer-Encoding: chunked", *fields)
     chunk = b"100000\r\n" + b"a" * 2**20 + b"\r\n"
@@ -122,13 +122,12 @@ def test_the_body_of_a_refused_request_has_an_end(hasty, path, fields, status) -
     assert received == b"" or int(received[9:12]) == status
 
 
-def test_the_key_is_checked_before_and_after_the_body_is_sent(serve, names_dir) -> None:
+def test_the_key_is_checked_before_and_after_the_body_is_sent(hasty) -> None:
     """A connection that is closed with bytes unread is reset, and the reply is lost."""
-    server = serve(names_dir, MICROGPT_API_KEY="secret")
     waiting = head_of(GENERATE, "Content-Length: 1000", "Expect: 100-continue")
     body = b'{"prompt": "' + b"a" * 5_000_000
     whole = head_of(GENERATE, f"Content-Length: {len(body)}") + body
     for sent in (waiting, *[whole] * 10):
-        with socket.create_connection((server.host, server.port), timeout=30) as client:
+        with socket.create_connection((hasty.host, hasty.port), timeout=30) as client:
             client.sendall(sent)
             assert client.recv(65536).startswith(b"HTTP/1.1 401 ")

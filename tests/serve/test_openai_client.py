@@ -4,7 +4,6 @@ import openai
 import pytest
 
 from microgpt import InferenceGpt, Message, Sampling
-from microgpt.data.tokenizer import ROLES
 
 HI = {"role": "user", "content": "hi there"}
 HOT = {"temperature": 1.5}
@@ -125,17 +124,6 @@ def test_the_usage_counts_prompt_and_completion_tokens(client, request) -> None:
     assert all("usage" in one.to_dict() for one in others)
     with write(client, "a", seed=3, max_tokens=5, stream=True) as events:
         assert not any("usage" in one.to_dict() for one in events)
-
-
-def test_a_returned_message_can_continue_the_conversation(talker, talk_gpt) -> None:
-    messages = [HI]
-    contents = ["hi there"]
-    for turn in range(3):
-        message = ask(talker, *messages, seed=4, **HOT).choices[0].message
-        said = [Message(ROLES[i % 2], text) for i, text in enumerate(contents)]
-        assert message.content == talk_gpt.chat(said, temperature=1.5, seed=4).content, turn
-        messages += [message, {"role": "user", "content": "yo"}]
-        contents += [message.content, "yo"]
 
 
 def test_a_message_may_consist_of_several_text_parts(talker) -> None:

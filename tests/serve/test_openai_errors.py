@@ -73,9 +73,7 @@ def test_the_error_for_an_invalid_field_names_the_field(talk, path, fields, mess
         ({"prompt": "a"}, "prompt is an unknown field", "prompt"),
     ],
 )  # fmt: skip
-def test_the_error_for_an_invalid_conversation_names_the_field(
-    talk, fields, message, field
-) -> None:
+def test_the_error_of_an_invalid_conversation_names_the_field(talk, fields, message, field) -> None:
     reply = talk.request("POST", CHAT, {"messages": [HI]} | fields)
     assert_error(reply, 400, message, field)
 

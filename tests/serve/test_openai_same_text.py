@@ -4,55 +4,28 @@ What every text is compared with comes from the library in this process, which k
 """
 
 import json
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import pytest
 from stop_strings import cut_at_stop
 
-from microgpt import InferenceGpt, Message
+from microgpt import InferenceGpt
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
 
-class Wanted(NamedTuple):
-    """A text that somebody wants."""
-
-    seed: int
-    temperature: float
-    stop: tuple[str, ...]
-    said: str  # a message, or a prompt
-
-
-def wanted(prompts: list[str], stops: list[tuple[str, ...]]) -> list[Wanted]:
-    """Return 32 different wishes; neighbours share a batch or do not."""
-    heats = (0.5, 2.0, 0.0)
-    sizes = len(stops), len(prompts)
-    return [
-        Wanted(i // 2, heats[i % 3], stops[i % sizes[0]], prompts[i % sizes[1]]) for i in range(32)
-    ]
-
-
-def chat_body(one: Wanted) -> dict:
-    messages = [{"role": "user", "content": one.said}]
-    return {"messages": messages, **fields(one)}
-
-
-def completion_body(one: Wanted) -> dict:
-    return {"prompt": one.said, **fields(one)}
-
-
-def fields(one: Wanted) -> dict:
-    return {"seed": one.seed, "temperature": one.temperature, "stop": [*one.stop]}
-
-
-def by_library(gpt: InferenceGpt, path: str, one: Wanted) -> str:
-    if path == CHAT:
-        message = Message("user", one.said)
-        reply = gpt.chat([message], temperature=one.temperature, seed=one.seed)
-        return cut_at_stop(reply.content, one.stop)
-    settings = {"temperature": one.temperature, "seed": one.seed}
-    text = gpt.generate(prompt=one.said, **settings)[0].removeprefix(one.said)
-    return cut_at_stop(text, one.stop)
+def wanted(gpt: InferenceGpt, path: str, said: list[str], stops) -> Iterator[tuple[dict, str]]:
+    """Yield 32 bodies, of which neighbours share a batch or not, each with its text."""
+    for i in range(32):
+        text, stop = said[i % len(said)], stops[i % len(stops)]
+        settings = {"seed": i // 2, "temperature": (0.5, 2.0, 0.0)[i % 3]}
+        if path == CHAT:
+            body: dict = {"messages": [{"role": "user", "content": text}]}
+            expected = gpt.chat(text, **settings).content
+        else:
+            body = {"prompt": text}
+            expected = gpt.generate(prompt=text, **settings)[0].removeprefix(text)
+        yield {**body, **settings, "stop": [*stop]}, cut_at_stop(expected, stop)
 
 
 def text_of(reply, path: str) -> str:
@@ -70,35 +43,23 @@ def text_of(reply, path: str) -> str:
 
 STOPS = [(), ("a",), ("a", "th", "the"), ("yo m", "o"), ("ere", "er"), ()]
 CASES = {
-    "names": (COMPLETIONS, wanted(["", "an", "o"], STOPS)),
-    "talk": (CHAT, wanted(["hi there", "yo man", "é hi"], STOPS)),
-    "subword-chat": (CHAT, wanted(["hi there", "漢 é 👩‍🚀"], [*STOPS, ("字", "漢字")])),
-    "subword-text": (COMPLETIONS, wanted(["", "漢", "hi "], [*STOPS, ("\ufffd", "h")])),
+    "names": (COMPLETIONS, ["", "an", "o"], STOPS),
+    "talk": (CHAT, ["hi there", "yo man", "é hi"], STOPS),
+    "subword-chat": (CHAT, ["hi there", "漢 é 👩‍🚀"], [*STOPS, ("字", "漢字")]),
+    "subword-text": (COMPLETIONS, ["", "漢", "hi "], [*STOPS, ("\ufffd", "h")]),
 }
 
 
-@pytest.fixture(params=CASES)
-def case(request):
-    """A server, its model, a path, and what is wanted of it."""
-    path, wishes = CASES[request.param]
-    name = request.param.partition("-")[0]
-    server, gpt = request.getfixturevalue(name), request.getfixturevalue(f"{name}_gpt")
-    bodies = [(chat_body if path == CHAT else completion_body)(one) for one in wishes]
-    return server, path, bodies, [by_library(gpt, path, one) for one in wishes]
-
-
 @pytest.mark.parametrize("stream", [False, True])
-def test_concurrent_texts_equal_those_of_the_library(case, stream) -> None:
-    server, path, bodies, expected = case
+@pytest.mark.parametrize("case", CASES)
+def test_concurrent_texts_equal_those_of_the_library(request, case, stream) -> None:
+    path, said, stops = CASES[case]
+    name = case.partition("-")[0]
+    server, gpt = request.getfixturevalue(name), request.getfixturevalue(f"{name}_gpt")
+    bodies, expected = zip(*wanted(gpt, path, said, stops), strict=True)
     bodies = [body | {"stream": stream} for body in bodies]
-    assert [text_of(server.request("POST", path, body), path) for body in bodies] == expected
-    assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == expected
-
-
-def test_mixed_streams_and_whole_replies_equal_the_library(case) -> None:
-    server, path, bodies, expected = case
-    bodies = [body | {"stream": i % 2 == 1} for i, body in enumerate(bodies)]
-    assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == expected
+    assert [text_of(server.request("POST", path, body), path) for body in bodies] == [*expected]
+    assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == [*expected]
 
 
 def test_sampling_filters_give_the_same_texts_as_the_library(names, names_gpt) -> None:

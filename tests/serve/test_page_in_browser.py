@@ -9,9 +9,7 @@ pytestmark = pytest.mark.slow
 MODEL_DATA = '<script type="text/plain" id="model-data">'
 
 
-def test_the_page_of_the_first_model_links_to_the_others(
-    shared, names_dir, talk_dir, talk_gpt, page
-) -> None:
+def test_the_page_of_one_model_links_to_others(shared, names_dir, talk_dir, talk_gpt, page) -> None:
     server = shared(MODEL_DIR=f"n={names_dir},talk & co={talk_dir}")
     page.goto(f"http://127.0.0.1:{server.port}/")
     page.wait_for_selector("#samples li >> nth=9")

@@ -9,10 +9,10 @@ from unittest.mock import Mock
 import pytest
 from starlette.requests import ClientDisconnect
 
-from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.models import ServedModels
 from microgpt_serve.request import MAX_INLINE_BYTES, QUEUE_LIMIT, Service
-from microgpt_serve.settings import ServiceSettings
+from microgpt_serve.service_errors import QueueFullError, ServeError
+from microgpt_serve.service_settings import ServiceSettings
 
 LONG = MAX_INLINE_BYTES + 1
 

@@ -10,7 +10,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={  # imported on first use, so that importing only the judge is fast
-        "errors": ["NoWinnerError"],
+        "evolution_errors": ["NoWinnerError"],
         "genome": ["Genome"],
         "genome_file": ["read_genome"],
         "generation_search": ["EvolutionResult", "SearchEvent", "evolve"],

@@ -16,15 +16,13 @@ from statistics import fmean
 from typing import Any
 
 from microgpt import DEFAULT_SEED, ConfigError, Document, Plottable, Split, split
-from microgpt_evolution.errors import NoWinnerError
+from microgpt_evolution.evolution_errors import NoWinnerError
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, score_of, write_genome
 from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
-from microgpt_evolution.python_study import open_in_python
 from microgpt_evolution.search_log import SearchLog
-from microgpt_evolution.strategies.aesthetic import AestheticPopulation
-from microgpt_evolution.strategies.hydra import Hydra
+from microgpt_evolution.strategies.hydra import AestheticPopulation, Hydra
 from microgpt_evolution.strategies.loss import LossSearch
 from microgpt_evolution.strategies.population import (
     N_FRESH,
@@ -33,7 +31,7 @@ from microgpt_evolution.strategies.population import (
     Organism,
     Population,
 )
-from microgpt_evolution.study import Study
+from microgpt_evolution.study import Study, open_in_python
 from microgpt_evolution.study_settings import HELD_OUT, SearchSettings, facts_of
 from microgpt_evolution.trial import Evaluation, Trial, TrialRecord, training_seed
 from microgpt_evolution.workers import Workers

@@ -1,13 +1,46 @@
-"""Genomes: the settings of a model and of its training, by the names of `microgpt train`."""
+"""Genomes: the settings of a model and of its training, and the space of a search with a budget."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from random import Random
 from typing import Any, Self
 
 from microgpt import ModelConfig, TrainConfig, check_names, check_setting
-from microgpt_evolution.errors import GenomeError, raised_as
+from microgpt_evolution.evolution_errors import GenomeError, raised_as
 
 Gene = bool | int | float | str
+LIMITS = {  # of evolve-rust's genes, within which a search without a budget stays
+    "n_embd": (1, 128),
+    "block_size": (1, 256),
+    "n_layer": (1, 12),
+    "n_head": (1, 16),
+    "n_ff_exp": (1, 8),
+    "steps": (50, 10_000),
+    "lr": (1e-6, 1.0),
+}
+GENES = tuple(LIMITS)
+# Values of the genes of a search with a budget, in ascending order. Those of the context and of the
+# vocabulary depend on the documents.
+VALUES: dict[str, tuple[Gene, ...]] = {
+    "n_embd": (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256),
+    "n_layer": (1, 2, 3, 4, 5, 6, 8),
+    "n_head": (1, 2, 4, 8),
+    "n_ff_exp": (1, 2, 3, 4, 6, 8),
+    "n_tokens": (125, 180, 250, 350, 500, 700, 1000, 1400, 2000, 2800, 4000, 5600, 8000),
+    "lr": (0.0005, 0.0007, 0.001, 0.0014, 0.002, 0.0028, 0.004, 0.0056, 0.008, 0.011, 0.016, 0.022),
+    "optimizer": ("muon", "adamw"),
+    "weight_decay": (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
+    "dropout": (0.0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45),
+    "average_tail": (0.0, 0.1, 0.2, 0.3, 0.5),
+    "architecture": ("karpathy", "portable", "modern"),
+}
+BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
+# Relative probability that a gene mutates; 1 for the others. The values that the rule gives these
+# were better in most cases (docs/measurements/quality.md), so few mutations should try others.
+RATES = {"optimizer": 0.1, "architecture": 0.1}
+MORE_GENES = 0.35  # probability to mutate another gene, after each gene
+JUMP = 0.25  # probability that a gene moves by two places instead of one
+MAX_TRIES = 100  # number of draws before a space without valid mutants is reported
 
 
 @dataclass(frozen=True)
@@ -74,32 +107,6 @@ class Genome(TrainConfig, ModelConfig):
 
 
 PRIMORDIAL = Genome(steps=200)
-LIMITS = {  # of evolve-rust's genes, within which a search without a budget stays
-    "n_embd": (1, 128),
-    "block_size": (1, 256),
-    "n_layer": (1, 12),
-    "n_head": (1, 16),
-    "n_ff_exp": (1, 8),
-    "steps": (50, 10_000),
-    "lr": (1e-6, 1.0),
-}
-GENES = tuple(LIMITS)
-# Values of the genes of a search with a budget, in ascending order. Those of the context and of the
-# vocabulary depend on the documents.
-VALUES: dict[str, tuple[Gene, ...]] = {
-    "n_embd": (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256),
-    "n_layer": (1, 2, 3, 4, 5, 6, 8),
-    "n_head": (1, 2, 4, 8),
-    "n_ff_exp": (1, 2, 3, 4, 6, 8),
-    "n_tokens": (125, 180, 250, 350, 500, 700, 1000, 1400, 2000, 2800, 4000, 5600, 8000),
-    "lr": (0.0005, 0.0007, 0.001, 0.0014, 0.002, 0.0028, 0.004, 0.0056, 0.008, 0.011, 0.016, 0.022),
-    "optimizer": ("muon", "adamw"),
-    "weight_decay": (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
-    "dropout": (0.0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45),
-    "average_tail": (0.0, 0.1, 0.2, 0.3, 0.5),
-    "architecture": ("karpathy", "portable", "modern"),
-}
-BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
 
 
 def values_of(genome: Genome, names: Iterable[str]) -> dict[str, Any]:
@@ -113,3 +120,56 @@ def check_genes(genes: Mapping[str, Any]) -> None:
         check_names(genes, Genome.__dataclass_fields__)
         for name, gene in genes.items():
             check_setting(name, gene)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The values that each gene may have, in ascending order; genes without values do not vary."""
+
+    values: dict[str, tuple[Gene, ...]]
+
+    def mutate(self, genome: Genome, rng: Random) -> Genome:
+        """Return a copy in which one or more genes have a neighbouring value."""
+        rates = {gene: RATES.get(gene, 1.0) for gene in self.values if len(self.values[gene]) > 1}
+        for _ in range(MAX_TRIES if rates else 0):
+            genes: dict[str, Any] = {}
+            while not genes or rng.random() < MORE_GENES:
+                (gene,) = rng.choices([*rates], [*rates.values()])
+                genes[gene] = self._neighbour(gene, getattr(genome, gene), rng)
+            mutant = _valid(genome, genes)
+            if mutant and mutant != genome:
+                return mutant
+        raise GenomeError("the space has no other valid genomes; check its values")
+
+    def crossover(self, a: Genome, b: Genome, rng: Random) -> Genome:
+        """Return a genome that takes each gene from either parent with equal probability."""
+        genes = {gene: getattr(rng.choice((a, b)), gene) for gene in BUDGETED_GENES}
+        return _valid(a, genes) or a
+
+    def coordinates(self, genome: Genome) -> list[float]:
+        """Return the coordinates of a genome; the values of a gene are spaced evenly in [0, 1]."""
+        return [
+            self._place(gene, getattr(genome, gene)) / max(1, len(values) - 1)
+            for gene, values in self.values.items()
+        ]
+
+    def _neighbour(self, gene: str, value: Gene, rng: Random) -> Gene:
+        """Return the value one or two places away from the given value."""
+        step = rng.choice((-1, 1)) * (2 if rng.random() < JUMP else 1)
+        values, place = self.values[gene], self._place(gene, value) + step
+        return values[min(max(place, 0), len(values) - 1)]
+
+    def _place(self, gene: str, value: Any) -> int:
+        """Return the index of a value or, if it is not in the space, of the closest number."""
+        values: tuple[Any, ...] = self.values[gene]
+        if value in values:
+            return values.index(value)
+        return min(range(len(values)), key=lambda i: abs(values[i] - value))
+
+
+def _valid(genome: Genome, genes: Mapping[str, Any]) -> Genome | None:
+    """Return the genome with some genes replaced, or None if they contradict one another."""
+    try:
+        return replace(genome, **genes)
+    except GenomeError:
+        return None

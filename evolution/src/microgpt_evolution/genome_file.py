@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from microgpt import MAX_SEED, TextKind, mark, other_version, publish, read
-from microgpt_evolution.errors import GenomeError, raised_as
+from microgpt_evolution.evolution_errors import GenomeError, raised_as
 from microgpt_evolution.genome import BUDGETED_GENES, GENES, values_of
 from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
-from microgpt_evolution.strategies.contestant import EVALUATIONS
-from microgpt_evolution.trial import Genes, Stored
+from microgpt_evolution.trial import EVALUATIONS, Genes, Stored
 
 GENOME = "genome.json"
 VERSION, BUDGETED_VERSION = 1, 3  # version 2 had switches of the architecture

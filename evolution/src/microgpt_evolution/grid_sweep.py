@@ -14,11 +14,11 @@ from microgpt import (
     describe_read,
     split,
 )
-from microgpt_evolution.errors import raised_as
+from microgpt_evolution.evolution_errors import raised_as
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.loss_objective import LossObjective
-from microgpt_evolution.python_study import open_in_python
 from microgpt_evolution.strategies.grid import grid
+from microgpt_evolution.study import open_in_python
 from microgpt_evolution.study_settings import HELD_OUT, SweepSettings, facts_of
 from microgpt_evolution.trial import TrialRecord
 from microgpt_evolution.workers import Workers

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from microgpt_evolution import comparison
-from microgpt_evolution.objectives.fitness import target
-from microgpt_evolution.objectives.judge import HEADS, first_names
+from microgpt_evolution import confidence_intervals
+from microgpt_evolution.objectives.fitness import HEADS, first_names, target
 from microgpt_evolution.strategies.hydra import Hydra
 from microgpt_evolution.strategies.population import (
     N_REPEATS,
@@ -74,7 +73,7 @@ class SearchLog:
         """Write the finalists with their means over the seeds; `>` marks the winner."""
         self._write(f"Finalists, trained with {N_REPEATS} more seeds:")
         for each in finalists:
-            found = comparison.describe(each.values(self._settings.measure)) + self._mark
+            found = confidence_intervals.describe(each.values(self._settings.measure)) + self._mark
             if self._settings.objective == "hydra":
                 means = (f"{head.title} {-each.fitness(name):.4f}" for name, head in HEADS.items())
                 found = ", ".join(means)
@@ -115,6 +114,6 @@ def winner_table(
     lines = [f"  {'Winner':<{width}}  {'Search':>8}  Fresh seeds"]
     for name, value, again in rows:
         shown = "–" if value is None else f"{value:.4f}"
-        numbers = comparison.describe([number for number in again if number is not None])
+        numbers = confidence_intervals.describe([number for number in again if number is not None])
         lines.append(f"  {name:<{width}}  {shown:>8}  {numbers}")
     return lines

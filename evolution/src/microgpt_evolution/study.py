@@ -11,11 +11,12 @@ A resumed study starts from the beginning and reuses the recorded trials.
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Generic, Self, TypeVar
 
 from microgpt import (
@@ -27,17 +28,26 @@ from microgpt import (
     TrainState,
     as_argument,
     cannot_write,
+    checked,
     encode_state,
+    n_cpus,
     publish,
     read_training,
 )
-from microgpt_evolution.errors import StudyError
+from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.objective import Objective
 from microgpt_evolution.study_settings import SETTINGS, StudySettings, read_settings
-from microgpt_evolution.trial import Evaluation, Key, Trial, TrialRecord
-from microgpt_evolution.trials_file import TRIALS, append_trial, read_trials
-from microgpt_evolution.workers import Workers
+from microgpt_evolution.trial import (
+    TRIALS,
+    Evaluation,
+    Key,
+    Trial,
+    TrialRecord,
+    append_trial,
+    read_trials,
+)
+from microgpt_evolution.workers import Threads, Workers
 
 USE = "being searched"  # inserted into the error message about a locked directory
 STATES = ".organisms"
@@ -238,3 +248,29 @@ def _free_directory(folder: Path, name: str) -> Path:
     stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
     paths = (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2))))
     return next(path for path in paths if not (path.exists() or Path(f"{path}.log").exists()))
+
+
+@contextmanager
+def open_in_python(
+    run_dir: str | os.PathLike[str] | None,
+    settings: S,
+    workers: int | Workers | None = None,
+) -> Iterator[tuple[Study[S], Workers]]:
+    """Yield a study in a directory (default: a temporary one) and its workers; then end it."""
+    if not isinstance(workers, Workers):
+        workers = Threads(n_cpus() if workers is None else checked("workers", workers, int))
+    with ExitStack() as stack:
+        folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
+        directory = Path(folder).absolute()  # an objective may change the working directory
+        if os.path.lexists(directory):
+            study = Study[S].open(directory, type(settings))
+        else:
+            study = Study[S].begin(directory.parent, directory.name, settings, is_stamped=False)
+        stack.enter_context(study)
+        study.extend({name: value for name, value in settings if name not in settings.facts})
+        try:
+            yield study, workers
+        finally:
+            if settings.has_function or settings.noun == "sweep":
+                study.warn_of_failures()
+        study.end()

@@ -20,7 +20,7 @@ from microgpt import (
     other_version,
     read_regular_file,
 )
-from microgpt_evolution.errors import StudyError, raised_as
+from microgpt_evolution.evolution_errors import StudyError, raised_as
 from microgpt_evolution.genome import Gene
 from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
 from microgpt_evolution.trial import Genes, Stored, Trial

@@ -1,17 +1,32 @@
-"""Trials: the training runs that a study asks for, what they measure, and their records."""
+"""Trials: the training runs that a study asks for, what they measure, and their records.
+
+trials.jsonl has a line per trial, with a checksum, appended when the trial ends.
+"""
 
 import hashlib
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from zlib import crc32
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, TypeAdapter
 
-from microgpt_evolution.errors import StudyError
+from microgpt import cannot_write, read
+from microgpt_evolution.evolution_errors import StudyError, raised_as
 from microgpt_evolution.genome import Genome
 
+if TYPE_CHECKING:
+    from microgpt import TrainState
+
+TRIALS = "trials.jsonl"
+MAX_TRIALS_BYTES = 2**28  # enough for 400,000 lines without samples
+CHECKSUM = b',"crc32":"'  # begins the last key of a line
+REMEDY = "remove the line and resume the study, which repeats the trial"
+EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
+RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; half-way losses mislead
 # Too little memory: "refused"; a loss that is not finite: "diverged"; any other failure: "crashed".
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # the genome, the seed, and the end of a rung
@@ -93,6 +108,38 @@ class Trial:
         return self.place[0]
 
 
+@dataclass(frozen=True)
+class Contestant(Trial):
+    """An organism with its validation losses so far; infinity if its training run diverged.
+
+    As a trial, it is a rung: its training run goes on up to the evaluation `until`.
+    """
+
+    losses: tuple[float, ...] = ()  # in nats per character, one per evaluation
+    state: "TrainState | None" = field(default=None, compare=False, repr=False)
+
+    @property
+    def n_evaluations(self) -> int:
+        """The number of evaluations of the rung."""
+        assert self.until is not None
+        return self.until - len(self.losses)
+
+    @property
+    def loss(self) -> float:
+        """The lowest loss so far; the weights with this loss are kept."""
+        return min(self.losses, default=math.inf)
+
+    @property
+    def next_rung(self) -> int:
+        """The number of the evaluation that ends its next rung."""
+        return next(rung for rung in RUNGS if rung > len(self.losses))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it will not be trained further."""
+        return len(self.losses) == EVALUATIONS or math.inf in self.losses
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord(Trial, Evaluation):
     """A line of trials.jsonl: what was measured, and the trial."""
@@ -124,3 +171,37 @@ def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) ->
     """
     digest = hashlib.sha256(f"{run_seed}/{generation}/{slot}/{repeat}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+RECORD = TypeAdapter(TrialRecord)
+
+
+def read_trials(directory: Path) -> tuple[list[TrialRecord], int]:
+    """Return the records of the complete lines, and the number of their bytes."""
+    path = directory / TRIALS
+    content = read(path, MAX_TRIALS_BYTES, StudyError)
+    *lines, rest = content.split(b"\n")  # the last line is empty or incomplete
+    records = []
+    for number, line in enumerate(lines, start=1):
+        with raised_as(StudyError, f"{path}, line {number}", f"; {REMEDY}"):
+            if line + b"\n" != with_checksum(line.rpartition(CHECKSUM)[0] + b"}"):
+                raise StudyError("crc32 differs, so the line was changed")
+            records.append(RECORD.validate_json(line))
+    return records, len(content) - len(rest)
+
+
+def append_trial(directory: Path, record: TrialRecord, n_bytes: int) -> int:
+    """Write a record after the complete lines, which have so many bytes; return the new number."""
+    try:
+        with (directory / TRIALS).open("r+b") as file:
+            file.truncate(n_bytes)  # an incomplete line of a killed process
+            file.seek(n_bytes)
+            file.write(with_checksum(RECORD.dump_json(record, exclude_defaults=True)))
+            return file.tell()
+    except OSError as error:
+        raise cannot_write(directory, error) from error
+
+
+def with_checksum(record: bytes) -> bytes:
+    """Return a line of trials.jsonl: a JSON object with its CRC-32 as the last key."""
+    return record[:-1] + CHECKSUM + b'%08x"}\n' % crc32(record)

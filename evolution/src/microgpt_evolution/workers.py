@@ -13,7 +13,7 @@ from time import sleep
 from typing import Any
 from urllib.parse import urlsplit
 
-from microgpt_evolution.errors import ClusterError
+from microgpt_evolution.evolution_errors import ClusterError
 from microgpt_evolution.objectives.objective import Objective, describe_error, measure
 from microgpt_evolution.trial import Evaluation, Trial
 

@@ -3,15 +3,13 @@
 import calendar
 import hashlib
 import re
-from collections import defaultdict
 from collections.abc import Iterator
-from itertools import product
 from typing import get_args
 
 import pytest
 
 from microgpt import load_conversations
-from microgpt.data.chat_truncation import fit_conversation
+from microgpt.data.context import fit_conversation
 from microgpt.data.documents import bundled
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt_characters.synthetic_chat import (
@@ -23,13 +21,12 @@ from microgpt_characters.synthetic_chat import (
 )
 from microgpt_characters.synthetic_chat.draw import (
     ChatSplit,
-    Draw,
     Exchange,
 )
-from microgpt_characters.synthetic_chat.tasks import multiplication, names, words
+from microgpt_characters.synthetic_chat.tasks import names, words
 
 SPLITS = get_args(ChatSplit)
-N = 4000  # conversations that are looked at
+N = 1500  # conversations that are looked at
 UNTOLD = "i don't know."
 OUTSIDE = "i do sums to 99 and spelling."
 FIRST = re.compile("lead|first|1st|begin|start|open|initial|front")
@@ -146,48 +143,6 @@ def is_easy_sum(prompt: str) -> bool:
     return max(a, b) <= 99
 
 
-@pytest.mark.parametrize("split", SPLITS)
-def test_memory_questions_refer_to_the_last_statement(made, split) -> None:
-    for conversation in made[split]:
-        told = {"name": UNTOLD, "color": UNTOLD}
-        for exchange in questions([conversation]):
-            what = "color" if re.search("colou?r", exchange.prompt) else "name"
-            if exchange.task == "memory":
-                assert exchange.reply == told[what]
-            elif exchange.task is None:
-                said = re.fullmatch(r"hi ([a-z]+)!|([a-z]+) is nice\.", exchange.reply)
-                assert said
-                assert (said[1] or said[2]) in re.findall("[a-z]+", exchange.prompt)
-                told["name" if said[1] else "color"] = (
-                    f"you are {said[1]}." if said[1] else f"you like {said[2]}."
-                )
-
-
-@pytest.mark.parametrize("split", SPLITS)
-def test_two_questions_in_a_message_get_two_answers_in_order(made, split) -> None:
-    both = [e for conversation in made[split] for e in conversation if e.parts]
-    assert bool(both) == (split != "basics")
-    for exchange in both:
-        first, second = (each.prompt.rstrip(".?") for each in exchange.parts)
-        assert second in exchange.prompt[exchange.prompt.index(first) + len(first) :]
-        sentences = [each.reply + "." * (each.reply[-1] not in ".!") for each in exchange.parts]
-        assert exchange.reply == " ".join(dict.fromkeys(sentences))
-
-
-def test_the_grammar_asks_for_all_products_up_to_12_times_12() -> None:
-    draw = Draw("train", 1)
-    asked = {tuple(numbers(multiplication(draw).prompt)) for _ in range(3000)}
-    assert asked == {*product(range(13), repeat=2)}
-
-
-def test_each_question_has_a_single_answer(made) -> None:
-    answers = defaultdict(set)
-    for split in SPLITS:
-        for before, exchange in scored(made[split]):
-            answers[before, exchange.prompt].add(exchange.reply)
-    assert not {question for question, replies in answers.items() if len(replies) > 1}
-
-
 @pytest.mark.parametrize("split", ["heldout", "wordings"])
 def test_no_scored_question_is_in_the_training_set(made, split) -> None:
     train = {
@@ -200,18 +155,6 @@ def test_no_scored_question_is_in_the_training_set(made, split) -> None:
         assert (before, exchange.prompt, exchange.reply) not in train
         if exchange.reply != UNTOLD:
             assert (exchange.prompt.rstrip("?"), exchange.reply) not in alone
-
-
-def test_held_out_pairs_of_numbers_appear_in_no_other_split(made) -> None:
-    pairs = {
-        split: {
-            tuple(sorted(numbers(exchange.prompt)))
-            for exchange in questions(made[split])
-            if exchange.task in ("addition", "subtraction", "comparison")
-        }
-        for split in SPLITS
-    }
-    assert not pairs["heldout"] & (pairs["train"] | pairs["wordings"])
 
 
 def test_a_held_out_word_never_appears_in_training(made) -> None:

@@ -5,7 +5,7 @@ import re
 import altair as alt
 import pytest
 
-from microgpt_cli.charts.look import COLORS, GREY, SCHEMES, picture
+from microgpt_cli.charts import COLORS, GREY, SCHEMES, picture
 
 ROWS = [{"x": 1, "y": 1, "name": "a long name at the right"}]
 
@@ -29,9 +29,8 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
 def test_marks_and_text_are_visible_in_both_color_schemes(scheme) -> None:
-    assert (
-        min(contrast(color, scheme["paper"]) for color in (*COLORS, GREY)) >= 3
-    )  # WCAG 2.2, 1.4.11
+    # WCAG 2.2, 1.4.11
+    assert min(contrast(color, scheme["paper"]) for color in (*COLORS, GREY)) >= 3
     assert min(contrast(scheme[name], scheme["paper"]) for name in ("ink", "quiet")) >= 4.5
 
 

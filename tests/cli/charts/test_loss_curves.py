@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from microgpt import HistoryPoint, ModelConfig, TrainConfig, TrainingDirectory, train
-from microgpt_cli.charts.look import COLORS
-from microgpt_cli.charts.loss_curves import TrainingRun, draw, read_training_runs
+from microgpt_cli.charts import COLORS, TrainingRun, draw, read_training_runs
 
 
 @pytest.mark.parametrize("n_runs", [1, 2, len(COLORS) + 1, 30])

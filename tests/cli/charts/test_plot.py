@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from commands import refused
-from png_files import size_of_png
 
 from microgpt import HistoryPoint, ModelConfig, TrainConfig, TrainingDirectory, train
 
@@ -30,24 +29,10 @@ def test_plot_draws_a_training_run_as_a_png_and_an_svg(microgpt, tmp_path) -> No
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "curves.png\ncurves.svg\n"
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "curves.svg", "names-model"]
-    width, height = size_of_png(tmp_path / "curves.png")
-    assert 1000 < width < 2000
-    assert 600 < height < 1200
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     svg = (tmp_path / "curves.svg").read_text()
     assert svg.startswith("<svg")
     for text in ("names-model", "held-out", "2.250 at step 200"):
-        assert text in svg
-
-
-@pytest.mark.slow
-def test_plot_overlays_training_runs(microgpt, tmp_path) -> None:
-    for name in ("slow", "fast"):
-        trained(tmp_path / name)
-    trained(tmp_path / "running", [HistoryPoint(10, 3.0)])
-    done = microgpt("plot", "slow", "fast", "running", "--output", "three.svg")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "three.svg\n", "")
-    svg = (tmp_path / "three.svg").read_text()
-    for text in ("slow", "fast", "running", "training loss 3.000"):
         assert text in svg
 
 
@@ -74,9 +59,7 @@ def test_plot_accepts_model_names_with_special_characters(microgpt, tmp_path) ->
         ([], "output "),
     ],
 )
-def test_plot_refuses_runs_without_losses_and_other_formats(
-    microgpt, tmp_path, args, problem
-) -> None:
+def test_plot_refuses_other_formats_and_empty_runs(microgpt, tmp_path, args, problem) -> None:
     trained(tmp_path / "begun", ())
     (trained(tmp_path / "broken") / "train_state.json").write_text('{"step": 20, "lo')
     (tmp_path / "empty").mkdir()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_engine.processor import lanes_of
+from microgpt_engine.simd import lanes_of
 from microgpt_engine.simd import vector as simd
 
 DTYPES = ["float32", "float64"]

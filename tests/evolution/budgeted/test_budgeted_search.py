@@ -10,18 +10,17 @@ import pytest
 from searches import contents, edit_evaluations
 
 from microgpt.state import TrainResult
+from microgpt.training.budget import TimeLimit
 from microgpt.training.hooks import OnEvent
-from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train
-from microgpt_evolution.budgeted.budgeted_search import BudgetedSearch
-from microgpt_evolution.budgeted.student import students_of
-from microgpt_evolution.errors import NoWinnerError, StudyError
+from microgpt_evolution.budgeted_search import BudgetedSearch, students_of
+from microgpt_evolution.evolution_errors import NoWinnerError, StudyError
 from microgpt_evolution.genome import VALUES
 from microgpt_evolution.objectives import rung_objective
 from microgpt_evolution.objectives.rung_objective import RungObjective
-from microgpt_evolution.strategies.contestant import EVALUATIONS, RUNGS, Contestant
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings
+from microgpt_evolution.trial import EVALUATIONS, RUNGS, Contestant
 from microgpt_evolution.workers import Threads
 
 GENES = ("n_embd", "lr", "n_tokens", "average_tail")
@@ -96,9 +95,7 @@ def test_a_stopped_search_resumes_to_the_same_result(
     assert finished(again, small_parts, Threads(2)) == expected
 
 
-def test_a_killed_search_resumes_to_the_same_result(
-    tmp_path, settings, small_parts, expected_run
-) -> None:
+def test_a_killed_search_has_the_same_result(tmp_path, settings, small_parts, expected_run) -> None:
     """The state is written before the record, so a record may be missing or incomplete."""
     directory, expected = expected_run
     shutil.copytree(directory, tmp_path / "run")
@@ -123,9 +120,7 @@ def test_records_of_other_genomes_are_refused(tmp_path, small_parts, expected_ru
         finished(opened(tmp_path / "run"), small_parts, Threads(1))
 
 
-def test_a_diverged_winner_is_trained_to_its_last_finite_loss(
-    tmp_path, settings, small_parts
-) -> None:
+def test_a_diverged_winner_is_trained_to_its_last_loss(tmp_path, settings, small_parts) -> None:
     (genome,) = settings.first
     losses = (*(2.0 - i / 10 for i in range(RUNGS[0])), math.inf)
     with Threads(1) as pool, begun(tmp_path, settings) as records:
@@ -202,14 +197,11 @@ def test_other_teachers_have_another_student(tmp_path, taught, small_parts) -> N
     assert [each.id for each in students] == ["student-1", "student-2"]
 
 
-def test_a_finished_search_goes_on_with_more_operations(
-    tmp_path, small_parts, expected_run
-) -> None:
+def test_an_ended_search_goes_on_with_more_operations(tmp_path, small_parts, expected_run) -> None:
     directory, (*_, known) = expected_run
-    for name in ("whole", "killed"):
-        shutil.copytree(directory, tmp_path / name)
-        records = opened(tmp_path / name)
-        longer = finished(records, small_parts, Threads(2), budget=1.5e9)
+    shutil.copytree(directory, tmp_path / "whole")
+    longer = finished(opened(tmp_path / "whole"), small_parts, Threads(2), budget=1.5e9)
+    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
     *_, lines = longer
     assert {line[:2] for line in known} < {line[:2] for line in lines}
     assert [line for line in lines if line in known] == known

@@ -11,7 +11,7 @@ from microgpt.training.loop import DivergedError
 from microgpt.training.train import train
 from microgpt_evolution.objectives.objective import measure
 from microgpt_evolution.objectives.rung_objective import RungObjective
-from microgpt_evolution.strategies.contestant import EVALUATIONS, Contestant
+from microgpt_evolution.trial import EVALUATIONS, Contestant
 
 
 def test_pausing_a_training_run_does_not_change_its_result(objective, small) -> None:

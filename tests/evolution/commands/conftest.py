@@ -1,10 +1,17 @@
 """What tests of the command share: names, and a genome of evolve-rust."""
 
+import contextlib
 import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 from searches import write_names
+
+from microgpt_evolution.objectives import loss_objective
 
 
 @pytest.fixture
@@ -22,3 +29,25 @@ def genome(tmp_path: Path) -> Path:
         json.dumps({**genes, "lr": 0.02, "loss": 1.5, "generation": 3, "evolved": True})
     )
     return path
+
+
+@pytest.fixture
+def stopped_in(monkeypatch) -> Callable[..., contextlib.AbstractContextManager[None]]:
+    """Have the n-th training of a search or a sweep receive a signal."""
+
+    @contextlib.contextmanager
+    def stopped(n: int, number: int) -> Iterator[None]:
+        train, calls = loss_objective.train, count(1)
+
+        def counted(*args: object, **options: object) -> object:
+            if next(calls) == n:
+                os.kill(os.getpid(), number)
+                while not options["hooks"][0].should_stop():
+                    time.sleep(0.01)
+            return train(*args, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loss_objective, "train", counted)
+            yield
+
+    return stopped

@@ -122,16 +122,13 @@ def test_failed_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:
 
 def test_sweeps_of_different_documents_cannot_be_combined(microgpt, tmp_path) -> None:
     mine, yours = write(tmp_path), write(tmp_path, sha256="xyz")
-    assert refused(microgpt("analyze", mine, yours)).startswith(
-        f"{mine} and {yours} use different documents (/abc.txt, /xyz.txt), so their "
-        "losses are not comparable; analyze them separately"
-    )
+    error = refused(microgpt("analyze", mine, yours))
+    assert error.startswith(f"{mine} and {yours} use different documents (/abc.txt, /xyz.txt), so")
+    assert "analyze them separately" in error
 
 
 def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
-    assert refused(microgpt("analyze")).startswith(
-        "there is no sweep in experiments; create one with `microgpt sweep steps`"
-    )
+    assert "no sweep in experiments; create one with `microgpt sw" in refused(microgpt("analyze"))
     write(tmp_path)
     write(tmp_path, (Genome(steps=77), Genome(steps=78)))
     assert "\n   77  " in microgpt("analyze").stdout

@@ -38,7 +38,5 @@ def test_a_resumed_training_run_remembers_its_genome(microgpt, genome, tmp_path)
     training = load(tmp_path / "output").meta.training
     assert training["steps"] == 80
     assert training["genome"] == hashlib.sha256(genome.read_bytes()).hexdigest()
-    assert (
-        refused(microgpt("train", "--resume", "output", "--genome", "genome.json"))
-        == "--genome cannot be used with --resume; omit one of them"
-    )
+    error = refused(microgpt("train", "--resume", "output", "--genome", "genome.json"))
+    assert error == "--genome cannot be used with --resume; omit one of them"

@@ -5,13 +5,6 @@ import pytest
 from commands import refused
 from json_files import edit
 
-PRIMORDIAL = [
-    "=== MicroGPT [Primordial] ===",
-    '"I am unformed"',
-    "No genome found. Running with default parameters.",
-    "Run `microgpt evolve` to evolve a genome.",
-    "",
-]
 EVOLVED = [
     "=== MicroGPT [Evolved] ===",
     '"I have become"',
@@ -30,16 +23,6 @@ def names(tmp_path: Path) -> None:
 def lines_of(done) -> list[str]:
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
-
-
-def test_run_reports_a_genome_as_evolved(microgpt, genome) -> None:
-    lines = lines_of(microgpt("run"))
-    assert lines[:4] == EVOLVED
-    assert lines[4].endswith("for 60 steps (lr=0.02, emb=12, head=2, layer=2, ctx=8, ff=3)")
-    assert lines[-1].startswith("Organism: evolved | Loss: ")
-    moved = genome.rename(genome.with_name("other.json"))
-    assert lines_of(microgpt("run", "--genome", moved)) == lines
-    assert lines_of(microgpt("run"))[:5] == PRIMORDIAL
 
 
 def test_run_says_that_a_genome_was_found_with_other_data(microgpt, genome) -> None:

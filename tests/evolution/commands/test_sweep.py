@@ -1,6 +1,5 @@
 import re
 import signal
-import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -13,20 +12,6 @@ pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 NAMES = ("--data", str(Path(__file__).parents[3] / "data" / "names.txt"))  # Karpathy's
 GRID = ("grid", "--vary", "n_embd=8,16", "--vary", "steps=30,60", *NAMES, "--seed", "5")
-
-
-def begin(folder: Path, *options: str) -> subprocess.Popen:
-    """Start a sweep of thousands of training runs, and return its process when some are made."""
-    command = ["microgpt", "sweep", *options]
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    made = ""
-    while made.count("\n") < 2:
-        assert process.poll() is None
-        runs = list(folder.glob("experiments/*/trials.jsonl"))
-        made = runs[0].read_text() if runs else ""
-    return process
 
 
 def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
@@ -47,43 +32,21 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
     assert not (run / ".lock").exists()
 
 
-def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
-    axes = ("--vary", "architecture=modern", "--vary", "optimizer=adamw,muon")
-    rest = ("--vary", "steps=30", "--data", "names.txt", "--seeds", "1")
-    ok(microgpt("sweep", "grid", *axes, *rest))
-    points = [line["genome"] for line in evaluations_of(run_of(tmp_path))]
-    assert {(p["architecture"], p.get("optimizer")) for p in points} == {
-        ("modern", None), ("modern", "muon")
-    }  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "code", "word"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGKILL, -9, "")],
-)
-def test_a_killed_sweep_resumes_with_the_same_results(
-    microgpt, tmp_path, number, code, word
-) -> None:
-    long = (*GRID[:4], "steps=1000,2000,4000", *GRID[5:])
-    microgpt("sweep", *long)
+def test_an_interrupted_sweep_resumes_with_the_same_results(microgpt, tmp_path, stopped_in) -> None:
+    microgpt("sweep", *GRID)
     whole = run_of(tmp_path).rename(tmp_path / "whole")
-    process = begin(tmp_path, *long)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    with stopped_in(4, signal.SIGINT):
+        done = microgpt("sweep", *GRID, "--workers", "1")
     run = run_of(tmp_path)
     n_made = (run / "trials.jsonl").read_text().count("\n")
-    assert process.returncode == code
-    assert 0 < n_made < 18
-    if word:
-        assert errors.splitlines()[-1] == (
-            f"{word} after {n_made} training run{'s' * (n_made > 1)}; resume with: "
-            f"microgpt sweep resume experiments/{run.name}"
-        )
-    done = ok(microgpt("sweep", "resume", run, "--workers", "2"))
-    assert done.stdout.splitlines()[1].startswith(
-        f"18 of 18 training runs completed; ran {18 - n_made} in "
+    assert (done.returncode, n_made in (2, 3)) == (130, True)
+    assert done.stderr.splitlines()[-1] == (
+        f"interrupted after {n_made} training runs; resume with: "
+        f"microgpt sweep resume experiments/{run.name}"
     )
+    done = ok(microgpt("sweep", "resume", run, "--workers", "2"))
+    told = f"12 of 12 training runs completed; ran {12 - n_made} in "
+    assert done.stdout.splitlines()[1].startswith(told)
     assert evaluations_of(run) == evaluations_of(whole)
 
 
@@ -109,12 +72,12 @@ def test_a_training_run_that_takes_too_long_is_recorded(microgpt, tmp_path) -> N
 
 
 def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) -> None:
-    axes = ("n_layer=1,400", "n_embd=8,65536", "n_head=1", "steps=1")
+    axes = ("n_layer=1,40", "n_embd=8,65536", "n_head=1", "steps=1")
     options = [word for axis in axes for word in ("--vary", axis)]
     done = ok(microgpt("sweep", "grid", *options, *NAMES))
     notes = [line for line in done.stderr.splitlines() if line.startswith("note: n_embd 65,536")]
     assert len(notes) == 2
-    assert "n_layer 400: refused, training this model needs " in max(notes)
+    assert "n_layer 40: refused, training this model needs " in max(notes)
     assert "\n6 of 12 training runs completed; " in done.stdout
     found = Counter(line["status"] for line in evaluations_of(run_of(tmp_path)))
     assert found == {"refused": 6, "ok": 6}
@@ -123,10 +86,8 @@ def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) ->
 def test_a_sweep_in_which_every_run_diverges_fails(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID, "--vary", "lr=1e30")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "error: no training run completed: the loss was not a finite number; see "
-        f"experiments/{run_of(tmp_path).name}"
-    )
+    assert "no training run completed: the loss was not a finite" in done.stderr.splitlines()[-1]
+    assert done.stderr.endswith(f"; see experiments/{run_of(tmp_path).name}\n")
     assert "note: n_embd 8, steps 60: diverged, the loss was not a finite" in done.stderr
 
 

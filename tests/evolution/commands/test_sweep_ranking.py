@@ -1,29 +1,19 @@
 """The ranking that a sweep prints at its end."""
 
+from searches import ranking_of
+
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.report.ranking import Ranking
-from microgpt_evolution.report.tables import describe_ranking
-from microgpt_evolution.study_settings import SweepSettings
-from microgpt_evolution.trial import TrialRecord
+from microgpt_evolution.report.ranking import describe_ranking
 
-SEEDS = (1, 2, 3)
+Losses = dict[Genome, tuple[float | None, ...]]
 
 
-def lines_of(losses: dict[Genome, tuple[float | None, ...]], **settings) -> list[str]:
-    """Return the lines for these held-out losses, one per seed; None has diverged."""
-    sweep = SweepSettings(genomes=tuple(losses), seeds=SEEDS, input="a", data_sha256="", **settings)
-    results = [
-        TrialRecord(
-            genome=config, seed=seed, status="diverged" if loss is None else "ok",
-            val_loss=loss, last_loss=loss, n_params=4192, flops=1,
-        )
-        for config, of_config in losses.items()
-        for seed, loss in zip(SEEDS, of_config, strict=True)
-    ]  # fmt: skip
-    return list(describe_ranking(Ranking(sweep, results), 10))
+def lines_of(losses: Losses, **settings: object) -> list[str]:
+    """Return the lines for these held-out losses."""
+    return list(describe_ranking(ranking_of(losses, **settings), 10))
 
 
-def rates(*losses: float) -> dict[Genome, tuple[float | None, ...]]:
+def rates(*losses: float) -> Losses:
     """Return losses of rising learning rates, which hardly differ between the seeds."""
     steps = zip((0.001, 0.003, 0.01), losses, strict=True)
     return {Genome(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from microgpt import load_text
 from microgpt.data.documents import bundled
-from microgpt_evolution.objectives.judge import (
+from microgpt_evolution.objectives.fitness import (
     HEADS,
     find_repeats,
     judge,

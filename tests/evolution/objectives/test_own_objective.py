@@ -1,6 +1,5 @@
 """An objective of the user: resumed, and safe against failures."""
 
-import asyncio
 import math
 import os
 import sys
@@ -17,10 +16,9 @@ from searches import DOCS, vowels
 from microgpt import train
 from microgpt.errors import ConfigError
 from microgpt_evolution import Genome, evolve
-from microgpt_evolution.errors import NoWinnerError
-from microgpt_evolution.objectives.own_objective import evaluate
-from microgpt_evolution.trial import Trial, TrialRecord
-from microgpt_evolution.trials_file import RECORD
+from microgpt_evolution.evolution_errors import NoWinnerError
+from microgpt_evolution.objectives.objective import evaluate
+from microgpt_evolution.trial import RECORD, Trial, TrialRecord
 
 SMALL = {"population": 4, "generations": 2, "seed": 3}
 
@@ -78,18 +76,6 @@ def raising(error: BaseException):
     return raises
 
 
-def generated(genome):
-    yield 1.0
-
-
-async def awaited(genome) -> float:
-    return 1.0
-
-
-def endless(genome) -> float:
-    return endless(genome)
-
-
 def hangs(genome: object) -> float:
     time.sleep(60)
     return 0.0
@@ -108,36 +94,23 @@ VALUES = {
     "a Fraction": (Fraction(1, 4), 0.25),
     "a Decimal": (Decimal("0.5"), 0.5),
     "a NumPy scalar": (np.float32(1.5), 1.5),
-    "an int of NumPy": (np.int64(3), 3.0),
     "10**5000": (10**5000, "returned inf"),
-    "a huge Fraction": (Fraction(10**400), "returned inf"),
     "nan": (math.nan, "returned nan"),
-    "-inf": (-math.inf, "returned -inf"),
     'Decimal("sNaN")': (Decimal("sNaN"), "must return a number, got Decimal('sNaN')"),
     "True": (True, "must return a number, got True"),
-    "True of NumPy": (np.True_, "must return a number, got"),
     "an array of one number": (np.ones(1), "must return a number, got array"),
-    "bytes": (b"1", "must return a number, got b'1'"),
-    "a thread": (threading.current_thread(), "must return a number, got <_MainThread"),
     "a value that cannot be shown": (Loud(), "raised SystemExit"),
 }
 ACTIONS = {
     "KeyboardInterrupt": (raising(KeyboardInterrupt()), "raised KeyboardInterrupt"),
     "sys.exit": (lambda genome: sys.exit("enough"), "raised SystemExit: enough"),
-    "StopIteration": (raising(StopIteration()), "raised StopIteration"),
-    "CancelledError": (raising(asyncio.CancelledError()), "raised CancelledError"),
-    "a group of errors": (raising(ExceptionGroup("two", [OSError()])), "raised ExceptionGroup"),
     "an error without text": (raising(SilentError()), "raised ZeroDivisionError"),
     "an odd text": (raising(OSError("no\n\udcff")), "raised OSError: no ?"),
     "a long text": (raising(OSError("no " * 10**6)), "raised OSError: no no"),
-    "recursion": (endless, "raised RecursionError"),
-    "a generator": (generated, "must return a number, got <generator"),
-    "a coroutine": (awaited, "must return a number, got <coroutine"),
     "a warning": (lambda genome: warnings.warn("no", stacklevel=1), "raised UserWarning"),
     "no argument": (lambda: 1.0, "it is called as <lambda>(…)"),
     "a thread that is left": (leaves_a_thread, 2.0),
     "a call of train": (trains, 3.0),
-    "max": (max, "max raised TypeError"),
 }
 
 

@@ -1,6 +1,6 @@
 import altair as alt
 
-from microgpt_evolution.report.page import Report, render
+from microgpt_evolution.report.study_report import Report, render
 
 
 def test_a_report_page_escapes_control_characters() -> None:

@@ -41,9 +41,7 @@ def test_a_search_writes_a_report_of_all_its_evaluations(searched, search) -> No
     assert re.search("<dt>winner, test loss</dt><dd>.* ± .*, 3 fresh seeds", text_of(run))
 
 
-def test_report_defaults_to_the_newest_run_and_is_reproducible(
-    searched, microgpt, tmp_path
-) -> None:
+def test_report_defaults_to_the_last_run_and_is_reproducible(searched, microgpt, tmp_path) -> None:
     for search in (AESTHETIC, SMALL):
         shutil.copytree(searched(*search)[1], tmp_path, dirs_exist_ok=True)
     newest = tmp_path / "experiments" / run_of(searched(*SMALL)[1]).name
@@ -87,9 +85,7 @@ def test_an_unreadable_or_missing_run_is_refused(microgpt, tmp_path) -> None:
     with Study.begin(tmp_path, "begun", SETTINGS, is_stamped=False):
         pass
     assert "begun has no results yet; try again later" in refused(microgpt("report", "begun"))
-    assert refused(microgpt("report")) == (
-        "there is no run in experiments; create one with `microgpt evolve` or `microgpt sweep`"
-    )
+    assert "no run in experiments; create one with `microgpt evolve`" in refused(microgpt("report"))
     newest = tmp_path / "experiments" / "evolve_1"
     newest.mkdir(parents=True)
     (newest / "settings.json").write_text("{")

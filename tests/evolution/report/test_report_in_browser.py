@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page
 from searches import AESTHETIC, HYDRA, SMALL, run_of
 
-from microgpt_evolution.report.page import Report, render
+from microgpt_evolution.report.study_report import Report, render
 
 pytestmark = pytest.mark.slow
 
@@ -53,14 +53,6 @@ def test_no_label_in_the_pictures_of_the_docs_is_cut_off(page, path) -> None:
     page.set_content(path.read_text(encoding="utf-8"))
     assert page.locator("text").count() > 2
     assert page.locator("body > svg").evaluate_all(CUT) == []
-
-
-def test_legend_symbols_are_fully_opaque(searched, page) -> None:
-    opened(page, run_of(searched(*HYDRA)[1]) / "report.html")
-    symbols = page.locator(".role-legend-symbol path")
-    faint = [s for s in symbols.evaluate_all("all => all.map(e => e.getAttribute('opacity'))") if s]
-    assert symbols.count() > 2
-    assert set(faint) <= {"1"}
 
 
 def test_samples_are_escaped_on_the_report_page(tmp_path, page) -> None:

@@ -1,8 +1,8 @@
 import pytest
 
+from microgpt_evolution.commands.analyze_command import returns_on, series_on
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.report.ranking import Ranking
-from microgpt_evolution.report.scaling import returns_on, series_on
 from microgpt_evolution.study_settings import SweepSettings
 from microgpt_evolution.trial import TrialRecord
 

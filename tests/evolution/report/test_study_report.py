@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from searches import SETTINGS, edit_evaluations
+from searches import SETTINGS, edit_evaluations, ranking_of
 
-from microgpt_evolution.errors import StudyError
+from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.generation_search import breeding_of
 from microgpt_evolution.genome import VALUES, Genome
 from microgpt_evolution.genome_file import GENOME as GENOME_FILE
 from microgpt_evolution.genome_file import GenomeRecord, write_genome
-from microgpt_evolution.objectives.judge import score_names
+from microgpt_evolution.objectives.fitness import score_names
 from microgpt_evolution.report.ranking import Ranking, read_ranking
 from microgpt_evolution.report.study_report import study_report
 from microgpt_evolution.study import Study
@@ -192,17 +192,7 @@ def test_a_sweeps_report_has_means_and_intervals_over_seeds(tmp_path) -> None:
 )  # fmt: skip
 def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict) -> None:
     """By hand: the differences are 0.1 each; or 0.3, 0 and 0, so 4.303 · 0.1732 / √3."""
-    settings = SweepSettings(
-        genomes=(Genome(), Genome(lr=0.01)), seeds=(1, 2, 3), input="a",
-        data_sha256="",
-    )  # fmt: skip
-    of_genomes = zip(settings.genomes, ((2.0, 2.1, 2.2), losses), strict=True)
-    records = [
-        TrialRecord(genome=genome, seed=seed, status="ok", val_loss=loss, n_params=9, flops=7)
-        for genome, of_genome in of_genomes
-        for seed, loss in zip(settings.seeds, of_genome, strict=True)
-    ]
-    settings = settings.model_copy(update={"n_trials": len(records)})
-    report = study_report(Ranking(settings, records))
+    ranking = ranking_of({Genome(): (2.0, 2.1, 2.2), Genome(lr=0.01): losses}, n_trials=6)
+    report = study_report(ranking)
     expected = f"Lowest held-out loss 2.1000, whose lead of {verdict}, 6 trials"
     assert report.headline.startswith(expected)

@@ -3,10 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from microgpt_evolution.genome import VALUES
-from microgpt_evolution.space import Space
-from microgpt_evolution.strategies.contestant import EVALUATIONS, RUNGS, Contestant
+from microgpt_evolution.genome import VALUES, Space
 from microgpt_evolution.strategies.gaussian_process import Surrogate
+from microgpt_evolution.trial import EVALUATIONS, RUNGS, Contestant
 
 SPACE = Space(values={gene: VALUES[gene] for gene in ("lr", "dropout")})
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import GENES, LIMITS, PRIMORDIAL, Genome
-from microgpt_evolution.strategies.genome_operators import (
+from microgpt_evolution.strategies.loss import (
     NORMAL,
     WIDE,
     crossover,

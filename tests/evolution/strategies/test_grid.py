@@ -68,8 +68,8 @@ def test_impossible_combinations_are_skipped_with_one_note() -> None:
         ({"vocab_size": [1, 2]}, "unknown setting 'vocab_size'"),
         ({"n_embd": [30], "n_head": [4, 7]}, "no combination of the grid is valid: n_embd 30, n_"),
         (
-            {name: range(1, 1001) for name in ("n_embd", "n_layer", "steps")},
-            "at most 10,000 combinations, got 1,000,000,000",
+            dict.fromkeys(("n_embd", "n_layer", "steps"), range(1, 1001)),
+            "at most 10,000 .*,000,000,",
         ),
         ({"n_embd": []}, "n_embd must be a list of values, got"),
         ({"n_embd": "16,32"}, "n_embd must be a list of values, got"),

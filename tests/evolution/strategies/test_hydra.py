@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.objectives.judge import HEADS
+from microgpt_evolution.objectives.fitness import HEADS
 from microgpt_evolution.strategies.hydra import Hydra
 from microgpt_evolution.strategies.population import Finalist, Organism
 from microgpt_evolution.trial import Evaluation

@@ -4,11 +4,10 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgpt_evolution.strategies.genome_operators import WIDE
-from microgpt_evolution.strategies.loss import LossSearch
+from microgpt_evolution.strategies.loss import WIDE, LossSearch
 from microgpt_evolution.trial import Evaluation, training_seed
 
 SIZES = st.integers(1, 20)
@@ -46,9 +45,7 @@ def test_a_search_begins_with_random_genomes(size, seed) -> None:
 
 
 @given(STAGES, FITNESSES, SEEDS)
-def test_the_best_is_first_and_only_finished_organisms_breed(
-    make_ranked, stage, fitnesses, seed
-) -> None:
+def test_the_best_is_first_and_only_finished_breed(make_ranked, stage, fitnesses, seed) -> None:
     ranked = make_ranked(fitnesses, generation=3)
     population = bred(stage, ranked, seed)
     assert [o.place for o in population] == [(4, slot) for slot in range(1, len(ranked) + 1)]
@@ -167,6 +164,7 @@ def test_the_best_loss_of_a_normal_generation_never_rises(size, fitness, seed) -
             assert after[0].has_finished
 
 
+@settings(max_examples=15)
 @given(SIZES, OBJECTIVES, st.integers(0, 1000))
 def test_the_result_of_a_search_depends_only_on_its_seed(size, fitness, seed) -> None:
     first, second, other = (run(size, fitness, each)[0] for each in (seed, seed, seed + 1))

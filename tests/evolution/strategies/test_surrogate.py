@@ -4,11 +4,10 @@ from itertools import product
 
 import pytest
 
-from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.genome import VALUES
-from microgpt_evolution.space import Space
-from microgpt_evolution.strategies.contestant import EVALUATIONS, RUNGS, rank
+from microgpt_evolution.evolution_errors import GenomeError
+from microgpt_evolution.genome import VALUES, Space
 from microgpt_evolution.strategies.surrogate import SMALLEST, SurrogateSearch
+from microgpt_evolution.trial import EVALUATIONS, RUNGS
 
 SPACE = Space(values={gene: VALUES[gene] for gene in ("lr", "dropout", "n_layer")})
 COST = 1.0  # of an evaluation
@@ -53,7 +52,7 @@ def test_a_search_begins_with_the_given_genome_and_mutants_of_it(small) -> None:
 
 def test_a_search_finds_a_better_genome_than_random_search(small) -> None:
     _, organisms = played(small, 20 * EVALUATIONS, bowl)
-    best = rank(organisms.values())[0]
+    best = min(organisms.values(), key=lambda organism: organism.loss)
     assert len(best.losses) == EVALUATIONS
     genomes = [
         dict(zip(SPACE.values, genes, strict=True)) for genes in product(*SPACE.values.values())
@@ -63,7 +62,7 @@ def test_a_search_finds_a_better_genome_than_random_search(small) -> None:
 
 
 def test_a_search_uses_most_of_its_budget_and_never_exceeds_it(small) -> None:
-    for budget in (3.0, 10.0, 33.0, 100.0):
+    for budget in (3.0, 10.0, 50.0):
         generations, _ = played(small, budget, bowl)
         spent = sum(organism.n_evaluations for runs in generations for organism in runs)
         assert spent <= budget
@@ -71,7 +70,7 @@ def test_a_search_uses_most_of_its_budget_and_never_exceeds_it(small) -> None:
 
 
 def test_a_paused_organism_continues_where_it_stopped(small) -> None:
-    generations, organisms = played(small, 100.0, bowl)
+    generations, organisms = played(small, 60.0, bowl)
     runs = [run for generation in generations for run in generation]
     for organism in runs:
         n, until = len(organism.losses), organism.until

@@ -124,3 +124,11 @@ def test_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:
     path.write_text("name;id\nanna;1\n")
     with pytest.raises(DataError, match="the columns name, id; name two of them question"):
         load_conversations(path)
+
+
+def test_json_is_recognised_behind_odd_white_space(tmp_path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('\x1e{"text": "emma"}\n\u00a0{"text": "anna"}\u00a0\n', encoding="utf-8")
+    assert load_text(path, column="text") == ["emma", "anna"]
+    with pytest.raises(DataError, match=r"has JSON objects; read one column .*: text"):
+        load_text(path)

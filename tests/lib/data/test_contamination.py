@@ -48,7 +48,7 @@ def test_documents_whose_lines_were_all_read_count_as_in_eval() -> None:
     share /= len(parts.validation)
     assert 0.5 < share < 1
     assert contamination(parts, ()) == {"validation": share}
-    assert known_share(parts.validation, DocumentHashes.of(parts.train)) == share
+    assert known_share(parts.validation, DocumentHashes.from_documents(parts.train)) == share
 
 
 def test_replies_after_the_same_messages_count() -> None:
@@ -73,7 +73,9 @@ def test_the_later_part_of_a_conversation_that_was_read_counts() -> None:
     replies = sum(len(doc) // 2 for doc in parts.validation)
     share += sum(len(doc) == 4 for doc in parts.validation)  # the reply to hi
     assert contamination(parts, ()) == {"validation": share / replies}
-    assert known_share(parts.validation, DocumentHashes.of(parts.train)) == share / replies
+    assert (
+        known_share(parts.validation, DocumentHashes.from_documents(parts.train)) == share / replies
+    )
 
 
 @pytest.mark.parametrize("docs", [DOCS, TALKS])

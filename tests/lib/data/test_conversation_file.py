@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Message, load_conversations
-from microgpt.data.conversation_file import load_chat_tests
+from microgpt.data.documents import load_chat_tests
 from microgpt.data.split import fingerprint
 from microgpt.errors import DataError
 
@@ -176,3 +176,9 @@ def test_empty_lines_of_a_json_file_take_little_memory(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 30 * file.stat().st_size  # a number for each line alone would take 100
+
+
+def test_conversations_in_json_may_have_the_name_of_a_table(tmp_path) -> None:
+    path = tmp_path / "chat.csv"
+    path.write_text('{"prompt": "hi", "completion": "yo"}\n')
+    assert load_conversations(path) == [(Message("user", "hi"), Message("assistant", "yo"))]

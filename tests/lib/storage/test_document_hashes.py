@@ -18,7 +18,7 @@ DOCS = ["anna", "emma", "anna", "漢字", ""]
 
 @given(st.lists(st.text()), st.text())
 def test_a_hash_file_contains_exactly_its_documents(docs, other) -> None:
-    known = DocumentHashes.decode(DocumentHashes.of(docs).encode())
+    known = DocumentHashes.decode(DocumentHashes.from_documents(docs).encode())
     assert all(doc in known for doc in docs)
     assert (other in known) == (plain(other) in map(plain, docs))
     assert 7 not in known
@@ -57,7 +57,7 @@ def test_the_hashes_of_the_training_set_are_saved_and_checked(tmp_path) -> None:
         return replace(saved, meta=saved.meta.model_copy(update={"documents_sha256": sha256}))
 
     assert read_document_hashes(directory, of(None)) is None
-    for content in (DocumentHashes.of(["another"]).encode(), b"abc"):
+    for content in (DocumentHashes.from_documents(["another"]).encode(), b"abc"):
         (directory / DOCUMENT_HASHES).write_bytes(content)
         assert read_document_hashes(directory, saved) is None
     known = read_document_hashes(directory, of(hashlib.sha256(b"abc").hexdigest()))
@@ -65,7 +65,7 @@ def test_the_hashes_of_the_training_set_are_saved_and_checked(tmp_path) -> None:
 
 
 def test_hashes_cover_the_lines_of_documents() -> None:
-    known = DocumentHashes.of(["anna\nemma \n", "olivia"])
+    known = DocumentHashes.from_documents(["anna\nemma \n", "olivia"])
     for part in ("anna", "emma", "anna\nemma"):
         assert part in known
     for other in ("ann", "anna\nava"):
@@ -73,5 +73,5 @@ def test_hashes_cover_the_lines_of_documents() -> None:
 
 
 def test_a_text_whose_lines_are_all_known_counts_as_known() -> None:
-    known = DocumentHashes.of(["anna", "emma"])
+    known = DocumentHashes.from_documents(["anna", "emma"])
     assert known_share(["anna\nemma", "anna\nava"], known) == 0.5

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from microgpt.data.documents import DEMO_MODEL, bundled
-from microgpt.storage.model_sources import model_sources
+from microgpt.storage.model_directory import model_sources
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ from itertools import chain
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig, load, save, train
-from microgpt.compilation import EngineWarning
 from microgpt.config import Sampling
 from microgpt.errors import ConfigError
-from microgpt.evaluation.explanation import explain
+from microgpt.evaluation import explain
+from microgpt.plugins import EngineWarning
 
 MISSING = "the compiled engine is not installed"
 
@@ -23,7 +23,7 @@ def test_everything_works_on_the_reference_engine(no_engine, tmp_path) -> None:
     assert len(explain(model, "anna").predictions) == 5
 
 
-@pytest.mark.filterwarnings("ignore::microgpt.compilation.EngineWarning")
+@pytest.mark.filterwarnings("ignore::microgpt.plugins.EngineWarning")
 def test_teachers_predict_on_the_reference_engine(no_engine) -> None:
     teacher = train(["anna", "emma"], config=TrainConfig(steps=3))
     student = train(["anna", "emma"], config=TrainConfig(steps=3), teachers=[teacher])
@@ -40,9 +40,9 @@ def test_a_missing_engine_is_named_with_its_package(no_engine, text_result) -> N
 @pytest.mark.parametrize("kind", ["text", "chat"])
 def test_a_batch_gives_the_same_on_both_engines(kind, request, monkeypatch) -> None:
     # A token per call, however fast the machine is.
-    for module in ("microgpt.reference_engine", "microgpt_engine.decoding.decoder"):
+    for module in ("microgpt.reference_engine", "microgpt_engine.decoder"):
         monkeypatch.setattr(f"{module}.RUN_S", 0.0)
-    monkeypatch.setattr("microgpt_engine.decoding.decoder.WORK_5_MS", 0)
+    monkeypatch.setattr("microgpt_engine.decoder.WORK_5_MS", 0)
     result = request.getfixturevalue(f"{kind}_result")
     found = []
     for engine in ("compiled", "reference"):

@@ -11,7 +11,7 @@ from microgpt.model import init_weights
 from microgpt.model_variants import init_variant
 from microgpt.muon import orthogonalized
 from microgpt.training.engines import make_engine
-from microgpt_cli.verify.gradient_check import random_model
+from microgpt_cli.engine_checks import random_model
 from microgpt_engine.weights import initial_weights
 
 DOCS = ["anna", "bella", "carla", "dora", "emma", "fred", "gina", "hugo"] * 4
@@ -40,9 +40,8 @@ def test_both_engines_take_the_same_optimizer_steps(seed: int) -> None:
     config = replace(CONFIG, steps=6, batch_size=2)
     weights, losses = [], []
     for engine in ("compiled", "reference"):
-        settings = {"dtype": "float64", "model": model, "config": config}
-        docs, rng = TokenDataset.of(tokens), random.Random(seed)
-        made = make_engine(engine, **settings, docs=docs, rng=rng, threads=1)
+        docs, rng = TokenDataset.from_documents(tokens), random.Random(seed)
+        made = make_engine(model, replace(config, engine=engine, dtype="float64"), docs, rng, 1)
         found: list[float] = []
         while made.n_steps < config.steps:
             found += made.run(config.steps)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from microgpt import Message, ModelConfig, TrainConfig, load_text
+from microgpt import Message, ModelConfig, TrainConfig, load_text, train
 from microgpt.config import default_lr
 from microgpt.data.split import Split, split
 from microgpt.errors import ConfigError
@@ -15,7 +15,7 @@ from microgpt.training import loop, reference_training
 from microgpt.training.hooks import Hook, OnEvent, StopWhen
 from microgpt.training.loop import DivergedError
 from microgpt.training.train import train as train_model
-from microgpt_engine.training import trainer as compiled
+from microgpt_engine import trainer as compiled
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
 CONVERSATIONS = [
@@ -233,3 +233,15 @@ def test_there_is_an_interval_between_training_events(monkeypatch) -> None:
     monkeypatch.setattr(loop, "EVENT_INTERVAL_S", 1e9)
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=60), hooks=[OnEvent(events.append)])
     assert [event.step for event in events] == [60]
+
+
+def test_documents_may_be_any_sequence() -> None:
+    class Names:
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, i: int) -> str:
+            return ["anna", "emma"][i]
+
+    config = TrainConfig(steps=3)
+    assert train(Names(), config=config).losses == train(["anna", "emma"], config=config).losses

@@ -5,10 +5,8 @@ import pytest
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.split import split
-from microgpt.training import tuning
 from microgpt.training.planning import TrainingJob, plan_training
-from microgpt.training.train import train
-from microgpt.training.tuning import with_tried_rate
+from microgpt.training.train import train, with_tried_rate
 
 RNG = random.Random(0)
 DOCS = ["".join(RNG.choices("abcd", k=6)) for _ in range(200)]
@@ -24,7 +22,8 @@ def job() -> TrainingJob:
 def with_losses(monkeypatch, *losses: float) -> None:
     """Let the trials have these losses, from the lowest rate to the highest."""
     left = list(losses)
-    monkeypatch.setattr(tuning, "_held_out_loss", lambda job, rate, threads: left.pop(0))
+    found = "microgpt.training.train._held_out_loss"
+    monkeypatch.setattr(found, lambda job, rate, threads: left.pop(0))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from training_states import StatesEvery
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import split
-from microgpt.training.kept_weights import next_averaged_step
+from microgpt.training.train_state import next_averaged_step
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 SMALL = ModelConfig(n_embd=8, n_head=2)

@@ -20,17 +20,16 @@ from exported_models import drawn_shape
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig
 from microgpt.config import Sampling
-from microgpt.data.chat_truncation import ChatPrompt
+from microgpt.data.context import ChatPrompt
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import MicrogptError, PromptError
-from microgpt.evaluation.explanation import explain
+from microgpt.evaluation import explain
 from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
 from microgpt.plugins import find_plugins
 from microgpt.state import TrainedModel
-from microgpt.storage.meta import description_of
-from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.saved_model import SavedModel, description_of
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file
 

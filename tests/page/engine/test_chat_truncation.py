@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from javascript import answer_of, as_read, few
 
 from microgpt import Message
-from microgpt.data.chat_truncation import fit_conversation
+from microgpt.data.context import fit_conversation
 from microgpt.data.folding import FoldingTokenizer
 
 CODE = """
@@ -41,7 +41,7 @@ def facts_of(messages) -> list[dict[str, str]]:
 
 
 @few
-@given(st.lists(CASES, min_size=200))
+@given(st.lists(CASES, min_size=60))
 def test_a_conversation_is_truncated_as_in_python(node, cases) -> None:
     inputs = [[chars, size, facts_of(messages)] for chars, size, messages in cases]
     assert node(CODE, inputs) == [answer_of(fitted, *case) for case in cases]

@@ -8,12 +8,12 @@ from typing import Any
 from javascript import ASSIGNED, answer_of
 
 from microgpt.config import TrainConfig
-from microgpt.data.chunked_dataset import chunks_of
 from microgpt.data.contamination import contamination, mark
+from microgpt.data.context import chunks_of
 from microgpt.data.documents import bundled
 from microgpt.data.split import split, split_stream
+from microgpt.data.statistics import is_running_text
 from microgpt.data.text_file import TextFile
-from microgpt.data.text_kind import is_running_text
 from microgpt.data.tokenizer import CharTokenizer
 
 CODE = """
@@ -67,7 +67,7 @@ def with_whole_masks(chunks: list[Any]) -> list[Any]:
 def test_texts_are_read_and_split_as_in_python(node, tmp_path) -> None:
     path, rng = tmp_path / "text.txt", random.Random(1)
     inputs, expected = [], []
-    for i in range(100):
+    for i in range(60):
         kind = ("lines", "stream")[i % 2]
         fraction = rng.choice((0, 0.01, 0.1, 0.3))
         how = {"text": kind, "validation": fraction, "size": rng.randint(1, 30)}

@@ -70,7 +70,7 @@ def asked(node, tokenizer: Tokenizer, what: str, inputs) -> list:
 # Texts that the tokenizers know in part, with surrogates and characters that Unicode changes.
 TEXTS = st.lists(
     st.text(st.sampled_from("abcéABÉ ☃\n'ß\u0301\x1c\x85\u3000ﬁ1½Ⅻ\ud83d😀")) | st.text(CHARACTERS),
-    min_size=100,
+    min_size=40,
 )
 
 

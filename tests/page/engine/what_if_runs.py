@@ -22,7 +22,7 @@ from training_runs import settings_of, shape_of, text_of, write_cases
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.evaluation.explanation import explain
+from microgpt.evaluation import explain
 from microgpt.training.train import train
 
 VALIDATION, N_SEEDS, N_LINES = 0.3, 2, 60

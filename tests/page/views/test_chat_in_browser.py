@@ -7,7 +7,7 @@ import pytest
 from page_in_browser import document_of, hold, opened, replies, say, until, until_held
 
 from microgpt import Message, ModelConfig, TrainConfig
-from microgpt.evaluation.explanation import explain
+from microgpt.evaluation import explain
 from microgpt.training.train import train
 
 if TYPE_CHECKING:
@@ -70,23 +70,6 @@ def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) 
     assert replies(page, 0) == []
 
 
-def test_the_first_screen_of_a_chat_offers_examples(talk, page) -> None:
-    opened(page, talk, "chat")
-    assert page.locator("#examples button").all_inner_texts() == ["hi there"]
-    assert page.locator("nav a").all_inner_texts() == ["Chat", "Look inside", "Train"]
-    page.click("#examples button")
-    assert replies(page, 2)[0] == "hi there"
-    assert page.is_hidden("#first")
-    page.click("text=New conversation")
-    assert page.is_visible("#first")
-    page.click("text=Back to the conversation before")
-    assert replies(page, 2)[0] == "hi there"
-    page.click("text=New conversation")
-    page.click("#examples button")
-    assert len(replies(page, 2)) == 2
-    assert page.is_hidden("#undo-forget")
-
-
 def test_a_reply_can_be_continued_with_another_token(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat", m=["hi there", "yo man"])
     talked = [Message("user", "hi there"), Message("assistant", "yo man")]
@@ -115,16 +98,6 @@ def test_a_reply_can_be_continued_with_another_token(talk, talk_gpt, page) -> No
     assert page.evaluate("document.activeElement.ariaLabel") == "Version before"
 
 
-def test_a_reply_that_is_drawn_again_adds_no_version(talk, page) -> None:
-    opened(page, talk, "chat", temperature=0)
-    say(page, "hi there")
-    once = replies(page, 2)
-    page.click("text=Regenerate")
-    page.wait_for_selector("#dropped:has-text('The same reply was drawn again.')")
-    assert replies(page, 2) == once
-    assert page.locator(".assistant .tools span").count() == 0
-
-
 def test_versions_of_a_chat_survive_a_reload(talk, page) -> None:
     opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # no reply comes twice
     say(page, "hi")
@@ -150,19 +123,6 @@ def test_versions_of_a_chat_survive_a_reload(talk, page) -> None:
     page.click("text=New conversation")
     page.reload()
     assert replies(page, 0) == []
-
-
-def test_on_a_telephone_the_message_field_is_at_the_bottom(talk, page) -> None:
-    page.set_viewport_size({"width": 360, "height": 640})
-    opened(page, talk, "chat", m=["hi there", "yo man"] * 4)
-    field = page.locator("#say").bounding_box()
-    assert 600 < field["y"] + field["height"] <= 640
-    assert field["height"] < 640 / 6
-    assert page.locator("footer").is_hidden()
-    say(page, "hi there")
-    page.wait_for_selector("#dropped:has-text('longer than the context')")
-    bottom = "document.querySelector('#turns > :last-child').getBoundingClientRect().bottom"
-    until(page, f"{bottom} <= document.getElementById('say').getBoundingClientRect().top")
 
 
 def test_stop_and_another_conversation_end_the_work(slow_talk, page) -> None:
@@ -215,11 +175,3 @@ def test_a_chat_without_a_seed_is_random(talk, page) -> None:
     page.reload()
     assert replies(page, 2) == said
     assert page.input_value("#chat-seed") == ""
-
-
-def test_a_copy_that_the_browser_refuses_is_reported(talk, page) -> None:
-    page.add_init_script("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
-    opened(page, talk, "chat", m=["hi", "yo"])
-    page.click(".assistant >> text=Copy")
-    page.wait_for_selector("#trouble >> text=does not let this page copy")
-    assert page.locator("text=Copied").count() == 0

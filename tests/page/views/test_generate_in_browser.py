@@ -41,13 +41,3 @@ def test_generated_texts_equal_those_of_the_library(names, names_gpt, page) -> N
     page.click("#samples li:first-child a")
     page.wait_for_selector("#explained:not([hidden])")
     assert page.input_value("#text") == found[0]
-
-
-def test_an_invalid_seed_in_the_address_is_not_used(names, page) -> None:
-    opened(page, names, "generate", seed="abc")
-    page.wait_for_selector("#samples li")
-    assert page.inner_text("#seed-used").isdigit()
-    page.goto("about:blank")
-    opened(page, names, "generate", seed=2**53 + 1)
-    assert page.evaluate("document.getElementById('seed').validity.rangeOverflow")
-    assert page.locator("#samples li").count() == 0

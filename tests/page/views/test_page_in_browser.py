@@ -80,15 +80,6 @@ def test_an_unknown_view_in_the_address_shows_the_first_view(names, page, view) 
     assert page.title() == "Generate – microgpt"
 
 
-def test_the_page_folds_capitals_if_the_model_does(talk, names, page) -> None:
-    opened(page, talk, "inside", question="Hi THERE", text="Yo")
-    page.wait_for_selector("#positions .token >> nth=13")
-    assert "hi␣there" in "".join(page.locator("#positions .token").all_inner_texts())
-    opened(page, names, "generate", prompt="Anna")  # a model that does not fold
-    page.wait_for_selector("#trouble:not([hidden])")
-    assert page.inner_text("#trouble").endswith("Try “anna”.")
-
-
 def test_the_page_escapes_the_text_of_a_hostile_model(tmp_path, page) -> None:
     result = train([HOSTILE], model=ModelConfig(block_size=128), config=TrainConfig(steps=200))
     folder = tmp_path / "<img src=x onerror=alert(1)>"

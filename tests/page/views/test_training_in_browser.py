@@ -167,27 +167,6 @@ def test_overfitting_is_detected_and_reported(train_view) -> None:
     assert n_copies > 10
 
 
-TABLE = 'id,"a ""name"""\n1,"ab,\ncd"\n\n2,cab\n'
-
-
-def test_a_chosen_column_of_a_table_is_read(train_view) -> None:
-    script = f"""{TOOLS}
-        const first = await choose(args[0], "some.csv");
-        byId("texts-about").textContent = "";
-        byId("texts-column").selectedIndex = 1;
-        byId("texts-column").dispatchEvent(new Event("change"));
-        const columns = texts("#texts-column option");
-        return [first, columns, await read(), await trained(), (await names()).length];
-    """
-    first, columns, second, end, n = train_view(script, TABLE)
-    tokens = "tokens: the characters, and one that starts and ends a text."
-    assert first == f"2 documents with 2 characters; 3 {tokens}"
-    assert columns == ["id", 'a "name"']
-    assert second == f"2 documents with 9 characters; 7 {tokens}"
-    assert end.startswith("The training is finished.")
-    assert n == 20
-
-
 PROBLEMS = {
     "choose(new Uint8Array(9.5e6), 'big.txt')": (
         "The file has 9.5 MB; at most 8 MB are allowed. Use a part of it."
@@ -211,27 +190,6 @@ def test_each_problem_is_reported_and_the_page_keeps_working(names, opened) -> N
             """
         )
         assert (found, training[-7:]) == (sentence, "2.6497."), script
-
-
-def test_a_diverging_training_run_is_reported_and_rewound(train_view) -> None:
-    script = f"""{TOOLS}
-        await read();
-        const post = Worker.prototype.postMessage;
-        Worker.prototype.postMessage = function (message, ...others) {{
-            if (message.name === "start") message.body.config.lr = 1e30;
-            post.call(this, message, ...others);
-        }};
-        const end = await trained();
-        Worker.prototype.postMessage = post;
-        const isStopped = await until(() => byId("train-pause").disabled);
-        byId("train-end").textContent = "";
-        set("train-moment", 0);
-        return [end, isStopped, await ended(), byId("train-pause").disabled];
-    """
-    end, is_stopped, rewound, is_disabled = train_view(script)
-    assert end == "The loss became infinite at step 2; use a lower learning rate."
-    assert rewound == "The model is that of step 0."
-    assert (is_stopped, is_disabled) == (True, False)
 
 
 @pytest.mark.parametrize("death", ["onerror(new Event('error'))", "terminate()"])
@@ -259,22 +217,6 @@ def test_a_worker_that_dies_is_replaced(train_view, death, golden) -> None:
     assert problem.startswith("The training has stopped; perhaps the browser lacks memory.")
     assert end.endswith("2.6497.")
     assert names == golden["names"]
-
-
-def test_the_model_of_the_page_answers_while_another_trains(train_view) -> None:
-    script = f"""{TOOLS}
-        await read();
-        set("train-speed", 5);
-        byId("plan-start").click();
-        await until(() => texts("#train-samples li").length > 2);
-        location.hash = "#/generate?number=3";
-        await until(() => texts("#samples li").length === 3);
-        const before = text("train-about");
-        await until(() => text("train-about") !== before);
-        byId("train-pause").click();
-        return ended();
-    """
-    assert train_view(script).startswith("Paused at step ")
 
 
 def test_the_train_view_is_accessible_and_fits_the_screen(names, chromium, page) -> None:

@@ -99,19 +99,6 @@ def test_names_of_a_kind_are_surprising_without_them(names, page) -> None:
     assert times > 2.78
 
 
-def test_the_search_narrows_down_to_one_document(names, page) -> None:
-    opened(page, names, first_names())
-    asked(page, "search", pattern="^e")
-    rows = cells(page, "searched-parts")
-    n = sum(name.startswith("e") for name in first_names().split("\n"))
-    assert sum(int(number) for step, number, *_ in rows if step == "1") == n > 16
-    assert rows[-1][1] == "1"
-    chosen = page.locator("#searched-parts .chosen td:nth-child(3)").last.inner_text()
-    assert page.inner_text("#searched-end").startswith(f"Without {chosen}, “emma” takes")
-    asked(page, "search", trainings="4")
-    assert cells(page, "searched-parts") == rows[:4]
-
-
 def test_a_comparison_can_be_stopped(names, page) -> None:
     opened(page, names, "a" * 60 + "!\n" + first_names())
     page.fill("#wish-seeds", "100")

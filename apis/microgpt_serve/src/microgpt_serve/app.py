@@ -24,13 +24,12 @@ from starlette.requests import ClientDisconnect
 
 from microgpt import MicrogptError
 from microgpt_serve import pages, routes
-from microgpt_serve.arrival import Arrival
-from microgpt_serve.errors import handle_error
-from microgpt_serve.guard import ASSETS, Cors, Guard
+from microgpt_serve.middleware import ASSETS, Arrival, Cors, Guard
 from microgpt_serve.models import ServedModels
+from microgpt_serve.observability import RequestLog
 from microgpt_serve.request import Service
-from microgpt_serve.request_log import RequestLog
-from microgpt_serve.settings import ServiceSettings, read_settings
+from microgpt_serve.service_errors import handle_error
+from microgpt_serve.service_settings import ServiceSettings, read_settings
 
 HANDLED = (
     ClientDisconnect, HTTPException, MicrogptError, RequestValidationError, ValidationError

@@ -16,9 +16,9 @@ from microgpt_serve.bodies import (
     OpenAIRequest,
     PostBody,
 )
-from microgpt_serve.errors import ServeError, shown
 from microgpt_serve.models import ServedModel
 from microgpt_serve.request import Request
+from microgpt_serve.service_errors import ServeError, shown
 
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples

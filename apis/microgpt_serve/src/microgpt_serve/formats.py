@@ -12,9 +12,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from microgpt_serve.choice import GeneratedChoice
-from microgpt_serve.errors import as_serve_error
-from microgpt_serve.request import Request
+from microgpt_serve.request import GeneratedChoice, Request
+from microgpt_serve.service_errors import as_serve_error
 
 JsonObject = Mapping[str, object]
 Format = Callable[[Request, Sequence[GeneratedChoice]], JsonObject]

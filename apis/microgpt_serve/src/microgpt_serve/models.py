@@ -20,8 +20,8 @@ from microgpt import (
     model_sources,
     prepare_engine,
 )
-from microgpt_serve.errors import ServeError
-from microgpt_serve.settings import ServiceSettings
+from microgpt_serve.service_errors import ServeError
+from microgpt_serve.service_settings import ServiceSettings
 
 LOG = logging.getLogger("microgpt_serve")
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply

@@ -16,10 +16,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from microgpt import on_compiling, plugin
-from microgpt_serve.errors import ServeError
-from microgpt_serve.guard import ASSETS, PAGE
+from microgpt_serve.middleware import ASSETS, PAGE
 from microgpt_serve.models import ServedModel, ServedModels
 from microgpt_serve.request import service_of
+from microgpt_serve.service_errors import ServeError
 
 LOG = logging.getLogger("microgpt_serve")
 KEY_FORM = Path(__file__).with_name("key_form.html")

@@ -25,9 +25,9 @@ from microgpt_serve.bodies import (
     PostBody,
 )
 from microgpt_serve.encoding import encode
-from microgpt_serve.errors import ServeError
 from microgpt_serve.models import ServedModel
 from microgpt_serve.request import service_of
+from microgpt_serve.service_errors import ServeError
 
 JSON_TYPE = "application/json"
 _IS_JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch

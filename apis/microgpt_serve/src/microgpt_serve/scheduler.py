@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from microgpt import Continuation, EngineBatch, InferenceGpt, Job, n_cpus
-from microgpt_serve.errors import QueueFullError
+from microgpt_serve.service_errors import QueueFullError
 
 TOKENS_PER_PLACE = 4096  # tokens of work per place in the queue
 MIN_TOKENS = 64  # tokens that the smallest request counts as, because each takes memory

@@ -1,21 +1,25 @@
-"""Run the service: load the models, open the port, and serve until a signal."""
+"""The process `microgpt-serve`: load the models, open the port, and serve until a signal.
+
+The exit code is 0 after a signal, and 2 if the service cannot start. Signal handlers are installed
+before any large module is imported.
+"""
 
 import gc
 import logging
 import math
+import os
 import signal
 import socket
 import sys
+from typing import TYPE_CHECKING, NoReturn
 
-import uvicorn
-from uvicorn.server import HANDLED_SIGNALS
+if TYPE_CHECKING:
+    from microgpt_serve.models import ServedModels
+    from microgpt_serve.service_settings import ServiceSettings
 
-from microgpt import ConfigError
-from microgpt_serve.app import create_app
-from microgpt_serve.models import ServedModels
-from microgpt_serve.request_log import set_up_logs
-from microgpt_serve.settings import ServiceSettings, unknown_variables
-
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads slow the start; unused
+MAX_LINE = 4096  # maximum number of characters in an error message; enough for a long path
+USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see docs/serving.md)"
 LOG = logging.getLogger("microgpt_serve")
 # uvloop accepts one connection per listener and event-loop iteration. With one listener, clients
 # waited 0.5 s to connect while 16 other clients sent large bodies, each on a new connection.
@@ -29,8 +33,40 @@ MAX_CONNECTIONS = 1000  # uvicorn answers more with 503; the usual limit of open
 SWITCH_S = 0.001
 
 
-def serve(settings: ServiceSettings) -> None:
+def main() -> NoReturn:
+    """Run the `microgpt-serve` command, then exit."""
+    gc.disable()  # until the server has started: imports create many objects, hardly any garbage
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback on Ctrl-C during startup
+    if sys.argv[1:]:
+        is_help = sys.argv[1] in ("-h", "--help")
+        print(USAGE, file=sys.stdout if is_help else sys.stderr)
+        sys.exit(0 if is_help else 2)
+    sys.exit(_serve())
+
+
+def _serve() -> int:
+    """Serve with the settings of the environment; return the exit code."""
+    from microgpt import MicrogptError, printable
+    from microgpt_serve.service_settings import read_settings
+
+    try:
+        serve(read_settings())
+    except MicrogptError as error:
+        print(f"error: {printable(str(error), MAX_LINE)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def serve(settings: "ServiceSettings") -> None:
     """Serve requests until a signal. Raise MicrogptError if that cannot begin."""
+    import uvicorn
+    from uvicorn.server import HANDLED_SIGNALS
+
+    from microgpt_serve.app import create_app
+    from microgpt_serve.models import ServedModels
+    from microgpt_serve.observability import set_up_logs
+
     set_up_logs()
     models = ServedModels.load(settings)
     with _listen(settings.host, settings.port) as listener:
@@ -56,6 +92,8 @@ def serve(settings: ServiceSettings) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    from microgpt import ConfigError
+
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -65,8 +103,10 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigError(message) from error
 
 
-def _announce(settings: ServiceSettings, models: ServedModels, listener: socket.socket) -> None:
+def _announce(settings: "ServiceSettings", models: "ServedModels", listener: socket.socket) -> None:
     """Log where the service listens, and what is doubtful about its settings."""
+    from microgpt_serve.service_settings import unknown_variables
+
     host, port = listener.getsockname()[:2]
     in_url = f"[{host}]" if ":" in host else host
     LOG.info("serving %s at http://%s:%s", models, in_url, port)

@@ -15,8 +15,15 @@ import warnings
 from contextlib import suppress
 from typing import NoReturn
 
-from microgpt_cli.terminal.console import discard_output, note, prepare_streams, say
-from microgpt_cli.terminal.signals import Terminated, ignore_signals, raise_on_sigterm
+from microgpt_cli.terminal.console import (
+    Terminated,
+    discard_output,
+    ignore_signals,
+    note,
+    prepare_streams,
+    raise_on_sigterm,
+    say,
+)
 
 gc.set_threshold(100_000)  # imports create many objects; collections would take 10 % of a start
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # none are used; the search takes 30 ms

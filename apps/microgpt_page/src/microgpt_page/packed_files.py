@@ -19,9 +19,8 @@ from microgpt import (
     reply_plugin,
     tensors_of,
 )
-from microgpt_engine.buffers import Buffers
-from microgpt_engine.decoding.arrays import Rows
-from microgpt_engine.settings import KINDS
+from microgpt_engine.buffers import Buffers, Rows
+from microgpt_engine.kernel_settings import KINDS
 
 VERSION_DIGITS = 12  # a version is the beginning of the SHA-256 of the weights
 MAX_EXAMPLES = 8  # maximum number of messages that the page of a chat model offers

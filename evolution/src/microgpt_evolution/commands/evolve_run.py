@@ -1,38 +1,122 @@
 """Run or resume a search of `microgpt evolve`, and save the winner."""
 
+import hashlib
 import math
-from dataclasses import replace
+import os
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from microgpt import (
-    Fitting,
+    ConfigError,
+    DirectoryLock,
     Given,
     InferenceGpt,
+    MicrogptError,
     OnEvent,
     Split,
     TimeLimit,
-    choose_settings,
+    TrainResult,
     count,
     count_params,
     in_short,
+    path_from_text,
+    read_meta,
+    save,
 )
+from microgpt_cli.commands.train_command import train_as
 from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
 from microgpt_cli.terminal.progress_bar import load_kernels
-from microgpt_evolution.budgeted.budgeted_search import BudgetedSearch
-from microgpt_evolution.budgeted.planning import longer_budget, plan_search
-from microgpt_evolution.commands.progress import StudyProgress
-from microgpt_evolution.commands.study import limits_of, open_study
-from microgpt_evolution.commands.winner import Winner
+from microgpt_cli.training.replacement import check_replacement
+from microgpt_cli.training.train_request import TrainRequest
+from microgpt_evolution.budget_plan import plan_search
+from microgpt_evolution.budgeted_search import BudgetedSearch
+from microgpt_evolution.commands.study_options import DEFAULT_GENOME
+from microgpt_evolution.commands.study_run import StudyProgress, open_study
+from microgpt_evolution.evolution_errors import GenomeError, raised_as
 from microgpt_evolution.generation_search import SearchEvent, run_search
-from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
+from microgpt_evolution.genome_file import (
+    GENOME,
+    GenomeRecord,
+    encode_genome,
+    read_genome,
+    score_of,
+    write_genome,
+)
 from microgpt_evolution.search_log import describe, winner_table
-from microgpt_evolution.strategies.contestant import Contestant
 from microgpt_evolution.strategies.population import rank
 from microgpt_evolution.strategies.surrogate import SMALLEST
-from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, read_settings
 
 N_SAMPLES = 10  # number of samples of the winner to print
+
+
+@dataclass(frozen=True)
+class Winner:
+    """Where a search saves its winner: genome.json and, if there is a directory, a model."""
+
+    directory: Path | None  # the user passes it with --train-winner
+
+    @classmethod
+    def of(cls, given: Given) -> Self:
+        """Return the place for the winner of a new search, or of the one to resume.
+
+        Raises an error before the search starts if the results cannot be written.
+        """
+        directory, may_replace = given.get("train_winner"), "force" in given
+        if "resume" in given:
+            run = given["resume"]
+            kept = read_settings(run).train_winner
+            directory = directory or (path_from_text(kept) if kept else None)
+            may_replace |= cls(directory).is_saved(run)
+        if directory:
+            with DirectoryLock(directory):  # fails if the directory cannot be written
+                pass
+            if not may_replace:
+                check_replacement(directory, "--train-winner")
+        if os.path.lexists(DEFAULT_GENOME) and "force" not in given:
+            with raised_as(GenomeError, remedy="; rename the file, or replace it with --force"):
+                read_genome(DEFAULT_GENOME)  # the search would replace another file
+        return cls(directory)
+
+    def is_saved(self, run: Path) -> bool:
+        """Return whether a run has a genome.json and, if there is a directory, its model."""
+        with suppress(MicrogptError, OSError):
+            genome = _checksum(read_genome(run / GENOME))
+            directory = self.directory
+            return directory is None or read_meta(directory).training.get("genome") == genome
+        return False
+
+    def write(self, record: GenomeRecord) -> None:
+        """Write genome.json to the current directory."""
+        write_genome(DEFAULT_GENOME, record)
+        print_or_discard(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
+        how = "" if record.is_budgeted else ", measured with fresh seeds"
+        note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
+
+    def train(self, study: Study[SearchSettings]) -> None:
+        """Train a model with the genome of a search, as `microgpt train` does."""
+        if self.directory and not self.is_saved(study.directory):
+            names = ("seed", "column", "text", "val_fraction", "test_fraction")
+            given = {k: value for k, value in study.settings if k in names and value is not None}
+            path, genome = path_from_text(study.settings.input), study.directory / GENOME
+            train_as(
+                TrainRequest(given, path, self.directory, genome=genome, force=True, num_samples=0)
+            )
+
+    def save(self, trained: TrainResult, record: GenomeRecord) -> None:
+        """Save a model that a search has trained, with the checksum of its genome.json."""
+        if self.directory:
+            plan = replace(trained.plan, given={"genome": _checksum(record)})
+            save(replace(trained, plan=plan), self.directory)
+            note(f"the model of the winner is in {self.directory}")
+
+
+def _checksum(record: GenomeRecord) -> str:
+    return hashlib.sha256(encode_genome(record)).hexdigest()
 
 
 def run_generations(given: Given) -> None:
@@ -43,7 +127,7 @@ def run_generations(given: Given) -> None:
 
     winner = Winner.of(given)
     with (
-        open_study(given, SearchSettings, plan, winner=winner) as (study, parts, pool),
+        open_study(given, SearchSettings, plan, is_saved=winner.is_saved) as (study, parts, pool),
         study.log.open("w", encoding="utf-8", errors="backslashreplace") as file,
         StudyProgress() as progress,
     ):
@@ -91,26 +175,22 @@ def _follow(progress: StudyProgress, mark: str, is_traced: bool, event: SearchEv
 
 def run_budgeted(given: Given, started: float) -> None:
     """Run or resume a search with a budget, whose --minutes count from when it started."""
+    limits = {name: given[name] for name in ("minutes", "budget") if name in given}
     minutes = given.get("minutes")
     limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
+    winner = Winner.of(given)
 
     def plan(parts: Split, facts: dict[str, Any], n_workers: int) -> BudgetedSettings:
-        alone = {**limits_of(given), "text": facts["text"], "single": True}
-        single = choose_settings(Fitting(parts, alone), limit)
-        n_workers = min(SMALLEST, n_workers) if limit else 1
-        return plan_search(parts, single, n_workers, facts)
+        return plan_search(parts, limits, limit, n_workers, facts)
 
-    winner = Winner.of(given)
     with (
-        open_study(given, BudgetedSettings, plan, limit=limit, winner=winner) as opened,
+        open_study(given, BudgetedSettings, plan, limits, limit, winner.is_saved) as opened,
         StudyProgress() as progress,
     ):
         study, parts, pool = opened
         budget = None
-        if "resume" in given and limits_of(given):
-            seconds = max(0.0, limit.seconds_left()) if limit else 0.0
-            seconds *= min(SMALLEST, pool.n_workers())
-            budget = longer_budget(study, given.get("budget"), seconds, note)
+        if "resume" in given and limits:
+            budget = _longer_budget(study, given.get("budget"), limit, pool.n_workers())
         settings = study.settings
         print_or_discard(
             f"Search: {in_short(budget or settings.budget)} operations, "
@@ -122,6 +202,31 @@ def run_budgeted(given: Given, started: float) -> None:
         search.run()
         progress.stop()
         _save_winner(search, winner)
+
+
+def _longer_budget(
+    study: Study[BudgetedSettings], budget: float | None, limit: TimeLimit | None, n_workers: int
+) -> float | None:
+    """Return the operations with which a search goes on in total; None if that is no more.
+
+    Args:
+        budget: what was requested; None if the search goes on until the time limit.
+    """
+    old, spent = study.settings.budget, sum(record.flops for record in study.records)
+    if budget is None:
+        assert limit
+        seconds = max(0.0, limit.seconds_left()) * min(SMALLEST, n_workers)
+        used = sum(record.seconds for record in study.records)
+        budget = float(in_short(spent + spent / used * seconds)) if used else old
+    elif budget < old:
+        raise ConfigError(
+            f"the search has {in_short(old)} operations, which --budget {in_short(budget)} would "
+            "reduce; use a larger --budget"
+        )
+    if budget == old:
+        return None
+    note(f"the search has used {in_short(spent)} operations and goes on to {in_short(budget)}")
+    return budget
 
 
 def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
@@ -140,8 +245,7 @@ def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
     The test loss is measured only for the model that is kept.
     """
     settings, (best, trained) = search.study.settings, search.winner()
-    record = _record_of(best, settings)
-    write_genome(search.study.directory / GENOME, record)
+    record = search.save_genome(best)
     winner.write(record)
     unit = f"nats per character{settings.mark()}"
     print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
@@ -166,20 +270,3 @@ def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
     for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
         print_or_discard(f"> {terminal_safe(sample)}")
     winner.save(replace(trained, test_loss=test.loss), record)
-
-
-def _record_of(best: Contestant, settings: BudgetedSettings) -> GenomeRecord:
-    """Return the content of genome.json."""
-    return GenomeRecord(
-        version=3,
-        genome=best.genome,
-        operations=settings.operations,
-        val_loss=best.loss,
-        contamination=settings.contamination.get("validation") or None,
-        generation=best.generation,
-        text=settings.text,
-        budget=settings.budget,
-        gap=settings.gap if settings.text == "stream" else None,
-        seed=settings.seed,
-        data_sha256=settings.data_sha256,
-    )

@@ -6,14 +6,12 @@ from typing import Any
 
 from microgpt import Given, Split, as_argument, count, duration
 from microgpt_cli.terminal.console import note, print_or_discard
-from microgpt_evolution.commands.progress import StudyProgress
-from microgpt_evolution.commands.study import Plan, open_study
-from microgpt_evolution.errors import NoWinnerError
+from microgpt_evolution.commands.study_run import Plan, StudyProgress, open_study
+from microgpt_evolution.evolution_errors import NoWinnerError
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.grid_sweep import N_SAMPLES, sweep_settings
 from microgpt_evolution.objectives.loss_objective import LossObjective
-from microgpt_evolution.report.ranking import Ranking
-from microgpt_evolution.report.tables import describe_ranking
+from microgpt_evolution.report.ranking import Ranking, describe_ranking
 from microgpt_evolution.strategies.grid import describe, differing
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import SweepSettings

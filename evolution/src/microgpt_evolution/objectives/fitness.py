@@ -1,12 +1,20 @@
-"""Fitness measures that a search can minimise, and their thresholds.
+"""What a search minimises: losses, and the scores of names by the judge and the heads of the Hydra.
 
 "held-out" is the loss on documents not used for training. "last-doc" is the loss on the last
 training document, as in evolve-rust; it is cheap to measure but mostly noise. "own" is the number
 that a user-defined function returns.
+
+The formulas come from `judge.py`, `evolve` and `hydra` in evolve-rust; those of the heads differ
+from those of the judge.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean
 from typing import Literal
+
+from microgpt import Document
 
 ObjectiveName = Literal["loss", "aesthetic", "hydra"]
 HeadName = Literal["weaver", "mirror", "spark"]  # heads of the Hydra
@@ -18,6 +26,11 @@ LAST_DOC_TARGET = 1.2  # as in evolve-rust
 # Required gain in nats per token. A loss of 1.2 is out of reach; a 6-gram model reaches 2.01.
 HELD_OUT_GAIN = 0.20
 LAST_DOC_LOSER = 2.3  # as in evolve-rust
+MIN_LENGTH = 3  # shorter names are not scored
+VOWELS = frozenset("aeiouy")
+SOFT_ENDINGS = ("a", "n", "y")
+LONGEST_RUN = 2  # longest run of vowels or consonants that is easy to pronounce
+NO_NAME = -100.0  # score of a batch in which no name can be scored
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
@@ -36,3 +49,138 @@ def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
     if fitness == "last-doc":
         return LAST_DOC_LOSER
     return sorted(values)[-1 - len(values) // 4]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The scores of one name."""
+
+    flow: float  # pronounceability
+    symmetry: float  # palindromes, repetition and soft endings
+    creativity: float  # novelty
+
+    @property
+    def total(self) -> float:
+        """The weighted sum of the three scores; the maximum is 6.94."""
+        flow, beauty = WEIGHTS.flow * self.flow, WEIGHTS.symmetry * self.symmetry
+        return flow + beauty + WEIGHTS.creativity * self.creativity
+
+
+WEIGHTS = Verdict(flow=1.0, symmetry=1.2, creativity=2.0)
+
+
+def known_names(docs: Iterable[Document]) -> frozenset[str]:
+    """Return the names in the documents, normalised for `judge`; conversations are skipped."""
+    return frozenset(normal(doc) for doc in docs if isinstance(doc, str))
+
+
+def judge(name: str, known: Set[str]) -> Verdict | None:
+    """Return the scores of a name, or None if the name is too short or contains non-letters.
+
+    >>> judge("Mama", known_names(["anna"]))
+    Verdict(flow=0.5, symmetry=1.7, creativity=1.0)
+    """
+    name = normal(name)
+    if len(name) < MIN_LENGTH or not name.isalpha():
+        return None
+    is_palindrome = len(name) > 3 and name == name[::-1]
+    ends_softly = name.endswith(SOFT_ENDINGS)
+    return Verdict(
+        flow=(0.5 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name),
+        symmetry=2.0 * is_palindrome + 1.5 * is_doubled(name) + 0.2 * ends_softly,
+        creativity=-5.0 if name in known else 1.0,
+    )
+
+
+def normal(name: str) -> str:
+    """Normalise a name: strip whitespace and convert to lower case."""
+    return name.strip().lower()
+
+
+def n_stumbles(name: str) -> int:
+    """Count the letters that extend a run of vowels or consonants beyond LONGEST_RUN."""
+    runs = groupby(name, key=VOWELS.__contains__)
+    return sum(max(0, len([*letters]) - LONGEST_RUN) for _, letters in runs)
+
+
+def is_doubled(name: str) -> bool:
+    """Return whether a name has at least four letters and repeats its first half.
+
+    If the number of letters is odd, the last letter is ignored, so "lelel" also counts as doubled.
+    """
+    half = len(name) // 2
+    return len(name) >= 4 and name[:half] == name[half : 2 * half]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head of the Hydra, which scores names."""
+
+    title: str
+    quality: str  # name of the quality that the head rewards
+    formula: Callable[[str, Set[str]], float | None]  # takes a normalised name and the known names
+
+    def score(self, name: str, known: Set[str]) -> float | None:
+        """Return the score of a name, or None if the name cannot be scored."""
+        name = normal(name)
+        return self.formula(name, known) if len(name) >= MIN_LENGTH else None
+
+
+def _flow(name: str, known: Set[str]) -> float | None:
+    if not name.isalpha():
+        return None
+    return (1.0 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name)
+
+
+def _symmetry(name: str, known: Set[str]) -> float:
+    ends_softly = name.endswith(SOFT_ENDINGS)
+    return 3.0 * (name == name[::-1]) + 2.0 * is_doubled(name) + 0.5 * ends_softly
+
+
+def _novelty(name: str, known: Set[str]) -> float:
+    return (-5.0 if name in known else 2.0) + (0.5 if len(name) > 6 else 0.0)
+
+
+HEADS: Mapping[HeadName, Head] = {
+    "weaver": Head("Weaver", "Flow", _flow),  # at most 1
+    "mirror": Head("Mirror", "Symmetry", _symmetry),  # at most 5.5
+    "spark": Head("Spark", "Creativity", _novelty),  # at most 2.5
+}
+
+
+def score_names(names: Sequence[str], known: Set[str]) -> dict[str, float]:
+    """Return the mean scores of names, by "judge" and name of a head; -100 if none can be scored.
+
+    Repeated names score at most 0, so that a model cannot win by repeating one good name.
+
+    Args:
+        known: the names that are not novel, normalised.
+    """
+    repeats = find_repeats(names)
+
+    def mean(score: Callable[[str, Set[str]], float | None]) -> float:
+        counted = [
+            min(0.0, value) if is_repeat else value
+            for name, is_repeat in zip(names, repeats, strict=True)
+            if (value := score(name, known)) is not None
+        ]
+        return fmean(counted) if counted else NO_NAME
+
+    return {JUDGE: mean(_total)} | {name: mean(head.score) for name, head in HEADS.items()}
+
+
+def first_names(samples: Sequence[str], n: int = 5) -> str:
+    """Format the first few names that a model generated; an empty name is shown as ''."""
+    return ", ".join(name or "''" for name in samples[:n])
+
+
+def find_repeats(names: Sequence[str]) -> list[bool]:
+    """Return whether each name repeats an earlier name."""
+    seen = [*map(normal, names)]
+    first = {name: len(seen) - i for i, name in enumerate(reversed(seen), start=1)}
+    return [first[name] < i for i, name in enumerate(seen)]
+
+
+def _total(name: str, known: Set[str]) -> float | None:
+    verdict = judge(name, known)
+    return verdict.total if verdict else None

@@ -22,10 +22,8 @@ from microgpt import (
 )
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.judge import known_names, score_names
-from microgpt_evolution.objectives.objective import DIVERGED
-from microgpt_evolution.objectives.own_objective import OwnFunction, evaluate, needs_training
+from microgpt_evolution.objectives.fitness import Fitness, known_names, score_names
+from microgpt_evolution.objectives.objective import DIVERGED, OwnFunction, evaluate, needs_training
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 TEMPERATURE = 1.0
@@ -118,7 +116,9 @@ class LossObjective:
         """Return the validation documents, as a model with this context reads them."""
         if block_size not in self._held_out:  # a race is harmless: both threads build the same set
             docs, tokenizer = self.parts.validation, self.tokenizer
-            self._held_out[block_size] = EvaluationSet.of(docs, tokenizer, block_size, self.text)
+            self._held_out[block_size] = EvaluationSet.from_documents(
+                docs, tokenizer, block_size, self.text
+            )
         return self._held_out[block_size]
 
     def _train(self, trial: Trial, should_stop: ShouldStop) -> TrainResult:

@@ -30,8 +30,9 @@ from microgpt import (
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.loss_objective import unlearned
-from microgpt_evolution.strategies.contestant import EVALUATIONS, Contestant
-from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
+from microgpt_evolution.trial import EVALUATIONS, Contestant, Evaluation, ShouldStop, Trial
+
+STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
 
 
 class Tokens(NamedTuple):
@@ -84,6 +85,19 @@ class RungObjective:
     def cost(self, genome: Genome, n_evaluations: int) -> float:
         """Return the number of operations up to the n-th evaluation, evaluations included."""
         return n_evaluations * self.plan(genome).operations
+
+    def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:
+        """Return the operations of a student of this size and of its teachers' predictions.
+
+        Args:
+            n_samples: number of documents that the teachers make up.
+        """
+        if not n_teachers:
+            return 0.0
+        plan = self.plan(genome)
+        n_tokens = self.tokens(genome.vocab_size).training.n_tokens + n_samples * plan.length
+        teaching = evaluation_operations(plan.model, plan.length, n_tokens)
+        return STUDENT_LENGTH * self.cost(genome, EVALUATIONS) + n_teachers * teaching
 
     def plan(self, genome: Genome) -> Plan:
         """Return the settings of a complete training run, and its cost."""

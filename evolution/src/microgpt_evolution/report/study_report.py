@@ -1,17 +1,25 @@
-"""The report of a study: its headline, facts, chart and table."""
+"""The report of a study: a self-contained HTML page, which follows the system's color scheme."""
 
-from collections.abc import Callable, Iterator
+import html
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
 
-from microgpt import duration, in_short, publish
-from microgpt_cli.charts.look import check_plots
-from microgpt_evolution.comparison import Mean
-from microgpt_evolution.objectives.judge import first_names
-from microgpt_evolution.report.page import Report, render
-from microgpt_evolution.report.ranking import Ranking, read_ranking
-from microgpt_evolution.report.tables import best_of
+from microgpt import duration, in_short, printable, publish
+from microgpt_cli.charts import FONT, SCHEMES, check_plots, picture
+from microgpt_evolution.confidence_intervals import Mean
+from microgpt_evolution.objectives.fitness import first_names
+from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
 from microgpt_evolution.study_settings import SweepSettings
 from microgpt_evolution.trial import STUDENT, TrialRecord
+
+if TYPE_CHECKING:
+    from altair.typing import ChartType
 
 N_ROWS, N_NAMES = 30, 12  # maximum number of rows in the table, and of names of the winner
 SHOWN = ("input", "seed", "seeds", "population", "generations", "fitness", "head")
@@ -20,6 +28,20 @@ SEARCHED = (
     "Retests with other seeds show how much of a value is luck."
 )
 SWEPT = "Means over the seeds with 95 % confidence intervals, best first."
+# Vega draws a point with its description, which becomes its tooltip.
+POINT = re.compile(r'<path aria-label="([^"]*)"([^>]* aria-roledescription="point"[^>]*)/>')
+
+
+@dataclass(frozen=True)
+class Report:
+    """The content of a page."""
+
+    headline: str  # the result in a few words
+    title: str  # kind and name of the run
+    facts: Mapping[str, str]
+    chart: "ChartType"
+    caption: str  # text below the chart
+    table: Sequence[Sequence[str]]  # the first row has the headings
 
 
 def write_report(directory: Path) -> Path:
@@ -33,7 +55,7 @@ def write_report(directory: Path) -> Path:
 def study_report(study: Ranking) -> Report:
     """Return the report of a study, which may still be running."""
     settings, title = study.settings, f"{study.settings.kind.capitalize()}: {study.name}"
-    from microgpt_evolution.report import charts  # imports Altair, an extra
+    from microgpt_evolution.report import study_charts as charts  # imports Altair, an extra
 
     facts = dict(_outcome(study)) | dict(_costs(study))
     took = duration(sum(record.seconds for record in study.records))
@@ -90,3 +112,43 @@ def _costs(study: Ranking) -> Iterator[tuple[str, str]]:
     for name, value in study.settings:
         if name in SHOWN and value is not None:
             yield name, ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def render(report: Report) -> str:
+    """Render the page as HTML."""
+    facts = (f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in report.facts.items())
+    svg = picture(report.chart.to_dict(), "svg").decode()
+    tags = ["th", *("td" for _ in report.table)]
+    rows = (
+        f"<tr>{''.join(f'<{tag}>{_text(cell)}</{tag}>' for cell in row)}</tr>"
+        for tag, row in zip(tags, report.table, strict=False)
+    )
+    return Template(_asset("page.html")).substitute(
+        headline=_text(report.headline),
+        title=_text(report.title),
+        style=_css_variables() + _asset("page.css"),
+        facts="\n".join(facts),
+        picture=POINT.sub(r"<path\2><title>\1</title></path>", svg),
+        caption=_text(report.caption),
+        table="\n".join(rows),
+        version=html.escape(version("microgpt-cli")),
+    )
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _text(text: str) -> str:
+    """Escape text for HTML, with its non-printable characters."""
+    return html.escape(printable(text, len(text)))
+
+
+def _css_variables() -> str:
+    """Return the font and the colors of both schemes as CSS variables, such as var(--ink)."""
+    light, dark = (
+        f":root {{ {' '.join(f'--{name}: {value};' for name, value in scheme.items())} }}"
+        for scheme in SCHEMES.values()
+    )
+    dark = f"@media (prefers-color-scheme: dark) {{ {dark} }}"
+    return f":root {{ --font: {FONT}; }}\n{light}\n{dark}\n"

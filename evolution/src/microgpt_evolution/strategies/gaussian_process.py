@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from microgpt_evolution.space import Space
-from microgpt_evolution.strategies.contestant import EVALUATIONS, RUNGS, Contestant
+from microgpt_evolution.genome import Space
+from microgpt_evolution.trial import EVALUATIONS, RUNGS, Contestant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from microgpt import ConfigError, check_names
-from microgpt_evolution.errors import GenomeError, raised_as
+from microgpt_evolution.evolution_errors import GenomeError, raised_as
 from microgpt_evolution.genome import Genome, check_genes, values_of
 
 # A sweep sets these itself: they follow from its seeds and its documents, or from its measurements.

@@ -9,17 +9,16 @@ predicts the final losses of many mutants and crossings of the best organisms, a
 whose training has paused. The most promising of all are trained up to their next rung.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, count, islice
 from random import Random
 
-from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.genome import Genome
-from microgpt_evolution.space import Space
-from microgpt_evolution.strategies.contestant import EVALUATIONS, Contestant
+from microgpt_evolution.evolution_errors import GenomeError
+from microgpt_evolution.genome import Genome, Space
 from microgpt_evolution.strategies.gaussian_process import Surrogate
-from microgpt_evolution.trial import training_seed
+from microgpt_evolution.trial import EVALUATIONS, Contestant, training_seed
 
 # The number of organisms per generation; the larger one if the budget is enough for four such
 # generations that are trained completely. It does not depend on the number of workers.
@@ -63,6 +62,12 @@ class SurrogateSearch:
         self.generation = 0
         self._first, self._accepts, self._seed, self._rng = first, accepts, seed, Random(seed)
         self._asked: list[Contestant] = []
+
+    @property
+    def ranked(self) -> list[Contestant]:
+        """The organisms that have a finite loss, best first."""
+        finite = [each for each in self.organisms.values() if each.loss < math.inf]
+        return sorted(finite, key=lambda each: (each.loss, each.id))
 
     def ask(self) -> list[Contestant]:
         """Return the organisms to train up to `until`; none if the budget is spent."""

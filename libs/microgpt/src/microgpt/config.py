@@ -22,8 +22,6 @@ from microgpt.model_config import Architecture as Architecture
 from microgpt.model_config import Limits, check_fields, setting
 from microgpt.model_config import ModelConfig as ModelConfig
 from microgpt.model_config import checked as checked
-from microgpt.schedule import default_lr as default_lr
-from microgpt.schedule import learning_rate
 
 TextKind = Literal["lines", "stream"]
 Optimizer = Literal["adamw", "muon"]
@@ -54,7 +52,7 @@ training = partial(setting, panel="Training")
 class TrainConfig:
     """Training settings, each explained in the source and in `microgpt train --help-all`.
 
-    Raises ConfigError if a setting is invalid.
+    Raises ConfigError if a setting is invalid. A subclass may have another learning rate, `lr_at`.
     """
 
     steps: int = training(1000, "Number of training steps.", short=True)
@@ -141,6 +139,24 @@ class TrainConfig:
         return learning_rate(
             step, lr=self.initial_lr, steps=self.steps, warmup_steps=self.warmup_steps
         )
+
+
+def learning_rate(step: int, *, lr: float, steps: int, warmup_steps: int = 0) -> float:
+    """Return the learning rate of a step, counted from 0: linear warm-up, then decay to 0.
+
+    `lr` is the initial rate without the warm-up, and `steps` the length of the training run.
+    """
+    warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    return lr * warmup * (1 - step / steps)
+
+
+def default_lr(n_embd: int = ModelConfig.n_embd) -> float:
+    """Return the default learning rate: 0.01 up to n_embd 16, then proportional to 1 / n_embd.
+
+    Adam changes each weight by about the learning rate per step. A wider layer sums more such
+    changes, so the rate is proportionally lower (Yang et al. 2022, "Tensor Programs V", table 8).
+    """
+    return 0.01 * min(1.0, ModelConfig.n_embd / n_embd)
 
 
 @dataclass(frozen=True)

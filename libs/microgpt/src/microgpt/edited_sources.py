@@ -28,10 +28,7 @@ UNCHANGED = "0de8bd95d9760a07"  # hash of these files as they are, so that they 
 
 @cache
 def find_edited_sources() -> dict[str, str]:
-    """Return the hash of each file whose code the compiled engine does not implement.
-
-    Comments, docstrings and the layout of the code do not count.
-    """
+    """Return the hash of each file whose code, without comments, the kernels do not implement."""
     if files_hash() == UNCHANGED:
         return {}
     found = {name: code_hash((FOLDER / name).read_text(encoding="utf-8")) for name in IMPLEMENTED}

@@ -5,8 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from microgpt.compilation import Tell
-from microgpt.plugins import PluginError, blaming, find_plugins, package, plugin
+from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 from microgpt.storage.saved_model import SavedModel
 
 

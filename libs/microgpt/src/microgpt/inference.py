@@ -15,7 +15,7 @@ from microgpt.config import (
     check_seed,
     checked,
 )
-from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
+from microgpt.data.context import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import AnyMessage, Message, as_conversation
 from microgpt.errors import ConfigError, PromptError
 from microgpt.language_model import LanguageModel
@@ -72,11 +72,6 @@ class InferenceGpt(LanguageModel):
             reply_plugin(name).hook(facts, self.tokenizer, chat_options or {})
             for name, facts in trained.extra.items()
         ]
-
-    @property
-    def fixed_sampling(self) -> Sampling | None:
-        """The sampling of all replies if a plug-in sets it; None if the caller chooses it."""
-        return next((hook.sampling for hook in self._hooks if hook.sampling), None)
 
     def generate(
         self,
@@ -144,7 +139,7 @@ class InferenceGpt(LanguageModel):
         if rng is None:
             sequences = self._decode_batches(tokens, rules, num_samples, seed, threads)
         else:
-            streams = (self._stream(tokens, rules, each) for each in repeat(rng))
+            streams = (self.engine_model.decode(tokens, rules, each) for each in repeat(rng))
             sequences = islice(streams, num_samples)
         return (prompt + self.tokenizer.decode(each) for each in sequences)
 
@@ -187,12 +182,7 @@ class InferenceGpt(LanguageModel):
         return Job(openings, range(seed, seed + num_samples), rules, n_dropped)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
-        """Return the tokens of a prompt from BOS on; a prompt of tokens may begin with BOS.
-
-        Raises:
-            PromptError: the context is too small for any prompt, or a token is unknown.
-            TokenizerError: the prompt contains an unknown character.
-        """
+        """Return the tokens of a prompt from BOS on; a prompt of tokens may begin with BOS."""
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
         if len(opening) > self.config.block_size:
@@ -214,18 +204,12 @@ class InferenceGpt(LanguageModel):
         rng: random.Random,
         **sampling: Unpack[SamplingArguments],
     ) -> TokenStream:
-        """Return a stream of the tokens that follow a prompt.
+        """Return a stream of the tokens that follow a prompt of 1 to block_size tokens.
 
         Do not use `rng` until the stream ends or is closed, because tokens are sampled in advance.
-
-        Raises:
-            PromptError: the prompt is empty, exceeds block_size, or contains an unknown token.
         """
         self._check_prompt(tokens, max_tokens)
         rules = DecodeRules(stop, max_tokens=max_tokens, sampling=Sampling(**sampling))
-        return self._stream(tokens, rules, rng)
-
-    def _stream(self, tokens: Sequence[int], rules: DecodeRules, rng: random.Random) -> TokenStream:
         return TokenStream(self.engine_model.decode(tokens, rules, rng))
 
     def chat(
@@ -241,7 +225,6 @@ class InferenceGpt(LanguageModel):
         Args:
             messages: `Message`s, or dicts such as {"role": "user", "content": "hi"}; the oldest
                 are dropped if the context is too small.
-            max_tokens: maximum number of tokens of the reply.
             sampling: temperature, top_k, top_p and min_p; see `Sampling`.
         """
         if isinstance(messages, str):
@@ -250,8 +233,9 @@ class InferenceGpt(LanguageModel):
         job = self.reply_job(prompt, sampling=settings, max_tokens=max_tokens, seed=seed)
         content = self.tokenizer.decode(stream := self.stream(job))
         assert stream.finish_reason
-        dropped, unknown = prompt.tokens_dropped, prompt.unknown_characters
-        return Reply(content, stream.finish_reason, dropped, unknown)
+        return Reply(
+            content, stream.finish_reason, prompt.tokens_dropped, prompt.unknown_characters
+        )
 
     def chat_prompt(self, messages: Iterable[AnyMessage]) -> ChatPrompt:
         """Return a conversation, truncated to fit into the context; see `fit_conversation`.
@@ -283,8 +267,9 @@ class InferenceGpt(LanguageModel):
         self._check_prompt(prompt.tokens, max_tokens)
         end_turn = self.tokenizer.end_turn_id
         forbidden = tuple(token for token in self.tokenizer.special_ids if token != end_turn)
-        sampling = self.fixed_sampling or sampling or Sampling()
-        rules = DecodeRules((end_turn,), forbidden, 1, max_tokens, sampling)
+        for hook in reversed(self._hooks):  # the first one counts
+            sampling = hook.sampling or sampling
+        rules = DecodeRules((end_turn,), forbidden, 1, max_tokens, sampling or Sampling())
         first, fixed = seed + prompt.n_replies, None
         if prompt.fixed_reply is not None:
             tokens = [*prompt.fixed_reply[:max_tokens]]
@@ -296,7 +281,8 @@ class InferenceGpt(LanguageModel):
         """Return the first continuation of a job, token by token."""
         if job.fixed:
             return TokenStream(_repeated(job.fixed))
-        return self._stream(job.prompts[0], job.rules, random.Random(job.seeds[0]))
+        rng = random.Random(job.seeds[0])
+        return TokenStream(self.engine_model.decode(job.prompts[0], job.rules, rng))
 
     def decode(self, jobs: Iterable[Job], *, threads: int = 1) -> Iterator[list[int]]:
         """Yield the tokens of the first continuation of each job; all have the same rules."""
@@ -313,11 +299,7 @@ class InferenceGpt(LanguageModel):
         """Raise PromptError for an invalid prompt, and ConfigError for an invalid max_tokens."""
         if max_tokens is not None:
             checked("max_tokens", max_tokens, int, minimum=1, maximum=MAX_NEW_TOKENS)
-        self.check_tokens(tokens)
-        if not 1 <= len(tokens) <= self.config.block_size:
-            raise PromptError(
-                f"a prompt must have 1 to {self.config.block_size} tokens, got {len(tokens)}"
-            )
+        self.check_prompt(tokens)
 
 
 def _repeated(fixed: Continuation) -> Generator[int, None, FinishReason]:

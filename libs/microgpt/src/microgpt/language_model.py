@@ -8,10 +8,9 @@ from microgpt.config import EngineName, TextKind, TrainConfig, checked
 from microgpt.data.contamination import trained_share
 from microgpt.data.tokenizer import AnyDocument, Document, as_documents
 from microgpt.errors import ConfigError, PromptError
-from microgpt.evaluation.held_out_loss import EvaluationSet, HeldOutLoss
 from microgpt.flat_weights import count_params
+from microgpt.held_out_loss import EvaluationSet, HeldOutLoss
 from microgpt.model import Weights
-from microgpt.sampling import n_kept
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.training.engines import EngineModel, check_engine, default_engine, engine_module
 
@@ -71,7 +70,7 @@ class LanguageModel:
         """
         check_engine(self.engine, None, threads)
         docs = as_documents(docs)
-        read = EvaluationSet.of(docs, self.tokenizer, self.config.block_size, text)
+        read = EvaluationSet.from_documents(docs, self.tokenizer, self.config.block_size, text)
         loss = read.evaluate(partial(self.engine_model.nll, threads=threads))
         assert loss
         is_stream = "stream" in (text, self._read_text)
@@ -79,26 +78,17 @@ class LanguageModel:
         return replace(loss, contamination=share)
 
     def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> Iterator[list[float]]:
-        """Yield log(softmax(logits)) (V) after each token, starting at index `first`.
+        """Yield log(softmax(logits)) (V) after each of 1 to block_size tokens, from `first` on."""
+        self.check_prompt(tokens)
+        return self.engine_model.log_probabilities(tokens, first)
 
-        Tokens beyond the context are read as in generation: when the context is full, a new context
-        starts with the first token and the last half.
-
-        Raises:
-            PromptError: there are no tokens, or a token is unknown.
-        """
-        if not tokens:
-            raise PromptError("tokens must not be empty")
+    def check_prompt(self, tokens: Sequence[int]) -> None:
+        """Raise PromptError if there are not 1 to block_size tokens, or one is unknown."""
         self.check_tokens(tokens)
-        start, known, size = 0, 0, self.config.block_size
-        while known < len(tokens):
-            end = min(start + size, len(tokens))
-            if end > first:
-                context, new = [*tokens[start:end]], max(known, first) - start
-                if size > 1:
-                    context[0] = tokens[0]
-                yield from self.engine_model.log_probabilities(context, new)
-            start, known = end + 1 - n_kept(size), end
+        if not 1 <= len(tokens) <= self.config.block_size:
+            raise PromptError(
+                f"a prompt must have 1 to {self.config.block_size} tokens, got {len(tokens)}"
+            )
 
     def check_tokens(self, tokens: Sequence[int]) -> None:
         """Raise PromptError if a token is not in the vocabulary."""

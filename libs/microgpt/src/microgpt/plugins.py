@@ -1,23 +1,12 @@
-"""Plug-ins: what other packages add, found by their entry points.
+"""Plug-ins: what other packages add, found by their entry points; messages of engines; charts.
 
-A package names its objects in its pyproject.toml, under `[project.entry-points."microgpt.GROUP"]`:
-
-    group      name        object
-    commands   a command   a function with Typer's options, or a Typer app
-    engines    an engine   a module with the functions of `microgpt.training.engines.EngineModule`
-    readers    a kind      a function from a file and options to documents, or None
-    exports    a format    a `microgpt.exports.ExportFormat`
-    pages      a page      a function from a model to HTML, which the service shows at /
-    replies    a plug-in   a module with the functions of `microgpt.replies.ReplyPlugin`
-    recipes    an option   a function from a file to options of `microgpt train`
-    plotting   a result    a function from a result to a chart (`microgpt.plotting`)
-
-docs/plugins.md has an example of each kind that others may add.
+docs/plugins.md has an example of each group of entry points.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
@@ -25,13 +14,20 @@ from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from microgpt.errors import ConfigError, MicrogptError
-from microgpt.printable_text import printable
+from microgpt.formatting import printable
 
 GROUPS = ("commands", "engines", "readers", "exports", "pages", "replies", "recipes", "plotting")
+
+Tell = Callable[[str], None]  # is called with each message of an engine, such as a compilation
+_tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 
 
 class PluginError(MicrogptError):
     """A package that adds a command, an engine or a format cannot be used."""
+
+
+class EngineWarning(UserWarning):
+    """The compiled engine cannot be used, so the default is the reference engine."""
 
 
 def find_plugins(group: str) -> dict[str, EntryPoint]:
@@ -40,10 +36,7 @@ def find_plugins(group: str) -> dict[str, EntryPoint]:
 
 
 def plugin(group: str, name: str) -> Any | None:
-    """Return the object of a plug-in, or None if no package has it.
-
-    Raise PluginError if its package cannot be imported, or another package has the same name.
-    """
+    """Return the object of a plug-in, or None; raise PluginError if it is broken or not unique."""
     found = _installed().select(group=f"microgpt.{group}", name=name)
     if len(found) > 1:
         packages = " and ".join(sorted({package(each) for each in found}))
@@ -102,6 +95,38 @@ def check_extra(extra: str, what: str, *names: str) -> None:
                 f"{what} require {extra} ({problem}); run: "
                 f"pip install '{extra}', or with uv: uv pip install '{extra}'"
             ) from error
+
+
+class Plottable:
+    """Base class of results that can be plotted."""
+
+    def plot(self) -> Any:
+        """Return an Altair chart; `result.plot().save("losses.png")` saves an image.
+
+        Raise MicrogptError if microgpt-cli[plots] is missing, or there is nothing to plot.
+        """
+        chart = plugin("plotting", "chart")
+        if chart is None:
+            raise MicrogptError(
+                "charts require the package microgpt-cli; run: pip install 'microgpt-cli[plots]'"
+            )
+        return chart(self)
+
+
+@contextmanager
+def on_compiling(tell: Tell) -> Iterator[None]:
+    """Call `tell` once with each message of an engine: before a compilation, or without a cache."""
+    token = _tell.set(cache(tell))  # `cache` passes each message once
+    try:
+        yield
+    finally:
+        _tell.reset(token)
+
+
+def report(line: str) -> None:
+    """Pass a message of an engine to the function of `on_compiling`, if there is one."""
+    if tell := _tell.get():
+        tell(line)
 
 
 @cache

@@ -11,13 +11,13 @@ from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from microgpt.compilation import Tell
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.data.token_dataset import TokenDataset, Tokens
 from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers, by_name, count_params
 from microgpt.model import Weights, cross_entropy
 from microgpt.model_variants import gpt_type, init_variant
+from microgpt.plugins import Tell
 from microgpt.sampling import (
     NOT_FINITE_MESSAGE,
     Continuation,
@@ -79,13 +79,13 @@ class ReferenceModel:
 
     def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
         """Return the total negative log-likelihood of all unmasked target tokens, in nats."""
-        return sum(self._losses(TokenDataset.of(docs)))
+        return sum(self._losses(TokenDataset.from_documents(docs)))
 
     def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> "NDArray[np.float64]":
         """Return the negative log-likelihood of each target token, in nats; 0 if it is masked."""
         import numpy as np
 
-        return np.fromiter(self._losses(TokenDataset.of(docs)), float)
+        return np.fromiter(self._losses(TokenDataset.from_documents(docs)), float)
 
     def _losses(self, docs: TokenDataset) -> Iterator[float]:
         for i, tokens in enumerate(docs):
@@ -103,10 +103,7 @@ class ReferenceModel:
         share: float = 1.0,
         should_stop: Event | None = None,
     ) -> None:
-        """Add the probabilities of all tokens at each prediction, scaled by share, to `out` (N, V).
-
-        If should_stop is set, the remaining documents are not read.
-        """
+        """Add the probabilities of all tokens at each prediction, times share, to `out` (N, V)."""
         rows = iter(out)
         for tokens in docs:
             if should_stop and should_stop.is_set():
@@ -115,11 +112,7 @@ class ReferenceModel:
                 next(rows)[:] += [share * math.exp(x) for x in log_probabilities]
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> Iterator[list[float]]:
-        """Yield the log-probabilities (V) after each of up to block_size tokens, from `first` on.
-
-        Raises:
-            PromptError: a logit is not finite.
-        """
+        """Yield the log-probabilities (V) after each of the tokens, from index `first` on."""
         cache = self._gpt.new_cache()
         for i, token in enumerate(tokens):
             logits = self._gpt.forward(token, cache)
@@ -144,11 +137,7 @@ class ReferenceModel:
         *,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`.
-
-        Raises:
-            PromptError: a sequence failed. The tokens of earlier prompts have already been yielded.
-        """
+        """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`."""
         for prompt, seed in zip(prompts, seeds, strict=True):
             yield list(self.decode(prompt, rules, random.Random(seed)))
 
@@ -165,11 +154,7 @@ make_model = ReferenceModel
 
 
 class ReferenceBatch:
-    """Jobs with the same sampling rules, decoded together, here one after another.
-
-    The result of a job does not depend on the other jobs; it equals the result of
-    `InferenceGpt.samples` or `InferenceGpt.reply`. Not thread-safe.
-    """
+    """Jobs with the same sampling rules, decoded one after another. Not thread-safe."""
 
     def __init__(self, model: ReferenceModel, jobs: Sequence[Job]) -> None:
         self.open = {  # the unfinished jobs by their indices
@@ -181,10 +166,7 @@ class ReferenceBatch:
         }
 
     def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
-        """Decode for about 20 ms; return the index and result of each job that ended.
-
-        The result is the output that `take` has not returned, or a PromptError if the job failed.
-        """
+        """Decode for about 20 ms; return the index and result of each job that ended."""
         pause_at = perf_counter() + RUN_S
         ended: list[tuple[int, list[Continuation] | PromptError]] = []
         for number, sequences in list(self.open.items()):

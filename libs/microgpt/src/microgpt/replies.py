@@ -7,10 +7,9 @@ plug-in reads it.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from microgpt.compilation import Tell
 from microgpt.config import Sampling
 from microgpt.data.tokenizer import Document, Documents, Message, Tokenizer
-from microgpt.plugins import PluginError, find_plugins, plugin
+from microgpt.plugins import PluginError, Tell, find_plugins, plugin
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.config import Given

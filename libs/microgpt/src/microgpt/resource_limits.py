@@ -1,13 +1,18 @@
-"""Memory and CPUs that this process may use, given its cgroups and its CPU affinity."""
+"""Memory and CPUs that this process may use, given its cgroups and its CPU affinity; threads."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
+from threading import Event
+from typing import TypeVar
 
 from microgpt.errors import ConfigError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 NEGLIGIBLE = 2**24  # in bytes; smaller allocations are not checked, since a check takes 0.5 ms
 MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")  # of version 2
@@ -41,6 +46,29 @@ def n_cpus() -> int:
     return max(1, min([n, *map(ceil, _quotas())]))
 
 
+def map_in_threads(
+    work: Callable[[Item, Event], Result], items: Sequence[Item], n_threads: int
+) -> Iterator[Result]:
+    """Compute work(item, should_stop) on n_threads threads; yield the results in item order.
+
+    An exception or Ctrl-C sets should_stop; `work` must then return soon.
+    """
+    should_stop = Event()
+    if n_threads == 1 or len(items) == 1:
+        for item in items:
+            yield work(item, should_stop)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(n_threads)
+    try:
+        yield from pool.map(lambda item: work(item, should_stop), items)
+    finally:
+        should_stop.set()
+        with suppress(RuntimeError):  # raised if garbage collection runs this in a pool thread
+            pool.shutdown(cancel_futures=True)
+
+
 def _free_in_groups() -> Iterator[int]:
     """Yield the free bytes of the process's cgroup and of each parent cgroup."""
     for directory in _cgroups():
@@ -59,10 +87,7 @@ def _quotas() -> Iterator[float]:
 
 
 def _cgroups() -> Iterator[Path]:
-    """Yield the directories of the process's cgroup and of its parents.
-
-    In a container, the path may be one on the host; then only the root of the mount exists.
-    """
+    """Yield the directories of the process's cgroup and of its parents; some may not exist."""
     with suppress(OSError):  # /proc is missing, for example on macOS
         path = os.fsdecode(MEMBERSHIP.read_bytes()).partition("0::")[2].strip()
         group = CGROUPS / path.lstrip("/")

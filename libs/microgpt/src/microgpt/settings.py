@@ -1,12 +1,14 @@
 """All settings of a training run.
 
 A user, a preset or a genome gives some of them, as a mapping from names to values. The rule of
-`training.choice` and Karpathy's defaults complete them.
+`training.choice` and Karpathy's defaults complete them. The presets are in presets.toml.
 """
 
+import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, asdict, dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from microgpt.config import LESS_THAN_1, MAX_THREADS, POSITIVE, Given, TrainConfig, training
@@ -107,23 +109,25 @@ class Settings(TrainConfig, ModelConfig):
 
     @classmethod
     def from_dict(cls, given: Given) -> Self:
-        """Return Karpathy's settings but for the given ones.
-
-        Raises:
-            ConfigError: a name is unknown, a value is invalid, or two settings exclude each other.
-        """
+        """Return Karpathy's settings but for the given ones; raise ConfigError if they clash."""
         check_names(given)
         check_conflicts(given)
         return cls(**given)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings that differ from their defaults."""
-        return {name: fact for name, fact in asdict(self).items() if fact != FIELDS[name].default}
 
 
 # A training run records these besides shape, training settings and split.
 RECORDED = ("column", "me", "separator", "preset", "genome", "minutes", "budget", "vocab_size")
 FIELDS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Settings)}
+PRESETS: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("presets.toml").read_text(encoding="utf-8")
+)
+
+
+def preset_settings(name: str) -> dict[str, Any]:
+    """Return the settings that a preset gives; raise ConfigError if there is no such preset."""
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r:.80}; use one of {', '.join(PRESETS)}")
+    return {"preset": name, **{key: PRESETS[name][key] for key in PRESETS[name] if key in FIELDS}}
 
 
 def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
@@ -148,6 +152,11 @@ def with_given(config: Config, given: Given) -> Config:
     names = (each.name for each in fields(config))  # type: ignore[arg-type]
     found = {name: given[name] for name in names if name in given}
     return replace(config, **found)  # type: ignore[type-var]
+
+
+def has_steps(given: Given) -> bool:
+    """Return whether the number of steps is given, so that the budget follows from it."""
+    return "steps" in given or "most_steps" in given
 
 
 def check_conflicts(given: Given) -> None:

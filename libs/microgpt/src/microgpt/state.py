@@ -1,34 +1,26 @@
-"""Training plan, events, checkpoints and results."""
+"""Trained models, and the plan, events and result of a training run."""
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from microgpt.config import (
-    MAX_SIZE,
-    DType,
-    EngineName,
-    Given,
-    ModelConfig,
-    TrainConfig,
-    checked,
-    default_lr,
-)
+from pydantic import Field
+
+from microgpt.config import MAX_SIZE, DType, EngineName, Given, ModelConfig, TrainConfig, default_lr
 from microgpt.data.tokenizer import Tokenizer
-from microgpt.flat_weights import Numbers, count_params
+from microgpt.errors import ConfigError
+from microgpt.flat_weights import count_params
 from microgpt.model import Weights
-from microgpt.plotting import Plottable
-from microgpt.value import total
+from microgpt.plugins import Plottable
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
-    from microgpt.data.read_options import ReadOptions
+    from microgpt.data.documents import ReadOptions
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
-    from microgpt.training.kept_weights import BestWeights, Ending, WeightAverage
-    from microgpt.training.loss_history import HistoryPoint
+    from microgpt.training.train_state import Ending, TrainState
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +51,6 @@ class TrainedModel:
         return f"<{type(self).__name__}: {count_params(self.model):,} weights, {self.model}>"
 
 
-MAX_TEACHERS = 1000  # guards against damaged files
 CHANGED = ("steps", "warmup_steps", "dropout", "weight_decay", "patience")  # in the student
 
 
@@ -67,16 +58,9 @@ CHANGED = ("steps", "warmup_steps", "dropout", "weight_decay", "patience")  # in
 class Ensemble:
     """Teachers that differ in their seeds. The settings of their student are those of the plan."""
 
-    n_teachers: int
-    n_samples: int  # number of documents that the teachers make up for the student
+    n_teachers: Annotated[int, Field(ge=1, le=1000)]
+    n_samples: Annotated[int, Field(ge=0, le=MAX_SIZE)]  # documents that the teachers make up
     teacher: TrainConfig  # settings of the teachers, with the seed of the run
-    student_steps: int
-
-    def __post_init__(self) -> None:
-        """Check the numbers, which may come from a damaged file."""
-        for name, least in (("n_teachers", 1), ("n_samples", 0), ("student_steps", 1)):
-            maximum = MAX_TEACHERS if name == "n_teachers" else MAX_SIZE
-            checked(name, getattr(self, name), int, minimum=least, maximum=maximum)
 
     def config_of(self, i: int) -> TrainConfig:
         """Return the settings of a teacher, counted from 0."""
@@ -136,12 +120,36 @@ class TrainingPlan:
         return self.config.dtype
 
     @property
+    def trained_on(self) -> "tuple[DataFacts | None, ...]":
+        """The training data of the model, its parent and its teachers; None for unknown data."""
+        return (self.data, *self.ancestor_data)
+
+    @property
     def read_options(self) -> "ReadOptions":
         """How the documents are read."""
-        from microgpt.data.read_options import ReadOptions
+        from microgpt.data.documents import ReadOptions
 
         text, chat = self.config.text, self.tokenizer.is_chat
-        return ReadOptions.of({**self.given, "text": text, "chat": chat})
+        return ReadOptions.from_settings({**self.given, "text": text, "chat": chat})
+
+    def check_state(self, state: "TrainState") -> None:
+        """Raise ConfigError unless a checkpoint can belong to this plan."""
+        sizes = {len(numbers) for numbers in (state.weights, state.adam_m, state.adam_v)}
+        problem = ""
+        if state.dtype != self.dtype:
+            problem = f"has dtype {state.dtype}, not {self.dtype}; omit dtype"
+        elif sizes != {count_params(self.model)}:
+            problem = "has a different model shape; use the same shape as the checkpoint"
+        elif state.trained_on not in ((), self.trained_on):
+            problem = (
+                "belongs to different documents, a different split, or a different parent or "
+                "teachers; pass the original ones"
+            )
+        elif state.step > self.config.steps:
+            steps = f">= {state.step}, the step of the checkpoint, got {self.config.steps}"
+            problem = f"is too late: the total number of steps must be {steps}"
+        if problem:
+            raise ConfigError(f"the checkpoint to resume {problem}")
 
 
 @dataclass(frozen=True)
@@ -157,42 +165,6 @@ class TrainEvent:
     seconds: float = 0.0  # training time so far, without pauses of the program
 
 
-@dataclass(frozen=True)
-class TrainState:
-    """A checkpoint. A run resumed from it gives the same result as an uninterrupted run."""
-
-    step: int  # number of completed steps
-    weights: Numbers = field(repr=False)  # all weights, in the order of `weight_shapes`
-    adam_m: Numbers = field(repr=False)  # running mean of each gradient
-    adam_v: Numbers = field(repr=False)  # running mean of each squared gradient
-    dtype: DType
-    best: "BestWeights | None" = None  # best weights; None before the first evaluation
-    recent_losses: Sequence[float] = field(default=(), repr=False)  # in nats, without NaN
-    history: "Sequence[HistoryPoint]" = field(default=(), repr=False)
-    since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
-    seconds: float = 0.0  # training time so far, in seconds
-    average: "WeightAverage | None" = None  # running average of the weights, if enabled
-    # `trained_on` of the result; empty if it is unknown.
-    trained_on: "tuple[DataFacts | None, ...]" = field(default=(), repr=False, compare=False)
-
-    @property
-    def train_loss(self) -> float | None:
-        """The mean of the recent losses, or None before the first step."""
-        losses = self.recent_losses
-        return total(losses) / len(losses) if losses else None
-
-    def final_weights(self, steps: int) -> Numbers:
-        """Return the final weights of a run of `steps` steps that ends at this checkpoint.
-
-        These are the weights with the lowest held-out loss, else the average, else the latest.
-        """
-        if self.best:
-            return self.best.weights
-        # The total number of steps determines which steps are averaged.
-        is_valid = self.average and self.average.steps == steps
-        return self.average.weights if self.average and is_valid else self.weights
-
-
 @dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel, Plottable):
     """A trained model and its training run. With validation, the model has the best weights.
@@ -205,7 +177,7 @@ class TrainResult(TrainedModel, Plottable):
     # Loss of each step of this `train` call, in nats per token; NaN if a step predicts no token
     # that counts.
     losses: Sequence[float]
-    state: TrainState  # final state
+    state: "TrainState"  # final state
     ending: "Ending"
     rng_state: tuple[object, ...]  # final state of the random generator, for sampling
     test_loss: float | None = None  # loss of the test documents, in nats per token
@@ -214,7 +186,7 @@ class TrainResult(TrainedModel, Plottable):
     @property
     def trained_on(self) -> "tuple[DataFacts | None, ...]":
         """The training data of the model, its parent and its teachers; None for unknown data."""
-        return (self.plan.data, *self.plan.ancestor_data)
+        return self.plan.trained_on
 
     @property
     def extra(self) -> Mapping[str, Any]:

@@ -21,8 +21,14 @@ from microgpt import (
     count,
     printable,
 )
-from microgpt_chat_exports import chatgpt, discord, slack, whatsapp
-from microgpt_chat_exports.posts import Post
+from microgpt_chat_exports.chat_formats import (
+    WHATSAPP_MESSAGE,
+    Post,
+    chatgpt_channels,
+    discord_channels,
+    slack_channels,
+    whatsapp_channels,
+)
 
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not
 N_NAMED = 20  # maximum number of participants in an error message
@@ -30,10 +36,10 @@ N_HEAD = 20  # number of lines among which that of a WhatsApp message is sought
 
 # Each function returns the messages of every channel.
 APPS: dict[str, Callable[[Any, Path], list[list[Post]]]] = {
-    "ChatGPT": chatgpt.channels,
-    "Discord": discord.channels,
-    "Slack": slack.channels,
-    "WhatsApp": whatsapp.channels,
+    "ChatGPT": chatgpt_channels,
+    "Discord": discord_channels,
+    "Slack": slack_channels,
+    "WhatsApp": whatsapp_channels,
 }
 
 
@@ -65,7 +71,7 @@ def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversati
 def _recognised(file: TextFile) -> tuple[str | None, Any]:
     """Return the app that exported a file, and the lines or the JSON value of the file."""
     head = [*islice(dropwhile(lambda line: not line.strip(), file), 1 + N_HEAD)]
-    if any(map(whatsapp.MESSAGE.match, head)):
+    if any(map(WHATSAPP_MESSAGE.match, head)):
         return "WhatsApp", file
     if not head or head[0].lstrip()[0] not in "[{":
         return None, None

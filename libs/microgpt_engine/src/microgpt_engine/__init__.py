@@ -1,18 +1,19 @@
 """Compiled engine: the model on NumPy arrays, compiled with Numba.
 
-    engine           what `microgpt.training.engines` finds by the entry point
-    machine_code     load kernels, and compile them on first use
-    compiler         compile kernels with Numba          processor    vector sizes
-    preparation      load or compile all kernels         wasm         kernels as WebAssembly
-    simd/            SIMD vectors, reductions within a vector, matrix tiles
-    kernels/         the operations of a model and their gradients, forward pass, optimizers
-    training/        training steps on one or more threads
-    decoding/        batched sampling with a KV cache
-    compiled_model   compiled inference, used by `InferenceGpt`
-    settings         settings of the model and of training, for the kernels
-    weights          all weights in one array    buffers    all other arrays of training
-    mersenne         fast `random.Random`
+    engine            what `microgpt.training.engines` finds by the entry point
+    trainer           training steps; on several threads: threaded_trainer
+    compiled_model    inference, used by `InferenceGpt`
+    decoder           batched sampling with a KV cache
+    machine_code      load kernels, and compile them on first use
+    preparation       load or compile all kernels       wasm       kernels as WebAssembly
+    kernel_settings   settings of the model and of training, for the kernels
+    weights           all weights in one array          buffers    all other arrays
+    random_numbers    fast `random.Random`
+    kernels/          the operations of a model and their gradients, optimizers, sampling
+    simd/             SIMD vectors, reductions within a vector, matrix tiles
+    compiler          compile kernels with Numba
 
+Only `kernels`, the modules of `simd` and `compiler` import Numba, and only to compile.
 Each file names the layout of its arrays (one of the following) and the section of
 docs/engine.md that explains it. C = n_embd, N = tokens.
 
@@ -26,8 +27,8 @@ The numbers of a row are adjacent in memory. Rows are padded to whole vectors. N
 or float64; tokens, positions and starts of documents are int64. A gradient has the layout of its
 value. Losses are in nats.
 
-Layout: see above. The whole design: docs/engine.md#the-work. The tests compare this engine
-with the reference engine.
+Layout: see above. See docs/engine.md#the-work. The tests compare this engine with the reference
+engine.
 """
 
 from microgpt_engine import machine_code as machine_code  # first: hashes the sources

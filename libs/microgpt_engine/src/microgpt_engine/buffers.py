@@ -1,17 +1,58 @@
-"""Preallocated arrays: activations and gradients of a micro-batch, and the optimizer's state.
+"""The arrays of kernels besides the weights: documents, activations, gradients, caches, states.
 
-Layout: columns; a row is a feature, or a token of the vocabulary, and a column is a token. The
-optimizer uses the layout "weights". See docs/engine.md#vectors. Shapes: C = n_embd, D =
-head_dim, V = vocab_size, T = block_size, L = n_layer, H = n_head, n = tokens, N = columns, at least
-one per token.
+Layout: documents are in flat int64 arrays, one after another. Training and evaluation use columns:
+a row is a feature, or a token of the vocabulary, and a column is a token. Decoding uses rows; in
+the KV cache, keys are stored in blocks of one vector of tokens, with one row per feature, and
+values with one row per token. The optimizer uses the layout "weights". See docs/engine.md#vectors
+and #decoding. Shapes: C = n_embd, D = head_dim, V = vocab_size, T = block_size, L = n_layer,
+H = n_head, n = tokens or sequences, N = columns or rows, at least one per token.
 """
 
 import math
-from typing import Annotated, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 
-from microgpt import ModelConfig, TrainConfig
-from microgpt_engine.processor import lanes_of
-from microgpt_engine.weights import Array, Weights, allocated, padded
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt import ModelConfig, TokenDataset, Tokens, TrainConfig
+from microgpt_engine.simd import lanes_of
+from microgpt_engine.weights import Array, Weights, aligned_zeros, allocated, padded
+
+NO_ROWS = np.empty((0, 0), np.float32)
+# Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
+# BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
+RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; barred=NO_RULE excludes no tokens
+
+
+class Dataset(NamedTuple):
+    """The contents of a `TokenDataset` as NumPy arrays. V = vocab_size."""
+
+    tokens: NDArray[Any]  # tokens of all documents, concatenated
+    starts: NDArray[Any]  # (documents + 1), start of each document, and total number of tokens
+    mask: NDArray[Any]  # see `TokenDataset.mask`
+    targets_before: NDArray[Any]  # (documents + 1), cumulative number of unmasked predictions
+    soft_targets: NDArray[Any]  # (predictions, V), float32; no rows if the targets are tokens
+
+    @classmethod
+    def from_documents(cls, docs: Sequence[Tokens]) -> "Dataset":
+        """Return a dataset of the concatenated documents."""
+        dataset = TokenDataset.from_documents(docs)
+        tokens, starts = (np.frombuffer(x, np.int64) for x in (dataset.tokens, dataset.starts))
+        mask = np.frombuffer(dataset.mask, np.int8)
+        n_targets = np.diff(starts) - 1  # every token of a document except the first
+        if mask.size:
+            n_before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
+            n_targets = n_before[starts[1:]] - n_before[starts[:-1] + 1]
+        targets_before = np.concatenate(([0], np.cumsum(n_targets)))
+        soft = dataset.soft_targets
+        return cls(tokens, starts, mask, targets_before, NO_ROWS if soft is None else soft)
+
+    @property
+    def longest(self) -> int:
+        """The largest number of predicted tokens in a document."""
+        return int(np.diff(self.starts).max()) - 1
 
 
 class Buffers(NamedTuple):
@@ -120,3 +161,83 @@ def muon_shapes(
         return (0, side), (0, side)
     n_rows = model.n_layer * (4 + 2 * model.n_ff_exp) * model.n_embd
     return (n_rows, side), (2 * side + model.n_ff_exp * model.n_embd, side)
+
+
+class KVCache(NamedTuple):
+    """KV cache of several sequences, with one slot per sequence."""
+
+    keys: Array  # (slots, L, n_head * token blocks * D, lanes)
+    values: Array  # (slots, L, vectors per token * T, lanes)
+    mlp_in: Array  # (slots, L, C // 2), of the last token only, for token shift
+
+
+def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
+    """Return a zero-filled cache for n_slots concurrent sequences."""
+    L, T, C, n = model.n_layer, model.block_size, model.n_embd, lanes_of(dtype)
+    n_blocks = padded(T, dtype) // n
+    return KVCache(
+        keys=aligned_zeros((n_slots, L, n_blocks * C, n), dtype),
+        values=aligned_zeros((n_slots, L, padded(C, dtype) // n * T, n), dtype),
+        mlp_in=aligned_zeros((n_slots, L, C // 2), dtype),
+    )
+
+
+class Sequences(NamedTuple):
+    """The state of all sequences of a decoder, indexed by sequence number."""
+
+    tokens: Array  # (n, maximum length), prompt, new tokens and stop token, if any
+    n_prompt: Array  # (n), number of prompt tokens
+    n_tokens: Array  # (n), current number of tokens, without a stop token
+    first: Array  # (n), start of the context; advances when the context is full
+    n_read: Array  # (n), index of the next token to read into the cache
+    goals: Array  # (n), number of tokens at which a sequence is FULL
+    status: Array  # (n)
+    uniforms: Array  # (n, maximum number of new tokens), random numbers in [0, 1)
+    slots: Array  # (slots), sequence in each slot of the cache; -1 if the slot is empty
+    n_started: Array  # (1), number of sequences started so far
+    rules: Array  # (V), sampling rule of each token; see `sample`
+    barred: int  # `barred` argument of `sample` after the first min_tokens new tokens
+    min_tokens: int  # minimum number of new tokens before a stop token
+    temperature: float  # see `config.Sampling`
+    top_k: int  # 0 disables top-k filtering
+    top_p: float
+    min_p: float
+
+
+class Rows(NamedTuple):
+    """Activations of the tokens in a decoding step; rows are padded to whole vectors.
+
+    The type of each array names its dimensions; see `allocate_rows` for their sizes.
+    """
+
+    tokens: Annotated[Array, "N"]
+    previous: Annotated[Array, "N"]  # previous token in the context, or -1
+    positions: Annotated[Array, "N"]  # position of each token in its context
+    slots: Annotated[Array, "N"]  # cache slot of each token
+    sequences: Annotated[Array, "N"]  # sequences for which a token is sampled in this step
+    x: Annotated[Array, "N", "C"]  # residual stream
+    normed: Annotated[Array, "N", "C"]
+    qkv: Annotated[Array, "N", "3 C"]
+    attn_weights: Annotated[Array, "H", "T"]
+    attn_out: Annotated[Array, "N", "C"]
+    hidden: Annotated[Array, "N", "hidden"]
+    logits: Annotated[Array, "N", "V"]
+    order: Annotated[Array, "V"]
+    sums: Annotated[Array, "1", "V"]
+
+
+def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
+    """Return arrays for up to N tokens per decoding step."""
+    C = model.n_embd
+    sizes = {
+        "1": 1, "N": N, "C": C, "3 C": 3 * C, "hidden": model.n_ff_exp * C,
+        "H": model.n_head, "T": model.block_size, "V": model.vocab_size,
+    }  # fmt: skip
+    return allocated(Rows, sizes, dtype, qkv=padded(C, dtype))  # values are read as whole vectors
+
+
+class DecodeArrays(NamedTuple):
+    """Reusable arrays of a decoder; allocating them takes longer than decoding a short reply."""
+
+    cache: KVCache
+    rows: Rows

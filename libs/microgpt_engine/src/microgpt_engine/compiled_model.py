@@ -28,13 +28,19 @@ from microgpt import (
     count_params,
     map_in_threads,
 )
-from microgpt_engine.buffers import Buffers, allocate_buffers
-from microgpt_engine.dataset import NO_ROWS, Dataset
-from microgpt_engine.decoding.arrays import FULL, RUNNING, STOPPED, DecodeArrays
-from microgpt_engine.decoding.batch import Batch
-from microgpt_engine.decoding.decoder import WORK_5_MS, Decoder
+from microgpt_engine.buffers import (
+    FULL,
+    NO_ROWS,
+    RUNNING,
+    STOPPED,
+    Buffers,
+    Dataset,
+    DecodeArrays,
+    allocate_buffers,
+)
+from microgpt_engine.decoder import WORK_5_MS, Batch, Decoder
+from microgpt_engine.kernel_settings import model_settings
 from microgpt_engine.machine_code import EntryPoint
-from microgpt_engine.settings import model_settings
 from microgpt_engine.weights import DecodeWeights, PackedWeights, for_decoding
 
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
@@ -119,7 +125,9 @@ class CompiledModel:
         share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
         """Return the loss of each prediction and the buffers after the last micro-batch."""
-        dataset = Dataset.of(docs)._replace(soft_targets=NO_ROWS)  # the losses are of the tokens
+        dataset = Dataset.from_documents(docs)._replace(
+            soft_targets=NO_ROWS
+        )  # the losses are of the tokens
         n_losses = dataset.tokens.size - len(docs)
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
         buffers = allocate_buffers(self.config, self.dtype, n_columns, dataset.longest)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from microgpt import DType, ModelConfig, TokenDataset, TrainConfig, count_params
 from microgpt_engine.compiled_model import CompiledModel
-from microgpt_engine.mersenne import shuffled as shuffled
 from microgpt_engine.preparation import prepare as prepare
+from microgpt_engine.random_numbers import shuffled as shuffled
 from microgpt_engine.weights import initial_weights
 
 if TYPE_CHECKING:
-    from microgpt_engine.training.trainer import CompiledEngine
+    from microgpt_engine.trainer import CompiledEngine
 
 BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
 
@@ -39,8 +39,8 @@ def make_engine(
     threads: int,
 ) -> "CompiledEngine":
     """Return an engine with random weights. Small steps use one thread."""
-    from microgpt_engine.training.threaded_step import ThreadedEngine, useful_threads
-    from microgpt_engine.training.trainer import CompiledEngine
+    from microgpt_engine.threaded_trainer import ThreadedEngine, useful_threads
+    from microgpt_engine.trainer import CompiledEngine
 
     n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
     threads = useful_threads(model, config, n_tokens, threads)

@@ -26,14 +26,14 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from microgpt import MUON_LR_RATIO, files_hash, open_at_once, report
-from microgpt_engine import processor
+from microgpt_engine import simd
 
 _NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 )  # see `numba_internals.object_code`; other threads can run during a call
 _DOUBLE, _WORD = struct.Struct("d"), struct.Struct("q")
 _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
-# Settings of Numba that do not change the machine code, or are in `processor`.
+# Settings of Numba that do not change the machine code, or are in `simd`.
 _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
 _NUMBA = b"numba"  # instead of machine code, if Numba keeps it
@@ -100,7 +100,7 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
         report(COMPILING)
         content = _compile(place, args)
         keep(place, layout, content)
-    if processor.IS_WASM:
+    if simd.IS_WASM:
         raise CompiledForWasmError(place)
     if content == _NUMBA:
         return _numba_function(place)
@@ -115,7 +115,7 @@ def _compile(place: str, args: tuple[Any, ...]) -> bytes:
     try:
         return object_code(_function(place), args)
     except Exception as error:  # Numba has changed: any type
-        if processor.IS_WASM:
+        if simd.IS_WASM:
             raise
         from microgpt_engine.numba_internals import TRIED, VERSION
 
@@ -258,7 +258,7 @@ def _path(place: str, layout: str) -> Path:
     facts = (
         llvmlite.__version__,  # each version of Numba requires one of llvmlite
         object.__basicsize__,  # kernels read arrays behind it; larger in free-threaded Python
-        (llvm.get_default_triple(), processor.NAME, processor.FEATURES),
+        (llvm.get_default_triple(), simd.NAME, simd.FEATURES),
         settings,
         _IMPORTED,
         MUON_LR_RATIO,  # a constant of kernels that is not in `_sources`

@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from microgpt_engine import processor
+from microgpt_engine import simd
 
 TRIED, VERSION = "0.68.1", numba.__version__
 INT64 = ir.IntType(64)
@@ -51,7 +51,7 @@ def object_code(
 ) -> tuple[bytes, bytes]:
     """Compile a function for arguments of these types; return its symbol and an object file.
 
-    The object is for this computer, or for WebAssembly if `processor.IS_WASM`.
+    The object is for this computer, or for WebAssembly if `simd.IS_WASM`.
 
     The function at the symbol has Numba's calling convention: it takes the addresses of the result,
     of an exception and of the arguments, and returns a status. The arguments are 64-bit words: an
@@ -108,12 +108,12 @@ def object_code(
 
 def _target_machine(codegen: Any) -> Any:
     """Return LLVM's target machine for this computer, or for WebAssembly."""
-    if not processor.IS_WASM:
+    if not simd.IS_WASM:
         return codegen._tm
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     return llvm.Target.from_triple("wasm32-unknown-unknown").create_target_machine(
-        "generic", processor.FEATURES, numba.config.OPT, "static", "default"
+        "generic", simd.FEATURES, numba.config.OPT, "static", "default"
     )
 
 

@@ -26,7 +26,7 @@ from microgpt import (
     on_compiling,
     report,
 )
-from microgpt_engine import machine_code, mersenne
+from microgpt_engine import machine_code, random_numbers
 from microgpt_engine.compiled_model import CompiledModel
 
 # Uses that a process compiles on first use; the two take about as long.
@@ -95,15 +95,15 @@ def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
 
 
 def _training_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
-    from microgpt_engine.training import threaded_step as threads
-    from microgpt_engine.training.trainer import CompiledEngine
+    from microgpt_engine import threaded_trainer as threads
+    from microgpt_engine.trainer import CompiledEngine
 
     engine, rng = CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype), random.Random(0)
     state, scratch = engine.workspace.state, engine.workspace.scratch
     grads, progress, settings = state.grads, engine.workspace.progress, engine.settings
     if use == "training":
-        yield lambda: mersenne.shuffled(2, rng, 2)
-        yield lambda: mersenne.gauss(1, 1.0, rng)
+        yield lambda: random_numbers.shuffled(2, rng, 2)
+        yield lambda: random_numbers.gauss(1, 1.0, rng)
         yield engine.backward
     else:
         yield lambda: threads.add(grads, grads, 1)
@@ -115,7 +115,7 @@ def _training_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
 
 def _inference_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
     model = CompiledModel(_SMALLEST, init_weights(_SMALLEST, random.Random(0)), dtype)
-    rules, n = DecodeRules(max_tokens=1), mersenne.FEW + 1
+    rules, n = DecodeRules(max_tokens=1), random_numbers.FEW + 1
     if use == "evaluation":
         yield lambda: model.nll([[0, 0]])
     elif use == "decoding":  # one sequence at a time, as in chat

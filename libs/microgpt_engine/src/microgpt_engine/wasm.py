@@ -18,7 +18,7 @@ from typing import get_args
 
 from microgpt import ConfigError, DType, Use, report
 from microgpt_engine import machine_code, preparation
-from microgpt_engine.settings import KINDS
+from microgpt_engine.kernel_settings import KINDS
 
 INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels of a trained model
 TRAINING = (*INFERENCE, ("take_steps", "f4"))  # those of one that is trained

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt import OUT_SCALE, OUTPUTS, Matrix, ModelConfig, Numbers, count_params, weight_shapes
-from microgpt_engine import mersenne
-from microgpt_engine.processor import VECTOR_BYTES, lanes_of
+from microgpt_engine import random_numbers
+from microgpt_engine.simd import VECTOR_BYTES, lanes_of
 
 Array = NDArray[Any]
 Arrays = TypeVar("Arrays")
@@ -83,7 +83,7 @@ class PackedWeights:
 
 def initial_weights(model: ModelConfig, rng: random.Random) -> NDArray[np.float64]:
     """Return the weights of `init_variant` as a flat array in the order of `weight_shapes`."""
-    numbers, start = mersenne.gauss(count_params(model), model.init_std, rng), 0
+    numbers, start = random_numbers.gauss(count_params(model), model.init_std, rng), 0
     for name, (n_rows, n_columns) in weight_shapes(model).items():
         end = start + n_rows * n_columns
         if name.endswith(OUTPUTS) and not model.is_karpathys:

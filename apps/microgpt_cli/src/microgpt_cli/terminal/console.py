@@ -1,9 +1,12 @@
-"""Print to stdout and stderr, and handle closed pipes."""
+"""Print to stdout and stderr, handle closed pipes, and convert or record SIGINT and SIGTERM."""
 
 import os
+import signal
 import sys
+import time
 from collections.abc import Mapping
-from typing import TextIO
+from types import FrameType
+from typing import Any, NoReturn, Self, TextIO
 
 from microgpt import printable
 
@@ -15,6 +18,8 @@ ESCAPES = {
     code: repr(chr(code))[1:-1]
     for code in (*range(9), *range(11, 32), *range(127, 160), *BIDI_CONTROLS)
 }
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+REPEATED_S = 0.3  # a signal so soon after the first is its copy: `uv run` passes signals on
 
 
 def prepare_streams() -> None:
@@ -82,3 +87,53 @@ def print_facts(facts: Mapping[str, object]) -> None:
 def discard_output(stream: TextIO) -> None:
     """Discard all further output of a stream, including its buffer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM was received."""
+
+
+def raise_on_sigterm() -> None:
+    """Raise Terminated on SIGTERM, as Python raises KeyboardInterrupt on SIGINT."""
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def ignore_signals() -> None:
+    """Ignore further signals, which could change the exit code."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+class StopRequest:
+    """Records the first Ctrl-C or SIGTERM, so that work can be saved. A later signal raises."""
+
+    def __init__(self) -> None:
+        self.reason: type[KeyboardInterrupt] | None = None  # exception of the first signal
+        self._received = 0.0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in STOP_SIGNALS:
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        """Return whether a signal was received."""
+        return self.reason is not None
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        reason = Terminated if signum == signal.SIGTERM else KeyboardInterrupt
+        if self.reason:
+            if time.monotonic() > self._received + REPEATED_S:
+                raise reason
+            return
+        self.reason = reason
+        self._received = time.monotonic()

@@ -53,7 +53,7 @@ def read_input(
         text: kind of text, unless it is given.
     """
     file = TextFile(data or _default_data(how.get("preset"), chat=how.get("chat", False)))
-    docs = load_documents(file, ReadOptions.of({"text": text, **how}), tell=note)
+    docs = load_documents(file, ReadOptions.from_settings({"text": text, **how}), tell=note)
     file.path = Path(os.path.abspath(file.path))
     return file, docs
 

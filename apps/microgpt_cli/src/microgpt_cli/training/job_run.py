@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,15 +23,13 @@ from microgpt import (
     count_params,
     has_model,
     mark,
-    read_training,
     remove_teachers,
     train_job,
     with_teachers,
     with_tried_rate,
 )
-from microgpt_cli.terminal.console import note, print_or_discard, say
+from microgpt_cli.terminal.console import StopRequest, note, print_or_discard, say
 from microgpt_cli.terminal.progress_bar import TrainingProgress, load_kernels, with_progress
-from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.train_request import TrainRequest
 from microgpt_cli.training.training_report import use_command
 
@@ -77,9 +74,6 @@ def _train(
         except DivergedError as error:
             progress.stop()
             say(f"error: {error}")
-            if directory.has_own_state:  # a diverged run is not resumed
-                with suppress(CheckpointError):
-                    directory.keep(*read_training(directory.path)[:2], "diverged")
             raise typer.Exit(1) from error
         except CheckpointError as error:
             progress.stop()
@@ -115,7 +109,7 @@ def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, *, has_samp
     uses += ["generation"] if plan.ensemble else []
     job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
     if teachers := job.teachers:
-        job.extend(load_kernels(None, *teachers.dtypes, uses=teachers.uses))
+        job.extend(teachers.load_kernels(load_kernels))
         n = len(teachers.models)
         note(f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}")
         teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)

@@ -21,7 +21,6 @@ from microgpt import (
     check_engine,
     check_patience,
     count,
-    diverged,
     ending,
     flag,
     open_ensemble,
@@ -50,8 +49,6 @@ def resumed_job(
     """Return a resumed job after saving its changed settings, or None if the run has ended."""
     plan, state, status = read_training(directory.path)
     ensemble = open_ensemble(directory.path, plan, state)
-    if status == "diverged":
-        raise diverged(directory.path, state.step)
     for name in plan.extra:
         reply_plugin(name)  # raises an error if it is not installed
     limit, given = None, request.given

@@ -50,7 +50,7 @@ def print_results(
     text, output = result.config.text, request.resume or request.output
     answers, n_known = None, 0
     if result.tokenizer.is_chat:
-        from microgpt_cli.training.chat_answers import answer_questions  # loads grammars of chats
+        from microgpt_cli.chat_answers import answer_questions  # loads grammars of chats
 
         answers = answer_questions(result, parts)
     if samples:

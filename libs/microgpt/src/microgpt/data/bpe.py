@@ -6,13 +6,14 @@ text can be encoded; an imported one may lack some bytes. The library knows no s
 
 import json
 import re
-from codecs import getincrementaldecoder
+from codecs import iterdecode
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from microgpt.config import checked
 from microgpt.data.tokenizer import (
+    LONE_SURROGATE,
     SPECIAL_TOKENS,
     AnyDocument,
     Document,
@@ -22,7 +23,7 @@ from microgpt.data.tokenizer import (
     as_documents,
 )
 from microgpt.errors import ConfigError, TokenizerError
-from microgpt.printable_text import printable
+from microgpt.formatting import printable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library
@@ -47,9 +48,6 @@ WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 class BpeTokenizer(Tokenizer):
     """A tokenizer whose tokens are bytes and byte sequences.
-
-    Raises:
-        TokenizerError: the file is invalid or unsupported, or the library is not installed.
 
     Examples:
         >>> tokenizer = BpeTokenizer.from_documents(["anna and emma"], vocab_size=270)
@@ -123,18 +121,12 @@ class BpeTokenizer(Tokenizer):
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """Decode tokens as they arrive, yielding only complete characters."""
-        decoder = getincrementaldecoder("utf-8")("replace")
-        for token in tokens:
-            if text := decoder.decode(self._bytes(token)):
-                yield text
-        if rest := decoder.decode(b"", final=True):
-            yield rest
+        return iterdecode(map(self._bytes, tokens), "utf-8", errors="replace")
 
     def _bytes(self, token: int) -> bytes:
-        try:
-            return self._bytes_of[token]
-        except KeyError:
-            raise TokenizerError(f"token {token} is not in the vocabulary") from None
+        if token not in self._bytes_of:
+            raise TokenizerError(f"token {token} is not in the vocabulary")
+        return self._bytes_of[token]
 
     def _words(self, text: str) -> list[Sequence[int]]:
         """Return the tokens of each word of a text."""
@@ -202,7 +194,7 @@ def _unknown_error(chars: str) -> TokenizerError:
     unknown = ", ".join(map(repr, dict.fromkeys(chars)))
     if not _surrogates(chars):
         return TokenizerError(f"the vocabulary has no token for {unknown}")
-    return TokenizerError(f"{unknown} is a lone surrogate, not a character; read the text as UTF-8")
+    return TokenizerError(f"{unknown} is {LONE_SURROGATE}")
 
 
 def _new_library() -> "Library":
@@ -225,9 +217,6 @@ def _read_library(file: bytes) -> tuple["Library", list[bytes]]:
 
     Only the validated vocabulary and merges are passed to the library: the library panics on some
     invalid files, and allocates memory in proportion to the largest token id.
-
-    Raises:
-        TokenizerError: the file is invalid, or the library is not installed.
     """
     library = _new_library()
     from tokenizers.models import BPE
@@ -288,6 +277,5 @@ def _byte_of() -> dict[str, int]:
     from tokenizers.pre_tokenizers import ByteLevel
 
     chars = sorted(ByteLevel.alphabet())
-    printed = [ord(char) for char in chars if ord(char) < N_BYTES]
-    others = sorted({*range(N_BYTES)} - {*printed})
-    return dict(zip(chars, [*printed, *others], strict=True))
+    others = (byte for byte in range(N_BYTES) if chr(byte) not in chars)
+    return {char: ord(char) if ord(char) < N_BYTES else next(others) for char in chars}

@@ -12,46 +12,50 @@ from microgpt.data.tokenizer import Document
 
 PIECE = 50  # number of characters of running text that are compared at once
 Shares = dict[str, float | None]  # by held-out set; None if unknown
-Facts = Sequence[DataFacts | None]  # earlier training runs have them; None is unknown
+Facts = Sequence[DataFacts | None]  # of earlier training runs; None is unknown
 
 
-def contamination(parts: Split, read: Facts, text: TextKind = "lines") -> Shares:
+def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
     """Return the share of each held-out set that was read in training.
 
     It is a share of the texts, of the replies in conversations or of the characters of running
     text, which one document always is. There is none if nothing was read.
     """
-    is_stream, key = text == "stream" or len(parts.docs) == 1, ("contamination", text, *read)
-    return dict(parts.once(key, lambda: _contamination(parts, read, is_stream)))
+    is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)
+    return dict(sets.once(key, lambda: _contamination(sets, runs, is_stream)))
 
 
-def _contamination(parts: Split, read: Facts, is_stream: bool) -> Shares:
-    again = parts if parts.has_own_sets else split_again(parts.docs, parts.facts)
-    same = recorded_facts(parts.docs, read)
+def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
+    again = sets if sets.has_own_sets else split_again(sets.docs, sets.facts)
+    same = recorded_facts(sets.docs, runs)
     # A short overlap of stretches of running text is not found.
-    finds_all = not is_stream or {*same} <= {parts.facts}
+    finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
         # A search tests later, and has no test set.
-        if docs := getattr(parts, name) or getattr(again, name):
-            others = chain(parts.read_before(name), _read(parts.docs, same, name))
-            share = _share(docs, others, is_stream) if len(same) == len(read) else None
+        if docs := getattr(sets, name) or getattr(again, name):
+            others = chain(sets.read_before(name), _read(sets.docs, same, name))
+            share = _share(docs, others, is_stream) if len(same) == len(runs) else None
             found[name] = share if share or finds_all else None
-    return found if read or any(found.values()) else {}
+    return found if runs or any(found.values()) else {}
 
 
 def trained_share(
-    docs: Sequence[Document], read: Facts, own: Sequence[Document] = (), *, is_stream: bool = False
+    docs: Sequence[Document],
+    runs: Facts,
+    own_docs: Sequence[Document] = (),
+    *,
+    is_stream: bool = False,
 ) -> float | None:
-    """Return the share of documents that a model, which read `own`, or an ancestor trained on.
+    """Return the share of documents that a model, which read `own_docs`, or an ancestor trained on.
 
     It is None if it is unknown. `is_stream` is true if either is running text.
     """
-    same = recorded_facts(docs, read)
-    if len(same) == len(read):
+    same = recorded_facts(docs, runs)
+    if len(same) == len(runs):
         is_stream = is_stream or any(each.gap is not None for each in same)
         return _share(docs, _read(docs, same, "train"), is_stream)
-    return _share(docs, own, is_stream) if own and len(read) == 1 else None
+    return _share(docs, own_docs, is_stream) if own_docs and len(runs) == 1 else None
 
 
 def mark(share: float | None) -> str:
@@ -94,10 +98,11 @@ def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
 
 
 def read_forms(docs: Iterable[Document], first: int = 2) -> Iterator[str]:
-    """Yield the forms of documents that are read, and of their parts; see `forms` for `first`."""
+    """Yield the forms of documents that are read, and of their lines; see `forms` for `first`."""
     for doc in docs:
         yield from forms(doc, first, from_any_question=True)
-        yield from _line_forms(doc)
+        if isinstance(doc, str) and "\n" in doc:
+            yield from map(plain, doc.split("\n"))
 
 
 def known_share(docs: Iterable[Document], known: Container[str]) -> float:
@@ -116,11 +121,6 @@ def known_share(docs: Iterable[Document], known: Container[str]) -> float:
     return sum(found) / max(1, len(found))
 
 
-def _line_forms(doc: Document) -> Iterable[str]:
-    """Return the forms of the lines of a text of several lines."""
-    return map(plain, doc.split("\n")) if isinstance(doc, str) and "\n" in doc else ()
-
-
 def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
     """Return the share of texts, of replies or of running text that was read.
 
@@ -128,8 +128,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     This takes about 0.3 s per million characters read.
     """
     if not is_stream:
-        asked = {form for doc in docs for form in (*forms(doc), *_line_forms(doc))}
-        return known_share(docs, asked.intersection(read_forms(read)))
+        return known_share(docs, {*read_forms(docs)}.intersection(read_forms(read)))
     text, lines = plain("\n".join(map(as_line, dict.fromkeys(read)))), map(as_line, docs)
     pieces = [p for line in map(plain, lines) for p in re.findall(f".{{{PIECE}}}", line) or [line]]
     sizes = {*map(len, pieces)}

@@ -1,37 +1,71 @@
-"""Load documents from files: lines, blocks of lines, running text or conversations."""
+"""Load documents from files: lines, blocks of lines, running text, tables or conversations.
 
+Readers of packages recognise other files. They have entry points in the group `microgpt.readers`;
+see docs/plugins.md.
+"""
+
+import shlex
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
-from typing import cast
+from typing import Any, Self, cast
 
-from microgpt.compilation import Tell
-from microgpt.data.conversation_file import load_chat_tests
-from microgpt.data.read_options import ReadOptions
-from microgpt.data.readers import read_by_kind
+from microgpt.config import TextKind
+from microgpt.data.column_file import Records, check_is_text, load_column
+from microgpt.data.conversation_file import (
+    ChatTestSet,
+    conversation_records,
+    parse_conversations,
+)
+from microgpt.data.statistics import is_running_text
 from microgpt.data.text_file import TextFile
-from microgpt.data.text_kind import is_running_text
 from microgpt.data.tokenizer import Conversation, Documents
 from microgpt.errors import ConfigError, DataError
-from microgpt.printable_text import printable
+from microgpt.formatting import printable
+from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
 DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
 BLANK = "blank"  # the separator for blank lines
 
 
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a file of documents; see `Settings`, which has the same fields."""
+
+    text: TextKind | None = None  # by default, running text is detected
+    column: str | None = None  # column of a table, or field of JSON objects, with the documents
+    chat: bool = False  # whether the file has conversations
+    me: str | None = None  # who the assistant is in an exported chat between people
+    separator: str | None = None  # between documents of several lines; see `_blocks`
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the read options among the settings of a command or of a recorded run."""
+        names = (field.name for field in fields(cls))
+        return cls(**{name: settings[name] for name in names if settings.get(name) is not None})
+
+    def as_typed(self) -> str:
+        """Format the options for a command line, except --text, each followed by a space."""
+        typed = "--chat " if self.chat else ""
+        for name in ("column", "me", "separator"):
+            if value := getattr(self, name):
+                typed += f"--{name} {shlex.quote(value)} "
+        return typed
+
+
+# It returns conversations if the options have `chat`, and None for a file of another kind.
+Reader = Callable[[TextFile, ReadOptions, Tell | None], Documents | None]
+
+
 def load_documents(
     path: str | Path | TextFile, how: ReadOptions, *, tell: Tell | None = None
 ) -> Documents:
-    """Return the documents of a file, or a string if the file is running text.
-
-    Args:
-        tell: called with notes for the user.
-
-    Raises:
-        DataError: the file cannot be read, has no documents, or requires other options.
-    """
-    file = path if isinstance(path, TextFile) else TextFile(path)
+    """Return the documents of a file, or a string if the file is running text."""
     if how.chat:
-        return load_conversations(file, me=how.me, tell=tell)
+        return load_conversations(path, me=how.me, tell=tell)
+    file = TextFile.at(path)
     found = read_by_kind(file, how, tell)
     if found is not None:
         return found
@@ -68,32 +102,6 @@ def load_text(
     return [docs] if isinstance(docs, str) else cast("list[str]", docs)
 
 
-def _blocks(file: TextFile, separator: str) -> list[str]:
-    """Return the texts between separators, without white space around them.
-
-    Args:
-        separator: a line, such as % or ---, or BLANK.
-
-    Raises:
-        ConfigError: the separator is empty.
-        DataError: the file cannot be read, or has no separator or only separators.
-    """
-    wanted = "" if separator == BLANK else separator.strip()
-    if not wanted and separator != BLANK:
-        raise ConfigError(f"--separator is empty; for blank lines use --separator {BLANK}")
-    grouped = groupby(file, lambda line: line.strip() == wanted)
-    blocks = [(is_separator, "\n".join(lines).strip()) for is_separator, lines in grouped]
-    if not any(is_separator for is_separator, _ in blocks):
-        what = "blank line" if separator == BLANK else f"line {printable(separator)!r}"
-        raise DataError(f"{file.path} has no {what} to separate documents; omit --separator")
-    docs = [text for is_separator, text in blocks if text and not is_separator]
-    if not docs:
-        raise DataError(
-            f"{file.path} has only separators ({printable(separator)!r}); use another --separator"
-        )
-    return docs
-
-
 def load_conversations(
     path: str | Path | TextFile, *, me: str | None = None, tell: Tell | None = None
 ) -> list[Conversation]:
@@ -111,6 +119,63 @@ def load_conversations(
             message contains the line number.
     """
     return load_chat_tests(path, me=me, tell=tell).conversations
+
+
+def load_chat_tests(
+    path: str | Path | TextFile, *, me: str | None = None, tell: Tell | None = None
+) -> ChatTestSet:
+    """Return `load_conversations`, with an `Item` for each reply that has a `task`."""
+    file = TextFile.at(path)
+    found = read_by_kind(file, ReadOptions(chat=True, me=me), tell)
+    if me is not None and not file.is_chat_export:
+        problem = "is not an exported chat between people"
+        raise DataError(
+            f"{file.path} {problem} (read by the package microgpt-chat-exports); omit --me"
+        )
+    if found is None:
+        return parse_conversations(file.path, conversation_records(file), tell)
+    return parse_conversations(file.path, Records(enumerate(found, 1), "conversation"), tell)
+
+
+def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
+    """Return what the first reader returns that recognises a file, or None."""
+    for name, entry_point in find_plugins("readers").items():
+        try:
+            read: Reader | None = plugin("readers", name)
+        except PluginError as error:
+            tell(str(error)) if tell else warnings.warn(str(error), stacklevel=2)
+            continue
+        assert read
+        with blaming(package(entry_point), f"cannot read {file.path}"):
+            docs = read(file, how, tell)
+        if docs:
+            return docs
+        if docs is not None:
+            what = f"no {'conversations' if how.chat else 'texts'} in {file.path}"
+            raise DataError(f"{package(entry_point)} found {what}; use another file")
+    if how.column is not None:
+        return load_column(file, how.column, tell=tell)
+    if not how.chat and how.separator is None and how.text != "stream":
+        check_is_text(file)
+    return None
+
+
+def _blocks(file: TextFile, separator: str) -> list[str]:
+    """Return the stripped texts between separator lines, such as %, or between blank lines."""
+    wanted = "" if separator == BLANK else separator.strip()
+    if not wanted and separator != BLANK:
+        raise ConfigError(f"--separator is empty; for blank lines use --separator {BLANK}")
+    grouped = groupby(file, lambda line: line.strip() == wanted)
+    blocks = [(is_separator, "\n".join(lines).strip()) for is_separator, lines in grouped]
+    if not any(is_separator for is_separator, _ in blocks):
+        what = "blank line" if separator == BLANK else f"line {printable(separator)!r}"
+        raise DataError(f"{file.path} has no {what} to separate documents; omit --separator")
+    docs = [text for is_separator, text in blocks if text and not is_separator]
+    if not docs:
+        raise DataError(
+            f"{file.path} has only separators ({printable(separator)!r}); use another --separator"
+        )
+    return docs
 
 
 def bundled(name: str) -> Path:

@@ -63,40 +63,17 @@ class FoldingTokenizer(CharTokenizer):
 
     folds = True
 
-    def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
-        super().__init__(chars, is_chat=is_chat)
-        self._folds: dict[str, str] = {}  # known replacements of unknown characters
-
     @classmethod
     def from_documents(cls, docs: Iterable[AnyDocument]) -> "FoldingTokenizer":
         """Build a tokenizer from the folded characters of texts or conversations."""
         plain = CharTokenizer.from_documents(docs)
         return cls(sorted(set(fold("".join(plain.chars)))), is_chat=plain.is_chat)
 
-    def unknown_characters(self, text: str) -> str:
-        """Return the distinct characters that lack a token even after folding, in text order."""
-        return super().unknown_characters(self._folded(text))
-
-    def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text; raise TokenizerError if a character is unknown."""
-        return super().encode(self._folded(text))
-
-    def count(self, text: str) -> int:
-        """Return the number of tokens, counting each unknown character as one."""
-        return len(self._folded(text))
-
-    def _folded(self, text: str) -> str:
+    def _as_read(self, text: str) -> str:
         """Return a text in which those characters are folded that are unknown unless folded."""
-        if self._id_of.keys() >= set(text):
-            return text
-        return "".join([char if char in self._id_of else self._fold(char) for char in text])
-
-    def _fold(self, char: str) -> str:
-        """Return the known characters for an unknown one, or the unknown one if there are none."""
-        found = self._folds.get(char)
-        if found is None:
-            found = " " if char.isspace() else fold(char)
-            if not self._id_of.keys() >= set(found):
-                return char  # not cached: untrusted text could fill the memory
-            self._folds[char] = found
-        return found
+        folds: dict[int, str] = {}
+        for char in set(text).difference(self._id_of):
+            folded = " " if char.isspace() else fold(char)
+            if self._id_of.keys() >= set(folded):
+                folds[ord(char)] = folded
+        return text.translate(folds) if folds else text

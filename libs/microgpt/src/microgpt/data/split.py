@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from microgpt.config import LESS_THAN_1, TrainConfig, checked
-from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.folding import plain
+from microgpt.data.token_dataset import ChunkedDataset
 from microgpt.data.tokenizer import (
     AnyDocument,
     Document,
@@ -22,7 +22,7 @@ from microgpt.errors import ConfigError, DataError
 
 T = TypeVar("T")
 HELD_OUT = ("validation", "test")
-SETS = ("docs", "train", *HELD_OUT)
+SETS, FRACTIONS = ("docs", "train", *HELD_OUT), ("val_fraction", "test_fraction", "gap")
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
 MAX_BEGINNING = 64  # messages; the work for all beginnings grows with the square of the length
@@ -54,8 +54,7 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
-    # The documents and the sets that the fractions give, if they are known, and the fractions.
-    _by_fractions: tuple[Sequence[object], object] | None = field(default=None, compare=False)
+    _by_fractions: "Split | None" = field(default=None, compare=False)  # as it was made
     _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # by `once`
 
     def __post_init__(self) -> None:
@@ -78,17 +77,10 @@ class Split:
     @property
     def has_own_sets(self) -> bool:
         """Whether the caller has replaced a set, so that a document may be in two sets."""
-        known, fractions = self._by_fractions or (len(SETS) * [None], None)
-        is_other = any(len(s) and s is not t for s, t in zip(self._sets, known, strict=True))
-        return is_other or fractions not in (None, self._fractions)
-
-    @property
-    def _sets(self) -> list[Sequence[Document]]:
-        return [getattr(self, name) for name in SETS]
-
-    @property
-    def _fractions(self) -> object:
-        return self.val_fraction, self.test_fraction, self.gap
+        made, sets = self._by_fractions, {name: getattr(self, name) for name in SETS}
+        others = [name for name in FRACTIONS if made and getattr(self, name) != getattr(made, name)]
+        others += [n for n, docs in sets.items() if docs and docs is not getattr(made, n, None)]
+        return bool(others)
 
     def read_before(self, name: str) -> Sequence[Document]:
         """Return the documents that are read before a held-out set: validation chooses weights."""
@@ -143,23 +135,19 @@ def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: 
     Args:
         gap: number of unused characters on either side of a held-out stretch; use at least the
             context length of the model.
-
-    Raises:
-        ConfigError: a setting is out of range, or the fractions leave no training data.
-        DataError: the training set or a requested held-out set has no characters.
     """
     _check_fractions(validation, test)
     gap = checked("gap", gap, int, minimum=0)
     if not validation + test:
         return Split((text,), (text,))
-    parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    stretches: dict[str, list[str]] = {name: [] for name in SETS[1:]}
     start = 0  # start of the next training stretch
     for name, first, end in _spread({"validation": validation, "test": test}, len(text), gap):
-        parts["train"].append(text[start : max(start, first - gap)])
-        parts[name].append(text[first:end])
+        stretches["train"].append(text[start : max(start, first - gap)])
+        stretches[name].append(text[first:end])
         start = end + gap
-    parts["train"].append(text[start:])
-    train, held_out, tested = (tuple(filter(None, stretches)) for stretches in parts.values())
+    stretches["train"].append(text[start:])
+    train, held_out, tested = (tuple(filter(None, texts)) for texts in stretches.values())
     found = Split((text,), train, held_out, tested, validation, test, gap)
     return _require_sets(found, f"characters ({len(text):,})", "text")
 
@@ -177,14 +165,14 @@ def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
     return split_documents(again, facts.val_fraction, facts.test_fraction, facts.gap or 0)
 
 
-def _require_sets(parts: Split, what: str, more: str) -> Split:
+def _require_sets(sets: Split, what: str, more: str) -> Split:
     """Return a split by fractions; raise DataError if a requested set is empty."""
-    fractions = {"train": 1.0, "validation": parts.val_fraction, "test": parts.test_fraction}
-    for name, fraction in fractions.items():
-        if fraction and not getattr(parts, name):
+    fractions = 1.0, sets.val_fraction, sets.test_fraction
+    for name, fraction in zip(SETS[1:], fractions, strict=True):
+        if fraction and not getattr(sets, name):
             problem = f"too few {what}: the {name} split is empty"
             raise DataError(f"{problem}; add {more} or use another fraction")
-    return replace(parts, _by_fractions=(parts._sets, parts._fractions))
+    return replace(sets, _by_fractions=sets)
 
 
 def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:

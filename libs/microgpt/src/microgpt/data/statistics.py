@@ -1,14 +1,73 @@
-"""Sizes of documents: their lengths in tokens, estimated from a sample."""
+"""What documents are like: running text or lines, prose or not, and their lengths in tokens."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 from microgpt.config import TextKind
-from microgpt.data.tokenizer import Document, Tokenizer, count_characters, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_characters, texts_of
 
+MAX_LINES = 5_000  # maximum number of lines examined for the layout of running text
+WORD = re.compile(r"[^\W\d_]{2,}")  # two or more letters
+MIN_REPEATS = 3  # mean number of occurrences of each different word in prose
+PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # characters and documents examined for prose
 MAX_SAMPLED = 10_000  # number of evenly spaced documents whose lengths are estimated
 MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for an estimate
+
+
+def is_running_text(lines: Sequence[str]) -> bool:
+    """Return whether lines are running text rather than separate documents.
+
+    Running text has blank lines between paragraphs of prose, verse or source code, or is prose
+    wrapped at a fixed width. See docs/reference/data.md for the rule.
+    """
+    lines = [line.rstrip() for line in lines[:MAX_LINES]]
+    texts = [line for line in lines if line]
+    n_breaks = sum(bool(line and not before) for before, line in pairwise(lines))
+    has_paragraphs = 2 * len(texts) >= 3 * (n_breaks + 1)
+    if has_paragraphs and n_breaks >= 3 and 50 * n_breaks >= len(texts):
+        n_indented = sum(line[0].isspace() for line in texts)
+        n_chars = sum(len(line.strip()) for line in texts)
+        return n_chars >= 25 * len(texts) or 10 * n_indented >= len(texts)
+    return len(texts) >= 20 and _has_full_lines(texts) and _continues_sentences(texts)
+
+
+def _has_full_lines(texts: Sequence[str]) -> bool:
+    """Return whether most lines have nearly the full width, and most end in mid-sentence."""
+    width = sorted(map(len, texts))[len(texts) * 95 // 100]  # ignore a few very long lines
+    n_full = sum(3 * width <= 4 * len(text) <= 4 * width for text in texts)
+    n_ends = sum(text[-1] in ".!?:;\"'\u201d" for text in texts)
+    return width >= 40 and 4 * n_full >= 3 * len(texts) and 2 * n_ends < len(texts)
+
+
+def _continues_sentences(texts: Sequence[str]) -> bool:
+    """Return whether lines continue sentences, unlike logs, arithmetic, chess moves and titles."""
+    words = [text.split() for text in texts]
+    n_words = sum(map(len, words))
+    n_numbers = sum(bool(re.search(r"\d", word)) for line in words for word in line)
+    n_continued = sum(line[0][0].isalpha() and not line[0][0].isupper() for line in words)
+    n_ends = sum(bool(re.search(r"[^\W\d][.!?]\S? ", text)) for text in texts)
+    n_same = Counter(line[0] for line in words).most_common(1)[0][1]  # most common first word
+    is_varied = n_words >= 5 * len(texts) and 10 * n_numbers <= n_words and 4 * n_same <= len(texts)
+    return is_varied and 5 * n_continued >= 2 * len(texts) and 10 * n_ends >= len(texts)
+
+
+def is_prose(docs: Sequence[Document]) -> bool:
+    """Return whether words make up half of the text and occur three times each on average.
+
+    True for novels, messages, source code and Unicode names; false for lists of names or words,
+    arithmetic and music. About PROSE_SAMPLE characters from evenly spaced documents decide.
+    """
+    n_characters = sum(map(count_characters, docs))
+    if len(docs) > MIN_DOCUMENTS:
+        docs = docs[:: max(1, n_characters // PROSE_SAMPLE)]
+    texts = all_texts(docs)
+    sample = "\n".join(text[: 1 + PROSE_SAMPLE // len(texts)] for text in texts)
+    words = WORD.findall(sample)
+    return 2 * sum(map(len, words)) >= len(sample) and len(words) >= MIN_REPEATS * len(set(words))
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,13 @@ class TextFile:
         self.is_in_order = False  # whether its documents are in the order in which to learn them
         self._piped: list[str] | None = None  # lines of a pipe, which can be read only once
 
-    def __iter__(self) -> Iterator[str]:
-        """Return the lines without line endings.
+    @classmethod
+    def at(cls, path: "str | Path | TextFile") -> "TextFile":
+        """Return the file at a path; a `TextFile` is returned as it is."""
+        return path if isinstance(path, TextFile) else cls(path)
 
-        Raises:
-            DataError: the file cannot be read or is not UTF-8 text; the message contains the line,
-                the byte and the likely encoding.
-        """
+    def __iter__(self) -> Iterator[str]:
+        """Return the lines without line endings."""
         if self._piped is None and not os.path.isfile(self.path):
             self._piped = [*self._lines()]
         return self._lines() if self._piped is None else iter(self._piped)
@@ -72,22 +72,17 @@ class TextFile:
         if not self.is_strict:
             return chunk.decode(errors="replace")
         try:
-            text = chunk.decode()
+            text, start = chunk.decode(), chunk.find(0)  # UTF-16 can be valid UTF-8 with NUL bytes
         except UnicodeDecodeError as error:
-            raise self._problem(chunk, error.start, n_lines_before) from error
-        if "\0" in text:  # UTF-16 text can be valid UTF-8 with NUL bytes
-            raise self._problem(chunk, chunk.index(0), n_lines_before)
-        return text
-
-    def _problem(self, chunk: bytes, start: int, n_lines_before: int) -> DataError:
-        """Return the error for a chunk whose first invalid byte is at `start`."""
-        before = _with_plain_ends(chunk[:start].decode())
-        line = n_lines_before + before.count("\n") + 1
+            start = error.start
+        if start < 0:
+            return text
+        line = n_lines_before + _with_plain_ends(chunk[:start].decode()).count("\n") + 1
         where = f"(line {line} has the byte 0x{chunk[start]:02x})"
         # A sample around the byte, from the beginning of a line if possible.
         first = chunk.rfind(b"\n", 0, max(0, start - SAMPLE // 2)) + 1
         what, remedy = _diagnose(chunk[first : first + SAMPLE])
-        return DataError(f"{self.path} is not {what} {where}; {remedy}")
+        raise DataError(f"{self.path} is not {what} {where}; {remedy}")
 
 
 def _with_plain_ends(text: str) -> str:

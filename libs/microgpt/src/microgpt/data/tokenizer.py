@@ -21,6 +21,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 IGNORED_ROLES = ("system", "developer")  # the models have no tokens for these roles
 SPECIAL_TOKENS = (*ROLES, "end_turn")  # names of the chat tokens in meta.json
 TokenizerKind = Literal["char", "bpe"]
+LONE_SURROGATE = "a lone surrogate, not a character; read the text as UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +53,20 @@ def as_documents(docs: Iterable[AnyDocument]) -> tuple[Document, ...]:
     if isinstance(docs, str) or hasattr(docs, "read"):  # the lines of a file have their ends
         what = "a string" if isinstance(docs, str) else "a file"
         raise DataError(f"docs is {what}; pass a list of texts, such as load_text(path)")
-    try:
-        found = iter(docs)
-    except TypeError:
-        found = None
     # A data frame yields the names of its columns. The order of a set differs between processes.
-    if not found or isinstance(docs, Mapping | set | frozenset) or hasattr(docs, "columns"):
+    unordered = isinstance(docs, Mapping | set | frozenset) or hasattr(docs, "columns")
+    if unordered or not (isinstance(docs, Iterable) or hasattr(docs, "__getitem__")):
         raise DataError(f"docs must be a list of texts or conversations, not {type(docs).__name__}")
     return tuple(
         doc if isinstance(doc, str) else as_conversation(f"docs[{i}]", doc)
-        for i, doc in enumerate(found)
+        for i, doc in enumerate(docs)
     )
 
 
 def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:
     """Return a conversation of messages, or of dicts such as {"role": "user", "content": "hi"}.
 
-    Raises:
-        DataError: it is no list, or a message is neither; the error contains the name.
+    Raise DataError with the name if it is no list, or a message is neither.
     """
     if not isinstance(turns, Iterable) or isinstance(turns, str | bytes | Mapping | Set):
         what = "a text or a list of messages"
@@ -153,10 +150,10 @@ class Tokenizer(ABC):
         """Return the distinct characters of the text that have no token, in order of appearance."""
 
     def reading(self, text: str) -> dict[int, str | None]:
-        """Return the character that a model reads instead of each unknown character of a text.
+        """Return what a model reads instead of each unknown character, for `str.translate`.
 
-        The result is a table for `str.translate`. Unknown white space becomes a space if the model
-        knows the space, so that words stay separate; other unknown characters are left out (None).
+        Unknown white space becomes a space if the model knows the space, so that words stay
+        separate; other unknown characters are left out (None).
         """
         space = None if self.unknown_characters(" ") else " "
         unknown = self.unknown_characters(text)
@@ -242,12 +239,7 @@ class Tokenizer(ABC):
 
 
 class CharTokenizer(Tokenizer):
-    """A tokenizer whose tokens are single characters.
-
-    Raises:
-        TokenizerError: chars is empty, or an item is a duplicate, not a single character, or a lone
-            surrogate, which UTF-8 cannot encode.
-    """
+    """A tokenizer whose tokens are single characters, without duplicates and lone surrogates."""
 
     kind = "char"
     unit = "characters"
@@ -260,9 +252,8 @@ class CharTokenizer(Tokenizer):
         for i, char in enumerate(self.chars):
             if len(char) != 1:
                 raise TokenizerError(f"{char!r:.80} is not a single character")
-            if "\ud800" <= char <= "\udfff":
-                what = "a lone surrogate, not a character; read the text as UTF-8"
-                raise TokenizerError(f"{char!r} is {what}")
+            if "\ud800" <= char <= "\udfff":  # UTF-8 cannot encode it
+                raise TokenizerError(f"{char!r} is {LONE_SURROGATE}")
             if self._id_of.setdefault(char, i) != i:
                 raise TokenizerError(f"{char!r} is in the vocabulary twice")
         super().__init__(self.chars, is_chat=is_chat)
@@ -281,12 +272,13 @@ class CharTokenizer(Tokenizer):
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters of the text that have no token, in order of appearance."""
         # The generator lets other threads run; untrusted text may have 100,000 unknown characters.
-        return "".join(dict.fromkeys(char for char in text if char not in self._id_of))
+        read = self._as_read(text)
+        return "".join(dict.fromkeys(char for char in read if char not in self._id_of))
 
     def encode(self, text: str) -> list[int]:
         """Return one token per character; raise TokenizerError if a character is unknown."""
         try:
-            return [self._id_of[char] for char in text]
+            return [self._id_of[char] for char in self._as_read(text)]
         except KeyError:
             unknown = ", ".join(map(repr, self.unknown_characters(text)))
             raise TokenizerError(
@@ -295,7 +287,11 @@ class CharTokenizer(Tokenizer):
 
     def count(self, text: str) -> int:
         """Return the number of characters, which is the number of tokens."""
-        return len(text)
+        return len(self._as_read(text))
+
+    def _as_read(self, text: str) -> str:
+        """Return a text with the characters that are looked up; `FoldingTokenizer` folds them."""
+        return text
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Decode tokens to characters; raise TokenizerError if a token is unknown."""

@@ -16,7 +16,7 @@ from microgpt.config import DOCUMENT_HASHES, TextKind
 from microgpt.data.contamination import other_data, read_forms
 from microgpt.data.folding import plain
 from microgpt.data.tokenizer import Document
-from microgpt.files.atomic_files import committed_path, read_committed
+from microgpt.files import committed_path, read_committed
 from microgpt.storage.saved_model import SavedModel
 
 MAX_DOCUMENTS = 2**20
@@ -27,7 +27,7 @@ class DocumentHashes(Container[str]):
     """A set of documents, stored only as hashes.
 
     Example:
-        >>> known = DocumentHashes.of(["anna", "emma"])
+        >>> known = DocumentHashes.from_documents(["anna", "emma"])
         >>> "Anna" in known, "ann" in known
         (True, False)
     """
@@ -36,7 +36,7 @@ class DocumentHashes(Container[str]):
         self._hashes = frozenset(hashes)
 
     @classmethod
-    def of(cls, docs: Sequence[Document]) -> Self:
+    def from_documents(cls, docs: Sequence[Document]) -> Self:
         """Return the hashes of some documents and of their parts."""
         return cls(map(_hash, read_forms(docs)))
 
@@ -59,18 +59,14 @@ def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
     """Return the file for the documents of a model; None for running text or over a million."""
     if text == "stream" or not 0 < len(docs) <= MAX_DOCUMENTS:
         return None
-    content = DocumentHashes.of(docs).encode()
+    content = DocumentHashes.from_documents(docs).encode()
     return content if len(content) <= WORD * MAX_DOCUMENTS else None
 
 
 def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes | None:
-    """Return the hashes of all data of a model and its ancestors, or None if some are unknown.
-
-    Raises:
-        CheckpointError: the file cannot be read.
-    """
-    own, *ancestors = saved.trained_on
-    if other_data(own, ancestors) or not committed_path(directory, DOCUMENT_HASHES).exists():
+    """Return the hashes of all data of a model and its ancestors, or None if some are unknown."""
+    data, *ancestors = saved.trained_on
+    if other_data(data, ancestors) or not committed_path(directory, DOCUMENT_HASHES).exists():
         return None
     content = read_committed(directory, DOCUMENT_HASHES, WORD * MAX_DOCUMENTS)
     if hashlib.sha256(content).hexdigest() != saved.meta.documents_sha256:

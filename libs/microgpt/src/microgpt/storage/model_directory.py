@@ -1,26 +1,22 @@
-"""Model directories, written atomically and validated on load.
+"""Model directories, written atomically and validated on load, and the models that a command names.
 
-    weights.json         {"wte": [[…], …], …}: the matrices of `weight_shapes` as lists of rows
-    model.safetensors    the same matrices in safetensors format, instead of weights.json
-    tokenizer.json       the vocabulary of a subword tokenizer
-    meta.json            model shape, characters and metadata of the training run
-    documents.crc32      hashes of the training documents; see `document_hashes`
-
-evolve-rust and MoonBase write only weights.json and meta.json; `load` reads their directories too.
-`microgpt_exports.imports` reads those of a newer MoonBase, and other checkpoints.
+docs/reference/model_directory.md describes the files. evolve-rust and MoonBase write only
+weights.json and meta.json; `load` reads their directories too.
 """
 
 import hashlib
-import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from microgpt.config import DOCUMENT_HASHES, ModelConfig, WeightsFormat, check_path
-from microgpt.data.tokenizers import TOKENIZERS
+from microgpt.data import TOKENIZERS
+from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError
-from microgpt.files.atomic_files import (
+from microgpt.files import (
+    DirectoryLock,
     as_argument,
     cannot_write,
     check_is_directory,
@@ -29,22 +25,21 @@ from microgpt.files.atomic_files import (
     read_committed,
     read_consistently,
 )
-from microgpt.files.directory_lock import DirectoryLock
 from microgpt.flat_weights import by_name, count_params
+from microgpt.formatting import printable
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.document_hashes import hashes_file
-from microgpt.storage.meta import (
-    MAX_META_BYTES,
+from microgpt.storage.saved_model import (
     MAX_TOKENIZER_BYTES,
     META,
     STATE,
     STATE_DESCRIPTION,
     Meta,
+    SavedModel,
     meta_of,
     read_meta,
     restore_tokenizer,
 )
-from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.weights_file import (
     WEIGHTS_FILES,
     check_fits,
@@ -53,6 +48,7 @@ from microgpt.storage.weights_file import (
     max_bytes,
 )
 
+DEFAULT_MODEL_DIR = "output"
 TOKENIZER = "tokenizer.json"
 # Files of the training run that made a model.
 TRAINING = (STATE_DESCRIPTION, STATE)
@@ -68,17 +64,14 @@ def save(
     weights_format: WeightsFormat | None = None,
     half: bool = False,
 ) -> None:
-    """Write a model directory atomically, replacing any existing model.
+    """Write a model directory atomically, replacing any existing model and its training run.
 
     A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
-    directory wait for each other. The default format is JSON for up to a million weights. If a
-    copy of a loaded model is replaced, the files of its training are kept.
-
-    Args:
-        half: whether to round the weights to float16; only for safetensors.
+    directory wait for each other. The default format is JSON for up to a million weights; `half`
+    rounds those of a safetensors file to float16. If a copy of a loaded model is replaced, the
+    files of its training are kept.
 
     Raises:
-        ConfigError: half is set and the format is JSON.
         CheckpointError: the directory cannot be written or is locked by a training run, or a weight
             is too large for float16.
     """
@@ -87,8 +80,7 @@ def save(
     files = encode_model(result, weights_format, half=half)
     with DirectoryLock(path):
         is_copy = isinstance(result, SavedModel) and has_copy(path, result)
-        kept = [*TRAINING] if is_copy or not _has_ended(path) else []
-        publish_model(path, files, [*kept, DOCUMENT_HASHES] if is_copy else kept)
+        publish_model(path, files, [*TRAINING, DOCUMENT_HASHES] if is_copy else [])
 
 
 def encode_model(
@@ -113,9 +105,9 @@ def encode_model(
         meta = result.meta
     else:
         meta = meta_of(result, result.plan, result.state, result.test_loss)
-        if known := hashes_file(result.documents, result.config.text):
-            files[DOCUMENT_HASHES] = known
-            hashes["documents_sha256"] = _sha256(known)
+        if hashes_content := hashes_file(result.documents, result.config.text):
+            files[DOCUMENT_HASHES] = hashes_content
+            hashes["documents_sha256"] = _sha256(hashes_content)
     description = meta.model_copy(update=hashes).model_dump_json(indent=2, exclude_none=True)
     return files | {META: description.encode() + b"\n"}
 
@@ -133,15 +125,19 @@ def load(directory: str | Path) -> SavedModel:
     return read_consistently(directory, lambda: _load(directory))
 
 
+def has_any(directory: Path, *names: str) -> bool:
+    """Return whether a directory contains one of these files."""
+    return any(os.path.exists(committed_path(directory, name)) for name in names)
+
+
 def has_model(directory: Path) -> bool:
     """Return whether a directory contains a weights file."""
-    return any(os.path.exists(committed_path(directory, name)) for name in WEIGHTS_FILES.values())
+    return has_any(directory, *WEIGHTS_FILES.values())
 
 
 def is_model_directory(directory: Path) -> bool:
     """Return whether a directory contains a model, a damaged one, or an unfinished training run."""
-    about = (committed_path(directory, name) for name in (META, STATE_DESCRIPTION))
-    return has_model(directory) or any(map(os.path.exists, about))
+    return has_any(directory, *WEIGHTS_FILES.values(), META, STATE_DESCRIPTION)
 
 
 def has_copy(directory: Path, saved: SavedModel) -> bool:
@@ -167,27 +163,62 @@ def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[
         raise cannot_write(directory, error) from error
 
 
-def _has_ended(directory: Path) -> bool:
-    """Return whether the training run in a directory has ended, so that it cannot be resumed."""
-    if not committed_path(directory, STATE_DESCRIPTION).exists():
-        return True
-    with suppress(CheckpointError, ValueError, TypeError, KeyError):
-        content = read_committed(directory, STATE_DESCRIPTION, MAX_META_BYTES)
-        return bool(json.loads(content)["status"] == "ended")
-    return False
+def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
+    """Return the directories of the models at paths or NAME=DIR, also in a text with commas.
+
+    The default is `output` or, if it does not exist, the demo model.
+    """
+    if given is None:
+        if not os.path.lexists(DEFAULT_MODEL_DIR):
+            return {"demo": bundled(DEMO_MODEL)}
+        return {DEFAULT_MODEL_DIR: Path(DEFAULT_MODEL_DIR)}
+    if isinstance(given, str):
+        texts = [given] if os.path.lexists(given) else list(map(str.strip, given.split(",")))
+        given = tuple(filter(None, texts)) or (given,)
+    sources: dict[str, Path] = {}
+    for name, directory in chain.from_iterable(map(_models_at, given)):
+        if name in sources:
+            raise ConfigError(
+                f"{sources[name]} and {directory} have the same name, {name}; choose names with "
+                "NAME=DIR"
+            )
+        sources[name] = directory
+    return sources
+
+
+def name_of(path: str | os.PathLike[str]) -> str:
+    """Return the name of the model in a directory, unless another one is given."""
+    return printable(os.path.basename(os.path.abspath(path))) or "model"
+
+
+def _models_at(text: str) -> list[tuple[str, Path]]:
+    """Return the name and the path of the model at `PATH` or `NAME=DIR`, or of those in it."""
+    name, separator, directory = text.partition("=")
+    if not separator or os.path.lexists(text):
+        name, directory = "", text
+    elif not name.strip() or not directory:
+        raise ConfigError(f"{text} must be NAME=DIR, such as names=output")
+    name = printable(name.strip())
+    path = Path(directory)
+    if not os.path.lexists(directory):
+        raise CheckpointError(f"{directory or repr('')} does not exist; {REMEDY}")
+    if not name and os.path.isdir(path) and not is_model_directory(path):
+        children = sorted(each for each in path.iterdir() if is_model_directory(each))
+        if children:
+            return [(name_of(each), each) for each in children]
+    return [(name or name_of(path), path)]
 
 
 def _load(directory: Path) -> SavedModel:
     if not has_model(directory):
-        has_state = committed_path(directory, STATE).exists()
-        if not has_state and (directory / MOONBASE_WEIGHTS).exists():
+        if has_any(directory, STATE_DESCRIPTION):
+            return _load_unfinished(directory)
+        if os.path.exists(directory / MOONBASE_WEIGHTS):
             raise CheckpointError(
                 f"{directory} is a checkpoint of MoonBase ({MOONBASE_WEIGHTS}); convert it with: "
                 f"microgpt import {as_argument(directory)} --model NAME"
             )
-        if committed_path(directory, STATE_DESCRIPTION).exists():
-            return _load_unfinished(directory)
-        if not committed_path(directory, META).exists():
+        if not has_any(directory, META):
             raise CheckpointError(f"{directory} has no model; {REMEDY}")
     return _load_finished(directory)
 
@@ -211,11 +242,8 @@ def _load_finished(directory: Path) -> SavedModel:
 
 
 def _read_weights(directory: Path, meta: Meta, model: ModelConfig) -> tuple[Path, bytes]:
-    """Return the path and the content of the weights file whose hash is correct.
-
-    An interrupted save can leave that of the old model beside it.
-    """
-    names = [name for name in WEIGHTS_FILES.values() if committed_path(directory, name).exists()]
+    """Return the weights file with the right hash; a killed save leaves that of the old model."""
+    names = [name for name in WEIGHTS_FILES.values() if has_any(directory, name)]
     for name in names or ["weights.json"]:
         path = directory / name
         content = read_committed(directory, name, max_bytes(path, model))

@@ -1,22 +1,94 @@
-"""A model loaded from a directory, with the content of its meta.json."""
+"""A model loaded from a directory, and its meta.json: shape, tokenizer, record of the training."""
 
 import hashlib
 from array import array
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
 from functools import cached_property
+from importlib.metadata import version
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from microgpt.config import TrainConfig
+from microgpt.config import DType, ModelConfig, TrainConfig, checked
+from microgpt.data import TOKENIZERS
 from microgpt.data.split import DataFacts
-from microgpt.errors import ConfigError
+from microgpt.data.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerKind
+from microgpt.errors import CheckpointError, ConfigError, MicrogptError, TokenizerError
+from microgpt.files import read_committed
+from microgpt.formatting import first_problem, other_version
 from microgpt.model import weight_shapes
-from microgpt.state import TrainedModel
-from microgpt.storage.meta import Meta
+from microgpt.state import TrainedModel, TrainingPlan
+from microgpt.training.train_state import TrainState
+
+FORMAT_VERSION = 1
+META = "meta.json"
+# Files of a checkpoint; see `training_directory`, which loads slower.
+STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
+MAX_META_BYTES = 2**24  # all Unicode characters as \u escapes take 14 MB
+MAX_TOKENIZER_BYTES = 2**26  # a vocabulary of a million tokens takes about 50 MB
+
+SpecialTokens = tuple[Literal["user"], Literal["assistant"], Literal["end_turn"]]
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def _check_training(facts: dict[str, Any]) -> dict[str, Any]:
+    for field in fields(TrainConfig):
+        value = facts.get(field.name, field.default)
+        if (field.name, value) != ("steps", 0):  # the run may have ended before its first step
+            checked(field.name, value, field.type, **field.metadata)
+    return facts
+
+
+def _refuse(found: Any) -> None:
+    if found is not None:
+        raise ConfigError("an older microgpt wrote the model; train it again")
+
+
+Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # of an older microgpt
+
+
+class Meta(BaseModel):
+    """Content of meta.json in key order. evolve-rust and MoonBase use only the first keys."""
+
+    model_config = ConfigDict(strict=True)
+
+    vocab_size: int
+    n_embd: int
+    n_head: int
+    n_layer: int
+    block_size: int
+    chars: tuple[str, ...] | None = None  # vocabulary of a character tokenizer
+    special_tokens: SpecialTokens | None = None
+    format_version: int = FORMAT_VERSION
+    weights_sha256: str | None = None
+    n_ff_exp: int = ModelConfig.n_ff_exp
+    init_std: float = ModelConfig.init_std
+    architecture: str = "karpathy"  # checked by `ModelConfig`
+    positions: Refused = None  # before there were architectures
+    dtype: DType = "float64"
+    tokenizer: TokenizerKind = "char"
+    fold: bool | None = None
+    tokenizer_sha256: str | None = None
+    documents_sha256: str | None = None  # of documents.crc32
+    extra: dict[str, Any] | None = None  # of plug-ins
+    known_questions: Refused = None  # before there was `extra`
+    examples: tuple[str, ...] | None = None  # messages that the page of a chat model offers
+    created_by: str | None = None
+    created_at: str | None = None
+    training: Annotated[dict[str, Any], AfterValidator(_check_training)] = {}
+
+    def model_post_init(self, _: Any) -> None:
+        """Raise ConfigError if the shape is invalid."""
+        self.model()
+
+    def model(self) -> ModelConfig:
+        """Return the shape of the model."""
+        return ModelConfig(**{each.name: getattr(self, each.name) for each in fields(ModelConfig)})
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,10 +113,10 @@ class SavedModel(TrainedModel):
         training = self.meta.training
         has_split = training.keys() & {"val_fraction", "test_fraction"}
         is_unknown = self.config.text == "stream" and has_split and "gap" not in training
-        own = None if is_unknown else {**training, "sha256": training.get("data_sha256")}
+        data = None if is_unknown else {**training, "sha256": training.get("data_sha256")}
         is_derived = training.keys() & {"parent_sha256", "teachers"}
         ancestors = training.get("ancestor_data", [None] if is_derived else [])
-        return tuple(map(_data_facts, [own, *(ancestors if isinstance(ancestors, list) else "?")]))
+        return tuple(map(_data_facts, [data, *(ancestors if isinstance(ancestors, list) else "?")]))
 
     @property
     def extra(self) -> Mapping[str, Any]:
@@ -58,6 +130,123 @@ class SavedModel(TrainedModel):
             return self.meta.weights_sha256
         rows = chain.from_iterable(self.weights[name] for name in weight_shapes(self.model))
         return hashlib.sha256(array("d", chain.from_iterable(rows)).tobytes()).hexdigest()
+
+
+def meta_of(
+    trained: TrainedModel, plan: TrainingPlan, state: TrainState, test_loss: float | None = None
+) -> Meta:
+    """Return the content of meta.json for a model produced by a training run."""
+    best = state.best
+    training = _settings(plan) | {
+        "steps": state.step,
+        "train_loss": state.train_loss,
+        "val_loss": best.val_loss if best else None,
+        "test_loss": test_loss,
+        "best_step": best.step if best else None,
+        "seconds": round(state.seconds, 3),
+    }
+    meta = description_of(trained, **training)
+    facts = {"extra": plan.extra or None, "examples": plan.examples or None}
+    return meta.model_copy(update=facts)
+
+
+def description_of(trained: TrainedModel, **training: Any) -> Meta:
+    """Return the content of meta.json for a model, without facts that are None."""
+    return Meta.model_validate({
+        **asdict(trained.model),
+        **tokenizer_fields(trained.tokenizer),
+        "dtype": trained.dtype,
+        "created_by": f"microgpt {version('microgpt-lib')}",
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "training": {name: fact for name, fact in training.items() if fact is not None},
+    })  # fmt: skip
+
+
+def is_result_of(plan: TrainingPlan, meta: Meta) -> bool:
+    """Return whether a model has the shape, vocabulary and settings of a training plan."""
+    model = asdict(plan.model) | tokenizer_fields(plan.tokenizer) | {"dtype": plan.dtype}
+    return all(getattr(meta, name) == value for name, value in model.items()) and all(
+        meta.training.get(name) == value for name, value in _settings(plan).items()
+    )
+
+
+def _settings(plan: TrainingPlan) -> dict[str, object]:
+    """Return the settings of a training run as recorded in meta.json, in key order."""
+    config, data, given = plan.config, plan.data, plan.given
+    usual = {field.name: field.default for field in fields(TrainConfig)}
+    always, never = ("seed", "steps", "batch_size", "lr"), ("engine", "dtype")
+    others = (name for name in usual if name not in (*always, *never))
+    names = [*always, *(name for name in others if getattr(config, name) != usual[name])]
+    return {
+        **{name: getattr(config, name) for name in names},
+        "data_sha256": data.sha256,
+        "n_docs": data.n_docs,
+        "val_fraction": data.val_fraction or None,
+        "test_fraction": data.test_fraction or None,
+        "gap": data.gap,
+        "parent_sha256": plan.parent_sha256,
+        "teachers": [Path(each.directory).name for each in plan.teachers] or None,
+        "teacher_sha256": [each.weights_sha256 for each in plan.teachers] or None,
+        "ancestor_data": [each and asdict(each) for each in plan.ancestor_data] or None,
+        "contamination": plan.contamination or None,
+        **{
+            name: given[name] for name in ("preset", "genome", "minutes", "budget") if name in given
+        },
+        "edited_sources": plan.edited_sources or None,
+        "legs": [[*leg] for leg in plan.legs] or None,
+    }
+
+
+def read_meta(directory: Path) -> Meta:
+    """Read meta.json; raise CheckpointError with the location of the error if it is not valid."""
+    return read_record(Meta, directory, META)
+
+
+def read_record(kind: type[Record], directory: Path, name: str) -> Record:
+    """Read a committed JSON file; raise CheckpointError with the location of the error, if any."""
+    path, content = directory / name, read_committed(directory, name, MAX_META_BYTES)
+    version_read = kind.model_fields["format_version"].default
+    if problem := other_version(content, "format_version", version_read):
+        raise CheckpointError(f"{path}: {problem}")
+    try:
+        return kind.model_validate_json(content)
+    except (ValidationError, MicrogptError) as error:
+        raise CheckpointError(f"{path}: {first_problem(error)}") from error
+
+
+def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, object]:
+    """Return what a JSON file says of a tokenizer."""
+    return {
+        "tokenizer": tokenizer.kind,
+        "chars": tokenizer.chars,
+        "special_tokens": SPECIAL_TOKENS if tokenizer.is_chat else None,
+        "fold": tokenizer.folds or None,
+    }
+
+
+def restore_tokenizer(
+    path: Path, fields: Any, file: tuple[Path, bytes] | None, vocab_size: int
+) -> Tokenizer:
+    """Return the tokenizer of a JSON file with the `tokenizer_fields`.
+
+    `file` has the path and the content of tokenizer.json, if the kind has a file. Raise
+    CheckpointError if the tokenizer is invalid or does not have vocab_size tokens.
+    """
+    vocabulary: Any = file[1] if file else fields.chars
+    if vocabulary is None:
+        raise CheckpointError(f"{path}: chars: field required")
+    kind = "fold" if fields.fold and fields.tokenizer == "char" else fields.tokenizer
+    try:
+        tokenizer = TOKENIZERS[kind](vocabulary, is_chat=fields.special_tokens is not None)
+    except TokenizerError as error:
+        raise CheckpointError(f"{file[0] if file else path}: {error}") from error
+    if tokenizer.vocab_size != vocab_size:
+        what = "subword tokens" if file else tokenizer.unit
+        raise CheckpointError(
+            f"{path}: vocab_size is {vocab_size}, but there are {tokenizer.vocab_size} {what} "
+            "and special tokens"
+        )
+    return tokenizer
 
 
 def _data_facts(record: object) -> DataFacts | None:

@@ -1,9 +1,7 @@
 """A model directory during training: its lock, its checkpoint in two files, and the final model.
 
-    train_state.safetensors    weights, Adam moments and subword tokenizer
-    train_state.json           everything else, and the SHA-256 of train_state.safetensors
-
-train_state.json is read first: it determines the maximum valid size of train_state.safetensors.
+docs/reference/model_directory.md describes the files. train_state.json is read first: it determines
+the maximum valid size of train_state.safetensors.
 """
 
 import hashlib
@@ -13,7 +11,7 @@ from functools import partial
 from importlib.metadata import version
 from operator import not_
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,24 +21,31 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from microgpt.config import MAX_SIZE, DType, ModelConfig, TrainConfig
+from microgpt.data import TOKENIZERS
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import TokenizerKind
-from microgpt.data.tokenizers import TOKENIZERS
-from microgpt.errors import CheckpointError, ConfigError
-from microgpt.files.atomic_files import (
+from microgpt.errors import CheckpointError
+from microgpt.files import (
+    DirectoryLock,
     check_is_directory,
-    committed_path,
+    path_from_text,
+    path_to_text,
     publish,
     read_committed,
     read_consistently,
 )
-from microgpt.files.directory_lock import DirectoryLock
-from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.flat_weights import count_params
-from microgpt.printable_text import printable
+from microgpt.formatting import printable
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
-from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult, TrainState
-from microgpt.storage.meta import (
+from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult
+from microgpt.storage.model_directory import (
+    TRAINING,
+    encode_model,
+    has_any,
+    has_model,
+    publish_model,
+)
+from microgpt.storage.saved_model import (
     MAX_TOKENIZER_BYTES,
     STATE,
     STATE_DESCRIPTION,
@@ -49,17 +54,14 @@ from microgpt.storage.meta import (
     restore_tokenizer,
     tokenizer_fields,
 )
-from microgpt.storage.model_directory import TRAINING, encode_model, has_model, publish_model
 from microgpt.storage.weights_file import max_bytes
-from microgpt.training.kept_weights import BestWeights, WeightAverage
-from microgpt.training.loss_history import HistoryPoint
+from microgpt.training.train_state import BestWeights, HistoryPoint, TrainState, WeightAverage
 
 FORMAT_VERSION = 6  # earlier versions had other splits, names of settings, or teachers' weights
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
 N_ARRAYS = 5  # a checkpoint has at most so many arrays with a number for each weight
-Status = Literal["running", "ended", "diverged"]
+Status = Literal["running", "ended"]
 
-Config = TypeVar("Config", ModelConfig, TrainConfig)
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 _Numbers = dict[str, _Count | Annotated[float, Field(ge=0)]]
 
@@ -71,7 +73,7 @@ def _check_given(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _settings(kind: type[Config], found: Any) -> Any:
+def _settings(kind: type[ModelConfig | TrainConfig], found: Any) -> Any:
     """Return the settings of a JSON object; raise ConfigError if one is invalid."""
     if not isinstance(found, dict):
         return found
@@ -88,10 +90,9 @@ class TrainingDirectory(DirectoryLock):
         super().__init__(Path(path), "being trained")
 
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> bool:
-        """Write a checkpoint. If the write fails, the previous checkpoint is kept.
+        """Write a checkpoint; if that fails, the previous one is kept.
 
-        Return False if nothing was written, because a state without any steps does not replace a
-        finished model.
+        Return False if the state has no steps, so that it does not replace a finished model.
         """
         is_new = not (state.step or self.has_own_state)
         if is_new and has_model(self.path):
@@ -119,17 +120,9 @@ def check_has_training(directory: Path) -> None:
         raise CheckpointError(f"{directory} has no checkpoint; {remedy}")
 
 
-def diverged(directory: Path, step: int) -> ConfigError:
-    """Return the error with which a diverged run is not resumed."""
-    return ConfigError(
-        f"the training run in {directory} diverged after step {step}; train from scratch with a "
-        "smaller --learning-rate"
-    )
-
-
 def has_state(directory: Path) -> bool:
     """Return whether a directory contains a checkpoint."""
-    return any(committed_path(directory, name).exists() for name in (STATE_DESCRIPTION, STATE))
+    return has_any(directory, STATE_DESCRIPTION, STATE)
 
 
 class _Description(BaseModel):
@@ -139,7 +132,7 @@ class _Description(BaseModel):
 
     format_version: int = FORMAT_VERSION
     state_sha256: str
-    status: Status
+    status: Literal["running", "ended", "diverged"]  # the last one of earlier versions
     step: _Count
     model: Annotated[ModelConfig, BeforeValidator(partial(_settings, ModelConfig))]
     tokenizer: TokenizerKind = "char"
@@ -228,20 +221,21 @@ def _read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     tokenizer = restore_tokenizer(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
     plan |= {"tokenizer": tokenizer, "input": facts.input and path_from_text(facts.input)}
-    return TrainingPlan(**plan), state, facts.status
+    status: Status = "ended" if facts.status == "ended" else "running"
+    return TrainingPlan(**plan), state, status
 
 
 def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainState:
     """Decode a checkpoint; raise ValueError if the arrays are invalid."""
     n_params = count_params(facts.model)
+    best: Any = facts.best
+    average: Any = facts.average
 
     def numbers(name: str) -> NDArray[Any]:
         if tensors[name].shape != (n_params,) or tensors[name].dtype != facts.dtype:
             raise ValueError(f"{name} is not an array of {n_params} {facts.dtype} numbers")
         return tensors[name]
 
-    best: Any = facts.best
-    average: Any = facts.average
     state = {each.name: getattr(facts, each.name, None) for each in fields(TrainState)} | {
         **{name: numbers(name) for name in ("weights", "adam_m", "adam_v")},
         "best": best and BestWeights(**best, weights=numbers("best_weights")),

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from microgpt.config import ModelConfig, WeightsFormat, checked
-from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
 from microgpt.flat_weights import count_params
+from microgpt.formatting import first_problem, printable
 from microgpt.model import Weights, weight_shapes
-from microgpt.printable_text import printable
 from microgpt.resource_limits import check_memory
-from microgpt.storage.meta import META
+from microgpt.storage.saved_model import META
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,12 +32,7 @@ HEADER_BYTES = 2**16  # bytes per layer for tensor names, shapes and other metad
 def encode_weights(
     model: ModelConfig, weights: Weights[float], weights_format: WeightsFormat, dtype: str
 ) -> bytes:
-    """Return the content of a weights file; JSON has full precision instead of the dtype.
-
-    Raises:
-        ConfigError: the format is unknown.
-        CheckpointError: a weight is not finite, or too large for the dtype.
-    """
+    """Return the content of a weights file; JSON has full precision instead of the dtype."""
     checked("weights_format", weights_format, WeightsFormat)
     if weights_format == "json":
         try:
@@ -53,10 +47,7 @@ def encode_weights(
 def tensors_of(
     model: ModelConfig, weights: Weights[float], dtype: str
 ) -> "dict[str, NDArray[Any]]":
-    """Return the matrices of a model as NumPy arrays, in the order of `weight_shapes`.
-
-    Raise CheckpointError if a weight is too large for the dtype.
-    """
+    """Return the matrices as arrays; raise CheckpointError if one is too large for the dtype."""
     import numpy as np
 
     with np.errstate(over="ignore"):
@@ -83,13 +74,7 @@ def max_bytes(path: Path, model: ModelConfig) -> int:
 def decode_weights(
     content: bytes, path: Path, model: ModelConfig
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Decode the content of a weights file; return the rows of each matrix by name.
-
-    The suffix of the path determines the format.
-
-    Raises:
-        CheckpointError: the content is invalid or does not match the model.
-    """
+    """Return the rows of each matrix by name; the suffix of the path determines the format."""
     if path.suffix == ".json":
         try:
             return rows_of(_MATRICES.validate_json(content), path, model)
@@ -110,14 +95,7 @@ def decode_weights(
 def rows_of(
     matrices: Matrices, path: Path, model: ModelConfig, source: str = META
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Return the rows of each matrix of a model by name.
-
-    Args:
-        source: origin of the shape, for error messages.
-
-    Raises:
-        CheckpointError: the matrices are not those of the model.
-    """
+    """Return the rows of each matrix; raise CheckpointError if `source` has other shapes."""
     if model.n_layer > len(matrices):  # checked first: a huge n_layer could exhaust the memory
         raise CheckpointError(
             f"{path} has too few matrices for n_layer {model.n_layer} in {source}"
@@ -149,11 +127,7 @@ _MATRICES = TypeAdapter(
 
 
 def decode_tensors(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":
-    """Return the tensors of a safetensors file; those in bfloat16 become float32.
-
-    Raises:
-        CheckpointError: the file is damaged, or has numbers that NumPy does not support.
-    """
+    """Return the tensors of a safetensors file; those in bfloat16 become float32."""
     import numpy as np
     from safetensors import SafetensorError, deserialize
 

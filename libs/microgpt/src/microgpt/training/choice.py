@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, Given, ModelConfig, TextKind, TrainConfig
 from microgpt.data.split import Split
-from microgpt.data.statistics import Sizes, measure
-from microgpt.data.text_kind import is_prose
+from microgpt.data.statistics import Sizes, is_prose, measure
 from microgpt.data.tokenizer import Document, Tokenizer, count_characters
-from microgpt.settings import with_given
+from microgpt.flat_weights import count_params
+from microgpt.formatting import count, duration, in_short
+from microgpt.settings import has_steps, with_given
 from microgpt.state import Ensemble
-from microgpt.training.operations import evaluation_operations, step_operations
+from microgpt.training.budget import held_out_operations, step_operations
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
@@ -38,11 +39,11 @@ DROPOUT = 0.2  # if all useful operations are used; proportional to the share th
 VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE vocabulary for 1e12 operations, and its growth
 CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
-# Fine-tuning (study `fine_tuning`, last at a922fbb8): passes over the data, minimum of the steps,
-# dropout
+# Fine-tuning (study `fine_tuning`, last at a922fbb8) reads the data so many times, or takes so many
+# steps if these are more.
 TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
-# Trials of rates: their number, operations of each per those of the training, least steps, ratio
-TRIALS, TRIAL_SHARE, MIN_TRIAL, RATIO = 3, 0.1, 20, 4
+TRIALS, RATIO = 3, 4  # so many learning rates are tried; each is so many times the next lower one
+TRIAL_SHARE, MIN_TRIAL = 0.1, 20  # a trial takes this share of the operations; its least steps
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 
 
@@ -99,12 +100,7 @@ def choose(
 ) -> Choice:
     """Return the settings that are expected to give the lowest held-out loss.
 
-    They depend only on the documents, the budget and the shape of the parent.
-
-    Args:
-        budget: operations for training and evaluations; see `training.operations`.
-        parent: shape of the model to fine-tune, if any.
-        given: settings to keep; the others are chosen to match.
+    They depend only on the documents, the budget, the given settings and the shape of the parent.
     """
     sizes = measure(parts.train, tokenizer, text)
     limit, whole = useful_operations(sizes), budget
@@ -150,11 +146,6 @@ def choose(
     return Choice(model, config, tokenizer, sizes, operations, whole, is_limited, trial_steps)
 
 
-def has_steps(given: Given) -> bool:
-    """Return whether the number of steps is given, so that the budget follows from it."""
-    return "steps" in given or "most_steps" in given
-
-
 def useful_operations(sizes: Sizes) -> float:
     """Return the number of operations beyond which training no longer lowers the held-out loss."""
     useful: float = USEFUL * (sizes.n_tokens / 150_000) ** USEFUL_POWER
@@ -196,11 +187,7 @@ def _config(
 def with_steps(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
-    """Return the settings with as many steps as the operations allow, excluding evaluations.
-
-    The number of steps is a multiple of the number of evaluations, so that the last one is at the
-    end.
-    """
+    """Return the settings with the steps that the operations allow; the last is evaluated."""
     steps = max(1, int(operations / step_operations(model, config, length)))
     steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
     return replace(config, steps=steps, warmup_steps=steps // WARMUP)
@@ -235,13 +222,39 @@ def _context(sizes: Sizes, text: TextKind) -> int:
     return context
 
 
-def held_out_operations(
-    docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer, text: TextKind
-) -> float:
-    """Return the cost of scoring held-out documents, or 0 if there are none."""
-    if not docs:
-        return 0.0
-    sizes = measure(docs, tokenizer, text)
-    length = sizes.chunk_length(model.block_size)
-    is_long = sizes.mean_length > model.block_size  # overlapping windows read each token twice
-    return evaluation_operations(model, length, (2 if is_long else 1) * sizes.n_tokens)
+def explain_settings(choice: Choice) -> tuple[str, ...]:
+    """Return two lines with the chosen settings and the reasons; none for Karpathy's settings."""
+    if choice.budget is None:
+        return ()
+    sizes, model, config, ensemble = choice.sizes, choice.model, choice.config, choice.ensemble
+    is_stream, spent = config.text == "stream", in_short(choice.budget)
+    is_cut = is_stream or sizes.lengths[-1] > model.block_size
+    limited = f"{in_short(choice.operations, 2)} of {spent}" if choice.is_limited else spent
+    models = by = subwords = ""
+    read = ensemble.teacher if ensemble else config
+    if ensemble:
+        n_steps = f"{ensemble.teacher.steps:,} steps"
+        models = f"{ensemble.n_teachers} teachers, {n_steps} each, and a student, each with "
+        by = " by each teacher"
+    if choice.vocab_size is not None:
+        size = sizes.n_characters / sizes.n_tokens
+        subwords = f"{model.vocab_size:,} subwords of {size:.1f} characters, "
+    chosen = (
+        f"{limited} operations: {models}{count(model.n_layer, 'layer')} of width {model.n_embd}, "
+        f"{subwords}context {model.block_size}, {count(config.steps, 'step')} of "
+        f"{count(config.batch_size, 'chunk' if is_cut else 'document')}, dropout "
+        f"{read.dropout:g} ({count_params(model):,} weights)"
+    )
+    n, mean = sizes.n_docs, sizes.n_characters / sizes.n_docs
+    text = "of running text" if is_stream else f"in {count(n, 'document')} of {mean:,.0f}"
+    n_times = f"{choice.n_passes:.2g}" if choice.n_passes < 9.95 else f"{choice.n_passes:,.0f}"
+    why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times{by}"
+    budget = f"{spent} operations"
+    if speed := choice.operations_per_s:
+        budget, training = (duration(each / speed) for each in (choice.budget, choice.operations))
+        why += f" in about {training} ({in_short(speed, 2)} operations per second)"
+    if ensemble and ensemble.n_samples:
+        why += f"; the student also reads {ensemble.n_samples:,} documents that they generate"
+    if choice.is_limited:
+        why += f"; the data are too small for {budget}, so training ends early"
+    return chosen, why

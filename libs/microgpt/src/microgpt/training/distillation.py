@@ -4,6 +4,10 @@ The target of each prediction is the mean of the teachers' probabilities (Hinton
 2015) instead of the next token in the text. The teachers can also generate documents for the
 student. All targets and documents are computed before training.
 
+Counts predict a small text about as well as a neural network, but make different errors. So an
+n-gram model also predicts the documents that the teachers generate, but not the text, which its
+counts come from. `bench/small_texts.py` measures the gain.
+
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
 
@@ -17,16 +21,14 @@ from math import ceil
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from microgpt.config import DType, Sampling, Use
-from microgpt.data.chunked_dataset import ChunkedDataset
+from microgpt.config import Sampling
 from microgpt.data.split import DataFacts
-from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.token_dataset import ChunkedDataset, TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, PromptError
-from microgpt.resource_limits import check_memory
+from microgpt.resource_limits import check_memory, map_in_threads
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
-from microgpt.threads import map_in_threads
 from microgpt.training.engines import EngineModel, default_engine, engine_module, reading_order
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from microgpt.data.ngram_model import NgramModel
 
 PORTION = 1024  # number of documents to predict at once
+NGRAM_WEIGHTS = tuple(i / 10 for i in range(10))  # the weights of the n-gram model that are tried
+MIN_GAIN = 0.005  # of the loss; less is within the error of a small validation set
+MAX_TOKENS = 100_000  # of the text; counts add less to what is learned from more
+MAX_NUMBERS = 2**24  # number of probabilities of the teachers at once, which bounds the memory
 
 
 @dataclass
@@ -71,15 +77,10 @@ class Teachers:
         """The data of the training runs of all teachers; None for unknown data."""
         return tuple(dict.fromkeys(each for model in self.models for each in model.trained_on))
 
-    @property
-    def uses(self) -> tuple[Use, ...]:
-        """The uses for which the kernels of the compiled engine are loaded."""
-        return ("evaluation", "generation") if self.n_samples else ("evaluation",)
-
-    @property
-    def dtypes(self) -> list[DType]:
-        """The number formats of the teachers."""
-        return sorted({teacher.dtype for teacher in self.models})
+    def load_kernels(self, load: Callable[..., float]) -> float:
+        """Load the kernels of the teachers; return the seconds of a compilation."""
+        uses = ["evaluation", "generation"] if self.n_samples else ["evaluation"]
+        return load(None, *sorted({teacher.dtype for teacher in self.models}), uses=uses)
 
     def check(self, docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> None:
         """Raise ConfigError unless the teachers can predict documents for this student."""
@@ -114,14 +115,7 @@ class Teachers:
     def dataset(
         self, chunks: ChunkedDataset, plan: TrainingPlan, rng: random.Random, threads: int
     ) -> TokenDataset:
-        """Return the chunks and the samples in training order, with soft targets.
-
-        The dataset is cached. A later call for the same chunks returns only the part that is read.
-
-        Raises:
-            ConfigError: there is not enough memory.
-            PromptError: a prediction of a teacher is not finite.
-        """
+        """Return the chunks and the samples in training order, with soft targets, computed once."""
         config, n = plan.config, len(chunks) + self.n_samples
         n_read = min(n, config.steps * config.batch_size)
         key = (chunks, config.seed, config.shuffle)
@@ -162,10 +156,7 @@ class Teachers:
     def _samples(
         self, ids: Sequence[int], chunks: ChunkedDataset, seed: int, threads: int
     ) -> dict[int, list[int]]:
-        """Return the tokens of samples by id. A sample depends only on its id and the seed.
-
-        A sample is at most as long as the context. Running text has no end.
-        """
+        """Return the tokens of samples by id; a sample depends only on its id and the seed."""
         if not ids:
             return {}
         bos, special = chunks.tokenizer.bos_id, chunks.tokenizer.special_ids
@@ -175,9 +166,10 @@ class Teachers:
         first = random.Random(seed).getrandbits(62)  # other samples for each seed
         k = len(self.models)
         shares = [[i for i in ids if i % k == teacher] for teacher in range(k)]
+        seeds = [[first + i for i in share] for share in shares]
         sequences = chain.from_iterable(
-            model.decode_many([[bos]] * len(own), [first + i for i in own], rules, threads=threads)
-            for model, own in zip(self._engine_models, shares, strict=True)
+            model.decode_many([[bos]] * len(each), each, rules, threads=threads)
+            for model, each in zip(self._engine_models, seeds, strict=True)
         )
         made = self.show(sequences, len(ids), "samples of the teachers")
         return {
@@ -217,3 +209,36 @@ class Teachers:
             work = map_in_threads(predict, firsts, threads)
             deque(self.show(work, len(firsts), "portions predicted by the teachers"), maxlen=0)
         return targets
+
+
+def add_ngrams(teachers: Teachers, train: ChunkedDataset, held_out: ChunkedDataset) -> None:
+    """Add an n-gram model of the training documents to the teachers if it lowers their loss."""
+    if not (teachers.n_samples and len(held_out)) or train.n_tokens > MAX_TOKENS:
+        return
+    from microgpt.data.ngram_model import NgramModel
+
+    ngrams = NgramModel(train.encode(range(len(train))), teachers.tokenizer.vocab_size)
+    weight = best_weight(teachers, ngrams, held_out.encode(range(len(held_out))))
+    if weight:
+        teachers.ngrams, teachers.ngram_weight = ngrams, weight
+
+
+def best_weight(teachers: Teachers, ngrams: "NgramModel", docs: TokenDataset) -> float:
+    """Return the weight of the n-gram model with the lowest loss; 0 if the gain is small."""
+    import numpy as np
+
+    losses = np.zeros(len(NGRAM_WEIGHTS))
+    n_docs = max(1, MAX_NUMBERS // max(1, docs.longest * ngrams.vocab_size))
+    for first in range(0, len(docs), n_docs):
+        part = docs[first : min(first + n_docs, len(docs))]
+        targets = np.array([token for doc in part for token in doc[1:]])
+        learned = np.zeros((len(targets), ngrams.vocab_size), np.float32)
+        teachers.add_mean(part, learned)
+        chosen, counted = (np.arange(len(targets)), targets), ngrams.probabilities(part)
+        ours, theirs = learned[chosen], counted[chosen]
+        masks = (part.mask_of(i) or b"\1" * len(doc) for i, doc in enumerate(part))
+        counts = np.array([each for mask in masks for each in mask[1:]])
+        for i, weight in enumerate(NGRAM_WEIGHTS):
+            losses[i] -= counts @ np.log((1 - weight) * ours + weight * theirs)
+    best = int(losses.argmin())
+    return NGRAM_WEIGHTS[best] if losses[best] < (1 - MIN_GAIN) * losses[0] else 0.0

@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import Protocol, cast
 
 from microgpt import reference_engine
-from microgpt.compilation import EngineWarning, Tell
 from microgpt.config import (
     DEFAULT_DTYPE,
     MAX_THREADS,
@@ -25,12 +24,11 @@ from microgpt.config import (
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.edited_sources import edit_missing_in
 from microgpt.errors import ConfigError
-from microgpt.flat_weights import Numbers, count_params
+from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
-from microgpt.plugins import find_plugins, plugin
+from microgpt.plugins import EngineWarning, Tell, find_plugins, plugin
 from microgpt.reference_engine import ReferenceBatch, ReferenceModel
 from microgpt.resource_limits import check_memory
-from microgpt.state import TrainingPlan, TrainState
 from microgpt.training.reference_training import ReferenceTraining
 
 TRAINING: tuple[Use, ...] = ("training",)
@@ -120,43 +118,15 @@ def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
     check_usable(engine)
 
 
-def check_resume(resume: TrainState, plan: TrainingPlan) -> None:
-    """Raise ConfigError unless a checkpoint can belong to a plan."""
-    if resume.dtype != plan.dtype:
-        raise ConfigError(
-            f"the checkpoint to resume has dtype {resume.dtype}, not {plan.dtype}; omit dtype"
-        )
-    sizes = {len(numbers) for numbers in (resume.weights, resume.adam_m, resume.adam_v)}
-    if sizes != {count_params(plan.model)}:
-        raise ConfigError(
-            "the checkpoint to resume has a different model shape; "
-            "use the same shape as the checkpoint"
-        )
-    if resume.trained_on and resume.trained_on != (plan.data, *plan.ancestor_data):
-        raise ConfigError(
-            "the checkpoint to resume belongs to different documents, a different "
-            "split, or a different parent or teachers; pass the original ones"
-        )
-    if resume.step > plan.config.steps:
-        raise ConfigError(
-            f"steps must be >= {resume.step}, the step of the checkpoint, got {plan.config.steps}; "
-            "it is the total number of steps"
-        )
-
-
 def prepare_engine(
     engine: EngineName | None,
     *dtypes: DType,
     uses: Collection[Use] = TRAINING,
     tell: Tell = lambda line: None,
 ) -> float:
-    """Load the kernels of an engine. If some are not cached, all of that dtype are compiled.
+    """Load the kernels of an engine, by default the default engine; compile what is not cached.
 
-    Before compiling, `tell` is called with a message for the user. Return the seconds that the
-    compilation took, or 0 if there was none.
-
-    Args:
-        engine: None for the default engine.
+    `tell` is called before a compilation. Return its seconds, or 0 if there was none.
     """
     engine = engine or default_engine()
     module, started, lines = engine_module(engine), perf_counter(), list[str]()
@@ -171,34 +141,22 @@ def prepare_engine(
 
 
 def make_engine(
-    engine: EngineName,
-    dtype: DType,
-    model: ModelConfig,
-    config: TrainConfig,
-    docs: TokenDataset,
-    rng: random.Random,
-    threads: int,
+    model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: random.Random, threads: int
 ) -> Engine:
-    """Return an engine with random weights.
+    """Return the engine of the settings with random weights; raise ConfigError without memory.
 
-    Args:
-        docs: documents of 2 to block_size + 1 tokens, in training order; repeated cyclically.
-
-    Raises:
-        ConfigError: there is not enough memory, or the sources of the reference engine have been
-            edited, so that the compiled one does not implement them.
+    The documents have 2 to block_size + 1 tokens. They are read in this order, cyclically.
     """
-    module = engine_module(engine)
+    assert config.engine
+    assert config.dtype
+    module = engine_module(config.engine)
     check_memory(module.n_bytes(model, docs.longest - 1), "training this model")
-    return module.make_engine(model, config, docs, rng, dtype, threads)
+    return module.make_engine(model, config, docs, rng, config.dtype, threads)
 
 
 def reading_order(
     n: int, config: TrainConfig, rng: random.Random, engine: EngineName
 ) -> Sequence[int]:
-    """Return the indices of n documents in training order, up to the last that is read.
-
-    If `config.shuffle` is set, they are shuffled as by `rng.shuffle`.
-    """
+    """Return the indices of n documents in training order, up to the last that is read."""
     n_read = min(n, config.steps * config.batch_size)
     return engine_module(engine).shuffled(n, rng, n_read) if config.shuffle else range(n_read)

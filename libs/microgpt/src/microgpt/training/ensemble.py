@@ -1,133 +1,171 @@
-"""Choose an ensemble for a budget: teachers with different seeds, and their student.
+"""Train the teachers of an ensemble, each in a directory of its own, and prepare their student.
 
-A small text is soon memorised, so one model cannot use a large budget. Several models make
-different errors, so a student of their mean predictions is better than any of them (Hinton, Vinyals
-& Dean 2015). The rule was fitted with bench/ensembles.py (docs/measurements/choice.md).
+The teachers are in MODEL/.teachers/1, 2, … until the student, which is in MODEL, is complete. As
+long as the student has no steps, its run is resumed with the teachers.
 """
 
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from pathlib import Path
+from statistics import fmean
+from typing import Any
 
-from microgpt.config import TrainConfig, default_lr
-from microgpt.settings import Settings
-from microgpt.state import Ensemble
-from microgpt.training.choice import WARMUP, Choice, has_steps, useful_operations
-from microgpt.training.fitting import Fitting, rounded
-from microgpt.training.operations import evaluation_operations, step_operations
+from microgpt.data.contamination import contamination
+from microgpt.errors import ConfigError
+from microgpt.files import path_to_text
+from microgpt.settings import RECORDED
+from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult
+from microgpt.storage.model_directory import load
+from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.training_directory import (
+    TrainingDirectory,
+    has_state,
+    read_training,
+)
+from microgpt.training.distillation import Teachers, add_ngrams
+from microgpt.training.inheritance import data_of
+from microgpt.training.loop import TrainingLoop
+from microgpt.training.planning import Place, TrainingJob
+from microgpt.training.train_state import BestWeights, TrainState, ending
 
-LEAST = 2.0  # times the operations that a single model can use; with fewer, it is as good
-STUDENT_SHARE = 0.35  # of the operations; the rest is that of the teachers
-MOST_TEACHERS = 8  # one more lowers the loss by less than another seed does
-MAX_STUDENT = 4.0  # operations of the student, times those that a single model can use
-SAMPLES_PER_TEXT = 6  # tokens of the documents that the teachers make up, per token of the text
-MAX_TARGETS = 2**30  # maximum size of their predictions, in bytes
-
-
-class Place(NamedTuple):
-    """The place of a model in the training of an ensemble; the default is a model without one."""
-
-    name: str = ""  # such as "teacher 2 of 6"
-    steps_before: int = 0  # of all models together
-    steps_after: int = 0
-    # Cost of all models as a multiple of that of this one, which has to measure it; else None.
-    n_models: float | None = 1.0
+TEACHERS = ".teachers"
+TOLERANCE = 0.05  # of the time that is left; a teacher is omitted if it would take more
 
 
-def with_ensemble(fitting: Fitting, choice: Choice) -> Choice:
-    """Return the settings of an ensemble if a preset requests one or the budget justifies it.
+def open_ensemble(directory: Path, plan: TrainingPlan, state: TrainState) -> Ensemble | None:
+    """Return the ensemble of a student that is not complete; None for any other model."""
+    is_open = not state.step or (directory / TEACHERS).is_dir()
+    return plan.ensemble if is_open else None
 
-    Otherwise, return the settings unchanged.
+
+def remove_teachers(directory: Path) -> None:
+    """Remove the teachers in a locked directory, if there are any."""
+    shutil.rmtree(directory / TEACHERS, ignore_errors=True)
+
+
+def teacher_paths(directory: Path, ensemble: Ensemble) -> list[Path]:
+    """Return the directories of the teachers."""
+    return [directory / TEACHERS / str(i + 1) for i in range(ensemble.n_teachers)]
+
+
+def with_teachers(
+    job: TrainingJob,
+    directory: TrainingDirectory,
+    train: Callable[[TrainingJob, TrainingDirectory], TrainResult],
+    *,
+    threads: int = 1,
+    show: Callable[..., Iterable[Any]] = lambda work, n, what: work,
+) -> TrainingJob:
+    """Train the teachers of a job that have not been trained, and return the job of their student.
+
+    With a time limit, the first teacher corrects the number of steps of all models, and teachers
+    for which there is no time are omitted. `train` trains and saves a teacher.
     """
-    if not _is_possible(fitting, choice):
-        return choice
-    given = fitting.given
-    n_teachers = given.get("n_teachers", 0)
-    if n_teachers and not given.get("budget"):
-        teacher = replace(choice.config, lr=choice.config.lr or default_lr(choice.model.n_embd))
-        steps = round(given.get("student_length", Settings.student_length) * teacher.steps)
-        n_samples = n_made_up(choice, steps)
-        ensemble = Ensemble(n_teachers, n_samples, replace(teacher, until=None), steps)
-        return choice._replace(config=_student(teacher, steps), ensemble=ensemble)
-    budget, useful = choice.budget, useful_operations(choice.sizes)
-    if budget is None or budget < LEAST * useful:
-        return choice
-    of_teachers = (1 - STUDENT_SHARE) * budget
-    n = min(MOST_TEACHERS, max(2, int(of_teachers / useful)))
-    if speed := choice.operations_per_s:  # the text is encoded for each model
-        left = rounded(max(1.0, budget - n * fitting.encoding_s(choice) * speed))
-        slower = choice._replace(budget=left, operations_per_s=None)
-        return with_ensemble(fitting, slower)._replace(operations_per_s=speed)
-    found = _for_budget(fitting, choice, n, min(useful, of_teachers / n))
-    if found and found.ensemble and n_teachers:
-        return found._replace(ensemble=replace(found.ensemble, n_teachers=n_teachers))
-    return found or choice
+    path, states = directory.path, list[TrainState]()
+    first = TrainingLoop(job, threads).state()
+    directory.has_own_state = True  # so that this state replaces that of a finished model
+    directory.keep(job.plan, first)
+    for i, each in enumerate(teacher_paths(path, _ensemble(job))):
+        with TrainingDirectory(each) as teacher_directory:
+            state, is_trained = None, False
+            if has_state(each):
+                plan, state, status = read_training(each)
+                job = job if i else job.with_steps(plan.config.steps)
+                config = _ensemble(job).config_of(i)
+                is_trained = status == "ended" and bool(ending(state.step, state.best, config))
+            if not is_trained:
+                seconds = fmean(each.seconds for each in states) if states else 0.0
+                reserved = seconds * _student_cost(job)
+                if job.limit and seconds + reserved > (1 + TOLERANCE) * job.limit.seconds_left():
+                    break
+                job.extend(-reserved)
+                result = train(_teacher(job, i, state), teacher_directory)
+                job.extend(reserved)
+                if result.ending == "until":  # its time was over
+                    break
+                job = job if i else job.with_steps(result.config.steps)
+                state = result.state
+        assert state
+        states.append(state)
+    if not states:
+        raise ConfigError(
+            f"the time was over before the first teacher was trained; go on with --resume {path}"
+        )
+    ensemble = replace(_ensemble(job), n_teachers=len(states))
+    job = replace(job, plan=replace(job.plan, ensemble=ensemble))
+    directory.keep(job.plan, first)  # a resumed student has these teachers
+    paths = teacher_paths(path, ensemble)
+    teachers = Teachers([*map(load, paths)], names=[*map(str, paths)], show=show)
+    return _student(job, teachers, states, threads)
 
 
-def _is_possible(fitting: Fitting, choice: Choice) -> bool:
-    """Return whether the settings and the kind of data allow an ensemble."""
-    given = fitting.given
-    has_budget = given.get("minutes") or given.get("budget")
-    return bool(has_budget or given.get("n_teachers")) and not (
-        given.get("single")
-        or given.get("genome")
-        or fitting.parent
-        or fitting.teachers
-        or choice.tokenizer.is_chat  # teachers cannot make up conversations
-        or fitting.engine == "reference"
-        or (has_steps(given) and not given.get("n_teachers"))
-        or n_made_up(choice, 1) < 0
+def with_samples(job: TrainingJob) -> TrainingJob:
+    """Return the job of a student whose teachers also make up documents, as its ensemble says."""
+    ensemble, teachers, chunks = _ensemble(job), job.teachers, job.chunks
+    assert teachers
+    teachers.n_samples = ensemble.n_samples
+    add_ngrams(teachers, chunks, replace(chunks, docs=job.parts.validation))
+    place = Place("the student", ensemble.n_teachers * ensemble.teacher.steps)
+    return replace(job, place=place)
+
+
+def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:
+    """Return what is recorded of teachers from directories."""
+    return tuple(
+        TeacherRecord(path_to_text(os.path.abspath(name)), each.sha256)
+        for name, each in (zip(teachers.names, teachers.models, strict=True) if teachers else ())
+        if isinstance(each, SavedModel)
     )
 
 
-def _for_budget(fitting: Fitting, whole: Choice, n: int, of_teacher: float) -> Choice | None:
-    """Return the settings of n teachers and a student; None if the budget is too small."""
-    one, budget = fitting.for_budget(of_teacher), whole.budget or 0.0
-    model, teacher, sizes = one.model, replace(one.config, until=None), one.sizes
-    length = sizes.chunk_length(model.block_size)
-    per_step = step_operations(model, teacher, length)
-    of_teachers = n * one.operations
-    evaluations = one.operations - teacher.steps * per_step
-    left = min(budget - of_teachers, MAX_STUDENT * useful_operations(sizes)) - evaluations
-    n_samples = n_made_up(one, int(left / per_step))
-    made_up = max(0, n_samples) * length
-    predictions = evaluation_operations(model, length, n * (sizes.n_tokens + made_up) + made_up)
-    steps = int((left - predictions) / per_step)
-    if n_samples < 0 or steps < teacher.steps / n:
-        return None
-    student = replace(_student(teacher, steps), until=one.config.until)
-    spent = of_teachers + predictions + steps * per_step + evaluations
-    is_limited = n == MOST_TEACHERS and spent < 0.9 * budget
-    return one._replace(
-        config=student,
-        operations=spent,
-        is_limited=is_limited,
-        budget=whole.budget,
-        operations_per_s=whole.operations_per_s,
-        ensemble=Ensemble(n, n_samples, teacher, steps),
+def _ensemble(job: TrainingJob) -> Ensemble:
+    assert job.plan.ensemble
+    return job.plan.ensemble
+
+
+def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob:
+    """Return the job of a teacher, counted from 0."""
+    ensemble, plan = _ensemble(job), job.plan
+    n, steps = ensemble.n_teachers, ensemble.teacher.steps
+    place = Place(
+        f"teacher {i + 1} of {n}",
+        steps_before=i * steps,
+        steps_after=(n - i - 1) * steps + plan.config.steps,
+        n_models=None if i else n + _student_cost(job),
     )
+    config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may change it
+    given = {name: plan.given[name] for name in RECORDED if name in plan.given}
+    plan = replace(plan, config=config, given=given, ensemble=None)
+    parts = replace(job.parts, test=())
+    return TrainingJob(plan, parts, resume=resume, limit=job.limit, place=place)
 
 
-def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
-    """Return the settings of a student; its soft targets are the only regularization."""
-    return replace(
-        teacher,
-        steps=steps,
-        warmup_steps=steps // WARMUP,
-        dropout=0.0,
-        weight_decay=0.0,
-        patience=None,  # the best teacher is what its held-out loss is compared with
+def _student(
+    job: TrainingJob, teachers: Teachers, states: Sequence[TrainState], threads: int
+) -> TrainingJob:
+    """Return the job of the student at its first step, and compute its targets."""
+    plan = job.plan
+    read = data_of([teachers])
+    plan = replace(
+        plan,
+        teachers=records_of(teachers),
+        ancestor_data=read,
+        contamination=contamination(job.parts, read, plan.config.text),
     )
+    job = with_samples(replace(job, plan=plan, teachers=teachers))
+    first = TrainingLoop(job, threads).state()
+    found = [state.best for state in states if state.best]
+    best = min(found, key=lambda one: one.val_loss, default=None)  # the student is compared with it
+    best = best and BestWeights(0, best.val_loss, best.weights, measured_at=0, n_worse=0)
+    seconds = first.seconds + sum(state.seconds for state in states)
+    return replace(job, resume=replace(first, best=best, seconds=seconds))
 
 
-def n_made_up(choice: Choice, steps: int, max_targets: int = MAX_TARGETS) -> int:
-    """Return the number of documents that the teachers generate, at most those the student reads.
-
-    It is negative if the predictions for the text alone would take more than max_targets bytes.
-    """
-    config, sizes = choice.config, choice.sizes
-    length = sizes.chunk_length(choice.model.block_size)
-    n_tokens = max_targets / (4 * choice.tokenizer.vocab_size) - sizes.n_tokens
-    if n_tokens < 0:
-        return -1
-    n_tokens = min(n_tokens, SAMPLES_PER_TEXT * sizes.n_tokens)
-    return min(steps * config.batch_size, int(n_tokens / length))
+def _student_cost(job: TrainingJob) -> float:
+    """Return the time for the student and its targets, relative to that of one teacher."""
+    ensemble, student = _ensemble(job), job.plan.config
+    n_read = min(len(job.chunks) + ensemble.n_samples, student.steps * student.batch_size)
+    predicted = ensemble.n_teachers * n_read / 3  # a prediction is a third of a training step
+    return (student.steps + predicted / student.batch_size) / ensemble.teacher.steps

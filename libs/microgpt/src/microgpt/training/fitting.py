@@ -1,27 +1,53 @@
-"""Choose and explain the settings that neither the user nor a recipe sets, for a budget."""
+"""Choose the settings that neither the user nor a recipe sets, for a budget.
 
-from dataclasses import dataclass
+A small text is soon memorised, so one model cannot use a large budget. Several models make
+different errors, so a student of their mean predictions is better than any of them (Hinton, Vinyals
+& Dean 2015). docs/measurements/choice.md has the measurements of bench/ensembles.py.
+"""
+
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from time import perf_counter
 
-from microgpt.amounts import DIGITS, count, duration, in_short
-from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, Use
+from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, Use, default_lr
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.statistics import measure
 from microgpt.data.tokenizer import Tokenizer, all_texts
 from microgpt.errors import ConfigError
-from microgpt.flat_weights import count_params
-from microgpt.settings import with_given
-from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, Choice, choose, choose_vocabulary
+from microgpt.formatting import DIGITS, in_short
+from microgpt.settings import Settings, has_steps, with_given
+from microgpt.state import Ensemble
+from microgpt.training.budget import (
+    TYPICAL,
+    TimeLimit,
+    evaluation_operations,
+    operations_per_second,
+    step_operations,
+)
+from microgpt.training.choice import (
+    DEFAULT_BUDGET,
+    NAMES_SHA256,
+    WARMUP,
+    Choice,
+    choose,
+    choose_vocabulary,
+    useful_operations,
+    with_steps,
+)
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine
-from microgpt.training.operations import TYPICAL, evaluation_operations, operations_per_second
-from microgpt.training.time_limit import TimeLimit
 
 MIN_TRAINING_S = 1.0  # minimum time that a message recommends
 N_TIMED = 100_000  # number of characters to encode, to estimate the time for all of them
+# Of an ensemble.
+LEAST = 2.0  # times the operations that a single model can use; with fewer, it is as good
+STUDENT_SHARE = 0.35  # of the operations; the rest is that of the teachers
+MOST_TEACHERS = 8  # one more lowers the loss by less than another seed does
+MAX_STUDENT = 4.0  # operations of the student, times those that a single model can use
+SAMPLES_PER_TEXT = 6  # tokens of the documents that the teachers make up, per token of the text
+MAX_TARGETS = 2**30  # maximum size of their predictions, in bytes
 
 
 @dataclass
@@ -46,47 +72,27 @@ class Fitting:
             self._tokenizers[None] = self.tokenizer
 
     def fit(self, limit: TimeLimit | None = None) -> Choice:
-        """Return the settings for the time limit, else for --budget or the default budget.
-
-        Without any limit, Karpathy's names, presets and genomes get Karpathy's settings.
-
-        Raises:
-            ConfigError: there is not enough time for one step.
-        """
+        """Return the settings for the time limit, for --budget, or for the default budget."""
         if not limit:
             budget = self.given.get("budget")
             has_recipe = self.given.get("preset") or self.given.get("genome")
             if (has_recipe or self.parts.facts.sha256 == NAMES_SHA256) and not budget:
                 return self.for_budget(None)
             return self.for_budget(budget or DEFAULT_BUDGET[self.engine])
-        left = limit.seconds_left()
-        guess = self.for_budget(TYPICAL[self.engine] * _positive(left, limit))
+        guess = self.for_budget(_operations(TYPICAL[self.engine], limit))
         limit.reserve_for(guess.model, is_chat=guess.tokenizer.is_chat)
-        uses: list[Use] = ["training", "evaluation", "decoding"]
-        uses += ["threads"] if self.threads > 1 else []
+        uses: list[Use] = ["training"] if self.threads == 1 else ["training", "threads"]
         limit.extend(limit.load_kernels(self.engine, self.dtype, uses=uses))
-        if self.teachers:
-            limit.extend(limit.load_kernels(None, *self.teachers.dtypes, uses=self.teachers.uses))
-        speed = operations_per_second(
-            guess.model,
-            guess.config,
-            length=guess.sizes.chunk_length(guess.model.block_size),
-            engine=self.engine,
-            dtype=self.dtype,
-            threads=self.threads,
-        )
-        left = limit.seconds_left() - self.encoding_s(guess)
-        left -= self._teaching_operations(guess) / speed
-        budget = rounded(speed * _positive(left, limit))
-        if self._vocabulary(budget) not in self._tokenizers:  # another one must be learned first
-            budget = rounded(speed * _positive(left - self._learning_s, limit))
-        return self.for_budget(budget)._replace(operations_per_s=speed)
+        config = replace(guess.config, engine=self.engine, dtype=self.dtype)
+        length = guess.sizes.chunk_length(guess.model.block_size)
+        speed = operations_per_second(guess.model, config, length=length, threads=self.threads)
+        self._tokenizer(self._vocabulary(_operations(speed, limit)))  # to learn subwords takes time
+        guess = self.for_budget(_operations(speed, limit))
+        spent_s = self.encoding_s(guess) + self._teaching_operations(guess) / speed
+        return self.for_budget(_operations(speed, limit, spent_s))._replace(operations_per_s=speed)
 
     def for_budget(self, budget: float | None) -> Choice:
-        """Return the settings for a number of operations; see `fit` for the errors.
-
-        If budget is None, return Karpathy's settings, overridden by the given options.
-        """
+        """Return the settings for a number of operations; None: Karpathy's, but for given ones."""
         vocab_size, text, given = self._vocabulary(budget), self.config.text, self.given
         tokenizer = self._tokenizer(vocab_size)
         sizes = measure(self.parts.train, tokenizer, text)
@@ -104,14 +110,13 @@ class Fitting:
     def _tokenizer(self, vocab_size: int | None) -> Tokenizer:
         """Return a BPE tokenizer learned from the training split, or a character tokenizer."""
         if vocab_size not in self._tokenizers:
-            started = perf_counter()
             if vocab_size is not None:
                 learned: Tokenizer = BpeTokenizer.from_documents(self.parts.train, vocab_size)
             elif self.given.get("fold"):
                 learned = FoldingTokenizer.from_documents(self.parts.docs)
             else:
                 learned = char_tokenizer(self.parts.docs)
-            self._tokenizers[vocab_size], self._learning_s = learned, perf_counter() - started
+            self._tokenizers[vocab_size] = learned
         return self._tokenizers[vocab_size]
 
     def _vocabulary(self, budget: float | None) -> int | None:
@@ -147,54 +152,119 @@ class Fitting:
         return sum(evaluation_operations(model, length, n_tokens) for model in models)
 
 
-def _positive(seconds: float, limit: TimeLimit) -> float:
-    if seconds <= 0:
-        least = (limit.seconds - seconds + MIN_TRAINING_S) / 60
+def choose_settings(fitting: Fitting, limit: TimeLimit | None = None) -> Choice:
+    """Return the settings of one model or of an ensemble; see `Fitting.fit`."""
+    given, choice = fitting.given, _with_ensemble(fitting, fitting.fit(limit))
+    is_of_search = "evaluations" in given and "most_steps" not in given
+    if given.get("budget") and is_of_search:  # a search does not count evaluations
+        length = choice.sizes.chunk_length(choice.model.block_size)
+        config = with_steps(choice.config, choice.model, given["budget"], length)
+        if "warmup_steps" in given:
+            config = replace(config, warmup_steps=given["warmup_steps"])
+        return choice._replace(config=config)
+    return choice
+
+
+def _operations(speed: float, limit: TimeLimit, spent_s: float = 0) -> float:
+    """Return for how many operations there is time, with as many digits as are printed."""
+    left = limit.seconds_left() - spent_s
+    if left <= 0:
+        least = (limit.seconds - left + MIN_TRAINING_S) / 60
         raise ConfigError(
             f"--minutes {limit.minutes:g} is too short, because the preparation takes "
-            f"{limit.seconds - seconds:.2g} s; use at least --minutes {least:.2g}"
+            f"{limit.seconds - left:.2g} s; use at least --minutes {least:.2g}"
         )
-    return seconds
+    return float(f"{speed * left:.{DIGITS}g}")
 
 
-def rounded(budget: float) -> float:
-    """Return a budget with as many digits as are printed."""
-    return float(f"{budget:.{DIGITS}g}")
+def _with_ensemble(fitting: Fitting, choice: Choice) -> Choice:
+    """Return the settings of an ensemble if it is requested or worth the budget, else `choice`."""
+    if not _is_possible(fitting, choice):
+        return choice
+    given = fitting.given
+    n_teachers = given.get("n_teachers", 0)
+    if n_teachers and not given.get("budget"):
+        teacher = replace(choice.config, lr=choice.config.lr or default_lr(choice.model.n_embd))
+        steps = round(given.get("student_length", Settings.student_length) * teacher.steps)
+        n_samples = n_made_up(choice, steps)
+        ensemble = Ensemble(n_teachers, n_samples, replace(teacher, until=None))
+        return choice._replace(config=_student(teacher, steps), ensemble=ensemble)
+    budget, useful = choice.budget, useful_operations(choice.sizes)
+    if budget is None or budget < LEAST * useful:
+        return choice
+    of_teachers = (1 - STUDENT_SHARE) * budget
+    n = min(MOST_TEACHERS, max(2, int(of_teachers / useful)))
+    found = _for_budget(fitting, choice, n, min(useful, of_teachers / n))
+    if found and found.ensemble and n_teachers:
+        return found._replace(ensemble=replace(found.ensemble, n_teachers=n_teachers))
+    return found or choice
 
 
-def explain_settings(choice: Choice) -> tuple[str, ...]:
-    """Return two lines with the chosen settings and the reasons; none for Karpathy's settings."""
-    if choice.budget is None:
-        return ()
-    sizes, model, config, ensemble = choice.sizes, choice.model, choice.config, choice.ensemble
-    is_stream, spent = config.text == "stream", in_short(choice.budget)
-    is_cut = is_stream or sizes.lengths[-1] > model.block_size
-    limited = f"{in_short(choice.operations, 2)} of {spent}" if choice.is_limited else spent
-    models = by = subwords = ""
-    if ensemble:
-        n_steps = f"{ensemble.teacher.steps:,} steps"
-        models = f"{ensemble.n_teachers} teachers, {n_steps} each, and a student, each with "
-        by = " by each teacher"
-    if choice.vocab_size is not None:
-        length = sizes.n_characters / sizes.n_tokens
-        subwords = f"{model.vocab_size:,} subwords of {length:.1f} characters, "
-    dropout = ensemble.teacher.dropout if ensemble else config.dropout
-    chosen = (
-        f"{limited} operations: {models}{count(model.n_layer, 'layer')} of width {model.n_embd}, "
-        f"{subwords}context {model.block_size}, {count(config.steps, 'step')} of "
-        f"{count(config.batch_size, 'chunk' if is_cut else 'document')}, dropout "
-        f"{dropout:g} ({count_params(model):,} weights)"
+def _is_possible(fitting: Fitting, choice: Choice) -> bool:
+    """Return whether the settings and the kind of data allow an ensemble."""
+    given = fitting.given
+    has_budget = given.get("minutes") or given.get("budget")
+    return bool(has_budget or given.get("n_teachers")) and not (
+        given.get("single")
+        or given.get("genome")
+        or fitting.parent
+        or fitting.teachers
+        or choice.tokenizer.is_chat  # teachers cannot make up conversations
+        or fitting.engine == "reference"
+        or (has_steps(given) and not given.get("n_teachers"))
+        or n_made_up(choice, 1) < 0
     )
-    n, mean = sizes.n_docs, sizes.n_characters / sizes.n_docs
-    text = "of running text" if is_stream else f"in {count(n, 'document')} of {mean:,.0f}"
-    n_times = f"{choice.n_passes:.2g}" if choice.n_passes < 9.95 else f"{choice.n_passes:,.0f}"
-    why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times{by}"
-    budget = f"{spent} operations"
-    if speed := choice.operations_per_s:
-        budget, training = (duration(each / speed) for each in (choice.budget, choice.operations))
-        why += f" in about {training} ({in_short(speed, 2)} operations per second)"
-    if ensemble and ensemble.n_samples:
-        why += f"; the student also reads {ensemble.n_samples:,} documents that they generate"
-    if choice.is_limited:
-        why += f"; the data are too small for {budget}, so training ends early"
-    return chosen, why
+
+
+def _for_budget(fitting: Fitting, whole: Choice, n: int, of_teacher: float) -> Choice | None:
+    """Return the settings of n teachers and a student; None if the budget is too small."""
+    one, budget = fitting.for_budget(of_teacher), whole.budget or 0.0
+    model, teacher, sizes = one.model, replace(one.config, until=None), one.sizes
+    length = sizes.chunk_length(model.block_size)
+    per_step = step_operations(model, teacher, length)
+    of_teachers = n * one.operations
+    evaluations = one.operations - teacher.steps * per_step
+    left = min(budget - of_teachers, MAX_STUDENT * useful_operations(sizes)) - evaluations
+    n_samples = n_made_up(one, int(left / per_step))
+    made_up = max(0, n_samples) * length
+    predictions = evaluation_operations(model, length, n * (sizes.n_tokens + made_up) + made_up)
+    steps = int((left - predictions) / per_step)
+    if n_samples < 0 or steps < teacher.steps / n:
+        return None
+    student = replace(_student(teacher, steps), until=one.config.until)
+    spent = of_teachers + predictions + steps * per_step + evaluations
+    is_limited = n == MOST_TEACHERS and spent < 0.9 * budget
+    return one._replace(
+        config=student,
+        operations=spent,
+        is_limited=is_limited,
+        budget=whole.budget,
+        operations_per_s=whole.operations_per_s,
+        ensemble=Ensemble(n, n_samples, teacher),
+    )
+
+
+def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
+    """Return the settings of a student; its soft targets are the only regularization."""
+    return replace(
+        teacher,
+        steps=steps,
+        warmup_steps=steps // WARMUP,
+        dropout=0.0,
+        weight_decay=0.0,
+        patience=None,  # the best teacher is what its held-out loss is compared with
+    )
+
+
+def n_made_up(choice: Choice, steps: int, max_targets: int = MAX_TARGETS) -> int:
+    """Return the number of documents that the teachers generate, at most those the student reads.
+
+    It is negative if the predictions for the text alone would take more than max_targets bytes.
+    """
+    config, sizes = choice.config, choice.sizes
+    length = sizes.chunk_length(choice.model.block_size)
+    n_tokens = max_targets / (4 * choice.tokenizer.vocab_size) - sizes.n_tokens
+    if n_tokens < 0:
+        return -1
+    n_tokens = min(n_tokens, SAMPLES_PER_TEXT * sizes.n_tokens)
+    return min(steps * config.batch_size, int(n_tokens / length))

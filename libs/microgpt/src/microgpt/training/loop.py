@@ -7,19 +7,26 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter, process_time
 
-from microgpt.config import TrainConfig
+from microgpt.config import NOT_NEGATIVE, TrainConfig, checked
 from microgpt.data.contamination import trained_documents
 from microgpt.data.tokenizer import Document
 from microgpt.errors import MicrogptError
-from microgpt.evaluation.held_out_loss import AT_ONCE, EvaluationSet
 from microgpt.flat_weights import Numbers, by_name
-from microgpt.state import TrainEvent, TrainResult, TrainState
-from microgpt.training.engines import check_engine, check_resume, engine_module, make_engine
-from microgpt.training.finetune import inherited
-from microgpt.training.hooks import Averaging, Hook, Validation
-from microgpt.training.kept_weights import Ending, ending
-from microgpt.training.loss_history import LossHistory
+from microgpt.held_out_loss import AT_ONCE, EvaluationSet
+from microgpt.state import TrainEvent, TrainResult
+from microgpt.training.engines import check_engine, engine_module, make_engine
+from microgpt.training.hooks import Hook
+from microgpt.training.inheritance import inherited_weights
 from microgpt.training.planning import TrainingJob
+from microgpt.training.train_state import (
+    BestWeights,
+    Ending,
+    LossHistory,
+    TrainState,
+    WeightAverage,
+    ending,
+    next_averaged_step,
+)
 
 EVENT_INTERVAL_S = 0.05  # minimum seconds between events; the overhead is not measurable
 # Between two calls of the engine, a program that waits for so long, and computes for a smaller
@@ -39,7 +46,6 @@ class TrainingLoop:
     threads: int = 1
     hooks: Sequence[Hook] = ()
     losses: list[float] = field(default_factory=list)  # losses of this `train` call
-    unreported: list[float] = field(default_factory=list)  # losses since the last event
 
     def __post_init__(self) -> None:
         self.started = perf_counter()
@@ -47,30 +53,29 @@ class TrainingLoop:
         self.plan = plan
         check_engine(plan.engine, plan.dtype, self.threads)
         if resume:
-            check_resume(resume, plan)
+            plan.check_state(resume)
+        if type(plan.config).lr_at is not TrainConfig.lr_at:  # of the user
+            for step in range(plan.config.steps):
+                checked(f"lr_at({step})", plan.config.lr_at(step), float, limits=NOT_NEGATIVE)
         self.rng = random.Random(plan.config.seed)
         self.dataset = job.dataset(self.rng, self.threads)
-        settings = plan.engine, plan.dtype, plan.model, plan.config
-        self.engine = make_engine(*settings, self.dataset, self.rng, self.threads)
+        self.engine = make_engine(plan.model, plan.config, self.dataset, self.rng, self.threads)
         if resume:
             self.engine.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
         elif job.parent:
             drawn = self.engine.flat_weights().tolist()
-            self.engine.set_weights(inherited(job.parent, plan.model, plan.tokenizer, drawn))
-        self.history = LossHistory(plan.config.steps)
-        if resume:
-            past = resume.history, resume.recent_losses, resume.since_history
-            self.history = LossHistory(plan.config.steps, resume.step, *past)
+            weights = inherited_weights(job.parent, plan.model, plan.tokenizer, drawn)
+            self.engine.set_weights(weights)
+        self.history = LossHistory(plan.config.steps, resume)
         self.best = resume.best if resume else None
         average = resume.average if resume else None
         # The total number of steps determines which steps are averaged.
         self.average = average if average and average.steps == plan.config.steps else None
-        validation = self._evaluation_set(job.parts.validation)
-        self.keepers = [Averaging(), *([Validation(validation)] if validation else ())]
-        self.event_due = perf_counter() + EVENT_INTERVAL_S
+        self.validation = self._evaluation_set(job.parts.validation)
+        self.n_reported, self.event_due = 0, perf_counter() + EVENT_INTERVAL_S
+        self._latest = perf_counter(), process_time()
         self.is_stopping = False  # whether a hook has asked to stop
         self.evaluation_s = 0.0  # duration of the latest evaluation
-        self._latest = perf_counter(), process_time()
 
     @property
     def config(self) -> TrainConfig:
@@ -101,11 +106,11 @@ class TrainingLoop:
 
     def _pause(self) -> Ending | None:
         """Call the hooks between two steps. Return the reason to end, or None."""
-        for keeper in self.keepers:
-            keeper.on_step(self)
+        self._add_to_average()
+        self._validate()
         if self.is_stopping:  # during an evaluation
             return "stopped"
-        if self.unreported and perf_counter() >= self.event_due:
+        if len(self.losses) > self.n_reported and perf_counter() >= self.event_due:
             self.report()
         if reason := ending(self.step, self.best, self.config):
             return reason
@@ -126,7 +131,9 @@ class TrainingLoop:
     def _take_steps(self) -> None:
         """Train for a short time, until a hook needs a pause at the latest."""
         step, last = self.step, min(self.config.steps, self.config.until or self.config.steps)
-        pauses = (hook.next_step(self) for hook in (*self.keepers, *self.hooks))
+        interval = self.config.steps_between_evaluations if self.validation else last
+        pauses = [next_averaged_step(step, self.config), (step // interval + 1) * interval]
+        pauses += [hook.next_step(self) for hook in self.hooks]
         losses = self.engine.run(min([last, *(pause for pause in pauses if pause)]))
         has_diverged = bool(losses) and math.isnan(losses[-1])
         self._add_losses(losses[:-1] if has_diverged else losses)
@@ -143,6 +150,35 @@ class TrainingLoop:
             self.started += passed
             self.job.extend(passed)
 
+    def _add_to_average(self) -> None:
+        """Add the current weights to the average if this step is averaged."""
+        step, average = self.step, self.average
+        if next_averaged_step(step - 1, self.config) != step:
+            return
+        if not average:
+            self.average = WeightAverage(self.engine.flat_weights(), 1, step, self.config.steps)
+        elif average.step < step:
+            self.average = average.updated(self.engine.flat_weights(), step)
+
+    def _validate(self) -> None:
+        """Measure the validation loss if it is due, and keep the best weights."""
+        step, best, config = self.step, self.best, self.config
+        is_due = step % config.steps_between_evaluations == 0 or step >= config.steps
+        if not (self.validation and step and is_due) or (best and best.measured_at >= step):
+            return
+        weights = self.weights()
+        loss = self.loss(self.validation, weights)
+        if loss is None:  # the run is stopped meanwhile
+            return
+        if not math.isfinite(loss):
+            raise self.diverged(f"after step {step}")
+        if best and loss >= best.val_loss:
+            self.best = replace(best, measured_at=step, n_worse=best.n_worse + 1)
+        else:
+            self.best = BestWeights(step, loss, weights, measured_at=step, n_worse=0)
+        self.history.mark(loss)
+        self.report(loss)
+
     def _add_losses(self, losses: Sequence[float]) -> None:
         first = self.step - len(losses)
         losses = [
@@ -150,7 +186,6 @@ class TrainingLoop:
             for step, loss in enumerate(losses, start=first)
         ]
         self.losses.extend(losses)
-        self.unreported.extend(losses)
         self.history.add(losses)
 
     def _has_targets(self, step: int) -> bool:
@@ -178,22 +213,23 @@ class TrainingLoop:
             return None
         tokenizer, size, text = self.plan.tokenizer, self.plan.model.block_size, self.config.text
         at_once = 1 if self.plan.engine == "reference" else AT_ONCE
-        return EvaluationSet.of(docs, tokenizer, size, text, at_once=at_once)
+        return EvaluationSet.from_documents(docs, tokenizer, size, text, at_once=at_once)
 
     def report(self, val_loss: float | None = None) -> None:
         """Send an event if there are new losses or a validation loss."""
-        if self.unreported or val_loss is not None:
-            step, n = self.step, len(self.unreported)
+        losses = tuple(self.losses[self.n_reported :])
+        if losses or val_loss is not None:
+            step, n = self.step, len(losses)
             event = TrainEvent(
                 step=step,
                 steps=self.config.steps,
-                losses=tuple(self.unreported),
+                losses=losses,
                 n_docs=n * self.config.batch_size,
                 n_tokens=self._tokens_until(step) - self._tokens_until(step - n),
                 val_loss=val_loss,
                 seconds=self.seconds,
             )
-            self.unreported.clear()
+            self.n_reported = len(self.losses)
             for hook in self.hooks:
                 hook.on_event(event)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
@@ -225,26 +261,23 @@ class TrainingLoop:
             since_history=self.history.since_point,
             seconds=self.seconds,
             average=self.average,
-            trained_on=(self.plan.data, *self.plan.ancestor_data),
+            trained_on=self.plan.trained_on,
         )
 
     def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:
         """Return the training result after the current step."""
-        state, parts = self.state(), self.job.parts
-        weights = state.final_weights(self.config.steps)
-        ancestors = trained_documents(parts.docs, self.plan.ancestor_data)
+        plan, state, train_docs = self.plan, self.state(), self.job.parts.train
+        weights = by_name(plan.model, state.final_weights(plan.config.steps).tolist())
+        ancestors = trained_documents(self.job.parts.docs, plan.ancestor_data)
         return TrainResult(
-            model=self.plan.model,
-            weights=by_name(self.plan.model, weights.tolist()),
-            tokenizer=self.plan.tokenizer,
-            dtype=self.plan.dtype,
-            plan=self.plan,
+            *(plan.model, weights, plan.tokenizer, plan.dtype),
+            plan=plan,
             losses=self.losses,
             state=state,
             ending=reason,
             rng_state=self.rng.getstate(),
             test_loss=test_loss,
-            documents=[*dict.fromkeys((*parts.train, *ancestors))] if ancestors else parts.train,
+            documents=[*dict.fromkeys((*train_docs, *ancestors))] if ancestors else train_docs,
         )
 
     def diverged(self, when: str) -> DivergedError:

@@ -3,36 +3,42 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from microgpt.compilation import Tell
 from microgpt.config import (
     DEFAULT_DTYPE,
-    EngineName,
     Given,
     ModelConfig,
     TrainConfig,
     default_lr,
 )
-from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.contamination import contamination, describe_read
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split
-from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import CharTokenizer, Tokenizer
+from microgpt.data.token_dataset import ChunkedDataset, TokenDataset
+from microgpt.data.tokenizer import Tokenizer
 from microgpt.edited_sources import find_edited_sources
-from microgpt.errors import ConfigError, DataError, TokenizerError
+from microgpt.errors import ConfigError, DataError
+from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
-from microgpt.state import TrainedModel, TrainingPlan, TrainState
-from microgpt.training.choice import Choice, with_steps
+from microgpt.state import TrainedModel, TrainingPlan
+from microgpt.training.budget import TimeLimit
+from microgpt.training.choice import Choice, explain_settings
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
-from microgpt.training.ensemble import Place, with_ensemble
-from microgpt.training.finetune import check_shape, inherited_tokenizer
-from microgpt.training.fitting import Fitting, explain_settings
-from microgpt.training.holding_out import data_of
-from microgpt.training.time_limit import TimeLimit
+from microgpt.training.fitting import Fitting, choose_settings
+from microgpt.training.inheritance import check_shape, data_of, inherited_tokenizer
+from microgpt.training.train_state import TrainState
+
+
+class Place(NamedTuple):
+    """The place of a model in the training of an ensemble; the default is a model without one."""
+
+    name: str = ""  # such as "teacher 2 of 6"
+    steps_before: int = 0  # of all models together
+    steps_after: int = 0
+    # Cost of all models as a multiple of that of this one, which has to measure it; else None.
+    n_models: float | None = 1.0
 
 
 @dataclass(frozen=True)
@@ -49,15 +55,11 @@ class TrainingJob:
     place: Place = field(default_factory=Place)
 
     def with_steps(self, steps: int) -> "TrainingJob":
-        """Return the job with another number of steps.
-
-        They are those of a teacher if there is an ensemble; the student's change in proportion.
-        """
+        """Return the job with so many steps; those of a teacher if there is an ensemble."""
         plan, ensemble, n = self.plan, self.plan.ensemble, steps
         if ensemble:
-            teacher = ensemble.teacher
-            n = max(1, ensemble.student_steps * steps // teacher.steps)
-            ensemble = replace(ensemble, teacher=teacher.with_steps(steps), student_steps=n)
+            n = max(1, plan.config.steps * steps // ensemble.teacher.steps)
+            ensemble = replace(ensemble, teacher=ensemble.teacher.with_steps(steps))
         after = self.place.steps_after * n // plan.config.steps
         plan = replace(plan, config=plan.config.with_steps(n), ensemble=ensemble)
         return replace(self, plan=plan, place=self.place._replace(steps_after=after))
@@ -75,14 +77,10 @@ class TrainingJob:
     def dataset(self, rng: random.Random, threads: int) -> TokenDataset:
         """Encode the training chunks in the order in which they are read."""
         plan, chunks = self.plan, self.chunks
-        try:
-            if self.teachers:
-                dataset = self.teachers.dataset(chunks, plan, rng, threads)
-            else:
-                dataset = chunks.encode(reading_order(len(chunks), plan.config, rng, plan.engine))
-        except TokenizerError:  # report the unknown characters of all documents
-            chunks.tokenizer.encode("".join(CharTokenizer.from_documents(chunks.docs).chars))
-            raise
+        if self.teachers:
+            dataset = self.teachers.dataset(chunks, plan, rng, threads)
+        else:
+            dataset = chunks.encode(reading_order(len(chunks), plan.config, rng, plan.engine))
         if len(chunks) and dataset.n_predictions:
             return dataset
         raise DataError(
@@ -97,7 +95,7 @@ def plan_training(
     model: ModelConfig | None = None,
     config: TrainConfig | None = None,
     tokenizer: Tokenizer | None = None,
-    extra: Mapping[str, Any] = MappingProxyType({}),
+    extra: Mapping[str, Any] | None = None,
     parent: TrainedModel | None = None,
     teachers: Teachers | None = None,
     limit: TimeLimit | None = None,
@@ -105,24 +103,19 @@ def plan_training(
 ) -> TrainingJob:
     """Return a training run with the given settings; the others suit the documents.
 
-    Args:
-        model, config, tokenizer: these override the given settings.
-        extra: records of plug-ins, from `prepare_replies`.
-        limit: time limit, from which the preparation is subtracted.
-        tell: called with notes for the user.
-
-    Raises:
-        ConfigError: settings contradict the documents, the parent or the teachers.
+    Model, config and tokenizer override the given settings; `extra` has the records of plug-ins
+    from `prepare_replies`; `tell` is called with notes for the user.
     """
     if "unknown" in given and not extra:
         raise ConfigError(
             "--unknown is for few questions, with the package microgpt-characters; omit --unknown"
         )
     check_patience(given.get("patience"), parts.val_fraction)
-    engine: EngineName = given.get("engine") or default_engine()
-    default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
-    given = {**given, "engine": engine, "dtype": given.get("dtype") or default}
     base = with_given(config or TrainConfig(), given)
+    engine = base.engine or default_engine()
+    default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
+    base = replace(base, engine=engine, dtype=base.dtype or default)
+    given = {**given, "engine": engine, "dtype": base.dtype}
     if parent:
         tokenizer = tokenizer or inherited_tokenizer(parent, parts.docs, given, tell)
         shape = model or replace(parent.model, vocab_size=0)
@@ -155,7 +148,7 @@ def plan_training(
         ensemble=ensemble,
         ancestor_data=read,
         contamination=contamination(parts, read, base.text),
-        extra=dict(extra),
+        extra=dict(extra or {}),
         edited_sources=find_edited_sources() if engine == "reference" else {},
     )
     explanation = explain_settings(chosen) if chosen else ()
@@ -171,19 +164,6 @@ def _recorded(given: Given, chosen: Choice | None) -> Given:
     budget = chosen.budget if chosen and has_budget else None
     found = {**given, "budget": budget, "vocab_size": chosen.vocab_size if chosen else None}
     return {name: found[name] for name in RECORDED if found.get(name) is not None}
-
-
-def choose_settings(fitting: Fitting, limit: TimeLimit | None = None) -> Choice:
-    """Return the settings of one model or of an ensemble; see `Fitting.fit`."""
-    given, choice = fitting.given, with_ensemble(fitting, fitting.fit(limit))
-    is_of_search = "evaluations" in given and "most_steps" not in given
-    if given.get("budget") and is_of_search:  # a search does not count evaluations
-        length = choice.sizes.chunk_length(choice.model.block_size)
-        config = with_steps(choice.config, choice.model, given["budget"], length)
-        if "warmup_steps" in given:
-            config = replace(config, warmup_steps=given["warmup_steps"])
-        return choice._replace(config=config)
-    return choice
 
 
 def _with_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:

@@ -24,10 +24,7 @@ RUN_S = 0.02  # target duration of `run`, which reads at least one document
 
 
 class ReferenceTraining:
-    """A model being trained by the reference engine, with its documents and optimizer state.
-
-    The flat numbers of all methods are in the order of `weight_shapes`.
-    """
+    """A model being trained by the reference engine; flat numbers are as in `weight_shapes`."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
@@ -113,14 +110,9 @@ def accumulate(
 ) -> Iterator[float]:
     """Compute the gradients; after each document, yield the loss of the batch so far in nats.
 
-    This is a generator so that training can be interrupted within a step.
-    The last loss is the mean over the targets, or NaN if a loss or gradient is not finite.
-
-    Args:
-        engine: the engine whose parameters receive the gradients.
-        batch: documents of 2 or more tokens each; tokens beyond block_size are ignored.
-        targets: targets of each document (default: the next tokens).
-        drops: a `Dropout` per document, for an engine with a `GptVariant` (default: none).
+    This is a generator so that training can be interrupted within a step. The last loss is the mean
+    over the targets (by default, the next tokens), or NaN if a loss or gradient is not finite.
+    `drops` has the dropout of each document, for an engine with a `GptVariant`.
     """
     engine.zero_grad()
     size = engine.gpt.config.block_size

@@ -1,24 +1,32 @@
-"""Train a model on documents."""
+"""Train a model on documents; train that of a job, with a time limit or trials of rates."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import cbrt, inf
 from typing import Any
 
 from microgpt.config import Given, TrainConfig, check_type
-from microgpt.data.contamination import recorded_facts
+from microgpt.data.contamination import mark, recorded_facts
 from microgpt.data.split import Split, split, split_again
 from microgpt.data.tokenizer import AnyDocument, Tokenizer
 from microgpt.errors import DataError
 from microgpt.model_config import ModelConfig
-from microgpt.own_functions import OwnSchedule
+from microgpt.plugins import Tell
 from microgpt.replies import prepare_replies
-from microgpt.state import TrainedModel, TrainResult, TrainState
+from microgpt.state import TrainedModel, TrainResult
+from microgpt.training.budget import Deadline
+from microgpt.training.choice import RATIO, TRIALS, WARMUP
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import check_engine, default_engine
-from microgpt.training.holding_out import data_of
 from microgpt.training.hooks import Hook
-from microgpt.training.loop import TrainingLoop
-from microgpt.training.planning import plan_training
+from microgpt.training.inheritance import data_of
+from microgpt.training.loop import DivergedError, TrainingLoop
+from microgpt.training.planning import TrainingJob, plan_training
+from microgpt.training.train_state import TrainState
+
+# Trials of learning rates for fine-tuning.
+TOLERANCE = 0.01  # a lower rate forgets less: it may have a held-out loss that is so much higher
+CLEAR = 0.1  # a highest rate whose loss is so much lower than that of the next is kept
 
 
 def train(
@@ -28,7 +36,6 @@ def train(
     config: TrainConfig | None = None,
     tokenizer: Tokenizer | None = None,
     threads: int = 1,
-    schedule: Callable[..., float] | None = None,
     parent: TrainedModel | None = None,
     teachers: Sequence[TrainedModel] | Teachers = (),
     resume: TrainState | None = None,
@@ -47,14 +54,13 @@ def train(
             documents; otherwise, it is Karpathy's. The engine is "compiled" or "reference", which
             computes the same results on scalars, thousands of times slower; see `default_engine`.
             The dtype defaults to that of `resume` or `parent`, or to float32; the reference engine
-            always uses float64.
+            always uses float64. A subclass with its own `lr_at` is not recorded; pass it again to
+            resume the training.
         tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents.
             Without a parent, it is a `CharTokenizer` for the documents; for conversations without
             capitals and accents, a `FoldingTokenizer`. If no model is given either and subwords
             suit the documents better, it is a `BpeTokenizer`.
         threads: number of threads of the compiled engine; it does not affect the result.
-        schedule: function that replaces `microgpt.schedule.learning_rate`, with the same arguments.
-            It is not recorded; pass it again to resume the training.
         parent: model to fine-tune. New tokens get random weights.
         teachers: models whose predictions are the targets, instead of the tokens of the documents;
             the mean of their probabilities is used. By default, the student has their tokenizer,
@@ -108,7 +114,53 @@ def train(
         parent=parent,
         teachers=taught,
     )
-    if schedule is not None:
-        config = OwnSchedule.checked(job.plan.config, schedule)
-        job = replace(job, plan=replace(job.plan, config=config))
-    return TrainingLoop(replace(job, resume=resume), threads, hooks).run()
+    return train_job(replace(job, resume=resume), threads=threads, hooks=hooks)
+
+
+def train_job(job: TrainingJob, *, threads: int = 1, hooks: Sequence[Hook] = ()) -> TrainResult:
+    """Train the model of a job, in time if it has a limit; see `train` for the arguments."""
+    if not job.limit:
+        return TrainingLoop(job, threads, hooks).run()
+    deadline = Deadline(job, None if job.resume else job.place.n_models)
+    result = TrainingLoop(job, threads, (*hooks, deadline)).run()
+    if deadline.steps is None:
+        return result
+    job = job.with_steps(deadline.steps)
+    return TrainingLoop(job, threads, (*hooks, Deadline(job, None))).run()
+
+
+def with_tried_rate(
+    job: TrainingJob, *, threads: int = 1, tell: Tell = lambda line: None
+) -> TrainingJob:
+    """Return a job with the learning rate that its trials recommend, if it has trials.
+
+    It is the lowest rate whose held-out loss is within TOLERANCE of the lowest loss, divided by the
+    cube root of the length of the training in trials, unless the highest rate is better by CLEAR.
+    """
+    config, n = job.plan.config, job.trial_steps
+    if not n or not config.lr:
+        return job
+    tell(f"trying {TRIALS} learning rates, {n} steps each")
+    rates = [config.lr / RATIO**i for i in reversed(range(TRIALS))]
+    losses = {rate: _held_out_loss(job, rate, threads) for rate in rates}
+    found = next(r for r in rates if losses[r] <= (1 + TOLERANCE) * min(losses.values()))
+    is_clear = losses[rates[-2]] > (1 + CLEAR) * losses[rates[-1]]
+    chosen = float(f"{found * (1 if is_clear else cbrt(n / config.steps)):.2g}")
+    tried = ", ".join(f"{loss:.4f} with {rate:.2g}" for rate, loss in losses.items())
+    tried += mark(job.plan.contamination.get("validation", 0.0))
+    tell(f"learning rate {chosen:g}, because of the held-out losses after {n} steps: {tried}")
+    return replace(job, plan=replace(job.plan, config=replace(config, lr=chosen)))
+
+
+def _held_out_loss(job: TrainingJob, rate: float, threads: int) -> float:
+    """Return the lowest held-out loss of a trial; infinity if it diverges."""
+    config, n = job.plan.config, job.trial_steps
+    evaluations = max(1, config.evaluations * n // config.steps)
+    config = replace(config, lr=rate, steps=n, warmup_steps=n // WARMUP, evaluations=evaluations)
+    # The rate does not depend on the documents that are left out.
+    plan, parts = replace(job.plan, config=config), replace(job.parts, test=())
+    try:
+        trial = TrainingLoop(replace(job, plan=plan, parts=parts, limit=None), threads)
+        return trial.run().val_loss or inf
+    except DivergedError:
+        return inf

@@ -17,7 +17,7 @@ from microgpt_characters.synthetic_chat.draw import ChatSplit, Draw, Exchange
 
 ALPHABET = " !\"%&'()*+,-./:;=?×÷" + string.digits + string.ascii_lowercase
 MAX_TOKENS = 240  # maximum number of tokens per conversation; leaves room in a context of 256
-MAX_PROMPT = 190  # maximum prompt length in a context of 256 (`microgpt.data.chat_truncation`)
+MAX_PROMPT = 190  # maximum prompt length in a context of 256 (`microgpt.data.context`)
 
 MEMORY = 0.12  # fraction of conversations that state a fact and ask for it later
 BOTH = 0.25  # fraction of these conversations that state a name and a color

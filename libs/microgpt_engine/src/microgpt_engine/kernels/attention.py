@@ -12,8 +12,10 @@ Shapes: C = n_embd, D = head_dim, N = columns.
 import numpy as np
 
 from microgpt_engine.compiler import inlined, kernel
+from microgpt_engine.kernel_settings import Settings
 from microgpt_engine.kernels.layers import clear
 from microgpt_engine.kernels.matmul import multiply_strip
+from microgpt_engine.kernels.rotary import score_scale
 from microgpt_engine.simd.lanes import from_lane
 from microgpt_engine.simd.tiles import transpose_tile
 from microgpt_engine.simd.vector import Array, Vector, exp, lanes, larger, load, splat, store, view
@@ -22,8 +24,7 @@ from microgpt_engine.simd.vector import Array, Vector, exp, lanes, larger, load,
 @kernel
 def attention(
     qkv: Array,  # (3 C, N), stacked queries, keys and values
-    n_head: int,
-    scale: float,  # scale factor of the attention scores
+    model: Settings,
     doc_starts: Array,  # (n_docs + 1), first column of each document, and total number of columns
     n_docs: int,
     weights: Array,  # (rows, lanes), output: attention weights for `attention_backward`
@@ -33,10 +34,10 @@ def attention(
 
     The weights of a query vector have one row per key, zero-padded to a multiple of `lanes` rows.
     """
-    C, step, row = out.shape[0], lanes(out), 0
-    D = C // n_head
+    C, step, row, scale = out.shape[0], lanes(out), 0, score_scale(model)
+    D = C // model.n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
-    for head in range(n_head):
+    for head in range(model.n_head):
         low, high = head * D, (head + 1) * D
         for doc in range(n_docs):
             start, stop = doc_starts[doc], doc_starts[doc + 1]
@@ -79,8 +80,7 @@ def _softmax(scores: Array, n_before: int, scale: float) -> None:
 def attention_backward(
     dout: Array,  # (C, N)
     qkv: Array,  # see `attention` for the arguments up to `out`
-    n_head: int,
-    scale: float,
+    model: Settings,
     doc_starts: Array,
     n_docs: int,
     weights: Array,
@@ -90,12 +90,12 @@ def attention_backward(
     dqkv: Array,
 ) -> None:
     """Set dqkv (3 C, N) to the gradient of the queries, keys and values."""
-    C, step, row = out.shape[0], lanes(out), 0
-    D = C // n_head
+    C, step, row, scale = out.shape[0], lanes(out), 0, score_scale(model)
+    D = C // model.n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
     dq, dk, dv = dqkv[:C], dqkv[C : 2 * C], dqkv[2 * C :]
     clear(dqkv[C:], doc_starts[n_docs])  # gradients of keys and values accumulate over queries
-    for head in range(n_head):
+    for head in range(model.n_head):
         low, high = head * D, (head + 1) * D
         for doc in range(n_docs):
             start, stop = doc_starts[doc], doc_starts[doc + 1]

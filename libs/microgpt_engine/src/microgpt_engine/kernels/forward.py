@@ -6,16 +6,15 @@ nats, and probabilities have a row per prediction, in document order. See
 docs/engine.md#vectors. Shapes: C = n_embd, N = columns, V = vocab_size.
 """
 
-from microgpt_engine.buffers import Buffers
+from microgpt_engine.buffers import Buffers, Dataset
 from microgpt_engine.compiler import inlined, kernel
-from microgpt_engine.dataset import Dataset
+from microgpt_engine.kernel_settings import Settings
 from microgpt_engine.kernels.attention import attention
 from microgpt_engine.kernels.cross_entropy import add_softmax, token_losses
 from microgpt_engine.kernels.layers import copy, cut_at_starts, embed, relu, rmsnorm
 from microgpt_engine.kernels.masks import add_dropped, drop
 from microgpt_engine.kernels.matmul import add_linear, linear, transpose
-from microgpt_engine.kernels.rotary import adjust, read_rotation, score_scale
-from microgpt_engine.settings import Settings
+from microgpt_engine.kernels.rotary import adjust, read_rotation
 from microgpt_engine.simd.vector import Array
 from microgpt_engine.weights import Weights
 
@@ -83,7 +82,7 @@ def forward(weights: Weights, buffers: Buffers, model: Settings, n_docs: int, ra
     """
     w, b = weights, buffers
     x, C, N = b.x, b.x.shape[0], b.doc_starts[n_docs]
-    shift, scale = C // 2 if model.modern else 0, score_scale(model)
+    shift = C // 2 if model.modern else 0
     if not model.karpathy:
         read_rotation(model.rotation, b.doc_starts, n_docs, b.rotation)
     embed(w, b, model, b.transposed, N)
@@ -98,9 +97,7 @@ def forward(weights: Weights, buffers: Buffers, model: Settings, n_docs: int, ra
         rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N, 0)
         linear(w.attn_wqkv[layer], b.attn_norm[layer], qkv, N)
         adjust(qkv[: 2 * C], model, b.rotation, b.qk_scale[layer], N)
-        attention(
-            qkv, model.n_head, scale, b.doc_starts, n_docs, b.attn_weights[layer], b.attn_out[layer]
-        )  # fmt: skip
+        attention(qkv, model, b.doc_starts, n_docs, b.attn_weights[layer], b.attn_out[layer])
         _add_branch(w.attn_wo[layer], b.attn_out[layer], b, 2 * layer + 1, rate, N)
         rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N, shift)
         if shift > 0:

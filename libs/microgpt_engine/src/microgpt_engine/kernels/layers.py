@@ -4,10 +4,9 @@ Layout: columns; rows in `rmsnorm_rows`, `shift_row` and `embed`, whose result i
 See docs/engine.md#vectors. Shapes: C = n_embd, N = tokens.
 """
 
-from microgpt_engine.buffers import Buffers
+from microgpt_engine.buffers import Buffers, Rows
 from microgpt_engine.compiler import inlined, kernel
-from microgpt_engine.decoding.arrays import Rows
-from microgpt_engine.settings import Settings
+from microgpt_engine.kernel_settings import Settings
 from microgpt_engine.simd.lanes import total
 from microgpt_engine.simd.vector import (
     Array,

@@ -13,7 +13,7 @@ from numba import types
 from microgpt import GOLDEN_32, GOLDEN_64, ROUNDS_32, ROUNDS_64
 from microgpt_engine.buffers import Buffers
 from microgpt_engine.compiler import inlined, kernel
-from microgpt_engine.settings import Settings
+from microgpt_engine.kernel_settings import Settings
 from microgpt_engine.simd.vector import (
     INT32,
     Array,

@@ -8,7 +8,7 @@ Shapes: C = n_embd, N = tokens.
 """
 
 from microgpt_engine.compiler import inlined, kernel
-from microgpt_engine.processor import N_REGISTERS
+from microgpt_engine.simd import N_REGISTERS
 from microgpt_engine.simd.tiles import multiply_tile, transpose_tile
 from microgpt_engine.simd.vector import Array, lanes
 

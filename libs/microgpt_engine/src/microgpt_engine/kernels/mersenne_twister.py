@@ -1,4 +1,4 @@
-"""MT19937 (Matsumoto & Nishimura 1998), the generator of `random.Random`; see `mersenne`.
+"""MT19937 (Matsumoto & Nishimura 1998), the generator of `random.Random`; see `random_numbers`.
 
 Layout: a state is N words of 32 bits and the index of the next word; a group of states has one row
 per word, with one column for each of the GROUP generators. See
@@ -8,8 +8,8 @@ docs/engine.md#the-same-numbers.
 import math
 
 from microgpt_engine.compiler import kernel
-from microgpt_engine.mersenne import GROUP
-from microgpt_engine.mersenne import N_WORDS as N
+from microgpt_engine.random_numbers import GROUP
+from microgpt_engine.random_numbers import N_WORDS as N
 from microgpt_engine.simd.vector import Array
 
 M = 397  # offset of the word mixed in by an update

@@ -14,8 +14,8 @@ import numpy as np
 from microgpt import COEFFICIENTS, MUON_LR_RATIO, MUON_MOMENTUM, N_ITERATIONS, NORM_EPS
 from microgpt_engine.buffers import OptimizerState
 from microgpt_engine.compiler import inlined, kernel
+from microgpt_engine.kernel_settings import Settings
 from microgpt_engine.kernels.matmul import linear
-from microgpt_engine.settings import Settings
 from microgpt_engine.simd.lanes import total
 from microgpt_engine.simd.tiles import transpose_tile
 from microgpt_engine.simd.vector import Array, lanes, load, splat, square_root, store

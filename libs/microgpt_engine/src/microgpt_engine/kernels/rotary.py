@@ -11,8 +11,8 @@ import math
 
 from microgpt import QK_SCALE
 from microgpt_engine.compiler import inlined, kernel
+from microgpt_engine.kernel_settings import Settings
 from microgpt_engine.kernels.layers import rmsnorm, rmsnorm_backward_in_place
-from microgpt_engine.settings import Settings
 from microgpt_engine.simd.lanes import from_lane, swap_pairs, total
 from microgpt_engine.simd.vector import Array, lanes, load, splat, square_root, store
 

@@ -46,19 +46,35 @@ def multiply_tile(
     A small tile has too few independent sums to hide the latency of additions, so each sum is split
     into n_chains sums. The last three arguments must be literals.
     """
-    builder, (a_type, _, x_type, _, y_type, _, *literals) = e.builder, e.types
+    builder, y_type, literals = e.builder, e.types[4], e.types[6:]
     n_rows, n_vectors, n_chains = (literal.literal_value for literal in literals)
+    n_lanes = VectorType(y_type.dtype).lanes
+    rows = [builder.add(i, ir.Constant(INT64, row)) for row in range(n_rows)]
+    columns = [builder.add(j, ir.Constant(INT64, v * n_lanes)) for v in range(n_vectors)]
+    sums = _emit_sums(e, a, rows, x, columns, n_chains)
+    places = [(row, column) for row in rows for column in columns]
+    with builder.if_then(add):
+        for place, sum_ in zip(places, sums, strict=True):
+            before = e.load(y_type, y, *place)
+            builder.store(builder.fadd(before, builder.load(sum_)), sum_)
+    for place, sum_ in zip(places, sums, strict=True):
+        e.store(y_type, y, *place, builder.load(sum_))
+
+
+def _emit_sums(
+    e: Emitter, a: Any, rows: Sequence[Any], x: Any, columns: Sequence[Any], n_chains: int
+) -> Sequence[Any]:
+    """Return variables with the sums for each row and each vector of columns, in this order."""
+    builder, (a_type, _, x_type, *_) = e.builder, e.types
     kind = VectorType(x_type.dtype)
     zero = ir.Constant(e.context.get_value_type(kind), None)
-    rows = [builder.add(i, ir.Constant(INT64, row)) for row in range(n_rows)]
-    columns = [builder.add(j, ir.Constant(INT64, v * kind.lanes)) for v in range(n_vectors)]
     matrix = e.fields(a_type, a)
     row_stride, column_stride = cgutils.unpack_tuple(builder, matrix.strides)
     starts = [
         cgutils.pointer_add(builder, matrix.data, builder.mul(row, row_stride)) for row in rows
     ]
     chains = [
-        [cgutils.alloca_once_value(builder, zero) for _ in range(n_rows * n_vectors)]
+        [cgutils.alloca_once_value(builder, zero) for _ in range(len(rows) * len(columns))]
         for _ in range(n_chains)
     ]
 
@@ -85,14 +101,7 @@ def multiply_tile(
     for other in chains[1:]:
         for sum_, more in zip(chains[0], other, strict=True):
             builder.store(builder.fadd(builder.load(sum_), builder.load(more)), sum_)
-
-    places = [(row, column) for row in rows for column in columns]
-    with builder.if_then(add):
-        for place, sum_ in zip(places, chains[0], strict=True):
-            before = e.load(y_type, y, *place)
-            builder.store(builder.fadd(before, builder.load(sum_)), sum_)
-    for place, sum_ in zip(places, chains[0], strict=True):
-        e.store(y_type, y, *place, builder.load(sum_))
+    return chains[0]
 
 
 def _type_transpose(x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> Any:

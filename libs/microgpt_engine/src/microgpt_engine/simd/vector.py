@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-from microgpt_engine.processor import VECTOR_BYTES
+from microgpt_engine.simd import VECTOR_BYTES
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 Array = Any  # a NumPy array in a kernel

@@ -1,4 +1,4 @@
-// Truncate a conversation by dropping the oldest turns. Equals data/chat_truncation.py.
+// Truncate a conversation by dropping the oldest turns. Equals data/context.py.
 
 import { strip } from "./characters.js";
 import { EngineError } from "./errors.js";

@@ -1,4 +1,4 @@
-// Tokenized documents for the kernels. Equals data/sliding_windows.py and engine/dataset.py.
+// Tokenized documents for the kernels. Equals data/context.py and engine/buffers.py.
 
 /**
  * Up to block_size + 1 tokens. The mask is 1 for tokens that count; without it, all count.

@@ -1,4 +1,4 @@
-// Decode many sequences in a batch, in slices of 20 ms. Equals engine/decoding/decoder.py.
+// Decode many sequences in a batch, in slices of 20 ms. Equals engine/decoder.py.
 
 import { EngineError } from "./errors.js";
 import { LANES, float, padded } from "./memory.js";

@@ -1,4 +1,4 @@
-// Texts to train on. Equals data/documents.py, data/split.py and data/chunked_dataset.py.
+// Texts to train on. Equals data/documents.py, data/split.py and data/context.py.
 
 import { strip } from "./characters.js";
 import { windows } from "./dataset.js";

@@ -1,4 +1,4 @@
-// What the model predicts at each position of a text. Equals evaluation/explanation.py.
+// What the model predicts at each position of a text. Equals evaluation.py.
 
 import { withActivations } from "./activations.js";
 import { countedOf } from "./backward.js";

@@ -1,4 +1,4 @@
-// The loss of documents that are not read. Equals evaluation/held_out_loss.py.
+// The loss of documents that are not read. Equals held_out_loss.py.
 
 import { countTargets } from "./dataset.js";
 

@@ -1,4 +1,4 @@
-// The numbers of Python's `random.Random`: MT19937. Equals engine/mersenne.py and its kernels.
+// The numbers of Python's `random.Random`: MT19937. Equals engine/random_numbers.py and its kernels.
 
 const GROUP = 32; // number of generators seeded in parallel
 const N_WORDS = 624; // number of words of a state

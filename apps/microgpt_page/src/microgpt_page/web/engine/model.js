@@ -1,4 +1,4 @@
-// A model in the memory of its kernels. Equals engine/compiled_model.py and engine/settings.py.
+// A model in the memory of its kernels. Equals engine/compiled_model.py and engine/kernel_settings.py.
 
 import { newBuffers } from "./buffers.js";
 import { longestOf, newDataset } from "./dataset.js";

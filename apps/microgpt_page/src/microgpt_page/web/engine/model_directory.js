@@ -1,4 +1,4 @@
-// The files of a model that `microgpt` reads. Equals storage/model_directory.py and meta.py.
+// The files of a model that `microgpt` reads. Equals storage/model_directory.py and saved_model.py.
 
 import { sha256 } from "./sha256.js";
 import { matricesOf } from "./weights.js";

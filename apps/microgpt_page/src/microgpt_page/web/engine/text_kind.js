@@ -1,4 +1,4 @@
-// Whether a text is running text, such as a book. Equals data/text_kind.py.
+// Whether a text is running text, such as a book. Equals data/statistics.py.
 
 import { SPACE, isSpace, lengthOf, strip, stripEnd } from "./characters.js";
 

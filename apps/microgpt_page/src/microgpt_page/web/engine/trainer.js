@@ -1,4 +1,4 @@
-// Training in the memory of the kernels. Equals engine/training/trainer.py.
+// Training in the memory of the kernels. Equals engine/trainer.py.
 
 import { newBuffers } from "./buffers.js";
 import { longestOf, newDataset } from "./dataset.js";
@@ -19,7 +19,7 @@ const MAX_STEPS = 1024; // maximum number of steps per call
 /** Return the default learning rate of a model; see `default_lr`. */
 export const defaultLr = (/** @type {number} */ nEmbd) => 0.01 * Math.min(1, 16 / nEmbd);
 
-/** Return the learning rate of a step, counted from 0; see `schedule.learning_rate`. */
+/** Return the learning rate of a step, counted from 0; see `config.learning_rate`. */
 export const learningRate = (/** @type {number} */ step, { lr, steps }) => lr * (1 - step / steps);
 
 export class Trainer {

@@ -1,0 +1,110 @@
+"""Service settings, read from environment variables; see docs/reference/service.md."""
+
+import os
+import re
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from microgpt import ConfigError
+from microgpt_serve.middleware import address_of, is_loopback
+from microgpt_serve.service_errors import sentence
+
+UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
+KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # it sets such variables for a service
+_IS_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?").fullmatch
+_IS_NAME = re.compile(r"(?!.*\.\d+$)(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
+
+
+def _check_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()  # it is sent in a header
+    if not text or not all("!" <= char <= "~" for char in text):
+        raise ValueError("must contain only ASCII characters and no spaces, and must not be empty")
+    return key
+
+
+def _split(listed: Any) -> Any:
+    """Split a comma-separated list such as `https://a.org, https://b.org`."""
+    if isinstance(listed, str):
+        return [one.strip() for one in listed.split(",") if one.strip()]
+    return listed
+
+
+def _check_origin(text: str) -> str:
+    if _IS_ORIGIN(text):
+        return text
+    raise ValueError("must be * or origins such as https://a.example")
+
+
+def _check_host(text: str) -> str:
+    """Return a host, normalised for comparison; raise ValueError if no request can have it."""
+    host = text.lower().strip("[]").removesuffix(".")
+    if address := address_of(host):
+        return str(address)
+    if text == "*" or _IS_NAME(host):
+        return host
+    raise ValueError("must be * or names and addresses without ports, such as a.example, 10.0.0.7")
+
+
+def variable(name: str) -> str:
+    """Return the variable of a setting. MICROGPT_PORT is taken: Kubernetes gives it an address."""
+    return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
+
+
+Entry = TypeVar("Entry")
+_List = Annotated[tuple[Entry, ...], NoDecode, BeforeValidator(_split)]
+
+
+class ServiceSettings(BaseSettings):
+    """Service settings. Each field can be set by an environment variable."""
+
+    model_config = SettingsConfigDict(
+        alias_generator=variable, validate_by_name=True, frozen=True, extra="ignore"
+    )
+
+    # Text is a comma-separated list, unless it is a path; see `model_sources`.
+    model_dir: Annotated[str | tuple[str, ...] | None, NoDecode, Field(min_length=1)] = None
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080  # 0: any free port
+    api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
+    cors_origins: _List[Annotated[str, AfterValidator(_check_origin)]] = ()
+    allowed_hosts: _List[Annotated[str, AfterValidator(_check_host)]] = ()
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether the service accepts connections from other machines."""
+        return not is_loopback(self.host)
+
+    @property
+    def checks_hosts(self) -> bool:
+        """Whether to check Host and Origin; an API key makes this check unnecessary."""
+        if self.allowed_hosts:
+            return "*" not in self.allowed_hosts
+        return not (self.is_exposed or self.api_key)
+
+
+def read_settings(**options: Any) -> ServiceSettings:
+    """Read the environment, and options that are not None. Raise ConfigError if one is invalid."""
+    try:
+        return ServiceSettings(
+            **{name: value for name, value in options.items() if value is not None}
+        )
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        setting = str(problem["loc"][0])
+        name = variable(setting) if setting in ServiceSettings.model_fields else setting
+        is_secret = name == variable("api_key")
+        raise ConfigError(sentence(problem, name=name, is_secret=is_secret)) from None
+
+
+def unknown_variables() -> list[str]:
+    """Return the variables of the environment that look like settings."""
+    known = set(map(variable, ServiceSettings.model_fields))
+    return [
+        name
+        for name in sorted(os.environ)
+        if name.upper().startswith("MICROGPT_")
+        and not (name.upper() in known or name.startswith(KUBERNETES))
+    ]

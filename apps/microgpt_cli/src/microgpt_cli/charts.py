@@ -1,0 +1,222 @@
+"""Charts: loss curves, `result.plot()`, files, and the look of all charts and reports.
+
+The entry points of the group `microgpt.plotting` name what draws a result by its class, such as
+`TrainResult`; Altair is imported when they draw.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from microgpt import (
+    CheckpointError,
+    ConfigError,
+    HistoryPoint,
+    MicrogptError,
+    TrainingPlan,
+    TrainResult,
+    TrainState,
+    check_extra,
+    check_has_training,
+    count_params,
+    mark,
+    plugin,
+    printable,
+    publish,
+    read_training,
+)
+
+if TYPE_CHECKING:
+    from altair.typing import ChartType
+
+# All have a contrast of 3:1 with both backgrounds. The first six are chosen to differ as much as
+# possible, each of the others to be far from all before it, also without red or green cones
+# (tests/cli/charts/test_look.py).
+COLORS = (
+    *("#0072b2", "#fe5f07", "#24a970", "#ba2379", "#598bff", "#955503"),
+    *("#1a4eff", "#0ba2be", "#e669aa", "#00a500", "#cd05cd", "#b95055", "#00783c", "#ff37e6"),
+    *("#785a91", "#c38750", "#a078dc", "#d70a28", "#a56996", "#8732e6", "#3c8c73", "#a546af"),
+    *("#2d6e73", "#7d5fd2"),
+)
+BLUE, ORANGE, GREEN, PINK, SKY, AMBER = COLORS[:6]
+GREY = "#8a8a8a"
+# Colors of text, secondary text, lines and background.
+SCHEMES = {
+    "light": {"ink": "#24292f", "quiet": "#57606a", "line": "#e4e6e9", "paper": "#ffffff"},
+    "dark": {"ink": "#e6e8eb", "quiet": "#a2a9b3", "line": "#33383f", "paper": "#16191d"},
+}
+FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
+PADDING = 12  # pixels around a chart in a file
+FILES = (".png", ".svg")  # types of files that a chart can be written to
+PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
+
+Specification = dict[str, object]  # of a Vega-Lite chart, or of the looks of all charts
+Row = dict[str, Any]  # a row of a chart's dataset
+WIDTH, HEIGHT = 520, 300  # plot size in pixels
+SMOOTHED = 1 / 40  # points on each side in a mean of the training loss, as a share of all points
+HELD_OUT, TRAINING = "held-out", "training (smoothed)"
+
+
+def vega_config(scheme: str) -> Specification:
+    """Return the Vega-Lite configuration of a page in the light or dark scheme."""
+    color = SCHEMES[scheme]
+    titles = {"titleColor": color["quiet"], "titleFontWeight": 400, "titleFontSize": 12}
+    labels = {"labelColor": color["quiet"], "labelFontSize": 11, "labelLimit": 0}
+    axis = {"domainColor": color["quiet"], "tickColor": color["quiet"], "gridColor": color["line"]}
+    legend = {"labelColor": color["ink"], "labelFontSize": 12, "labelLimit": 0, "orient": "top"}
+    legend |= {"titleLimit": 0, "columns": 4, "columnPadding": 14}
+    legend |= {"symbolOpacity": 1, "symbolBaseFillColor": GREY}
+    title = {"color": color["ink"], "anchor": "start", "fontSize": 14, "fontWeight": 600}
+    subtitle = {"subtitleColor": color["quiet"], "subtitleFontSize": 12, "subtitlePadding": 6}
+    return {
+        "background": None,
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": {**axis, "titlePadding": 8, "labelFlush": False, **labels, **titles},
+        "header": labels | titles,
+        "legend": legend | titles,
+        "title": title | subtitle,
+        "text": {"color": color["ink"]},
+        "style": {name: {"color": color[name]} for name in ("ink", "quiet")},
+    }
+
+
+def file_config() -> Specification:
+    """Return the configuration of a chart that is written to a separate file."""
+    return vega_config("light") | {"background": SCHEMES["light"]["paper"], "padding": PADDING}
+
+
+def picture(chart: Specification, kind: str) -> bytes:
+    """Render a chart as "png" or "svg"."""
+    import vl_convert
+
+    whole = chart | {"config": file_config()}
+    if kind == "png":
+        return bytes(vl_convert.vegalite_to_png(whole, scale=PNG_SCALE))
+    return str(vl_convert.vegalite_to_svg(whole)).encode()
+
+
+def check_files(files: Sequence[Path]) -> None:
+    """Raise ConfigError unless every file name ends in .png or .svg."""
+    for file in files:
+        if file.suffix.lower() not in FILES:
+            raise ConfigError(f"the chart must be a {' or '.join(FILES)} file, got {file}")
+
+
+def check_plots() -> None:
+    """Raise ConfigError if a package of the extra `plots` is not installed."""
+    check_extra("microgpt-cli[plots]", "charts", "altair", "vl_convert")
+
+
+def write_chart(chart: "ChartType", files: Sequence[Path]) -> None:
+    """Write a chart to .png and .svg files atomically; raise CheckpointError if a write fails."""
+    for file in files:
+        content = picture(chart.to_dict(), file.suffix.lower().removeprefix("."))
+        publish(file.parent, {file.name: content})
+
+
+def chart(result: object) -> Any:
+    """Return the Altair chart of a result; raise MicrogptError if there is nothing to plot."""
+    check_plots()
+    name = type(result).__name__
+    draw = plugin("plotting", name)
+    if draw is None:
+        raise MicrogptError(f"a {name} cannot be plotted")
+    return draw(result).configure(**file_config())
+
+
+class TrainingRun(NamedTuple):
+    """The losses of a training run."""
+
+    label: str
+    points: Sequence[HistoryPoint]  # at least one
+    val_mark: str  # whether the held-out loss is of contaminated documents
+
+    @property
+    def name(self) -> str:
+        """The text in the legend: the label and the lowest held-out loss, or the last loss."""
+        held_out = [(p.val_loss, p.step) for p in self.points if p.val_loss is not None]
+        if not held_out:
+            return f"{self.label}: training loss {self.points[-1].loss:#.4g}"
+        loss, step = min(held_out)
+        return f"{self.label}: best {loss:#.4g} at step {step:,}{self.val_mark}"
+
+
+def draw_result(result: TrainResult) -> "ChartType":
+    """Return the chart of a training run; raise CheckpointError if there are no losses."""
+    if not result.state.history:
+        raise CheckpointError("there are no losses to plot; train for at least one step")
+    label = f"{count_params(result.model):,} weights"
+    return draw([_run(label, result.plan, result.state)])
+
+
+def draw(runs: Sequence[TrainingRun]) -> "ChartType":
+    """Return the chart of one or more training runs.
+
+    The held-out loss is a solid line with points. The smoothed training loss is dashed. The raw
+    training loss is faint.
+    """
+    import altair as alt
+
+    names = [run.name for run in runs]
+    training: list[Row] = []
+    held_out: list[Row] = []
+    for run, name in zip(runs, names, strict=True):
+        n_near = round(len(run.points) * SMOOTHED)
+        for i, point in enumerate(run.points):
+            near = run.points[max(0, i - min(i, n_near)) : i + min(i, n_near) + 1]
+            row = {"name": name, "step": point.step}
+            training.append(row | {"loss": point.loss, "kind": TRAINING})
+            training[-1]["mean"] = fmean(each.loss for each in near)
+            if point.val_loss is not None:
+                held_out.append(row | {"loss": point.val_loss, "kind": HELD_OUT})
+    kinds = [HELD_OUT, TRAINING] if held_out else [TRAINING]
+    legend = alt.Legend(title=None, symbolType="stroke", symbolSize=500)
+    below = alt.Legend(title=None, orient="bottom", columns=1, symbolType="stroke")
+    dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 4]] if held_out else [[1, 0]])
+    loss, mean = (
+        alt.Y(f"{name}:Q", title="loss, nats per token", scale=alt.Scale(zero=False))
+        for name in ("loss", "mean")
+    )
+    base = alt.Chart().encode(
+        alt.X("step:Q", title="step", axis=alt.Axis(format=",d", tickMinStep=1)),
+        loss,
+        alt.Color("name:N", scale=alt.Scale(domain=names, range=COLORS), legend=below),
+    )
+    lines = base.encode(alt.StrokeDash("kind:N", scale=dashes, legend=legend if held_out else None))
+    smoothed = lines.properties(data=alt.InlineData(values=training))
+    points = held_out or (training if len(training) == len(runs) else [])
+    chart = alt.layer(
+        smoothed.mark_line(strokeWidth=0.8, opacity=0.15),
+        smoothed.mark_line(strokeWidth=1.6).encode(mean),
+        lines.properties(data=alt.InlineData(values=held_out)).mark_line(strokeWidth=2.2),
+        base.properties(data=alt.InlineData(values=points)).mark_point(
+            filled=True, size=24, opacity=1
+        ),
+    )
+    title = runs[0].label if len(runs) == 1 else f"{len(runs)} training runs"
+    return chart.properties(width=WIDTH, height=HEIGHT, title=title)
+
+
+def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
+    """Read the training runs of model directories; each has its path as label.
+
+    Raises:
+        CheckpointError: there is no training run, it is damaged, or it has no losses yet.
+    """
+    runs = []
+    for directory in dict.fromkeys(directories):
+        check_has_training(directory)
+        plan, state, _ = read_training(directory)
+        if not state.history:
+            raise CheckpointError(
+                f"{directory} has no losses yet: training has just started; try again later"
+            )
+        runs.append(_run(printable(str(directory), len(str(directory))), plan, state))
+    return runs
+
+
+def _run(label: str, plan: TrainingPlan, state: TrainState) -> TrainingRun:
+    val_mark = mark(plan.contamination.get("validation", 0.0))
+    return TrainingRun(label, state.history, val_mark)

@@ -1,1 +1,0 @@
-"""Charts of training runs and explanations, and the look of all charts."""

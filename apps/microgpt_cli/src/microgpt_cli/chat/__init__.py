@@ -1,1 +1,0 @@
-"""Interactive chat: session and input."""

@@ -1,0 +1,101 @@
+"""`microgpt eval`: held-out loss and exact-match score on a file."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microgpt import ConfigError
+from microgpt_cli.terminal import options as opt
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.help import examples
+
+if TYPE_CHECKING:
+    from microgpt import Document, HeldOutLoss, Item, SavedModel, Tokenizer
+
+
+@examples("microgpt eval my-model --data held-out.txt")
+def evaluate(
+    data: Path = opt.option(
+        ...,
+        f"{opt.TEXT_HELP}, or one running text if the model was trained with --text stream; for a "
+        "chat model, JSONL, one conversation per line, or an exported chat.",
+    ),
+    model: Path | None = opt.MODEL_ARGUMENT,
+    model_option: Path | None = opt.MODEL_OPTION,
+    column: str | None = opt.COLUMN,
+    me: str | None = opt.ME,
+    separator: str | None = opt.SEPARATOR,
+    threads: int = opt.THREADS,
+    as_json: bool = opt.AS_JSON,
+) -> None:
+    """Measure how well a model predicts a file.
+
+    The loss is in nats and bits per token, including the end of each document. For subword tokens,
+    it is also printed in bits per character, to compare tokenizers. Use documents that the model
+    was not trained on. Documents longer than the context are read in overlapping windows.
+
+    For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
+    task, the model generates these replies at temperature 0, and the command prints the share of
+    exact matches per task, and errors.
+    """
+    model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
+
+    from microgpt import Use
+    from microgpt_cli.chat_answers import generate_replies, reply_facts, report_lines
+    from microgpt_cli.model_loading import inference, load_model, note_training_data
+
+    saved = load_model(model_dir)
+    docs, items = _read(data, column, me, separator, saved)
+    uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
+    gpt = inference(saved, uses)
+    result = gpt.evaluate(docs, text=saved.config.text, threads=threads)
+    share = note_training_data(docs, result.contamination, saved, model_dir)
+    answers = generate_replies(gpt, items, threads) if items else ()
+    if as_json:
+        facts = {**asdict(result), "bits_per_character": result.bits_per_character}
+        del facts["contamination"]  # the share below may also come from hashes
+        facts["training_share"] = share
+        if answers:
+            facts["replies"] = reply_facts(answers) | {"contamination": share}
+        print(json.dumps(facts))
+        return
+    for line in _loss_lines(result, share, gpt.tokenizer):
+        print(line)
+    for line in report_lines(answers, share) if answers else ():
+        print(line)
+
+
+def _read(
+    data: Path, column: str | None, me: str | None, separator: str | None, saved: "SavedModel"
+) -> "tuple[Sequence[Document], Sequence[Item]]":
+    """Return the documents of a file, and for a chat model the replies that have a task."""
+    from microgpt import ReadOptions, load_chat_tests, load_documents
+
+    if saved.tokenizer.is_chat:
+        for flag, value in (("--column", column), ("--separator", separator)):
+            if value is not None:
+                raise ConfigError(f"{flag} cannot be used with a chat model; omit {flag}")
+        exam = load_chat_tests(data, me=me, tell=note)
+        return exam.conversations, exam.items
+    if me is not None:
+        raise ConfigError("--me requires a chat model; omit --me")
+    how = ReadOptions(saved.config.text, column, separator=separator)
+    found = load_documents(data, how, tell=note)
+    return [found] if isinstance(found, str) else found, ()
+
+
+def _loss_lines(found: "HeldOutLoss", share: float | None, tokenizer: "Tokenizer") -> Iterator[str]:
+    """Yield the lines of a report on the loss of documents.
+
+    Args:
+        share: share of the documents that the model has read; None if it is unknown.
+    """
+    from microgpt import bits, mark
+
+    yield f"documents:  {found.n_docs}"
+    yield f"tokens:     {found.n_tokens}{' in assistant messages' if tokenizer.is_chat else ''}"
+    yield f"loss:       {found.loss:.4f} nats per token ({bits(found.loss):.4f} bits){mark(share)}"
+    if tokenizer.kind != "char":
+        yield f"characters: {found.n_characters} ({found.bits_per_character:.4f} bits each)"

@@ -1,0 +1,34 @@
+"""`microgpt plot`: draw loss curves."""
+
+from pathlib import Path
+
+from microgpt_cli.terminal import options as opt
+from microgpt_cli.terminal.console import terminal_safe
+from microgpt_cli.terminal.help import examples
+
+DEFAULT_FILES = (Path("curves.png"), Path("curves.svg"))
+
+
+@examples("microgpt plot my-model other-model")
+def plot(
+    models: list[Path] | None = opt.MODEL_ARGUMENT,
+    model_option: list[Path] | None = opt.MODEL_OPTION,
+    output: list[Path] | None = opt.option(
+        None, f"{opt.CHART_HELP}  [default: {', '.join(map(str, DEFAULT_FILES))}]", metavar="<path>"
+    ),
+) -> None:
+    """Plot the loss curves of training runs.
+
+    Points show the held-out loss. A faint line shows the training loss, and a dashed line shows the
+    smoothed training loss. Unfinished runs are also plotted.
+    """
+    from microgpt_cli.charts import check_files, check_plots, draw, read_training_runs, write_chart
+
+    files = output or DEFAULT_FILES
+    given = opt.one_of(models or None, model_option or None, "--model")
+    directories = given or [opt.DEFAULT_MODEL_DIR]
+    check_files(files)
+    check_plots()
+    write_chart(draw(read_training_runs(directories)), files)
+    for file in files:
+        print(terminal_safe(str(file)))

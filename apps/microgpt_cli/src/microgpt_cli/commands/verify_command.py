@@ -1,0 +1,102 @@
+"""`microgpt verify`: check the gradients and the engines, or an exported model."""
+
+import os
+from pathlib import Path
+from typing import get_args
+
+import typer
+
+from microgpt import CheckpointError, ConfigError, DType, EngineName, PluginError, find_plugins
+from microgpt_cli.terminal.console import print_or_discard, say
+from microgpt_cli.terminal.help import examples
+from microgpt_cli.terminal.options import argument, option
+from microgpt_cli.terminal.progress_bar import load_kernels
+
+
+@examples(
+    "microgpt verify --steps 1000",
+    "microgpt verify names.onnx",
+)
+def verify(
+    file: Path | None = argument(
+        None, "ONNX file, GGUF file or directory that `microgpt export` has written.", "PATH"
+    ),
+    steps: int | None = option(
+        None,
+        "Number of steps of Karpathy's run to replay, at most 1000.  "
+        "[default: 1000; reference: 20]",
+    ),
+    engine: EngineName | None = option(None, "Engine to check.  [default: compiled and reference]"),
+) -> None:
+    """Check the gradients of the engines, or an exported model.
+
+    Compare the reference engine's gradients with finite differences, the compiled engine's loss and
+    gradients with the reference engine, and the losses of both engines with Karpathy's run. With
+    --steps 1000, the reference engine takes about 15 seconds.
+
+    With a PATH, run the exported model in onnxruntime, llama.cpp or transformers instead, and
+    compare its log-probabilities with those that microgpt recorded in its receipt.
+    """
+    if file is None:
+        _verify_engines(steps, engine)
+    elif steps is not None or engine is not None:
+        raise ConfigError("--steps and --engine cannot be used with a PATH; omit them")
+    else:
+        _verify_file(file)
+
+
+def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
+    """Print the outcome of each check of the engines; exit with 1 if one has failed."""
+    from microgpt import Use, problem_of
+    from microgpt_cli.engine_checks import run_checks
+
+    if engine != "reference" and not problem_of("compiled"):
+        uses: list[Use] = ["training", "decoding"]
+        load_kernels("compiled", *get_args(DType), uses=uses)
+    failed = 0
+    for check in run_checks(steps=steps, engine=engine):
+        print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.outcome}", flush=True)
+        failed += not check.passed
+    if failed:
+        say(f"error: failed checks: {failed}")
+        raise typer.Exit(1)
+
+
+def _verify_file(file: Path) -> None:
+    """Run an exported model in the program of its format, and print how its results differ there.
+
+    Raises:
+        PluginError: no format has the file, but the package of one cannot be imported.
+        ConfigError: no package is installed that can verify a file.
+        CheckpointError: the file does not exist, or has none of the formats.
+        Exit: the results differ.
+    """
+    from microgpt import blaming_format, export_format
+
+    if not os.path.lexists(file):
+        raise CheckpointError(f"{file} does not exist")
+    names, broken = [], None
+    for name in find_plugins("exports"):
+        try:
+            found = export_format(name)
+        except PluginError as error:
+            broken = error
+            continue
+        if not (found and found.verify):
+            continue
+        names.append(name)
+        with blaming_format(name):
+            verdict = found.verify(file)
+        if verdict:
+            print_or_discard("\n".join(verdict.lines))
+            if not verdict.passed:
+                say(f"error: {file} does not compute what its model computes")
+                raise typer.Exit(1)
+            return
+    if broken:
+        raise broken
+    if not names:
+        raise ConfigError("`verify` of a PATH requires the package microgpt-exports; install it")
+    raise CheckpointError(
+        f"{file} has none of the formats {', '.join(names)}; write it with `microgpt export`"
+    )

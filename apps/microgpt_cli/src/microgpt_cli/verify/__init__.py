@@ -1,1 +1,0 @@
-"""Verify gradients, and compare training with Karpathy's run."""

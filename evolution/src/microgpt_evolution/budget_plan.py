@@ -1,0 +1,100 @@
+"""Plan a budgeted search: its budget, and the costs of a training run and of the student."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from microgpt import (
+    CHARACTERS_PER_SUBWORD,
+    MAX_CONTEXT,
+    VOCABULARIES,
+    Choice,
+    ConfigError,
+    Fitting,
+    Given,
+    Split,
+    TextKind,
+    TimeLimit,
+    choose_settings,
+    in_short,
+    n_made_up,
+)
+from microgpt_evolution.genome import BUDGETED_GENES, VALUES, Genome, Space
+from microgpt_evolution.objectives.rung_objective import STUDENT_LENGTH, RungObjective
+from microgpt_evolution.strategies.surrogate import SMALLEST
+from microgpt_evolution.study_settings import BudgetedSettings
+from microgpt_evolution.trial import EVALUATIONS
+
+MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
+MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
+MAX_STUDENT_SHARE = 1 / 3  # a student takes at most this share of the time
+N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
+MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
+
+
+def plan_search(
+    parts: Split,
+    limits: Given,
+    limit: TimeLimit | None,
+    n_workers: int,
+    facts: Mapping[str, Any],
+) -> BudgetedSettings:
+    """Return the settings of a search; raise ConfigError if the budget is too small.
+
+    Args:
+        limits: `minutes` or `budget` of the search; each worker has the minutes.
+        facts: settings to record, such as the input and the seed.
+    """
+    n_workers = min(SMALLEST, n_workers) if limit else 1
+    single = choose_settings(
+        Fitting(parts, {**limits, "text": facts["text"], "single": True}), limit
+    )
+    of_worker = single.budget
+    assert of_worker
+    budget = of_worker * n_workers
+    of_run = {"text": single.config.text, "single": True, "budget": MAX_SHARE * budget}
+    choice = choose_settings(Fitting(parts, of_run))
+    sizes = choice.sizes
+    text, length = choice.config.text, sizes.chunk_length(choice.model.block_size)
+    rule = genome_of(choice, length)
+    space = space_for(rule, text, sizes.n_characters)
+    objective = RungObjective(parts, text, choice.operations)
+    complete = objective.cost(rule, EVALUATIONS)
+    is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
+    distill = N_TEACHERS if choice.is_limited and is_short else 0  # none if the text is large
+    n_samples = max(0, n_made_up(choice, choice.config.steps, MAX_TARGETS)) if distill else 0
+    student = objective.student_cost(rule, distill, n_samples)
+    budget -= (n_workers - 1) * student  # only one worker can train the student
+    if complete + student > budget or not objective.accepts(rule):
+        raise ConfigError(
+            f"{in_short(of_worker)} operations are too few for a search"
+            f"{' with a student' if student else ''}; increase --minutes or --budget, or use "
+            "microgpt train"
+        )
+    budget = min(budget, MAX_RUNS * complete + student)
+    return BudgetedSettings(
+        budget=float(in_short(budget)),  # can be typed
+        operations=choice.operations,
+        distill=distill,
+        teacher_samples=n_samples,
+        first=(rule,),
+        values=space.values,
+        **facts,
+    )
+
+
+def genome_of(choice: Choice, length: float) -> Genome:
+    """Return the genome of a choice, for documents or chunks of this mean number of tokens."""
+    known = {**vars(choice.config), **vars(choice.model), "vocab_size": choice.vocab_size or 0}
+    known["n_tokens"] = round(choice.config.batch_size * length)
+    return Genome(**{name: known[name] for name in BUDGETED_GENES})
+
+
+def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:
+    """Return the space around the genome that the rule of `train --minutes` chooses."""
+    context = rule.block_size
+    contexts = (32, 64, 128, 256) if text == "stream" else (context // 2, context, 2 * context)
+    values = {**VALUES, "block_size": tuple(n for n in contexts if 8 <= n <= MAX_CONTEXT)}
+    if rule.vocab_size:  # otherwise, subwords do not suit the documents
+        most = n_characters / CHARACTERS_PER_SUBWORD
+        values["vocab_size"] = (0, *(size for size in VOCABULARIES if size <= most))
+    return Space(values)

@@ -1,1 +1,0 @@
-"""Search for training settings with a budget of operations."""

@@ -1,0 +1,273 @@
+"""Run a budgeted search on a worker pool; the same budget and seed give the same winner.
+
+A time limit lowers the budget of each generation to what can be finished in time. The budgets are
+recorded, so a resumed search asks for the same trials.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from microgpt import (
+    Hook,
+    Split,
+    Teachers,
+    TimeLimit,
+    TrainingJob,
+    TrainResult,
+    TrainState,
+    count_params,
+    train,
+    train_job,
+)
+from microgpt_evolution.evolution_errors import NoWinnerError
+from microgpt_evolution.genome import Genome, Space
+from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
+from microgpt_evolution.objectives.rung_objective import STUDENT_LENGTH, RungObjective
+from microgpt_evolution.strategies.surrogate import SurrogateSearch
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import BudgetedSettings
+from microgpt_evolution.trial import (
+    EVALUATIONS,
+    STUDENT,
+    Contestant,
+    Evaluation,
+    Trial,
+    TrialRecord,
+    training_seed,
+)
+from microgpt_evolution.workers import Workers
+
+# Minimum mean length of a teacher's chunks, relative to the winner's. If a shorter context splits
+# one document in a hundred in two, the chunks are 0.99 times as long.
+MIN_LENGTH = 0.99
+
+
+class BudgetedSearch:
+    """A search that is run or resumed.
+
+    Attributes:
+        last: the record of the last trial that has ended.
+        spent, known: operations of the rungs that have ended, and of those trained before.
+        budget: operations of the search without its student.
+    """
+
+    def __init__(
+        self,
+        parts: Split,
+        workers: Workers,
+        study: Study[BudgetedSettings],
+        *,
+        on_event: Callable[["BudgetedSearch"], None],
+        limit: TimeLimit | None = None,
+        budget: float | None = None,
+    ) -> None:
+        """Prepare a search with the settings of the study.
+
+        Args:
+            on_event: called when a generation begins and after each trial.
+            limit: time limit for what has not been recorded.
+            budget: with how many operations in total a search goes on.
+        """
+        settings = study.settings
+        self.study, self.parts, self._workers, self._on_event = study, parts, workers, on_event
+        # The search never reads the test set.
+        self.objective = RungObjective(replace(parts, test=()), settings.text, settings.operations)
+        self._student = self.objective.student_cost(
+            settings.first[0], settings.distill, settings.teacher_samples
+        )
+        self._total, self._is_more = budget or settings.budget, bool(budget or limit)
+        self._planned = self._total - self._student * (1 + len(students_of(study)))
+        self.strategy = SurrogateSearch(
+            Space(settings.values),
+            settings.first,
+            settings.remaining[0] if settings.remaining else self._planned,
+            self.objective.cost,
+            n_finalists=max(1, settings.distill),
+            accepts=self.objective.accepts,
+            seed=settings.seed,
+        )
+        self._limit, self._began = limit, limit.clock() if limit else 0.0
+        self.last: TrialRecord | None = None
+        self.budget, self.spent, self.known = self._planned, 0.0, 0.0
+
+    @property
+    def best(self) -> Contestant | None:
+        """The organism with the lowest loss so far."""
+        return next(iter(self.strategy.ranked), None)
+
+    def run(self) -> None:
+        """Train organisms until the budget is spent."""
+        n_known = len(self.study.settings.remaining)
+        while True:
+            self.strategy.budget = self._next_budget()
+            if asked := self.strategy.ask():
+                self._forget_what_has_ended()
+                self._train(asked)
+            elif self.strategy.generation >= n_known + self._is_more:
+                return
+
+    def _next_budget(self) -> float:
+        """Return the budget for the next generation: as recorded, or what is left in time."""
+        recorded = self.study.settings.remaining
+        if self.strategy.generation < len(recorded):
+            budget = recorded[self.strategy.generation]
+        else:
+            budget = max(0.0, min(self._planned - self.spent, self._operations_left()))
+            self.study.change(budget=self._total, remaining=(*recorded, budget))
+        self.budget = self.spent + budget
+        return budget
+
+    def _operations_left(self) -> float:
+        """Return how many operations all workers can finish in time, at their speed so far."""
+        if not self._limit:
+            return math.inf
+        left, new = self._limit.seconds_left(), self.spent - self.known
+        if not new:
+            return math.inf if left > 0 else 0.0
+        speed = new / max(self._limit.clock() - self._began, 1e-9)
+        if len(self._teachers()) < 2:
+            return left * speed
+        # The time of a student is reserved, in which one worker trains and the others wait.
+        return left * speed - self._student * min(self.strategy.size, self._workers.n_workers())
+
+    def _train(self, asked: Sequence[Contestant]) -> None:
+        """Train the organisms of a generation, and tell the strategy their new losses."""
+        study, runs = self.study, list[Contestant]()
+
+        def note(_: int, record: TrialRecord) -> None:
+            self.last = record
+            self.spent += record.flops
+            self._on_event(self)
+
+        self._on_event(self)
+        for each in asked:
+            if record := study.known(each):
+                self.known += record.flops
+                note(0, record)
+            runs.append(each if record else replace(each, state=self._state(each)))
+        found = study.measure(runs, self.objective, self._workers, note)
+        self.strategy.tell([record.losses if record.is_ok else (math.inf,) for record in found])
+
+    def _forget_what_has_ended(self) -> None:
+        """Remove the states of ended training runs, except for the winner's and its teachers'."""
+        kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
+        for organism in self.strategy.organisms.values():
+            if organism.has_ended and organism.id not in kept:
+                self.study.forget_state(organism.id)
+
+    def winner(self) -> tuple[Contestant, TrainResult]:
+        """Return the best organism so far and its model; raise NoWinnerError if there is none."""
+        if not (best := self.best):
+            raise NoWinnerError(self.study.why_no_winner())
+        return best, self._trained(best)
+
+    def save_genome(self, best: Contestant) -> GenomeRecord:
+        """Write genome.json to the directory of the study, and return its content."""
+        settings = self.study.settings
+        record = GenomeRecord(
+            version=3,
+            genome=best.genome,
+            operations=settings.operations,
+            val_loss=best.loss,
+            contamination=settings.contamination.get("validation") or None,
+            generation=best.generation,
+            text=settings.text,
+            budget=settings.budget,
+            gap=settings.gap if settings.text == "stream" else None,
+            seed=settings.seed,
+            data_sha256=settings.data_sha256,
+        )
+        write_genome(self.study.directory / GENOME, record)
+        return record
+
+    def _trained(self, organism: Contestant) -> TrainResult:
+        """Return the model of an organism; retrain it if its state was not kept."""
+        n_finite = sum(loss < math.inf for loss in organism.losses)
+        return self.objective.train(organism, n_finite, self._state(organism))
+
+    def _state(self, organism: Contestant) -> TrainState | None:
+        """Return the state after the finite losses of an organism, if it is recorded."""
+        n_finite = sum(loss < math.inf for loss in organism.losses)
+        config = self.objective.plan(organism.genome).config
+        run = self.study.state(organism.id) if n_finite else None
+        is_known = run and run[1].step == n_finite * config.steps_between_evaluations
+        return run[1] if run and is_known else None
+
+    def student(self, hooks: Sequence[Hook] = ()) -> TrainResult | None:
+        """Train a model of the winner's size on the mean predictions of the best organisms.
+
+        A student that is recorded is not trained again. There is none if there are fewer than two
+        teachers. Another best organism or other teachers make another student.
+        """
+        best, found, study, objective = self.best, self._teachers(), self.study, self.objective
+        if best is None or len(found) < 2:
+            return None
+        parents = tuple(each.id for each in (best, *found))
+        lessons = [record.parents for record in students_of(study)]
+        number = 1 + (lessons.index(parents) if parents in lessons else len(lessons))
+        id, seed = f"{STUDENT}-{number}", training_seed(study.settings.seed, 0, number)
+        if parents in lessons and (run := study.state(id)):
+            return train_job(TrainingJob(run[0], objective.parts, resume=run[1]))
+        teachers = Teachers([self._trained(each) for each in found], study.settings.teacher_samples)
+        result = self._train_student(best.genome, seed, teachers, hooks)
+        loss = (result.val_loss or 0.0) * objective.tokens(best.genome.vocab_size).per_character
+        context, state = result.model.block_size, result.state
+        genome = replace(best.genome, block_size=context, dropout=0.0, weight_decay=0.0)
+        measured = Evaluation("ok", loss, losses=(loss,), seconds=state.seconds)
+        study.add(
+            Trial(genome, seed, id, STUDENT, parents),
+            replace(measured, checkpoint=(result.plan, state)),
+            flops=objective.student_cost(genome, len(found), teachers.n_samples),
+            n_params=count_params(result.model),
+        )
+        return result
+
+    def _teachers(self) -> list[Contestant]:
+        """Return the best complete organisms that can teach a model of the winner's size.
+
+        They have its vocabulary, and chunks of nearly its length. The best of each species comes
+        first, since different shapes make different errors.
+        """
+        species, others = dict[str, Contestant](), list[Contestant]()
+        ranked, plan = self.strategy.ranked, self.objective.plan
+        for organism in ranked:
+            genome, of_best = organism.genome, ranked[0].genome
+            if len(organism.losses) < EVALUATIONS or genome.vocab_size != of_best.vocab_size:
+                continue
+            if plan(genome).length < MIN_LENGTH * plan(of_best).length:
+                continue
+            if species.setdefault(genome.species, organism) is not organism:
+                others.append(organism)
+        return [*species.values(), *others][: self.study.settings.distill]
+
+    def _train_student(
+        self, genome: Genome, seed: int, teachers: Teachers, hooks: Sequence[Hook]
+    ) -> TrainResult:
+        """Train a student with the winner's genome, but without dropout and weight decay.
+
+        Its context is the shortest of the winner's and the teachers'. It is trained longer than the
+        winner.
+        """
+        model, config, *_ = self.objective.plan(genome)
+        config = replace(
+            config,
+            seed=seed,
+            dropout=0.0,
+            weight_decay=0.0,
+            steps=STUDENT_LENGTH * config.steps,
+            warmup_steps=STUDENT_LENGTH * config.warmup_steps,
+        )
+        return train(
+            self.objective.parts,
+            model=replace(model, block_size=min(model.block_size, teachers.block_size)),
+            config=config,
+            tokenizer=self.objective.tokens(genome.vocab_size).tokenizer,
+            teachers=teachers,
+            hooks=hooks,
+        )
+
+
+def students_of(study: Study[BudgetedSettings]) -> list[TrialRecord]:
+    """Return the students; a search that has gone on with more operations may have several."""
+    return [record for record in study.records if record.origin == STUDENT]

@@ -1,0 +1,155 @@
+"""`microgpt analyze`: scaling of the loss with steps, size and cost."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+from math import floor, log10
+from pathlib import Path
+
+from microgpt import printable
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.help import examples
+from microgpt_cli.terminal.options import argument
+from microgpt_evolution.commands.study_options import RUNS, newest_run
+from microgpt_evolution.confidence_intervals import Mean
+from microgpt_evolution.evolution_errors import StudyError
+from microgpt_evolution.genome import Genome, values_of
+from microgpt_evolution.report.ranking import (
+    Candidate,
+    Cells,
+    Ranking,
+    describe_ranking,
+    n_params,
+    rows_of,
+    text_of,
+)
+from microgpt_evolution.strategies.grid import SETTINGS, SIZES, describe, differing
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import SweepSettings
+
+UNIT = 1000  # marginal returns are per 1,000 steps or 1,000 parameters
+# The axes, with the settings that may differ between the candidates of a series.
+AXES = {"steps": ("steps",), "parameters": ("n_embd", "n_head", "n_layer", "n_ff_exp")}
+SIZE = AXES["parameters"][:3]
+MODELS = {tuple(values_of(genome, SIZE).values()): name for name, genome in SIZES.items()}
+SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
+N_SHOWN = 24  # maximum number of characters shown per sample
+DIGITS = 3  # significant digits of the largest value in the column Return
+# Two or more candidates that differ only in steps or only in size, smallest first.
+Series = Sequence[Candidate]
+
+
+@examples("microgpt sweep steps && microgpt analyze")
+def analyze(
+    runs: list[Path] | None = argument(
+        None, f"Directories of sweeps.  [default: the newest in {RUNS}]", "RUN"
+    ),
+) -> None:
+    """Show how the loss scales with steps, model size and cost.
+
+    The tables show held-out losses, averaged over the seeds, with 95% confidence intervals, and the
+    gain per 1,000 steps. Sweeps on the same documents are combined.
+    """
+    paths = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
+    sweeps = [Study(path, SweepSettings) for path in paths]
+    first = sweeps[0]
+    for each in sweeps:
+        n_ok, n_all = sum(record.is_ok for record in each.records), len(each.settings.trials)
+        if n_ok < n_all:
+            note(f"{n_ok} of {n_all} training runs of {each.directory} ended without a failure")
+        if each.settings.data_sha256 != first.settings.data_sha256:
+            raise StudyError(
+                f"{first.directory} and {each.directory} use different documents "
+                f"({first.settings.input}, {each.settings.input}), so their losses are not "
+                "comparable; analyze them separately"
+            )
+    records = [record for each in sweeps for record in each.records]
+    for line in describe_scaling(Ranking(first.settings, records, name=str(first.directory))):
+        print(line)
+
+
+def describe_scaling(ranking: Ranking) -> Iterator[str]:
+    """Yield the tables line by line."""
+    measure, seeds = ranking.measure, ranking.seeds
+    chosen = differing([Genome(), *(each.record.genome for each in ranking.candidates)])
+    yield (
+        f"Loss: {measure.axis}. Last document: training loss of the last "
+        f"document. Seeds: {', '.join(map(str, seeds))}"
+    )
+    if len(seeds) > 1:
+        yield "±: half-width of the 95 % confidence interval over the seeds"
+    for axis in AXES:
+        for series in series_on(axis, ranking.candidates):
+            shared = _shared(axis, series, chosen)
+            yield from ("", f"Loss against {axis}: {shared}", *_losses(axis, series))
+            yield from ("", f"Return on investment: loss drop per {UNIT:,} {axis}")
+            yield from _returns(axis, series)
+    yield from ("", *describe_ranking(ranking))
+
+
+def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
+    """Yield the series over steps or parameters."""
+    names = [name for name in SETTINGS if name not in AXES[axis]]
+    groups: dict[tuple[object, ...], list[Candidate]] = {}
+    for each in sorted(candidates, key=partial(_size, axis)):
+        groups.setdefault(tuple(values_of(each.record.genome, names).values()), []).append(each)
+    for group in groups.values():
+        if _size(axis, group[0]) < _size(axis, group[-1]):
+            yield group
+
+
+def returns_on(axis: str, series: Series) -> dict[Candidate, tuple[Mean, Mean]]:
+    """Return the drop of each loss from the one before, in all and per 1,000 units."""
+    found = {}
+    for before, after in pairwise(series):
+        drop, more = before.above(after), _size(axis, after) - _size(axis, before)
+        found[after] = drop, drop.times(UNIT / more if more > 0 else 0.0)
+    return found
+
+
+def _size(axis: str, candidate: Candidate) -> int:
+    return candidate.record.genome.steps if axis == "steps" else candidate.record.n_params
+
+
+def _shared(axis: str, series: Series, chosen: Sequence[str]) -> str:
+    """Format the settings that a series shares, of those that are chosen or describe the model."""
+    varied = differing(each.record.genome for each in series)
+    names = [name for name in SETTINGS if name in {*SIZE, "steps", *chosen} - {*varied}]
+    shared = describe(values_of(series[0].record.genome, names))
+    return f"{shared} ({n_params(series[0])} parameters)" if axis == "steps" else shared
+
+
+def _losses(axis: str, series: Series) -> Iterator[str]:
+    first: Cells = {"Steps": lambda each: f"{each.record.genome.steps:,}"}
+    if axis == "parameters":
+        first = {
+            MODEL: _model_name,
+            "Params": n_params,
+            "Emb": lambda each: each.record.genome.n_embd,
+            "Lay": lambda each: each.record.genome.n_layer,
+        }
+    last: Cells = {
+        "Loss": lambda each: each.mean,
+        "Last document": lambda each: Mean.of([r.last_loss or 0.0 for r in each.records]).show(2),
+        SAMPLES: lambda each: ", ".join(printable(text, N_SHOWN) for text in each.record.samples),
+    }
+    return text_of(rows_of(series, {**first, **last}), left=[MODEL, SAMPLES])
+
+
+def _model_name(candidate: Candidate) -> str:
+    """Return the name of a model size, such as "small", or n_embd/n_head/n_layer if unnamed."""
+    size = tuple(values_of(candidate.record.genome, SIZE).values())
+    return MODELS.get(size, "/".join(map(str, size)))
+
+
+def _returns(axis: str, series: Series) -> Iterator[str]:
+    found = returns_on(axis, series)
+    largest = max(abs(value.value) for _, value in found.values())
+    digits = 4 if not largest else max(4, DIGITS - 1 - floor(log10(largest)))
+    cells: Cells = {
+        axis.capitalize(): lambda each: f"{_size(axis, each):,}",
+        "Loss": lambda each: f"{each.mean.value:.4f}",
+        "Delta Loss": lambda each: found[each][0] if each in found else NONE,
+        "Return": lambda each: found[each][1].show(digits) if each in found else NONE,
+    }
+    return text_of(rows_of(series, cells))

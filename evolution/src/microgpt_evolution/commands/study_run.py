@@ -1,0 +1,236 @@
+"""The path of `evolve` and `sweep`: documents, workers, a new or resumed study, its report."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+import typer
+
+from microgpt import (
+    DEFAULT_SEED,
+    ConfigError,
+    DataError,
+    Given,
+    MicrogptError,
+    ReadOptions,
+    Split,
+    TimeLimit,
+    as_argument,
+    count,
+    describe_read,
+    hold_out,
+    load_documents,
+    n_cpus,
+    path_from_text,
+    path_to_text,
+    split,
+    split_documents,
+)
+from microgpt_cli.model_loading import check_regular
+from microgpt_cli.terminal.console import discard_output, note, say
+from microgpt_cli.terminal.progress_bar import ProgressBar, load_kernels, time_left
+from microgpt_cli.training.inputs import default_input
+from microgpt_evolution.commands.study_options import RUNS
+from microgpt_evolution.evolution_errors import NoWinnerError, StudyError
+from microgpt_evolution.grid_sweep import seeds_from
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import HELD_OUT, StudySettings, SweepSettings, facts_of
+from microgpt_evolution.trial import Evaluation, read_trials
+from microgpt_evolution.workers import Dask, Threads, Workers
+
+SWITCH_INTERVAL_S = 2e-4
+S = TypeVar("S", bound=StudySettings)
+# Returns the settings of a new study, given its documents, facts to record, and the number of
+# workers.
+Plan = Callable[[Split, dict[str, Any], int], S]
+N_REMARKS = 3  # maximum number of printed remarks; the study records all of them
+
+
+@contextmanager
+def open_study(
+    given: Given,
+    kind: type[S],
+    plan: Plan[S] | None,
+    limits: Mapping[str, float] | None = None,
+    limit: TimeLimit | None = None,
+    is_saved: Callable[[Path], bool] = lambda directory: True,
+) -> Iterator[tuple[Study[S], Split, Workers]]:
+    """Yield a new study or the one to resume, its documents and its workers; then write its report.
+
+    An error and Ctrl-C name the command that resumes the study. The command ends if the study has
+    ended, gets nothing more, and its winner is saved.
+
+    Args:
+        limits: `minutes` or `budget` of a search, if it has one.
+        is_saved: returns whether the winner of a study directory is saved.
+    """
+    recorded, path = _recorded(given), given.get("input")
+    study: Study[S] | None = None
+    with ExitStack() as stack:
+        if "resume" in given:
+            study = stack.enter_context(Study[S].open(given["resume"], kind))
+            recorded |= _more(study.settings, given)
+            parts = _documents_again(study.settings, path)
+        else:
+            path = path or default_input()
+            recorded["input"] = path_to_text(os.path.abspath(path))
+            parts = _documents(path, given, limits, kind)
+        pool = stack.enter_context(_workers(given, limit))
+        if study:
+            study.extend(recorded)  # last, because an error must change nothing
+            if study.has_ended and not limits and is_saved(study.directory):
+                how = f"see it with: microgpt report {as_argument(study.directory)}"
+                note(f"the {study.settings.noun} had finished, so nothing changed; {how}")
+                raise typer.Exit
+        else:
+            assert plan
+            facts = {"seed": given.get("seed", DEFAULT_SEED), **facts_of(parts), **recorded}
+            settings = plan(parts, facts, pool.n_workers())
+            name = "sweep" if settings.noun == "sweep" else "evolve"
+            study = stack.enter_context(Study[S].begin(RUNS, name, settings))
+        if line := describe_read(study.settings.contamination):
+            note(line)
+        with _resumable(study):
+            yield study, parts, pool
+        study.end()
+        _write_report(study.directory)
+
+
+def _documents(
+    path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
+) -> Split:
+    """Return the documents of a new study; an error names no option that the command lacks."""
+    # Without a limit, each line is a document.
+    options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
+    try:
+        docs = load_documents(path, options, tell=_tell)
+    except DataError as error:
+        problem, _, remedy = str(error).partition("; ")
+        if "--chat" in remedy or ("--column" in remedy and kind is SweepSettings):
+            raise DataError(f"{problem}; write one document per line into a text file") from error
+        raise
+    if not limits:
+        return split(docs, validation=HELD_OUT, test=HELD_OUT)
+    parts = hold_out(docs, limits, tell=note)
+    if not parts.validation:
+        problem = "has too few documents to hold some out; use more documents"
+        raise DataError(f"{path} {problem}")
+    return parts
+
+
+def _tell(line: str) -> None:
+    note(line.partition(" (--text lines")[0])  # without the options of `train`
+
+
+@contextmanager
+def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
+    """Yield threads, or Dask workers if a scheduler is given, with kernels that are loaded."""
+    if "scheduler" in given:
+        pool: Workers = Dask(given["scheduler"])
+    else:
+        # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
+        # makes two threads 91 % as fast as two processes instead of 86 %
+        # (study `evolution_speed`, last at a922fbb8).
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        pool = Threads(given.get("workers") or n_cpus())
+    with pool:
+        pool.n_workers()  # fail before creating a study if the cluster is unreachable
+        compilation_s = load_kernels(None, uses=["training", "evaluation", "generation"])
+        if limit:
+            limit.extend(compilation_s)
+        yield pool
+
+
+def _more(settings: StudySettings, given: Given) -> dict[str, Any]:
+    """Return the settings of a study to resume that the user increases, and say what they add."""
+    changes = {}
+    for name in settings.more & given.keys():
+        old, new = getattr(settings, name), given[name]
+        changes[name] = seeds_from(old[0], new) if name == "seeds" else new
+        if new > (n := len(old) if name == "seeds" else old):
+            note(f"{count(new - n, name[:-1])} more than the {n:,} so far")
+    return changes
+
+
+def _recorded(given: Given) -> dict[str, Any]:
+    """Return the options that a study records, new or resumed."""
+    found = {name: given[name] for name in ("column", "trial_minutes") if name in given}
+    if "train_winner" in given:
+        found["train_winner"] = path_to_text(os.path.abspath(given["train_winner"]))
+    return found
+
+
+def _documents_again(settings: StudySettings, path: Path | None) -> Split:
+    """Return the documents of a study to resume; raise ConfigError if they differ."""
+    if settings.has_function:
+        raise ConfigError(f"the {settings.noun} measures a function; resume it in Python")
+    if path is None:
+        path = path_from_text(settings.input)
+        check_regular(path, f"pass the documents of this {settings.noun} with --data")
+    docs = load_documents(path, ReadOptions.from_settings(vars(settings)), tell=note)
+    parts = split_documents(docs, settings.val_fraction, settings.test_fraction, settings.gap)
+    if parts.facts.sha256 != settings.data_sha256:
+        raise ConfigError(
+            f"{path} is not the input of the {settings.noun}: its documents have a different "
+            "sha256; pass the original file with --data"
+        )
+    return parts
+
+
+@contextmanager
+def _resumable(study: Study[Any]) -> Iterator[None]:
+    """Add the command that resumes a study to the message of an error."""
+    how = f"resume with: {study.settings.resume_command} {as_argument(study.directory)}"
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        n_recorded = len(read_trials(study.directory)[0])  # one more, perhaps, than is known
+        raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
+    except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
+        # An option may be wrong; without recorded trials, there is nothing to resume.
+        if isinstance(error, ConfigError | StudyError) or not study.records:
+            raise
+        has_failed = isinstance(error, NoWinnerError)
+        say(f"error: {error}; {f'see {study.directory}' if has_failed else how}")
+        if isinstance(error, OSError):
+            discard_output(sys.stdout)
+        raise typer.Exit(1) from error
+
+
+def _write_report(directory: Path) -> None:
+    """Write the report of a finished study; on failure, print a note with the reason."""
+    try:
+        from microgpt_evolution.report.study_report import write_report
+
+        note(f"the report is in {write_report(directory)}")
+    except Exception as error:  # the results are already saved
+        note(f"report.html was not written: {error}")
+
+
+class StudyProgress(ProgressBar):
+    """Progress of a study; the time left follows from the work since it was begun or resumed."""
+
+    def __init__(self) -> None:
+        super().__init__("study, %", 100)
+        self._remarks = set[str]()
+        self._started = perf_counter()
+
+    def update(self, work: float, work_left: float, figures: str, known: float = 0.0) -> None:
+        """Show that work is done, of which some was known before, and estimate the time left."""
+        speed = (work - known) / (perf_counter() - self._started)
+        left = time_left(work_left, speed) if work_left else "done"
+        done = round(100 * work / (work + work_left)) if work + work_left else 0
+        self.show(done, left, f"study {done} % | {figures} | {left}", figures)
+
+    def remark(self, kind: str, evaluation: Evaluation) -> None:
+        """Print, once for each kind of trial, why it has no result, or what its result lacks."""
+        key = f"{kind}: {'' if evaluation.is_ok else f'{evaluation.status}, '}"
+        is_new = key not in self._remarks and len(self._remarks) < N_REMARKS
+        if evaluation.reason and is_new:
+            self._remarks.add(key)
+            self.stop()  # the note is printed in place of the bar
+            note(f"{key}{evaluation.reason}")

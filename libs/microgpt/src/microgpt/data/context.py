@@ -1,0 +1,199 @@
+"""Fit texts and conversations into the context: chunks to learn and to score, prompts of a chat."""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from microgpt.config import TextKind
+from microgpt.data.tokenizer import ROLES, Document, Message, Tokenizer
+from microgpt.errors import ConfigError, PromptError
+
+Chunk = tuple[Sequence[int], bytes | None]  # (up to block_size + 1 tokens, loss mask)
+
+
+@dataclass(frozen=True)
+class SlidingWindows:
+    """Overlapping chunks of a sequence; each token except the first is predicted exactly once.
+
+    Tokens that an earlier chunk predicts are masked. The default stride is half the context, so
+    predictions after the first chunk see at least half a context of preceding tokens. Each chunk
+    is computed on access.
+    """
+
+    tokens: Sequence[int]  # the first is not predicted
+    block_size: int
+    first: int | None = None  # replaces the first token of each chunk
+    stride: int = 0  # tokens between the starts of consecutive chunks; 0: half the context
+
+    def __len__(self) -> int:
+        return n_windows(self.n_predictions, self.block_size, self._stride)
+
+    @property
+    def n_predictions(self) -> int:
+        """The number of predicted tokens."""
+        return len(self.tokens) - 1
+
+    @property
+    def _stride(self) -> int:
+        return self.stride or default_stride(self.block_size)
+
+    def __getitem__(self, i: int) -> Chunk:
+        start, n_made = i * self._stride, self.block_size - self._stride if i else 0
+        tokens = self.tokens[start : start + self.block_size + 1]
+        if self.first is not None:
+            tokens = [self.first, *tokens[1:]]
+        n_new = len(tokens) - n_made - 1
+        return tokens, bytes(n_made + 1) + b"\1" * n_new if n_made else None
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return map(self.__getitem__, range(len(self)))
+
+
+Chunks = SlidingWindows | list[Chunk]  # the chunks of one document
+
+
+def chunks_of(doc: Document, tokenizer: Tokenizer, block_size: int, text: TextKind) -> Chunks:
+    """Return the chunks of a document, as they are scored and, unless it is running text, learned.
+
+    Raise TokenizerError if it contains an unknown character.
+    """
+    if text == "stream":
+        return cut_stream(doc, tokenizer, block_size)
+    tokens, mask = tokenizer.encode_document(doc), tokenizer.mask(doc)
+    if len(tokens) <= block_size + 1:
+        return [(tokens, mask)]
+    if mask is None:
+        return SlidingWindows(tokens, block_size)
+    return turn_windows(tokens, block_size, mask, [tokenizer.role_id(role) for role in ROLES])
+
+
+def cut_stream(
+    doc: Document, tokenizer: Tokenizer, block_size: int, stride: int = 0
+) -> SlidingWindows:
+    """Return the chunks of running text; raise ConfigError for a conversation."""
+    if not isinstance(doc, str):
+        raise ConfigError('conversations cannot be read as running text; use text="lines"')
+    tokens = array("i", tokenizer.encode_document(doc)[:-1])  # without the end token
+    return SlidingWindows(tokens, block_size, tokenizer.bos_id, stride)
+
+
+def default_stride(block_size: int) -> int:
+    """Return the default stride: half the context, but at least 1."""
+    return max(1, block_size // 2)
+
+
+def n_windows(n_predictions: int, block_size: int, stride: int) -> int:
+    """Return the number of chunks needed to predict n_predictions tokens."""
+    if not n_predictions:
+        return 0
+    return 1 + max(0, -((block_size - n_predictions) // stride))
+
+
+def turn_windows(
+    tokens: Sequence[int], block_size: int, mask: bytes, roles: Sequence[int]
+) -> list[Chunk]:
+    """Return the training chunks of a conversation, each in the format of a chat prompt.
+
+    A chunk is [BOS, turns…] and starts with a user turn. Turns repeated from earlier chunks fill up
+    to half the context (three quarters for a single question); as many new turns as fit follow. The
+    rest of a long turn, and a reply to a question that is too long for a prompt, are split as in
+    `SlidingWindows`. Each token that counts towards the loss is predicted in exactly one chunk, and
+    each chunk predicts at least one such token. The first of the role tokens is the user's.
+    """
+    # Where each turn starts, and where the last one ends.
+    bounds = [*(i for i, token in enumerate(tokens) if token in roles), len(tokens)]
+    chunks: list[Chunk] = []
+    end = 1  # end of the tokens covered so far
+    while (new := mask.find(1, end)) >= 0:
+        turn = bisect_right(bounds, new) - 1
+        begin = _first_turn(tokens, block_size, turn, bounds, roles[0])
+        if begin is not None and end <= bounds[turn] and new < begin + block_size:
+            last = bisect_right(bounds, begin + block_size) - 1  # index of the last end that fits
+            end = bounds[last] if last > turn else begin + block_size
+            head = [tokens[0]]
+        else:
+            begin = max(0, new - 1 - (block_size - default_stride(block_size)))
+            end = min(begin + block_size + 1, bounds[turn + 1])
+            head = []
+        end = mask.rfind(1, new, end) + 1
+        chunk = [*head, *tokens[begin:end]]
+        chunks.append((chunk, bytes(len(chunk) - (end - new)) + mask[new:end]))
+    return chunks
+
+
+def _first_turn(
+    tokens: Sequence[int], block_size: int, turn: int, bounds: Sequence[int], user: int
+) -> int | None:
+    """Return the start of the chunk for a turn, or None if the question does not fit."""
+    near = bisect_left(bounds, bounds[turn] - block_size // 2)
+    for begin in bounds[near : turn + 1]:
+        if tokens[begin] == user and bounds[turn + 1] - begin <= block_size:
+            return begin
+    question = next((start for start in bounds[turn::-1] if tokens[start] == user), None)
+    is_room = question is not None and bounds[turn] - question <= room_for_turns(block_size)
+    return question if is_room else None
+
+
+@dataclass(frozen=True)
+class ChatPrompt:
+    """The tokens of a conversation, truncated to the context."""
+
+    tokens: Sequence[int]  # [BOS, turns…, assistant]
+    messages: Sequence[Message]  # of these turns, as the model reads them
+    tokens_dropped: int  # number of tokens in the dropped turns
+    unknown_characters: str  # distinct unknown characters, removed from the prompt
+    n_replies: int  # number of assistant turns, including dropped ones
+    fixed_reply: Sequence[int] | None = None  # if the model does not know the question
+
+
+def fit_conversation(
+    messages: Sequence[Message], tokenizer: Tokenizer, block_size: int
+) -> ChatPrompt:
+    """Fit a conversation into the context, leaving a quarter of the context for the reply.
+
+    If the conversation is too long, drop the oldest turns, each question together with its reply.
+    The last message is never dropped.
+    """
+    if not messages:
+        raise PromptError("messages must not be empty")
+    table = tokenizer.reading("".join(each.content for each in messages))
+    texts = [each.content.translate(table) for each in messages]
+    sizes = [tokenizer.count(text) + 2 for text in texts]  # with the role and end_turn tokens
+    room = room_for_turns(block_size)
+    if sizes[-1] > room:
+        n, most = sizes[-1] - 2, max(0, room - 2)
+        raise PromptError(
+            f"the message has {n} {tokenizer.unit}; at most {most} fit into the context of "
+            f"{block_size} tokens (the rest is for special tokens and the reply)"
+        )
+    n_kept = n_tokens = 0
+    for size in reversed(sizes):
+        if n_tokens + size > room:
+            break
+        n_kept, n_tokens = n_kept + 1, n_tokens + size
+    while 1 < n_kept < len(sizes) and messages[-n_kept].role == "assistant":
+        n_kept -= 1
+    kept = [
+        Message(one.role, text)
+        for one, text in zip(messages[-n_kept:], texts[-n_kept:], strict=True)
+    ]
+    turns = [tokenizer.encode_turn(message) for message in kept]
+    if messages[-1].content.strip() and not tokenizer.decode(turns[-1]).strip():
+        raise PromptError("no character of the message is in the vocabulary; use other characters")
+    return ChatPrompt(
+        tokens=[tokenizer.bos_id, *chain.from_iterable(turns), tokenizer.role_id("assistant")],
+        messages=kept,
+        tokens_dropped=sum(sizes[:-n_kept]),
+        unknown_characters="".join(chr(code) for code, other in table.items() if other is None),
+        n_replies=sum(message.role == "assistant" for message in messages),
+    )
+
+
+def room_for_turns(block_size: int) -> int:
+    """Return the number of tokens available for the turns before a reply.
+
+    The rest is reserved for BOS, the role token of the reply, and the reply (a quarter).
+    """
+    return block_size - block_size // 4 - 2

@@ -1,0 +1,296 @@
+"""Evaluate a trained model: exact answers, scores of texts, explanations of predictions."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from heapq import nlargest
+from itertools import pairwise
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import N_ALTERNATIVES, Sampling, TextKind, TrainConfig, check_type, checked
+from microgpt.data.context import ChatPrompt, SlidingWindows
+from microgpt.data.conversation_file import Item
+from microgpt.data.tokenizer import Document, Message, Tokenizer, as_conversation, as_documents
+from microgpt.errors import ConfigError, PromptError, TokenizerError
+from microgpt.held_out_loss import EvaluationSet, bits
+from microgpt.inference import InferenceGpt
+from microgpt.sampling import NOT_FINITE_MESSAGE
+
+Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
+# Bits of a character that the model does not know: enough to name one of Unicode's code points.
+UNKNOWN_BITS = math.log2(0x110000)
+
+Bits = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's reply to a test item."""
+
+    item: Item
+    expected: str  # the expected reply as the tokenizer reads it, perhaps in lower case
+    reply: str | None  # None if the question does not fit into the context
+    is_cut: bool = False  # whether old messages were dropped to fit the context
+    problem: str | None = None  # error message if there is no reply
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the reply equals the expected reply."""
+        return self.reply == self.expected
+
+
+@dataclass(frozen=True)
+class ExactMatches:
+    """The number of exact answers, with their share and confidence interval."""
+
+    n: int
+    n_exact: int
+
+    @classmethod
+    def from_answers(cls, answers: Sequence[Answer]) -> "ExactMatches":
+        """Return the score of one or more answers."""
+        return cls(len(answers), sum(answer.is_exact for answer in answers))
+
+    @property
+    def share(self) -> float:
+        """The share of exact answers, from 0 to 1."""
+        return self.n_exact / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % Wilson score interval of the share, which is also valid for small samples."""
+        # Wilson 1927, Journal of the American Statistical Association 22, p. 209
+        n, p, zz = self.n, self.share, Z_95**2
+        middle = (p + zz / (2 * n)) / (1 + zz / n)
+        half = Z_95 * math.sqrt(p * (1 - p) / n + zz / (4 * n * n)) / (1 + zz / n)
+        # If the share is 0 or 1, rounding may put it outside the interval.
+        return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
+
+
+def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) -> Iterator[Answer]:
+    """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
+
+    The prompt is the conversation up to the item, including expected replies. Long prompts are
+    truncated as in a chat. If the tokenizer folds text, the expected reply is folded as well. A
+    reply is None and counts as wrong if the question exceeds the context.
+    """
+    prompts, tokenizer = [_prompt(model, item) for item in items], model.tokenizer
+    found = (prompt for prompt in prompts if isinstance(prompt, ChatPrompt))
+    jobs = (model.reply_job(prompt, sampling=Sampling(0)) for prompt in found)
+    replies = model.decode(jobs, threads=threads)
+    for item, prompt in zip(items, prompts, strict=True):
+        expected = item.expected
+        with suppress(TokenizerError):  # it has unknown characters
+            expected = tokenizer.decode(tokenizer.encode(expected))
+        if isinstance(prompt, PromptError):
+            yield Answer(item, expected, None, problem=str(prompt))
+            continue
+        reply = tokenizer.decode(next(replies))
+        yield Answer(item, expected, reply, is_cut=prompt.tokens_dropped > 0)
+
+
+def _prompt(model: InferenceGpt, item: Item) -> ChatPrompt | PromptError:
+    # A conversation may have thousands of messages; at most block_size messages fit.
+    first = max(0, item.place - model.config.block_size)
+    try:
+        return model.chat_prompt(item.conversation[first : item.place])
+    except PromptError as error:
+        return error
+
+
+class Score(NamedTuple):
+    """How much a text surprises a model."""
+
+    text: str
+    bits: float  # the total surprise, which includes the end of the text
+    n_scored: int  # number of characters, plus one for the end if it is predicted
+    n_unknown: int  # number of characters that the model does not know
+    character_bits: Bits  # the bits of a subword are divided evenly among its characters
+
+    @property
+    def bits_per_character(self) -> float:
+        """The surprise per character, including the end."""
+        return self.bits / self.n_scored if self.n_scored else 0.0
+
+
+class Scorer:
+    """Scores texts with a model that was trained on texts."""
+
+    def __init__(self, gpt: InferenceGpt, *, text: TextKind = "lines") -> None:
+        """Prepare a scorer; `text` is "stream" if the model reads running text, without an end."""
+        if gpt.tokenizer.is_chat:
+            raise ConfigError("a chat model cannot score texts; use a model trained on texts")
+        self._gpt, self._tokenizer, self._n_ends = gpt, gpt.tokenizer, int(text == "lines")
+        self._sizes = np.array([len(name) for name in gpt.tokenizer.piece_names])
+
+    def score(self, texts: Iterable[str]) -> list[Score]:
+        """Return the scores of texts.
+
+        The model reads a text without its unknown characters. A text longer than the context is
+        read in overlapping windows, as in `InferenceGpt.evaluate`.
+        """
+        texts = cast("list[str]", list(as_documents(texts)))
+        for i, each in enumerate(texts):
+            check_type(f"texts[{i}]", each, str)
+        joined, tokenizer, bos = "".join(texts), self._tokenizer, self._tokenizer.bos_id
+        unknown = tokenizer.unknown_characters("".join({*joined}))
+        known = {*joined}.difference(unknown)
+        # The size of each character, as that of a piece, and -1 if it is unknown.
+        sizes = {char: self._sizes[tokenizer.encode(char)].sum() for char in known}
+        n_parts = np.array([sizes.get(char, -1) for char in joined], np.int64)
+        is_known = n_parts >= 0
+        omit = str.maketrans("", "", unknown)
+        ends = [bos] * self._n_ends
+        docs = [[bos, *tokenizer.encode(text.translate(omit)), *ends] for text in texts]
+        n_predicted = np.array([len(doc) - 1 for doc in docs], np.int64)
+        bits, tokens = self._read(docs)
+        if not np.isfinite(bits).all():
+            raise PromptError(NOT_FINITE_MESSAGE)
+        is_piece = tokens != bos
+        n_pieces = self._sizes[tokens[is_piece]]
+        parts = np.repeat(bits[is_piece] / n_pieces, n_pieces)
+        character_bits = np.full(len(joined), UNKNOWN_BITS)
+        character_bits[is_known] = _sums(parts, n_parts[is_known])
+        lengths = np.array([len(text) for text in texts], np.int64)
+        n_unknown = _sums(~is_known, lengths).astype(np.int64)
+        facts = zip(
+            texts,
+            (_sums(bits, n_predicted) + UNKNOWN_BITS * n_unknown).tolist(),
+            (lengths + self._n_ends).tolist(),
+            n_unknown.tolist(),
+            (character_bits[i:j] for i, j in pairwise([0, *np.cumsum(lengths).tolist()])),
+            strict=True,
+        )
+        return [*map(Score._make, facts)]
+
+    def _read(self, docs: Iterable[list[int]]) -> tuple[Bits, Counts]:
+        """Return the bits of each token of each text after the first, and these tokens."""
+        size, first = self._gpt.config.block_size, None if self._n_ends else self._tokenizer.bos_id
+        read = EvaluationSet(SlidingWindows(doc, size, first=first) for doc in docs)
+        found = [(np.empty(0), np.empty(0, np.int64))]
+        for portion in read.portions:
+            losses = self._gpt.engine_model.losses(portion)
+            tokens, counts = np.array(portion.tokens), np.frombuffer(portion.mask, bool)
+            targets = np.delete(tokens, portion.starts[:-1])
+            is_new = np.delete(counts, portion.starts[:-1]) if counts.size else slice(None)
+            found.append((losses[is_new], targets[is_new]))
+        losses, tokens = map(np.concatenate, zip(*found, strict=True))
+        return losses / math.log(2), tokens
+
+
+def _sums(values: NDArray[Any], counts: Counts) -> Bits:
+    """Return the sums of consecutive groups of values; `counts` holds the group sizes."""
+    ids = np.repeat(np.arange(counts.size), counts)
+    return np.bincount(ids, values, counts.size).astype(np.float64, copy=False)
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One of the most likely tokens at a position."""
+
+    token: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The prediction at one position, and the actual token."""
+
+    token: int  # the token that came
+    text: str  # its text; "<|user|>" and similar for special tokens
+    probability: float  # the model gave it to this token
+    bits: float  # the surprise is minus the binary logarithm of the probability
+    entropy: float  # the surprise that the model expected, in bits
+    alternatives: tuple[Alternative, ...]  # the most likely tokens, the most likely first
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The predictions of a model for a text."""
+
+    predictions: tuple[Prediction, ...]  # there is one for each token in `read`
+    read: tuple[str, ...]  # what the model reads: the start token, then all tokens but the last
+    has_end: bool = True  # False for running text, which may go on
+
+    @property
+    def bits(self) -> float:
+        """The total surprise in bits, including the end of the text if it has one."""
+        return math.fsum(prediction.bits for prediction in self.scored)
+
+    @property
+    def scored(self) -> tuple[Prediction, ...]:
+        """The predictions that count towards the loss, as in `evaluate` and `Scorer`."""
+        return self.predictions if self.has_end else self.predictions[:-1]
+
+    def facts(self) -> dict[str, object]:
+        """Return everything as JSON values."""
+        return {
+            "bits": self.bits,
+            "n_scored": len(self.scored),
+            "predictions": [asdict(each) for each in self.predictions],
+            "read": list(self.read),
+        }
+
+
+def explain(
+    gpt: InferenceGpt,
+    text: Document,
+    *,
+    n_alternatives: int = N_ALTERNATIVES,
+    text_kind: TextKind = TrainConfig.text,
+) -> Explanation:
+    """Explain the predictions of a model for a text or a conversation.
+
+    The last prediction is for the end of the text; for running text, it does not count. A text
+    longer than the context is read in windows, as in `InferenceGpt.evaluate`.
+
+    Args:
+        text: for a chat model, a conversation or one user message.
+        n_alternatives: number of most likely tokens at each position; all if there are fewer.
+        text_kind: "stream" if the model was trained on running text, which has no end.
+
+    Examples:
+        >>> from microgpt import InferenceGpt, TrainConfig, train
+        >>> model = InferenceGpt(train(["anna"], config=TrainConfig(steps=60)))
+        >>> [each.text for each in explain(model, "anna").predictions]
+        ['a', 'n', 'n', 'a', '<|bos|>']
+    """
+    if not isinstance(text, str):
+        text = as_conversation("text", text)
+    elif gpt.tokenizer.is_chat:
+        text = (Message("user", text),)
+    tokens, has_end = gpt.tokenizer.encode_document(text), text_kind == "lines"
+    if gpt.tokenizer.is_chat:
+        tokens.pop()  # the end of the conversation, which is not learned
+    checked("n_alternatives", n_alternatives, int, minimum=0)
+    first = None if has_end else tokens[0]  # `chunks_of` does the same
+    rows = (
+        row
+        for chunk, mask in SlidingWindows(tokens, gpt.config.block_size, first=first)
+        for row in gpt.log_probabilities(chunk[:-1], mask.find(1, 1) - 1 if mask else 0)
+    )
+    predictions = [
+        _prediction(gpt.tokenizer, token, row, n_alternatives)
+        for token, row in zip(tokens[1:], rows, strict=True)
+    ]
+    labels = tuple(map(gpt.tokenizer.label, tokens[:-1]))
+    return Explanation(tuple(predictions), labels, has_end)
+
+
+def _prediction(tokenizer: Tokenizer, token: int, row: Sequence[float], n: int) -> Prediction:
+    """Return the prediction of a token from the log-probabilities of all tokens."""
+    best = nlargest(n, range(len(row)), key=row.__getitem__)
+    return Prediction(
+        token,
+        tokenizer.label(token),
+        math.exp(row[token]),
+        bits(-row[token]),
+        bits(-math.fsum(math.exp(x) * x for x in row)),
+        tuple(Alternative(each, tokenizer.label(each), math.exp(row[each])) for each in best),
+    )

@@ -1,1 +1,0 @@
-"""Held-out loss, exact-match scores of chat replies, scores and explanations of texts."""

@@ -1,1 +1,0 @@
-"""Atomic writes, directory locks and size-limited reads."""

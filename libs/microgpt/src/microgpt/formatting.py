@@ -1,0 +1,84 @@
+"""Format text for people: amounts, escaped text of others, and errors of JSON on one line."""
+
+DIGITS = 4  # significant digits of a number of operations that a user may type
+MAX_CHARS = 200  # of escaped text
+
+
+def count(n: int, noun: str) -> str:
+    """Format a number of things with a regular noun, such as "1 step" or "1,000 steps"."""
+    return f"{n:,} {noun if n == 1 else f'{noun}s'}"
+
+
+def duration(seconds: float) -> str:
+    """Format a duration in at most two units, such as "0.25 s" or "2 min 05 s"."""
+    if 0 < seconds < 0.001:
+        return "less than 0.001 s"
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+def percentage(share: float) -> str:
+    """Format a share of 1, such as "12.3%"; a share that would be rounded to 0 is "<0.1%"."""
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
+
+
+def in_short(number: float, digits: int = DIGITS) -> str:
+    """Format a large number in a form that can be typed, such as 8.7e12."""
+    return f"{number:.{digits}g}".replace("e+0", "e").replace("e+", "e")
+
+
+def printable(text: str, max_chars: int = MAX_CHARS) -> str:
+    r"""Return up to max_chars characters of a text, escaped and on one line.
+
+    Line breaks, control characters, lone surrogates and other unprintable characters are replaced
+    by escapes such as \x1b.
+
+    >>> printable("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    cut = text[:max_chars]
+    if not cut.isprintable():
+        cut = "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
+    return cut if len(text) <= max_chars else f"{cut}…"
+
+
+def other_version(content: bytes | str, field: str, *known: int) -> str | None:
+    """Return an error message if a JSON field has a version other than the known ones."""
+    from pydantic_core import from_json
+
+    try:
+        facts = from_json(content)
+    except ValueError:
+        return None
+    version = facts.get(field) if isinstance(facts, dict) else None
+    if version in (None, *known):
+        return None
+    return (
+        f"{field} is {printable(repr(version))}, but this microgpt reads only "
+        f"{' and '.join(map(str, known))}; use the version of microgpt that wrote it"
+    )
+
+
+def first_problem(error: Exception) -> str:
+    """Return the first error on one line: path, message and value.
+
+    If the error is not of pydantic, return its message.
+    """
+    from pydantic import ValidationError  # not to start without it
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    problem = error.errors(include_url=False)[0]
+    place = ""
+    for part in problem["loc"]:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    found = problem["input"]
+    if problem["type"] != "json_invalid" and isinstance(found, str | int | float):
+        message += f", got {found!r:.80}"
+    return f"{printable(place.lstrip('.'))}: {message}" if place else message

@@ -1,0 +1,214 @@
+"""The budget of a training run: its cost in operations, this machine's speed, and its time limit.
+
+The time of a training run is proportional to its operations on any machine. For a time limit, the
+number of steps follows from a speed that was measured before, on random documents. The first steps
+of the run measure it again. If the run would end late, or early although the text is worth the
+time, it begins again with the right number, which `--budget` and `--steps` repeat.
+"""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from microgpt.config import MAX_SIZE, EngineName, ModelConfig, TextKind, TrainConfig
+from microgpt.data.statistics import measure
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.flat_weights import count_params
+from microgpt.muon import N_ITERATIONS
+from microgpt.settings import has_steps
+from microgpt.training.engines import Engine, make_engine, prepare_engine
+from microgpt.training.hooks import Hook
+
+if TYPE_CHECKING:
+    from microgpt.training.loop import TrainingLoop
+    from microgpt.training.planning import TrainingJob
+
+# A floating-point operation of a matrix product counts as one operation. Other work is counted by
+# its time relative to that of a matrix product, as measured for 80 shapes on an AMD EPYC (Zen 5)
+# (study `operations`, last at a922fbb8).
+ATTENTION = 2.0  # per floating-point operation in attention
+ELEMENTS = 20_000  # per token and layer: normalization, activation, residual connections
+SOFTMAX = 40  # per token and entry of the vocabulary
+OPTIMIZER = 20  # per weight and step
+MUON = 0.7  # per floating-point operation of Muon
+STEP = 5e6  # per step
+
+N_PARTS, PART_S = 3, 0.1  # the median of some parts ignores a short disturbance
+TINY = 4  # number of tokens of a document for the reference engine
+# Operations per second of a machine that has not been measured: one core of an AMD EPYC (Zen 5).
+TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
+
+# Seconds for Python's start, and for samples and files after training; more with --chat.
+RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
+WARM_UP_S = 0.5  # the first steps are slower, because caches are cold
+# Fraction of the time that the measurement takes, and its minimum in seconds.
+MEASURED, MEASURED_S = 0.02, 1.0
+# Fractions of the time by which a run may be expected to end early or late, and end late at all.
+EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
+USED = 0.9  # minimum fraction of the budget that a run uses if the text is worth more steps
+
+
+def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> float:
+    """Return the cost of a training step, given the mean number of predictions per chunk.
+
+    A matrix weight takes 2 operations per token in the forward pass and 4 in the backward pass
+    (Kaplan et al. 2020, table 1), and each multiply-add in attention costs the same.
+    """
+    C, L, V = model.n_embd, model.n_layer, model.vocab_size
+    n_tokens = config.batch_size * length
+    products = 6 * (L * (4 + 2 * model.n_ff_exp) * C**2 + V * C)
+    attention = ATTENTION * 6 * L * C * (length + 1)
+    operations = n_tokens * (products + attention + ELEMENTS * L + SOFTMAX * V)
+    operations += OPTIMIZER * count_params(model) + STEP
+    if config.optimizer == "muon":
+        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # four and two matrices per block
+        operations += MUON * L * (N_ITERATIONS * (4 * square + 2 * tall))
+    return operations
+
+
+def evaluation_operations(model: ModelConfig, length: float, n_tokens: float) -> float:
+    """Return the cost of computing the loss of n_tokens tokens, a third of the training cost."""
+    config = TrainConfig(batch_size=1)
+    fixed = OPTIMIZER * count_params(model) + STEP
+    return (step_operations(model, config, length) - fixed) / 3 * n_tokens / length
+
+
+def held_out_operations(
+    docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer, text: TextKind
+) -> float:
+    """Return the cost of scoring held-out documents, or 0 if there are none."""
+    if not docs:
+        return 0.0
+    sizes = measure(docs, tokenizer, text)
+    length = sizes.chunk_length(model.block_size)
+    is_long = sizes.mean_length > model.block_size  # overlapping windows read each token twice
+    return evaluation_operations(model, length, (2 if is_long else 1) * sizes.n_tokens)
+
+
+def operations_per_second(
+    model: ModelConfig, config: TrainConfig, *, length: float, threads: int
+) -> float:
+    """Return the speed of training steps on random chunks of a length, measured for 0.4 s."""
+    n_tokens = max(1, round(length))
+    # The time of the reference engine is proportional to the tokens, and a batch can take minutes.
+    is_scalar = config.engine == "reference"
+    batch_size, n_read = (1, min(TINY, n_tokens)) if is_scalar else (config.batch_size, n_tokens)
+    rng = random.Random(0)
+    docs = TokenDataset(
+        [rng.randrange(model.vocab_size) for _ in range(n_read + 1)] for _ in range(batch_size)
+    )
+    # No step limit, and a learning rate too low to diverge.
+    timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
+    engine = make_engine(model, timed, docs, rng, threads)
+    _steps_per_second(engine)  # fills the caches
+    steps_per_s = median(_steps_per_second(engine) for _ in range(N_PARTS))
+    share = batch_size * n_read / (config.batch_size * n_tokens)
+    return steps_per_s * share * step_operations(model, config, n_tokens)
+
+
+def _steps_per_second(engine: Engine) -> float:
+    """Return the steps per second, measured over at least one step and PART_S seconds."""
+    started, first = perf_counter(), engine.n_steps
+    while engine.n_steps == first or perf_counter() < started + PART_S:
+        engine.run(MAX_SIZE)
+    return (engine.n_steps - first) / (perf_counter() - started)
+
+
+@dataclass
+class TimeLimit:
+    """Counts down the seconds of a run, excluding compilation."""
+
+    minutes: float
+    started: float  # reading of the clock when the run started
+    reserve_s: float = RESERVE_S
+    clock: Callable[[], float] = perf_counter  # in seconds
+    # Loads the kernels with which the speed is measured; returns the seconds of the compilation.
+    load_kernels: Callable[..., float] = prepare_engine
+
+    @property
+    def seconds(self) -> float:
+        """The time limit in seconds."""
+        return 60 * self.minutes
+
+    def seconds_left(self) -> float:
+        """Return the remaining time for training, in seconds."""
+        return self.started + self.seconds - self.reserve_s - self.clock()
+
+    def extend(self, seconds: float) -> None:
+        """Exclude some seconds from the limit."""
+        self.started += seconds
+
+    def reserve_for(self, model: ModelConfig, *, is_chat: bool) -> None:
+        """Reserve the time to write a model and to generate the replies of a chat model."""
+        self.reserve_s += RESERVE_PER_WEIGHT_S * count_params(model) + REPLIES_S * is_chat
+
+
+class Deadline(Hook):
+    """Ends a run at its time limit, and measures early how many steps it has time for."""
+
+    def __init__(self, job: "TrainingJob", n_models: float | None) -> None:
+        """Measure if there is time for n_models times the cost of the job; None does not."""
+        assert job.limit
+        self.steps: int | None = None  # number of steps for which there is time, if it differs
+        self._job, self._limit, self._n_models = job, job.limit, n_models
+        self._left_before, self._left_at_start = job.limit.seconds_left(), 0.0
+        self._first: tuple[float, float] | None = None  # time left and work after the warm-up
+
+    def on_step(self, run: "TrainingLoop") -> None:
+        """End the run if its time is over."""
+        left = self._limit.seconds_left()
+        if self._n_models is not None:
+            self._measure(run, left, self._n_models)
+        if run.step and left - run.evaluation_s < -LATE * self._limit.seconds:
+            run.end()
+
+    def should_stop(self) -> bool:
+        """Return whether the run begins again with another number of steps."""
+        return self.steps is not None
+
+    def _measure(self, run: "TrainingLoop", left: float, n_models: float) -> None:
+        """Compare the time that the run needs with the time that is left."""
+        step_cost, validation, test = self._costs
+
+        def work(step: int) -> float:
+            """Return the cost of a model's first steps and the evaluations after them, in steps."""
+            n_evaluations, rest = divmod(step, run.config.steps_between_evaluations)
+            return step + (n_evaluations + (step == steps and rest > 0)) * validation
+
+        steps = run.config.steps
+        done = work(run.step)
+        self._left_at_start = self._left_at_start or left
+        if not self._first and run.step and left <= self._left_at_start - WARM_UP_S:
+            self._first = left, done
+        seconds = max(MEASURED_S, MEASURED * self._limit.seconds)
+        if not self._first or done == self._first[1] or self._first[0] - left < seconds:
+            return
+        self._n_models = None
+        per_step = (self._first[0] - left) / (done - self._first[1])
+        whole = n_models * work(steps) + test
+        late = ((whole - done) * per_step - left) / self._limit.seconds
+        # Teachers would have to predict the targets of more steps, and given steps are enough.
+        given, budget = self._job.plan.given, math.inf
+        if not (self._job.teachers or has_steps(given)):
+            budget = given.get("budget", math.inf) / step_cost
+        if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and whole > USED * budget):
+            setup_s = self._left_before - self._left_at_start  # the documents are encoded again
+            self.steps = max(1, int(steps * (left - setup_s) / (whole * per_step)))
+
+    @cached_property
+    def _costs(self) -> tuple[float, float, float]:
+        """The cost of a step in operations, and of scoring each held-out set in steps."""
+        parts, plan, chunks = self._job.parts, self._job.plan, self._job.chunks
+        length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
+        step = step_operations(plan.model, plan.config, length)
+        validation, test = (
+            held_out_operations(docs, plan.model, plan.tokenizer, plan.config.text) / step
+            for docs in (parts.validation, parts.test)
+        )
+        return step, validation, test

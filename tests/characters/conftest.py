@@ -1,0 +1,11 @@
+"""A model of few questions, whose training takes seconds."""
+
+import pytest
+from trainings import QUESTIONS, talks
+
+from microgpt import TrainResult, train
+
+
+@pytest.fixture(scope="session")
+def result() -> TrainResult:
+    return train(talks(QUESTIONS))

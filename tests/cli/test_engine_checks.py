@@ -1,0 +1,59 @@
+from typing import get_args
+from unittest.mock import Mock
+
+import pytest
+
+from microgpt import TrainConfig, Value
+from microgpt.config import Architecture
+from microgpt.errors import ConfigError
+from microgpt_cli import engine_checks
+from microgpt_cli.engine_checks import run_checks
+from microgpt_engine import trainer
+
+N_ARCHITECTURES = len(get_args(Architecture))
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch) -> None:
+    """Check few models: each of these tests breaks all of them."""
+    monkeypatch.setattr(engine_checks, "N_MODELS", 3)
+
+
+def test_a_wrong_derivative_fails_the_gradient_and_replay_checks(monkeypatch) -> None:
+    right = Value.exp
+
+    def wrong(self: Value) -> Value:
+        result = right(self)
+        result._local_grads = (result.data * 1.001,)
+        return result
+
+    monkeypatch.setattr(Value, "exp", wrong)
+    checks = {check.name: check.passed for check in run_checks(steps=3)}
+    assert checks.pop("names.txt")
+    for dtype in ("float64", "float32"):  # it does not use it
+        assert checks.pop(f"compiled {dtype}: Karpathy's run, 3 of 1000 steps")
+    assert not any(checks.values()), checks
+
+
+@pytest.mark.parametrize("error", [OverflowError("too large"), ValueError("no logarithm")])
+def test_an_exception_in_a_broken_engine_fails_the_checks(monkeypatch, error) -> None:
+    monkeypatch.setattr(Value, "log", Mock(side_effect=error))
+    checks = {check.name: check for check in run_checks(steps=2)}
+    failed = [check for check in checks.values() if not check.passed]
+    assert len(failed) == 4 + N_ARCHITECTURES  # all but names.txt and the compiled replays
+    assert {check.outcome for check in failed} == {f"{type(error).__name__}: {error}"}
+
+
+def test_a_wrong_learning_rate_fails_the_replay_on_both_engines(monkeypatch) -> None:
+    monkeypatch.setattr(engine_checks, "_check_reference_gradients", lambda: iter(()))
+    monkeypatch.setattr(TrainConfig, "lr_at", lambda self, step: 0.011)
+    monkeypatch.setattr(trainer, "learning_rates", lambda config, steps: 0.011 + 0 * steps)
+    runs = [check for check in run_checks(steps=3) if "Karpathy's run" in check.name]
+    assert len(runs) == 3
+    assert not any(check.passed for check in runs)
+
+
+@pytest.mark.parametrize("steps", [0, 1001])
+def test_verify_accepts_only_1_to_1000_steps(steps: int) -> None:
+    with pytest.raises(ConfigError, match=f"steps must be from 1 to 1000, got {steps}"):
+        next(run_checks(steps=steps))

@@ -1,0 +1,33 @@
+import re
+
+import pytest
+from searches import ranking_of
+
+from microgpt_evolution import evolve
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.report.study_charts import draw_means
+
+NAMES = ["anna", "emma", "ava", "mia", "ella", "nora", "lena", "ida", "ada", "eva", "<b>", "una"]
+
+
+def test_settings_of_a_sweep_are_drawn_best_first_with_intervals() -> None:
+    """By hand: of three seeds 0.001 apart, the interval is 4.303 · 0.001 / √3."""
+    losses = {100: 2.5, 1000: 2.25, 10_000: 2.0}
+    seeds = {
+        Genome(steps=n): (loss + 0.001, loss + 0.002, loss + 0.003) for n, loss in losses.items()
+    }
+    chart = draw_means(ranking_of(seeds)).to_dict()
+    (rows,) = chart["datasets"].values()
+    assert [row["settings"] for row in rows] == ["steps 10,000", "steps 1,000", "steps 100"]
+    assert [row["high"] - row["loss"] for row in rows] == [pytest.approx(0.0025, abs=1e-4)] * 3
+    assert rows[0]["about"] == "steps 10,000: 2.0020 ± 0.0025"
+
+
+def test_plot_shows_the_trials_of_a_search_in_their_order() -> None:
+    found = evolve(NAMES, population=4, generations=2)
+    drawn = found.plot().to_dict()
+    (rows,) = drawn["datasets"].values()
+    assert [row["trial"] for row in rows] == [*range(1, len(rows) + 1)]
+    assert rows[0]["id"] == "g0-0"
+    assert [row["best"] for row in rows] == sorted((row["best"] for row in rows), reverse=True)
+    assert re.fullmatch("<EvolutionResult: [^\n]{,200}>", repr(found))

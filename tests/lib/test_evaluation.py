@@ -1,0 +1,268 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microgpt import BpeTokenizer, FoldingTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.data.conversation_file import Item
+from microgpt.data.tokenizer import ROLES
+from microgpt.errors import ConfigError, PromptError
+from microgpt.evaluation import UNKNOWN_BITS, ExactMatches, Scorer, answer_all, explain
+from microgpt.training.train import train
+
+
+def item(*texts: str, place: int | None = None) -> Item:
+    """Return an item of a conversation of these texts; the last one is expected."""
+    conversation = tuple(Message(ROLES[i % 2], text) for i, text in enumerate(texts))
+    return Item("greet", conversation, len(texts) - 1 if place is None else place, line=1)
+
+
+def test_a_reply_must_match_exactly(chat) -> None:
+    right, wrong = answer_all(chat, [item("hi", "yo"), item("hi", "yo ")])
+    assert (right.reply, right.is_exact) == ("yo", True)
+    assert (wrong.reply, wrong.is_exact) == ("yo", False)
+
+
+def test_expected_replies_are_folded_if_the_tokenizer_folds(chat_result) -> None:
+    folding = replace(chat_result, tokenizer=FoldingTokenizer("hioy", is_chat=True))
+    answers = list(answer_all(InferenceGpt(folding), [item("Hi", "YÓ"), item("hi", "Yes")]))
+    assert [(one.expected, one.reply, one.is_exact) for one in answers] == [
+        ("yo", "yo", True),
+        ("Yes", "yo", False),  # it cannot be said
+    ]
+
+
+texts = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=2, max_size=8)
+
+
+@settings(max_examples=30)
+@given(st.lists(texts.filter(lambda some: len(some) % 2 == 0), max_size=9), st.integers(1, 3))
+def test_an_answer_is_greedy_and_depends_on_all_earlier_messages(
+    chat, conversations, threads
+) -> None:
+    items = [item(*some, place=place) for some in conversations for place in range(1, len(some), 2)]
+    answers = list(answer_all(chat, items, threads=threads))
+    assert [each.item for each in answers] == items
+    for each in answers:
+        history = each.item.conversation[: each.item.place]
+        reply = chat.chat(history, temperature=0)
+        assert each.reply == reply.content
+
+
+def test_a_file_without_scored_replies_yields_no_answers(chat) -> None:
+    assert list(answer_all(chat, [])) == []
+    with pytest.raises(ConfigError, match="threads must be >= 1"):
+        list(answer_all(chat, [item("hi", "yo")], threads=0))
+
+
+@pytest.mark.parametrize(
+    ("n", "n_exact", "low", "high"),
+    [  # Newcombe 1998, Statistics in Medicine 17, table I, method 3
+        (263, 81, 0.2553, 0.3662),
+        (148, 15, 0.0624, 0.1605),
+        (20, 0, 0.0, 0.1611),
+        (29, 1, 0.0061, 0.1718),
+    ],
+)
+def test_confidence_intervals_agree_with_the_wilson_formula(n, n_exact, low, high) -> None:
+    assert ExactMatches(n, n_exact).interval == pytest.approx((low, high), abs=5e-5)
+    assert ExactMatches(n, n - n_exact).interval == pytest.approx((1 - high, 1 - low), abs=5e-5)
+
+
+@given(st.integers(1, 10**6), st.data())
+def test_an_interval_contains_the_share_and_stays_within_0_to_1(n, data) -> None:
+    score = ExactMatches(n, data.draw(st.integers(0, n)))
+    low, high = score.interval
+    assert 0 <= low <= score.share <= high <= 1
+
+
+DOCS = ["anna", "emma", "olivia", "ñu 🚀"]
+CONFIG = TrainConfig(steps=30)
+SHAPE = ModelConfig(n_embd=8, n_head=2, block_size=8)
+SUBWORDS = BpeTokenizer.from_documents(DOCS * 3, 270)
+MODELS = {
+    name: train(DOCS, model=SHAPE, config=replace(CONFIG, dtype="float64"), tokenizer=tokenizer)
+    for name, tokenizer in {"char": None, "bpe": SUBWORDS}.items()
+}
+
+
+@pytest.fixture(params=MODELS)
+def gpt(request) -> InferenceGpt:
+    return InferenceGpt(MODELS[request.param])
+
+
+@given(texts=st.lists(st.text("anemolivñu 🚀", max_size=30), min_size=1, max_size=6))
+@pytest.mark.parametrize("text", ["lines", "stream"])
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_scores_add_up_to_the_evaluated_loss(kind, text, texts) -> None:
+    gpt = InferenceGpt(MODELS[kind])
+    scores = Scorer(gpt, text=text).score(texts)
+    assert [score.text for score in scores] == texts
+    assert [score.n_unknown for score in scores] == [0] * len(texts)
+    if not any(score.n_scored for score in scores):
+        return
+    result = gpt.evaluate(texts, text=text)
+    assert sum(score.n_scored for score in scores) == result.n_characters
+    total = result.loss * result.n_tokens / math.log(2)
+    assert math.fsum(score.bits for score in scores) == pytest.approx(total)
+    for score in scores:
+        explanation = explain(gpt, score.text, n_alternatives=0, text_kind=text)
+        assert score.bits == pytest.approx(explanation.bits)
+        end = explanation.predictions[-1].bits if text == "lines" else 0
+        assert score.character_bits.sum() == pytest.approx(score.bits - end)
+        assert score.character_bits.size == len(score.text)
+
+
+def test_a_subword_divides_its_bits_among_its_characters() -> None:
+    gpt = InferenceGpt(MODELS["bpe"])
+    (score,) = Scorer(gpt).score(["annañ🚀"])
+    wanted: list[float] = []  # of bytes
+    for each in explain(gpt, score.text).predictions[:-1]:
+        n = len(gpt.tokenizer.names[each.token])
+        wanted += [each.bits / n] * n
+    ends = np.cumsum([0, 1, 1, 1, 1, 2, 4])
+    assert score.character_bits == pytest.approx(np.add.reduceat(wanted, ends[:-1]))
+
+
+def test_both_engines_give_the_same_scores(gpt) -> None:
+    slow = InferenceGpt(MODELS[gpt.tokenizer.kind], engine="reference")
+    texts = ["anna", "", "olivia anna emma"]
+    for fast, other in zip(Scorer(gpt).score(texts), Scorer(slow).score(texts), strict=True):
+        assert fast.bits == pytest.approx(other.bits, abs=1e-9)
+        assert fast.character_bits == pytest.approx(other.character_bits, abs=1e-9)
+
+
+def test_unknown_characters_have_a_fixed_cost() -> None:
+    scorer = Scorer(InferenceGpt(MODELS["char"]))
+    known, some, none, empty = scorer.score(["anna", "aXnn\ud800a", "X", ""])
+    assert [each.n_unknown for each in (known, some, none, empty)] == [0, 2, 1, 0]
+    assert some.bits == pytest.approx(known.bits + 2 * UNKNOWN_BITS)
+    assert some.character_bits[[1, 4]].tolist() == [UNKNOWN_BITS] * 2
+    assert none.bits == pytest.approx(empty.bits + UNKNOWN_BITS)
+    assert some.bits_per_character == pytest.approx(some.bits / 7)
+    assert scorer.score([]) == []
+
+
+def test_a_folded_character_gets_the_bits_of_its_token() -> None:
+    tokenizer = FoldingTokenizer.from_documents(["jorg", "strasse"])
+    docs = ["jorg", "strasse"]
+    gpt = InferenceGpt(train(docs, model=SHAPE, config=CONFIG, tokenizer=tokenizer))
+    scores = Scorer(gpt).score(["Jo\u0308rg", "Straße", "JX"])
+    j, o, r, g, end = (each.bits for each in explain(gpt, "jorg").predictions)
+    assert scores[0].character_bits == pytest.approx([j, o, 0, r, g])  # 0: the diaeresis
+    assert scores[0].bits == pytest.approx(j + o + r + g + end)
+    *stra, first, second, e, _ = (each.bits for each in explain(gpt, "strasse").predictions)
+    assert scores[1].character_bits == pytest.approx([*stra, first + second, e])
+    assert scores[2].character_bits == pytest.approx([j, UNKNOWN_BITS])
+    assert [score.n_unknown for score in scores] == [0, 0, 1]
+
+
+def test_a_lone_surrogate_is_unknown_to_a_subword_model() -> None:
+    known, some = Scorer(InferenceGpt(MODELS["bpe"])).score(["anna", "an\udcffna"])
+    assert (some.n_unknown, some.character_bits[2]) == (1, UNKNOWN_BITS)
+    assert some.bits == pytest.approx(known.bits + UNKNOWN_BITS)
+
+
+def test_a_model_whose_weights_are_too_large_is_refused() -> None:
+    model = MODELS["char"]
+    weights = model.weights | {"lm_head": [[1e308] * 8 for _ in model.weights["lm_head"]]}
+    with pytest.raises(PromptError, match="the logits are not finite"):
+        Scorer(InferenceGpt(replace(model, weights=weights))).score(["anna"])
+
+
+NAMES = ["anna", "emma", "olivia"]
+CHAT = [(Message("user", "hi"), Message("assistant", "yo"))] * 3
+IN_FLOAT64 = TrainConfig(steps=30, dtype="float64")
+SHAPES = {
+    "karpathy": ModelConfig(n_embd=8, n_head=2, n_layer=2),
+    "modern": ModelConfig(n_embd=16, n_head=2, n_layer=2, architecture="modern"),
+}
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def trained(request):
+    return train(NAMES, model=SHAPES[request.param], config=IN_FLOAT64)
+
+
+@pytest.fixture(scope="module")
+def talk():
+    return train(CHAT, model=ModelConfig(n_embd=8, n_head=2), config=IN_FLOAT64)
+
+
+@pytest.fixture(scope="module")
+def bpe():
+    tokenizer = BpeTokenizer.from_documents(NAMES * 3, 262)
+    return train(NAMES, tokenizer=tokenizer, model=SHAPES["karpathy"], config=IN_FLOAT64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("trained", "livia"), ("talk", CHAT[0]), ("bpe", "annañ olivia" * 3)],  # longer than 16
+)
+def test_explanations_equal_those_of_the_reference_engine(kind, text, trained, request) -> None:
+    model = request.getfixturevalue(kind)
+    fast, slow = (
+        explain(InferenceGpt(model, engine=engine), text, n_alternatives=3).predictions
+        for engine in ("compiled", "reference")
+    )
+    for each, other in zip(fast, slow, strict=True):
+        assert each.text == other.text
+        assert each.probability == pytest.approx(other.probability, abs=1e-9)
+        assert each.entropy == pytest.approx(other.entropy, abs=1e-9)
+        assert [one.probability for one in each.alternatives] == pytest.approx(
+            [one.probability for one in other.alternatives], abs=1e-9
+        )
+
+
+def test_the_mean_surprise_equals_the_loss(trained) -> None:
+    gpt = InferenceGpt(trained)
+    text = "annaemmaoliviaemma" * 3  # longer than the context
+    result = gpt.evaluate([text])
+    explanation = explain(gpt, text, n_alternatives=0)
+    assert len(explanation.predictions) == result.n_tokens
+    assert explanation.bits == pytest.approx(result.n_tokens * result.loss / math.log(2))
+
+
+def test_an_explained_conversation_shows_the_speakers(talk) -> None:
+    explanation = explain(InferenceGpt(talk), CHAT[0])
+    labels = ["<|user|>", *"hi", "<|end_turn|>", "<|assistant|>", *"yo", "<|end_turn|>"]
+    assert [each.text for each in explanation.predictions] == labels
+    assert explanation.read == ("<|bos|>", *labels[:-1])
+    alone = explain(InferenceGpt(talk), "hi")
+    assert [each.text for each in alone.predictions] == labels[:4]
+
+
+def test_alternatives_are_sorted_by_probability(trained) -> None:
+    n = trained.tokenizer.vocab_size
+    for each in explain(InferenceGpt(trained), "emma", n_alternatives=n).predictions:
+        probabilities = np.array([one.probability for one in each.alternatives])
+        assert probabilities.sum() == pytest.approx(1)
+        assert (np.diff(probabilities) <= 0).all()
+        assert each.entropy == pytest.approx(-(probabilities * np.log2(probabilities)).sum())
+        assert each.bits == pytest.approx(-math.log2(each.probability))
+
+
+def test_tokens_that_are_parts_of_a_character_are_shown_as_bytes() -> None:
+    tokenizer = BpeTokenizer.from_documents(["añb"], 260)
+    model = train(["añb"], tokenizer=tokenizer, config=TrainConfig(steps=1), model=ModelConfig())
+    texts = [each.text for each in explain(InferenceGpt(model), "ñ").predictions]
+    assert texts == ["bytes:\\xc3", "bytes:\\xb1", "<|bos|>"]
+
+
+@pytest.mark.parametrize("text", ["It rained all", "It rained all day and all night"])
+def test_explained_running_text_has_no_end_token(text) -> None:
+    config = TrainConfig(steps=5, text="stream", dtype="float64")
+    docs = ["It rained all day and all night"]
+    gpt = InferenceGpt(train(docs, model=SHAPES["karpathy"], config=config))
+    wanted = gpt.evaluate([text], text="stream")
+    (score,) = Scorer(gpt, text="stream").score([text])
+    found = explain(gpt, text, n_alternatives=1, text_kind="stream")
+    assert len(found.scored) == found.facts()["n_scored"] == wanted.n_tokens == len(text)
+    assert found.bits == pytest.approx(wanted.n_tokens * wanted.loss / math.log(2))
+    assert found.bits == pytest.approx(score.bits)
+    next_token = found.predictions[-1]  # what may come next is still predicted
+    assert len(found.predictions) == len(found.read) == len(text) + 1
+    assert next_token.alternatives

@@ -1,0 +1,172 @@
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from microgpt.errors import CheckpointError
+from microgpt.files import (
+    SAVED,
+    SAVING,
+    DirectoryLock,
+    FullDiskError,
+    finish_publish,
+    path_from_text,
+    path_to_text,
+    publish,
+    read_regular_file,
+)
+
+
+@pytest.mark.parametrize("name", [SAVING, SAVED])
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_link_in_place_of_a_staging_directory_is_not_followed(tmp_path, name, kind) -> None:
+    directory, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
+    publish(directory, {"a": b"1"})
+    elsewhere.mkdir()
+    (elsewhere / "b").write_bytes(b"2")
+    if kind == "file":
+        (directory / name).write_bytes(b"3")
+    else:
+        (directory / name).symlink_to(elsewhere)
+    finish_publish(directory)
+    with pytest.raises(CheckpointError, match=r"cannot write to .*model.*; use another dir"):
+        publish(directory, {"a": b"4"}, is_held=True)
+    assert {file.name for file in directory.iterdir()} == {"a", name}
+    assert (directory / "a").read_bytes() == b"1"
+    assert (elsewhere / "b").read_bytes() == b"2"
+
+
+def test_a_file_in_place_of_a_directory_is_named_and_kept(tmp_path) -> None:
+    (tmp_path / "names").write_bytes(b"anna")
+    with pytest.raises(CheckpointError, match="names is a file, not a directory; use another path"):
+        publish(tmp_path / "names" / "model", {"a": b"1"})
+    assert (tmp_path / "names").read_bytes() == b"anna"
+
+
+def test_files_are_synced_after_their_contents_are_written(tmp_path, monkeypatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
+    publish(tmp_path, {"a": b"123456789"})
+    assert 9 in synced
+
+
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="pipe is not a regular file; use another path"):
+        publish(tmp_path, {"pipe": b"1"})
+    assert (tmp_path / "pipe").is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+HOLD = """
+import errno, fcntl, os, sys
+from pathlib import Path
+from microgpt.files import DirectoryLock
+
+def flock(fd, how):
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+if len(sys.argv) > 2:
+    fcntl.flock = flock
+lock = DirectoryLock(Path(sys.argv[1]), "being trained")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def no_flock(fd: int, how: int) -> None:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+@pytest.mark.parametrize("is_new", [True, False])
+@pytest.mark.parametrize("has_flock", [True, False])
+def test_a_killed_process_leaves_no_lock_even_without_flock(
+    tmp_path: Path, monkeypatch, is_new, has_flock
+) -> None:
+    directory = tmp_path / "model"
+    if not is_new:
+        directory.mkdir()
+    monkeypatch.setattr("microgpt.files.WAIT_S", 0)
+    if not has_flock:
+        monkeypatch.setattr(fcntl, "flock", no_flock)
+    command = [sys.executable, "-c", HOLD, directory, *([] if has_flock else ["none"])]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as holder:
+        holder.stdout.readline()
+        use = f"trained by process {holder.pid}" if has_flock else "written by another process"
+        with pytest.raises(CheckpointError, match=rf"model is being {use}.*; try again later"):
+            DirectoryLock(directory)
+        holder.kill()
+    with DirectoryLock(directory):
+        pass
+    assert list(tmp_path.rglob("*")) == [directory]
+
+
+def test_a_disk_without_free_inodes_raises_a_full_disk_error(tmp_path: Path, monkeypatch) -> None:
+    def no_inode(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("filelock._unix.os.open", no_inode)
+    with pytest.raises(FullDiskError, match="model: No space left on device"):
+        DirectoryLock(tmp_path / "model")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (b"/a/n.txt", "/a/n.txt"),
+        ("/ä/100%.txt".encode(), "/ä/100%.txt"),
+        (b"/w\xff/a b%\xfe", "file:/w%FF/a%20b%25%FE"),
+        (b"file:x", "file:file%3Ax"),
+    ],
+)
+def test_a_path_can_be_recovered_from_its_text(path: bytes, text: str) -> None:
+    assert path_to_text(os.fsdecode(path)) == text
+    assert os.fsencode(path_from_text(text)) == path
+
+
+def test_a_path_text_with_a_null_byte_names_no_existing_file() -> None:
+    assert not path_from_text("file:%00nowhere").exists()
+
+
+def test_regular_files_and_links_to_them_can_be_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("file")
+    assert read_regular_file(tmp_path / "file", 3) == b"abc"
+    assert read_regular_file(tmp_path / "link", 3) == b"abc"
+
+
+def test_pipes_and_devices_are_refused_without_blocking(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(OSError, match="not a regular file"):
+            read_regular_file(path, 10)
+
+
+def test_a_directory_is_refused_without_leaking_a_descriptor(tmp_path):
+    free = os.dup(0)
+    os.close(free)
+    with pytest.raises(IsADirectoryError):
+        read_regular_file(tmp_path, 10)
+    again = os.dup(0)
+    os.close(again)
+    assert again == free
+
+
+def test_a_sparse_file_is_refused_by_its_size(tmp_path):
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(3 * 2**30)
+    with pytest.raises(OSError, match="larger than 1,000 bytes") as error:
+        read_regular_file(tmp_path / "sparse", 1000)
+    assert error.value.errno == errno.EFBIG
+
+
+def test_reading_a_file_of_unknown_size_stops_at_the_limit():
+    with pytest.raises(OSError, match="larger than 4 bytes"):  # /proc says 0 bytes
+        read_regular_file("/proc/self/status", 4)

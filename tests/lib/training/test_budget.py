@@ -1,0 +1,171 @@
+"""The budget of a run: an estimate of its operations, and its time limit."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from microgpt import CharTokenizer, ModelConfig, TrainConfig, count_params
+from microgpt.data.split import Split
+from microgpt.state import TrainEvent, TrainingPlan
+from microgpt.training import loop
+from microgpt.training.budget import (
+    TimeLimit,
+    evaluation_operations,
+    operations_per_second,
+    step_operations,
+)
+from microgpt.training.hooks import OnEvent
+from microgpt.training.planning import TrainingJob
+from microgpt.training.train import train, train_job
+from microgpt_engine import trainer
+
+DOCS = ["anna", "emma", "ava", "mia", "isabella", "noah", "liam"]
+PARTS = Split(DOCS, DOCS[2:], DOCS[:1], DOCS[1:2], 0.1, 0.1)
+STEPS = 400
+TOKENIZER = CharTokenizer.from_documents(DOCS)
+
+
+def plan_of(**settings) -> TrainingPlan:
+    model = ModelConfig(n_embd=4, n_head=2, block_size=8, vocab_size=TOKENIZER.vocab_size)
+    settings = {"steps": STEPS, "batch_size": 2, "dropout": 0.1, "average_tail": 0.3, **settings}
+    config = TrainConfig(lr=0.01, engine="compiled", dtype="float32", **settings)
+    return TrainingPlan(model, config, TOKENIZER, PARTS.facts)
+
+
+@pytest.fixture(autouse=True)
+def an_event_per_step(monkeypatch) -> None:
+    monkeypatch.setattr(loop, "EVENT_INTERVAL_S", 0.0)
+    monkeypatch.setattr(trainer, "MAX_STEPS", 1)
+
+
+class Machine:
+    """A machine that would need 100 s, but becomes slower after some steps."""
+
+    def __init__(self, from_step: int = 0, factor: float = 1.0) -> None:
+        self.n_done, self.from_step, self.factor = 0, from_step, factor
+
+    @property
+    def seconds(self) -> float:
+        n = self.n_done
+        return (min(n, self.from_step) + self.factor * max(0, n - self.from_step)) * 100 / STEPS
+
+    def follow(self, event: TrainEvent) -> None:
+        self.n_done += len(event.losses)
+
+    def train(self, plan: TrainingPlan, **options):
+        limit = TimeLimit(100 / 60, 0, 0, lambda: self.seconds)
+        job = TrainingJob(plan, PARTS, limit=limit, **options)
+        return train_job(job, hooks=[OnEvent(self.follow)])
+
+
+def again(plan: TrainingPlan):
+    return train(PARTS, model=plan.model, config=plan.config, tokenizer=plan.tokenizer)
+
+
+@pytest.mark.parametrize("factor", [1.1, 2, 5])
+def test_a_slow_run_begins_again_with_as_many_steps_as_fit(factor) -> None:
+    machine = Machine(factor=factor)
+    result = machine.train(plan_of(warmup_steps=40))
+    assert result.ending == "steps"
+    assert 95 <= machine.seconds <= 101
+    steps = result.config.steps
+    assert steps < STEPS / factor
+    assert result.plan == plan_of(steps=steps, warmup_steps=40 * steps // STEPS)
+    repeated = again(result.plan)
+    assert result.weights == repeated.weights
+    assert (result.losses, result.test_loss) == (repeated.losses, repeated.test_loss)
+
+
+def test_a_fast_run_has_more_steps_if_its_budget_limited_them() -> None:
+    plan = replace(plan_of(), given={"budget": STEPS * 5e6})
+    machine = Machine(factor=0.5)
+    result = machine.train(plan)
+    assert 95 <= machine.seconds <= 101
+    assert result.plan == replace(plan, config=plan.config.with_steps(result.config.steps))
+
+
+@pytest.mark.parametrize("factor", [1.01, 1.0, 0.5])
+def test_a_run_that_ends_in_time_is_not_changed(factor) -> None:
+    result = Machine(factor=factor).train(plan_of())
+    assert result.plan == plan_of()
+    assert result.weights == again(plan_of()).weights
+
+
+def test_a_run_has_no_more_steps_than_are_enough() -> None:
+    plan = replace(plan_of(), given={"budget": STEPS * 5e6, "most_steps": STEPS})
+    assert Machine(factor=0.5).train(plan).plan == plan
+
+
+@pytest.mark.parametrize("from_step", [20, 200, 360])
+@pytest.mark.parametrize("factor", [2, 5])
+def test_a_run_that_becomes_slow_ends_in_time_with_its_schedule(from_step, factor) -> None:
+    machine = Machine(from_step, factor)
+    result = machine.train(plan_of())
+    assert 100 < machine.seconds <= 105
+    assert result.ending == "until"
+    assert result.plan == plan_of(until=result.state.step)
+    assert result.test_loss is not None
+    assert result.weights == again(result.plan).weights
+    rest = train_job(TrainingJob(plan_of(), PARTS, resume=result.state))
+    assert rest.weights == again(plan_of()).weights
+
+
+def test_a_resumed_run_keeps_its_number_of_steps() -> None:
+    state = again(plan_of(until=100)).state
+    result = Machine(factor=2).train(plan_of(), resume=state)
+    assert result.plan == plan_of(until=result.state.step)
+    assert 300 <= result.state.step <= 310
+
+
+def test_patience_can_end_a_run_with_a_deadline() -> None:
+    result = Machine().train(plan_of(patience=1, evaluations=100))
+    assert result.ending == "patience"
+    assert result.state.step < STEPS
+
+
+def test_a_time_in_which_the_program_is_stopped_does_not_count(monkeypatch) -> None:
+    """As by Ctrl-Z: the clock goes on, but the program computes nothing."""
+    now, stopped_s = [0.0], 500.0
+
+    def follow(event: TrainEvent) -> None:
+        now[0] += 100 / STEPS + stopped_s * (event.step in (2, 200))
+
+    monkeypatch.setattr(loop, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(loop, "process_time", lambda: now[0] % stopped_s)
+    limit = TimeLimit(100 / 60, 0, 0, lambda: now[0])
+    events = []
+    hooks = [OnEvent(events.append), OnEvent(follow)]
+    result = train_job(TrainingJob(plan_of(), PARTS, limit=limit), hooks=hooks)
+    assert result.plan == plan_of()
+    assert result.state.seconds == pytest.approx(100, abs=2)
+    times = [event.seconds for event in events]
+    assert max(b - a for a, b in pairwise(times)) < 1
+
+
+MODEL = ModelConfig(n_embd=64, n_head=4, n_layer=3, block_size=64, vocab_size=100)
+TIMED = ModelConfig(n_embd=32, n_layer=2, vocab_size=9)
+
+
+def test_matrix_products_dominate_the_operations_of_large_models() -> None:
+    large = ModelConfig(
+        n_embd=2048, n_layer=24, block_size=8, vocab_size=1000, architecture="modern"
+    )
+    config = TrainConfig(batch_size=4096)
+    n_weights = count_params(large) - large.vocab_size * large.n_embd  # without the lookup
+    products = 6 * n_weights * 4096 * 8
+    assert step_operations(large, config, 8) == pytest.approx(products, rel=0.01)
+
+
+def test_an_evaluation_costs_a_third_of_a_training_step() -> None:
+    config = TrainConfig(batch_size=1000)
+    assert evaluation_operations(MODEL, 20, 20_000) == pytest.approx(
+        step_operations(MODEL, config, 20) / 3, rel=0.01
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_speed_of_muon_can_be_measured_with_threads(threads) -> None:
+    config = TrainConfig(batch_size=64, optimizer="muon", lr=0.01, weight_decay=0.1, dropout=0.1)
+    config = replace(config, engine="compiled", dtype="float32")
+    assert operations_per_second(TIMED, config, length=8, threads=threads) > 0

@@ -124,7 +124,7 @@ def test_a_large_request_does_not_delay_a_small_one(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     with ThreadPoolExecutor(4) as clients:
         large = [
-            clients.submit(server.generate, num_samples=10, max_tokens=50 + i, seed=i)
+            clients.submit(server.generate, num_samples=40, max_tokens=70 + i, seed=i)
             for i in range(3)
         ]
         time.sleep(0.3)

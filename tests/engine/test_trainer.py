@@ -251,7 +251,7 @@ host = binding.get_host_cpu_features()
 host["avx512f"] = host["avx512f"] or sys.argv[1] == "AVX-512"
 binding.get_host_cpu_features = lambda: host
 from microgpt_engine import simd
-assert [processor.VECTOR_BYTES, processor.N_REGISTERS] == list(map(int, sys.argv[3:]))
+assert [simd.VECTOR_BYTES, simd.N_REGISTERS] == list(map(int, sys.argv[3:]))
 import random
 from microgpt_cli.engine_checks import engine_error, random_model
 rng = random.Random(3)

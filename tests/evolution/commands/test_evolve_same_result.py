@@ -32,7 +32,6 @@ def test_the_number_of_workers_changes_no_result(microgpt, searched, tmp_path, s
     assert log_of(second) == log_of(first)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("search", [SMALL, HYDRA])
 def test_a_killed_and_resumed_search_has_the_same_result(
     microgpt, searched, tmp_path, search

@@ -9,7 +9,7 @@ from microgpt import ModelConfig, TrainConfig, check_names, check_setting
 from microgpt_evolution.evolution_errors import GenomeError, raised_as
 
 Gene = bool | int | float | str
-LIMITS = {  # of evolve-rust's genes, within which a search without a budget stays
+LIMITS = {  # a search without a budget keeps evolve-rust's genes within these
     "n_embd": (1, 128),
     "block_size": (1, 256),
     "n_layer": (1, 12),

@@ -51,7 +51,7 @@ PADDING = 12  # pixels around a chart in a file
 FILES = (".png", ".svg")  # types of files that a chart can be written to
 PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 
-Specification = dict[str, object]  # of a Vega-Lite chart, or of the looks of all charts
+Specification = dict[str, object]  # Vega-Lite draws it; or the looks of all charts
 Row = dict[str, Any]  # a row of a chart's dataset
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
 SMOOTHED = 1 / 40  # points on each side in a mean of the training loss, as a share of all points

@@ -77,7 +77,7 @@ def needs_training(function: OwnFunction) -> bool:
     """Return whether a function gets a trained model, an `InferenceGpt`."""
     try:
         parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # of some built-in functions
+    except (TypeError, ValueError):  # some built-in functions have no signature
         return True
     return next(iter(parameters), "") != GENOME
 

@@ -28,8 +28,8 @@ class Records(NamedTuple):
     """The rows of a table, the values of a file of JSON, or other conversations."""
 
     values: Iterable[tuple[int, Any]]  # numbered; an error instead of a value that is not JSON
-    unit: str = "line"  # what the numbers count: lines, or items of a JSON array
-    columns: Sequence[str] | None = None  # of a table, whose rows are dictionaries
+    unit: str = "line"  # the numbers count lines, or items of a JSON array
+    columns: Sequence[str] | None = None  # a table has them; its rows are dictionaries
 
     @property
     def question_columns(self) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from microgpt.data.tokenizer import Document
 
 PIECE = 50  # number of characters of running text that are compared at once
 Shares = dict[str, float | None]  # by held-out set; None if unknown
-Facts = Sequence[DataFacts | None]  # of earlier training runs; None is unknown
+Facts = Sequence[DataFacts | None]  # earlier training runs have read them; None is unknown
 
 
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:

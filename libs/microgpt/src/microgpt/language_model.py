@@ -49,11 +49,7 @@ class LanguageModel:
         return engine_module(self.engine).make_model(self.config, self.weights, self._dtype)
 
     def evaluate(
-        self,
-        docs: Iterable[AnyDocument],
-        *,
-        text: TextKind = TrainConfig.text,
-        threads: int = 1,
+        self, docs: Iterable[AnyDocument], *, text: TextKind = TrainConfig.text, threads: int = 1
     ) -> HeldOutLoss:
         """Return the loss of documents, and the share of them that was read in training.
 

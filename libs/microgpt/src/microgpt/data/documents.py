@@ -14,11 +14,7 @@ from typing import Any, Self, cast
 
 from microgpt.config import TextKind
 from microgpt.data.column_file import Records, check_is_text, load_column
-from microgpt.data.conversation_file import (
-    ChatTestSet,
-    conversation_records,
-    parse_conversations,
-)
+from microgpt.data.conversation_file import ChatTestSet, conversation_records, parse_conversations
 from microgpt.data.statistics import is_running_text
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Conversation, Documents

@@ -5,13 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from microgpt.config import (
-    DEFAULT_DTYPE,
-    Given,
-    ModelConfig,
-    TrainConfig,
-    default_lr,
-)
+from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, default_lr
 from microgpt.data.contamination import contamination, describe_read
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from microgpt import CharTokenizer, Message
 from microgpt.data.context import (
+    ChunkedDataset,
     SlidingWindows,
     chunks_of,
     default_stride,
@@ -13,7 +14,7 @@ from microgpt.data.context import (
     turn_windows,
 )
 from microgpt.data.folding import FoldingTokenizer
-from microgpt.data.token_dataset import ChunkedDataset, TokenDataset
+from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import ROLES
 from microgpt.errors import PromptError
 from microgpt.held_out_loss import EvaluationSet

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from microgpt import load_text
 from microgpt.data.bpe import BpeTokenizer
+from microgpt.data.context import ChunkedDataset
 from microgpt.data.documents import bundled
 from microgpt.data.statistics import is_prose, is_running_text, measure
 from microgpt.data.text_file import TextFile
-from microgpt.data.token_dataset import ChunkedDataset
 from microgpt.data.tokenizer import CharTokenizer, Message
 
 

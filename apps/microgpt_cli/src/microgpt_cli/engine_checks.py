@@ -259,7 +259,8 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     numbers = [number for rows in matrices for row in rows for number in row]
 
     def backward(engine: EngineModule, dtype: DType) -> tuple[float, Weights[float]]:
-        made = engine.make_engine(model, config, dataset, random.Random(0), dtype, 1)
+        settings = replace(config, dtype=dtype)
+        made = engine.make_engine(model, settings, dataset, random.Random(0), 1)
         made.set_weights(numbers)
         return made.backward(lambda: False), by_name(model, made.grads().tolist())
 

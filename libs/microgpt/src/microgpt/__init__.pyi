@@ -29,6 +29,7 @@ from .data.contamination import read_forms as read_forms
 from .data.contamination import recorded_share as recorded_share
 from .data.contamination import trained_share as trained_share
 from .data.context import ChatPrompt as ChatPrompt
+from .data.context import ChunkedDataset as ChunkedDataset
 from .data.conversation_file import Item as Item
 from .data.documents import DEMO_MODEL as DEMO_MODEL
 from .data.documents import ReadOptions as ReadOptions
@@ -53,7 +54,6 @@ from .data.statistics import Sizes as Sizes
 from .data.statistics import measure as measure
 from .data.text_file import ConversationsError as ConversationsError
 from .data.text_file import TextFile as TextFile
-from .data.token_dataset import ChunkedDataset as ChunkedDataset
 from .data.token_dataset import TokenDataset as TokenDataset
 from .data.token_dataset import Tokens as Tokens
 from .data.tokenizer import IGNORED_ROLES as IGNORED_ROLES

@@ -47,12 +47,7 @@ def n_bytes(model: ModelConfig, longest: int) -> int:
 
 
 def make_engine(
-    model: ModelConfig,
-    config: TrainConfig,
-    docs: TokenDataset,
-    rng: random.Random,
-    dtype: DType,
-    threads: int,
+    model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: random.Random, threads: int
 ) -> ReferenceTraining:
     """Return a training with random weights; it computes in float64 on one thread."""
     return ReferenceTraining(model, config, init_variant(model, rng), docs)

@@ -6,7 +6,7 @@ Layout: as in the classes whose objects it makes. See docs/engine.md#the-work.
 import random
 from typing import TYPE_CHECKING
 
-from microgpt import DType, ModelConfig, TokenDataset, TrainConfig, count_params
+from microgpt import ModelConfig, TokenDataset, TrainConfig, count_params
 from microgpt_engine.compiled_model import CompiledModel
 from microgpt_engine.preparation import prepare as prepare
 from microgpt_engine.random_numbers import shuffled as shuffled
@@ -31,23 +31,19 @@ def n_bytes(model: ModelConfig, longest: int) -> int:
 
 
 def make_engine(
-    model: ModelConfig,
-    config: TrainConfig,
-    docs: TokenDataset,
-    rng: random.Random,
-    dtype: DType,
-    threads: int,
+    model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: random.Random, threads: int
 ) -> "CompiledEngine":
     """Return an engine with random weights. Small steps use one thread."""
+    assert config.dtype
     from microgpt_engine.threaded_trainer import ThreadedEngine, useful_threads
     from microgpt_engine.trainer import CompiledEngine
 
     n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
     threads = useful_threads(model, config, n_tokens, threads)
     engine = (
-        CompiledEngine(model, config, docs, dtype=dtype)
+        CompiledEngine(model, config, docs, dtype=config.dtype)
         if threads == 1
-        else ThreadedEngine(model, config, docs, dtype=dtype, threads=threads)
+        else ThreadedEngine(model, config, docs, dtype=config.dtype, threads=threads)
     )
     engine.set_weights(initial_weights(model, rng))
     return engine

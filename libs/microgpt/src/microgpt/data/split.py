@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from microgpt.config import LESS_THAN_1, TrainConfig, checked
+from microgpt.data.context import ChunkedDataset
 from microgpt.data.folding import plain
-from microgpt.data.token_dataset import ChunkedDataset
 from microgpt.data.tokenizer import (
     AnyDocument,
     Document,

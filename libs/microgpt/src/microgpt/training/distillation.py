@@ -22,8 +22,9 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from microgpt.config import Sampling
+from microgpt.data.context import ChunkedDataset
 from microgpt.data.split import DataFacts
-from microgpt.data.token_dataset import ChunkedDataset, TokenDataset
+from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, PromptError
 from microgpt.resource_limits import check_memory, map_in_threads

@@ -4,9 +4,9 @@ Both engines give the same losses, weights and random numbers, up to rounding; t
 `microgpt verify` check this. The reference engine imports neither numpy nor numba.
 """
 
-import random
 import warnings
 from collections.abc import Collection, Iterable, Sequence
+from random import Random
 from time import perf_counter
 from typing import Protocol, cast
 
@@ -48,22 +48,19 @@ class EngineModule(Protocol):
         """Return about how many bytes a thread needs to train on up to `longest` predictions."""
 
     def make_engine(
-        self,
-        model: ModelConfig,
-        config: TrainConfig,
-        docs: TokenDataset,
-        rng: random.Random,
-        dtype: DType,
-        threads: int,
+        self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
     ) -> Engine:
-        """Return an engine with the weights that `init_variant` draws from rng."""
+        """Return an engine with the weights that `init_variant` draws from rng.
+
+        The documents have 2 to block_size + 1 tokens. They are read in this order, cyclically.
+        """
 
     def make_model(
         self, config: ModelConfig, weights: Weights[float] | Numbers, dtype: DType
     ) -> EngineModel:
         """Return a trained model."""
 
-    def shuffled(self, n: int, rng: random.Random, n_first: int) -> Sequence[int]:
+    def shuffled(self, n: int, rng: Random, n_first: int) -> Sequence[int]:
         """Shuffle range(n) like `rng.shuffle` and return the first n_first numbers."""
 
 
@@ -141,22 +138,16 @@ def prepare_engine(
 
 
 def make_engine(
-    model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: random.Random, threads: int
+    model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
 ) -> Engine:
-    """Return the engine of the settings with random weights; raise ConfigError without memory.
-
-    The documents have 2 to block_size + 1 tokens. They are read in this order, cyclically.
-    """
+    """Return the engine of the settings; raise ConfigError if it needs more than the free RAM."""
     assert config.engine
-    assert config.dtype
     module = engine_module(config.engine)
     check_memory(module.n_bytes(model, docs.longest - 1), "training this model")
-    return module.make_engine(model, config, docs, rng, config.dtype, threads)
+    return module.make_engine(model, config, docs, rng, threads)
 
 
-def reading_order(
-    n: int, config: TrainConfig, rng: random.Random, engine: EngineName
-) -> Sequence[int]:
+def reading_order(n: int, config: TrainConfig, rng: Random, engine: EngineName) -> Sequence[int]:
     """Return the indices of n documents in training order, up to the last that is read."""
     n_read = min(n, config.steps * config.batch_size)
     return engine_module(engine).shuffled(n, rng, n_read) if config.shuffle else range(n_read)

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, default_lr
 from microgpt.data.contamination import contamination, describe_read
+from microgpt.data.context import ChunkedDataset
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split
-from microgpt.data.token_dataset import ChunkedDataset, TokenDataset
+from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError

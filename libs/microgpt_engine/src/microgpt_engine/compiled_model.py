@@ -125,9 +125,8 @@ class CompiledModel:
         share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
         """Return the loss of each prediction and the buffers after the last micro-batch."""
-        dataset = Dataset.from_documents(docs)._replace(
-            soft_targets=NO_ROWS
-        )  # the losses are of the tokens
+        # The losses are those of the tokens.
+        dataset = Dataset.from_documents(docs)._replace(soft_targets=NO_ROWS)
         n_losses = dataset.tokens.size - len(docs)
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
         buffers = allocate_buffers(self.config, self.dtype, n_columns, dataset.longest)

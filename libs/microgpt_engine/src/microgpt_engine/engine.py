@@ -35,11 +35,12 @@ def make_engine(
 ) -> "CompiledEngine":
     """Return an engine with random weights. Small steps use one thread."""
     assert config.dtype
-    from microgpt_engine.threaded_trainer import ThreadedEngine, useful_threads
+    from microgpt_engine.threaded_trainer import MIN_SHARED_WORK, ThreadedEngine
     from microgpt_engine.trainer import CompiledEngine
 
     n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
-    threads = useful_threads(model, config, n_tokens, threads)
+    is_shared = count_params(model) * n_tokens > MIN_SHARED_WORK
+    threads = min(threads, config.batch_size) if is_shared else 1
     engine = (
         CompiledEngine(model, config, docs, dtype=config.dtype)
         if threads == 1

@@ -15,7 +15,7 @@ import numpy as np
 
 from microgpt import ModelConfig, TrainConfig, angles
 from microgpt_engine.simd import lanes_of
-from microgpt_engine.weights import Array, aligned_zeros, padded
+from microgpt_engine.weights import aligned_zeros, padded
 
 MIN_POSITIONS = 1024  # minimum size of the tables, if the context is not smaller
 Settings = Any  # a named tuple of `model_settings` or `train_settings` in a kernel
@@ -58,10 +58,7 @@ def model_settings(model: ModelConfig, dtype: str, n_positions: int | None = Non
 
 @lru_cache(maxsize=16)
 def _with_tables(model: ModelConfig, dtype: str, n: int) -> Settings:
-    return _ModelSettings(*_numbers(model, KINDS["model"]), *_rotary_tables(model, dtype, n))
-
-
-def _rotary_tables(model: ModelConfig, dtype: str, n: int) -> tuple[Array, Array]:
+    """Return the settings of a model with tables of n rotary positions."""
     D, width = model.head_dim, 2 * model.n_embd
     turns = np.outer(np.arange(n), angles(model, 1))
     cosine, sine = np.cos(turns), np.sin(turns)
@@ -73,7 +70,7 @@ def _rotary_tables(model: ModelConfig, dtype: str, n: int) -> tuple[Array, Array
         cosines, sines = (np.tile(each, width // D) for each in (cosine, sine))
         rows[0, :, :width:2] = rows[0, :, 1:width:2] = cosines
         rows[1, :, :width:2], rows[1, :, 1:width:2] = -sines, sines
-    return columns, rows
+    return _ModelSettings(*_numbers(model, KINDS["model"]), columns, rows)
 
 
 def train_settings(config: TrainConfig) -> Settings:

@@ -103,7 +103,11 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     if simd.IS_WASM:
         raise CompiledForWasmError(place)
     if content == _NUMBA:
-        return _numba_function(place)
+        from microgpt_engine.compiler import numba_function
+
+        # Numba does not notice that a function which is called by another has changed.
+        directory = cache_directory() / f"numba-{_IMPORTED[:24]}" if can_be_kept() else None
+        return numba_function(_function(place), directory)
     symbol, _, code = content.partition(b"\n")
     return _link(symbol.decode(), code)
 
@@ -124,15 +128,6 @@ def _compile(place: str, args: tuple[Any, ...]) -> bytes:
             "cache, so microgpt starts some seconds later"
         )
         return _NUMBA
-
-
-def _numba_function(place: str) -> Callable[..., int]:
-    """Return a function that Numba compiles, or loads from its own cache."""
-    from microgpt_engine.compiler import numba_function
-
-    # Numba does not notice that a function which is called by another has changed.
-    directory = cache_directory() / f"numba-{_IMPORTED[:24]}" if can_be_kept() else None
-    return numba_function(_function(place), directory)
 
 
 def _function(place: str) -> Callable[..., Any]:

@@ -148,17 +148,13 @@ class _Arguments:
         """Return an array from its Python object; the layout is part of NumPy's C interface."""
         address = cgutils.pointer_add(self._builder, address, object.__basicsize__)
         data = self._read(address, self._context.get_data_type(kind.dtype).as_pointer())
+        sizes = ir.ArrayType(INT64, kind.ndim).as_pointer()
         shape, strides = (
-            self._read(
-                cgutils.pointer_add(self._builder, address, offset),
-                ir.ArrayType(INT64, kind.ndim).as_pointer(),
-            )
+            self._read(cgutils.pointer_add(self._builder, address, offset), sizes)
             for offset in (16, 24)  # after the address of the data and the number of dimensions
         )
-        builder, array = (
-            self._builder,
-            cgutils.create_struct_proxy(kind)(self._context, self._builder),
-        )
+        builder = self._builder
+        array = cgutils.create_struct_proxy(kind)(self._context, builder)
         array.data, array.strides = data, builder.load(strides, align=8)
         array.shape = builder.load(shape, align=8)
         array.nitems = reduce(builder.mul, cgutils.unpack_tuple(builder, array.shape))

@@ -66,8 +66,7 @@ def compile_together(
 ) -> bool:
     """Compile kernels in processes, one for each dtype and share; return whether all succeeded.
 
-    Args:
-        options: more arguments of `subprocess.Popen`.
+    `options` are more arguments of `subprocess.Popen`.
     """
     module = [sys.executable, "-m", __name__]
     processes: list[subprocess.Popen[Any]] = []

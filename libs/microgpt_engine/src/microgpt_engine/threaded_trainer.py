@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from microgpt import ModelConfig, Tokens, TrainConfig, count_params
+from microgpt import ModelConfig, Tokens, TrainConfig
 from microgpt_engine.buffers import allocate_buffers
 from microgpt_engine.machine_code import EntryPoint
 from microgpt_engine.trainer import CompiledEngine, n_columns
@@ -36,12 +36,6 @@ add, add_and_clear, find_directions, update, publish_and_clear = (
         "kernels.step:update", "kernels.step:publish_and_clear",
     )
 )  # fmt: skip
-
-
-def useful_threads(model: ModelConfig, config: TrainConfig, n_tokens: float, threads: int) -> int:
-    """Return the number of threads to use for a training step: 1 for small steps."""
-    is_worth_it = count_params(model) * n_tokens > MIN_SHARED_WORK
-    return min(threads, config.batch_size) if is_worth_it else 1
 
 
 class ThreadedEngine(CompiledEngine):
@@ -87,9 +81,9 @@ class ThreadedEngine(CompiledEngine):
         self._scratches = [aligned_zeros(self._scratch.shape, dtype) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads - 1)
 
-    def _reset(self) -> None:
-        super()._reset()
-        self._published_step = -1
+    def _discard_batch(self) -> None:
+        super()._discard_batch()
+        self._published_step = -1  # the weights may be new ones
 
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True

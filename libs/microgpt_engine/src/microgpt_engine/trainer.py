@@ -66,7 +66,7 @@ class CompiledEngine:
     def set_weights(self, numbers: Sequence[float] | Numbers) -> None:
         """Set the initial weights from a sequence in the order of `weight_shapes`."""
         self._params.set(numbers)
-        self._reset()
+        self._discard_batch()
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
         """Restore the state of an earlier training run."""
@@ -74,7 +74,7 @@ class CompiledEngine:
         self._m.set(adam_m)
         self._v.set(adam_v)
         self._progress[0] = step
-        self._reset()
+        self._discard_batch()
 
     def run(self, until: int) -> list[float]:
         """Train for about 20 ms, up to step `until`; return the losses of the steps taken.
@@ -148,10 +148,6 @@ class CompiledEngine:
         lrs = learning_rates(self.config, np.arange(first, first + losses.size))
         return take_steps(workspace, self._dataset, *self.settings, lrs, losses, update, n_tokens)
 
-    def _reset(self) -> None:
-        """Discard what belongs to earlier weights."""
-        self._discard_batch()
-
     def _discard_batch(self) -> None:
         """Set the gradients to 0 and restart the current step from the first document."""
         self._progress[1:] = 0
@@ -167,11 +163,9 @@ def n_columns(config: TrainConfig, longest: int) -> int:
 def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
     """Return the learning rate of each step; compiled version of `config.learning_rate`."""
     if type(config) is not TrainConfig:
-        own: NDArray[Any] = _own_rates(config)[np.minimum(steps, config.steps)]
-        return own
+        return np.asarray(_own_rates(config)[np.minimum(steps, config.steps)])
     warmup = np.minimum(1.0, (steps + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-    linear: NDArray[Any] = config.initial_lr * warmup * (1 - steps / config.steps)
-    return linear
+    return np.asarray(config.initial_lr * warmup * (1 - steps / config.steps))
 
 
 @lru_cache(maxsize=4)

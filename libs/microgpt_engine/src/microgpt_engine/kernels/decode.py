@@ -128,8 +128,7 @@ def _continue(s: Sequences, i: int, rows: Rows, row: int) -> None:
     """Sample the next token of sequence i from a row of logits, or end the sequence."""
     n_new = s.n_tokens[i] - s.n_prompt[i]
     barred = STOP if n_new < s.min_tokens else s.barred
-    uniform = s.uniforms[i, n_new]
-    token = sample(rows, row, s, barred, uniform)
+    token = sample(rows, row, s, barred, s.uniforms[i, n_new])
     if token == NOT_FINITE:
         s.status[i] = BROKEN
     elif token == NONE_ALLOWED:

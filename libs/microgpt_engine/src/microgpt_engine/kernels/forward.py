@@ -13,7 +13,7 @@ from microgpt_engine.kernels.attention import attention
 from microgpt_engine.kernels.cross_entropy import add_softmax, token_losses
 from microgpt_engine.kernels.layers import copy, cut_at_starts, embed, relu, rmsnorm
 from microgpt_engine.kernels.masks import add_dropped, drop
-from microgpt_engine.kernels.matmul import add_linear, linear, transpose
+from microgpt_engine.kernels.matmul import linear, multiply, transpose
 from microgpt_engine.kernels.rotary import adjust, read_rotation
 from microgpt_engine.simd.vector import Array
 from microgpt_engine.weights import Weights
@@ -117,4 +117,4 @@ def _add_branch(w: Array, y: Array, b: Buffers, site: int, rate: float, N: int) 
         linear(w, y, b.dbranch, N)
         add_dropped(b.dbranch, b.keys, site, rate, b.x, N)
     else:
-        add_linear(w, y, b.x, N)
+        multiply(w, y, b.x, N, True)

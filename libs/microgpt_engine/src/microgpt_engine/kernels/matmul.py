@@ -21,18 +21,12 @@ TALL = N_REGISTERS // 4  # rows of a tile; two vectors of sums per row fill half
 @inlined
 def linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
     """Set y = w x, with shapes (m, n), (n, N) -> (m, N)."""
-    _multiply(w, x, y, n_columns, False)
-
-
-@inlined
-def add_linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
-    """Add w x to y, with shapes (m, n), (n, N) -> (m, N)."""
-    _multiply(w, x, y, n_columns, True)
+    multiply(w, x, y, n_columns, False)
 
 
 @kernel
-def _multiply(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
-    """Compute n_columns columns of w x."""
+def multiply(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
+    """Set y = w x, or add w x to y, with shapes (m, n), (n, N) -> (m, N)."""
     j, step = 0, lanes(x)
     while j + step < n_columns:  # process two vectors at once while more than one is left
         _strip(w, x, j, y, add, 2)
@@ -129,7 +123,7 @@ def add_outer(dy: Array, x: Array, x_t: Array, dw: Array, n_columns: int) -> Non
     x is first transposed to x_t (N, n), which avoids sums over the lanes of a vector.
     """
     transpose(x, x_t, x.shape[0], n_columns)
-    add_linear(dy[:, :n_columns], x_t, dw, dw.shape[1])
+    multiply(dy[:, :n_columns], x_t, dw, dw.shape[1], True)
 
 
 @kernel

@@ -15,6 +15,7 @@ from microgpt import COEFFICIENTS, MUON_LR_RATIO, MUON_MOMENTUM, N_ITERATIONS, N
 from microgpt_engine.buffers import OptimizerState
 from microgpt_engine.compiler import inlined, kernel
 from microgpt_engine.kernel_settings import Settings
+from microgpt_engine.kernels.layers import clear
 from microgpt_engine.kernels.matmul import linear
 from microgpt_engine.simd.lanes import total
 from microgpt_engine.simd.tiles import transpose_tile
@@ -25,19 +26,25 @@ _A, _B, _C = COEFFICIENTS
 
 @kernel
 def optimize(
-    state: OptimizerState, n_steps: int, lr: float, model: Settings, config: Settings
+    state: OptimizerState, lr: float, model: Settings, config: Settings, progress: Array
 ) -> None:
-    """Update all weights; n_steps is the number of steps including the current one.
+    """Update all weights, and begin the next step; see `Workspace` for `progress`.
 
     `find_directions` must have computed all directions.
     """
+    n_steps = int(progress[0]) + 1
     adam(state, n_steps, lr, config)
     muon(state, lr * MUON_LR_RATIO, model, config)
+    clear(state.grads, state.grads.shape[1])
+    progress[0], progress[1], progress[2] = n_steps, 0, 0
 
 
 @inlined
 def adam(state: OptimizerState, n_steps: int, lr: float, config: Settings) -> None:
-    """Update the rows before those of Muon with AdamW (Loshchilov & Hutter 2019, alg. 2)."""
+    """Update the rows before those of Muon with AdamW (Loshchilov & Hutter 2019, alg. 2).
+
+    n_steps is the number of steps including the current one.
+    """
     params, m, v, beta1, beta2 = state.params, state.m, state.v, config.beta1, config.beta2
     # A smaller epsilon could round to 0, and the update of unused weights would be 0 / 0.
     eps = max(config.adam_eps, np.finfo(params.dtype).tiny)
@@ -111,36 +118,30 @@ def find_directions(
 
     A direction is the orthogonalized momentum of a matrix.
     """
-    C, side, n_rows = model.n_embd, scratch.shape[1], state.directions.shape[0]
+    C, side, n_square = model.n_embd, scratch.shape[1], 4 * model.n_layer
     gram, square, room = scratch[:side], scratch[side : 2 * side], scratch[2 * side :]
-    matrix, n_matrices = first, 6 * model.n_layer if n_rows else 0
-    n_adam_rows = state.params.shape[0] - n_rows
+    matrix, n_matrices = first, 6 * model.n_layer if state.directions.shape[0] else 0
+    n_adam_rows = state.params.shape[0] - state.directions.shape[0]
     while matrix < n_matrices:
-        start, end = _rows(matrix, model)
-        x, y = room[: end - start], state.directions[start:end]
+        # wq, wk and wv of all layers come first, then wo, fc1 and fc2.
+        n_rows = C if matrix < n_square else model.n_ff_exp * C
+        start = min(matrix, n_square) * C + max(0, matrix - n_square) * n_rows
+        x, y = room[:n_rows], state.directions[start : start + n_rows]
         if N_ITERATIONS % 2 == 0:
             x, y = y, x
-        start, end = start + n_adam_rows, end + n_adam_rows
+        start += n_adam_rows
+        end = start + n_rows
         _normalized_momentum(state.grads[start:end], state.m[start:end], x)
         for _ in range(N_ITERATIONS):
             _symmetric_product(x[:, :C].T, x, gram)
             _symmetric_product(gram[:C, :C], gram, square)
-            _polynomial(gram, square, C)
+            for i in range(C):  # a I + b gram + c square
+                for j in range(0, side, lanes(gram)):
+                    store(square, i, j, _B * load(gram, i, j) + _C * load(square, i, j))
+                square[i, i] += _A
             linear(x[:, :C], square, y, C)
             x, y = y, x
         matrix += stride
-
-
-@inlined
-def _rows(matrix: int, model: Settings) -> tuple[int, int]:
-    """Return the first row, and the row after the last, of a matrix that Muon updates.
-
-    wq, wk and wv of all layers come first, then wo, fc1 and fc2.
-    """
-    C, n_square = model.n_embd, 4 * model.n_layer
-    n_rows = C if matrix < n_square else model.n_ff_exp * C
-    start = min(matrix, n_square) * C + max(0, matrix - n_square) * n_rows
-    return start, start + n_rows
 
 
 @inlined
@@ -170,12 +171,3 @@ def _symmetric_product(w: Array, x: Array, y: Array) -> None:
     for i in range(0, C, step):
         for j in range(i + step, C, step):
             transpose_tile(y, i, j, y, j, i)
-
-
-@inlined
-def _polynomial(gram: Array, square: Array, C: int) -> None:
-    """Set `square` to a I + b gram + c square."""
-    for i in range(C):
-        for j in range(0, gram.shape[1], lanes(gram)):
-            store(square, i, j, _B * load(gram, i, j) + _C * load(square, i, j))
-        square[i, i] += _A

@@ -116,30 +116,17 @@ def _keep(weights: Array, logits: Array, V: int, most: int, share: float, order:
     mass = 0.0
     for i in range(V):
         mass += weights[i]
-    _heap(logits, V, order)
+        order[i] = i
+    for i in range(V // 2 - 1, -1, -1):  # make `order` a max-heap by logit
+        _sift(logits, i, V, order)
     kept, n = 0.0, V
     while n > V - most and (kept < share * mass or n == V):
         n -= 1
-        _take_largest(logits, n, order)
+        order[0], order[n] = order[n], order[0]  # move the token with the largest logit to n
+        _sift(logits, 0, n, order)
         kept += weights[order[n]]
     for i in range(n):
         weights[order[i]] = 0
-
-
-@kernel
-def _heap(logits: Array, V: int, order: Array) -> None:
-    """Fill `order` with all tokens as a max-heap by logit."""
-    for i in range(V):
-        order[i] = i
-    for i in range(V // 2 - 1, -1, -1):
-        _sift(logits, i, V, order)
-
-
-@kernel
-def _take_largest(logits: Array, n: int, order: Array) -> None:
-    """Move the token with the largest logit of a heap of n + 1 tokens to index n."""
-    order[0], order[n] = order[n], order[0]
-    _sift(logits, 0, n, order)
 
 
 @kernel

@@ -78,9 +78,7 @@ def take_steps(
             if not update:
                 break
             find_directions(state, model, 0, 1, workspace.scratch)
-            optimize(state, step + 1, lrs[i], model, config)
-            clear(state.grads, state.grads.shape[1])
-            progress[0], progress[1], progress[2] = step + 1, 0, 0
+            optimize(state, lrs[i], model, config, progress)
     return tokens_read
 
 
@@ -176,13 +174,10 @@ def update(
 
     `find_directions` must have run before.
     """
-    n_steps = int(progress[0]) + 1
     if not squares_are_finite(state.grads):
         return False
-    optimize(state, n_steps, lr, model, config)
-    clear(state.grads, state.grads.shape[1])
+    optimize(state, lr, model, config, progress)
     publish(state.params, published)
-    progress[0], progress[1], progress[2] = n_steps, 0, 0
     return True
 
 

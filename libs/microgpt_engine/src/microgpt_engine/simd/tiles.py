@@ -104,11 +104,7 @@ def _emit_sums(
     return chains[0]
 
 
-def _type_transpose(x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> Any:
-    return types.void(x, types.intp, types.intp, y, types.intp, types.intp)
-
-
-@emitted(_type_transpose)
+@emitted(lambda x, i, j, y, k, m: types.void(x, types.intp, types.intp, y, types.intp, types.intp))
 def transpose_tile(e: Emitter, x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> None:
     """Write the transpose of the (lanes, lanes) tile at x[i, j] to y[k, m]."""
     builder, x_type, y_type = e.builder, e.types[0], e.types[3]

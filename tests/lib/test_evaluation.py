@@ -111,20 +111,6 @@ def test_the_scores_add_up_to_the_evaluated_loss(kind, text, texts) -> None:
     for score in scores:
         explanation = explain(gpt, score.text, n_alternatives=0, text_kind=text)
         assert score.bits == pytest.approx(explanation.bits)
-        end = explanation.predictions[-1].bits if text == "lines" else 0
-        assert score.character_bits.sum() == pytest.approx(score.bits - end)
-        assert score.character_bits.size == len(score.text)
-
-
-def test_a_subword_divides_its_bits_among_its_characters() -> None:
-    gpt = InferenceGpt(MODELS["bpe"])
-    (score,) = Scorer(gpt).score(["annañ🚀"])
-    wanted: list[float] = []  # of bytes
-    for each in explain(gpt, score.text).predictions[:-1]:
-        n = len(gpt.tokenizer.names[each.token])
-        wanted += [each.bits / n] * n
-    ends = np.cumsum([0, 1, 1, 1, 1, 2, 4])
-    assert score.character_bits == pytest.approx(np.add.reduceat(wanted, ends[:-1]))
 
 
 def test_both_engines_give_the_same_scores(gpt) -> None:
@@ -132,7 +118,6 @@ def test_both_engines_give_the_same_scores(gpt) -> None:
     texts = ["anna", "", "olivia anna emma"]
     for fast, other in zip(Scorer(gpt).score(texts), Scorer(slow).score(texts), strict=True):
         assert fast.bits == pytest.approx(other.bits, abs=1e-9)
-        assert fast.character_bits == pytest.approx(other.character_bits, abs=1e-9)
 
 
 def test_unknown_characters_have_a_fixed_cost() -> None:
@@ -140,29 +125,25 @@ def test_unknown_characters_have_a_fixed_cost() -> None:
     known, some, none, empty = scorer.score(["anna", "aXnn\ud800a", "X", ""])
     assert [each.n_unknown for each in (known, some, none, empty)] == [0, 2, 1, 0]
     assert some.bits == pytest.approx(known.bits + 2 * UNKNOWN_BITS)
-    assert some.character_bits[[1, 4]].tolist() == [UNKNOWN_BITS] * 2
     assert none.bits == pytest.approx(empty.bits + UNKNOWN_BITS)
     assert some.bits_per_character == pytest.approx(some.bits / 7)
     assert scorer.score([]) == []
 
 
-def test_a_folded_character_gets_the_bits_of_its_token() -> None:
+def test_a_folded_text_has_the_score_of_what_is_read() -> None:
     tokenizer = FoldingTokenizer.from_documents(["jorg", "strasse"])
     docs = ["jorg", "strasse"]
     gpt = InferenceGpt(train(docs, model=SHAPE, config=CONFIG, tokenizer=tokenizer))
     scores = Scorer(gpt).score(["Jo\u0308rg", "Straße", "JX"])
-    j, o, r, g, end = (each.bits for each in explain(gpt, "jorg").predictions)
-    assert scores[0].character_bits == pytest.approx([j, o, 0, r, g])  # 0: the diaeresis
-    assert scores[0].bits == pytest.approx(j + o + r + g + end)
-    *stra, first, second, e, _ = (each.bits for each in explain(gpt, "strasse").predictions)
-    assert scores[1].character_bits == pytest.approx([*stra, first + second, e])
-    assert scores[2].character_bits == pytest.approx([j, UNKNOWN_BITS])
+    wanted = [explain(gpt, text).bits for text in ("jorg", "strasse", "j")]
+    wanted[2] += UNKNOWN_BITS
+    assert [score.bits for score in scores] == pytest.approx(wanted)
     assert [score.n_unknown for score in scores] == [0, 0, 1]
 
 
 def test_a_lone_surrogate_is_unknown_to_a_subword_model() -> None:
     known, some = Scorer(InferenceGpt(MODELS["bpe"])).score(["anna", "an\udcffna"])
-    assert (some.n_unknown, some.character_bits[2]) == (1, UNKNOWN_BITS)
+    assert some.n_unknown == 1
     assert some.bits == pytest.approx(known.bits + UNKNOWN_BITS)
 
 

@@ -7,12 +7,12 @@ from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from heapq import nlargest
 from io import IncrementalNewlineDecoder
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from microgpt import ConfigError, DataError, count
-from microgpt_cli.terminal.console import note, shows_color, styled, terminal_safe
+from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import COLUMN, GIVEN_MODEL, flag, option
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from microgpt import DocumentHashes, SavedModel, Score, Scorer, TextKind
 
 READ_BYTES = 2**20  # maximum number of bytes per read
-SURPRISING = 7.0  # bits from which a character is marked in a terminal: less likely than 1 in 128
-BOLD_RED = "1;31"
 
 Batch = dict[int, str]  # lines by number, counted from 1
 
@@ -41,8 +39,8 @@ def score(
     """Print how much each line of a file surprises a model.
 
     The score is in bits per character. It is low if the line resembles the training data.
-    Characters that the model does not know cost 20 bits each; their share is printed. In a
-    terminal, surprising characters are red. Lines from a pipe are scored as they arrive.
+    Characters that the model does not know cost 20 bits each; their share is printed. Lines from a
+    pipe are scored as they arrive.
     """
     from microgpt import Scorer
     from microgpt_cli.model_loading import inference, load_model
@@ -122,11 +120,11 @@ class ScoredLine(NamedTuple):
     is_training_data: bool | None  # None if it is unknown
 
     def as_text(self) -> str:
-        """Return the score, the remarks, and the text with surprising characters in red."""
+        """Return the score, the remarks and the text, escaped for a terminal."""
         score = self.score
         remarks = [f"({score.n_unknown / len(score.text):.0%} unknown)"] if score.n_unknown else []
-        text = _marked(score) if shows_color() else terminal_safe(score.text)
-        line = text.replace("\n", " ")  # a field of a table may have several lines
+        # A field of a table may have several lines.
+        line = terminal_safe(score.text).replace("\n", " ")
         return "  ".join([f"{score.bits_per_character:6.2f}", *remarks, line])
 
     def as_json(self) -> str:
@@ -140,17 +138,8 @@ class ScoredLine(NamedTuple):
                 "bits": score.bits,
                 "n_unknown": score.n_unknown,
                 "is_training_data": self.is_training_data,
-                "character_bits": [round(bits, 3) for bits in score.character_bits.tolist()],
             }
         )
-
-
-def _marked(score: "Score") -> str:
-    pairs = zip(score.text, score.character_bits.tolist(), strict=True)
-    return "".join(
-        styled(terminal_safe("".join(char for char, _ in group)), BOLD_RED if is_marked else "")
-        for is_marked, group in groupby(pairs, key=lambda pair: pair[1] >= SURPRISING)
-    )
 
 
 def _training_hashes(saved: "SavedModel", model: Path) -> "DocumentHashes | None":

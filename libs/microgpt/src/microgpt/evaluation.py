@@ -152,12 +152,9 @@ class Scorer:
         read = EvaluationSet(SlidingWindows(doc, size, first=first) for doc in docs)
         found = [np.empty(0)]
         for portion in read.portions:
-            losses, counts = (
-                self._gpt.engine_model.losses(portion),
-                np.frombuffer(portion.mask, bool),
-            )
+            counts = np.frombuffer(portion.mask, bool)
             is_new = np.delete(counts, portion.starts[:-1]) if counts.size else slice(None)
-            found.append(losses[is_new])
+            found.append(self._gpt.engine_model.losses(portion)[is_new])
         return np.concatenate(found) / math.log(2)
 
 

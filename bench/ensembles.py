@@ -58,10 +58,10 @@ def measured(seed: int, label: str, *, text: str, way: str) -> EnsembleTraining:
         given["single"] = True
     notes: list[str] = []
     job = planned(docs, given, tell=notes.append)
-    result, parts, kind = trained(job), job.parts, job.plan.config.text
+    result, sets, kind = trained(job), job.sets, job.plan.config.text
     assert result.test_loss is not None
     tokens, characters = (
-        sum(count_predictions(doc, kind, count) for doc in parts.test)
+        sum(count_predictions(doc, kind, count) for doc in sets.test)
         for count in (result.tokenizer.count, len)
     )
     spent = float(notes[-2].split()[0].replace("\u202f", ""))

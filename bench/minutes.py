@@ -75,14 +75,14 @@ def measured(seed: int, label: str, *, text: str, seconds: int, contender: str) 
         preset = preset_for(docs, seconds)
         recipe = {**vars(preset), "seed": seed, "text": job.plan.config.text, "vocab_size": 0}
         model, config = (with_given(each(), recipe) for each in (ModelConfig, TrainConfig))
-        job = plan_training(job.parts, {}, model=model, config=config)
+        job = plan_training(job.sets, {}, model=model, config=config)
     started = perf_counter()
     result = trained(job)
     took = perf_counter() - started
     gpt = InferenceGpt(result)
     val, test = (
         gpt.evaluate(part, text=result.config.text).bits_per_character
-        for part in (job.parts.validation, job.parts.test)
+        for part in (job.sets.validation, job.sets.test)
     )
     return MinutesTraining(val, test, took)
 

@@ -149,7 +149,7 @@ class Tests:
         files = (ROOT / "tests").rglob("test_*.py")
         self.files = {str(each.relative_to(ROOT)): each.read_text() for each in sorted(files)}
 
-    def of(self, mutant: Mutant) -> Iterable[list[str]]:
+    def tests_of(self, mutant: Mutant) -> Iterable[list[str]]:
         """Yield lists of tests, those most likely to notice the mutant first."""
         if mutant.is_kernel:
             yield ["tests/engine/kernels", "tests/engine/simd"]
@@ -210,7 +210,7 @@ def main() -> None:
         trees.put(Tree(number))
     tests = Tests()
     with ThreadPoolExecutor(options.workers) as pool:
-        list(pool.map(lambda mutant: judge(mutant, trees, tests.of), todo))
+        list(pool.map(lambda mutant: judge(mutant, trees, tests.tests_of), todo))
     print(table())
 
 

@@ -110,8 +110,8 @@ def facts_of(job: TrainingJob) -> dict[str, object]:
     return {
         "facts": facts,
         "parts": {name: b64encode(part).decode() for name, part in parts.items()},
-        "text": "\n".join(map(str, job.parts.docs)),
-        "validation": job.parts.val_fraction,
+        "text": "\n".join(map(str, job.sets.docs)),
+        "validation": job.sets.val_fraction,
         "model": asdict(job.plan.model),
         "config": asdict(job.plan.config),
     }

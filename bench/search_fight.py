@@ -73,7 +73,7 @@ class TextTable:
     test: list[list[float]]
 
     @classmethod
-    def of(cls, losses: list[list[list[float]]]) -> "TextTable":
+    def from_losses(cls, losses: list[list[list[float]]]) -> "TextTable":
         """Return the losses of a text of the table, by seed and genome."""
         return cls(
             [[each[:POINTS] for each in of_seed] for of_seed in losses],
@@ -128,7 +128,7 @@ def main() -> None:
     options = parsed(__doc__, searches=30)
     seeds, fight = list(range(options.searches)), {}
     for text, by_seed in read_table().items():
-        losses, start = TextTable.of(list(by_seed.values())), start_of(text)
+        losses, start = TextTable.from_losses(list(by_seed.values())), start_of(text)
         regrets = {}
         for name in TITLES:
             requests = searches(name, losses.validation, start, seeds)
@@ -153,7 +153,7 @@ def start_of(text: str) -> Genome:
     """
     objective, genes = objective_of(text), {}
     tokens = objective.tokens()
-    choice = choose(objective.parts, tokens.tokenizer, OPERATIONS, text=objective.text, given={})
+    choice = choose(objective.sets, tokens.tokenizer, OPERATIONS, text=objective.text, given={})
     length = tokens.training.chunk_length(choice.model.block_size)
     ruled = genome_of(choice, length)
     for gene, values in GRID.items():
@@ -170,11 +170,11 @@ def objective_of(text: str) -> RungObjective:
     Shakespeare, which a training run reads only a few times.
     """
     if text == "names":
-        parts = split(load_text(bundled("names.txt")), validation=0.05, test=0.05)
-        return RungObjective(replace(parts, train=parts.train[::10]), "lines", OPERATIONS)
+        sets = split(load_text(bundled("names.txt")), validation=0.05, test=0.05)
+        return RungObjective(replace(sets, train=sets.train[::10]), "lines", OPERATIONS)
     whole = bundled("shakespeare.txt").read_text(encoding="utf-8")
-    parts = split_stream(whole, validation=0.015, test=0.015, gap=256)
-    return RungObjective(parts, "stream", OPERATIONS)
+    sets = split_stream(whole, validation=0.015, test=0.015, gap=256)
+    return RungObjective(sets, "stream", OPERATIONS)
 
 
 def searches(

@@ -175,9 +175,9 @@ def measure(
     model = attack.model if attack else kind
     times = sorted(asyncio.run(honest(model, port, options)))
     p50, p99 = (1000 * times[int(len(times) * share)] for share in (0.5, 0.99))
-    told = ""
+    statuses = ""
     if attack:
-        told = ", ".join(f"{n} x {status}" for status, n in sorted(answers.get().items()))
+        statuses = ", ".join(f"{n} x {status}" for status, n in sorted(answers.get().items()))
         other.join()
     peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
     assert peak
@@ -185,7 +185,7 @@ def measure(
     name = kind if attack else f"({model})"
     print(
         f"{name:28} p50 {p50:6.1f} ms  p99 {p99:6.1f} ms {ratio}  {int(peak[1]) / 1024:4.0f} MiB  "
-        f"{told}",
+        f"{statuses}",
         flush=True,
     )
     return p99

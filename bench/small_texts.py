@@ -67,16 +67,16 @@ def measured(seed: int, label: str, *, text: str, size: int, way: str) -> SmallT
     """Train on a few documents, and return the loss of others."""
     docs = [doc for doc in document_of(text) if doc]
     docs = random.Random(1).sample(docs, len(docs))
-    parts = split(docs[:size], validation=0.1)
-    known = set("".join(parts.train))
+    sets = split(docs[:size], validation=0.1)
+    known = set("".join(sets.train))
     test = [doc for doc in docs[size:] if known.issuperset(doc)][:N_TEST]
     distillation.MIN_GAIN = MIN_GAIN if way == "ensemble and n-grams" else 1.0
     given = {"budget": BUDGET, "seed": seed}
     if way == "one model":
         given["single"] = True
-    result = trained(plan_training(parts, given))
+    result = trained(plan_training(sets, given))
     ours = InferenceGpt(result).evaluate(test).bits_per_character
-    return SmallTraining(ours, ngram_bits(parts.train, test))
+    return SmallTraining(ours, ngram_bits(sets.train, test))
 
 
 def ngram_bits(train: Sequence[str], held_out: Sequence[str]) -> float:

@@ -29,7 +29,7 @@ class Text(NamedTuple):
     counted: list[int]
 
     @classmethod
-    def of(cls, saved: SavedModel, doc: Document, *, unfinished: bool = False) -> "Text":
+    def from_document(cls, saved: SavedModel, doc: Document, *, unfinished: bool = False) -> "Text":
         tokenizer = saved.tokenizer
         if isinstance(doc, str) and tokenizer.is_chat:
             doc = [Message("user", doc)]

@@ -8,7 +8,7 @@ from microgpt_evolution.confidence_intervals import Mean, describe, paired_diffe
 
 def test_the_half_width_agrees_with_a_t_distribution_table() -> None:
     # Mean 2, standard deviation 1, so 4.303 / sqrt(3).
-    assert Mean.of([1.0, 2.0, 3.0]).half_width == pytest.approx(2.4843, abs=1e-4)
+    assert Mean.over([1.0, 2.0, 3.0]).half_width == pytest.approx(2.4843, abs=1e-4)
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 15])
@@ -16,13 +16,13 @@ def test_about_95_of_100_intervals_contain_the_true_mean(n) -> None:
     draw = NormalDist(5, 2).inv_cdf
     rng = random.Random(n)
     samples = [[draw(rng.random()) for _ in range(n)] for _ in range(4000)]
-    held = fmean(abs(fmean(sample) - 5) <= Mean.of(sample).half_width for sample in samples)
+    held = fmean(abs(fmean(sample) - 5) <= Mean.over(sample).half_width for sample in samples)
     assert held == pytest.approx(0.95, abs=0.015)  # four standard errors of such a share
 
 
 def test_a_single_number_has_no_confidence_interval() -> None:
     assert describe([2.31]) == "2.3100 (n=1)"
-    assert Mean.of([2.31]).half_width is None
+    assert Mean.over([2.31]).half_width is None
 
 
 def test_a_paired_difference_is_clearer_than_the_settings_alone() -> None:
@@ -30,7 +30,7 @@ def test_a_paired_difference_is_clearer_than_the_settings_alone() -> None:
     difference = paired_difference(rough, fine)
     assert difference.value == pytest.approx(0.2)
     assert difference.half_width == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
-    assert difference.half_width < Mean.of(list(rough.values())).half_width
+    assert difference.half_width < Mean.over(list(rough.values())).half_width
 
 
 def test_seeds_that_only_one_setting_has_do_not_count() -> None:

@@ -240,16 +240,16 @@ def test_recorded_trials_are_known(begun) -> None:
         for seed, evaluation in found.items():
             add(study, Trial(PRIMORDIAL, seed, f"g1-{seed}"), evaluation)
     study = Study(begun, SearchSettings)
-    assert {seed: measured(study.known(Trial(PRIMORDIAL, seed))) for seed in found} == found
-    assert study.known(Trial(PRIMORDIAL, 4)) is None
+    assert {seed: measured(study.record_of(Trial(PRIMORDIAL, seed))) for seed in found} == found
+    assert study.record_of(Trial(PRIMORDIAL, 4)) is None
 
 
 def test_a_sweep_has_the_results_that_are_recorded(swept) -> None:
     study = Study(swept, SweepSettings)
     a, b, c, d = TRIALS
     assert study.settings == SWEEP
-    assert study.records == (study.known(c), study.known(b))
-    assert study.known(a) is study.known(d) is None
+    assert study.records == (study.record_of(c), study.record_of(b))
+    assert study.record_of(a) is study.record_of(d) is None
 
 
 def test_an_ended_study_changes_only_if_it_gets_more(begun) -> None:
@@ -271,7 +271,7 @@ def test_an_ended_study_changes_only_if_it_gets_more(begun) -> None:
         assert not study.has_ended
     again = Study(begun, SearchSettings)
     assert again.settings == more.model_copy(update={"n_trials": 1})
-    assert measured(again.known(TRIAL)) == MEASURED
+    assert measured(again.record_of(TRIAL)) == MEASURED
 
 
 def test_known_trials_are_reused_and_the_longest_are_the_first(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 
 
 def plan_search(
-    parts: Split,
+    sets: Split,
     limits: Given,
     limit: TimeLimit | None,
     n_workers: int,
@@ -46,18 +46,18 @@ def plan_search(
     """
     n_workers = min(SMALLEST, n_workers) if limit else 1
     single = choose_settings(
-        Fitting(parts, {**limits, "text": facts["text"], "single": True}), limit
+        Fitting(sets, {**limits, "text": facts["text"], "single": True}), limit
     )
     of_worker = single.budget
     assert of_worker
     budget = of_worker * n_workers
     of_run = {"text": single.config.text, "single": True, "budget": MAX_SHARE * budget}
-    choice = choose_settings(Fitting(parts, of_run))
+    choice = choose_settings(Fitting(sets, of_run))
     sizes = choice.sizes
     text, length = choice.config.text, sizes.chunk_length(choice.model.block_size)
     rule = genome_of(choice, length)
     space = space_for(rule, text, sizes.n_characters)
-    objective = RungObjective(parts, text, choice.operations)
+    objective = RungObjective(sets, text, choice.operations)
     complete = objective.cost(rule, EVALUATIONS)
     is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
     distill = N_TEACHERS if choice.is_limited and is_short else 0  # none if the text is large
@@ -84,9 +84,9 @@ def plan_search(
 
 def genome_of(choice: Choice, length: float) -> Genome:
     """Return the genome of a choice, for documents or chunks of this mean number of tokens."""
-    known = {**vars(choice.config), **vars(choice.model), "vocab_size": choice.vocab_size or 0}
-    known["n_tokens"] = round(choice.config.batch_size * length)
-    return Genome(**{name: known[name] for name in BUDGETED_GENES})
+    chosen = {**vars(choice.config), **vars(choice.model), "vocab_size": choice.vocab_size or 0}
+    chosen["n_tokens"] = round(choice.config.batch_size * length)
+    return Genome(**{name: chosen[name] for name in BUDGETED_GENES})
 
 
 def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:

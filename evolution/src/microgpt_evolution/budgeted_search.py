@@ -48,13 +48,13 @@ class BudgetedSearch:
 
     Attributes:
         last: the record of the last trial that has ended.
-        spent, known: operations of the rungs that have ended, and of those trained before.
+        spent, recorded: operations of the rungs that have ended, and of those trained before.
         budget: operations of the search without its student.
     """
 
     def __init__(
         self,
-        parts: Split,
+        sets: Split,
         workers: Workers,
         study: Study[BudgetedSettings],
         *,
@@ -70,9 +70,9 @@ class BudgetedSearch:
             budget: with how many operations in total a search goes on.
         """
         settings = study.settings
-        self.study, self.parts, self._workers, self._on_event = study, parts, workers, on_event
+        self.study, self.sets, self._workers, self._on_event = study, sets, workers, on_event
         # The search never reads the test set.
-        self.objective = RungObjective(replace(parts, test=()), settings.text, settings.operations)
+        self.objective = RungObjective(replace(sets, test=()), settings.text, settings.operations)
         self._student = self.objective.student_cost(
             settings.first[0], settings.distill, settings.teacher_samples
         )
@@ -89,7 +89,7 @@ class BudgetedSearch:
         )
         self._limit, self._began = limit, limit.clock() if limit else 0.0
         self.last: TrialRecord | None = None
-        self.budget, self.spent, self.known = self._planned, 0.0, 0.0
+        self.budget, self.spent, self.recorded = self._planned, 0.0, 0.0
 
     @property
     def best(self) -> Contestant | None:
@@ -122,7 +122,7 @@ class BudgetedSearch:
         """Return how many operations all workers can finish in time, at their speed so far."""
         if not self._limit:
             return math.inf
-        left, new = self._limit.seconds_left(), self.spent - self.known
+        left, new = self._limit.seconds_left(), self.spent - self.recorded
         if not new:
             return math.inf if left > 0 else 0.0
         speed = new / max(self._limit.clock() - self._began, 1e-9)
@@ -142,8 +142,8 @@ class BudgetedSearch:
 
         self._on_event(self)
         for each in asked:
-            if record := study.known(each):
-                self.known += record.flops
+            if record := study.record_of(each):
+                self.recorded += record.flops
                 note(0, record)
             runs.append(each if record else replace(each, state=self._state(each)))
         found = study.measure(runs, self.objective, self._workers, note)
@@ -208,7 +208,7 @@ class BudgetedSearch:
         number = 1 + (lessons.index(parents) if parents in lessons else len(lessons))
         id, seed = f"{STUDENT}-{number}", training_seed(study.settings.seed, 0, number)
         if parents in lessons and (run := study.state(id)):
-            return train_job(TrainingJob(run[0], objective.parts, resume=run[1]))
+            return train_job(TrainingJob(run[0], objective.sets, resume=run[1]))
         teachers = Teachers([self._trained(each) for each in found], study.settings.teacher_samples)
         result = self._train_student(best.genome, seed, teachers, hooks)
         loss = (result.val_loss or 0.0) * objective.tokens(best.genome.vocab_size).per_character
@@ -259,7 +259,7 @@ class BudgetedSearch:
             warmup_steps=STUDENT_LENGTH * config.warmup_steps,
         )
         return train(
-            self.objective.parts,
+            self.objective.sets,
             model=replace(model, block_size=min(model.block_size, teachers.block_size)),
             config=config,
             tokenizer=self.objective.tokens(genome.vocab_size).tokenizer,

@@ -19,7 +19,7 @@ class Mean:
     half_width: float | None = None  # of the 95 % confidence interval; None for one seed
 
     @classmethod
-    def of(cls, numbers: Sequence[float]) -> Self:
+    def over(cls, numbers: Sequence[float]) -> Self:
         """Return the mean of numbers, one per seed."""
         if (n := len(numbers)) == 1:
             return cls(numbers[0])
@@ -50,10 +50,10 @@ def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -
     If these are fewer than two, it is the difference of the means, without an interval.
     """
     if len(common := [seed for seed in first if seed in second]) > 1:
-        return Mean.of([first[seed] - second[seed] for seed in common])
+        return Mean.over([first[seed] - second[seed] for seed in common])
     return Mean(fmean(first.values()) - fmean(second.values()))
 
 
 def describe(numbers: Sequence[float]) -> str:
     """Format the mean, the interval and the size of a sample: "2.3200 ± 0.0248 (95%, n=3)"."""
-    return f"{Mean.of(numbers)} ({'95%, ' if len(numbers) > 1 else ''}n={len(numbers)})"
+    return f"{Mean.over(numbers)} ({'95%, ' if len(numbers) > 1 else ''}n={len(numbers)})"

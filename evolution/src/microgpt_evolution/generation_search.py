@@ -120,22 +120,22 @@ def evolve(
         NoWinnerError: no organism could be trained.
         StudyError: the existing search is damaged.
     """
-    parts = docs if isinstance(docs, Split) else split(docs, validation=HELD_OUT, test=HELD_OUT)
+    sets = docs if isinstance(docs, Split) else split(docs, validation=HELD_OUT, test=HELD_OUT)
     function = objective if callable(objective) else None
     if function and fitness is not None:
         raise ConfigError("fitness cannot be used with a function as the objective; omit it")
     given: dict[str, Any] = {"population": population, "generations": generations, "head": head}
     given |= {"objective": "loss" if function else objective}
     given |= {"fitness": "own" if function else fitness}
-    facts = {"input": "documents", "seed": seed, **facts_of(parts)}
+    facts = {"input": "documents", "seed": seed, **facts_of(sets)}
     facts |= {"trial_minutes": trial_minutes, "has_function": function is not None}
     settings = SearchSettings.begin(given, **facts)
     with open_in_python(run_dir, settings, workers) as (study, pool):
-        return run_search(parts, pool, study, log, on_event, function)
+        return run_search(sets, pool, study, log, on_event, function)
 
 
 def run_search(
-    parts: Split,
+    sets: Split,
     workers: Workers,
     study: Study[SearchSettings],
     log: Callable[[str], None] = lambda line: None,
@@ -148,7 +148,7 @@ def run_search(
     finalists with more seeds, which choose the winner; and the winner with fresh seeds.
     """
     settings, breeding = study.settings, breeding_of(study.settings)
-    objective, fresh_objective = _objectives(parts, settings, function)
+    objective, fresh_objective = _objectives(sets, settings, function)
     measure = _Measuring(study, workers, on_event, breeding).records_of
     seed, lines = settings.seed, SearchLog(log, settings)
     n_generations = settings.generations * breeding.n_per_cycle
@@ -196,7 +196,7 @@ class _Measuring:
         self, trials: Sequence[Trial], objective: LossObjective, n_later: int
     ) -> list[TrialRecord]:
         """Return the records of trials, after which so many others are expected."""
-        n_left = n_later + sum(not self.study.known(trial) for trial in trials)
+        n_left = n_later + sum(not self.study.record_of(trial) for trial in trials)
         self.on_event(SearchEvent(self.search, None, self.n_measured, n_left))
 
         def note(i: int, record: TrialRecord) -> None:
@@ -209,20 +209,20 @@ class _Measuring:
 
 
 def _objectives(
-    parts: Split, settings: SearchSettings, function: Callable[..., float] | None
+    sets: Split, settings: SearchSettings, function: Callable[..., float] | None
 ) -> tuple[LossObjective, LossObjective]:
     """Return the objective of the search, and that of the winner with fresh seeds."""
     objective = LossObjective(
-        parts,
+        sets,
         settings.fitness,
-        own=function,
+        function=function,
         n_samples=N_SAMPLES if settings.measure else 0,
         text=settings.text,
     )
     fresh = replace(
         objective,
         fitness=None if settings.measure else "held-out",
-        own=None,
+        function=None,
         n_samples=N_SAMPLES if settings.measure else N_NAMES,
         measures_test=True,
     )

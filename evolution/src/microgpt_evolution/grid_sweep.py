@@ -62,15 +62,15 @@ def sweep(
     """
     checked("seeds", seeds, int)
     genomes, _ = grid(axes)
-    parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-    facts = {"input": "documents", "has_function": objective is not None, **facts_of(parts)}
+    sets = split(docs, validation=HELD_OUT, test=HELD_OUT)
+    facts = {"input": "documents", "has_function": objective is not None, **facts_of(sets)}
     facts |= {"trial_minutes": trial_minutes}
     settings = sweep_settings(genomes, seeds, seed=seed, **facts)
     if line := describe_read(settings.contamination):
         warnings.warn(line, stacklevel=2)
     with open_in_python(run_dir, settings, workers) as (study, pool):
-        own = LossObjective(parts, own=objective, n_samples=N_SAMPLES, text=settings.text)
-        return study.measure(settings.trials, own, pool)
+        measured = LossObjective(sets, function=objective, n_samples=N_SAMPLES, text=settings.text)
+        return study.measure(settings.trials, measured, pool)
 
 
 def sweep_settings(

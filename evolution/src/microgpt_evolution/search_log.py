@@ -45,7 +45,7 @@ class SearchLog:
             best, diversity = ranked[0], len(count_species(ranked)) / len(ranked)
             head = f", {HEADS[name].title}" if name in HEADS else ""  # type: ignore[index]
             assert best.evaluation
-            outcome = f"{best.worth:.4f}{self._mark}"
+            outcome = f"{best.figure:.4f}{self._mark}"
             if not best.has_finished:
                 outcome = best.evaluation.status
             facts = [f"best {outcome}", f"diversity {diversity:.0%}"]
@@ -65,7 +65,7 @@ class SearchLog:
                 genes = f"Emb:{genome.n_embd} Head:{genome.n_head} Lay:{genome.n_layer}"
                 self._write(
                     f"  {f'[{head.title}]':8} Champion: {genes} LR:{genome.lr:.4f} -> "
-                    f"Score: {champion.worth:.2f} ({head.quality})"
+                    f"Score: {champion.figure:.2f} ({head.quality})"
                 )
         self._write(GATHERING)
 
@@ -87,7 +87,7 @@ def describe(organism: Organism, mark: str) -> str:
     assert evaluation
     found = f"{evaluation.status}: {evaluation.reason}"
     if organism.has_finished:
-        found = f"{'score' if evaluation.scores else 'loss'} {organism.worth:.4f}{mark}"
+        found = f"{'score' if evaluation.scores else 'loss'} {organism.figure:.4f}{mark}"
         if evaluation.seconds:
             found += f" in {evaluation.seconds:.1f} s"
     return f"organism {organism.id}: {found} | {genes_of(organism)}"

@@ -132,7 +132,7 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         """Whether the winner is saved, and no line of the records was removed since."""
         return self.settings.n_trials == len(self._records)
 
-    def known(self, trial: Trial) -> TrialRecord | None:
+    def record_of(self, trial: Trial) -> TrialRecord | None:
         """Return the record of a trial, or None if the trial must be trained.
 
         Raises:
@@ -153,7 +153,7 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         on_measured: OnMeasured = lambda i, record: None,
     ) -> list[TrialRecord]:
         """Return the records of distinct trials; train those that are not known."""
-        found = {i: self.known(trial) for i, trial in enumerate(trials)}
+        found = {i: self.record_of(trial) for i, trial in enumerate(trials)}
         # Start the longest trials first, so that workers are not idle while the last trial runs.
         todo = [i for i, record in found.items() if record is None]
         flops = {i: objective.flops(trials[i]) for i in todo}
@@ -177,7 +177,7 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         if evaluation.checkpoint and evaluation.losses:
             plan, state = evaluation.checkpoint
             publish(self.directory / STATES / trial.id, encode_state(plan, state, "running"))
-        record = TrialRecord.of(trial, evaluation, flops=flops, n_params=n_params)
+        record = TrialRecord.join(trial, evaluation, flops=flops, n_params=n_params)
         self._n_bytes = append_trial(self.directory, record, self._n_bytes)
         self._know(record)
         return record

@@ -182,13 +182,13 @@ def read_settings(directory: Path) -> StudySettings:
         return KINDS[kind].model_validate_json(content.decode())
 
 
-def facts_of(parts: Split) -> dict[str, Any]:
+def facts_of(sets: Split) -> dict[str, Any]:
     """Return the settings of a study that follow from its documents."""
     return {
-        "text": "lines" if parts.gap is None else "stream",
-        "data_sha256": parts.facts.sha256,
-        "val_fraction": parts.val_fraction,
-        "test_fraction": parts.test_fraction,
-        "gap": parts.gap or 0,
-        "contamination": contamination(parts, ()),
+        "text": "lines" if sets.gap is None else "stream",
+        "data_sha256": sets.facts.sha256,
+        "val_fraction": sets.val_fraction,
+        "test_fraction": sets.test_fraction,
+        "gap": sets.gap or 0,
+        "contamination": contamination(sets, ()),
     }

@@ -152,8 +152,8 @@ class TrialRecord(Trial, Evaluation):
     flops: float  # the operations of training and, in a search with a budget, of evaluations
 
     @classmethod
-    def of(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
-        """Return the record of an evaluation."""
+    def join(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
+        """Return the record of a trial and its evaluation."""
         found = vars(evaluation) | {each.name: getattr(trial, each.name) for each in fields(Trial)}
         found |= {"seconds": round(evaluation.seconds, 4), "checkpoint": None}
         return cls(**found, flops=flops, n_params=n_params)

@@ -9,7 +9,7 @@ def talk(*texts: str) -> tuple[Message, ...]:
 
 OPEN = talk("When are you open?", "From 7 to 18.", "And on Sundays?", "From 8 to 12.")
 CAKE = talk("Can I order a cake?", "Call us.")
-KNOWN = KnownQuestions.of([OPEN, CAKE, CAKE], "I don't know.")
+KNOWN = KnownQuestions.from_conversations([OPEN, CAKE, CAKE], "I don't know.")
 
 
 def test_known_conversations_include_each_beginning_once() -> None:
@@ -28,15 +28,15 @@ def test_a_follow_up_question_requires_the_answer_before_it() -> None:
 
 def test_an_ambiguous_text_matches_no_question() -> None:
     three, four = talk("Where is box 3?", "Here."), talk("Where is box 4?", "There.")
-    known = KnownQuestions.of([three, four], "I don't know.")
+    known = KnownQuestions.from_conversations([three, four], "I don't know.")
     assert known.choose([Message("user", "box")]) == "I don't know."
     assert known.choose([Message("user", "box 4")]) == four[:1]
-    twice = KnownQuestions.of([three, (three[0], four[1])], "I don't know.")
+    twice = KnownQuestions.from_conversations([three, (three[0], four[1])], "I don't know.")
     assert twice.choose(three[:1]) == three[:1]  # the same text means what it says
 
 
 def test_an_identical_question_matches_even_if_it_has_no_words() -> None:
-    known = KnownQuestions.of([talk("???", "What?"), CAKE], "No.")
+    known = KnownQuestions.from_conversations([talk("???", "What?"), CAKE], "No.")
     assert known.choose(talk("???")) == talk("???")
     assert known.choose(talk("!!!")) == "No."
 

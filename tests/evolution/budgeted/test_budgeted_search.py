@@ -108,7 +108,7 @@ def test_a_killed_search_has_the_same_result(tmp_path, settings, small_parts, ex
 def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) -> None:
     with Threads(1) as pool, begun(tmp_path, settings) as records:
         search = BudgetedSearch(small_parts, pool, records, on_event=lambda search: None)
-        assert search.objective.parts.test == ()
+        assert search.objective.sets.test == ()
         with pytest.raises(NoWinnerError):
             search.winner()
 

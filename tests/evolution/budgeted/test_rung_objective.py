@@ -30,15 +30,15 @@ def test_the_losses_of_a_budgeted_search_equal_those_of_evaluate(objective, smal
     result = objective.measure(Contestant(small, 1, until=EVALUATIONS))
     tokens, (model, config, *_) = objective.tokens(), objective.plan(small)
     config = replace(config, seed=1)
-    trained = train(objective.parts, model=model, config=config, tokenizer=tokens.tokenizer)
-    loss = InferenceGpt(trained).evaluate(objective.parts.validation).loss
+    trained = train(objective.sets, model=model, config=config, tokenizer=tokens.tokenizer)
+    loss = InferenceGpt(trained).evaluate(objective.sets.validation).loss
     assert min(result.losses) == pytest.approx(loss, rel=1e-5)  # evaluated in other batches
     assert len(result.losses) == EVALUATIONS
 
 
 def test_runs_with_fewer_steps_than_evaluations_are_refused(objective, small) -> None:
     assert objective.accepts(small)
-    brief = RungObjective(objective.parts, "lines", objective.operations / 1e4)
+    brief = RungObjective(objective.sets, "lines", objective.operations / 1e4)
     assert not brief.accepts(small)
 
 

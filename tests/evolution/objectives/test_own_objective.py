@@ -126,7 +126,7 @@ ACTIONS = {
 def test_whatever_a_function_does_ends_as_a_record(function, expected) -> None:
     genome = Genome(n_embd=8, n_head=2, steps=20)
     found = evaluate(function, genome)
-    record = TrialRecord.of(Trial(genome, 1), found, flops=1, n_params=1)
+    record = TrialRecord.join(Trial(genome, 1), found, flops=1, n_params=1)
     assert RECORD.validate_json(RECORD.dump_json(record, exclude_defaults=True)) == record
     if isinstance(expected, float):
         assert found.status == "ok"

@@ -87,7 +87,7 @@ def test_a_hydra_is_ranked_by_the_score_of_its_winner(tmp_path) -> None:
 def test_trials_with_more_seeds_cannot_win() -> None:
     def record(id: str, origin: str, loss: float) -> TrialRecord:
         trial = Trial(GENOME, 1, id, origin)
-        return TrialRecord.of(trial, Evaluation("ok", loss, loss, loss), flops=7, n_params=9)
+        return TrialRecord.join(trial, Evaluation("ok", loss, loss, loss), flops=7, n_params=9)
 
     records = [record("g1-1", "random", 2.5), record("g1-2", "mutant", 2.25)]
     records += [record("g1-1-again1", "confirm", 2.0)]

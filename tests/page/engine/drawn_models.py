@@ -197,7 +197,7 @@ def answered(saved: SavedModel, name: str, body: dict[str, Any]) -> Any:
 def explained(
     gpt: InferenceGpt, saved: SavedModel, document: Document, body: dict[str, Any]
 ) -> dict[str, Any]:
-    text = Text.of(saved, document, unfinished=body.get("unfinished", False))
+    text = Text.from_document(saved, document, unfinished=body.get("unfinished", False))
     position, weight = body.get("position"), body.get("backward")
     heads = body.get("attention", [])
     if position is not None or weight or "ablations" in body:
@@ -235,7 +235,7 @@ def explained(
 def text_of(gpt: InferenceGpt, saved: SavedModel, body: dict[str, Any]) -> Text:
     """Return a text to learn as the model reads it."""
     document, _ = read_document(gpt, body)
-    return Text.of(saved, document, unfinished=body.get("unfinished", False))
+    return Text.from_document(saved, document, unfinished=body.get("unfinished", False))
 
 
 def read_document(gpt: InferenceGpt, body: dict[str, Any]) -> tuple[Document, ChatPrompt | None]:

@@ -120,7 +120,7 @@ def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_
     result = train([talked], model=model, config=TrainConfig(steps=20))
     talk, talk_model = document_of(result, tmp_path / "talk"), load(tmp_path / "talk")
     opened(page, talk, "inside", question="hi there", text="yo", layer=0)
-    activations = Inside(talk_model, Text.of(talk_model, talked)).at(-1)
+    activations = Inside(talk_model, Text.from_document(talk_model, talked)).at(-1)
     page.wait_for_selector("#maps .map >> nth=1")
     page.locator("#maps .map >> nth=1").focus()
     page.keyboard.press("ArrowLeft")
@@ -192,7 +192,7 @@ def test_parts_of_the_model_are_switched_off_in_the_page(names, names_model, pag
 
 
 def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, page) -> None:
-    text = Text.of(names_model, "anna")
+    text = Text.from_document(names_model, "anna")
     activations = Inside(names_model, text).at(2)
     opened(page, names, "inside", text="anna", at=2, step="layer0.attention 1")
     until(page, "document.getElementById('plain').innerText.includes('the whole text takes')")
@@ -218,7 +218,7 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
 
 def test_the_page_shows_how_the_model_learns_from_a_text(names, names_model, page) -> None:
     def facts(*weight: Any) -> dict[str, Any]:
-        return backward(names_model, Text.of(names_model, "anna"), weight, 2)
+        return backward(names_model, Text.from_document(names_model, "anna"), weight, 2)
 
     opened(page, names, "inside", text="anna", at=2)
     page.wait_for_selector("#numbers span")
@@ -249,7 +249,7 @@ def test_a_training_step_is_made_in_the_page(names, names_model, page) -> None:
     opened(page, names, "inside", text="anna", backward=1)
     page.wait_for_selector("#learned:has-text('bits before')")
     page.click("#make-step")
-    text = Text.of(names_model, "anna")
+    text = Text.from_document(names_model, "anna")
     learned = InferenceGpt(changed(names_model, {}, [text]))
     bits = explain(learned, "anna").bits
     until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")

@@ -73,7 +73,7 @@ class ChatAnswers(NamedTuple):
         return {"exact_answers": score, "replies": shown}
 
 
-def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
+def answer_questions(result: TrainResult, sets: Split) -> ChatAnswers | None:
     """Return a chat model's replies; None for the slow reference engine.
 
     The questions are held out if possible, or else those of the training data.
@@ -82,17 +82,17 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
         return None
     model = InferenceGpt(result)
     for name, extra in result.extra.items():
-        known, *others = reply_plugin(name).tests(extra)
+        learned, *others = reply_plugin(name).tests(extra)
         scores = [
             (test, ExactMatches.from_answers([*answer_all(model, test.items)])) for test in others
         ]
-        return ChatAnswers([*answer_all(model, known.items)], others=scores)
-    name = "test" if parts.test else "validation"
-    if held_out := _new_items(getattr(parts, name), parts.read_before(name)):
+        return ChatAnswers([*answer_all(model, learned.items)], others=scores)
+    name = "test" if sets.test else "validation"
+    if held_out := _new_items(getattr(sets, name), sets.read_before(name)):
         # The share of the whole set, of which the questions in this training are left out.
         share = result.plan.contamination[name] if result.plan.ancestor_data else 0.0
         return ChatAnswers([*answer_all(model, _spread(held_out))], True, share)
-    return ChatAnswers([*answer_all(model, _spread(_items(_spread(parts.train))))])
+    return ChatAnswers([*answer_all(model, _spread(_items(_spread(sets.train))))])
 
 
 def _new_items(held_out: Sequence[Document], read: Iterable[Document]) -> list[Item]:
@@ -100,11 +100,11 @@ def _new_items(held_out: Sequence[Document], read: Iterable[Document]) -> list[I
 
     A conversation is held out as a whole, so a part of it may also occur in a different one.
     """
-    known = {*read_forms(read, first=1)} if held_out else set()
+    trained = {*read_forms(read, first=1)} if held_out else set()
     return [
         one
         for one in _items(held_out)
-        if known.isdisjoint(forms(one.conversation[: one.place], one.place))
+        if trained.isdisjoint(forms(one.conversation[: one.place], one.place))
     ]
 
 

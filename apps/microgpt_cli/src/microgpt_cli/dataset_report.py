@@ -52,9 +52,9 @@ def describe_file(
     """
     docs = _read(TextFile(data), how)
     given = prepare_replies(docs, limits, lambda line: None).given
-    parts = hold_out(docs, given, tell=note)
+    sets = hold_out(docs, given, tell=note)
     given = {**given, "text": "stream" if isinstance(docs, str) else "lines"}
-    choice = choose_settings(Fitting(parts, given), limit)
+    choice = choose_settings(Fitting(sets, given), limit)
     tokenizer, n_characters = choice.tokenizer, None
     if isinstance(docs, str):
         note("tokens, lengths and repeats refer to the lines of this running text")

@@ -68,8 +68,8 @@ def note_training_data(
     Args:
         share: the share from `trained_share`. If it is None, the hashes are asked.
     """
-    if share is None and (known := read_document_hashes(directory, saved)):
-        share = known_share(docs, known)
+    if share is None and (hashes := read_document_hashes(directory, saved)):
+        share = known_share(docs, hashes)
     if share is None:
         note("this text may be training data of the model, its parent or its teachers")
     elif share:

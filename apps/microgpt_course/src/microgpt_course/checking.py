@@ -81,8 +81,8 @@ def check_file(name: str, path: Path, extra: str = "") -> CheckResult:
         with suppress(ValueError, AttributeError):  # written by the file, past sys.stdout
             for kind, value in json.loads(line).items():
                 if isinstance(value, KINDS.get(kind, ())):
-                    told = getattr(result, kind)
-                    setattr(result, kind, [*told, value] if isinstance(told, list) else value)
+                    seen = getattr(result, kind)
+                    setattr(result, kind, [*seen, value] if isinstance(seen, list) else value)
     return result
 
 

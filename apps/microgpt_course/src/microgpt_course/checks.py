@@ -65,48 +65,48 @@ def is_value(what: str, result: object) -> Fact:
     return Fact(f"type({what})", type(result).__name__, "Value", why)
 
 
-def tokenizer(own: Learner) -> Iterator[Fact]:
+def tokenizer(code: Learner) -> Iterator[Fact]:
     """Check a tokenizer of characters."""
     made = 'Tokenizer(["emma", "ava"])'
-    yield own.fact(f"{made}.chars", list("aemv"), "Is each character there once, sorted?")
-    yield own.fact(f"{made}.bos", 4, "BOS has the number after those of the 4 characters.")
-    yield own.fact(f'{made}.encode("emma")', [4, 1, 2, 2, 0, 4], "Is BOS at both ends?")
-    yield own.fact(f'{made}.encode("")', [4, 4])
-    yield own.fact(f"{made}.decode([1, 2, 2, 0])", "emma")
-    yield own.fact(f"{made}.decode([4, 1, 2, 2, 0, 4])", "emma", "Does BOS have a text?")
-    yield own.fact('Tokenizer(["ba"]).encode("ab")', [2, 0, 1, 2])
+    yield code.fact(f"{made}.chars", list("aemv"), "Is each character there once, sorted?")
+    yield code.fact(f"{made}.bos", 4, "BOS has the number after those of the 4 characters.")
+    yield code.fact(f'{made}.encode("emma")', [4, 1, 2, 2, 0, 4], "Is BOS at both ends?")
+    yield code.fact(f'{made}.encode("")', [4, 4])
+    yield code.fact(f"{made}.decode([1, 2, 2, 0])", "emma")
+    yield code.fact(f"{made}.decode([4, 1, 2, 2, 0, 4])", "emma", "Does BOS have a text?")
+    yield code.fact('Tokenizer(["ba"]).encode("ab")', [2, 0, 1, 2])
 
 
-def value(own: Learner) -> Iterator[Fact]:
+def value(code: Learner) -> Iterator[Fact]:
     """Check the product and the power of Values."""
     for x, y in ((2.0, 3.0), (-1.5, 4.0)):
         what = f"(Value({x}) * Value({y}))"
-        yield own.fact(f"type{what}.__name__", "Value", "Does __mul__ return a Value?")
-        yield own.fact(f"{what}.data", x * y, mistakes={x + y: "Is that the sum?"})
-        yield own.fact(f"{what}.inputs", [x, y], "The inputs are self and other.")
+        yield code.fact(f"type{what}.__name__", "Value", "Does __mul__ return a Value?")
+        yield code.fact(f"{what}.data", x * y, mistakes={x + y: "Is that the sum?"})
+        yield code.fact(f"{what}.inputs", [x, y], "The inputs are self and other.")
         why = "The inputs are the Values self and other, not their numbers."
-        a = own.Value(x)
-        yield Fact(f"{what}.inputs[0] is the Value", (a * own.Value(y)).inputs[0] is a, True, why)
+        a = code.Value(x)
+        yield Fact(f"{what}.inputs[0] is the Value", (a * code.Value(y)).inputs[0] is a, True, why)
         slopes = [slope(partial(mul, y), x), slope(partial(mul, x), y)]
         why = "If x grows by a little, how much faster does x * y grow? Are the two exchanged?"
-        yield own.fact(f"{what}.slopes", slopes, why, source=A_FINITE_DIFFERENCE)
+        yield code.fact(f"{what}.slopes", slopes, why, source=A_FINITE_DIFFERENCE)
         why = "Slopes are plain numbers: use `.data`."
-        yield own.fact(f"type({what}.slopes[0]).__name__", "float", why)
-    yield own.fact("(Value(2.0) * 3).data", 6.0)
+        yield code.fact(f"type({what}.slopes[0]).__name__", "float", why)
+    yield code.fact("(Value(2.0) * 3).data", 6.0)
     for x, n in ((3.0, 2), (4.0, -0.5)):
         what = f"(Value({x}) ** {n})"
-        yield own.fact(f"type{what}.__name__", "Value", "Does __pow__ return a Value?")
-        yield own.fact(f"{what}.data", x**n)
-        yield own.fact(f"{what}.inputs", [x], "The only input is self: (self,).")
+        yield code.fact(f"type{what}.__name__", "Value", "Does __pow__ return a Value?")
+        yield code.fact(f"{what}.data", x**n)
+        yield code.fact(f"{what}.inputs", [x], "The only input is self: (self,).")
         slopes = [slope(lambda k: k**n, x)]  # noqa: B023  (called at once)
         why = "The derivative of x ** n is n * x ** (n - 1)."
-        yield own.fact(f"{what}.slopes", slopes, why, source=A_FINITE_DIFFERENCE)
+        yield code.fact(f"{what}.slopes", slopes, why, source=A_FINITE_DIFFERENCE)
 
 
-def backward(own: Learner) -> Iterator[Fact]:
+def backward(code: Learner) -> Iterator[Fact]:
     """Check the gradients of expressions with several paths to one Value."""
     source, total = A_FINITE_DIFFERENCE, "Do contributions add up (+=), or replace each other?"
-    x, y = own.Value(2.0), own.Value(3.0)
+    x, y = code.Value(2.0), code.Value(3.0)
     result = x * y
     result.backward()
     why = "The gradient of the result itself is 1."
@@ -114,23 +114,23 @@ def backward(own: Learner) -> Iterator[Fact]:
     why = "Multiply the slope by the gradient of the Value that used it."
     twice = {6.0: "Does the gradient come in twice?", 0.0: "Does `backward` reach the inputs?"}
     yield Fact("your gradient of x in x * y, with y = 3,", x.grad, 3.0, why, twice, source)
-    x = own.Value(3.0)
+    x = code.Value(3.0)
     (x * x).backward()
     yield Fact("your gradient of x in x * x, with x = 3,", x.grad, 6.0, total, source=source)
-    a, b = own.Value(2.0), own.Value(-3.0)
+    a, b = code.Value(2.0), code.Value(-3.0)
     ((a * b + 10) * a).backward()
     what = "(a * b + 10) * a, with a = 2 and b = -3,"
     chain = {2.0: "Is the slope multiplied by the gradient of the Value that used it?"}
     chain |= {0.0: "Does `backward` begin with the result, and reach all inputs?"}
     yield Fact(f"your gradient of b in {what}", b.grad, 4.0, why, chain, source)
     yield Fact(f"your gradient of a in {what}", a.grad, -2.0, total, source=source)
-    x = own.Value(1.5)
+    x = code.Value(1.5)
     middle = x + x
     (middle * middle + middle).backward()
     why = "Has each Value received all of its gradient before it passes it on? Begin with the last."
     what = "your gradient of x in y * y + y, with y = x + x and x = 1.5,"
     yield Fact(what, x.grad, slope(lambda n: (n + n) ** 2 + n + n, 1.5), why, source=source)
-    x = own.Value(1.0)
+    x = code.Value(1.0)
     long = x
     for _ in range(3000):
         long = long + 1
@@ -138,20 +138,20 @@ def backward(own: Learner) -> Iterator[Fact]:
     yield Fact("your gradient of x in x + 1 + 1 + ... (3,000 times)", x.grad, 1.0, source=source)
 
 
-def loss(own: Learner) -> Iterator[Fact]:
+def loss(code: Learner) -> Iterator[Fact]:
     """Check softmax and the cross-entropy, of floats and of Values."""
     logits, why = [1.0, 2.0, 3.0], "Divide each power by the sum of all powers."
-    yield own.fact(f"softmax({logits})", softmax(logits), why)
+    yield code.fact(f"softmax({logits})", softmax(logits), why)
     large = "Is the largest logit subtracted first?"
-    yield own.fact("softmax([1000.0, 1000.0])", [0.5, 0.5], large)
-    yield own.fact("softmax([-1000.0, -1000.0])", [0.5, 0.5], large)
+    yield code.fact("softmax([1000.0, 1000.0])", [0.5, 0.5], large)
+    yield code.fact("softmax([-1000.0, -1000.0])", [0.5, 0.5], large)
     why, sign = "Is that the logarithm of the target's probability?", "Is the minus sign there?"
     for target in (2, 0):
         right = cross_entropy(logits, target)
-        yield own.fact(f"cross_entropy([1.0, 2.0, 3.0], {target})", right, why, {-right: sign})
-    yield own.fact("cross_entropy([1000.0, 1000.0], 0)", cross_entropy([0.0, 0.0], 0), large)
+        yield code.fact(f"cross_entropy([1.0, 2.0, 3.0], {target})", right, why, {-right: sign})
+    yield code.fact("cross_entropy([1000.0, 1000.0], 0)", cross_entropy([0.0, 0.0], 0), large)
     values = [Value(logit) for logit in logits]
-    result = own.cross_entropy(values, 0)
+    result = code.cross_entropy(values, 0)
     what = "the loss of three Values"
     yield is_value(what, result)
     result.backward()
@@ -160,29 +160,29 @@ def loss(own: Learner) -> Iterator[Fact]:
     yield Fact(f"the gradient of {what}", [v.grad for v in values], gradient, why)
 
 
-def embedding(own: Learner) -> Iterator[Fact]:
+def embedding(code: Learner) -> Iterator[Fact]:
     """Check the embedding of a token, and the product of a matrix and a vector."""
     wte, wpe = [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]], [[0.1, 0.2, 0.3], [0.3, 0.4, 0.5]]
     for token, position in ((1, 0), (0, 1)):
         right = [a + b for a, b in zip(wte[token], wpe[position], strict=True)]
         why = "Add row `token` of wte and row `position` of wpe, number by number."
-        yield own.fact(f"embedding({token}, {position}, {wte}, {wpe})", right, why)
+        yield code.fact(f"embedding({token}, {position}, {wte}, {wpe})", right, why)
     matrix = [[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]
     why = "One number for each row: dot(row, x)."
-    yield own.fact(f"linear([3.0, 4.0], {matrix})", linear([3.0, 4.0], matrix), why)
+    yield code.fact(f"linear([3.0, 4.0], {matrix})", linear([3.0, 4.0], matrix), why)
     rows = [[Value(1.0)], [Value(2.0)]]
-    yield is_value("embedding(Values)[0]", own.embedding(0, 1, rows, rows)[0])
-    yield is_value("linear(Values)[0]", own.linear(rows[0], rows)[0])
+    yield is_value("embedding(Values)[0]", code.embedding(0, 1, rows, rows)[0])
+    yield is_value("linear(Values)[0]", code.linear(rows[0], rows)[0])
 
 
-def norm(own: Learner) -> Iterator[Fact]:
+def norm(code: Learner) -> Iterator[Fact]:
     """Check RMSNorm and its gradient."""
     why = "Is that the root of the mean (not of the sum) of the squares?"
     for x in ([300.0, -400.0, 0.0], [3.0, 4.0], [0.0, 0.0], [0.001, 0.002]):
-        yield own.fact(f"rmsnorm({x})", rmsnorm(x), why)
+        yield code.fact(f"rmsnorm({x})", rmsnorm(x), why)
         why = "Is 1e-5 added to the mean square, before the root is taken?"
     a, b = Value(3.0), Value(4.0)
-    result = own.rmsnorm([a, b])[0]
+    result = code.rmsnorm([a, b])[0]
     yield is_value("rmsnorm(Values)[0]", result)
     result.backward()
     right = slope(lambda n: rmsnorm([n, 4.0])[0], 3.0)
@@ -191,11 +191,11 @@ def norm(own: Learner) -> Iterator[Fact]:
     yield Fact(what, a.grad, right, why, source=A_FINITE_DIFFERENCE)
 
 
-def attention(own: Learner) -> Iterator[Fact]:
+def attention(code: Learner) -> Iterator[Fact]:
     """Check one head: its cache, its result, and the gradient of an earlier token's key."""
     keys, values = [[1.0, 0.0], [0.0, 0.0]], [[10.0, 0.0], [0.0, 0.0]]
     all_keys, all_values = [*keys, [0.0, 1.0]], [*values, [0.0, 20.0]]
-    got = own.attend([0.0, 2.0], [0.0, 1.0], [0.0, 20.0], keys, values)
+    got = code.attend([0.0, 2.0], [0.0, 1.0], [0.0, 20.0], keys, values)
     yield Fact("after attend(...), keys", keys, all_keys, "Append the key.")
     yield Fact("after attend(...), values", values, all_values, "Append the value.")
     weights = softmax([0.0, 0.0, 2 / 2**0.5])
@@ -210,12 +210,12 @@ def attention(own: Learner) -> Iterator[Fact]:
         x = [rng.gauss(0, 20) for _ in range(4)]
         right = gpt.attention(x, 0, cache)
         query, key, value = (linear(x, gpt.weights[f"layer0.attn_w{part}"]) for part in "qkv")
-        got = own.attend(query, key, value, keys, values)
+        got = code.attend(query, key, value, keys, values)
         yield Fact(f"attend(...) of token {i}, with 4 numbers each,", got, right, why)
     rows = [[2.0, 0.0], [0.0, 0.0], [1.0, 2.0], [1.0, 0.0], [3.0, 4.0]]
     parts = [[Value(n) for n in row] for row in rows]
     first = parts[3][0]
-    result = own.attend(*parts[:3], parts[3:4], parts[4:])[0]
+    result = code.attend(*parts[:3], parts[3:4], parts[4:])[0]
     what = "attend(Values)[0]"
     yield is_value(what, result)
     result.backward()
@@ -225,23 +225,23 @@ def attention(own: Learner) -> Iterator[Fact]:
     yield Fact(what, first.grad, derivative, why, source=A_FINITE_DIFFERENCE)
 
 
-def mlp(own: Learner) -> Iterator[Fact]:
+def mlp(code: Learner) -> Iterator[Fact]:
     """Check the MLP against the library's."""
     fc1, fc2 = [[1.0, 1.0], [1.0, -1.0]], [[2.0, 5.0]]
-    got = own.mlp([1.0, 2.0], fc1, fc2)
+    got = code.mlp([1.0, 2.0], fc1, fc2)
     mistakes = "Is relu applied to the hidden units, between the two matrices?"
     yield Fact("the example's mlp(...)", got, [6.0], mistakes)
-    got = own.mlp([-1.0, -2.0], fc1, [[-2.0, -5.0]])
+    got = code.mlp([-1.0, -2.0], fc1, [[-2.0, -5.0]])
     yield Fact("mlp([-1.0, -2.0], ...)", got, [-5.0], "Only hidden units pass through relu.")
     rng = random.Random(2)
     gpt: Gpt[float] = Gpt(CONFIG, init_weights(CONFIG, rng))
     x, parts = [1.0, -2.0, 3.0, -4.0], [gpt.weights[f"layer0.mlp_fc{i}"] for i in (1, 2)]
-    yield Fact("mlp(...) of 4 numbers, 16 hidden,", own.mlp(x, *parts), gpt.mlp(x, 0), mistakes)
+    yield Fact("mlp(...) of 4 numbers, 16 hidden,", code.mlp(x, *parts), gpt.mlp(x, 0), mistakes)
     one = [[Value(1.0)]]
-    yield is_value("mlp(Values)[0]", own.mlp([Value(2.0)], one, one)[0])
+    yield is_value("mlp(Values)[0]", code.mlp([Value(2.0)], one, one)[0])
 
 
-def residual(own: Learner) -> Iterator[Fact]:
+def residual(code: Learner) -> Iterator[Fact]:
     """Check that both parts read a normalized vector and are added to one that is not."""
     seen: list[list[float]] = []
 
@@ -249,7 +249,7 @@ def residual(own: Learner) -> Iterator[Fact]:
         seen.append(x)
         return [1.0] * len(x)
 
-    got = own.block([3.0, 4.0], ones, lambda x: list(x))
+    got = code.block([3.0, 4.0], ones, lambda x: list(x))
     why = "Each part reads rmsnorm(x)."
     yield Fact("what attention reads", seen, [rmsnorm([3.0, 4.0])], why)
     after = [4.0, 5.0]
@@ -261,11 +261,11 @@ def residual(own: Learner) -> Iterator[Fact]:
     yield Fact("the example's block(...)", got, right, why)
     gpt: Gpt[float] = Gpt(CONFIG, init_weights(CONFIG, random.Random(3)))
     x, caches = [1.0, -2.0, 3.0, -4.0], (gpt.new_cache(), gpt.new_cache())
-    got = own.block(x, lambda x: gpt.attention(x, 0, caches[0]), lambda x: gpt.mlp(x, 0))
+    got = code.block(x, lambda x: gpt.attention(x, 0, caches[0]), lambda x: gpt.mlp(x, 0))
     yield Fact("block(...) with attention and an MLP", got, gpt.block(x, 0, caches[1]), why)
 
 
-def adam(own: Learner) -> Iterator[Fact]:
+def adam(code: Learner) -> Iterator[Fact]:
     """Check three steps against those of the reference engine, with settings and without."""
     given: dict[str, Any] = {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}
     formula = "weight - lr * m_hat / (sqrt(v_hat) + eps)"
@@ -273,7 +273,7 @@ def adam(own: Learner) -> Iterator[Fact]:
     later = "Are self.m and self.v kept from step to step, without the correction?"
     for what, settings in (("Adam(3, 0.5, 0.9, 0.001)", given), ("Adam(3)", {})):
         engine = ReferenceEngine(CONFIG, init_weights(CONFIG, random.Random(4)), **settings)
-        mine, weights = own.Adam(3, **settings), [param.data for param in engine.params[:3]]
+        mine, weights = code.Adam(3, **settings), [param.data for param in engine.params[:3]]
         for step, gradients in enumerate(ADAM_GRADIENTS, 1):
             weights = mine.step(weights, gradients, lr=0.1)
             for param, gradient in zip(engine.params, gradients, strict=False):
@@ -286,7 +286,7 @@ def adam(own: Learner) -> Iterator[Fact]:
             yield Fact(f"weights after step {step} of {what}", weights, right, why)
 
 
-def schedule(own: Learner) -> Iterator[Fact]:
+def schedule(code: Learner) -> Iterator[Fact]:
     """Check the straight line and the warm-up."""
     line = "It falls in a straight line. What is it in step 0, and in step `steps`?"
     rise = "In the warm-up, the rate of the straight line is multiplied by a factor."
@@ -294,21 +294,21 @@ def schedule(own: Learner) -> Iterator[Fact]:
         for step in (0, 1, 3, 4, 5, 9):
             right = learning_rate(step, lr=0.02, steps=10, warmup_steps=warmup)
             what = f"learning_rate({step}, steps=10, lr=0.02, warmup={warmup})"
-            yield own.fact(what, right, rise if step < warmup else line)
-    yield own.fact("learning_rate(5, 10, 0.02)", 0.01, line)
+            yield code.fact(what, right, rise if step < warmup else line)
+    yield code.fact("learning_rate(5, 10, 0.02)", 0.01, line)
     why = "Are steps, lr and warmup those that were given?"
-    yield own.fact("learning_rate(1, 20, 0.1, 5)", 0.038, why)
+    yield code.fact("learning_rate(1, 20, 0.1, 5)", 0.038, why)
 
 
-def sampling(own: Learner) -> Iterator[Fact]:
+def sampling(code: Learner) -> Iterator[Fact]:
     """Check single draws, and the tokens that `generate` reads and returns."""
     logits = [1.0, 3.0, 2.0]
-    greedy = own.sample(logits, 0, random.Random(1))
+    greedy = code.sample(logits, 0, random.Random(1))
     yield Fact("sample([1.0, 3.0, 2.0], 0, rng)", greedy, 1, "Which token is the likeliest?")
     for temperature in (0.5, 2.0):
         mine, rng = random.Random(5), random.Random(5)
         shares = softmax([logit / temperature for logit in logits])
-        got = [own.sample(logits, temperature, mine) for _ in range(50)]
+        got = [code.sample(logits, temperature, mine) for _ in range(50)]
         why = "rng.choices returns a list of one; return the token in it."
         yield Fact("type(sample(...))", type(got[0]).__name__, "int", why)
         right = [rng.choices(range(3), weights=shares)[0] for _ in got]
@@ -320,15 +320,15 @@ def sampling(own: Learner) -> Iterator[Fact]:
         read.append(list(tokens))
         return [9.0 * (i == script[min(len(tokens), 3) - 1]) for i in range(3)]
 
-    got = own.generate(next_logits, 0, 10, 0, random.Random(1))
+    got = code.generate(next_logits, 0, 10, 0, random.Random(1))
     why = "Each time, the model reads BOS and all tokens drawn so far."
     yield Fact("generate(...): what next_logits reads", read[:3], [[0], [0, 2], [0, 2, 1]], why)
     yield Fact("generate(...): the drawn tokens", got, [2, 1], "BOS is not among them.")
-    got = own.generate(lambda tokens: [0.0, 9.0], 0, 3, 0, random.Random(1))
+    got = code.generate(lambda tokens: [0.0, 9.0], 0, 3, 0, random.Random(1))
     yield Fact("generate(..., longest=3, ...)", got, [1, 1, 1], "Stop after 3 drawn tokens.")
     for temperature in (0.5, 5.0):
         shares, rng = softmax([logit / temperature for logit in logits]), random.Random(6)
-        got = own.generate(lambda tokens: logits, 3, 30, temperature, random.Random(6))
+        got = code.generate(lambda tokens: logits, 3, 30, temperature, random.Random(6))
         right = [rng.choices(range(3), weights=shares)[0] for _ in range(30)]
         why = "Does generate pass the temperature on?"
         yield Fact(f"generate(...) at temperature {temperature}", got, right, why)

@@ -130,7 +130,7 @@ def _losses(axis: str, series: Series) -> Iterator[str]:
         }
     last: Cells = {
         "Loss": lambda each: each.mean,
-        "Last document": lambda each: Mean.of([r.last_loss or 0.0 for r in each.records]).show(2),
+        "Last document": lambda each: Mean.over([r.last_loss or 0.0 for r in each.records]).show(2),
         SAMPLES: lambda each: ", ".join(printable(text, N_SHOWN) for text in each.record.samples),
     }
     return text_of(rows_of(series, {**first, **last}), left=[MODEL, SAMPLES])

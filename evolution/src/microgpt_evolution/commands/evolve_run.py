@@ -61,7 +61,7 @@ class Winner:
     directory: Path | None  # the user passes it with --train-winner
 
     @classmethod
-    def of(cls, given: Given) -> Self:
+    def from_settings(cls, given: Given) -> Self:
         """Return the place for the winner of a new search, or of the one to resume.
 
         Raises an error before the search starts if the results cannot be written.
@@ -125,9 +125,9 @@ def run_generations(given: Given) -> None:
     def plan(_: Split, facts: dict[str, Any], n_workers: int) -> SearchSettings:
         return SearchSettings.begin(given, **facts)
 
-    winner = Winner.of(given)
+    winner = Winner.from_settings(given)
     with (
-        open_study(given, SearchSettings, plan, is_saved=winner.is_saved) as (study, parts, pool),
+        open_study(given, SearchSettings, plan, is_saved=winner.is_saved) as (study, sets, pool),
         study.log.open("w", encoding="utf-8", errors="backslashreplace") as file,
         StudyProgress() as progress,
     ):
@@ -145,7 +145,7 @@ def run_generations(given: Given) -> None:
             f"run: {study.directory}"
         )
         on_event = partial(_follow, progress, settings.fitness_mark, "trace" in given)
-        result = run_search(parts, pool, study, log, on_event)
+        result = run_search(sets, pool, study, log, on_event)
         progress.stop()
         winner.write(result.record)
         assert result.winner.evaluation
@@ -166,7 +166,7 @@ def _follow(progress: StudyProgress, mark: str, is_traced: bool, event: SearchEv
     if new and new.evaluation and new.evaluation.status != "diverged":
         progress.remark(f"organism {new.id}", new.evaluation)
     best = [
-        f"{name} {rank([first for first, *_ in each.generations])[0].worth:.4f}{mark}"
+        f"{name} {rank([first for first, *_ in each.generations])[0].figure:.4f}{mark}"
         for name, each in populations
         if each.generations
     ]
@@ -178,16 +178,16 @@ def run_budgeted(given: Given, started: float) -> None:
     limits = {name: given[name] for name in ("minutes", "budget") if name in given}
     minutes = given.get("minutes")
     limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
-    winner = Winner.of(given)
+    winner = Winner.from_settings(given)
 
-    def plan(parts: Split, facts: dict[str, Any], n_workers: int) -> BudgetedSettings:
-        return plan_search(parts, limits, limit, n_workers, facts)
+    def plan(sets: Split, facts: dict[str, Any], n_workers: int) -> BudgetedSettings:
+        return plan_search(sets, limits, limit, n_workers, facts)
 
     with (
         open_study(given, BudgetedSettings, plan, limits, limit, winner.is_saved) as opened,
         StudyProgress() as progress,
     ):
-        study, parts, pool = opened
+        study, sets, pool = opened
         budget = None
         if "resume" in given and limits:
             budget = _longer_budget(study, given.get("budget"), limit, pool.n_workers())
@@ -198,7 +198,7 @@ def run_budgeted(given: Given, started: float) -> None:
             f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {study.directory}"
         )
         follow = partial(_follow_budget, progress)
-        search = BudgetedSearch(parts, pool, study, on_event=follow, limit=limit, budget=budget)
+        search = BudgetedSearch(sets, pool, study, on_event=follow, limit=limit, budget=budget)
         search.run()
         progress.stop()
         _save_winner(search, winner)
@@ -236,7 +236,7 @@ def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
     mark = search.study.settings.mark()
     best = f"best {search.best.loss:.4f}{mark}" if search.best else "no loss yet"
     figures, spent = f"{best} | generation {search.strategy.generation}", search.spent
-    progress.update(spent, max(0.0, search.budget - spent), figures, search.known)
+    progress.update(spent, max(0.0, search.budget - spent), figures, search.recorded)
 
 
 def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
@@ -264,7 +264,7 @@ def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
         else:
             note("the winner is better than its student and is kept")
     model = InferenceGpt(trained)
-    test = model.evaluate(search.parts.test, text=settings.text)
+    test = model.evaluate(search.sets.test, text=settings.text)
     loss = test.bits_per_character * math.log(2)
     print_or_discard(f"Test loss: {loss:.4f} nats per character{settings.mark('test')}")
     for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):

@@ -74,11 +74,11 @@ def open_study(
         if "resume" in given:
             study = stack.enter_context(Study[S].open(given["resume"], kind))
             recorded |= _more(study.settings, given)
-            parts = _documents_again(study.settings, path)
+            sets = _documents_again(study.settings, path)
         else:
             path = path or default_input()
             recorded["input"] = path_to_text(os.path.abspath(path))
-            parts = _documents(path, given, limits, kind)
+            sets = _documents(path, given, limits, kind)
         pool = stack.enter_context(_workers(given, limit))
         if study:
             study.extend(recorded)  # last, because an error must change nothing
@@ -88,14 +88,14 @@ def open_study(
                 raise typer.Exit
         else:
             assert plan
-            facts = {"seed": given.get("seed", DEFAULT_SEED), **facts_of(parts), **recorded}
-            settings = plan(parts, facts, pool.n_workers())
+            facts = {"seed": given.get("seed", DEFAULT_SEED), **facts_of(sets), **recorded}
+            settings = plan(sets, facts, pool.n_workers())
             name = "sweep" if settings.noun == "sweep" else "evolve"
             study = stack.enter_context(Study[S].begin(RUNS, name, settings))
         if line := describe_read(study.settings.contamination):
             note(line)
         with _resumable(study):
-            yield study, parts, pool
+            yield study, sets, pool
         study.end()
         _write_report(study.directory)
 
@@ -115,11 +115,11 @@ def _documents(
         raise
     if not limits:
         return split(docs, validation=HELD_OUT, test=HELD_OUT)
-    parts = hold_out(docs, limits, tell=note)
-    if not parts.validation:
+    sets = hold_out(docs, limits, tell=note)
+    if not sets.validation:
         problem = "has too few documents to hold some out; use more documents"
         raise DataError(f"{path} {problem}")
-    return parts
+    return sets
 
 
 def _tell(line: str) -> None:
@@ -172,13 +172,13 @@ def _documents_again(settings: StudySettings, path: Path | None) -> Split:
         path = path_from_text(settings.input)
         check_regular(path, f"pass the documents of this {settings.noun} with --data")
     docs = load_documents(path, ReadOptions.from_settings(vars(settings)), tell=note)
-    parts = split_documents(docs, settings.val_fraction, settings.test_fraction, settings.gap)
-    if parts.facts.sha256 != settings.data_sha256:
+    sets = split_documents(docs, settings.val_fraction, settings.test_fraction, settings.gap)
+    if sets.facts.sha256 != settings.data_sha256:
         raise ConfigError(
             f"{path} is not the input of the {settings.noun}: its documents have a different "
             "sha256; pass the original file with --data"
         )
-    return parts
+    return sets
 
 
 @contextmanager
@@ -219,9 +219,9 @@ class StudyProgress(ProgressBar):
         self._remarks = set[str]()
         self._started = perf_counter()
 
-    def update(self, work: float, work_left: float, figures: str, known: float = 0.0) -> None:
-        """Show that work is done, of which some was known before, and estimate the time left."""
-        speed = (work - known) / (perf_counter() - self._started)
+    def update(self, work: float, work_left: float, figures: str, recorded: float = 0.0) -> None:
+        """Show that work is done, of which some was recorded before, and estimate the time left."""
+        speed = (work - recorded) / (perf_counter() - self._started)
         left = time_left(work_left, speed) if work_left else "done"
         done = round(100 * work / (work + work_left)) if work + work_left else 0
         self.show(done, left, f"study {done} % | {figures} | {left}", figures)

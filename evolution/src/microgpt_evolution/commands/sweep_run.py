@@ -35,9 +35,9 @@ def start_sweep(genomes: Sequence[Genome], given: Given, skipped: Sequence[str] 
 def run_sweep(given: Given, plan: Plan[SweepSettings] | None = None) -> None:
     """Run the trials of a new or resumed sweep that are not recorded, and print a ranking."""
     started = perf_counter()
-    with open_study(given, SweepSettings, plan) as (study, parts, pool):
+    with open_study(given, SweepSettings, plan) as (study, sets, pool):
         n_known = len(study.records)
-        _measure(study, parts, pool)
+        _measure(study, sets, pool)
         n_ok = sum(record.is_ok for record in study.records)
         if not n_ok:
             raise NoWinnerError(study.why_no_winner())
@@ -50,12 +50,12 @@ def run_sweep(given: Given, plan: Plan[SweepSettings] | None = None) -> None:
         print_or_discard(f"\nAll tables:  microgpt analyze {as_argument(study.directory)}")
 
 
-def _measure(study: Study[SweepSettings], parts: Split, workers: Workers) -> None:
+def _measure(study: Study[SweepSettings], sets: Split, workers: Workers) -> None:
     """Run the trials that are not recorded, and show the progress."""
-    todo = [trial for trial in study.settings.trials if not study.known(trial)]
+    todo = [trial for trial in study.settings.trials if not study.record_of(trial)]
     if not todo:
         return
-    objective = LossObjective(parts, n_samples=N_SAMPLES, text=study.settings.text)
+    objective = LossObjective(sets, n_samples=N_SAMPLES, text=study.settings.text)
     genomes = {trial.genome for trial in todo}
     n, names = count(len(todo), "training run"), differing(genomes)
     print_or_discard(f"{n} of {count(len(genomes), 'model')}, {workers.n_workers()} in parallel")

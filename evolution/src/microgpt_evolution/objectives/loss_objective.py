@@ -40,9 +40,9 @@ class LossObjective:
             conversations instead of names to score.
     """
 
-    parts: Split
+    sets: Split
     fitness: Fitness | None = "held-out"  # None to score names
-    own: OwnFunction | None = None  # what to minimise if the fitness is "own"
+    function: OwnFunction | None = None  # what to minimise if the fitness is "own"
     n_samples: int = 0  # number of names to generate
     measures_test: bool = False  # whether to measure the test loss, too
     text: TextKind = "lines"
@@ -57,12 +57,12 @@ class LossObjective:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer; it knows the characters of held-out documents, too."""
-        return char_tokenizer(self.parts.docs)
+        return char_tokenizer(self.sets.docs)
 
     @cached_property
     def training(self) -> Split:
         """What to train on; for "last-doc" all documents in file order, as in evolve-rust."""
-        docs = self.parts.docs if self.fitness == "last-doc" else self.parts.train
+        docs = self.sets.docs if self.fitness == "last-doc" else self.sets.train
         return Split(docs, docs)
 
     @cached_property
@@ -71,9 +71,9 @@ class LossObjective:
         return sizes_of(self.training.train, self.tokenizer, self.text)
 
     @cached_property
-    def known(self) -> frozenset[str]:
+    def names(self) -> frozenset[str]:
         """The names that do not count as novel in a score."""
-        return known_names(self.parts.docs)
+        return known_names(self.sets.docs)
 
     def n_params(self, genome: Genome) -> int:
         """Return the number of parameters."""
@@ -88,9 +88,9 @@ class LossObjective:
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
         """Train and evaluate a genome, or call a function of it."""
-        own = self.own
-        if own and not needs_training(own):
-            return evaluate(own, trial.genome, should_stop)
+        function = self.function
+        if function and not needs_training(function):
+            return evaluate(function, trial.genome, should_stop)
         trained = self._train(trial, should_stop)
         fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}
@@ -100,22 +100,22 @@ class LossObjective:
             fitness = facts["val_loss"] = found.loss
             if not math.isfinite(fitness):  # the last step may have diverged
                 return DIVERGED
-        if self.measures_test and self.parts.test:
-            facts["test_loss"] = model.evaluate(self.parts.test, text=self.text).loss
+        if self.measures_test and self.sets.test:
+            facts["test_loss"] = model.evaluate(self.sets.test, text=self.text).loss
         if self.n_samples and not trained.tokenizer.is_chat:
             names = model.generate(self.n_samples, temperature=TEMPERATURE, seed=trial.seed)
             facts["samples"] = tuple(names)
             if self.fitness is None:
-                fitness, facts["scores"] = math.inf, score_names(names, self.known)
-        if own:
-            return replace(evaluate(own, model, should_stop), **facts)
+                fitness, facts["scores"] = math.inf, score_names(names, self.names)
+        if function:
+            return replace(evaluate(function, model, should_stop), **facts)
         remark = unlearned(facts.get("val_loss", math.inf), self.tokenizer.vocab_size)
         return Evaluation("ok", fitness, reason=remark, **facts)
 
     def held_out(self, block_size: int) -> EvaluationSet:
         """Return the validation documents, as a model with this context reads them."""
         if block_size not in self._held_out:  # a race is harmless: both threads build the same set
-            docs, tokenizer = self.parts.validation, self.tokenizer
+            docs, tokenizer = self.sets.validation, self.tokenizer
             self._held_out[block_size] = EvaluationSet.from_documents(
                 docs, tokenizer, block_size, self.text
             )

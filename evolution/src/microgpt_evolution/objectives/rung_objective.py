@@ -57,30 +57,30 @@ class Plan(NamedTuple):
 class RungObjective:
     """Trains organisms for a number of operations each and measures their held-out loss."""
 
-    parts: Split
+    sets: Split
     text: TextKind
     operations: float  # for a complete training run, without evaluations
-    _known: dict[int, Tokens] = field(default_factory=dict, repr=False, compare=False)
+    _tokens: dict[int, Tokens] = field(default_factory=dict, repr=False, compare=False)
     _plans: dict[Genome, Plan] = field(default_factory=dict, repr=False, compare=False)
 
     def tokens(self, vocab_size: int = 0) -> Tokens:
         """Return the tokenizer for a BPE vocabulary of this size, or for characters if it is 0."""
-        if vocab_size not in self._known:  # a race is harmless: both threads get the same
-            parts = self.parts
-            tokenizer: Tokenizer = char_tokenizer(parts.docs)
+        if vocab_size not in self._tokens:  # a race is harmless: both threads get the same
+            sets = self.sets
+            tokenizer: Tokenizer = char_tokenizer(sets.docs)
             if vocab_size:
-                tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
+                tokenizer = BpeTokenizer.from_documents(sets.train, vocab_size)
             n_tokens, n_characters = (
-                sum(count_predictions(doc, self.text, count) for doc in parts.validation)
+                sum(count_predictions(doc, self.text, count) for doc in sets.validation)
                 for count in (tokenizer.count, len)
             )
-            self._known[vocab_size] = Tokens(
+            self._tokens[vocab_size] = Tokens(
                 tokenizer,
-                training=sizes_of(parts.train, tokenizer, self.text),
-                validation=sizes_of(parts.validation, tokenizer, self.text),
+                training=sizes_of(sets.train, tokenizer, self.text),
+                validation=sizes_of(sets.validation, tokenizer, self.text),
                 per_character=n_tokens / max(1, n_characters),
             )
-        return self._known[vocab_size]
+        return self._tokens[vocab_size]
 
     def cost(self, genome: Genome, n_evaluations: int) -> float:
         """Return the number of operations up to the n-th evaluation, evaluations included."""
@@ -149,7 +149,7 @@ class RungObjective:
             config = replace(config, until=n_evaluations * config.steps_between_evaluations)
         tokenizer = self.tokens(organism.genome.vocab_size).tokenizer
         options: dict[str, Any] = {"model": plan.model, "config": config, "tokenizer": tokenizer}
-        return train(self.parts, **options, resume=state, hooks=hooks)
+        return train(self.sets, **options, resume=state, hooks=hooks)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
         """Train up to an evaluation; return the new losses, incomplete if training was stopped."""

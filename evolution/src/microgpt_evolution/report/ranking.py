@@ -28,7 +28,7 @@ class Measure:
 
     label: str  # has a mark if some of the held-out documents were read in training
     axis: str  # the label and its unit
-    of: Callable[[TrialRecord], float | None]
+    value_of: Callable[[TrialRecord], float | None]
     is_score: bool = False  # a score is better if it is higher
 
 
@@ -43,7 +43,7 @@ class Candidate:
     @cached_property
     def mean(self) -> Mean:
         """The mean of the values over the seeds."""
-        return Mean.of([*self.values.values()])
+        return Mean.over([*self.values.values()])
 
     def above(self, other: Self) -> Mean:
         """Return by how much the values exceed those of another candidate, paired by seed."""
@@ -81,7 +81,7 @@ class Ranking:
         """The values and the records of the finished trials; those of the best rung of each."""
         found: dict[Hashable, tuple[float, TrialRecord]] = {}
         for record in self.records:
-            if record.is_ok and (value := self.measure.of(record)) is not None:
+            if record.is_ok and (value := self.measure.value_of(record)) is not None:
                 pair, trial = (value, record), (record.id or record.genome, record.seed)
                 found[trial] = min(found.get(trial, pair), pair, key=itemgetter(0))
         return [*found.values()]

@@ -89,15 +89,15 @@ def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
     yield "winner", f"{measure.label} {study.winner.mean}, {record.id}".removesuffix(", ")
     yield "settings", study.describe(record.genome)
     measured: dict[str, Callable[[TrialRecord], float | None]] = {
-        measure.label: measure.of,
+        measure.label: measure.value_of,
         f"held-out loss{settings.mark()}": lambda each: each.val_loss,
         f"test loss{settings.mark('test')}": lambda each: each.test_loss,
     }
-    for name, of in measured.items():
-        if values := [value for each in study.fresh if (value := of(each)) is not None]:
-            yield f"winner, {name}", f"{Mean.of(values)}, {len(values)} fresh seeds"
+    for name, value_of in measured.items():
+        if values := [value for each in study.fresh if (value := value_of(each)) is not None]:
+            yield f"winner, {name}", f"{Mean.over(values)}, {len(values)} fresh seeds"
     for each in study.records:
-        if each.origin == STUDENT and (loss := measure.of(each)) is not None:
+        if each.origin == STUDENT and (loss := measure.value_of(each)) is not None:
             yield "student", f"{measure.label} {loss:.4f}, taught by {', '.join(each.parents)}"
     if samples := (study.fresh or [record])[0].samples:
         yield "names", first_names(samples, N_NAMES)

@@ -40,7 +40,7 @@ class Organism(Trial):
         return fitness if math.isfinite(fitness) else math.inf
 
     @property
-    def worth(self) -> float:
+    def figure(self) -> float:
         """The loss (lower is better), or the score (higher is better)."""
         return -self.fitness if self.evaluation and self.evaluation.scores else self.fitness
 

@@ -96,19 +96,19 @@ class SurrogateSearch:
         finalists = [each for each in ranked[: self.n_finalists] if not each.has_ended]
         paused = [each for each in ranked if not each.has_ended]
         # Genomes that organisms already have are skipped, unless the space has no others.
-        known, draws = {each.genome for each in ranked}, self._draws(ranked[:N_PARENTS])
-        new = self._accepted(draws, N_CANDIDATES, known) or self._accepted(draws, N_CANDIDATES)
+        trained, draws = {each.genome for each in ranked}, self._draws(ranked[:N_PARENTS])
+        new = self._accepted(draws, N_CANDIDATES, trained) or self._accepted(draws, N_CANDIDATES)
         reserved = sum(map(self._price, finalists))
         promising = self._most_promising(surrogate, min(losses), [*paused, *new], reserved)
         return promising or self._affordable(finalists)
 
     def _accepted(
-        self, draws: Iterator[Contestant], n: int, known: Collection[Genome] = ()
+        self, draws: Iterator[Contestant], n: int, trained: Collection[Genome] = ()
     ) -> list[Contestant]:
         """Return at most n accepted organisms with different genomes."""
         found: dict[Genome, Contestant] = {}
         for organism in islice(draws, MAX_DRAWS):
-            if organism.genome not in known and self._accepts(organism.genome):
+            if organism.genome not in trained and self._accepts(organism.genome):
                 found.setdefault(organism.genome, organism)
             if len(found) == n:
                 break

@@ -133,17 +133,17 @@ class Scorer:
             check_type(f"texts[{i}]", each, str)
         tokenizer, bos = self._tokenizer, self._tokenizer.bos_id
         omit = str.maketrans("", "", tokenizer.unknown_characters("".join({*"".join(texts)})))
-        known = [text.translate(omit) for text in texts]
-        docs = [[bos, *tokenizer.encode(text), *[bos] * self._n_ends] for text in known]
+        read = [text.translate(omit) for text in texts]
+        docs = [[bos, *tokenizer.encode(text), *[bos] * self._n_ends] for text in read]
         bits = self._token_bits(docs)
         if not np.isfinite(bits).all():
             raise PromptError(NOT_FINITE_MESSAGE)
         n_predicted = np.array([len(doc) - 1 for doc in docs], np.int64)
         sums = np.bincount(np.repeat(np.arange(len(docs)), n_predicted), bits, len(docs)).tolist()
-        n_unknown = [len(text) - len(read) for text, read in zip(texts, known, strict=True)]
+        n_unknown = [len(text) - len(known) for text, known in zip(texts, read, strict=True)]
         return [
-            Score(text, known_bits + UNKNOWN_BITS * n, len(text) + self._n_ends, n)
-            for text, known_bits, n in zip(texts, sums, n_unknown, strict=True)
+            Score(text, read_bits + UNKNOWN_BITS * n, len(text) + self._n_ends, n)
+            for text, read_bits, n in zip(texts, sums, n_unknown, strict=True)
         ]
 
     def _token_bits(self, docs: Iterable[list[int]]) -> NDArray[np.float64]:

@@ -47,8 +47,8 @@ def printable(text: str, max_chars: int = MAX_CHARS) -> str:
     return cut if len(text) <= max_chars else f"{cut}…"
 
 
-def other_version(content: bytes | str, field: str, *known: int) -> str | None:
-    """Return an error message if a JSON field has a version other than the known ones."""
+def other_version(content: bytes | str, field: str, *versions: int) -> str | None:
+    """Return an error message if a JSON field has a version other than these."""
     from pydantic_core import from_json
 
     try:
@@ -56,11 +56,11 @@ def other_version(content: bytes | str, field: str, *known: int) -> str | None:
     except ValueError:
         return None
     version = facts.get(field) if isinstance(facts, dict) else None
-    if version in (None, *known):
+    if version in (None, *versions):
         return None
     return (
         f"{field} is {printable(repr(version))}, but this microgpt reads only "
-        f"{' and '.join(map(str, known))}; use the version of microgpt that wrote it"
+        f"{' and '.join(map(str, versions))}; use the version of microgpt that wrote it"
     )
 
 

@@ -107,7 +107,7 @@ def known_questions(
         f"so few conversations ({len(docs)}) are learned as a whole; rewordings are found by "
         f'their words, other questions get "{reply}"'
     )
-    return KnownQuestions.of(talks, reply)
+    return KnownQuestions.from_conversations(talks, reply)
 
 
 def _tell_other_settings(

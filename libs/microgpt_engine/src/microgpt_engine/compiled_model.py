@@ -82,8 +82,8 @@ class CompiledModel:
     def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> NDArray[Any]:
         """Return the negative log-likelihood of each target token, in nats; 0 if it is masked."""
         size = -(-len(docs) // threads)
-        parts = [docs[i : i + size] for i in range(0, len(docs), size)]
-        losses = map_in_threads(lambda part, stop: self._evaluate(part, stop)[0], parts, threads)
+        shares = [docs[i : i + size] for i in range(0, len(docs), size)]
+        losses = map_in_threads(lambda share, stop: self._evaluate(share, stop)[0], shares, threads)
         return np.concatenate(list(losses))
 
     def add_probabilities(
@@ -199,8 +199,8 @@ class CompiledModel:
             return decoder
 
         size = min(GROUP, self.max_sequences(rules), -(-len(prompts) // threads)) or 1
-        parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
-        for decoder in map_in_threads(work, parts, threads):
+        slices = [slice(i, i + size) for i in range(0, len(prompts), size)]
+        for decoder in map_in_threads(work, slices, threads):
             statuses = decoder.sequences.status.tolist()
             for i, tokens in enumerate(decoder.tokens()):
                 if statuses[i] > FULL:

@@ -66,14 +66,14 @@ class PackedWeights:
     def set(self, weights: Mapping[str, Matrix[float]] | Sequence[float] | Numbers) -> None:
         """Set the weights from a mapping or a flat sequence in the order of `weight_shapes`."""
         views = self.by_name()
-        parts: Iterable[Array]
+        matrices: Iterable[Array]
         if isinstance(weights, Mapping):
-            parts = (np.asarray(weights[name]) for name in views)
+            matrices = (np.asarray(weights[name]) for name in views)
         else:
             ends = np.cumsum([view.size for view in views.values()])
-            parts = np.split(np.asarray(weights), ends[:-1])
+            matrices = np.split(np.asarray(weights), ends[:-1])
         with np.errstate(over="ignore"):  # the first step detects infinite weights
-            for view, part in zip(views.values(), parts, strict=True):
+            for view, part in zip(views.values(), matrices, strict=True):
                 view[:] = part.reshape(view.shape)
 
     def flat(self) -> Array:

@@ -88,7 +88,7 @@ def _from_moonbase(directory: Path) -> TrainedModel:
     meta = read_meta(directory)
     is_chat = meta.special_tokens is not None
     model = meta.model()
-    found, special = _TokenizerJson.of(file), SPECIAL if is_chat else SPECIAL[:1]
+    found, special = _TokenizerJson.from_file(file), SPECIAL if is_chat else SPECIAL[:1]
     if found.special != [*enumerate(special)]:
         raise CheckpointError(f"{file}: the first tokens must be {', '.join(special)}")
     bos, *others = range(len(special))
@@ -142,7 +142,7 @@ def _shape(path: Path) -> ModelConfig:
 
 def _tokenizer(path: Path) -> Tokenizer:
     """Return our tokenizer from the file for transformers."""
-    file = _TokenizerJson.of(path)
+    file = _TokenizerJson.from_file(path)
     is_chat = "<|user|>" in (name for _, name in file.special)
     found: Tokenizer
     with naming(path):
@@ -179,7 +179,7 @@ class _TokenizerJson(BaseModel):
     normalizer: dict[str, object] | None = None
 
     @classmethod
-    def of(cls, path: Path) -> Self:
+    def from_file(cls, path: Path) -> Self:
         """Read a file; raise CheckpointError if it is missing or damaged."""
         content = read(path, MAX_TOKENIZER_BYTES)
         with naming(path):

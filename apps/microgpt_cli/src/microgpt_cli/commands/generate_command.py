@@ -60,13 +60,13 @@ def generate(
 
     prompt, model_dir = prompt or "", model_dir or opt.DEFAULT_MODEL_DIR
     saved = load_model(model_dir)
-    known = _known(saved, model_dir) if novel else ()
+    trained = _training_hashes(saved, model_dir) if novel else ()
     model = inference(saved, ["generation"])
     _note_odd_use(model, model_dir, prompt)
     is_choosy = bool(pattern or unique or novel)
     samples = model.samples(None if is_choosy else num_samples, prompt=prompt, **settings)
     if is_choosy:
-        samples = _select(samples, num_samples, pattern, unique=unique, known=known)
+        samples = _select(samples, num_samples, pattern, unique=unique, trained=trained)
     if as_json:
         print(json.dumps({"samples": list(samples)}))
     else:
@@ -104,13 +104,13 @@ def _select(
     pattern: re.Pattern[str] | None,
     *,
     unique: bool,
-    known: Container[str],
+    trained: Container[str],
 ) -> Iterator[str]:
     """Yield n_wanted samples that match and are new, or fewer and print a note."""
     seen: set[str] = set()
     n_found = n_skipped = 0
     for n_drawn, text in enumerate(samples, start=1):
-        if text in known or text in seen or (pattern and not pattern.fullmatch(text)):
+        if text in trained or text in seen or (pattern and not pattern.fullmatch(text)):
             n_skipped += 1
             if n_skipped == MAX_DRAWS:
                 share = f"{n_found:,} of {n_drawn:,} ({n_found / n_drawn:.2%})"
@@ -125,13 +125,13 @@ def _select(
             return
 
 
-def _known(saved: "SavedModel", directory: Path) -> Container[str]:
+def _training_hashes(saved: "SavedModel", directory: Path) -> Container[str]:
     """Return the training data of a model and its ancestors, from which novel samples differ."""
     from microgpt import read_document_hashes
 
-    known = read_document_hashes(directory, saved)
-    if known is None:
+    trained = read_document_hashes(directory, saved)
+    if trained is None:
         raise ConfigError(
             f"{directory} does not record all documents that it was trained on; omit --novel"
         )
-    return known
+    return trained

@@ -146,10 +146,10 @@ def _training_hashes(saved: "SavedModel", model: Path) -> "DocumentHashes | None
     """Return the hashes of all training data, or print a note that some are unknown."""
     from microgpt import read_document_hashes
 
-    known = read_document_hashes(model, saved)
-    if known is None:
+    hashes = read_document_hashes(model, saved)
+    if hashes is None:
         note("the text may be training data of the model or its ancestors, whose scores are lower")
-    return known
+    return hashes
 
 
 def _scored(

@@ -49,7 +49,7 @@ def train_as(request: TrainRequest) -> None:
             check_output(directory.path, job, request)
         if job := job or resumed_job(directory, request, started):
             result = run_job(job, directory, request)
-            print_results(result, draw_samples(result, request.num_samples), job.parts, request)
+            print_results(result, draw_samples(result, request.num_samples), job.sets, request)
 
 
 def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJob":
@@ -70,9 +70,9 @@ def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJ
     given = {"shuffle": not file.is_in_order, **given, "text": text}
     sources = [each for each in (parent, teachers) if each]
     prepared = Preparation(given) if sources else prepare_replies(docs, given, note)
-    parts = hold_out(docs, prepared.given, sources, note)
+    sets = hold_out(docs, prepared.given, sources, note)
     job = plan_training(
-        parts,
+        sets,
         prepared.given,
         tokenizer=prepared.tokenizer,
         extra=prepared.extra,

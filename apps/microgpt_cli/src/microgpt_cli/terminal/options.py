@@ -129,12 +129,12 @@ def with_options(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., N
         has_settings = "given" in kind.__dataclass_fields__
 
         def run(ctx: typer.Context, **values: Any) -> None:
-            own = {name: values.pop(name) for name in kind.__dataclass_fields__ if name in values}
+            facts = {name: values.pop(name) for name in kind.__dataclass_fields__ if name in values}
             sources = {name: ctx.get_parameter_source(name) for name in values}
             typed = {name for name, found in sources.items() if found and found.name != "DEFAULT"}
             if has_settings:
-                own["given"] = {name: values[name] for name in values if name in typed}
-            command(kind(**own))
+                facts["given"] = {name: values[name] for name in values if name in typed}
+            command(kind(**facts))
 
         options = [*_options_of(kind)]
         if has_settings:

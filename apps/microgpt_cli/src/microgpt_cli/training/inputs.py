@@ -94,13 +94,13 @@ def with_records(job: TrainingJob, file: TextFile, given: Given) -> TrainingJob:
         given={**plan.given, **typed},
         parent_sha256=parent.sha256 if isinstance(parent, SavedModel) else None,
         teachers=records_of(job.teachers),
-        examples=() if file.is_chat_export else examples(job.parts),  # people's are private
+        examples=() if file.is_chat_export else examples(job.sets),  # people's are private
     )
     return replace(job, plan=plan)
 
 
-def examples(parts: Split) -> tuple[str, ...]:
+def examples(sets: Split) -> tuple[str, ...]:
     """Return the first short messages that a chat model reads, as examples for its page."""
-    first = [doc[0] for doc in parts.train[:N_SEARCHED] if not isinstance(doc, str)]
+    first = [doc[0] for doc in sets.train[:N_SEARCHED] if not isinstance(doc, str)]
     texts = [one.content for one in first if one.role == "user" and len(one.content) <= MAX_EXAMPLE]
     return (*dict.fromkeys(texts),)[:N_EXAMPLES]

@@ -105,7 +105,7 @@ def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, *, has_samp
     plan = job.plan
     uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
     uses += ["decoding"] if has_samples or plan.tokenizer.is_chat else []
-    uses += ["evaluation"] if job.parts.validation or job.parts.test or plan.ensemble else []
+    uses += ["evaluation"] if job.sets.validation or job.sets.test or plan.ensemble else []
     uses += ["generation"] if plan.ensemble else []
     job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
     if teachers := job.teachers:
@@ -147,7 +147,7 @@ def _n_chars(texts: Sequence[Document]) -> int:
 
 def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None:
     """Print the header, unless quiet, and notes on held-out and split documents."""
-    plan, parts = job.plan, job.parts
+    plan, sets = job.plan, job.sets
     is_stream = plan.config.text == "stream"
     what, count = ("characters", _n_chars) if is_stream else ("documents", len)
     if not quiet:
@@ -155,21 +155,21 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         folding = '\nfolding: case and accents ("Jörg" is read as "jorg")' if folds else ""
         unit = "chars" if is_stream else "convos" if plan.tokenizer.is_chat else "docs"
         print_or_discard(
-            f"num {unit}: {count(parts.docs)}\nvocab size: {plan.tokenizer.vocab_size}\n"
+            f"num {unit}: {count(sets.docs)}\nvocab size: {plan.tokenizer.vocab_size}\n"
             f"num params: {count_params(plan.model)}{folding}"
         )
-    if parts.validation or parts.test:
-        held_out = {"validation": parts.validation, "testing": parts.test}
+    if sets.validation or sets.test:
+        held_out = {"validation": sets.validation, "testing": sets.test}
         sizes = [f"{count(docs)} for {use}" for use, docs in held_out.items() if docs]
-        extra, n_left_out = "", len(parts.docs) - sum(map(len, (parts.train, *held_out.values())))
-        if parts.gap is not None:
-            n_stretches = len(parts.validation) + len(parts.test)
-            extra = f"; {n_stretches} held-out stretches with gaps of {parts.gap} characters"
+        extra, n_left_out = "", len(sets.docs) - sum(map(len, (sets.train, *held_out.values())))
+        if sets.gap is not None:
+            n_stretches = len(sets.validation) + len(sets.test)
+            extra = f"; {n_stretches} held-out stretches with gaps of {sets.gap} characters"
         elif n_left_out and not is_stream:
             extra = f"; {n_left_out} duplicates are left out"
-        note(", ".join([f"{count(parts.train)} {what} for training", *sizes]) + extra)
+        note(", ".join([f"{count(sets.train)} {what} for training", *sizes]) + extra)
     if chunks.n_long and not is_stream:
-        n_docs, n_long = len(parts.train), chunks.n_long
+        n_docs, n_long = len(sets.train), chunks.n_long
         n_pieces = len(chunks) - n_docs + n_long
         long = f"{n_long} of {n_docs} documents, longer than the block size of {chunks.block_size}"
         note(f"{long}, are split into {n_pieces:,} pieces")

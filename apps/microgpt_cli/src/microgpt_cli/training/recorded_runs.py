@@ -72,12 +72,12 @@ def resumed_job(
     if config.steps != plan.config.steps:
         change = f"the run ends at step {config.steps}, not {plan.config.steps}"
         note(f"{change}; its learning rate now falls to 0 by then")
-    path, parts = recorded_documents(plan, request.input)
+    path, sets = recorded_documents(plan, request.input)
     if config.steps != plan.config.steps and state.step:
         plan = replace(plan, legs=(*plan.legs, (plan.config.steps, state.step)))
     recorded = {"minutes": state.seconds / 60 + minutes} if minutes else {}
     plan = replace(plan, config=config, input=path, given={**plan.given, **recorded})
-    job = TrainingJob(plan, parts, resume=state, limit=limit)
+    job = TrainingJob(plan, sets, resume=state, limit=limit)
     return _with_recorded_teachers(job, directory, request)
 
 
@@ -139,14 +139,14 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Sp
     path = given or plan.input
     file, docs = read_input(path, vars(plan.read_options))
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
-    parts = split_documents(docs, *held_out, plan.data.gap or 0)
-    if parts.facts.sha256 != plan.data.sha256:
+    sets = split_documents(docs, *held_out, plan.data.gap or 0)
+    if sets.facts.sha256 != plan.data.sha256:
         raise ConfigError(
             f"{file.path} is not the input of the run: the sha256 of its "
-            f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
+            f"documents is {sets.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
             "original file with --data, or train the model on another text with --from"
         )
-    return file.path, parts
+    return file.path, sets
 
 
 def _with_recorded_teachers(

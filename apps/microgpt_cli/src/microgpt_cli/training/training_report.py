@@ -43,25 +43,25 @@ def draw_samples(result: TrainResult, n: int | None) -> list[str]:
 def print_results(
     result: TrainResult,
     samples: Sequence[str],
-    parts: Split,
+    sets: Split,
     request: TrainRequest,
 ) -> None:
     """Print the result and samples to stdout, and a note on memorised samples to stderr."""
     text, output = result.config.text, request.resume or request.output
-    answers, n_known = None, 0
+    answers, n_trained = None, 0
     if result.tokenizer.is_chat:
         from microgpt_cli.chat_answers import answer_questions  # loads grammars of chats
 
-        answers = answer_questions(result, parts)
+        answers = answer_questions(result, sets)
     if samples:
         forms = [*map(plain, samples)]
-        known = {*forms}.intersection(read_forms(result.documents))
-        n_known = sum(form in known for form in forms)
+        trained = {*forms}.intersection(read_forms(result.documents))
+        n_trained = sum(form in trained for form in forms)
     if request.as_json:
-        facts = _summary(result, samples, n_known, output)
+        facts = _summary(result, samples, n_trained, output)
         print(json.dumps(facts | (answers.facts() if answers else {})))
         return
-    _print_losses(result, parts)
+    _print_losses(result, sets)
     _note_uniform_guess(result, request.given.get("lr"))
     for line in answers.lines() if answers else ():
         print(line)
@@ -73,10 +73,10 @@ def print_results(
         end = "\n" if text == "stream" else " "
         print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
     sys.stdout.flush()
-    if n_known or (samples and text != "stream"):
+    if n_trained or (samples and text != "stream"):
         of_others = other_data(result.plan.data, result.plan.ancestor_data)
         which = f"in the training data{of_others and f' ({of_others})'}"
-        note(f"{n_known} of {len(samples)} samples are {which}")
+        note(f"{n_trained} of {len(samples)} samples are {which}")
     note(f"the model is in {output}; try: {use_command(result, output)}")
 
 
@@ -87,19 +87,19 @@ def use_command(result: TrainResult, output: Path) -> str:
     return f"microgpt {'chat' if result.tokenizer.is_chat else 'generate'}{where}{length}"
 
 
-def _print_losses(result: TrainResult, parts: Split) -> None:
+def _print_losses(result: TrainResult, sets: Split) -> None:
     """Print the last training loss and the held-out losses."""
     state, config, shares = result.state, result.config, result.plan.contamination
     last_loss = f"{state.recent_losses[-1]:.4f}" if state.recent_losses else "unknown"
     print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # Karpathy's format
     if state.best:
-        loss = _format_loss(state.best.val_loss, result, parts.validation)
+        loss = _format_loss(state.best.val_loss, result, sets.validation)
         where = f"at step {state.best.step}"
         if not state.best.step:
             where = "of a teacher, which is kept, because the student is no better"
         print(f"lowest held-out loss {loss} {where}{mark(shares.get('validation', 0.0))}")
     if result.test_loss is not None:
-        loss = _format_loss(result.test_loss, result, parts.test)
+        loss = _format_loss(result.test_loss, result, sets.test)
         print(f"test loss            {loss}{mark(shares.get('test', 0.0))}")
 
 
@@ -126,7 +126,7 @@ def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> 
 
 
 def _summary(
-    result: TrainResult, samples: Sequence[str], n_known: int, output: Path
+    result: TrainResult, samples: Sequence[str], n_trained: int, output: Path
 ) -> dict[str, object]:
     """Return the output of `--json`."""
     best = result.state.best
@@ -144,7 +144,7 @@ def _summary(
         "budget": result.plan.given.get("budget"),
         "teachers": len(result.plan.teachers) or None,
         "samples": samples,
-        "memorised": {"n_samples": len(samples), "n_known": n_known} if samples else None,
+        "memorised": {"n_samples": len(samples), "n_trained": n_trained} if samples else None,
         "output": str(output),
     }
     return {name: fact for name, fact in facts.items() if fact is not None}

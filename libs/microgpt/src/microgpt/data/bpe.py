@@ -166,12 +166,12 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
         show_progress=False,
     )
     every = 1 + sum(map(len, texts)) // MAX_LEARNED
-    parts = chain.from_iterable(map(_parts, texts))
-    library.train_from_iterator(islice(parts, 0, None, every), trainer)
+    stretches = chain.from_iterable(map(_stretches, texts))
+    library.train_from_iterator(islice(stretches, 0, None, every), trainer)
     return library.to_str(pretty=True).encode()
 
 
-def _parts(text: str) -> Iterator[str]:
+def _stretches(text: str) -> Iterator[str]:
     """Split a text into parts that the trainer can process efficiently."""
     start = 0
     while start < len(text):

@@ -92,8 +92,8 @@ def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
     """Return a remark on ancestors that were trained on other data; empty if there are none."""
-    own = data and (data.n_docs, data.sha256)
-    is_same = all(own and each and (each.n_docs, each.sha256) == own for each in read)
+    facts = data and (data.n_docs, data.sha256)
+    is_same = all(facts and each and (each.n_docs, each.sha256) == facts for each in read)
     return "" if is_same else "without other data of its parent or teacher"
 
 
@@ -105,19 +105,19 @@ def read_forms(docs: Iterable[Document], first: int = 2) -> Iterator[str]:
             yield from map(plain, doc.split("\n"))
 
 
-def known_share(docs: Iterable[Document], known: Container[str]) -> float:
-    """Return the share of texts, or of replies in conversations, whose forms are known.
+def known_share(docs: Iterable[Document], read: Container[str]) -> float:
+    """Return the share of texts, or of replies in conversations, whose forms were read.
 
-    A text of several lines is also known if each of them is.
+    A text of several lines also counts if each of them was read.
     """
     found = list[bool]()
     for doc in docs:
         if isinstance(doc, str):
             lines = [line for line in doc.split("\n") if line.strip()]
-            is_known = plain(doc) in known
-            found.append(is_known or (bool(lines) and all(plain(line) in known for line in lines)))
+            is_known = plain(doc) in read
+            found.append(is_known or (bool(lines) and all(plain(line) in read for line in lines)))
         else:
-            found += [form in known for form in forms(doc)]
+            found += [form in read for form in forms(doc)]
     return sum(found) / max(1, len(found))
 
 
@@ -132,8 +132,8 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     text, lines = plain("\n".join(map(as_line, dict.fromkeys(read)))), map(as_line, docs)
     pieces = [p for line in map(plain, lines) for p in re.findall(f".{{{PIECE}}}", line) or [line]]
     sizes = {*map(len, pieces)}
-    known = {*pieces}.intersection(text[i : i + n] for n in sizes for i in range(len(text)))
-    return sum(piece in known for piece in pieces) / max(1, len(pieces))
+    read_pieces = {*pieces}.intersection(text[i : i + n] for n in sizes for i in range(len(text)))
+    return sum(piece in read_pieces for piece in pieces) / max(1, len(pieces))
 
 
 def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Iterable[Document]:

@@ -39,7 +39,7 @@ OPTIMIZER = 20  # per weight and step
 MUON = 0.7  # per floating-point operation of Muon
 STEP = 5e6  # per step
 
-N_PARTS, PART_S = 3, 0.1  # the median of some parts ignores a short disturbance
+N_PARTS, PART_S = 3, 0.1  # the median of some sets ignores a short disturbance
 TINY = 4  # number of tokens of a document for the reference engine
 # Operations per second of a machine that has not been measured: one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
@@ -204,11 +204,11 @@ class Deadline(Hook):
     @cached_property
     def _costs(self) -> tuple[float, float, float]:
         """The cost of a step in operations, and of scoring each held-out set in steps."""
-        parts, plan, chunks = self._job.parts, self._job.plan, self._job.chunks
+        sets, plan, chunks = self._job.sets, self._job.plan, self._job.chunks
         length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
         step = step_operations(plan.model, plan.config, length)
         validation, test = (
             held_out_operations(docs, plan.model, plan.tokenizer, plan.config.text) / step
-            for docs in (parts.validation, parts.test)
+            for docs in (sets.validation, sets.test)
         )
         return step, validation, test

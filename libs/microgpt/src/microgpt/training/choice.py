@@ -90,7 +90,7 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
 
 
 def choose(
-    parts: Split,
+    sets: Split,
     tokenizer: Tokenizer,
     budget: float,
     *,
@@ -102,7 +102,7 @@ def choose(
 
     They depend only on the documents, the budget, the given settings and the shape of the parent.
     """
-    sizes = measure(parts.train, tokenizer, text)
+    sizes = measure(sets.train, tokenizer, text)
     limit, whole = useful_operations(sizes), budget
     useful = min(budget, limit)
     unit = lcm(8, 2 * given.get("n_head", ModelConfig.n_head))  # whole pairs for each head
@@ -112,13 +112,13 @@ def choose(
     length = sizes.chunk_length(model.block_size)
     config = _config(model, length, useful, text, given)
     per_step = step_operations(model, config, length)
-    has_trials = parent and parts.validation and "lr" not in given
+    has_trials = parent and sets.validation and "lr" not in given
     if parent:
         pass_steps = sizes.n_tokens / (config.batch_size * length)
         limit = per_step * max(TUNING_STEPS, TUNING_PASSES * pass_steps)
         budget /= 1 + TRIALS * TRIAL_SHARE if has_trials else 1
         useful = min(budget, limit)
-    held_out = held_out_operations(parts.validation, model, tokenizer, text)
+    held_out = held_out_operations(sets.validation, model, tokenizer, text)
     evaluations = config.evaluations
     if held_out:
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))

@@ -102,7 +102,7 @@ def with_samples(job: TrainingJob) -> TrainingJob:
     ensemble, teachers, chunks = _ensemble(job), job.teachers, job.chunks
     assert teachers
     teachers.n_samples = ensemble.n_samples
-    add_ngrams(teachers, chunks, replace(chunks, docs=job.parts.validation))
+    add_ngrams(teachers, chunks, replace(chunks, docs=job.sets.validation))
     place = Place("the student", ensemble.n_teachers * ensemble.teacher.steps)
     return replace(job, place=place)
 
@@ -134,8 +134,8 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
     config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may change it
     given = {name: plan.given[name] for name in RECORDED if name in plan.given}
     plan = replace(plan, config=config, given=given, ensemble=None)
-    parts = replace(job.parts, test=())
-    return TrainingJob(plan, parts, resume=resume, limit=job.limit, place=place)
+    sets = replace(job.sets, test=())
+    return TrainingJob(plan, sets, resume=resume, limit=job.limit, place=place)
 
 
 def _student(
@@ -148,7 +148,7 @@ def _student(
         plan,
         teachers=records_of(teachers),
         ancestor_data=read,
-        contamination=contamination(job.parts, read, plan.config.text),
+        contamination=contamination(job.sets, read, plan.config.text),
     )
     job = with_samples(replace(job, plan=plan, teachers=teachers))
     first = TrainingLoop(job, threads).state()

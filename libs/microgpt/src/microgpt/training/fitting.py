@@ -54,7 +54,7 @@ MAX_TARGETS = 2**30  # maximum size of their predictions, in bytes
 class Fitting:
     """Chooses all settings that are not given, to suit the documents and a budget of operations."""
 
-    parts: Split
+    sets: Split
     given: Given  # settings of the user, a preset or a genome
     tokenizer: Tokenizer | None = None  # by default, that of the teachers, or one is chosen
     teachers: Teachers | None = None
@@ -76,7 +76,7 @@ class Fitting:
         if not limit:
             budget = self.given.get("budget")
             has_recipe = self.given.get("preset") or self.given.get("genome")
-            if (has_recipe or self.parts.facts.sha256 == NAMES_SHA256) and not budget:
+            if (has_recipe or self.sets.facts.sha256 == NAMES_SHA256) and not budget:
                 return self.for_budget(None)
             return self.for_budget(budget or DEFAULT_BUDGET[self.engine])
         guess = self.for_budget(_operations(TYPICAL[self.engine], limit))
@@ -95,11 +95,11 @@ class Fitting:
         """Return the settings for a number of operations; None: Karpathy's, but for given ones."""
         vocab_size, text, given = self._vocabulary(budget), self.config.text, self.given
         tokenizer = self._tokenizer(vocab_size)
-        sizes = measure(self.parts.train, tokenizer, text)
+        sizes = measure(self.sets.train, tokenizer, text)
         if budget is None:
             model = with_given(ModelConfig(), {**given, "vocab_size": tokenizer.vocab_size})
             return Choice(model, self.config, tokenizer, sizes, vocab_size=vocab_size)
-        choice = choose(self.parts, tokenizer, budget, text=text, given=given, parent=self.parent)
+        choice = choose(self.sets, tokenizer, budget, text=text, given=given, parent=self.parent)
         if choice.config.steps == 1 and choice.operations > 1.1 * budget:
             raise ConfigError(
                 f"{in_short(budget)} operations are too few: one step takes "
@@ -111,11 +111,11 @@ class Fitting:
         """Return a BPE tokenizer learned from the training split, or a character tokenizer."""
         if vocab_size not in self._tokenizers:
             if vocab_size is not None:
-                learned: Tokenizer = BpeTokenizer.from_documents(self.parts.train, vocab_size)
+                learned: Tokenizer = BpeTokenizer.from_documents(self.sets.train, vocab_size)
             elif self.given.get("fold"):
-                learned = FoldingTokenizer.from_documents(self.parts.docs)
+                learned = FoldingTokenizer.from_documents(self.sets.docs)
             else:
-                learned = char_tokenizer(self.parts.docs)
+                learned = char_tokenizer(self.sets.docs)
             self._tokenizers[vocab_size] = learned
         return self._tokenizers[vocab_size]
 
@@ -129,11 +129,11 @@ class Fitting:
             return size if given["tokenizer"] == "bpe" else None
         if budget is None or not find_spec("tokenizers"):
             return None
-        return choose_vocabulary(self.parts.train, budget)
+        return choose_vocabulary(self.sets.train, budget)
 
     def encoding_s(self, choice: Choice) -> float:
         """Estimate the time to encode the training documents that are read."""
-        docs = self.parts.train[:: max(1, len(self.parts.train) // 1000)]
+        docs = self.sets.train[:: max(1, len(self.sets.train) // 1000)]
         texts = [text[: N_TIMED // len(docs) + 1] for text in all_texts(docs)]
         started = perf_counter()
         for text in texts:

@@ -57,13 +57,13 @@ def hold_out(
         texts = [docs] if isinstance(docs, str) else docs
         return split(held_out_fraction(sum(map(count_characters, texts))))
     except (ConfigError, DataError) as error:
-        parts = split(0.0)  # fails if a fraction of the user does
+        sets = split(0.0)  # fails if a fraction of the user does
         has_parent = any(isinstance(each, TrainedModel) for each in sources)
-        if has_parent and not parts.validation:  # nothing says when the model has learned enough
+        if has_parent and not sets.validation:  # nothing says when the model has learned enough
             raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
         uses = [use for name, use in FRACTIONS.items() if name not in given]
         tell(f"nothing is held out for {' or '.join(uses)} by default: {error}")
-        return parts
+        return sets
 
 
 def data_of(sources: Iterable[TrainedModel | Teachers]) -> tuple[DataFacts | None, ...]:

@@ -71,7 +71,7 @@ class TrainingLoop:
         average = resume.average if resume else None
         # The total number of steps determines which steps are averaged.
         self.average = average if average and average.steps == plan.config.steps else None
-        self.validation = self._evaluation_set(job.parts.validation)
+        self.validation = self._evaluation_set(job.sets.validation)
         self.n_reported, self.event_due = 0, perf_counter() + EVENT_INTERVAL_S
         self._latest = perf_counter(), process_time()
         self.is_stopping = False  # whether a hook has asked to stop
@@ -97,7 +97,7 @@ class TrainingLoop:
         if reason != "stopped":
             if reason != "until":  # whose state can be resumed
                 self.history.mark()
-            test_set = self._evaluation_set(self.job.parts.test)
+            test_set = self._evaluation_set(self.job.sets.test)
             weights = self.best.weights if self.best else self.weights()
             test_loss = self.loss(test_set, weights) if test_set else None
             reason = "stopped" if test_set and test_loss is None else reason
@@ -266,9 +266,9 @@ class TrainingLoop:
 
     def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:
         """Return the training result after the current step."""
-        plan, state, train_docs = self.plan, self.state(), self.job.parts.train
+        plan, state, train_docs = self.plan, self.state(), self.job.sets.train
         weights = by_name(plan.model, state.final_weights(plan.config.steps).tolist())
-        ancestors = trained_documents(self.job.parts.docs, plan.ancestor_data)
+        ancestors = trained_documents(self.job.sets.docs, plan.ancestor_data)
         return TrainResult(
             *(plan.model, weights, plan.tokenizer, plan.dtype),
             plan=plan,

@@ -41,7 +41,7 @@ class TrainingJob:
     """A training run to start or resume."""
 
     plan: TrainingPlan
-    parts: Split
+    sets: Split
     parent: TrainedModel | None = None  # model to fine-tune
     teachers: Teachers | None = None  # models to learn from
     resume: TrainState | None = None
@@ -67,7 +67,7 @@ class TrainingJob:
     @property
     def chunks(self) -> ChunkedDataset:
         """The training chunks."""
-        return self.parts.chunked(self.plan.tokenizer, self.plan.model.block_size, self.plan.config)
+        return self.sets.chunked(self.plan.tokenizer, self.plan.model.block_size, self.plan.config)
 
     def dataset(self, rng: random.Random, threads: int) -> TokenDataset:
         """Encode the training chunks in the order in which they are read."""
@@ -84,7 +84,7 @@ class TrainingJob:
 
 
 def plan_training(
-    parts: Split,
+    sets: Split,
     given: Given,
     *,
     model: ModelConfig | None = None,
@@ -105,44 +105,44 @@ def plan_training(
         raise ConfigError(
             "--unknown is for few questions, with the package microgpt-characters; omit --unknown"
         )
-    check_patience(given.get("patience"), parts.val_fraction)
+    check_patience(given.get("patience"), sets.val_fraction)
     base = with_given(config or TrainConfig(), given)
     engine = base.engine or default_engine()
     default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
     base = replace(base, engine=engine, dtype=base.dtype or default)
     given = {**given, "engine": engine, "dtype": base.dtype}
     if parent:
-        tokenizer = tokenizer or inherited_tokenizer(parent, parts.docs, given, tell)
+        tokenizer = tokenizer or inherited_tokenizer(parent, sets.docs, given, tell)
         shape = model or replace(parent.model, vocab_size=0)
         model = with_given(shape, {**given, "vocab_size": shape.vocab_size})
         check_shape(parent, model)
     elif model:
-        tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(parts.docs))
+        tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(sets.docs))
     elif teachers:  # their student has their context and tokenizer, if no others are given
         size, kind = teachers.block_size, teachers.tokenizer.kind
         given = {"block_size": size, "tokenizer": kind, **given}
     chosen = None
     if not model or (parent and (given.get("minutes") or given.get("budget"))):
         wanted, shape_of_parent = {**given, "text": base.text}, parent.model if parent else None
-        fitting = Fitting(parts, wanted, tokenizer, teachers, shape_of_parent)
+        fitting = Fitting(sets, wanted, tokenizer, teachers, shape_of_parent)
         chosen = choose_settings(fitting, limit)
         base = base if config else chosen.config
         if not model:
             model, tokenizer = chosen.model, chosen.tokenizer
     assert tokenizer
     if teachers:
-        teachers.check(parts.docs, tokenizer, model.block_size)
+        teachers.check(sets.docs, tokenizer, model.block_size)
     read = data_of([each for each in (parent, teachers) if each])
     ensemble = chosen.ensemble if chosen and not config else None
     plan = TrainingPlan(
         model=_with_vocabulary(model, tokenizer),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
-        data=parts.facts,
+        data=sets.facts,
         given=_recorded(given, chosen),
         ensemble=ensemble,
         ancestor_data=read,
-        contamination=contamination(parts, read, base.text),
+        contamination=contamination(sets, read, base.text),
         extra=dict(extra or {}),
         edited_sources=find_edited_sources() if engine == "reference" else {},
     )
@@ -150,7 +150,7 @@ def plan_training(
     for line in filter(None, (describe_read(plan.contamination), *explanation)):
         tell(line)
     trial_steps = chosen.trial_steps if chosen else 0
-    return TrainingJob(plan, parts, parent, teachers, limit=limit, trial_steps=trial_steps)
+    return TrainingJob(plan, sets, parent, teachers, limit=limit, trial_steps=trial_steps)
 
 
 def _recorded(given: Given, chosen: Choice | None) -> Given:

@@ -93,19 +93,19 @@ def train(
         check_type("each of hooks", hook, Hook)
     together = teachers if isinstance(teachers, Teachers) else Teachers(teachers)
     taught = together if together.models else None
-    parts = docs if isinstance(docs, Split) else split(docs)
-    if not parts.docs:
+    sets = docs if isinstance(docs, Split) else split(docs)
+    if not sets.docs:
         raise DataError("there are no documents to train on")
     sources = [each for each in (parent, taught) if each]
-    if parts is not docs and (facts := recorded_facts(parts.docs, data_of(sources))):
-        parts = split_again(parts.docs, facts[0])
+    if sets is not docs and (facts := recorded_facts(sets.docs, data_of(sources))):
+        sets = split_again(sets.docs, facts[0])
     dtype = dtype or (resume.dtype if resume else None)
     given: Given = {"engine": engine, "dtype": dtype, "threads": threads}
     extra: Mapping[str, Any] = {}
-    if not (model or config or tokenizer or sources or parts.validation or parts.test):
-        given, tokenizer, extra = prepare_replies(parts.docs, given, lambda line: None)
+    if not (model or config or tokenizer or sources or sets.validation or sets.test):
+        given, tokenizer, extra = prepare_replies(sets.docs, given, lambda line: None)
     job = plan_training(
-        parts,
+        sets,
         given,
         model=model,
         config=config,
@@ -158,9 +158,9 @@ def _held_out_loss(job: TrainingJob, rate: float, threads: int) -> float:
     evaluations = max(1, config.evaluations * n // config.steps)
     config = replace(config, lr=rate, steps=n, warmup_steps=n // WARMUP, evaluations=evaluations)
     # The rate does not depend on the documents that are left out.
-    plan, parts = replace(job.plan, config=config), replace(job.parts, test=())
+    plan, sets = replace(job.plan, config=config), replace(job.sets, test=())
     try:
-        trial = TrainingLoop(replace(job, plan=plan, parts=parts, limit=None), threads)
+        trial = TrainingLoop(replace(job, plan=plan, sets=sets, limit=None), threads)
         return trial.run().val_loss or inf
     except DivergedError:
         return inf

@@ -52,7 +52,7 @@ class KnownQuestions:
             raise ValueError("conversations: each must consist of questions and answers")
 
     @classmethod
-    def of(cls, docs: Sequence[Conversation], reply: str) -> "KnownQuestions":
+    def from_conversations(cls, docs: Sequence[Conversation], reply: str) -> "KnownQuestions":
         """Return the questions of conversations, which begin with a user message."""
         ends = ((doc, i) for doc in docs for i in range(2, len(doc) + 1, 2))
         return cls(tuple(dict.fromkeys(tuple(doc[:end]) for doc, end in ends)), reply)

@@ -68,7 +68,7 @@ class Wordings:
     unseen: Sequence[str]  # wordings never used in training
 
     @classmethod
-    def of(cls, phrases: dict[str, Any]) -> "Wordings":
+    def from_phrases(cls, phrases: dict[str, Any]) -> "Wordings":
         """Parse an entry of phrases.toml."""
         return cls(patterns(phrases["seen"]), phrases["unseen"])
 
@@ -100,7 +100,7 @@ class Fillers(Generic[T]):
     held_out: Sequence[T]
 
     @classmethod
-    def of(
+    def divide(
         cls,
         fillers: Iterable[T],
         text: Callable[[T], str] = str,
@@ -128,7 +128,7 @@ def is_held_out(text: str) -> bool:
 
 # Words before and after messages. Words of the phrases would change a question ("half", "plus").
 _RANDOM_WORDS = [
-    word for word in Fillers.of(PHRASES["words"]["common"].split()).seen if word not in _SPOKEN
+    word for word in Fillers.divide(PHRASES["words"]["common"].split()).seen if word not in _SPOKEN
 ]
 
 

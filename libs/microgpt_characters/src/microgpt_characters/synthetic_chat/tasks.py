@@ -42,15 +42,15 @@ COMMON = 0.35  # fraction of words drawn from the list of common words, which is
 _ALL_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # smaller number first
 _PAIRS, _CLOSE_PAIRS, _SMALL_PAIRS = (
     # All pairs of digits are seen, because a user expects 1 + 1 to be right.
-    Fillers.of(pairs, lambda pair: f"{pair[0]} {pair[1]}", keep=lambda pair: pair[1] <= 9)
+    Fillers.divide(pairs, lambda pair: f"{pair[0]} {pair[1]}", keep=lambda pair: pair[1] <= 9)
     for pairs in (
         _ALL_PAIRS,
         [pair for pair in _ALL_PAIRS if pair[1] - pair[0] < 10],
         [pair for pair in _ALL_PAIRS if pair[1] <= SMALL],
     )
 )
-_WORDINGS = {name: Wordings.of(phrases) for name, phrases in PHRASES["wordings"].items()}
-_SMALL_TALK = [(talk["reply"], Wordings.of(talk)) for talk in PHRASES["small_talk"]]
+_WORDINGS = {name: Wordings.from_phrases(phrases) for name, phrases in PHRASES["wordings"].items()}
+_SMALL_TALK = [(talk["reply"], Wordings.from_phrases(talk)) for talk in PHRASES["small_talk"]]
 _COUNTING = re.compile(r"\b(have|had|has|are|old)\b")  # in questions about a number of things
 _ABOUT_WORDS = ("spelling", "reversing", "length", "first_letter", "last_letter")
 _TABLES, _SLOTS = PHRASES["tables"], PHRASES["slots"]
@@ -63,7 +63,7 @@ def names() -> Fillers[str]:
     """Return the bundled given names of three to seven letters."""
     read = load_text(bundled("names.txt"))
     not_names = {*PHRASES["words"]["common"].split()} | _asking()
-    return Fillers.of(
+    return Fillers.divide(
         dict.fromkeys(n for n in read if SHORTEST <= len(n) <= LONGEST and n not in not_names)
     )
 
@@ -71,13 +71,13 @@ def names() -> Fillers[str]:
 @cache
 def words(kind: str) -> Fillers[str]:
     """Return the words of a kind, "common" or "colors"."""
-    return Fillers.of(word for word in PHRASES["words"][kind].split() if word not in _asking())
+    return Fillers.divide(word for word in PHRASES["words"][kind].split() if word not in _asking())
 
 
 @cache
 def _without_opposite() -> Fillers[str]:
     known = {word for pair in _TABLES["opposites"] for word in pair}
-    return Fillers.of(word for word in PHRASES["words"]["common"].split() if word not in known)
+    return Fillers.divide(word for word in PHRASES["words"]["common"].split() if word not in known)
 
 
 @cache

@@ -181,7 +181,7 @@ def update(
     return True
 
 
-def publish_and_clear(own: Array, part: Array) -> None:
-    """Copy the calling thread's gradients `own` to `part` for another thread, then zero `own`."""
-    publish(own, part)
-    clear(own, own.shape[1])
+def publish_and_clear(grads: Array, published: Array) -> None:
+    """Copy the calling thread's gradients to `published` for another thread, then zero them."""
+    publish(grads, published)
+    clear(grads, grads.shape[1])

@@ -57,11 +57,11 @@ class Emitter(NamedTuple):
     def place(self, kind: Any, array: Any, i: Any, j: Any, target: Any) -> Any:
         """Return the address of array[i, j] as a pointer to the LLVM type `target`."""
         builder = self.builder
-        parts = self.fields(kind, array)
-        row_stride = cgutils.unpack_tuple(builder, parts.strides)[0]
+        fields = self.fields(kind, array)
+        row_stride = cgutils.unpack_tuple(builder, fields.strides)[0]
         in_row = builder.mul(j, ir.Constant(INT64, kind.dtype.bitwidth // 8))
         offset = builder.add(builder.mul(i, row_stride), in_row)
-        place = cgutils.pointer_add(builder, parts.data, offset)
+        place = cgutils.pointer_add(builder, fields.data, offset)
         return builder.bitcast(place, target.as_pointer())
 
     def load(self, kind: Any, array: Any, i: Any, j: Any) -> Any:

@@ -28,8 +28,8 @@ from typing import Any
 from harness import ROOT
 
 import microgpt
+from microgpt.data.contamination import DocumentHashes
 from microgpt.data.documents import ReadOptions, load_documents
-from microgpt.storage.document_hashes import DocumentHashes
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt_course.progress import read_progress, start

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from microgpt import Message
 from microgpt.data.contamination import (
     PIECE,
+    DocumentHashes,
     contamination,
     describe_read,
     known_share,
@@ -18,7 +19,6 @@ from microgpt.data.contamination import (
     trained_share,
 )
 from microgpt.data.split import MIN_STRETCH, DataFacts, Split, split, split_stream
-from microgpt.storage.document_hashes import DocumentHashes
 
 DOCS = ["".join(letters) for letters in itertools.product("abcdef", repeat=4)]
 TALKS = [(Message("user", doc), Message("assistant", "yes")) for doc in DOCS]

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from microgpt import TrainConfig, load, save
 from microgpt.config import DOCUMENT_HASHES
-from microgpt.data.contamination import known_share
+from microgpt.data.contamination import DocumentHashes, hashes_file, known_share
 from microgpt.data.folding import plain
 from microgpt.data.tokenizer import Message
-from microgpt.storage.document_hashes import DocumentHashes, hashes_file, read_document_hashes
+from microgpt.storage.model_directory import read_document_hashes
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.train import train
 

@@ -20,6 +20,7 @@ from .config import default_lr as default_lr
 from .config import learning_rate as learning_rate
 from .data import TOKENIZERS as TOKENIZERS
 from .data.bpe import BpeTokenizer as BpeTokenizer
+from .data.contamination import DocumentHashes as DocumentHashes
 from .data.contamination import contamination as contamination
 from .data.contamination import describe_read as describe_read
 from .data.contamination import known_share as known_share
@@ -184,8 +185,6 @@ from .state import TrainedModel as TrainedModel
 from .state import TrainEvent as TrainEvent
 from .state import TrainingPlan as TrainingPlan
 from .state import TrainResult as TrainResult
-from .storage.document_hashes import DocumentHashes as DocumentHashes
-from .storage.document_hashes import read_document_hashes as read_document_hashes
 from .storage.model_directory import DEFAULT_MODEL_DIR as DEFAULT_MODEL_DIR
 from .storage.model_directory import MOONBASE_WEIGHTS as MOONBASE_WEIGHTS
 from .storage.model_directory import TOKENIZER as TOKENIZER
@@ -196,6 +195,7 @@ from .storage.model_directory import is_model_directory as is_model_directory
 from .storage.model_directory import load as load
 from .storage.model_directory import model_sources as model_sources
 from .storage.model_directory import name_of as name_of
+from .storage.model_directory import read_document_hashes as read_document_hashes
 from .storage.model_directory import save as save
 from .storage.saved_model import MAX_META_BYTES as MAX_META_BYTES
 from .storage.saved_model import MAX_TOKENIZER_BYTES as MAX_TOKENIZER_BYTES

@@ -75,28 +75,26 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     truncated as in a chat. If the tokenizer folds text, the expected reply is folded as well. A
     reply is None and counts as wrong if the question exceeds the context.
     """
-    prompts, tokenizer = [_prompt(model, item) for item in items], model.tokenizer
+    prompts: list[ChatPrompt | PromptError] = []
+    for item in items:
+        # A conversation may have thousands of messages; at most block_size messages fit.
+        first = max(0, item.place - model.config.block_size)
+        try:
+            prompts.append(model.chat_prompt(item.conversation[first : item.place]))
+        except PromptError as error:
+            prompts.append(error)
     found = (prompt for prompt in prompts if isinstance(prompt, ChatPrompt))
     jobs = (model.reply_job(prompt, sampling=Sampling(0)) for prompt in found)
     replies = model.decode(jobs, threads=threads)
     for item, prompt in zip(items, prompts, strict=True):
         expected = item.expected
         with suppress(TokenizerError):  # it has unknown characters
-            expected = tokenizer.decode(tokenizer.encode(expected))
+            expected = model.tokenizer.decode(model.tokenizer.encode(expected))
         if isinstance(prompt, PromptError):
             yield Answer(item, expected, None, problem=str(prompt))
             continue
-        reply = tokenizer.decode(next(replies))
+        reply = model.tokenizer.decode(next(replies))
         yield Answer(item, expected, reply, is_cut=prompt.tokens_dropped > 0)
-
-
-def _prompt(model: InferenceGpt, item: Item) -> ChatPrompt | PromptError:
-    # A conversation may have thousands of messages; at most block_size messages fit.
-    first = max(0, item.place - model.config.block_size)
-    try:
-        return model.chat_prompt(item.conversation[first : item.place])
-    except PromptError as error:
-        return error
 
 
 class Score(NamedTuple):

@@ -86,11 +86,8 @@ class Settings(TrainConfig, ModelConfig):
     genome: str | None = setting(None, "SHA-256 of the genome.json that gives settings.")
     most_steps: int | None = setting(None, "Number of steps that are enough, within a budget.")
     n_tokens: int | None = setting(None, "Number of tokens per training step.")
-    gap: int | None = setting(
-        None,
-        "Number of unused characters around a held-out stretch; the context if it is None.",
-        minimum=0,
-    )
+    # None: the context.
+    gap: int | None = setting(None, "Unused characters around a held-out stretch.", minimum=0)
     fold: bool = setting(False, "Whether to fold case and accents; see `FoldingTokenizer`.")
     single: bool = setting(False, "Whether to train one model instead of an ensemble.")
     n_teachers: int = training(

@@ -1,9 +1,14 @@
-"""Contamination: the share of evaluated documents that a model or its ancestors have read."""
+"""Contamination: the share of evaluated documents that a model or its ancestors have read.
+
+A model is saved with hashes of its training documents, which recognise copies in its samples.
+"""
 
 import re
+import struct
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Self
+from zlib import crc32
 
 from microgpt.config import TextKind
 from microgpt.data.folding import plain
@@ -11,6 +16,7 @@ from microgpt.data.split import HELD_OUT, DataFacts, Split, as_line, fingerprint
 from microgpt.data.tokenizer import Document
 
 PIECE = 50  # number of characters of running text that are compared at once
+HASH_BYTES, MAX_HASHES = 4, 2**20
 Shares = dict[str, float | None]  # by held-out set; None if unknown
 Facts = Sequence[DataFacts | None]  # earlier training runs have read them; None is unknown
 
@@ -146,3 +152,49 @@ def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -
     of_same_size = [each for each in read if each and each.n_docs == len(docs)]
     sha256 = fingerprint(docs) if of_same_size else None
     return [each for each in of_same_size if each.sha256 == sha256]
+
+
+class DocumentHashes(Container[str]):
+    """A set of documents, stored only as the CRC-32 of each of their `read_forms`.
+
+    A text that is not among n documents is mistaken for one with a probability of n / 2³².
+
+    Example:
+        >>> read = DocumentHashes.from_documents(["anna", "emma"])
+        >>> "Anna" in read, "ann" in read
+        (True, False)
+    """
+
+    def __init__(self, hashes: Iterable[int]) -> None:
+        self._hashes = frozenset(hashes)
+
+    @classmethod
+    def from_documents(cls, docs: Sequence[Document]) -> Self:
+        """Return the hashes of some documents and of their parts."""
+        return cls(map(_hash, read_forms(docs)))
+
+    @classmethod
+    def decode(cls, content: bytes) -> Self:
+        """Decode the content of documents.crc32."""
+        return cls(struct.unpack_from(f"<{len(content) // HASH_BYTES}I", content))
+
+    def encode(self) -> bytes:
+        """Return the content of documents.crc32: distinct 32-bit integers in ascending order."""
+        return struct.pack(f"<{len(self._hashes)}I", *sorted(self._hashes))
+
+    def __contains__(self, text: object) -> bool:
+        """Return whether a text, or a form of a conversation, is a document or a part of one."""
+        ways = (text, plain(text)) if isinstance(text, str) else ()  # the first is an earlier one
+        return not self._hashes.isdisjoint(map(_hash, ways))
+
+
+def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
+    """Return the file for the documents of a model; None for running text or over a million."""
+    if text == "stream" or not 0 < len(docs) <= MAX_HASHES:
+        return None
+    content = DocumentHashes.from_documents(docs).encode()
+    return content if len(content) <= HASH_BYTES * MAX_HASHES else None
+
+
+def _hash(form: str) -> int:
+    return crc32(form.encode("utf-8", "surrogatepass"))

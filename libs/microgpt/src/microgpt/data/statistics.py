@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import ceil
 
 from microgpt.config import TextKind
-from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_characters, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_all, count_characters
 
 MAX_LINES = 5_000  # maximum number of lines examined for the layout of running text
 WORD = re.compile(r"[^\W\d_]{2,}")  # two or more letters
@@ -104,12 +104,7 @@ def measure(docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind) -> S
     per_character = 1.0
     if tokenizer.kind != "char":  # estimated from the beginning of each document
         most = MAX_CHARACTERS // max(1, len(sampled)) + 1
-        texts = [text[:most] for doc in sampled for text in texts_of(doc)]
+        texts = [text[:most] for text in all_texts(sampled)]
         per_character = sum(map(tokenizer.count, texts)) / max(1, sum(map(len, texts)))
-    n_ends = 1 if text == "lines" else 0
-    lengths = (
-        count_characters(doc) * per_character
-        + (n_ends if isinstance(doc, str) else 2 * len(doc) + 1)  # special tokens
-        for doc in sampled
-    )
+    lengths = (count_all(doc, text, lambda each: len(each) * per_character) for doc in sampled)
     return Sizes(len(docs), sum(map(count_characters, docs)), sorted(lengths))

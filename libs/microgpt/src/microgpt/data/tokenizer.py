@@ -11,7 +11,7 @@ turns…, BOS]. Text never encodes to special tokens: "<|user|>" is just eight c
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeGuard, cast, get_args
+from typing import ClassVar, Literal, TypeGuard, TypeVar, cast, get_args
 
 from microgpt.config import TextKind, check_type
 from microgpt.errors import DataError, TokenizerError
@@ -41,6 +41,7 @@ Document = str | Sequence[Message]
 AnyMessage = Message | Mapping[str, str]
 AnyDocument = str | Iterable[AnyMessage]  # `as_documents` makes it a document
 Documents = Sequence[Document] | str  # a string is running text
+Count = TypeVar("Count", int, float)
 
 
 def as_documents(docs: Iterable[AnyDocument]) -> tuple[Document, ...]:
@@ -103,10 +104,11 @@ def count_characters(doc: Document) -> int:
     return sum(map(len, texts_of(doc)))
 
 
-def count_all(doc: Document, text: TextKind, count: Callable[[str], int]) -> int:
+def count_all(doc: Document, text: TextKind, count: Callable[[str], Count]) -> Count:
     """Return the number of predicted tokens of a document, whether or not they count.
 
-    The end token of a text is predicted, except in running text. `count` counts a text's tokens.
+    The end token of a text is predicted, except in running text. `count` counts or estimates the
+    tokens of a text.
     """
     if isinstance(doc, str):
         return count(doc) + (text == "lines")

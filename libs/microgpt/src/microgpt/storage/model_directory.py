@@ -13,6 +13,13 @@ from pathlib import Path
 
 from microgpt.config import DOCUMENT_HASHES, ModelConfig, WeightsFormat, check_path
 from microgpt.data import TOKENIZERS
+from microgpt.data.contamination import (
+    HASH_BYTES,
+    MAX_HASHES,
+    DocumentHashes,
+    hashes_file,
+    other_data,
+)
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files import (
@@ -28,7 +35,6 @@ from microgpt.files import (
 from microgpt.flat_weights import by_name, count_params
 from microgpt.formatting import printable
 from microgpt.state import TrainedModel, TrainResult
-from microgpt.storage.document_hashes import hashes_file
 from microgpt.storage.saved_model import (
     MAX_TOKENIZER_BYTES,
     META,
@@ -149,6 +155,17 @@ def has_copy(directory: Path, saved: SavedModel) -> bool:
     return False
 
 
+def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes | None:
+    """Return the hashes of all data of a model and its ancestors, or None if some are unknown."""
+    data, *ancestors = saved.trained_on
+    if other_data(data, ancestors) or not has_any(directory, DOCUMENT_HASHES):
+        return None
+    content = read_committed(directory, DOCUMENT_HASHES, HASH_BYTES * MAX_HASHES)
+    if _sha256(content) != saved.meta.documents_sha256:
+        return None  # of another model, if a save was killed before it removed this file
+    return DocumentHashes.decode(content)
+
+
 def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[str]) -> None:
     """Write a model to a locked directory, and remove the old one's files that are not kept."""
     try:
@@ -220,10 +237,6 @@ def _load(directory: Path) -> SavedModel:
             )
         if not has_any(directory, META):
             raise CheckpointError(f"{directory} has no model; {REMEDY}")
-    return _load_finished(directory)
-
-
-def _load_finished(directory: Path) -> SavedModel:
     meta = read_meta(directory)
     try:
         model = meta.model()

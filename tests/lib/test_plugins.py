@@ -4,7 +4,8 @@ import pytest
 
 from microgpt import plugins
 from microgpt.errors import MicrogptError
-from microgpt.plugins import PluginError, find_plugins, plugin, summary
+from microgpt.plugins import PluginError, find_plugins, plugin
+from microgpt_cli.all_commands import summary
 
 
 def test_a_plugin_is_found_by_name_and_imported_when_it_is_used(install) -> None:

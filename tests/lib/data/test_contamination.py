@@ -15,10 +15,10 @@ from microgpt.data.contamination import (
     mark,
     other_data,
     recorded_facts,
-    recorded_share,
     trained_share,
 )
 from microgpt.data.split import MIN_STRETCH, DataFacts, Split, split, split_stream
+from microgpt_cli.model_loading import recorded_share
 
 DOCS = ["".join(letters) for letters in itertools.product("abcdef", repeat=4)]
 TALKS = [(Message("user", doc), Message("assistant", "yes")) for doc in DOCS]

@@ -23,7 +23,7 @@ def with_losses(monkeypatch, *losses: float) -> None:
     """Let the trials have these losses, from the lowest rate to the highest."""
     left = list(losses)
     found = "microgpt.training.train._held_out_loss"
-    monkeypatch.setattr(found, lambda job, rate, threads: left.pop(0))
+    monkeypatch.setattr(found, lambda job, rate, n, threads: left.pop(0))
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def with_losses(monkeypatch, *losses: float) -> None:
 )
 def test_the_learning_rate_with_the_lowest_loss_is_chosen(monkeypatch, job, losses, share) -> None:
     with_losses(monkeypatch, *losses)
-    job = replace(job, trial_steps=job.plan.config.steps)
+    job = replace(job, choice=job.choice._replace(trial_steps=job.plan.config.steps))
     found = with_tried_rate(job).plan.config
     assert found.lr == pytest.approx(share * job.plan.config.lr, rel=0.03)
     assert replace(found, lr=None) == replace(job.plan.config, lr=None)
 
 
 def test_a_run_longer_than_its_trials_gets_a_lower_learning_rate(monkeypatch, job) -> None:
-    job = replace(job, trial_steps=job.plan.config.steps // 8)
+    job = replace(job, choice=job.choice._replace(trial_steps=job.plan.config.steps // 8))
     with_losses(monkeypatch, 3.0, 1.09, 1.0)
     assert with_tried_rate(job).plan.config.lr == pytest.approx(job.plan.config.lr / 2, rel=0.05)
     with_losses(monkeypatch, 3.0, 1.11, 1.0)  # much more is to be learned

@@ -1,13 +1,15 @@
 """The typer app with the commands of all installed packages."""
 
+import ast
 import sys
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint
 from typing import Any
 
 import typer
 from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 
-from microgpt import ConfigError, find_plugins, plugin, summary
+from microgpt import ConfigError, find_plugins, plugin
 from microgpt import package as package_of
 from microgpt_cli.terminal.help import GroupedCommand, SectionedGroup
 from microgpt_cli.terminal.options import eager
@@ -73,6 +75,21 @@ class _Commands(SectionedGroup):
         for each in sorted(others, key=lambda each: (package_of(each), each.name)):
             sections.setdefault(package_of(each), []).append((each.name, _about(each)))
         return sections
+
+
+def summary(found: EntryPoint) -> str:
+    """Return the first line of the docstring of a plug-in's module, which is not imported."""
+    name, path = "", None
+    spec: Any = None
+    try:
+        for part in found.module.split("."):
+            name = f"{name}.{part}".lstrip(".")
+            spec = PathFinder.find_spec(name, path)
+            path = spec.submodule_search_locations
+        text = ast.get_docstring(ast.parse(spec.loader.get_source(name)))
+    except (AttributeError, ImportError, SyntaxError, OSError, ValueError):
+        return f"(cannot be read; repair or uninstall {package_of(found)})"
+    return (text or "").partition("\n")[0]
 
 
 def _about(found: EntryPoint) -> str:

@@ -23,7 +23,6 @@ from microgpt import (
     Tokenizer,
     choose_settings,
     count,
-    explain_settings,
     hold_out,
     load_documents,
     percentage,
@@ -31,6 +30,7 @@ from microgpt import (
     printable,
     texts_of,
 )
+from microgpt_cli.chosen_settings import explain_settings
 from microgpt_cli.terminal.console import note, quoted
 
 WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters

@@ -17,7 +17,6 @@ from microgpt import (
     mark,
     percentage,
     read_document_hashes,
-    recorded_share,
 )
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress_bar import load_kernels
@@ -85,3 +84,16 @@ def check_regular(path: Path, remedy: str) -> None:
         raise ConfigError(f"{path} is not a regular file; {remedy}")
     if os.path.getsize(path) > free_bytes():
         raise ConfigError(f"{path} is larger than the free memory; {remedy}")
+
+
+def recorded_share(record: Mapping[str, Any], name: str) -> float | None:
+    """Return the contamination of a held-out set from meta.json or another record.
+
+    It is unknown if the record names a parent or teachers, but has no share.
+    """
+    try:
+        share = record["contamination"][name]
+    except (KeyError, TypeError):
+        of_derived = "contamination", "ancestor_data", "parent_sha256", "teachers"
+        return None if any(record.get(key) for key in of_derived) else 0.0
+    return share if isinstance(share, int | float) and 0 <= share <= 1 else None

@@ -27,7 +27,6 @@ from .data.contamination import known_share as known_share
 from .data.contamination import mark as mark
 from .data.contamination import other_data as other_data
 from .data.contamination import read_forms as read_forms
-from .data.contamination import recorded_share as recorded_share
 from .data.contamination import trained_share as trained_share
 from .data.context import ChatPrompt as ChatPrompt
 from .data.context import ChunkedDataset as ChunkedDataset
@@ -155,7 +154,6 @@ from .plugins import on_compiling as on_compiling
 from .plugins import package as package
 from .plugins import plugin as plugin
 from .plugins import report as report
-from .plugins import summary as summary
 from .reference import ReferenceEngine as ReferenceEngine
 from .replies import Preparation as Preparation
 from .replies import ReplyTest as ReplyTest
@@ -232,7 +230,6 @@ from .training.choice import MAX_CONTEXT as MAX_CONTEXT
 from .training.choice import NAMES_SHA256 as NAMES_SHA256
 from .training.choice import VOCABULARIES as VOCABULARIES
 from .training.choice import Choice as Choice
-from .training.choice import explain_settings as explain_settings
 from .training.choice import with_steps as with_steps
 from .training.distillation import Teachers as Teachers
 from .training.engines import EngineBatch as EngineBatch

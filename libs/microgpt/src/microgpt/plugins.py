@@ -3,13 +3,11 @@
 docs/plugins.md has an example of each group of entry points.
 """
 
-import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
-from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
@@ -67,21 +65,6 @@ def blaming(name: str, problem: str) -> Iterator[None]:
 def package(found: EntryPoint) -> str:
     """Return the name of the package that has a plug-in."""
     return found.dist.name if found.dist else found.module
-
-
-def summary(found: EntryPoint) -> str:
-    """Return the first line of the docstring of a plug-in's module, which is not imported."""
-    name, path = "", None
-    spec: Any = None
-    try:
-        for part in found.module.split("."):
-            name = f"{name}.{part}".lstrip(".")
-            spec = PathFinder.find_spec(name, path)
-            path = spec.submodule_search_locations
-        text = ast.get_docstring(ast.parse(spec.loader.get_source(name)))
-    except (AttributeError, ImportError, SyntaxError, OSError, ValueError):
-        return f"(cannot be read; repair or uninstall {package(found)})"
-    return (text or "").partition("\n")[0]
 
 
 def check_extra(extra: str, what: str, *names: str) -> None:

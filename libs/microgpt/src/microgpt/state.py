@@ -17,7 +17,6 @@ from microgpt.model import Weights
 from microgpt.plugins import Plottable
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
-    from microgpt.data.documents import ReadOptions
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
     from microgpt.training.train_state import Ending, TrainState
@@ -123,14 +122,6 @@ class TrainingPlan:
     def trained_on(self) -> "tuple[DataFacts | None, ...]":
         """The training data of the model, its parent and its teachers; None for unknown data."""
         return (self.data, *self.ancestor_data)
-
-    @property
-    def read_options(self) -> "ReadOptions":
-        """How the documents are read."""
-        from microgpt.data.documents import ReadOptions
-
-        text, chat = self.config.text, self.tokenizer.is_chat
-        return ReadOptions.from_settings({**self.given, "text": text, "chat": chat})
 
     def check_state(self, state: "TrainState") -> None:
         """Raise ConfigError unless a checkpoint can belong to this plan."""

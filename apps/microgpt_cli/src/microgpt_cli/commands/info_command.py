@@ -92,7 +92,11 @@ def info(
 def _training_command(data: Path, how: ReadOptions, limits: Mapping[str, float]) -> str:
     from microgpt_cli.training.replacement import unused_model
 
-    command = f"microgpt train {how.as_typed()}--data {shlex.quote(str(data))}"
+    command = "microgpt train " + "--chat " * how.chat
+    for name in ("column", "me", "separator"):
+        if value := getattr(how, name):
+            command += f"--{name} {shlex.quote(value)} "
+    command += f"--data {shlex.quote(str(data))}"
     for name, number in limits.items():
         command += f" --{name} {number:.12g}".replace("e+", "e")
     model = unused_model(data)

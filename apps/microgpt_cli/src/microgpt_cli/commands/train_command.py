@@ -55,6 +55,7 @@ def train_as(request: TrainRequest) -> None:
 def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJob":
     """Read and split the documents, and choose the settings that are not given."""
     from microgpt import Preparation, TimeLimit, hold_out, plan_training, prepare_replies
+    from microgpt_cli.chosen_settings import explain_settings
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.terminal.console import note
     from microgpt_cli.terminal.progress_bar import load_kernels
@@ -81,4 +82,6 @@ def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJ
         limit=TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None,
         tell=note,
     )
+    for line in explain_settings(job.choice) if job.choice else ():
+        note(line)
     return with_records(job, file, request.given)

@@ -9,6 +9,7 @@ from pathlib import Path
 from microgpt import (
     ConfigError,
     Ending,
+    ReadOptions,
     Split,
     TeacherRecord,
     Teachers,
@@ -137,7 +138,8 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Sp
     if plan.input and not given:
         check_regular(plan.input, "pass the documents of this run with --data")
     path = given or plan.input
-    file, docs = read_input(path, vars(plan.read_options))
+    recorded = {**plan.given, "text": plan.config.text, "chat": plan.tokenizer.is_chat}
+    file, docs = read_input(path, vars(ReadOptions.from_settings(recorded)))
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     sets = split_documents(docs, *held_out, plan.data.gap or 0)
     if sets.facts.sha256 != plan.data.sha256:

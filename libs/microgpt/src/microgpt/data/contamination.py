@@ -7,7 +7,7 @@ import re
 import struct
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Self
+from typing import Self
 from zlib import crc32
 
 from microgpt.config import TextKind
@@ -76,19 +76,6 @@ def describe_read(found: Mapping[str, float | None]) -> str:
     marks = ", ".join(f"{name}{mark(share)}" for name, share in found.items() if share != 0)
     was, are = ("was", "are") if any(found.values()) else ("may have been", "may be")
     return marks and f"held-out data {was} read in training, so its losses {are} too low: {marks}"
-
-
-def recorded_share(record: Mapping[str, Any], name: str) -> float | None:
-    """Return the contamination of a held-out set from meta.json or another record.
-
-    It is unknown if the record names a parent or teachers, but has no share.
-    """
-    try:
-        share = record["contamination"][name]
-    except (KeyError, TypeError):
-        of_derived = "contamination", "ancestor_data", "parent_sha256", "teachers"
-        return None if any(record.get(key) for key in of_derived) else 0.0
-    return share if isinstance(share, int | float) and 0 <= share <= 1 else None
 
 
 def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[Document]:

@@ -4,7 +4,6 @@ Readers of packages recognise other files. They have entry points in the group `
 see docs/plugins.md.
 """
 
-import shlex
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -41,14 +40,6 @@ class ReadOptions:
         """Return the read options among the settings of a command or of a recorded run."""
         names = (field.name for field in fields(cls))
         return cls(**{name: settings[name] for name in names if settings.get(name) is not None})
-
-    def as_typed(self) -> str:
-        """Format the options for a command line, except --text, each followed by a space."""
-        typed = "--chat " if self.chat else ""
-        for name in ("column", "me", "separator"):
-            if value := getattr(self, name):
-                typed += f"--{name} {shlex.quote(value)} "
-        return typed
 
 
 # It returns conversations if the options have `chat`, and None for a file of another kind.

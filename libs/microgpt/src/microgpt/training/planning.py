@@ -18,7 +18,7 @@ from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan
 from microgpt.training.budget import TimeLimit
-from microgpt.training.choice import Choice, explain_settings
+from microgpt.training.choice import Choice
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
 from microgpt.training.fitting import Fitting, choose_settings
@@ -46,7 +46,7 @@ class TrainingJob:
     teachers: Teachers | None = None  # models to learn from
     resume: TrainState | None = None
     limit: TimeLimit | None = None
-    trial_steps: int = 0  # see `Choice`
+    choice: Choice | None = None  # the settings that were chosen, if any
     place: Place = field(default_factory=Place)
 
     def with_steps(self, steps: int) -> "TrainingJob":
@@ -146,11 +146,9 @@ def plan_training(
         extra=dict(extra or {}),
         edited_sources=find_edited_sources() if engine == "reference" else {},
     )
-    explanation = explain_settings(chosen) if chosen else ()
-    for line in filter(None, (describe_read(plan.contamination), *explanation)):
+    if line := describe_read(plan.contamination):
         tell(line)
-    trial_steps = chosen.trial_steps if chosen else 0
-    return TrainingJob(plan, sets, parent, teachers, limit=limit, trial_steps=trial_steps)
+    return TrainingJob(plan, sets, parent, teachers, limit=limit, choice=chosen)
 
 
 def _recorded(given: Given, chosen: Choice | None) -> Given:

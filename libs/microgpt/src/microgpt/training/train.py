@@ -137,12 +137,12 @@ def with_tried_rate(
     It is the lowest rate whose held-out loss is within TOLERANCE of the lowest loss, divided by the
     cube root of the length of the training in trials, unless the highest rate is better by CLEAR.
     """
-    config, n = job.plan.config, job.trial_steps
+    config, n = job.plan.config, job.choice.trial_steps if job.choice else 0
     if not n or not config.lr:
         return job
     tell(f"trying {TRIALS} learning rates, {n} steps each")
     rates = [config.lr / RATIO**i for i in reversed(range(TRIALS))]
-    losses = {rate: _held_out_loss(job, rate, threads) for rate in rates}
+    losses = {rate: _held_out_loss(job, rate, n, threads) for rate in rates}
     found = next(r for r in rates if losses[r] <= (1 + TOLERANCE) * min(losses.values()))
     is_clear = losses[rates[-2]] > (1 + CLEAR) * losses[rates[-1]]
     chosen = float(f"{found * (1 if is_clear else cbrt(n / config.steps)):.2g}")
@@ -152,9 +152,9 @@ def with_tried_rate(
     return replace(job, plan=replace(job.plan, config=replace(config, lr=chosen)))
 
 
-def _held_out_loss(job: TrainingJob, rate: float, threads: int) -> float:
-    """Return the lowest held-out loss of a trial; infinity if it diverges."""
-    config, n = job.plan.config, job.trial_steps
+def _held_out_loss(job: TrainingJob, rate: float, n: int, threads: int) -> float:
+    """Return the lowest held-out loss of a trial of n steps; infinity if it diverges."""
+    config = job.plan.config
     evaluations = max(1, config.evaluations * n // config.steps)
     config = replace(config, lr=rate, steps=n, warmup_steps=n // WARMUP, evaluations=evaluations)
     # The rate does not depend on the documents that are left out.

@@ -56,15 +56,15 @@ def measured(seed: int, label: str, *, text: str, way: str) -> EnsembleTraining:
     given = {**HELD_OUT.get(text, {}), "budget": BUDGET, "seed": seed}
     if way == "single":
         given["single"] = True
-    notes: list[str] = []
-    job = planned(docs, given, tell=notes.append)
+    job = planned(docs, given)
+    assert job.choice
     result, sets, kind = trained(job), job.sets, job.plan.config.text
     assert result.test_loss is not None
     tokens, characters = (
         sum(count_predictions(doc, kind, count) for doc in sets.test)
         for count in (result.tokenizer.count, len)
     )
-    spent = float(notes[-2].split()[0].replace("\u202f", ""))
+    spent = job.choice.operations if job.choice.is_limited else BUDGET
     n_teachers = len(result.plan.teachers)
     return EnsembleTraining(bits(result.test_loss) * tokens / characters, n_teachers, spent)
 

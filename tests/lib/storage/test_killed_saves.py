@@ -13,8 +13,7 @@ from killed_saves import killed_saves
 from training_states import StatesEvery
 
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, TrainResult, load, save
-from microgpt.storage.document_hashes import read_document_hashes
-from microgpt.storage.model_directory import is_model_directory
+from microgpt.storage.model_directory import is_model_directory, read_document_hashes
 from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
 from microgpt.training.train import train
 

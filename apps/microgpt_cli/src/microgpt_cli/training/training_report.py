@@ -144,7 +144,7 @@ def _summary(
         "budget": result.plan.given.get("budget"),
         "teachers": len(result.plan.teachers) or None,
         "samples": samples,
-        "memorised": {"n_samples": len(samples), "n_trained": n_trained} if samples else None,
+        "memorised": {"n_samples": len(samples), "n_known": n_trained} if samples else None,
         "output": str(output),
     }
     return {name: fact for name, fact in facts.items() if fact is not None}

@@ -180,14 +180,19 @@ class TrainingLoop:
         self.report(loss)
 
     def _add_losses(self, losses: Sequence[float]) -> None:
-        """Keep the losses of the last steps, NaN if no document of a step has a reply."""
-        n, dataset, found = self.config.batch_size, self.dataset, [*losses]
-        for i, step in enumerate(range(self.step - len(found), self.step)):
-            masks = (dataset.mask_of(i % len(dataset)) for i in range(step * n, (step + 1) * n))
-            if not found[i] and not any(mask is None or 1 in mask[1:] for mask in masks):
-                found[i] = math.nan
-        self.losses.extend(found)
-        self.history.add(found)
+        first = self.step - len(losses)
+        losses = [
+            loss if loss or self._has_targets(step) else math.nan
+            for step, loss in enumerate(losses, start=first)
+        ]
+        self.losses.extend(losses)
+        self.history.add(losses)
+
+    def _has_targets(self, step: int) -> bool:
+        """Return whether a step predicts a token that counts: some documents have no replies."""
+        n, dataset = self.config.batch_size, self.dataset
+        masks = (dataset.mask_of(i % len(dataset)) for i in range(step * n, (step + 1) * n))
+        return any(mask is None or 1 in mask[1:] for mask in masks)
 
     def weights(self) -> Numbers:
         """Return the averaged weights, or the current weights if none are averaged."""

@@ -96,8 +96,8 @@ class Body(BaseModel):
                     what = "is not supported; omit it"
                     raise PydanticCustomError("unsupported", what, {"field": [name]})
             elif name not in self.ignored:
-                known = {"field": [name], "known": ", ".join(type(self).model_fields)}
-                raise PydanticCustomError("unknown", "is an unknown field; use {known}", known)
+                facts = {"field": [name], "known": ", ".join(type(self).model_fields)}
+                raise PydanticCustomError("unknown", "is an unknown field; use {known}", facts)
         return self
 
 

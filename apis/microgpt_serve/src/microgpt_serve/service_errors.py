@@ -93,13 +93,13 @@ def as_serve_error(error: Exception) -> ServeError:
 async def handle_error(request: Request, error: Exception) -> Response:
     """Return the error response for an exception."""
     path = route_path(request.scope)
-    known = as_serve_error(error)
-    if not isinstance(error, ServeError) and known.status_code == 404:
+    found = as_serve_error(error)
+    if not isinstance(error, ServeError) and found.status_code == 404:
         addresses = ", ".join(request.app.state.service.addresses)
-        known.detail = f"{printable(path)} does not exist; use one of {addresses}"
-    elif known.status_code == 405:
-        known.detail = f"{printable(path)} does not support {request.method:.20}"
-    return known.response(path)
+        found.detail = f"{printable(path)} does not exist; use one of {addresses}"
+    elif found.status_code == 405:
+        found.detail = f"{printable(path)} does not support {request.method:.20}"
+    return found.response(path)
 
 
 def route_path(scope: Scope) -> str:

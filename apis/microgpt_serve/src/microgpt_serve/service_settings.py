@@ -101,10 +101,10 @@ def read_settings(**options: Any) -> ServiceSettings:
 
 def unknown_variables() -> list[str]:
     """Return the variables of the environment that look like settings."""
-    known = set(map(variable, ServiceSettings.model_fields))
+    variables = set(map(variable, ServiceSettings.model_fields))
     return [
         name
         for name in sorted(os.environ)
         if name.upper().startswith("MICROGPT_")
-        and not (name.upper() in known or name.startswith(KUBERNETES))
+        and not (name.upper() in variables or name.startswith(KUBERNETES))
     ]

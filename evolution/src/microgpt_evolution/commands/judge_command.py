@@ -41,16 +41,16 @@ def judge(
     from microgpt_evolution.report.ranking import text_of
 
     path = against or default_input()
-    known, weights = scoring.known_names(load_text(path)), scoring.WEIGHTS
+    listed, weights = scoring.known_names(load_text(path)), scoring.WEIGHTS
     weighted = f"symmetry ×{weights.symmetry:g}", f"creativity ×{weights.creativity:g}"
     repeats = scoring.find_repeats(batch)
     rows = [
-        _row(name, is_repeat, path.name if scoring.normal(name) in known else "", known)
+        _row(name, is_repeat, path.name if scoring.normal(name) in listed else "", listed)
         for name, is_repeat in zip(batch, repeats, strict=True)
     ]
     for line in text_of([["name", "flow", *weighted, "total", ""], *rows], left=["name", ""]):
         print(line)
-    scores = scoring.score_names(batch, known)
+    scores = scoring.score_names(batch, listed)
     n_judged = sum("-" not in row for row in rows)
     mean = f"mean total of {n_judged} of {len(rows)} names"
     means = [("Judge", "judge", mean if n_judged else "no name could be scored")]
@@ -72,9 +72,9 @@ def _read_names() -> Iterator[str]:
             yield line.strip()
 
 
-def _row(name: str, is_repeat: bool, file: str, known: frozenset[str]) -> list[str]:
+def _row(name: str, is_repeat: bool, file: str, listed: frozenset[str]) -> list[str]:
     """Return the cells of a name, the last with remarks; `file` has the name, if it is known."""
-    verdict, remarks = scoring.judge(name, known), [f"in {printable(file, CLIP)}"] if file else []
+    verdict, remarks = scoring.judge(name, listed), [f"in {printable(file, CLIP)}"] if file else []
     terms = (f"{getattr(verdict, term):.{n}f}" if verdict else "-" for term, n in DIGITS.items())
     if verdict is None:
         is_short = len(scoring.normal(name)) < scoring.MIN_LENGTH

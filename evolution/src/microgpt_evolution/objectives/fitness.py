@@ -74,7 +74,7 @@ def known_names(docs: Iterable[Document]) -> frozenset[str]:
     return frozenset(normal(doc) for doc in docs if isinstance(doc, str))
 
 
-def judge(name: str, known: Set[str]) -> Verdict | None:
+def judge(name: str, known_names: Set[str]) -> Verdict | None:
     """Return the scores of a name, or None if the name is too short or contains non-letters.
 
     >>> judge("Mama", known_names(["anna"]))
@@ -88,7 +88,7 @@ def judge(name: str, known: Set[str]) -> Verdict | None:
     return Verdict(
         flow=(0.5 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name),
         symmetry=2.0 * is_palindrome + 1.5 * is_doubled(name) + 0.2 * ends_softly,
-        creativity=-5.0 if name in known else 1.0,
+        creativity=-5.0 if name in known_names else 1.0,
     )
 
 
@@ -120,25 +120,25 @@ class Head:
     quality: str  # name of the quality that the head rewards
     formula: Callable[[str, Set[str]], float | None]  # takes a normalised name and the known names
 
-    def score(self, name: str, known: Set[str]) -> float | None:
+    def score(self, name: str, known_names: Set[str]) -> float | None:
         """Return the score of a name, or None if the name cannot be scored."""
         name = normal(name)
-        return self.formula(name, known) if len(name) >= MIN_LENGTH else None
+        return self.formula(name, known_names) if len(name) >= MIN_LENGTH else None
 
 
-def _flow(name: str, known: Set[str]) -> float | None:
+def _flow(name: str, known_names: Set[str]) -> float | None:
     if not name.isalpha():
         return None
     return (1.0 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name)
 
 
-def _symmetry(name: str, known: Set[str]) -> float:
+def _symmetry(name: str, known_names: Set[str]) -> float:
     ends_softly = name.endswith(SOFT_ENDINGS)
     return 3.0 * (name == name[::-1]) + 2.0 * is_doubled(name) + 0.5 * ends_softly
 
 
-def _novelty(name: str, known: Set[str]) -> float:
-    return (-5.0 if name in known else 2.0) + (0.5 if len(name) > 6 else 0.0)
+def _novelty(name: str, known_names: Set[str]) -> float:
+    return (-5.0 if name in known_names else 2.0) + (0.5 if len(name) > 6 else 0.0)
 
 
 HEADS: Mapping[HeadName, Head] = {
@@ -148,13 +148,13 @@ HEADS: Mapping[HeadName, Head] = {
 }
 
 
-def score_names(names: Sequence[str], known: Set[str]) -> dict[str, float]:
+def score_names(names: Sequence[str], known_names: Set[str]) -> dict[str, float]:
     """Return the mean scores of names, by "judge" and name of a head; -100 if none can be scored.
 
     Repeated names score at most 0, so that a model cannot win by repeating one good name.
 
     Args:
-        known: the names that are not novel, normalised.
+        known_names: the names that are not novel, normalised.
     """
     repeats = find_repeats(names)
 
@@ -162,7 +162,7 @@ def score_names(names: Sequence[str], known: Set[str]) -> dict[str, float]:
         counted = [
             min(0.0, value) if is_repeat else value
             for name, is_repeat in zip(names, repeats, strict=True)
-            if (value := score(name, known)) is not None
+            if (value := score(name, known_names)) is not None
         ]
         return fmean(counted) if counted else NO_NAME
 
@@ -181,6 +181,6 @@ def find_repeats(names: Sequence[str]) -> list[bool]:
     return [first[name] < i for i, name in enumerate(seen)]
 
 
-def _total(name: str, known: Set[str]) -> float | None:
-    verdict = judge(name, known)
+def _total(name: str, known_names: Set[str]) -> float | None:
+    verdict = judge(name, known_names)
     return verdict.total if verdict else None

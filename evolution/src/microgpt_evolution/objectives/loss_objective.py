@@ -82,8 +82,8 @@ class LossObjective:
     def flops(self, trial: Trial) -> float:
         """Return the number of operations of a training run."""
         genome, model = trial.genome, trial.genome.model(self.tokenizer.vocab_size)
-        size, known = genome.block_size, self._lengths
-        length = known.get(size) or known.setdefault(size, self.sizes.chunk_length(size))
+        size, lengths = genome.block_size, self._lengths
+        length = lengths.get(size) or lengths.setdefault(size, self.sizes.chunk_length(size))
         return genome.steps * step_operations(model, genome, length)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:

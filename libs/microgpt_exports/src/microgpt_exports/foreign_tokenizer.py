@@ -58,8 +58,8 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
 def note_characters(tokenizer: Tokenizer, note: Callable[[str], None]) -> None:
     """Say which characters other programs leave out."""
     if tokenizer.chars:
-        known = printable("".join(tokenizer.chars))
-        note(f'there, the tokenizer leaves out all characters other than "{known}"')
+        chars = printable("".join(tokenizer.chars))
+        note(f'there, the tokenizer leaves out all characters other than "{chars}"')
 
 
 def _byte_characters() -> list[str]:

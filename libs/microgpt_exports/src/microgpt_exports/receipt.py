@@ -180,10 +180,10 @@ def read_receipt(content: str | None, path: Path, n_bytes: int) -> Receipt:
         raise CheckpointError(f"{path}: {problem}")
     with naming(path, DAMAGED):
         receipt = Receipt.model_validate_json(content)
-        model, known = receipt.model, range(receipt.model.vocab_size)
+        model, ids = receipt.model, range(receipt.model.vocab_size)
         read = [each.tokens for each in receipt.texts]
         for tokens in read + [each.tokens for each in receipt.continuations]:
-            if len(tokens) > model.block_size + 1 or not all(token in known for token in tokens):
+            if len(tokens) > model.block_size + 1 or not all(token in ids for token in tokens):
                 raise CheckpointError("a text is not of its model")
         if any(len(each.log_probabilities) != len(each.tokens) - 1 for each in receipt.texts):
             raise CheckpointError("a text lacks log-probabilities")

@@ -256,7 +256,7 @@ def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, object]]:
         yield {"type": "NFC"}
         for code, text in (TABLE | {ord("ß"): "ss"}).items():
             yield {"type": "Replace", "pattern": {"String": chr(code)}, "content": text}
-    known = "".join(each for each in tokenizer.chars or () if each.isspace())
-    if " " in known:
-        other = f"[^\\S{known}]"
+    spaces = "".join(each for each in tokenizer.chars or () if each.isspace())
+    if " " in spaces:
+        other = f"[^\\S{spaces}]"
         yield {"type": "Replace", "pattern": {"Regex": other}, "content": " "}

@@ -76,8 +76,8 @@ def words(kind: str) -> Fillers[str]:
 
 @cache
 def _without_opposite() -> Fillers[str]:
-    known = {word for pair in _TABLES["opposites"] for word in pair}
-    return Fillers.divide(word for word in PHRASES["words"]["common"].split() if word not in known)
+    paired = {word for pair in _TABLES["opposites"] for word in pair}
+    return Fillers.divide(word for word in PHRASES["words"]["common"].split() if word not in paired)
 
 
 @cache

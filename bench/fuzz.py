@@ -20,18 +20,27 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness import ROOT, parsed, results_file
+try:
+    import atheris
+except ImportError:  # the tests need only `Attack`
+    atheris = None
 
-from microgpt.errors import MicrogptError
+OWN = ("microgpt", "microgpt_evolution", "microgpt_serve", "microgpt_cli")  # packages to observe
+COMPILED = ["microgpt_engine"]  # Numba reads its bytecode
+
+# A module is instrumented when it is first imported, here or by the process of a parser.
+with atheris.instrument_imports(include=list(OWN), exclude=COMPILED) if atheris else nullcontext():
+    from harness import ROOT, parsed, results_file
+
+    from microgpt.errors import MicrogptError
 
 KEPT = ROOT / "build" / "fuzz"
 COUNTS, MEMORY = "counts.json", Path("/dev/shm")
 LIMIT_S, ROOM, MAX_LINE = 10, 64 * 2**20, 4096
-OWN = ("microgpt", "microgpt_evolution", "microgpt_serve", "microgpt_cli")  # packages to observe
-COMPILED = ["microgpt_engine"]  # Numba reads its bytecode
 DEEP = "\x01"  # becomes 2,000 brackets
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 2, 0.5, -0.0, 1e308, 1e-308, float("nan"), float("inf"), 2**31,
@@ -45,8 +54,6 @@ STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn
 
 def main() -> None:
     """Fuzz one parser or all, each in a process of its own, and store the counts."""
-    import atheris
-
     options = parsed(__doc__, only=[], seconds=60.0, again=False)
     with atheris.instrument_imports(include=list(OWN), exclude=COMPILED):
         from fuzz_parsers import PARSERS
@@ -85,8 +92,6 @@ def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
 
 def run_child(name: str, maker: Any, seconds: float, folder: str) -> NoReturn:
     """Fuzz a parser in a process of its own, which writes to a log, until the time is over."""
-    import atheris
-
     try:
         os.chdir(folder)
         os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT), 2)

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_args
 
 import commands
@@ -234,12 +233,8 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the packages that have an engine."""
     from microgpt import plugins
 
-    installed = plugins._installed()
-
-    def select(group: str, **names: str) -> Any:
-        return () if group == "microgpt.engines" else installed.select(group=group, **names)
-
-    monkeypatch.setattr(plugins, "_installed", lambda: SimpleNamespace(select=select))
+    installed = {**plugins._installed(), "engines": []}
+    monkeypatch.setattr(plugins, "_installed", lambda: installed)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import hashlib
 import os
 from collections import Counter
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -112,8 +112,8 @@ def installed(monkeypatch):
     """Install readers, by their modules."""
 
     def install(*values: str) -> None:
-        found = EntryPoints(EntryPoint(value, value, "microgpt.readers") for value in values)
-        monkeypatch.setattr(plugins, "_installed", lambda: found)
+        readers = [EntryPoint(value, value, "microgpt.readers") for value in values]
+        monkeypatch.setattr(plugins, "_installed", lambda: {"readers": readers})
 
     return install
 

@@ -53,4 +53,4 @@ def export_format(name: str) -> ExportFormat | None:
 
 def blaming_format(name: str) -> AbstractContextManager[None]:
     """Convert an unexpected exception of a format to a PluginError that names its package."""
-    return blaming(package(find_plugins("exports")[name]), "has failed")
+    return blaming(find_plugins("exports")[name], "has failed")

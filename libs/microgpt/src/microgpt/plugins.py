@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from microgpt.errors import ConfigError, MicrogptError
@@ -30,12 +30,12 @@ class EngineWarning(UserWarning):
 
 def find_plugins(group: str) -> dict[str, EntryPoint]:
     """Return the plug-ins of a group by name, without importing them."""
-    return {found.name: found for found in _installed().select(group=f"microgpt.{group}")}
+    return {found.name: found for found in _installed()[group]}
 
 
 def plugin(group: str, name: str) -> Any | None:
     """Return the object of a plug-in, or None; raise PluginError if it is broken or not unique."""
-    found = _installed().select(group=f"microgpt.{group}", name=name)
+    found = [each for each in _installed()[group] if each.name == name]
     if len(found) > 1:
         packages = " and ".join(sorted({package(each) for each in found}))
         raise PluginError(f"{packages} both add {name} to {group}; uninstall one of them")
@@ -51,14 +51,14 @@ def plugin(group: str, name: str) -> Any | None:
 
 
 @contextmanager
-def blaming(name: str, problem: str) -> Iterator[None]:
-    """Convert an unexpected exception of a package to a PluginError that has its name."""
+def blaming(entry: EntryPoint, problem: str) -> Iterator[None]:
+    """Convert an unexpected exception of a package to a PluginError with its name."""
     try:
         yield
     except (MicrogptError, MemoryError, OSError):
         raise
     except Exception as error:
-        found = f"{name} {problem} ({type(error).__name__}: {error})"
+        found = f"{package(entry)} {problem} ({type(error).__name__}: {error})"
         raise PluginError(f"{found}; repair or uninstall this package") from error
 
 
@@ -113,7 +113,7 @@ def report(line: str) -> None:
 
 
 @cache
-def _installed() -> EntryPoints:
-    """Return the plug-ins of all groups; to select them from all entry points takes long."""
+def _installed() -> dict[str, list[EntryPoint]]:
+    """Return the plug-ins by group; to select them from all entry points takes long."""
     found = entry_points()
-    return EntryPoints(each for group in GROUPS for each in found.select(group=f"microgpt.{group}"))
+    return {group: list(found.select(group=f"microgpt.{group}")) for group in GROUPS}

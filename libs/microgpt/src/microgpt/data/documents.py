@@ -133,7 +133,7 @@ def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> 
             tell(str(error)) if tell else warnings.warn(str(error), stacklevel=2)
             continue
         assert read
-        with blaming(package(entry_point), f"cannot read {file.path}"):
+        with blaming(entry_point, f"cannot read {file.path}"):
             docs = read(file, how, tell)
         if docs:
             return docs

@@ -1,10 +1,28 @@
 """What tests of commands share: a training file, and a copy of what a module has trained."""
 
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import commands
 import pytest
 from trainings import NAMES
+
+Prepare = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
+    """Make a directory with names.txt, and train on it with each of some options."""
+
+    def make(names: str, *options: Sequence[str]) -> Path:
+        folder = tmp_path_factory.mktemp("prepared")
+        (folder / "names.txt").write_text(names)
+        for each in options:
+            commands.run("train", "--data", "names.txt", *each, cwd=folder, check=True)
+        return folder
+
+    return make
 
 
 @pytest.fixture

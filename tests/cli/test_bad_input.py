@@ -28,10 +28,11 @@ def names(tmp_path: Path) -> Path:
         (["--chat", "--num-samples", "5"], "--num-samples cannot be used with"),
         (["--val-fraction", "0.001"], "too few documents (2): the validation split is empty"),
         (["--from", "nowhere"], "nowhere does not exist; use a directory"),
-        (["--budget", "inf"], "budget must be a number greater than 0, got inf"),
+        (["--resume", "nowhere"], "nowhere does not exist; "),
+        (["--resume", "."], "has no checkpoint"),
+        (["--resume", "names.txt"], "names.txt is not a directory; "),
         (["--minutes", "0.0001"], "--minutes 0.0001 is too short, because the preparation takes "),
         (["--stepz", "5"], "no such option: --stepz"),
-        (["names.txt"], "unexpected extra argument(s) (names.txt); see 'microgpt train --help"),
         (["--data", "more.txt"], "--data is given more than once; it takes one value"),
     ],
 )

@@ -4,7 +4,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import commands
 import pytest
 from commands import ok, refused
 from trainings import NAMES
@@ -18,13 +17,10 @@ KANJI = (Message("user", "hi"), Message("assistant", "漢字é"))
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory) -> Path:
+def ended(prepare) -> Path:
     """The directory of a small model with subword tokens."""
-    folder = tmp_path_factory.mktemp("ended")
-    (folder / "names.txt").write_text(NAMES)
     options = ("--val-fraction", "0.2", "--output", "model")
-    commands.run("train", *SMALL, *BPE, *options, cwd=folder, check=True)
-    return folder / "model"
+    return prepare(NAMES, (*SMALL[2:], *BPE, *options)) / "model"
 
 
 @pytest.fixture
@@ -96,4 +92,4 @@ def test_the_error_for_a_missing_extra_names_the_package(microgpt, monkeypatch, 
 def test_character_models_work_without_the_bpe_extra(microgpt, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     ok(microgpt("train", *SMALL))
-    ok(microgpt("generate"))
+    assert len(ok(microgpt("generate", "-n", "3")).stdout.splitlines()) == 3

@@ -2,6 +2,8 @@ from typing import get_args
 from unittest.mock import Mock
 
 import pytest
+from commands import ok
+from trainings import training_of
 
 from microgpt import TrainConfig, Value
 from microgpt.config import Architecture
@@ -10,13 +12,15 @@ from microgpt_cli import engine_checks
 from microgpt_cli.engine_checks import run_checks
 from microgpt_engine import trainer
 
+ENGINES = ("reference", "compiled float64", "compiled float32")
 N_ARCHITECTURES = len(get_args(Architecture))
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch) -> None:
-    """Check few models: each of these tests breaks all of them."""
-    monkeypatch.setattr(engine_checks, "N_MODELS", 3)
+    """Check few models and steps."""
+    monkeypatch.setattr(engine_checks, "N_MODELS", 1)
+    monkeypatch.setattr(engine_checks, "REFERENCE_STEPS", 2)
 
 
 def test_a_wrong_derivative_fails_the_gradient_and_replay_checks(monkeypatch) -> None:
@@ -57,3 +61,35 @@ def test_a_wrong_learning_rate_fails_the_replay_on_both_engines(monkeypatch) -> 
 def test_verify_accepts_only_1_to_1000_steps(steps: int) -> None:
     with pytest.raises(ConfigError, match=f"steps must be from 1 to 1000, got {steps}"):
         next(run_checks(steps=steps))
+
+
+SMALL = ("--data", "names.txt", "--preset", "karpathy", "--steps", "3", "--n-embd", "8")
+REASON = (
+    "model.py has been edited, and the compiled engine does not implement the change; using the "
+    "reference engine"
+)
+
+
+def test_commands_use_the_reference_engine_if_sources_are_edited(edited, microgpt, names) -> None:
+    assert REASON in ok(microgpt("train", *SMALL)).stderr
+    assert [*training_of(names.parent / "output")["edited_sources"]] == ["model.py"]
+    data = ["--data", "names.txt"]
+    for command in (["generate", "-n", "2"], ["eval", *data], ["score", "output", *data]):
+        assert ok(microgpt(*command)).stderr.count(REASON) == 1
+
+
+def test_verify_names_the_edited_sources(edited, microgpt) -> None:
+    done = microgpt("verify", "--steps", "1")
+    assert done.returncode == 1
+    assert "FAIL sources: found edits in model.py, which only the reference" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_verify_checks_both_engines(microgpt) -> None:
+    done = ok(microgpt("verify"))
+    lines = done.stdout.splitlines()
+    assert all(line.startswith("ok   ") for line in lines)
+    runs = [line[5:].split(",")[0] for line in lines if "Karpathy's run" in line]
+    assert runs == [f"{engine}: Karpathy's run" for engine in ENGINES]
+    assert sum("1000 of 1000 steps: loss 2.6497" in line for line in lines) == 2
+    assert sum("names: 20 of 20 agree" in line for line in lines) == 2

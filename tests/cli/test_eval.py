@@ -1,6 +1,5 @@
 import json
 import math
-import re
 
 import pytest
 from commands import ok, refused
@@ -26,17 +25,10 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     assert done.stdout.startswith("documents:  1\ntokens:     3 in assistant messages\n")
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (None, "cannot read held-out.txt"),
-        ("xenia\nzoe\nanna", "the vocabulary does not contain 'x'; it contains"),
-    ],
-)
-def test_eval_refuses_unusable_documents(microgpt, text_model, tmp_path, content, problem) -> None:
-    if content is not None:
-        (tmp_path / "held-out.txt").write_text(content)
-    assert problem in refused(microgpt("eval", text_model, "--data", "held-out.txt"))
+def test_eval_names_what_the_vocabulary_lacks(microgpt, text_model, tmp_path) -> None:
+    (tmp_path / "held-out.txt").write_text("xenia\nzoe\nanna")
+    error = refused(microgpt("eval", text_model, "--data", "held-out.txt"))
+    assert "the vocabulary does not contain 'x'; it contains" in error
 
 
 @pytest.fixture
@@ -59,28 +51,16 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     file = exam(("hi", "yo", "greet"), *wrong, ("hi", "hi", None))
     done = ok(microgpt("eval", chat_model, "--data", file))
     assert "note: 40.0% of this text is training data" in done.stderr  # "hi" and "yo"
-    before, page = done.stdout.split("replies:    4, 50.0% exact (contamination 40 %)\n", 1)
-    head = r"documents:  5\ntokens: +\d+ in assistant messages\nloss: .*\n"
-    assert re.fullmatch(head, before)
-    assert page == (
-        "\n"
-        "task            n   exact   share   95% interval (contamination 40 %)\n"
-        "greet           1       1  100.0%   20.7% to 100.0%\n"
-        "tease           3       1   33.3%   6.1% to 79.2%\n"
-        "all tasks       4       2   50.0%   15.0% to 85.0%\n"
-        "\n"
-        "errors, up to 3 per task\n"
-        "  tease, line 2: 'hi': expected 'oh', got 'yo'\n"
-        "  tease, line 3: 'hi': expected 'oho', got 'yo'\n"
-    )
-
-
-def test_eval_accepts_only_conversations_for_a_chat_model(microgpt, chat_model, tmp_path) -> None:
-    (tmp_path / "plain.txt").write_text("hi there\n")
-    problem = "plain.txt has no conversations; use JSONL, one conversation per line, such as "
-    done = microgpt("eval", chat_model, "--data", "plain.txt")
-    others = ", a table with the columns question and answer, or an exported chat"
-    assert refused(done).startswith(f'{problem}{{"prompt": "hi", "completion": "hello"}}{others}')
+    assert "\nreplies:    4, 50.0% exact (contamination 40 %)\n" in done.stdout
+    table, errors = done.stdout.split("\n\n")[1:]
+    assert "95% interval (contamination 40 %)" in table
+    assert [line.split() for line in table.splitlines()[1:]] == [
+        ["greet", "1", "1", "100.0%", "20.7%", "to", "100.0%"],
+        ["tease", "3", "1", "33.3%", "6.1%", "to", "79.2%"],
+        ["all", "tasks", "4", "2", "50.0%", "15.0%", "to", "85.0%"],
+    ]
+    assert "  tease, line 2: 'hi': expected 'oh', got 'yo'\n" in errors
+    assert errors.count("expected") == 2
 
 
 def test_the_json_output_of_eval_locates_every_error(microgpt, chat_model, exam) -> None:

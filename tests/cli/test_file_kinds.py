@@ -54,3 +54,27 @@ def test_the_header_says_if_a_chat_model_folds_case_and_accents(microgpt, files)
 def test_the_error_for_a_table_says_what_to_do(microgpt, files) -> None:
     problem = refused(microgpt("train", "--data", "towns.csv"))
     assert problem.startswith("towns.csv is a table; read one column (--column NAME")
+
+
+RECIPES = "Tea\nwater\nWait.\n%\nToast\nbread\nToast it.\n%\nSalad\nleaves\nMix.\n"
+
+
+@pytest.fixture
+def recipes(tmp_path):
+    (tmp_path / "recipes.txt").write_text(RECIPES)
+    return "recipes.txt"
+
+
+def test_training_on_multi_line_documents_can_be_resumed(microgpt, recipes, tmp_path) -> None:
+    done = microgpt("train", "--data", recipes, "--separator", "%", *SMALL[:-2])
+    assert done.stdout.startswith("num docs: 3\n")
+    more = microgpt("train", "--resume", "output", "--steps", "30", "-n", "0")
+    assert more.returncode == 0, more.stderr
+    told = json.loads(microgpt("eval", "--data", recipes, "--separator", "%", "--json").stdout)
+    assert told["n_docs"] == 3
+
+
+def test_info_repeats_the_separator_in_the_command_to_train(microgpt, recipes) -> None:
+    told = microgpt("info", "--data", recipes, "--separator", "%")
+    assert "documents:          3; no duplicates" in told.stdout
+    assert "microgpt train --separator % --data recipes.txt" in told.stderr

@@ -1,7 +1,5 @@
 """Texts longer than the context, through the real command: what is learnt, told and remembered."""
 
-from pathlib import Path
-
 import pytest
 from commands import ok
 
@@ -12,18 +10,12 @@ CHARS = ("--tokenizer", "char")
 HELD_OUT = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1")
 
 
-@pytest.fixture
-def book(tmp_path: Path) -> Path:
-    """A text of 184 characters in lines, with line ends of Windows."""
-    (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
-    return tmp_path / "book.txt"
-
-
 @pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])
-def test_stretches_of_a_text_are_held_out_with_gaps(microgpt, book, tmp_path, tokenizer) -> None:
+def test_stretches_of_a_text_are_held_out_with_gaps(microgpt, tmp_path, tokenizer) -> None:
+    (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
     size = "16" if tokenizer == CHARS else "4"  # a subword counts as four characters
     options = (*HELD_OUT, *SMALL, "--block-size", size, *tokenizer)
-    done = microgpt("train", "--input", book, *options)
+    done = microgpt("train", "--input", "book.txt", *options)
     said = (
         "64 characters for training, 37 for validation, 19 for testing; "
         "2 held-out stretches with gaps of 16 characters\n"

@@ -1,7 +1,7 @@
 from commands import ok, refused
 
 NOTE = "note: the compiled engine is not installed; using the reference engine"
-TRAIN = ("train", "--steps", "20")
+TRAIN = ("train", "--steps", "2")
 
 
 def test_commands_fall_back_to_the_reference_engine(no_engine, microgpt) -> None:

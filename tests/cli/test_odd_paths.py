@@ -9,7 +9,7 @@ from commands import ok, run
 from trainings import made_up_names, training_of
 
 FOLDER, TEXT, MODEL = (os.fsdecode(name) for name in (b"w\xff", b"n\xfe.txt", b"m\xfd"))
-SMALL = ["--steps=5", "--num-samples=1", "--engine=reference", "--n-embd=4"]
+SMALL = ["--steps=5", "--num-samples=1", "--n-embd=4"]
 
 
 @pytest.fixture(scope="module")

@@ -33,19 +33,23 @@ def test_progress_prints_a_line_for_each_tenth_of_the_work(monkeypatch, capsys) 
     assert tenths == [str(100 * i) for i in range(1, 11)]
 
 
-def test_the_progress_of_an_ensemble_counts_all_steps(monkeypatch, capsys) -> None:
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (
+            {"place": Place("teacher 2 of 3", 100, 300)},
+            r"step +150 / +500 \| teacher 2 of 3 \| mean",
+        ),
+        ({"mark": " (contamination 5 %)"}, r"held out 2\.000 \(contamination 5 %\) \| "),
+    ],
+)
+def test_the_progress_tells_of_the_model_and_its_losses(
+    monkeypatch, capsys, options, shown
+) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
-    place = Place("teacher 2 of 3", steps_before=100, steps_after=300)
-    with progress.TrainingProgress(place) as shown:
-        shown.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_docs=50, n_tokens=350))
-    assert re.match(r"step +150 / +500 \| teacher 2 of 3 \| mean", capsys.readouterr().err)
-
-
-def test_held_out_losses_in_the_progress_are_marked(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
-    with progress.TrainingProgress(mark=" (contamination 5 %)") as shown:
-        shown.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_docs=50, n_tokens=350, val_loss=2.0))
-    assert "held out 2.000 (contamination 5 %) | " in capsys.readouterr().err
+    with progress.TrainingProgress(**options) as bar:
+        bar.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_docs=50, n_tokens=350, val_loss=2.0))
+    assert re.search(shown, capsys.readouterr().err)
 
 
 def test_a_narrow_terminal_shows_all_figures(monkeypatch) -> None:

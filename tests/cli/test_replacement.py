@@ -3,7 +3,6 @@ import os
 import re
 from pathlib import Path
 
-import commands
 import pytest
 from commands import ok, refused
 
@@ -14,11 +13,9 @@ TRAIN = ("train", "--input", "names.txt", *SHAPE, "--num-samples", "0", "--steps
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def trained(prepare) -> Path:
     """A directory with names and a model, beside which the user has kept a picture."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "names.txt").write_text("anna\nemma\n")
-    commands.run(*TRAIN, "1234", cwd=folder, check=True)
+    folder = prepare("anna\nemma\n", (*TRAIN[3:], "1234"))
     (folder / "output" / "mine.png").touch()
     return folder
 
@@ -48,12 +45,6 @@ def test_the_suggested_directory_is_named_after_the_data(microgpt, model, file, 
     (model.parent / "taken").touch()
     train = ("train", f"--data={file}", *SHAPE, "--steps", "2")
     assert f"directory with {option}, or replace" in refused(microgpt(*train))
-
-
-def test_force_replaces_only_the_model(microgpt, model) -> None:
-    ok(microgpt(*TRAIN, "2", "--force"))
-    assert load(model).meta.training["steps"] == 2
-    assert (model / "mine.png").exists()
 
 
 def test_a_model_with_a_damaged_description_is_not_replaced(microgpt, model) -> None:

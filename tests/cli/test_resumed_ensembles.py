@@ -4,7 +4,6 @@ import os
 import signal
 from pathlib import Path
 
-import commands
 import pytest
 from commands import ok, refused
 from trainings import made_up_names, weights
@@ -47,12 +46,9 @@ def stopped(microgpt, what: str, *command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> bytes:
+def whole(prepare) -> bytes:
     """The weights of an uninterrupted run."""
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "names.txt").write_text(NAMES)
-    commands.run("train", *RUN, "--model", "a", cwd=folder, check=True)
-    return weights(folder / "a")
+    return weights(prepare(NAMES, (*RUN[2:], "--model", "a")) / "a")
 
 
 @pytest.mark.parametrize("what", ["teacher 2 of 2", "the student"])
@@ -67,6 +63,8 @@ def test_a_run_stopped_in_any_model_has_the_same_student(microgpt, folder, whole
     assert not (folder / "a/.teachers").exists()
     done = ok(microgpt("train", "--resume", "a"))
     assert "to continue it, fine-tune its model with --from" in done.stderr
+    problem = refused(microgpt("train", "--resume", "a", "--steps", "9000"))
+    assert "--steps cannot be used with --resume" in problem
     ok(microgpt("train", "--from", "a", "--data", "names.txt", "--steps", "9", "--model", "b"))
 
 

@@ -3,7 +3,6 @@ import signal
 
 import pytest
 from commands import ok, refused, running
-from terminal import Terminal
 
 from microgpt import InferenceGpt, load
 from microgpt.evaluation import Scorer
@@ -19,7 +18,7 @@ def scores(text_model):
 
 def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, scores) -> None:
     done = ok(microgpt("score", text_model, stdin="\n".join(LINES)))
-    assert "are training data; their scores are lower than those of new lines" in done.stderr
+    assert "note: 1 of 3 lines are training data; their scores are lower" in done.stderr
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):
         assert line.startswith(f"{score.bits_per_character:6.2f}  ")
         assert line.endswith(score.text)
@@ -52,28 +51,24 @@ def test_top_and_above_choose_the_most_surprising_lines(microgpt, text_model, sc
         assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == expected
 
 
-TABLE = 'name,more\nanna,"a\nb"\nemma,x\n'
-
-
 def test_score_requires_a_column_name_for_a_table(microgpt, text_model, tmp_path) -> None:
-    file, content = "t.csv", TABLE
-    (tmp_path / file).write_text(content)
+    content = 'name,more\nanna,"a\nb"\nemma,x\n'
+    (tmp_path / "t.csv").write_text(content)
     (tmp_path / "names.txt").write_text("anna\nemma\n")
-    done = microgpt("score", text_model, f"--data={file}")
+    done = microgpt("score", text_model, "--data=t.csv")
     assert (done.returncode, done.stdout) == (2, "")
     assert "read one column (--column NAME; column= in Python): name" in done.stderr
-    column = microgpt("score", text_model, f"--data={file}", "--column=name")
+    column = microgpt("score", text_model, "--data=t.csv", "--column=name")
     assert column.stdout == microgpt("score", text_model, "--data=names.txt").stdout
     piped = microgpt("score", text_model, stdin=content)
     assert piped.stdout.count("\n") == content.count("\n")
 
 
-def test_score_escapes_control_characters_at_a_terminal(text_model, tmp_path) -> None:
+def test_score_escapes_control_characters_at_a_terminal(terminal, text_model, tmp_path) -> None:
     (tmp_path / "odd.txt").write_bytes(f"q\x1b[2J\a\rn{CSI}2J\u202e\n".encode() + b"a\x9b2J\n")
-    command = ["microgpt", "score", text_model, "--data=odd.txt"]
-    terminal = Terminal(*command, cwd=tmp_path)
-    assert terminal.exit_code() == 0
-    shown = terminal.before.replace("\x1b[1;31m", "").replace("\x1b[0m", "").replace("\r\n", "")
+    child = terminal("score", text_model, "--data=odd.txt")
+    assert child.exit_code() == 0
+    shown = child.before.replace("\x1b[1;31m", "").replace("\x1b[0m", "").replace("\r\n", "")
     assert "2J" in shown
     assert shown.isprintable()
 

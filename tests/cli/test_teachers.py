@@ -1,7 +1,6 @@
 import json
 from pathlib import Path
 
-import commands
 import pytest
 from commands import ok, refused
 from json_files import edit
@@ -10,22 +9,14 @@ from trainings import made_up_names, meta_of, training_of, weights
 NAMES = "\n".join(made_up_names(300))
 SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
 TAUGHT = ("--teacher", "one", "--teacher", "two")
-TALK = [{"role": "user", "content": "abc"}, {"role": "assistant", "content": "dead"}]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def trained(prepare) -> Path:
     """A directory with two teachers, and a student of them."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "names.txt").write_text(NAMES)
-    data = ("train", "--data", "names.txt", *SMALL, "--steps", "40")
-    for options in (
-        ["--model", "one"],
-        ["--model", "two", "--seed", "7"],
-        ["--model", "student", *TAUGHT, "--val-fraction", "0.2"],
-    ):
-        commands.run(*data, *options, cwd=folder, check=True)
-    return folder
+    small = (*SMALL, "--steps", "40", "--model")
+    student = (*small, "student", *TAUGHT, "--val-fraction", "0.2")
+    return prepare(NAMES, (*small, "one"), (*small, "two", "--seed", "7"), student)
 
 
 @pytest.fixture
@@ -52,19 +43,6 @@ def test_the_teachers_of_a_student_are_recorded_and_shown(microgpt, folder) -> N
     told = microgpt("info", "student").stdout
     assert "teachers:        ['one', 'two']" in told
     assert microgpt("generate", "--model", "student", "-n", "2").returncode == 0
-
-
-def test_chat_and_subword_models_can_be_teachers(microgpt, folder) -> None:
-    (folder / "talks.jsonl").write_text("\n".join([json.dumps(TALK)] * 9))
-    options = {"chat": ["--chat", "--data", "talks.jsonl"], "bpe": ["--data", "names.txt"]}
-    size = ("--steps", "9", "--n-embd", "8", "--n-layer", "1", "--block-size", "16")
-    for kind, data in options.items():
-        tokens = ["--tokenizer", "bpe", "--vocab-size", "270"] if kind == "bpe" else []
-        ok(microgpt("train", *data, *size, *tokens, "--model", kind))
-        ok(microgpt("train", *data, *size, "--teacher", kind, "--model", f"{kind}-student"))
-        one, other = meta_of(folder / kind), meta_of(folder / f"{kind}-student")
-        for key in ("vocab_size", "tokenizer"):
-            assert one.get(key) == other.get(key)
 
 
 def test_a_student_whose_teachers_moved_needs_their_new_paths(microgpt, folder) -> None:

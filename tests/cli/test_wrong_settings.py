@@ -4,7 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import commands
 import pytest
 from commands import refused
 from json_files import edit
@@ -47,13 +46,11 @@ CONFLICTS = [  # settings that exclude each other, and the sentence
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def trained(prepare) -> Path:
     """A folder with names, a genome, and the directory of a training run."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "names.txt").write_text("anna\nemma\nava\nmia\n")
-    (folder / "genome.json").write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3}))
     options = ("--n-embd=8", "--n-head=2", "--block-size=8", "--steps=2", "--model=model")
-    commands.run("train", "--data=names.txt", *options, cwd=folder, check=True)
+    folder = prepare("anna\nemma\nava\nmia\n", options)
+    (folder / "genome.json").write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3}))
     return folder
 
 

@@ -18,21 +18,16 @@ ARROW_UP, CTRL_D = "\x1b[A", "\x04"
 
 
 @pytest.fixture
-def talk_to(tmp_path):
+def talk_to(terminal, tmp_path):
     """Begin a conversation with a model on a terminal of its own, up to the first prompt."""
-    running = []
 
     def start(model_dir, *args, **env: str) -> Terminal:
-        env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), **env}
-        command = ("microgpt", "chat", "--model-dir", model_dir, *args)
-        child = Terminal(*command, cwd=tmp_path, env=env)
-        running.append(child)
+        env = {"XDG_STATE_HOME": str(tmp_path / "state"), **env}
+        child = terminal("chat", "--model-dir", model_dir, *args, **env)
         child.expect_exact(YOU)
         return child
 
-    yield start
-    for child in running:
-        child.close()
+    return start
 
 
 def say(child: Terminal, text: str, answer: str = REPLY) -> None:
@@ -103,6 +98,7 @@ def test_chat_works_if_the_history_file_is_not_writable(talk_to, chat_model) -> 
     child = talk_to(chat_model, XDG_STATE_HOME="/proc")
     say(child, "hi")
     say(child, ARROW_UP)
+    assert child.process.poll() is None
 
 
 def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
@@ -110,6 +106,7 @@ def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
     talk.expect_exact("ho")
     interrupt(talk, signal.SIGINT, rf"\n{ESCAPES}{YOU}{ESCAPES}")
     say(talk, "/clear", r"\(history cleared\)\r\n")  # with "ho" before it this is a message
+    assert talk.process.poll() is None
 
 
 def test_ctrl_d_ends_a_chat_only_on_an_empty_line(talk) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from trainings import made_up_names
 
 from microgpt import read_training
 
@@ -26,17 +27,9 @@ TRAIN = [
 ]
 OPTIONS = ["--input=names.txt", "--n-embd=16", "--batch-size=4", "--val-fraction=0.2"]
 OPTIONS += ["--dropout=0.1", "--weight-decay=0.1", "--average-tail=0.5"]
-OPTIONS += ["--steps=3000", "--num-samples=0"]
+OPTIONS += ["--steps=2000", "--num-samples=0"]
 BPE = ["--tokenizer=bpe", "--vocab-size=300"]
 KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
-
-
-@pytest.fixture
-def names(tmp_path: Path) -> None:
-    """A file of made-up names."""
-    rng = random.Random(1)
-    docs = ("".join(rng.choices("aeimnrl", k=rng.randint(3, 9))) for _ in range(300))
-    (tmp_path / "names.txt").write_text("\n".join(docs))
 
 
 def weights_of(directory: Path) -> bytes:
@@ -54,7 +47,7 @@ def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random
     with commands.running(command, cwd=folder) as process:
         if trains:
             process.stdout.readline()
-            time.sleep(rng.uniform(0, 0.25))
+            time.sleep(rng.uniform(0, 0.2))
         else:
             time.sleep(rng.uniform(0, 0.8))
         number = rng.choice(KILLS)
@@ -86,11 +79,11 @@ def train_through_kills(
     ("seed", "n_kills", "more"),
     [
         (6, 4, []),
-        pytest.param(8, 8, [*BPE, "--text=stream"], marks=pytest.mark.slow),
+        pytest.param(8, 4, [*BPE, "--text=stream"], marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.usefixtures("names")
 def test_a_killed_training_run_resumes_to_the_same_weights(tmp_path, seed, n_kills, more) -> None:
+    (tmp_path / "names.txt").write_text("\n".join(made_up_names(300)))
     options = [*OPTIONS, *more]
     whole = [*TRAIN, *options, "--output", "whole"]
     commands.run_process(whole, cwd=tmp_path, check=True)

@@ -1,12 +1,13 @@
 """Ctrl-C, SIGTERM and closed pipes, on real processes."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
-from subprocess import PIPE
 
 import commands
 import pytest
@@ -15,7 +16,6 @@ from commands import run_process
 from microgpt_cli.terminal import console as signals
 
 COMMAND = "microgpt"
-PIPES = {"stdout": PIPE, "stderr": PIPE, "text": True}
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 FOREVER = str(10**9)
 STATE_FILES = ["train_state.json", "train_state.safetensors"]
@@ -23,19 +23,15 @@ STATE_FILES = ["train_state.json", "train_state.safetensors"]
 
 @pytest.fixture
 def start(tmp_path: Path):
-    """Start the command in a fork and return the process, once it has printed its first line."""
-    running = []
+    """Start the command and return the process, once it has printed its first line."""
+    with contextlib.ExitStack() as stack:
 
-    def launch(*args: str | Path) -> subprocess.Popen[str]:
-        process = subprocess.Popen([COMMAND, *map(str, args)], cwd=tmp_path, stdin=PIPE, **PIPES)
-        running.append(process)
-        assert process.stdout.readline()
-        return process
+        def launch(*args: str | Path) -> subprocess.Popen[str]:
+            process = stack.enter_context(commands.running([COMMAND, *args], cwd=tmp_path))
+            assert process.stdout.readline()
+            return process
 
-    yield launch
-    for process in running:
-        process.kill()
-        process.communicate()
+        yield launch
 
 
 def last_line(process: subprocess.Popen[str]) -> str:
@@ -54,7 +50,7 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
     number, code, word = ENDINGS[ending]
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
     process = start("train", "--output", text_model, "--force", "--steps", FOREVER, *more)
-    time.sleep(2 if more else 1)  # a step of threads begins with loading its kernel
+    time.sleep(1 if more else 0.3)  # a step of threads begins with loading its kernel
     process.send_signal(number)
     line = last_line(process)
     hint = f"resume with: microgpt train --resume {text_model}"
@@ -73,7 +69,7 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
 def test_training_stops_without_finishing_a_long_step(start, ending, size, more) -> None:
     number, code, word = ENDINGS[ending]
     process = start("train", f"--batch-size={size}", "--steps=2", *more)
-    time.sleep(2)
+    time.sleep(1)
     process.send_signal(number)
     assert last_line(process).startswith(f"{word} at step 0 of 2; resume with: ")
     assert process.returncode == code
@@ -144,3 +140,21 @@ def test_a_full_disk_behind_stdout_gives_a_one_line_error(text_model) -> None:
         done = commands.run_process([COMMAND, "generate", "--model-dir", text_model], stdout=full)
     assert done.returncode == 1
     assert done.stderr == "error: cannot write to standard output: No space left on device\n"
+
+
+CODE = """
+import threading, time
+from microgpt_cli import main
+
+def run():
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    raise KeyboardInterrupt
+
+main._run = run
+main.command()
+"""
+
+
+def test_a_stopped_command_does_not_wait_for_threads() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

@@ -26,12 +26,10 @@ def test_samples_cannot_send_commands_to_the_terminal(terminal, microgpt, tmp_pa
     trained = terminal("train", "--input", "texts", "--dropout", "0", "--num-samples", "2")
     trained.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
     trained.expect(pexpect.EOF)
-    child = terminal("generate", "--temperature", "0")
-    child.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
-    child.expect(pexpect.EOF)
     child = terminal("generate", "--num-samples", "1")
+    child.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
     child.expect_exact("use --seed random")
-    piped = microgpt("generate", "--temperature", "0", "--num-samples", "1")
+    piped = microgpt("generate", "--num-samples", "1")
     assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # whoever reads it there wants it as it is
 
 

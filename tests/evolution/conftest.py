@@ -39,14 +39,11 @@ def make_ranked(make_organism) -> Callable[..., list[Organism]]:
     """Make a ranked generation of organisms with these fitnesses; None stands for a crash."""
 
     def make(fitnesses, **facts) -> list[Organism]:
-        statuses = ("crashed" if fitness is None else "ok" for fitness in fitnesses)
-        members = enumerate(zip(fitnesses, statuses, strict=True), start=1)
-        return rank(
-            [
-                make_organism(fitness, status=status, slot=i, **facts)
-                for i, (fitness, status) in members
-            ]
-        )
+        organisms = []
+        for i, fitness in enumerate(fitnesses, start=1):
+            status = "crashed" if fitness is None else "ok"
+            organisms.append(make_organism(fitness, status=status, slot=i, **facts))
+        return rank(organisms)
 
     return make
 

@@ -2,33 +2,34 @@ import re
 from dataclasses import replace
 
 import pytest
-from searches import DOCS
+from searches import AESTHETIC, HYDRA, SMALL, log_of, run_of
 
-from microgpt_evolution import evolve
 from microgpt_evolution.search_log import describe
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 
-def log_of(objective: str, **options) -> list[str]:
-    lines: list[str] = []
-    evolve(DOCS, objective=objective, population=4, generations=2, log=lines.append, **options)
-    return lines
+
+def lines_of(searched, search) -> list[str]:
+    return log_of(run_of(searched(*search)[1])).splitlines()
 
 
 @pytest.mark.parametrize(
-    ("objective", "what"), [("loss", "stagnation"), ("aesthetic", "diversity")]
+    ("search", "n", "what"), [(SMALL, 4, "stagnation"), (AESTHETIC, 2, "diversity")]
 )
-def test_the_log_tells_of_each_generation_and_each_finalist(objective, what) -> None:
-    lines = log_of(objective)
-    assert lines[0].startswith("Target: loss < ") == (objective == "loss")
-    row = rf"Generation (\d)/2: best (-?\d\.\d{{4}}), .*{what} \d+.* \| Emb:\d+ .*\[\w+\]"
-    assert [found[1] for line in lines if (found := re.fullmatch(row, line))] == ["1", "2"]
-    finalists = lines[lines.index("Finalists, trained with 2 more seeds:") + 1 :]
-    assert 1 <= len(finalists) <= 3
-    assert sum(line.startswith("> g") for line in finalists) == 1
+def test_the_log_tells_of_each_generation_and_each_finalist(searched, search, n, what) -> None:
+    lines = lines_of(searched, search)
+    assert lines[0].startswith("Target: loss < ") == (search is SMALL)
+    row = rf"Generation (\d)/{n}: best (-?\d\.\d{{4}}), .*{what} \d+.* \| Emb:\d+ .*\[[\w-]+\]"
+    found = [found[1] for line in lines if (found := re.fullmatch(row, line))]
+    assert found == list("1234"[:n])
+    rest = lines[lines.index("Finalists, trained with 2 more seeds:") + 1 :]
+    marks = [line[0] for line in rest if re.match(r"[> ] g\d-\d: ", line)]
+    assert 1 <= len(marks) <= 3
+    assert marks.count(">") == 1
 
 
-def test_the_log_of_the_hydra_names_heads_and_gatherings() -> None:
-    lines = log_of("hydra")
+def test_the_log_of_the_hydra_names_heads_and_gatherings(searched) -> None:
+    lines = lines_of(searched, HYDRA)
     for head in ("Weaver", "Mirror", "Spark"):
         assert sum(re.match(rf"Generation \d/6, {head}: ", line) is not None for line in lines) == 6
         assert sum(line.startswith(f"  [{head}]") for line in lines) == 2

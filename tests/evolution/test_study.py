@@ -69,21 +69,10 @@ def test_an_unreadable_study_is_refused(begun, content, problem) -> None:
         Study.open(begun, SearchSettings)
 
 
-@pytest.mark.parametrize(
-    ("file", "problem"),
-    [
-        (None, "is not a study: cannot read settings.json: No such"),
-        ("meta.json", "is a model, not a study; see it with: microgpt info"),
-    ],
-)
-def test_another_directory_is_refused(tmp_path, file, problem) -> None:
-    if file:
-        (tmp_path / file).touch()
-    with pytest.raises(StudyError, match=problem):
+def test_another_directory_is_refused(begun, swept, tmp_path) -> None:
+    (tmp_path / "meta.json").touch()
+    with pytest.raises(StudyError, match="is a model, not a study; see it with: microgpt info"):
         Study.open(tmp_path, SearchSettings)
-
-
-def test_a_study_of_another_kind_is_refused(begun, swept) -> None:
     for directory, kind, problem in (
         (begun, SweepSettings, "a search, not a sweep; resume it with: microgpt evolve --resume"),
         (begun, BudgetedSettings, "a search, not a search with a budget; resume it with"),
@@ -121,11 +110,12 @@ def test_a_study_that_cannot_be_created_leaves_no_files(tmp_path, monkeypatch) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_process_leaves_a_complete_study_or_nothing(tmp_path) -> None:
+def test_a_killed_process_leaves_a_complete_study_or_nothing(tmp_path, monkeypatch) -> None:
     def begin(folder: Path) -> None:
         with Study.begin(folder, "evolve", SETTINGS):
             pass
 
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
     (tmp_path / "before").mkdir()
     for folder in killed_saves(tmp_path / "before", begin):
         left = [*folder.glob("evolve_*")]
@@ -175,8 +165,6 @@ def test_an_incomplete_last_line_of_the_records_is_skipped(begun) -> None:
     [
         ('{"status"', "nonsense", "line 1: invalid JSON: .*; remove the line and resume"),
         ('"steps":40', '"n_head":5', r"line 1: n_embd \(8\) must be divisible by n_head \(5\)"),
-        ('"steps":40', '"x":200', "line 1: unknown setting 'x'"),
-        ('"steps":40', '"steps":0', "line 1: steps must be >= 1, got 0"),
         ('"flops":7.0', '"flops":null', "line 1: flops: input should be"),
         ('"last_loss":2.5', '"last_loss":NaN', "line 1: last_loss: input should be a finite"),
     ],
@@ -197,7 +185,6 @@ def test_an_error_names_the_unusable_line_of_a_record(swept, old, new, problem) 
         ("swept", {"genomes": []}, "genomes: "),
         ("swept", {"seeds": [-1]}, r"seeds\[0\]: "),
         ("swept", {"genomes": [{"n_embd": 30}]}, r"n_embd \(30\) must be divisible"),
-        ("begun", {"population": 0}, "population: input should be"),
         ("begun", {"seed": None}, "seed: "),
         ("begun", {"fitness": None}, "objective loss requires fitness"),
         ("begun", {"head": "spark"}, "head is only for objective hydra"),
@@ -244,14 +231,6 @@ def test_recorded_trials_are_known(begun) -> None:
     assert study.record_of(Trial(PRIMORDIAL, 4)) is None
 
 
-def test_a_sweep_has_the_results_that_are_recorded(swept) -> None:
-    study = Study(swept, SweepSettings)
-    a, b, c, d = TRIALS
-    assert study.settings == SWEEP
-    assert study.records == (study.record_of(c), study.record_of(b))
-    assert study.record_of(a) is study.record_of(d) is None
-
-
 def test_an_ended_study_changes_only_if_it_gets_more(begun) -> None:
     def contents() -> dict[str, tuple[bytes, int]]:
         return {each.name: (each.read_bytes(), each.stat().st_mtime_ns) for each in begun.iterdir()}
@@ -285,18 +264,3 @@ def test_known_trials_are_reused_and_the_longest_are_the_first(tmp_path: Path) -
         assert measured(found[0]) == objective.measure(trials[0])
         assert study.measure(trials, objective, workers) == found
     assert made == [1, 0]
-
-
-def sweep(study: Study[SweepSettings], workers: Threads) -> list[TrialRecord]:
-    """Train what is left of a sweep; return all results."""
-    with study, workers:
-        return study.measure(TRIALS, LossObjective(PARTS), workers)
-
-
-def test_the_number_of_workers_does_not_change_a_sweep(tmp_path) -> None:
-    alone = sweep(Study.begin(tmp_path, "sweep", SWEEP), Threads(1))
-    assert [(each.genome, each.seed) for each in alone] == [
-        (trial.genome, trial.seed) for trial in TRIALS
-    ]
-    assert {each.status for each in alone} == {"ok"}
-    assert sweep(Study.begin(tmp_path, "sweep", SWEEP), Threads(3)) == alone

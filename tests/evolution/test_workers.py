@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from searches import PARTS
 
 from microgpt_evolution import workers
 from microgpt_evolution.evolution_errors import ClusterError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.trial import Evaluation, Trial
 from microgpt_evolution.workers import Dask, Threads, Workers
 
@@ -121,25 +119,6 @@ def test_threads_end_their_trials_if_nobody_waits_for_them() -> None:
     measured.close()
     assert len(started) < 100
     assert threading.active_count() == n_threads
-
-
-@pytest.mark.slow
-def test_a_trial_is_repeated_if_its_worker_dies_once(scheduler: str, tmp_path: Path) -> None:
-    objective = Squares(marker=tmp_path / "died")
-    with Dask(scheduler) as pool:
-        assert [each.fitness for each in measure(pool, objective)] == SQUARES
-        (tmp_path / "died").unlink()
-        assert [each.fitness for each in measure(pool, objective)] == SQUARES
-
-
-@pytest.mark.slow
-def test_a_worker_in_another_process_measures_the_same(scheduler: str) -> None:
-    objective = LossObjective(PARTS)
-    few = [Trial(Genome(steps=20), seed) for seed in range(3)]
-    with Dask(scheduler) as theirs, Threads(1) as own:
-        measured = [dict(pool.measure(objective, few)) for pool in (theirs, own)]
-    losses = [[found[i].val_loss for i in range(3)] for found in measured]
-    assert losses[0] == losses[1] != [None] * 3
 
 
 @pytest.mark.slow

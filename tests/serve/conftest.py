@@ -11,14 +11,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import httpx2
 import pytest
 from commands import SERVE
-
-if TYPE_CHECKING:
-    from openai import OpenAI
 
 START_S = 300  # a busy machine may have to compile first
 
@@ -57,7 +54,7 @@ class Server:
         **env: str,
     ) -> None:
         self.log_path = log
-        self._clients: list[OpenAI] = []
+        self._clients: list[Any] = []
         if model_dir:
             env["MODEL_DIR"] = str(model_dir)
         env = {**os.environ, "PORT": "0", **env}
@@ -123,7 +120,7 @@ class Server:
         messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
         return self.request("POST", "/microgpt/v1/chat", {"messages": messages, **body})
 
-    def openai(self, key: str = "none", timeout: float = 30) -> "OpenAI":
+    def openai(self, key: str = "none", timeout: float = 30) -> Any:
         """Return OpenAI's own client, open until the server stops; it tries nothing twice."""
         from openai import OpenAI  # takes most of a second
 
@@ -243,3 +240,15 @@ def _server_of(name: str) -> Any:
 
 
 names, talk, subword = map(_server_of, ["names", "talk", "subword"])
+
+
+@pytest.fixture(scope="session")
+def slow(shared, slow_dir) -> Server:
+    """A service whose texts take many seconds, for all tests."""
+    return shared(slow_dir, MICROGPT_TIMEOUT_S="600")
+
+
+@pytest.fixture(scope="session")
+def brief(shared, slow_dir) -> Server:
+    """The same, which gives each request a second."""
+    return shared(slow_dir, MICROGPT_TIMEOUT_S="1")

@@ -1,8 +1,9 @@
-import re
+import logging
 from dataclasses import asdict
 
 import pytest
 from asgi import ask_app
+from pydantic import SecretStr
 
 from microgpt import InferenceGpt, Message, load
 from microgpt_serve import ServiceSettings, create_app
@@ -22,15 +23,18 @@ def test_generate_returns_the_same_texts_as_the_library(names, names_result, set
     assert names.generate(**settings).json["samples"] == expected
 
 
-def test_the_demo_model_is_served_if_there_is_no_other_model(serve, microgpt) -> None:
-    server = serve()
-    assert "output not found; using the bundled demo model" in server.log
-    assert "serving demo (chat, " in server.log
-    assert server.get("/health").json["model"] == "demo"
-    for seed in range(3):
-        said = microgpt("chat", "hello", "--temperature", "2", "--seed", str(seed))
-        reply = server.chat("hello", temperature=2, seed=seed).json
-        assert said.stdout == f"{reply['content']}\n"
+def test_the_demo_model_is_served_if_there_is_no_other_model(
+    microgpt, tmp_path, monkeypatch, caplog
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO, "microgpt_serve")
+    body = {"messages": [{"role": "user", "content": "hello"}], "temperature": 2, "seed": 3}
+    chat = ("POST", "/microgpt/v1/chat", {"json": body})
+    health, reply = ask_app(create_app(ServiceSettings()), ("GET", "/health", {}), chat)
+    assert caplog.messages[0] == "output not found; using the bundled demo model"
+    assert health.json()["model"] == "demo"
+    said = microgpt("chat", "hello", "--temperature", "2", "--seed", "3")
+    assert said.stdout == f"{reply.json()['content']}\n"
 
 
 def test_chat_returns_the_same_reply_as_the_library(talk, talk_result) -> None:
@@ -77,21 +81,6 @@ def test_the_health_route_names_the_served_model(names, names_dir) -> None:
     assert health == {"status": "ok", "model": "names", "version": version}
 
 
-def test_a_subword_model_can_be_served(shared, subword_dir, subword_result) -> None:
-    server, gpt = shared(subword_dir), InferenceGpt(subword_result)
-    text = "<|end_turn|> é 👩‍🚀"
-    for temperature in (0, 1.5):
-        reply = server.chat(text, temperature=temperature, seed=3).json
-        expected = gpt.chat([Message("user", text)], temperature=temperature, seed=3)
-        assert reply == {"role": "assistant", **asdict(expected)}
-        assert reply["unknown_characters"] == ""
-    settings = {"num_samples": 5, "temperature": 1.5, "prompt": "漢"}
-    assert server.generate(**settings).json["samples"] == gpt.generate(**settings)
-    for n, n_tokens in ((99, 2 + 198), (9999, 2 + 19998)):
-        reply = server.generate(prompt="é" * n)
-        assert reply.json["tokens_dropped"] == n_tokens - 25
-
-
 def test_the_openapi_schema_has_the_shape_of_errors(names) -> None:
     pages = names.get("/openapi.json").json["paths"]
     for operations in pages.values():
@@ -125,11 +114,8 @@ def test_every_reply_has_a_request_id_and_a_log_line(names) -> None:
 
 
 def test_all_metrics_exist_from_the_start_and_count_requests(names_dir) -> None:
-    def found(metrics: str, name: str) -> float:
-        return float(re.search(rf"^{re.escape(name)} (\S+)$", metrics, re.MULTILINE)[1])
-
-    route = 'route="/microgpt/v1/generate"'
     generate = "/microgpt/v1/generate"
+    route = f'route="{generate}"'
     first, health, samples, *_, last = ask_app(
         create_app(ServiceSettings(model_dir=str(names_dir))),
         ("GET", "/metrics", {}),
@@ -139,17 +125,45 @@ def test_all_metrics_exist_from_the_start_and_count_requests(names_dir) -> None:
         ("GET", "/nowhere", {}),
         ("GET", "/metrics", {}),
     )
-    before, after = first.text, last.text
-    for status in (200, 400, 503, 504):
-        assert found(before, f'microgpt_requests_total{{{route},status="{status}"}}') == 0
-    version = health.json()["version"]
-    assert found(before, f'microgpt_model_info{{name="names",version="{version}"}}') == 1
+    before, after = (
+        dict(line.rsplit(" ", 1) for line in reply.text.splitlines()) for reply in (first, last)
+    )
+    assert before.keys() == after.keys()
     n_tokens = sum(len(text) for text in samples.json()["samples"])
-    for status in (200, 400):
-        assert found(after, f'microgpt_requests_total{{{route},status="{status}"}}') == 1
-    assert found(after, 'microgpt_requests_total{route="unmatched",status="404"}') == 1
-    assert found(after, 'microgpt_tokens_total{model="names"}') == n_tokens
-    assert found(after, f"microgpt_request_seconds_count{{{route}}}") == 2
-    assert found(after, "microgpt_queue_length") == 0
-    names = [{line.split(" ")[0] for line in text.splitlines()} for text in (before, after)]
-    assert names[0] == names[1]
+    for name, counts in {
+        f'microgpt_model_info{{name="names",version="{health.json()["version"]}"}}': (1, 1),
+        **{f'microgpt_requests_total{{{route},status="{n}"}}': (0, 1) for n in (200, 400)},
+        **{f'microgpt_requests_total{{{route},status="{n}"}}': (0, 0) for n in (503, 504)},
+        'microgpt_requests_total{route="unmatched",status="404"}': (0, 1),
+        'microgpt_tokens_total{model="names"}': (0, n_tokens),
+        f"microgpt_request_seconds_count{{{route}}}": (0, 2),
+        "microgpt_queue_length": (0, 0),
+    }.items():
+        assert (float(before[name]), float(after[name])) == counts, name
+
+
+CHAT = {"messages": [{"role": "user", "content": "hi"}]}
+
+
+def test_a_service_below_a_path_prefix_gives_the_same_responses(talk_dir) -> None:
+    app = create_app(ServiceSettings(model_dir=str(talk_dir), api_key=SecretStr("k")))
+    key = {"headers": {"Authorization": "Bearer k"}}
+    paths = ("/health", "/docs", "/openapi.json")
+    *pages, refused, unknown, reply, metrics = ask_app(
+        app,
+        *(("GET", path, {}) for path in paths),
+        ("GET", "/v1/models", {}),
+        ("GET", "/v1/nothing", key),
+        ("POST", "/v1/chat/completions", {"json": CHAT, **key}),
+        ("GET", "/metrics", key),
+        below="/pre",
+    )
+    assert [page.status_code for page in pages] == [200] * len(paths)
+    assert refused.status_code == 401
+    assert refused.json()["error"]["code"] == "invalid_api_key"
+    assert unknown.json()["error"]["message"].startswith("/v1/nothing does not exist; use one of")
+    assert reply.status_code == 200
+    for path in ("/health", "/docs", "/v1/chat/completions"):
+        assert f'microgpt_requests_total{{route="{path}",status="200"}} 1.0' in metrics.text
+    tokens = f'model="talk"}} {reply.json()["usage"]["completion_tokens"]}.0'
+    assert f"microgpt_tokens_total{{{tokens}" in metrics.text

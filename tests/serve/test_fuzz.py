@@ -16,10 +16,10 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
 
 PAGES = [  # and the number of valid requests; of invalid ones there are as many
-    ("POST", "/microgpt/v1/generate", 100),
-    ("POST", "/microgpt/v1/chat", 100),
-    ("POST", "/v1/completions", 100),
-    ("POST", "/v1/chat/completions", 60),
+    ("POST", "/microgpt/v1/generate", 30),
+    ("POST", "/microgpt/v1/chat", 30),
+    ("POST", "/v1/completions", 30),
+    ("POST", "/v1/chat/completions", 30),
     ("GET", "/v1/models", 5),
     ("GET", "/v1/models/{name}", 20),
     ("GET", "/health", 5),

@@ -98,8 +98,8 @@ def test_a_body_announced_as_too_large_is_refused_at_once(names) -> None:
 
 @pytest.fixture(scope="module")
 def hasty(shared, names_dir):
-    """A service with a key, whose requests have half a second."""
-    return shared(names_dir, MICROGPT_API_KEY="secret", MICROGPT_TIMEOUT_S="0.5")
+    """A service with a key, whose requests have a quarter of a second."""
+    return shared(names_dir, MICROGPT_API_KEY="secret", MICROGPT_TIMEOUT_S="0.25")
 
 
 @pytest.mark.parametrize(

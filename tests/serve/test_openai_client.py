@@ -108,16 +108,15 @@ def test_the_usage_counts_prompt_and_completion_tokens(client, request) -> None:
     client = request.getfixturevalue(client)
     name = client.models.list().data[0].id
     gpt: InferenceGpt = request.getfixturevalue(f"{name}_gpt")
-    usage = write(client, "a", seed=3, n=4, max_tokens=5, temperature=3).usage
+    fields = {"prompt": "a", "seed": 3, "n": 4, "max_tokens": 5, "temperature": 3}
+    usage = write(client, **fields).usage
     job = gpt.text_job(4, prompts=["a"], sampling=Sampling(3), max_tokens=5, seed=3)
     found = gpt.engine_model.decode_many([*job.prompts] * 4, job.seeds, job.rules)
     assert usage.prompt_tokens == len(gpt.opening("a"))
     assert usage.completion_tokens == sum(map(len, found))
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
-    options = {"include_usage": True}
-    with write(
-        client, "a", seed=3, n=4, max_tokens=5, temperature=3, stream=True, stream_options=options
-    ) as events:
+    options = {"stream_options": {"include_usage": True}}
+    with write(client, stream=True, **fields, **options) as events:
         *others, last = events
     assert (last.choices, last.usage) == ([], usage)
     assert all(one.usage is None for one in others)

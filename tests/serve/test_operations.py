@@ -1,7 +1,9 @@
+import contextlib
 import http.client
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -12,9 +14,12 @@ import httpx2
 import pytest
 from asgi import ask_app
 from commands import COMMAND, refused
+from json_files import edit
 
 from microgpt_serve import ServiceSettings, create_app
 from microgpt_serve import server as command
+from microgpt_serve.request import QUEUE_LIMIT
+from microgpt_serve.scheduler import TOKENS_PER_PLACE
 from microgpt_serve.service_settings import read_settings, unknown_variables
 
 GENERATE = "/microgpt/v1/generate"
@@ -90,47 +95,46 @@ def test_the_address_that_kubernetes_sets_is_not_the_port(monkeypatch) -> None:
     assert (read_settings().port, read_settings(port=9001).port) == (9000, 9001)
 
 
-def test_a_full_queue_gets_a_503_with_a_retry_after_header(serve, slow_dir) -> None:
-    server = serve(slow_dir, MICROGPT_TIMEOUT_S="1")
-    body = {"n": 50, "seed": 1}
-    bodies = [body | {"temperature": 1 + i / 100, "stream": i % 2 == 1} for i in range(120)]
-    replies = server.at_once("/v1/completions", bodies, n_clients=120)
-    refused = [reply for reply in replies if reply.status == 503]
-    assert refused
-    for reply in refused:
-        assert reply.json["error"]["message"] == "the queue is full; try again later"
+def test_a_full_queue_gets_a_503_with_a_retry_after_header(names_dir) -> None:
+    app = create_app(ServiceSettings(model_dir=str(names_dir)))
+    app.state.service.scheduler._n_tokens = QUEUE_LIMIT * TOKENS_PER_PLACE  # as if so many waited
+    asked = [("POST", "/v1/completions", {"json": {"stream": live}}) for live in (False, True)]
+    for reply in ask_app(app, *asked):
+        assert reply.status_code == 503
+        assert reply.json()["error"]["message"] == "the queue is full; try again later"
         assert reply.headers["retry-after"] == "1"
 
 
-def test_a_timeout_stops_the_generation(serve, slow_dir) -> None:
-    server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.5")
-    reply = server.generate(num_samples=50)
+def test_a_timeout_stops_the_generation(brief) -> None:
+    reply = brief.generate(num_samples=50)
     assert reply.status == 504
-    assert reply.json == {"error": "the reply was not ready within 0.5 seconds"}
-    server.until_idle()
+    assert reply.json == {"error": "the reply was not ready within 1 seconds"}
+    brief.until_idle()
 
 
-def test_a_disconnected_client_stops_its_generation(serve, slow_dir) -> None:
-    server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
-    with server.send(GENERATE, {"num_samples": 50}):
-        server.get("/health")  # answered in turn: the other has been taken
+def test_a_disconnected_client_stops_its_generation(slow) -> None:
+    left = f'microgpt_requests_total{{route="{GENERATE}",status="499"}}'
+    names = (left, 'microgpt_tokens_total{model="slow"}')
+    before = [*map(slow.metric, names)]
+    with slow.send(GENERATE, {"num_samples": 50}):
+        slow.get("/health")  # answered in turn: the other has been taken
         time.sleep(0.2)
-    server.until_idle()
-    assert server.metric(f'microgpt_requests_total{{route="{GENERATE}",status="499"}}') == 1
-    assert server.metric('microgpt_tokens_total{model="slow"}') > 0
+    slow.until_idle()
+    n_left, n_tokens = (slow.metric(name) - n for name, n in zip(names, before, strict=True))
+    assert n_left == 1
+    assert n_tokens > 0
 
 
-def test_a_large_request_does_not_delay_a_small_one(serve, slow_dir) -> None:
-    server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
-    with ThreadPoolExecutor(4) as clients:
+def test_large_requests_do_not_delay_a_small_one(slow) -> None:
+    with contextlib.ExitStack() as clients:
         large = [
-            clients.submit(server.generate, num_samples=40, max_tokens=70 + i, seed=i)
+            clients.enter_context(slow.send(GENERATE, {"num_samples": 50, "seed": i}))
             for i in range(3)
         ]
-        time.sleep(0.3)
-        assert server.generate(max_tokens=5).status == 200
-        assert not any(one.done() for one in large)
-        assert {one.result(timeout=120).status for one in large} == {200}
+        slow.get("/health")  # answered in turn: the others have been taken
+        assert slow.generate(max_tokens=5).status == 200
+        assert not select.select(large, [], [], 0)[0]
+    slow.until_idle()
 
 
 def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir) -> None:
@@ -148,18 +152,11 @@ def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir)
     assert server.process.wait(20) == 0
 
 
-def test_an_idle_service_exits_with_0_at_once_when_stopped(serve, names_dir) -> None:
-    server = serve(names_dir)
-    with socket.create_connection((server.host, server.port)):  # somebody who says nothing
-        server.signal(signal.SIGINT)
-        assert server.process.wait(10) == 0
-
-
 def test_a_second_ctrl_c_stops_the_service_at_once(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     with ThreadPoolExecutor(1) as clients:
         running = clients.submit(server.generate, num_samples=50)
-        time.sleep(0.5)
+        time.sleep(0.2)
         server.signal(signal.SIGINT)
         time.sleep(0.3)
         server.signal(signal.SIGINT)
@@ -220,14 +217,32 @@ def test_a_request_that_does_not_arrive_gets_a_408_in_its_format(serve, names_di
     assert server.process.wait(10) == 0
 
 
-def test_the_microgpt_serve_command_starts_the_service(serve, names_dir) -> None:
+def test_the_microgpt_serve_command_serves_until_ctrl_c(serve, names_dir) -> None:
     command = [COMMAND, "serve", "--model-dir", names_dir, "--port", "0"]
     server = serve(command=command, PORT="99999")
     assert server.get("/health").json["model"] == "names"
-    server.signal(signal.SIGTERM)
-    assert server.process.wait(20) == 0
+    with socket.create_connection((server.host, server.port)):  # somebody who says nothing
+        server.signal(signal.SIGINT)
+        assert server.process.wait(20) == 0
 
 
 def test_the_microgpt_serve_command_names_an_invalid_option(microgpt) -> None:
     assert refused(microgpt("serve", "--port", "70000")).startswith("PORT must be less than or")
     assert refused(microgpt("serve", "--model-dir", "nowhere")).startswith("nowhere does not exist")
+
+
+def test_clients_can_neither_forge_nor_flood_the_log(serve, names_dir, tmp_path) -> None:
+    name = "names\x1b[2J\n2026 GET forged"
+    shutil.copytree(names_dir, tmp_path / name)
+    edit(tmp_path / name / "meta.json", created_at="now\x1b")
+    server = serve(tmp_path / name)
+    shown = r"names\x1b[2J\n2026 GET forged"
+    assert server.get("/health").json["model"] == shown
+    assert server.get("/v1/models").json["data"][0]["id"] == shown
+    escaped = shown.replace("\\", "\\\\")  # as Prometheus has labels
+    assert f'microgpt_model_info{{name="{escaped}"' in server.get("/metrics").body.decode()
+    server.get(f"/{'a' * 60_000}")
+    server.wait_for(r"aaa… \S+\n")
+    assert "\x1b" not in server.log
+    assert "\n2026 " not in server.log
+    assert max(map(len, server.log.splitlines())) < 300

@@ -3,7 +3,6 @@
 import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import pytest
 from asgi import ask_app
@@ -11,9 +10,6 @@ from packages import write_package
 
 from microgpt import load
 from microgpt_serve import ServiceSettings, create_app
-
-if TYPE_CHECKING:
-    pass
 
 KEY = {"Authorization": "Bearer secret"}
 MODEL_DATA = '<script type="text/plain" id="model-data">'
@@ -67,7 +63,7 @@ def test_a_service_without_a_page_refers_to_its_docs(names_dir, install) -> None
 def test_sigterm_does_not_wait_for_a_page_that_is_being_made(serve, names_dir, tmp_path) -> None:
     slow = "import time\ndocument = lambda *about: print('begun', flush=True) or time.sleep(60)"
     write_package(tmp_path, "microgpt-page", "pages", "document = slow:document", slow=slow)
-    server = serve(names_dir, PYTHONPATH=str(tmp_path), MICROGPT_TIMEOUT_S="2")
+    server = serve(names_dir, PYTHONPATH=str(tmp_path), MICROGPT_TIMEOUT_S="0.5")
     with ThreadPoolExecutor(2) as clients:
         pages = [clients.submit(server.get, "/") for _ in range(2)]
         server.wait_for("begun")

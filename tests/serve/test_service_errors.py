@@ -28,7 +28,6 @@ def assert_error(reply, status: int, text: str | None = None) -> None:
         ({"num_samples": 51}, "num_samples must be less than or equal to 50, got 51"),
         ({"num_samples": 50, "prompt": "a" * 30_000}, "must be at most 1048576, got 1500000"),
         ({"num_samples": 1.5}, "num_samples must be an integer, got 1.5"),
-        ({"seed": -1}, "seed must be greater than or equal to 0, got -1"),
         ({"seed": 2**63}, "seed must be less than 9223372036854775808"),
         ({"seed": 10**3000}, "seed must be"),
         ({"prompt": 5}, "prompt must be a string, got 5"),
@@ -36,7 +35,6 @@ def assert_error(reply, status: int, text: str | None = None) -> None:
         ({"max_tokens": 16_385}, "max_tokens must be less than or equal to 16384, got 16385"),
         ({"stop": ["a"]}, "stop is an unknown field; use model, top_p, "),
         ([], "the body must be an object"),
-        (5, "the body must be an object"),
     ],
 )
 def test_an_error_from_generate_names_the_field_and_its_limit(names, body, problem) -> None:
@@ -47,23 +45,13 @@ def test_an_error_from_generate_names_the_field_and_its_limit(names, body, probl
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ({}, "messages is missing"),
-        ({"messages": []}, "messages must not be empty, got []"),
         ({"messages": 5}, "messages must be a list, got 5"),
         ({"messages": [HI, {**HI, "role": "bot"}]}, "messages[1].role must be 'user', 'assistant'"),
-        ({"messages": [{**HI, "role": "bot"}]}, "'system' or 'developer', got \"bot\""),
-        ({"messages": [{**HI, "role": "system"}]}, "messages must end with a message of the user"),
-        ({"messages": [{**HI, "role": "assistant"}]}, "messages must end with a message of the"),
         ({"messages": [HI, {**HI, "role": "assistant"}]}, "messages must end with a message of"),
         ({"messages": [{**HI, "content": None}]}, "[0].content must not be empty, got null"),
         ({"messages": [{**HI, "role": "\x7f\x9b"}]}, r'got "\x7f\x9b"'),
         ({"messages": [{**HI, "role": None}]}, "messages[0].role must be 'user', 'assistant'"),
-        ({"messages": [{**HI, "content": " \n"}]}, "messages[0].content must not be empty"),
-        ({"messages": [{"role": "user"}]}, "messages[0].content must not be empty, got null"),
-        (
-            {"messages": [{**HI, "task": "greet"}]},
-            "task is an unknown field; use role, content",
-        ),
+        ({"messages": [{**HI, "task": "greet"}]}, "task is an unknown field; use role, content"),
         ({"messages": [None]}, "messages[0] must be an object"),
         ({"messages": [{**HI, "content": "h" * 40}]}, "the message has 40 characters; at most"),
         ({"messages": [{**HI, "content": "日 本"}]}, "no character of the message is in the voc"),

@@ -19,17 +19,6 @@ GENERATE = "/microgpt/v1/generate"
 
 
 @pytest.fixture
-def folder(names_dir, talk_dir, tmp_path) -> Path:
-    """A directory with the models `names` and `talk`, and with a damaged one."""
-    for directory in (names_dir, talk_dir):
-        shutil.copytree(directory, tmp_path / "models" / directory.name)
-    shutil.copytree(names_dir, tmp_path / "models/bad")
-    (tmp_path / "models/bad/weights.json").write_text("{}")
-    (tmp_path / "models/charts").mkdir()
-    return tmp_path / "models"
-
-
-@pytest.fixture
 def both(names_dir, talk_dir) -> ServiceSettings:
     return ServiceSettings(model_dir=(f"n={names_dir}", str(talk_dir)))
 
@@ -49,7 +38,7 @@ def test_the_model_of_a_request_answers_it(both, names_gpt, talk_gpt) -> None:
         ("GET", "/metrics", {}),
     )
     assert [reply.status_code for reply in replies] == [200] * 5 + [400] + [200] * 2
-    first, second, completion, chat, openai_chat, *_ = map(_json, replies)
+    first, second, completion, chat, openai_chat = (reply.json() for reply in replies[:5])
     assert first["samples"] == names_gpt.generate(seed=3)
     assert second["samples"] == talk_gpt.generate(seed=3)
     assert completion["choices"][0]["text"] == names_gpt.generate(seed=3, prompt="a")[0][1:5]
@@ -59,10 +48,6 @@ def test_the_model_of_a_request_answers_it(both, names_gpt, talk_gpt) -> None:
     assert [each["id"] for each in listed.json()["data"]] == ["n", "talk"]
     for name in ("n", "talk"):
         assert re.search(rf'tokens_total{{model="{name}"}} [1-9]', metrics.text)
-
-
-def _json(reply) -> dict:
-    return reply.json() if reply.headers["content-type"] == "application/json" else {}
 
 
 @pytest.mark.parametrize(
@@ -91,9 +76,13 @@ def test_an_unknown_model_gets_404_and_the_names(both, method, path, more) -> No
         ("names,bad", "bad/weights.json does not"),
     ],
 )
-def test_models_that_cannot_be_served_are_refused(folder, monkeypatch, given, problem) -> None:
-    monkeypatch.chdir(folder)
-    shutil.copytree("names", "a/names")
+def test_models_that_cannot_be_served_are_refused(
+    names_dir, tmp_path, monkeypatch, given, problem
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("names", "a/names", "bad"):
+        shutil.copytree(names_dir, place)
+    Path("bad/weights.json").write_text("{}")
     with pytest.raises(MicrogptError, match=f"^{re.escape(problem)}"):
         ServedModels.load(ServiceSettings(model_dir=given))
 

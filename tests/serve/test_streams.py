@@ -13,6 +13,7 @@ from microgpt.training.train import train
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 LONG = {"max_tokens": 2000, "seed": 1, "stream": True}
 HI = {"role": "user", "content": "hi there"}
+TOKENS = 'microgpt_tokens_total{model="slow"}'
 # Megabytes of events: more than fits between a server and a client that does not read.
 LARGE = {"n": 48, "temperature": 0, "max_tokens": 16_384, "stream": True}
 
@@ -27,11 +28,6 @@ def read_until(client: socket.socket, pattern: bytes, received: bytes = b"") -> 
 
 def text_of(events) -> str:
     return "".join(event.choices[0].text for event in events)
-
-
-@pytest.fixture(scope="module")
-def slow(shared, slow_dir):
-    return shared(slow_dir, MICROGPT_TIMEOUT_S="60")
 
 
 def test_a_stream_ends_with_the_done_event(talk) -> None:
@@ -49,11 +45,10 @@ def test_a_stream_ends_with_the_done_event(talk) -> None:
 
 
 def test_the_first_piece_arrives_before_the_reply_is_complete(slow) -> None:
-    with slow.openai().completions.create(
-        model="slow", prompt="", max_tokens=700, stream=True
-    ) as events:
+    before, client = slow.metric(TOKENS), slow.openai()
+    with client.completions.create(model="slow", prompt="", max_tokens=700, stream=True) as events:
         first = next(events)
-        assert 0 < slow.metric('microgpt_tokens_total{model="slow"}') < 700
+        assert 0 < slow.metric(TOKENS) - before < 700
         assert 0 < len(first.choices[0].text) < 700
         assert len(first.choices[0].text + text_of(events)) == 700
 
@@ -65,43 +60,36 @@ def test_an_error_before_the_first_piece_gets_a_400(slow, body) -> None:
 
 
 @pytest.mark.slow
-def test_a_timeout_during_a_stream_is_sent_as_an_error_event(serve, slow_dir) -> None:
-    server = serve(slow_dir, MICROGPT_TIMEOUT_S="1")
-    with server.openai().completions.create(model="slow", prompt="", n=30, **LONG) as events:
+def test_a_timeout_during_a_stream_is_sent_as_an_error_event(brief) -> None:
+    with brief.openai().completions.create(model="slow", prompt="", n=30, **LONG) as events:
         assert next(events).choices[0].text
         with pytest.raises(openai.APIError, match=r"not ready within 1 seconds") as caught:
             list(events)
     assert caught.value.body["type"] == "server_error"
-    assert server.metric(f'microgpt_requests_total{{route="{COMPLETIONS}",status="504"}}') == 1
-    server.until_idle()
+    assert brief.metric(f'microgpt_requests_total{{route="{COMPLETIONS}",status="504"}}') == 1
+    brief.until_idle()
 
 
 @pytest.mark.slow
-def test_a_stop_string_ends_the_work_of_the_engine(serve, slow_dir) -> None:
-    server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
-    reply = server.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
+def test_a_stop_string_ends_the_work_of_the_engine(slow) -> None:
+    before = slow.metric(TOKENS)
+    reply = slow.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
     assert reply.json["choices"][0]["finish_reason"] == "stop"
-    assert server.metric('microgpt_tokens_total{model="slow"}') < 1000  # of 2048
-    server.until_idle()
+    assert slow.metric(TOKENS) - before < 1000  # of 2048
+    slow.until_idle()
 
 
 @pytest.fixture(scope="module")
 def wide_result() -> TrainResult:
-    """A model with a long context that never ends a text by itself."""
-    model, config = ModelConfig(block_size=2048), TrainConfig(steps=20, text="stream")
+    """A model that never ends a text by itself."""
+    model, config = ModelConfig(block_size=64), TrainConfig(steps=20, text="stream")
     return train([ascii_lowercase * 20], model=model, config=config)
 
 
-@pytest.fixture(scope="module")
-def wide(shared, wide_result, tmp_path_factory):
-    """A service with this model."""
-    directory = tmp_path_factory.mktemp("models") / "wide"
-    save(wide_result, directory)
-    return shared(directory, MICROGPT_TIMEOUT_S="60")
-
-
 @pytest.mark.slow
-def test_a_slow_client_gets_all_its_text_and_delays_nobody(wide, wide_result) -> None:
+def test_a_slow_client_gets_all_its_text_and_delays_nobody(serve, wide_result, tmp_path) -> None:
+    save(wide_result, tmp_path / "wide")
+    wide = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="60")
     with wide.send(COMPLETIONS, LARGE, receive_buffer=4096) as client:
         for seed in range(20):
             assert wide.generate(timeout=5, max_tokens=9, seed=seed).status == 200
@@ -119,8 +107,8 @@ def test_a_slow_client_gets_all_its_text_and_delays_nobody(wide, wide_result) ->
 @pytest.mark.slow
 def test_sigterm_waits_for_no_client_that_stopped_reading(serve, wide_result, tmp_path) -> None:
     save(wide_result, tmp_path / "wide")
-    server = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="3")
+    server = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="1")
     with server.send(COMPLETIONS, LARGE, receive_buffer=4096):
-        time.sleep(2)
+        time.sleep(0.5)
         server.signal(signal.SIGTERM)
         assert server.process.wait(20) == 0

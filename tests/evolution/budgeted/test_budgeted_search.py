@@ -29,7 +29,7 @@ GENES = ("n_embd", "lr", "n_tokens", "average_tail")
 @pytest.fixture(scope="module")
 def settings(small, small_parts) -> BudgetedSettings:
     return BudgetedSettings(
-        budget=1e9,
+        budget=6e8,
         operations=1e8,
         input="/some/where.txt",
         text="lines",
@@ -93,16 +93,6 @@ def test_a_stopped_search_resumes_to_the_same_result(
     again = opened(records.directory)
     assert 0 < len(again.records) < len(expected[2])
     assert finished(again, small_parts, Threads(2)) == expected
-
-
-def test_a_killed_search_has_the_same_result(tmp_path, settings, small_parts, expected_run) -> None:
-    """The state is written before the record, so a record may be missing or incomplete."""
-    directory, expected = expected_run
-    shutil.copytree(directory, tmp_path / "run")
-    path = tmp_path / "run" / "trials.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:-1]) + lines[-1][:20])
-    assert finished(opened(tmp_path / "run"), small_parts, Threads(2)) == expected
 
 
 def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) -> None:
@@ -200,15 +190,15 @@ def test_other_teachers_have_another_student(tmp_path, taught, small_parts) -> N
 def test_an_ended_search_goes_on_with_more_operations(tmp_path, small_parts, expected_run) -> None:
     directory, (*_, known) = expected_run
     shutil.copytree(directory, tmp_path / "whole")
-    longer = finished(opened(tmp_path / "whole"), small_parts, Threads(2), budget=1.5e9)
+    longer = finished(opened(tmp_path / "whole"), small_parts, Threads(2), budget=9e8)
     shutil.copytree(tmp_path / "whole", tmp_path / "killed")
     *_, lines = longer
     assert {line[:2] for line in known} < {line[:2] for line in lines}
     assert [line for line in lines if line in known] == known
-    assert 1.2e9 < sum(flops for *_, flops in lines) <= 1.5e9
+    assert 7.2e8 < sum(flops for *_, flops in lines) <= 9e8
     path = tmp_path / "killed" / "trials.jsonl"
     content = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(content[:-2]))
+    path.write_bytes(b"".join(content[:-2]) + content[-2][:20])  # the states are written before
     assert finished(opened(tmp_path / "killed"), small_parts, Threads(1)) == longer
     assert finished(opened(tmp_path / "whole"), small_parts, Threads(1)) == longer
 

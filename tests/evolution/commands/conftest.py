@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from searches import write_names
@@ -36,18 +37,18 @@ def stopped_in(monkeypatch) -> Callable[..., contextlib.AbstractContextManager[N
     """Have the n-th training of a search or a sweep receive a signal."""
 
     @contextlib.contextmanager
-    def stopped(n: int, number: int) -> Iterator[None]:
-        train, calls = loss_objective.train, count(1)
+    def stopped(n: int, number: int, objective: ModuleType = loss_objective) -> Iterator[None]:
+        train, calls = objective.train, count(1)
 
         def counted(*args: object, **options: object) -> object:
             if next(calls) == n:
                 os.kill(os.getpid(), number)
-                while not options["hooks"][0].should_stop():
+                while not options["hooks"][-1].should_stop():
                     time.sleep(0.01)
             return train(*args, **options)
 
         with monkeypatch.context() as patch:
-            patch.setattr(loss_objective, "train", counted)
+            patch.setattr(objective, "train", counted)
             yield
 
     return stopped

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import pytest
 from commands import ok, refused
 from searches import SETTINGS
 
+from microgpt_evolution.commands.analyze_command import returns_on, series_on
 from microgpt_evolution.genome import Genome
+from microgpt_evolution.report.ranking import Ranking
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import SweepSettings
-from microgpt_evolution.trial import Evaluation, Trial
+from microgpt_evolution.trial import Evaluation, Trial, TrialRecord
 
 SEEDS = (42, 43, 44)
 HEADING = "Ranking by held-out loss, nats per token (mean over 3 seeds ± 95 % interval; Behind 1"
@@ -21,11 +24,6 @@ def loss_of(point: Genome) -> float:
     return 2 + 30 * point.steps**-0.5
 
 
-def count(point: Genome) -> int:
-    """Return the number of weights, with an alphabet of 26 letters."""
-    return 12 * point.n_layer * point.n_embd**2 + 70 * point.n_embd
-
-
 def write(
     folder: Path,
     genomes=STEPS,
@@ -33,35 +31,19 @@ def write(
     loss=loss_of,
     sha256="abc",
     failed=(),
-    status="crashed",
-    contamination=None,
-    **outcome,
+    **facts,
 ) -> str:
     """Write a sweep, and return its directory as an argument."""
-    settings = SweepSettings(
-        genomes=genomes,
-        seeds=SEEDS,
-        input=f"/{sha256}.txt",
-        data_sha256=sha256,
-        contamination=contamination or {},
-    )
-    begun = Study.begin(folder / "experiments", "sweep", settings)
-    with begun as records:
+    data = {"input": f"/{sha256}.txt", "data_sha256": sha256, **facts}
+    settings = SweepSettings(genomes=genomes, seeds=SEEDS, **data)
+    with Study.begin(folder / "experiments", "sweep", settings) as records:
         for trial in settings.trials:
-            point, seed = trial.genome, trial.seed
-            n_params = count(point)
-            val_loss = loss(point) + OFFSETS[seed]
+            val_loss = loss(trial.genome) + OFFSETS[trial.seed]
             losses = {"val_loss": val_loss, "last_loss": val_loss + 1}
-            samples = ("anna", "em ma", "ava")
-            more = {"samples": samples} | outcome
-            is_ok = (point, seed) not in failed
-            evaluation = Evaluation("ok", **losses, **more)
-            records.add(
-                trial,
-                evaluation if is_ok else Evaluation(status, reason="why"),
-                flops=6 * n_params * point.steps,
-                n_params=n_params,
-            )
+            found = Evaluation("ok", samples=("anna", "em ma", "ava"), **losses)
+            if (trial.genome, trial.seed) in failed:
+                found = Evaluation("diverged", reason="why")
+            records.add(trial, found, flops=7, n_params=trial.genome.n_embd)
     return str(records.directory.relative_to(folder))
 
 
@@ -110,7 +92,7 @@ def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> No
 
 
 def test_failed_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:
-    run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])], status="diverged")
+    run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])])
     done = ok(microgpt("analyze"))
     assert done.stderr == f"note: 11 of 12 training runs of {run} ended without a failure\n"
     assert "2 of 3 seeds" in done.stdout
@@ -141,3 +123,61 @@ def test_analyze_refuses_a_search_and_names_the_command_for_it(microgpt, tmp_pat
     error = refused(microgpt("analyze", "search"))
     assert error.startswith("search is a search, not a sweep")
     assert error.endswith("microgpt report search")
+
+
+SWEEP = SweepSettings(genomes=(Genome(),), seeds=(1,), input="a", data_sha256="")
+
+
+def result(point, loss, *, seed=42, n_params=4192, status="ok") -> TrialRecord:
+    facts = {"seed": seed, "n_params": n_params, "status": status, "val_loss": loss}
+    return TrialRecord(genome=point, flops=1, **facts)
+
+
+def candidates_of(results):
+    return Ranking(SWEEP, [*results]).candidates
+
+
+def steps(number: int) -> Genome:
+    return Genome(steps=number)
+
+
+def test_a_return_can_be_the_gain_per_thousand_parameters() -> None:
+    """By hand: 0.22624 nats for 26,816 - 4,192 weights, 0.174272 for 201,088 - 26,816."""
+    sizes = {4192: Genome(n_embd=16), 26_816: Genome(n_embd=32), 201_088: Genome(n_embd=64)}
+    losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]
+    found = [
+        result(point, loss, n_params=n)
+        for (n, point), loss in zip(sizes.items(), losses, strict=True)
+    ]
+    (series,) = series_on("parameters", candidates_of(found))
+    assert [each.record.n_params for each in series] == [4192, 26_816, 201_088]
+    returns = [each.value for _, each in returns_on("parameters", series).values()]
+    assert returns == pytest.approx([0.01, 0.001])
+
+
+def test_the_confidence_interval_of_a_return_pairs_the_seeds() -> None:
+    """By hand: each seed gains 0.1, 0.2 or 0.3 in 2,000 steps, however far apart they begin."""
+    before, gains = [2.0, 3.0, 4.0], [0.1, 0.2, 0.3]
+    results = [result(steps(1000), loss, seed=i) for i, loss in enumerate(before)]
+    results += [
+        result(steps(3000), loss - gain, seed=i)
+        for i, (loss, gain) in enumerate(zip(before, gains, strict=True))
+    ]
+    (series,) = series_on("steps", candidates_of(results))
+    ((_, found),) = returns_on("steps", series).values()
+    assert found.value == pytest.approx(0.1)
+    assert found.half_width == pytest.approx(4.303 * 0.05 / 3**0.5, rel=1e-3)
+
+
+def test_a_series_varies_one_setting_and_fixes_all_others() -> None:
+    points = [Genome(steps=n, lr=lr) for lr in (0.005, 0.02) for n in (100, 200)]
+    points += [Genome(steps=100, n_embd=32)]
+    found = candidates_of(
+        result(point, 2.0, n_params=14_528 if point.n_embd == 32 else 4192) for point in points
+    )
+    steps, sizes = (
+        [[each.record.genome for each in series] for series in series_on(axis, found)]
+        for axis in ("steps", "parameters")
+    )
+    assert steps == [points[0:2], points[2:4]]
+    assert sizes == [[points[0], points[4]]]

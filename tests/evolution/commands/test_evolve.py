@@ -1,12 +1,19 @@
 import json
 import re
 import shutil
+import signal
+import subprocess
+from pathlib import Path
+from unittest.mock import Mock
 
+import commands
 import pytest
 from commands import ok, refused
-from searches import SMALL, changed, run_of
+from json_files import edit
+from searches import AESTHETIC, HYDRA, SMALL, changed, contents, evaluations_of, run_of
 
-from microgpt import contamination, mark, split
+from microgpt import contamination, load, mark, split
+from microgpt_evolution.objectives import loss_objective
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
@@ -62,6 +69,10 @@ def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> No
         ("--budget 100", "operations are too few"),
         ("--input few.txt", "too few documents"),
         ("--head weaver", "head is only for objective hydra; omit --head"),
+        ("--train-winner few.txt", "few.txt is a file, not a directory; use another path"),
+        ("--train-winner few.txt/model", "few.txt is a file, not a directory; use another path"),
+        ("--train-winner /proc/nowhere/model", "cannot write to /proc/nowhere/model: "),
+        ("--train-winner=", "must not be empty"),
     ],
 )
 def test_bad_evolve_options_are_refused(microgpt, tmp_path, args, problem) -> None:
@@ -70,9 +81,10 @@ def test_bad_evolve_options_are_refused(microgpt, tmp_path, args, problem) -> No
     assert not (tmp_path / "experiments").exists()
 
 
-def test_resume_refuses_different_settings_or_data(microgpt, tmp_path) -> None:
-    microgpt("evolve", *SMALL)
+def test_resume_refuses_different_settings_or_data(microgpt, tmp_path, searched) -> None:
+    shutil.copytree(searched(*SMALL)[1], tmp_path, dirs_exist_ok=True)
     run = f"experiments/{run_of(tmp_path).name}"
+    edit(tmp_path / run / "settings.json", input=str(tmp_path / "names.txt"))
     error = refused(microgpt("evolve", "--resume", run, "--population", "9"))
     assert error == "--population cannot be used with --resume of a search; omit one of them"
     (tmp_path / "names.txt").write_text("\n".join(f"other{i}" for i in range(100)))
@@ -80,3 +92,138 @@ def test_resume_refuses_different_settings_or_data(microgpt, tmp_path) -> None:
     error = refused(microgpt("evolve", "--resume", run, "--generations", "6"))
     assert "is not the input of the search" in error
     assert (tmp_path / run / "settings.json").read_bytes() == before
+
+
+SEARCH = ("evolve", "--input", "names.txt")
+SHORT = (*SEARCH, "--population", "2", "--generations", "1")
+
+
+def test_evolve_does_not_replace_another_model(microgpt, text_model, tmp_path) -> None:
+    error = refused(microgpt(*SEARCH, "--train-winner", text_model))
+    assert "use another directory with --train-winner" in error
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_evolve_does_not_replace_a_file_that_is_no_genome(microgpt, tmp_path) -> None:
+    (tmp_path / "genome.json").write_text("mine")
+    error = refused(microgpt(*SEARCH))
+    assert error.startswith("genome.json: ")
+    assert error.endswith("; rename the file, or replace it with --force")
+    assert (tmp_path / "genome.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_an_interrupted_winner_is_trained_again(microgpt, tmp_path, monkeypatch, is_own) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    search = (*SHORT, "--train-winner", "winner", "--force")
+    if is_own:  # the model of before has another genome
+        ok(microgpt(*search))
+        search = ("evolve", "--resume", run_of(tmp_path), "--generations", "4")
+    else:
+        ok(microgpt("train", "--steps", "5", "--model", "winner"))
+    before = load(tmp_path / "winner").weights
+    with monkeypatch.context() as patch:
+        patch.setattr("microgpt_cli.training.job_run.train_job", interrupt)
+        assert "resume with: microgpt evolve --resume" in microgpt(*search).stderr
+    assert load(tmp_path / "winner").weights == before
+    resume = ("evolve", "--resume", run_of(tmp_path))
+    assert "or replace the model with --force" in refused(microgpt(*resume))
+    ok(microgpt(*resume, "--force"))
+    assert load(tmp_path / "winner").weights != before
+    assert "so nothing changed" in ok(microgpt(*resume)).stderr
+    ok(microgpt("train", "--steps", "6", "--model", "winner", "--force"))
+    assert "use another directory with --train-winner" in refused(microgpt(*resume))
+
+
+ALONE = (*SMALL, "--workers", "1")  # training runs are counted
+
+
+@pytest.fixture
+def whole(searched) -> Path:
+    """The directory of a search that nothing disturbs."""
+    return searched(*SMALL)[1]
+
+
+def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return what was said on stderr, but for notes and the progress."""
+    return [
+        line
+        for line in done.stderr.splitlines()
+        if not line.startswith(("note: ", "organism ", "study "))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("n", "number", "code", "word"),
+    [(4, signal.SIGINT, 130, "interrupted"), (0, signal.SIGTERM, 143, "terminated")],
+)
+def test_a_search_can_be_stopped_at_any_time_and_resumed(
+    microgpt, tmp_path, whole, stopped_in, n, number, code, word
+) -> None:
+    n = n or len(evaluations_of(run_of(whole)))  # the last one
+    with stopped_in(n, number):
+        done = microgpt("evolve", *ALONE)
+    run = run_of(tmp_path)
+    (line,) = errors_of(done)
+    n_known = (run / "trials.jsonl").read_text().count("\n")
+    assert n - 2 <= n_known < n  # the one before may not have been seen yet
+    assert line == (
+        f"{word} after {n_known} training runs; resume with: "
+        f"microgpt evolve --resume experiments/{run.name}"
+    )
+    assert done.returncode == code
+    assert not (tmp_path / "genome.json").exists()
+    assert not (run / ".lock").exists()
+    assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
+    assert (tmp_path / "genome.json").read_bytes() == (whole / "genome.json").read_bytes()
+
+
+def test_if_all_runs_crash_the_old_genome_is_kept(microgpt, tmp_path, genome, monkeypatch) -> None:
+    before = genome.read_bytes()
+    monkeypatch.setattr(loss_objective, "train", Mock(side_effect=OSError("broken")))
+    done = microgpt("evolve", *ALONE)
+    assert done.returncode == 1
+    (error,) = errors_of(done)
+    run = run_of(tmp_path).name
+    assert error == f"error: no training run completed: OSError: broken; see experiments/{run}"
+    assert genome.read_bytes() == before
+
+
+def test_a_full_disk_is_reported_and_the_search_resumes(microgpt, tmp_path, whole) -> None:
+    done = commands.run_with_little_room("evolve", *ALONE, cwd=tmp_path, most=2500)
+    run = run_of(tmp_path)
+    assert done.returncode == 1
+    (error,) = errors_of(done)
+    assert error.startswith("error: cannot write to experiments")
+    assert error.endswith(f"large; resume with: microgpt evolve --resume experiments/{run.name}")
+    assert not (tmp_path / "genome.json").exists()
+    assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
+    assert (tmp_path / "genome.json").read_bytes() == (whole / "genome.json").read_bytes()
+
+
+def test_the_final_score_is_the_retested_judge_score(searched) -> None:
+    done, folder = searched(*HYDRA)
+    genome = json.loads((folder / "genome.json").read_text())
+    assert "head" not in genome
+    (score,) = re.findall(r"Judge \(score\) +\S+ +(\S+) ± \S+ \(95%, n=3\)", done.stdout)
+    assert score == f"{genome['score']:.4f}"
+
+
+def test_a_finished_search_changes_only_with_more_generations(microgpt, tmp_path, searched) -> None:
+    shutil.copytree(searched(*AESTHETIC)[1], tmp_path, dirs_exist_ok=True)
+    run, whole = run_of(tmp_path), contents(tmp_path)
+    error = refused(microgpt("evolve", "--resume", run.name))
+    assert error.startswith(f"{run.name} is not a study: ")
+    assert "so nothing changed" in ok(microgpt("evolve", "--resume", run)).stderr
+    assert "pass more" in refused(microgpt("evolve", "--resume", run, "--generations", "1"))
+    again = microgpt("evolve", "--resume", run, "--generations", "2")
+    assert "so nothing changed" in ok(again).stderr
+    assert contents(tmp_path) == whole
+    done = ok(microgpt("evolve", "--resume", run, "--generations", "4"))
+    assert "note: 2 generations more than the 2 so far" in done.stderr
+    genome = (tmp_path / "genome.json").read_bytes()
+    (tmp_path / "genome.json").unlink()
+    ok(microgpt("evolve", *AESTHETIC[:5], "4", *AESTHETIC[6:]))
+    assert (tmp_path / "genome.json").read_bytes() == genome

@@ -54,12 +54,5 @@ def test_the_silent_option_prints_only_a_banner_and_the_loss(microgpt, genome) -
     assert lines_of(microgpt("run", "--silent")) == [*EVOLVED, "", loud[-1]]
 
 
-@pytest.mark.parametrize(
-    ("args", "problem"),
-    [
-        (["--genome", "none.json"], "cannot read none.json: No such file or directory"),
-        (["--steps", "0"], "steps must be >= 1, got 0"),
-    ],
-)
-def test_run_refuses_invalid_genes_before_printing_anything(microgpt, args, problem) -> None:
-    assert refused(microgpt("run", *args)) == problem
+def test_run_refuses_invalid_genes_before_printing_anything(microgpt) -> None:
+    assert refused(microgpt("run", "--steps", "0")) == "steps must be >= 1, got 0"

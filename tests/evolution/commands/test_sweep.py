@@ -1,7 +1,6 @@
 import re
 import signal
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from commands import ok, refused
@@ -10,7 +9,7 @@ from searches import contents, evaluations_of, run_of
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
-NAMES = ("--data", str(Path(__file__).parents[3] / "data" / "names.txt"))  # Karpathy's
+NAMES = ("--data", "names.txt")
 GRID = ("grid", "--vary", "n_embd=8,16", "--vary", "steps=30,60", *NAMES, "--seed", "5")
 
 
@@ -66,8 +65,8 @@ def test_a_finished_sweep_changes_only_with_more_seeds(microgpt, tmp_path) -> No
 
 def test_a_training_run_that_takes_too_long_is_recorded(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID[:3], "--vary", "steps=1,100000000", *NAMES, "--seeds", "1",
-                    "--trial-minutes", "0.02", "--workers", "2")  # fmt: skip
-    assert "note: n_embd 8, steps 100,000,000: crashed, it took longer than 0.02 min" in done.stderr
+                    "--trial-minutes", "0.01", "--workers", "2")  # fmt: skip
+    assert "note: n_embd 8, steps 100,000,000: crashed, it took longer than 0.01 min" in done.stderr
     assert "\n2 of 4 training runs completed; " in done.stdout
 
 
@@ -95,12 +94,10 @@ def test_a_sweep_in_which_every_run_diverges_fails(microgpt, tmp_path) -> None:
     ("options", "problem"),
     [
         ("grid", "the grid has no settings; pass at least one, such as --vary n_embd=16,32 "),
-        ("grid --vary n_embd=8,1.5", "must be an integer, got 1.5"),
         ("grid --vary 8,16", "--vary must be a setting and its values, got '8,16'; use --vary n_e"),
         ("grid --vary n_embd=8,16 names.txt", "(names.txt); to read a file, use --data names.txt"),
         ("steps --seeds 1000000000", "seeds must be at most 1000"),
         ("params --scheduler tcp://127.0.0.1:9", "cannot use a Dask scheduler at tcp:"),
-        ("params --input nowhere.txt", "cannot read nowhere.txt"),
         ("resume nowhere", "nowhere is not a study: cannot read settings.json"),
     ],
 )

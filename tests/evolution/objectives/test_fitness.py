@@ -1,6 +1,143 @@
-import pytest
+import math
 
-from microgpt_evolution.objectives.fitness import loser_threshold, target
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import load_text
+from microgpt.data.documents import bundled
+from microgpt_evolution.objectives.fitness import (
+    HEADS,
+    find_repeats,
+    judge,
+    known_names,
+    loser_threshold,
+    normal,
+    score_names,
+    target,
+)
+
+ROUNDING = 1e-12  # 1.2 has no exact value in binary; the sums of a few such are as near as this
+NOTHING = frozenset[str]()
+
+
+@pytest.fixture(scope="module")
+def names():
+    """The names that come with microgpt, as the judge knows them."""
+    return known_names(load_text(bundled("names.txt")))
+
+
+@pytest.mark.parametrize(  # worked by hand: SOURCES.md, B4
+    ("name", "flow", "symmetry", "total"),
+    [
+        ("zubeq", 0.5, 0.0, 2.5),
+        ("zubeqa", 0.5, 0.2, 2.74),
+        ("lelel", 0.5, 3.5, 6.70),  # an odd length: le, le, and the last l left out
+        ("aaaa", -1.5, 3.7, 4.94),
+        ("nannan", 0.5, 3.7, 6.94),
+        ("bcb", -1.0, 0.0, 1.0),  # a palindrome of three letters is none
+        ("bob", 0.0, 0.0, 2.0),
+        ("yayab", -1.5, 1.5, 2.3),  # y is a vowel: four in a row
+        ("zubeqizu", 0.5, 0.0, 2.5),
+        ("zubeqizub", 0.0, 0.0, 2.0),
+    ],
+)
+def test_a_new_name_gets_the_expected_verdict(name, flow, symmetry, total) -> None:
+    verdict = judge(name, NOTHING)
+    assert (verdict.flow, verdict.creativity) == (flow, 1.0)
+    assert verdict.symmetry == pytest.approx(symmetry, abs=ROUNDING)
+    assert verdict.total == pytest.approx(total, abs=ROUNDING)
+
+
+@pytest.mark.parametrize(("name", "total"), [("nana", -7.46), ("kamon", -9.26), ("karai", -9.5)])
+def test_a_memorised_name_gets_the_expected_verdict(names, name, total) -> None:
+    verdict = judge(name, names)
+    assert verdict.creativity == -5.0
+    assert verdict.total == pytest.approx(total, abs=ROUNDING)
+
+
+@given(name=st.text() | st.text("abny") | st.text("aÉßİя你ª 1", min_size=3), is_known=st.booleans())
+def test_any_text_is_judged_within_bounds_or_not_at_all(name, is_known) -> None:
+    word = normal(name)
+    verdict = judge(name, frozenset([word] if is_known else []))
+    assert (verdict is None) == (len(word) < 3 or not word.isalpha())
+    if verdict is None:
+        return
+    assert math.isfinite(verdict.total)
+    assert 2 - len(word) <= verdict.flow <= 0.5
+    assert 0 <= verdict.symmetry <= 3.7
+    assert verdict.creativity == (-5.0 if is_known else 1.0)
+    assert verdict.total <= (-5.06 if is_known else 6.94) + ROUNDING
+
+
+NO_NAME = {"judge": -100.0, "weaver": -100.0, "mirror": -100.0, "spark": -100.0}
+
+texts = st.lists(st.text(max_size=12) | st.text("abny", min_size=3, max_size=9), max_size=12)
+
+
+def test_the_score_of_a_batch_is_the_mean_over_its_names() -> None:
+    result = score_names(["mama", "aaaa", "anna"], known_names(["anna"]))
+    assert result == pytest.approx(
+        {
+            "judge": (4.54 + 4.94 - 6.86) / 3,
+            "weaver": (1.0 - 1.0 + 1.0) / 3,
+            "mirror": (2.5 + 5.5 + 3.5) / 3,
+            "spark": (2.0 + 2.0 - 5.0) / 3,
+        },
+        abs=ROUNDING,
+    )
+
+
+def test_names_that_cannot_be_scored_are_not_counted() -> None:
+    for names in ([], [""], ["a", "bo", " bo "]):
+        assert score_names(names, NOTHING) == NO_NAME
+    scores = score_names(["1-1", "bo"], NOTHING)
+    assert scores == {"judge": -100.0, "weaver": -100.0, "mirror": 3.0, "spark": 2.0}
+    scores = score_names(["mama", "x1", "?"], NOTHING)
+    assert scores["judge"] == pytest.approx(4.54, abs=ROUNDING)
+
+
+def test_a_repeated_name_scores_zero() -> None:
+    result = score_names(["mama", "MAMA ", "mama", "mama"], NOTHING)
+    expected = {"judge": 4.54 / 4, "weaver": 0.25, "mirror": 0.625, "spark": 0.5}
+    assert result == pytest.approx(expected, abs=ROUNDING)
+
+
+def test_repeated_and_known_names_are_found_regardless_of_case() -> None:
+    assert find_repeats(["Ann", "bo", "ann ", "BO", "eve"]) == [False, False, True, True, False]
+
+
+@given(names=texts, known=texts, data=st.data())
+def test_scores_are_bounded_and_do_not_depend_on_the_order(names, known, data) -> None:
+    known = known_names(known)
+    result = score_names(names, known)
+    assert list(result) == ["judge", "weaver", "mirror", "spark"]
+    assert all(map(math.isfinite, result.values()))
+    for measure, most in {"judge": 6.94, "weaver": 1.0, "mirror": 5.5, "spark": 2.5}.items():
+        assert -100.0 <= result[measure] <= most + ROUNDING
+    shuffled = data.draw(st.permutations(names))
+    assert score_names(shuffled, known) == result
+
+
+KNOWN = frozenset(["anna", "isabella"])
+
+# Worked by hand from SOURCES.md, B5. All values are exact in binary.
+
+
+@pytest.mark.parametrize(
+    ("head", "scores"),
+    [
+        ("weaver", {"kamon": 1.0, "anna": 1.0, "bob": 0.0, "abcd": 0.0, "aaaa": -1.0,
+                 "axxxxb": -2.0, "yayab": -1.0, "zubeqizu": 1.0, "zubeqizub": 0.0, " KaMon ": 1.0,
+                 "ab": None, "ab1": None, "": None}),  # that anna is known does not matter
+        ("mirror", {"nannan": 5.5, "lelel": 5.0, "aaaa": 5.5, "anna": 3.5, "bob": 3.0, "mama": 2.5,
+                  "kamon": 0.5, "karai": 0.0, "1-1": 3.0, " MaMa ": 2.5, "aa": None, "": None}),
+        ("spark", {"kamonu": 2.0, "kamonus": 2.5, "anna": -5.0, "isabella": -4.5, " ANNA ": -5.0,
+                 "x-1": 2.0, "ab": None, "": None}),
+    ],
+)  # fmt: skip
+def test_each_head_scores_names_as_evolve_rust_does(head, scores) -> None:
+    assert {name: HEADS[head].score(name, KNOWN) for name in scores} == scores
 
 
 def test_the_target_loss_depends_on_the_kind_of_fitness() -> None:

@@ -4,17 +4,19 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import altair as alt
 import pytest
 from searches import SETTINGS, edit_evaluations, ranking_of
 
+from microgpt_evolution.commands.report_command import report
 from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.generation_search import breeding_of
 from microgpt_evolution.genome import VALUES, Genome
 from microgpt_evolution.genome_file import GENOME as GENOME_FILE
 from microgpt_evolution.genome_file import GenomeRecord, write_genome
 from microgpt_evolution.objectives.fitness import score_names
-from microgpt_evolution.report.ranking import Ranking, read_ranking
-from microgpt_evolution.report.study_report import study_report
+from microgpt_evolution.report.ranking import Ranking, describe_ranking, read_ranking
+from microgpt_evolution.report.study_report import Report, render, study_report
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, SweepSettings
 from microgpt_evolution.trial import FRESH, STUDENT, Evaluation, Trial, TrialRecord
@@ -48,19 +50,14 @@ def recorded(folder: Path, settings=SETTINGS) -> Path:
 
 def sweep(folder: Path, steps: tuple[int, ...], failed: int = 0, **more) -> Path:
     """Record a sweep whose training runs took 2 s each, with losses of 4 and 5 for two seeds."""
-    settings = SweepSettings(
-        genomes=tuple(Genome(steps=n) for n in steps),
-        seeds=(1, 2),
-        input="/names.txt",
-        data_sha256="abc",
-        **more,
-    )
+    more |= {"input": "/names.txt", "data_sha256": "abc", "seeds": (1, 2)}
+    settings = SweepSettings(genomes=tuple(Genome(steps=n) for n in steps), **more)
     with Study.begin(folder, "sweep", settings, is_stamped=False) as records:
-        for trial in records.settings.trials:
-            losses = dict.fromkeys(("val_loss", "last_loss"), 3.0 + trial.seed)
-            is_ok = trial.genome.steps != failed
-            outcome = {"status": "ok", "seconds": 2.0, **losses} if is_ok else {"status": "crashed"}
-            records.add(trial, Evaluation(**outcome), flops=7, n_params=4192)
+        for trial in settings.trials:
+            found = Evaluation("ok", val_loss=3.0 + trial.seed, seconds=2.0)
+            if trial.genome.steps == failed:
+                found = Evaluation("crashed")
+            records.add(trial, found, flops=7, n_params=4192)
     return records.directory
 
 
@@ -196,3 +193,73 @@ def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict)
     report = study_report(ranking)
     expected = f"Lowest held-out loss 2.1000, whose lead of {verdict}, 6 trials"
     assert report.headline.startswith(expected)
+
+
+def test_a_report_page_escapes_control_characters() -> None:
+    """A page may be looked at in a terminal, and HTML knows no control characters."""
+    odd = "x\x1b]0;x\x07\x9b\u202e<é"
+    chart = alt.Chart(alt.InlineData(values=[{"a": 1}])).mark_point()
+    text = render(Report(odd, odd, {odd: odd}, chart, odd, [[odd], [f"{odd}\n{odd}"]]))
+    assert not set("\x1b\x07\x9b\u202e") & set(text)
+    assert r"<td>x\x1b]0;x\x07\x9b\u202e&lt;é\nx" in text
+
+
+ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
+ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
+
+
+def test_report_paths_are_escaped_on_a_terminal(tmp_path, monkeypatch, capsys) -> None:
+    """The newest run is reported, whatever somebody has called it."""
+    monkeypatch.chdir(tmp_path)
+    run = Path("experiments", ODD)
+    run.mkdir(parents=True)
+    (run / "settings.json").touch()
+    monkeypatch.setattr(
+        "microgpt_evolution.report.study_report.write_report", lambda run: run / "report.html"
+    )
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    report(None)
+    assert capsys.readouterr().out.endswith(f"{ESCAPED}/report.html\n")
+
+
+Losses = dict[Genome, tuple[float | None, ...]]
+
+
+def lines_of(losses: Losses) -> list[str]:
+    """Return the lines for these held-out losses."""
+    return list(describe_ranking(ranking_of(losses), 10))
+
+
+def rates(*losses: float) -> Losses:
+    """Return losses of rising learning rates, which hardly differ between the seeds."""
+    steps = zip((0.001, 0.003, 0.01), losses, strict=True)
+    return {Genome(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}
+
+
+def test_the_best_settings_come_first_in_the_ranking() -> None:
+    _, _, *rows = lines_of(rates(2.4, 2.2, 2.3))
+    assert [line.split()[:5] for line in rows] == [
+        ["1", "0.003", "2.2000", "±", "0.0025"],
+        ["2", "0.01", "2.3000", "±", "0.0025"],
+        ["3", "0.001", "2.4000", "±", "0.0025"],
+    ]
+
+
+def test_settings_are_compared_with_the_best_ones_seed_by_seed() -> None:
+    """By hand: the differences are 0.1, 0.1 and 0.13, so 4.303 · 0.01732 / √3."""
+    losses = {Genome(lr=0.01): (2.1, 2.2, 2.3), Genome(lr=0.003): (2.2, 2.3, 2.43)}
+    title, headings, first, second = lines_of(losses)
+    assert title.endswith("; Behind 1: paired by seed)")
+    assert headings.endswith("  Behind 1  Params  Operations")
+    assert first.split() == ["1", "0.01", "2.2000", "±", "0.2484", "4,192", "1"]
+    assert second.split()[5:8] == ["0.1100", "±", "0.0430"]
+
+
+def test_configurations_with_diverged_runs_rank_last() -> None:
+    losses = {**rates(2.4, 2.2, 2.3), Genome(lr=0.1): (2.0, None, 2.0)}
+    assert lines_of(losses)[-1].endswith("2 of 3 seeds")
+
+
+def test_a_long_ranking_is_cut() -> None:
+    losses = {Genome(lr=n / 1000): (2.0 + n,) * 3 for n in range(1, 13)}
+    assert lines_of(losses)[-1] == "… and 2 more"

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgpt_evolution.strategies.loss import WIDE, LossSearch
+from microgpt_evolution.genome import GENES, LIMITS, PRIMORDIAL, Genome
+from microgpt_evolution.strategies.loss import (
+    NORMAL,
+    WIDE,
+    LossSearch,
+    crossover,
+    fine_tune,
+    grow,
+    mutate,
+    random_genome,
+)
 from microgpt_evolution.trial import Evaluation, training_seed
 
 SIZES = st.integers(1, 20)
@@ -172,22 +182,6 @@ def test_the_result_of_a_search_depends_only_on_its_seed(size, fitness, seed) ->
     assert repr(first.organisms) == repr(second.organisms)
 
 
-def test_a_search_survives_a_generation_of_crashes() -> None:
-    search = LossSearch(size=3, fitness="held-out", seed=1)
-    for _ in range(7):
-        ranked = search.tell([Evaluation("crashed")] * len(search.ask()))
-        assert not any(organism.has_finished for organism in ranked)
-        search.breed()
-    ranked = search.tell([measure(organism) for organism in search.ask()])
-    assert ranked[0].has_finished
-
-
-def test_a_search_requires_a_result_for_every_organism() -> None:
-    search = LossSearch(size=3, fitness="held-out", seed=1)
-    with pytest.raises(ValueError, match="shorter"):
-        search.tell([Evaluation("ok", 2.0)])
-
-
 def climb(*bests: float) -> list[tuple[int, str]]:
     """Return the stagnation after each generation, and the origin of the next organism."""
     search, told = LossSearch(size=1, fitness="last-doc", seed=1), []
@@ -237,3 +231,109 @@ def test_crashes_and_kept_elites_do_not_count_as_failures(make_ranked, make_orga
     assert not failures(make_ranked([float("nan")]))
     assert not failures([make_organism(2.9, origin="elite")])
     assert failures([make_organism(2.9, origin="re-eval")]) == {"16-4-1-16-4": 1}
+
+
+N_DRAWS = 3000  # of a share p: its standard deviation is at most 0.009
+
+
+@st.composite
+def genomes(draw: st.DrawFn) -> Genome:
+    genes = {gene: draw(st.integers(*LIMITS[gene])) for gene in GENES if gene != "lr"}
+    shares = [n for n in range(1, 17) if genes["n_embd"] % n == 0]
+    genes["n_head"] = draw(st.sampled_from(shares))
+    return Genome(**genes, lr=draw(st.floats(*LIMITS["lr"])))
+
+
+rngs = st.integers(0, 2**32).map(Random)
+unary = st.sampled_from([mutate, fine_tune, grow])
+
+
+def changes(old: Genome, new: Genome) -> set[str]:
+    return {gene for gene in GENES if getattr(old, gene) != getattr(new, gene)}
+
+
+@given(genomes(), genomes(), rngs, unary)
+def test_every_operator_returns_a_valid_genome(a, b, rng, operator) -> None:
+    for genome in (operator(a, rng), crossover(a, b, rng)):
+        for gene, (least, most) in LIMITS.items():
+            assert least <= getattr(genome, gene) <= most
+
+
+@given(rngs, st.sampled_from([NORMAL, WIDE]))
+def test_a_random_genome_lies_in_its_space(rng, space) -> None:
+    genome = random_genome(rng, space)
+    for gene in ("n_embd", "block_size", "n_layer", "n_head", "n_ff_exp", "steps"):
+        assert getattr(genome, gene) in space[gene]
+    low, high = space["lr"]
+    assert 10**low <= genome.lr <= 10**high
+
+
+@given(genomes(), rngs)
+def test_a_mutation_changes_at_most_three_genes(genome, rng) -> None:
+    mutant = mutate(genome, rng)
+    changed = changes(genome, mutant)
+    assert len(changed - {"n_head"}) <= 3  # the heads may have to follow the width
+    allowed = {
+        "n_embd": (8, 12, 16, 20, 24, 32),
+        "block_size": (8, 12, 16, 24),
+        "n_layer": (1, 2, 3, 4),
+        "n_head": (1, 2, 4, 8),
+        "n_ff_exp": (1, 2, 3, 4),
+        "steps": range(100, 2001),
+    }
+    for gene in changed - {"lr"}:
+        assert getattr(mutant, gene) in allowed[gene]
+    if "lr" in changed:
+        assert 1e-3 <= mutant.lr <= 10**-1.3
+
+
+@given(genomes(), genomes(), rngs)
+def test_a_child_takes_each_gene_from_one_of_its_parents(a, b, rng) -> None:
+    child = crossover(a, b, rng)
+    for gene in set(GENES) - {"n_head"}:
+        assert getattr(child, gene) in (getattr(a, gene), getattr(b, gene))
+    if child.n_head not in (a.n_head, b.n_head):  # neither divides the width
+        assert child.n_head == max(n for n in (1, 2, 4, 8) if child.n_embd % n == 0)
+
+
+@given(genomes(), rngs)
+def test_fine_tuning_keeps_the_shape(genome, rng) -> None:
+    tuned = fine_tune(genome, rng)
+    assert tuned.species == genome.species
+    if tuned.lr != genome.lr:
+        assert 1e-4 <= tuned.lr <= 0.05
+        assert tuned.lr in (1e-4, 0.05) or 0.7 <= tuned.lr / genome.lr <= 1.3
+    if tuned.steps != genome.steps:
+        assert 100 <= tuned.steps <= 3000
+        assert tuned.steps in (100, 3000) or abs(tuned.steps - genome.steps) <= 200
+
+
+@given(genomes(), rngs)
+def test_growth_enlarges_one_part_of_the_shape(genome, rng) -> None:
+    grown = grow(genome, rng)
+    changed = changes(genome, grown)
+    assert len(changed) <= 1
+    assert changed <= {"n_layer", "n_head", "block_size", "n_ff_exp"}
+    for gene in changed:
+        assert getattr(grown, gene) > getattr(genome, gene)
+
+
+def test_growth_chooses_each_of_four_directions_equally_often() -> None:
+    rng = Random(1)
+    grown = Counter(grow(PRIMORDIAL, rng) for _ in range(N_DRAWS))
+    species = {genome.species for genome in grown}
+    assert species == {"16-4-2-16-4", "16-8-1-16-4", "16-4-1-24-4", "16-4-1-16-5"}
+    assert all(n / N_DRAWS == pytest.approx(0.25, abs=0.04) for n in grown.values())
+
+
+def test_random_genomes_draw_all_values_equally_often() -> None:
+    rng = Random(1)
+    drawn = [random_genome(rng, WIDE) for _ in range(N_DRAWS)]
+    for gene in ("n_embd", "block_size", "n_layer", "n_ff_exp", "steps"):
+        values = WIDE[gene]
+        counts = Counter(getattr(genome, gene) for genome in drawn)
+        assert set(counts) == set(values)
+        for n in counts.values():
+            assert n / N_DRAWS == pytest.approx(1 / len(values), abs=0.04)
+    below = sum(genome.lr < 10**-2.5 for genome in drawn)  # half-way from 1e-4 to 1e-1
+    assert below / N_DRAWS == pytest.approx(0.5, abs=0.04)

@@ -7,13 +7,7 @@ from hypothesis import strategies as st
 
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.strategies.loss import LossSearch
-from microgpt_evolution.strategies.population import (
-    Finalist,
-    Organism,
-    count_species,
-    rank,
-    tournament,
-)
+from microgpt_evolution.strategies.population import Finalist, Organism, count_species, tournament
 from microgpt_evolution.trial import Evaluation, training_seed
 
 ORGANISMS = [
@@ -21,13 +15,6 @@ ORGANISMS = [
     Organism(Genome(), 8, "g2-3", evaluation=Evaluation("ok", 1.0)),
 ]
 FITNESSES = st.floats(allow_nan=True, allow_infinity=True) | st.none()
-
-
-def test_unfinished_organisms_rank_last(make_organism) -> None:
-    fitnesses = [math.nan, 2.0, 1.0, -math.inf, None]
-    organisms = [make_organism(fitness, slot=i) for i, fitness in enumerate(fitnesses, start=1)]
-    organisms.insert(2, make_organism(status="crashed", slot=6))
-    assert [organism.place[1] for organism in rank(organisms)] == [3, 2, 1, 6, 4, 5]
 
 
 def test_only_a_successful_evaluation_has_a_fitness(make_organism) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # All have a contrast of 3:1 with both backgrounds. The first six are chosen to differ as much as
 # possible, each of the others to be far from all before it, also without red or green cones
-# (tests/cli/charts/test_look.py).
+# (tests/cli/charts/test_charts.py).
 COLORS = (
     *("#0072b2", "#fe5f07", "#24a970", "#ba2379", "#598bff", "#955503"),
     *("#1a4eff", "#0ba2be", "#e669aa", "#00a500", "#cd05cd", "#b95055", "#00783c", "#ff37e6"),

@@ -1,0 +1,101 @@
+"""What all charts share: colors that can be seen, axes that say what they are, and words."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import altair as alt
+import pytest
+
+from microgpt import HistoryPoint, InferenceGpt, ModelConfig, TrainConfig, TrainingDirectory, train
+from microgpt.errors import MicrogptError
+from microgpt_cli.charts import (
+    COLORS,
+    GREY,
+    SCHEMES,
+    TrainingRun,
+    draw,
+    picture,
+    read_training_runs,
+)
+
+WEIGHTS = (0.2126, 0.7152, 0.0722)  # of red, green and blue in the luminance
+ROWS = [{"x": 1, "y": 1, "name": "a long name at the right"}]
+
+
+def contrast(*colors: str) -> float:
+    """Return the contrast of two colors, as WCAG 2.2 defines it."""
+    channels = [[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in colors]
+    low, high = sorted(
+        sum(weight * ((c + 0.055) / 1.055) ** 2.4 for weight, c in zip(WEIGHTS, color, strict=True))
+        for color in channels
+    )  # without the straight part of the curve, below 4 %
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+def test_marks_and_text_are_visible_in_both_color_schemes(scheme) -> None:
+    # WCAG 2.2, 1.4.11
+    assert min(contrast(color, scheme["paper"]) for color in (*COLORS, GREY)) >= 3
+    assert min(contrast(scheme[name], scheme["paper"]) for name in ("ink", "quiet")) >= 4.5
+
+
+def test_a_picture_is_wide_enough_for_its_longest_text() -> None:
+    chart = alt.Chart(alt.InlineData(values=ROWS)).mark_text(align="left", x=300)
+    drawn = picture(chart.encode(text="name:N").properties(width=300).to_dict(), "svg").decode()
+    width = float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
+    assert width > 300 + 6 * len(ROWS[0]["name"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n_runs", [1, 2, len(COLORS) + 1, 30])
+def test_the_legend_has_every_training_run(n_runs: int) -> None:
+    points = [HistoryPoint(10, 3.0, 2.5), HistoryPoint(20, 2.0, 2.6)]
+    runs = [TrainingRun(f"run {i}", points, " (contamination 60 %)") for i in range(n_runs)]
+    scale = draw(runs).to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert scale["domain"] == [
+        f"run {i}: best 2.500 at step 10 (contamination 60 %)" for i in range(n_runs)
+    ]
+
+
+def test_the_smoothed_loss_is_a_mean_of_near_points() -> None:
+    points = [HistoryPoint(i + 1, float(i % 2)) for i in range(80)]
+    drawn = draw([TrainingRun("run", points, "")]).to_dict()
+    (rows,) = (rows for rows in drawn["datasets"].values() if rows)
+    assert [row["loss"] for row in rows] == [point.loss for point in points]
+    assert [rows[0]["mean"], rows[1]["mean"], rows[40]["mean"]] == pytest.approx([0, 1 / 3, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("share", "mark"),
+    [(0.0, ""), (1, " (contamination 100 %)"), (None, " (contamination unknown)")],
+)
+def test_contamination_marks_are_read_from_the_state(tmp_path: Path, share, mark) -> None:
+    config = TrainConfig(steps=1, engine="reference")
+    result = train(["ab"], model=ModelConfig(n_embd=2, n_head=1, block_size=2), config=config)
+    plan = replace(result.plan, contamination={"validation": share})
+    with TrainingDirectory(tmp_path / "run") as held:
+        held.keep(plan, result.state)
+    (run,) = read_training_runs([tmp_path / "run", tmp_path / "run"])
+    assert run.val_mark == mark
+
+
+NAMES = ["anna", "emma", "ava", "mia", "ella", "nora", "lena", "ida", "ada", "eva", "<b>", "una"]
+
+
+@pytest.fixture(scope="module")
+def result():
+    return train(NAMES, config=TrainConfig(steps=40))
+
+
+def test_plot_shows_every_training_point_and_can_be_saved(result, tmp_path) -> None:
+    drawn = result.plot().to_dict()
+    assert drawn["title"] == f"{InferenceGpt(result).num_params:,} weights"
+    assert any(rows[-1].get("step") == 40 for rows in drawn["datasets"].values())
+    result.plot().save(tmp_path / "losses.svg")
+    assert "nats per token" in (tmp_path / "losses.svg").read_text()
+
+
+def test_plotting_a_training_run_without_losses_is_refused(result) -> None:
+    empty = replace(result, state=replace(result.state, history=()))
+    with pytest.raises(MicrogptError, match="there are no losses to plot"):
+        empty.plot()
